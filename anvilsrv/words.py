@@ -1,0 +1,86 @@
+"""The words of a ctl command: quoting as in rc(1) (``'it''s'``), and double quotes.
+
+Blanks, tabs and line ends part words. A quote may begin inside a word (``title='two words'``). In single quotes only a
+doubled quote is special; in double quotes a doubled quote, and a backslash before a quote or a backslash. A quoted
+word may hold line ends: `lines` cuts a buffer into commands, `split` cuts one command into words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .errors import Invalid
+
+_BLANK = " \t\r\n"
+_PLAIN = re.compile(r"[^\s'\"\x00]+")
+_PARTS = re.compile(
+    r"""(?P<blank>[ \t\r\n]+)
+      | (?P<plain>[^ \t\r\n'"]+)
+      | '(?P<single>(?:[^']++|'')*+)'
+      | "(?P<double>(?:[^"\\]++|\\.|"")*+)"
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r'\\(["\\])|""')
+
+
+def split(line: str) -> list[str]:
+    """The words of one command; an empty line has none. Invalid on a quote without its end and on a NUL byte."""
+    if "\0" in line:
+        raise Invalid("a command cannot hold a NUL byte")
+    words: list[str] = []
+    word: str | None = None
+    at = 0
+    while at < len(line):
+        part = _PARTS.match(line, at)
+        if part is None:
+            raise Invalid(f"quote without an end: {_excerpt(line[at:])}")
+        at = part.end()
+        if part["blank"] is not None:
+            if word is not None:
+                words.append(word)
+            word = None
+            continue
+        word = (word or "") + _text(part)
+    return words if word is None else [*words, word]
+
+
+def quote(word: str) -> str:
+    """The word as `split` reads it back: as it is where that is safe, else in single quotes."""
+    return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "''") + "'"
+
+
+def join(words: Iterable[str]) -> str:
+    """One command line of these words, the inverse of `split`."""
+    return " ".join(map(quote, words))
+
+
+def lines(text: str) -> tuple[list[str], str]:
+    """The complete commands in `text`, each up to a line end outside quotes; and what is left behind them."""
+    done: list[str] = []
+    start = at = 0
+    while at < len(text):
+        part = _PARTS.match(text, at)
+        if part is None:
+            break
+        end = text.rfind("\n", at, part.end()) + 1 if part["blank"] is not None else 0
+        at = part.end()
+        if end:
+            if text[start:end].strip(_BLANK):
+                done.append(text[start:end].strip(_BLANK))
+            start = end
+    return done, text[start:]
+
+
+def _text(part: re.Match[str]) -> str:
+    if part["plain"] is not None:
+        return part["plain"]
+    if part["single"] is not None:
+        return part["single"].replace("''", "'")
+    return _ESCAPE.sub(lambda m: m[1] or '"', part["double"])
+
+
+def _excerpt(text: str) -> str:
+    line = text.split("\n", 1)[0]
+    return line if len(line) <= 40 else line[:40] + "…"
