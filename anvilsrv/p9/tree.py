@@ -1,0 +1,219 @@
+"""What a server serves: directories, files, and handles (one open of one file).
+
+Subclass ``Dir`` and ``File``, or use the ready-made ones: ``StaticDir``, ``TextFile``, ``SnapshotHandle``. ``who`` is
+whatever was given to ``Server.listen`` for the socket that the request came through; p9 never looks into it.
+
+Threads: every method is called on the server's one I/O thread, so it must be quick; on a ``File`` with ``slow = True``
+``open`` and the handle's ``read``, ``write``, ``clunk`` and ``hangup`` are called on a worker instead, never two at a
+time for one handle, in the order the requests came. ``lookup``, ``children``, ``stat`` and ``cancel`` are always on
+the I/O thread.
+
+A method that cannot answer yet keeps ``req``, returns ``LATER``, and answers once, from any thread, by
+``req.done(value)`` or ``req.fail(error)``. An AnvilError that is raised becomes the Rerror of the request.
+"""
+
+import functools
+import itertools
+import os
+import pwd
+import time
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final, Protocol
+
+from anvilsrv.errors import AnvilError, Denied, NotFound
+from anvilsrv.p9 import wire
+
+
+class Later:
+    """The type of ``LATER``: "I have kept the request and will answer it"."""
+
+    def __repr__(self) -> str:
+        return "LATER"
+
+
+LATER: Final = Later()
+
+
+class Request(Protocol):
+    """One T-message that waits for its answer. All methods may be called from any thread."""
+
+    @property
+    def who(self) -> Any:
+        """The identity of the socket it came through."""
+
+    def done(self, value: Any = None) -> bool:
+        """Answer with what the method would have returned. False if the request was flushed or its connection is
+        gone (or was answered before): the value was then **not** delivered, and a stream must not move its cursor."""
+
+    def fail(self, error: AnvilError | str) -> bool:
+        """Answer with an Rerror; the same result as ``done``."""
+
+
+@functools.cache
+def owner() -> str:
+    """The login name of this process: uid, gid and muid of every file."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+_numbers = itertools.count(1)
+
+
+def stable_path(*names: str) -> int:
+    """A 63-bit qid path for a file by its place in the tree: the same for each Node object made for that place.
+    Paths given by default count up from 1 and do not meet these in practice."""
+    return int.from_bytes(blake2b("/".join(names).encode("utf-8", "replace"), digest_size=8).digest(), "little") >> 1
+
+
+class Node:
+    """A file or directory. ``path`` is its qid path (by default a new one); ``mode`` its permission bits."""
+
+    mode = 0o444
+    qtype = wire.QTFILE
+
+    def __init__(self, name: str, path: int | None = None, mode: int | None = None) -> None:
+        self.name = name
+        self.path = next(_numbers) if path is None else path
+        self.born = int(time.time())
+        if mode is not None:
+            self.mode = mode
+
+    def version(self, who: Any) -> int:
+        """``qid.vers``: changes whenever the content does (only the low 32 bits are sent)."""
+        return 0
+
+    def length(self, who: Any) -> int:
+        """Bytes a reader would get now; 0 for a stream and for a directory."""
+        return 0
+
+    def mtime(self, who: Any) -> int:
+        """Seconds since the epoch."""
+        return self.born
+
+    def permissions(self, who: Any) -> int:
+        """The permission bits for this caller, enforced at open (the owner's, 0o600, decide)."""
+        return self.mode
+
+    def qid(self, who: Any) -> wire.Qid:
+        return wire.Qid(self.qtype, self.version(who) & 0xFFFFFFFF, self.path)
+
+    def stat(self, who: Any) -> wire.Stat:
+        mode, mtime, name = self.permissions(who) | self.qtype << 24, self.mtime(who), owner()
+        return wire.Stat(0, 0, self.qid(who), mode, mtime, mtime, self.length(who), self.name, name, name, name)
+
+
+class Dir(Node):
+    """A directory. The server answers ``..``, reads, and opens by itself."""
+
+    mode = 0o555
+    qtype = wire.QTDIR
+
+    def lookup(self, who: Any, name: str) -> Node | None:
+        """The file of that name, listed or not; None if there is none."""
+        return next((node for node in self.children(who) if node.name == name), None)
+
+    def children(self, who: Any) -> Sequence[Node]:
+        """What a listing shows; asked once when a listing starts."""
+        return ()
+
+
+class Handle:
+    """One open of one file. A handle is let go exactly once: by ``clunk`` or by ``hangup``."""
+
+    def read(self, offset: int, count: int, req: Request) -> bytes | Later:
+        """At most ``count`` bytes (more are cut off); empty at the end."""
+        raise Denied("not open for reading")
+
+    def write(self, offset: int, data: bytes, req: Request) -> int | Later:
+        """How many bytes were taken: all of them, or raise."""
+        raise Denied("not open for writing")
+
+    def clunk(self, req: Request) -> Later | None:
+        """The client closes. An error raised here is the Rerror of the Tclunk; the fid is gone all the same."""
+        return None
+
+    def hangup(self) -> None:
+        """The connection ended without a Tclunk. Nobody hears an answer."""
+
+    def cancel(self, req: Request) -> None:
+        """This parked request is over: flushed, its fid clunked, or its connection gone. Forget it."""
+
+
+class File(Node):
+    """A plain file. The server has checked ``mode`` against the permission bits before ``open`` is called."""
+
+    slow = False
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle | Later:
+        """A handle for this open; ``mode`` is as in open(9p), with OTRUNC if it was asked for."""
+        raise Denied(f"cannot open '{self.name}'")
+
+    def truncate(self, who: Any) -> None:
+        """A Twstat that sets the length to 0 (shells over FUSE do it before they open). By default it only succeeds."""
+
+    def cancel(self, req: Request) -> None:
+        """A parked open is over."""
+
+
+class SnapshotHandle(Handle):
+    """Reads of one content that does not change while it is open."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return self.content[offset : offset + count]
+
+
+class TextFile(File):
+    """A read-only file whose content is what ``read(who)`` returns at the open; its version follows the content.
+
+    stat calls ``read`` too. Give ``length`` and ``version`` methods of your own where that is too dear.
+    """
+
+    def __init__(
+        self, name: str, read: Callable[[Any], bytes], path: int | None = None, mode: int | None = None
+    ) -> None:
+        super().__init__(name, path, mode)
+        self.content = read
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle | Later:
+        return SnapshotHandle(self.content(who))
+
+    def length(self, who: Any) -> int:
+        return len(self.content(who))
+
+    def version(self, who: Any) -> int:
+        return int.from_bytes(blake2b(self.content(who), digest_size=4).digest(), "little")
+
+
+class StaticDir(Dir):
+    """A directory of what a mapping holds at the moment; the order of the mapping is the order of listings."""
+
+    def __init__(self, name: str, nodes: Mapping[str, Node] | Sequence[Node] = (), path: int | None = None) -> None:
+        super().__init__(name, path)
+        self.nodes = nodes if isinstance(nodes, Mapping) else {node.name: node for node in nodes}
+
+    def lookup(self, who: Any, name: str) -> Node | None:
+        return self.nodes.get(name)
+
+    def children(self, who: Any) -> Sequence[Node]:
+        return list(self.nodes.values())
+
+
+def walk(node: Node, who: Any, name: str) -> Node:
+    """One step down; NotFound or Denied as walk(9p) wants it."""
+    if not isinstance(node, Dir):
+        raise Denied(f"not a directory: '{node.name}'")
+    found = node.lookup(who, name)
+    if found is None:
+        raise NotFound(f"file does not exist: '{name}'")
+    return found
+
+
+def entries(node: Dir, who: Any) -> list[bytes]:
+    """The packed directory entries of a listing, one each."""
+    return [wire.pack_stat(child.stat(who)) for child in node.children(who)]
