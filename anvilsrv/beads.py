@@ -144,6 +144,9 @@ class Beads:
     def _start_watch(self) -> None:
         with self._telling:
             bell = self._store.path / BELL
+            if self._watch is not None and self._watch.dead:
+                self._watch.close()
+                self._watch = None
             if self._watch is None and not self._closed and bell.exists():
                 try:
                     self._watch = Watch(bell, self._rung)
