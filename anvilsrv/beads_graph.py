@@ -72,8 +72,8 @@ def put(db: sqlite3.Connection, record: Record, rev: int, counted: bool | None =
             "done": status in DONE,
             "work": work,
             "priority": record["priority"],
-            "created": unix_ns(record["created_at"]),
-            "defer": unix_ns(defer) if defer else None,
+            "created": _storable(unix_ns(record["created_at"])),
+            "defer": _storable(unix_ns(defer)) if defer else None,
             "counted": counted,
             "rev": rev,
         },
@@ -90,6 +90,11 @@ def put(db: sqlite3.Connection, record: Record, rev: int, counted: bool | None =
             [(record["id"], target, kind, gate) for (kind, target), gate in wanted.items()],
         )
     return affected
+
+
+def _storable(ns: int) -> int:
+    # 64 bits of nanoseconds end in 2262, the years of a record in 9999.
+    return max(-(2**63), min(ns, 2**63 - 1))
 
 
 def _edges(db: sqlite3.Connection, bead_id: str) -> list[tuple[str, str, str | None]]:

@@ -1,0 +1,67 @@
+"""How fast beads are with many of them: python bench/beads.py [how many]. Prints milliseconds, median and worst.
+
+A tenth is closed, a hundredth ready, everything else waits: half of it by a dependency, half below a parent that waits.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from anvilsrv.beads import Beads
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        beads = Beads(Path(folder) / "beads", lambda change: None)
+        file = Path(folder) / "issues.jsonl"
+        file.write_text("".join(json.dumps(record(n, count)) + "\n" for n in range(count)))
+        measure("import of all", 1, lambda _: beads.command(["import", str(file)], "user", True))
+        ready = [found["id"] for found in json.loads(beads.ready_json())]
+        print(f"{count} beads, {len(ready)} ready")
+        measure("ready", 20, lambda _: beads.ready_json())
+        measure("claim", 200, lambda n: beads.command(["claim", ready[n]], "a1", False))
+        measure("complete", 200, lambda n: beads.command(["complete", ready[n]], "a1", False))
+        measure("new", 200, lambda n: beads.command(["new", f"fresh {n}", "text"], "user", True))
+        measure("get", 200, lambda n: beads.get(ready[n]))
+        measure("list", 5, lambda _: beads.list_json())
+        measure("complete what most wait for", 1, lambda _: beads.command(["complete", "b-gate"], "user", True))
+        measure("ready then", 5, lambda _: beads.ready_json())
+        measure("export of all", 1, lambda _: beads.command(["export", str(file)], "user", True))
+        beads.close()
+
+
+def record(n: int, count: int) -> dict[str, object]:
+    one: dict[str, object] = {"id": f"b-{n}", "title": f"bead {n}", "description": "what to do\n" * 10, "priority": n % 5}
+    one |= {"created_at": f"2024-01-{1 + n % 28:02}T03:04:05Z", "labels": ["one", "two"]}
+    one["status"] = "closed" if n % 10 == 0 else "open"
+    edge = None
+    if n == 1:
+        one |= {"id": "b-gate", "status": "in_progress"}
+    elif n == 2:
+        one |= {"id": "b-top", "issue_type": "epic"}
+        edge = ("b-gate", "blocks")
+    elif n % 100 != 99:
+        edge = ("b-gate", "blocks") if n % 2 else ("b-top", "parent-child")
+    if edge:
+        one["dependencies"] = [{"issue_id": one["id"], "depends_on_id": edge[0], "type": edge[1]}]
+    return one
+
+
+def measure(what: str, times: int, run: Callable[[int], object]) -> None:
+    took = []
+    for n in range(times):
+        began = time.perf_counter()
+        run(n)
+        took.append((time.perf_counter() - began) * 1000)
+    print(f"{what:30} {statistics.median(took):10.2f} {max(took):10.2f}")
+
+
+if __name__ == "__main__":
+    main()
