@@ -1,0 +1,91 @@
+"""Acme as a file service: its windows, and the log of what happens to them (acme(4))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from acme.lib.window import Window
+from anvilsrv import paths
+from anvilsrv.errors import Unavailable
+from anvilsrv.p9.client import Client
+
+_COLUMN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of `index`: a window, the sizes of its tag and body in runes, and its tag's first line."""
+
+    id: int
+    tag_size: int
+    body_size: int
+    directory: bool
+    dirty: bool
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """The window's name: the tag up to ``Del Snarf`` (a name may have blanks)."""
+        return name_of(self.tag)
+
+
+def name_of(tag: str) -> str:
+    """The name at the beginning of a tag, by acme's own rule."""
+    left = tag.split(" |", 1)[0].split("\t|", 1)[0]
+    if " Del Snarf" in left:
+        return left.split(" Del Snarf", 1)[0]
+    return left.replace("\t", " ").split(" ", 1)[0]
+
+
+class Acme:
+    """A connection to the acme of this namespace. May be used by several threads."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @classmethod
+    def dial(cls) -> Acme:
+        """Connect; Unavailable when no acme runs in the namespace."""
+        path = Path(paths.namespace(), "acme")
+        try:
+            return cls(Client(str(path), timeout=None))  # acme answers nobody while the person sweeps
+        except Unavailable as error:
+            raise Unavailable(f"no acme in '{paths.namespace()}': {error}") from None
+
+    def new(self) -> Window:
+        """A new window, where acme puts it."""
+        ctl = self.client.open("new/ctl", 2)
+        return Window(self.client, int(ctl.read(_COLUMN, 0)), ctl)
+
+    def window(self, id: int) -> Window:
+        """The window of that number; it need not exist yet or any more."""
+        return Window(self.client, id)
+
+    def windows(self) -> list[Listed]:
+        """Every window, as `index` has them: by column, from the top."""
+        return [_listed(line) for line in self.client.read("index").decode().split("\n") if line]
+
+    def find(self, name: str) -> Window | None:
+        """The window of that name, if there is one (a slash at the end makes no difference, as in acme)."""
+        wanted = name.rstrip("/") or "/"
+        for listed in self.windows():
+            if (listed.name.rstrip("/") or "/") == wanted:
+                return self.window(listed.id)
+        return None
+
+    def log(self) -> Iterator[tuple[int, str, str]]:
+        """What happens to windows from now on: number, operation (new zerox get put del), name. Blocks."""
+        with self.client.open("log", 0) as file:
+            for line in file.lines():
+                id, operation, name = line.decode().rstrip("\n").split(" ", 2)
+                yield int(id), operation, name
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def _listed(line: str) -> Listed:
+    numbers = [int(line[i * _COLUMN : (i + 1) * _COLUMN]) for i in range(5)]
+    return Listed(numbers[0], numbers[1], numbers[2], bool(numbers[3]), bool(numbers[4]), line[5 * _COLUMN :])

@@ -1,0 +1,229 @@
+"""The daemon's tree seen from outside: what Assist reads and writes of `agent/`.
+
+`Agent` may be used by several threads. It holds one connection and makes another when the daemon came back; a write
+that may have arrived is never repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from anvilsrv import paths
+from anvilsrv.errors import NotFound, Unavailable
+from anvilsrv.p9.client import Client, ConnectionLost, File
+from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
+
+T = TypeVar("T")
+
+USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What an agent waits for; `kind` is ``permission`` or ``question``."""
+
+    text: str
+    choices: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One row of `sessions`."""
+
+    id: str
+    alias: str
+    backend: str
+    state: str
+    cwd: str
+    ask: Ask | None = None
+    unread: int = 0
+    queued: int = 0
+    error: str = ""
+    sandbox_tier: str = ""
+
+    @property
+    def label(self) -> str:
+        """The alias, or the id where there is none."""
+        return self.alias or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One line of `backends`; `trouble` says why it cannot run here, and is empty if it can."""
+
+    name: str
+    title: str
+    trouble: str
+
+    @property
+    def word(self) -> str:
+        """What is middle-clicked: the first word of the title."""
+        return self.title.split(None, 1)[0] if self.title.strip() else self.name
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The sessions and backends at one moment."""
+
+    sessions: tuple[Session, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    _by_name: dict[str, Session] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({session.alias: session for session in self.sessions if session.alias})
+        self._by_name.update({session.id: session for session in self.sessions})
+
+    def find(self, name: str) -> Session | None:
+        """The session of that id or alias. A word that only looks like an id is not one."""
+        return self._by_name.get(name.removeprefix("anvil:"))
+
+    def get(self, name: str) -> Session:
+        """The same; NotFound when there is none."""
+        session = self.find(name)
+        if session is None:
+            raise NotFound(f"no session '{name}'")
+        return session
+
+    def backend(self, word: str) -> Backend | None:
+        """The backend of that name or word."""
+        return next((each for each in self.backends if word in (each.name, each.word)), None)
+
+
+class Agent:
+    """The service `agent` of this namespace. Every method raises Unavailable while the daemon is away."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path or paths.socket()
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    # reading
+
+    def roster(self) -> Roster:
+        return Roster(self.sessions(), self.backends())
+
+    def sessions(self) -> tuple[Session, ...]:
+        return tuple(_session(row) for row in self.json("sessions"))
+
+    def backends(self) -> tuple[Backend, ...]:
+        rows = (line.split("\t") for line in self.read("backends").splitlines() if line)
+        return tuple(Backend(row[0], row[1], "" if row[2] == "ok" else row[2]) for row in rows)
+
+    def read(self, path: str) -> str:
+        return self._again(lambda client: client.read(path)).decode("utf-8", "replace")
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.read(path) or "[]")
+
+    def open(self, path: str, mode: int = OREAD) -> File:
+        return self._again(lambda client: client.open(path, mode))
+
+    def stream(self, path: str) -> tuple[Client, File]:
+        """A blocking file on a connection of its own, so that closing the connection ends the read."""
+        client = self._dial()
+        try:
+            return client, client.open(path, OREAD)
+        except BaseException:
+            client.close()
+            raise
+
+    # writing
+
+    def write(self, path: str, text: str) -> None:
+        """One write of the whole text; what the daemon refuses, at the write or at the close, is raised."""
+        with self._writing(path, OWRITE | OTRUNC) as file:
+            file.write(text.encode("utf-8", "replace"))
+
+    def prompt(self, id: str, text: str) -> None:
+        self.write(f"{id}/in", text)
+
+    def control(self, id: str, command: str) -> None:
+        self.write(f"{id}/ctl", command + "\n")
+
+    def new(self, backend: str, cwd: str, options: Sequence[str] = ()) -> str:
+        """Start a session in `cwd`; its id. `options` are words like ``role=reviewer``."""
+        command = " ".join(["new", quote(backend), quote(cwd), *map(quote, options)]) + "\n"
+        with self._writing("ctl", ORDWR) as file:
+            file.write(command.encode())
+            return file.read(4096, 0).decode().strip()
+
+    def send(self, message: dict[str, Any], sender: str = USER) -> None:
+        """Mail; `message` has to, type, subject, body."""
+        self.write(f"{sender}/mail", json.dumps(message, ensure_ascii=False))
+
+    @contextmanager
+    def _writing(self, path: str, mode: int) -> Iterator[File]:
+        """A file open for one command. Opening is repeated on a new connection where it must be, writing never."""
+        file = self.open(path, mode)
+        try:
+            with file:
+                yield file
+        except ConnectionLost as error:
+            raise Unavailable(f"the daemon went away while '{path}' was written: {error}") from None
+
+    # connection
+
+    def forget(self) -> None:
+        """Drop the connection; the next call makes a new one."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _dial(self) -> Client:
+        try:
+            return Client(self.path)
+        except Unavailable as error:
+            raise Unavailable(f"the daemon is not running: {error}") from None
+
+    def _connected(self) -> Client:
+        with self._lock:
+            if self._client is None:
+                self._client = self._dial()
+            return self._client
+
+    def _again(self, ask: Callable[[Client], T]) -> T:
+        """Ask; and once more on a new connection when the old one turns out dead (only for what may be repeated)."""
+        try:
+            return ask(self._connected())
+        except ConnectionLost:
+            self.forget()
+        try:
+            return ask(self._connected())
+        except ConnectionLost as error:
+            raise Unavailable(f"the daemon went away: {error}") from None
+
+
+def quote(word: str) -> str:
+    """A word for a `ctl` file, quoted as in rc(1) if it must be."""
+    if word and not any(c in " \t\r\n'\"\0" for c in word):
+        return word
+    return "'" + word.replace("'", "''") + "'"
+
+
+def lines(file: File) -> Iterator[str]:
+    """The lines of a blocking text file."""
+    for line in file.lines():
+        yield line.decode("utf-8", "replace").rstrip("\n")
+
+
+def _session(row: dict[str, Any]) -> Session:
+    ask = row.get("ask")
+    return Session(
+        id=row["id"],
+        alias="" if row.get("alias") in (None, "-") else row["alias"],
+        backend=row.get("backend") or "",
+        state=row.get("state") or "",
+        cwd=row.get("cwd") or "/",
+        ask=Ask(ask.get("text") or "", tuple(ask.get("choices") or ()), ask.get("kind") or "") if ask else None,
+        unread=int(row.get("unread") or 0),
+        queued=int(row.get("queued") or 0),
+        error=row.get("error") or "",
+        sandbox_tier=row.get("sandbox_tier") or "",
+    )

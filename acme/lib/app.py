@@ -1,0 +1,307 @@
+"""Assist as a whole: its windows, what it knows of the daemon, and the threads that bring news.
+
+`desk` is the one thread that asks the daemon for the sessions and opens windows nobody clicked for; `news` waits in
+`events`, `ports` in the plumber. They post to each other and to the panes; `roster` is replaced, never changed, so
+that everybody may read it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from acme.lib import begin, plumb
+from acme.lib.acme import Acme
+from acme.lib.agent import USER, Agent, Ask, Backend, Roster, Session, lines
+from acme.lib.ask import AskPane
+from acme.lib.daemon import Daemon
+from acme.lib.log import Log
+from acme.lib.mail import Archive, Compose, Inbox, Message
+from acme.lib.main import Main
+from acme.lib.pane import Call, Pane
+from acme.lib.programs import anvilsrv
+from acme.lib.prompt import Context, Prompt
+from acme.lib.terminal import open_terminal
+from acme.lib.watch import Watch
+from anvilsrv import paths
+from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.p9.client import Client
+
+PANES: dict[str, type[Pane]] = {
+    "main": Main,
+    "prompt": Prompt,
+    "log": Log,
+    "ask": AskPane,
+    "context": Context,
+    "inbox": Inbox,
+    "archive": Archive,
+    "message": Message,
+    "compose": Compose,
+    "daemon": Daemon,
+}
+_ABOUT_SESSION = ("prompt", "log", "ask", "context")
+_KNOCKS, _PAUSE = 100, 0.02  # tries, s: a socket that has just appeared may not listen yet
+
+
+class Bell:
+    """Something that happens again and again, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._changed = threading.Condition()
+
+    def ring(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Have those who wait look whether they still want to."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, seen: int, enough: Callable[[], bool]) -> None:
+        """Wait until it rang after the `seen`th time, or until there is `enough`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.count > seen or enough())
+
+
+class App:
+    """`home` is the directory Assist was called in; `command` the word that calls it again."""
+
+    def __init__(self, acme: Acme, agent: Agent, *, home: str, command: str = "Assist") -> None:
+        self.acme = acme
+        self.agent = agent
+        self.home = home
+        self.command = command
+        self.roster = Roster()
+        self.online = False
+        self.online_again = Bell()
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+        self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
+        self._asked: dict[str, Ask | None] = {}
+        self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._stale = threading.Event()
+        self._stopping = threading.Event()
+        self._watch = Watch(os.path.dirname(agent.path))
+        self._streams: list[Client] = []
+        self._threads = [
+            threading.Thread(target=self._work, name="desk", daemon=True),
+            threading.Thread(target=self._news, name="news", daemon=True),
+            threading.Thread(target=self._ports, name="ports", daemon=True),
+        ]
+
+    # life
+
+    def start(self) -> None:
+        """Start the daemon if none runs, and open nothing yet."""
+        try:
+            self.agent.read("backends")
+        except Unavailable:
+            try:
+                anvilsrv("start")
+            except AnvilError as error:
+                self.say(str(error))
+        try:
+            self.roster, self.online = self.agent.roster(), True
+        except Unavailable:
+            pass
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End every thread; windows that are left stay on the screen, and the next Assist takes them over."""
+        self._stopping.set()
+        self._watch.stop()
+        self._desk.put(None)
+        self.online_again.wake()
+        with self._lock:
+            streams, self._streams = self._streams, []
+            panes = [pane for pane in self._panes.values() if pane is not None]
+        for client in streams:
+            client.close()
+        self.acme.close()
+        self.agent.forget()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(5)
+        for pane in panes:
+            pane.join(5)
+        self._watch.close()
+
+    def say(self, text: str) -> None:
+        """Tell the person, in the main window's +Errors, or on acme's console when there is none."""
+        pane = self._panes.get(("main", ""))
+        if pane is not None:
+            pane.post(lambda: pane.say(f"Assist: {text}"))
+        else:
+            self.acme.client.write("cons", f"Assist: {text}\n".encode())
+
+    # windows
+
+    def open(self, kind: str, subject: str = "") -> None:
+        """Show the window of that kind about that subject, making it if there is none."""
+        if kind in _ABOUT_SESSION or (kind in ("inbox", "archive") and subject != USER):
+            session = self.roster.find(subject)
+            subject = session.id if session is not None else subject
+        key = (kind, subject)
+        with self._lock:
+            known = key in self._panes
+            pane = self._panes.setdefault(key, None)
+        if pane is not None:
+            pane.show()
+        if known:
+            return
+        try:
+            pane = PANES[kind](self, subject)
+            window = self.acme.find(pane.title()) or self.acme.new()  # an earlier Assist may have left it
+        except BaseException:
+            with self._lock:
+                del self._panes[key]
+            raise
+        with self._lock:
+            self._panes[key] = pane
+        pane.start(window)
+
+    def gone(self, pane: Pane) -> None:
+        with self._lock:
+            for key in [key for key, value in self._panes.items() if value is pane]:
+                del self._panes[key]
+            last = not self._panes
+        if last:
+            self.done.set()
+
+    # what words mean, on the thread of the pane they were clicked in
+
+    def label(self, id: str) -> str:
+        """How a person calls a session: its alias, or the id; ``user`` and unknown names are themselves."""
+        session = self.roster.find(id)
+        return session.label if session is not None else id
+
+    def begin(self, backend: Backend, call: Call) -> None:
+        """Start a session of that backend in the directory that was swept or chorded."""
+        text, options = begin.options(call.argument)
+        if not text:
+            raise Invalid(f"{call.word}: which directory? sweep '{call.word} <dir>', or chord a directory onto it")
+        where = begin.directory(text, call.source if call.chord is not None else None, self.home)
+        self.agent.new(begin.checked(backend).name, where, options)
+        self.sync()
+
+    def attach(self, session: Session) -> None:
+        open_terminal(self.agent.read(f"{session.id}/tmux").strip(), self.say)
+
+    def fire(self, session: Session, text: str, source: str | None) -> None:
+        """Send a chorded text at once, with a line that says where it stands."""
+        if not text.strip():
+            raise Invalid(f"nothing to send to {session.label}: select a text first")
+        self.agent.prompt(session.id, f"From {source}\n\n{text}" if source else text)
+
+    # news
+
+    def sync(self) -> None:
+        """Have the desk fetch the sessions; many calls before it does so are one."""
+        if not self._stale.is_set():
+            self._stale.set()
+            self._desk.put(self._fetch)
+
+    def ask(self, kind: str, subject: str) -> None:
+        """Open a window at somebody else's request."""
+        self._desk.put(lambda: self.open(kind, subject))
+
+    def _work(self) -> None:
+        while (act := self._desk.get()) is not None:
+            try:
+                act()
+            except AnvilError as error:
+                if not self._stopping.is_set():
+                    self._tell(error)
+            except Exception:  # a mistake of ours must not end the news
+                traceback.print_exc()
+
+    def _tell(self, error: AnvilError) -> None:
+        try:
+            self.say(str(error))
+        except AnvilError:
+            self.done.set()  # acme is gone
+
+    def _fetch(self) -> None:
+        self._stale.clear()
+        try:
+            self.roster, self.online = self.agent.roster(), True
+        except Unavailable:
+            self.online = False
+        with self._lock:
+            panes = list(self._panes.values())
+        for pane in panes:
+            if pane is not None:
+                pane.stale()
+        self._open_asks()
+
+    def _open_asks(self) -> None:
+        """Open each new question, once: a window the person deleted stays deleted."""
+        for session in self.roster.sessions:
+            if session.ask is not None and self._asked.get(session.id) != session.ask:
+                self.open("ask", session.id)
+            self._asked[session.id] = session.ask
+
+    def _news(self) -> None:
+        """Follow `events` as long as Assist lives; what was missed is made up for by asking for everything."""
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except Unavailable:
+                pass
+            except AnvilError as error:
+                self._desk.put(lambda error=error: self._tell(error))  # type: ignore[misc]
+            if self._stopping.is_set():
+                return
+            self.agent.forget()
+            self.sync()
+            if not self._appears():
+                return
+
+    def _follow(self) -> None:
+        client, file = self.agent.stream("events")
+        with self._lock:
+            self._streams.append(client)
+        try:
+            self.online_again.ring()
+            self.sync()
+            for _ in lines(file):
+                self.sync()
+        finally:
+            with self._lock:
+                if client in self._streams:
+                    self._streams.remove(client)
+            client.close()
+
+    def _appears(self) -> bool:
+        """Wait for the daemon's socket; False when Assist stops."""
+        while True:
+            for _ in range(_KNOCKS):
+                if self._listens():
+                    return True
+                if not os.path.exists(self.agent.path) or self._stopping.wait(_PAUSE):
+                    break
+            if self._stopping.is_set() or not self._watch.wait():
+                return False
+
+    def _listens(self) -> bool:
+        try:
+            Client(self.agent.path).close()
+        except Unavailable:
+            return False
+        return True
+
+    def _ports(self) -> None:
+        """Open the prompt window of what is plumbed to us."""
+        plumb.receive(
+            str(Path(paths.namespace(), "plumb")),
+            lambda word: self.ask("prompt", self.roster.get(word).id),
+            self._streams.append,
+        )

@@ -1,0 +1,58 @@
+"""The program Assist: one for each acme; a second one asks the first to show its window."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from acme.lib import service
+from acme.lib.acme import Acme
+from acme.lib.agent import Agent
+from acme.lib.app import App
+from anvilsrv.errors import AnvilError, Invalid
+
+SCRIPT = Path(__file__).resolve().parent.parent / "Assist"
+
+
+def main(words: Sequence[str]) -> int:
+    """Run until the last window is deleted or acme ends. Exit status 1, and a sentence, on trouble; 2 on bad usage."""
+    try:
+        kind, subject = service.parse(words)
+        acme = Acme.dial()
+        app = App(acme, Agent(), home=os.getcwd(), command=_command())
+        server = service.serve(app.ask)
+        if server is None:
+            service.pass_on(words)
+            acme.close()
+            return 0
+    except Invalid as error:
+        return _fail(error, 2)
+    except AnvilError as error:
+        return _fail(error, 1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: app.done.set())
+    try:
+        app.start()
+        app.ask("main", "")
+        if kind != "main":
+            app.ask(kind, subject)
+        app.done.wait()
+    finally:
+        server.stop()
+        app.stop()
+    return 0
+
+
+def _command() -> str:
+    """How Assist is called again: by its name where that finds this very script."""
+    found = shutil.which("Assist")
+    return "Assist" if found and Path(found).resolve() == SCRIPT else str(SCRIPT)
+
+
+def _fail(error: AnvilError, status: int) -> int:
+    print(f"Assist: {error}", file=sys.stderr)
+    return status

@@ -1,0 +1,69 @@
+"""The daemon's window, `/AnviLLM/+Daemon`: is it up, and Start, Stop, Restart, Log."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from acme.lib.agent import Session
+from acme.lib.pane import Call, Pane
+from acme.lib.programs import anvilsrv
+from anvilsrv import paths
+from anvilsrv.errors import NotFound
+
+_TAIL = 100  # lines of the daemon's log
+
+
+class Daemon(Pane):
+    """Commands wait for the program here, and hold up no other window."""
+
+    commands: ClassVar = {"Get": "get", "Start": "run", "Stop": "run", "Restart": "run", "Log": "log"}
+    tag = "Get Start Stop Restart Log"
+    any_word = False
+
+    def title(self) -> str:
+        return "/AnviLLM/+Daemon"
+
+    def reopen(self) -> str:
+        return "daemon"
+
+    def session(self) -> Session | None:
+        return None
+
+    def open(self) -> None:
+        self.status()
+        self.window.show()
+
+    def refresh(self) -> None:
+        """Say so when the daemon goes or comes back."""
+        if self.app.online != self.online:
+            self.status()
+
+    def get(self, call: Call) -> None:
+        self.status()
+
+    def run(self, call: Call) -> None:
+        self._draw(f"anvilsrv {call.word.lower()} ...\n")
+        said = anvilsrv(call.word.lower())
+        self.status(said)
+
+    def log(self, call: Call) -> None:
+        path = paths.state_dir() / "anvilsrv.log"
+        try:
+            text = path.read_text("utf-8", "replace")
+        except OSError as error:
+            raise NotFound(f"no log '{path}': {error.strerror}") from None
+        self._draw(f"{path}:$\n\n" + "\n".join(text.splitlines()[-_TAIL:]) + "\n")
+
+    def status(self, before: str = "") -> None:
+        self.online = self.app.online
+        parts = [before, anvilsrv("status"), f"socket {self.app.agent.path}", self._backends()]
+        self._draw("\n".join(part for part in parts if part) + "\n")
+
+    def _backends(self) -> str:
+        rows = (f"{each.word}\t{each.trouble or 'ok'}" for each in self.app.roster.backends)
+        return "\n" + "\n".join(rows) if self.app.roster.backends else ""
+
+    def _draw(self, text: str) -> None:
+        with self.window.bulk():
+            self.window.replace(0, self.window.address("$")[1], text)
+        self.window.select(0, 0)

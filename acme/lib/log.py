@@ -1,0 +1,121 @@
+"""The conversation of a session, as it goes on: `<cwd>/+Log.<alias>`.
+
+What the person types at the end of the window stands behind the log, and stays there while the log grows before it;
+Send sends it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import threading
+from contextlib import suppress
+from typing import ClassVar
+
+from acme.lib.about import About
+from acme.lib.event import Gesture
+from acme.lib.pane import Call
+from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.p9.client import Client, P9Error
+
+
+class Log(About):
+    """Follows `log`. acme scrolls along if the end of the log is in view, and only then."""
+
+    kind = "Log"
+    tag = "Send Stop Interrupt Answer Prompt Context Attach"
+    commands: ClassVar = {**About.commands, "Send": "send", "Answer": "answer", "Ask": "ask"}
+
+    def open(self) -> None:
+        self.end = 0  # runes of the log that are shown; the person's text is behind
+        self.window.replace(0, self.window.address("$")[1], "")
+        self.window.show()
+        self._follower = Follower(self)
+        self._follower.start()
+
+    def closed(self) -> None:
+        if hasattr(self, "_follower"):
+            self._follower.stop()
+
+    def add(self, text: str) -> None:
+        """More of the log has come."""
+        try:
+            with self.window.bulk():
+                self.end = self.window.replace(self.end, self.end, text)
+        except P9Error:  # the person cut away what the event has not told us yet
+            self.end = self.window.address("$")[1]
+            self.add(text)
+
+    def edited(self, gesture: Gesture) -> None:
+        """Keep `end` where it belongs while the person edits the log itself."""
+        q0, q1 = gesture.clicked.q0, gesture.clicked.q1
+        if gesture.kind == "I" and q0 < self.end:
+            self.end += q1 - q0
+        elif gesture.kind == "D" and q0 < self.end:
+            self.end -= min(q1, self.end) - q0
+
+    def send(self, call: Call) -> None:
+        """Send the argument, else what was typed behind the log, which then goes away: the log will show it."""
+        if call.argument:
+            self.app.agent.prompt(self.subject_id, call.argument)
+            return
+        text = self.window.body()[self.end :]
+        if not text.strip():
+            raise Invalid("nothing to send: type it at the end of the window")
+        self.app.agent.prompt(self.subject_id, text.strip("\n"))
+        if self.window.body()[self.end :].startswith(text):
+            self.window.replace(self.end, self.end + len(text), "")
+            self.window.clean()
+
+    def answer(self, call: Call) -> None:
+        """``Answer <choice>``; without a choice the question opens."""
+        if call.argument:
+            self.app.agent.write(f"{self.subject_id}/answer", call.argument + "\n")
+        else:
+            self.ask(call)
+
+    def ask(self, call: Call) -> None:
+        self.app.open("ask", self.subject_id)
+
+
+class Follower(threading.Thread):
+    """Reads a session's log to its end and beyond, over restarts of the daemon, and posts it to the window."""
+
+    def __init__(self, pane: Log) -> None:
+        super().__init__(name=f"log {pane.subject_id}", daemon=True)
+        self.pane = pane
+        self._stopped = threading.Event()
+        self._offset = 0
+        self._client: Client | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.pane.app.online_again.wake()
+        client = self._client
+        if client is not None:
+            client.close()
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            seen = self.pane.app.online_again.count
+            try:
+                self._follow()
+            except Unavailable:
+                self.pane.app.online_again.wait(seen, self._stopped.is_set)
+            except AnvilError:
+                return
+
+    def _follow(self) -> None:
+        self._client, file = self.pane.app.agent.stream(f"{self.pane.subject_id}/log")
+        try:
+            if self._stopped.is_set():
+                return
+            while data := file.read(None, self._offset, timeout=None):
+                self._offset += len(data)
+                text = self._decoder.decode(data).replace("\0", "")
+                if text:
+                    self.pane.post(lambda text=text: self.pane.add(text))  # type: ignore[misc]
+        finally:
+            with suppress(AnvilError):
+                self._client.close()
+        self._stopped.set()

@@ -1,0 +1,248 @@
+"""Mail in windows: the list of a box, one message, and the answer to it.
+
+A box is ``inbox`` or ``archive`` of the user or of a session. Messages are numbered in the list as they are first
+seen, so that a number means the same message as long as the window stands.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from acme.lib import table
+from acme.lib.agent import USER, Session
+from acme.lib.event import Gesture
+from acme.lib.main import one_line
+from acme.lib.pane import Call, Pane
+from anvilsrv.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from acme.lib.app import App
+
+TYPES = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
+_WIDTHS = (8, 16, 24, 16)
+_HEADERS = ("To", "Type", "Subject")
+
+
+class Box(Pane):
+    """`+Inbox` or `+Archive`; a click on a number opens that message."""
+
+    commands: ClassVar = {"Get": "get", "Mail": "mail"}
+    tag = "Get Mail"
+    name = ""
+
+    def title(self) -> str:
+        if self.subject_id == USER:
+            return f"/AnviLLM/+{self.name.capitalize()}"
+        session = self.session()
+        if session is None:
+            return f"/AnviLLM/+{self.name.capitalize()}.{self.subject_id}"
+        return f"{session.cwd.rstrip('/')}/+{self.name.capitalize()}.{session.label}"
+
+    def reopen(self) -> str:
+        return f"{self.name} {self.subject_id}"
+
+    def open(self) -> None:
+        self.shown: list[str] = []
+        self.numbers: dict[str, int] = {}
+        self.window.replace(0, self.window.address("$")[1], "")
+        self.refresh()
+        self.window.select(0, 0)
+        self.window.show()
+
+    def refresh(self) -> None:
+        messages = self.app.agent.json(f"{self.subject_id}/{self.name}")
+        for message in messages:
+            self.numbers.setdefault(message["id"], len(self.numbers) + 1)
+        wanted = [self._row(message) for message in reversed(messages)]
+        if wanted != self.shown:
+            edits = table.plan(self.window.body(), self.shown, wanted)
+            table.put(self.window, edits)
+            self.shown = wanted
+
+    def get(self, call: Call) -> None:
+        self.refresh()
+
+    def mail(self, call: Call) -> None:
+        """``Mail [to]``: write a message."""
+        self.app.open("compose", call.argument or "-")
+
+    def looked(self, word: str, gesture: Gesture) -> bool:
+        return self._numbered(word)
+
+    def executed(self, text: str, gesture: Gesture) -> bool:
+        return self._numbered(text)
+
+    def _numbered(self, word: str) -> bool:
+        number = word.rstrip("/")
+        found = [id for id, n in self.numbers.items() if str(n) == number]
+        if not found:
+            return False
+        self.app.open("message", f"{self.subject_id}/{self.name}/{found[0]}")
+        return True
+
+    def _row(self, message: dict[str, Any]) -> str:
+        sender = self.app.label(message.get("from") or "-")
+        cells = (sender, message.get("type") or "-", when(message.get("timestamp")), message.get("subject") or "-")
+        return table.columns((f"{self.numbers[message['id']]}/", *map(one_line, cells)), _WIDTHS)
+
+
+class Inbox(Box):
+    name = "inbox"
+
+
+class Archive(Box):
+    name = "archive"
+
+
+class Message(Pane):
+    """One message. Archive ends it and goes on to the next; Next only goes on."""
+
+    commands: ClassVar = {"Reply": "reply", "Archive": "archive", "Next": "next"}
+    tag = "Reply Archive Next"
+    any_word = False
+
+    def __init__(self, app: App, subject: str) -> None:
+        super().__init__(app, subject)
+        self.owner, self.box, self.id = self.subject_id.split("/")
+        self.message: dict[str, Any] = {}
+
+    def title(self) -> str:
+        return f"/AnviLLM/+Mail.{self.id[:8]}"
+
+    def session(self) -> Session | None:
+        return self.app.roster.find(self.message.get("from") or "")
+
+    def open(self) -> None:
+        self.message = find(self._messages(), self.id)
+        with self.window.bulk():
+            self.window.replace(0, self.window.address("$")[1], draw(self.message, self.app.label))
+        self.window.select(0, 0)
+        self.window.show()
+
+    def reply(self, call: Call) -> None:
+        self.app.open("compose", self.subject_of(self.id))
+
+    def archive(self, call: Call) -> None:
+        following = self._following()
+        self.app.agent.control(self.owner, f"complete {self.id}")
+        self._go(following)
+
+    def next(self, call: Call) -> None:
+        following = self._following()
+        if following is None:
+            raise NotFound("no more messages")
+        self._go(following)
+
+    def subject_of(self, id: str) -> str:
+        return f"{self.owner}/{self.box}/{id}"
+
+    def _messages(self) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = self.app.agent.json(f"{self.owner}/{self.box}")
+        return messages
+
+    def _following(self) -> str | None:
+        ids = [message["id"] for message in self._messages()]
+        place = ids.index(self.id) + 1 if self.id in ids else 0
+        return ids[place] if place < len(ids) else None
+
+    def _go(self, id: str | None) -> None:
+        if id is not None:
+            self.app.open("message", self.subject_of(id))
+        self.window.delete()
+
+
+class Compose(Pane):
+    """A message being written: headers, an empty line, the text. Send, or Put, sends it from the user."""
+
+    commands: ClassVar = {"Send": "send", "Put": "send"}
+    tag = "Send Put"
+    any_word = False
+
+    def title(self) -> str:
+        return f"/AnviLLM/+Reply.{self.subject_id.rsplit('/', 1)[-1][:8]}" if self._answers() else "/AnviLLM/+Mail"
+
+    def _answers(self) -> bool:
+        return self.subject_id.count("/") == 2
+
+    def open(self) -> None:
+        if self.window.body().strip():
+            self.window.show()
+            return
+        to, kind, subject, quoted = self._begun()
+        self.window.append(f"To: {to}\nType: {kind}\nSubject: {subject}\n\n{quoted}")
+        self.window.clean()
+        end = self.window.address("$")[1] if to else len("To: ")
+        self.window.select(end, end)
+        self.window.show()
+
+    def _begun(self) -> tuple[str, str, str, str]:
+        if not self._answers():
+            return self.subject_id.strip("-"), "PROMPT_REQUEST", "", ""
+        owner, box, id = self.subject_id.split("/")
+        message = find(self.app.agent.json(f"{owner}/{box}"), id)
+        subject = message.get("subject") or ""
+        again = subject if subject.lower().startswith("re:") else f"Re: {subject}"
+        return self.app.label(message.get("from") or ""), answer_type(message.get("type") or ""), again, ""
+
+    def send(self, call: Call) -> None:
+        message = parse(self.window.body())
+        session = self.app.roster.find(message["to"])
+        message["to"] = session.id if session is not None else message["to"]
+        if self._answers():
+            message["in_reply_to"] = self.subject_id.rsplit("/", 1)[-1]
+        self.app.agent.send(message)
+        self.window.delete()
+
+
+def parse(text: str) -> dict[str, Any]:
+    """A message as Compose shows it. Invalid when it has no recipient or no text."""
+    head, _, body = text.partition("\n\n")
+    message: dict[str, Any] = {}
+    for line in head.splitlines():
+        name, colon, value = line.partition(":")
+        if not colon or name.strip().capitalize() not in _HEADERS:
+            raise Invalid(f"not a header: '{line}'; an empty line ends the headers")
+        message[name.strip().lower()] = value.strip()
+    if not message.get("to"):
+        raise Invalid("no recipient: write it behind To:")
+    if not body.strip():
+        raise Invalid("nothing to send")
+    return {"type": "PROMPT_REQUEST", "subject": "", **message, "body": body.strip("\n")}
+
+
+def answer_type(kind: str) -> str:
+    """The type that answers a message of this one; what needs no answer is answered by a new prompt."""
+    stem, _, end = kind.rpartition("_")
+    return f"{stem}_RESPONSE" if end == "REQUEST" and stem in TYPES else "PROMPT_REQUEST"
+
+
+def find(messages: list[dict[str, Any]], id: str) -> dict[str, Any]:
+    for message in messages:
+        if message["id"] == id:
+            return message
+    raise NotFound(f"no message '{id}' any more")
+
+
+def draw(message: dict[str, Any], label: Any) -> str:
+    sender, to = message.get("from") or "-", message.get("to") or "-"
+    rows = [
+        f"From: {label(sender)}" + (f" ({sender})" if label(sender) != sender else ""),
+        f"To: {label(to)}",
+        f"Date: {when(message.get('timestamp'))}",
+        f"Type: {message.get('type')}",
+        f"Subject: {message.get('subject')}",
+    ]
+    return "\n".join(rows) + f"\n\n{(message.get('body') or '').rstrip()}\n"
+
+
+def when(stamp: Any) -> str:
+    """A time of the daemon (seconds, or ISO 8601) as a person in this place reads it."""
+    try:
+        moment = datetime.fromtimestamp(stamp) if isinstance(stamp, int | float) else datetime.fromisoformat(stamp)
+    except (TypeError, ValueError):
+        return str(stamp or "-")
+    moment = moment.astimezone()
+    today = time.strftime("%Y-%m-%d")
+    return f"{moment:%H:%M}" if f"{moment:%Y-%m-%d}" == today else f"{moment:%Y-%m-%d %H:%M}"

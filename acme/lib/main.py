@@ -1,0 +1,148 @@
+"""The main window, `/AnviLLM/`: the backends, and a table of sessions that keeps itself up to date."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+from acme.lib import table
+from acme.lib.agent import Roster, Session
+from acme.lib.pane import Call, Pane
+from anvilsrv.errors import Invalid
+
+NAME = "/AnviLLM/"
+TITLES = ("session", "backend", "state", "alias", "directory")
+WIDTHS = (12, 12, 12, 16)  # of the columns before the directory, in zeros
+_FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
+_EXCERPT = 60  # characters of a question that stand in the table
+
+
+class Main(Pane):
+    """Assist's first window; when dot is on a session's line, commands are about that session."""
+
+    commands: ClassVar = {
+        "Get": "get",
+        "Attach": "attach",
+        "Stop": "control",
+        "Restart": "control",
+        "Kill": "control",
+        "Interrupt": "control",
+        "Alias": "alias",
+        "Context": "window_of",
+        "Log": "window_of",
+        "Ask": "window_of",
+        "Daemon": "daemon",
+        "Inbox": "box",
+        "Archive": "box",
+    }
+    tag = "Get Attach Stop Restart Kill Alias Context Log Daemon Inbox Archive"
+
+    def title(self) -> str:
+        return NAME
+
+    def open(self) -> None:
+        self.shown: list[str] = []
+        self._known: dict[Session, str] = {}
+        self._measure()
+        self.window.replace(0, self.window.address("$")[1], "")
+        self.refresh()
+        self.window.select(0, 0)
+        self.window.show()
+
+    def refresh(self) -> None:
+        """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
+        wanted = self._rows(self.app.roster)
+        if wanted == self.shown:
+            return
+        table.put(self.window, table.plan(self.window.body(), self.shown, wanted))
+        self.shown = wanted
+
+    def _rows(self, roster: Roster) -> list[str]:
+        rows = [" ".join(f"[{each.word}]" for each in roster.backends if not each.trouble)]
+        missing = [each.word for each in roster.backends if each.trouble]
+        if missing:
+            rows.append(f"not here: {' '.join(missing)}")
+        if not self.app.online:
+            rows.append("daemon is away: middle-click Daemon")
+        rows.append(self._columns(TITLES))
+        self._known = {session: self._known.get(session) or self._row(session) for session in roster.sessions}
+        rows += self._known.values()
+        return [row for row in rows if row]
+
+    def _row(self, session: Session) -> str:
+        cells = (session.id, session.backend, session.state, session.alias or "-", session.cwd, *notes(session))
+        return self._columns(tuple(one_line(cell) for cell in cells))
+
+    def _columns(self, cells: tuple[str, ...]) -> str:
+        return table.columns(cells, WIDTHS, fixed=self._fixed, tab=self._tab)
+
+    def _measure(self) -> None:
+        """How wide things are on this screen; acme tells the font's name and hands `tabstop` down."""
+        name = self.window.font()[0].lower()
+        self._fixed = any(part in name for part in _FIXED)
+        stop = os.environ.get("tabstop", "")  # noqa: SIM112
+        self._tab = int(stop) if stop.isdigit() and stop != "0" else 4
+
+    def session(self) -> Session | None:
+        """The session on the line of dot; dot over several lines is about none."""
+        q0, q1 = self.window.dot()
+        start, end = self.window.address(f"#{q0}-+")
+        if q1 > end:
+            raise Invalid("dot is on several lines: put it on one, or give the id")
+        return self.app.roster.find(table.key(self.window.text(start, end)))
+
+    # commands
+
+    def get(self, call: Call) -> None:
+        self._measure()
+        self._known = {}
+        self.app.sync()
+
+    def attach(self, call: Call) -> None:
+        self.app.attach(self.subject(call))
+
+    def control(self, call: Call) -> None:
+        for session in [self.app.roster.get(word) for word in call.words] or [self.subject(call)]:
+            self.app.agent.control(session.id, call.word.lower())
+
+    def alias(self, call: Call) -> None:
+        """``Alias <id> <name>``, or ``Alias <name>`` for the line of dot."""
+        words = call.words
+        if len(words) == 1 and self.app.roster.find(words[0]) is None:
+            session = self.session()
+            if session is None:
+                raise Invalid("Alias: which session? put dot on its line, or give its id")
+            words = [session.id, words[0]]
+        if len(words) != 2:
+            raise Invalid("usage: Alias <id> <name>")
+        self.app.agent.write(f"{self.app.roster.get(words[0]).id}/alias", words[1] + "\n")
+
+    def window_of(self, call: Call) -> None:
+        self.app.open(call.word.lower(), self.subject(call).id)
+
+    def daemon(self, call: Call) -> None:
+        self.app.open("daemon")
+
+    def box(self, call: Call) -> None:
+        subject = call.words[0] if call.words else "user"
+        self.app.open(call.word.lower(), subject if subject == "user" else self.app.roster.get(subject).id)
+
+
+def notes(session: Session) -> list[str]:
+    """What is worth saying about a session behind its directory: first what waits for the person."""
+    said = []
+    if session.ask is not None:
+        said.append(f"asks: {one_line(session.ask.text)[:_EXCERPT]}")
+    if session.unread:
+        said.append(f"{session.unread} unread")
+    if session.queued:
+        said.append(f"{session.queued} queued")
+    if session.sandbox_tier not in ("", "full"):
+        said.append(f"sandbox {session.sandbox_tier}")
+    if session.error:
+        said.append(one_line(session.error)[:_EXCERPT])
+    return said
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,266 @@
+"""A window of Assist: one thread that owns it, the commands it knows, and what a click on a word means in it.
+
+Two threads a window: a reader waits in acme's `event` file and posts what it reads; the owner does everything else, so
+that a slow answer in one window holds up no other.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from acme.lib.agent import Session
+from acme.lib.event import Gesture
+from acme.lib.window import Window, WindowGone
+from anvilsrv.errors import AnvilError, Invalid
+from anvilsrv.p9.client import ConnectionLost
+
+if TYPE_CHECKING:
+    from acme.lib.app import App
+
+_WORD = re.compile(r"[\w:-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command as it was given: its word, what was swept behind it or chorded onto it, and where that came from."""
+
+    word: str
+    rest: str
+    chord: str | None
+    source: str | None
+
+    @property
+    def argument(self) -> str:
+        """What the command is about: the words behind it, else the chord's argument."""
+        return self.rest or (self.chord or "").strip()
+
+    @property
+    def words(self) -> list[str]:
+        return [*self.rest.split(), *(self.chord or "").split()]
+
+
+class Pane:
+    """One window. Subclasses say its commands (word to method name), and draw it."""
+
+    commands: ClassVar[Mapping[str, str]] = {}
+    tag = ""
+    any_word = True  # a right click on an alias opens its prompt; in running text only an id does
+
+    window: Window  # from `start` on
+
+    def __init__(self, app: App, subject: str = "") -> None:
+        self.app = app
+        self.subject_id = subject  # what the window is about: usually the id of a session
+        self.acts = dict(self.commands)
+        self._posts: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._stale = threading.Event()
+        self._owner = threading.Thread(target=self._work, name="window", daemon=True)
+        self._reader = threading.Thread(target=self._listen, name="event", daemon=True)
+
+    # for other threads
+
+    def start(self, window: Window) -> None:
+        """Take the window over and live in it."""
+        self.window = window
+        self._owner.start()
+
+    def post(self, act: Callable[[], None]) -> None:
+        """Have the owner do it."""
+        self._posts.put(act)
+
+    def stale(self) -> None:
+        """Have the owner draw anew; many calls before it does so are one."""
+        if not self._stale.is_set():
+            self._stale.set()
+            self.post(self._refresh)
+
+    def show(self) -> None:
+        self.post(lambda: self.window.show())
+
+    def join(self, timeout: float) -> None:
+        if self._owner.is_alive() and threading.current_thread() is not self._owner:
+            self._owner.join(timeout)
+
+    # for subclasses; all on the owner's thread
+
+    def title(self) -> str:
+        """The window's name; its directory is where the words in it are looked up."""
+        raise NotImplementedError
+
+    def reopen(self) -> str:
+        """The words after ``Assist`` that bring the window back after a Load; empty if it is not to come back."""
+        return ""
+
+    def open(self) -> None:
+        """Fill the new window."""
+
+    def refresh(self) -> None:
+        """Bring the window up to date with `app.roster`."""
+
+    def closed(self) -> None:
+        """The window is gone: let go what is still held."""
+
+    def edited(self, gesture: Gesture) -> None:
+        """The person typed or cut."""
+
+    def session(self) -> Session | None:
+        """The session that a command without an id is about."""
+        return self.app.roster.find(self.subject_id)
+
+    def looked(self, word: str, gesture: Gesture) -> bool:
+        """A right click that is on no session; False leaves it to acme."""
+        return False
+
+    def executed(self, text: str, gesture: Gesture) -> bool:
+        """A middle click on something that is no command, backend or session; False leaves it to acme."""
+        return False
+
+    def delete(self, call: Call) -> None:
+        self.window.delete()
+
+    def say(self, text: str) -> None:
+        """Tell the person, in +Errors."""
+        self.window.errors(text)
+
+    def subject(self, call: Call) -> Session:
+        """The one session a command is about: named, or the pane's own."""
+        if call.words:
+            return self.app.roster.get(call.words[0])
+        session = self.session()
+        if session is None:
+            raise Invalid(f"{call.word}: which session? put dot on its line, or give its id")
+        return session
+
+    # the owner
+
+    def _work(self) -> None:
+        try:
+            self._guarded(self._begin)
+            self._reader.start()
+            while (act := self._posts.get()) is not None:
+                self._guarded(act)
+        except (WindowGone, ConnectionLost):
+            pass
+        finally:
+            self.app.gone(self)
+            self.closed()
+            self.window.close()
+
+    def _begin(self) -> None:
+        self._named = self.title()
+        self.window.name(self._named)
+        self.window.listen()
+        self.window.tag(self.tag)
+        self.window.dump(" ".join([self.app.command, *self.reopen().split()]), self.app.home)
+        self.open()
+
+    def _refresh(self) -> None:
+        self._stale.clear()
+        name = self.title()
+        if name != self._named:
+            self.window.name(name)
+            self._named = name
+        self.refresh()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except (WindowGone, ConnectionLost):
+            raise
+        except AnvilError as error:
+            self.say(f"Assist: {error}")
+        except Exception as error:  # a mistake of ours must not take the window away
+            traceback.print_exc()
+            self.say(f"Assist: internal error: {error!r}")
+
+    def _listen(self) -> None:
+        with suppress(AnvilError):
+            for gesture in self.window.gestures():
+                if gesture.origin in "KM":
+                    self.post(lambda gesture=gesture: self._gesture(gesture))  # type: ignore[misc]
+        self._posts.put(None)
+
+    def _gesture(self, gesture: Gesture) -> None:
+        if gesture.kind in "Xx":
+            self._execute(gesture)
+        elif gesture.kind in "LlRr":
+            self._look(gesture)
+        elif gesture.kind in "ID":
+            self.edited(gesture)
+
+    def _execute(self, gesture: Gesture) -> None:
+        text = self._text(gesture).strip()
+        word, _, rest = text.partition(" ") if " " in text else text.partition("\t")
+        call = Call(word, rest.strip(), gesture.argument, gesture.source)
+        if word in ("Del", "Delete"):
+            self.delete(call)
+        elif word in self.acts:
+            getattr(self, self.acts[word])(call)
+        elif self.executed(text, gesture):
+            return
+        elif gesture.builtin or not self._common(text, call):
+            self.window.back(gesture)
+
+    def _common(self, text: str, call: Call) -> bool:
+        """What a word means in every window: a backend, a session."""
+        backend = self.app.roster.backend(call.word)
+        if backend is not None:
+            self.app.begin(backend, call)
+            return True
+        session = self.app.roster.find(text)
+        if session is None:
+            return False
+        if call.chord is None:
+            self.app.attach(session)
+        else:
+            self.app.fire(session, call.chord, call.source)
+        return True
+
+    def _look(self, gesture: Gesture) -> None:
+        for word in self._words(gesture):
+            session = self.app.roster.find(word)
+            if session is not None and (self.any_word or word in (session.id, f"anvil:{session.label}")):
+                self.app.open("prompt", session.id)
+                return
+            if self.looked(word, gesture):
+                return
+        self.window.back(gesture)
+
+    def _words(self, gesture: Gesture) -> list[str]:
+        """What may be meant: the word under the click as ids and aliases are spelled, then what acme took for it.
+
+        acme ends a word at a hyphen, which an alias may have; so the line is read again.
+        """
+        meant = self._text(gesture).strip()
+        if not gesture.empty:
+            return [meant]
+        start, line = self._line(gesture)
+        at = gesture.clicked.q0 - start
+        for found in _WORD.finditer(line):
+            inside = found.start() <= at <= found.end()
+            if inside and start + found.start() <= gesture.meant.q0 and gesture.meant.q1 <= start + found.end():
+                return [found.group(), meant]
+        return [meant]
+
+    def _line(self, gesture: Gesture) -> tuple[int, str]:
+        """Where the clicked line begins, and its text."""
+        if not gesture.in_body:
+            return 0, self.window.tag_text()
+        q0, q1 = self.window.address(f"#{gesture.clicked.q0}-+")
+        return q0, self.window.text(q0, q1)
+
+    def _text(self, gesture: Gesture) -> str:
+        """The gesture's text, read from the window where it was too long for the event."""
+        record = gesture.meant
+        if not record.left_out:
+            return record.text
+        if gesture.in_body:
+            return self.window.text(record.q0, record.q1)
+        return self.window.tag_text()[record.q0 : record.q1]

@@ -1,0 +1,41 @@
+"""The programs `Kiro` and `Claude`: start a session in a directory, from any acme window or shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from acme.lib.agent import Agent
+from acme.lib.begin import checked, directory, options
+from acme.lib.programs import anvilsrv
+from anvilsrv.errors import AnvilError, NotFound, Unavailable
+
+
+def main(word: str, words: Sequence[str]) -> int:
+    """``<word> [directory] [role=R] [tasks=a,b] [alias=N]``; prints ``anvil:<id>``, which can be right-clicked."""
+    try:
+        text, wanted = options(" ".join(words))
+        where = directory(text or ".", None, os.getcwd())
+        print(f"anvil:{begin(word, where, wanted)}")
+    except AnvilError as error:
+        print(f"{word}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def begin(word: str, where: str, wanted: Sequence[str]) -> str:
+    """The id of the new session; the daemon is started if it has to be."""
+    agent = Agent()
+    try:
+        try:
+            backends = agent.roster()
+        except Unavailable:
+            anvilsrv("start")
+            backends = agent.roster()
+        backend = backends.backend(word)
+        if backend is None:
+            raise NotFound(f"no backend '{word}'")
+        return agent.new(checked(backend).name, where, wanted)
+    finally:
+        agent.forget()

@@ -1,0 +1,175 @@
+"""Tables in a window that a person also writes in: rows, and the fewest edits that bring them up to date.
+
+A row is one line; its key is its first word. What else stands in the window (typed commands, notes, text behind a
+row) is not ours and stays. Places are in runes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from acme.lib.window import Window
+
+_WIDTHS = (("iljI|.,:;'! ", 0.5), ("frt()[]-/", 0.62), ("mwMW@%", 1.45))  # in zeros, of a sans serif face
+_WIDTH = {letter: width for letters, width in _WIDTHS for letter in letters}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Put `text` in place of the body from `q0` to `q1`."""
+
+    q0: int
+    q1: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    index: int
+    start: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+def key(row: str) -> str:
+    """The word by which a row is known again."""
+    return row.split(None, 1)[0] if row.strip() else ""
+
+
+def columns(cells: Sequence[str], widths: Sequence[int], *, fixed: bool = False, tab: int = 4) -> str:
+    """`cells` in columns that line up on screen; the last one is open ended.
+
+    acme's tab stops are `tab` zeros wide and its fonts mostly proportional, so a cell's width is an estimate; a blank
+    is added where the estimate is too near a stop to know on which side of it the cell ends.
+    """
+    parts = []
+    for cell, width in zip(cells, widths, strict=False):
+        text = cell
+        size = _width(text, fixed)
+        while not fixed and (size % tab > tab - 0.7 or (size >= tab and size % tab < 0.5)):
+            text, size = text + " ", size + 0.5
+        parts.append(text + "\t" * max(1, -int((size - width) // tab)))
+    return "".join(parts) + "\t".join(cell for cell in cells[len(widths) :] if cell)
+
+
+def _width(text: str, fixed: bool) -> float:
+    """The width in zeros."""
+    if fixed:
+        return len(text)
+    return sum(_WIDTH.get(c, 1.1 if c.isupper() else 0.95) for c in text)
+
+
+def plan(body: str, shown: Sequence[str], wanted: Sequence[str]) -> list[Edit]:
+    """The edits, last place first, that turn the rows `shown` in `body` into the rows `wanted`.
+
+    A row that did not change is not touched. A row that is missing from `body` is put after the one before it.
+    """
+    lines = _lines(body)
+    old = {key(row): row for row in shown}
+    found = _find(lines, old, {key(row) for row in wanted})
+    edits: list[Edit] = []
+    kept: set[str] = set()
+    inserts: dict[int, list[str]] = {}
+    last: _Line | None = None
+    for row in wanted:
+        name = key(row)
+        line = found.get(name)
+        if line is not None and (last is None or line.index > last.index):
+            kept.add(name)
+            last = line
+            edits += _change(line, old.get(name, line.text), row)
+        else:
+            inserts.setdefault(_after(last, lines, body), []).append(row)
+    edits += [_remove(line, old.get(name, line.text), body) for name, line in found.items() if name not in kept]
+    for place, rows in inserts.items():
+        open_line = place == len(body) and body != "" and not body.endswith("\n")
+        edits.append(Edit(place, place, "".join(f"\n{row}" if open_line else f"{row}\n" for row in rows)))
+    return sorted(edits, key=lambda edit: (edit.q0, edit.q1), reverse=True)
+
+
+def put(window: Window, edits: Sequence[Edit]) -> None:
+    """Make the edits in a window, as one change; the person's selection stays on what it was on."""
+    if not edits:
+        return
+    dot = window.dot()
+    with window.bulk():
+        for edit in edits:
+            window.replace(edit.q0, edit.q1, edit.text)
+    right = (moved(dot[0], edits), moved(dot[1], edits))
+    if window.dot() != right:
+        window.select(*right)
+
+
+def apply(body: str, edits: Sequence[Edit]) -> str:
+    """What `body` becomes."""
+    for edit in edits:
+        body = body[: edit.q0] + edit.text + body[edit.q1 :]
+    return body
+
+
+def moved(place: int, edits: Sequence[Edit]) -> int:
+    """Where `place` (an end of the person's selection) should stand after the edits, which are last place first."""
+    result = place
+    for edit in edits:
+        if place >= edit.q1:
+            result += len(edit.text) - (edit.q1 - edit.q0)
+        elif place > edit.q0:
+            result += min(place - edit.q0, len(edit.text)) - (place - edit.q0)
+    return result
+
+
+def _lines(body: str) -> list[_Line]:
+    lines = []
+    start = 0
+    for index, text in enumerate(body.split("\n")):
+        lines.append(_Line(index, start, text))
+        start += len(text) + 1
+    return lines
+
+
+def _find(lines: Sequence[_Line], old: dict[str, str], wanted: set[str]) -> dict[str, _Line]:
+    """The line of each row: the one that is as it was written, else the first with its key."""
+    found: dict[str, _Line] = {}
+    exact: set[str] = set()
+    for line in lines:
+        name = key(line.text)
+        if name not in old and name not in wanted:
+            continue
+        as_written = name in old and line.text.startswith(old[name])
+        if name not in found or (as_written and name not in exact):
+            found[name] = line
+        if as_written:
+            exact.add(name)
+    return found
+
+
+def _change(line: _Line, old: str, row: str) -> list[Edit]:
+    """The smallest change of a line; text typed behind the row is left where it is."""
+    if not line.text.startswith(old):
+        old = line.text
+    if old == row:
+        return []
+    shorter = min(len(old), len(row))
+    front = next((i for i in range(shorter) if old[i] != row[i]), shorter)
+    back = next((i for i in range(shorter - front) if old[-1 - i] != row[-1 - i]), shorter - front)
+    return [Edit(line.start + front, line.start + len(old) - back, row[front : len(row) - back])]
+
+
+def _remove(line: _Line, old: str, body: str) -> Edit:
+    """Take a row away, and its line with it unless something was typed there."""
+    if line.text.startswith(old) and len(line.text) > len(old):
+        return Edit(line.start, line.start + len(old), "")
+    return Edit(line.start, min(line.end + 1, len(body)), "")
+
+
+def _after(last: _Line | None, lines: Sequence[_Line], body: str) -> int:
+    """Where a row goes that follows `last`; the first one goes to the beginning."""
+    if last is None:
+        return 0
+    return min(last.end + 1, len(body))

@@ -1,0 +1,83 @@
+"""Opening a terminal on an agent: ``$ANVILLM_TERMINAL``, else foot, else whatever is there, else acme's own win."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+from anvilsrv.errors import Unavailable
+
+_WAYLAND: dict[str, list[str]] = {"foot": [], "footclient": []}
+_BOTH = {"kitty": [], "alacritty": ["-e"], "wezterm": ["start", "--"], "ghostty": ["-e"]}
+_X = {"urxvt": ["-e"], "st": ["-e"], "xterm": ["-e"], "rxvt": ["-e"]}
+_DESKTOP = {"gnome-terminal": ["--"], "konsole": ["-e"], "xfce4-terminal": ["-x"], "x-terminal-emulator": ["-e"]}
+_FLAGS = {**_WAYLAND, **_BOTH, **_X, **_DESKTOP}  # what stands before the command, by program
+_SOON = 2.0  # s: a terminal that fails within them never opened
+
+
+def candidates(command: str, environ: Mapping[str, str]) -> Iterator[list[str]]:
+    """The command lines to try, best first; `command` is one line for sh(1)."""
+    wanted = environ.get("ANVILLM_TERMINAL", "").strip()
+    if wanted:
+        yield _line(shlex.split(wanted), command)
+    if environ.get("WAYLAND_DISPLAY"):
+        yield from (_line([name], command) for name in _WAYLAND)
+    if environ.get("WAYLAND_DISPLAY") or environ.get("DISPLAY"):
+        yield from (_line([name], command) for name in (*_BOTH, *_X, *_DESKTOP))
+    if environ.get("winid"):
+        yield ["win", "sh", "-c", command]
+
+
+def _line(terminal: list[str], command: str) -> list[str]:
+    """`terminal` may bring its own flags; the one that precedes a command is added if it is not there."""
+    flags = _FLAGS.get(os.path.basename(terminal[0]), ["-e"])
+    if terminal[-len(flags) :] == flags and flags:
+        flags = []
+    return [*terminal, *flags, "sh", "-c", command]
+
+
+def open_terminal(command: str, failed: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> None:
+    """Run `command` in the first terminal that opens.
+
+    Unavailable at once when no program is there to try; what fails after its start is reported by `failed`, on a
+    thread of its own.
+    """
+    found = [line for line in candidates(command, environ) if shutil.which(line[0])]
+    wanted = environ.get("ANVILLM_TERMINAL", "").strip()
+    if wanted and not (found and found[0][: len(shlex.split(wanted))] == shlex.split(wanted)):
+        raise Unavailable(f"no terminal '{shlex.split(wanted)[0]}': see $ANVILLM_TERMINAL")
+    if not found:
+        raise Unavailable(f"no terminal to open: set $ANVILLM_TERMINAL, or run: {command}")
+    threading.Thread(target=_try, args=(found, failed), name="terminal", daemon=True).start()
+
+
+def _try(lines: list[list[str]], failed: Callable[[str], None]) -> None:
+    troubles = []
+    for line in lines:
+        trouble = _run(line)
+        if trouble is None:
+            return
+        troubles.append(f"{line[0]}: {trouble}")
+    failed("no terminal opened: " + "; ".join(troubles))
+
+
+def _run(line: list[str]) -> str | None:
+    """Why the terminal did not open; None if it did, which is when it lives on or ends well."""
+    try:
+        process = subprocess.Popen(
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+    except OSError as error:
+        return error.strerror or str(error)
+    try:
+        _, said = process.communicate(timeout=_SOON)
+    except subprocess.TimeoutExpired:
+        threading.Thread(target=process.communicate, name="terminal", daemon=True).start()
+        return None
+    if process.returncode == 0:
+        return None
+    return (said.decode("utf-8", "replace").strip().splitlines() or [f"exit {process.returncode}"])[-1]

@@ -1,0 +1,268 @@
+"""A small agent tree for Assist's tests: what a test says, the files say; what was written is kept to be looked at."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from typing import Any
+
+from anvilsrv.errors import Conflict, Invalid, NotFound
+from anvilsrv.p9.server import Server
+from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, SnapshotHandle, TextFile
+
+BACKENDS = "claude\tClaude Code\tok\nkiro-cli\tKiro CLI\tok\nshell\tShell\tok\ncodex\tCodex\tno program 'codex'\n"
+
+
+class Agent:
+    """The state. Every change of a session is followed by an event."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.boxes: dict[str, list[dict[str, Any]]] = {"user/inbox": [], "user/archive": []}
+        self.texts: dict[str, str] = {}
+        self.logs: dict[str, Stream] = {}
+        self.events = Stream("events", fresh=True)
+        self.written: list[tuple[str, str]] = []
+        self.reads = 0
+        self.refuse: dict[str, str] = {}  # path -> the error of the next writes
+        self._numbers = itertools.count(0xA0000001)
+        self._wrote = threading.Condition()
+        self.server = Server()
+
+    def start(self) -> Agent:
+        self.server = Server()
+        self.server.listen(self.path, Root(self))
+        self.server.start()
+        return self
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def add(self, backend: str = "claude", cwd: str = "/tmp", **known: Any) -> str:
+        id = known.pop("id", None) or f"{next(self._numbers):08x}"
+        row = {"id": id, "alias": "", "backend": backend, "cwd": cwd, "state": "idle", "pid": 1, "role": "default"}
+        row |= {"tasks": [], "parent": "", "tmux": "", "ask": None, "unread": 0, "queued": 0, "error": ""}
+        row |= {"usage": {}, "sandbox_tier": "full", "created": time.time(), "changed": time.time()}
+        self.sessions[id] = row | known
+        self.logs[id] = Stream("log")
+        self.boxes |= {f"{id}/inbox": [], f"{id}/archive": []}
+        self.texts |= {f"{id}/context": "", f"{id}/tmux": f"echo attached {id}\n"}
+        self.emit("session_new", id)
+        return id
+
+    def change(self, id: str, **new: Any) -> None:
+        self.sessions[id] |= new
+        self.emit("state_change", id)
+
+    def remove(self, id: str) -> None:
+        del self.sessions[id]
+        self.emit("session_end", id)
+
+    def emit(self, kind: str, id: str) -> None:
+        line = {"seq": 1, "ts": time.time(), "type": kind, "session_id": id}
+        self.events.add((json.dumps(line) + "\n").encode())
+
+    def mail(self, owner: str, **message: Any) -> str:
+        message = {"id": f"{next(self._numbers):08x}-0000-4000-8000-000000000000", "to": owner} | message
+        message = {
+            "type": "PROMPT_REQUEST",
+            "subject": "",
+            "body": "",
+            "timestamp": time.time(),
+            "metadata": {},
+        } | message
+        self.boxes[f"{owner}/inbox"].append(message)
+        if owner in self.sessions:
+            self.sessions[owner]["unread"] += 1
+        self.emit("message", owner)
+        return str(message["id"])
+
+    def took(self, path: str, text: str) -> None:
+        """A file was written and closed."""
+        if path in self.refuse:
+            raise Conflict(self.refuse[path])
+        name, _, file = path.partition("/")
+        if file == "ctl":
+            self._control(name, text.split())
+        elif file == "alias":
+            self.change(name, alias=text.strip())
+        elif file == "answer":
+            if self.sessions[name]["ask"] is None:
+                raise Conflict("nothing is asked any more")
+            self.change(name, ask=None)
+        elif file == "context":
+            self.texts[path] = text
+        with self._wrote:
+            self.written.append((path, text))
+            self._wrote.notify_all()
+
+    def _control(self, name: str, words: list[str]) -> None:
+        if words[0] == "complete":
+            found = [m for m in self.boxes[f"{name}/inbox"] if m["id"] == words[1]]
+            if not found:
+                raise NotFound(f"no message '{words[1]}'")
+            self.boxes[f"{name}/inbox"].remove(found[0])
+            self.boxes[f"{name}/archive"].append(found[0])
+            self.emit("message", name)
+        elif words[0] == "kill":
+            self.remove(name)
+        elif words[0] in ("stop", "restart", "interrupt"):
+            self.change(name, state={"stop": "stopped", "restart": "idle", "interrupt": "idle"}[words[0]])
+        else:
+            raise Invalid(f"unknown command '{words[0]}'")
+
+    def await_written(self, path: str, timeout: float = 10.0) -> str:
+        """The text of the first write to `path` that nobody has waited for yet."""
+        deadline = time.monotonic() + timeout
+        with self._wrote:
+            while True:
+                for found in [each for each in self.written if each[0] == path]:
+                    self.written.remove(found)
+                    return found[1]
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._wrote.wait(left):
+                    raise AssertionError(f"nothing was written to {path}; only {self.written}")
+
+
+class Root(Dir):
+    def __init__(self, agent: Agent) -> None:
+        super().__init__("/")
+        self.agent = agent
+
+    def lookup(self, who: Any, name: str) -> Node | None:
+        agent = self.agent
+        if name == "sessions":
+            agent.reads += 1
+            return TextFile(name, lambda _: json.dumps(list(agent.sessions.values())).encode())
+        if name == "backends":
+            return TextFile(name, lambda _: BACKENDS.encode())
+        if name == "events":
+            return agent.events
+        if name == "ctl":
+            return New(agent)
+        if name == "user" or name in agent.sessions:
+            return One(agent, name)
+        return None
+
+
+class One(Dir):
+    def __init__(self, agent: Agent, id: str) -> None:
+        super().__init__(id)
+        self.agent = agent
+
+    def lookup(self, who: Any, name: str) -> Node | None:
+        path = f"{self.name}/{name}"
+        if path in self.agent.boxes:
+            return TextFile(name, lambda _: json.dumps(self.agent.boxes[path]).encode())
+        if name == "log":
+            return self.agent.logs[self.name]
+        if name in ("in", "ctl", "alias", "answer", "mail", "context", "tmux"):
+            return Written(self.agent, name, path)
+        return None
+
+
+class Written(File):
+    mode = 0o600
+
+    def __init__(self, agent: Agent, name: str, path: str) -> None:
+        super().__init__(name)
+        self.agent = agent
+        self.at = path
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return Draft(self.agent, self.at)
+
+
+class Draft(SnapshotHandle):
+    def __init__(self, agent: Agent, path: str) -> None:
+        super().__init__(agent.texts.get(path, "").encode())
+        self.agent = agent
+        self.at = path
+        self.data: bytes | None = None
+
+    def write(self, offset: int, data: bytes, req: Request) -> int:
+        self.data = (self.data or b"") + data
+        return len(data)
+
+    def clunk(self, req: Request) -> None:
+        if self.data is not None:
+            self.agent.took(self.at, self.data.decode())
+
+
+class New(File):
+    mode = 0o600
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__("ctl")
+        self.agent = agent
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return Newborn(self.agent)
+
+
+class Newborn(Handle):
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.id = ""
+
+    def write(self, offset: int, data: bytes, req: Request) -> int:
+        command, backend, cwd, *more = data.decode().split()
+        if command != "new":
+            raise Invalid(f"unknown command '{command}'")
+        self.id = self.agent.add(backend, cwd, **dict(word.split("=", 1) for word in more))
+        with self.agent._wrote:
+            self.agent.written.append(("ctl", data.decode()))
+            self.agent._wrote.notify_all()
+        return len(data)
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return f"{self.id}\n".encode()[offset : offset + count]
+
+
+class Stream(File):
+    """A file that grows, and whose readers wait at the end. `fresh`: an open starts at the end."""
+
+    def __init__(self, name: str, fresh: bool = False) -> None:
+        super().__init__(name)
+        self.fresh = fresh
+        self.data = b""
+        self._waiting: list[tuple[StreamHandle, int, Request]] = []
+        self._lock = threading.Lock()
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return StreamHandle(self, len(self.data) if self.fresh else 0)
+
+    def add(self, data: bytes) -> None:
+        with self._lock:
+            self.data += data
+            waiting, self._waiting = self._waiting, []
+            for handle, offset, req in waiting:
+                req.done(handle.take(offset, 8192))
+
+
+class StreamHandle(Handle):
+    def __init__(self, stream: Stream, at: int) -> None:
+        self.stream = stream
+        self.at = at
+
+    def take(self, offset: int, count: int) -> bytes:
+        if not self.stream.fresh:
+            return self.stream.data[offset : offset + count]
+        data = self.stream.data[self.at : self.at + count]
+        self.at += len(data)
+        return data
+
+    def read(self, offset: int, count: int, req: Request) -> bytes | Later:
+        with self.stream._lock:
+            data = self.take(offset, count)
+            if data:
+                return data
+            self.stream._waiting.append((self, offset, req))
+            return LATER
+
+    def cancel(self, req: Request) -> None:
+        with self.stream._lock:
+            self.stream._waiting = [each for each in self.stream._waiting if each[2] is not req]
