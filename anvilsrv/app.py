@@ -1,0 +1,300 @@
+"""The composition: builds every part of a daemon and wires them; importing does nothing.
+
+An :class:`App` is what ``fs.py`` sees of the domain: one method per thing that a file does. Start order matters and is in
+:meth:`App.start`: the sockets of the sessions listen before the spools are read (so that no report falls between), and agents are
+adopted after that (so that a turn which ended meanwhile is known to have ended).
+
+Threads: owns the store's, the supervisor's, the 9P server's and the typist's threads, and joins them all in ``stop``.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from anvilsrv import mailbox, paths
+from anvilsrv import session as s
+from anvilsrv.backends import Backends, default_dirs
+from anvilsrv.beads import Beads
+from anvilsrv.beadsdir import BeadsDir
+from anvilsrv.drafts import take_draft
+from anvilsrv.errors import AnvilError, Conflict, Denied
+from anvilsrv.events import Stream
+from anvilsrv.fs import Tree, Who, unknown
+from anvilsrv.launch import Launch, spooled
+from anvilsrv.mailbox import USER
+from anvilsrv.p9.server import Server
+from anvilsrv.post import Post
+from anvilsrv.prompts import clean, conversation_page
+from anvilsrv.reports import Reports
+from anvilsrv.screens import Screens
+from anvilsrv.sessions import Sessions, check_cwd, parse_new
+from anvilsrv.store import Store, Tx
+from anvilsrv.supervisor import Supervisor
+from anvilsrv.tmux import Tmux
+from anvilsrv.turns import Turns
+from anvilsrv.typist import Typist
+
+log = logging.getLogger("anvilsrv")
+
+SESSION_COMMANDS = "stop, restart, kill, interrupt, complete <message-id>"
+
+
+class App:
+    """One daemon: its parts, and what its files do."""
+
+    def __init__(self, namespace: str, state: Path, trace: Callable[[str], None] | None = None) -> None:
+        self.namespace = namespace
+        self.state = state
+        self.store = Store(state / "store.db", self.on_error)
+        self.stream = Stream()
+        self.sessions = Sessions(self.store, self.stream)
+        self.tmux = Tmux(Path(namespace) / "anvillm.tmux")
+        self.backends = Backends(*default_dirs())
+        self.launch = Launch(self.backends, state, namespace)
+        self.typist = Typist(self.sessions, self.tmux, self.backends.get, self.on_error)
+        self.post = Post(self.sessions, self._wants)
+        self.turns = Turns(self.sessions, self.typist, self.post.finished)
+        self.post.enqueue = self.turns.queue
+        self.post.withdraw = self.turns.withdraw
+        self.typist.undelivered = self.turns.undelivered
+        self.reports = Reports(self.sessions, self.turns, self.backends.get)
+        self.supervisor = Supervisor(
+            self.sessions, self.turns, self.tmux, self.backends.get, self.launch.prepare, self.on_error
+        )
+        self.supervisor.buried = self.post.bury
+        self.supervisor.ask_gone = self.reports.drop
+        self.supervisor.cleared = self._cleared
+        self.screens = Screens(self.sessions, self.turns, self.tmux, self.backends.get, self.on_error)
+        self.supervisor.started = self.screens.started
+        self.reports.at = self.supervisor.at
+        self.server = Server(on_error=self.on_error, trace=trace)
+        self._spawners: dict[str, tuple[bool, bool]] = {}
+        self.beads = Beads(paths.beads_dir(), self._bead_changed)
+        self.tree = Tree(self, [BeadsDir(self.beads, lambda why: self.report(None, why))])
+        self.stopped = threading.Event()
+
+    def on_error(self, error: BaseException) -> None:
+        """What nobody else can be told."""
+        if isinstance(error, AnvilError):
+            log.warning("%s", error)
+        else:
+            log.error("internal error", exc_info=error)
+
+    def _bead_changed(self, change: dict[str, Any]) -> None:
+        fields = {key: value for key, value in change.items() if key != "type"}
+        self.store.post(lambda tx: self.stream.emit(tx, "bead", **fields))
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring everything up and adopt what a daemon before us left. Raises AnvilError."""
+        self.store.start()
+        self.store.call(self._load)
+        self.server.start()
+        self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())
+        for view in self.sessions.views.values():
+            self._open_door(view.id)
+        for session in list(self.sessions.views):
+            self._read_spool(session)
+        self.supervisor.start()
+        self.supervisor.do(self.supervisor.adopt)
+
+    def _load(self, tx: Tx) -> None:
+        self.stream.load(tx)
+        self.sessions.load(tx)
+        for row in tx.all("SELECT id, held_until FROM sessions WHERE held_until IS NOT NULL"):
+            self.reports.hold(tx, row["id"], row["held_until"])
+        for row in tx.all("SELECT * FROM drafts ORDER BY id"):
+            self._finish_draft(tx, row)
+
+    def _finish_draft(self, tx: Tx, row: Any) -> None:
+        """A draft that was open when a daemon was killed: complete if its last write was short, else reported."""
+        session, file = row["session"], row["file"]
+        try:
+            content = take_draft(tx, row["id"])
+            if row["last"] >= 4096:
+                raise Conflict(f"{file}: the daemon ended while it was being written; it was not taken")
+            if file == "in":
+                self.accept(tx, session, content, USER)
+            else:
+                self.sessions.set(tx, session, context=content.encode())
+        except AnvilError as error:
+            self.sessions.error(tx, session, str(error))
+
+    def _open_door(self, session: str) -> None:
+        """Make the session's own socket, with its identity."""
+        view = self.sessions.get(session)
+        try:
+            plan = self.launch.plan(view.backend, view.role, view.tasks, view.cwd, session)
+            spawn, control = plan.policy.agents.spawn, plan.policy.agents.control
+        except AnvilError as error:
+            log.warning("session %s: %s", session, error)
+            spawn = control = False
+        socket = self.launch.make_directories(session)
+        self.server.listen(str(socket), self.tree, Who(session, spawn, control))
+
+    def _read_spool(self, session: str) -> None:
+        for path, report in spooled(self.launch.directory(session) / "ns" / "spool"):
+            try:
+                self.store.call(lambda tx, report=report: self.reports.take(tx, session, report, None))  # type: ignore[misc]
+            except AnvilError as error:
+                log.warning("session %s: spooled report: %s", session, error)
+            path.unlink(missing_ok=True)
+
+    def stop(self, agents: bool) -> None:
+        """Shut down; with ``agents`` they are ended gently first and come back as ``stopped``."""
+        if agents:
+            self._end_agents()
+        self.server.stop()
+        self.typist.close()
+        self.screens.close()
+        self.supervisor.close()
+        self.beads.close()
+        self.store.stop()
+        self.tmux.close()
+        if agents:
+            self._end_tmux()
+
+    def _end_agents(self) -> None:
+        live = [v for v in self.sessions.views.values() if v.state in s.LIVE]
+        longest = max((self.backends.get(v.backend).stop.grace for v in live), default=0.0)
+        for view in live:
+            self.store.post(lambda tx, one=view.id: self.supervisor.want_stop(tx, one))  # type: ignore[misc]
+        done = threading.Event()
+        deadline = time.monotonic() + 2 * longest + 3
+
+        def look() -> None:
+            if any(v.state in s.LIVE for v in self.sessions.views.values()):
+                self.sessions.wait("states", look, look)
+            else:
+                done.set()
+
+        self.store.post(lambda tx: look())
+        if not done.wait(max(0.0, deadline - time.monotonic())):
+            log.warning("some agents did not end in time")
+
+    def _end_tmux(self) -> None:
+        try:
+            self.tmux.kill_server()
+        except AnvilError as error:
+            log.warning("%s", error)
+
+    def _cleared(self, view: Any) -> None:
+        self.server.unlisten(str(self.launch.directory(view.id) / "ns" / paths.SERVICE))
+        self.launch.forget(view.id)
+
+    # -- files of the root -------------------------------------------------------------------------------------------
+
+    def root_ctl(self, who: Who, words: list[str]) -> str | None:
+        """``new``; returns the new session's id."""
+        if words[:1] != ["new"]:
+            raise unknown(words, "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]")
+        asked = parse_new(words[1:])
+        backend = self.backends.get(asked["backend"])
+        why = backend.available()
+        if why != "ok":
+            raise Conflict(f"backend '{backend.name}' cannot run here: {why}")
+        cwd = check_cwd(asked["cwd"])
+        plan = self.launch.plan(backend.name, asked["role"], asked["tasks"], cwd)
+        if who.session is not None:
+            self.launch.within(plan, self.sessions.get(who.session))
+
+        def create(tx: Tx) -> str:
+            return self.sessions.create(
+                tx, backend=backend.name, cwd=cwd, role=asked["role"], tasks=asked["tasks"], alias=asked["alias"],
+                parent=who.session, tier=plan.tier, policy=plan.text,
+            )  # fmt: skip
+
+        made = self.store.call(create)
+        self._open_door(made)
+        self.supervisor.launch(made)
+        return made
+
+    def backends_listing(self) -> bytes:
+        """The content of ``backends``."""
+        return "".join("\t".join(row) + "\n" for row in self.backends.listing()).encode()
+
+    def report(self, session: str | None, why: str) -> None:
+        """An error that no write can be answered with any more."""
+        self.store.post(lambda tx: self.sessions.error(tx, session, why))
+
+    def user_ctl(self, words: list[str]) -> str | None:
+        """``user/ctl``."""
+        if len(words) != 2 or words[0] != "complete":
+            raise unknown(words, "complete <message-id>")
+        self.store.call(lambda tx: self.post.complete(tx, USER, words[1]))
+        return None
+
+    # -- files of a session --------------------------------------------------------------------------------------------
+
+    def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
+        """``<id>/ctl``. The session itself may only complete its mail."""
+        jobs = {
+            "stop": self.supervisor.want_stop, "restart": self.supervisor.want_restart,
+            "kill": self.supervisor.want_kill, "interrupt": self.supervisor.want_interrupt,
+        }  # fmt: skip
+        if words[:1] == ["complete"] and len(words) == 2:
+            self.store.call(lambda tx: self.post.complete(tx, session, words[1]))
+        elif len(words) != 1 or words[0] not in jobs:
+            raise unknown(words, SESSION_COMMANDS)
+        elif who.session == session:
+            raise Denied(f"permission denied: {words[0]} is not for the session itself")
+        else:
+            self.store.call(lambda tx: jobs[words[0]](tx, session))
+        return None
+
+    def check_prompt(self, tx: Tx, session: str) -> None:
+        """Refuse a prompt that cannot be taken, on its first write."""
+        row = self.sessions.row(tx, session)
+        if row["state"] not in s.LIVE:
+            raise Conflict(f"session '{session}' is {row['state']}")
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
+        """A prompt is complete."""
+        self.turns.accept(tx, session, clean(text), origin)
+
+    def write_state(self, tx: Tx, session: str, word: str) -> None:
+        """``state`` was written."""
+        row = self.sessions.row(tx, session)
+        self.turns.write_state(tx, session, word, self.backends.get(row["backend"]).can("report stop"))
+
+    def last_prompt(self, tx: Tx, session: str) -> int:
+        """The last prompt accepted, 0 if none was."""
+        self.sessions.row(tx, session)
+        row = tx.one(
+            "SELECT coalesce(max(id), 0) AS id FROM prompts WHERE session = ? AND status != 'withdrawn'", session
+        )
+        return int(row["id"]) if row else 0
+
+    def response(self, tx: Tx, prompt: int) -> bytes | None:
+        """The response to a prompt; None while it may still come. Raises Conflict when it cannot."""
+        row = tx.one("SELECT status, response, error FROM prompts WHERE id = ?", prompt)
+        if row is None:
+            raise Conflict("no response: the session was killed")
+        if row["status"] in ("failed", "withdrawn"):
+            raise Conflict(f"no response: {row['error'] or 'withdrawn'}")
+        return bytes(row["response"]) if row["status"] == "done" else None
+
+    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+        """The next blocks of ``<id>/log``."""
+        self.sessions.row(tx, session)
+        return conversation_page(tx, session, cursor)
+
+    def attach(self, view: Any) -> str:
+        """The content of ``tmux``."""
+        return str(self.tmux.attach_command(view.id)) if view.pane else ""
+
+    def _wants(self, row: Any, kind: str, sender: str) -> str:
+        """How mail of that kind is put before the agent (see :class:`Post`)."""
+        if self.backends.get(row["backend"]).mail == "prompt":
+            return "mail"
+        trusted = sender == USER or self.sessions.descends(row["id"], sender)
+        return "body" if kind == "PROMPT_REQUEST" and trusted else "comment"
+
+
+def mail_types() -> str:
+    """The message types, for help texts."""
+    return " ".join(mailbox.TYPES)

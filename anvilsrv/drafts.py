@@ -1,0 +1,246 @@
+"""Files that gather what one fid writes: a text (``in``, ``context``) or JSON (``mail``, ``hook``).
+
+A write is not a message: plan9port's ``9p write`` cuts its input into writes of 4096 bytes.
+
+Threads: methods run on the 9P thread unless the file is ``slow``; what they post runs on the store's thread and answers from there.
+"""
+
+import codecs
+import json
+from collections.abc import Callable
+from typing import Any
+
+from anvilsrv.errors import Invalid
+from anvilsrv.files import answer, utf8
+from anvilsrv.p9 import wire
+from anvilsrv.p9.tree import LATER, File, Handle, Later, Request
+from anvilsrv.store import Store, Tx
+
+MAX_TEXT = 64 << 20  # bytes of a prompt or context
+MAX_JSON = 8 << 20  # bytes of a message or report
+
+
+class TextDraftFile(File):
+    """``in`` and ``context``: a text gathered from the writes of one fid, each on disk before it is answered.
+
+    It takes effect (``commit(tx, who, text)``) at the clunk, and at an empty write after data. ``check(tx, who)`` refuses
+    what can be refused on the write. ``kept(who)`` is the content now, for a file that can be read; ``key`` names the draft in the store.
+    """
+
+    def __init__(self, name: str, path: int, mode: int, store: Store, key: tuple[str, str], check: Callable[[Tx, Any], None],
+                 commit: Callable[[Tx, Any, str], None], kept: Callable[[], bytes] | None, report: Callable[[Tx, str], None]) -> None:  # fmt: skip
+        super().__init__(name, path, mode)
+        self.store = store
+        self.key = key
+        self.check = check
+        self.commit = commit
+        self.kept = kept
+        self.report = report
+
+    def length(self, who: Any) -> int:
+        return len(self.kept()) if self.kept else 0
+
+    def version(self, who: Any) -> int:
+        return hash(self.kept()) if self.kept else 0
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return TextDraft(self, who, mode)
+
+
+class TextDraft(Handle):
+    """One fid's draft of a text."""
+
+    def __init__(self, file: TextDraftFile, who: Any, mode: int) -> None:
+        self._file = file
+        self._who = who
+        self._kept = file.kept() if file.kept else b""
+        self._append = not mode & wire.OTRUNC
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._draft: int | None = None  # store's thread
+        self._size = 0
+        self._begun = False
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return self._kept[offset : offset + count]
+
+    def write(self, offset: int, data: bytes, req: Request) -> Later:
+        if not data and self._begun:
+            self._begun = False
+            self._file.store.post(self._commit, lambda result, error: answer(req)(0, error))
+            return LATER
+        before = self._kept[:offset] if self._append and not self._size else b""
+        self._size += len(before) + len(data)
+        if self._size > MAX_TEXT:
+            raise Invalid(f"{self._file.name}: more than {MAX_TEXT >> 20} MiB")
+        try:
+            self._decoder.decode(data)
+        except UnicodeDecodeError:
+            raise Invalid(f"{self._file.name}: invalid UTF-8") from None
+        self._begun = True
+        self._file.store.post(lambda tx: self._add(tx, before + data, len(data)), answer(req))
+        return LATER
+
+    def _add(self, tx: Tx, data: bytes, count: int) -> int:
+        self._file.check(tx, self._who)
+        if self._draft is None:
+            self._draft = tx.run("INSERT INTO drafts(session, file) VALUES(?, ?)", *self._file.key).lastrowid
+        tx.run(
+            "INSERT INTO chunks(draft, offset, data) SELECT ?, count(*), ? FROM chunks WHERE draft = ?",
+            self._draft,
+            data,
+            self._draft,
+        )
+        tx.run("UPDATE drafts SET last = ? WHERE id = ?", count, self._draft)
+        return count
+
+    def _commit(self, tx: Tx) -> None:
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return
+        self._append, self._size = False, 0
+        text = take_draft(tx, draft)
+        self._decoder.reset()
+        self._file.commit(tx, self._who, text)
+
+    def clunk(self, req: Request) -> Later | None:
+        if not self._begun:
+            return None
+        self._file.store.post(self._commit, lambda _, error: self._clunked(req, error))
+        return LATER
+
+    def _clunked(self, req: Request, error: BaseException | None) -> None:
+        """A client seldom looks at the answer to its Tclunk, so a refusal there is an event as well."""
+        if error is not None:
+            words_of = f"{self._file.name}: {error}"
+            self._file.store.post(lambda tx: self._file.report(tx, words_of))
+            self._file.store.post(self._forget)
+        answer(req)(None, error)
+
+    def _forget(self, tx: Tx) -> None:
+        if self._draft is not None:
+            take_draft(tx, self._draft, strict=False)
+            self._draft = None
+
+    def hangup(self) -> None:
+        if self._begun:
+            self._file.store.post(self._forget)
+
+
+def take_draft(tx: Tx, draft: int, strict: bool = True) -> str:
+    """The text of a draft, which is then gone. Raises Invalid when it does not end as UTF-8 must."""
+    data = b"".join(row["data"] for row in tx.all("SELECT data FROM chunks WHERE draft = ? ORDER BY offset", draft))
+    tx.run("DELETE FROM chunks WHERE draft = ?", draft)
+    tx.run("DELETE FROM drafts WHERE id = ?", draft)
+    return utf8(data) if strict else ""
+
+
+class JsonFile(File):
+    """``mail`` and ``hook``: acts as soon as a JSON object is complete, whatever writes it came in.
+
+    ``act(who, object, req, size)`` answers the write that completed it; ``reply(req)`` answers reads, for ``hook``.
+    """
+
+    def __init__(
+        self, name: str, path: int, mode: int, conversation: Callable[[Any], "Exchange"], report: Callable[[str], None]
+    ) -> None:
+        super().__init__(name, path, mode)
+        self._conversation = conversation
+        self._report = report
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return _JsonHandle(self.name, self._conversation(who), self._report)
+
+
+class Exchange:
+    """What a JSON file does for one open: take objects and, perhaps, give a reply."""
+
+    def took(self, found: dict[str, Any], count: int, req: Request) -> int | Later:
+        """An object is complete; ``count`` is what the write must be answered with."""
+        raise NotImplementedError
+
+    def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
+        """A read."""
+        return b""
+
+    def gone(self) -> None:
+        """The fid is gone."""
+
+    def cancelled(self, req: Request) -> None:
+        """A parked read is over."""
+
+
+class _JsonHandle(Handle):
+    def __init__(self, name: str, exchange: Exchange, report: Callable[[str], None]) -> None:
+        self._name = name
+        self._exchange = exchange
+        self._report = report
+        self._buffer = b""
+
+    def read(self, offset: int, count: int, req: Request) -> bytes | Later:
+        return self._exchange.reply(offset, count, req)
+
+    def write(self, offset: int, data: bytes, req: Request) -> int | Later:
+        buffer, self._buffer = self._buffer + data, b""
+        if len(buffer) > MAX_JSON:
+            raise Invalid(f"{self._name}: more than {MAX_JSON >> 20} MiB")
+        found = complete_json(buffer, self._name)
+        if found is None:
+            self._buffer = buffer if buffer.strip() else b""
+            return len(data)
+        return self._exchange.took(found, len(data), req)
+
+    def cancel(self, req: Request) -> None:
+        self._exchange.cancelled(req)
+
+    def clunk(self, req: Request) -> None:
+        self._exchange.gone()
+        if self._buffer:
+            self._report(f"{self._name}: JSON without an end")
+            raise Invalid(f"{self._name}: JSON without an end")
+
+    def hangup(self) -> None:
+        self._exchange.gone()
+
+
+def complete_json(buffer: bytes, name: str) -> dict[str, Any] | None:
+    """The JSON object in ``buffer``; None while it may still be going on. Raises Invalid when it cannot become one."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(buffer)
+    except UnicodeDecodeError:
+        raise Invalid(f"{name}: invalid UTF-8") from None
+    stripped = text.lstrip()
+    if not stripped:
+        return None
+    if stripped[0] != "{":
+        raise Invalid(f"{name}: not a JSON object")
+    if not _closes(stripped):
+        return None
+    try:
+        found = json.loads(buffer)
+    except RecursionError:
+        raise Invalid(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        raise Invalid(f"{name}: {error}") from None
+    assert isinstance(found, dict)
+    return found
+
+
+def _closes(text: str) -> bool:
+    """Whether the brace that opens ``text`` is closed; a quick scan that knows strings and nothing more."""
+    depth, at, end = 0, 0, len(text)
+    while at < end:
+        char = text[at]
+        if char == '"':
+            at += 1
+            while at < end and text[at] != '"':
+                at += 2 if text[at] == "\\" else 1
+            if at >= end:
+                return False
+        elif char in "{[":
+            depth += 1
+        elif char in "}]":
+            depth -= 1
+            if depth <= 0:
+                return True
+        at += 1
+    return False

@@ -1,0 +1,164 @@
+"""How an agent is started: its directories, its policy, its sandbox, its command line.
+
+A session owns ``<state>/sessions/<id>/``::
+
+    ns/     bound as the agent's $NAMESPACE: the socket ``agent`` (the only one it can reach) and ``spool/`` of its hooks
+    run/    what is generated for one launch: settings files, the sandbox's specification; read-only inside
+    tmp/    the agent's private $TMPDIR and /tmp
+
+Threads: called on the 9P workers (``plan``, to refuse early) and on the supervisor's thread (``prepare``).
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anvilsrv import paths
+from anvilsrv.backends import Backends, Place
+from anvilsrv.errors import AnvilError, Denied, Unavailable
+from anvilsrv.session import View
+from sandbox import launcher, policy, tiers
+
+
+class Plan(NamedTuple):
+    """What a session will run with: its policy, the tier that enforces it, and both in words."""
+
+    policy: Any
+    tier: str
+    text: str
+
+
+class Launch:
+    """Prepares starts. ``state`` is the daemon's state directory, ``namespace`` the user's namespace directory."""
+
+    def __init__(self, backends: Backends, state: Path, namespace: str) -> None:
+        self._backends = backends
+        self._state = state
+        self._namespace = namespace
+        self._report: Any = None
+
+    def directory(self, session: str) -> Path:
+        """The session's own directory."""
+        return self._state / "sessions" / session
+
+    def make_directories(self, session: str) -> Path:
+        """Make them; returns the socket's path."""
+        top = self.directory(session)
+        for name in ("ns/spool", "run", "tmp"):
+            (top / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return top / "ns" / paths.SERVICE
+
+    def forget(self, session: str) -> None:
+        """Remove the session's directory."""
+        shutil.rmtree(self.directory(session), ignore_errors=True)
+
+    def tier_report(self) -> Any:
+        """What this kernel gives; found out once."""
+        if self._report is None:
+            self._report = tiers.probe()
+        return self._report
+
+    def plan(self, backend: str, role: str, tasks: Sequence[str], cwd: str, session: str = "new") -> Plan:
+        """The policy and tier of a session. Raises AnvilError with the reason when it cannot run here."""
+        found = self._backends.get(backend)
+        top = self.directory(session)
+        programs = [sys.base_prefix, sys.prefix, str(Path(__file__).parent), *found.reads()]
+        ours = {"filesystem": {"rox": programs, "ro": [str(top / "run")]}}
+        try:
+            made = policy.load(
+                config=[paths.config_dir(), paths.share() / "cfg"], backend=found.name, role=role or None, tasks=list(tasks), cwd=cwd,
+                namespace=self._namespace, env=os.environ, extra=[("daemon", ours)],
+            )  # fmt: skip
+            tier = tiers.choose(made, self.tier_report())
+        except (policy.PolicyError, tiers.SandboxRefused) as error:
+            raise Unavailable(str(error)) from None
+        return Plan(made, tier, made.describe(tier))
+
+    def within(self, child: Plan, parent: View) -> None:
+        """Refuse a session that would get more than the one that spawns it. Raises Denied."""
+        above = self.plan(parent.backend, parent.role, parent.tasks, parent.cwd, parent.id)
+        more = child.policy.exceeds(above.policy)
+        if more:
+            raise Denied(f"more than the spawning session has: {'; '.join(more[:3])}")
+
+    def prepare(self, view: View) -> tuple[list[str], Mapping[str, str], str]:
+        """Write what one launch needs; the command line, environment and directory for tmux. Raises AnvilError."""
+        backend = self._backends.get(view.backend)
+        top = self.directory(view.id)
+        plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id)
+        try:
+            self.make_directories(view.id)
+            made = backend.launch(self._place(view, plan, top), resume=bool(view.turns and view.conversation))
+            for name, content in made.files.items():
+                write(top / "run" / name, content)
+            env = {**made.env, "ANVILLM_SESSION": view.id}
+            spec = plan.policy.spec(
+                made.argv, tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=env
+            )
+            path = top / "run" / "sandbox.json"
+            write(path, json.dumps(spec))
+        except OSError as error:
+            raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
+        return launcher.command(str(path)), {}, view.cwd
+
+    def _place(self, view: View, plan: Plan, top: Path) -> Place:
+        return Place(
+            id=view.id, cwd=view.cwd, session_dir=str(top / "run"), conversation=view.conversation, home=str(Path.home()),
+            permissions=plan.policy.permissions,
+        )  # fmt: skip
+
+
+def write(path: Path, content: str) -> None:
+    """Replace a file at once, readable by us alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    with open(
+        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(content)
+    os.replace(fresh, path)
+
+
+def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The reports that hooks left while no daemon was there, oldest first.
+
+    The agent can write this directory: what is a link, no regular file, too large or no JSON is skipped and removed.
+    """
+    found: list[tuple[Path, dict[str, Any]]] = []
+    try:
+        top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return []
+    try:
+        for name in sorted(n for n in os.listdir(top) if n.endswith(".json"))[:1000]:
+            report = _report(top, name)
+            if report is None:
+                _unlink(top, name)
+            else:
+                found.append((directory / name, report))
+    finally:
+        os.close(top)
+    return found
+
+
+def _report(top: int, name: str) -> dict[str, Any] | None:
+    try:
+        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=top), "rb") as file:
+            if not os.path.isfile(file.fileno()) or os.fstat(file.fileno()).st_size > 16 << 20:
+                return None
+            content = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _unlink(top: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=top)
+    except OSError as error:
+        if not isinstance(error, (FileNotFoundError, IsADirectoryError)):
+            raise AnvilError(f"cannot remove spooled report '{name}': {error.strerror}") from None

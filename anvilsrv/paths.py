@@ -1,0 +1,97 @@
+"""Where things are: the namespace, the state, the configuration, the files that ship with the program.
+
+The namespace rule is plan9port's ``getns(3)``; the directories are those of the XDG base directory specification.
+Nothing here creates anything but :func:`private_dir`.
+"""
+
+import hashlib
+import os
+import pwd
+import re
+import stat
+import sys
+from pathlib import Path
+
+from anvilsrv.errors import Unavailable
+
+SERVICE = "agent"
+
+
+def user() -> str:
+    """The login name of the real user, as getpwuid(3) gives it (never ``$USER``, which anybody may set)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def namespace() -> str:
+    """The namespace directory: ``$NAMESPACE``, else ``/tmp/ns.<user>.<display>``; without a display ``:0``."""
+    given = os.environ.get("NAMESPACE")
+    if given:
+        return given.rstrip("/") or "/"
+    display = os.environ.get("DISPLAY") or ":0"
+    if display.endswith(".0"):
+        display = display[:-2]
+    return f"/tmp/ns.{user()}.{display.replace('/', '_')}"
+
+
+def socket() -> str:
+    """The daemon's socket in the current namespace."""
+    return f"{namespace()}/{SERVICE}"
+
+
+def private_dir(path: str | Path) -> Path:
+    """Make ``path`` (and its parents) a directory of ours alone, mode 0700.
+
+    Raises Unavailable when it exists and belongs to somebody else, is open to others, or is a link.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise Unavailable(f"cannot make directory '{path}': {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise Unavailable(f"'{path}' is not a directory")
+    if found.st_uid != os.getuid():
+        raise Unavailable(f"'{path}' belongs to another user")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise Unavailable(f"'{path}' is open to others: its mode is {stat.S_IMODE(found.st_mode):04o}, not 0700")
+    return path
+
+
+def _xdg(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")
+    return Path(value) if value.startswith("/") else Path.home() / default
+
+
+def config_dir() -> Path:
+    """The user's configuration, ``~/.config/anvillm``."""
+    return _xdg("XDG_CONFIG_HOME", ".config") / "anvillm"
+
+
+def state_dir(of: str | None = None) -> Path:
+    """The state of the daemon of one namespace, ``~/.local/state/anvillm/<namespace>``.
+
+    The last part is the namespace's path with ``/`` made ``_``; where that could stand for two namespaces
+    (the path has an underscore, or is long) a piece of its hash tells them apart.
+    """
+    space = of or namespace()
+    name = re.sub(r"[^A-Za-z0-9.:-]", "_", space.strip("/"))
+    if name != space.strip("/").replace("/", "_") or "_" in space or len(name) > 80:
+        name = f"{name[-80:]}-{hashlib.sha256(space.encode()).hexdigest()[:8]}"
+    return _xdg("XDG_STATE_HOME", ".local/state") / "anvillm" / name
+
+
+def beads_dir() -> Path:
+    """The task graph: ``$ANVILLM_BEADS_PATH``, else ``~/.beads``."""
+    return Path(os.environ.get("ANVILLM_BEADS_PATH") or Path.home() / ".beads")
+
+
+def share() -> Path:
+    """The directory that holds ``cfg``, ``skills`` and the other files that ship with the program."""
+    beside = Path(__file__).resolve().parent.parent
+    if (beside / "cfg").is_dir():
+        return beside
+    return Path(sys.prefix) / "share" / "anvillm"

@@ -1,0 +1,41 @@
+"""The text of prompts, and the conversation made of them as ``<id>/log`` shows it."""
+
+import re
+import time
+
+from anvilsrv.store import Tx
+
+# Everything a terminal could take for a command: C0 but tab and newline, DEL, C1 (ESC[201~ would end a paste).
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+BLOCKS = 100  # of a conversation, fetched at a time
+
+
+def clean(text: str) -> str:
+    """A prompt as it may be typed: line ends made LF, control bytes out, no newlines at the end."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip("\n")
+
+
+def block(word: str, when: float, text: str) -> bytes:
+    """One block of a conversation: a header line, the text indented by a tab, an empty line."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
+    lines = "".join(f"\t{line}\n" if line else "\n" for line in text.rstrip("\n").split("\n"))
+    return f"{word} {stamp}\n{lines}\n".encode("utf-8", "replace")
+
+
+def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+    """Blocks of a conversation from ``cursor`` (block 2k is what was said in turn k + 1, 2k + 1 the answer)."""
+    rows = tx.all(
+        "SELECT turn, origin, text, status, response, error, started, ended FROM prompts WHERE session = ? AND turn > ? ORDER BY turn LIMIT ?",
+        session, cursor // 2, BLOCKS,
+    )  # fmt: skip
+    out = b""
+    for row in rows:
+        if cursor == 2 * (row["turn"] - 1):
+            out += block("USER", row["started"], row["text"])
+            cursor += 1
+        if row["status"] not in ("done", "failed"):
+            break
+        said = row["response"].decode("utf-8", "replace") if row["status"] == "done" else f"[{row['error']}]"
+        out += block("ASSISTANT", row["ended"], said)
+        cursor += 1
+    return out, cursor

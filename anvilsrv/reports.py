@@ -1,0 +1,244 @@
+"""What agents report through their hooks, and what they are answered.
+
+A report is one JSON object of ``anvillm-hook``: ``{"report": uuid, "ts": s, "hook": name, "payload": {...}}``. The backend's table says
+what a hook's name means (``ready submit stop fail ask end note``); here that becomes a change of the session. A report is
+answered when its effect is on disk; one that came before (from the spool, or sent again) has no effect twice.
+
+A question (``ask``) is different: its answer is what somebody writes to ``answer``, so the read of the reply waits.
+
+Threads: ``Exchange`` methods run on the 9P thread, everything else on the store's thread.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from anvilsrv.drafts import Exchange
+from anvilsrv.errors import Conflict, Invalid, NotFound
+from anvilsrv.p9.tree import LATER, Later, Request
+from anvilsrv.sessions import Sessions
+from anvilsrv.store import Tx
+from anvilsrv.turns import Turns
+
+KEEP = 7 * 86400.0  # s that the number of a report is remembered
+Reply = dict[str, Any]
+
+
+class HookExchange(Exchange):
+    """One open of ``hook``: an object is written, its reply is read, now or when there is one."""
+
+    def __init__(self, reports: "Reports", session: str) -> None:
+        self._reports = reports
+        self._session = session
+        self._parked: list[tuple[Request, int, int]] = []
+        self.data: bytes | None = None
+        self.waits_for: str | None = None
+        self.meaning: Any = None
+
+    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
+        def done(_: Any, error: BaseException | None) -> None:
+            if error is None:
+                req.done(count)
+            else:
+                req.fail(error if isinstance(error, (Conflict, Invalid, NotFound)) else "internal error")
+
+        self.data = None
+        self._reports.sessions.store.post(lambda tx: self._reports.take(tx, self._session, found, self), done)
+        return LATER
+
+    def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
+        self._reports.sessions.store.post(lambda tx: self._serve(req, offset, count))
+        return LATER
+
+    def _serve(self, req: Request, offset: int, count: int) -> None:
+        if self.data is not None:
+            req.done(self.data[offset : offset + count])
+        elif self.waits_for is None:
+            req.done(b"")
+        else:
+            self._parked.append((req, offset, count))
+
+    def answer(self, reply: Reply) -> None:
+        """The reply is known (store's thread)."""
+        self.data = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        self.waits_for = None
+        for req, offset, count in self._parked:
+            req.done(self.data[offset : offset + count])
+        self._parked = []
+
+    def cancelled(self, req: Request) -> None:
+        self._reports.sessions.store.post(lambda tx: self._forget(req))
+
+    def _forget(self, req: Request) -> None:
+        self._parked = [one for one in self._parked if one[0] is not req]
+
+    def gone(self) -> None:
+        self._reports.sessions.store.post(lambda tx: self._reports.abandoned(tx, self._session, self))
+
+
+class Reports:
+    """Reports of all sessions. ``backend(name)`` gives the backend with its table."""
+
+    def __init__(self, sessions: Sessions, turns: Turns, backend: Callable[[str], Any]) -> None:
+        self.sessions = sessions
+        self._turns = turns
+        self._backend = backend
+        self._asking: dict[str, HookExchange] = {}  # session -> who waits for the answer
+        self.at: Callable[[float, Callable[[], None]], None]
+        self.watch: Callable[[str], None] = lambda session: None
+
+    def exchange(self, session: str) -> HookExchange:
+        """For one open of ``hook``."""
+        self.sessions.get(session)
+        return HookExchange(self, session)
+
+    def take(self, tx: Tx, session: str, found: dict[str, Any], exchange: HookExchange | None) -> None:
+        """A report came, through ``hook`` or from the spool (then without ``exchange``). Raises Invalid."""
+        number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
+        if (
+            not isinstance(number, str)
+            or not 0 < len(number) <= 64
+            or not isinstance(hook, str)
+            or not isinstance(payload, dict)
+        ):
+            raise Invalid("hook: a report has 'report', 'hook' and 'payload'")
+        row = self.sessions.row(tx, session)
+        reply: Reply | None = {}
+        fresh = tx.run(
+            "INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {number}", time.time()
+        ).rowcount
+        meaning = self._backend(row["backend"]).report(hook, payload)
+        if meaning is not None and (fresh or (meaning.kind == "ask" and _asked(row) == number)):
+            reply = self._act(tx, session, row, meaning, number, exchange)
+        tx.run("DELETE FROM reports WHERE ts < ?", time.time() - KEEP)
+        if exchange is None:
+            return
+        if reply is None:
+            exchange.waits_for = number
+            self._asking[session] = exchange
+        else:
+            tx.after(lambda: exchange.answer(reply))
+
+    def _act(
+        self, tx: Tx, session: str, row: Any, meaning: Any, number: str, exchange: HookExchange | None
+    ) -> Reply | None:
+        """Do what a report means; the reply, or None when it must wait."""
+        self._learn(tx, session, row, meaning)
+        if meaning.kind != "ask" and row["ask"] and meaning.kind != "note":
+            self.drop(tx, session)
+        match meaning.kind:
+            case "ready":
+                self._turns.ready(tx, session)
+            case "submit":
+                self._turns.submitted(tx, session, meaning.fields.get("text"))
+            case "stop":
+                backend = self._backend(row["backend"])
+                can = exchange is not None and backend.can("stop")
+                following = self._turns.stopped(tx, session, meaning.fields.get("text") or "", can)
+                if following is not None:
+                    return as_json(backend.reply("stop", following, meaning))
+            case "fail":
+                self._failed(tx, session, meaning)
+            case "interrupt":
+                self._turns.interrupted(tx, session)
+            case "ask":
+                if exchange is None:
+                    return {}
+                self._ask(tx, session, meaning, number)
+                exchange.meaning = meaning
+                return None
+        return {}
+
+    def _learn(self, tx: Tx, session: str, row: Any, meaning: Any) -> None:
+        """Keep what every report may tell: which conversation it is, where its transcript lies, what it cost."""
+        known = {key: meaning.fields.get(key) for key in ("conversation", "transcript")}
+        news = {key: value for key, value in known.items() if value and value != row[key]}
+        if meaning.fields.get("usage"):
+            news["usage"] = json.dumps(meaning.fields["usage"])
+        if news:
+            self.sessions.set(tx, session, **news)
+            tx.after(lambda: self.watch(session))
+
+    def _failed(self, tx: Tx, session: str, meaning: Any) -> None:
+        until = meaning.fields.get("until")
+        self._turns.failed(tx, session, meaning.fields.get("reason") or "the agent failed", until)
+        if until:
+            self.hold(tx, session, until)
+
+    def hold(self, tx: Tx, session: str, until: float) -> None:
+        """Let the queue go on at ``until`` (epoch s)."""
+        tx.after(
+            lambda: self.at(
+                max(0.0, until - time.time()),
+                lambda: self.sessions.store.post(lambda tx: self._unhold(tx, session, until)),
+            )
+        )
+
+    def _unhold(self, tx: Tx, session: str, until: float) -> None:
+        row = tx.one("SELECT held_until FROM sessions WHERE id = ?", session)
+        if row is not None and row["held_until"] == until:
+            self._turns.release(tx, session)
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, tx: Tx, session: str, meaning: Any, number: str) -> None:
+        fields = meaning.fields
+        ask = {
+            "id": number, "text": fields.get("question") or "", "choices": list(fields.get("choices") or []),
+            "detail": fields.get("detail") or "", "free": bool(fields.get("free")),
+        }  # fmt: skip
+        self.sessions.set(tx, session, ask=json.dumps(ask, ensure_ascii=False))
+        self.sessions.stream.emit(tx, "ask", session, ask=ask)
+
+    def answer(self, tx: Tx, session: str, choice: str) -> None:
+        """``answer`` was written: a choice, by its name or its number from 1. Raises Conflict when there is no question, Invalid for no choice."""
+        row = self.sessions.row(tx, session)
+        exchange = self._asking.get(session)
+        if not row["ask"] or exchange is None:
+            raise Conflict(f"session '{session}' asks nothing")
+        ask = json.loads(row["ask"])
+        chosen = choice if ask["free"] and choice not in ask["choices"] else pick(choice, ask["choices"])
+        reply = as_json(self._backend(row["backend"]).reply("ask", chosen, exchange.meaning))
+        del self._asking[session]
+        self._clear(tx, session)
+        tx.after(lambda: exchange.answer(reply))
+
+    def drop(self, tx: Tx, session: str) -> None:
+        """The question is gone: the agent went on, or ended."""
+        exchange = self._asking.pop(session, None)
+        if exchange is not None:
+            tx.after(lambda: exchange.answer({}))
+        row = tx.one("SELECT ask FROM sessions WHERE id = ?", session)
+        if row is not None and row["ask"]:
+            self._clear(tx, session)
+
+    def abandoned(self, tx: Tx, session: str, exchange: HookExchange) -> None:
+        """The hook program that waited for an answer is gone."""
+        if self._asking.get(session) is exchange:
+            self.drop(tx, session)
+
+    def _clear(self, tx: Tx, session: str) -> None:
+        self.sessions.set(tx, session, ask=None)
+        self.sessions.stream.emit(tx, "ask", session, ask=None)
+
+
+def pick(choice: str, choices: list[str]) -> str:
+    """The choice that was meant. With no choices given, any text is one. Raises Invalid."""
+    if not choices or choice in choices:
+        return choice
+    if choice.isdecimal() and 1 <= int(choice) <= len(choices):
+        return choices[int(choice) - 1]
+    near = [one for one in choices if one.casefold().startswith(choice.casefold())] if choice else []
+    if len(near) == 1:
+        return near[0]
+    raise Invalid(f"no such choice '{choice[:80]}': {', '.join(choices)}")
+
+
+def as_json(reply: Any) -> Reply:
+    """A backend's reply as the hook program reads it."""
+    return {} if reply is None else {"stdout": reply.stdout, "exit": reply.exit}
+
+
+def _asked(row: Any) -> str | None:
+    return json.loads(row["ask"])["id"] if row["ask"] else None
