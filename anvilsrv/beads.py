@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import beads_graph as graph
-from .beads_commands import Call, export, run
+from .beads_commands import Call, export, records_of, run
 from .beads_record import Record
 from .beads_store import BELL, JOURNAL, Store
 from .beads_watch import Watch
@@ -46,11 +46,12 @@ class Beads:
         `user` says that it came from the user, who alone may import and export and change what another has claimed.
         """
         if words[:1] == ["export"]:
-            with self._store.read() as reader:
+            with self._store.read(bulk=True) as reader:
                 export(reader, words, user)
             return None
+        records = records_of(words, user)
         with self._store.write() as db:
-            call = Call(db, actor, user, _seq(db) + 1, "".join(words[:1]))
+            call = Call(db, actor, user, _seq(db) + 1, "".join(words[:1]), records)
             bead_id = run(call, words)
             more = json.dumps(call.more, ensure_ascii=False)
             db.execute("INSERT INTO change VALUES (?, ?, ?, ?, ?)", (call.rev, bead_id or "", call.op, actor, more))
@@ -117,7 +118,7 @@ class Beads:
 
     def _rows(self, query: str) -> list[str]:
         self._notice()
-        with self._store.read() as db:
+        with self._store.read(bulk=True) as db:
             return [row[0] for row in db.execute(query)] if db else []
 
     def _notice(self) -> None:

@@ -46,6 +46,7 @@ class Call:
     user: bool
     rev: int
     op: str
+    records: Sequence[tuple[Record, bool]] = ()
     more: dict[str, Any] = field(default_factory=dict)
 
     def get(self, bead_id: str) -> Record:
@@ -281,8 +282,16 @@ def _commented(call: Call, record: Record, text: str) -> Record:
     return record | {"comments": [*rows, row | {"created_at": now()[1]}]}
 
 
+def records_of(words: Sequence[str], user: bool) -> list[tuple[Record, bool]]:
+    """What the command will import, read before the store is locked; nothing for the other commands."""
+    if words[:1] != ["import"]:
+        return []
+    _check(words, user)
+    return list(jsonl.read(_path(words[1])))
+
+
 def _import(call: Call, file: str) -> None:
-    call.more["count"] = jsonl.load(call.db, _path(file), call.rev)
+    call.more["count"] = jsonl.load(call.db, call.records, call.rev)
 
 
 def export(db: sqlite3.Connection | None, words: Sequence[str], user: bool) -> None:

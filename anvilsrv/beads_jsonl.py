@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,8 +20,8 @@ from .beads_record import BLOCKING, COUNTS, Record, dumps, normal, unix_ns
 from .errors import AnvilError, Conflict, Invalid, NotFound, Unavailable
 
 
-def read(file: Path) -> Iterator[tuple[int, Record, bool]]:
-    """Every bead of the file with its line number, and whether bd's counts came with it."""
+def read(file: Path) -> Iterator[tuple[Record, bool]]:
+    """Every bead of the file, and whether bd's counts came with it."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -41,17 +41,17 @@ def read(file: Path) -> Iterator[tuple[int, Record, bool]]:
             dumps(record)
         except (ValueError, RecursionError, AnvilError) as error:
             raise Invalid(f"{file.name} line {number}: {error}") from None
-        yield number, record, COUNTS[0] in found
+        yield record, COUNTS[0] in found
 
 
 def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def load(db: sqlite3.Connection, file: Path, rev: int) -> int:
-    """Puts the beads of the file into the store, a newer `updated_at` there kept; how many changed."""
+def load(db: sqlite3.Connection, records: Iterable[tuple[Record, bool]], rev: int) -> int:
+    """Puts what `read` gave into the store, a newer `updated_at` there kept; how many beads changed."""
     changed = 0
-    for _, record, counted in read(file):
+    for record, counted in records:
         stored = graph.get(db, record["id"])
         if stored and (stored == record or unix_ns(stored["updated_at"]) > unix_ns(record["updated_at"])):
             continue

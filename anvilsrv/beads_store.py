@@ -3,8 +3,8 @@
 Each bead is its whole record as JSON, which is the truth, beside columns derived from it for the graph. Every change
 also writes a row into the journal `change`, so that each process can tell its listeners what another one did.
 
-Locks: `_writing` guards the connection that writes, `_reading` the one that reads; neither is held while another is
-taken. Waiting for other processes is bounded by BUSY seconds.
+Locks: each of the three connections (the writer, one for quick reads, one for reading everything) has one of its own;
+none is held while another is taken. Waiting for other processes is bounded by BUSY seconds.
 """
 
 from __future__ import annotations
@@ -56,19 +56,16 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path / FILE
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        self._writer: _Open | None = None
-        self._reader: _Open | None = None
+        self._writer = _Place(self.file)
+        self._quick = _Place(self.file)
+        self._bulk = _Place(self.file)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction, begun at once (BEGIN IMMEDIATE), committed at the end of the block, else rolled back."""
-        with self._writing, self._translated():
-            if self._writer is None or not self._writer.current():
-                self._forget_writer()
-                self._writer = _Open(self.file, create=True)
-            db = self._writer.db
+        with self._writer.lock, self._translated():
+            db = self._writer.opened(create=True)
+            assert db is not None
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -80,32 +77,17 @@ class Store:
             self._ring()
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection for reading, or None where nothing was stored yet."""
-        with self._reading, self._translated():
-            if self._reader is None or not self._reader.current():
-                self._forget_reader()
-                self._reader = _Open(self.file, create=False) if self.file.exists() else None
-                if self._reader and not self._reader.version:  # another process is just making it
-                    self._forget_reader()
-            yield self._reader.db if self._reader else None
+    def read(self, *, bulk: bool = False) -> Iterator[sqlite3.Connection | None]:
+        """A connection for reading, or None where nothing was stored yet; `bulk` for what would keep others waiting."""
+        place = self._bulk if bulk else self._quick
+        with place.lock, self._translated():
+            yield place.opened(create=False)
 
     def close(self) -> None:
-        """Closes both connections; a later use opens them again."""
-        with self._writing:
-            self._forget_writer()
-        with self._reading:
-            self._forget_reader()
-
-    def _forget_writer(self) -> None:
-        opened, self._writer = self._writer, None
-        if opened:
-            opened.db.close()
-
-    def _forget_reader(self) -> None:
-        opened, self._reader = self._reader, None
-        if opened:
-            opened.db.close()
+        """Closes the connections; a later use opens them again."""
+        for place in (self._writer, self._quick, self._bulk):
+            with place.lock:
+                place.forget()
 
     def _ring(self) -> None:
         # Other daemons watch this file's times: the WAL file itself changes before the commit can be seen.
@@ -133,23 +115,40 @@ class Store:
         return Unavailable(f"beads store failed: {error}: {self.file}")
 
 
-class _Open:
-    """One connection, and which file it belongs to."""
+class _Place:
+    """One connection to the file, if it is open, and the lock under which alone it may be used."""
 
-    def __init__(self, file: Path, *, create: bool) -> None:
-        if create:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.file = file
-        self.db = _connect(file, create)
-        try:
-            self.version = _prepare(self.db, file, create)
-        except BaseException:
-            self.db.close()
-            raise
-        self._inode = _inode(file)
+    def __init__(self, file: Path) -> None:
+        self.lock = threading.Lock()
+        self._file = file
+        self._db: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
 
-    def current(self) -> bool:
-        return self._inode is not None and _inode(self.file) == self._inode
+    def opened(self, *, create: bool) -> sqlite3.Connection | None:
+        """The connection, opened anew if the file is another one now; None if it is not there, or still being made."""
+        found = _inode(self._file)
+        if self._db is None or found is None or found != self._inode:
+            self.forget()
+            if create:
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            elif found is None:
+                return None
+            db = _connect(self._file, create)
+            try:
+                version = _prepare(db, self._file, create)
+            except BaseException:
+                db.close()
+                raise
+            if not version:
+                db.close()
+                return None
+            self._db, self._inode = db, _inode(self._file)
+        return self._db
+
+    def forget(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
 
 
 def _connect(file: Path, create: bool) -> sqlite3.Connection:

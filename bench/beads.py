@@ -38,7 +38,12 @@ def main() -> None:
 
 
 def record(n: int, count: int) -> dict[str, object]:
-    one: dict[str, object] = {"id": f"b-{n}", "title": f"bead {n}", "description": "what to do\n" * 10, "priority": n % 5}
+    one: dict[str, object] = {
+        "id": f"b-{n}",
+        "title": f"bead {n}",
+        "description": "what to do\n" * 10,
+        "priority": n % 5,
+    }
     one |= {"created_at": f"2024-01-{1 + n % 28:02}T03:04:05Z", "labels": ["one", "two"]}
     one["status"] = "closed" if n % 10 == 0 else "open"
     edge = None

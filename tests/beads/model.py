@@ -24,9 +24,9 @@ def stuck(records: Records, record: dict[str, Any]) -> bool:
         other = records.get(target)
         if kind in ("blocks", "conditional-blocks") and other and not _done(other):
             return True
-        if kind == "parent-child" and other and not _done(other):
-            if other["status"] in ("blocked", "deferred") or stuck(records, other):
-                return True
+        held = other and not _done(other) and (other["status"] in ("blocked", "deferred") or stuck(records, other))
+        if kind == "parent-child" and held:
+            return True
         if kind == "waits-for" and any(not _done(child) for child in _children(records, target)):
             return True
     return False

@@ -230,9 +230,7 @@ REFUSED: list[tuple[str, type[AnvilError], str]] = [
 
 
 @pytest.mark.parametrize(("line", "kind", "sentence"), REFUSED, ids=[line[:30] or "empty" for line, _, _ in REFUSED])
-def test_bad_input_is_refused_and_changes_nothing(
-    desk: Desk, line: str, kind: type[AnvilError], sentence: str
-) -> None:
+def test_bad_input_is_refused_and_changes_nothing(desk: Desk, line: str, kind: type[AnvilError], sentence: str) -> None:
     bead, closed = desk("new", "open"), desk("new", "closed")
     desk("complete", closed)
     before, told = desk.beads.list_json(), len(desk.told)
@@ -256,7 +254,7 @@ def test_a_cycle_is_refused_however_long_or_mixed(desk: Desk) -> None:
     with pytest.raises(Conflict, match=f"^cycle: '{c}' already waits for '{a}'$"):
         desk("dep", c, a)
     below = desk("new", "below", f"parent={a}")
-    with pytest.raises(Conflict, match="^cycle"):
+    with pytest.raises(Conflict, match=r"^cycle"):
         desk("dep", below, a)
     with pytest.raises(Conflict, match="already depends"):
         desk("dep", a, b)

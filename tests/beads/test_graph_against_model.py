@@ -20,7 +20,9 @@ from .conftest import Desk
 
 BEADS = 7
 BEAD = st.integers(0, BEADS - 1)
-KIND = st.sampled_from(["blocks", "blocks", "conditional-blocks", "parent-child", "parent-child", "waits-for", "related"])
+KIND = st.sampled_from(
+    ["blocks", "blocks", "conditional-blocks", "parent-child", "parent-child", "waits-for", "related"]
+)
 STATUS = st.sampled_from(["open", "open", "in_progress", "blocked", "deferred", "closed", "pinned"])
 DEFER = st.sampled_from(["", "2020-01-01", "2999-01-01"])
 EDGE = st.tuples(st.sampled_from(["dep", "dep", "undep"]), BEAD, BEAD, KIND)

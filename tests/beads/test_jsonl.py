@@ -113,7 +113,9 @@ def test_headers_memories_tombstones_and_empty_lines_are_passed_over(desk: Desk,
     header = {"_schema": "beads-jsonl/1", "_sort": "stable-v1"}
     memory = {"_type": "memory", "key": "k", "value": "v"}
     gone = {"id": "bd-dead", "title": "x", "status": "tombstone"}
-    text = "\ufeff" + lines(header, memory, gone) + "\r\n  \n" + lines({"id": "bd-1", "title": "kept"}).rstrip() + "\r\n"
+    text = (
+        "\ufeff" + lines(header, memory, gone) + "\r\n  \n" + lines({"id": "bd-1", "title": "kept"}).rstrip() + "\r\n"
+    )
     imported(desk, tmp_path, text)
     assert desk.beads.ids() == ["bd-1"]
 
@@ -152,9 +154,7 @@ def test_an_import_is_one_change_and_says_how_many_beads(desk: Desk, tmp_path: P
         ("[" * 100_000, "line 2: "),
     ],
 )
-def test_a_damaged_line_is_named_and_nothing_is_imported(
-    desk: Desk, tmp_path: Path, line: str, sentence: str
-) -> None:
+def test_a_damaged_line_is_named_and_nothing_is_imported(desk: Desk, tmp_path: Path, line: str, sentence: str) -> None:
     kept = desk("new", "kept")
     with pytest.raises(Invalid) as caught:
         imported(desk, tmp_path, lines({"id": "bd-1", "title": "fine"}) + line + "\n")
@@ -163,7 +163,7 @@ def test_a_damaged_line_is_named_and_nothing_is_imported(
 
 
 def test_bytes_that_are_not_utf_8_are_refused(desk: Desk, tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="line 1: .*utf-8"):
+    with pytest.raises(Invalid, match=r"line 1: .*utf-8"):
         imported(desk, tmp_path, b'{"id":"bd-1","title":"\xff"}\n')
 
 

@@ -22,7 +22,9 @@ from anvilsrv.errors import AnvilError, Unavailable
 from .conftest import Desk
 
 
-def test_changes_of_another_daemon_are_told_without_being_asked_for(open_desk: Callable[[], Desk], tmp_path: Path) -> None:
+def test_changes_of_another_daemon_are_told_without_being_asked_for(
+    open_desk: Callable[[], Desk], tmp_path: Path
+) -> None:
     one = open_desk()
     one("init")
     heard = threading.Event()
@@ -62,7 +64,7 @@ def test_a_locked_store_is_an_error_in_bounded_time(desk: Desk, monkeypatch: pyt
     other = sqlite3.connect(desk.beads._store.file, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unavailable, match="^beads are locked by another process: "):
+        with pytest.raises(Unavailable, match=r"^beads are locked by another process: "):
             desk("claim", str(bead), actor="a1")
         assert desk.ready() == [bead]  # reading goes on
     finally:
@@ -70,7 +72,9 @@ def test_a_locked_store_is_an_error_in_bounded_time(desk: Desk, monkeypatch: pyt
     desk("claim", str(bead), actor="a1")
 
 
-@pytest.mark.parametrize("rubbish", [b"not a database at all, but long enough to look at", b"SQLite format 3\0" + b"\7" * 4096])
+@pytest.mark.parametrize(
+    "rubbish", [b"not a database at all, but long enough to look at", b"SQLite format 3\0" + b"\7" * 4096]
+)
 def test_a_damaged_store_is_named_and_left_alone(desk: Desk, rubbish: bytes) -> None:
     store = desk.beads._store
     store.path.mkdir()
@@ -97,7 +101,7 @@ def test_a_path_that_is_no_directory_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     beads = Beads(tmp_path / "file", lambda _: None)
     assert beads.list_json() == b"[]\n"
-    with pytest.raises(Unavailable, match="exists|not a directory"):
+    with pytest.raises(Unavailable, match=r"exists|not a directory"):
         beads.command(["new", "x"], "user", True)
     beads.close()
 
@@ -132,7 +136,9 @@ def test_a_read_only_store_can_be_read_and_says_so_when_written(public_folder: P
     beads.close()
     for path in (*public_folder.iterdir(), public_folder):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    done = subprocess.run([sys.executable, "-c", AS_NOBODY, str(public_folder)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, str(public_folder)], capture_output=True, text=True, timeout=30
+    )
     assert done.stdout.splitlines() == ["1", f"Unavailable beads are read-only: {public_folder / 'anvillm.db'}"], done
     public_folder.chmod(0o755)
 
