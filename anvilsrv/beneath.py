@@ -1,0 +1,126 @@
+"""Files beneath a directory that an agent can write to: reached component by component, never through a link.
+
+What an agent owns is hostile ground: any name in it may be a link to a file of the user, a pipe that blocks, a directory
+that is replaced while we look. So every component is opened relative to the one before with ``O_NOFOLLOW`` (openat(2)), and
+what is opened must turn out to be a regular file.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from anvilsrv.errors import Denied, NotFound, Unavailable
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+LINKS = (errno.ELOOP, errno.ENOTDIR)
+
+
+def relative(top: Path, path: str) -> str:
+    """The part of an absolute path below ``top``; nothing is looked up. Raises Denied if it does not lie there."""
+    found = PurePosixPath(path)
+    if ".." in found.parts or not found.is_relative_to(top):
+        raise Denied(f"not in the session's directory: {path}")
+    return str(found.relative_to(top))
+
+
+def read(top: Path, name: str) -> int:
+    """A descriptor of a regular file to read from. Raises NotFound, Denied, Unavailable."""
+    with _parent(top, name) as (directory, last):
+        try:
+            fd = os.open(
+                last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=directory
+            )
+        except OSError as error:
+            raise refused(error, name) from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Denied(f"no regular file: {name}")
+    return fd
+
+
+def exists(top: Path, name: str) -> bool:
+    """Whether a regular file is there, reached without links."""
+    try:
+        os.close(read(top, name))
+    except (NotFound, Denied, Unavailable):
+        return False
+    return True
+
+
+def write(top: Path, name: str, text: str) -> None:
+    """Replace a file at once, with directories on the way made as needed; readable by us alone. Raises Denied, Unavailable."""
+    with _parent(top, name, make=True) as (directory, last):
+        fresh = f".{last[:100]}.{os.getpid()}.new"
+        try:
+            _unlink(directory, fresh)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(fresh, flags, 0o600, dir_fd=directory), "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(fresh, last, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError as error:
+            raise refused(error, name) from None
+
+
+def link(top: Path, name: str, target: str) -> None:
+    """Make a symbolic link to ``target``, in place of whatever file or link stood there. Raises Denied, Unavailable."""
+    with _parent(top, name, make=True) as (directory, last):
+        try:
+            _unlink(directory, last)
+            os.symlink(target, last, dir_fd=directory)
+        except OSError as error:
+            raise refused(error, name) from None
+
+
+@contextmanager
+def _parent(top: Path, name: str, make: bool = False) -> Iterator[tuple[int, str]]:
+    """The directory that holds ``name``, and its last component."""
+    parts = PurePosixPath(name).parts
+    if not parts or any(part in ("/", "..") for part in parts):
+        raise Denied(f"not in the session's directory: {name}")
+    directory = _top(top)
+    try:
+        for part in parts[:-1]:
+            following = _step(directory, part, name, make)
+            os.close(directory)
+            directory = following
+        yield directory, parts[-1]
+    finally:
+        os.close(directory)
+
+
+def _top(top: Path) -> int:
+    try:
+        return os.open(top, DIRECTORY)
+    except OSError as error:
+        raise refused(error, str(top)) from None
+
+
+def _step(directory: int, part: str, name: str, make: bool) -> int:
+    try:
+        if make:
+            try:
+                os.mkdir(part, 0o700, dir_fd=directory)
+            except FileExistsError:
+                pass
+        return os.open(part, DIRECTORY, dir_fd=directory)
+    except OSError as error:
+        raise refused(error, name) from None
+
+
+def _unlink(directory: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        pass
+
+
+def refused(error: OSError, name: str) -> NotFound | Denied | Unavailable:
+    """The error of the domain for one of the system."""
+    if error.errno == errno.ENOENT:
+        return NotFound(f"no file '{name}'")
+    if error.errno in LINKS:
+        return Denied(f"a link stands in the way: {name}")
+    return Unavailable(f"{(error.strerror or 'error').lower()}: {name}")

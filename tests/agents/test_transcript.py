@@ -1,0 +1,174 @@
+"""Transcripts belong to the agent: they are followed as they grow, and nothing in them or around them is trusted."""
+
+import json
+import os
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anvilsrv import beneath, transcript
+from anvilsrv.errors import Denied, NotFound
+
+Batch = tuple[str, list[dict[str, Any]], bool]
+
+
+class Follower:
+    """A watcher whose batches and errors can be waited for."""
+
+    def __init__(self) -> None:
+        self.batches: queue.Queue[Batch] = queue.Queue()
+        self.errors: queue.Queue[BaseException] = queue.Queue()
+        self.watcher = transcript.Watcher(lambda *batch: self.batches.put(batch), self.errors.put)
+
+    def lines(self, count: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            found += self.batches.get(timeout=5)[1]
+        return found
+
+
+@pytest.fixture
+def follower() -> Iterator[Follower]:
+    follower = Follower()
+    yield follower
+    follower.watcher.close()
+    assert follower.errors.empty()
+
+
+def append(path: Path, *lines: object) -> None:
+    with open(path, "a") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_what_stood_in_the_file_is_told_apart_from_what_comes(tmp_path: Path, follower: Follower) -> None:
+    path = tmp_path / "t.jsonl"
+    append(path, {"n": 1})
+    follower.watcher.watch("a", tmp_path, str(path))
+    assert follower.batches.get(timeout=5) == ("a", [{"n": 1}], True)
+    append(path, {"n": 2})
+    assert follower.batches.get(timeout=5) == ("a", [{"n": 2}], False)
+
+
+def test_a_file_and_directories_that_come_later_are_found(tmp_path: Path, follower: Follower) -> None:
+    path = tmp_path / "data" / "projects" / "x" / "t.jsonl"
+    follower.watcher.watch("a", tmp_path, str(path))
+    path.parent.mkdir(parents=True)
+    append(path, {"n": 1})
+    assert follower.lines(1) == [{"n": 1}]
+    append(path, {"n": 2})
+    assert follower.lines(1) == [{"n": 2}]
+
+
+def test_a_line_counts_once_it_is_complete(tmp_path: Path, follower: Follower) -> None:
+    path = tmp_path / "t.jsonl"
+    follower.watcher.watch("a", tmp_path, str(path))
+    with open(path, "a", buffering=1) as file:
+        file.write('{"text": "hé')
+        file.flush()
+        file.write('llo"}\n{"n"')
+        file.flush()
+        assert follower.lines(1) == [{"text": "héllo"}]
+        file.write(": 2}\n")
+    assert follower.lines(1) == [{"n": 2}]
+
+
+def test_a_session_whose_conversation_changes_is_followed_to_its_new_file(tmp_path: Path, follower: Follower) -> None:
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    append(first, {"n": 1})
+    append(second, {"n": 2})
+    follower.watcher.watch("a", tmp_path, str(first))
+    assert follower.lines(1) == [{"n": 1}]
+    follower.watcher.watch("a", tmp_path, str(second))
+    assert follower.lines(1) == [{"n": 2}]
+    append(first, {"n": 3})
+    append(second, {"n": 4})
+    assert follower.lines(1) == [{"n": 4}]
+
+
+def test_a_file_that_is_replaced_or_cut_is_read_from_its_new_beginning(tmp_path: Path, follower: Follower) -> None:
+    path = tmp_path / "t.jsonl"
+    append(path, {"n": 1}, {"n": 2})
+    follower.watcher.watch("a", tmp_path, str(path))
+    assert follower.lines(2) == [{"n": 1}, {"n": 2}]
+    append(tmp_path / "new", {"n": 3})
+    os.replace(tmp_path / "new", path)
+    assert follower.lines(1) == [{"n": 3}]
+    path.write_text('{"n":4}\n')
+    assert follower.lines(1) == [{"n": 4}]
+
+
+def test_two_sessions_in_one_directory_get_their_own_lines(tmp_path: Path, follower: Follower) -> None:
+    for name in "ab":
+        follower.watcher.watch(name, tmp_path, str(tmp_path / name))
+    append(tmp_path / "b", {"n": 1})
+    assert follower.batches.get(timeout=5)[:2] == ("b", [{"n": 1}])
+    follower.watcher.forget("b")
+    append(tmp_path / "b", {"n": 2})
+    append(tmp_path / "a", {"n": 3})
+    assert follower.batches.get(timeout=5)[:2] == ("a", [{"n": 3}])
+
+
+def test_what_is_no_object_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b"\n[1]\nnull\nno json\n\xff\xfe\n" + b"[" * 100_000 + b'\n{"n":1}\n{"cut":')
+    assert list(transcript.lines(tmp_path, str(path))) == [{"n": 1}]
+
+
+def test_a_line_without_end_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript, "LINE", 1000)
+    monkeypatch.setattr(transcript, "CHUNK", 700)
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({"long": "x" * 5000}) + '\n{"n":1}\n')
+    assert list(transcript.lines(tmp_path, str(path))) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/{top}/../passwd", "{top}/sub/../../x", "relative"])
+def test_a_path_elsewhere_is_refused(tmp_path: Path, path: str, follower: Follower) -> None:
+    with pytest.raises(Denied):
+        follower.watcher.watch("a", tmp_path, path.format(top=tmp_path))
+        list(transcript.lines(tmp_path, path.format(top=tmp_path)))
+
+
+@pytest.mark.parametrize("where", ["file", "directory"])
+def test_links_are_not_followed(tmp_path: Path, where: str) -> None:
+    outside, top = tmp_path / "outside", tmp_path / "top"
+    outside.mkdir()
+    top.mkdir()
+    append(outside / "t.jsonl", {"secret": 1})
+    (top / "sub").mkdir() if where == "file" else (top / "sub").symlink_to(outside)
+    if where == "file":
+        (top / "sub" / "t.jsonl").symlink_to(outside / "t.jsonl")
+    with pytest.raises(Denied):
+        list(transcript.lines(top, str(top / "sub" / "t.jsonl")))
+
+
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.jsonl")
+    with pytest.raises(Denied, match="no regular file"):
+        beneath.read(tmp_path, "t.jsonl")
+
+
+def test_a_link_that_an_agent_planted_is_replaced_not_written_through(tmp_path: Path) -> None:
+    precious, top = tmp_path / "precious", tmp_path / "top"
+    precious.write_text("mine")
+    (top / "sub").mkdir(parents=True)
+    (top / "sub" / "settings").symlink_to(precious)
+    beneath.write(top, "sub/settings", "ours")
+    assert (precious.read_text(), (top / "sub" / "settings").read_text()) == ("mine", "ours")
+    assert not (top / "sub" / "settings").is_symlink()
+    (top / "away").symlink_to(tmp_path)
+    with pytest.raises(Denied):
+        beneath.write(top, "away/precious", "ours")
+    assert precious.read_text() == "mine"
+
+
+def test_a_link_is_made_and_made_again(tmp_path: Path) -> None:
+    for target in ("/one", "/two"):
+        beneath.link(tmp_path, "a/b", target)
+        assert os.readlink(tmp_path / "a" / "b") == target
+    with pytest.raises(NotFound):
+        beneath.read(tmp_path, "a/none")
+    assert not beneath.exists(tmp_path, "a/b")
