@@ -1,0 +1,346 @@
+"""What an agent, or a client outside as the user, may do through MCP: each tool as a method over the 9P tree.
+
+Nothing here knows the MCP SDK, which takes most of a second to import; ``mcpserver`` puts these methods on the wire.
+Who is asking follows from the socket alone: the user's shows ``user/``, a session's does not. A connection lasts for one
+call, so a daemon that was restarted in between is no matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from anvilsrv import words
+from anvilsrv.errors import Denied, Invalid, Unavailable
+from anvilsrv.p9.client import Client, P9Error, TimedOut, dial
+
+USER = "user"
+WAIT_MAX = 3600.0
+OWNER = 0o600
+
+
+Message = TypedDict(
+    "Message",
+    {
+        "id": str,
+        "from": str,
+        "to": str,
+        "type": str,
+        "subject": str,
+        "body": str,
+        "timestamp": float,
+        "metadata": dict[str, Any],
+    },
+)
+"""A message as it lies in an inbox; `timestamp` is seconds since 1970."""
+
+
+class Inbox(TypedDict):
+    messages: list[Message]
+
+
+Sent = TypedDict("Sent", {"sent": bool, "from": str, "to": str})
+
+
+class Session(TypedDict):
+    """`me` is true for the session that asks; `pid` is 0 where no process runs."""
+
+    id: str
+    alias: str | None
+    state: str
+    pid: int
+    cwd: str
+    backend: str
+    me: bool
+
+
+class Sessions(TypedDict):
+    me: str
+    sessions: list[Session]
+
+
+class State(TypedDict):
+    session: str
+    state: str
+
+
+class Output(TypedDict):
+    session: str
+    response: str
+
+
+class Answer(TypedDict):
+    answer: str
+    message: str
+
+
+class Bead(TypedDict):
+    bead: str
+
+
+class Beads(TypedDict):
+    beads: list[dict[str, Any]]
+
+
+class Tools:
+    """The tools. `dial` makes a connection to the tree; `session` is the id that the environment claims for us."""
+
+    def __init__(self, connect: Callable[[], Client] = dial, session: str | None = None) -> None:
+        self._connect = connect
+        self._claimed = os.environ.get("ANVILLM_SESSION", "") if session is None else session
+
+    def read_inbox(self, limit: int = 0, agent_id: str = "") -> Inbox:
+        """Read your waiting messages, oldest first, and mark them as done: each is given out once.
+
+        `limit` 0 gives all. `agent_id` may be left out; another's inbox is refused.
+        """
+        with self._attached() as (client, me):
+            self._only_me(client, me, agent_id)
+            found = _load(client, f"{me}/inbox")
+            taken = found[:limit] if limit > 0 else found
+            # Done first: what cannot be completed was taken by somebody else, and is not ours to act on.
+            return {"messages": [one for one in taken if _complete(client, me, one["id"])]}
+
+    def send_message(
+        self,
+        to: str,
+        type: str,
+        subject: str = "",
+        body: str = "",
+        metadata: dict[str, Any] | None = None,
+        sender: Annotated[str, Field(alias="from")] = "",
+        agent_id: str = "",
+    ) -> Sent:
+        """Send a message to another session (its id or alias) or to `user`.
+
+        `type` is PROMPT_REQUEST, QUERY_REQUEST, REVIEW_REQUEST, APPROVAL_REQUEST, their _RESPONSE, or LOG_ERROR. A
+        request is answered by itself when the other's turn ends. The sender is always you: `from` may be left out.
+        """
+        with self._attached() as (client, me):
+            for named in (sender, agent_id):
+                self._only_me(client, me, named)
+            fields: dict[str, Any] = {"to": to, "type": type, "subject": subject, "body": body}
+            client.write(f"{me}/mail", _json(fields | ({"metadata": metadata} if metadata else {})))
+            return {"sent": True, "from": me, "to": to}
+
+    def list_sessions(self) -> Sessions:
+        """List the sessions, oldest first: id, alias, state, process, directory, backend; which one is you."""
+        with self._attached() as (client, me):
+            return {"me": me, "sessions": [_session(client, line, me) for line in _lines(client.read("list"))]}
+
+    def set_state(self, state: str, agent_id: str = "") -> State:
+        """Write your state: idle, running, stopped or error. Where hooks report it, what contradicts them is refused."""
+        with self._attached() as (client, me):
+            target = agent_id if me == USER and agent_id else self._only_me(client, me, agent_id)
+            if target == USER:
+                raise Invalid("the user has no state: give agent_id")
+            client.write(f"{target}/state", f"{state}\n".encode())
+            return {"session": target, "state": client.read(f"{target}/state").decode().strip()}
+
+    def read_output(self, session: str, wait: float = 0) -> Output:
+        """The response of a session to the last prompt it accepted; waits up to `wait` seconds for the turn to end."""
+        with self._attached() as (client, _):
+            try:
+                out = client.read(f"{session}/out", timeout=min(max(wait, 0.5), WAIT_MAX))
+            except TimedOut:
+                raise Unavailable(f"'{session}' has not answered yet: it is {_state(client, session)}") from None
+            return {"session": session, "response": out.decode(errors="replace")}
+
+    def ask_user(self, question: str, choices: list[str] | None = None, wait: float = 600) -> Answer:
+        """Ask the user and wait up to `wait` seconds for the answer. Later it comes as a message to your inbox."""
+        with self._attached() as (client, me):
+            if me == USER:
+                raise Invalid("you are connected as the user: ask directly")
+            body = question + "".join(f"\n- {choice}" for choice in choices or [])
+            fields = {
+                "to": USER,
+                "type": "QUERY_REQUEST",
+                "subject": question.strip().split("\n")[0][:200],
+                "body": body,
+            }
+            with client.open("events") as events:
+                client.write(f"{me}/mail", _json(fields | ({"metadata": {"choices": choices}} if choices else {})))
+                return self._answer(client, me, _until(events, time.monotonic() + min(max(wait, 0), WAIT_MAX)))
+
+    def beads_ready(self) -> Beads:
+        """The beads (tasks) that nothing stands in the way of, most urgent first: claim one before you work on it."""
+        with self._attached() as (client, _):
+            return {"beads": _load(client, "beads/ready")}
+
+    def beads_list(self, status: str = "", assignee: str = "", limit: int = 200) -> Beads:
+        """Beads, oldest first, of one status or assignee if given; at most `limit`."""
+        with self._attached() as (client, _):
+            found = _load(client, "beads/list")
+        found = [one for one in found if status in ("", one["status"]) and assignee in ("", one.get("assignee", ""))]
+        return {"beads": found[: max(limit, 0)]}
+
+    def bead_show(self, bead: str) -> dict[str, Any]:
+        """One bead with everything that is known of it."""
+        with self._attached() as (client, _):
+            found: dict[str, Any] = json.loads(client.read(f"beads/{_name(bead)}/json"))
+            return found
+
+    def bead_new(
+        self,
+        title: str,
+        description: str = "",
+        priority: int = 2,
+        type: str = "task",
+        parent: str = "",
+        waits_for: list[str] | None = None,
+        labels: list[str] | None = None,
+    ) -> Bead:
+        """Make a bead; priority 0 is the most urgent, 4 the least. `waits_for` are beads that must be closed before it."""
+        given = {"description": description, "priority": str(priority), "type": type, "parent": parent}
+        given |= {"deps": ",".join(waits_for or []), "labels": ",".join(labels or [])}
+        return self._bead("new", title, *(f"{key}={value}" for key, value in given.items() if value))
+
+    def bead_claim(self, bead: str) -> Bead:
+        """Take a bead to work on; refused if another has it, or if it waits for something."""
+        return self._bead("claim", bead)
+
+    def bead_unclaim(self, bead: str) -> Bead:
+        """Give a bead back that you claimed."""
+        return self._bead("unclaim", bead)
+
+    def bead_complete(self, bead: str, reason: str = "") -> Bead:
+        """Close a bead: its work is done."""
+        return self._bead("complete", bead, *([reason] if reason else []))
+
+    def bead_fail(self, bead: str, reason: str) -> Bead:
+        """Say that a bead cannot be done, and why; what waits for it waits on."""
+        return self._bead("fail", bead, reason)
+
+    def bead_dep(self, child: str, parent: str) -> Bead:
+        """Make `parent` wait until `child` is closed. Cycles are refused."""
+        return self._bead("dep", child, parent)
+
+    def bead_comment(self, bead: str, text: str) -> Bead:
+        """Add a comment to a bead."""
+        return self._bead("comment", bead, text)
+
+    def _bead(self, *command: str) -> Bead:
+        with self._attached() as (client, _):
+            said = client.write_read("beads/ctl", words.join(command).encode() + b"\n")
+            return {"bead": said.decode().strip()}
+
+    @contextlib.contextmanager
+    def _attached(self) -> Iterator[tuple[Client, str]]:
+        try:
+            client = self._connect()
+        except Unavailable as error:
+            raise Unavailable(f"no AnviLLM here: {error} (anvilsrv start)") from None
+        with client:
+            yield client, self._identity(client)
+
+    def _identity(self, client: Client) -> str:
+        if _mode(client, "user/inbox"):
+            return USER
+        if self._claimed and _mode(client, f"{self._claimed}/hook") & OWNER:
+            return self._claimed
+        for line in _lines(client.read("list")):
+            if _mode(client, f"{line[0]}/hook") & OWNER:
+                return line[0]
+        raise Denied("this socket belongs to no session")
+
+    def _only_me(self, client: Client, me: str, named: str) -> str:
+        if named in ("", me) or (me != USER and named == _word(client, f"{me}/alias")):
+            return me
+        raise Denied(f"you are '{me}', not '{named}'")
+
+    def _answer(self, client: Client, me: str, events: Iterator[dict[str, Any]]) -> Answer:
+        asked = ""
+        for event in events:
+            if event.get("type") != "message":
+                continue
+            kind, parties = event.get("kind"), (event.get("from"), event.get("to"))
+            if kind == "QUERY_REQUEST" and parties == (me, USER):
+                asked = asked or event["id"]
+            if kind == "QUERY_RESPONSE" and parties == (USER, me):
+                found = next((one for one in _load(client, f"{me}/inbox") if one["id"] == event["id"]), None)
+                about = (found or {}).get("metadata", {}).get("in_reply_to", asked)
+                if found and about == asked and _complete(client, me, found["id"]):
+                    return {"answer": found["body"], "message": found["id"]}
+        raise Unavailable("the user has not answered yet: the answer will come to your inbox")
+
+
+def _until(events: Any, deadline: float) -> Iterator[dict[str, Any]]:
+    rest = b""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            data = events.read(timeout=left)
+        except TimedOut:
+            return
+        if not data:
+            raise Unavailable("the daemon ended")
+        *whole, rest = (rest + data).split(b"\n")
+        yield from map(json.loads, whole)
+
+
+def _load(client: Client, path: str) -> Any:
+    return json.loads(client.read(path))
+
+
+def _json(fields: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(fields, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise Invalid(f"not storable as JSON: {error}") from None
+
+
+def _complete(client: Client, me: str, message: str) -> bool:
+    try:
+        client.write(f"{me}/ctl", f"complete {message}\n".encode())
+    except P9Error:
+        return False
+    return True
+
+
+def _lines(data: bytes) -> list[list[str]]:
+    return [line.split("\t") for line in data.decode().splitlines()]
+
+
+def _session(client: Client, line: list[str], me: str) -> Session:
+    session, alias, state, pid, cwd = line[:5]
+    backend = _word(client, f"{session}/backend")
+    return {
+        "id": session,
+        "alias": None if alias == "-" else alias,
+        "state": state,
+        "pid": int(pid),
+        "cwd": cwd,
+        "backend": backend,
+        "me": session == me,
+    }
+
+
+def _word(client: Client, path: str) -> str:
+    try:
+        return client.read(path).decode().strip()
+    except P9Error:
+        return ""
+
+
+def _state(client: Client, session: str) -> str:
+    return _word(client, f"{session}/state") or "gone"
+
+
+def _mode(client: Client, path: str) -> int:
+    """The permission bits that we have there, 0 where we cannot look."""
+    try:
+        return client.stat(path).mode & 0o777
+    except P9Error:
+        return 0
+
+
+def _name(bead: str) -> str:
+    if not bead or "/" in bead or bead in (".", ".."):
+        raise Invalid(f"not a bead id: '{bead[:60]}'")
+    return bead
