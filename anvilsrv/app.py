@@ -62,7 +62,7 @@ class App:
         self.typist.undelivered = self.turns.undelivered
         self.reports = Reports(self.sessions, self.turns, self.backends.get)
         self.supervisor = Supervisor(
-            self.sessions, self.turns, self.tmux, self.backends.get, self.launch.prepare, self.on_error
+            self.sessions, self.turns, self.tmux, self.backends.get, self.launch, self.on_error
         )
         self.supervisor.buried = self.post.bury
         self.supervisor.ask_gone = self.reports.drop
@@ -259,7 +259,7 @@ class App:
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         """``state`` was written."""
         row = self.sessions.row(tx, session)
-        self.turns.write_state(tx, session, word, self.backends.get(row["backend"]).can("report stop"))
+        self.turns.write_state(tx, session, word, self.backends.get(row["backend"]).reports("stop"))
 
     def last_prompt(self, tx: Tx, session: str) -> int:
         """The last prompt accepted, 0 if none was."""

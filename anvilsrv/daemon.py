@@ -1,7 +1,8 @@
 """The daemon as a process: its lock, its pid file, its log, its signals, and how it goes into the background.
 
-One daemon holds one namespace: it keeps a lock (fcntl(2), open file description) on ``<state>/lock`` for as long as it lives, and the kernel drops it
-with the process, so a stale pid file cannot deceive anybody. ``$NAMESPACE`` itself is checked as plan9port does.
+One daemon holds one namespace: it keeps a lock (fcntl(2), open file description) on ``<state>/lock`` for as long as it
+lives, and the kernel drops it with the process, so a stale pid file cannot deceive anybody. ``$NAMESPACE`` itself is
+checked as plan9port does.
 
 Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the daemon (agents run on).
 """

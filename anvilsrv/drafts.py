@@ -24,11 +24,22 @@ class TextDraftFile(File):
     """``in`` and ``context``: a text gathered from the writes of one fid, each on disk before it is answered.
 
     It takes effect (``commit(tx, who, text)``) at the clunk, and at an empty write after data. ``check(tx, who)`` refuses
-    what can be refused on the write. ``kept(who)`` is the content now, for a file that can be read; ``key`` names the draft in the store.
+    what can be refused on the write. ``kept()`` is the content now, for a file that can be read; ``key`` names the draft in
+    the store.
     """
 
-    def __init__(self, name: str, path: int, mode: int, store: Store, key: tuple[str, str], check: Callable[[Tx, Any], None],
-                 commit: Callable[[Tx, Any, str], None], kept: Callable[[], bytes] | None, report: Callable[[Tx, str], None]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        name: str,
+        path: int,
+        mode: int,
+        store: Store,
+        key: tuple[str, str],
+        check: Callable[[Tx, Any], None],
+        commit: Callable[[Tx, Any, str], None],
+        kept: Callable[[], bytes] | None,
+        report: Callable[[Tx, str], None],
+    ) -> None:
         super().__init__(name, path, mode)
         self.store = store
         self.key = key

@@ -3,6 +3,7 @@
 A session owns ``<state>/sessions/<id>/``::
 
     ns/     bound as the agent's $NAMESPACE: the socket ``agent`` (the only one it can reach) and ``spool/`` of its hooks
+    data/   what the agent keeps as long as the session lives: its own configuration and conversations
     run/    what is generated for one launch: settings files, the sandbox's specification; read-only inside
     tmp/    the agent's private $TMPDIR and /tmp
 
@@ -48,7 +49,7 @@ class Launch:
     def make_directories(self, session: str) -> Path:
         """Make them; returns the socket's path."""
         top = self.directory(session)
-        for name in ("ns/spool", "run", "tmp"):
+        for name in ("ns/spool", "data", "run", "tmp"):
             (top / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         return top / "ns" / paths.SERVICE
 
@@ -67,7 +68,7 @@ class Launch:
         found = self._backends.get(backend)
         top = self.directory(session)
         programs = [sys.base_prefix, sys.prefix, str(Path(__file__).parent), *found.reads()]
-        ours = {"filesystem": {"rox": programs, "ro": [str(top / "run")]}}
+        ours = {"filesystem": {"rox": programs, "rw": [str(top / "data")], "ro": [str(top / "run")]}}
         try:
             made = policy.load(
                 config=[paths.config_dir(), paths.share() / "cfg"], backend=found.name, role=role or None, tasks=list(tasks), cwd=cwd,
@@ -92,7 +93,7 @@ class Launch:
         plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id)
         try:
             self.make_directories(view.id)
-            made = backend.launch(self._place(view, plan, top), resume=bool(view.turns and view.conversation))
+            made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             for name, content in made.files.items():
                 write(top / "run" / name, content)
             env = {**made.env, "ANVILLM_SESSION": view.id}
@@ -105,10 +106,17 @@ class Launch:
             raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
         return launcher.command(str(path)), {}, view.cwd
 
+    @staticmethod
+    def can_resume(view: View) -> bool:
+        """Whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""
+        if not view.conversation:
+            return False
+        return os.path.isfile(view.transcript) if view.transcript else view.turns > 0
+
     def _place(self, view: View, plan: Plan, top: Path) -> Place:
         return Place(
-            id=view.id, cwd=view.cwd, session_dir=str(top / "run"), conversation=view.conversation, home=str(Path.home()),
-            permissions=plan.policy.permissions,
+            id=view.id, cwd=view.cwd, session_dir=str(top / "run"), data_dir=str(top / "data"), home=str(Path.home()),
+            conversation=view.conversation, permissions=plan.policy.permissions,
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from anvilsrv.store import Tx
 
 USER = "user"
 KINDS = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
-TYPES = tuple(f"{kind}_{part}" for kind in KINDS for part in ("REQUEST", "RESPONSE")) + ("LOG_ERROR",)
+TYPES = (*(f"{kind}_{part}" for kind in KINDS for part in ("REQUEST", "RESPONSE")), "LOG_ERROR")
 OURS = frozenset({"id", "from", "timestamp"})  # set by the server; what a writer puts there is not believed
 MAX_SUBJECT = 1000  # characters
 

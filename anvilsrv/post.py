@@ -84,8 +84,8 @@ class Post:
         if error is None and self._answered(tx, prompt, asked["sender"], kind):
             return
         body = (response or "").encode("utf-8", "replace").decode() if error is None else error
-        fields = {"to": asked["sender"], "type": kind if error is None else "LOG_ERROR", "subject": f"Re: {asked['subject']}"[:1000], "body": body,
-                  "metadata": {"in_reply_to": asked["id"], "automatic": True}}  # fmt: skip
+        fields = {"to": asked["sender"], "type": kind if error is None else "LOG_ERROR", "body": body}
+        fields |= {"subject": again(asked), "metadata": {"in_reply_to": asked["id"], "automatic": True}}
         self._deliver(tx, mailbox.compose(prompt["session"], fields))
 
     def _answered(self, tx: Tx, prompt: Any, to: str, kind: str) -> bool:
@@ -101,6 +101,14 @@ class Post:
         """``session`` is killed: whoever has mail waiting there is told."""
         for row in tx.all("SELECT * FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", session):
             if row["sender"] != session and self._reachable(tx, row["sender"]):
-                fields = {"to": row["sender"], "type": "LOG_ERROR", "subject": f"Re: {row['subject']}"[:1000],
-                          "body": f"session '{session}' was killed before it read this", "metadata": {"in_reply_to": row["id"]}}  # fmt: skip
+                fields = {"to": row["sender"], "type": "LOG_ERROR", "subject": again(row)}
+                fields |= {
+                    "body": f"session '{session}' was killed before it read this",
+                    "metadata": {"in_reply_to": row["id"]},
+                }
                 self._deliver(tx, mailbox.compose(session, fields))
+
+
+def again(row: Any) -> str:
+    """The subject of an answer."""
+    return f"Re: {row['subject']}"[: mailbox.MAX_SUBJECT]

@@ -25,7 +25,8 @@ def block(word: str, when: float, text: str) -> bytes:
 def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
     """Blocks of a conversation from ``cursor`` (block 2k is what was said in turn k + 1, 2k + 1 the answer)."""
     rows = tx.all(
-        "SELECT turn, origin, text, status, response, error, started, ended FROM prompts WHERE session = ? AND turn > ? ORDER BY turn LIMIT ?",
+        "SELECT turn, text, status, response, error, started, ended FROM prompts"
+        " WHERE session = ? AND turn > ? ORDER BY turn LIMIT ?",
         session, cursor // 2, BLOCKS,
     )  # fmt: skip
     out = b""

@@ -192,7 +192,7 @@ class Reports:
         self.sessions.stream.emit(tx, "ask", session, ask=ask)
 
     def answer(self, tx: Tx, session: str, choice: str) -> None:
-        """``answer`` was written: a choice, by its name or its number from 1. Raises Conflict when there is no question, Invalid for no choice."""
+        """``answer`` was written: a choice, by its name or its number from 1. Raises Conflict when nothing is asked."""
         row = self.sessions.row(tx, session)
         exchange = self._asking.get(session)
         if not row["ask"] or exchange is None:

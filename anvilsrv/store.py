@@ -37,7 +37,8 @@ CREATE TABLE sessions(
     ask TEXT, usage TEXT NOT NULL DEFAULT '{}', created REAL NOT NULL, changed REAL NOT NULL, started REAL);
 CREATE TABLE prompts(
     id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, origin TEXT NOT NULL, message TEXT, text TEXT NOT NULL,
-    status TEXT NOT NULL, turn INTEGER, response TEXT, error TEXT, created REAL NOT NULL, started REAL, ended REAL);
+    status TEXT NOT NULL, pasted INTEGER NOT NULL DEFAULT 0, turn INTEGER,
+    response BLOB, error TEXT, created REAL NOT NULL, started REAL, ended REAL);
 CREATE INDEX prompts_by_session ON prompts(session, status);
 CREATE INDEX prompts_by_turn ON prompts(session, turn);
 CREATE TABLE drafts(id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, file TEXT NOT NULL, last INTEGER NOT NULL DEFAULT 0);

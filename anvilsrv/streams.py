@@ -150,7 +150,8 @@ class _TailHandle(Handle):
 class AnswerFile(File):
     """``out``: the response to the last prompt accepted before the open; a read waits for it.
 
-    ``last(tx) -> prompt`` at the open (0: none yet); ``fetch(tx, prompt) -> bytes | None`` (None: not there yet) raises when it can no longer come.
+    ``last(tx) -> prompt`` at the open (0: none yet); ``fetch(tx, prompt) -> bytes | None`` (None: not there yet) raises
+    when it can no longer come.
     """
 
     def __init__(

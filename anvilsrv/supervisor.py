@@ -31,15 +31,16 @@ STATUS_TRIES = 40  # looks at 25 ms for tmux to have noticed a death that pidfd 
 
 
 class Supervisor:
-    """Processes of all sessions. ``launcher(view) -> (argv, env, cwd)`` prepares a start; see ``launch.py``."""
+    """Processes of all sessions. ``launch`` prepares a start; see ``launch.py``."""
 
-    def __init__(self, sessions: Sessions, turns: Turns, tmux: Any, backend: Callable[[str], Any], launcher: Callable[[Any], Any],
+    def __init__(self, sessions: Sessions, turns: Turns, tmux: Any, backend: Callable[[str], Any], launch: Any,
                  on_error: Callable[[BaseException], None]) -> None:  # fmt: skip
         self._sessions = sessions
         self._turns = turns
         self._tmux = tmux
         self._backend = backend
-        self._launcher = launcher
+        self._prepare = launch.prepare
+        self._can_resume = launch.can_resume
         self._on_error = on_error
         self._commands: deque[Callable[[], None]] = deque()
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
@@ -259,10 +260,10 @@ class Supervisor:
         if view is None or view.state != s.STARTING or view.pid:
             return
         try:
-            if self._backend(view.backend).conversation == "uuid" and not view.turns:
+            if self._backend(view.backend).conversation == "uuid" and not self._can_resume(view):
                 self._sessions.store.call(lambda tx: self._sessions.set(tx, session, conversation=str(uuid.uuid4())))
                 view = self._sessions.get(session)
-            argv, env, cwd = self._launcher(view)
+            argv, env, cwd = self._prepare(view)
             self._tmux.ensure()
             pane = next((p.id for p in self._panes() if p.window == session), None)
             if pane is None:

@@ -9,6 +9,7 @@ Threads: everything runs on the store's thread, in a job.
 
 import re
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -77,13 +78,17 @@ class Turns:
         tx.run("UPDATE prompts SET status = 'typing' WHERE id = ?", number)
         self._sessions.set(tx, session, handed=0)
         self._sessions.change(tx, session, s.RUNNING)
-        tx.after(lambda: self._typing.deliver(session, number))
+        pasted = bool(following["pasted"])
+        tx.after(lambda: self._typing.deliver(session, number, pasted))
 
     def ready(self, tx: Tx, session: str) -> None:
         """The agent says that it can take prompts."""
+        current = self.active(tx, session)
         if self._sessions.row(tx, session)["state"] == s.STARTING:
             self._sessions.set(tx, session, held="", held_until=None)
             self._idle(tx, session)
+        elif current is not None and current["status"] == "typing" and current["text"].startswith("/"):
+            self.stopped(tx, session, "", handover=False)  # a command like /clear: ready again is all that comes of it
 
     def resume(self, tx: Tx, session: str) -> None:
         """Go on where a daemon before us was, with an agent that outlived it."""
@@ -124,15 +129,24 @@ class Turns:
             self._requeue(tx, session, current["id"])
         elif current is not None:
             self._end(tx, current, None, "interrupted: another prompt was submitted")
+        following = self._next(tx, session)
+        if text and following is not None and following["pasted"] and same_text(text, following["text"]):
+            self._restart_turn(tx, session)
+            self._begin(tx, session, following["id"])
+            return
         typed = tx.run(
             "INSERT INTO prompts(session, origin, text, status, created) VALUES(?,'typed',?,'typing',?)",
             session,
             text or "",
             time.time(),
         ).lastrowid
+        self._restart_turn(tx, session)
+        self._begin(tx, session, typed or 0)
+
+    def _restart_turn(self, tx: Tx, session: str) -> None:
+        """Show that one turn is over and another began, even where no report told of the end."""
         self._sessions.change(tx, session, s.IDLE)
         self._sessions.change(tx, session, s.RUNNING)
-        self._begin(tx, session, typed or 0)
 
     def _begin(self, tx: Tx, session: str, prompt: int) -> None:
         last = tx.one("SELECT coalesce(max(turn), 0) AS turn FROM prompts WHERE session = ?", session)
@@ -160,7 +174,9 @@ class Turns:
         self._sessions.error(tx, session, f"prompt not delivered: {why}")
 
     def _requeue(self, tx: Tx, session: str, prompt: int) -> None:
-        tx.run("UPDATE prompts SET status = 'queued' WHERE id = ? AND status = 'typing'", prompt)
+        """Back into the queue. What was submitted already may still be taken up by the agent: ``pasted`` remembers it."""
+        pasted = int(self._typing.submitted(session))
+        tx.run("UPDATE prompts SET status = 'queued', pasted = ? WHERE id = ? AND status = 'typing'", pasted, prompt)
         tx.after(lambda: self._typing.settled(session))
 
     # -- a turn ends ---------------------------------------------------------------------------------------------
@@ -229,8 +245,8 @@ class Turns:
     def drop(self, tx: Tx, session: str) -> None:
         """The session is going for good: nothing in its queue can be answered any more."""
         for row in tx.all(
-            f"SELECT * FROM prompts WHERE session = ? AND status IN ('queued', 'typing', 'running')", session
-        ):  # noqa: F541
+            "SELECT * FROM prompts WHERE session = ? AND status IN ('queued', 'typing', 'running')", session
+        ):
             self._end(tx, row, None, f"session '{session}' was killed")
 
     def _idle(self, tx: Tx, session: str) -> None:
@@ -281,10 +297,10 @@ def exact(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-_LOOSE = re.compile(r"\s+")
+_LOOSE = re.compile(r"\s+")  # agents change tabs, line ends and blanks, and compose characters (NFC)
 
 
 def same_text(reported: str, ours: str) -> bool:
     """Whether the agent's report is of our prompt: agents change blanks, and may cut or frame it."""
-    a, b = _LOOSE.sub("", reported), _LOOSE.sub("", ours)
+    a, b = (unicodedata.normalize("NFC", _LOOSE.sub("", text)) for text in (reported, ours))
     return a == b or (len(b) > 0 and b in a) or (len(a) > 200 and a in b)

@@ -111,13 +111,17 @@ class Typist:
             return ""
         self._tmux.paste(view.pane, backend.prompt_text(text, view.context.decode("utf-8", "replace")).encode())
         if delivery.done.wait(backend.input.settle):
+            self._clear(view.pane, backend)  # something else came first: take our own text away again
             return ""
         for _ in range(2):
             if self._submit(delivery, view.pane, backend):
                 return ""
-        if backend.input.clear:
-            self._tmux.keys(view.pane, *backend.input.clear)
+        self._clear(view.pane, backend)
         return f"the agent did not take it within {2 * backend.input.confirm:g} s"
+
+    def _clear(self, pane: str, backend: Any) -> None:
+        if backend.input.clear:
+            self._tmux.keys(pane, *backend.input.clear)
 
     def _was_pasted(self, delivery: Delivery, pane: str, backend: Any) -> bool:
         """A daemon before us may have pasted, and even submitted: submit what stands there, and give the report its time."""

@@ -1,0 +1,161 @@
+"""What every test may use: a home of its own, and a daemon in it. Nothing outlives a test."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from anvilsrv import paths
+from anvilsrv.errors import AnvilError
+from anvilsrv.p9.client import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # s; the bound of every wait, far above what any of them takes
+
+
+def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE) -> object:
+    """Wait for something that has no event to wait for; the first true value."""
+    deadline = time.monotonic() + patience
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"waited {patience:g} s: {why}"
+        threading.Event().wait(0.02)
+    return found
+
+
+class Home:
+    """A short-named directory with HOME, XDG directories and NAMESPACE, and the environment that points to them."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.home = top / "home"
+        self.namespace = top / "ns"
+        self.work = top / "work"
+        for one in (self.home, self.namespace, self.work):
+            one.mkdir(mode=0o700)
+        drop = ("TMUX", "TMUX_PANE", "DISPLAY", "NOTIFY_SOCKET", "ANVILLM_SESSION", "XDG_RUNTIME_DIR")
+        self.env = {k: v for k, v in os.environ.items() if k not in drop and not k.startswith(("ANVIL", "CLAUDE"))}
+        self.env |= {
+            "HOME": str(self.home),
+            "NAMESPACE": str(self.namespace),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "XDG_STATE_HOME": str(self.home / ".local/state"),
+            "XDG_DATA_HOME": str(self.home / ".local/share"),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "ANVILLM_BEADS_PATH": str(self.home / ".beads"),
+        }
+
+    @property
+    def config(self) -> Path:
+        return self.home / ".config/anvillm"
+
+    @property
+    def socket(self) -> Path:
+        return self.namespace / paths.SERVICE
+
+    def run(self, *argv: str, **more: object) -> "subprocess.CompletedProcess[str]":
+        """Run a program in this home to its end."""
+        options: dict[str, object] = {"env": self.env, "capture_output": True, "text": True, "timeout": 60, "cwd": self.work}
+        return subprocess.run(argv, **(options | more))  # type: ignore[call-overload,no-any-return]
+
+    def anvilsrv(self, *argv: str) -> "subprocess.CompletedProcess[str]":
+        """Run the command ``anvilsrv``."""
+        return self.run(sys.executable, "-m", "anvilsrv.cli", *argv)
+
+
+class Daemon:
+    """A daemon in the foreground of a home, as a child of the test."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.log = open(home.top / "daemon.log", "ab")  # noqa: SIM115
+        self.process: subprocess.Popen[bytes] | None = None
+        self._clients: list[Client] = []
+
+    def start(self) -> "Daemon":
+        argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart"]
+        self.process = subprocess.Popen(argv, env=self.home.env, cwd=self.home.work, stdout=self.log, stderr=self.log)
+        wait_until(self._answers, "the daemon does not serve")
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.words()
+        try:
+            with Client(str(self.home.socket), timeout=5) as client:
+                client.read("list")
+        except AnvilError:
+            return False
+        return True
+
+    def words(self) -> str:
+        """What it logged."""
+        return (self.home.top / "daemon.log").read_text()
+
+    def client(self, session: str | None = None) -> Client:
+        """A connection to the daemon, closed with the test; with ``session`` as that session."""
+        where = self.home.socket
+        if session is not None:
+            state = next((self.home.home / ".local/state/anvillm").iterdir())
+            where = state / "sessions" / session / "ns" / paths.SERVICE
+        made = Client(str(where), timeout=PATIENCE)
+        self._clients.append(made)
+        return made
+
+    def kill(self) -> None:
+        """kill -9, at this instant."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(PATIENCE)
+        tmux = self.home.namespace / "anvillm.tmux"
+        if tmux.exists():
+            subprocess.run(["tmux", "-S", str(tmux), "kill-server"], capture_output=True, check=False)
+        self.log.close()
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A home of its own, under a short path (socket names are short)."""
+    top = Path(tempfile.mkdtemp(prefix="av-", dir="/tmp"))
+    try:
+        yield Home(top)
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture
+def daemon(home: Home) -> Iterator[Daemon]:
+    """A running daemon in ``home``."""
+    made = Daemon(home)
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def stopped_daemon(home: Home) -> Iterator[Daemon]:
+    """A daemon that the test starts itself."""
+    made = Daemon(home)
+    try:
+        yield made
+    finally:
+        made.close()
