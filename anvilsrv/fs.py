@@ -16,6 +16,7 @@ from anvilsrv.drafts import Exchange, JsonFile, TextDraftFile
 from anvilsrv.errors import Denied, Invalid, NotFound
 from anvilsrv.events import Sees
 from anvilsrv.files import CommandFile, QueryFile, WordFile, answer
+from anvilsrv.hookfile import HookExchange
 from anvilsrv.mailbox import USER
 from anvilsrv.p9.tree import LATER, Dir, File, Later, Node, Request, TextFile, stable_path
 from anvilsrv.session import View
@@ -172,7 +173,13 @@ def _mail(tree: "Tree", session: str, name: str, path: int, mode: int) -> File:
 
 def _hook(tree: "Tree", session: str, name: str, path: int, mode: int) -> File:
     app = tree.app
-    return JsonFile(name, path, mode, lambda who: app.reports.exchange(session), lambda why: app.report(session, why))
+    return JsonFile(
+        name,
+        path,
+        mode,
+        lambda who: HookExchange(app.reports, app.sessions.get(session).id),
+        lambda why: app.report(session, why),
+    )
 
 
 # name, who reads, who writes, what it is

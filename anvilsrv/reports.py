@@ -6,17 +6,15 @@ answered when its effect is on disk; one that came before (from the spool, or se
 
 A question (``ask``) is different: its answer is what somebody writes to ``answer``, so the read of the reply waits.
 
-Threads: ``Exchange`` methods run on the 9P thread, everything else on the store's thread.
+Threads: everything runs on the store's thread, in a job.
 """
 
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from anvilsrv.drafts import Exchange
-from anvilsrv.errors import Conflict, Invalid, NotFound
-from anvilsrv.p9.tree import LATER, Later, Request
+from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
 from anvilsrv.turns import Turns
@@ -25,56 +23,13 @@ KEEP = 7 * 86400.0  # s that the number of a report is remembered
 Reply = dict[str, Any]
 
 
-class HookExchange(Exchange):
-    """One open of ``hook``: an object is written, its reply is read, now or when there is one."""
+class Waiting(Protocol):
+    """Whoever brought a report and waits for its reply (``hookfile.py``)."""
 
-    def __init__(self, reports: "Reports", session: str) -> None:
-        self._reports = reports
-        self._session = session
-        self._parked: list[tuple[Request, int, int]] = []
-        self.data: bytes | None = None
-        self.waits_for: str | None = None
-        self.meaning: Any = None
+    meaning: Any
+    waits_for: str | None
 
-    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
-        def done(_: Any, error: BaseException | None) -> None:
-            if error is None:
-                req.done(count)
-            else:
-                req.fail(error if isinstance(error, (Conflict, Invalid, NotFound)) else "internal error")
-
-        self.data = None
-        self._reports.sessions.store.post(lambda tx: self._reports.take(tx, self._session, found, self), done)
-        return LATER
-
-    def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
-        self._reports.sessions.store.post(lambda tx: self._serve(req, offset, count))
-        return LATER
-
-    def _serve(self, req: Request, offset: int, count: int) -> None:
-        if self.data is not None:
-            req.done(self.data[offset : offset + count])
-        elif self.waits_for is None:
-            req.done(b"")
-        else:
-            self._parked.append((req, offset, count))
-
-    def answer(self, reply: Reply) -> None:
-        """The reply is known (store's thread)."""
-        self.data = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        self.waits_for = None
-        for req, offset, count in self._parked:
-            req.done(self.data[offset : offset + count])
-        self._parked = []
-
-    def cancelled(self, req: Request) -> None:
-        self._reports.sessions.store.post(lambda tx: self._forget(req))
-
-    def _forget(self, req: Request) -> None:
-        self._parked = [one for one in self._parked if one[0] is not req]
-
-    def gone(self) -> None:
-        self._reports.sessions.store.post(lambda tx: self._reports.abandoned(tx, self._session, self))
+    def answer(self, reply: Reply) -> None: ...
 
 
 class Reports:
@@ -84,16 +39,11 @@ class Reports:
         self.sessions = sessions
         self._turns = turns
         self._backend = backend
-        self._asking: dict[str, HookExchange] = {}  # session -> who waits for the answer
+        self._asking: dict[str, Waiting] = {}  # session -> who waits for the answer
         self.at: Callable[[float, Callable[[], None]], None]
         self.watch: Callable[[str], None] = lambda session: None
 
-    def exchange(self, session: str) -> HookExchange:
-        """For one open of ``hook``."""
-        self.sessions.get(session)
-        return HookExchange(self, session)
-
-    def take(self, tx: Tx, session: str, found: dict[str, Any], exchange: HookExchange | None) -> None:
+    def take(self, tx: Tx, session: str, found: dict[str, Any], exchange: Waiting | None) -> None:
         """A report came, through ``hook`` or from the spool (then without ``exchange``). Raises Invalid."""
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
         if (
@@ -120,9 +70,7 @@ class Reports:
         else:
             tx.after(lambda: exchange.answer(reply))
 
-    def _act(
-        self, tx: Tx, session: str, row: Any, meaning: Any, number: str, exchange: HookExchange | None
-    ) -> Reply | None:
+    def _act(self, tx: Tx, session: str, row: Any, meaning: Any, number: str, exchange: Waiting | None) -> Reply | None:
         """Do what a report means; the reply, or None when it must wait."""
         self._learn(tx, session, row, meaning)
         if meaning.kind != "ask" and row["ask"] and meaning.kind != "note":
@@ -213,7 +161,7 @@ class Reports:
         if row is not None and row["ask"]:
             self._clear(tx, session)
 
-    def abandoned(self, tx: Tx, session: str, exchange: HookExchange) -> None:
+    def abandoned(self, tx: Tx, session: str, exchange: Waiting) -> None:
         """The hook program that waited for an answer is gone."""
         if self._asking.get(session) is exchange:
             self.drop(tx, session)
