@@ -1,0 +1,241 @@
+"""Start one program inside the sandbox: ``python3 -I -S launcher.py <specification>``.
+
+Applies what the specification says, tests itself, and starts the program; or says in a sentence why not and exits
+126. 127 is a program that was not found inside. In the full tier this process stays outside as the keeper (see
+``processes``); in the others it becomes the program. Only the C parts of the standard library are imported: the
+whole must cost milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # Isolated mode leaves our own directory out; behind the standard library nothing of ours can stand in for it.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from typing import TYPE_CHECKING
+
+from sandbox import kernel, landlock, mounts, namespaces, processes, seccomp, selftest
+from sandbox.errors import SandboxRefused
+
+if TYPE_CHECKING:
+    import signal
+    from typing import Any, NoReturn
+else:
+    import _signal as signal  # the package signal imports enum: 6 ms
+
+REFUSED, NOT_FOUND = 126, 127
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def main(path: str) -> None:
+    """Never returns."""
+    try:
+        spec = read_spec(path)
+        _tidy_descriptors()
+        start = {"full": _full, "ll9": _landlock_only, "weak": _landlock_only, "none": _unsandboxed}.get(spec["tier"])
+        if start is None:
+            raise SandboxRefused(f"no tier '{spec['tier']}'")
+        start(spec)
+    except SandboxRefused as error:
+        _say(str(error))
+    except OSError as error:
+        _say(f"{error.filename or 'the kernel'}: {error.strerror}; nothing was started")
+    os._exit(REFUSED)
+
+
+def read_spec(path: str) -> dict[str, Any]:
+    """The specification, from a file that nobody but its owner can write."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(fd)
+    except OSError as error:
+        raise SandboxRefused(f"cannot read the specification {path}: {error.strerror}") from None
+    with open(fd, encoding="utf-8") as file:
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+            raise SandboxRefused(f"{path} can be written by others")
+        text = file.read()
+    try:
+        spec: dict[str, Any] = _parse(text)
+    except ValueError as error:
+        raise SandboxRefused(f"{path} is not a specification: {error}") from None
+    return spec | {"canary": os.path.abspath(path)}
+
+
+def _parse(text: str) -> Any:
+    """json.loads without the package json, whose import costs as much as all the rest."""
+    try:
+        from _json import make_scanner
+    except ImportError:
+        import json
+
+        return json.loads(text)
+    try:
+        scan: Any = make_scanner
+        return scan(_Decoder())(text, len(text) - len(text.lstrip()))[0]
+    except StopIteration:
+        raise ValueError("not JSON") from None
+
+
+class _Decoder:
+    """The settings that the scanner of the standard library asks for."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = str
+    memo: dict[str, str] = {}
+
+
+def _tidy_descriptors() -> None:
+    """Keep the standard three, which must not be a way out, and nothing else."""
+    os.closerange(3, 1 << 20)
+    for fd in (0, 1, 2):
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)  # takes the lowest free number, this one
+            continue
+        if mode & 0o170000 == 0o040000:
+            raise SandboxRefused(f"descriptor {fd} is a directory")
+
+
+def _full(spec: dict[str, Any]) -> None:
+    version = _version(spec)
+    tty = processes.Tty()
+    namespaces.unshare_all(network=spec["network"] == "none")
+    tty.release()
+    alive_read, alive_write = os.pipe2(os.O_CLOEXEC)
+    report_read, report_write = os.pipe2(os.O_CLOEXEC)
+    sys.stdout.flush()
+    init = os.fork()
+    if init:
+        os.close(alive_read)
+        os.close(report_write)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        kernel.drop_capabilities()
+        processes.end_as(processes.keep(init, report_read, tty))
+    os.close(alive_write)
+    os.close(report_read)
+    try:
+        processes.die_with_parent(alive_read)
+        os.setpgid(0, 0)
+        namespaces.unshare_mounts()
+        mounts.enter(spec, tty.name)
+        _confine(spec, version)
+        agent = os.fork()
+        if not agent:
+            tty.take()
+            _exec(spec, version)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        processes.run_init(agent, report_write, tty)
+    except SandboxRefused as error:
+        _say(str(error))
+    except OSError as error:
+        _say(f"{error.filename or 'the kernel'}: {error.strerror}; nothing was started")
+    os._exit(REFUSED)
+
+
+def _landlock_only(spec: dict[str, Any]) -> None:
+    version = _version(spec)
+    if os.geteuid() == 0:
+        os.setgroups([])
+    os.chdir(spec["cwd"])
+    _confine(spec, version)
+    _exec(spec, version)
+
+
+def _unsandboxed(spec: dict[str, Any]) -> None:
+    _say("warning: no sandbox at all, as global.yaml allows")
+    os.chdir(spec["cwd"])
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    _exec(spec | {"tier": "none"}, 0)
+
+
+def _version(spec: dict[str, Any]) -> int:
+    """The Landlock ABI to use; SandboxRefused where it is too old for what the policy asks."""
+    version = min(landlock.abi(), spec.get("abi") or landlock.NEWEST, landlock.NEWEST)
+    if version < 1:
+        raise SandboxRefused("this kernel has no Landlock (Linux 5.13 or newer, lsm=landlock)")
+    if version < spec["least_abi"] and not spec["best_effort"]:
+        raise SandboxRefused(f"the policy needs Landlock ABI {spec['least_abi']}, this kernel has {version}")
+    return version
+
+
+def _confine(spec: dict[str, Any], version: int) -> None:
+    full, network = spec["tier"] == "full", spec["network"]
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    ports = None if network == "all" or (full and network == "none") else (spec["connect"], spec["bind"])
+    rules = [(path, letters) for path, letters in spec["rules"]]
+    kernel.drop_capabilities()
+    landlock.restrict(rules, version=version, ports=ports)
+    found = seccomp.rules(
+        network=network, private_ipc=full, private_pids=full, private_network=full and network == "none"
+    )
+    seccomp.install(seccomp.assemble(found))
+
+
+def _exec(spec: dict[str, Any], version: int) -> NoReturn:
+    """Become the program."""
+    if version:
+        try:
+            selftest.run(spec, version)
+        except SandboxRefused as error:
+            _say(str(error))
+            os._exit(REFUSED)
+    environment = {name: os.environ[name] for name in spec["inherit"] if name in os.environ} | spec["env"]
+    for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
+        signal.signal(number, signal.SIG_DFL)
+    argv = spec["argv"]
+    try:
+        _execute(argv, environment)
+    except FileNotFoundError:
+        _say(f"{argv[0]}: not found inside the sandbox")
+        os._exit(NOT_FOUND)
+    except OSError as error:
+        _say(f"{argv[0]}: {error.strerror} (is it granted with x?)")
+    os._exit(REFUSED)
+
+
+def _execute(argv: list[str], environment: dict[str, str]) -> None:
+    """execvpe(3), with the first refusal remembered."""
+    if "/" in argv[0]:
+        os.execve(argv[0], argv, environment)
+    refusal: OSError = FileNotFoundError(2, "not found", argv[0])
+    for directory in environment.get("PATH", _DEFAULT_PATH).split(":"):
+        try:
+            os.execve(f"{directory or '.'}/{argv[0]}", argv, environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            refusal = error
+    raise refusal
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"anvil-sandbox: {sentence}\n")
+    sys.stderr.flush()
+
+
+def command(spec_path: str) -> list[str]:
+    """The command line that starts the program of a specification file."""
+    return [launcher_python(), "-I", "-S", os.path.abspath(__file__), spec_path]
+
+
+def launcher_python() -> str:
+    """The interpreter of the launcher: the one that ``anvil-sandbox setup`` gave a profile, else our own."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    blessed = f"/usr/local/libexec/anvillm/python{version}"
+    if os.path.exists(blessed):
+        return blessed
+    return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        _say("usage: launcher.py <specification>")
+        os._exit(REFUSED)
+    main(sys.argv[1])

@@ -1,0 +1,257 @@
+"""From a policy and a tier to the launcher's specification: every mount, link, rule and variable, in order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sandbox.errors import SandboxRefused
+from sandbox.mounts import EMPTY, TMPFS, TTY
+from sandbox.pathnames import TMPDIR, beneath_any, kind, resolve, under
+from sandbox.policy import Policy
+from sandbox.sockets import MASKED
+
+#: Device nodes of the full tier; the lower tiers grant the same on the user's own /dev, and no other terminal.
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1",
+          "/dev/stderr": "/proc/self/fd/2", "/dev/ptmx": "pts/ptmx"}  # fmt: skip
+_FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class Bind(NamedTuple):
+    """``source`` appears at ``target`` with ``letters``; ``missing`` says what to do without it (or a tmpfs's mode)."""
+
+    target: str
+    source: str
+    letters: str
+    missing: str
+
+
+def plan(
+    policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str]
+) -> dict[str, Any]:
+    """The specification, a JSON object; see ``Policy.spec``."""
+    if not argv:
+        raise SandboxRefused("no program to start")
+    inside = "/tmp" if tier == "full" else tmpdir
+    namespace = policy.namespace if tier == "full" else namespace_source
+    variables = _environment(policy, env, tmpdir=inside, namespace=namespace)
+    grants = {grant.path.replace(TMPDIR, inside, 1): grant.letters for grant in policy.grants
+              if inside or not grant.path.startswith(TMPDIR)}  # fmt: skip
+    for path in _programs(policy, argv[0], variables):
+        grants[path] = "".join(sorted(set(grants.get(path, "")) | set("rx")))
+    view = _View(policy, grants, inside, tmpdir, namespace_source)
+    if tier == "full":
+        binds, rules = view.binds(), view.rules()
+    else:
+        binds, rules = [], view.lower_rules(tier)
+    network = policy.network
+    return {
+        "tier": tier, "argv": argv, "cwd": policy.cwd, "env": variables, "inherit": ["TERM", "COLORTERM"],
+        "binds": [list(bind) for bind in binds], "links": view.links() if tier == "full" else [],
+        "files": _files(policy, env) if tier == "full" else {}, "rules": [list(rule) for rule in rules],
+        "protected": [path for path, _ in policy.protect] if tier in ("full", "ll9") else [],
+        "network": network.mode, "connect": sorted(network.connect), "bind": sorted(network.bind),
+        "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
+    }  # fmt: skip
+
+
+def least_abi(policy: Policy, tier: str) -> int:
+    """The oldest Landlock ABI that holds everything the policy asks for in this tier."""
+    mode = policy.network.mode
+    least = {"full": 1, "ll9": 9, "weak": 1}.get(tier, 0)
+    if mode != "none" and tier in ("full", "ll9"):
+        least = max(least, 6)  # the network namespace is shared, and with it abstract sockets: X11, buses
+    return max(least, 4) if mode == "ports" else least
+
+
+def _environment(policy: Policy, source: Mapping[str, str], *, tmpdir: str, namespace: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for variable, value in (said.value for said in policy.env):
+        if value is not None:
+            found[variable] = value.replace(TMPDIR, tmpdir)
+        elif variable.endswith("*"):
+            found |= {name: text for name, text in source.items() if name.startswith(variable[:-1])}
+        elif variable in source:
+            found.setdefault(variable, source[variable])
+    found["NAMESPACE"] = namespace
+    if tmpdir:
+        found["TMPDIR"] = tmpdir
+    if policy.network.mode == "ports":
+        found["RES_OPTIONS"] = (found.get("RES_OPTIONS", "") + " use-vc").strip()
+    return found
+
+
+def _programs(policy: Policy, program: str, variables: Mapping[str, str]) -> list[str]:
+    """With ``add_exec`` the program itself, with ``ldd`` the libraries it is linked to."""
+    if not (policy.add_exec or policy.ldd):
+        return []
+    path = shutil.which(program, path=variables.get("PATH", _FALLBACK_PATH))
+    if path is None or beneath_any(path, policy.writable):  # what an agent could have put there is not run by us
+        return []
+    found = [os.path.realpath(path)] if policy.add_exec else []
+    if policy.ldd:
+        result = subprocess.run(["ldd", path], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        words = [word for line in result.stdout.splitlines() for word in line.split()]
+        found += [os.path.realpath(word) for word in words if word.startswith("/")]
+    return found
+
+
+def _files(policy: Policy, env: Mapping[str, str]) -> dict[str, str]:
+    """Small files made for the inside: name service by TCP where UDP is closed."""
+    try:
+        with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return {}
+    return {"/etc/resolv.conf": text + ("\noptions use-vc\n" if policy.network.mode == "ports" else "")}
+
+
+class _View:
+    """What the agent sees, as mounts (full tier) and as Landlock rules."""
+
+    def __init__(self, policy: Policy, grants: dict[str, str], inside: str, tmpdir: str, session: str) -> None:
+        self.policy, self.grants, self.inside, self.tmpdir, self.session = policy, grants, inside, tmpdir, session
+        self.private = [grant.path for grant in policy.private]
+
+    def effective(self, path: str) -> str:
+        """The letters that hold at a path: all grants above it, as far up as the nearest private directory."""
+        roof = max((top for top in self.private if under(path, top)), key=len, default="")
+        letters = "".join(
+            letters for top, letters in self.grants.items() if under(path, top) and under(top, roof or "/")
+        )
+        kept = "rx" if self._protected(path) else "rwx"
+        return "".join(letter for letter in kept if letter in letters)
+
+    def _protected(self, path: str) -> bool:
+        return beneath_any(path, (top for top, _ in self.policy.protect))
+
+    def binds(self) -> list[Bind]:
+        """Every mount, parents before what lies in them."""
+        found = {f"/dev/{name}": Bind(f"/dev/{name}", f"/dev/{name}", "d", "skip") for name in DEVICES}
+        found["/dev/console"] = Bind("/dev/console", TTY, "d", "skip")
+        found["/dev/shm"] = Bind("/dev/shm", TMPFS, "rw", "1777")
+        found |= {path: Bind(path, TMPFS, "rw", "0700") for path in self.private}
+        found[self.inside] = self._tmp()
+        for path in sorted(self.grants, key=_depth):
+            letters, above = self.effective(path), self._nearest(path, found)
+            if path not in found and letters and (above is None or letters != above.letters or above.source == TMPFS):
+                missing = "refuse" if path == self.policy.cwd else "skip"
+                found[path] = Bind(path, path, letters, missing)
+        if self.policy.cwd not in found:
+            found[self.policy.cwd] = Bind(self.policy.cwd, self.policy.cwd, self.effective(self.policy.cwd), "refuse")
+        self._protect(found)
+        self._session(found)
+        self._mask(found)
+        return sorted(found.values(), key=lambda bind: (_depth(bind.target), bind.target))
+
+    def _tmp(self) -> Bind:
+        letters = self.grants.get(self.inside, "rw")
+        return Bind(self.inside, self.tmpdir or TMPFS, letters, "refuse" if self.tmpdir else "1777")
+
+    @staticmethod
+    def _nearest(path: str, found: Mapping[str, Bind]) -> Bind | None:
+        while path != "/":
+            path = os.path.dirname(path)
+            if path in found:
+                return found[path]
+        return None
+
+    def _protect(self, found: dict[str, Bind]) -> None:
+        """Read-only over what must not change. Every directory on the way to it becomes a mount too: a mount cannot
+        be renamed, so the name cannot be moved aside and made anew."""
+        for path, make in sorted(self.policy.protect, key=lambda entry: _depth(entry[0])):
+            above = self._nearest(path, found)
+            if above is None or "w" not in above.letters or not above.source.startswith("/"):
+                continue
+            self._pin(path, above, found)
+            letters = "rx" if "x" in above.letters else "r"
+            found[path] = Bind(path, path, letters, "mkdir" if make == "d" else "touch")
+
+    def _pin(self, path: str, above: Bind, found: dict[str, Bind]) -> None:
+        between = os.path.dirname(path)
+        while between != above.target:
+            found.setdefault(between, Bind(between, between, above.letters, "mkdir"))
+            between = os.path.dirname(between)
+
+    def _session(self, found: dict[str, Bind]) -> None:
+        """The session's own directory in place of the user's namespace, and the sockets let in."""
+        namespace = self.policy.namespace
+        above = self._nearest(namespace, found)
+        if above is not None and "w" in above.letters and above.source == above.target:
+            self._pin(namespace, above, found)
+        for path in [path for path in found if under(path, namespace)]:
+            del found[path]
+        if self.session:
+            found[namespace] = Bind(namespace, self.session, "r", "refuse")
+            found[f"{namespace}/spool"] = Bind(f"{namespace}/spool", f"{self.session}/spool", "rw", "skip")
+        else:
+            found[namespace] = Bind(namespace, TMPFS, "r", "0555")
+        for grant in self.policy.unix:
+            within = bool(self.session) and under(grant.path, namespace)
+            if not within or _place(self.session + grant.path[len(namespace) :]):
+                found[grant.path] = Bind(grant.path, grant.path, "r", "skip")
+
+    def _mask(self, found: dict[str, Bind]) -> None:
+        import glob
+
+        from sandbox.pathnames import expand
+
+        values = {"HOME": os.path.expanduser("~")}
+        known = [path for pattern in MASKED for path in glob.glob(expand(pattern, values))]
+        for path in (*self.policy.hide, *known):
+            if path in found or beneath_any(self.policy.cwd, [path]):
+                continue
+            above = self._nearest(path, found)
+            if above is not None and above.source == above.target:
+                found[path] = Bind(path, EMPTY, "r", "skip")
+
+    def links(self) -> list[tuple[str, str]]:
+        """Links that lead into the grants; those that lie in a grant are there already."""
+        tops = [*self.grants, self.inside]
+        return [*_LINKS.items(), *((path, to) for path, to in self.policy.links if not beneath_any(path, tops))]
+
+    def rules(self) -> list[tuple[str, str]]:
+        """Landlock rules for the full tier. ``/`` can be listed: there is nothing in it but what is granted."""
+        namespace = self.policy.namespace
+        found = [("/", "l"), ("/proc", "r"), ("/dev", "rd"), ("/dev/shm", "rw"), (self.inside, self._tmp().letters)]
+        found += [(path, letters) for path in self.grants if (letters := self.effective(path))]
+        found += [(path, "rw") for path in self.private]
+        found += [(namespace, "rs"), (f"{namespace}/spool", "rw"), *((grant.path, "rs") for grant in self.policy.unix)]
+        return [*found, ("/etc/resolv.conf", "r")]
+
+    def lower_rules(self, tier: str) -> list[tuple[str, str]]:
+        """Landlock rules where there is no mount namespace; SandboxRefused where they cannot hold."""
+        if tier == "none":
+            return []
+        writable = [path for path, letters in self.grants.items() if "w" in letters]
+        hard = [path for path, _ in self.policy.protect] + ([self.policy.namespace] if self.policy.namespace else [])
+        for path in hard:
+            top = next((top for top in writable if under(path, top) or under(top, path)), None)
+            if top is not None and not (self.tmpdir and under(top, self.tmpdir)) and top != self.session:
+                raise SandboxRefused(f"{top} is writable and {path} must not be: tier {tier} cannot hold that")
+        found = [(path, letters) for path in self.grants if (letters := self.effective(path))]
+        found += [("/proc", "r"), *((f"/dev/{name}", "rd") for name in DEVICES), ("/etc/resolv.conf", "r")]
+        resolv = resolve("/etc/resolv.conf").path
+        found += [(resolv, "r"), *((grant.path, "rs") for grant in self.policy.unix)]
+        if self.session:
+            found += [(self.session, "rs"), (f"{self.session}/spool", "rw")]
+        return [rule for rule in found if resolve(rule[0]).path == rule[0]]
+
+
+def _depth(path: str) -> int:
+    return path.rstrip("/").count("/")
+
+
+def _place(path: str) -> bool:
+    """Is there a file to bind a socket on, if need be made now? The session's directory is read-only inside."""
+    if kind(path):
+        return True
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,411 @@
+"""The policy of one session: the union of its layers, resolved against this machine.
+
+``load`` reads ``global.yaml``, ``backends/<n>.yaml``, ``roles/<n>.yaml`` and ``tasks/<n>.yaml``, each from the first
+directory that has it, over a built-in layer; the most permissive wins, path by path. ``Policy.spec`` turns the
+result into what the launcher does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sandbox import defaults, layers, sockets
+from sandbox.errors import PolicyError
+from sandbox.layers import RIGHTS, Layer, Origin, Said
+from sandbox.pathnames import TMPDIR, Resolved, absolute, beneath_any, kind, resolve, under
+
+GLOBAL = "global"
+
+
+class Grant(NamedTuple):
+    """A path and what may be done there (``r``, ``w``, ``x``), with everyone who said so."""
+
+    path: str
+    letters: str
+    origins: tuple[Origin, ...]
+    kind: str
+
+
+class Network(NamedTuple):
+    """``mode`` is none, ports or all; the ports are those of TCP, each with who said so."""
+
+    mode: str
+    connect: dict[int, Origin]
+    bind: dict[int, Origin]
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True)
+class Agents:
+    """What an agent may do with other agents: start them; prompt and control what it started."""
+
+    spawn: bool = False
+    control: bool = False
+
+
+@dataclass
+class Policy:
+    """What one session may do. Attributes are for reading; ``notes`` says in sentences what was left out and why."""
+
+    cwd: str
+    namespace: str
+    grants: list[Grant]
+    private: list[Grant]
+    protect: list[tuple[str, str]]  # (path, d or f: what to make of it where it is missing)
+    hide: list[str]
+    links: list[tuple[str, str]]
+    unix: list[Grant]
+    env: list[Said]
+    network: Network
+    agents: Agents
+    permissions: str
+    best_effort: bool | str
+    log_level: str
+    ldd: bool
+    add_exec: bool
+    origins: dict[str, Origin] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def writable(self) -> list[str]:
+        """Every directory and file that an agent under this policy can change."""
+        return [grant.path for grant in self.grants if "w" in grant.letters and not grant.path.startswith(TMPDIR)]
+
+    def rights(self, path: str) -> str:
+        """The letters that hold for a path, from every grant above it; protected paths lose ``w``, hidden ones all."""
+        if beneath_any(path, self.hide):
+            return ""
+        letters = "".join(grant.letters for grant in self.grants if under(path, grant.path))
+        kept = "rx" if beneath_any(path, (top for top, _ in self.protect)) else "rwx"
+        return "".join(letter for letter in kept if letter in letters)
+
+    def exceeds(self, parent: Policy) -> list[str]:
+        """What this policy grants and ``parent`` lacks, as sentences; empty if nothing."""
+        found = []
+        for grant in self.grants:
+            extra = set(self.rights(grant.path)) - set(parent.rights(grant.path))
+            if extra:
+                letters = "".join(letter for letter in "rwx" if letter in extra)
+                found.append(f"{grant.path}: {letters} is not the parent's")
+        found += [f"socket {grant.path} is not the parent's" for grant in self.unix
+                  if grant.path not in {other.path for other in parent.unix}]  # fmt: skip
+        found += _network_exceeds(self.network, parent.network)
+        theirs = {said.value[0] for said in parent.env}
+        found += [f"the variable {said.value[0]} is not passed to the parent" for said in self.env
+                  if said.value[1] is None and said.value[0] not in theirs]  # fmt: skip
+        for word in ("spawn", "control"):
+            if getattr(self.agents, word) and not getattr(parent.agents, word):
+                found.append(f"agents.{word} is not the parent's")
+        if self.permissions == "bypass" and parent.permissions == "ask":
+            found.append("the parent asks for permissions")
+        missing = [path for path, _ in parent.protect if not beneath_any(path, (top for top, _ in self.protect))]
+        found += [f"{path} is protected from the parent" for path in missing if "w" in self.rights(path)]
+        return found
+
+    def describe(self, tier: str) -> str:
+        """The text of a session's ``sandbox`` file: what holds, each line with the layer it came from."""
+        from sandbox.text import describe
+
+        return describe(self, tier)
+
+    def spec(
+        self, argv: Sequence[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """What the launcher needs to start ``argv``, as JSON.
+
+        ``namespace_source`` is the session's own directory, bound at the namespace. ``tmpdir`` is a directory kept
+        for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. SandboxRefused where the
+        tier cannot hold what is protected.
+        """
+        from sandbox.plan import plan
+
+        return plan(self, list(argv), tier=tier, namespace_source=namespace_source, tmpdir=tmpdir, env=env)
+
+
+def _network_exceeds(mine: Network, theirs: Network) -> list[str]:
+    rank = ("none", "ports", "all")
+    if theirs.mode == "all" or mine.mode == "none":
+        return []
+    if rank.index(mine.mode) > rank.index(theirs.mode):
+        return [f"network {mine.mode} is not the parent's"]
+    found = [f"port {port} is not the parent's" for port in mine.connect if port not in theirs.connect]
+    return found + [f"binding port {port} is not the parent's" for port in mine.bind if port not in theirs.bind]
+
+
+def load(
+    *,
+    config: Sequence[Path],
+    backend: str,
+    role: str | None,
+    tasks: Sequence[str],
+    cwd: str,
+    namespace: str,
+    env: Mapping[str, str],
+    extra: Sequence[tuple[str, Mapping[str, Any]]] = (),
+    untrusted: Iterable[str] = (),
+) -> Policy:
+    """The policy of a session, or PolicyError.
+
+    ``config`` are directories, the user's first; ``backend`` may be empty. ``cwd`` must be a directory without links
+    in its path (``os.path.realpath`` it once, when the session is made): a link there now was put there since.
+    ``extra`` are layers of the caller, with the rights of ``global.yaml``. ``untrusted`` are directories that other
+    agents can write: links in them are not followed either.
+    """
+    return _Union(cwd, namespace, env, [Path(path) for path in config]).of(
+        _layers(config, backend, role, tasks, extra), tuple(untrusted)
+    )
+
+
+def _layers(
+    config: Sequence[Path], backend: str, role: str | None, tasks: Sequence[str],
+    extra: Sequence[tuple[str, Mapping[str, Any]]],
+) -> list[Layer]:  # fmt: skip
+    found = [layers.parse("default", defaults.LAYER)]
+    wanted = [(GLOBAL, "", "global", False)]
+    wanted += [("backend", "backends", backend, True)] if backend else []
+    wanted += [("role", "roles", role or "default", role is not None)]
+    wanted += [("task", "tasks", task, True) for task in dict.fromkeys(tasks)]
+    for word, folder, name, needed in wanted:
+        path = _find(config, word, folder, name)
+        if path is not None:
+            layer = word if word == GLOBAL else f"{word} {name}"
+            found.append(layers.read(layer, path))
+        elif needed:
+            known = ", ".join(names(config, folder)) or "none"
+            raise PolicyError(f"no {word} '{name}' (known: {known})")
+    return found + [layers.parse(name, mapping) for name, mapping in extra]
+
+
+def _find(config: Sequence[Path], word: str, folder: str, name: str) -> Path | None:
+    if not layers.NAME.fullmatch(name):
+        raise PolicyError(f"'{name}' is not the name of a {word}")
+    for directory in config:
+        path = Path(directory) / folder / f"{name}.yaml"
+        if path.is_file():
+            return path
+    return None
+
+
+def names(config: Sequence[Path], folder: str) -> list[str]:
+    """The layers there are in ``roles``, ``tasks`` or ``backends``."""
+    return sorted({path.stem for directory in config for path in (Path(directory) / folder).glob("*.yaml")})
+
+
+class _Union:
+    """Puts layers together. ``values`` are the templates' values."""
+
+    def __init__(self, cwd: str, namespace: str, env: Mapping[str, str], config: list[Path]) -> None:
+        home = env.get("HOME") or os.path.expanduser("~")
+        self.cwd, self.namespace, self.config = cwd, os.path.normpath(namespace), config
+        self.values = dict(env) | {"CWD": cwd, "HOME": home, "NAMESPACE": self.namespace}
+        self.notes: list[str] = []
+        self.links: dict[str, str] = {}
+        self.protected_links: list[str] = []
+        self.origins: dict[str, Origin] = {}
+
+    def of(self, found: list[Layer], untrusted: tuple[str, ...]) -> Policy:
+        self._check_cwd()
+        wanted = [(said, key, self._path(said, f"filesystem.{key}")) for layer in found
+                  for key in (*RIGHTS, "private") for said in layer.paths.get(key, ())]  # fmt: skip
+        untrusted += self._writable(wanted)
+        singles = self._singles(found)
+        policy = Policy(
+            cwd=self.cwd, namespace=self.namespace, grants=self._grants(wanted, untrusted, RIGHTS),
+            private=self._grants(wanted, untrusted, {"private": "rw"}), protect=self._protected(found),
+            hide=self._hidden(found), links=[], unix=self._sockets(found), env=self._env(found),
+            network=_network(found), agents=Agents(*(bool(singles.get(w)) for w in ("spawn", "control"))),
+            permissions=str(singles.get("permissions", "bypass")), best_effort=singles.get("best_effort", False),
+            log_level=str(singles.get("log_level", "warn")), ldd=bool(singles.get("ldd")),
+            add_exec=bool(singles.get("add_exec")), origins=self.origins, notes=self.notes,
+        )  # fmt: skip
+        policy.links = sorted(self.links.items())
+        self._check_protected(policy)
+        return policy
+
+    def _check_cwd(self) -> None:
+        if not os.path.isabs(self.cwd) or self.cwd == "/" or os.path.normpath(self.cwd) != self.cwd:
+            raise PolicyError(f"'{self.cwd}' cannot be a working directory")
+        if not os.path.isdir(self.cwd):
+            raise PolicyError(f"no directory '{self.cwd}'")
+        if os.path.realpath(self.cwd) != self.cwd:
+            raise PolicyError(f"the working directory {self.cwd} is reached through a link")
+
+    def _path(self, said: Said, key: str) -> str:
+        try:
+            return absolute(said.value, self.values)
+        except ValueError as error:
+            raise layers.wrong(said, key, str(error)) from None
+
+    def _writable(self, wanted: list[tuple[Said, str, str]]) -> tuple[str, ...]:
+        """Every name, as written and as resolved, under which an agent could put a link."""
+        named = {path for _, key, path in wanted if "w" in RIGHTS.get(key, "") and not path.startswith(TMPDIR)}
+        return tuple(named | {os.path.realpath(path) for path in named})
+
+    def _resolve(self, path: str, untrusted: tuple[str, ...]) -> Resolved | None:
+        try:
+            found = resolve(path, untrusted)
+        except PermissionError as error:
+            self.notes.append(f"{path} is not granted: {error.filename} is a link where an agent can put links")
+            return None
+        self.links.update(found.links)
+        return found
+
+    def _grants(
+        self, wanted: list[tuple[Said, str, str]], untrusted: tuple[str, ...], letters: Mapping[str, str]
+    ) -> list[Grant]:
+        united: dict[str, tuple[set[str], list[Origin], str]] = {}
+        for said, key, path in wanted:
+            if key not in letters:
+                continue
+            found = Resolved(path, (), "d") if path.startswith(TMPDIR) else self._resolve(path, untrusted)
+            if found is None:
+                continue
+            if not found.kind and key != "private":
+                if said.origin.layer != "default":
+                    self.notes.append(f"{path} does not exist ({said.origin})")
+                continue
+            rights, origins, _ = united.setdefault(found.path, (set(), [], found.kind))
+            rights.update(letters[key])
+            if said.origin not in origins:
+                origins.append(said.origin)
+        return [Grant(path, "".join(x for x in "rwx" if x in rights), tuple(origins), what)
+                for path, (rights, origins, what) in sorted(united.items())]  # fmt: skip
+
+    def _protected(self, found: list[Layer]) -> list[tuple[str, str]]:
+        """What no agent may ever write: the configuration, our programs and their environment, the daemon's data."""
+        program = Path(__file__).resolve().parents[1]
+        named = {str(path): "d" for path in (*self.config, program, sys.prefix, sys.base_prefix)}
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+            named[absolute(f"{{{name}}}/anvillm", self.values)] = "d"
+        named[self.values.get("ANVILLM_BEADS_PATH") or self.values["HOME"] + "/.beads"] = "d"
+        for layer in found:
+            for said in layer.paths.get("protect", ()):
+                path = self._path(said, "filesystem.protect")
+                if path.startswith(TMPDIR):
+                    raise layers.wrong(said, "filesystem.protect", "the temporary directory cannot be protected")
+                named[path] = "d" if said.value.endswith("/") else "f"
+        paths = {}
+        for path, make in named.items():
+            at = resolve(os.path.abspath(path))
+            paths[at.path] = at.kind or make
+            self.protected_links += [link for link, _ in at.links]
+        return sorted((path, make) for path, make in paths.items() if path not in ("/", "/usr"))
+
+    def _hidden(self, found: list[Layer]) -> list[str]:
+        paths = set(sockets.directories_of_tmux(self.values))
+        paths |= {self._path(said, "filesystem.hide") for layer in found for said in layer.paths.get("hide", ())}
+        return sorted({os.path.realpath(path) for path in paths if not path.startswith(TMPDIR)})
+
+    def _check_protected(self, policy: Policy) -> None:
+        for link in self.protected_links:
+            for top in policy.writable:
+                if under(link, top):
+                    raise PolicyError(f"{link} is a link to what must not be written, and {top} is writable")
+        for grant in list(policy.grants):
+            if beneath_any(grant.path, policy.hide):
+                policy.grants.remove(grant)
+                policy.notes.append(f"{grant.path} is never reachable")
+            elif "w" in grant.letters and beneath_any(grant.path, (path for path, _ in policy.protect)):
+                policy.notes.append(f"{grant.path} is never writable")
+        if "r" not in policy.rights(self.cwd):
+            raise PolicyError(f"the working directory {self.cwd} is not granted")
+        home = self.values["HOME"]
+        if "w" in policy.rights(home):
+            policy.notes.append(f"{home} is writable: what the agent puts there may run outside later (.profile, ...)")
+
+    def _sockets(self, found: list[Layer]) -> list[Grant]:
+        united: dict[str, list[Origin]] = {}
+        for layer in found:
+            trusted = layer.name == GLOBAL or not any(said.origin.file for said in layer.unix)
+            for said in layer.unix:
+                self._socket(said, trusted, united)
+        return [Grant(path, "s", tuple(origins), "f") for path, origins in sorted(united.items())]
+
+    def _socket(self, said: Said, trusted: bool, united: dict[str, list[Origin]]) -> None:
+        entry = said.value
+        if entry not in sockets.NAMED:
+            try:
+                absolute(entry, self.values)
+            except ValueError as error:
+                raise layers.wrong(said, "unix", str(error)) from None
+        for path in sockets.values_of(entry, self.values):
+            real = os.path.realpath(path)
+            if sockets.unreachable(path, self.values) or sockets.unreachable(real, self.values):
+                raise layers.wrong(said, "unix", f"{path} is never reachable")
+            acting = sockets.acts_as_user(entry, path, self.values) or sockets.acts_as_user(entry, real, self.values)
+            if acting and not trusted:
+                raise layers.wrong(said, "unix", f"'{entry}' acts as the user: only global.yaml may let it in")
+            if not kind(real):
+                self.notes.append(f"socket {path} does not exist ({said.origin})")
+                continue
+            united.setdefault(path if path.startswith(self.namespace) else real, []).append(said.origin)
+
+    def _env(self, found: list[Layer]) -> list[Said]:
+        """The variables, later layers before earlier ones where two give a value."""
+        united: dict[str, Said] = {}
+        for layer in found:
+            for said in layer.env:
+                variable, value = said.value
+                try:
+                    text = None if value is None else _with_templates(value, self.values)
+                except ValueError as error:
+                    raise layers.wrong(said, "env", str(error)) from None
+                if text is not None or variable not in united:
+                    united[variable] = Said((variable, text), said.origin)
+            for said in layer.unix:
+                for variable in sockets.NAMED.get(said.value, ((), ()))[1]:
+                    united.setdefault(variable, Said((variable, None), said.origin))
+        return list(united.values())
+
+    def _singles(self, found: list[Layer]) -> dict[str, Any]:
+        """Single values, the most permissive of each."""
+        order: dict[str, tuple[Any, ...]] = {
+            "best_effort": (False, True, "unsandboxed"), "permissions": ("ask", "bypass"),
+            "log_level": ("error", "warn", "info", "debug"),
+            **dict.fromkeys(("spawn", "control", "ldd", "add_exec"), (False, True)),
+        }  # fmt: skip
+        values: dict[str, Any] = {}
+        for layer in found:
+            for key, said in layer.single.items():
+                if key == "best_effort" and said.value and layer.name != GLOBAL:
+                    raise layers.wrong(said, "general.best_effort", "only global.yaml may weaken the sandbox")
+                ranks = order[key]
+                if key not in values or ranks.index(said.value) > ranks.index(values[key]):
+                    values[key], self.origins[key] = said.value, said.origin
+        return values
+
+
+def _with_templates(value: str, values: Mapping[str, str]) -> str:
+    """A variable's value: ``{NAME}`` where it is one of our templates, everything else (JSON, say) as it stands."""
+    for name in ("CWD", "HOME", "NAMESPACE"):
+        value = value.replace(f"{{{name}}}", values[name])
+    return value
+
+
+def _network(found: list[Layer]) -> Network:
+    """A layer that does not enable the network adds nothing to it."""
+    connect: dict[int, Origin] = {}
+    bind: dict[int, Origin] = {}
+    origins: list[Origin] = []
+    unrestricted = False
+    for layer in found:
+        said = layer.network
+        if "enabled" not in said or not said["enabled"].value:
+            continue
+        origins.append(said["enabled"].origin)
+        unrestricted |= "unrestricted" in said and said["unrestricted"].value
+        for key, ports in (("connect_tcp", connect), ("bind_tcp", bind)):
+            for port in said[key].value if key in said else ():
+                ports.setdefault(port, said[key].origin)
+    if unrestricted:
+        return Network("all", connect, bind, tuple(origins))
+    if not connect and not bind:
+        return Network("none", {}, {}, ())
+    if connect:
+        connect.setdefault(53, Origin("dns over tcp", "", 0))
+    return Network("ports", connect, bind, tuple(origins))

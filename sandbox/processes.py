@@ -1,0 +1,187 @@
+"""Who runs whom in the full tier, and how signals, the terminal and the exit status pass between them.
+
+    keeper    the process that was started: outside, waits, forwards signals, ends as the agent ended
+    init      process 1 inside: reaps, forwards; dies with the keeper, and everything inside dies with init
+    agent     session leader inside, in front on the terminal
+
+Each is single-threaded. A status is two bytes: ``e`` and the exit status, ``k`` and the signal, ``s`` for "stopped".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import select
+import time
+from typing import TYPE_CHECKING
+
+from sandbox import kernel
+
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # the package signal imports enum: 6 ms
+
+FORWARDED = tuple(
+    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM")
+)
+FRONT = signal.SIGRTMIN  # keeper to init: let the agent have the terminal again, and continue it
+TIOCNOTTY, TIOCSCTTY = 0x5422, 0x540E
+HANGUP_GRACE = 5.0  # seconds an agent has when its terminal is gone
+
+
+def terminal() -> int | None:
+    """The first of the standard descriptors that is our controlling terminal."""
+    for fd in (0, 1, 2):
+        try:
+            os.tcgetpgrp(fd)
+        except OSError:
+            continue
+        return fd
+    return None
+
+
+class Tty:
+    """How the agent comes to the terminal.
+
+    ``given``: we lead the session (a tmux pane), so the terminal is released and the agent's new session takes it.
+    ``shared``: a user's shell leads it; the agent becomes the foreground group and its stops are passed on.
+    ``none``: no terminal; the agent has a session of its own.
+    """
+
+    def __init__(self) -> None:
+        found = terminal()
+        self.fd = -1 if found is None else found
+        self.name = os.ttyname(self.fd) if found is not None else None
+        self.mode = "none" if found is None else "given" if os.getsid(0) == os.getpid() else "shared"
+        self.in_front = self.mode == "shared" and os.tcgetpgrp(self.fd) == os.getpgrp()
+
+    def release(self) -> None:
+        """By the keeper, before it starts init."""
+        if self.mode == "given":
+            before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # TIOCNOTTY sends it to us
+            fcntl.ioctl(self.fd, TIOCNOTTY)
+            signal.signal(signal.SIGHUP, before)
+
+    def take(self) -> None:
+        """By the agent, before its exec."""
+        if self.mode == "shared":
+            os.setpgid(0, 0)
+            if self.in_front:
+                front(self.fd, os.getpid())
+            return
+        os.setsid()
+        if self.mode == "given":
+            fcntl.ioctl(self.fd, TIOCSCTTY, 0)
+
+
+def front(fd: int, group: int) -> None:
+    """Make a process group the foreground of the terminal, also from the background."""
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    try:
+        os.tcsetpgrp(fd, group)
+    except OSError as error:
+        if error.errno not in (5, 25):  # the terminal is gone: EIO, ENOTTY
+            raise
+    finally:
+        signal.signal(signal.SIGTTOU, before)
+
+
+def die_with_parent(alive: int) -> None:
+    """Be killed when the parent dies; ``alive`` is a pipe that only the parent holds open for writing."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    poll = select.poll()
+    poll.register(alive, 0)
+    if poll.poll(0):  # it died before we asked
+        os._exit(126)
+
+
+def run_init(agent: int, report: int, tty: Tty) -> None:
+    """Process 1: reap everything, forward signals to the agent, report how it ended, end. Never returns."""
+
+    def resume(number: int, _frame: object) -> None:
+        if number == FRONT:
+            front(tty.fd, agent)
+        os.killpg(agent, signal.SIGCONT)
+
+    for number in FORWARDED:
+        signal.signal(number, lambda number, _frame: _kill(agent, number))
+    signal.signal(signal.SIGCONT, resume)
+    signal.signal(FRONT, resume)
+    while True:
+        pid, status = os.waitpid(-1, os.WUNTRACED)
+        if pid != agent:
+            continue
+        if os.WIFSTOPPED(status):
+            os.write(report, b"s" + bytes([os.WSTOPSIG(status)]))
+            continue
+        if os.WIFSIGNALED(status):
+            os.write(report, b"k" + bytes([os.WTERMSIG(status)]))
+        else:
+            os.write(report, b"e" + bytes([os.WEXITSTATUS(status)]))
+        os._exit(0)
+
+
+def keep(init: int, report: int, tty: Tty) -> bytes:
+    """The keeper's loop, until init and with it everything inside is gone; how the agent ended."""
+    for number in FORWARDED:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: _kill(init, number))
+    poll = select.poll()
+    poll.register(report, select.POLLIN)
+    if tty.mode == "given":
+        poll.register(tty.fd, 0)  # only to hear that it hung up
+    verdict, deadline = b"", None
+    while True:
+        for fd, event in poll.poll(None if deadline is None else max(0, (deadline - time.monotonic()) * 1000)):
+            if fd == report and event & select.POLLIN:
+                verdict = os.read(report, 2)
+                if verdict[:1] == b"s":
+                    _stop_with(init, tty)
+            elif fd == report:
+                return _last_words(init, verdict, tty)
+            else:
+                poll.unregister(fd)
+                deadline = time.monotonic() + HANGUP_GRACE  # the kernel has sent SIGHUP to the agent
+        if deadline is not None and time.monotonic() >= deadline:
+            _kill(init, signal.SIGKILL)
+            deadline = None
+
+
+def _last_words(init: int, verdict: bytes, tty: Tty) -> bytes:
+    _, status = os.waitpid(init, 0)
+    if tty.in_front:
+        front(tty.fd, os.getpgrp())  # a script that goes on after us still owns the terminal
+    if verdict[:1] in (b"e", b"k"):
+        return verdict
+    if os.WIFSIGNALED(status):
+        return b"k" + bytes([os.WTERMSIG(status)])
+    return b"e" + bytes([os.WEXITSTATUS(status)])
+
+
+def _stop_with(init: int, tty: Tty) -> None:
+    """The agent stopped (Ctrl-Z) on a terminal that a shell shares with us: stop too, so that the shell goes on."""
+    if tty.mode != "shared":
+        return
+    os.kill(os.getpid(), signal.SIGSTOP)
+    _kill(init, FRONT if os.tcgetpgrp(tty.fd) == os.getpgrp() else signal.SIGCONT)
+
+
+def end_as(verdict: bytes) -> None:
+    """Exit with the agent's status, or die of its signal. Never returns."""
+    number = verdict[1]
+    if verdict[:1] == b"k":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        number += 128
+    os._exit(number)
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,47 @@
+"""The policy as text, for people: each line with where it came from."""
+
+from __future__ import annotations
+
+from sandbox.plan import least_abi
+from sandbox.policy import Policy
+
+TIERS = {
+    "full": "user, mount, pid, ipc namespaces, Landlock, system call filter, no capabilities",
+    "ll9": "Landlock and system call filter; no namespaces: metadata of your files can be changed",
+    "weak": "WEAK: Landlock and system call filter only: sockets by path, and so tmux, can be reached",
+    "none": "NONE: nothing is enforced",
+}
+
+
+def describe(policy: Policy, tier: str) -> str:
+    """One line each: what, value, origin; columns separated by tabs."""
+    lines = [("tier", tier, TIERS.get(tier, ""))]
+    if policy.best_effort:
+        lines.append(("best_effort", str(policy.best_effort).lower(), str(policy.origins["best_effort"])))
+    for grant in (*policy.grants, *policy.private):
+        word = {"r": "ro", "rx": "rox"}.get(grant.letters, grant.letters)
+        word = "private" if grant in policy.private else word
+        lines.append((word, grant.path, ", ".join(map(str, grant.origins))))
+    lines += [("protected", path, "never writable") for path, _ in policy.protect]
+    lines += [("hidden", path, "never reachable") for path in policy.hide]
+    lines += [("socket", grant.path, ", ".join(map(str, grant.origins))) for grant in policy.unix]
+    lines += _network(policy)
+    for said in policy.env:
+        name, value = said.value
+        lines.append(("env", name if value is None else f"{name}={value}", str(said.origin)))
+    for word in ("spawn", "control"):
+        if getattr(policy.agents, word):
+            lines.append(("agents", word, str(policy.origins[word])))
+    lines.append(("permissions", policy.permissions, str(policy.origins.get("permissions", "default"))))
+    lines.append(("landlock", f"ABI {least_abi(policy, tier)} or newer", "needed for all of this"))
+    lines += [("note", note, "") for note in policy.notes]
+    return "".join("\t".join(part for part in line if part) + "\n" for line in lines)
+
+
+def _network(policy: Policy) -> list[tuple[str, str, str]]:
+    network = policy.network
+    lines = [("network", network.mode, ", ".join(map(str, network.origins)))]
+    if network.mode == "ports":
+        lines += [("connect", f"tcp {port}", str(origin)) for port, origin in sorted(network.connect.items())]
+        lines += [("bind", f"tcp {port}", str(origin)) for port, origin in sorted(network.bind.items())]
+    return lines

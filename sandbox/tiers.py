@@ -1,0 +1,140 @@
+"""What this kernel can enforce, found by trying, and whether that is enough for a policy.
+
+``full``: namespaces, Landlock, seccomp. ``ll9``: no user namespaces, Landlock ABI 9 or newer. ``weak``: no user
+namespaces and an older ABI, so sockets by path stay open. ``none``: no Landlock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox import kernel, landlock, launcher
+from sandbox.errors import SandboxRefused
+from sandbox.plan import least_abi
+from sandbox.policy import Policy
+from sandbox.seccomp import ARCH
+
+
+@dataclass(frozen=True)
+class Report:
+    """The best tier, why it is not better, what would make it so, and the kernel's Landlock ABI."""
+
+    tier: str
+    reasons: list[str]
+    advice: list[str]
+    abi: int = 0
+
+
+def probe() -> Report:
+    """Try the tiers from the top, each by starting a program in it (about 0.1 s)."""
+    abi = landlock.abi()
+    reasons: list[str] = []
+    advice: list[str] = []
+    if kernel.MACHINE not in ARCH:
+        return Report("none", [f"no system call filter for {kernel.MACHINE}"], ["use x86_64 or aarch64"], abi)
+    if abi < 1:
+        return Report("none", ["this kernel has no Landlock"], [_landlock_advice()], 0)
+    for tier in ("full", "ll9", "weak"):
+        if tier == "ll9" and abi < 9:
+            reasons.append(f"Landlock ABI {abi} cannot close sockets by path (9 can, Linux 7.1)")
+            continue
+        sentence = attempt(tier)
+        if sentence is None:
+            return Report(tier, reasons, advice, abi)
+        reasons.append(f"{tier}: {sentence}")
+        if tier == "full":
+            advice += namespace_advice()
+    return Report("none", reasons, advice, abi)
+
+
+def attempt(tier: str) -> str | None:
+    """Start /bin/true in a tier with next to nothing granted; the launcher's sentence if it refuses."""
+    system = [path for path in ("/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store") if os.path.exists(path)]
+    links = [[path, os.readlink(path)] for path in system if os.path.islink(path)]
+    real = [path for path in system if not os.path.islink(path)]
+    devices = [["/dev/null", "/dev/null", "d", "refuse"]]
+    spec: dict[str, Any] = {
+        "tier": tier, "argv": ["true"], "cwd": "/", "env": {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+        "inherit": [], "binds": devices + [[path, path, "rx", "refuse"] for path in real], "links": links, "files": {},
+        "rules": [["/proc", "r"], ["/dev/null", "rd"], *([path, "rx"] for path in real)], "protected": [],
+        "network": "none", "connect": [], "bind": [], "least_abi": 1, "best_effort": False,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="anvil-probe-") as directory:
+        path = Path(directory, "spec.json")
+        path.write_text(json.dumps(spec))
+        try:
+            result = subprocess.run(
+                launcher.command(str(path)), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+    if result.returncode == 0:
+        return None
+    lines = result.stderr.strip().splitlines()
+    return (lines[-1] if lines else f"the launcher ended with {result.returncode}").removeprefix("anvil-sandbox: ")
+
+
+def gaps(policy: Policy, tier: str, abi: int) -> list[str]:
+    """What the policy asks and this tier cannot hold, as sentences."""
+    found = []
+    if tier == "weak":
+        found.append("sockets by path stay open, and so tmux and the user's own 9P socket can be reached")
+    if tier == "none":
+        found.append("nothing is enforced")
+    mode = policy.network.mode
+    if tier == "weak" and abi < 6:
+        found.append("signals to the user's other processes are not held back")
+    if tier != "none" and mode == "ports" and abi < 4:
+        found.append(f"TCP ports cannot be told apart by Landlock ABI {abi} (4 can, Linux 6.7)")
+    if ((tier == "full" and mode != "none") or tier in ("ll9", "weak")) and abi < 6:
+        found.append(f"abstract sockets (X11, buses) stay open under Landlock ABI {abi} (6 closes them, Linux 6.12)")
+    return found
+
+
+def choose(policy: Policy, report: Report) -> str:
+    """The tier to use, or SandboxRefused: less than what was asked is taken only if ``best_effort`` says so."""
+    tier = report.tier
+    missing = gaps(policy, tier, report.abi)
+    if tier == "none" and policy.best_effort == "unsandboxed":
+        return tier
+    if tier == "none" or (missing and not policy.best_effort):
+        reasons = "; ".join(missing if tier != "none" else report.reasons)
+        advice = f" ({'; '.join(report.advice)})" if report.advice else ""
+        allow = "best_effort: unsandboxed" if tier == "none" else "best_effort: true"
+        raise SandboxRefused(f"the sandbox cannot hold: {reasons}{advice}; '{allow}' in global.yaml would allow it")
+    return tier
+
+
+def namespace_advice() -> list[str]:
+    """What keeps user namespaces away on this machine, and what to do."""
+    found = []
+    switches = {
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
+            "1", "run 'anvil-sandbox setup': it installs an AppArmor profile that lets the launcher use user namespaces"),
+        "/proc/sys/kernel/unprivileged_userns_clone": ("0", "sysctl kernel.unprivileged_userns_clone=1"),
+        "/proc/sys/user/max_user_namespaces": ("0", "sysctl user.max_user_namespaces=15000"),
+    }  # fmt: skip
+    for path, (bad, sentence) in switches.items():
+        try:
+            if Path(path).read_text().strip() == bad:
+                found.append(sentence)
+        except OSError:
+            continue
+    if not found and (os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")):
+        found.append("this is a container: allow user namespaces and an unmasked /proc in it")
+    return found
+
+
+def _landlock_advice() -> str:
+    release = platform.release()
+    return f"Linux {release}: Landlock needs 5.13 or newer with CONFIG_SECURITY_LANDLOCK and landlock in lsm="
+
+
+__all__ = ["Report", "attempt", "choose", "gaps", "least_abi", "namespace_advice", "probe"]
