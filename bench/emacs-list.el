@@ -1,0 +1,69 @@
+;;; emacs-list.el --- How fast the list is  -*- lexical-binding: t; -*-
+
+;;; Commentary:
+
+;; Run by bench/emacs.py in an Emacs in a terminal, so that drawing is real.
+;; $NAMESPACE/agent is a tree with 1 000 sessions.  Prints JSON to $BENCH_OUT.
+
+;;; Code:
+
+(require 'anvillm)
+(defvar bench-out (getenv "BENCH_OUT"))
+
+(defun bench-until (predicate)
+  "Wait for PREDICATE."
+  (let ((end (+ (float-time) 20)))
+    (while (not (funcall predicate))
+      (when (> (float-time) end) (error "Waited in vain"))
+      (accept-process-output nil 0.001))))
+
+(defun bench-ms (since)
+  "Return the milliseconds SINCE."
+  (* 1000 (- (float-time) since)))
+
+(defun bench-median (numbers)
+  "Return the middle of NUMBERS."
+  (nth (/ (length numbers) 2) (sort (copy-sequence numbers) #'<)))
+
+(defun bench-run ()
+  "Measure."
+  (let (results (start (float-time)))
+    (garbage-collect)
+    (setq start (float-time))
+    (anvillm)
+    (bench-until (lambda () (> (buffer-size) 5000)))
+    (redisplay t)
+    (push (cons 'first_draw_ms (bench-ms start)) results)
+    (let (times)
+      (dotimes (i 50)
+        (let* ((id (nth (* i 20) anvillm--order)) (start (float-time)))
+          (anvillm--patch id (list :state (if (cl-evenp i) "running" "error")))
+          (redisplay t)
+          (push (bench-ms start) times)))
+      (push (cons 'row_changed_ms (bench-median times)) results)
+      (push (cons 'row_changed_worst_ms (apply #'max times)) results))
+    (anvillm-sort "State")
+    (let (times)
+      (dotimes (i 50)
+        (let* ((id (nth (* i 20) anvillm--order)) (start (float-time)))
+          (anvillm--patch id (list :state (if (cl-evenp i) "idle" "stopped")))
+          (redisplay t)
+          (push (bench-ms start) times)))
+      (push (cons 'row_moved_ms (bench-median times)) results))
+    (let ((start (float-time)))
+      (anvillm-list--draw)
+      (redisplay t)
+      (push (cons 'full_redraw_ms (bench-ms start)) results))
+    (let ((op nil) (n 0) (start (float-time)))
+      (while (< n 2000)
+        (setq op nil)
+        (anvillm-9p-read anvillm--conn "backends" (lambda (&rest _) (setq op t)))
+        (bench-until (lambda () op))
+        (setq n (1+ n)))
+      (push (cons 'small_file_ms (/ (bench-ms start) n)) results))
+    (with-temp-file bench-out (insert (json-encode results)))
+    (kill-emacs 0)))
+
+(condition-case err (bench-run)
+  (error (with-temp-file bench-out (insert (json-encode (list (cons 'error (format "%S" err)))))) (kill-emacs 1)))
+;;; emacs-list.el ends here

@@ -1,0 +1,90 @@
+"""How fast the Emacs list is with 1 000 sessions: first drawing, one changed row, an event on screen.
+
+    python bench/emacs.py
+
+Emacs runs byte-compiled in a terminal of tmux, against a small 9P tree in a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMITS = {"first_draw_ms": 300, "row_changed_ms": 5, "event_ms": 50}
+
+
+def compile_into(target: Path) -> None:
+    """Byte-compile the package into ``target``, away from the sources."""
+    for source in (ROOT / "emacs").glob("anvillm*.el"):
+        (target / source.name).write_bytes(source.read_bytes())
+    subprocess.run(
+        ["emacs", "-Q", "--batch", "-L", str(target), "-f", "batch-byte-compile", *map(str, target.glob("*.el"))],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def tmux(socket: Path, *words: str) -> str:
+    return subprocess.run(["tmux", "-S", str(socket), *words], check=True, capture_output=True, text=True).stdout
+
+
+def event_latency(work: Path, lisp: Path, tree: "subprocess.Popen[str]", screen: Path) -> float:
+    """Median milliseconds from an event's publication to its text on the terminal's screen."""
+    assert tree.stdin is not None
+    tmux(screen, "new-window", "-n", "live", f"emacs -nw -Q -L {lisp} -l anvillm -f anvillm")
+    times = []
+    for number in range(40):
+        word = f"mark{number:02d}"
+        while number == 0 and "agent-1 " not in tmux(screen, "capture-pane", "-p", "-t", "live"):
+            time.sleep(0.05)
+        started = time.perf_counter()
+        tree.stdin.write(json.dumps({"type": "state_change", "session_id": "00000002", "state": "running", "alias": word}) + "\n")
+        tree.stdin.flush()
+        while word not in tmux(screen, "capture-pane", "-p", "-t", "live"):
+            pass
+        times.append(1000 * (time.perf_counter() - started))
+    return sorted(times)[len(times) // 2]
+
+
+def main() -> int:
+    """Print the figures; 1 if one is over its limit."""
+    with tempfile.TemporaryDirectory(prefix="ab") as name:
+        work = Path(name)
+        lisp = work / "lisp"
+        lisp.mkdir()
+        compile_into(lisp)
+        env = {**os.environ, "NAMESPACE": name, "HOME": name, "BENCH_OUT": str(work / "out"), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        tree = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/emacs/fake_tree.py"), str(work / "agent"), "1000"],
+            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        screen = work / "tmux"
+        try:
+            assert tree.stdout is not None
+            tree.stdout.readline()
+            subprocess.run(
+                ["tmux", "-S", str(screen), "-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "50",
+                 f"emacs -nw -Q -L {lisp} -l {ROOT}/bench/emacs-list.el"],
+                check=True, env=env,
+            )  # fmt: skip
+            tmux(screen, "set-option", "-g", "remain-on-exit", "on")
+            end = time.monotonic() + 60
+            while not (work / "out").exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            time.sleep(0.1)
+            figures = json.loads((work / "out").read_text())
+            figures["event_ms"] = event_latency(work, lisp, tree, screen)
+        finally:
+            subprocess.run(["tmux", "-S", str(screen), "kill-server"], capture_output=True)
+            tree.stdin.close()  # type: ignore[union-attr]
+            tree.wait(10)
+        for key, value in figures.items():
+            print(f"{key:24} {value if isinstance(value, str) else round(value, 2)}")
+        return int(any(figures.get(key, 1e9) > limit for key, limit in LIMITS.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,426 @@
+;;; anvillm-session.el --- Commands on sessions  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; The commands that work on a session wherever one is at hand: on the row of
+;; the list, in its conversation, in its mail, or asked for with completion.
+;; They share one keymap, so every key means the same in every buffer.
+
+;;; Code:
+
+(require 'anvillm-core)
+(require 'project)
+
+(defvar-local anvillm-buffer-session nil "The id of the session that this buffer is about.")
+(defvar-local anvillm-current-function nil "Function that returns the id of the session at point.")
+(defvar-local anvillm-marked-function nil "Function that returns the ids of marked sessions.")
+
+;;;; Which session
+
+(defun anvillm-at-point ()
+  "Return the id of the session at hand, or nil."
+  (let ((id (or (and anvillm-current-function (funcall anvillm-current-function))
+                anvillm-buffer-session)))
+    (and (anvillm-session id) id)))
+
+(defun anvillm-current (&optional prompt)
+  "Return the id of the session at hand, or ask for one with PROMPT."
+  (or (anvillm-at-point) (anvillm-read-session (or prompt "Session: "))))
+
+(defun anvillm-current-many (&optional prompt)
+  "Return the ids of the marked sessions, or of the one at hand.
+Else ask with PROMPT."
+  (or (and anvillm-marked-function (funcall anvillm-marked-function))
+      (list (anvillm-current prompt))))
+
+(defvar anvillm--roots (make-hash-table :test #'equal) "Roots of projects by directory.")
+
+(defun anvillm-project-root (directory)
+  "Return the root of the project of DIRECTORY, or DIRECTORY itself."
+  (let ((directory (file-name-as-directory directory)))
+    (or (gethash directory anvillm--roots)
+        (puthash directory
+                 (if (file-remote-p directory)
+                     directory
+                   (let ((project (ignore-errors (project-current nil directory))))
+                     (expand-file-name (if project (project-root project) directory))))
+                 anvillm--roots))))
+
+(defun anvillm-by-recency (sessions)
+  "Return SESSIONS, the one that changed last first."
+  (sort (copy-sequence sessions)
+        (lambda (a b) (> (or (plist-get a :changed) 0) (or (plist-get b :changed) 0)))))
+
+(defun anvillm-project-sessions (&optional directory)
+  "Return the sessions of the project of DIRECTORY, most recent first."
+  (let ((root (anvillm-project-root (or directory default-directory))))
+    (anvillm-by-recency
+     (cl-remove-if-not (lambda (s)
+                         (let ((cwd (plist-get s :cwd)))
+                           (and cwd (string-prefix-p root (file-name-as-directory cwd)))))
+                       (anvillm-sessions)))))
+
+(defun anvillm-state-text (session)
+  "Return the word for SESSION's state, with its face."
+  (let ((state (or (plist-get session :state) "?")))
+    (cond ((plist-get session :ask) (propertize "asks" 'face 'anvillm-waiting))
+          (t (propertize state 'face (pcase state
+                                       ("idle" 'anvillm-idle)
+                                       ("running" 'anvillm-running)
+                                       ("error" 'anvillm-error)
+                                       (_ 'anvillm-off)))))))
+
+(defun anvillm-note (session)
+  "Return what is to be said about SESSION in one line."
+  (let ((ask (plist-get session :ask)) (err (plist-get session :error)) (held (plist-get session :held)))
+    (cond (ask (propertize (anvillm-one-line (or (plist-get ask :text) "")) 'face 'anvillm-waiting))
+          ((and (stringp err) (not (string-empty-p err))) (propertize (anvillm-one-line err) 'face 'anvillm-error))
+          ((and (stringp held) (not (string-empty-p held))) (anvillm-one-line held))
+          (t (string-join
+              (delq nil (list (let ((tier (plist-get session :sandbox_tier)))
+                                (and (member tier '("weak" "none")) (propertize (concat "sandbox " tier) 'face 'anvillm-error)))
+                              (let ((role (plist-get session :role)))
+                                (and role (not (member role '("" "default"))) role))
+                              (let ((parent (plist-get session :parent)))
+                                (and parent (concat "of " (anvillm-name parent))))))
+              ", ")))))
+
+(defun anvillm-one-line (text)
+  "Return TEXT as one line."
+  (string-trim (replace-regexp-in-string "[ \t\r\n]+" " " text)))
+
+(defun anvillm-read-session (prompt &optional sessions)
+  "Ask for one of SESSIONS with PROMPT and return its id.
+The default is the most recent one of this project."
+  (anvillm-await-sessions)
+  (let* ((all (or sessions (anvillm-by-recency (anvillm-sessions))))
+         (here (car (anvillm-project-sessions)))
+         (table (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s))) all))
+         (default (and here (memq here all) (anvillm-name (anvillm-id here)))))
+    (unless table (user-error "There are no sessions"))
+    (cdr (assoc (completing-read (format-prompt (string-remove-suffix ": " prompt) default)
+                                 (anvillm--session-table table) nil t nil nil (or default (caar table)))
+                table))))
+
+(defun anvillm--session-table (table)
+  "Return a completion table of TABLE, an alist from names to ids."
+  (lambda (string predicate action)
+    (if (not (eq action 'metadata))
+        (complete-with-action action table string predicate)
+      `(metadata
+        (category . anvillm-session)
+        (display-sort-function . identity)
+        (group-function . ,(lambda (name transform)
+                             (if transform name
+                               (abbreviate-file-name
+                                (anvillm-project-root (or (anvillm-get (cdr (assoc name table)) :cwd) "/"))))))
+        (annotation-function
+         . ,(lambda (name)
+              (let ((s (anvillm-session (cdr (assoc name table)))))
+                (when s
+                  (concat "  " (anvillm-state-text s) "  " (plist-get s :backend) "  "
+                          (abbreviate-file-name (or (plist-get s :cwd) "")) "  " (anvillm-note s))))))))))
+
+;;;; Control
+
+(defun anvillm--confirmed-p (action ids)
+  "Return non-nil if ACTION, a symbol, may be done to the sessions IDS."
+  (or (not (memq action anvillm-confirm))
+      (yes-or-no-p (format "%s %s? " (capitalize (symbol-name action))
+                           (if (cdr ids) (format "%d sessions" (length ids)) (anvillm-name (car ids)))))))
+
+(defun anvillm--control (action ids)
+  "Have ACTION, a symbol, done to the sessions IDS."
+  (when (anvillm--confirmed-p action ids)
+    (dolist (id ids)
+      (let ((name (anvillm-name id)))
+        (anvillm-write (concat id "/ctl") (format "%s\n" action)
+                       (anvillm-then (format "%s %s" action name)
+                                     (lambda (_) (message "%s: %s" name action))))))))
+
+(defun anvillm-stop (ids)
+  "Stop the agents of the sessions IDS; they can be restarted."
+  (interactive (list (anvillm-current-many "Stop: ")))
+  (anvillm--control 'stop ids))
+
+(defun anvillm-restart (ids)
+  "Restart the agents of the sessions IDS with their conversations."
+  (interactive (list (anvillm-current-many "Restart: ")))
+  (anvillm--control 'restart ids))
+
+(defun anvillm-kill (ids)
+  "Kill the sessions IDS for good."
+  (interactive (list (anvillm-current-many "Kill: ")))
+  (anvillm--control 'kill ids))
+
+(defun anvillm-interrupt (ids)
+  "Interrupt the turns of the sessions IDS."
+  (interactive (list (anvillm-current-many "Interrupt: ")))
+  (anvillm--control 'interrupt ids))
+
+(defun anvillm-alias (id alias)
+  "Give the session ID the name ALIAS; an empty one takes it away."
+  (interactive (let ((id (anvillm-current "Alias of: ")))
+                 (list id (read-string (format "Alias of %s: " id) (anvillm-get id :alias)))))
+  (anvillm-write (concat id "/alias") (concat alias "\n")
+                 (anvillm-then "alias" (lambda (_) (message "%s is %s" id (if (string-empty-p alias) "nameless" alias))
+                                         (anvillm-sync-soon)))))
+
+(defvar anvillm-prompt-history nil "Prompts sent, newest first.")
+
+(defun anvillm-send-prompt (ids text done)
+  "Send TEXT to the sessions IDS; DONE gets a list of (ID . CONDITION) that failed."
+  (let ((left (length ids)) failed)
+    (dolist (id ids)
+      (anvillm-write (concat id "/in") text
+                     (lambda (_ err)
+                       (when err (push (cons id err) failed))
+                       (when (= 0 (cl-decf left))
+                         (funcall done (nreverse failed))))))))
+
+(defun anvillm-prompt (ids text)
+  "Send the prompt TEXT, read in the minibuffer, to the sessions IDS."
+  (interactive
+   (let ((ids (anvillm-current-many "Prompt: ")))
+     (list ids (read-string (format "Prompt to %s: " (mapconcat #'anvillm-name ids ", "))
+                            nil 'anvillm-prompt-history))))
+  (when (string-blank-p text) (user-error "Nothing to send"))
+  (let ((names (mapconcat #'anvillm-name ids ", ")))
+    (anvillm-send-prompt
+     ids text
+     (lambda (failed)
+       (if (not failed)
+           (message "Accepted by %s" names)
+         (kill-new text)
+         (message "Not accepted, the prompt is in the kill ring: %s"
+                  (mapconcat (lambda (f) (format "%s: %s" (anvillm-name (car f)) (anvillm-sentence (cdr f))))
+                             failed "; ")))))))
+
+;;;; Start
+
+(defvar anvillm-backends nil "Rows (NAME TITLE STATUS) of the file `backends'.")
+
+(defun anvillm-read-backends (&optional done)
+  "Read the backends in the background, then call DONE."
+  (anvillm-read "backends"
+                (lambda (bytes _)
+                  (when bytes
+                    (setq anvillm-backends
+                          (mapcar (lambda (line) (split-string line "\t"))
+                                  (split-string (anvillm-text bytes) "\n" t))))
+                  (when done (funcall done)))))
+
+(defvar anvillm--last-backend nil "The backend started last.")
+
+(defun anvillm--read-backend ()
+  "Ask for a backend."
+  (unless anvillm-backends
+    (let (done)
+      (anvillm-read-backends (lambda () (setq done t)))
+      (anvillm-await (lambda () done))))
+  (let ((default (or anvillm--last-backend
+                     (car (cl-find "ok" anvillm-backends :key #'caddr :test #'equal)))))
+    (completing-read
+     (format-prompt "Backend" default)
+     (lambda (string predicate action)
+       (if (eq action 'metadata)
+           `(metadata (category . anvillm-backend)
+                      (annotation-function
+                       . ,(lambda (name)
+                            (pcase (assoc name anvillm-backends)
+                              (`(,_ ,title ,status . ,_)
+                               (concat "  " title (unless (equal status "ok")
+                                                    (propertize (concat "  " status) 'face 'anvillm-error))))))))
+         (complete-with-action action anvillm-backends string predicate)))
+     nil nil nil nil default)))
+
+(defun anvillm-default-directory ()
+  "Return the directory that a new session is offered."
+  (let ((id (anvillm-at-point)))
+    (if id (file-name-as-directory (anvillm-get id :cwd))
+      (anvillm-project-root default-directory))))
+
+(defun anvillm-start (backend directory &optional options)
+  "Start a session of BACKEND in DIRECTORY.
+With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
+  (interactive
+   (progn
+     (anvillm-conn)
+     (list (anvillm--read-backend)
+           (read-directory-name "In directory: " (anvillm-default-directory) nil t)
+           (when current-prefix-arg
+             (mapcar (lambda (key) (cons key (read-string (format "%s (empty for none): " (capitalize (symbol-name key))))))
+                     '(alias role tasks))))))
+  (setq anvillm--last-backend backend)
+  (let ((command (string-join
+                  `("new" ,(anvillm-quote backend)
+                    ,(anvillm-quote (directory-file-name (expand-file-name directory)))
+                    ,@(cl-loop for (key . value) in options
+                               unless (string-blank-p value)
+                               collect (anvillm-quote (format "%s=%s" key (string-replace " " "" value)))))
+                  " ")))
+    (message "Starting %s..." backend)
+    (anvillm-9p-write-read (anvillm-conn) "ctl" (concat command "\n")
+                           (anvillm-then "start" (lambda (bytes)
+                                                   (let ((id (anvillm-text bytes)))
+                                                     (message "Started %s %s" backend id)
+                                                     (run-hook-with-args 'anvillm-started-functions id)))))))
+
+(defvar anvillm-started-functions nil "Called with the id of a session that was started from here.")
+
+;;;; Around a session
+
+(defun anvillm-dired (id)
+  "Open the directory of the session ID."
+  (interactive (list (anvillm-current "Directory of: ")))
+  (dired (anvillm-get id :cwd)))
+
+(defun anvillm-project-diff (id)
+  "Show what has changed in the project of the session ID."
+  (interactive (list (anvillm-current "Diff of: ")))
+  (let ((default-directory (file-name-as-directory (anvillm-get id :cwd))))
+    (if (fboundp 'magit-status-setup-buffer)
+        (magit-status-setup-buffer (anvillm-project-root default-directory))
+      (require 'vc)
+      (condition-case err
+          (let ((default-directory (anvillm-project-root default-directory)))
+            (vc-root-diff nil))
+        (error (user-error "No diff of %s: %s" (abbreviate-file-name default-directory)
+                           (error-message-string err)))))))
+(declare-function magit-status-setup-buffer "ext:magit-status" (directory))
+
+(defun anvillm-copy-id (ids)
+  "Copy the ids of the sessions IDS."
+  (interactive (list (anvillm-current-many "Copy id of: ")))
+  (let ((text (string-join ids " ")))
+    (kill-new text)
+    (message "%s" text)))
+
+(defun anvillm-show-file (id file)
+  "Show FILE of the session ID, read once, in a buffer of its own."
+  (let ((name (format "*anvillm %s %s*" (anvillm-name id) file)))
+    (anvillm-read (concat id "/" file)
+                  (anvillm-then file
+                                (lambda (bytes)
+                                  (with-current-buffer (get-buffer-create name)
+                                    (special-mode)
+                                    (setq anvillm-buffer-session id)
+                                    (setq-local revert-buffer-function
+                                                (lambda (&rest _) (anvillm-show-file id file)))
+                                    (let ((inhibit-read-only t) (at (point)))
+                                      (erase-buffer)
+                                      (insert (anvillm-text bytes) "\n")
+                                      (goto-char (min at (point-max))))
+                                    (display-buffer (current-buffer))))))))
+
+(defun anvillm-sandbox (id)
+  "Show what the session ID may do, and what enforces it."
+  (interactive (list (anvillm-current "Sandbox of: ")))
+  (anvillm-show-file id "sandbox"))
+
+(defun anvillm-refresh ()
+  "Ask the daemon anew."
+  (interactive)
+  (anvillm-conn)
+  (anvillm-sync))
+
+;;;; The next that needs me
+
+(defun anvillm-needing ()
+  "Return the sessions that need the user: those that ask first."
+  (let ((rank '((ask . 0) (error . 1) (fresh . 2))))
+    (sort (cl-remove-if-not #'anvillm-needs (anvillm-sessions))
+          (lambda (a b) (< (alist-get (anvillm-needs a) rank) (alist-get (anvillm-needs b) rank))))))
+
+(declare-function anvillm-conversation "anvillm-log" (id))
+
+(defun anvillm-next-needing (&optional back)
+  "Go to the next session that needs the user; the one before if BACK."
+  (interactive)
+  (anvillm-await-sessions)
+  (let* ((ids (mapcar #'anvillm-id (anvillm-needing))) (here (anvillm-at-point))
+         (rest (cdr (member here (if back (reverse ids) ids))))
+         (id (or (car rest) (car (if back (last ids) ids)))))
+    (cond ((not id) (message "Nobody needs you"))
+          ((derived-mode-p 'anvillm-mode) (anvillm-goto id))
+          (t (anvillm-conversation id)))
+    (when id
+      (message "%s: %s" (anvillm-name id)
+               (pcase (anvillm-needs (anvillm-session id))
+                 ('ask (concat (anvillm-note (anvillm-session id)) (substitute-command-keys "  (\\[anvillm-answer] answers)")))
+                 ('error (anvillm-note (anvillm-session id)))
+                 (_ "has answered"))))))
+(declare-function anvillm-goto "anvillm" (id))
+(declare-function anvillm-answer "anvillm-ask" (id))
+
+(defun anvillm-previous-needing ()
+  "Go to the previous session that needs the user."
+  (interactive)
+  (anvillm-next-needing t))
+
+;;;; Keys
+
+(defvar anvillm-session-map
+  (let ((map (make-sparse-keymap)))
+    (pcase-dolist (`(,key ,command)
+                   '(("s" anvillm-start) ("p" anvillm-compose) ("P" anvillm-prompt)
+                     ("t" anvillm-stop) ("R" anvillm-restart) ("K" anvillm-kill) ("X" anvillm-interrupt)
+                     ("a" anvillm-alias) ("!" anvillm-answer) ("c" anvillm-context)
+                     ("A" anvillm-attach) ("i" anvillm-inbox) ("I" anvillm-archive) ("e" anvillm-mail-compose)
+                     ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
+                     ("D" anvillm-dired) ("v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
+                     ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
+                     ("d" anvillm-daemon) ("h" anvillm-menu) ("?" anvillm-help) ("q" quit-window)))
+      (define-key map (kbd key) command))
+    map)
+  "Keys on a session, the same in every buffer of AnviLLM.")
+
+;;;; Help, from the keymaps
+
+(defun anvillm--bindings (map)
+  "Return an alist (COMMAND KEY...) of what MAP and its parents bind, in no order."
+  (let (rows seen)
+    (cl-labels ((walk (map prefix)
+                  (map-keymap
+                   (lambda (event binding)
+                     (let ((key (if (equal prefix "M-")
+                                    (concat "M-" (single-key-description event))
+                                  (concat prefix (single-key-description event)))))
+                       (cond ((keymapp binding)
+                              (walk binding (if (eq event 27) "M-" (concat key " "))))
+                             ((and (symbolp binding) binding (commandp binding)
+                                   (not (consp event)) (not (member key seen)))
+                              (push key seen)
+                              (push key (alist-get binding rows))))))
+                   map)))
+      (walk map ""))
+    rows))
+
+(defun anvillm--first-sentence (command)
+  "Return what COMMAND does, from the first line of its docstring."
+  (let ((doc (car (split-string (or (ignore-errors (documentation command)) "") "\n"))))
+    (string-remove-suffix "." (replace-regexp-in-string "\\b\\(the \\(sessions?\\|agents? of the sessions?\\) \\)\\(IDS?\\)\\b" "\\1" doc))))
+
+(defun anvillm-help ()
+  "Show what the keys of this buffer do."
+  (interactive)
+  (let ((rows (sort (anvillm--bindings (current-local-map))
+                    (lambda (a b) (string-lessp (symbol-name (car a)) (symbol-name (car b))))))
+        (mode (string-remove-suffix "-mode" (symbol-name major-mode))))
+    (with-help-window "*AnviLLM help*"
+      (princ (format "Keys of %s\n\n" mode))
+      (dolist (ours '(t nil))
+        (pcase-dolist (`(,command . ,keys) rows)
+          (when (eq ours (string-prefix-p "anvillm" (symbol-name command)))
+            (unless (memq command '(digit-argument negative-argument undefined))
+              (princ (format "%-14s %s\n"
+                             (mapconcat (lambda (k) (propertize k 'face 'anvillm-key)) (sort keys #'string<) ", ")
+                             (anvillm--first-sentence command))))))
+        (when ours (princ "\nAs everywhere\n\n"))))))
+
+(provide 'anvillm-session)
+;;; anvillm-session.el ends here

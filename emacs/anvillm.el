@@ -1,0 +1,464 @@
+;;; anvillm.el --- Coding agents in tmux, as a live list  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; Author: The AnviLLM authors
+;; Maintainer: The AnviLLM authors
+;; Version: 0.1.0
+;; Package-Requires: ((emacs "28.1"))
+;; Keywords: tools, processes
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; M-x anvillm shows the coding agents that the AnviLLM daemon runs: what each
+;; does now, which of them wait for you, and one key for everything that can be
+;; done to them.  The list is live; nothing polls, nothing blocks.
+;;
+;; Bind `anvillm-command-map' to a key to reach the agents from any buffer:
+;;
+;;   (global-set-key (kbd "C-c a") 'anvillm-command-map)
+;;
+;; The manual is in Info: M-x anvillm-manual.
+
+;;; Code:
+
+(require 'anvillm-core)
+(require 'anvillm-session)
+(require 'tabulated-list)
+
+;; The other parts are loaded when they are first used.
+(autoload 'anvillm-conversation "anvillm-log" "Show the conversation of a session." t)
+(autoload 'anvillm-log "anvillm-log" "Show the log of all messages." t)
+(autoload 'anvillm-compose "anvillm-compose" "Write a prompt in a buffer of its own." t)
+(autoload 'anvillm-compose-with "anvillm-compose")
+(autoload 'anvillm-context "anvillm-compose" "Edit the context that is put before prompts." t)
+(autoload 'anvillm-inbox "anvillm-mail" "Show the waiting mail of a session, or of the user." t)
+(autoload 'anvillm-archive "anvillm-mail" "Show the filed mail of a session, or of the user." t)
+(autoload 'anvillm-user-inbox "anvillm-mail" "Show the mail that waits for the user." t)
+(autoload 'anvillm-mail-compose "anvillm-mail" "Write a message." t)
+(autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
+(autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)
+(autoload 'anvillm-beads "anvillm-beads" "Show the beads." t)
+(autoload 'anvillm-daemon "anvillm-daemon" "Show the daemon." t)
+(autoload 'anvillm-traffic "anvillm-daemon" "Show the 9P messages." t)
+(autoload 'anvillm-menu "anvillm-menu" "Show the commands as a menu." t)
+(autoload 'anvillm-command-map "anvillm-command" "Keys for any buffer." t 'keymap)
+
+(defcustom anvillm-list-columns
+  '((name 18) (id 8) (state 8) (backend 9) (when 5) (mail 4) (queue 3) (directory 26) (note 0))
+  "Columns of the list and their widths; the last one takes what is left."
+  :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const when)
+                               (const mail) (const queue) (const directory) (const note))
+                       (integer :tag "Width")))
+  :group 'anvillm)
+
+(defconst anvillm-list--titles
+  '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (when . "When") (mail . "Mail")
+    (queue . "Que") (directory . "Directory") (note . "Note"))
+  "Titles of the columns.")
+
+;;;; Rows
+
+(defvar-local anvillm-list--marks nil "Ids of the marked sessions.")
+(defvar-local anvillm-list--filter nil "Only sessions that match this are shown; nil for all.")
+(defvar-local anvillm-list--stale nil "The overlay that shows that the link is down.")
+
+(defun anvillm-list--when (time)
+  "Return TIME, seconds since the epoch, as a clock time, or a date if it is old."
+  (if (not (numberp time)) ""
+    (format-time-string (if (< (- (float-time) time) 64800) "%H:%M" "%d %b") time)))
+
+(defun anvillm-list--count (n face)
+  "Return N in FACE, or nothing for none."
+  (if (and (numberp n) (> n 0)) (propertize (number-to-string n) 'face face) ""))
+
+(defun anvillm-list--cell (column session)
+  "Return what COLUMN shows of SESSION."
+  (pcase column
+    ('name (let ((id (anvillm-id session)))
+             (concat (propertize (anvillm-name id) 'face 'anvillm-name)
+                     (if (gethash id anvillm--fresh) (propertize " *" 'face 'anvillm-fresh) ""))))
+    ('id (propertize (anvillm-id session) 'face 'anvillm-id))
+    ('state (anvillm-state-text session))
+    ('backend (or (plist-get session :backend) ""))
+    ('when (anvillm-list--when (or (plist-get session :changed) (plist-get session :created))))
+    ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
+    ('queue (anvillm-list--count (plist-get session :queued) 'default))
+    ('directory (abbreviate-file-name (or (plist-get session :cwd) "")))
+    ('note (anvillm-note session))))
+
+(defun anvillm-list--fit (text width)
+  "Return TEXT cut or filled to WIDTH columns."
+  (let ((w (string-width text)))
+    (cond ((= w width) text)
+          ((< w width) (concat text (make-string (- width w) ?\s)))
+          ((= w (length text)) (concat (substring text 0 (1- width)) "…"))
+          (t (truncate-string-to-width text width nil ?\s "…")))))
+
+(defun anvillm-list--row (id)
+  "Return the line of the session ID."
+  (let* ((session (anvillm-session id))
+         (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark) "  ")
+                       (mapconcat (lambda (column)
+                                    (let ((cell (anvillm-list--cell (car column) session)))
+                                      (if (> (cadr column) 0) (anvillm-list--fit cell (cadr column)) cell)))
+                                  anvillm-list-columns " ")
+                       "\n")))
+    (put-text-property 0 (length line) 'tabulated-list-id id line)
+    line))
+
+;;;; Which rows, in which order
+
+(defun anvillm-list--shown-p (session)
+  "Return non-nil if SESSION passes the filter."
+  (or (not anvillm-list--filter)
+      (string-match-p anvillm-list--filter
+                      (string-join (mapcar (lambda (c) (anvillm-list--cell (car c) session)) anvillm-list-columns)
+                                   " "))))
+
+(defun anvillm-list--key (session)
+  "Return what SESSION is sorted by, a string or number, or nil."
+  (pcase (car (rassoc (car tabulated-list-sort-key) anvillm-list--titles))
+    ('nil nil)
+    ('when (or (plist-get session :changed) 0))
+    ('mail (or (plist-get session :unread) 0))
+    ('queue (or (plist-get session :queued) 0))
+    (column (downcase (substring-no-properties (anvillm-list--cell column session))))))
+
+(defun anvillm-list--less-p (a b)
+  "Return non-nil if the key A comes before B."
+  (if (numberp a) (< a b) (string-lessp a b)))
+
+(defun anvillm-list--wanted ()
+  "Return the ids to be shown, in order."
+  (let ((sessions (cl-remove-if-not #'anvillm-list--shown-p (anvillm-sessions))))
+    (if (not tabulated-list-sort-key)
+        (mapcar #'anvillm-id sessions)
+      (let ((rows (mapcar (lambda (s) (cons (anvillm-list--key s) (anvillm-id s))) sessions)))
+        ;; Sorting is stable: equals stay in the order they were made.
+        (mapcar #'cdr (if (cdr tabulated-list-sort-key)
+                          (sort rows (lambda (a b) (anvillm-list--less-p (car b) (car a))))
+                        (sort rows (lambda (a b) (anvillm-list--less-p (car a) (car b))))))))))
+
+;;;; Drawing
+
+(defun anvillm-list--at (id)
+  "Return where the line of session ID begins, or nil."
+  (let ((at (point-min)) found)
+    (while (and at (not found))
+      (if (equal id (get-text-property at 'tabulated-list-id))
+          (setq found at)
+        (setq at (next-single-property-change at 'tabulated-list-id))))
+    found))
+
+(defun anvillm-list--places ()
+  "Return where point and every window on this buffer are, by rows."
+  (cl-flet ((place (at) (save-excursion
+                          (goto-char at)
+                          (list (tabulated-list-get-id) (- at (line-beginning-position)) (line-number-at-pos)))))
+    (cons (place (point))
+          (mapcar (lambda (w) (list w (place (window-point w)) (place (window-start w))))
+                  (get-buffer-window-list nil nil t)))))
+
+(defun anvillm-list--go (place)
+  "Return the position of PLACE, or the nearest to it."
+  (pcase-let ((`(,id ,column ,line) place))
+    (save-excursion
+      (let ((at (and id (anvillm-list--at id))))
+        (if at (goto-char at)
+          (goto-char (point-min))
+          (forward-line (1- line)))
+        (min (+ (point) column) (line-end-position))))))
+
+(defun anvillm-list--draw ()
+  "Draw all rows anew; every window stays where it was."
+  (let ((places (anvillm-list--places)) (ids (anvillm-list--wanted)) (inhibit-read-only t)
+        (gc-cons-threshold (max gc-cons-threshold 64000000))) ; a thousand rows are not worth six collections
+    (erase-buffer)
+    (insert (mapconcat #'anvillm-list--keyed ids ""))
+    (anvillm-list--guide)
+    (goto-char (anvillm-list--go (car places)))
+    (pcase-dolist (`(,window ,point ,start) (cdr places))
+      (set-window-point window (anvillm-list--go point))
+      (set-window-start window (anvillm-list--go start) t))
+    (anvillm-list--show-link)))
+
+(defun anvillm-list--guide ()
+  "Say what to do where there is nothing to show."
+  (when (= (point-min) (point-max))
+    (insert (substitute-command-keys
+             (cond ((and (anvillm-sessions) anvillm-list--filter)
+                    "\n  No session matches.  \\<anvillm-mode-map>\\[anvillm-filter] and RET shows all again.\n")
+                   ((eq (anvillm-link-status) 'lost)
+                    (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon] starts it.\n"
+                            (abbreviate-file-name (anvillm-socket))))
+                   ((eq (anvillm-link-status) 'live)
+                    "\n  No sessions.\n\n  \\<anvillm-mode-map>\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n")
+                   (t "\n  Connecting...\n"))))))
+
+(defun anvillm-list--replace (at line)
+  "Put LINE in place of the one AT, unless it is the same."
+  (let ((end (save-excursion (goto-char at) (line-beginning-position 2))))
+    (unless (equal-including-properties (buffer-substring at end) line)
+      (let ((riders (anvillm-list--riders at)))
+        (save-excursion
+          (goto-char at)
+          (insert line)
+          (delete-region (point) (+ (point) (- end at))))
+        (anvillm-list--ride riders at)))))
+
+(defun anvillm-list--update (id)
+  "Draw the row of session ID anew, or take it away, or put it in."
+  (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-list--at id))
+         (shown (and session (anvillm-list--shown-p session))))
+    (cond ((and at shown (or (not tabulated-list-sort-key)
+                             (equal (get-text-property at 'anvillm-key) (anvillm-list--key session))))
+           (anvillm-list--replace at (anvillm-list--keyed id)))
+          ((not (get-text-property (point-min) 'tabulated-list-id))
+           (anvillm-list--draw))
+          ((or at shown)
+           (anvillm-list--move id at shown)
+           (when (= (point-min) (point-max)) (anvillm-list--guide))))
+    (anvillm-list--show-link)))
+
+(defun anvillm-list--move (id at shown)
+  "Take the row of session ID from AT, if it is there, and put it where it belongs.
+Not if it is not SHOWN.  A point on the row goes with it."
+  (let* ((riders (and at (anvillm-list--riders at))) to)
+    (save-excursion
+      (when at
+        (delete-region at (progn (goto-char at) (line-beginning-position 2))))
+      (when shown
+        (goto-char (or (let ((next (cadr (member id (anvillm-list--wanted)))))
+                         (and next (anvillm-list--at next)))
+                       (point-max)))
+        (setq to (point))
+        (anvillm-list--insert (anvillm-list--keyed id))))
+    (when to (anvillm-list--ride riders to))))
+
+(defun anvillm-list--riders (at)
+  "Return who has point on the line that begins AT: (WINDOW . COLUMN)...
+A window of nil stands for the buffer's own point."
+  (let ((end (save-excursion (goto-char at) (line-end-position))))
+    (cl-loop for (window . point) in (cons (cons nil (point))
+                                           (mapcar (lambda (w) (cons w (window-point w)))
+                                                   (get-buffer-window-list nil nil t)))
+             when (<= at point end) collect (cons window (- point at)))))
+
+(defun anvillm-list--ride (riders at)
+  "Put the points of RIDERS on the line that begins AT."
+  (let ((end (save-excursion (goto-char at) (line-end-position))))
+    (pcase-dolist (`(,window . ,column) riders)
+      (if window (set-window-point window (min end (+ at column)))
+        (goto-char (min end (+ at column)))))))
+
+(defun anvillm-list--insert (line)
+  "Insert LINE; windows that start here go on showing what they did."
+  (let* ((at (point))
+         (windows (cl-remove-if-not (lambda (w) (and (= (window-start w) at) (> at (point-min))))
+                                    (get-buffer-window-list nil nil t)))
+         (points (cl-remove-if-not (lambda (w) (= (window-point w) at)) (get-buffer-window-list nil nil t))))
+    (insert line)
+    (dolist (w windows) (set-window-start w (+ at (length line)) t))
+    (dolist (w points) (set-window-point w (+ at (length line))))))
+
+(defun anvillm-list--keyed (id)
+  "Return the line of session ID with what it is sorted by."
+  (let ((line (anvillm-list--row id)))
+    (when tabulated-list-sort-key
+      (put-text-property 0 (length line) 'anvillm-key (anvillm-list--key (anvillm-session id)) line))
+    line))
+
+(defun anvillm-list--show-link ()
+  "Show the state of the link: stale rows are grey, the mode line says why."
+  (let ((text (anvillm-link-text)))
+    (setq mode-line-process (concat (and anvillm-list--filter (format " /%s/" anvillm-list--filter))
+                                    (and text (propertize (concat " " text) 'face 'anvillm-waiting))))
+    (if (memq (anvillm-link-status) '(lost silent))
+        (if anvillm-list--stale
+            (move-overlay anvillm-list--stale (point-min) (point-max))
+          (setq anvillm-list--stale (make-overlay (point-min) (point-max) nil nil t))
+          (overlay-put anvillm-list--stale 'face 'anvillm-off))
+      (when anvillm-list--stale
+        (delete-overlay (cl-shiftf anvillm-list--stale nil))))))
+
+(defun anvillm-list--each (function)
+  "Call FUNCTION in every list buffer."
+  (dolist (buffer (buffer-list))
+    (when (eq (buffer-local-value 'major-mode buffer) 'anvillm-mode)
+      (with-current-buffer buffer (funcall function)))))
+
+(defun anvillm-list--changed (id)
+  "Session ID has changed, or many have if ID is nil."
+  (unless (equal id "user")
+    (anvillm-list--each (lambda () (if id (anvillm-list--update id) (anvillm-list--draw))))))
+
+(defun anvillm-list--link-changed ()
+  "The state of the link has changed."
+  (anvillm-list--each (lambda ()
+                        (if (get-text-property (point-min) 'tabulated-list-id)
+                            (anvillm-list--show-link)
+                          (anvillm-list--draw)))))
+
+;;;; Marks, filter, sorting
+
+(defun anvillm-list--at-line ()
+  "Return the id of the session on this line, or signal a `user-error'."
+  (or (tabulated-list-get-id) (user-error "No session here")))
+
+(defun anvillm-list--set-mark (on)
+  "Mark the session here if ON, else unmark it, and go to the next line."
+  (let ((id (anvillm-list--at-line)))
+    (setq anvillm-list--marks (if on (cl-adjoin id anvillm-list--marks :test #'equal)
+                                (remove id anvillm-list--marks)))
+    (anvillm-list--update id)
+    (forward-line)))
+
+(defun anvillm-mark ()
+  "Mark the session here; the next t, R, K, X, p, P or w works on all marked ones."
+  (interactive)
+  (anvillm-list--set-mark t))
+
+(defun anvillm-unmark ()
+  "Take the mark of the session here away."
+  (interactive)
+  (anvillm-list--set-mark nil))
+
+(defun anvillm-unmark-all ()
+  "Take all marks away."
+  (interactive)
+  (dolist (id (cl-shiftf anvillm-list--marks nil)) (anvillm-list--update id)))
+
+(defun anvillm-list--marked ()
+  "Return the ids of the marked sessions that are shown, in order."
+  (when anvillm-list--marks
+    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-list--at id))) anvillm--order)))
+
+(defun anvillm-filter (regexp)
+  "Show only the sessions of which something matches REGEXP; all if it is empty."
+  (interactive (list (read-regexp "Show sessions matching (empty for all): " "")))
+  (setq anvillm-list--filter (if (string-empty-p regexp) nil regexp))
+  (anvillm-list--draw))
+
+(defun anvillm-sort (&optional column)
+  "Sort by the COLUMN at point; again, the other way round; a third time, by age."
+  (interactive)
+  (let ((name (or column (anvillm-list--column-at-point))))
+    (setq tabulated-list-sort-key
+          (cond ((not (equal name (car tabulated-list-sort-key))) (cons name nil))
+                ((cdr tabulated-list-sort-key) nil)
+                (t (cons name t))))
+    (tabulated-list-init-header)
+    (anvillm-list--draw)))
+
+(defun anvillm-list--column-at-point ()
+  "Return the title of the column at point."
+  (let ((left (- (current-column) 2)) title)
+    (cl-loop for (column width) in anvillm-list-columns
+             do (setq title (alist-get column anvillm-list--titles))
+             until (or (= width 0) (< left (1+ width)))
+             do (setq left (- left width 1)))
+    title))
+
+(defun anvillm-sort-by-click (event)
+  "Sort by the column whose title was clicked in EVENT."
+  (interactive "e")
+  (let* ((position (event-start event)) (object (posn-object position)))
+    (with-current-buffer (window-buffer (posn-window position))
+      (anvillm-sort (get-text-property (if object (cdr object) (posn-point position))
+                                       'tabulated-list-column-name (car object))))))
+
+(defun anvillm-goto (id)
+  "Go to the row of session ID."
+  (let ((at (anvillm-list--at id)))
+    (when at
+      (goto-char at)
+      (dolist (w (get-buffer-window-list nil nil t)) (set-window-point w at))
+      at)))
+
+;;;; The mode
+
+(defvar anvillm-mode-map
+  (let ((map (make-sparse-keymap)))
+    (set-keymap-parent map (make-composed-keymap (list anvillm-session-map) special-mode-map))
+    (pcase-dolist (`(,key ,command)
+                   '(("RET" anvillm-conversation) ("r" anvillm-refresh) ("g" anvillm-refresh)
+                     ("m" anvillm-mark) ("u" anvillm-unmark) ("U" anvillm-unmark-all)
+                     ("/" anvillm-filter) ("S" anvillm-sort) ("n" next-line) ("q" quit-window)
+                     ("<mouse-2>" anvillm-conversation)))
+      (define-key map (kbd key) command))
+    (define-key map [remap tabulated-list-col-sort] #'anvillm-sort-by-click)
+    map)
+  "Keys of the list.")
+
+(define-derived-mode anvillm-mode tabulated-list-mode "AnviLLM"
+  "The sessions of the AnviLLM daemon, live.
+
+\\{anvillm-mode-map}"
+  :interactive nil
+  (setq tabulated-list-format
+        (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t))
+                         anvillm-list-columns))
+        tabulated-list-padding 2
+        tabulated-list-sort-key nil
+        revert-buffer-function (lambda (&rest _) (anvillm-refresh))
+        truncate-lines t
+        anvillm-client t
+        anvillm-current-function #'tabulated-list-get-id
+        anvillm-marked-function #'anvillm-list--marked)
+  (setq-local bookmark-make-record-function #'anvillm-bookmark-list)
+  (setq-local desktop-save-buffer (lambda (_) t))
+  (setq-local imenu-create-index-function #'anvillm-list--imenu)
+  (setq-local anvillm-started-functions (list #'anvillm-goto t))
+  (add-hook 'anvillm-session-functions #'anvillm-list--changed)
+  (add-hook 'anvillm-link-hook #'anvillm-list--link-changed)
+  (hl-line-mode)
+  (tabulated-list-init-header))
+
+(declare-function anvillm-bookmark-list "anvillm-resume")
+(autoload 'anvillm-bookmark-list "anvillm-resume")
+(autoload 'anvillm-bookmark-jump "anvillm-resume")
+
+(defun anvillm-list--imenu ()
+  "Return an index of the sessions by project."
+  (let (index)
+    (dolist (id (anvillm-list--wanted))
+      (push (cons (anvillm-name id) (copy-marker (anvillm-list--at id)))
+            (alist-get (abbreviate-file-name (anvillm-project-root (or (anvillm-get id :cwd) "/")))
+                       index nil nil #'equal)))
+    (mapcar (lambda (group) (cons (car group) (nreverse (cdr group)))) (nreverse index))))
+
+(defun anvillm-list-buffer ()
+  "Return the buffer of the list, made if need be."
+  (let ((buffer (get-buffer-create "*anvillm*")))
+    (with-current-buffer buffer
+      (unless (derived-mode-p 'anvillm-mode)
+        (anvillm-mode)
+        (anvillm-list--draw)))
+    buffer))
+
+;;;###autoload
+(defun anvillm ()
+  "Show the coding agents, live.  Where no daemon runs, offer to start it."
+  (interactive)
+  (let ((buffer (anvillm-list-buffer)))
+    (pop-to-buffer-same-window buffer)
+    (condition-case nil
+        (anvillm-connect)
+      (anvillm-9p-lost
+       (anvillm--wait)
+       (when (or (eq anvillm-start-daemon t)
+                 (and (eq anvillm-start-daemon 'ask)
+                      (y-or-n-p (format "No daemon at %s.  Start it? " (abbreviate-file-name (anvillm-socket))))))
+         (anvillm-daemon-start))))))
+(autoload 'anvillm-daemon-start "anvillm-daemon" "Start the daemon." t)
+
+;;;###autoload
+(defun anvillm-manual ()
+  "Read the manual."
+  (interactive)
+  (info "(anvillm)"))
+
+(provide 'anvillm)
+;;; anvillm.el ends here
