@@ -17,10 +17,6 @@ NOT_RUNNING = 3
 class Failure(click.ClickException):
     """An AnvilError on its way to the terminal."""
 
-    def __init__(self, error: Exception, status: int = 1) -> None:
-        super().__init__(str(error))
-        self.exit_code = status
-
     def show(self, file: Any = None) -> None:
         click.echo(f"anvilsrv: {self.message}", err=True)
 
@@ -46,7 +42,7 @@ def start() -> None:
     try:
         pid = daemon.start(place)
     except AnvilError as error:
-        raise Failure(error) from None
+        raise Failure(str(error)) from None
     click.echo(f"anvilsrv {pid} serves {place.socket}")
 
 
@@ -70,7 +66,7 @@ def _serve(trace: bool, foreground: bool) -> None:
         status = daemon.serve(_place(), trace, foreground)
     except AnvilError as error:
         daemon.tell_starter(str(error))
-        raise Failure(error) from None
+        raise Failure(str(error)) from None
     sys.exit(status)
 
 
@@ -82,11 +78,12 @@ def stop() -> None:
     place = _place()
     if not place.holder():
         place.pid_file.unlink(missing_ok=True)
-        raise Failure(AnvilError(f"anvilsrv is not running in namespace '{place.namespace}'"), NOT_RUNNING)
+        click.echo(f"anvilsrv: not running in namespace '{place.namespace}'", err=True)
+        sys.exit(NOT_RUNNING)
     try:
         daemon.stop(place)
     except AnvilError as error:
-        raise Failure(error) from None
+        raise Failure(str(error)) from None
     click.echo("anvilsrv stopped")
 
 
@@ -99,7 +96,7 @@ def restart() -> None:
     try:
         pid = daemon.restart(place)
     except AnvilError as error:
-        raise Failure(error) from None
+        raise Failure(str(error)) from None
     click.echo(f"anvilsrv {pid} serves {place.socket}")
 
 
@@ -117,7 +114,7 @@ def status() -> None:
         with Client(str(place.socket), timeout=5) as client:
             listing = client.read("list").decode()
     except AnvilError as error:
-        raise Failure(AnvilError(f"anvilsrv {pid} runs but does not answer: {error}")) from None
+        raise Failure(f"anvilsrv {pid} runs but does not answer: {error}") from None
     click.echo(f"anvilsrv {pid} serves {place.socket}")
     click.echo(f"log {place.log}")
     click.echo(f"tmux -S {place.namespace}/anvillm.tmux attach")

@@ -19,7 +19,7 @@ from anvilsrv.files import CommandFile, QueryFile, WordFile, answer
 from anvilsrv.hookfile import HookExchange
 from anvilsrv.mailbox import USER
 from anvilsrv.p9.tree import LATER, Dir, File, Later, Node, Request, TextFile, stable_path
-from anvilsrv.session import View
+from anvilsrv.session import View, json_array
 from anvilsrv.store import Tx
 from anvilsrv.streams import AnswerFile, EventsFile, TailFile
 
@@ -306,7 +306,7 @@ class Tree(Dir):
 
     def __init__(self, app: Any, extra: Sequence[Dir] = ()) -> None:
         super().__init__("/", 1)
-        self.app = app
+        self.app: Any = app
         self._extra = extra
         nodes: list[Node] = [
             RootCtl(app),
@@ -365,7 +365,7 @@ class Tree(Dir):
         shown = [
             json.dumps(v.summary(self.app.attach(v) if who.session is None else ""), ensure_ascii=False) for v in views
         ]
-        return mailbox.json_array(shown)
+        return json_array(shown)
 
     def _log(self, tx: Tx, who: Who, cursor: int) -> tuple[bytes, int]:
         out = b""

@@ -23,6 +23,7 @@ from anvilsrv.backends import Backends, Place
 from anvilsrv.errors import AnvilError, Denied, Unavailable
 from anvilsrv.session import View
 from sandbox import launcher, policy, tiers
+from sandbox.errors import SandboxError
 
 
 class Plan(NamedTuple):
@@ -41,6 +42,7 @@ class Launch:
         self._state = state
         self._namespace = namespace
         self._report: Any = None
+        self._writable: dict[str, list[str]] = {}  # what each session may write: links in there are not followed
 
     def directory(self, session: str) -> Path:
         """The session's own directory."""
@@ -55,6 +57,7 @@ class Launch:
 
     def forget(self, session: str) -> None:
         """Remove the session's directory."""
+        self._writable.pop(session, None)
         shutil.rmtree(self.directory(session), ignore_errors=True)
 
     def tier_report(self) -> Any:
@@ -63,20 +66,40 @@ class Launch:
             self._report = tiers.probe()
         return self._report
 
-    def plan(self, backend: str, role: str, tasks: Sequence[str], cwd: str, session: str = "new") -> Plan:
+    def plan(
+        self,
+        backend: str,
+        role: str,
+        tasks: Sequence[str],
+        cwd: str,
+        session: str = "new",
+        env: Mapping[str, str] | None = None,
+    ) -> Plan:
         """The policy and tier of a session. Raises AnvilError with the reason when it cannot run here."""
         found = self._backends.get(backend)
         top = self.directory(session)
         programs = [sys.base_prefix, sys.prefix, str(Path(__file__).parent), *found.reads()]
-        ours = {"filesystem": {"rox": programs, "rw": [str(top / "data")], "ro": [str(top / "run")]}}
+        ours = {
+            "env": [f"{name}={value}" for name, value in (env or {}).items()],
+            "filesystem": {"rox": programs, "rw": [str(top / "data")], "ro": [str(top / "run")]},
+        }
         try:
             made = policy.load(
-                config=[paths.config_dir(), paths.share() / "cfg"], backend=found.name, role=role or None, tasks=list(tasks), cwd=cwd,
-                namespace=self._namespace, env=os.environ, extra=[("daemon", ours)],
-            )  # fmt: skip
+                config=[paths.config_dir(), paths.share() / "cfg"],
+                backend=found.name,
+                role=role or None,
+                tasks=list(tasks),
+                cwd=cwd,
+                namespace=self._namespace,
+                env=os.environ,
+                extra=[("daemon", ours)],
+                untrusted=[path for one, theirs in self._writable.items() if one != session for path in theirs],
+            )
             tier = tiers.choose(made, self.tier_report())
-        except (policy.PolicyError, tiers.SandboxRefused) as error:
+        except SandboxError as error:
             raise Unavailable(str(error)) from None
+        if session != "new":
+            self._writable[session] = list(made.writable)
         return Plan(made, tier, made.describe(tier))
 
     def within(self, child: Plan, parent: View) -> None:
@@ -97,8 +120,9 @@ class Launch:
             for name, content in made.files.items():
                 write(top / "run" / name, content)
             env = {**made.env, "ANVILLM_SESSION": view.id}
+            plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, env)
             spec = plan.policy.spec(
-                made.argv, tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=env
+                made.argv, tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=os.environ
             )
             path = top / "run" / "sandbox.json"
             write(path, json.dumps(spec))

@@ -4,13 +4,15 @@ The namespace rule is plan9port's ``getns(3)``; the directories are those of the
 Nothing here creates anything but :func:`private_dir`.
 """
 
-import hashlib
+from __future__ import annotations
+
 import os
 import pwd
-import re
-import stat
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pathlib, hashlib and re are dear to import, and the hook program counts milliseconds
+    from pathlib import Path
 
 from anvilsrv.errors import Unavailable
 
@@ -46,6 +48,9 @@ def private_dir(path: str | Path) -> Path:
 
     Raises Unavailable when it exists and belongs to somebody else, is open to others, or is a link.
     """
+    import stat
+    from pathlib import Path
+
     path = Path(path)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,6 +67,8 @@ def private_dir(path: str | Path) -> Path:
 
 
 def _xdg(variable: str, default: str) -> Path:
+    from pathlib import Path
+
     value = os.environ.get(variable, "")
     return Path(value) if value.startswith("/") else Path.home() / default
 
@@ -77,6 +84,9 @@ def state_dir(of: str | None = None) -> Path:
     The last part is the namespace's path with ``/`` made ``_``; where that could stand for two namespaces
     (the path has an underscore, or is long) a piece of its hash tells them apart.
     """
+    import hashlib
+    import re
+
     space = of or namespace()
     name = re.sub(r"[^A-Za-z0-9.:-]", "_", space.strip("/"))
     if name != space.strip("/").replace("/", "_") or "_" in space or len(name) > 80:
@@ -86,11 +96,15 @@ def state_dir(of: str | None = None) -> Path:
 
 def beads_dir() -> Path:
     """The task graph: ``$ANVILLM_BEADS_PATH``, else ``~/.beads``."""
+    from pathlib import Path
+
     return Path(os.environ.get("ANVILLM_BEADS_PATH") or Path.home() / ".beads")
 
 
 def share() -> Path:
     """The directory that holds ``cfg``, ``skills`` and the other files that ship with the program."""
+    from pathlib import Path
+
     beside = Path(__file__).resolve().parent.parent
     if (beside / "cfg").is_dir():
         return beside

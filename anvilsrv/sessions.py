@@ -242,4 +242,4 @@ def check_cwd(path: str) -> str:
         raise NotFound(f"no directory '{path[:200]}'")
     if not os.access(path, os.R_OK | os.X_OK):
         raise AnvilError(f"cannot enter directory '{path[:200]}'")
-    return os.path.normpath(path)
+    return os.path.realpath(path)  # once: a link that is put there later is refused at the launch

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anvilsrv import session as s
-from anvilsrv.errors import AnvilError
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
 from anvilsrv.turns import Turns
@@ -140,10 +140,10 @@ class Supervisor:
         """``interrupt``: break off the turn. Raises Conflict when there is none."""
         row = self._sessions.row(tx, session)
         if row["state"] != s.RUNNING:
-            raise s.Conflict(f"session '{session}' is {row['state']}")
+            raise Conflict(f"session '{session}' is {row['state']}")
         names = list(self._backend(row["backend"]).interrupt)
         if not names:
-            raise s.Invalid(f"backend '{row['backend']}' cannot be interrupted")
+            raise Invalid(f"backend '{row['backend']}' cannot be interrupted")
         tx.after(lambda: self.keys(session, names))
 
     def _again(self, tx: Tx, session: str) -> None:
