@@ -1,13 +1,16 @@
 """Requests in progress, and the fids they act on.
 
-A ``Call`` is one request that may be answered later. Everything about it belongs to the server's I/O thread except its
-token: whoever takes the token first (an answer from some thread, a flush, a lost connection) decides how it ends, and
-the others find it gone. Answers are posted to the I/O thread; no lock is ever held while a method of the tree runs.
+A ``Call`` is one request on an open (or opening, or closing) fid. It may be answered later, by any thread; everything
+else about it belongs to the server's I/O thread. Whoever claims it first (an answer, a flush, a lost connection)
+decides how it ends, and the others find it gone. Answers are posted to the I/O thread; no lock is held while the tree
+runs.
+
+There is one class for each message that reaches a handle: ``act`` calls the tree, ``answer`` makes the reply of what
+that returned.
 """
 
-import threading
+import functools
 from collections import deque
-from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -35,52 +38,54 @@ class Fid:
     was let go ahead and has not ended.
     """
 
-    __slots__ = ("handle", "holder", "mode", "queue", "slow", "trail")
+    mode: int | None = None  # OREAD to OEXEC once it is open
+    handle: Handle | None = None
+    slow = False
+    gone = False  # clunked
+    holder: "Call | None" = None
 
     def __init__(self, trail: tuple[Node, ...]) -> None:
-        self.trail = trail
-        self.mode: int | None = None  # as in Topen, once a Topen was accepted
-        self.handle: Handle | None = None
-        self.slow = False
-        self.holder: Call | None = None
-        self.queue: deque[Call] = deque()
+        self.trail = trail  # from the root to the file
+        self.node = trail[-1]
 
-    @property
-    def node(self) -> Node:
-        return self.trail[-1]
+    @functools.cached_property
+    def queue(self) -> "deque[Call]":
+        """Made when it is first asked for: most fids never need one."""
+        return deque()
 
 
 class Call:
-    """One request on a fid; the ``req`` of the tree's methods. ``msg`` None stands for the end of the connection."""
+    """One request; the ``req`` of the tree's methods."""
 
-    __slots__ = ("conn", "fid", "flushes", "msg", "silent", "stage", "token")
+    reads = False  # keeps no other call on its fid waiting while it is parked
+    revocable = False  # a flush ends it while it waits; what the fid table has already seen is waited for instead
+    stage = Stage.RUNNING
+    claimed = False  # how it ends is decided
+    silent = False  # nobody waits for the answer
+    flushes: tuple[int, ...] = ()  # tags of the Tflush that wait for it to end
 
     def __init__(self, conn: "Connection", fid: Fid, msg: Any) -> None:
         self.conn = conn
         self.fid = fid
         self.msg = msg
-        self.stage = Stage.RUNNING
-        self.token = threading.Lock()  # taken once, never given back
-        self.silent = msg is None  # nobody waits for the answer
-        self.flushes: list[int] = []  # tags of Tflush that wait for this call to end
+
+    def act(self) -> Result:
+        raise NotImplementedError
+
+    def answer(self, result: Result) -> wire.Rmessage:
+        raise NotImplementedError
+
+    def lost(self, result: Result) -> None:
+        """The result came too late for its client."""
 
     @property
     def who(self) -> Any:
         return self.conn.who
 
     @property
-    def reads(self) -> bool:
-        return type(self.msg) is wire.Tread
-
-    @property
-    def revocable(self) -> bool:
-        """A flush ends it while it waits. A clunk, which the fid table has already seen, is waited for instead."""
-        return type(self.msg) in (wire.Tread, wire.Twrite, wire.Topen)
-
-    @property
     def weight(self) -> int:
         """Bytes it costs to keep this waiting."""
-        return 256 + (len(self.msg.data) if type(self.msg) is wire.Twrite else 0)
+        return 256
 
     def done(self, value: Any = None) -> bool:
         return self._settle(value)
@@ -89,15 +94,21 @@ class Call:
         return self._settle(error if isinstance(error, AnvilError) else AnvilError(error))
 
     def _settle(self, result: Result) -> bool:
-        if not self.token.acquire(blocking=False):
+        if not self.claim():
             return False
         self.conn.server.post(self.conn.answered, self, result)
         return True
 
+    def claim(self) -> bool:
+        """True for the first who asks."""
+        with self.conn.server.claims:
+            claimed, self.claimed = self.claimed, True
+            return not claimed
+
     def run(self) -> Result:
         """Call the tree. On a worker for slow files, else on the I/O thread; never raises."""
         try:
-            return _METHODS[type(self.msg)](self)
+            return self.act()
         except AnvilError as error:
             return error
         except Exception as error:
@@ -113,48 +124,86 @@ class Call:
         except Exception as error:
             self.conn.server.on_error(error)
 
-
-def _open(call: Call) -> Handle | Later:
-    node = call.fid.node
-    if isinstance(node, Dir):
-        return DirHandle(node, call.who)
-    assert isinstance(node, File)
-    return node.open(call.who, call.msg.mode, call)
+    @property
+    def handle(self) -> Handle:
+        if self.fid.handle is None:  # its open, queued before this, has failed
+            raise Invalid("fid is not open")
+        return self.fid.handle
 
 
-def _handle(call: Call) -> Handle:
-    if call.fid.handle is None:  # its open, queued before, has failed
-        raise Invalid("fid is not open")
-    return call.fid.handle
+class Open(Call):
+    revocable = True
+
+    def act(self) -> Handle | Later:
+        node = self.fid.node
+        if isinstance(node, File):
+            return node.open(self.conn.who, self.msg.mode, self)
+        assert isinstance(node, Dir)
+        return DirHandle(node, self.conn.who)
+
+    def answer(self, result: Handle) -> wire.Ropen:
+        assert isinstance(result, Handle), f"open of '{self.fid.node.name}' gave {result!r}"
+        self.fid.handle = result
+        self.fid.mode = self.msg.mode & 3
+        return wire.Ropen(self.msg.tag, self.fid.node.qid(self.conn.who), self.conn.msize - wire.IOHDRSZ)
+
+    def lost(self, result: Result) -> None:
+        if isinstance(result, Handle):
+            self.fid.handle = result  # for the Hangup, which is next on this fid
 
 
-def _read(call: Call) -> bytes | Later:
-    return _handle(call).read(call.msg.offset, call.msg.count, call)
+class Read(Call):
+    reads = True
+    revocable = True
+
+    def act(self) -> bytes | Later:
+        _tag, _fid, offset, count = self.msg
+        return self.handle.read(offset, count, self)
+
+    def answer(self, result: bytes) -> wire.Rread:
+        return wire.Rread(self.msg.tag, result[: self.msg.count])
 
 
-def _write(call: Call) -> int | Later:
-    return _handle(call).write(call.msg.offset, call.msg.data, call)
+class Write(Call):
+    revocable = True
+
+    def act(self) -> int | Later:
+        _tag, _fid, offset, data = self.msg
+        return self.handle.write(offset, data, self)
+
+    def answer(self, result: int) -> wire.Rwrite:
+        return wire.Rwrite(self.msg.tag, result)
+
+    @property
+    def weight(self) -> int:
+        return 256 + len(self.msg.data)
 
 
-def _clunk(call: Call) -> Later | None:
-    handle, call.fid.handle = call.fid.handle, None
-    return handle.clunk(call) if handle else None
+class Clunk(Call):
+    def act(self) -> Later | None:
+        handle, self.fid.handle = self.fid.handle, None
+        return handle.clunk(self) if handle else None
+
+    def answer(self, result: None) -> wire.Rmessage:
+        return wire.Rclunk(self.msg.tag)
 
 
-def _hangup(call: Call) -> None:
-    handle, call.fid.handle = call.fid.handle, None
-    if handle:
-        handle.hangup()
+class Remove(Clunk):
+    """A clunk that is refused (remove(9p): the fid is gone all the same)."""
+
+    def answer(self, result: None) -> wire.Rmessage:
+        return wire.Rerror(self.msg.tag, f"permission denied: cannot remove '{self.fid.node.name}'")
 
 
-_METHODS: dict[type[Any], Callable[[Call], Any]] = {
-    wire.Topen: _open,
-    wire.Tread: _read,
-    wire.Twrite: _write,
-    wire.Tclunk: _clunk,
-    wire.Tremove: _clunk,
-    type(None): _hangup,
-}
+class Hangup(Call):
+    """The connection, or the session on it, has ended and left this fid open."""
+
+    silent = True
+
+    def act(self) -> None:
+        handle, self.fid.handle = self.fid.handle, None
+        if handle:
+            handle.hangup()
 
 
 class DirHandle(Handle):

@@ -22,6 +22,7 @@ from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9 import wire
 from anvilsrv.p9.wire import NOFID, Stat
 
+RECEIVE = 32 * 1024
 DEFAULT = -1.0  # as a timeout: the client's own
 M = TypeVar("M")
 
@@ -329,7 +330,7 @@ class Client:
             if not self._poll.poll(None if wait is None else wait * 1000):
                 return
             try:
-                data = self._sock.recv(65536)
+                data = self._sock.recv(RECEIVE)
             except OSError as error:
                 self._lose(ConnectionLost(f"connection lost: {error.strerror or error}"))
                 return

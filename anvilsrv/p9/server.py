@@ -21,6 +21,7 @@ from anvilsrv.errors import Conflict, Unavailable
 from anvilsrv.p9 import text, wire
 from anvilsrv.p9.calls import Call
 from anvilsrv.p9.connection import Connection
+from anvilsrv.p9.stream import Stream
 from anvilsrv.p9.tree import Dir
 
 BACKLOG = 128
@@ -48,6 +49,7 @@ class Server:
         self.on_error = on_error or traceback.print_exception
         self.trace = trace
         self.touched: set[Connection] = set()  # replies were added outside of a receive
+        self.claims = threading.Lock()  # of Call.claimed
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._awake = False  # a byte is in the eventfd, or its reader is about to look
@@ -55,6 +57,7 @@ class Server:
         self._posted: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._jobs: SimpleQueue[Call | None] = SimpleQueue()
         self._sources: dict[int, Listener | Connection] = {}
+        self._through: dict[Stream, Listener] = {}  # where a connection came from
         self._listeners: dict[str, Listener] = {}
         self._resting: list[Listener] = []
         self._stopping = False
@@ -125,20 +128,18 @@ class Server:
     def watch(self, fd: int, mask: int) -> None:
         self._epoll.modify(fd, mask)
 
-    def forget(self, conn: Connection) -> None:
+    def forget(self, conn: Stream) -> None:
         """A connection is about to be closed."""
         self._epoll.unregister(conn.fd)
         del self._sources[conn.fd]
-        listener = self._listeners.get(conn.place)
-        if listener:
-            listener.connections.discard(conn)
+        self._through.pop(conn).connections.discard(conn)
         self._rouse()
 
     def say(self, line: str) -> None:
         if self.trace:
             self.trace(line)
 
-    def show(self, way: str, conn: Connection, msg: wire.Message) -> None:
+    def show(self, way: str, conn: Stream, msg: wire.Message) -> None:
         """Trace a message: ``<- 9 Tclunk tag 1 fid 0`` came from connection 9."""
         self.say(f"{way} {conn.fd} {text.format(msg)}")
 
@@ -152,24 +153,30 @@ class Server:
                     os.eventfd_read(self._wake)
                     self._awake = False
                 elif source := self._sources.get(fd):
-                    self._guard(source, source.ready, event)
-            for _ in range(len(self._posted)):
-                do, args = self._posted.popleft()
-                self._guard(None, do, *args)
-            while self.touched:
-                conn = self.touched.pop()
-                self._guard(conn, conn.flush)
+                    try:
+                        source.ready(event)
+                    except Exception as error:
+                        self._broken(source, error)
+            self._catch_up()
             if timeout:
                 self._rouse()
 
-    def _guard(self, source: "Listener | Connection | None", do: Callable[..., None], *args: Any) -> None:
+    def _catch_up(self) -> None:
+        """Do what was posted, and send what that has given."""
+        for _ in range(len(self._posted)):
+            do, args = self._posted.popleft()
+            try:
+                do(*args)
+            except Exception as error:
+                self.on_error(error)
+        while self.touched:
+            self.touched.pop().flush()
+
+    def _broken(self, source: "Listener | Connection", error: Exception) -> None:
         """A mistake of ours costs one connection, not the server."""
-        try:
-            do(*args)
-        except Exception as error:
-            self.on_error(error)
-            if isinstance(source, Connection):
-                source.hangup()
+        self.on_error(error)
+        if isinstance(source, Connection):
+            source.hangup()
 
     def _labour(self) -> None:
         while call := self._jobs.get():
@@ -188,7 +195,8 @@ class Server:
                 sock.close()
                 continue
             sock.setblocking(False)
-            conn = Connection(self, sock, listener.root, listener.who, listener.path)
+            conn = Connection(self, sock, listener.root, listener.who)
+            self._through[conn] = listener
             listener.connections.add(conn)
             self._sources[conn.fd] = conn
             self._epoll.register(conn.fd, select.EPOLLIN)
@@ -220,7 +228,7 @@ class Listener:
         self.root = root
         self.who = who
         self.limit = limit
-        self.connections: set[Connection] = set()
+        self.connections: set[Stream] = set()
         self.sock, self._inode = bind(path)
         self.fd = self.sock.fileno()
 

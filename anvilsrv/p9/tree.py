@@ -17,11 +17,12 @@ import itertools
 import os
 import pwd
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
-from anvilsrv.errors import AnvilError, Denied, NotFound
+from anvilsrv.errors import AnvilError, Denied
 from anvilsrv.p9 import wire
 
 
@@ -187,7 +188,7 @@ class TextFile(File):
         return len(self.content(who))
 
     def version(self, who: Any) -> int:
-        return int.from_bytes(blake2b(self.content(who), digest_size=4).digest(), "little")
+        return zlib.crc32(self.content(who))
 
 
 class StaticDir(Dir):
@@ -202,16 +203,6 @@ class StaticDir(Dir):
 
     def children(self, who: Any) -> Sequence[Node]:
         return list(self.nodes.values())
-
-
-def walk(node: Node, who: Any, name: str) -> Node:
-    """One step down; NotFound or Denied as walk(9p) wants it."""
-    if not isinstance(node, Dir):
-        raise Denied(f"not a directory: '{node.name}'")
-    found = node.lookup(who, name)
-    if found is None:
-        raise NotFound(f"file does not exist: '{name}'")
-    return found
 
 
 def entries(node: Dir, who: Any) -> list[bytes]:

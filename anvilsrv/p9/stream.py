@@ -1,0 +1,148 @@
+"""The bytes of one connection, on the server's I/O thread: frames come in, replies go out, and neither ever waits.
+
+A frame is refused by its size field before it is kept. ``load`` counts the bytes we keep for the client: replies that
+its socket does not take, and requests that wait for the tree. While it is over ``HIGH`` nothing more is read.
+"""
+
+import select
+import socket
+from typing import TYPE_CHECKING
+
+from anvilsrv.p9 import wire
+
+if TYPE_CHECKING:
+    from anvilsrv.p9.server import Server
+
+FIRSTSIZE = 8192  # the largest message before a version is agreed on
+HIGH = 1024 * 1024
+RECEIVE = 32 * 1024  # more is slower: malloc gives a larger buffer back to the kernel after each receive
+
+
+class Stream:
+    """What a ``Connection`` is made on: it says what a message does (``message``) and what an end (``hangup``)."""
+
+    def __init__(self, server: "Server", sock: socket.socket) -> None:
+        self.server = server
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.alive = True
+        self.msize = 0  # 0: no version agreed on
+        self.load = 0
+        self._mask = select.EPOLLIN
+        self._in = bytearray()  # an incomplete frame, or what was not looked at while stalled
+        self._need = 4  # no use in looking at less
+        self._out: list[bytes] = []
+        self._backlog: memoryview | None = None  # what the socket would not take
+
+    def message(self, buf: bytes, start: int, end: int) -> None:
+        raise NotImplementedError
+
+    def hangup(self) -> None:
+        """Close. Nothing happens the second time."""
+        if self.alive:
+            self.alive = False
+            self.server.forget(self)
+            self.sock.close()
+            self._out.clear()
+            self._in.clear()
+            self._backlog = None
+
+    def ready(self, event: int) -> None:
+        """epoll says so."""
+        if event == select.EPOLLIN:
+            self._receive()
+            return
+        if event & select.EPOLLOUT:
+            self.flush()
+        if self.alive and event & ~select.EPOLLOUT:
+            if self._mask & select.EPOLLIN:
+                self._receive()
+            else:  # stalled, and the other side has hung up
+                self.hangup()
+
+    def _receive(self) -> None:
+        try:
+            data = self.sock.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.hangup()
+        elif self._in:
+            self._in += data
+            if len(self._in) >= self._need:
+                self.resume()
+        else:
+            self._take(data)
+            self.flush()
+
+    def resume(self) -> None:
+        """Look again at input that was kept."""
+        data = bytes(self._in)
+        self._in.clear()
+        self._take(data)
+        self.flush()
+
+    def _take(self, data: bytes) -> None:
+        """Act on each whole frame; keep the rest."""
+        pos, available = 0, len(data)
+        self._need = 4
+        while available - pos >= 4:
+            size = wire.size_at(data, pos)[0]
+            end = pos + size
+            if not wire.HEADER <= size <= (self.msize or FIRSTSIZE):
+                self.server.say(f"{self.fd} bad frame of {size} bytes")
+                self.flush()
+                self.hangup()
+                return
+            if end > available:
+                self._need = size
+                break
+            self.message(data, pos, end)
+            pos = end
+            if self.load > HIGH:
+                self.flush()
+                if self.load > HIGH or not self.alive:
+                    break
+        if pos < available and self.alive:
+            self._in += data[pos:] if pos else data
+
+    def send(self, msg: wire.Rmessage) -> None:
+        """Add a message to what goes out with the next ``flush``."""
+        if self.server.trace:
+            self.server.show("->", self, msg)
+        data = wire.encode(msg)
+        if len(data) > self.msize and self.msize:
+            data = wire.encode(wire.Rerror(msg.tag, f"reply of {len(data)} bytes does not fit"))
+        self._out.append(data)
+        self.load += len(data)
+
+    def flush(self) -> None:
+        """Send what can be sent without waiting, then tell epoll what to wait for."""
+        if not self.alive:
+            return
+        try:
+            while self._out or self._backlog:
+                data = self._backlog or (self._out[0] if len(self._out) == 1 else b"".join(self._out))
+                if self._backlog is None:
+                    self._out.clear()
+                    self._backlog = memoryview(data)
+                sent = self.sock.send(data)
+                self.load -= sent
+                self._backlog = memoryview(data)[sent:] if sent < len(data) else None
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.hangup()
+            return
+        if self._backlog or self.load > HIGH or self._mask != select.EPOLLIN:
+            self._attend()
+
+    def _attend(self) -> None:
+        mask = select.EPOLLOUT if self._backlog else 0 if self.load > HIGH else select.EPOLLIN
+        if mask != self._mask:
+            self._mask = mask
+            self.server.watch(self.fd, mask)
+            if mask == select.EPOLLIN and len(self._in) >= self._need:
+                self.server.post(self.resume)

@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+"""How fast the 9P server is, beside bare echo servers and pyroute2's plan9 server, all measured in the same run.
+
+    python bench/p9.py            the table, medians of interleaved rounds; exit status 1 if a target is missed
+    python bench/p9.py --rounds 3 --seconds 0.2
+
+Every server is a process of its own; this process is the client and encodes and decodes every message, whatever it
+talks to. The echo servers get the same requests and send them back as they are, so they show what the machine, the
+kernel and the interpreter give before a server does any 9P.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from anvilsrv.p9 import wire
+
+CONTENT = b"hello world\n"  # so that an Rread has the size of the Tread
+CONNECTIONS = 64
+DEEP = 32
+RECEIVE = 32 * 1024  # for all; with 64 KiB malloc goes to the kernel each time
+
+# measure, against which server, and at least what ratio
+TARGETS = [
+    ("read", "echo", 0.65),
+    ("cycle x64", "epoll", 0.50),
+    ("32 deep", "epoll", 0.50),
+    ("read", "pyroute2", 2.5),
+    ("cycle x64", "pyroute2", 4.0),
+    ("32 deep", "pyroute2", 8.0),
+]
+
+
+# --- servers: each serves until it is killed --------------------------------------------------------------------------
+
+
+def listening(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    sock.listen(128)
+    return sock
+
+
+def serve_echo(path: str) -> None:
+    """A thread per connection."""
+
+    def serve(conn: socket.socket) -> None:
+        while data := conn.recv(RECEIVE):
+            conn.sendall(data)
+
+    listener = listening(path)
+    print("ready", flush=True)
+    while True:
+        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+
+def serve_epoll(path: str) -> None:
+    """One thread."""
+    listener, epoll, conns = listening(path), select.epoll(), {}
+    epoll.register(listener, select.EPOLLIN)
+    print("ready", flush=True)
+    while True:
+        for fd, _event in epoll.poll():
+            if fd == listener.fileno():
+                conn, _address = listener.accept()
+                conns[conn.fileno()] = conn
+                epoll.register(conn, select.EPOLLIN)
+            elif data := conns[fd].recv(RECEIVE):
+                conns[fd].send(data)
+            else:
+                epoll.unregister(fd)
+                conns.pop(fd).close()
+
+
+def serve_ours(path: str) -> None:
+    from anvilsrv.p9.server import Server
+    from anvilsrv.p9.tree import StaticDir, TextFile
+
+    with Server() as server:
+        server.listen(path, StaticDir("/", [TextFile("hello", lambda who: CONTENT)]))
+        print("ready", flush=True)
+        threading.Event().wait()
+
+
+def serve_pyroute2(path: str) -> None:
+    from pyroute2.plan9 import Marshal9P
+    from pyroute2.plan9.filesystem import Filesystem
+    from pyroute2.plan9.server import Plan9ServerProtocol
+
+    async def serve() -> None:
+        filesystem = Filesystem()
+        filesystem.create("hello", data=CONTENT.decode())
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(lambda: Plan9ServerProtocol(None, Marshal9P(), filesystem), path)
+        print("ready", flush=True)
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+SERVERS = {"echo": serve_echo, "epoll": serve_epoll, "ours": serve_ours, "pyroute2": serve_pyroute2}
+
+
+@contextlib.contextmanager
+def running(kind: str, path: str) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, __file__, "--serve", kind, path], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout and process.stdout.readline() == b"ready\n", f"{kind} does not start"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+# --- the client -------------------------------------------------------------------------------------------------------
+
+
+class Wire:
+    """One connection, used as a client uses it: every request is encoded, every answer is found and decoded."""
+
+    def __init__(self, path: str) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(path)
+        self.rest = b""
+
+    def send(self, *msgs: wire.Tmessage) -> None:
+        self.sock.sendall(b"".join(map(wire.encode, msgs)))
+
+    def receive(self) -> list[wire.Message]:
+        """The messages of one recv."""
+        data, pos, msgs = self.rest + self.sock.recv(RECEIVE), 0, []
+        while len(data) - pos >= 4:
+            end = pos + wire.size_at(data, pos)[0]
+            if end > len(data):
+                break
+            msgs.append(wire.decode_at(data, pos, end))
+            pos = end
+        self.rest = data[pos:]
+        return msgs
+
+    def call(self, msg: wire.Tmessage) -> wire.Message:
+        self.send(msg)
+        (answer,) = self.receive()
+        assert type(answer) is not wire.Rerror, answer
+        return answer
+
+
+CYCLE = [
+    wire.Twalk(1, 0, 2, ("hello",)),
+    wire.Topen(1, 2, wire.OREAD),
+    wire.Tread(1, 2, 0, 4096),
+    wire.Tclunk(1, 2),
+]
+
+
+class Subject:
+    """A server as the client sees it: connections that are attached, with the file open as fid 1."""
+
+    def __init__(self, path: str) -> None:
+        self.conns = [Wire(path) for _ in range(CONNECTIONS)]
+        for conn in self.conns:
+            conn.call(wire.Tversion(wire.NOTAG, 65536, wire.VERSION))
+            conn.call(wire.Tattach(1, 0, wire.NOFID, "bench", ""))
+            conn.call(wire.Twalk(1, 0, 1, ("hello",)))
+            conn.call(wire.Topen(1, 1, wire.OREAD))
+
+    def close(self) -> None:
+        for conn in self.conns:
+            conn.sock.close()
+
+    def reads(self, seconds: float) -> float:
+        """Small reads a second, one after the other."""
+        conn, count, start = self.conns[0], 0, time.perf_counter()
+        while time.perf_counter() < start + seconds:
+            for _ in range(100):
+                conn.call(wire.Tread(1, 1, 0, 4096))
+            count += 100
+        return count / (time.perf_counter() - start)
+
+    def deep(self, seconds: float) -> float:
+        """Small reads a second, always 32 in flight: each answer makes room for the next request."""
+        conn, count, start = self.conns[0], 0, time.perf_counter()
+        conn.send(*(wire.Tread(tag, 1, 0, 4096) for tag in range(DEEP)))
+        while time.perf_counter() < start + seconds:
+            answers = conn.receive()
+            conn.send(*(wire.Tread(answer.tag, 1, 0, 4096) for answer in answers))
+            count += len(answers)
+        elapsed, left = time.perf_counter() - start, DEEP
+        while left:
+            left -= len(conn.receive())
+        return count / elapsed
+
+    def cycles(self, seconds: float) -> float:
+        """walk+open+read+clunk cycles a second, on all connections at once."""
+        epoll, count, start = select.epoll(), 0, time.perf_counter()
+        conns = {conn.sock.fileno(): conn for conn in self.conns}
+        step = dict.fromkeys(conns, 0)
+        for fd, conn in conns.items():
+            epoll.register(fd, select.EPOLLIN)
+            conn.send(CYCLE[0])
+        while step:
+            late = time.perf_counter() > start + seconds
+            for fd, _event in epoll.poll():
+                conns[fd].receive()
+                step[fd] = (step[fd] + 1) % len(CYCLE)
+                if step[fd] == 0:
+                    count += 1
+                    if late:
+                        del step[fd]
+                        epoll.unregister(fd)
+                        continue
+                conns[fd].send(CYCLE[step[fd]])
+        epoll.close()
+        return count / (time.perf_counter() - start)
+
+
+MEASURES: dict[str, Callable[[Subject, float], float]] = {
+    "read": Subject.reads,
+    "cycle x64": Subject.cycles,
+    "32 deep": Subject.deep,
+}
+
+
+def measure(rounds: int, seconds: float) -> dict[tuple[str, str], list[float]]:
+    """Rates by measure and server, one of each round; the servers take turns within a round."""
+    rates: dict[tuple[str, str], list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        where = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench"))
+        subjects = {}
+        for kind in SERVERS:
+            stack.enter_context(running(kind, f"{where}/{kind}"))
+            subjects[kind] = Subject(f"{where}/{kind}")
+            stack.callback(subjects[kind].close)
+        for turn in range(rounds + 1):
+            for name, function in MEASURES.items():
+                for kind, subject in subjects.items():
+                    rate = function(subject, seconds)
+                    if turn:  # the first warms up
+                        rates.setdefault((name, kind), []).append(rate)
+    return rates
+
+
+def report(rates: dict[tuple[str, str], list[float]]) -> bool:
+    """Print the table; True if every target is met."""
+    print(f"{'a second (median)':20}" + "".join(f"{kind:>10}" for kind in SERVERS))
+    for name in MEASURES:
+        print(f"{name:20}" + "".join(f"{statistics.median(rates[name, kind]):10.0f}" for kind in SERVERS))
+    print()
+    met = True
+    for name, other, target in TARGETS:
+        ratio = statistics.median(a / b for a, b in zip(rates[name, "ours"], rates[name, other], strict=True))
+        met &= ratio >= target
+        print(
+            f"{name:12} ours/{other:9} {ratio:6.2f}   target {target:5.2f}   {'met' if ratio >= target else 'MISSED'}"
+        )
+    return met
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--serve", nargs=2, metavar=("SERVER", "PATH"), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.4, help="for each server, measure and round")
+    options = parser.parse_args()
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[-1] if options.serve else cpus[0]})
+    if options.serve:
+        SERVERS[options.serve[0]](options.serve[1])
+        return 0
+    return 0 if report(measure(options.rounds, options.seconds)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
