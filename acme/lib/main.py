@@ -12,7 +12,7 @@ from anvilsrv.errors import Invalid
 
 NAME = "/AnviLLM/"
 TITLES = ("session", "backend", "state", "alias", "directory")
-WIDTHS = (12, 12, 12, 16)  # of the columns before the directory, in zeros
+WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _EXCERPT = 60  # characters of a question that stand in the table
 
@@ -44,10 +44,11 @@ class Main(Pane):
         self.shown: list[str] = []
         self._known: dict[Session, str] = {}
         self._measure()
-        self.window.replace(0, self.window.address("$")[1], "")
-        self.refresh()
+        self.shown = self._head(self.app.roster)
+        self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in self.shown))
         self.window.select(0, 0)
         self.window.show()
+        self.refresh()
 
     def refresh(self) -> None:
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
@@ -58,15 +59,16 @@ class Main(Pane):
         self.shown = wanted
 
     def _rows(self, roster: Roster) -> list[str]:
+        self._known = {session: self._known.get(session) or self._row(session) for session in roster.sessions}
+        return [*self._head(roster), self._columns(TITLES), *self._known.values()]
+
+    def _head(self, roster: Roster) -> list[str]:
         rows = [" ".join(f"[{each.word}]" for each in roster.backends if not each.trouble)]
         missing = [each.word for each in roster.backends if each.trouble]
         if missing:
             rows.append(f"not here: {' '.join(missing)}")
         if not self.app.online:
             rows.append("daemon is away: middle-click Daemon")
-        rows.append(self._columns(TITLES))
-        self._known = {session: self._known.get(session) or self._row(session) for session in roster.sessions}
-        rows += self._known.values()
         return [row for row in rows if row]
 
     def _row(self, session: Session) -> str:

@@ -156,8 +156,8 @@ class Pane:
     def _begin(self) -> None:
         self._named = self.title()
         self.window.name(self._named)
-        self.window.listen()
         self.window.tag(self.tag)
+        self.window.listen()  # last: it is what makes acme lay out a tag of several lines
         self.window.dump(" ".join([self.app.command, *self.reopen().split()]), self.app.home)
         self.open()
 

@@ -102,7 +102,8 @@ def put(window: Window, edits: Sequence[Edit]) -> None:
         for edit in edits:
             window.replace(edit.q0, edit.q1, edit.text)
     right = (moved(dot[0], edits), moved(dot[1], edits))
-    if window.dot() != right:
+    left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
+    if left != right and window.dot() == left:  # else the person has selected something meanwhile
         window.select(*right)
 
 
@@ -122,6 +123,17 @@ def moved(place: int, edits: Sequence[Edit]) -> int:
         elif place > edit.q0:
             result += min(place - edit.q0, len(edit.text)) - (place - edit.q0)
     return result
+
+
+def _pushed(place: int, edits: Sequence[Edit]) -> int:
+    """Where acme leaves an end of the selection by itself: what is cut out takes it to its beginning, and what is
+    written pushes it on, even if it stood right before."""
+    for edit in edits:
+        if place > edit.q0:
+            place = max(edit.q0, place - (edit.q1 - edit.q0))
+        if place >= edit.q0:
+            place += len(edit.text)
+    return place
 
 
 def _lines(body: str) -> list[_Line]:

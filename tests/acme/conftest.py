@@ -1,0 +1,95 @@
+"""An acme (a fake one, and the real one where it is installed), an agent tree, and Assist between them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fakeacme import FakeAcme
+from fakeagent import Agent
+from person import AtFake
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REAL = all(map(shutil.which, ("acme", "9pserve", "Xvfb", "xdotool")))
+
+
+@pytest.fixture
+def namespace(monkeypatch):
+    """A namespace directory with a short path, a home and no display of the caller's."""
+    path = tempfile.mkdtemp(prefix="acme.")
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, f"{path}/home")
+    os.mkdir(f"{path}/home")
+    monkeypatch.setenv("NAMESPACE", path)
+    monkeypatch.delenv("ANVILLM_TERMINAL", raising=False)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "winid", "tabstop"):
+        monkeypatch.delenv(name, raising=False)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def agent(namespace):
+    agent = Agent(f"{namespace}/agent").start()
+    yield agent
+    agent.stop()
+
+
+def _kinds():
+    reason = "acme, Xvfb or xdotool is not installed"
+    return [
+        pytest.param("fake"),
+        pytest.param("real", marks=pytest.mark.skipif(not REAL, reason=reason)),
+    ]
+
+
+@pytest.fixture(params=_kinds())
+def person(request, namespace):
+    """Somebody at an acme with no windows but those a test makes."""
+    if request.param == "fake":
+        acme = FakeAcme(f"{namespace}/acme")
+        yield AtFake(acme)
+        acme.stop()
+        assert not acme.died
+        return
+    from realacme import AtReal
+
+    person = AtReal(namespace)
+    yield person
+    person.stop()
+
+
+@pytest.fixture
+def project(namespace):
+    """A directory that agents work in."""
+    path = Path(namespace, "proj")
+    path.mkdir()
+    return str(path)
+
+
+@pytest.fixture
+def assist(namespace, agent, person):
+    """A function that runs Assist and waits for its main window; what still runs at the end is ended."""
+    running = []
+
+    def run(*words, wait=True):
+        script = [sys.executable, str(ROOT / "acme" / "Assist"), *words]
+        with open(f"{namespace}/assist.{len(running)}.err", "wb") as errors:
+            process = subprocess.Popen(script, cwd=namespace, stdout=errors, stderr=errors)
+        running.append(process)
+        if wait:
+            person.sees("/AnviLLM/", "session")
+        return process
+
+    yield run
+    for process in running:
+        process.terminate()
+        assert process.wait(10) == 0
+    said = "".join(Path(namespace, f"assist.{n}.err").read_text() for n in range(len(running)))
+    assert "Traceback" not in said, said

@@ -1,0 +1,172 @@
+"""The main window: the table, and every word of its tag and body."""
+
+import pytest
+
+MAIN = "/AnviLLM/"
+TAG = "Get Attach Stop Restart Kill Alias Context Log Daemon Inbox Archive"
+
+
+def row(person, id):
+    """The line of a session, with its columns parted."""
+    found = [line for line in person.body(MAIN).split("\n") if line.startswith(id)]
+    return found[0].split() if found else []
+
+
+def test_the_window_shows_backends_and_sessions(person, agent, assist, project):
+    one = agent.add("claude", project, alias="reviewer")
+    two = agent.add("shell", "/tmp", state="running")
+    assist()
+    assert f"| {TAG} " in person.tag(MAIN)
+    person.sees(MAIN, "[Claude] [Kiro] [Shell]\n")
+    person.sees(MAIN, "not here: Codex\n")
+    assert row(person, one) == [one, "claude", "idle", "reviewer", project]
+    assert row(person, two) == [two, "shell", "running", "-", "/tmp"]
+
+
+def test_what_waits_for_the_person_stands_behind_the_directory(person, agent, assist):
+    id = agent.add(unread=2, queued=1, sandbox_tier="weak")
+    assist()
+    agent.change(id, ask={"text": "Run rm -rf build?\nreally", "choices": ["yes"], "kind": "permission"})
+    person.sees(MAIN, "asks: Run rm -rf build? really\t2 unread\t1 queued\tsandbox weak\n")
+
+
+def test_a_change_reaches_the_table_by_its_event(person, agent, assist):
+    id = agent.add()
+    assist()
+    agent.change(id, state="running")
+    person.wait(lambda: row(person, id)[2] == "running", "the state in the table")
+    other = agent.add("shell")
+    person.sees(MAIN, other)
+    agent.remove(id)
+    person.wait(lambda: id not in person.body(MAIN), "the row to go")
+    assert row(person, other)[0] == other
+
+
+@pytest.mark.parametrize("how", ["swept", "chorded", "dot"])
+@pytest.mark.parametrize(("word", "state"), [("Stop", "stopped"), ("Restart", "idle"), ("Kill", None)])
+def test_a_session_is_controlled(person, agent, assist, how, word, state):
+    id = agent.add(alias="one")
+    agent.add(alias="two")
+    assist()
+    if how == "swept":
+        person.type_at_end(MAIN, f"\n{word} one")
+        person.execute(MAIN, f"{word} one", sweep=True)
+    elif how == "chorded":
+        person.new("/tmp/notes", f"see {id} there\n")
+        person.execute(MAIN, word, tag=True, chord=("/tmp/notes", id))
+    else:
+        person.select(MAIN, f"{id}")
+        person.execute(MAIN, word, tag=True)
+    assert agent.await_written(f"{id}/ctl") == f"{word.lower()}\n"
+    person.wait(lambda: row(person, id)[2:3] == ([state] if state else []), "the new state")
+
+
+def test_a_command_without_a_session_says_what_is_missing(person, agent, assist):
+    agent.add()
+    assist()
+    person.select(MAIN, "[Claude]")
+    person.execute(MAIN, "Stop", tag=True)
+    person.sees("/AnviLLM/+Errors", "Assist: Stop: which session? put dot on its line, or give its id\n")
+
+
+def test_a_hex_word_that_is_no_session_is_left_to_acme(person, agent, assist):
+    agent.add()
+    assist()
+    person.type_at_end(MAIN, "\ndeadbeef\n")
+    person.look(MAIN, "deadbeef")
+    person.execute(MAIN, "Stop", tag=True, chord=(MAIN, "deadbeef"))
+    person.sees("/AnviLLM/+Errors", "Assist: no session 'deadbeef'\n")
+    assert not any("Prompt" in name for name in person.names())
+
+
+def test_alias_names_a_session_by_dot_or_by_id(person, agent, assist):
+    one, two = agent.add(), agent.add()
+    assist()
+    person.type_at_end(MAIN, f"\nAlias {one} first\n")
+    person.execute(MAIN, f"Alias {one} first", sweep=True)
+    person.wait(lambda: row(person, one)[3] == "first", "the alias")
+    person.new("/tmp/notes", "second\n")
+    person.select(MAIN, two)
+    person.execute(MAIN, "Alias", tag=True, chord=("/tmp/notes", "second"))
+    person.wait(lambda: row(person, two)[3] == "second", "the alias")
+
+
+def test_a_backend_starts_in_the_directory_that_is_swept(person, agent, assist, project):
+    assist()
+    person.type_at_end(MAIN, f"\nClaude {project} role=reviewer alias=rev\n")
+    person.execute(MAIN, f"Claude {project} role=reviewer alias=rev", sweep=True)
+    assert agent.await_written("ctl") == f"new claude {project} role=reviewer alias=rev\n"
+    person.sees(MAIN, "rev")
+
+
+def test_a_backend_starts_in_the_directory_that_is_chorded_onto_it(person, agent, assist, project):
+    assist()
+    person.new("/tmp/notes", f"look in {project} please\n")
+    person.execute(MAIN, "Kiro", chord=("/tmp/notes", project))
+    assert agent.await_written("ctl") == f"new kiro-cli {project}\n"
+
+
+def test_a_backend_without_a_directory_or_that_cannot_run_says_so(person, agent, assist, project):
+    assist()
+    person.execute(MAIN, "Shell")
+    person.sees("/AnviLLM/+Errors", "Assist: Shell: which directory?")
+    person.new("/tmp/notes", f"{project}\n")
+    person.execute(MAIN, "Codex", chord=("/tmp/notes", project))
+    person.sees("/AnviLLM/+Errors", "Assist: Codex cannot run here: no program 'codex'\n")
+    person.type_at_end(MAIN, "\nClaude /no/such/dir\n")
+    person.execute(MAIN, "Claude /no/such/dir", sweep=True)
+    person.sees("/AnviLLM/+Errors", "Assist: no directory '/no/such/dir'\n")
+
+
+def test_get_draws_the_table_again(person, agent, assist):
+    id = agent.add()
+    assist()
+    agent.sessions[id]["state"] = "error"
+    person.execute(MAIN, "Get", tag=True)
+    person.wait(lambda: row(person, id)[2] == "error", "the state in the table")
+
+
+def test_del_closes_the_window_and_ends_assist(person, agent, assist):
+    process = assist()
+    person.execute(MAIN, "Del", tag=True)
+    person.misses(MAIN)
+    assert process.wait(10) == 0
+
+
+def test_words_of_acme_are_left_to_acme(person, agent, assist):
+    id = agent.add()
+    assist()
+    person.look(MAIN, "backend")
+    person.wait(lambda: person.selection(MAIN) != "" if person.real else person.acme.did, "acme to search")
+    assert row(person, id)[0] == id
+
+
+def test_a_refresh_leaves_selection_and_typed_text_alone(person, agent, assist):
+    ids = [agent.add() for _ in range(3)]
+    assist()
+    person.sees(MAIN, ids[2])
+    person.type_at_end(MAIN, "Stop a note of mine\n")
+    person.select(MAIN, "note of")
+    for id in ids:
+        agent.change(id, state="running")
+    more = agent.add()
+    person.sees(MAIN, more)
+    person.wait(lambda: all(row(person, id)[2] == "running" for id in ids), "all states")
+    assert person.selection(MAIN) == "note of"
+    assert person.body(MAIN).endswith("Stop a note of mine\n")
+    person.select(MAIN, "running")
+    agent.change(ids[0], state="idle")
+    agent.change(ids[2], state="stopped")
+    person.wait(lambda: row(person, ids[2])[2] == "stopped", "the state")
+    assert len(person.selection(MAIN)) <= len("running")
+
+
+def test_text_typed_behind_a_row_stays(person, agent, assist):
+    ids = [agent.add(cwd="/tmp"), agent.add(cwd="/usr")]
+    assist()
+    person.select(MAIN, "/tmp")
+    person.type(MAIN, "/tmp  mine")
+    agent.change(ids[0], state="running")
+    person.wait(lambda: row(person, ids[0])[2] == "running", "the state")
+    assert row(person, ids[0])[-1] == "mine"
+    assert person.body(MAIN).count(ids[1]) == 1
