@@ -34,6 +34,7 @@ from anvilsrv.sessions import Sessions, check_cwd, parse_new
 from anvilsrv.store import Store, Tx
 from anvilsrv.supervisor import Supervisor
 from anvilsrv.tmux import Tmux
+from anvilsrv.transcript import Watcher
 from anvilsrv.turns import Turns
 from anvilsrv.typist import Typist
 
@@ -70,6 +71,8 @@ class App:
         self.screens = Screens(self.sessions, self.turns, self.tmux, self.backends.get, self.on_error)
         self.supervisor.started = self.screens.started
         self.reports.at = self.supervisor.at
+        self.transcripts = Watcher(self._transcript, self.on_error)
+        self.reports.watch = self._watch_transcript
         self.server = Server(on_error=self.on_error, trace=trace)
         self._spawners: dict[str, tuple[bool, bool]] = {}
         self.beads = Beads(paths.beads_dir(), self._bead_changed)
@@ -99,6 +102,8 @@ class App:
             self._open_door(view.id)
         for session in list(self.sessions.views):
             self._read_spool(session)
+        for session in self.sessions.views:
+            self._watch_transcript(session)
         self.supervisor.start()
         self.supervisor.do(self.supervisor.adopt)
 
@@ -152,6 +157,7 @@ class App:
         self.typist.close()
         self.screens.close()
         self.supervisor.close()
+        self.transcripts.close()
         self.beads.close()
         self.store.stop()
         self.tmux.close()
@@ -182,7 +188,20 @@ class App:
         except AnvilError as error:
             log.warning("%s", error)
 
+    def _watch_transcript(self, session: str) -> None:
+        view = self.sessions.find(session)
+        if view is None or not view.transcript:
+            return
+        try:
+            self.transcripts.watch(session, self.launch.directory(session) / "data", view.transcript)
+        except AnvilError as error:
+            log.warning("session %s: transcript: %s", session, error)
+
+    def _transcript(self, session: str, lines: list[dict[str, Any]], old: bool) -> None:
+        self.store.post(lambda tx: self.reports.transcript(tx, session, lines, old))
+
     def _cleared(self, view: Any) -> None:
+        self.transcripts.forget(view.id)
         self.server.unlisten(str(self.launch.directory(view.id) / "ns" / paths.SERVICE))
         self.launch.forget(view.id)
 

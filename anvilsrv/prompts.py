@@ -1,18 +1,16 @@
 """The text of prompts, and the conversation made of them as ``<id>/log`` shows it."""
 
-import re
 import time
 
 from anvilsrv.store import Tx
+from anvilsrv.tmux import sanitize
 
-# Everything a terminal could take for a command: C0 but tab and newline, DEL, C1 (ESC[201~ would end a paste).
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 BLOCKS = 100  # of a conversation, fetched at a time
 
 
 def clean(text: str) -> str:
     """A prompt as it may be typed: line ends made LF, control bytes out, no newlines at the end."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip("\n")
+    return sanitize(text).rstrip("\n")
 
 
 def block(word: str, when: float, text: str) -> bytes:

@@ -128,6 +128,19 @@ class Reports:
         if row is not None and row["held_until"] == until:
             self._turns.release(tx, session)
 
+    def transcript(self, tx: Tx, session: str, lines: list[dict[str, Any]], old: bool) -> None:
+        """New lines of the agent's transcript. Of ``old`` ones (there when watching began) only the last can still end a turn."""
+        row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
+        if row is None:
+            return
+        backend = self._backend(row["backend"])
+        found = [(at, report) for at, line in enumerate(lines, 1) for report in backend.transcript_reports(line)]
+        for at, report in found:
+            self._learn(tx, session, row, report)
+            if report.kind == "interrupt" and (not old or at == len(lines)):
+                self.drop(tx, session)
+                self._turns.interrupted(tx, session)
+
     # -- questions ---------------------------------------------------------------------------------------------------
 
     def _ask(self, tx: Tx, session: str, meaning: Any, number: str) -> None:

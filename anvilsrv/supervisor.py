@@ -145,6 +145,7 @@ class Supervisor:
         if not names:
             raise Invalid(f"backend '{row['backend']}' cannot be interrupted")
         tx.after(lambda: self.keys(session, names))
+        self._turns.recalled(tx, session)
 
     def _again(self, tx: Tx, session: str) -> None:
         self._sessions.set(tx, session, wanted="run", pid=0)
