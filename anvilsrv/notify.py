@@ -1,0 +1,125 @@
+"""``anvillm-notify``: a desktop notification when an agent needs you, has finished, failed, or writes to you.
+
+It reads ``events`` and calls ``notify-send``, or the command in ``$ANVILLM_NOTIFY`` with title and text as arguments;
+where there is neither it prints. When the daemon goes away it waits for it and continues behind the last event seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.p9.client import Client, P9Error, dial
+
+USAGE = "usage: anvillm-notify\n\nnotifies of what agents need and say until it is interrupted; see anvillm-notify(1)\n"
+RETRY = 1.0  # s between two attempts to reach a daemon that is away
+TEXT_MAX = 300
+Say = Callable[[str, str, bool], None]
+
+
+def main() -> None:
+    """The program; it ends when it is interrupted, with status 2 if there is no daemon at first."""
+    if sys.argv[1:]:
+        sys.stderr.write(USAGE)
+        sys.exit(0 if sys.argv[1] in ("-h", "--help") else 2)
+    try:
+        follow(speaker())
+    except AnvilError as error:
+        print(f"anvillm-notify: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def speaker() -> Say:
+    """How to tell the user: title, text, and whether it is urgent."""
+    command = shlex.split(os.environ.get("ANVILLM_NOTIFY", ""))
+    usual = not command and shutil.which("notify-send") is not None
+
+    def say(title: str, text: str, urgent: bool) -> None:
+        if not command and not usual:
+            print(f"{title}: {text}", flush=True)
+            return
+        urgency = "critical" if urgent else "normal"
+        start = ["notify-send", "--app-name=AnviLLM", f"--urgency={urgency}", "--"] if usual else command
+        try:
+            subprocess.run([*start, title, text], stdin=subprocess.DEVNULL, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"anvillm-notify: {error}\n{title}: {text}", file=sys.stderr)
+
+    return say
+
+
+def follow(say: Say) -> None:
+    """Tells of every event that is worth it, for ever. Raises Unavailable only if there is no daemon at the start."""
+    seen: int | None = None
+    client = dial()
+    while True:
+        try:
+            with client:
+                for line in client.open("events" if seen is None else f"events.{seen}").lines():
+                    event = json.loads(line)
+                    seen = event["seq"]
+                    found = notice(event, functools.partial(name, client))
+                    if found:
+                        say(*found)
+        except Unavailable:
+            pass
+        client = reconnect()
+
+
+def reconnect() -> Client:
+    """A connection as soon as there is a daemon again."""
+    while True:
+        try:
+            return dial()
+        except Unavailable:
+            time.sleep(RETRY)
+
+
+def notice(event: dict[str, Any], called: Callable[[str], str]) -> tuple[str, str, bool] | None:
+    """Title, text and urgency for an event; None for what the user need not know."""
+    kind, session = event.get("type"), event.get("session_id") or ""
+    if kind == "ask" and event.get("ask"):
+        return f"{called(session)} needs you", brief(_question(event["ask"])), True
+    if kind == "response":
+        return (
+            (f"{called(session)} failed", brief(event["error"]), True)
+            if event.get("error")
+            else (f"{called(session)} has finished", "its turn has ended", False)
+        )
+    if kind == "error":
+        return f"{called(session) if session else 'AnviLLM'}: error", brief(str(event.get("error", ""))), True
+    if kind == "message" and event.get("to") == "user":
+        text = event.get("subject") or str(event.get("kind", "")).replace("_", " ").lower()
+        return f"mail from {called(event['from'])}", brief(text), str(event.get("kind")).endswith("REQUEST")
+    return None
+
+
+def _question(ask: Any) -> str:
+    if not isinstance(ask, dict):
+        return str(ask)
+    return str(ask.get("text") or ask.get("question") or ask.get("title") or json.dumps(ask, ensure_ascii=False))
+
+
+def brief(text: str) -> str:
+    """The text on one line, cut where a notification would be."""
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"
+
+
+def name(client: Client, session: str) -> str:
+    """How the user calls a session: its alias, else its id."""
+    try:
+        return client.read(f"{session}/alias").decode().strip() or session
+    except P9Error:
+        return session

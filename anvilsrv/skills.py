@@ -1,0 +1,124 @@
+"""``anvillm-skills``: what an agent can learn when it needs to, kept as one directory per skill with a ``SKILL.md`` in it.
+
+A skill begins with front matter (YAML between two lines ``---``) that holds its name and a description; the rest is for
+the agent to read. Directories are searched in order and the first skill of a name counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from anvilsrv import paths
+from anvilsrv.errors import AnvilError, Invalid, NotFound
+
+USAGE = "usage: anvillm-skills list | load <name>...\n"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_FRONT = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n?(.*)", re.DOTALL | re.MULTILINE)
+
+
+class Skill(NamedTuple):
+    """One skill; `text` is what follows the front matter."""
+
+    name: str
+    description: str
+    text: str
+    folder: Path
+
+
+def directories() -> list[Path]:
+    """Where skills are: ``$ANVILLM_SKILLS_DIR`` (parted by colons, an empty part means the usual), else the usual:
+    the user's ``~/.config/anvillm/skills``, then those that ship with the program."""
+    usual = [paths.config_dir() / "skills", paths.share() / "skills"]
+    given = os.environ.get("ANVILLM_SKILLS_DIR")
+    if given is None:
+        return usual
+    return [folder for part in given.split(":") for folder in ([Path(part).expanduser()] if part else usual)]
+
+
+def read(file: Path) -> Skill:
+    """The skill in a ``SKILL.md``. Invalid, naming the file, if it is none."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file}: {error}") from None
+    parts = _FRONT.match(text)
+    if parts is None:
+        raise Invalid(f"{file}: no front matter (--- name, description ---)")
+    try:
+        front = yaml.safe_load(parts[1])
+    except yaml.YAMLError as error:
+        raise Invalid(f"{file}: {' '.join(str(error).split())}") from None
+    if not isinstance(front, dict) or not isinstance(front.get("description"), str):
+        raise Invalid(f"{file}: front matter without a description")
+    name = front.get("name", file.parent.name)
+    if name != file.parent.name or not _NAME.fullmatch(name):
+        raise Invalid(f"{file}: name '{name}' is not that of its directory")
+    return Skill(name, " ".join(front["description"].split()), parts[2].lstrip("\r\n"), file.parent)
+
+
+def skills() -> Iterator[Skill | Invalid]:
+    """Every skill once, in order of names; an Invalid in place of one that cannot be read."""
+    found: dict[str, Path] = {}
+    for folder in directories():
+        for file in sorted(folder.glob("*/SKILL.md")):
+            found.setdefault(file.parent.name, file)
+    for name in sorted(found):
+        try:
+            yield read(found[name])
+        except Invalid as error:
+            yield error
+
+
+def load(name: str) -> Skill:
+    """The skill of that name. NotFound with the names that there are."""
+    if _NAME.fullmatch(name):
+        for folder in directories():
+            if (folder / name / "SKILL.md").is_file():
+                return read(folder / name / "SKILL.md")
+    known = " ".join(one.name for one in skills() if isinstance(one, Skill))
+    raise NotFound(f"no skill '{name}': {known or 'none in ' + ':'.join(map(str, directories()))}")
+
+
+def main() -> None:
+    """The program. Exit status 1 if something could not be read, 2 for wrong usage."""
+    words = sys.argv[1:]
+    if words in (["--help"], ["-h"]):
+        print(USAGE, end="")
+    elif words == ["list"]:
+        sys.exit(_list())
+    elif words[:1] == ["load"] and len(words) > 1:
+        sys.exit(_load(words[1:]))
+    else:
+        sys.stderr.write(USAGE)
+        sys.exit(2)
+
+
+def _list() -> int:
+    status = 0
+    for one in skills():
+        if isinstance(one, Skill):
+            print(f"{one.name}\t{one.description}")
+        else:
+            print(f"anvillm-skills: {one}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _load(names: list[str]) -> int:
+    try:
+        for skill in [load(name) for name in names]:
+            print(skill.text.rstrip("\n"))
+            extra = [path.name for path in sorted(skill.folder.iterdir()) if path.name != "SKILL.md"]
+            if extra:
+                print(f"\nMore in {skill.folder}: {' '.join(extra)}")
+    except AnvilError as error:
+        print(f"anvillm-skills: {error}", file=sys.stderr)
+        return 1
+    return 0
