@@ -48,7 +48,7 @@ def send(hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wai
     try:
         return _report(path, session, data, timeout)
     except AnvilError:
-        spooled = _spool(namespace, report["report"], data)
+        spooled = _spool(namespace, str(report["report"]), data)
     try:
         reply = _report(path, session, data, timeout)  # it may have come back before it could see the file
     except AnvilError:

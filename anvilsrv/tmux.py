@@ -52,7 +52,13 @@ OPTIONS = (
     "set-option -g status-right ' C-b d leaves the agent running '",
     "set-option -g status-right-length 40",
 )
-RAW = {"Enter": "\r", "Escape": "\x1b", "Tab": "\t", "Space": " ", "BSpace": "\x7f"}  # keys whose bytes no mode of the terminal changes
+RAW = {
+    "Enter": "\r",
+    "Escape": "\x1b",
+    "Tab": "\t",
+    "Space": " ",
+    "BSpace": "\x7f",
+}  # keys whose bytes no mode of the terminal changes
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -193,7 +199,9 @@ class Tmux:
 
         try:
             server = libtmux.Server(socket_path=str(self.socket), config_file="/dev/null", tmux_bin=self._program())
-            session = server.new_session(SESSION, attach=False, window_name="home", start_directory="/", window_command=shlex.join(HOLDER))
+            session = server.new_session(
+                SESSION, attach=False, window_name="home", start_directory="/", window_command=shlex.join(HOLDER)
+            )
             for name in server.cmd("show-environment", "-g").stdout:
                 variable = name.partition("=")[0].removeprefix("-")
                 if not KEPT.fullmatch(variable):
@@ -215,7 +223,8 @@ class Tmux:
 
     def new_window(self, name: str, argv: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> Pane:
         """Start ``argv`` (no shell between) in a window of its own called ``name``. ``env`` is added to the server's."""
-        [[made]] = self._call(f"new-window -d -P -F '#{{pane_id}} #{{pane_pid}}' -t ={SESSION}: -n {_format(name)} " + _program(argv, cwd, env))
+        window = f"new-window -d -P -F '#{{pane_id}} #{{pane_pid}}' -t ={SESSION}: -n {_format(name)} "
+        [[made]] = self._call(window + _program(argv, cwd, env))
         pane, pid = made.split()
         self._call(f"set-option -p -t {pane} @session {quote(name)}")
         return Pane(pane, int(pid))
@@ -224,14 +233,25 @@ class Tmux:
         """Start ``argv`` in an existing pane, ending what still runs there. Returns the new pid."""
         target = _target(pane)
         _, [pid] = self._call(
-            f"respawn-pane -k -t {target} " + _program(argv, cwd, env), f"display-message -p -t {target} '#{{pane_pid}}'"
+            f"respawn-pane -k -t {target} " + _program(argv, cwd, env),
+            f"display-message -p -t {target} '#{{pane_pid}}'",
         )
         return int(pid)
 
     def panes(self) -> list[PaneInfo]:
         """The panes that ``new_window`` made, in the order of their making; not what people opened beside them."""
-        columns = "#{pane_id}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}|#{window_panes}|#{@session}|#{window_name}"
-        [lines] = self._call(f"list-panes -s -t ={SESSION} -F '{columns}'")
+        columns = (
+            "pane_id",
+            "pane_pid",
+            "pane_dead",
+            "pane_dead_status",
+            "pane_dead_signal",
+            "window_panes",
+            "@session",
+            "window_name",
+        )
+        row = "|".join(f"#{{{column}}}" for column in columns)
+        [lines] = self._call(f"list-panes -s -t ={SESSION} -F '{row}'")
         found = []
         for line in lines:
             pane, pid, dead, status, signal, beside, session, window = line.split("|", 7)
@@ -283,7 +303,10 @@ class Tmux:
         target = _target(pane)
         raw = [_raw(name) for name in names]
         if all(raw):
-            self._call(f"set-buffer -b keys{target[1:]} -- {quote(''.join(raw))}", f"paste-buffer -d -r -b keys{target[1:]} -t {target}")
+            buffer = f"keys{target[1:]}"
+            self._call(
+                f"set-buffer -b {buffer} -- {quote(''.join(raw))}", f"paste-buffer -d -r -b {buffer} -t {target}"
+            )
         else:
             self._call(f"copy-mode -q -t {target}", f"send-keys -t {target} -- {' '.join(map(quote, names))}")
 

@@ -73,7 +73,12 @@ class ControlClient:
         self.alive = True
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                start_new_session=True,
             )
         except OSError as error:
             raise Unavailable(f"cannot run tmux: {error.strerror}") from None
@@ -234,4 +239,16 @@ class ControlClient:
 
 def attach_argv(program: str, socket: Path, session: str) -> list[str]:
     """The argv of a control client; ``-N``: it never starts a server."""
-    return [program, "-N", "-u", "-S", str(socket), "-C", "attach-session", "-f", "no-output,ignore-size", "-t", f"={session}"]
+    return [
+        program,
+        "-N",
+        "-u",
+        "-S",
+        str(socket),
+        "-C",
+        "attach-session",
+        "-f",
+        "no-output,ignore-size",
+        "-t",
+        f"={session}",
+    ]
