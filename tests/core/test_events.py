@@ -1,0 +1,75 @@
+"""Events: one ring, many cursors."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anvilsrv import events
+from anvilsrv.events import Stream
+from anvilsrv.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "store.db", lambda error: None)
+    made.start()
+    yield made
+    made.stop()
+
+
+def emit(store: Store, stream: Stream, count: int, session: str = "a") -> None:
+    for number in range(count):
+        store.call(lambda tx, number=number: stream.emit(tx, "error", session, error=str(number)))  # type: ignore[misc]
+
+
+def parse(data: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def test_a_reader_starts_now_and_sees_what_comes_in_order(store: Store) -> None:
+    stream = Stream()
+    emit(store, stream, 3)
+    reader = stream.reader(None)
+    assert reader.take(4096) == b""
+    emit(store, stream, 3)
+    got = parse(reader.take(4096))
+    assert [one["seq"] for one in got] == [4, 5, 6]
+    assert {"type", "ts", "session_id", "error"} <= set(got[0])
+
+
+def test_a_reader_can_start_behind_a_number_even_after_a_restart(store: Store) -> None:
+    emit(store, Stream(), 5)
+    again = Stream()
+    store.call(again.load)
+    assert [one["seq"] for one in parse(again.reader(None, after=2).take(4096))] == [3, 4, 5]
+
+
+def test_a_reader_that_is_too_slow_is_told_how_many_it_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "RING", 10)
+    stream = Stream()
+    reader = stream.reader(None)
+    emit(store, stream, 25)
+    got = parse(reader.take(1 << 20))
+    assert (got[0]["type"], got[0]["lost"]) == ("overflow", 15)
+    assert [one["seq"] for one in got[1:]] == list(range(16, 26))
+
+
+def test_whole_lines_are_given_where_they_fit_and_nothing_is_lost_where_they_do_not(store: Store) -> None:
+    stream = Stream()
+    reader = stream.reader(None)
+    emit(store, stream, 4)
+    line = len(stream.reader(None, after=0).take(1 << 16).splitlines()[0]) + 1
+    first = reader.take(line * 2 + line // 2)
+    assert first.count(b"\n") == 2 and first.endswith(b"\n")
+    rest = b"".join(iter(lambda: reader.take(7), b""))
+    assert [one["seq"] for one in parse(first + rest)] == [1, 2, 3, 4]
+
+
+def test_a_filter_hides_what_does_not_concern_the_reader(store: Store) -> None:
+    stream = Stream()
+    reader = stream.reader(lambda sessions: "b" in sessions)
+    emit(store, stream, 2, "a")
+    emit(store, stream, 1, "b")
+    assert [one["session_id"] for one in parse(reader.take(4096))] == ["b"]

@@ -1,0 +1,36 @@
+"""What a message may be."""
+
+import pytest
+
+from anvilsrv import mailbox
+from anvilsrv.errors import Invalid
+
+
+def test_the_server_sets_id_from_and_timestamp_and_unknown_keys_are_metadata() -> None:
+    fields = {"to": "a", "type": "QUERY_REQUEST", "body": "b", "id": "mine", "from": "user", "timestamp": 1, "pr": 7}
+    made = mailbox.compose("b4e3c8f2", fields)
+    assert (made.sender, made.metadata, made.subject) == ("b4e3c8f2", {"pr": 7}, "")
+    assert made.id != "mine" and made.timestamp > 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"to": "a", "type": "HELLO"}, "bad type 'HELLO': one of PROMPT_REQUEST"),
+        ({"to": "a"}, "bad type ''"),
+        ({"type": "QUERY_REQUEST"}, "mail to nobody"),
+        ({"to": 7, "type": "QUERY_REQUEST"}, "bad to: not a string"),
+        ({"to": "a", "type": "QUERY_REQUEST", "body": ["x"]}, "bad body: not a string"),
+        ({"to": "a", "type": "QUERY_REQUEST", "subject": "x" * 1001}, "subject of 1001 characters"),
+        ({"to": "a", "type": "QUERY_REQUEST", "body": "\ud800"}, "half of a surrogate pair"),
+    ],
+)
+def test_a_bad_message_is_refused_with_the_reason(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(Invalid, match=words):
+        mailbox.compose("user", fields)
+
+
+def test_each_request_has_its_response() -> None:
+    requests = [kind for kind in mailbox.TYPES if mailbox.is_request(kind)]
+    assert len(requests) == 4
+    assert all(mailbox.response_type(kind) in mailbox.TYPES for kind in requests)

@@ -1,0 +1,140 @@
+"""The store: jobs in order, answered when on disk, refused without a trace."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anvilsrv.errors import Conflict, Unavailable
+from anvilsrv.store import MIGRATIONS, Store, Tx
+
+
+@pytest.fixture
+def errors() -> list[BaseException]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, errors: list[BaseException]) -> Iterator[Store]:
+    made = Store(tmp_path / "store.db", errors.append)
+    made.start()
+    yield made
+    made.stop()
+
+
+def add(tx: Tx, name: str) -> None:
+    tx.run("INSERT INTO reports(id, ts) VALUES(?, 0)", name)
+
+
+def names(tx: Tx) -> list[str]:
+    return [row["id"] for row in tx.all("SELECT id FROM reports ORDER BY id")]
+
+
+def test_a_job_that_raises_changes_nothing_and_the_others_of_its_batch_stay(store: Store) -> None:
+    def refused(tx: Tx) -> None:
+        add(tx, "b")
+        raise Conflict("no")
+
+    outcomes: list[BaseException | None] = []
+    store.post(lambda tx: add(tx, "a"))
+    store.post(refused, lambda _, error: outcomes.append(error))
+    store.post(lambda tx: add(tx, "c"))
+    assert store.call(names) == ["a", "c"]
+    assert [str(error) for error in outcomes] == ["no"]
+
+
+def test_effects_run_after_the_commit_and_never_for_a_refused_job(store: Store, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def look() -> None:
+        with sqlite3.connect(tmp_path / "store.db") as other:
+            seen.append([row[0] for row in other.execute("SELECT id FROM reports")])
+        other.close()
+
+    def job(tx: Tx) -> None:
+        add(tx, "a")
+        tx.after(look)
+
+    def refused(tx: Tx) -> None:
+        tx.after(look)
+        raise Conflict("no")
+
+    store.call(job)
+    with pytest.raises(Conflict):
+        store.call(refused)
+    assert seen == [["a"]]
+
+
+def test_jobs_run_in_the_order_they_were_posted(store: Store) -> None:
+    ran: list[int] = []
+    for number in range(300):
+        store.post(lambda tx, number=number: ran.append(number))  # type: ignore[misc]
+    store.call(names)
+    assert ran == list(range(300))
+
+
+def test_a_disk_error_fails_every_job_of_the_batch_and_the_store_goes_on(
+    store: Store, errors: list[BaseException]
+) -> None:
+    def broken(tx: Tx) -> None:
+        add(tx, "a")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(Unavailable, match="cannot save: database or disk is full"):
+        store.call(broken)
+    store.call(lambda tx: add(tx, "b"))
+    assert store.call(names) == ["b"]
+    assert any("disk is full" in str(error) for error in errors)
+
+
+def test_an_exception_that_is_no_refusal_is_reported_and_the_store_goes_on(
+    store: Store, errors: list[BaseException]
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        store.call(lambda tx: 1 // 0)
+    assert store.call(names) == []
+    assert isinstance(errors[0], ZeroDivisionError)
+
+
+def test_a_store_written_by_a_newer_program_is_refused(tmp_path: Path, errors: list[BaseException]) -> None:
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
+    db.close()
+    made = Store(tmp_path / "store.db", errors.append)
+    with pytest.raises(Unavailable, match="newer anvilsrv"):
+        made.start()
+    made.stop()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from anvilsrv.store import Store
+store = Store(Path(sys.argv[1]), print)
+store.start()
+number = 0
+while True:
+    store.call(lambda tx: tx.run("INSERT INTO reports(id, ts) VALUES(?, 0)", f"{number:06}"))
+    print(number, flush=True)
+    number += 1
+"""
+
+
+def test_what_was_answered_is_there_after_kill_9(tmp_path: Path, errors: list[BaseException]) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path / "store.db")], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    answered = [int(writer.stdout.readline()) for _ in range(50)]
+    writer.kill()
+    answered += [int(line) for line in writer.stdout]
+    writer.wait()
+    writer.stdout.close()
+    made = Store(tmp_path / "store.db", errors.append)
+    made.start()
+    found = made.call(names)
+    made.stop()
+    assert [f"{number:06}" for number in answered] == found[: len(answered)]
