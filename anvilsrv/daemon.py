@@ -60,6 +60,9 @@ class Place:
         """Become the daemon of the namespace: the lock's file, to be kept open. Raises Conflict when another is."""
         paths.private_dir(self.namespace)
         paths.private_dir(self.state)
+        inherited = os.environ.pop("ANVILSRV_LOCK_FD", "")
+        if inherited.isdecimal():
+            return open(int(inherited), "ab")
         file = open(self.lock, "ab")  # noqa: SIM115
         try:
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
@@ -103,9 +106,11 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
         place.pid_file.unlink(missing_ok=True)
     logging.getLogger().removeHandler(logged)
     logged.close()
-    lock.close()
     if again:
+        os.set_inheritable(lock.fileno(), True)  # the namespace is held without a gap
+        os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    lock.close()
     return 0
 
 
@@ -210,13 +215,14 @@ def restart(place: Place) -> int:
     pid = place.holder()
     if not pid:
         return start(place)
-    with Client(str(place.socket)) as client, client.open("events") as events:
+    with Client(str(place.socket)) as client:
+        events = client.open("events")
         os.kill(pid, signal.SIGHUP)
         try:
             for _ in events.lines():
                 pass
         except AnvilError:
-            pass  # the old daemon hung up
+            pass  # the old daemon hung up: that is what we wait for
     wait_for(place, START_PATIENCE)
     return pid
 

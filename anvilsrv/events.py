@@ -90,13 +90,13 @@ class Stream:
             self._ring.append(Event(row["seq"], frozenset(row["sessions"].split()), row["line"].encode()))
 
     def emit(
-        self, tx: Tx, kind: str, session: str | None = None, *, concerns: tuple[str, ...] = (), **fields: Any
+        self, tx: Tx, what: str, session: str | None = None, /, *, concerns: tuple[str, ...] = (), **fields: Any
     ) -> None:
         """Record an event in ``tx``; readers get it once it is on disk."""
         now = round(time.time(), 3)
         who = frozenset(s for s in (session, *concerns) if s)
         number = tx.run("INSERT INTO events(sessions, line) VALUES(?, '')", " ".join(sorted(who))).lastrowid or 0
-        body = {"seq": number, "ts": now, "type": kind, "session_id": session, **fields}
+        body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields}
         line = json.dumps(body, ensure_ascii=False)
         tx.run("UPDATE events SET line = ? WHERE seq = ?", line, number)
         if number % 1000 == 0:
