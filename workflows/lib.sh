@@ -1,0 +1,126 @@
+# What the workflows share: starting agents together, telling them what they are, and cleaning up when that fails.
+# Sourced, not run. Everything is done over agent/ with 9p or anvil9p, whichever is there.
+#
+#   begin "$@"          reads <backend> <directory> [task] and the options; sets backend, dir, task and tag
+#   start PART          starts an agent with the alias <tag>-PART; its id is then in $id
+#   context ID          what stands before its prompts, from standard input
+#   ready ID...         waits until these agents can work; fails if one cannot
+#   prompt ID           a prompt, from standard input; kept if the agent is busy
+#   give ID             makes a bead of the task, if there is one, and tells this agent to do it
+#   finish PART...      keeps what was started and says what to do next; without it every agent is killed again
+
+set -eu
+
+program=${0##*/}
+ninep=$(command -v 9p || command -v anvil9p) || { echo "$program: neither 9p nor anvil9p is there" >&2; exit 2; }
+started=
+grants=
+
+fail() {
+	echo "$program: $*" >&2
+	exit 1
+}
+
+usage() {
+	echo "usage: $program [-r role] [-t task,task...] <backend> <directory> ['what to do']" >&2
+	exit 2
+}
+
+undo() {
+	status=$?
+	trap - EXIT
+	for one in $started; do
+		echo kill | "$ninep" write "agent/$one/ctl" 2>/dev/null || :
+	done
+	[ -z "$started" ] || echo "$program: stopped what was started" >&2
+	exit "$status"
+}
+
+begin() {
+	while getopts r:t: option; do
+		case $option in
+		r) grants="$grants role=$OPTARG" ;;
+		t) grants="$grants tasks=$OPTARG" ;;
+		*) usage ;;
+		esac
+	done
+	shift $((OPTIND - 1))
+	[ $# = 2 ] || [ $# = 3 ] || usage
+	backend=$1 task=${3-}
+	dir=$(cd -- "$2" 2>/dev/null && pwd) || fail "no directory '$2'"
+	sessions=$("$ninep" read agent/list) || fail "no daemon here: anvilsrv start"
+	# The aliases of one run share a tag: the directory's name, with a number if that is taken.
+	name=$(printf %s "${dir##*/}" | tr -cs 'A-Za-z0-9_\n' - | sed 's/^-*//; s/-*$//' | cut -c 1-40)
+	name=${name:-work} tag=$name
+	n=1
+	while printf '%s\n' "$sessions" | awk -F '\t' -v tag="$tag-" 'index($2, tag) == 1 { found = 1 } END { exit !found }'; do
+		n=$((n + 1)) tag=$name$n
+	done
+	trap undo EXIT
+	trap 'exit 130' HUP INT TERM
+}
+
+start() {
+	quoted=$(printf %s "$dir" | sed "s/'/''/g")
+	id=$(printf "new %s '%s' alias=%s%s" "$backend" "$quoted" "$tag-$1" "$grants" | "$ninep" rdwr agent/ctl | tr -d '\n')
+	[ -n "$id" ] || fail "could not start $tag-$1"
+	started="$started $id"
+}
+
+context() { "$ninep" write "agent/$1/context"; }
+
+prompt() { "$ninep" write "agent/$1/in"; }
+
+give() {
+	[ -n "$task" ] || return 0
+	# One line each: rdwr sends every line as a write of its own. cut counts bytes and may halve a character.
+	quoted=$(printf %s "$task" | tr '\n' ' ' | sed "s/'/''/g")
+	title=$(printf %s "$task" | sed '/./!d; q' | cut -c 1-100 | iconv -c -f UTF-8 -t UTF-8 | sed "s/'/''/g")
+	bead=$(printf "new '%s' 'description=%s'" "$title" "$quoted" | "$ninep" rdwr agent/beads/ctl | tr -d '\n')
+	[ -n "$bead" ] || fail "could not make a bead of the task"
+	printf 'Claim bead %s, do it, and complete it when all have agreed. It says:\n\n%s\n' "$bead" "$task" | prompt "$1"
+}
+
+ready() {
+	pipes=$(mktemp -d)
+	mkfifo "$pipes/events"
+	for one; do
+		# From the first event that is kept: nothing that happened before we look is missed.
+		"$ninep" read agent/events.0 >"$pipes/events" 2>/dev/null &
+		reader=$!
+		state=starting
+		while [ "$state" = starting ] && IFS= read -r event; do
+			case $event in
+			*"$one"*) state=$("$ninep" read "agent/$one/state" 2>/dev/null) || state=gone ;;
+			esac
+		done <"$pipes/events"
+		kill "$reader" 2>/dev/null || :
+		wait "$reader" 2>/dev/null || :
+		case $state in
+		idle | running) ;;
+		*) rm -rf "$pipes"; fail "agent $one could not start: it is $state" ;;
+		esac
+	done
+	rm -rf "$pipes"
+}
+
+# The id of a part.
+of() { "$ninep" read agent/list | awk -F '\t' -v alias="$tag-$1" '$2 == alias { print $1 }'; }
+
+# Keeps the agents (first the one that leads, by its part) and says what to do next.
+finish() {
+	trap - EXIT HUP INT TERM
+	client=${ninep##*/}
+	for part; do
+		printf '%-10s %s  %s-%s\n' "$part" "$(of "$part")" "$tag" "$part"
+	done
+	[ -z "$task" ] || echo "$tag-$1 has been told what to do (bead $bead)"
+	cat <<-END
+
+		Next:
+		  echo 'what to do' | $client write agent/$tag-$1/in
+		  $client read agent/$tag-$1/log        # follow it
+		  9p-read-inbox -w user      # wait for what it sends you
+		  for i in $*; do echo kill | $client write agent/$tag-\$i/ctl; done
+	END
+}
