@@ -21,7 +21,7 @@ from anvilsrv.beads import Beads
 from anvilsrv.beadsdir import BeadsDir
 from anvilsrv.drafts import take_draft
 from anvilsrv.errors import AnvilError, Conflict, Denied
-from anvilsrv.events import Stream
+from anvilsrv.events import EVERYBODY, Stream
 from anvilsrv.fs import Tree, Who, unknown
 from anvilsrv.launch import Launch, spooled
 from anvilsrv.mailbox import USER
@@ -88,7 +88,7 @@ class App:
 
     def _bead_changed(self, change: dict[str, Any]) -> None:
         fields = {key: value for key, value in change.items() if key != "type"}
-        self.store.post(lambda tx: self.stream.emit(tx, "bead", **fields))
+        self.store.post(lambda tx: self.stream.emit(tx, "bead", None, concerns=(EVERYBODY,), **fields))
 
     # -- life ------------------------------------------------------------------------------------------------------
 

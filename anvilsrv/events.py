@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from anvilsrv.store import Tx
 
 RING = 10_000  # events that a reader may be behind, and that outlive a restart
+EVERYBODY = "*"  # among the sessions of an event that concerns them all
 TYPES = ("session_new", "state_change", "message", "response", "ask", "bead", "error", "session_end", "overflow")
 
 

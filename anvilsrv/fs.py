@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from anvilsrv import mailbox
 from anvilsrv.drafts import Exchange, JsonFile, TextDraftFile
 from anvilsrv.errors import Denied, Invalid, NotFound
-from anvilsrv.events import Sees
+from anvilsrv.events import EVERYBODY, Sees
 from anvilsrv.files import CommandFile, QueryFile, WordFile, answer
 from anvilsrv.hookfile import HookExchange
 from anvilsrv.mailbox import USER
@@ -215,19 +215,14 @@ class Mail(Exchange):
     def __init__(self, app: Any, sender: str) -> None:
         self._app = app
         self._sender = sender
-        self._said = b""
 
     def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
         def job(tx: Tx) -> int:
-            self._said = f"{self._app.post.send(tx, self._sender, found)}\n".encode()
+            self._app.post.send(tx, self._sender, found)
             return count
 
         self._app.store.post(job, answer(req))
         return LATER
-
-    def reply(self, offset: int, count: int, req: Request) -> bytes:
-        """The id of the message sent last, for who opened it for both."""
-        return self._said[offset : offset + count]
 
 
 class SessionDir(Dir):
@@ -358,7 +353,7 @@ class Tree(Dir):
         """The filter of events for ``who``."""
         if who.session is None:
             return None
-        return lambda sessions: any(self.concerns(who, one) for one in sessions)
+        return lambda sessions: EVERYBODY in sessions or any(self.concerns(who, one) for one in sessions)
 
     def _sessions(self, who: Who) -> bytes:
         views = [v for v in self.app.sessions.views.values() if self.concerns(who, v.id)]
