@@ -68,6 +68,8 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def tool(*args: Any, **kwargs: Any) -> Any:
+        if "from" in kwargs:  # the SDK passes what has an alias under its alias
+            kwargs["sender"] = kwargs.pop("from")
         try:
             return method(*args, **kwargs)
         except AnvilError as error:
