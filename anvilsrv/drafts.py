@@ -7,6 +7,7 @@ Threads: methods run on the 9P thread unless the file is ``slow``; what they pos
 
 import codecs
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -185,18 +186,16 @@ class _JsonHandle(Handle):
         self._name = name
         self._exchange = exchange
         self._report = report
-        self._buffer = b""
+        self._pieces = JsonPieces(name)
 
     def read(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._exchange.reply(offset, count, req)
 
     def write(self, offset: int, data: bytes, req: Request) -> int | Later:
-        buffer, self._buffer = self._buffer + data, b""
-        if len(buffer) > MAX_JSON:
-            raise Invalid(f"{self._name}: more than {MAX_JSON >> 20} MiB")
-        found = complete_json(buffer, self._name)
+        pieces, self._pieces = self._pieces, JsonPieces(self._name)
+        found = pieces.add(data)
         if found is None:
-            self._buffer = buffer if buffer.strip() else b""
+            self._pieces = pieces
             return len(data)
         return self._exchange.took(found, len(data), req)
 
@@ -205,7 +204,7 @@ class _JsonHandle(Handle):
 
     def clunk(self, req: Request) -> None:
         self._exchange.gone()
-        if self._buffer:
+        if self._pieces.begun:
             self._report(f"{self._name}: JSON without an end")
             raise Invalid(f"{self._name}: JSON without an end")
 
@@ -213,45 +212,68 @@ class _JsonHandle(Handle):
         self._exchange.gone()
 
 
-def complete_json(buffer: bytes, name: str) -> dict[str, Any] | None:
-    """The JSON object in ``buffer``; None while it may still be going on. Raises Invalid when it cannot become one."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(buffer)
-    except UnicodeDecodeError:
-        raise Invalid(f"{name}: invalid UTF-8") from None
-    stripped = text.lstrip()
-    if not stripped:
-        return None
-    if stripped[0] != "{":
-        raise Invalid(f"{name}: not a JSON object")
-    if not _closes(stripped):
-        return None
-    try:
-        found = json.loads(buffer)
-    except RecursionError:
-        raise Invalid(f"{name}: nested too deeply") from None
-    except ValueError as error:
-        raise Invalid(f"{name}: {error}") from None
-    assert isinstance(found, dict)
-    return found
+_OUTSIDE = re.compile(rb'["{}\[\]]')
+_INSIDE = re.compile(rb'"|\\')
 
 
-def _closes(text: str) -> bool:
-    """Whether the brace that opens ``text`` is closed; a quick scan that knows strings and nothing more."""
-    depth, at, end = 0, 0, len(text)
-    while at < end:
-        char = text[at]
-        if char == '"':
-            at += 1
-            while at < end and text[at] != '"':
-                at += 2 if text[at] == "\\" else 1
-            if at >= end:
-                return False
-        elif char in "{[":
-            depth += 1
-        elif char in "}]":
-            depth -= 1
-            if depth <= 0:
-                return True
-        at += 1
-    return False
+class JsonPieces:
+    """A JSON object that comes in pieces. Each byte is looked at once, so that a large one in small writes costs no more."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._data = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._at = 0  # up to where it was looked at
+        self._depth = 0
+        self._quoted = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of an object is there."""
+        return bool(self._data)
+
+    def add(self, piece: bytes) -> dict[str, Any] | None:
+        """The object, once it is whole; None while it may still go on. Raises Invalid when it cannot become one."""
+        if len(self._data) + len(piece) > MAX_JSON:
+            raise Invalid(f"{self._name}: more than {MAX_JSON >> 20} MiB")
+        try:
+            self._decoder.decode(piece)
+        except UnicodeDecodeError:
+            raise Invalid(f"{self._name}: invalid UTF-8") from None
+        self._data += piece if self._data else piece.lstrip()
+        if self._data and self._data[0] != ord("{"):
+            raise Invalid(f"{self._name}: not a JSON object")
+        return self._parse() if self._closed() else None
+
+    def _closed(self) -> bool:
+        """Whether the brace that opened it is closed; a scan that knows strings and brackets and nothing more."""
+        data = self._data
+        while self._at < len(data):
+            found = (_INSIDE if self._quoted else _OUTSIDE).search(data, self._at)
+            if found is None:
+                self._at = len(data)
+                break
+            char = found.group()
+            if char == b"\\" and found.end() == len(data):
+                self._at = found.start()  # what it escapes has not come yet
+                break
+            self._at = found.end() + (char == b"\\")
+            if char == b'"':
+                self._quoted = not self._quoted
+            elif char in b"{[":
+                self._depth += 1
+            elif char in b"}]":
+                self._depth -= 1
+                if self._depth <= 0:
+                    return True
+        return False
+
+    def _parse(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._data)
+        except RecursionError:
+            raise Invalid(f"{self._name}: nested too deeply") from None
+        except ValueError as error:
+            raise Invalid(f"{self._name}: {error}") from None
+        assert isinstance(found, dict)
+        return found

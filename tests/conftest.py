@@ -62,7 +62,13 @@ class Home:
 
     def run(self, *argv: str, **more: object) -> "subprocess.CompletedProcess[str]":
         """Run a program in this home to its end."""
-        options: dict[str, object] = {"env": self.env, "capture_output": True, "text": True, "timeout": 60, "cwd": self.work}
+        options: dict[str, object] = {
+            "env": self.env,
+            "capture_output": True,
+            "text": True,
+            "timeout": 60,
+            "cwd": self.work,
+        }
         return subprocess.run(argv, **(options | more))  # type: ignore[call-overload,no-any-return]
 
     def anvilsrv(self, *argv: str) -> "subprocess.CompletedProcess[str]":

@@ -3,26 +3,29 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anvilsrv.drafts import complete_json
+from anvilsrv.drafts import JsonPieces
 from anvilsrv.errors import Invalid
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(), VALUES), st.booleans())
-def test_an_object_is_complete_at_its_last_byte_and_not_before(value: dict[str, object], escaped: bool) -> None:
-    data = json.dumps(value, ensure_ascii=escaped).encode("utf-8", "replace")
-    for cut in range(len(data)):
-        assert complete_json(data[:cut], "mail") is None
-    assert complete_json(data, "mail") == json.loads(data)
-    assert complete_json(data + b"\n", "mail") == json.loads(data)
+@settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), st.booleans(), st.integers(1, 9))
+def test_an_object_in_pieces_is_complete_at_its_last_byte_and_not_before(
+    value: dict[str, object], escaped: bool, size: int
+) -> None:
+    data = b" \n" + json.dumps(value, ensure_ascii=escaped).encode("utf-8", "replace")
+    pieces = JsonPieces("mail")
+    for start in range(0, len(data) - 1, size):
+        assert pieces.add(data[start : min(start + size, len(data) - 1)]) is None
+    assert pieces.add(data[-1:]) == json.loads(data)
 
 
 @pytest.mark.parametrize(
@@ -30,4 +33,12 @@ def test_an_object_is_complete_at_its_last_byte_and_not_before(value: dict[str, 
 )
 def test_what_can_never_become_an_object_is_refused(data: bytes) -> None:
     with pytest.raises(Invalid, match=r"^mail: "):
-        complete_json(data, "mail")
+        JsonPieces("mail").add(data)
+
+
+def test_a_large_object_in_small_writes_is_looked_at_once() -> None:
+    data = json.dumps({"body": '\\"x' * 1_000_000}).encode()
+    pieces = JsonPieces("mail")
+    answers = [pieces.add(data[at : at + 4096]) for at in range(0, len(data), 4096)]
+    assert answers[-1] == json.loads(data)
+    assert not any(answers[:-1])
