@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
+
+TYPE_CHECKING = False  # the package typing imports re: 10 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 _X86_64 = {
     "pivot_root": 155, "mount": 165, "umount2": 166, "unshare": 272, "capset": 126,

@@ -15,11 +15,10 @@ if __name__ == "__main__":
     # Isolated mode leaves our own directory out; behind the standard library nothing of ours can stand in for it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from typing import TYPE_CHECKING
-
 from sandbox import kernel, landlock, mounts, namespaces, processes, seccomp, selftest
 from sandbox.errors import SandboxRefused
 
+TYPE_CHECKING = False  # the package typing imports re: 10 ms
 if TYPE_CHECKING:
     import signal
     from typing import Any, NoReturn
@@ -27,6 +26,10 @@ else:
     import _signal as signal  # the package signal imports enum: 6 ms
 
 REFUSED, NOT_FOUND = 126, 127
+_KEYS = {
+    "tier", "argv", "cwd", "env", "inherit", "binds", "links", "files", "directories", "rules", "protected", "network",
+    "connect", "bind", "least_abi", "best_effort",
+}  # fmt: skip
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -57,26 +60,23 @@ def read_spec(path: str) -> dict[str, Any]:
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
             raise SandboxRefused(f"{path} can be written by others")
         text = file.read()
-    try:
-        spec: dict[str, Any] = _parse(text)
-    except ValueError as error:
-        raise SandboxRefused(f"{path} is not a specification: {error}") from None
+    spec = _parse(text)
+    if not isinstance(spec, dict) or not _KEYS <= spec.keys():
+        raise SandboxRefused(f"{path} is not a specification")
     return spec | {"canary": os.path.abspath(path)}
 
 
 def _parse(text: str) -> Any:
-    """json.loads without the package json, whose import costs as much as all the rest."""
+    """json.loads without the package json, whose import costs as much as all the rest; None for what is not JSON."""
     try:
         from _json import make_scanner
     except ImportError:
-        import json
-
-        return json.loads(text)
+        from json.scanner import py_make_scanner as make_scanner  # type: ignore[attr-defined,no-redef,unused-ignore]
+    scan: Any = make_scanner
     try:
-        scan: Any = make_scanner
-        return scan(_Decoder())(text, len(text) - len(text.lstrip()))[0]
-    except StopIteration:
-        raise ValueError("not JSON") from None
+        return scan(_Decoder())(text, 0)[0]
+    except (StopIteration, SystemError, ValueError):
+        return None
 
 
 class _Decoder:
@@ -91,16 +91,13 @@ class _Decoder:
 
 
 def _tidy_descriptors() -> None:
-    """Keep the standard three, which must not be a way out, and nothing else."""
+    """Keep the standard three and nothing else. (Python does not start where one of those is a directory.)"""
     os.closerange(3, 1 << 20)
     for fd in (0, 1, 2):
         try:
-            mode = os.fstat(fd).st_mode
+            os.fstat(fd)
         except OSError:
             os.open("/dev/null", os.O_RDWR)  # takes the lowest free number, this one
-            continue
-        if mode & 0o170000 == 0o040000:
-            raise SandboxRefused(f"descriptor {fd} is a directory")
 
 
 def _full(spec: dict[str, Any]) -> None:
@@ -141,8 +138,7 @@ def _full(spec: dict[str, Any]) -> None:
 
 def _landlock_only(spec: dict[str, Any]) -> None:
     version = _version(spec)
-    if os.geteuid() == 0:
-        os.setgroups([])
+    namespaces.drop_groups()
     os.chdir(spec["cwd"])
     _confine(spec, version)
     _exec(spec, version)
@@ -157,7 +153,7 @@ def _unsandboxed(spec: dict[str, Any]) -> None:
 
 def _version(spec: dict[str, Any]) -> int:
     """The Landlock ABI to use; SandboxRefused where it is too old for what the policy asks."""
-    version = min(landlock.abi(), spec.get("abi") or landlock.NEWEST, landlock.NEWEST)
+    version: int = min(landlock.abi(), spec.get("abi", landlock.NEWEST), landlock.NEWEST)
     if version < 1:
         raise SandboxRefused("this kernel has no Landlock (Linux 5.13 or newer, lsm=landlock)")
     if version < spec["least_abi"] and not spec["best_effort"]:

@@ -8,11 +8,14 @@ with the capabilities of its user namespace, which it gives up afterwards.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
 
 from sandbox import kernel
 from sandbox.errors import SandboxRefused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 CANARY = "/.anvil-sandbox"
 TMPFS, EMPTY, TTY = "@tmpfs", "@empty", "@tty"
@@ -47,11 +50,12 @@ def enter(spec: dict[str, Any], tty: str | None) -> None:
             _mask(root, target)
         elif tree is not None:
             _attach(root, target, tree)
-    if spec.get("pts", True):
-        where = _directory(root, "/dev/pts")
-        kernel.mount("devpts", f"/proc/self/fd/{where}", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC,
-                     "newinstance,ptmxmode=0666,mode=0620")  # fmt: skip
-        os.close(where)
+    for path in spec["directories"]:
+        os.close(_directory(root, path))
+    where = _directory(root, "/dev/pts")
+    flags = kernel.MS_NOSUID | kernel.MS_NOEXEC
+    kernel.mount("devpts", f"/proc/self/fd/{where}", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620")
+    os.close(where)
     _pivot(root)
     try:
         os.chdir(spec["cwd"])
@@ -139,7 +143,8 @@ def _mask(root: int, target: str) -> None:
     except FileNotFoundError:
         return
     if os.fstat(fd).st_mode & 0o170000 == 0o040000:
-        kernel.mount("tmpfs", f"/proc/self/fd/{fd}", "tmpfs", _QUIET | kernel.MS_RDONLY, "mode=0555")
+        # Not read-only: places for what is granted deeper are made in it. Landlock lets nobody write there.
+        kernel.mount("tmpfs", f"/proc/self/fd/{fd}", "tmpfs", _QUIET, "mode=0555")
     else:
         empty = _write(root, "/.anvil-empty", "")
         kernel.attach(kernel.clone_tree(empty, attributes("r"), target), fd, target)

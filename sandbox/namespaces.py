@@ -17,8 +17,7 @@ def unshare_all(*, network: bool) -> None:
     namespace cannot take them away later.
     """
     uid, gid = os.geteuid(), os.getegid()
-    if uid == 0:
-        os.setgroups([])
+    drop_groups()
     flags = kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | (kernel.CLONE_NEWNET if network else 0)
     try:
         kernel.syscall("unshare", flags)
@@ -29,6 +28,15 @@ def unshare_all(*, network: bool) -> None:
         raise SandboxRefused(f"this kernel gives no user namespace ({error.strerror})") from None
     if network:
         _loopback_up()
+
+
+def drop_groups() -> None:
+    """Root's groups, where it is a root that can still drop them (inside another sandbox it is not)."""
+    if os.geteuid() == 0:
+        try:
+            os.setgroups([])
+        except PermissionError:
+            return
 
 
 def unshare_mounts() -> None:

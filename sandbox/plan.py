@@ -51,9 +51,10 @@ def plan(
     network = policy.network
     return {
         "tier": tier, "argv": argv, "cwd": policy.cwd, "env": variables, "inherit": ["TERM", "COLORTERM"],
-        "binds": [list(bind) for bind in binds], "links": view.links() if tier == "full" else [],
+        "binds": [list(bind) for bind in binds], "links": [list(link) for link in view.links()] if tier == "full" else [],
         "files": _files(policy, env) if tier == "full" else {}, "rules": [list(rule) for rule in rules],
-        "protected": [path for path, _ in policy.protect] if tier in ("full", "ll9") else [],
+        "directories": [variables["HOME"]] if tier == "full" and variables.get("HOME", "").startswith("/") else [],
+        "protected": [path for path, _ in policy.protect] if tier == "full" else [],
         "network": network.mode, "connect": sorted(network.connect), "bind": sorted(network.bind),
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
     }  # fmt: skip
@@ -118,8 +119,8 @@ class _View:
         self.private = [grant.path for grant in policy.private]
 
     def effective(self, path: str) -> str:
-        """The letters that hold at a path: all grants above it, as far up as the nearest private directory."""
-        roof = max((top for top in self.private if under(path, top)), key=len, default="")
+        """The letters that hold at a path: all grants above it, as far up as the nearest private or hidden directory."""
+        roof = max((top for top in (*self.private, *self.policy.hide) if under(path, top)), key=len, default="")
         letters = "".join(
             letters for top, letters in self.grants.items() if under(path, top) and under(top, roof or "/")
         )
@@ -203,10 +204,10 @@ class _View:
         values = {"HOME": os.path.expanduser("~")}
         known = [path for pattern in MASKED for path in glob.glob(expand(pattern, values))]
         for path in (*self.policy.hide, *known):
-            if path in found or beneath_any(self.policy.cwd, [path]):
-                continue
             above = self._nearest(path, found)
-            if above is not None and above.source == above.target:
+            if path not in found and above is not None and above.source == above.target:
+                if "w" in above.letters:
+                    self._pin(path, above, found)
                 found[path] = Bind(path, EMPTY, "r", "skip")
 
     def links(self) -> list[tuple[str, str]]:
@@ -233,6 +234,12 @@ class _View:
             top = next((top for top in writable if under(path, top) or under(top, path)), None)
             if top is not None and not (self.tmpdir and under(top, self.tmpdir)) and top != self.session:
                 raise SandboxRefused(f"{top} is writable and {path} must not be: tier {tier} cannot hold that")
+        for path in self.policy.hide:
+            top = next((top for top in self.grants if under(path, top)), None)
+            if top is not None:
+                raise SandboxRefused(
+                    f"{top} is granted and {path} in it must not be seen: tier {tier} cannot hold that"
+                )
         found = [(path, letters) for path in self.grants if (letters := self.effective(path))]
         found += [("/proc", "r"), *((f"/dev/{name}", "rd") for name in DEVICES), ("/etc/resolv.conf", "r")]
         resolv = resolve("/etc/resolv.conf").path

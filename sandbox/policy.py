@@ -78,9 +78,8 @@ class Policy:
 
     def rights(self, path: str) -> str:
         """The letters that hold for a path, from every grant above it; protected paths lose ``w``, hidden ones all."""
-        if beneath_any(path, self.hide):
-            return ""
-        letters = "".join(grant.letters for grant in self.grants if under(path, grant.path))
+        roof = max((top for top in self.hide if under(path, top)), key=len, default="/")
+        letters = "".join(g.letters for g in self.grants if under(path, g.path) and under(g.path, roof))
         kept = "rx" if beneath_any(path, (top for top, _ in self.protect)) else "rwx"
         return "".join(letter for letter in kept if letter in letters)
 
@@ -280,7 +279,7 @@ class _Union:
         """What no agent may ever write: the configuration, our programs and their environment, the daemon's data."""
         program = Path(__file__).resolve().parents[1]
         named = {str(path): "d" for path in (*self.config, program, sys.prefix, sys.base_prefix)}
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
             named[absolute(f"{{{name}}}/anvillm", self.values)] = "d"
         named[self.values.get("ANVILLM_BEADS_PATH") or self.values["HOME"] + "/.beads"] = "d"
         for layer in found:
@@ -297,7 +296,7 @@ class _Union:
         return sorted((path, make) for path, make in paths.items() if path not in ("/", "/usr"))
 
     def _hidden(self, found: list[Layer]) -> list[str]:
-        paths = set(sockets.directories_of_tmux(self.values))
+        paths = {*sockets.directories_of_tmux(self.values), absolute("{XDG_STATE_HOME}/anvillm", self.values)}
         paths |= {self._path(said, "filesystem.hide") for layer in found for said in layer.paths.get("hide", ())}
         return sorted({os.path.realpath(path) for path in paths if not path.startswith(TMPDIR)})
 
@@ -307,7 +306,8 @@ class _Union:
                 if under(link, top):
                     raise PolicyError(f"{link} is a link to what must not be written, and {top} is writable")
         for grant in list(policy.grants):
-            if beneath_any(grant.path, policy.hide):
+            trusted = any(not origin.file and origin.layer != "default" for origin in grant.origins)
+            if beneath_any(grant.path, policy.hide) and not trusted:
                 policy.grants.remove(grant)
                 policy.notes.append(f"{grant.path} is never reachable")
             elif "w" in grant.letters and beneath_any(grant.path, (path for path, _ in policy.protect)):

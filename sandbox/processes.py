@@ -14,10 +14,10 @@ import os
 import resource
 import select
 import time
-from typing import TYPE_CHECKING
 
 from sandbox import kernel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
 else:

@@ -7,10 +7,12 @@ names is allowed; calls for a foreign architecture kill the process, x32 calls d
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from sandbox import kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EPERM, EACCES, ENOSYS = 1, 13, 38
 #: AUDIT_ARCH_* of linux/audit.h
@@ -73,21 +75,18 @@ SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK = 1, 2, 5, 0xF
 PROTOCOLS = (0, 1, 6, 17, 58)
 
 
-class Test(NamedTuple):
+class Test:
     """A condition on the low 32 bits of argument ``argument``, after ``& mask``: is it one of ``values``?"""
 
-    argument: int
-    mask: int
-    values: tuple[int, ...]
-    negate: bool = False
+    def __init__(self, argument: int, mask: int, values: tuple[int, ...], *, negate: bool = False) -> None:
+        self.argument, self.mask, self.values, self.negate = argument, mask, values, negate
 
 
-class Rule(NamedTuple):
+class Rule:
     """``call`` gives ``errno`` when all tests hold; errno 0 allows it at once."""
 
-    call: str
-    errno: int
-    tests: tuple[Test, ...] = ()
+    def __init__(self, call: str, errno: int, tests: tuple[Test, ...] = ()) -> None:
+        self.call, self.errno, self.tests = call, errno, tests
 
 
 def rules(*, network: str, private_ipc: bool, private_pids: bool, private_network: bool) -> list[Rule]:

@@ -63,6 +63,7 @@ def attempt(tier: str) -> str | None:
     spec: dict[str, Any] = {
         "tier": tier, "argv": ["true"], "cwd": "/", "env": {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
         "inherit": [], "binds": devices + [[path, path, "rx", "refuse"] for path in real], "links": links, "files": {},
+        "directories": [],
         "rules": [["/proc", "r"], ["/dev/null", "rd"], *([path, "rx"] for path in real)], "protected": [],
         "network": "none", "connect": [], "bind": [], "least_abi": 1, "best_effort": False,
     }  # fmt: skip
