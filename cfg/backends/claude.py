@@ -1,0 +1,158 @@
+"""What Claude Code does otherwise than its YAML can say: a private configuration, questions, and usage counted once."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anvilsrv import beneath
+from anvilsrv.backend import Launch, Peculiarity, Place, Reply, Report
+
+SHARED = (
+    "settings.json",
+    "CLAUDE.md",
+    "rules",
+    "output-styles",
+    "keybindings.json",
+    "agents",
+    "commands",
+    "skills",
+    "plugins",
+)
+LOGINS = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+)
+SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "path", "description")
+ALWAYS = "always"
+
+
+class Claude(Peculiarity):
+    """See ``claude.yaml``."""
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """Also writes the private configuration, where the agent's own writes may have left anything: never through links."""
+        top, user = Path(place.data_dir), Path(place.home) / ".claude"
+        beneath.write(top, "claude/.claude.json", json.dumps(configuration(user.parent / ".claude.json", place.cwd)))
+        for name in SHARED:
+            if (user / name).exists():
+                beneath.link(top, f"claude/{name}", str(user / name))
+        login_directory(user).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return super().launch(place, resume)
+
+    def available(self) -> str:
+        """Not without a way to log in: the agent would wait at a screen that nobody sees."""
+        why = super().available()
+        if why != "ok" or any(os.environ.get(name) for name in LOGINS):
+            return why
+        if (login_directory(Path.home() / ".claude") / ".credentials.json").exists():
+            return "ok"
+        return "not logged in: run claude/login of this installation once, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
+
+    def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
+        """A question gets the choices that its payload holds."""
+        found = super().report(hook, payload)
+        if found is None or found.kind != "ask":
+            return found
+        if payload.get("tool_name") == "AskUserQuestion":
+            return Report("ask", {**found.fields, **question(questions(payload))}, payload, found.rule)
+        choices = ["allow", "deny"] + ([ALWAYS] if payload.get("permission_suggestions") else [])
+        given = payload.get("tool_input")
+        return Report("ask", {**found.fields, "question": permission(payload), "choices": choices,
+                              "detail": json.dumps(given, ensure_ascii=False)}, payload, found.rule)  # fmt: skip
+
+    def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
+        """Questions are answered by allowing the tool with its answers put in."""
+        payload = report.payload if report is not None else {}
+        if kind == "ask" and payload.get("tool_name") == "AskUserQuestion":
+            asked = questions(payload)
+            given = {**payload["tool_input"], "answers": answers(asked, text)}
+            return decision({"behavior": "allow", "updatedInput": given})
+        if kind == "ask" and text == ALWAYS:
+            return decision({"behavior": "allow", "updatedPermissions": payload.get("permission_suggestions")})
+        return super().reply(kind, text, report)
+
+    def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
+        """Every line of a message repeats the message's usage: its id says which are one."""
+        found = super().transcript_reports(line)
+        for report in found:
+            if report.kind == "usage":
+                report.fields["usage_id"] = str(line["message"].get("id"))
+        return found
+
+
+def login_directory(user: Path) -> Path:
+    """Where the login of all sessions is kept, apart from that of the user's own Claude, so that neither logs the other out."""
+    return user / "anvillm"
+
+
+def configuration(path: Path, cwd: str) -> dict[str, Any]:
+    """Claude's own state file: the user's, without the history of other projects, and with nothing left to ask at the start."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    config: dict[str, Any] = found if isinstance(found, dict) else {}
+    approved = [key[-20:] for key in [os.environ.get("ANTHROPIC_API_KEY", "")] if key]
+    return {
+        **config,
+        "projects": {cwd: {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
+        "hasCompletedOnboarding": True,
+        "customApiKeyResponses": {"approved": approved, "rejected": []},
+        "autoUpdates": False,
+    }
+
+
+def questions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The questions of an AskUserQuestion, those that are well formed."""
+    given = payload.get("tool_input")
+    found = given.get("questions") if isinstance(given, Mapping) else None
+    return [one for one in found or [] if isinstance(one, dict) and isinstance(one.get("question"), str)]
+
+
+def labels(asked: Mapping[str, Any]) -> list[str]:
+    """The answers that a question offers."""
+    return [str(one["label"]) for one in asked.get("options") or [] if isinstance(one, dict) and one.get("label")]
+
+
+def question(asked: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of a report: several questions, or one with several answers, have no simple choice."""
+    text = "\n\n".join(described(one) for one in asked)
+    if len(asked) == 1 and not asked[0].get("multiSelect"):
+        return {"question": text, "choices": labels(asked[0]), "free": True}
+    how = "answer with a line for each question" if len(asked) > 1 else "answer with one or more, commas between"
+    return {"question": f"{text}\n\n({how})", "choices": [], "free": True}
+
+
+def described(asked: Mapping[str, Any]) -> str:
+    """A question and what it offers, as text."""
+    lines = [str(asked["question"])]
+    for one in asked.get("options") or []:
+        if isinstance(one, dict):
+            lines.append(f"- {one.get('label')}: {one.get('description', '')}".rstrip(": "))
+    return "\n".join(lines)
+
+
+def answers(asked: list[dict[str, Any]], text: str) -> dict[str, str]:
+    """What was answered, by question: one answer takes the whole text, several a line each."""
+    if len(asked) == 1:
+        return {asked[0]["question"]: text}
+    lines = [line for line in text.splitlines() if line.strip()] or [text]
+    return {one["question"]: lines[min(at, len(lines) - 1)].strip() for at, one in enumerate(asked)}
+
+
+def permission(payload: Mapping[str, Any]) -> str:
+    """What a tool wants to do, in a line."""
+    given = payload.get("tool_input")
+    known = [str(given[key]) for key in SHOWN if key in given] if isinstance(given, Mapping) else []
+    return f"{payload.get('tool_name')}: {known[0]}" if known else str(payload.get("tool_name"))
+
+
+def decision(what: Mapping[str, Any]) -> Reply:
+    """The reply to a PermissionRequest."""
+    made = {"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": what}}
+    return Reply(json.dumps(made, ensure_ascii=False) + "\n")
