@@ -292,9 +292,13 @@ Signal `anvillm-9p-lost' if no daemon listens."
 (defun anvillm--retry ()
   "Try to connect again."
   (unless (anvillm-9p-live-p anvillm--conn)
-    (condition-case nil
-        (anvillm-connect)
-      (anvillm-error (anvillm--wait)))))
+    (anvillm--connect-later)))
+
+(defun anvillm--connect-later ()
+  "Bring the link up, now or when there is a daemon."
+  (condition-case nil
+      (anvillm-connect)
+    (anvillm-error (anvillm--wait))))
 
 (defun anvillm-conn ()
   "Return the connection, made if need be, or signal a `user-error'."
@@ -414,8 +418,10 @@ The more it costs the longer the pause, so that it never takes up Emacs."
                                (cancel-timer patience)
                                (setq anvillm--sync-op nil)
                                (when (and bytes (eq conn anvillm--conn))
-                                 (anvillm--set-status 'live)
-                                 (anvillm--take bytes))
+                                 ;; One collection afterwards instead of many meanwhile.
+                                 (let ((gc-cons-threshold (max gc-cons-threshold 64000000)))
+                                   (anvillm--set-status 'live)
+                                   (anvillm--take bytes)))
                                (when (eq (car err) 'anvillm-9p-error)
                                  (message "AnviLLM: %s" (anvillm-sentence err)))))))
     (anvillm-9p-read anvillm--conn "user/inbox"

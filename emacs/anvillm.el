@@ -25,6 +25,7 @@
 
 (require 'anvillm-core)
 (require 'anvillm-session)
+(require 'anvillm-rows)
 (require 'tabulated-list)
 
 ;; The other parts are loaded when they are first used.
@@ -88,21 +89,13 @@
     ('directory (abbreviate-file-name (or (plist-get session :cwd) "")))
     ('note (anvillm-note session))))
 
-(defun anvillm-list--fit (text width)
-  "Return TEXT cut or filled to WIDTH columns."
-  (let ((w (string-width text)))
-    (cond ((= w width) text)
-          ((< w width) (concat text (make-string (- width w) ?\s)))
-          ((= w (length text)) (concat (substring text 0 (1- width)) "…"))
-          (t (truncate-string-to-width text width nil ?\s "…")))))
-
 (defun anvillm-list--row (id)
   "Return the line of the session ID."
   (let* ((session (anvillm-session id))
          (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark) "  ")
                        (mapconcat (lambda (column)
                                     (let ((cell (anvillm-list--cell (car column) session)))
-                                      (if (> (cadr column) 0) (anvillm-list--fit cell (cadr column)) cell)))
+                                      (if (> (cadr column) 0) (anvillm-rows-fit cell (cadr column)) cell)))
                                   anvillm-list-columns " ")
                        "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id id line)
@@ -143,78 +136,30 @@
 
 ;;;; Drawing
 
-(defun anvillm-list--at (id)
-  "Return where the line of session ID begins, or nil."
-  (let ((at (point-min)) found)
-    (while (and at (not found))
-      (if (equal id (get-text-property at 'tabulated-list-id))
-          (setq found at)
-        (setq at (next-single-property-change at 'tabulated-list-id))))
-    found))
-
-(defun anvillm-list--places ()
-  "Return where point and every window on this buffer are, by rows."
-  (cl-flet ((place (at) (save-excursion
-                          (goto-char at)
-                          (list (tabulated-list-get-id) (- at (line-beginning-position)) (line-number-at-pos)))))
-    (cons (place (point))
-          (mapcar (lambda (w) (list w (place (window-point w)) (place (window-start w))))
-                  (get-buffer-window-list nil nil t)))))
-
-(defun anvillm-list--go (place)
-  "Return the position of PLACE, or the nearest to it."
-  (pcase-let ((`(,id ,column ,line) place))
-    (save-excursion
-      (let ((at (and id (anvillm-list--at id))))
-        (if at (goto-char at)
-          (goto-char (point-min))
-          (forward-line (1- line)))
-        (min (+ (point) column) (line-end-position))))))
-
 (defun anvillm-list--draw ()
   "Draw all rows anew; every window stays where it was."
-  (let ((places (anvillm-list--places)) (ids (anvillm-list--wanted)) (inhibit-read-only t)
-        (gc-cons-threshold (max gc-cons-threshold 64000000))) ; a thousand rows are not worth six collections
-    (erase-buffer)
-    (insert (mapconcat #'anvillm-list--keyed ids ""))
-    (anvillm-list--guide)
-    (goto-char (anvillm-list--go (car places)))
-    (pcase-dolist (`(,window ,point ,start) (cdr places))
-      (set-window-point window (anvillm-list--go point))
-      (set-window-start window (anvillm-list--go start) t))
-    (anvillm-list--show-link)))
+  (anvillm-rows-draw (anvillm-list--wanted) #'anvillm-list--keyed #'anvillm-list--guide)
+  (anvillm-list--show-link))
 
 (defun anvillm-list--guide ()
   "Say what to do where there is nothing to show."
-  (when (= (point-min) (point-max))
-    (insert (substitute-command-keys
-             (cond ((and (anvillm-sessions) anvillm-list--filter)
-                    "\n  No session matches.  \\<anvillm-mode-map>\\[anvillm-filter] and RET shows all again.\n")
-                   ((eq (anvillm-link-status) 'lost)
-                    (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon] starts it.\n"
-                            (abbreviate-file-name (anvillm-socket))))
-                   ((eq (anvillm-link-status) 'live)
-                    "\n  No sessions.\n\n  \\<anvillm-mode-map>\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n")
-                   (t "\n  Connecting...\n"))))))
-
-(defun anvillm-list--replace (at line)
-  "Put LINE in place of the one AT, unless it is the same."
-  (let ((end (save-excursion (goto-char at) (line-beginning-position 2))))
-    (unless (equal-including-properties (buffer-substring at end) line)
-      (let ((riders (anvillm-list--riders at)))
-        (save-excursion
-          (goto-char at)
-          (insert line)
-          (delete-region (point) (+ (point) (- end at))))
-        (anvillm-list--ride riders at)))))
+  (insert (substitute-command-keys
+           (cond ((and (anvillm-sessions) anvillm-list--filter)
+                  "\n  No session matches.  \\<anvillm-mode-map>\\[anvillm-filter] and RET shows all again.\n")
+                 ((eq (anvillm-link-status) 'lost)
+                  (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon] starts it.\n"
+                          (abbreviate-file-name (anvillm-socket))))
+                 ((eq (anvillm-link-status) 'live)
+                  "\n  No sessions.\n\n  \\<anvillm-mode-map>\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n")
+                 (t "\n  Connecting...\n")))))
 
 (defun anvillm-list--update (id)
   "Draw the row of session ID anew, or take it away, or put it in."
-  (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-list--at id))
+  (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-rows-at id))
          (shown (and session (anvillm-list--shown-p session))))
     (cond ((and at shown (or (not tabulated-list-sort-key)
                              (equal (get-text-property at 'anvillm-key) (anvillm-list--key session))))
-           (anvillm-list--replace at (anvillm-list--keyed id)))
+           (anvillm-rows-replace at (anvillm-list--keyed id)))
           ((not (get-text-property (point-min) 'tabulated-list-id))
            (anvillm-list--draw))
           ((or at shown)
@@ -225,43 +170,17 @@
 (defun anvillm-list--move (id at shown)
   "Take the row of session ID from AT, if it is there, and put it where it belongs.
 Not if it is not SHOWN.  A point on the row goes with it."
-  (let* ((riders (and at (anvillm-list--riders at))) to)
+  (let* ((riders (and at (anvillm-rows-riders at))) to)
     (save-excursion
       (when at
         (delete-region at (progn (goto-char at) (line-beginning-position 2))))
       (when shown
         (goto-char (or (let ((next (cadr (member id (anvillm-list--wanted)))))
-                         (and next (anvillm-list--at next)))
+                         (and next (anvillm-rows-at next)))
                        (point-max)))
         (setq to (point))
-        (anvillm-list--insert (anvillm-list--keyed id))))
-    (when to (anvillm-list--ride riders to))))
-
-(defun anvillm-list--riders (at)
-  "Return who has point on the line that begins AT: (WINDOW . COLUMN)...
-A window of nil stands for the buffer's own point."
-  (let ((end (save-excursion (goto-char at) (line-end-position))))
-    (cl-loop for (window . point) in (cons (cons nil (point))
-                                           (mapcar (lambda (w) (cons w (window-point w)))
-                                                   (get-buffer-window-list nil nil t)))
-             when (<= at point end) collect (cons window (- point at)))))
-
-(defun anvillm-list--ride (riders at)
-  "Put the points of RIDERS on the line that begins AT."
-  (let ((end (save-excursion (goto-char at) (line-end-position))))
-    (pcase-dolist (`(,window . ,column) riders)
-      (if window (set-window-point window (min end (+ at column)))
-        (goto-char (min end (+ at column)))))))
-
-(defun anvillm-list--insert (line)
-  "Insert LINE; windows that start here go on showing what they did."
-  (let* ((at (point))
-         (windows (cl-remove-if-not (lambda (w) (and (= (window-start w) at) (> at (point-min))))
-                                    (get-buffer-window-list nil nil t)))
-         (points (cl-remove-if-not (lambda (w) (= (window-point w) at)) (get-buffer-window-list nil nil t))))
-    (insert line)
-    (dolist (w windows) (set-window-start w (+ at (length line)) t))
-    (dolist (w points) (set-window-point w (+ at (length line))))))
+        (anvillm-rows-insert (anvillm-list--keyed id))))
+    (when to (anvillm-rows-ride riders to))))
 
 (defun anvillm-list--keyed (id)
   "Return the line of session ID with what it is sorted by."
@@ -333,7 +252,7 @@ A window of nil stands for the buffer's own point."
 (defun anvillm-list--marked ()
   "Return the ids of the marked sessions that are shown, in order."
   (when anvillm-list--marks
-    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-list--at id))) anvillm--order)))
+    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-rows-at id))) anvillm--order)))
 
 (defun anvillm-filter (regexp)
   "Show only the sessions of which something matches REGEXP; all if it is empty."
@@ -371,7 +290,7 @@ A window of nil stands for the buffer's own point."
 
 (defun anvillm-goto (id)
   "Go to the row of session ID."
-  (let ((at (anvillm-list--at id)))
+  (let ((at (anvillm-rows-at id)))
     (when at
       (goto-char at)
       (dolist (w (get-buffer-window-list nil nil t)) (set-window-point w at))
@@ -419,12 +338,24 @@ A window of nil stands for the buffer's own point."
 (declare-function anvillm-bookmark-list "anvillm-resume")
 (autoload 'anvillm-bookmark-list "anvillm-resume")
 (autoload 'anvillm-bookmark-jump "anvillm-resume")
+(autoload 'anvillm-bookmark-conversation "anvillm-resume")
+(autoload 'anvillm-desktop-restore "anvillm-resume")
+(autoload 'anvillm-mode-line-mode "anvillm-live" "Show in the mode line which agents need you." t)
+(autoload 'anvillm-notify-mode "anvillm-live" "Be told when an agent needs you." t)
+(dolist (command '(anvillm-prompt-about anvillm-prompt-region anvillm-prompt-defun anvillm-prompt-diagnostic
+                                        anvillm-prompt-buffer anvillm-prompt-file anvillm-project-conversation))
+  (autoload command "anvillm-command" nil t))
+
+;;;###autoload
+(add-to-list 'desktop-buffer-mode-handlers '(anvillm-mode . anvillm-desktop-restore))
+;;;###autoload
+(add-to-list 'desktop-buffer-mode-handlers '(anvillm-conversation-mode . anvillm-desktop-restore))
 
 (defun anvillm-list--imenu ()
   "Return an index of the sessions by project."
   (let (index)
     (dolist (id (anvillm-list--wanted))
-      (push (cons (anvillm-name id) (copy-marker (anvillm-list--at id)))
+      (push (cons (anvillm-name id) (copy-marker (anvillm-rows-at id)))
             (alist-get (abbreviate-file-name (anvillm-project-root (or (anvillm-get id :cwd) "/")))
                        index nil nil #'equal)))
     (mapcar (lambda (group) (cons (car group) (nreverse (cdr group)))) (nreverse index))))

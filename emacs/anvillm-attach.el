@@ -1,0 +1,85 @@
+;;; anvillm-attach.el --- A terminal on an agent  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; The daemon says with which command a terminal is attached to an agent.  It
+;; is run in a terminal inside Emacs, the best that is installed, or in one of
+;; the desktop.
+
+;;; Code:
+
+(require 'anvillm-core)
+(require 'anvillm-session)
+
+(declare-function eat-make "ext:eat" (name program &optional startfile &rest switches))
+(declare-function vterm-mode "ext:vterm" ())
+(defvar vterm-shell)
+(defvar vterm-buffer-name)
+(declare-function term-mode "term" ())
+(declare-function term-char-mode "term" ())
+(declare-function make-term "term" (name program &optional startfile &rest switches))
+
+(defcustom anvillm-terminal 'auto
+  "Where agents are attached: inside Emacs, or the command of a terminal.
+The command of a terminal gets the command to run behind it, as in \"foot -e\"."
+  :type '(choice (const :tag "The best one inside Emacs" auto)
+                 (const eat) (const vterm) (const term)
+                 (const :tag "$ANVILLM_TERMINAL" environment)
+                 (string :tag "Command"))
+  :group 'anvillm)
+
+(defun anvillm-attach--kind ()
+  "Return which terminal is used: eat, vterm, term, or a command."
+  (pcase anvillm-terminal
+    ('auto (cond ((require 'eat nil t) 'eat) ((require 'vterm nil t) 'vterm) (t 'term)))
+    ('environment (or (getenv "ANVILLM_TERMINAL") "foot"))
+    (other other)))
+
+(defun anvillm-attach--inside (kind name command)
+  "Return a buffer NAME with a terminal of KIND that runs COMMAND, a shell line."
+  (pcase kind
+    ('eat (eat-make name "/bin/sh" nil "-c" command))
+    ('vterm (let ((vterm-shell (format "/bin/sh -c %s" (shell-quote-argument command))))
+              (with-current-buffer (generate-new-buffer (format "*%s*" name))
+                (vterm-mode)
+                (current-buffer))))
+    (_ (require 'term)
+       (with-current-buffer (make-term name "/bin/sh" nil "-c" command)
+         (term-mode)
+         (term-char-mode)
+         (current-buffer)))))
+
+(defun anvillm-attach--show (id command)
+  "Attach to session ID by COMMAND."
+  (let* ((kind (anvillm-attach--kind)) (name (concat "attach " (anvillm-name id)))
+         (default-directory (or (ignore-errors (file-name-as-directory (anvillm-get id :cwd))) default-directory))
+         ;; The agent's tmux is not the one Emacs may run in.
+         (process-environment (cons "TMUX" process-environment)))
+    (if (stringp kind)
+        (let ((words (split-string-and-unquote kind)))
+          (apply #'start-process name nil (append words (list "/bin/sh" "-c" command)))
+          (message "Attached %s in %s" (anvillm-name id) (car words)))
+      (let ((old (get-buffer (format "*%s*" name))))
+        (if (and old (get-buffer-process old))
+            (pop-to-buffer old)
+          (when old (kill-buffer old))
+          (pop-to-buffer (anvillm-attach--inside kind name command))
+          (setq-local anvillm-buffer-session id))))))
+
+(defun anvillm-attach (id)
+  "Attach a terminal to the agent of the session ID."
+  (interactive (list (anvillm-current "Attach: ")))
+  (anvillm-read (concat id "/tmux")
+                (anvillm-then "attach"
+                              (lambda (bytes)
+                                (let ((command (anvillm-text bytes)))
+                                  (if (string-blank-p command)
+                                      (message "%s does not run" (anvillm-name id))
+                                    (anvillm-attach--show id command)))))))
+
+(provide 'anvillm-attach)
+;;; anvillm-attach.el ends here

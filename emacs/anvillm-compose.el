@@ -1,0 +1,356 @@
+;;; anvillm-compose.el --- Writing prompts and contexts  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; A buffer for something that is going to be sent: a prompt, a context, a
+;; message.  What is written stays, in the buffer and in a draft on disk, until
+;; the daemon has accepted it.  Nothing in the text is taken out or changed.
+
+;;; Code:
+
+(require 'anvillm-core)
+(require 'anvillm-session)
+(require 'ring)
+
+(defcustom anvillm-compose-mode-function #'text-mode
+  "The mode that prompts are written in, such as `markdown-mode'."
+  :type 'function
+  :group 'anvillm)
+
+(defcustom anvillm-compose-hook nil
+  "Run in a new buffer for writing."
+  :type 'hook
+  :group 'anvillm)
+
+(defvar-local anvillm-compose-send nil
+  "Function that sends a text and calls its second argument.
+That one takes nil, or the sentence that says why it was not accepted.")
+(defvar-local anvillm-compose-title nil "What is written here and to whom.")
+(defvar-local anvillm-compose-draft nil "The name of the draft's file.")
+(defvar-local anvillm-compose-remember nil "Non-nil to put what was sent into the history of prompts.")
+(defvar-local anvillm-compose--original "" "The text that a new buffer began with: no draft is made of it.")
+(defvar-local anvillm-compose--sending nil "Non-nil while the daemon has not answered.")
+(defvar-local anvillm-compose--failed nil "Why the text was not accepted.")
+(defvar-local anvillm-compose--timer nil "The timer that will write the draft.")
+(defvar-local anvillm-compose--index nil "Which entry of the history is shown; nil for none.")
+(defvar-local anvillm-compose--own nil "What was here before the history was shown.")
+(defvar-local anvillm-compose-targets nil "Ids of the sessions that a prompt goes to.")
+
+;;;; Drafts
+
+(defun anvillm-compose--file ()
+  "Return the file of this buffer's draft."
+  (expand-file-name (format "drafts/%s/%s" (secure-hash 'md5 (anvillm-namespace)) anvillm-compose-draft)
+                    anvillm-data-directory))
+
+(defun anvillm-compose-save-draft ()
+  "Write the draft to disk now, or delete it if there is nothing in it."
+  (interactive)
+  (anvillm-compose--cancel-timer)
+  (when anvillm-compose-draft
+    (let ((file (anvillm-compose--file)) (text (buffer-substring-no-properties (point-min) (point-max))))
+      (if (or (string-blank-p text) (equal text anvillm-compose--original))
+          (anvillm-compose--delete-draft)
+        (with-file-modes #o700 (make-directory (file-name-directory file) t))
+        (with-file-modes #o600
+          (let ((coding-system-for-write 'utf-8-emacs-unix) (write-region-annotate-functions nil))
+            (write-region text nil file nil 'silent)))))))
+
+(defun anvillm-compose--delete-draft ()
+  "Delete the draft on disk."
+  (anvillm-compose--cancel-timer)
+  (when anvillm-compose-draft
+    (let ((file (anvillm-compose--file)))
+      (when (file-exists-p file) (delete-file file)))))
+
+(defun anvillm-compose--cancel-timer ()
+  "Take back what was planned for the draft."
+  (when anvillm-compose--timer (cancel-timer (cl-shiftf anvillm-compose--timer nil))))
+
+(defun anvillm-compose--changed (&rest _)
+  "The text has changed: the draft is written when the user pauses."
+  (setq anvillm-compose--failed nil)
+  (unless (or anvillm-compose--timer anvillm-compose--sending)
+    (setq anvillm-compose--timer
+          (run-with-idle-timer 1 nil (anvillm-here (lambda ()
+                                                     (setq anvillm-compose--timer nil)
+                                                     (anvillm-compose-save-draft)))))))
+
+(defun anvillm-compose--save-all ()
+  "Write all drafts, before Emacs ends."
+  (dolist (buffer (buffer-list))
+    (when (buffer-local-value 'anvillm-compose-draft buffer)
+      (with-current-buffer buffer (anvillm-compose-save-draft))))
+  t)
+
+(defun anvillm-compose--load-draft ()
+  "Put the draft on disk into this buffer; return non-nil if there was one."
+  (let ((file (anvillm-compose--file)))
+    (when (file-readable-p file)
+      (let ((coding-system-for-read 'utf-8-emacs-unix))
+        (erase-buffer)
+        (insert-file-contents file))
+      (goto-char (point-max))
+      t)))
+
+;;;; The mode
+
+(defvar anvillm-compose-mode-map
+  (let ((map (make-sparse-keymap)))
+    (pcase-dolist (`(,key ,command)
+                   '(("C-c C-c" anvillm-compose-accept) ("C-c C-k" anvillm-compose-put-away)
+                     ("C-c C-d" anvillm-compose-discard) ("C-c C-a" anvillm-compose-attach)
+                     ("C-c C-t" anvillm-compose-retarget) ("C-x C-s" anvillm-compose-save-draft)
+                     ("M-p" anvillm-compose-previous) ("M-n" anvillm-compose-next)))
+      (define-key map (kbd key) command))
+    map)
+  "Keys where something is written.")
+
+(define-minor-mode anvillm-compose-mode
+  "Write something that the daemon gets with \\[anvillm-compose-accept].
+
+\\{anvillm-compose-mode-map}"
+  :lighter " Compose"
+  :keymap anvillm-compose-mode-map
+  (when anvillm-compose-mode
+    (setq header-line-format '(:eval (anvillm-compose--header)))
+    (setq-local anvillm-client t)
+    (add-hook 'after-change-functions #'anvillm-compose--changed nil t)
+    (add-hook 'kill-buffer-hook #'anvillm-compose-save-draft nil t)
+    (add-hook 'kill-emacs-hook #'anvillm-compose--save-all)))
+(put 'anvillm-compose-mode 'permanent-local t)
+
+(defun anvillm-compose--header ()
+  "Return the header line."
+  (concat " " (propertize (or anvillm-compose-title "") 'face 'anvillm-name)
+          (cond (anvillm-compose--sending (propertize "  sending..." 'face 'anvillm-waiting))
+                (anvillm-compose--failed (propertize (concat "  not accepted: " anvillm-compose--failed) 'face 'anvillm-error))
+                (t (substitute-command-keys
+                    "  \\<anvillm-compose-mode-map>\\[anvillm-compose-accept] sends, \\[anvillm-compose-put-away] puts away, \\[anvillm-compose-attach] attaches")))))
+
+(defun anvillm-compose-open (name title draft send &optional initial)
+  "Show a buffer NAME to write in, about TITLE, kept as DRAFT.
+SEND is as `anvillm-compose-send'; INITIAL is the text to begin with, unless
+there is a draft.  Return the buffer."
+  (let ((buffer (get-buffer-create name)))
+    (with-current-buffer buffer
+      (unless anvillm-compose-mode
+        (funcall anvillm-compose-mode-function)
+        (setq anvillm-compose-draft draft anvillm-compose--original (or initial ""))
+        (unless (anvillm-compose--load-draft)
+          (insert (or initial "")))
+        (set-buffer-modified-p nil)
+        (buffer-enable-undo)
+        (anvillm-compose-mode)
+        (run-hooks 'anvillm-compose-hook))
+      (setq anvillm-compose-title title anvillm-compose-send send))
+    (pop-to-buffer buffer)
+    buffer))
+
+(defun anvillm-compose-accept ()
+  "Send what is written here.  It stays until the daemon has accepted it."
+  (interactive)
+  (when anvillm-compose--sending (user-error "It is being sent already"))
+  (let ((text (buffer-substring-no-properties (point-min) (point-max))))
+    (anvillm-compose-save-draft)
+    (setq anvillm-compose--sending t anvillm-compose--failed nil buffer-read-only t)
+    (condition-case err
+        (funcall anvillm-compose-send text (anvillm-here #'anvillm-compose--answered))
+      (error (anvillm-compose--answered (error-message-string err))))
+    (force-mode-line-update)))
+
+(defun anvillm-compose--answered (failed)
+  "The daemon has answered: FAILED says why it did not accept, or is nil."
+  (setq anvillm-compose--sending nil buffer-read-only nil)
+  (cond (failed
+         (setq anvillm-compose--failed failed)
+         (message "Not accepted: %s" failed))
+        (t
+         (when anvillm-compose-remember
+           (add-to-history 'anvillm-prompt-history (buffer-substring-no-properties (point-min) (point-max))))
+         (message "Accepted: %s" anvillm-compose-title)
+         (anvillm-compose--delete-draft)
+         (anvillm-compose--quit)))
+  (force-mode-line-update))
+
+(defun anvillm-compose--quit ()
+  "Kill this buffer and its window's part in it, without making a draft."
+  (setq anvillm-compose-draft nil)
+  (let ((window (get-buffer-window nil t)))
+    (if window (quit-window t window) (kill-buffer))))
+
+(defun anvillm-compose-put-away ()
+  "Close this buffer; what is written is kept as a draft for the next time."
+  (interactive)
+  (anvillm-compose-save-draft)
+  (message (if (file-exists-p (anvillm-compose--file)) "The draft is kept" "Nothing to keep"))
+  (anvillm-compose--quit))
+
+(defun anvillm-compose-discard ()
+  "Throw away what is written here, the draft too."
+  (interactive)
+  (when (or (= (buffer-size) 0) (yes-or-no-p "Throw the draft away? "))
+    (anvillm-compose--delete-draft)
+    (anvillm-compose--quit)))
+
+;;;; History
+
+(defun anvillm-compose--show-history (step)
+  "Show the entry of the history STEP further back."
+  (let* ((next (+ (or anvillm-compose--index -1) step)))
+    (when (>= next (length anvillm-prompt-history)) (user-error "No older prompt"))
+    (when (< next -1) (user-error "No newer prompt"))
+    (unless anvillm-compose--index
+      (setq anvillm-compose--own (buffer-string)))
+    (setq anvillm-compose--index (and (>= next 0) next))
+    (erase-buffer)
+    (insert (if anvillm-compose--index (nth next anvillm-prompt-history) anvillm-compose--own))))
+
+(defun anvillm-compose-previous ()
+  "Put the prompt sent before in place of this text."
+  (interactive)
+  (anvillm-compose--show-history 1))
+
+(defun anvillm-compose-next ()
+  "Put the prompt sent after, or your own text, in place of this."
+  (interactive)
+  (anvillm-compose--show-history -1))
+
+;;;; Attachments
+
+(defun anvillm-fence (text &optional language)
+  "Return TEXT in a fence that nothing in it can end; LANGUAGE is named there."
+  (let ((longest 2) (start 0))
+    (while (string-match "`+" text start)
+      (setq longest (max longest (- (match-end 0) (match-beginning 0))) start (match-end 0)))
+    (let ((fence (make-string (1+ longest) ?`)))
+      (concat fence (or language "") "\n" text (if (string-suffix-p "\n" text) "" "\n") fence "\n"))))
+
+(defun anvillm-language ()
+  "Return the name of this buffer's language, for a fence."
+  (if (derived-mode-p 'prog-mode)
+      (string-remove-suffix "-ts" (string-remove-suffix "-mode" (symbol-name major-mode)))
+    ""))
+
+(defun anvillm-region-reference (start end)
+  "Return the text from START to END behind where it stands, as FILE:LINE."
+  (concat (anvillm-reference start end) "\n\n"
+          (anvillm-fence (buffer-substring-no-properties start end) (anvillm-language))))
+
+(defun anvillm-reference (&optional start end)
+  "Return what names this buffer, with the lines of START and END."
+  (let* ((name (if buffer-file-name
+                   (abbreviate-file-name (or (file-remote-p buffer-file-name 'localname) buffer-file-name))
+                 (buffer-name)))
+         (first (and start (line-number-at-pos start t)))
+         (last (and end (line-number-at-pos (if (and (> end start) (eq (char-before end) ?\n)) (1- end) end) t))))
+    (cond ((not first) name)
+          ((or (not last) (= first last)) (format "%s:%d" name first))
+          (t (format "%s:%d-%d" name first last)))))
+
+(defun anvillm-compose-attach (&optional content)
+  "Attach the region of another window, or else a file.
+A file is named, for the agent to read; with a prefix argument CONTENT, or if
+the session may not see it, its text is put in."
+  (interactive "P")
+  (let ((other (cl-find-if (lambda (b) (and (not (eq b (current-buffer)))
+                                            (buffer-local-value 'mark-active b)
+                                            (with-current-buffer b (use-region-p))))
+                           (mapcar #'window-buffer (window-list)))))
+    (if other
+        (insert (with-current-buffer other
+                  (prog1 (anvillm-region-reference (region-beginning) (region-end))
+                    (deactivate-mark))))
+      (let* ((file (expand-file-name (read-file-name "Attach file: " nil nil t)))
+             (cwd (anvillm-get (car anvillm-compose-targets) :cwd))
+             (inside (and cwd (file-in-directory-p file cwd))))
+        (if (and inside (not content))
+            (insert (file-relative-name file cwd))
+          (insert (abbreviate-file-name file) "\n\n"
+                  (anvillm-fence (with-temp-buffer (insert-file-contents file) (buffer-string)))))))))
+
+;;;; Prompts
+
+(defun anvillm-compose--names (ids)
+  "Return the names of the sessions IDS."
+  (mapconcat #'anvillm-name ids ", "))
+
+(defun anvillm-compose--send-prompt (text done)
+  "Send TEXT to the targets of this buffer, then call DONE."
+  (when (string-blank-p text) (user-error "Nothing to send"))
+  (let ((buffer (current-buffer)))
+    (anvillm-send-prompt
+     anvillm-compose-targets text
+     (lambda (failed)
+       (when (and failed (buffer-live-p buffer))
+         (with-current-buffer buffer
+           ;; Who has accepted it does not get it again.
+           (anvillm-compose--aim (mapcar #'car failed))))
+       (funcall done (and failed (mapconcat (lambda (f) (format "%s: %s" (anvillm-name (car f)) (anvillm-sentence (cdr f))))
+                                            failed "; ")))))))
+
+(defun anvillm-compose--aim (ids)
+  "Let what is written here go to the sessions IDS."
+  (setq anvillm-compose-targets ids
+        anvillm-compose-title (concat "Prompt to " (anvillm-compose--names ids)))
+  (when (null (cdr ids)) (setq anvillm-buffer-session (car ids)))
+  (force-mode-line-update))
+
+(defun anvillm-compose (ids)
+  "Write a prompt to the sessions IDS in a buffer of its own."
+  (interactive (list (anvillm-current-many "Prompt to: ")))
+  (anvillm-compose-with ids nil))
+
+(defun anvillm-compose-with (ids text)
+  "Write a prompt to the sessions IDS; TEXT is put at the end of the draft."
+  (let ((directory (anvillm-get (car ids) :cwd)))
+    (with-current-buffer (anvillm-compose-open
+                          (format "*prompt to %s*" (anvillm-compose--names ids)) "" (string-join ids "-")
+                          #'anvillm-compose--send-prompt)
+      (setq anvillm-compose-remember t)
+      (anvillm-compose--aim ids)
+      (when directory (setq default-directory (file-name-as-directory directory)))
+      (when text
+        (goto-char (point-max))
+        (unless (bobp) (insert (if (bolp) "\n" "\n\n")))
+        (save-excursion (insert text "\n"))
+        (unless (bobp) (goto-char (point-max)))))))
+
+(defun anvillm-compose-retarget (id)
+  "Let what is written here go to the session ID instead."
+  (interactive (list (anvillm-read-session "Prompt to: ")))
+  (unless anvillm-compose-targets (user-error "This is not a prompt"))
+  (anvillm-compose--aim (list id)))
+
+;;;; Context
+
+(defun anvillm-context (id)
+  "Edit the context of the session ID, which is put before its prompts."
+  (interactive (list (anvillm-current "Context of: ")))
+  (anvillm-read (concat id "/context")
+                (anvillm-then "context"
+                              (lambda (bytes) (anvillm-context--edit id (decode-coding-string bytes 'utf-8 t))))))
+
+(defun anvillm-context--edit (id before)
+  "Edit the context of session ID, which is BEFORE now."
+  (anvillm-compose-open
+   (format "*context of %s*" (anvillm-name id)) (concat "Context of " (anvillm-name id)) (concat "context-" id)
+   (lambda (text done)
+     (anvillm-read (concat id "/context")
+                   (lambda (bytes err)
+                     (let ((now (and bytes (decode-coding-string bytes 'utf-8 t))))
+                       (cond (err (funcall done (anvillm-sentence err)))
+                             ((and (not (equal now before))
+                                   (not (yes-or-no-p "Somebody changed the context meanwhile.  Replace it? ")))
+                              (funcall done "it was changed meanwhile"))
+                             (t (anvillm-write (concat id "/context") text
+                                               (lambda (_ err)
+                                                 (funcall done (and err (anvillm-sentence err)))))))))))
+   before))
+
+(provide 'anvillm-compose)
+;;; anvillm-compose.el ends here

@@ -1,0 +1,451 @@
+;;; anvillm-log.el --- Conversations and the log of messages  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; A conversation follows the file `log' of a session; the log of messages
+;; follows the one of the root.  Both are made of blocks: a header line, text
+;; indented by a tab, an empty line.  Text goes in as it comes, a piece at a
+;; time, between keystrokes.  A window that shows the end stays at the end,
+;; any other stays where it is.  Long blocks and long lines are folded.
+
+;;; Code:
+
+(require 'anvillm-core)
+(require 'anvillm-session)
+(require 'iso8601)
+
+(declare-function anvillm-bookmark-conversation "anvillm-resume")
+
+(defcustom anvillm-fold-lines 40
+  "Blocks with more lines than this are folded to so many; nil folds nothing."
+  :type '(choice natnum (const :tag "Never" nil))
+  :group 'anvillm)
+
+(defcustom anvillm-fold-columns 4000
+  "Lines with more characters than this are folded; nil folds none."
+  :type '(choice natnum (const :tag "Never" nil))
+  :group 'anvillm)
+
+(defcustom anvillm-log-size 4000000
+  "How many characters of a log are kept in its buffer; the oldest go first."
+  :type 'natnum
+  :group 'anvillm)
+
+(defvar-local anvillm-log--path nil "The file that this buffer follows.")
+(defvar-local anvillm-log--op nil "The stream that fills this buffer.")
+(defvar-local anvillm-log--seen 0 "How many bytes of the file have been taken in.")
+(defvar-local anvillm-log--skip 0 "How many bytes are still to be skipped after connecting again.")
+(defvar-local anvillm-log--bytes "" "The beginning of a character.")
+(defvar-local anvillm-log--rest "" "The beginning of a line.")
+(defvar-local anvillm-log--block nil "Where the last block begins, a marker.")
+(defvar-local anvillm-log--fold nil "The overlay that folds the last block.")
+(defvar-local anvillm-log--over nil "Why the stream ended for good, or nil.")
+
+(defconst anvillm-log--turn "^\\(USER\\|ASSISTANT\\) \\([-0-9T:+Z. ]+\\)$"
+  "The header of a turn, as the daemon writes it.")
+(defconst anvillm-log--message "^[0-9]+-[0-9]+-[0-9]+ [0-9:]+ .* -> .*$"
+  "The header of a message in the log of the root.")
+
+;;;; Following
+
+(defun anvillm-log--follow ()
+  "Follow the file of this buffer, from where it was left."
+  (when (and anvillm-log--path (not anvillm-log--op) (not anvillm-log--over)
+             (anvillm-9p-live-p anvillm--conn))
+    (setq anvillm-log--skip anvillm-log--seen)
+    (setq anvillm-log--op
+          (anvillm-9p-stream anvillm--conn anvillm-log--path
+                             (anvillm-here #'anvillm-log--came)
+                             (anvillm-here #'anvillm-log--ended)))))
+
+(defun anvillm-log--ended (err)
+  "The stream has ended because of ERR."
+  (setq anvillm-log--op nil)
+  (when (or (not err) (eq (car err) 'anvillm-9p-error))
+    (setq anvillm-log--over (if err (anvillm-sentence err) "the log has ended"))
+    (force-mode-line-update)))
+
+(defun anvillm-log--link-changed ()
+  "Go on where the logs were left when the link is up again."
+  (when (eq (anvillm-link-status) 'live)
+    (dolist (buffer (buffer-list))
+      (when (buffer-local-value 'anvillm-log--path buffer)
+        (with-current-buffer buffer (anvillm-log--follow))))))
+
+(defun anvillm-log--came (bytes)
+  "Take in BYTES of the log."
+  ;; A log is read from its beginning after every connection; what was seen is skipped.
+  (let ((skip (min anvillm-log--skip (length bytes))))
+    (cl-decf anvillm-log--skip skip)
+    (setq bytes (substring bytes skip)))
+  (unless (string-empty-p bytes)
+    (cl-incf anvillm-log--seen (length bytes))
+    (pcase-let* ((`(,text . ,cut) (anvillm-wire-split-utf-8 (concat anvillm-log--bytes bytes)))
+                 (all (concat anvillm-log--rest text))
+                 (end (string-match-p "[^\n]*\\'" all)))
+      (setq anvillm-log--bytes cut
+            anvillm-log--rest (substring all end))
+      (when (> end 0)
+        (anvillm-log--append (substring all 0 end))))))
+
+(defun anvillm-log--append (text)
+  "Put TEXT, whole lines, at the end of this buffer."
+  (let* ((inhibit-read-only t)
+         (tails (cl-remove-if-not (lambda (w) (= (window-point w) (point-max)))
+                                  (get-buffer-window-list nil nil t)))
+         (tail (= (point) (point-max))))
+    (save-excursion
+      (goto-char (point-max))
+      (let ((start (point)))
+        (insert text)
+        (anvillm-log--dress start (copy-marker (point-max)))))
+    (when (> (buffer-size) anvillm-log-size) (anvillm-log--trim))
+    (when tail (goto-char (point-max)))
+    (dolist (w tails) (set-window-point w (point-max)))))
+
+(defun anvillm-log--dress (start end)
+  "Turn the lines from START to END into what is shown."
+  (goto-char start)
+  (while (< (point) end)
+    (cond ((looking-at anvillm-log--turn) (anvillm-log--head (anvillm-log--turn-head)))
+          ((looking-at anvillm-log--message) (anvillm-log--head (match-string 0)))
+          ((eq (char-after) ?\t) (delete-char 1)))
+    (let ((eol (line-end-position)))
+      (when (and anvillm-fold-columns (> (- eol (point)) anvillm-fold-columns))
+        (anvillm-log--hide (+ (point) anvillm-fold-columns) eol
+                           (format "… %d more characters" (- eol (point) anvillm-fold-columns)))))
+    (forward-line))
+  (anvillm-log--fold-block))
+
+(defun anvillm-log--turn-head ()
+  "Return what is shown for the turn's header just matched."
+  (let* ((user (equal (match-string 1) "USER"))
+         (time (ignore-errors (encode-time (iso8601-parse (match-string 2))))))
+    (concat (if user "You" (anvillm-name anvillm-buffer-session))
+            (propertize (concat "  " (if time (format-time-string "%a %d %b %H:%M:%S" time) (match-string 2)))
+                        'face 'anvillm-id))))
+
+(defun anvillm-log--head (text)
+  "Put TEXT in place of this line, the header of a new block."
+  (anvillm-log--fold-block)
+  (delete-region (line-beginning-position) (line-end-position))
+  (setq anvillm-log--block (copy-marker (point)) anvillm-log--fold nil)
+  (let ((start (point)))
+    (insert text)
+    (add-face-text-property start (point) 'anvillm-heading t)
+    (put-text-property start (point) 'anvillm-head t)
+    (beginning-of-line)))
+
+(defun anvillm-log--fold-block ()
+  "Fold the last block, up to point, if it is long."
+  (when (and anvillm-fold-lines anvillm-log--block)
+    (let* ((from (save-excursion (goto-char anvillm-log--block)
+                                 (forward-line (1+ anvillm-fold-lines)) (point)))
+           (end (save-excursion (skip-chars-backward "\n") (point)))
+           (hidden (if (< from end) (count-lines from end) 0)))
+      (when (> hidden 3)
+        (if anvillm-log--fold
+            (progn (move-overlay anvillm-log--fold (1- from) end)
+                   (anvillm-log--label anvillm-log--fold (format "\n… %d more lines" hidden)))
+          (setq anvillm-log--fold
+                (anvillm-log--hide (1- from) end (format "\n… %d more lines" hidden))))))))
+
+(defun anvillm-log--hide (start end label)
+  "Fold what is between START and END behind LABEL."
+  (let ((overlay (make-overlay start end nil t)))
+    (overlay-put overlay 'anvillm-fold t)
+    (overlay-put overlay 'evaporate t)
+    (overlay-put overlay 'isearch-open-invisible #'anvillm-log--open)
+    (overlay-put overlay 'invisible 'anvillm-fold)
+    (anvillm-log--label overlay label)
+    overlay))
+
+(defun anvillm-log--label (overlay label)
+  "Show LABEL where OVERLAY hides text."
+  (let ((shown (concat (propertize label 'face 'shadow)
+                       (propertize " (TAB)" 'face 'anvillm-id))))
+    (overlay-put overlay 'anvillm-label shown)
+    (when (overlay-get overlay 'invisible) (overlay-put overlay 'before-string shown))))
+
+(defun anvillm-log--open (overlay)
+  "Show what OVERLAY hides."
+  (overlay-put overlay 'invisible nil)
+  (overlay-put overlay 'before-string nil))
+
+(defun anvillm-log--close (overlay)
+  "Hide what OVERLAY covers."
+  (overlay-put overlay 'invisible 'anvillm-fold)
+  (overlay-put overlay 'before-string (overlay-get overlay 'anvillm-label)))
+
+(defun anvillm-log--trim ()
+  "Take the oldest blocks away, to four fifths of `anvillm-log-size'."
+  (save-excursion
+    (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
+    (let ((head (or (next-single-property-change (point) 'anvillm-head) (line-beginning-position 2))))
+      (delete-region (point-min) head))))
+
+;;;; Moving about
+
+(defun anvillm-log-toggle-fold (&optional all)
+  "Show or hide what is folded in this block; in the whole buffer if ALL."
+  (interactive "P")
+  (let* ((start (if all (point-min) (or (anvillm-log--head-before (1+ (point))) (point-min))))
+         (end (if all (point-max) (or (anvillm-log--head-after (point)) (point-max))))
+         (folds (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-fold)) (overlays-in start end))))
+    (if (not folds)
+        (message "Nothing is folded here")
+      (let ((hide (cl-notany (lambda (o) (overlay-get o 'invisible)) folds)))
+        (mapc (if hide #'anvillm-log--close #'anvillm-log--open) folds)))))
+
+(defun anvillm-log--head-after (position)
+  "Return where the first header after POSITION begins, or nil."
+  (let ((at (next-single-property-change position 'anvillm-head)))
+    (when (and at (not (get-text-property at 'anvillm-head)))
+      (setq at (next-single-property-change at 'anvillm-head)))
+    at))
+
+(defun anvillm-log--head-before (position)
+  "Return where the last header before POSITION begins, or nil."
+  (save-excursion
+    (goto-char (min position (point-max)))
+    (let (found)
+      (while (and (not found) (not (bobp)))
+        (goto-char (or (previous-single-property-change (point) 'anvillm-head) (point-min)))
+        (when (get-text-property (point) 'anvillm-head) (setq found (point))))
+      found)))
+
+(defun anvillm-log-next ()
+  "Go to the next turn."
+  (interactive)
+  (goto-char (or (anvillm-log--head-after (point)) (point-max))))
+
+(defun anvillm-log-previous ()
+  "Go to the previous turn."
+  (interactive)
+  (goto-char (or (anvillm-log--head-before (point)) (point-min))))
+
+(defun anvillm-log-end ()
+  "Go to the end and stay there when more comes."
+  (interactive)
+  (goto-char (point-max)))
+
+;;;; References to files
+
+(defconst anvillm-log--reference
+  "\\(?:^\\|[^[:alnum:]_./~-]\\)\\(\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\):\\([0-9]+\\)\\(?::\\([0-9]+\\)\\)?"
+  "A file name with a line, and maybe a column, as compilers and agents write it.")
+
+(defun anvillm-log--existing (name)
+  "Return the file that NAME stands for in this session's directory, or nil."
+  (let ((file (expand-file-name name (file-name-as-directory
+                                      (or (anvillm-get anvillm-buffer-session :cwd) default-directory)))))
+    (and (not (file-remote-p file)) (file-regular-p file) file)))
+
+(defun anvillm-log--buttonize (start end)
+  "Make references between START and END look like what they are."
+  (with-silent-modifications
+    (save-excursion
+      (goto-char start)
+      (beginning-of-line)
+      (while (re-search-forward anvillm-log--reference end t)
+        (when (save-match-data (anvillm-log--existing (match-string-no-properties 1)))
+          (add-text-properties (match-beginning 1) (match-end 0)
+                               '(anvillm-reference t mouse-face highlight help-echo "RET: visit"))
+          (add-face-text-property (match-beginning 1) (match-end 0) 'link))))))
+
+(defun anvillm-log-visit (&optional event)
+  "Visit the file and line named at point, or at EVENT; else fold this block."
+  (interactive (list last-nonmenu-event))
+  (when (mouse-event-p event) (posn-set-point (event-end event)))
+  (let ((at (point)) found)
+    (save-excursion
+      (beginning-of-line)
+      (while (and (not found) (re-search-forward anvillm-log--reference (line-end-position) t))
+        (setq found (and (<= (match-beginning 1) at (match-end 0)) (anvillm-log--place)))))
+    (if found (anvillm-log--show found) (anvillm-log-toggle-fold))))
+
+(defun anvillm-log--place ()
+  "Return the reference just matched as (FILE LINE COLUMN), or nil."
+  (let ((line (string-to-number (match-string 2))) (column (match-string 3))
+        (file (save-match-data (anvillm-log--existing (match-string-no-properties 1)))))
+    (and file (list file line (and column (string-to-number column))))))
+
+(defun anvillm-log--show (place)
+  "Show PLACE, a (FILE LINE COLUMN), in another window."
+  (pcase-let ((`(,file ,line ,column) place))
+    (pop-to-buffer (find-file-noselect file))
+    (save-restriction
+      (widen)
+      (goto-char (point-min))
+      (forward-line (1- line))
+      (when column (move-to-column (1- column))))))
+
+(defun anvillm-log--next-error (count reset)
+  "Visit the reference that is COUNT further; from the beginning if RESET."
+  (let ((forward (>= count 0)) place)
+    (when reset (goto-char (point-min)))
+    (dotimes (_ (max 1 (abs count)))
+      (setq place nil)
+      (while (not place)
+        (unless (if forward (re-search-forward anvillm-log--reference nil t)
+                  (re-search-backward anvillm-log--reference nil t))
+          (user-error "No more references"))
+        (setq place (anvillm-log--place))))
+    (let ((window (get-buffer-window nil t)))
+      (when window (set-window-point window (point))))
+    (anvillm-log--show place)))
+
+;;;; The modes
+
+(defvar anvillm-log-mode-map
+  (let ((map (make-sparse-keymap)))
+    (set-keymap-parent map (make-composed-keymap (list anvillm-session-map) special-mode-map))
+    (pcase-dolist (`(,key ,command)
+                   '(("TAB" anvillm-log-toggle-fold) ("n" anvillm-log-next) ("N" anvillm-log-previous)
+                     ("]" anvillm-log-next) ("[" anvillm-log-previous) ("RET" anvillm-log-visit)
+                     ("<mouse-2>" anvillm-log-visit) ("G" anvillm-log-end)
+                     ("r" anvillm-log-again) ("g" anvillm-log-again)))
+      (define-key map (kbd key) command))
+    map)
+  "Keys of logs.")
+
+(define-derived-mode anvillm-log-mode special-mode "AnviLLM-Log"
+  "A log of the AnviLLM daemon, as it is written.
+
+\\{anvillm-log-mode-map}"
+  :interactive nil
+  (setq anvillm-client t
+        anvillm-log--block nil
+        next-error-function #'anvillm-log--next-error
+        header-line-format '(:eval (anvillm-log--header))
+        revert-buffer-function (lambda (&rest _) (anvillm-log-again)))
+  (add-to-invisibility-spec 'anvillm-fold)
+  (setq-local bidi-display-reordering 'left-to-right)
+  (setq-local bidi-inhibit-bpa t)
+  (setq-local imenu-create-index-function #'anvillm-log--imenu)
+  (buffer-disable-undo)
+  (visual-line-mode)
+  (jit-lock-register #'anvillm-log--buttonize)
+  (add-hook 'kill-buffer-hook #'anvillm-log--stop nil t)
+  (add-hook 'anvillm-link-hook #'anvillm-log--link-changed))
+
+(define-derived-mode anvillm-conversation-mode anvillm-log-mode "AnviLLM-Talk"
+  "The conversation of a session, as it goes on.
+
+\\{anvillm-log-mode-map}"
+  :interactive nil
+  (use-local-map anvillm-log-mode-map)
+  (setq-local bookmark-make-record-function #'anvillm-bookmark-conversation)
+  (setq-local desktop-save-buffer
+              (lambda (_) (list anvillm-buffer-session (anvillm-name anvillm-buffer-session))))
+  (add-hook 'window-buffer-change-functions #'anvillm-log--looked-at nil t)
+  (add-hook 'anvillm-event-functions #'anvillm-log--event))
+
+(defun anvillm-log--stop ()
+  "Let go of the stream of this buffer."
+  (anvillm-9p-cancel (cl-shiftf anvillm-log--op nil)))
+
+(defun anvillm-log-again ()
+  "Read this log again from the beginning."
+  (interactive)
+  (anvillm-conn)
+  (anvillm-log--stop)
+  (let ((inhibit-read-only t))
+    (mapc #'delete-overlay (overlays-in (point-min) (point-max)))
+    (erase-buffer))
+  (setq anvillm-log--seen 0 anvillm-log--bytes "" anvillm-log--rest "" anvillm-log--block nil
+        anvillm-log--fold nil anvillm-log--over nil)
+  (anvillm-log--follow))
+
+(defun anvillm-log--looked-at (window)
+  "The buffer of WINDOW came into view."
+  (with-current-buffer (if (windowp window) (window-buffer window) (current-buffer))
+    (when anvillm-buffer-session (anvillm-seen anvillm-buffer-session))))
+
+(defun anvillm-log--event (event)
+  "A response of EVENT that comes before the user's eyes is not news."
+  (when (equal (plist-get event :type) "response")
+    (let ((buffer (anvillm-log--buffer (plist-get event :session_id))))
+      (when (and buffer (get-buffer-window buffer 'visible))
+        (anvillm-seen (plist-get event :session_id))))))
+
+(defun anvillm-log--buffer (id)
+  "Return the buffer of the conversation of session ID, or nil."
+  (cl-find-if (lambda (b) (and (eq (buffer-local-value 'major-mode b) 'anvillm-conversation-mode)
+                               (equal (buffer-local-value 'anvillm-buffer-session b) id)))
+              (buffer-list)))
+
+(defun anvillm-log--header ()
+  "Return the header line."
+  (let* ((id anvillm-buffer-session) (session (anvillm-session id)) (link (anvillm-link-text)))
+    (concat
+     " "
+     (cond (session
+            (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  " (anvillm-state-text session)
+                    "  " (plist-get session :backend) "  " (abbreviate-file-name (or (plist-get session :cwd) ""))
+                    (let ((queued (plist-get session :queued)))
+                      (if (and queued (> queued 0)) (format "  %d queued" queued) ""))
+                    (let ((unread (plist-get session :unread)))
+                      (if (and unread (> unread 0)) (format "  %d mail" unread) ""))
+                    (let ((note (anvillm-note session)))
+                      (if (string-empty-p note) "" (concat "  " note)))
+                    (if (plist-get session :ask) (substitute-command-keys "  \\<anvillm-log-mode-map>\\[anvillm-answer] answers") "")))
+           (id (propertize (format "%s is gone" id) 'face 'anvillm-off))
+           (t "All messages"))
+     (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))
+           ((and anvillm-log--over session) (propertize (concat "  " anvillm-log--over) 'face 'anvillm-error))
+           (t "")))))
+
+(defun anvillm-log--imenu ()
+  "Return an index of the turns: what was asked."
+  (let ((at (if (get-text-property (point-min) 'anvillm-head) (point-min)
+              (anvillm-log--head-after (point-min))))
+        index)
+    (while (and at (< at (point-max)))
+      (save-excursion
+        (goto-char at)
+        (unless (and anvillm-buffer-session (not (looking-at "You ")))
+          (when anvillm-buffer-session (forward-line))
+          (push (cons (truncate-string-to-width (string-trim (buffer-substring-no-properties (point) (line-end-position)))
+                                                80 nil nil "…")
+                      (copy-marker at))
+                index)))
+      (setq at (anvillm-log--head-after at)))
+    (nreverse index)))
+
+(defun anvillm-log--open-buffer (name mode path id)
+  "Return the buffer NAME in MODE that follows PATH, of session ID."
+  (let ((buffer (or (and id (anvillm-log--buffer id)) (get-buffer-create name))))
+    (with-current-buffer buffer
+      (unless (derived-mode-p mode)
+        (funcall mode)
+        (setq anvillm-buffer-session id anvillm-log--path path)
+        (when id
+          (setq default-directory (file-name-as-directory (or (anvillm-get id :cwd) default-directory)))))
+      (anvillm-log--follow))
+    buffer))
+
+(defun anvillm-conversation-buffer (id)
+  "Return the buffer of the conversation of session ID, made if need be."
+  (anvillm-log--open-buffer (format "*anvillm %s*" (anvillm-name id)) #'anvillm-conversation-mode
+                            (concat id "/log") id))
+
+(defun anvillm-conversation (id)
+  "Show the conversation of the session ID."
+  (interactive (list (anvillm-current "Conversation with: ")))
+  (anvillm-conn)
+  (pop-to-buffer (anvillm-conversation-buffer id))
+  (anvillm-seen id))
+
+(defun anvillm-log ()
+  "Show the log of all messages."
+  (interactive)
+  (anvillm-conn)
+  (pop-to-buffer (anvillm-log--open-buffer "*anvillm log*" #'anvillm-log-mode "log" nil)))
+
+(provide 'anvillm-log)
+;;; anvillm-log.el ends here

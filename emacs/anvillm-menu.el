@@ -1,0 +1,66 @@
+;;; anvillm-menu.el --- The commands as a menu  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; All commands behind one key, for who does not know the others yet.  This is
+;; the only part that needs transient; nothing else loads it.
+
+;;; Code:
+
+(require 'anvillm)
+(require 'transient)
+
+(defun anvillm-menu--heading ()
+  "Return the heading of the commands on a session."
+  (let ((id (anvillm-at-point)))
+    (if id (format "Session %s (%s)" (propertize (anvillm-name id) 'face 'anvillm-name)
+                   (anvillm-state-text (anvillm-session id)))
+      "Session")))
+
+;;;###autoload (autoload 'anvillm-menu "anvillm-menu" nil t)
+(transient-define-prefix anvillm-menu ()
+  "What can be done with agents."
+  [:description anvillm-menu--heading
+   ["Talk"
+    ("p" "Prompt" anvillm-compose)
+    ("P" "Prompt here" anvillm-prompt)
+    ("!" "Answer" anvillm-answer)
+    ("l" "Conversation" anvillm-conversation)
+    ("c" "Context" anvillm-context)
+    ("A" "Attach terminal" anvillm-attach)]
+   ["Control"
+    ("s" "Start" anvillm-start)
+    ("t" "Stop" anvillm-stop)
+    ("R" "Restart" anvillm-restart)
+    ("X" "Interrupt" anvillm-interrupt)
+    ("K" "Kill" anvillm-kill)
+    ("a" "Alias" anvillm-alias)]
+   ["Look"
+    ("i" "Inbox" anvillm-inbox)
+    ("I" "Archive" anvillm-archive)
+    ("D" "Directory" anvillm-dired)
+    ("v" "Diff" anvillm-project-diff)
+    ("W" "Sandbox" anvillm-sandbox)
+    ("w" "Copy id" anvillm-copy-id)]]
+  [["Prompt about"
+    ("r" "Region" anvillm-prompt-region)
+    ("f" "Function" anvillm-prompt-defun)
+    ("e" "Diagnostic" anvillm-prompt-diagnostic)
+    ("o" "File" anvillm-prompt-file)]
+   ["All"
+    ("g" "List" anvillm)
+    ("n" "Next that needs me" anvillm-next-needing)
+    ("u" "My inbox" anvillm-user-inbox)
+    ("m" "Write mail" anvillm-mail-compose)]
+   ["More"
+    ("L" "Log of messages" anvillm-log)
+    ("b" "Beads" anvillm-beads)
+    ("d" "Daemon" anvillm-daemon)
+    ("T" "Traffic" anvillm-traffic)]])
+
+(provide 'anvillm-menu)
+;;; anvillm-menu.el ends here

@@ -1,0 +1,63 @@
+;;; anvillm-resume.el --- Bookmarks and the desktop  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 The AnviLLM authors
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; The list and conversations can be bookmarked and come back with the desktop.
+;; A session is found again by its id or, if that is gone, by its name.
+
+;;; Code:
+
+(require 'anvillm)
+(require 'anvillm-log)
+
+(declare-function bookmark-prop-get "bookmark" (bookmark-name-or-record prop))
+
+(defun anvillm-resume--id (id name)
+  "Return the id of the session that was ID, or that is called NAME now."
+  (if (anvillm-session id) id
+    (anvillm-id (cl-find name (anvillm-sessions) :key (lambda (s) (anvillm-name (anvillm-id s))) :test #'equal))))
+
+;;;###autoload
+(defun anvillm-bookmark-list ()
+  "Return a bookmark of the list."
+  `("anvillm" (handler . anvillm-bookmark-jump) (filter . ,(and (boundp 'anvillm-list--filter) anvillm-list--filter))))
+
+;;;###autoload
+(defun anvillm-bookmark-conversation ()
+  "Return a bookmark of this conversation."
+  `(,(concat "anvillm " (anvillm-name anvillm-buffer-session))
+    (handler . anvillm-bookmark-jump)
+    (session . ,anvillm-buffer-session)
+    (name . ,(anvillm-name anvillm-buffer-session))))
+
+;;;###autoload
+(defun anvillm-bookmark-jump (bookmark)
+  "Go to what BOOKMARK stands for."
+  (let ((session (bookmark-prop-get bookmark 'session)) (filter (bookmark-prop-get bookmark 'filter)))
+    (cond (session
+           (anvillm-await-sessions)
+           (let ((id (anvillm-resume--id session (bookmark-prop-get bookmark 'name))))
+             (unless id (user-error "The session %s is gone" (bookmark-prop-get bookmark 'name)))
+             (set-buffer (anvillm-conversation-buffer id))))
+          (t
+           (set-buffer (anvillm-list-buffer))
+           (when filter (anvillm-filter filter))
+           (anvillm--connect-later)))))
+
+;;;###autoload
+(defun anvillm-desktop-restore (_file _name misc)
+  "Bring a buffer of the desktop back; MISC is the session's id and name, or t."
+  (if (not (consp misc))
+      (prog1 (anvillm-list-buffer)
+        (anvillm--connect-later))
+    (anvillm--connect-later)
+    (anvillm-await (lambda () (eq (anvillm-link-status) 'live)))
+    (let ((id (anvillm-resume--id (car misc) (cadr misc))))
+      (and id (anvillm-conversation-buffer id)))))
+
+(provide 'anvillm-resume)
+;;; anvillm-resume.el ends here
