@@ -7,6 +7,7 @@ Kiro) for the user. The tools are in ``mcptools``.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,11 @@ def build(tools: Tools) -> MCPServer:
     for name, hints in TOOLS.items():
         title = name.replace("_", " ")
         annotations = ToolAnnotations(title=title, **hints)
-        server.tool(name, title=title, annotations=annotations, structured_output=True)(_told(getattr(tools, name)))
+        method = getattr(tools, name)
+        as_tool = server.tool(
+            name, title=title, description=inspect.getdoc(method), annotations=annotations, structured_output=True
+        )
+        as_tool(_told(method))
     return server
 
 
@@ -90,3 +95,7 @@ def main() -> None:
         from anvilsrv.mcptools import Tools
 
         build(Tools()).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The program itself, over standard input and output: with the SDK's client, and with the inspector of MCP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from mcp import Client as McpClient
+from mcp import StdioServerParameters
+
+from anvilsrv import __version__
+from anvilsrv.mcpserver import TOOLS
+from tests.conftest import ROOT
+from tests.mcp.conftest import MODES, Desk
+
+PROGRAM = [sys.executable, "-m", "anvilsrv.mcpserver"]
+INSTALL = "npm install --no-save node@22 @modelcontextprotocol/inspector@2"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_client_starts_the_program_and_calls_a_tool(desk: Desk, mode: str) -> None:
+    async def run() -> tuple[str, str]:
+        server = StdioServerParameters(command=PROGRAM[0], args=PROGRAM[1:], env=desk.daemon.home.env)
+        async with McpClient(server, mode=mode) as client:
+            found = await client.call_tool("list_sessions", {})
+            return found.structured_content["me"], client.server_info.version
+
+    assert asyncio.run(run()) == ("user", __version__)
+
+
+def test_the_program_is_ready_soon_and_ends_with_its_input(desk: Desk) -> None:
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    began = time.monotonic()
+    with subprocess.Popen(
+        PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=desk.daemon.home.env
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        assert time.monotonic() - began < 20  # about 1 s; a client gives up after 30 to 60
+        assert answer["result"]["serverInfo"]["name"] == "anvillm"
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--version"], 0), (["--help"], 0), (["--nonsense"], 2)])
+def test_the_command_line_answers_without_serving(words: list[str], status: int) -> None:
+    done = subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == status
+    assert "anvilmcp" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def inspector() -> str:
+    """The PATH on which the inspector and a node new enough for it are found."""
+    path = f"{ROOT / 'node_modules/.bin'}:{os.environ['PATH']}"
+    if shutil.which("mcp-inspector", path=path) is None:
+        pytest.skip(f"the inspector of MCP is not installed: {INSTALL}")
+    return path
+
+
+def inspect(desk: Desk, path: str, *words: str) -> dict:
+    env = desk.daemon.home.env | {"PATH": path}
+    space = ["-e", f"NAMESPACE={desk.daemon.home.namespace}"]
+    argv = ["mcp-inspector", "--cli", *space, *PROGRAM, *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=env, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_inspector_finds_no_fault_with_the_tools(desk: Desk, inspector: str) -> None:
+    found = inspect(desk, inspector, "--method", "tools/list", "--strict")
+    assert [tool["name"] for tool in found["tools"]] == list(TOOLS)
+
+
+def test_the_inspector_calls_tools(desk: Desk, inspector: str) -> None:
+    call = ["--method", "tools/call", "--tool-name"]
+    made = inspect(desk, inspector, *call, "bead_new", "--tool-arg", "title=by the inspector", "priority=0")
+    bead = made["structuredContent"]["bead"]
+    assert inspect(desk, inspector, *call, "bead_claim", "--tool-arg", f"bead={bead}")["structuredContent"] == {
+        "bead": bead
+    }
+    shown = inspect(desk, inspector, *call, "bead_show", "--tool-arg", f"bead={bead}")["structuredContent"]
+    assert (shown["title"], shown["assignee"]) == ("by the inspector", "user")
