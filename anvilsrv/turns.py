@@ -250,11 +250,15 @@ class Turns:
             self._end(tx, current, None, why)
 
     def drop(self, tx: Tx, session: str) -> None:
-        """The session is going for good: nothing in its queue can be answered any more."""
+        """The session is going for good: nothing in its queue can be answered any more. Whose mail still waits is told by the post."""
+        why = f"session '{session}' was killed"
         for row in tx.all(
             "SELECT * FROM prompts WHERE session = ? AND status IN ('queued', 'typing', 'running')", session
         ):
-            self._end(tx, row, None, f"session '{session}' was killed")
+            if row["status"] == "queued" and row["message"]:
+                tx.run("UPDATE prompts SET status = 'failed', error = ? WHERE id = ?", why, row["id"])
+            else:
+                self._end(tx, row, None, why)
 
     def _idle(self, tx: Tx, session: str) -> None:
         self._sessions.change(tx, session, s.IDLE)
