@@ -86,6 +86,8 @@ class Daemon:
         self._clients: list[Client] = []
 
     def start(self) -> "Daemon":
+        if self.process is not None:
+            self.process.wait(PATIENCE)  # the one before
         argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart"]
         self.process = subprocess.Popen(argv, env=self.home.env, cwd=self.home.work, stdout=self.log, stderr=self.log)
         wait_until(self._answers, "the daemon does not serve")

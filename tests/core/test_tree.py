@@ -9,7 +9,6 @@ from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, wait_until
 from tests.core.conftest import Agent, make
 
-
 # the file, what is written, and the words that refuse it
 REFUSED = [
     ("ctl", "new nothing {work}", "no backend 'nothing'"),
