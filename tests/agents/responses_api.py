@@ -50,7 +50,9 @@ class ResponsesApi(Service):
         reply = self.model.reply(understand(body))
         if isinstance(reply, Fail):
             kind = {429: "rate_limit_exceeded", 400: "invalid_request_error"}.get(reply.status, "server_error")
-            http.send_json(reply.status, {"error": {"message": reply.message, "type": kind, "code": kind}}, reply.headers)
+            http.send_json(
+                reply.status, {"error": {"message": reply.message, "type": kind, "code": kind}}, reply.headers
+            )
             return
         if isinstance(reply, Say):
             self.model.open(reply)
@@ -58,13 +60,26 @@ class ResponsesApi(Service):
 
     def _stream(self, body: dict[str, Any], reply: Any) -> Iterator[tuple[str, Any]]:
         number = next(NUMBERS)
-        response: dict[str, Any] = {"id": f"resp_{number}", "object": "response", "model": body.get("model"), "output": []}
+        response: dict[str, Any] = {
+            "id": f"resp_{number}",
+            "object": "response",
+            "model": body.get("model"),
+            "output": [],
+        }
         yield event("response.created", response={**response, "status": "in_progress"})
         if isinstance(reply, Say):
-            item = {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": "in_progress", "content": []}
+            item = {
+                "type": "message",
+                "id": f"msg_{number}",
+                "role": "assistant",
+                "status": "in_progress",
+                "content": [],
+            }
             yield event("response.output_item.added", output_index=0, item=item)
             for piece in self.model.pieces(reply):
-                yield event("response.output_text.delta", item_id=item["id"], output_index=0, content_index=0, delta=piece)
+                yield event(
+                    "response.output_text.delta", item_id=item["id"], output_index=0, content_index=0, delta=piece
+                )
             content = [{"type": "output_text", "text": reply.text, "annotations": []}]
             output = [{**item, "status": "completed", "content": content}]
         else:
@@ -79,7 +94,9 @@ class ResponsesApi(Service):
             "input_tokens": 100, "input_tokens_details": {"cached_tokens": 3}, "output_tokens": 7,
             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 107,
         }  # fmt: skip
-        yield event("response.completed", response={**response, "status": "completed", "output": output, "usage": usage})
+        yield event(
+            "response.completed", response={**response, "status": "completed", "output": output, "usage": usage}
+        )
 
 
 def event(kind: str, **values: Any) -> tuple[str, Any]:

@@ -172,3 +172,16 @@ def test_a_link_is_made_and_made_again(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         beneath.read(tmp_path, "a/none")
     assert not beneath.exists(tmp_path, "a/b")
+
+
+def test_the_tokens_of_a_message_count_once_however_many_lines_it_has() -> None:
+    tally = transcript.Tally()
+    tally.add({"input": 10, "output": 1}, "a")
+    tally.add({"input": 10, "output": 5}, "a")
+    assert tally.add({"input": 7, "output": 2}, "b") == {"input": 17, "output": 7}
+
+
+def test_figures_without_a_message_are_totals() -> None:
+    tally = transcript.Tally()
+    tally.add({"input": 10})
+    assert tally.add({"input": 25}) == {"input": 25}
