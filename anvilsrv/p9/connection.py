@@ -115,10 +115,8 @@ class Connection(Stream):
         """End every call without an answer, and every fid as if the client had hung up."""
         for call in set(self.calls.values()):
             call.silent = True
-            if call.stage is Stage.PARKED:
+            if call.stage is Stage.PARKED:  # what is not will be, or will find that it is silent
                 self.abandon(call)
-            else:
-                call.claim()
         self.calls.clear()
         fids = list(self.fids.values())
         self.fids.clear()

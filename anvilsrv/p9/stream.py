@@ -112,7 +112,10 @@ class Stream:
         """Add a message to what goes out with the next ``flush``."""
         if self.server.trace:
             self.server.show("->", self, msg)
-        data = wire.encode(msg)
+        try:
+            data = wire.encode(msg)
+        except wire.WireError as error:  # the tree gave a value that no message can hold: its mistake, not the client's
+            raise ValueError(f"reply cannot be sent: {error}") from error
         if len(data) > self.msize and self.msize:
             data = wire.encode(wire.Rerror(msg.tag, f"reply of {len(data)} bytes does not fit"))
         self._out.append(data)
