@@ -283,16 +283,10 @@ class UserDir(Dir):
             lambda: size[name],
         )
 
-    def _closed(self, who: Who) -> None:
-        if who.session is not None:
-            raise Denied("permission denied: user/ is the user's")
-
     def lookup(self, who: Who, name: str) -> Node | None:
-        self._closed(who)
         return self._nodes.get(name)
 
     def children(self, who: Who) -> Sequence[Node]:
-        self._closed(who)
         return list(self._nodes.values())
 
 
@@ -316,6 +310,8 @@ class Tree(Dir):
         self._nodes = {node.name: node for node in nodes}
 
     def lookup(self, who: Who, name: str) -> Node | None:
+        if name == "user" and who.session is not None:
+            raise Denied("permission denied: user/ is the user's")
         if name in self._nodes:
             return self._nodes[name]
         if name.startswith("events.") and name[7:].isdecimal() and len(name) < 30:
