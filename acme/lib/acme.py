@@ -12,6 +12,7 @@ from anvilsrv.errors import Unavailable
 from anvilsrv.p9.client import Client
 
 _COLUMN = 12
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,21 @@ class Acme:
 
     def windows(self) -> list[Listed]:
         """Every window, as `index` has them: by column, from the top."""
-        return [_listed(line) for line in self.client.read("index").decode().split("\n") if line]
+        for _ in range(_TRIES):
+            try:
+                return [_listed(line) for line in self._index().split("\n") if line]
+            except ValueError:  # acme makes the text anew for each read: two pieces may not fit together
+                continue
+        raise Unavailable("acme's index changes faster than it can be read")
+
+    def _index(self) -> str:
+        """The text of `index`, in one read where it fits: a second one, for the end, might see another text."""
+        with self.client.open("index") as file:
+            data = piece = file.read()
+            while len(piece) == self.client.iounit:
+                piece = file.read()
+                data += piece
+        return data.decode("utf-8", "replace")
 
     def find(self, name: str) -> Window | None:
         """The window of that name, if there is one (a slash at the end makes no difference, as in acme)."""

@@ -270,6 +270,8 @@ class App:
         with self._lock:
             self._streams.append(client)
         try:
+            if self._stopping.is_set():  # too late for `stop` to close it
+                return
             self.online_again.ring()
             self.sync()
             for _ in lines(file):
@@ -303,5 +305,11 @@ class App:
         plumb.receive(
             str(Path(paths.namespace(), "plumb")),
             lambda word: self.ask("prompt", self.roster.get(word).id),
-            self._streams.append,
+            self._connected,
         )
+
+    def _connected(self, client: Client) -> None:
+        with self._lock:
+            self._streams.append(client)
+        if self._stopping.is_set():
+            client.close()

@@ -7,15 +7,17 @@ Send sends it.
 from __future__ import annotations
 
 import codecs
+import re
 import threading
 from contextlib import suppress
 from typing import ClassVar
 
 from acme.lib.about import About
-from acme.lib.event import Gesture
 from acme.lib.pane import Call
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.p9.client import Client, P9Error
+
+_TAIL = 64  # runes of the log by which its end is known again
 
 
 class Log(About):
@@ -26,7 +28,8 @@ class Log(About):
     commands: ClassVar = {**About.commands, "Send": "send", "Answer": "answer", "Ask": "ask"}
 
     def open(self) -> None:
-        self.end = 0  # runes of the log that are shown; the person's text is behind
+        self.end = 0  # where the log ends; the person's text is behind
+        self.tail = ""  # the last runes of the log
         self.window.replace(0, self.window.address("$")[1], "")
         self.window.show()
         self._follower = Follower(self)
@@ -38,30 +41,42 @@ class Log(About):
 
     def add(self, text: str) -> None:
         """More of the log has come."""
-        try:
-            with self.window.bulk():
-                self.end = self.window.replace(self.end, self.end, text)
-        except P9Error:  # the person cut away what the event has not told us yet
-            self.end = self.window.address("$")[1]
-            self.add(text)
+        self._locate()
+        with self.window.bulk():
+            self.end = self.window.replace(self.end, self.end, text)
+        self.tail = (self.tail + text)[-_TAIL:]
 
-    def edited(self, gesture: Gesture) -> None:
-        """Keep `end` where it belongs while the person edits the log itself."""
-        q0, q1 = gesture.clicked.q0, gesture.clicked.q1
-        if gesture.kind == "I" and q0 < self.end:
-            self.end += q1 - q0
-        elif gesture.kind == "D" and q0 < self.end:
-            self.end -= min(q1, self.end) - q0
+    def _locate(self) -> None:
+        """Find the end of the log again by its last words: the person may have edited what stands before.
+
+        Where those were edited too, fewer of them have to do.
+        """
+        tail = self.tail
+        try:
+            if self.window.text(max(0, self.end - len(tail)), self.end) == tail:
+                return
+        except P9Error:  # out of range: more was cut away
+            pass
+        body = self.window.body()
+        while tail:
+            ends = [found.end() for found in re.finditer(re.escape(tail), body)]
+            if ends:
+                self.end = min(ends, key=lambda end: abs(end - self.end))
+                return
+            tail = tail[(len(tail) + 1) // 2 :]
+        self.end = min(self.end, len(body))
 
     def send(self, call: Call) -> None:
         """Send the argument, else what was typed behind the log, which then goes away: the log will show it."""
         if call.argument:
             self.app.agent.prompt(self.subject_id, call.argument)
             return
+        self._locate()
         text = self.window.body()[self.end :]
         if not text.strip():
             raise Invalid("nothing to send: type it at the end of the window")
         self.app.agent.prompt(self.subject_id, text.strip("\n"))
+        self._locate()
         if self.window.body()[self.end :].startswith(text):
             self.window.replace(self.end, self.end + len(text), "")
             self.window.clean()

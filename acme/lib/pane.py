@@ -107,9 +107,6 @@ class Pane:
     def closed(self) -> None:
         """The window is gone: let go what is still held."""
 
-    def edited(self, gesture: Gesture) -> None:
-        """The person typed or cut."""
-
     def session(self) -> Session | None:
         """The session that a command without an id is about."""
         return self.app.roster.find(self.subject_id)
@@ -156,8 +153,8 @@ class Pane:
     def _begin(self) -> None:
         self._named = self.title()
         self.window.name(self._named)
+        self.window.listen()
         self.window.tag(self.tag)
-        self.window.listen()  # last: it is what makes acme lay out a tag of several lines
         self.window.dump(" ".join([self.app.command, *self.reopen().split()]), self.app.home)
         self.open()
 
@@ -183,7 +180,7 @@ class Pane:
     def _listen(self) -> None:
         with suppress(AnvilError):
             for gesture in self.window.gestures():
-                if gesture.origin in "KM":
+                if gesture.kind in "XxLlRr":
                     self.post(lambda gesture=gesture: self._gesture(gesture))  # type: ignore[misc]
         self._posts.put(None)
 
@@ -192,8 +189,6 @@ class Pane:
             self._execute(gesture)
         elif gesture.kind in "LlRr":
             self._look(gesture)
-        elif gesture.kind in "ID":
-            self.edited(gesture)
 
     def _execute(self, gesture: Gesture) -> None:
         text = self._text(gesture).strip()

@@ -16,6 +16,7 @@ from anvilsrv.p9.client import Client, File, P9Error
 from anvilsrv.p9.wire import ORDWR, OWRITE
 
 _CHUNK = 8000  # bytes a message: acme takes 8168 and dies of more
+_TRIES = 5
 _GONE = ("deleted window", "window shut down", "file does not exist")
 
 
@@ -41,9 +42,11 @@ class Window:
         self.ctl(f"name {name}")
 
     def tag(self, text: str) -> None:
-        """Make what stands right of the bar `text`."""
+        """Make what stands right of the bar `text`, and have acme lay it out in as many lines as it needs."""
         self.ctl("cleartag")
         self._write("tag", _bytes(f" {text} "))
+        self.ctl("menu")  # a change left of the bar is what makes acme look at the size of the tag
+        self.ctl("nomenu")
 
     def dump(self, command: str, directory: str) -> None:
         """What Load runs, and where, to bring the window back. Holds as long as `event` is open."""
@@ -80,8 +83,13 @@ class Window:
     # text
 
     def body(self) -> str:
-        with self._guard():
-            return self.client.read(f"{self.id}/body").decode("utf-8", "replace")
+        """All of the body; read again if the person typed while it was read in pieces."""
+        for _ in range(_TRIES):
+            with self._guard():
+                text = self.client.read(f"{self.id}/body").decode("utf-8", "replace")
+            if len(text) == int(self._read_at("ctl", 36)[24:]):
+                break
+        return text
 
     def tag_text(self) -> str:
         with self._guard():

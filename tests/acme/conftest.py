@@ -84,6 +84,7 @@ def assist(namespace, agent, person):
             process = subprocess.Popen(script, cwd=namespace, stdout=errors, stderr=errors)
         running.append(process)
         if wait:
+            person.wait(lambda: Path(namespace, "assist").exists(), "Assist's own service")
             person.sees("/AnviLLM/", "session")
         return process
 

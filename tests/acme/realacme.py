@@ -1,0 +1,280 @@
+"""The real acme under a virtual X server, and a hand on its mouse and keyboard.
+
+Places on the screen are found by selecting the text through `addr` and looking which pixels of the frame buffer turn
+to the selection's colour; the tag has no such file, so its places are counted out, in a font of fixed width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from person import Person
+
+from acme.lib.acme import Acme
+from acme.lib.window import Window
+
+FONT = "/lib/font/bit/fixed/unicode.9x18.font"
+CELL, LINE = 9, 18  # pixels of that font
+SIZE = (1500, 1000)
+BODY_HIGH, TAG_BACK = b"\x9e\xee\xee", b"\xff\xff\xea"  # blue, green, red: a selection in a body; a tag
+
+
+class AtReal(Person):
+    """Starts the X server and acme, with one column and no window."""
+
+    real = True
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.processes: list[subprocess.Popen[bytes]] = []
+        try:
+            os.environ["DISPLAY"] = self._x()
+            self._acme()
+            self.acme = Acme.dial()
+        except BaseException:
+            self._end()
+            raise
+        for listed in self.acme.windows():
+            self.acme.window(listed.id).delete()
+
+    def stop(self) -> None:
+        self.acme.close()
+        self._end()
+
+    def _end(self) -> None:
+        for process in reversed(self.processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
+        os.environ.pop("DISPLAY", None)
+
+    def _run(self, *line: str, **more: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(line, start_new_session=True, cwd=self.namespace, **more)
+        self.processes.append(process)
+        return process
+
+    def _x(self) -> str:
+        said, tell = os.pipe()
+        screen = f"{SIZE[0]}x{SIZE[1]}x24"
+        with open(os.devnull, "wb") as null:
+            line = ("Xvfb", "-displayfd", str(tell), "-screen", "0", screen, "-fbdir", self.namespace, "-noreset")
+            self._run(*line, pass_fds=(tell,), stdout=null, stderr=null)
+        os.close(tell)
+        with open(said) as file:
+            return f":{file.readline().strip()}"
+
+    def _acme(self) -> None:
+        with open(f"{self.namespace}/acme.err", "wb") as errors:
+            size = f"{SIZE[0]}x{SIZE[1]}"
+            self._run("acme", "-c", "1", "-f", FONT, "-F", FONT, "-W", size, stdout=errors, stderr=errors)
+        deadline = time.monotonic() + 20
+        while not os.path.exists(f"{self.namespace}/acme"):
+            assert time.monotonic() < deadline, Path(self.namespace, "acme.err").read_text()
+            self.pause()
+
+    def describe(self) -> str:
+        return super().describe() + "\n" + Path(self.namespace, "acme.err").read_text()
+
+    # looking
+
+    def new(self, name: str, body: str = "") -> None:
+        window = self.acme.new()
+        window.name(name)
+        window.append(body)
+        window.clean()
+        window.close()
+
+    def names(self) -> list[str]:
+        return [listed.name for listed in self.acme.windows()]
+
+    def body(self, name: str) -> str:
+        window = self.acme.find(name)
+        try:
+            return window.body() if window else ""
+        except Exception:  # deleted meanwhile
+            return ""
+
+    def tag(self, name: str) -> str:
+        return self._window(name).tag_text()
+
+    def selection(self, name: str) -> str:
+        return self.acme.client.read(f"{self._window(name).id}/rdsel").decode()
+
+    def _window(self, name: str) -> Window:
+        window = self.acme.find(name)
+        assert window is not None, f"no window {name}: {self.names()}"
+        return window
+
+    # acting
+
+    def execute(self, name: str, text: str, *, sweep: bool = False, tag: bool = False, chord: Any = None) -> None:
+        where = self._spot(name, text, sweep, tag)
+        if chord is None:
+            self._press(2, where)
+            return
+        self._press(1, self._spot(*chord, True, False))
+        where = self._spot(name, text, sweep, tag)  # the same place, unless acme moved things
+        rest = ("sleep", 0.03)
+        steps = ("mousedown", 2, *rest, "mousemove", *where[1], *rest, "mousedown", 1, *rest, "mouseup", 1, *rest)
+        self._xdo("mousemove", *where[0], *rest, *steps, "mouseup", 2, *rest)
+
+    def look(self, name: str, text: str, *, sweep: bool = False, tag: bool = False) -> None:
+        self._press(3, self._spot(name, text, sweep, tag))
+
+    def select(self, name: str, text: str) -> None:
+        where = self._spot(name, text, True, False)
+        for _ in range(3):
+            self._press(1, where)
+            with contextlib.suppress(AssertionError):
+                self.wait(
+                    lambda: self.selection(name) == text, f"{text!r} to be selected, not {self.selection(name)!r}", 1
+                )
+                return
+        raise AssertionError(f"{text!r} cannot be selected, but {self.selection(name)!r}")
+
+    def type(self, name: str, text: str) -> None:
+        q0, q1 = self._dot(name)
+        self._point(name)
+        self._keys(text)
+        after = self.body(name)
+        self.wait(lambda: text in self.body(name), f"{text!r} typed; {q0} {q1} {after!r}")
+
+    def type_at_end(self, name: str, text: str) -> None:
+        window = self._window(name)
+        end = window.address("$")[1]
+        window.select(end, end)
+        window.show()
+        window.close()
+        self.type(name, text)
+
+    def _keys(self, text: str) -> None:
+        for part in text.split("\n")[:-1]:
+            self._xdo("type", "--delay", "2", "--", part)
+            self._xdo("key", "Return")
+        last = text.split("\n")[-1]
+        if last:
+            self._xdo("type", "--delay", "2", "--", last)
+
+    def _point(self, name: str) -> None:
+        """The mouse into the body, where typing goes to."""
+        x, y = self._top(name)
+        self._xdo("mousemove", x + CELL, y + 4)
+
+    def _press(self, button: int, where: Any) -> None:
+        (x0, y0), (x1, y1) = where
+        rest = ("sleep", 0.03)  # as long as a hand needs at least
+        down = ("mousemove", x0, y0, *rest, "mousedown", button, *rest)
+        self._xdo(*down, "mousemove", x1, y1, *rest, "mouseup", button, *rest)
+
+    def _xdo(self, *words: Any) -> None:
+        subprocess.run(["xdotool", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+    # the screen
+
+    def _dot(self, name: str) -> tuple[int, int]:
+        window = self._window(name)
+        try:
+            return window.dot()
+        finally:
+            window.close()
+
+    def _spot(self, name: str, text: str, sweep: bool, tag: bool) -> Any:
+        """Where on the screen `text` begins and ends; twice its middle for a click."""
+        if tag:
+            at = self.tag(name).find(text)
+            assert at >= 0, f"no {text!r} in {self.tag(name)!r}"
+            return self._ends(lambda offset: self._in_tag(name, offset), at, at + len(text), sweep)
+        at = self.body(name).find(text)
+        assert at >= 0, f"no {text!r} in {self.body(name)!r}"
+        return self._ends(lambda offset: self._in_body(name, offset), at, at + len(text), sweep)
+
+    def _ends(self, spot: Any, q0: int, q1: int, sweep: bool) -> Any:
+        if not sweep:
+            x, y = spot((q0 + q1) // 2)
+            return (x + 1, y), (x + 1, y)
+        return tuple((x + 1, y) for x, y in (spot(q0), spot(q1)))
+
+    def _in_body(self, name: str, offset: int) -> tuple[int, int]:
+        """The left edge and middle line of the rune at `offset`: select it and see what turns yellow."""
+        window = self._window(name)
+        dot, size = window.dot(), len(self.body(name))
+        try:
+            back = 1 if offset >= size or self.body(name)[offset] == "\n" else 0
+            window.select(size, size)
+            self._settle()
+            before = self._pixels()
+            window.select(offset - back, offset - back + 1)
+            window.show()
+            self._settle()
+            x, y = self._turned(before, self._pixels())
+            return x + back * CELL, y
+        finally:
+            window.select(*dot)
+            window.close()
+
+    def _settle(self) -> None:
+        """Until acme has drawn: two looks at the screen are the same, some milliseconds apart."""
+        last = None
+        while last != (now := self._pixels()):
+            last = now
+            time.sleep(0.03)
+
+    def _turned(self, before: bytes, now: bytes) -> tuple[int, int]:
+        width = SIZE[0] * 4
+        for y in range(SIZE[1]):
+            row = now[y * width : (y + 1) * width]
+            if row == before[y * width : (y + 1) * width]:
+                continue
+            for x in range(SIZE[0]):
+                pixel = row[x * 4 : x * 4 + 3]
+                if pixel == BODY_HIGH and before[y * width + x * 4 : y * width + x * 4 + 3] != BODY_HIGH:
+                    return x, y + LINE // 2
+        raise AssertionError("what was selected is not on the screen")
+
+    def _top(self, name: str) -> tuple[int, int]:
+        """The upper left corner of a window's body, found on its first visible rune or by an insertion."""
+        body = self.body(name)
+        if body and body[0] != "\n":
+            x, y = self._in_body(name, 0)
+            return x, y - LINE // 2
+        window = self._window(name)
+        window.replace(0, 0, "x")
+        try:
+            x, y = self._in_body(name, 0)
+        finally:
+            window.replace(0, 1, "")
+            window.clean()
+            window.close()
+        return x, y - LINE // 2
+
+    def _in_tag(self, name: str, offset: int) -> tuple[int, int]:
+        """Counted from the tag's top, which is looked for above the body."""
+        x, y = self._top(name)
+        pixels, width = self._pixels(), SIZE[0] * 4
+        top = y
+        while True:
+            at = (top - 1) * width + (x - 2) * 4
+            if top < y - 3 and pixels[at : at + 3] not in (TAG_BACK,):
+                break
+            top -= 1
+        columns = self._columns(name)
+        return x + offset % columns * CELL, top + offset // columns * LINE + LINE // 2
+
+    def _columns(self, name: str) -> int:
+        fields = self.acme.client.read(f"{self._window(name).id}/ctl").decode().split()
+        return int(fields[5]) // CELL
+
+    def _pixels(self) -> bytes:
+        with open(f"{self.namespace}/Xvfb_screen0", "rb") as file:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                head, colours = struct.unpack(">I", data[:4])[0], struct.unpack(">I", data[76:80])[0]
+                start = head + colours * 12
+                return data[start : start + SIZE[0] * SIZE[1] * 4]

@@ -1,0 +1,125 @@
+"""The acme library by itself: events, tables, directories, terminals."""
+
+import pytest
+
+from acme.lib import begin, table, terminal
+from acme.lib.event import Parser
+from acme.lib.mail import answer_type, parse, when
+from anvilsrv.errors import Invalid, Unavailable
+
+CHORD = "MX2 2 10 0 \nMX0 4 0 4 Stop\nMX0 0 0 11 ä arg1 arg2\nMX0 0 0 24 /a/+Test:#45,#56\n"
+
+
+def test_a_gesture_has_its_expansion_and_its_chord():
+    (gesture,) = Parser().feed(CHORD.replace("24 /", "16 /").encode())
+    assert (gesture.clicked.q0, gesture.meant.text, gesture.argument) == (2, "Stop", "ä arg1 arg2")
+    assert gesture.source == "/a/+Test:#45,#56"
+    assert gesture.back() == b"MX2 2 \n"
+
+
+def test_records_may_be_cut_anywhere_even_within_a_rune():
+    data = CHORD.replace("24 /", "16 /").encode() + b"KI74 75 0 1 h\nKD81 82 0 0 \nMX0 542 0 0 \nML5 7 0 2 a\n\n"
+    whole = list(Parser().feed(data))
+    parser = Parser()
+    assert [g for byte in data for g in parser.feed(bytes([byte]))] == whole
+    assert [g.kind for g in whole] == ["X", "I", "D", "X", "L"]
+    assert whole[3].meant.left_out
+    assert whole[4].meant.text == "a\n"
+
+
+def test_what_is_no_event_is_refused():
+    with pytest.raises(ValueError, match="not an acme event"):
+        list(Parser().feed(b"MX1 2 0 3 abcX\n"))
+
+
+OLD = ["[Shell]", "session x", "aaa one", "bbb two"]
+BODY = "[Shell]\nmine\nsession x\naaa one\nbbb two and a note\nStop aaa\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "body"),
+    [
+        (OLD, BODY),
+        ([*OLD[:2], "aaa ONE", "bbb two"], BODY.replace("one", "ONE")),
+        ([*OLD[:2], "aaa one", "bbb 2"], BODY.replace("two and", "2 and")),
+        ([*OLD[:2], "bbb two"], BODY.replace("aaa one\n", "")),
+        ([*OLD[:2], "aaa one"], BODY.replace("bbb two", "")),
+        ([*OLD, "ccc three"], BODY.replace("Stop", "ccc three\nStop")),
+        ([*OLD[:2], "new 0", *OLD[2:]], BODY.replace("aaa one\n", "new 0\naaa one\n")),
+        (["not here", *OLD], "not here\n" + BODY),
+        ([*OLD[:2], "bbb two", "aaa one"], BODY.replace("aaa one\n", "").replace("Stop", "aaa one\nStop")),
+    ],
+)
+def test_a_table_is_changed_where_it_must_be_and_nowhere_else(wanted, body):
+    edits = table.plan(BODY, OLD, wanted)
+    assert table.apply(BODY, edits) == body
+    assert len(edits) <= 2
+
+
+def test_a_table_is_built_in_an_empty_window_and_mended_when_it_was_cut():
+    assert table.apply("", table.plan("", [], OLD)) == "".join(f"{row}\n" for row in OLD)
+    cut = "[Shell]\nbbb t"
+    assert table.apply(cut, table.plan(cut, OLD, OLD)) == "[Shell]\nsession x\naaa one\nbbb two"
+
+
+def test_an_edit_is_no_longer_than_what_differs():
+    (edit,) = table.plan("id\tidle\t/tmp\n", ["id\tidle\t/tmp"], ["id\trunning\t/tmp"])
+    assert (edit.q0, edit.q1, edit.text) == (3, 7, "running")
+
+
+def test_a_selection_moves_with_the_text_it_is_on():
+    edits = [table.Edit(10, 12, "four"), table.Edit(3, 3, "xx")]
+    assert [table.moved(place, edits) for place in (0, 2, 3, 9, 10, 11, 12, 20)] == [0, 2, 5, 11, 12, 13, 16, 24]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_columns_begin_at_tab_stops(fixed):
+    rows = [table.columns((name, "end"), (12,), fixed=fixed) for name in ("a", "kiro-cli", "claude", "stopped")]
+    assert [row.count("\t") for row in rows] == ([3, 1, 2, 2] if fixed else [3, 1, 2, 1]) or not fixed
+    assert all(row.endswith("\tend") for row in rows)
+
+
+def test_a_directory_is_found_from_what_is_swept_or_chorded(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "x.go").write_text("")
+    here = str(tmp_path)
+    assert begin.directory("src", None, here) == f"{here}/src"
+    assert begin.directory("src", f"{here}/notes:#3,#6", "/") == f"{here}/src"
+    assert begin.directory("src/x.go:12", f"{here}/notes:#3,#6", "/") == f"{here}/src"
+    with pytest.raises(Invalid, match="no directory"):
+        begin.directory("src/x.go", None, here)
+    assert begin.options("/a b  role=x tasks=a,b") == ("/a b", ["role=x", "tasks=a,b"])
+    assert begin.options("alias=n") == ("", ["alias=n"])
+
+
+def test_terminals_are_tried_in_order():
+    def programs(**environ):
+        return [line[0] for line in terminal.candidates("true", environ)]
+
+    assert programs() == []
+    assert programs(ANVILLM_TERMINAL="kitty -1", WAYLAND_DISPLAY="w")[:2] == ["kitty", "foot"]
+    assert "foot" not in programs(DISPLAY=":0")
+    assert programs(DISPLAY=":0", winid="3")[-1] == "win"
+    assert next(terminal.candidates("true", {"ANVILLM_TERMINAL": "foot"})) == ["foot", "sh", "-c", "true"]
+    assert next(terminal.candidates("true", {"ANVILLM_TERMINAL": "xterm -e"})) == ["xterm", "-e", "sh", "-c", "true"]
+
+
+def test_no_terminal_at_all_says_what_to_run():
+    with pytest.raises(Unavailable, match=r"no terminal to open: set \$ANVILLM_TERMINAL, or run: tmux attach"):
+        terminal.open_terminal("tmux attach", print, {})
+
+
+def test_a_message_is_parsed_as_it_is_shown():
+    message = parse("To: rev\nType: QUERY_REQUEST\nSubject: a: b\n\nline\n\nline\n")
+    assert message == {"to": "rev", "type": "QUERY_REQUEST", "subject": "a: b", "body": "line\n\nline"}
+    for wrong in ("", "To: rev\n\n", "Subject: x\n\nbody", "Hello\n\nbody"):
+        with pytest.raises(Invalid):
+            parse(wrong)
+
+
+def test_answers_have_the_type_that_belongs_to_the_question():
+    assert answer_type("REVIEW_REQUEST") == "REVIEW_RESPONSE"
+    assert answer_type("QUERY_RESPONSE") == "PROMPT_REQUEST"
+    assert answer_type("LOG_ERROR") == "PROMPT_REQUEST"
+    assert when(None) == "-"
+    assert when("soon") == "soon"

@@ -1,0 +1,181 @@
+"""Assist as a program: one for each acme, deleted windows, Load, the plumber, and the programs Kiro and Claude."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from acme.lib.acme import Acme
+from acme.lib.plumb import unpack
+from anvilsrv.p9.client import Client
+from anvilsrv.p9.server import Server
+from anvilsrv.p9.tree import LATER, File, Handle, StaticDir
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MAIN = "/AnviLLM/"
+
+
+def test_a_second_assist_shows_the_first(person, agent, assist):
+    assist()
+    second = assist(wait=False)
+    assert second.wait(10) == 0
+    assert person.names().count(MAIN) == 1
+
+
+def test_a_second_assist_opens_what_it_was_asked_for(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    assist()
+    assert assist("log", "rev", wait=False).wait(10) == 0
+    person.wait(lambda: person.has(f"{project}/+Log.rev"), "the log window")
+    with Client(f"{os.environ['NAMESPACE']}/assist") as client:
+        client.write("ctl", f"prompt {id}\n".encode())
+    person.wait(lambda: person.has(f"{project}/+Prompt.rev"), "the prompt window")
+
+
+def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assist):
+    id = agent.add()
+    process = assist()
+    person.sees(MAIN, id)
+    process.terminate()
+    assert process.wait(10) == 0
+    other = agent.add()
+    assist()
+    person.sees(MAIN, other)
+    assert person.names().count(MAIN) == 1
+    assert person.body(MAIN).count(id) == 1
+
+
+def test_without_acme_and_with_a_wrong_word_it_says_so(namespace):
+    script = [sys.executable, str(ROOT / "acme" / "Assist")]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:27]) == (1, "Assist: no acme in '/tmp/ac")
+    done = subprocess.run([*script, "frobnicate"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Assist: no window 'frobnicate'")
+
+
+def test_assist_ends_with_its_last_window(person, agent, assist, project):
+    id = agent.add("claude", project)
+    process = assist()
+    person.look(MAIN, id)
+    name = f"{project}/+Prompt.{id}"
+    person.wait(lambda: person.has(name) and "Send" in person.tag(name), "the prompt window")
+    person.execute(MAIN, "Del", tag=True)
+    person.misses(MAIN)
+    assert process.poll() is None
+    person.execute(name, "Del", tag=True)
+    assert process.wait(10) == 0
+
+
+def test_each_window_tells_acme_how_to_load_it_again(person, agent, assist, project):
+    if person.real:
+        pytest.skip("shown by test_load_brings_windows_back")
+    agent.add("claude", project, alias="rev")
+    assist("log", "rev")
+    window = person.wait(lambda: person.acme.find(f"{project}/+Log.rev"), "the log window")
+    person.wait(lambda: window.dump, "the dump command")
+    assert re.fullmatch(r".*Assist log a0000001", window.dump["dump"])
+    assert window.dump["dumpdir"] == os.environ["NAMESPACE"]
+
+
+def test_load_brings_windows_back(person, agent, assist, project, namespace):
+    if not person.real:
+        pytest.skip("only acme itself can Load")
+    id = agent.add("claude", project, alias="rev")
+    process = assist("log", "rev")
+    person.wait(lambda: person.has(f"{project}/+Log.rev"), "the log window")
+    person.new("/tmp/notes", f"Dump {namespace}/dump\nLoad {namespace}/dump\n")
+    person.execute("/tmp/notes", f"Dump {namespace}/dump", sweep=True)
+    person.wait(lambda: os.path.exists(f"{namespace}/dump"), "the dump file")
+    process.terminate()
+    process.wait(10)
+    acme = Acme.dial()
+    for name in (MAIN, f"{project}/+Log.rev"):
+        acme.find(name).delete()
+    acme.close()
+    person.execute("/tmp/notes", f"Load {namespace}/dump", sweep=True)
+    person.sees(MAIN, id)
+    person.wait(lambda: person.has(f"{project}/+Log.rev"), "the log window")
+    for name in (MAIN, f"{project}/+Log.rev"):
+        person.wait(lambda name=name: "Attach" in person.tag(name), "its tag")
+        person.execute(name, "Del", tag=True)
+        person.misses(name)
+
+
+def test_what_is_plumbed_opens_a_prompt_window(person, agent, assist, project, namespace):
+    id = agent.add("claude", project, alias="rev")
+    port = Port()
+    server = Server()
+    server.listen(f"{namespace}/plumb", StaticDir("/", [port]))
+    server.start()
+    try:
+        assist()
+        text = f"anvil:{id}"
+        port.say(f"acme\nanvil\n/tmp\ntext\n\n{len(text)}\n{text}".encode())
+        person.wait(lambda: person.has(f"{project}/+Prompt.rev"), "the prompt window")
+    finally:
+        server.stop()
+
+
+class Port(File):
+    """A port of the plumber with one message in it."""
+
+    def __init__(self):
+        super().__init__("anvil")
+        self.data, self.waiting = b"", None
+
+    def say(self, data):
+        self.data = data
+        if self.waiting is not None:
+            self.waiting.done(data)
+
+    def open(self, who, mode, req):
+        return Waiting(self)
+
+
+class Waiting(Handle):
+    def __init__(self, port):
+        self.port, self.read_once = port, False
+
+    def read(self, offset, count, req):
+        if self.port.data and not self.read_once:
+            self.read_once = True
+            return self.port.data
+        self.port.waiting = req
+        return LATER
+
+
+def test_plumb_messages_may_come_in_pieces():
+    message = b"acme\nanvil\n/tmp\ntext\nclick=3\n10\nanvil:aaaa"
+    assert unpack(message[:-3]) is None
+    assert unpack(message + b"next") == ("anvil:aaaa", b"next")
+    assert unpack(b"acme\n\n") is None
+
+
+def test_the_plumbing_rule_is_one_the_plumber_takes(namespace):
+    if not shutil.which("plumber"):
+        pytest.skip("no plumber is installed")
+    rules = ROOT / "acme" / "anvil.plumbing"
+    done = subprocess.run(["plumber", "-p", str(rules)], capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+    try:
+        with Client(f"{namespace}/plumb") as client:
+            assert "anvil" in [stat.name for stat in client.ls()]
+    finally:
+        found = subprocess.run(["pgrep", "-f", str(rules)], capture_output=True, text=True).stdout.split()
+        for pid in found:
+            os.kill(int(pid), 15)
+
+
+@pytest.mark.parametrize(("word", "backend"), [("Kiro", "kiro-cli"), ("Claude", "claude")])
+def test_the_programs_start_a_session_where_they_are_called(agent, project, word, backend):
+    script = [sys.executable, str(ROOT / "acme" / word)]
+    done = subprocess.run([*script, "alias=here"], cwd=project, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("anvil:a0000001\n", "")
+    assert agent.await_written("ctl") == f"new {backend} {project} alias=here\n"
+    done = subprocess.run([*script, "/no/such"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{word}: no directory '/no/such'\n")

@@ -1,0 +1,229 @@
+"""Conversation, question, mail, context and daemon windows."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+MAIN = "/AnviLLM/"
+
+
+def opened(person, name, tag):
+    """Wait until the window is there, with its tag."""
+    person.wait(lambda: person.has(name) and tag in person.tag(name), f"{name} with {tag}")
+    return name
+
+
+@pytest.fixture
+def log(person, agent, assist, project):
+    """The log window of a session whose log has one exchange."""
+    id = agent.add("claude", project, alias="rev")
+    agent.logs[id].add("USER 2026-01-01T10:00:00\n\thällo\n\nASSISTANT 2026-01-01T10:00:05\n\tyes\n".encode())
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Log", tag=True)
+    name = opened(person, f"{project}/+Log.rev", "Send Stop Interrupt Answer")
+    person.sees(name, "\tyes\n")
+    return id, name
+
+
+def test_the_log_window_follows_the_conversation_before_what_is_typed(person, agent, log):
+    id, name = log
+    person.type_at_end(name, "my draft")
+    agent.logs[id].add(b"\nUSER 2026-01-01T10:01:00\n\tmore\n")
+    person.sees(name, "\tmore\n")
+    assert person.body(name).endswith("\tyes\n\nUSER 2026-01-01T10:01:00\n\tmore\nmy draft")
+    person.execute(name, "Send", tag=True)
+    assert agent.await_written(f"{id}/in") == "my draft"
+    person.wait(lambda: person.body(name).endswith("\tmore\n"), "the draft to go")
+
+
+def test_edits_in_the_log_do_not_confuse_where_it_ends(person, agent, log):
+    id, name = log
+    person.select(name, "hällo")
+    person.type(name, "hi")
+    person.type_at_end(name, "draft")
+    person.wait(lambda: "\thi\n" in person.body(name), "the edit")
+    agent.logs[id].add(b"\nUSER t\n\tmore\n")
+    person.sees(name, "\tyes\n\nUSER t\n\tmore\ndraft")
+
+
+def test_send_stop_and_answer_in_the_log_window(person, agent, log):
+    id, name = log
+    person.execute(name, "Stop", tag=True)
+    assert agent.await_written(f"{id}/ctl") == "stop\n"
+    agent.change(id, ask={"text": "Sure?", "choices": ["yes", "no"], "kind": "permission"})
+    person.new("/tmp/notes", "no\n")
+    opened(person, name.replace("Log", "Ask"), "Answer")
+    person.execute(name, "Answer", tag=True, chord=("/tmp/notes", "no"))
+    assert agent.await_written(f"{id}/answer") == "no\n"
+
+
+def test_a_new_alias_renames_the_windows(person, agent, log):
+    id, name = log
+    agent.change(id, alias="other")
+    person.wait(lambda: person.has(name.replace(".rev", ".other")), "the new name")
+
+
+def test_a_question_opens_by_itself_and_is_answered_by_a_click(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    assist()
+    choices = ["Yes", "Yes, and don't ask again", "Edit"]
+    agent.change(id, ask={"text": "Run make?\nIt may take long.", "choices": choices, "kind": "permission"})
+    name = opened(person, f"{project}/+Ask.rev", "Answer")
+    person.sees(name, "Run make?\nIt may take long.\n\n[Yes]\n[Yes, and don't ask again]\n[Edit]\n")
+    person.execute(name, "again")
+    assert agent.await_written(f"{id}/answer") == "Yes, and don't ask again\n"
+    person.misses(name)
+    agent.change(id, ask={"text": "More?", "choices": choices, "kind": "permission"})
+    person.sees(name, "More?")
+    person.execute(name, "Edit")  # a word of acme's own too
+    assert agent.await_written(f"{id}/answer") == "Edit\n"
+    person.misses(name)
+
+
+def test_a_question_that_is_over_takes_its_window_away(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    ask = {"text": "Name?", "choices": [], "kind": "question"}
+    agent.change(id, ask=ask)
+    assist()
+    name = opened(person, f"{project}/+Ask.rev", "Answer")
+    person.sees(name, "Name?")
+    agent.change(id, ask=None)
+    person.misses(name)
+    agent.change(id, ask=ask)
+    person.sees(name, "Name?")
+    person.type_at_end(name, "Ada")
+    person.execute(name, "Answer", tag=True)
+    assert agent.await_written(f"{id}/answer") == "Ada\n"
+
+
+def test_mail_is_listed_read_answered_and_archived(person, agent, assist):
+    id = agent.add(alias="rev")
+    first = agent.mail("user", **{"from": id}, type="REVIEW_REQUEST", subject="Look at this", body="It is\nready.\n")
+    agent.mail("user", **{"from": id}, type="QUERY_REQUEST", subject="And?", body="well?")
+    assist()
+    person.execute(MAIN, "Inbox", tag=True)
+    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    person.sees(box, "Look at this\n")
+    lines = [line.split() for line in person.body(box).splitlines()]
+    assert [line[:3] for line in lines] == [["2/", "rev", "QUERY_REQUEST"], ["1/", "rev", "REVIEW_REQUEST"]]
+    person.look(box, "1/")
+    message = opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Reply Archive Next")
+    person.sees(message, "Subject: Look at this\n\nIt is\nready.\n")
+    person.execute(message, "Reply", tag=True)
+    reply = opened(person, f"/AnviLLM/+Reply.{first[:8]}", "Send Put")
+    person.sees(reply, "To: rev\nType: REVIEW_RESPONSE\nSubject: Re: Look at this\n\n")
+    person.type_at_end(reply, "Fine.")
+    person.execute(reply, "Send", tag=True)
+    sent = json.loads(agent.await_written("user/mail"))
+    assert sent == {
+        "to": id,
+        "type": "REVIEW_RESPONSE",
+        "subject": "Re: Look at this",
+        "body": "Fine.",
+        "in_reply_to": first,
+    }
+    person.misses(reply)
+    person.execute(message, "Archive", tag=True)
+    assert agent.await_written("user/ctl") == f"complete {first}\n"
+    person.wait(lambda: "Look at this" not in person.body(box), "the line to go")
+    person.misses(message)
+    person.wait(lambda: any("Mail." in name for name in person.names()), "the next message")
+
+
+def test_new_mail_comes_into_an_open_list_and_next_goes_on(person, agent, assist):
+    id = agent.add(alias="rev")
+    first = agent.mail("user", **{"from": id}, subject="one")
+    assist()
+    person.execute(MAIN, "Inbox", tag=True)
+    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    person.sees(box, "one\n")
+    second = agent.mail("user", **{"from": id}, subject="two")
+    person.sees(box, "two\n")
+    person.look(box, "1/")
+    name = opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Next")
+    person.execute(name, "Next", tag=True)
+    opened(person, f"/AnviLLM/+Mail.{second[:8]}", "Next")
+
+
+def test_a_sessions_boxes_open_by_its_id(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    agent.mail(id, **{"from": "user"}, subject="for the agent")
+    assist()
+    person.type_at_end(MAIN, "Inbox rev\n")
+    person.execute(MAIN, "Inbox rev", sweep=True)
+    person.sees(opened(person, f"{project}/+Inbox.rev", "Get"), "for the agent\n")
+    person.type_at_end(MAIN, f"Archive {id}\n")
+    person.execute(MAIN, f"Archive {id}", sweep=True)
+    opened(person, f"{project}/+Archive.rev", "Get")
+    person.execute(MAIN, "Archive", tag=True)
+    opened(person, "/AnviLLM/+Archive", "Get")
+
+
+def test_context_is_edited_and_put(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    agent.texts[f"{id}/context"] = "You are kind.\n"
+    assist()
+    person.type_at_end(MAIN, "Context rev\n")
+    person.execute(MAIN, "Context rev", sweep=True)
+    name = opened(person, f"{project}/+Context.rev", "Put Get")
+    person.sees(name, "You are kind.\n")
+    person.select(name, "kind")
+    person.type(name, "precise")
+    person.execute(name, "Put", tag=True)
+    assert agent.await_written(f"{id}/context") == "You are precise.\n"
+
+
+@pytest.fixture
+def anvilsrv(namespace, monkeypatch):
+    """A program `anvilsrv` on PATH that says what it was told."""
+    path = Path(namespace, "bin")
+    path.mkdir()
+    program = path / "anvilsrv"
+    program.write_text(f'#!/bin/sh\necho "$1" >> {namespace}/told\necho "daemon says $1"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    import os
+
+    monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+    return Path(namespace, "told")
+
+
+def test_the_daemon_window_shows_status_and_runs_its_words(person, agent, assist, anvilsrv):
+    assist()
+    person.execute(MAIN, "Daemon", tag=True)
+    name = opened(person, "/AnviLLM/+Daemon", "Get Start Stop Restart Log")
+    person.sees(name, "daemon says status\n")
+    person.sees(name, "Codex\tno program 'codex'\n")
+    person.execute(name, "Restart", tag=True)
+    person.sees(name, "daemon says restart\n")
+    assert anvilsrv.read_text().split()[-2:] == ["restart", "status"]
+
+
+def test_assist_starts_the_daemon_if_it_must(person, agent, assist, anvilsrv):
+    agent.stop()
+    assist()
+    assert anvilsrv.read_text() == "start\n"
+    person.sees(MAIN, "daemon is away: middle-click Daemon\n")
+    agent.add("shell")
+    agent.start()
+    person.sees(MAIN, "[Claude] [Kiro] [Shell]\n")
+    person.sees(MAIN, "\tshell")
+    person.wait(lambda: "away" not in person.body(MAIN), "the mark to go")
+
+
+def test_assist_outlives_a_restart_of_the_daemon(person, agent, log, anvilsrv):
+    id, name = log
+    agent.stop()
+    person.sees(MAIN, "daemon is away")
+    assert id in person.body(MAIN)
+    agent.logs[id].add(b"\nwhile away\n")
+    other = agent.add("shell")
+    agent.start()
+    person.sees(MAIN, other)
+    person.wait(lambda: "away" not in person.body(MAIN), "the mark to go")
+    person.sees(name, "\tyes\n\nwhile away\n")
+    assert person.body(name).count("while away") == 1
+    agent.change(other, state="running")
+    person.sees(MAIN, "running")
