@@ -23,7 +23,8 @@ _KEYS = {
 class Editor:
     """One line that is being edited. ``feed`` takes bytes; what comes out are events: see there."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompt: str = PROMPT) -> None:
+        self.prompt = prompt
         self.text = ""
         self.cursor = 0
         self._history: list[str] = []
@@ -155,7 +156,7 @@ class Editor:
 
     def row(self, width: int) -> str:
         """What redraws the row: the prompt, the line as far as it fits into ``width`` columns, the cursor put in place."""
-        room = max(8, width - len(PROMPT) - 1)
+        room = max(8, width - len(self.prompt) - 1)
         before, after = _shown(self.text[: self.cursor][-4 * room :]), _shown(self.text[self.cursor :][: 4 * room])
         left, right = _tail(before, room * 3 // 4 if after else room), ""
         right = _head(after, room - columns(left))
@@ -164,7 +165,7 @@ class Editor:
         if len(right) < len(after):
             right = right[:-1] + "…"
         back = f"\x1b[{columns(right)}D" if right else ""
-        return f"\r\x1b[K\x1b[1m{PROMPT}\x1b[0m{left}{right}{back}"
+        return f"\r\x1b[K\x1b[1m{self.prompt}\x1b[0m{left}{right}{back}"
 
 
 def _shown(text: str) -> str:

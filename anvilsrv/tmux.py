@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket as sockets
 import subprocess
 import tempfile
@@ -240,25 +241,26 @@ class Tmux:
 
     def panes(self) -> list[PaneInfo]:
         """The panes that ``new_window`` made, in the order of their making; not what people opened beside them."""
-        columns = (
-            "pane_id",
-            "pane_pid",
-            "pane_dead",
-            "pane_dead_status",
-            "pane_dead_signal",
-            "window_panes",
-            "@session",
-            "window_name",
-        )
+        found = self._panes()
+        if any(one.dead and one.status is None and one.signal is None for one in found):
+            # tmux misses a SIGCHLD now and then: the program stays a zombie, its status unknown, until the next one
+            [[server]] = self._call("display-message -p '#{pid}'")
+            os.kill(int(server), signal.SIGCHLD)
+            found = self._panes()
+        return found
+
+    def _panes(self) -> list[PaneInfo]:
+        dead = ("pane_dead", "pane_dead_status", "pane_dead_signal")
+        columns = ("pane_id", "pane_pid", *dead, "window_panes", "@session", "window_name")
         row = "|".join(f"#{{{column}}}" for column in columns)
         [lines] = self._call(f"list-panes -s -t ={SESSION} -F '{row}'")
         found = []
         for line in lines:
-            pane, pid, dead, status, signal, beside, session, window = line.split("|", 7)
+            pane, pid, ended, status, killed, beside, session, window = line.split("|", 7)
             if not session and beside == "1" and ID.fullmatch(window):
                 session = window  # a daemon died between making the window and marking it
             if session:
-                found.append(PaneInfo(pane, session, int(pid or 0), dead == "1", _number(status), _number(signal)))
+                found.append(PaneInfo(pane, session, int(pid or 0), ended == "1", _number(status), _number(killed)))
         return sorted(found, key=lambda one: int(one.id[1:]))
 
     def kill(self, pane: str) -> None:
