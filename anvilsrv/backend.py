@@ -24,7 +24,7 @@ TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail")
 HERE = Path(__file__).resolve().parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
-    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "PERMISSIONS",
+    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSIONS",
 )  # fmt: skip
 VERSION_WAIT = 10.0  # s
 
@@ -45,11 +45,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Launch:
-    """What to run: ``files`` (relative name -> text) are to be in ``session_dir`` first."""
+    """What to run: ``files`` (relative name -> text) are to be in ``session_dir`` first, ``data`` in ``data_dir``.
+
+    The agent writes in ``data_dir`` too, so it is opened beneath, never through links. A value there may also be a
+    mapping ``{"link": path}``: a symbolic link.
+    """
 
     argv: list[str]
     env: dict[str, str]
     files: dict[str, str]
+    data: dict[str, str | dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,14 @@ class Dialog:
     screen: re.Pattern[str]
     keys: tuple[str, ...]
     times: int = 1
+
+
+@dataclass(frozen=True)
+class Title:
+    """What the terminal's title looks like in a turn, and outside of one."""
+
+    busy: re.Pattern[str] | None
+    idle: re.Pattern[str] | None
 
 
 @dataclass(frozen=True)
@@ -178,6 +191,7 @@ class Backend:
     conversation: str
     env: Mapping[str, str]
     files: Mapping[str, Any]
+    data: Mapping[str, Any]
     permissions: Mapping[str, tuple[str, ...]]
     program: str | None
     install: str
@@ -185,6 +199,7 @@ class Backend:
     ready_timeout: float
     ready_screen: re.Pattern[str] | None
     dialogs: tuple[Dialog, ...]
+    titles: Title
     hooks: Mapping[str, tuple[Rule, ...]]
     payload: Mapping[str, str]
     ignore: tuple[tuple[str, re.Pattern[str]], ...]
@@ -326,11 +341,9 @@ class Backend:
         values = self.values(place)
         again = resume and self.resume is not None and place.conversation is not None
         argv = templates.expand(self.resume if again else self.command, values)
-        files = {
-            templates.expand(name, values): _content(templates.expand(text, values))
-            for name, text in self.files.items()
-        }
-        return Launch(argv, templates.expand(self.env, values), files)
+        files = {name: _content(templates.expand(text, values)) for name, text in self.files.items()}
+        data = {name: _content_or_link(templates.expand(text, values)) for name, text in self.data.items()}
+        return Launch(argv, templates.expand(self.env, values), files, data)
 
     def values(self, place: Place) -> dict[str, templates.Value]:
         """What the names in capitals stand for."""
@@ -341,7 +354,7 @@ class Backend:
             "HOOK": [python, "-I", "-S", str(HERE / "hook.py")], "MCP": mcp, "MCP_COMMAND": mcp[0], "MCP_ARGS": mcp[1:],
             "PROGRAM": self.program_path() or self.program or "", "BACKEND_DIR": str(self.path.parent),
             "ID": place.id, "CWD": place.cwd, "HOME": place.home, "CONVERSATION": place.conversation or "",
-            "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir,
+            "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
             "PERMISSIONS": self.permissions.get(place.permissions, ()),
         }  # fmt: skip
 
@@ -377,6 +390,10 @@ def _field(source: str, payload: Mapping[str, Any]) -> str | None:
 def _figure(payload: Mapping[str, Any], path: str) -> float | None:
     value = templates.dig(payload, path)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _content_or_link(value: Any) -> str | dict[str, str]:
+    return dict(value) if isinstance(value, Mapping) and set(value) == {"link"} else _content(value)
 
 
 def _content(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from anvilsrv import templates
-from anvilsrv.backend import KINDS, NAMES, TEXTS, Backend, Dialog, Guard, Input, Peculiarity, Rule, Stop
+from anvilsrv.backend import KINDS, NAMES, TEXTS, Backend, Dialog, Guard, Input, Peculiarity, Rule, Stop, Title
 from anvilsrv.errors import Invalid
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -185,6 +185,7 @@ def _note(node: yaml.Node, at: tuple[Any, ...], lines: Lines, file: Path) -> Non
 
 def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Backend:
     requires, ready, stop = body.table("requires"), body.table("ready"), body.table("stop")
+    titles = body.table("titles")
     command = body.words("command")
     if not command:
         raise body.wrong("command", "is empty")
@@ -197,7 +198,8 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         resume=body.template("resume", body.words("resume", None)),
         conversation=body.one_of("conversation", ("none", "uuid", "hook"), "none"),
         env=body.template("env", body.texts("env")),
-        files=_files(body),
+        files=_files(body, "files"),
+        data=_files(body, "data"),
         permissions=_permissions(body),
         program=requires.text("program", None),
         install=requires.text("install", ""),
@@ -205,6 +207,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         ready_timeout=ready.seconds("timeout", 60.0),
         ready_screen=ready.pattern("screen", None),
         dialogs=tuple(_dialog(one) for one in body.tables("dialogs")),
+        titles=Title(titles.pattern("busy", None), titles.pattern("idle", None)),
         hooks=_hooks(body),
         payload=_payload(body),
         ignore=_conditions(body, "ignore"),
@@ -220,15 +223,15 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         layer=layer,
         peculiarity=_peculiarity(body, path),
     )
-    for table in (requires, ready, stop, body):
+    for table in (requires, ready, stop, titles, body):
         table.end()
     if made.ready_screen is None and not made.reports("ready"):
         raise body.wrong("ready", "neither a hook that reports ready nor a screen: it would never become idle")
     return made
 
 
-def _files(body: Table) -> dict[str, Any]:
-    below = body.table("files")
+def _files(body: Table, key: str) -> dict[str, Any]:
+    below = body.table(key)
     for name in below.rest:
         if not isinstance(name, str) or not name or name.startswith("/") or ".." in name.split("/"):
             raise below.wrong(name, "must be a relative name")

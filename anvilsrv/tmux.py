@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv.errors import Unavailable
-from anvilsrv.tmux_control import ControlClient, Watch, attach_argv, quote
+from anvilsrv.tmux_control import ControlClient, OnTitle, Watch, attach_argv, quote
 
 SESSION = "anvillm"
 WAIT = 5.0  # s for an answer of tmux
@@ -111,6 +111,7 @@ class Tmux:
         self.socket = Path(socket)
         self._lock = threading.Lock()
         self._client: ControlClient | None = None
+        self._on_title: OnTitle | None = None
 
     # -- server -------------------------------------------------------------------------------------------------
 
@@ -165,7 +166,7 @@ class Tmux:
         return found
 
     def _attach(self) -> ControlClient:
-        return ControlClient(attach_argv(self._program(), self.socket, SESSION), WAIT)
+        return ControlClient(attach_argv(self._program(), self.socket, SESSION), WAIT, self._on_title)
 
     def _listening(self) -> bool:
         with sockets.socket(sockets.AF_UNIX) as probe:
@@ -331,6 +332,22 @@ class Tmux:
     def cursor_line(self, pane: str) -> str:
         """The line in which the cursor stands, without trailing blanks."""
         return self.screen(pane).line
+
+    def title(self, pane: str) -> str:
+        """The title that the program has given its terminal."""
+        [lines] = self._call(f"display-message -p -t {_target(pane)} '#{{pane_title}}'")
+        return lines[0] if lines else ""
+
+    def on_title(self, callback: OnTitle) -> None:
+        """``callback(pane, title)`` is called with every title that there is and whenever one changes (within a second).
+
+        It comes from any thread, must be quick, and must not call tmux. It outlives the server.
+        """
+        with self._lock:
+            self._on_title = callback
+            client = self._client
+        if client is not None and client.alive:
+            client.subscribe(callback)
 
     def watch(self, pane: str) -> Watch:
         """A context manager whose ``wait(timeout)`` returns when the pane has printed something since it was entered."""

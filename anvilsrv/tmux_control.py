@@ -10,7 +10,7 @@ import os
 import secrets
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,8 @@ from anvilsrv.errors import Unavailable
 
 MAX_COMMAND = 60000  # bytes: what surely fits into the pipe, so that a write never blocks
 CHUNK = 1 << 16
+TITLES = b"%subscription-changed titles "
+OnTitle = Callable[[str, str], None]
 
 
 def quote(word: str) -> str:
@@ -62,13 +64,18 @@ class Watch:
 
 
 class ControlClient:
-    """One ``tmux -C attach-session``. Never reconnects; whoever finds it not ``alive`` makes another."""
+    """One ``tmux -C attach-session``. Never reconnects; whoever finds it not ``alive`` makes another.
 
-    def __init__(self, command: Sequence[str], timeout: float) -> None:
+    ``on_title(pane, title)`` is called when a pane's title changes (tmux looks once a second), by the reader or by a thread
+    that is calling: it must be quick and not come back here.
+    """
+
+    def __init__(self, command: Sequence[str], timeout: float, on_title: OnTitle | None = None) -> None:
         """Attach; ``command`` is the whole argv. Raises Unavailable with tmux's words, or when it does not answer."""
         self._calling = threading.Lock()
         self._state = threading.Lock()  # of _watches
         self._watches: list[Watch] = []
+        self._on_title = on_title
         self._waiting: tuple[str, threading.Event, list[bytes]] | None = None
         self.alive = True
         try:
@@ -96,6 +103,8 @@ class ControlClient:
             words = [line for line in self._first if not line.startswith("%")]
             gone = "is gone" if self._attached.is_set() else "does not answer"
             raise Unavailable(f"tmux: {words[-1]}" if words else f"the tmux server {gone}")
+        if on_title is not None:
+            self.subscribe(on_title)
 
     def call(self, commands: Sequence[str], timeout: float) -> list[list[str]]:
         """Run commands one after another; the lines that each printed.
@@ -139,6 +148,8 @@ class ControlClient:
                 break
         else:
             raise Unavailable("tmux gave half an answer")
+        for line in (*lines[:start], *lines[at + 1 :]):  # never what stands in the answer: panes could forge that
+            self._notice(line)
         body = [line.decode("utf-8", "replace") for line in lines[start + 1 : at]]
         if lines[at].startswith(b"%error"):
             raise Unavailable("tmux: " + (body[-1] if body else "error"))
@@ -170,12 +181,18 @@ class ControlClient:
             if line.startswith(b"%session-changed"):
                 self._attached.set()
         if waiting is None:
+            self._notice(line)
             return
         word, done, lines = waiting
         lines.append(line)
         if line == word.encode():
             self._waiting = None
             done.set()
+
+    def _notice(self, line: bytes) -> None:
+        if line.startswith(TITLES) and self._on_title is not None:
+            place, _, title = line.removeprefix(TITLES).partition(b" : ")
+            self._on_title(place.rpartition(b" ")[2].decode("ascii", "replace"), title.decode("utf-8", "replace"))
 
     def _printed(self, pane: str) -> None:
         with self._state:
@@ -194,6 +211,11 @@ class ControlClient:
                 watch.printed.set()
 
     # -- watches ------------------------------------------------------------------------------------------------
+
+    def subscribe(self, on_title: OnTitle) -> None:
+        """Begin to be told titles; first those that there are."""
+        self._on_title = on_title
+        self.call([f"refresh-client -B {quote('titles:%*:#{pane_title}')}"], 5.0)
 
     def watch(self, pane: str) -> Watch:
         """A watch of what ``pane`` (``%3``) prints."""
