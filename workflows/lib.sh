@@ -13,6 +13,8 @@ set -eu
 
 program=${0##*/}
 ninep=$(command -v 9p || command -v anvil9p) || { echo "$program: neither 9p nor anvil9p is there" >&2; exit 2; }
+# Behind that, plan9port's own sed, awk and the like may not come before those of the system.
+PATH=$(command -p getconf PATH):$PATH
 started=
 grants=
 
@@ -50,7 +52,7 @@ begin() {
 	dir=$(cd -- "$2" 2>/dev/null && pwd) || fail "no directory '$2'"
 	sessions=$("$ninep" read agent/list) || fail "no daemon here: anvilsrv start"
 	# The aliases of one run share a tag: the directory's name, with a number if that is taken.
-	name=$(printf %s "${dir##*/}" | tr -cs 'A-Za-z0-9_\n' - | sed 's/^-*//; s/-*$//' | cut -c 1-40)
+	name=$(printf '%s\n' "${dir##*/}" | sed 's/[^A-Za-z0-9_]/-/g; s/^-*//; s/-*$//' | cut -c 1-40)
 	name=${name:-work} tag=$name
 	n=1
 	while printf '%s\n' "$sessions" | awk -F '\t' -v tag="$tag-" 'index($2, tag) == 1 { found = 1 } END { exit !found }'; do
@@ -60,9 +62,12 @@ begin() {
 	trap 'exit 130' HUP INT TERM
 }
 
+# What a ctl file answers to a command; rdwr prints an empty line before it.
+said() { printf %s "$1" | "$ninep" rdwr "$2" | sed '/^$/d'; }
+
 start() {
-	quoted=$(printf %s "$dir" | sed "s/'/''/g")
-	id=$(printf "new %s '%s' alias=%s%s" "$backend" "$quoted" "$tag-$1" "$grants" | "$ninep" rdwr agent/ctl | tr -d '\n')
+	quoted=$(printf '%s\n' "$dir" | sed "s/'/''/g")
+	id=$(said "new $backend '$quoted' alias=$tag-$1$grants" agent/ctl)
 	[ -n "$id" ] || fail "could not start $tag-$1"
 	started="$started $id"
 }
@@ -73,10 +78,10 @@ prompt() { "$ninep" write "agent/$1/in"; }
 
 give() {
 	[ -n "$task" ] || return 0
-	# One line each: rdwr sends every line as a write of its own. cut counts bytes and may halve a character.
-	quoted=$(printf %s "$task" | tr '\n' ' ' | sed "s/'/''/g")
-	title=$(printf %s "$task" | sed '/./!d; q' | cut -c 1-100 | iconv -c -f UTF-8 -t UTF-8 | sed "s/'/''/g")
-	bead=$(printf "new '%s' 'description=%s'" "$title" "$quoted" | "$ninep" rdwr agent/beads/ctl | tr -d '\n')
+	# One line each, since rdwr sends every line as a write of its own. cut counts bytes and may halve a character.
+	quoted=$(set -f; set -- $task; printf %s "$*" | sed "s/'/''/g")
+	title=$(printf '%s\n' "$task" | sed '/./!d; q' | cut -c 1-100 | iconv -c -f UTF-8 -t UTF-8 | sed "s/'/''/g")
+	bead=$(said "new '$title' 'description=$quoted'" agent/beads/ctl)
 	[ -n "$bead" ] || fail "could not make a bead of the task"
 	printf 'Claim bead %s, do it, and complete it when all have agreed. It says:\n\n%s\n' "$bead" "$task" | prompt "$1"
 }

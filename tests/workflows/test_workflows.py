@@ -1,0 +1,124 @@
+"""Each workflow starts its team, goes through a whole loop of work and review, and leaves nothing behind when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Daemon, Home, wait_until
+
+WORKFLOWS = {
+    "DevReview": ["dev", "review"],
+    "DevReviewQA": ["dev", "review", "qa"],
+    "Planning": ["eng", "research", "editor"],
+    "Research": ["research", "check"],
+    "Docs": ["write", "edit"],
+}
+TEAM = """
+backend:
+  title: A team that plays its parts
+  command: ["{{PYTHON}}", "-I", "-S", "{agent}"]
+  env: {{ANVIL_SOURCES: "{sources}"}}
+  ready: {{timeout: 20}}
+  hooks:
+    Ready:  {{report: ready}}
+    Submit: {{report: submit, text: text}}
+    Stop:   {{report: stop, text: text}}
+  input: {{settle: 0, submit: Enter, clear: C-u, confirm: 3}}
+  stop: {{keys: [C-u, C-d], grace: 2}}
+filesystem:
+  rwx: ["{{CWD}}"]
+  rox: ["{here}"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def client_program(home: Home) -> None:
+    """The environment has a 9p program, ours or plan9port's."""
+    found = shutil.which("anvil9p", path=f"{ROOT / '.venv/bin'}:{os.environ['PATH']}") or shutil.which("9p")
+    if found is None:
+        pytest.skip("neither anvil9p nor 9p is installed")
+    home.env["PATH"] = f"{Path(found).parent}:{home.env['PATH']}"
+    here = ROOT / "tests/workflows"
+    backends = home.config / "backends"
+    backends.mkdir(parents=True)
+    (backends / "team.yaml").write_text(TEAM.format(agent=here / "team_agent.py", sources=ROOT, here=here))
+
+
+def workflow(home: Home, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return home.run(str(ROOT / "workflows" / name), *words, timeout=90)
+
+
+def sessions(daemon: Daemon) -> dict[str, str]:
+    """Alias to state."""
+    with_columns = [line.split("\t") for line in daemon.client().read("list").decode().splitlines()]
+    return {line[1]: line[2] for line in with_columns}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_team_works_until_all_agree_and_tells_the_user(home: Home, daemon: Daemon, name: str) -> None:
+    done = workflow(home, name, "team", str(home.work), "it's the ‘task’\nin two lines")
+    assert done.returncode == 0, done.stderr + daemon.words()
+    assert list(sessions(daemon)) == [f"work-{part}" for part in WORKFLOWS[name]]
+    user = daemon.client()
+    wait_until(lambda: json.loads(user.read("user/inbox")), "the user is told nothing")
+    (message,) = json.loads(user.read("user/inbox"))
+    assert (message["type"], message["body"]) == ("PROMPT_RESPONSE", "all have agreed: see work.txt")
+    text = (home.work / "work.txt").read_text()
+    assert "_RESPONSE: 1. work.txt:1 is not enough" in text
+    (bead,) = json.loads(user.read("beads/list"))
+    assert (bead["title"], bead["status"]) == ("it's the ‘task’", "closed")
+    assert f"write agent/work-{WORKFLOWS[name][0]}/in" in done.stdout
+
+
+def test_a_workflow_without_a_task_starts_an_idle_team_with_aliases_of_its_own(home: Home, daemon: Daemon) -> None:
+    for tag in ("work", "work2"):
+        done = workflow(home, "DevReview", "team", str(home.work))
+        assert done.returncode == 0, done.stderr
+        assert f"{tag}-dev" in done.stdout
+    assert list(sessions(daemon)) == ["work-dev", "work-review", "work2-dev", "work2-review"]
+    assert json.loads(daemon.client().read("beads/list")) == []
+
+
+def test_a_backend_that_does_not_exist_starts_nothing(home: Home, daemon: Daemon) -> None:
+    done = workflow(home, "DevReview", "nosuch", str(home.work))
+    assert done.returncode == 1
+    assert "nosuch" in done.stderr
+    assert sessions(daemon) == {}
+
+
+def test_when_one_agent_cannot_start_the_others_are_stopped_again(home: Home, daemon: Daemon) -> None:
+    broken = home.config / "backends/team.yaml"
+    broken.write_text(broken.read_text().replace("team_agent.py", "no_such_agent.py"))
+    done = workflow(home, "DevReviewQA", "team", str(home.work), "task")
+    assert done.returncode == 1
+    assert "could not start" in done.stderr
+    assert "stopped what was started" in done.stderr
+    wait_until(lambda: sessions(daemon) == {}, "agents are left")
+    assert json.loads(daemon.client().read("beads/list")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "usage: DevReview"),
+        (["team"], "usage"),
+        (["team", "/no/such"], "no directory '/no/such'"),
+        (["-x"], "usage"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_is_started(home: Home, words: list[str], sentence: str) -> None:
+    done = workflow(home, "DevReview", *words)
+    assert done.returncode in (1, 2)
+    assert sentence in done.stderr
+
+
+def test_without_a_daemon_it_says_how_to_start_one(home: Home) -> None:
+    done = workflow(home, "DevReview", "team", str(home.work))
+    assert done.returncode == 1
+    assert "anvilsrv start" in done.stderr
