@@ -10,7 +10,7 @@ Threads: owns the store's, the supervisor's, the 9P server's and the typist's th
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from anvilsrv.sessions import Sessions, check_cwd, parse_new
 from anvilsrv.store import Store, Tx
 from anvilsrv.supervisor import Supervisor
 from anvilsrv.tmux import Tmux
-from anvilsrv.transcript import Watcher
+from anvilsrv.transcript import Watcher, lines
 from anvilsrv.turns import Turns
 from anvilsrv.typist import Typist
 
@@ -73,6 +73,7 @@ class App:
         self.reports.at = self.supervisor.at
         self.transcripts = Watcher(self._transcript, self.on_error)
         self.reports.watch = self._watch_transcript
+        self.reports.lines = self._transcript_lines
         self.server = Server(on_error=self.on_error, trace=trace)
         self._spawners: dict[str, tuple[bool, bool]] = {}
         self.beads = Beads(paths.beads_dir(), self._bead_changed)
@@ -196,6 +197,10 @@ class App:
             self.transcripts.watch(session, self.launch.directory(session) / "data", view.transcript)
         except AnvilError as error:
             log.warning("session %s: transcript: %s", session, error)
+
+    def _transcript_lines(self, session: str) -> Iterator[dict[str, Any]]:
+        view = self.sessions.get(session)
+        return lines(self.launch.directory(session) / "data", view.transcript) if view.transcript else iter(())
 
     def _transcript(self, session: str, lines: list[dict[str, Any]], old: bool) -> None:
         self.store.post(lambda tx: self.reports.transcript(tx, session, lines, old))

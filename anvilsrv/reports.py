@@ -11,12 +11,13 @@ Threads: everything runs on the store's thread, in a job.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
+from anvilsrv.transcript import Tally
 from anvilsrv.turns import Turns
 
 KEEP = 7 * 86400.0  # s that the number of a report is remembered
@@ -40,19 +41,18 @@ class Reports:
         self._turns = turns
         self._backend = backend
         self._asking: dict[str, Waiting] = {}  # session -> who waits for the answer
+        self._tallies: dict[str, tuple[str | None, Tally]] = {}
+        self.lines: Callable[[str], Iterator[dict[str, Any]]] = lambda session: iter(())
         self.at: Callable[[float, Callable[[], None]], None]
         self.watch: Callable[[str], None] = lambda session: None
 
     def take(self, tx: Tx, session: str, found: dict[str, Any], exchange: Waiting | None) -> None:
         """A report came, through ``hook`` or from the spool (then without ``exchange``). Raises Invalid."""
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
-        if (
-            not isinstance(number, str)
-            or not 0 < len(number) <= 64
-            or not isinstance(hook, str)
-            or not isinstance(payload, dict)
-        ):
-            raise Invalid("hook: a report has 'report', 'hook' and 'payload'")
+        if not isinstance(number, str) or not 0 < len(number) <= 64 or not isinstance(hook, str):
+            raise Invalid("hook: a report has 'report' and 'hook', both strings")
+        if not isinstance(payload, dict):
+            raise Invalid("hook: 'payload' is no object")
         row = self.sessions.row(tx, session)
         reply: Reply | None = {}
         fresh = tx.run(
@@ -79,11 +79,14 @@ class Reports:
             case "ready":
                 self._turns.ready(tx, session)
             case "submit":
-                self._turns.submitted(tx, session, meaning.fields.get("text"))
+                text = meaning.fields.get("text")
+                self._turns.submitted(tx, session, None if text is None else plain(text))
             case "stop":
                 backend = self._backend(row["backend"])
                 can = exchange is not None and backend.can("stop")
-                following = self._turns.stopped(tx, session, meaning.fields.get("text") or "", can)
+                text = meaning.fields.get("text")
+                said = self._said(session, backend) if text is None else text
+                following = self._turns.stopped(tx, session, said, can)
                 if following is not None:
                     return as_json(backend.reply("stop", following, meaning))
             case "fail":
@@ -98,15 +101,33 @@ class Reports:
                 return None
         return {}
 
+    def _said(self, session: str, backend: Any) -> str:
+        """What an agent said last whose report of the end does not tell: from its transcript."""
+        said = ""
+        try:
+            for line in self.lines(session):
+                for report in backend.transcript_reports(line):
+                    said = report.fields.get("text", said) if report.kind == "note" else said
+        except AnvilError as error:
+            said = f"[{error}]"
+        return said
+
     def _learn(self, tx: Tx, session: str, row: Any, meaning: Any) -> None:
         """Keep what every report may tell: which conversation it is, where its transcript lies, what it cost."""
         known = {key: meaning.fields.get(key) for key in ("conversation", "transcript")}
         news = {key: value for key, value in known.items() if value and value != row[key]}
         if meaning.fields.get("usage"):
-            news["usage"] = json.dumps(meaning.fields["usage"])
+            tally = self._tally(session, news.get("transcript") or row["transcript"])
+            news["usage"] = json.dumps(tally.add(meaning.fields["usage"], meaning.fields.get("usage_id")))
         if news:
             self.sessions.set(tx, session, **news)
             tx.after(lambda: self.watch(session))
+
+    def _tally(self, session: str, transcript: str | None) -> Tally:
+        """What the session's conversation has used so far; another conversation begins anew."""
+        if self._tallies.get(session, (None, None))[0] != transcript or session not in self._tallies:
+            self._tallies[session] = (transcript, Tally())
+        return self._tallies[session][1]
 
     def _failed(self, tx: Tx, session: str, meaning: Any) -> None:
         until = meaning.fields.get("until")
@@ -137,17 +158,21 @@ class Reports:
         found = [(at, report) for at, line in enumerate(lines, 1) for report in backend.transcript_reports(line)]
         for at, report in found:
             self._learn(tx, session, row, report)
-            if report.kind == "interrupt" and (not old or at == len(lines)):
+            if old and at < len(lines):
+                continue
+            if report.kind == "interrupt":
                 self.drop(tx, session)
                 self._turns.interrupted(tx, session)
+            elif report.kind == "fail" and self._turns.active(tx, session) is not None:
+                self._failed(tx, session, report)
 
     # -- questions ---------------------------------------------------------------------------------------------------
 
     def _ask(self, tx: Tx, session: str, meaning: Any, number: str) -> None:
         fields = meaning.fields
         ask = {
-            "id": number, "text": fields.get("question") or "", "choices": list(fields.get("choices") or []),
-            "detail": fields.get("detail") or "", "free": bool(fields.get("free")),
+            "id": number, "text": plain(fields.get("question") or ""), "choices": [plain(c) for c in fields.get("choices") or []],
+            "detail": plain(fields.get("detail") or ""), "free": bool(fields.get("free")),
         }  # fmt: skip
         self.sessions.set(tx, session, ask=json.dumps(ask, ensure_ascii=False))
         self.sessions.stream.emit(tx, "ask", session, ask=ask)
@@ -194,6 +219,11 @@ def pick(choice: str, choices: list[str]) -> str:
     if len(near) == 1:
         return near[0]
     raise Invalid(f"no such choice '{choice[:80]}': {', '.join(choices)}")
+
+
+def plain(text: str) -> str:
+    """Text from an agent as it can be kept: without the half surrogates that JSON lets through."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def as_json(reply: Any) -> Reply:
