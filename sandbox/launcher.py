@@ -26,6 +26,7 @@ else:
     import _signal as signal  # the package signal imports enum: 6 ms
 
 REFUSED, NOT_FOUND = 126, 127
+BLESSED = f"/usr/local/libexec/anvillm/python{sys.version_info[0]}.{sys.version_info[1]}"
 _KEYS = {
     "tier", "argv", "cwd", "env", "inherit", "binds", "links", "files", "directories", "rules", "protected", "network",
     "connect", "bind", "least_abi", "best_effort",
@@ -61,8 +62,11 @@ def read_spec(path: str) -> dict[str, Any]:
             raise SandboxRefused(f"{path} can be written by others")
         text = file.read()
     spec = _parse(text)
-    if not isinstance(spec, dict) or not _KEYS <= spec.keys():
+    if not isinstance(spec, dict) or not spec.keys() >= _KEYS:
         raise SandboxRefused(f"{path} is not a specification")
+    if spec.get("once"):
+        os.unlink(path)
+        os.rmdir(os.path.dirname(path))
     return spec | {"canary": os.path.abspath(path)}
 
 
@@ -71,7 +75,9 @@ def _parse(text: str) -> Any:
     try:
         from _json import make_scanner
     except ImportError:
-        from json.scanner import py_make_scanner as make_scanner  # type: ignore[attr-defined,no-redef,unused-ignore]
+        import json
+
+        return json.loads(text)
     scan: Any = make_scanner
     try:
         return scan(_Decoder())(text, 0)[0]
@@ -223,10 +229,8 @@ def command(spec_path: str) -> list[str]:
 
 def launcher_python() -> str:
     """The interpreter of the launcher: the one that ``anvil-sandbox setup`` gave a profile, else our own."""
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    blessed = f"/usr/local/libexec/anvillm/python{version}"
-    if os.path.exists(blessed):
-        return blessed
+    if os.path.exists(BLESSED):
+        return BLESSED
     return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
 
 

@@ -17,7 +17,7 @@ from sandbox import policy
 
 PYTHON = "/usr/bin/python3"
 ORDINARY = 61234  # a user that no machine has
-PATIENCE = 30
+PATIENCE = 15
 
 #: What every attempt can use. ``attempt`` is written by the test; what it returns is printed, an OSError by name.
 PRELUDE = """
