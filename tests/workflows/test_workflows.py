@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,14 @@ filesystem:
 
 
 @pytest.fixture(autouse=True)
-def client_program(home: Home) -> None:
-    """The environment has a 9p program, ours or plan9port's."""
-    found = shutil.which("anvil9p", path=f"{ROOT / '.venv/bin'}:{os.environ['PATH']}") or shutil.which("9p")
-    if found is None:
-        pytest.skip("neither anvil9p nor 9p is installed")
-    home.env["PATH"] = f"{Path(found).parent}:{home.env['PATH']}"
+def team(home: Home) -> None:
+    """The backend `team`, and anvil9p as the only 9P program."""
+    (home.top / "bin").mkdir()
+    program = home.top / "bin/anvil9p"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.anvil9p "$@"\n')
+    program.chmod(0o755)
+    others = [part for part in home.env["PATH"].split(":") if not os.path.exists(f"{part}/9p")]
+    home.env["PATH"] = ":".join([str(home.top / "bin"), *others])
     here = ROOT / "tests/workflows"
     backends = home.config / "backends"
     backends.mkdir(parents=True)
@@ -74,6 +77,15 @@ def test_a_team_works_until_all_agree_and_tells_the_user(home: Home, daemon: Dae
     (bead,) = json.loads(user.read("beads/list"))
     assert (bead["title"], bead["status"]) == ("it's the ‘task’", "closed")
     assert f"write agent/work-{WORKFLOWS[name][0]}/in" in done.stdout
+
+
+def test_the_same_with_the_9p_of_plan9port(home: Home, daemon: Daemon) -> None:
+    """Its directory comes first in PATH, with its own sed, tr and awk."""
+    found = shutil.which("9p")
+    if found is None:
+        pytest.skip("plan9port's 9p is not installed")
+    home.env["PATH"] = f"{Path(found).parent}:{home.env['PATH']}"
+    test_a_team_works_until_all_agree_and_tells_the_user(home, daemon, "DevReviewQA")
 
 
 def test_a_workflow_without_a_task_starts_an_idle_team_with_aliases_of_its_own(home: Home, daemon: Daemon) -> None:
