@@ -1,0 +1,145 @@
+"""One session as a conversation: what was said, and a prompt under it. It follows the log as it grows."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import RichLog, Static
+
+from tui import requests
+from tui.dialogs import PromptArea
+from tui.follow import Row
+from tui.sessions import Acting
+from tui.tail import Piece, Tail
+from tui.text import clip, label, notes, printable
+
+LINES = 20_000  # of a conversation that are kept on the screen
+HINTS = "Enter sends  Ctrl-J new line  Ctrl-W answer  Tab text/prompt  PgUp PgDn  Esc back"
+
+
+class ConversationScreen(Acting):
+    """The conversation of one session. In the text the keys of the list act on it; in the prompt they are letters."""
+
+    BINDINGS: ClassVar = [
+        *Acting.ACTS,
+        Binding("escape,q", "leave", show=False),
+        Binding("ctrl+w", "answer", show=False, priority=True),
+        Binding("pageup", "scroll('page_up')", show=False, priority=True),
+        Binding("pagedown", "scroll('page_down')", show=False, priority=True),
+        Binding("j,ctrl+n", "scroll('down')", show=False),
+        Binding("k,ctrl+p", "scroll('up')", show=False),
+        Binding("g", "scroll('home')", show=False),
+        Binding("G", "scroll('end')", show=False),
+    ]
+
+    def __init__(self, session: str) -> None:
+        super().__init__()
+        self.session = session
+        self._tail: Tail | None = None
+        self._gone = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield RichLog(
+            id="talk", wrap=True, markup=False, highlight=False, max_lines=LINES, auto_scroll=False, min_width=20
+        )
+        yield Static(id="asks")
+        yield PromptArea(self.app.drafts.get(self.session, ""))
+        yield Static(HINTS, id="keys")
+
+    def on_mount(self) -> None:
+        self.query_one(PromptArea).focus()
+        self.redraw()
+        app = self.app
+        self._tail = Tail(
+            app.follower,
+            self.session,
+            lambda pieces: app.finish(lambda: self._show(pieces)),
+            lambda why: app.finish(lambda: self._end(why)),
+        )
+        self._tail.start()
+
+    def on_unmount(self) -> None:
+        if self._tail is not None:
+            self._tail.stop()
+
+    def selected(self) -> Row | None:
+        return self.app.find(self.session)
+
+    def redraw(self) -> None:
+        """The head, and the question if there is one."""
+        if not self.is_mounted:
+            return
+        row, width = self.selected(), max(20, self.app.size.width - 2)
+        asks = self.query_one("#asks", Static)
+        asks.display = bool(row and row["ask"])
+        if row is None:
+            self.query_one("#head", Static).update(Content(clip(f"{self.session} · {self._gone or '…'}", width)))
+            return
+        if row["ask"]:
+            asks.update(Content(clip(f"asks: {row['ask']['text']} (Ctrl-W answers)", width)))
+        state = "DAEMON AWAY" if self.app.why else row["state"]
+        said = [label(row), row["id"], row["backend"], state, *notes(row)]
+        self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
+
+    def _show(self, pieces: list[Piece]) -> None:
+        if not self.is_mounted:
+            return
+        talk = self.query_one("#talk", RichLog)
+        following = talk.is_vertical_scroll_end
+        from rich.text import Text
+
+        for piece in pieces:
+            if piece.role:
+                when = piece.time[11:16] or piece.time
+                style = "bold cyan" if piece.role == "USER" else "bold green"
+                who = "you" if piece.role == "USER" else "agent"
+                talk.write(Text(f"── {who} {when} ".ljust(max(20, talk.size.width - 4), "─"), style))
+            if piece.text:
+                talk.write(
+                    Text(
+                        printable(piece.text.strip("\n") if not piece.role else piece.text).expandtabs(8),
+                        overflow="fold",
+                    )
+                )
+        if following:
+            talk.scroll_end(animate=False)
+
+    def _end(self, why: str) -> None:
+        self._gone = why
+        if self.is_mounted:
+            self.app.say(why, error=True)
+            self.redraw()
+
+    def on_prompt_area_sent(self, message: PromptArea.Sent) -> None:
+        area = self.query_one(PromptArea)
+        text = message.text
+        self.app.drafts[self.session] = text
+        area.text = ""
+
+        def sent(_: None) -> None:
+            self.app.drafts.pop(self.session, None)
+            self.query_one("#talk", RichLog).scroll_end(animate=False)
+
+        self.app.request(lambda client: self._send(client, text), sent)
+
+    def _send(self, client: object, text: str) -> None:
+        try:
+            requests.prompt(self.app.follower.client(), self.session, text)
+        except BaseException:
+            self.app.finish(lambda: self._give_back(text))
+            raise
+
+    def _give_back(self, text: str) -> None:
+        """What could not be sent stands in the prompt again, unless something else does by now."""
+        if self.is_mounted and not self.query_one(PromptArea).text:
+            self.query_one(PromptArea).text = text
+
+    def action_scroll(self, where: str) -> None:
+        getattr(self.query_one("#talk", RichLog), f"scroll_{where}")(animate=False)
+
+    def action_leave(self) -> None:
+        if text := self.query_one(PromptArea).text:
+            self.app.drafts[self.session] = text
+        self.dismiss()

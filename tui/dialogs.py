@@ -1,0 +1,219 @@
+"""Small windows over a screen: a question of ours, a line, a prompt of many lines, a new session, an agent's question, the keys."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Label, OptionList, Static, TextArea
+from textual.widgets.option_list import Option
+
+from tui.text import one_line, printable
+
+
+class Dialog(ModalScreen[Any]):
+    """Esc leaves with None. The content is what ``inside`` yields."""
+
+    BINDINGS: ClassVar = [Binding("escape", "dismiss(None)", "leave", show=False)]
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.heading = title
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Label(Content(one_line(self.heading)), classes="title")
+            yield from self.inside()
+
+    def inside(self) -> ComposeResult:
+        """What stands under the title."""
+        yield from ()
+
+
+class Confirm(Dialog):
+    """y or n. Gives True or None."""
+
+    BINDINGS: ClassVar = [
+        Binding("y", "dismiss(True)", show=False),
+        Binding("n,q", "dismiss(None)", show=False),
+    ]
+
+    def __init__(self, title: str, why: str = "") -> None:
+        super().__init__(title)
+        self.why = why
+
+    def inside(self) -> ComposeResult:
+        if self.why:
+            yield Static(Content(printable(self.why)), classes="why")
+        yield Label("y yes   n no", classes="hint")
+
+
+class Line(Dialog):
+    """One line of text; gives it, maybe empty."""
+
+    def __init__(self, title: str, value: str = "", hint: str = "Enter takes it, Esc leaves it") -> None:
+        super().__init__(title)
+        self.value = value
+        self.hint = hint
+
+    def inside(self) -> ComposeResult:
+        yield Input(self.value, select_on_focus=False)
+        yield Label(Content(self.hint), classes="hint")
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        self.dismiss(message.value)
+
+
+class PromptArea(TextArea):
+    """Text of many lines: Enter sends it, Ctrl-J begins a new line, what is pasted stays as it is."""
+
+    class Sent(Message):
+        """The text is to be sent."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(
+            text, soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False
+        )
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            if self.text.strip():
+                self.post_message(self.Sent(self.text))
+        elif event.key in ("ctrl+j", "shift+enter"):
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+        else:
+            await super()._on_key(event)
+
+
+class Prompt(Dialog):
+    """A prompt; gives its text. What is left by Esc goes to ``keep``, so that it is there the next time."""
+
+    BINDINGS: ClassVar = [Binding("escape", "leave", show=False)]
+
+    def __init__(self, title: str, draft: str, keep: Callable[[str], None]) -> None:
+        super().__init__(title)
+        self.draft = draft
+        self.keep = keep
+
+    def inside(self) -> ComposeResult:
+        yield PromptArea(self.draft)
+        yield Label("Enter sends   Ctrl-J new line   Esc leaves, the draft is kept", classes="hint")
+
+    def on_mount(self) -> None:
+        self.query_one(PromptArea).move_cursor(self.query_one(PromptArea).document.end)
+
+    def on_prompt_area_sent(self, message: PromptArea.Sent) -> None:
+        self.dismiss(message.text)
+
+    def action_leave(self) -> None:
+        self.keep(self.query_one(PromptArea).text)
+        self.dismiss(None)
+
+
+class Start(Dialog):
+    """A new session; gives its fields."""
+
+    FIELDS: ClassVar = ("backend", "directory", "alias", "role", "tasks")
+
+    def __init__(self, backends: list[dict[str, str]], directory: str) -> None:
+        super().__init__("Start a session")
+        self.backends = backends
+        able = [one["name"] for one in backends if one["status"] == "ok"]
+        self.values = {"backend": next(iter(able), ""), "directory": directory}
+        self.able = able
+
+    def inside(self) -> ComposeResult:
+        for name in self.FIELDS:
+            with Horizontal(classes="row"):
+                yield Label(name)
+                suggester = SuggestFromList(self.able) if name == "backend" else None
+                yield Input(self.values.get(name, ""), id=name, suggester=suggester, select_on_focus=False)
+        for one in self.backends:
+            why = "" if one["status"] == "ok" else f": {one['status']}"
+            yield Label(Content(one_line(f"{one['name']} · {one['title']}{why}")), classes="hint")
+        yield Label("Tab next   Enter starts   Esc leaves", classes="hint")
+
+    def on_input_submitted(self) -> None:
+        found = {name: self.query_one(f"#{name}", Input).value.strip() for name in self.FIELDS}
+        for name in ("backend", "directory"):
+            if not found[name]:
+                self.query_one(f"#{name}", Input).focus()
+                return
+        self.dismiss(found)
+
+
+class Answer(Dialog):
+    """What an agent asks; gives the choice. A digit takes the choice of that number."""
+
+    def __init__(self, who: str, ask: dict[str, Any]) -> None:
+        super().__init__(f"{who} asks")
+        self.ask = ask
+        self.choices: list[str] = list(ask.get("choices") or [])
+
+    def inside(self) -> ComposeResult:
+        yield Static(Content(printable(self.ask.get("text") or "")), classes="text")
+        if self.ask.get("detail"):
+            yield Static(Content(printable(str(self.ask["detail"]))), classes="text hint")
+        if self.choices:
+            yield OptionList(*(Option(Content(f"{n} {one_line(one)}")) for n, one in enumerate(self.choices, 1)))
+        if self.free:
+            yield Input(placeholder="your own words")
+        yield Label("Enter answers   1-9 that choice   Esc leaves the question open", classes="hint")
+
+    @property
+    def free(self) -> bool:
+        """Whether any words are an answer."""
+        return bool(self.ask.get("free")) or not self.choices
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key.isdecimal() and not isinstance(self.focused, Input) and 0 < int(event.key) <= len(self.choices):
+            event.stop()
+            self.dismiss(self.choices[int(event.key) - 1])
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(self.choices[message.option_index])
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        if message.value.strip():
+            self.dismiss(message.value)
+
+
+KEYS = """\
+s  start a session              Enter  the conversation
+p  prompt                       A  attach a terminal (tmux)
+t  stop                         w  answer a waiting question
+R  restart, conversation kept   i  your inbox       I  the session's
+K  kill, for good               c  context put before prompts
+a  alias                        x  interrupt the turn
+r  refresh                      d  the daemon
+j k  C-n C-p  down, up          ?  these keys       q  quit
+
+Messages: Enter or e reply, a archive it, v inbox or archive.
+Conversation: Tab between text and prompt, PgUp PgDn scroll,
+  Ctrl-J a new line, Ctrl-W answer, Esc back (the draft is kept)."""
+
+
+class Help(Dialog):
+    """The keys."""
+
+    BINDINGS: ClassVar = [Binding("q,question_mark,enter", "dismiss(None)", show=False)]
+
+    def __init__(self) -> None:
+        super().__init__("Keys")
+
+    def inside(self) -> ComposeResult:
+        yield Static(Content(KEYS))

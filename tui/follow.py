@@ -1,0 +1,154 @@
+"""Following the daemon: one connection, made anew when it is lost, and what happens as it happens.
+
+The order makes it whole: ``events`` is opened first, then ``sessions`` is read, so nothing falls between; after a loss
+``events.<seq>`` goes on behind the last event that was seen, and ``sessions`` is read anew.
+
+Threads: ``Follower`` owns one, which calls the listener. ``client`` may be used from any thread; requests on it do not wait
+for each other. The lock guards the fields and is never held across I/O.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from anvilsrv import paths
+from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.p9.client import Client
+
+FIRST, LAST = 0.05, 1.0  # s between attempts to connect: doubled from the one to the other, counted anew at each loss
+TIMEOUT = 30.0  # s that a request may take
+SESSION_EVENTS = frozenset(
+    {"session_new", "state_change", "message", "response", "ask", "error", "session_end", "overflow"}
+)
+
+Row = dict[str, Any]
+
+
+class Listener(Protocol):
+    """Who is told. Called on the follower's thread, and must not block for long."""
+
+    def sessions(self, rows: list[Row]) -> None:
+        """All sessions as they are now: the file ``sessions``, oldest first."""
+
+    def events(self, found: list[Row]) -> None:
+        """Events in their order, each the object of one line."""
+
+    def away(self, why: str) -> None:
+        """The daemon cannot be reached; called once for each reason."""
+
+
+class Follower:
+    """Keeps a connection to the daemon at ``socket`` (default: that of the namespace) until ``stop``."""
+
+    def __init__(self, listener: Listener, socket: str | None = None) -> None:
+        self.socket = socket or paths.socket()
+        self._listener = listener
+        self._changed = threading.Condition()  # guards what follows
+        self._client: Client | None = None
+        self._why = "not connected yet"
+        self._stopping = False
+        self._hurried = False
+        self._seq: int | None = None
+        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+
+    def start(self) -> None:
+        """Begin. The listener hears ``sessions`` or ``away`` before long."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and hang up; requests in flight on ``client`` fail."""
+        with self._changed:
+            self._stopping = True
+            client = self._client
+            self._changed.notify_all()
+        if client is not None:
+            client.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def client(self) -> Client:
+        """The connection. Raises Unavailable while there is none."""
+        with self._changed:
+            if self._client is None:
+                raise Unavailable(f"anvilsrv does not answer: {self._why}")
+            return self._client
+
+    def hurry(self) -> None:
+        """Try to connect at once instead of waiting."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
+
+    def next_client(self, old: Client | None, cancelled: Callable[[], bool]) -> Client | None:
+        """Wait for a connection other than ``old``; None when ``cancelled`` (call ``wake`` after changing that) or stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or cancelled() or self._client not in (None, old))
+            return None if self._stopping or cancelled() else self._client
+
+    def wake(self) -> None:
+        """Let who waits in ``next_client`` look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause, told, why = FIRST, "", ""
+        while not self._stopping:
+            try:
+                self._follow()
+            except AnvilError as error:
+                why = str(error)
+            with self._changed:
+                connected, self._client, self._why = self._client is not None, None, why
+                if self._stopping:
+                    return
+            if connected:
+                pause, told = FIRST, ""
+            if why != told:
+                self._listener.away(why)
+                told = why
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._hurried, pause)
+                self._hurried = False
+            pause = min(2 * pause, LAST)
+
+    def _follow(self) -> None:
+        """Connect, and hand on what comes. Ends by an AnvilError only."""
+        with Client(self.socket, timeout=TIMEOUT) as client:
+            events = client.open("events" if self._seq is None else f"events.{self._seq}")
+            rows = read_json(client, "sessions")
+            with self._changed:
+                if self._stopping:
+                    return
+                self._client = client
+                self._changed.notify_all()
+            self._listener.sessions(rows)
+            rest = b""
+            while data := events.read(timeout=None):
+                *whole, rest = (rest + data).split(b"\n")
+                self._tell(client, [parsed(line, "events") for line in whole])
+            raise Unavailable("the stream of events ended")
+
+    def _tell(self, client: Client, found: list[Row]) -> None:
+        """One read of ``events`` may bring many; the sessions are asked for once, behind the last."""
+        if not found:
+            return
+        self._seq = found[-1]["seq"]
+        if any(one["type"] in SESSION_EVENTS for one in found):
+            self._listener.sessions(read_json(client, "sessions"))
+        self._listener.events(found)
+
+
+def read_json(client: Client, path: str) -> Any:
+    """The value in a JSON file. Raises Unavailable for what is none."""
+    return parsed(client.read(path), path)
+
+
+def parsed(data: bytes, path: str) -> Any:
+    """The value in ``data``, which came from the file ``path``. Raises Unavailable."""
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise Unavailable(f"'{path}' is not JSON: {error}") from None

@@ -1,0 +1,340 @@
+"""The main screen: the list of sessions, kept up to date, and the keys that act on the selected one."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import DataTable, Static
+
+from tui import requests
+from tui.dialogs import Answer, Confirm, Help, Line, Prompt, Start
+from tui.follow import Row, read_json
+from tui.text import clip, label, notes, one_line, short_path
+
+if TYPE_CHECKING:
+    from tui.anvillm import Anvillm
+
+COLUMNS = {"id": 8, "alias": 12, "state": 8, "backend": 9, "notes": 12, "directory": 0}
+COLOURS = {
+    "idle": "ansi_green",
+    "running": "ansi_yellow",
+    "starting": "ansi_cyan",
+    "error": "ansi_red bold",
+    "stopped": "dim",
+}
+HINTS = "s start  p prompt  Enter talk  t stop  K kill  w answer  i inbox  ? keys  q"
+
+
+class Acting(Screen[None]):
+    """The keys that act on ``selected()``, for the screens that have a session."""
+
+    ACTS: ClassVar = [
+        Binding("p", "prompt", show=False),
+        Binding("t", "control('stop')", show=False),
+        Binding("R", "control('restart')", show=False),
+        Binding("x", "control('interrupt')", show=False),
+        Binding("K", "kill", show=False),
+        Binding("a", "alias", show=False),
+        Binding("c", "context", show=False),
+        Binding("A", "attach", show=False),
+        Binding("w", "answer", show=False),
+        Binding("i", "inbox('user')", show=False),
+        Binding("I", "inbox", show=False),
+        Binding("question_mark", "help", show=False),
+    ]
+    app: "Anvillm"
+
+    def selected(self) -> Row | None:
+        """The session that keys act on."""
+        raise NotImplementedError
+
+    def _with(self, act: Callable[[Row], object]) -> None:
+        row = self.selected()
+        if row is None:
+            self.app.say("no session: s starts one")
+        else:
+            act(row)
+
+    def action_prompt(self) -> None:
+        self._with(self._prompt)
+
+    def _prompt(self, row: Row) -> None:
+        who, drafts = row["id"], self.app.drafts
+
+        def send(text: str | None) -> None:
+            if text is not None:
+                drafts[who] = text
+                self.app.request(partial(requests.prompt, session=who, text=text), lambda _: drafts.pop(who, None))
+
+        self.app.push_screen(
+            Prompt(f"Prompt for {label(row)}", drafts.get(who, ""), partial(drafts.__setitem__, who)), send
+        )
+
+    def action_control(self, command: str) -> None:
+        self._with(lambda row: self.app.request(partial(requests.control, session=row["id"], command=command)))
+
+    def action_kill(self) -> None:
+        def ask(row: Row) -> None:
+            def kill(sure: bool | None) -> None:
+                if sure:
+                    self.app.request(partial(requests.control, session=row["id"], command="kill"))
+
+            self.app.push_screen(Confirm(f"Kill {label(row)}?", "The session and its conversation go for good."), kill)
+
+        self._with(ask)
+
+    def action_alias(self) -> None:
+        def ask(row: Row) -> None:
+            def rename(alias: str | None) -> None:
+                if alias is not None:
+                    self.app.request(partial(requests.rename, session=row["id"], alias=alias.strip()))
+
+            self.app.push_screen(
+                Line(f"Alias of {row['id']}", row["alias"], "letters, digits, _ and -; empty takes it away"), rename
+            )
+
+        self._with(ask)
+
+    def action_context(self) -> None:
+        def ask(row: Row) -> None:
+            def put(text: str | None) -> None:
+                if text is not None:
+                    self.app.request(
+                        lambda client: client.write(f"{row['id']}/context", text.encode("utf-8", "replace"))
+                    )
+
+            self.app.push_screen(
+                Prompt(f"Context before each prompt of {label(row)}", row["context"], lambda _: None), put
+            )
+
+        self._with(ask)
+
+    def action_attach(self) -> None:
+        self._with(self._terminal)
+
+    def _terminal(self, row: Row) -> None:
+        if not row["tmux"]:
+            self.app.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
+            return
+        with self.app.suspend():
+            done = subprocess.run(["sh", "-c", row["tmux"]], check=False)
+        self.app.refresh()
+        if done.returncode:
+            self.app.say(f"attaching failed: tmux ended with status {done.returncode}", error=True)
+
+    def action_answer(self) -> None:
+        row = self.selected()
+        if row is None or not row["ask"]:
+            row = next((one for one in self.app.rows if one["ask"]), None)
+        if row is None:
+            self.app.say("nobody asks anything")
+            return
+        who, ask = row["id"], row["ask"]
+
+        def answer(choice: str | None) -> None:
+            if choice is not None:
+                self.app.request(partial(requests.answer, session=who, choice=choice, ask=ask["id"]))
+
+        self.app.push_screen(Answer(label(row), ask), answer)
+
+    def action_inbox(self, owner: str = "") -> None:
+        from tui.mail import MailScreen
+
+        row = self.selected()
+        if owner or row is not None:
+            self.app.push_screen(MailScreen(owner or str(row["id"] if row else "")))
+
+    def action_help(self) -> None:
+        self.app.push_screen(Help())
+
+
+class SessionsScreen(Acting):
+    """The list."""
+
+    BINDINGS: ClassVar = [
+        *Acting.ACTS,
+        Binding("s", "start", show=False),
+        Binding("enter", "talk", show=False),
+        Binding("r", "refresh_list", show=False),
+        Binding("d", "daemon", show=False),
+        Binding("q", "app.quit", show=False),
+        Binding("j,ctrl+n", "move('down')", show=False),
+        Binding("k,ctrl+p", "move('up')", show=False),
+        Binding("g", "move('top')", show=False),
+        Binding("G", "move('bottom')", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._wanted = ""  # a session to put the cursor on when it comes
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield DataTable(cursor_type="row", zebra_stripes=False, cell_padding=1)
+        yield Static(id="empty")
+        yield Static(id="detail")
+        yield Static(HINTS, id="keys")
+
+    def on_mount(self) -> None:
+        for name, width in COLUMNS.items():
+            self.table.add_column(name.upper(), key=name, width=width or self._rest())
+        self.redraw()
+
+    def on_resize(self) -> None:
+        if self.table.columns:
+            column = next(column for key, column in self.table.columns.items() if key.value == "directory")
+            column.width = self._rest()
+            self._shown = {}
+            self.redraw()
+
+    def _rest(self) -> int:
+        taken = sum(COLUMNS.values()) + 2 * len(COLUMNS)
+        return max(10, self.app.size.width - taken - 1)
+
+    @property
+    def table(self) -> "DataTable[Content]":
+        """The list itself."""
+        return self.query_one(DataTable)
+
+    def selected(self) -> Row | None:
+        if not self.table.row_count:
+            return None
+        key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value
+        return self.app.find(key or "")
+
+    # -- showing ------------------------------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Bring the list up to date. Rows stay where they are, and so does the cursor."""
+        if not self.is_mounted or not self.table.columns:
+            return
+        rows = {row["id"]: self._cells(row) for row in self.app.rows}
+        for gone in [key for key in self._shown if key not in rows]:
+            self.table.remove_row(gone)
+        for key, cells in rows.items():
+            if key not in self.table.rows:
+                self.table.add_row(*cells, key=key)
+            elif cells != self._shown.get(key):
+                for name, cell in zip(COLUMNS, cells, strict=True):
+                    self.table.update_cell(key, name, cell)
+        self._shown = rows
+        if self._wanted in rows:
+            self._select(self._wanted)
+        self.table.display = bool(rows)
+        self.query_one("#empty").display = not rows
+        if not rows:
+            self.query_one("#empty", Static).update(Content(self._emptiness()))
+        self.query_one("#head", Static).update(Content(self._heading()))
+        self._describe()
+
+    def _cells(self, row: Row) -> tuple[Content, ...]:
+        said = ", ".join(notes(row))
+        loud = "ansi_red bold" if "asks" in said or "SANDBOX" in said or "error" in said else ""
+        return (
+            Content(row["id"]),
+            Content.styled(clip(row["alias"] or "-", COLUMNS["alias"]), "bold"),
+            Content.styled(row["state"], COLOURS.get(row["state"], "")),
+            Content(clip(row["backend"], COLUMNS["backend"])),
+            Content.styled(clip(said, COLUMNS["notes"]), loud),
+            Content(short_path(row["cwd"], self._rest())),
+        )
+
+    def _heading(self) -> str:
+        if self.app.why:
+            return clip(f"AnviLLM · {self.app.namespace} · DAEMON AWAY, connecting again (d)", self.app.size.width - 2)
+        asks = sum(1 for row in self.app.rows if row["ask"])
+        count = len(self.app.rows)
+        parts = ["AnviLLM", self.app.namespace, f"{count} session{'' if count == 1 else 's'}"]
+        parts += [f"{asks} ASK (w)"] if asks else []
+        parts += [f"{self.app.mail} mail (i)"] if self.app.mail else []
+        return clip(" · ".join(parts), max(20, self.app.size.width - 2))
+
+    def _emptiness(self) -> str:
+        if self.app.why:
+            return f"{one_line(self.app.why)}\n\nd starts the daemon."
+        return "No sessions. s starts one." if self.app.known else "…"
+
+    def on_data_table_row_highlighted(self) -> None:
+        self._describe()
+
+    def _describe(self) -> None:
+        """The lines under the list: what does not fit in it."""
+        row = self.selected()
+        lines: list[str] = []
+        if row is not None:
+            if row["ask"]:
+                lines.append(f"asks: {row['ask']['text']}")
+            if row["error"]:
+                lines.append(f"error: {row['error']}")
+            if row["held"]:
+                lines.append(f"held: {row['held']}")
+            about = [short_path(row["cwd"], 40), f"pid {row['pid']}", f"sandbox {row['sandbox_tier'] or '?'}"]
+            about += [f"role {row['role']}"] if row["role"] else []
+            about += [f"by {self.app.name_of(row['parent'])}"] if row["parent"] else []
+            about += ["context"] if row["context"] else []
+            lines.append(" · ".join(about))
+        width = max(20, self.app.size.width - 2)
+        detail = self.query_one("#detail", Static)
+        detail.display = bool(lines)
+        detail.update(Content("\n".join(clip(line, width) for line in lines)))
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    def action_move(self, where: str) -> None:
+        getattr(self.table, {"down": "action_cursor_down", "up": "action_cursor_up", "top": "action_scroll_top",
+                             "bottom": "action_scroll_bottom"}[where])()  # fmt: skip
+
+    def action_talk(self) -> None:
+        from tui.conversation import ConversationScreen
+
+        self._with(lambda row: self.app.push_screen(ConversationScreen(row["id"])))
+
+    def on_data_table_row_selected(self) -> None:
+        self.action_talk()
+
+    def action_refresh_list(self) -> None:
+        self.app.follower.hurry()
+        self.app.count_mail()
+        self.app.request(
+            lambda client: read_json(client, "sessions"),
+            lambda rows: self.app.post_message(self.app.Sessions(rows)),
+        )
+
+    def action_daemon(self) -> None:
+        from tui.daemon import DaemonScreen
+
+        self.app.push_screen(DaemonScreen())
+
+    def action_start(self) -> None:
+        row = self.selected()
+
+        def start(found: dict[str, str] | None) -> None:
+            if found is not None:
+                self.app.request(partial(self._new, found=found), self._select)
+
+        self.app.request(
+            requests.backends,
+            lambda known: self.app.push_screen(Start(known, row["cwd"] if row else os.getcwd()), start),
+        )
+
+    @staticmethod
+    def _new(client: Any, found: dict[str, str]) -> str:
+        where = os.path.abspath(os.path.expanduser(found["directory"]))
+        return requests.new(
+            client, found["backend"], where, role=found["role"], tasks=found["tasks"], alias=found["alias"]
+        )
+
+    def _select(self, session: str) -> None:
+        """Put the cursor on a session once it is in the list."""
+        if session in self.table.rows:
+            self._wanted = ""
+            self.table.move_cursor(row=self.table.get_row_index(session))
+        else:
+            self._wanted = session

@@ -1,0 +1,115 @@
+"""Following a conversation: the file ``<id>/log``, parsed as it grows, across restarts of the daemon.
+
+The log is blocks, ``USER <time>`` or ``ASSISTANT <time>``, then lines that begin with a tab or are empty, then an empty line
+(anvilsrv(4)). A line at the margin is therefore always a head, whatever was said.
+
+Threads: a ``Tail`` owns one, which calls ``tell`` and ``end``.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.p9.client import Cancelled, Client, File
+from tui.follow import Follower
+
+
+class Piece(NamedTuple):
+    """What came: with ``role`` the beginning of a block, without one more of the text of the last block."""
+
+    role: str
+    time: str
+    text: str
+
+
+class Parser:
+    """Bytes of a log into pieces. Empty lines at a block's end belong to nobody, so they wait for what follows."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._empty = 0
+        self._begun = False  # a line of the block was given
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The pieces that ``data`` completes."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        found: list[Piece] = []
+        for raw in whole:
+            line = raw.decode("utf-8", "replace")
+            if not line:
+                self._empty += 1
+            elif line.startswith("\t"):
+                self._text(found, line[1:])
+            else:
+                role, _, time = line.partition(" ")
+                found.append(Piece(role, time, ""))
+                self._begun, self._empty = False, 0
+        return found
+
+    def _text(self, found: list[Piece], line: str) -> None:
+        before = "\n" * (self._empty + (1 if self._begun else 0))
+        self._begun, self._empty = True, 0
+        last = found.pop() if found else Piece("", "", "")
+        found.append(last._replace(text=f"{last.text}{before}{line}"))
+
+
+class Tail:
+    """Follows the conversation of ``session`` until ``stop``. ``end(why)`` is called if it can go on no more."""
+
+    def __init__(
+        self, follower: Follower, session: str, tell: Callable[[list[Piece]], None], end: Callable[[str], None]
+    ) -> None:
+        self.session = session
+        self._follower = follower
+        self._tell = tell
+        self._end = end
+        self._lock = threading.Lock()  # of the two that follow
+        self._file: File | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"tail {session}", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the first block."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; the thread ends at once."""
+        with self._lock:
+            self._stopping = True
+            file = self._file
+        if file is not None:
+            file.cancel()
+        self._follower.wake()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        parser, taken = Parser(), [0]
+        client: Client | None = None
+        while (client := self._follower.next_client(client, lambda: self._stopping)) is not None:
+            try:
+                self._follow(client, parser, taken)
+            except Unavailable:
+                continue  # the follower notices as well, and connects anew
+            except Cancelled:
+                return
+            except AnvilError as error:
+                self._end(str(error))
+                return
+
+    def _follow(self, client: Client, parser: Parser, taken: list[int]) -> None:
+        """Hand on what is behind the first ``taken`` bytes: a log only grows."""
+        with client.open(f"{self.session}/log") as file:
+            with self._lock:
+                self._file = file
+                if self._stopping:
+                    raise Cancelled("stopped")
+            skip = taken[0]
+            while data := file.read(timeout=None):
+                fresh = data[skip:]
+                skip = max(0, skip - len(data))
+                taken[0] += len(fresh)
+                if pieces := parser.feed(fresh):
+                    self._tell(pieces)
+            raise Unavailable("the log ended")
