@@ -44,14 +44,15 @@ class Cancelled(AnvilError):
 
 
 class _Pending:
-    """A request that waits for its answer; ``flush`` is the tag of the Tflush that was sent after it."""
+    """A request that waits for its answer. A Tflush knows the request that it ends."""
 
-    __slots__ = ("answer", "flush", "tag")
+    __slots__ = ("answer", "ends", "flushed", "tag")
 
-    def __init__(self, tag: int) -> None:
+    def __init__(self, tag: int, ends: "_Pending | None") -> None:
         self.tag = tag
+        self.ends = ends
         self.answer: Any = None
-        self.flush: int | None = None
+        self.flushed = False  # a Tflush follows it: the tag is not free before the Rflush
 
 
 class Client:
@@ -262,11 +263,11 @@ class Client:
             raise self._lose(ConnectionLost(f"server answers {type(msg).__name__} by {type(answer).__name__}"))
         return answer
 
-    def _send(self, msg: Any) -> _Pending:
+    def _send(self, msg: Any, ends: _Pending | None = None) -> _Pending:
         with self._state:
             if self._lost:
                 raise self._lost
-            call = _Pending(wire.NOTAG if type(msg) is wire.Tversion else self._free_tag())
+            call = _Pending(wire.NOTAG if type(msg) is wire.Tversion else self._free_tag(), ends)
             self._pending[call.tag] = call
         msg = msg._replace(tag=call.tag)
         if self.trace:
@@ -294,11 +295,11 @@ class Client:
     def _flush(self, call: _Pending) -> None:
         """Ask the server to forget a request, without waiting; its tag is free again when that is answered."""
         with self._state:
-            if self._lost or call.answer is not None or call.flush is not None:
+            if self._lost or call.answer is not None or call.flushed:
                 return
-            call.flush = NOFID  # being sent
+            call.flushed = True
         with contextlib.suppress(AnvilError):
-            call.flush = self._send(wire.Tflush(0, call.tag)).tag
+            self._send(wire.Tflush(0, call.tag), ends=call)
 
     def _wait(self, call: _Pending, timeout: float | None) -> Any:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -367,18 +368,13 @@ class Client:
             call = self._pending.pop(msg.tag, None)
             if call is None:
                 raise wire.WireError(f"answer to no request: {type(msg).__name__} tag {msg.tag}")
-            if type(msg) is wire.Rflush:
-                self._flushed(msg.tag)
-            elif call.flush is not None:
-                self._pending[call.tag] = call  # the tag is not free before the Rflush
+            if call.flushed:
+                self._pending[call.tag] = call
+            if call.ends:
+                del self._pending[call.ends.tag]
+                call.ends.answer = call.ends.answer or wire.Rerror(call.ends.tag, "flushed")
             call.answer = msg
             self._state.notify_all()
-
-    def _flushed(self, tag: int) -> None:
-        for call in list(self._pending.values()):
-            if call.flush == tag:
-                del self._pending[call.tag]
-                call.answer = call.answer or wire.Rerror(call.tag, "flushed")
 
     def _lose(self, error: ConnectionLost) -> AnvilError:
         """The connection is over for everybody; the first reason is kept."""

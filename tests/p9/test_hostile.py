@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client
 from anvilsrv.p9.connection import MAXCALLS, MAXFIDS
-from anvilsrv.p9.stream import HIGH
-from tests.p9.conftest import Raw
+from anvilsrv.p9.stream import HIGH, Stream
+from tests.p9.conftest import Raw, Served
 from tests.p9.test_wire import messages
 
 
@@ -124,6 +124,11 @@ def test_a_client_has_a_bounded_number_of_waiting_requests(served, raw):
     assert len({raw.receive().tag for _ in range(MAXCALLS - 1)}) == MAXCALLS - 1
 
 
+def loaded(served: Served) -> list[Stream]:
+    """The connections that the server keeps something for."""
+    return [conn for conn in list(served.server._through) if conn.load > 0]
+
+
 def flood(raw: Raw, request: bytes, patience: float = 0.5) -> int:
     """Send without ever reading until nothing more is taken for a while; how many bytes went."""
     raw.sock.setblocking(False)
@@ -141,7 +146,7 @@ def test_a_client_that_never_reads_is_not_read_either_and_loses_nothing(served, 
     request = wire.encode(wire.Tread(7, 1, 0, 100_000))
     requests = flood(raw, request) // len(request)
     assert requests * 100_000 > 2 * HIGH  # far more was asked for than is kept
-    kept = [conn for conn in served.server._through if conn.load > 0]
+    kept = loaded(served)
     assert len(kept) == 1 and kept[0].load < HIGH + 200_000
     with Client(served.path, timeout=10) as client:
         assert client.read("hello") == b"hello world\n"
@@ -169,7 +174,7 @@ def test_writes_to_a_file_that_does_not_keep_up_are_held_back_not_kept(served, d
     for _ in range(20):
         with Client(served.path, timeout=10) as client:
             client.read("hello")
-    (conn,) = [conn for conn in served.server._through if conn.load > 0]
+    (conn,) = loaded(served)
     assert conn.load < HIGH + 100_000 + 50 * 256
     for _ in range(200):
         served.sample.slow_gate.let()
