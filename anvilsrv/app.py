@@ -33,6 +33,7 @@ from anvilsrv.screens import Screens
 from anvilsrv.sessions import Sessions, check_cwd, parse_new
 from anvilsrv.store import Store, Tx
 from anvilsrv.supervisor import Supervisor
+from anvilsrv.titles import Titles
 from anvilsrv.tmux import Tmux
 from anvilsrv.transcript import Watcher, lines
 from anvilsrv.turns import Turns
@@ -71,6 +72,9 @@ class App:
         self.screens = Screens(self.sessions, self.turns, self.tmux, self.backends.get, self.on_error)
         self.supervisor.started = self.screens.started
         self.reports.at = self.supervisor.at
+        self.titles = Titles(self.sessions, self.turns, self.tmux, self.backends.get, self.supervisor.at)
+        self.tmux.on_title(self.titles.changed)
+        self.supervisor.interrupted = lambda session: self.titles.look(session, clear=True)
         self.transcripts = Watcher(self._transcript, self.on_error)
         self.reports.watch = self._watch_transcript
         self.reports.lines = self._transcript_lines

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anvilsrv import paths
+from anvilsrv import beneath, paths
 from anvilsrv.backends import Backends, Place
 from anvilsrv.errors import AnvilError, Denied, Unavailable
 from anvilsrv.session import View
@@ -119,6 +119,11 @@ class Launch:
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             for name, content in made.files.items():
                 write(top / "run" / name, content)
+            for name, found in made.data.items():
+                if isinstance(found, str):
+                    beneath.write(top / "data", name, found)
+                else:
+                    beneath.link(top / "data", name, found["link"])
             env = {**made.env, "ANVILLM_SESSION": view.id}
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, env)
             spec = plan.policy.spec(
@@ -130,12 +135,17 @@ class Launch:
             raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
         return launcher.command(str(path)), {}, view.cwd
 
-    @staticmethod
-    def can_resume(view: View) -> bool:
+    def can_resume(self, view: View) -> bool:
         """Whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""
         if not view.conversation:
             return False
-        return os.path.isfile(view.transcript) if view.transcript else view.turns > 0
+        if not view.transcript:
+            return view.turns > 0
+        data = self.directory(view.id) / "data"
+        try:
+            return beneath.exists(data, beneath.relative(data, view.transcript))
+        except AnvilError:
+            return False
 
     def _place(self, view: View, plan: Plan, top: Path) -> Place:
         return Place(

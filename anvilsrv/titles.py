@@ -1,0 +1,72 @@
+"""Turns that end without a word: seen in the title that an agent gives its terminal.
+
+Some agents report nothing when a person breaks a turn off before it has begun to answer, neither by a hook nor in the transcript; their
+title alone changes from busy to idle. A title proves nothing by itself, since it may change before the hook of a regular end has
+reported; so it is believed only when it stays idle for a while with the same turn still running and nothing asked.
+
+Threads: ``changed`` is called by the reader of tmux, everything else runs on the supervisor's thread.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from anvilsrv import session as s
+from anvilsrv.errors import AnvilError
+from anvilsrv.sessions import Sessions
+from anvilsrv.store import Tx
+from anvilsrv.turns import Turns
+
+PATIENCE = 1.0  # s that the title must stay idle, twice
+
+
+class Titles:
+    """Watches the titles of agents that are in a turn. ``at(delay, command)`` runs a command on the supervisor's thread."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        turns: Turns,
+        tmux: Any,
+        backend: Callable[[str], Any],
+        at: Callable[[float, Callable[[], None]], None],
+    ) -> None:
+        self._sessions = sessions
+        self._turns = turns
+        self._tmux = tmux
+        self._backend = backend
+        self._at = at
+
+    def changed(self, pane: str, title: str) -> None:
+        """A title changed (or tmux tells all there are, when it is asked first)."""
+        view = next((v for v in self._sessions.views.values() if v.pane == pane), None)
+        if view is not None and view.state == s.RUNNING:
+            self.look(view.id)
+
+    def look(self, session: str, clear: bool = False) -> None:
+        """See whether the turn of ``session`` is over without a word; with ``clear`` take away what came back into the input."""
+        view = self._sessions.find(session)
+        if view is not None and self._backend(view.backend).titles.idle is not None:
+            self._at(PATIENCE, lambda: self._check(session, view.turns, 2, clear))
+
+    def _check(self, session: str, turn: int, times: int, clear: bool) -> None:
+        view = self._sessions.find(session)
+        if view is None or view.state != s.RUNNING or view.turns != turn or view.ask or not view.pane or not view.pid:
+            return
+        backend = self._backend(view.backend)
+        try:
+            idle = backend.titles.idle.search(self._tmux.title(view.pane)) is not None
+        except AnvilError:
+            return
+        if not idle:
+            return
+        if times > 1:
+            self._at(PATIENCE, lambda: self._check(session, turn, times - 1, clear))
+            return
+        if clear and backend.input.clear:
+            self._tmux.keys(view.pane, *backend.input.clear)
+        self._sessions.store.post(lambda tx: self._over(tx, session, turn))
+
+    def _over(self, tx: Tx, session: str, turn: int) -> None:
+        current = self._turns.active(tx, session)
+        if current is not None and current["status"] == "running" and current["turn"] == turn:
+            self._turns.interrupted(tx, session)
