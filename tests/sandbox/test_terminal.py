@@ -171,8 +171,8 @@ def test_it_is_a_job_of_a_users_shell(world: World, panes: list[Pane]) -> None:
     """``anvil-sandbox run`` by hand: Ctrl-C, Ctrl-Z, fg, and the shell has its terminal back afterwards."""
     code = """
 import os, signal
-signal.signal(signal.SIGCONT, lambda n, f: os.write(1, b"went on\n"))
-signal.signal(signal.SIGINT, lambda n, f: (os.write(1, b"interrupted\n"), os._exit(9)))
+signal.signal(signal.SIGCONT, lambda n, f: os.write(1, b"went on\\n"))
+signal.signal(signal.SIGINT, lambda n, f: (os.write(1, b"interrupted\\n"), os._exit(9)))
 print("inside", flush=True)
 while True: signal.pause()
 """
