@@ -1,0 +1,137 @@
+"""The command anvilsrv: one daemon per namespace, exit statuses, clean ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from anvilsrv import daemon as process
+from tests.conftest import Daemon, Home, wait_until
+
+
+@pytest.fixture
+def place(home: Home, monkeypatch: pytest.MonkeyPatch) -> process.Place:
+    for name, value in home.env.items():
+        monkeypatch.setenv(name, value)
+    return process.Place()
+
+
+def test_start_status_stop_and_their_exit_statuses(home: Home, place: process.Place) -> None:
+    assert home.anvilsrv("status").returncode == 3
+    assert home.anvilsrv("stop").returncode == 3
+    started = home.anvilsrv("start")
+    try:
+        assert started.returncode == 0 and f"serves {home.socket}" in started.stdout
+        again = home.anvilsrv("start")
+        assert again.returncode == 1 and "anvilsrv is running (pid" in again.stderr
+        shown = home.anvilsrv("status")
+        assert shown.returncode == 0 and "0 session(s)" in shown.stdout
+    finally:
+        assert home.anvilsrv("stop").returncode == 0
+    assert place.holder() is None
+    assert not place.pid_file.exists()
+    assert "Traceback" not in place.log.read_text()
+
+
+def test_wrong_usage_exits_with_2(home: Home) -> None:
+    assert home.anvilsrv("jump").returncode == 2
+
+
+def test_a_second_daemon_says_who_holds_the_namespace(daemon: Daemon) -> None:
+    assert daemon.process is not None
+    other = daemon.home.anvilsrv("fgstart")
+    assert other.returncode == 1
+    assert f"is held by another anvilsrv (pid {daemon.process.pid})" in other.stderr
+
+
+def test_a_stale_pid_file_and_socket_hinder_nothing(stopped_daemon: Daemon) -> None:
+    stopped_daemon.start()
+    stopped_daemon.kill()
+    assert stopped_daemon.home.socket.exists()
+    assert stopped_daemon.home.anvilsrv("status").returncode == 3
+    stopped_daemon.start()
+
+
+def test_a_namespace_that_others_may_enter_is_refused(home: Home) -> None:
+    home.namespace.chmod(0o755)
+    refused = home.anvilsrv("start")
+    assert refused.returncode == 1
+    assert "is open to others: its mode is 0755, not 0700" in refused.stderr
+
+
+def test_restart_keeps_the_pid_and_never_lets_the_namespace_go(daemon: Daemon, place: process.Place) -> None:
+    assert daemon.process is not None
+    done = daemon.home.anvilsrv("restart")
+    assert done.returncode == 0, done.stderr
+    assert place.holder() == daemon.process.pid
+    assert daemon.client().read("list") == b""
+
+
+def test_sigterm_ends_it_with_status_0_and_no_thread_or_socket_stays(daemon: Daemon) -> None:
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(20) == 0
+    assert not daemon.home.socket.exists()
+    assert "Traceback" not in daemon.words()
+
+
+def test_each_message_is_printed_with_D(home: Home) -> None:
+    argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart", "-D"]
+    with subprocess.Popen(argv, env=home.env, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            wait_until(home.socket.exists, "no socket")
+            home.run(sys.executable, "-m", "anvilsrv.anvil9p", "read", "agent/list")
+        finally:
+            running.terminate()
+        _, said = running.communicate(timeout=20)
+    assert "Tversion tag 65535 msize" in said and "Rclunk" in said
+
+
+def test_the_supervisor_is_told_when_it_is_ready(home: Home) -> None:
+    address = str(home.top / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(address)
+        sock.settimeout(20)
+        argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart"]
+        with subprocess.Popen(argv, env=home.env | {"NOTIFY_SOCKET": address}, stderr=subprocess.DEVNULL) as running:
+            try:
+                assert sock.recv(100).decode() == f"READY=1\nMAINPID={running.pid}"
+            finally:
+                running.terminate()
+        assert sock.recv(100) == b"STOPPING=1"
+
+
+def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: process.Place) -> None:
+    place.state.mkdir(mode=0o700, parents=True)
+    (place.state / "store.db").write_bytes(b"this is no database" * 100)
+    refused = home.anvilsrv("start")
+    assert refused.returncode == 1
+    assert "cannot open store" in refused.stderr and "not a database" in refused.stderr
+
+
+def test_a_full_disk_refuses_writes_with_the_reason_and_loses_nothing(daemon: Daemon) -> None:
+    client = daemon.client()
+    assert daemon.process is not None
+    import resource
+
+    message = b'{"to":"user","type":"LOG_ERROR","subject":"kept"}'
+    client.write("user/mail", message)
+    state = next((daemon.home.home / ".local/state/anvillm").iterdir())
+    limit = sum(file.stat().st_size for file in state.glob("store.db*"))
+    _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (limit, hard))
+    refused = 0
+    for _ in range(50):
+        try:
+            client.write("user/mail", b'{"to":"user","type":"LOG_ERROR","body":"' + b"x" * 8000 + b'"}')
+        except Exception as error:
+            assert "cannot save" in str(error)
+            refused += 1
+    assert refused
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    client.write("user/mail", message)
+    assert client.read("user/inbox").count(b'"kept"') == 2
+    assert os.path.exists(f"/proc/{daemon.process.pid}")
