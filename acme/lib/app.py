@@ -81,7 +81,7 @@ class App:
         self.roster = Roster()
         self.online = False
         self.online_again = Bell()
-        self.done = threading.Event()
+        self.done: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put is safe in a signal handler
         self._lock = threading.Lock()
         self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
         self._asked: dict[str, Ask | None] = {}
@@ -174,7 +174,7 @@ class App:
                 del self._panes[key]
             last = not self._panes
         if last:
-            self.done.set()
+            self.done.put(None)
 
     # what words mean, on the thread of the pane they were clicked in
 
@@ -227,7 +227,7 @@ class App:
         try:
             self.say(str(error))
         except AnvilError:
-            self.done.set()  # acme is gone
+            self.done.put(None)  # acme is gone
 
     def _fetch(self) -> None:
         self._stale.clear()

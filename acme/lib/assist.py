@@ -34,13 +34,13 @@ def main(words: Sequence[str]) -> int:
     except AnvilError as error:
         return _fail(error, 1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda *_: app.done.set())
+        signal.signal(number, lambda *_: app.done.put(None))
     try:
         app.start()
         app.ask("main", "")
         if kind != "main":
             app.ask(kind, subject)
-        app.done.wait()
+        app.done.get()
     finally:
         server.stop()
         app.stop()

@@ -78,6 +78,7 @@ def test_each_window_tells_acme_how_to_load_it_again(person, agent, assist, proj
     assist("log", "rev")
     window = person.wait(lambda: person.acme.find(f"{project}/+Log.rev"), "the log window")
     person.wait(lambda: window.dump, "the dump command")
+    person.wait(lambda: "dumpdir" in window.dump, "the dump directory")
     assert re.fullmatch(r".*Assist log a0000001", window.dump["dump"])
     assert window.dump["dumpdir"] == os.environ["NAMESPACE"]
 
