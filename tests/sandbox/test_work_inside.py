@@ -83,11 +83,12 @@ if __name__ == "__main__":
     with m.Manager() as manager: print(manager.list([6]))
     sqlite3.connect("data.db").execute("create table t (a)")
     tempfile.NamedTemporaryFile().close()
-    print(asyncio.run(asyncio.create_subprocess_exec("true")).returncode is None)
+    async def child(): return await (await asyncio.create_subprocess_exec("true")).wait()
+    print(asyncio.run(child()))
 """
     (world.proj / "work.py").write_text(code)
     world.own()
-    assert run(world, f"{PYTHON} work.py").split("\n") == ["[0, 2, 4]", "[8]", "5", "[6]", "True", ""]
+    assert run(world, f"{PYTHON} work.py").split("\n") == ["[0, 2, 4]", "[8]", "5", "[6]", "0", ""]
 
 
 def test_an_editor_saves_by_rename(world: World) -> None:
