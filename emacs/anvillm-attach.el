@@ -56,7 +56,7 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
 (defun anvillm-attach--show (id command)
   "Attach to session ID by COMMAND."
   (let* ((kind (anvillm-attach--kind)) (name (concat "attach " (anvillm-name id)))
-         (default-directory (or (ignore-errors (file-name-as-directory (anvillm-get id :cwd))) default-directory))
+         (default-directory (anvillm-directory id))
          ;; The agent's tmux is not the one Emacs may run in.
          (process-environment (cons "TMUX" process-environment)))
     (if (stringp kind)
@@ -73,13 +73,10 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
 (defun anvillm-attach (id)
   "Attach a terminal to the agent of the session ID."
   (interactive (list (anvillm-current "Attach: ")))
-  (anvillm-read (concat id "/tmux")
-                (anvillm-then "attach"
-                              (lambda (bytes)
-                                (let ((command (anvillm-text bytes)))
-                                  (if (string-blank-p command)
-                                      (message "%s does not run" (anvillm-name id))
-                                    (anvillm-attach--show id command)))))))
+  (let ((command (or (anvillm-get id :tmux) "")))
+    (if (string-blank-p command)
+        (user-error "%s does not run" (anvillm-name id))
+      (anvillm-attach--show id command))))
 
 (provide 'anvillm-attach)
 ;;; anvillm-attach.el ends here

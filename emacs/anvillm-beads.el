@@ -20,7 +20,8 @@
 (defvar-local anvillm-beads--ready nil "The ids of beads with nothing in their way, as keys.")
 (defvar-local anvillm-beads--show 'open "Which beads are shown: open, ready or all.")
 (defvar-local anvillm-beads--reading nil "The reading that is under way.")
-(defvar-local anvillm-bead--id nil "The bead that this buffer shows.")
+(defvar-local anvillm-bead--id nil "The id of the bead that this buffer shows.")
+(defvar-local anvillm-bead--bead nil "The bead that this buffer shows.")
 
 ;;;; The list
 
@@ -245,16 +246,13 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   "Write the description of the bead here."
   (interactive)
   (let ((id (anvillm-beads--id)))
-    (anvillm-read (format "beads/%s/description" id)
-                  (anvillm-then "description"
-                                (lambda (bytes)
-                                  (anvillm-compose-open
-                                   (format "*description of %s*" id) (concat "Description of " id) (concat "bead-" id)
-                                   (lambda (text done)
-                                     (anvillm-write "beads/ctl"
-                                                    (concat (mapconcat #'anvillm-quote (list "update" id (concat "description=" text)) " ") "\n")
-                                                    (lambda (_ err) (funcall done (and err (anvillm-sentence err))))))
-                                   (anvillm-text bytes)))))))
+    (anvillm-compose-open
+     (format "*description of %s*" id) (concat "Description of " id) (concat "bead-" id)
+     (lambda (text done)
+       (anvillm-write "beads/ctl"
+                      (concat (mapconcat #'anvillm-quote (list "update" id (concat "description=" text)) " ") "\n")
+                      (lambda (_ err) (funcall done (and err (anvillm-sentence err))))))
+     (or (plist-get (or anvillm-bead--bead (gethash id anvillm-beads--all)) :description) ""))))
 
 (defun anvillm-beads-label (label)
   "Put LABEL on the bead here."
@@ -315,7 +313,8 @@ In the words of `dep', the bead here is the parent and OTHER its child."
                 (anvillm-then "bead" (lambda (bytes)
                                        (let ((inhibit-read-only t) (at (point)))
                                          (erase-buffer)
-                                         (anvillm-bead--insert (anvillm-json bytes))
+                                         (setq anvillm-bead--bead (anvillm-json bytes))
+                                         (anvillm-bead--insert anvillm-bead--bead)
                                          (goto-char (min at (point-max))))))))
 
 (defun anvillm-bead--field (title value)

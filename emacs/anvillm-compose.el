@@ -307,13 +307,13 @@ the session may not see it, its text is put in."
 
 (defun anvillm-compose-with (ids text)
   "Write a prompt to the sessions IDS; TEXT is put at the end of the draft."
-  (let ((directory (anvillm-get (car ids) :cwd)))
+  (let ((directory (anvillm-directory (car ids))))
     (with-current-buffer (anvillm-compose-open
                           (format "*prompt to %s*" (anvillm-compose--names ids)) "" (string-join ids "-")
                           #'anvillm-compose--send-prompt)
       (setq anvillm-compose-remember t)
       (anvillm-compose--aim ids)
-      (when directory (setq default-directory (file-name-as-directory directory)))
+      (setq default-directory directory)
       (when text
         (goto-char (point-max))
         (unless (bobp) (insert (if (bolp) "\n" "\n\n")))
@@ -331,9 +331,8 @@ the session may not see it, its text is put in."
 (defun anvillm-context (id)
   "Edit the context of the session ID, which is put before its prompts."
   (interactive (list (anvillm-current "Context of: ")))
-  (anvillm-read (concat id "/context")
-                (anvillm-then "context"
-                              (lambda (bytes) (anvillm-context--edit id (decode-coding-string bytes 'utf-8 t))))))
+  ;; At once, so that no key typed meanwhile goes elsewhere; saving compares.
+  (anvillm-context--edit id (or (anvillm-get id :context) "")))
 
 (defun anvillm-context--edit (id before)
   "Edit the context of session ID, which is BEFORE now."

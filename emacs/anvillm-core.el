@@ -143,7 +143,12 @@ With nil when any number of them may have.")
 (defun anvillm-name (id)
   "Return how a person calls the session ID: its alias, or the id."
   (let ((alias (anvillm-get id :alias)))
-    (if (member alias '(nil "" "-")) id alias)))
+    (if (member alias (quote (nil "" "-"))) id alias)))
+
+(defun anvillm-directory (id)
+  "Return the directory of session ID if it is there, else the present one."
+  (let ((cwd (anvillm-get id :cwd)))
+    (if (and cwd (file-accessible-directory-p cwd)) (file-name-as-directory cwd) default-directory)))
 
 (defun anvillm-needs (session)
   "Return why SESSION needs the user: ask, error, fresh, or nil."
@@ -228,12 +233,25 @@ Signal `anvillm-9p-lost' if no daemon listens."
           (setq anvillm--conn (anvillm-9p-connect socket #'anvillm--up #'anvillm--down)
                 anvillm--for socket)
           (anvillm--follow)
-          (anvillm-sync))
+          (anvillm-sync)
+          (anvillm-read-backends))
       (anvillm-error
        (setq anvillm--why err anvillm--conn nil)
        (anvillm--set-status 'lost)
        (signal (car err) (cdr err)))))
   anvillm--conn)
+
+(defvar anvillm-backends nil "Rows (NAME TITLE STATUS) of the file `backends'.")
+
+(defun anvillm-read-backends (&optional done)
+  "Read the backends in the background, then call DONE."
+  (anvillm-9p-read anvillm--conn "backends"
+                   (lambda (bytes _)
+                     (when bytes
+                       (setq anvillm-backends
+                             (mapcar (lambda (line) (split-string line "\t"))
+                                     (split-string (anvillm-text bytes) "\n" t))))
+                     (when done (funcall done)))))
 
 (defun anvillm--forget-all ()
   "Forget all that is known of the daemon."

@@ -425,7 +425,7 @@
         (funcall mode)
         (setq anvillm-buffer-session id anvillm-log--path path)
         (when id
-          (setq default-directory (file-name-as-directory (or (anvillm-get id :cwd) default-directory)))))
+          (setq default-directory (anvillm-directory id))))
       (anvillm-log--follow))
     buffer))
 

@@ -313,7 +313,8 @@ With a prefix argument, of the user."
 METADATA, an alist, is sent with it; DRAFT is the name of its draft."
   (with-current-buffer
       (anvillm-compose-open
-       (format "*mail to %s*" (if (string-empty-p to) "somebody" (anvillm-mail-name to))) "Message" (or draft (concat "mail-" to))
+       (format "*mail to %s*" (if (string-empty-p to) "somebody" (anvillm-mail-name to)))
+       (format "Mail from %s" (anvillm-mail-name from)) (or draft (concat "mail-" to))
        (lambda (text done)
          (let ((fields (append (anvillm-mail--parse text) (and metadata `(("metadata" . ,metadata))))))
            (anvillm-write (concat from "/mail") (encode-coding-string (json-encode fields) 'utf-8)

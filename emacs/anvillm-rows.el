@@ -24,6 +24,11 @@
           ((= w (length text)) (concat (substring text 0 (1- width)) "…"))
           (t (truncate-string-to-width text width nil ?\s "…")))))
 
+(defun anvillm-rows-fit-tail (text width)
+  "Return TEXT filled to WIDTH columns, or cut at its beginning."
+  (let ((n (length text)))
+    (anvillm-rows-fit (if (<= n width) text (concat "…" (substring text (- n (1- width))))) width)))
+
 (defun anvillm-rows-at (id)
   "Return where the line of row ID begins, or nil."
   (let ((at (point-min)) found)

@@ -202,18 +202,6 @@ The default is the most recent one of this project."
 
 ;;;; Start
 
-(defvar anvillm-backends nil "Rows (NAME TITLE STATUS) of the file `backends'.")
-
-(defun anvillm-read-backends (&optional done)
-  "Read the backends in the background, then call DONE."
-  (anvillm-read "backends"
-                (lambda (bytes _)
-                  (when bytes
-                    (setq anvillm-backends
-                          (mapcar (lambda (line) (split-string line "\t"))
-                                  (split-string (anvillm-text bytes) "\n" t))))
-                  (when done (funcall done)))))
-
 (defvar anvillm--last-backend nil "The backend started last.")
 
 (defun anvillm--read-backend ()
@@ -255,6 +243,7 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
            (when current-prefix-arg
              (mapcar (lambda (key) (cons key (read-string (format "%s (empty for none): " (capitalize (symbol-name key))))))
                      '(alias role tasks))))))
+  (when (string-blank-p backend) (user-error "Which backend?"))
   (setq anvillm--last-backend backend)
   (let ((command (string-join
                   `("new" ,(anvillm-quote backend)
@@ -403,23 +392,22 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 (defun anvillm--first-sentence (command)
   "Return what COMMAND does, from the first line of its docstring."
   (let ((doc (car (split-string (or (ignore-errors (documentation command)) "") "\n"))))
-    (string-remove-suffix "." (replace-regexp-in-string "\\b\\(the \\(sessions?\\|agents? of the sessions?\\) \\)\\(IDS?\\)\\b" "\\1" doc))))
+    (string-remove-suffix "." (replace-regexp-in-string " IDS?\\b" "" doc))))
 
 (defun anvillm-help ()
   "Show what the keys of this buffer do."
   (interactive)
-  (let ((rows (sort (anvillm--bindings (current-local-map))
-                    (lambda (a b) (string-lessp (symbol-name (car a)) (symbol-name (car b))))))
+  (let ((rows (anvillm--bindings (current-local-map)))
         (mode (string-remove-suffix "-mode" (symbol-name major-mode))))
     (with-help-window "*AnviLLM help*"
       (princ (format "Keys of %s\n\n" mode))
       (dolist (ours '(t nil))
         (pcase-dolist (`(,command . ,keys) rows)
-          (when (eq ours (string-prefix-p "anvillm" (symbol-name command)))
-            (unless (memq command '(digit-argument negative-argument undefined))
-              (princ (format "%-14s %s\n"
-                             (mapconcat (lambda (k) (propertize k 'face 'anvillm-key)) (sort keys #'string<) ", ")
-                             (anvillm--first-sentence command))))))
+          (when (and (eq ours (string-prefix-p "anvillm" (symbol-name command)))
+                     (not (memq command '(digit-argument negative-argument undefined))))
+            (princ (format "%-16s %s\n"
+                           (mapconcat (lambda (k) (propertize k 'face 'anvillm-key)) (sort keys #'string<) ", ")
+                           (anvillm--first-sentence command)))))
         (when ours (princ "\nAs everywhere\n\n"))))))
 
 (provide 'anvillm-session)

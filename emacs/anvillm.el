@@ -80,7 +80,8 @@
     ('name (let ((id (anvillm-id session)))
              (concat (propertize (anvillm-name id) 'face 'anvillm-name)
                      (if (gethash id anvillm--fresh) (propertize " *" 'face 'anvillm-fresh) ""))))
-    ('id (propertize (anvillm-id session) 'face 'anvillm-id))
+    ('id (let ((id (anvillm-id session))) ; not twice
+           (if (eq (anvillm-name id) id) "" (propertize id 'face 'anvillm-id))))
     ('state (anvillm-state-text session))
     ('backend (or (plist-get session :backend) ""))
     ('when (anvillm-list--when (or (plist-get session :changed) (plist-get session :created))))
@@ -95,7 +96,10 @@
          (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark) "  ")
                        (mapconcat (lambda (column)
                                     (let ((cell (anvillm-list--cell (car column) session)))
-                                      (if (> (cadr column) 0) (anvillm-rows-fit cell (cadr column)) cell)))
+                                      (cond ((= (cadr column) 0) cell)
+                                            ;; What tells directories apart is at their end.
+                                            ((eq (car column) 'directory) (anvillm-rows-fit-tail cell (cadr column)))
+                                            (t (anvillm-rows-fit cell (cadr column))))))
                                   anvillm-list-columns " ")
                        "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id id line)
@@ -232,7 +236,8 @@ Not if it is not SHOWN.  A point on the row goes with it."
     (setq anvillm-list--marks (if on (cl-adjoin id anvillm-list--marks :test #'equal)
                                 (remove id anvillm-list--marks)))
     (anvillm-list--update id)
-    (forward-line)))
+    (when (save-excursion (forward-line) (tabulated-list-get-id))
+      (forward-line))))
 
 (defun anvillm-mark ()
   "Mark the session here; the next t, R, K, X, p, P or w works on all marked ones."

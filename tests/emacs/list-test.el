@@ -1,0 +1,193 @@
+;;; list-test.el --- The list, live  -*- lexical-binding: t; -*-
+
+;;; Code:
+
+(require 'support)
+
+(defun list-test-ids ()
+  "Return the ids in the buffer, in order."
+  (with-current-buffer "*anvillm*"
+    (save-excursion
+      (goto-char (point-min))
+      (let (ids)
+        (while (not (eobp))
+          (push (tabulated-list-get-id) ids)
+          (forward-line))
+        (nreverse ids)))))
+
+(ert-deftest list-shows-every-session-oldest-first ()
+  (support-with-tree 30
+    (should (equal (list-test-ids) (mapcar (lambda (n) (format "%08x" n)) (number-sequence 1 30))))
+    (should (support-row-says "agent-1 " "running +shell .*src/project-1"))))
+
+(ert-deftest list-changes-one-row-in-place-when-its-session-changes ()
+  (support-with-tree 30
+    (let ((before (buffer-chars-modified-tick)) (others (butlast (split-string (buffer-string) "\n") 2)))
+      (support-publish tree :type "state_change" :session_id "0000001d" :state "error" :error "it broke")
+      (support-wait (support-row-says "agent-29" "error .*it broke"))
+      (should (> (buffer-chars-modified-tick) before))
+      (should (equal (cl-subseq (split-string (buffer-string) "\n") 0 28) (cl-subseq others 0 28))))))
+
+(ert-deftest list-keeps-point-and-scroll-of-every-window ()
+  (support-with-tree 200
+    (delete-other-windows)
+    (let* ((one (selected-window)) (two (split-window)) (at (lambda (n) (anvillm-rows-at (format "%08x" n)))))
+      (set-window-buffer two (get-buffer "*anvillm*"))
+      (set-window-start one (funcall at 50)) (set-window-point one (+ 5 (funcall at 55)))
+      (set-window-start two (funcall at 120)) (set-window-point two (+ 7 (funcall at 121)))
+      (goto-char (+ 5 (funcall at 55)))
+      (let ((check (lambda ()
+                     (should (= (window-start one) (funcall at 50)))
+                     (should (= (window-point one) (+ 5 (funcall at 55))))
+                     (should (= (window-start two) (funcall at 120)))
+                     (should (= (window-point two) (+ 7 (funcall at 121)))))))
+        ;; The row of each point, and one above both windows.
+        (dolist (n '(55 121 3))
+          (support-publish tree :type "state_change" :session_id (format "%08x" n) :state "error" :error "x")
+          (support-wait (equal "error" (anvillm-get (format "%08x" n) :state)))
+          (funcall check))
+        (support-publish tree :type "session_end" :session_id "00000002")
+        (support-wait (not (anvillm-session "00000002")))
+        (funcall check)
+        (support-publish tree :type "session_new" :session_id "00000fff" :backend "shell" :cwd "/tmp" :alias "")
+        (support-wait (support-row "00000fff"))
+        (funcall check)
+        (anvillm-list--draw)
+        (funcall check)))))
+
+(ert-deftest list-puts-a-row-where-it-belongs-when-sorted ()
+  (support-with-tree 20
+    (anvillm-sort "State")
+    (let ((states (lambda () (mapcar (lambda (id) (anvillm-get id :state)) (list-test-ids)))))
+      (should (equal (funcall states) (sort (funcall states) #'string<)))
+      (anvillm-goto "00000004")
+      (forward-char 4)
+      (support-publish tree :type "state_change" :session_id "00000004" :state "stopped")
+      (support-wait (equal "stopped" (anvillm-get "00000004" :state)))
+      (should (equal (funcall states) (sort (funcall states) #'string<)))
+      (should (equal "00000004" (tabulated-list-get-id)))
+      (anvillm-sort "State")
+      (should (equal (funcall states) (reverse (sort (funcall states) #'string<))))
+      (anvillm-sort "State")
+      (should (equal (car (list-test-ids)) "00000001")))))
+
+(ert-deftest list-filters-and-says-when-nothing-is-left ()
+  (support-with-tree 20
+    (anvillm-filter "agent-1[0-3]")
+    (should (equal '("0000000a" "0000000b" "0000000d") (list-test-ids)))
+    (anvillm-filter "nothing like it")
+    (should (string-match-p "No session matches" (buffer-string)))
+    (support-publish tree :type "state_change" :session_id "00000004" :state "error" :error "nothing like it")
+    (support-wait (equal '("00000004") (list-test-ids)))
+    (anvillm-filter "")
+    (should (= 20 (length (list-test-ids))))))
+
+(ert-deftest list-marks-stay-when-rows-change ()
+  (support-with-tree 5
+    (goto-char (point-min))
+    (anvillm-mark) (anvillm-mark)
+    (should (equal '("00000001" "00000002") (anvillm-current-many)))
+    (support-publish tree :type "state_change" :session_id "00000001" :state "error" :error "x")
+    (support-wait (support-row-says "agent-1 " "\\`\\* .*error"))
+    (goto-char (point-min))
+    (anvillm-unmark)
+    (should (equal '("00000002") (anvillm-current-many)))
+    (anvillm-unmark-all)
+    (goto-char (point-min))
+    (should (equal '("00000001") (anvillm-current-many)))))
+
+(ert-deftest list-survives-the-daemon-and-says-that-it-is-stale ()
+  (support-with-tree 3
+    (support-wait (eq 'live (anvillm-link-status)))
+    (support-stop-tree tree)
+    (support-wait (eq 'lost (anvillm-link-status)))
+    (should (support-row "agent-1 "))
+    (should (eq 'anvillm-off (overlay-get (car (overlays-at (point-min))) 'face)))
+    (should (string-match-p "stale" mode-line-process))
+    (setq tree (support-start-tree (tree-socket tree) 4))
+    (support-wait (support-row "agent-4"))
+    (support-wait (eq 'live (anvillm-link-status)))
+    (should-not (overlays-at (point-min)))
+    (support-publish tree :type "state_change" :session_id "00000004" :state "error" :error "after")
+    (support-wait (support-row-says "agent-4" "after"))))
+
+(ert-deftest list-has-no-timer-when-nothing-happens ()
+  (support-with-tree 3
+    (support-wait (and (eq 'live (anvillm-link-status)) (not anvillm--sync-timer) (not (anvillm--syncing-p))))
+    (support-wait (null anvillm-9p--queue))
+    (should-not (cl-remove-if-not (lambda (timer) (string-match-p "anvillm" (format "%S" (timer--function timer))))
+                                  timer-list))
+    (should-not (cl-some #'timer--repeat-delay timer-list))))
+
+(ert-deftest list-finds-the-next-that-needs-me ()
+  (support-with-tree 10
+    (should-not (anvillm-needing))
+    (support-publish tree :type "response" :session_id "00000008")
+    (support-publish tree :type "state_change" :session_id "00000002" :state "error" :error "x")
+    (support-publish tree :type "ask" :session_id "00000005" :ask '(:text "May I?" :choices ("yes" "no")))
+    (support-wait (= 3 (length (anvillm-needing))))
+    (should (support-row-says "agent-5" "asks .*May I"))
+    (should (support-row-says "agent-8" "agent-8 \\*"))
+    (goto-char (point-min))
+    (let ((inhibit-message t))
+      (anvillm-next-needing) (should (equal "00000005" (tabulated-list-get-id)))
+      (anvillm-next-needing) (should (equal "00000002" (tabulated-list-get-id)))
+      (anvillm-next-needing) (should (equal "00000008" (tabulated-list-get-id)))
+      (anvillm-next-needing) (should (equal "00000005" (tabulated-list-get-id)))
+      (anvillm-previous-needing) (should (equal "00000008" (tabulated-list-get-id))))))
+
+(ert-deftest list-has-an-index-by-project ()
+  (support-with-tree 3
+    (let ((index (anvillm-list--imenu)))
+      (should (= 3 (length index)))
+      (should (equal "agent-1" (caadr (car index)))))))
+
+(ert-deftest list-helps-with-every-key-of-the-seed ()
+  (support-with-tree 1
+    (dolist (pair '(("s" . anvillm-start) ("p" . anvillm-compose) ("P" . anvillm-prompt) ("t" . anvillm-stop)
+                    ("R" . anvillm-restart) ("K" . anvillm-kill) ("a" . anvillm-alias) ("r" . anvillm-refresh)
+                    ("g" . anvillm-refresh) ("d" . anvillm-daemon) ("q" . quit-window) ("?" . anvillm-help)))
+      (should (eq (cdr pair) (key-binding (kbd (car pair))))))
+    (anvillm-help)
+    (with-current-buffer "*AnviLLM help*"
+      (dolist (line '("^g, r +Ask the daemon" "^M-n +Go to the next session that needs" "^<mouse-2>, RET" "^U +Take all marks"))
+        (goto-char (point-min))
+        (should (re-search-forward line nil t))))))
+
+(ert-deftest list-never-waits-for-a-frozen-daemon ()
+  (support-with-tree 50
+    (support-wait (eq 'live (anvillm-link-status)))
+    (signal-process (tree-process tree) 'SIGSTOP)
+    (let ((inhibit-message t) (id "00000001") (anvillm-confirm nil))
+      (require 'anvillm-log) (require 'anvillm-compose) (require 'anvillm-mail) (require 'anvillm-beads) (require 'anvillm-daemon)
+      (dolist (command (list #'anvillm #'anvillm-refresh #'anvillm-daemon #'anvillm-beads #'anvillm-log #'anvillm-user-inbox
+                             (lambda () (anvillm-stop (list id)))
+                             (lambda () (anvillm-alias id "x"))
+                             (lambda () (anvillm-conversation id))
+                             (lambda () (anvillm-context id))
+                             (lambda () (anvillm-sandbox id))
+                             (lambda () (anvillm-inbox id))
+                             (lambda () (anvillm-start "shell" "/tmp/"))
+                             (lambda () (anvillm-prompt (list id) (make-string 2000000 ?x)))
+                             (lambda () (dotimes (_ 100) (anvillm-prompt (list id) "one of many")))))
+        (support-quick (funcall command)))
+      (with-current-buffer "*anvillm*"
+        (support-wait (eq 'silent (anvillm-link-status)))
+        (should (string-match-p "does not answer" mode-line-process)))
+      (signal-process (tree-process tree) 'SIGCONT)
+      (support-wait (eq 'live (anvillm-link-status))))))
+
+(ert-deftest list-switches-to-another-namespace ()
+  (support-with-tree 2
+    (let* ((other (make-temp-file "ae" t)) (second (support-start-tree (expand-file-name "agent" other) 5)))
+      (unwind-protect
+          (let ((anvillm-namespace anvillm-namespace))
+            (anvillm-daemon-namespace other)
+            (support-wait (= 5 (length anvillm--order)))
+            (should (support-row "agent-5")))
+        (support-stop-tree second)
+        (delete-directory other t)))))
+
+(require 'anvillm-daemon)
+(provide 'list-test)
+;;; list-test.el ends here

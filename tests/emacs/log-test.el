@@ -1,0 +1,164 @@
+;;; log-test.el --- Conversations, mode line, notifications  -*- lexical-binding: t; -*-
+
+;;; Code:
+
+(require 'support)
+(require 'anvillm-log)
+(require 'anvillm-live)
+(require 'anvillm-ask)
+
+(defun log-test-line (tree &rest lines)
+  "Add LINES to the log of session 1 of TREE."
+  (dolist (line lines)
+    (process-send-string (tree-process tree) (format "log 00000001 %s\n" line))))
+
+(defmacro log-test-with (&rest body)
+  "Run BODY in the conversation of session 1 of a `tree'."
+  `(support-with-tree 2
+     (anvillm-conversation "00000001")
+     ,@body))
+
+(ert-deftest log-shows-turns-as-they-come-and-stays-at-the-end ()
+  (log-test-with
+   (log-test-line tree "USER 2026-11-22T16:12:50+0000" "\tdo it: ü日本" "" "ASSISTANT 2026-11-22T16:12:59+0000" "\tdone" "\t\tindented" "")
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "\tindented\n" nil t)))
+   (goto-char (point-min))
+   (should (looking-at "You  Sun 22 Nov"))
+   (forward-line)
+   (should (looking-at "do it: ü日本$"))
+   (anvillm-log-next)
+   (should (looking-at "agent-1  "))
+   (should (= (window-point) (point)))
+   (let ((here (point)))
+     (log-test-line tree "USER 2026-11-22T16:13:50+0000" "\tmore" "")
+     (support-wait (save-excursion (search-forward "more" nil t)))
+     (should (= (point) here)))
+   (anvillm-log-end)
+   (log-test-line tree "ASSISTANT 2026-11-22T16:14:50+0000" "\tat the end" "")
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "at the end" nil t)))
+   (should (= (point) (point-max)))
+   (should (equal '("do it: ü日本" "more") (mapcar #'car (anvillm-log--imenu))))))
+
+(ert-deftest log-folds-a-long-block-and-a-long-line ()
+  (log-test-with
+   (apply #'log-test-line tree "ASSISTANT 2026-11-22T16:12:59+0000"
+          (append (mapcar (lambda (n) (format "\tline %d" n)) (number-sequence 1 200)) '("" "USER 2026-11-22T16:13:00+0000")))
+   (log-test-line tree (concat "\t" (make-string 9000 ?x)))
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "xxx\n" nil t)))
+   (goto-char (point-min))
+   (search-forward "line 40")
+   (should-not (invisible-p (1- (point))))
+   (search-forward "line 100")
+   (should (invisible-p (point)))
+   (should (string-match-p "160 more lines" (get-char-property (point) 'before-string)))
+   (anvillm-log-toggle-fold)
+   (should-not (invisible-p (point)))
+   (anvillm-log-toggle-fold)
+   (should (invisible-p (point)))
+   (goto-char (point-max))
+   (search-backward "xx\n")
+   (should (invisible-p (point)))))
+
+(ert-deftest log-goes-on-after-the-daemon-came-back-without-a-word-twice ()
+  (log-test-with
+   (log-test-line tree "USER 2026-11-22T16:12:50+0000" "\tfirst" "")
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "first" nil t)))
+   (support-stop-tree tree)
+   (support-wait (eq 'lost (anvillm-link-status)))
+   (setq tree (support-start-tree (tree-socket tree) 2))
+   (log-test-line tree "USER 2026-11-22T16:12:50+0000" "\tfirst" "" "ASSISTANT 2026-11-22T16:12:59+0000" "\tsecond" "")
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "second" nil t)))
+   (should (= 1 (how-many "first" (point-min) (point-max))))
+   (should (= 2 (how-many "^\\(You\\|agent-1\\)  " (point-min) (point-max))))))
+
+(ert-deftest log-visits-the-places-that-are-named ()
+  (let ((file (make-temp-file "aref" nil ".c" "one\ntwo\nthree\n")))
+    (unwind-protect
+        (log-test-with
+         (log-test-line tree "ASSISTANT 2026-11-22T16:12:59+0000" "\tnothing here: 12:30" (format "\tsee %s:2:2 and" file)
+                        (format "\t%s:3: broken" file) "")
+         (support-wait (save-excursion (goto-char (point-min)) (search-forward "broken" nil t)))
+         (let ((log (current-buffer)))
+           (goto-char (point-min))
+           (next-error)
+           (set-buffer (window-buffer))
+           (should (equal file buffer-file-name))
+           (should (looking-at "wo"))
+           (next-error)
+           (set-buffer (window-buffer))
+           (should (looking-at "three"))
+           (pop-to-buffer log)
+           (goto-char (point-min))
+           (search-forward "2:2")
+           (backward-char 2)
+           (anvillm-log-visit nil)
+           (should (looking-at "wo"))
+           (kill-buffer (find-buffer-visiting file))))
+      (delete-file file))))
+
+(ert-deftest log-of-a-killed-session-says-so ()
+  (log-test-with
+   (support-publish tree :type "session_end" :session_id "00000001")
+   (support-wait (string-match-p "is gone" (anvillm-log--header)))))
+
+(ert-deftest log-keeps-only-so-much ()
+  (let ((anvillm-log-size 20000) (anvillm-fold-lines nil))
+    (log-test-with
+     (dotimes (n 40)
+       (log-test-line tree (format "USER 2026-11-22T16:12:%02d+0000" n) (concat "\t" (make-string 1000 ?x)) (format "\tend %d" n) ""))
+     (support-wait (save-excursion (goto-char (point-min)) (search-forward "end 39\n" nil t)))
+     (should (< (buffer-size) 22000))
+     (goto-char (point-min))
+     (should (looking-at "You  ")))))
+
+(ert-deftest live-mode-line-counts-what-needs-me-and-is-clickable ()
+  (support-with-tree 5
+    (let ((global-mode-string nil))
+      (anvillm-mode-line-mode 1)
+      (unwind-protect
+          (progn
+            (should (equal "" anvillm-mode-line-string))
+            (support-publish tree :type "ask" :session_id "00000002" :ask '(:text "?" :choices ("a")))
+            (support-publish tree :type "response" :session_id "00000001")
+            (support-wait (equal " A?1*1" (substring-no-properties anvillm-mode-line-string)))
+            (should (eq #'anvillm-next-needing
+                        (lookup-key (get-text-property 2 'local-map anvillm-mode-line-string) [mode-line mouse-1])))
+            (support-stop-tree tree)
+            (support-wait (equal " A-" (substring-no-properties anvillm-mode-line-string))))
+        (anvillm-mode-line-mode -1)))))
+
+(ert-deftest live-notifies-of-what-is-worth-it ()
+  (support-with-tree 5
+    (let* (told (anvillm-notify-function (lambda (title body _) (push (list title body) told))))
+      (anvillm-notify-mode 1)
+      (unwind-protect
+          (progn
+            (support-publish tree :type "ask" :session_id "00000002" :ask '(:text "May I?" :choices ("a")))
+            (support-publish tree :type "state_change" :session_id "00000001" :state "idle")
+            (support-publish tree :type "response" :session_id "00000001")
+            (support-publish tree :type "message" :session_id nil :to "user" :from "00000004" :subject "done")
+            (support-publish tree :type "error" :session_id "00000004" :error "no luck")
+            (support-wait (= 4 (length told)))
+            (should (equal '(("agent-2 asks" "May I?") ("agent-1 has answered" "") ("Mail from agent-4" "done")
+                             ("agent-4: error" "no luck"))
+                           (reverse told))))
+        (anvillm-notify-mode -1)))))
+
+(ert-deftest ask-gives-every-choice-a-key ()
+  (should (equal '((?1 . "Yes") (?y . "Yes") (?2 . "Yes, always") (?3 . "No") (?n . "No"))
+                 (anvillm-ask--keys '("Yes" "Yes, always" "No")))))
+
+(ert-deftest ask-answers-only-the-question-that-was-read ()
+  (support-with-tree 2
+    (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "q1" :text "One?" :choices ("yes" "no")))
+    (support-wait (anvillm-get "00000001" :ask))
+    (cl-letf (((symbol-function 'read-char-choice)
+               (lambda (&rest _)
+                 (should (with-current-buffer "*anvillm asks*" (string-match-p "One\\?" (buffer-string))))
+                 (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "q2" :text "Two?" :choices ("yes" "no")))
+                 (support-wait (equal "q2" (plist-get (anvillm-get "00000001" :ask) :id)))
+                 ?y)))
+      (should-error (anvillm-answer "00000001") :type 'user-error))))
+
+(provide 'log-test)
+;;; log-test.el ends here
