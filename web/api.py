@@ -1,0 +1,145 @@
+"""The JSON interface as a table: one row per operation, each pointing at one thing asked of the tree.
+
+A row says all that the router, the check of a request and the OpenAPI document need. To add an operation is to add a row.
+``run`` is called in a worker with the connection and what the path and the body hold; it may block.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Unavailable
+from anvilsrv.p9.client import Client
+from tui import requests
+from tui.follow import read_json
+from web.schema import BEAD_ID, MESSAGE_ID, OWNER, SESSION, Schema, array, record, ref, text, word
+
+MIB = 1 << 20
+FILES = frozenset({"ctl", "list", "sessions", "backends", "events", "log", "user", "beads"})  # of the root: no sessions
+BEAD_ACTIONS = ("claim", "unclaim", "complete", "reopen")
+
+
+class Operation(NamedTuple):
+    """One operation. ``path`` has its parameters in braces, ``params`` their schemas; ``reply`` None means 204, nothing."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    run: Callable[..., Any]
+    params: dict[str, Schema] = {}
+    body: Schema | None = None
+    reply: Schema | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of success."""
+        if self.reply is None:
+            return 204
+        return 201 if self.method == "POST" else 200
+
+
+def _new(client: Client, backend: str, cwd: str, role: str = "", tasks: str = "", alias: str = "") -> dict[str, str]:
+    return {"id": requests.new(client, backend, cwd, role=role, tasks=tasks, alias=alias)}
+
+
+def _context(client: Client, session: str, context: str) -> None:
+    client.write(f"{session}/context", context.encode())
+
+
+def _sandbox(client: Client, session: str) -> dict[str, str]:
+    return {"policy": client.read(f"{session}/sandbox").decode("utf-8", "replace")}
+
+
+def _send(client: Client, to: str, type: str, subject: str = "", body: str = "", in_reply_to: str = "") -> None:
+    extra = {"in_reply_to": in_reply_to} if in_reply_to else {}
+    requests.send(client, {"to": to, "type": type, "subject": subject, "body": body, **extra})
+
+
+def _new_bead(client: Client, title: str, description: str = "") -> dict[str, str]:
+    return {"id": requests.bead(client, "new", title, description)}
+
+
+def _fail_bead(client: Client, bead: str, reason: str) -> None:
+    requests.bead(client, "fail", bead, reason)
+
+
+def _on_bead(client: Client, bead: str, action: str) -> None:
+    requests.bead(client, action, bead)
+
+
+ID = record({"id": {"type": "string"}})
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "GET", "/api/sessions", "listSessions", "All sessions, oldest first",
+        lambda client: read_json(client, "sessions"), reply=array(ref("Session")),
+    ),
+    Operation(
+        "POST", "/api/sessions", "startSession", "Start a session", _new,
+        body=record({"backend": text(64, 1), "cwd": text(4096, 1)}, {"role": text(64), "tasks": text(1024), "alias": text(64)}),
+        reply=ID,
+    ),
+    Operation("GET", "/api/backends", "listBackends", "Backends, and whether they can run here", requests.backends,
+              reply=array(ref("Backend"))),
+    Operation(
+        "POST", "/api/sessions/{session}/prompt", "prompt", "Queue a prompt", requests.prompt,
+        {"session": SESSION}, record({"text": text(MIB, 1)}),
+    ),
+    Operation(
+        "POST", "/api/sessions/{session}/control", "control", "Stop, restart, kill or interrupt a session", requests.control,
+        {"session": SESSION}, record({"command": word(*requests.CONTROLS)}),
+    ),
+    Operation(
+        "PUT", "/api/sessions/{session}/alias", "rename", "Name a session; an empty name takes it away", requests.rename,
+        {"session": SESSION}, record({"alias": text(64)}),
+    ),
+    Operation(
+        "PUT", "/api/sessions/{session}/context", "setContext", "Set what is put before each prompt", _context,
+        {"session": SESSION}, record({"context": text(MIB)}),
+    ),
+    Operation(
+        "POST", "/api/sessions/{session}/answer", "answer", "Answer what a session asks; 409 when the question is gone",
+        requests.answer, {"session": SESSION}, record({"choice": text(10_000, 1), "ask": text(64, 1)}),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/sandbox", "sandbox", "The policy a session runs under", _sandbox,
+        {"session": SESSION}, reply=record({"policy": {"type": "string"}}),
+    ),
+    Operation(
+        "GET", "/api/mail/{owner}/{name}", "listMail", "Messages of the inbox or the archive, oldest first", requests.box,
+        {"owner": OWNER, "name": word("inbox", "archive")}, reply=array(ref("Message")),
+    ),
+    Operation(
+        "POST", "/api/mail/{owner}/complete", "archiveMail", "File a message of the inbox in the archive", requests.complete,
+        {"owner": OWNER}, record({"message": MESSAGE_ID}),
+    ),
+    Operation(
+        "POST", "/api/mail", "sendMail", "Send a message as the user", _send,
+        body=record({"to": OWNER, "type": word(*requests.MAIL_TYPES)},
+                    {"subject": text(1000), "body": text(MIB), "in_reply_to": MESSAGE_ID}),
+    ),
+    Operation("GET", "/api/beads", "listBeads", "All beads", lambda client: read_json(client, "beads/list"),
+              reply=array(ref("Bead"))),
+    Operation("GET", "/api/beads/ready", "listReadyBeads", "Beads with nothing in their way",
+              lambda client: read_json(client, "beads/ready"), reply=array(ref("Bead"))),
+    Operation("POST", "/api/beads", "newBead", "Make a bead", _new_bead,
+              body=record({"title": text(500, 1)}, {"description": text(100_000)}), reply=ID),
+    Operation(
+        "POST", "/api/beads/{bead}/fail", "failBead", "Mark a bead as failed, with the reason", _fail_bead,
+        {"bead": BEAD_ID}, record({"reason": text(10_000, 1)}),
+    ),
+    Operation(
+        "POST", "/api/beads/{bead}/action", "changeBead", "Claim, release, complete or reopen a bead", _on_bead,
+        {"bead": BEAD_ID}, record({"action": word(*BEAD_ACTIONS)}),
+    ),
+)  # fmt: skip
+
+
+def status_of(error: AnvilError) -> int:
+    """The HTTP status for an error of the tree. The daemon's own are told by their sentence (anvilsrv(4))."""
+    for kind, status in ((Unavailable, 503), (NotFound, 404), (Invalid, 400), (Denied, 403), (Conflict, 409)):
+        if isinstance(error, kind):
+            return status
+    words = str(error)
+    if words.startswith(("no session", "no message", "no bead", "mail to nobody: no", "file does not exist")):
+        return 404
+    return 400 if words.startswith(("bad ", "no such", "unknown ")) else 409

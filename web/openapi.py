@@ -1,0 +1,132 @@
+"""The OpenAPI document, made from the table of operations, so that it cannot say anything else."""
+
+from typing import Any
+
+from web.api import OPERATIONS, Operation
+from web.schema import SESSION, Schema, array, record, ref
+
+STRING: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+ASK = {
+    "type": "object",
+    "description": "What the agent waits for",
+    "properties": {
+        "id": STRING, "text": STRING, "choices": array(STRING), "detail": {},
+        "free": {"type": "boolean", "description": "any words are an answer"},
+    },
+    "required": ["id", "text", "choices"],
+}  # fmt: skip
+STATES = ["starting", "idle", "running", "stopped", "error", "exited"]
+COMPONENTS: dict[str, Schema] = {
+    "Error": record({"error": {"type": "string", "description": "a short sentence"}}),
+    "Session": {
+        "type": "object",
+        "description": "One session, as in the file `sessions` of anvilsrv(4)",
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9a-f]{8}$"}, "alias": STRING, "backend": STRING, "cwd": STRING,
+            "state": {"type": "string", "enum": STATES}, "pid": {"type": "integer"}, "role": STRING, "tasks": array(STRING),
+            "parent": {"type": ["string", "null"]}, "tmux": STRING, "ask": {"anyOf": [ASK, {"type": "null"}]},
+            "unread": {"type": "integer"}, "queued": {"type": "integer"}, "held": STRING, "usage": {"type": "object"},
+            "error": STRING, "sandbox_tier": STRING, "context": STRING, "created": NUMBER, "changed": NUMBER,
+        },
+        "required": ["id", "alias", "backend", "cwd", "state", "ask", "unread", "queued", "error", "context"],
+    },
+    "Backend": record({"name": STRING, "title": STRING, "status": {"type": "string", "description": "`ok`, or why not"}}),
+    "Message": {
+        "type": "object",
+        "properties": {
+            "id": STRING, "from": STRING, "to": STRING, "type": STRING, "subject": STRING, "body": STRING,
+            "timestamp": NUMBER, "metadata": {"type": "object"},
+        },
+        "required": ["id", "from", "to", "type", "subject", "body", "timestamp"],
+    },
+    "Bead": {
+        "type": "object",
+        "description": "A record in the format of bd (issues.jsonl)",
+        "properties": {"id": STRING, "title": STRING, "status": STRING, "description": STRING, "assignee": STRING},
+        "required": ["id", "title", "status"],
+    },
+}  # fmt: skip
+STREAM = {
+    "operationId": "stream",
+    "summary": "What happens, as server-sent events",
+    "description": (
+        "`sessions` {rows, gone}: sessions that are new or changed (all at first), ids that are gone. `events`: an array of"
+        " events of the tree. `away` {why}: the daemon cannot be reached; `sessions` follows when it is back. With `session`,"
+        " `pieces`: an array of {role, time, text}; with a role it begins a block of the conversation, without one it goes on"
+        " with the last. `ended` {why}: the conversation can go on no more."
+    ),
+    "parameters": [{"name": "session", "in": "query", "required": False, "schema": SESSION}],
+}  # fmt: skip
+
+
+def document(version: str) -> dict[str, Any]:
+    """The whole document (OpenAPI 3.1)."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    stream = STREAM | {
+        "responses": {"200": {"description": "a stream", "content": {"text/event-stream": {"schema": STRING}}}}
+    }
+    paths["/api/stream"] = {"get": stream | {"responses": stream["responses"] | _errors("400", "401", "403", "503")}}  # type: ignore[operator]
+    paths["/api/openapi.json"] = {
+        "get": {
+            "operationId": "openapi", "summary": "This document",
+            "responses": {"200": _content("the document", {"type": "object"})} | _errors("401", "403"),
+        }
+    }  # fmt: skip
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AnviLLM", "version": version,
+            "description": "The file tree of anvilsrv(4) for a web page. Programs had better speak 9P.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": COMPONENTS,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "the token of the link that anvilweb prints"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "anvilweb-8080", "description": "the number is the port"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-Anvil-Key"},
+            },
+        },
+        "security": [{"token": []}, {"cookie": [], "key": []}],
+    }  # fmt: skip
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    status = str(operation.status)
+    found: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
+    if operation.params:
+        found["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": schema}
+            for name, schema in operation.params.items()
+        ]
+    if operation.body is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
+    done = (
+        {"description": "done"}
+        if operation.reply is None
+        else _content("found" if status == "200" else "made", operation.reply)
+    )
+    errors = (
+        ["400", "401", "403", "404", "409", "413", "415", "503"]
+        if operation.body
+        else ["401", "403", "404", "409", "503"]
+    )
+    found["responses"] = {status: done} | _errors(*errors)
+    return found
+
+
+def _content(description: str, schema: Schema) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+WHY = {
+    "400": "malformed", "401": "no token", "403": "not from here, or refused by the daemon", "404": "no such thing",
+    "409": "refused by the daemon", "413": "too large", "415": "not JSON", "503": "the daemon is away",
+}  # fmt: skip
+
+
+def _errors(*statuses: str) -> dict[str, Any]:
+    return {status: _content(WHY[status], ref("Error")) for status in statuses}

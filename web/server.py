@@ -1,0 +1,131 @@
+"""The command ``anvilweb``: the page on loopback, for the daemon of one namespace.
+
+It prints a link with the token of this run. Exit status 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong usage.
+"""
+
+import argparse
+import ipaddress
+import os
+import socket
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from anvilsrv import paths
+
+if TYPE_CHECKING:
+    import uvicorn
+
+DEFAULT = "127.0.0.1:8080"
+CONNECTIONS = 256
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(
+        prog="anvilweb", description="The sessions of anvilsrv as a web page, on loopback."
+    )
+    parser.add_argument("--addr", default=DEFAULT, metavar="HOST:PORT", help=f"where to listen (default: {DEFAULT})")
+    parser.add_argument("--ns", metavar="DIR", help="the namespace (default: $NAMESPACE, else plan9port's rule)")
+    parser.add_argument(
+        "--name", action="append", default=[], help="a further name the page may be called by (a proxy's)"
+    )
+    parser.add_argument(
+        "--unsafe-listen", action="store_true", help="allow an address that others can reach, without TLS"
+    )
+    chosen = parser.parse_args(argv)
+    if chosen.ns:
+        os.environ["NAMESPACE"] = chosen.ns
+    try:
+        host, port = split_address(chosen.addr)
+        if not loopback(host) and not chosen.unsafe_listen:
+            parser.error(
+                f"'{host}' can be reached by others, and this page drives agents: use ssh -L, or say --unsafe-listen"
+            )
+        listening = listen(host, port)
+    except ValueError as error:
+        parser.error(str(error))
+    except OSError as error:
+        print(f"anvilweb: cannot listen on '{chosen.addr}': {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+    with listening:
+        serve(listening, chosen.name, chosen.unsafe_listen)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``host:port``, ``[::1]:port``, ``:port`` (loopback) or a bare port. Raises ValueError."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"bad address '{address}': host:port")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    return (host or "127.0.0.1"), int(port)
+
+
+def loopback(host: str) -> bool:
+    """Whether every address of ``host`` is this machine's alone."""
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except socket.gaierror as error:
+        raise ValueError(f"bad address '{host}': {error.strerror}") from None
+    return all(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    made = socket.socket(family, kind, proto)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(128)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def serve(listening: socket.socket, names: list[str], anywhere: bool) -> None:
+    """Serve until a signal ends it."""
+    import uvicorn
+
+    from web.app import build
+    from web.guard import Names, Secrets
+
+    host, port = listening.getsockname()[:2]
+    secrets = Secrets()
+    app = build(secrets, Names(names, anywhere), port)
+
+    class Server(uvicorn.Server):
+        """Streams have no end of their own: they are ended when the signal comes."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.hub.close_soon()
+            super().handle_exit(sig, frame)
+
+    server = Server(config(app))
+    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    print(f"anvilweb: http://{shown}:{port}/?token={secrets.token}", flush=True)
+    print(f"anvilweb: sessions of '{paths.namespace()}'; who has this link can drive them", flush=True)
+    if anywhere and not loopback(host):
+        print(
+            f"anvilweb: WARNING: '{host}' can be reached by others, and nothing is encrypted",
+            file=sys.stderr,
+            flush=True,
+        )
+    server.run([listening])
+
+
+def config(app: object) -> "uvicorn.Config":
+    """How uvicorn serves: HTTP/1.1 alone, quietly, and with an end."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http="h11", ws="none", loop="asyncio", lifespan="on", access_log=False, log_level="warning", proxy_headers=False,
+        server_header=False, date_header=False, limit_concurrency=CONNECTIONS, timeout_keep_alive=30,
+        timeout_graceful_shutdown=3, h11_max_incomplete_event_size=65536,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+// The page: which view is shown, and what the stream tells goes to whom.
+
+import {el, shown, toast} from "./dom.js";
+import {Stream, enter} from "./net.js";
+import {Mail} from "./mail.js";
+import {Beads} from "./beads.js";
+import {Sessions} from "./sessions.js";
+import {Session} from "./session.js";
+
+const byId = (id) => document.getElementById(id);
+const rows = new Map(); // session id -> its row, oldest first
+const label = (id) => rows.get(id)?.alias || id;
+
+let fresh = true; // the next "sessions" tells all
+let current = {view: "", arg: ""};
+
+const stream = new Stream((event, data) => hear[event]?.(data));
+const sessions = new Sessions(rows);
+const session = new Session(byId("session"), rows);
+const mail = new Mail(byId("mail"), label);
+const beads = new Beads(byId("beads"));
+
+const hear = {
+  open() {
+    fresh = true;
+    session.reset();
+  },
+  sessions(data) {
+    if (fresh) rows.clear();
+    for (const id of data.gone) rows.delete(id);
+    for (const row of data.rows) rows.set(row.id, row);
+    if (fresh) renew();
+    fresh = false;
+    say("live");
+    draw();
+  },
+  events(found) {
+    for (const event of found) {
+      if (event.type === "error") toast(`${label(event.session_id ?? "") || "anvilsrv"}: ${event.error}`, true);
+      if (event.type === "message" && event.to === "user")
+        toast(`Mail from ${label(event.from)}: ${event.subject || event.kind}`);
+    }
+    const kinds = new Set(found.map((event) => event.type));
+    if (kinds.has("message") || kinds.has("overflow")) mail.refresh(), session.mailChanged();
+    if (kinds.has("bead") || kinds.has("overflow")) beads.refresh();
+  },
+  pieces: (found) => session.add(found),
+  ended: (data) => session.ended(data.why),
+  away(data) {
+    say("away", `The daemon is away (${data.why}). anvilsrv start brings it back; this page goes on by itself.`);
+  },
+  lost: () => say("lost", "anvilweb does not answer; trying again."),
+  refused: () => say("lost", "This page's link is out of date: open the one that anvilweb printed when it started."),
+};
+
+function say(state, why = "") {
+  byId("link").textContent = state;
+  byId("link").className = state;
+  byId("trouble").textContent = shown(why);
+  byId("trouble").hidden = !why;
+}
+
+function draw() {
+  sessions.draw(current.view === "session" ? current.arg : "");
+  session.draw();
+  const asks = [...rows.values()].filter((row) => row.ask).length;
+  byId("asking").textContent = asks ? `${asks} ask` : "";
+  byId("asking").hidden = !asks;
+  document.title = asks ? `(${asks}) AnviLLM` : "AnviLLM";
+}
+
+function renew() {
+  mail.refresh();
+  if (current.view === "beads") beads.refresh();
+}
+
+function route() {
+  const [view, arg = ""] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const known = ["sessions", "session", "mail", "beads"].includes(view) ? view : "sessions";
+  const before = current;
+  current = {view: known, arg};
+  document.body.dataset.view = known;
+  for (const link of document.querySelectorAll("nav a"))
+    link.toggleAttribute("aria-current", link.dataset.view === (known === "session" ? "sessions" : known));
+  session.show(known === "session" ? arg : null);
+  if (known === "mail") mail.show(arg || "user");
+  if (known === "beads") beads.refresh();
+  const watched = known === "session" ? arg : null;
+  if (!before.view || watched !== (before.view === "session" ? before.arg : null)) stream.open(watched);
+  draw();
+}
+
+if (enter()) {
+  addEventListener("hashchange", route);
+  byId("start").addEventListener("click", () => sessions.start());
+  route();
+} else {
+  say("lost", "Open the link that anvilweb printed when it started: it carries the key of this page.");
+}

@@ -1,0 +1,79 @@
+// Elements from data. Text becomes text nodes only, never markup: what agents say is hostile input.
+
+// el("button.primary", {onclick: f, disabled: true}, "Send") -> HTMLElement
+export function el(name, props = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  const made = document.createElement(tag);
+  made.className = classes.join(" ");
+  for (const [key, value] of Object.entries(props)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key in made && key !== "list") made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== false));
+  return made;
+}
+
+// Control characters made visible, and marks that reorder the text around them replaced.
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+export function shown(text) {
+  return String(text ?? "").replaceAll("\r\n", "\n").replace(CONTROL, (c) => {
+    const code = c.charCodeAt(0);
+    return code < 32 ? String.fromCharCode(0x2400 + code) : code === 127 ? "\u2421" : "\ufffd";
+  });
+}
+
+export function clock(seconds) {
+  const then = new Date(seconds * 1000);
+  return then.toDateString() === new Date().toDateString()
+    ? then.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"})
+    : then.toLocaleDateString();
+}
+
+export function toast(text, wrong = false) {
+  const made = el(wrong ? "p.toast.wrong" : "p.toast", {}, shown(text).slice(0, 500));
+  document.getElementById("toasts").append(made);
+  setTimeout(() => made.remove(), wrong ? 10000 : 5000);
+}
+
+// Run an async action for a button: disabled meanwhile, what fails is said. Returns whether it worked.
+export async function act(button, action) {
+  if (button) button.disabled = true;
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    toast(error.message, true);
+    return false;
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+// A dialog with fields; the promise gives their values, or null when it is left. `submit(values)` may refuse by throwing.
+export function form(title, fields, label, submit) {
+  const inputs = fields.map((field) => {
+    const common = {name: field.name, value: field.value ?? "", required: !!field.required, autocomplete: "off"};
+    if (field.options) {
+      const select = el("select", {name: field.name}, ...field.options.map((one) =>
+        el("option", {value: one.value, disabled: !!one.disabled}, shown(one.label))));
+      select.value = field.value ?? "";
+      return select;
+    }
+    return field.rows ? el("textarea", {...common, rows: field.rows}) : el("input", {...common, spellcheck: false});
+  });
+  const go = el("button.primary", {type: "submit"}, label);
+  const dialog = el("dialog", {"aria-label": title},
+    el("form", {onsubmit: async (event) => {
+      event.preventDefault();
+      const values = Object.fromEntries(inputs.map((input) => [input.name, input.value]));
+      if (await act(go, () => submit(values))) dialog.close();
+    }},
+    el("h2", {}, title),
+    ...fields.map((field, n) => el("label", {}, el("span", {}, field.label), inputs[n])),
+    el("div.bar", {}, el("button", {type: "button", onclick: () => dialog.close()}, "Cancel"), go)));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}

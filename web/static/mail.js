@@ -1,0 +1,81 @@
+// A mailbox, the user's or a session's: messages newest first, the text of one, reply and archive.
+
+import {act, clock, el, form, shown, toast} from "./dom.js";
+import {call} from "./net.js";
+
+function answer(message, body) {
+  const request = message.type.endsWith("_REQUEST");
+  return {
+    to: message.from, body, in_reply_to: message.id,
+    type: request ? message.type.replace(/REQUEST$/, "RESPONSE") : "QUERY_REQUEST",
+    subject: (message.subject.startsWith("Re: ") ? message.subject : `Re: ${message.subject}`).slice(0, 1000),
+  };
+}
+
+export class Mail {
+  constructor(place, label) {
+    this.place = place;
+    this.label = label;
+    this.owner = "user";
+    this.box = "inbox";
+    this.open = new Set(); // ids whose text is shown
+  }
+
+  show(owner) {
+    this.owner = owner;
+    this.refresh();
+  }
+
+  async refresh() {
+    const {owner, box} = this;
+    const found = await call("GET", `/api/mail/${encodeURIComponent(owner)}/${box}`).catch((error) => error);
+    if (owner !== this.owner || box !== this.box) return;
+    if (found instanceof Error) {
+      if (document.body.dataset.view === "mail") toast(found.message, true);
+      return;
+    }
+    if (owner === "user" && box === "inbox") {
+      const badge = document.getElementById("unread");
+      badge.textContent = found.length || "";
+      badge.hidden = !found.length;
+    }
+    this.draw(found);
+  }
+
+  draw(found) {
+    const tab = (box, text) => el("button", {"aria-pressed": String(this.box === box), onclick: () => {
+      this.box = box;
+      this.refresh();
+    }}, text);
+    const who = this.owner === "user" ? "Your mail" : `Mail of ${this.label(this.owner)}`;
+    this.place.replaceChildren(
+      el("div.bar", {}, el("h1", {}, shown(who)), tab("inbox", "Inbox"), tab("archive", "Archive")),
+      found.length ? el("ul.mail", {}, ...found.toReversed().map((one) => this.message(one))) : el("p.quiet", {}, "No messages."));
+  }
+
+  message(one) {
+    const details = el("details", {open: this.open.has(one.id), ontoggle: () =>
+      this.open[details.open ? "add" : "delete"](one.id)},
+    el("summary", {}, el("time", {}, clock(one.timestamp)), " ", el("b", {}, shown(this.label(one.from))), " ",
+      el("span.kind", {}, one.type), " ", shown(one.subject)),
+    el("pre", {}, shown(one.body)),
+    el("div.bar", {},
+      one.from !== "user" ? el("button", {onclick: () => this.reply(one)}, "Reply…") : null,
+      this.box === "inbox" ? el("button", {onclick: (event) => this.archive(event.target, one)}, "Archive") : null));
+    return el("li", {}, details);
+  }
+
+  async archive(button, one) {
+    if (await act(button, () => call("POST", `/api/mail/${this.owner}/complete`, {message: one.id}))) this.refresh();
+  }
+
+  reply(one) {
+    form(`Reply to ${this.label(one.from)}`, [{name: "body", label: shown(one.subject), rows: 8, required: true}], "Send",
+      async (values) => {
+        await call("POST", "/api/mail", answer(one, values.body));
+        if (this.box === "inbox" && this.owner === "user") await call("POST", "/api/mail/user/complete", {message: one.id});
+        toast("Sent");
+        this.refresh();
+      });
+  }
+}

@@ -1,0 +1,185 @@
+// One session: its conversation as it goes on, a prompt under it, what it asks, and what can be done with it.
+
+import {act, el, form, shown, toast} from "./dom.js";
+import {call} from "./net.js";
+import {Mail} from "./mail.js";
+import {notes, state} from "./sessions.js";
+
+const BLOCKS = 400; // of a conversation that stay on the page
+const drafts = new Map(); // session id -> text not yet sent
+
+export class Session {
+  constructor(place, rows) {
+    this.place = place;
+    this.rows = rows;
+    this.id = null;
+  }
+
+  get row() {
+    return this.rows.get(this.id);
+  }
+
+  get path() {
+    return `/api/sessions/${encodeURIComponent(this.id)}`;
+  }
+
+  show(id) {
+    if (id === this.id) return;
+    this.id = id;
+    this.was = this.asked = "";
+    this.mail = null;
+    if (id === null) return this.place.replaceChildren();
+    this.head = el("div.head");
+    this.talk = el("div.talk", {tabIndex: 0, role: "log", "aria-label": "Conversation"});
+    this.question = el("div.ask", {hidden: true, role: "alert"});
+    this.input = el("textarea", {rows: 3, placeholder: "Prompt", "aria-label": "Prompt", value: drafts.get(id) ?? "",
+      oninput: () => drafts.set(id, this.input.value), onkeydown: (event) => this.key(event)});
+    this.send = el("button.primary", {onclick: () => this.prompt()}, "Send");
+    this.panel = el("div.panel", {hidden: true});
+    this.place.replaceChildren(this.head, this.panel, this.talk, this.question, el("div.prompt", {}, this.input, this.send));
+    if (matchMedia("(pointer: fine)").matches) this.input.focus();
+    this.draw();
+  }
+
+  // -- the conversation
+
+  reset() {
+    this.talk?.replaceChildren();
+    this.last = null;
+  }
+
+  add(pieces) {
+    if (this.id === null) return;
+    const following = this.talk.scrollHeight - this.talk.scrollTop - this.talk.clientHeight < 40;
+    for (const piece of pieces) {
+      if (piece.role) {
+        this.last = el("pre");
+        const who = piece.role === "USER" ? "You" : "Agent";
+        this.talk.append(el(`article.${piece.role === "USER" ? "user" : "agent"}`, {},
+          el("h3", {}, who, " ", el("time", {dateTime: piece.time}, piece.time.slice(11, 16))), this.last));
+      }
+      this.last?.append(shown(piece.text));
+    }
+    while (this.talk.childElementCount > BLOCKS) this.talk.firstElementChild.remove();
+    if (following) this.talk.scrollTop = this.talk.scrollHeight;
+  }
+
+  ended(why) {
+    toast(why, true);
+  }
+
+  key(event) {
+    const fine = matchMedia("(pointer: fine)").matches; // on a phone Enter is a new line
+    if (event.key === "Enter" && !event.isComposing && (event.ctrlKey || event.metaKey || (fine && !event.shiftKey))) {
+      event.preventDefault();
+      this.prompt();
+    }
+  }
+
+  async prompt() {
+    const {id, input} = this;
+    const text = input.value;
+    if (!text.trim() || this.send.disabled) return;
+    if (await act(this.send, () => call("POST", `${this.path}/prompt`, {text}))) {
+      drafts.delete(id);
+      if (input.value === text) input.value = "";
+      this.talk.scrollTop = this.talk.scrollHeight;
+    }
+  }
+
+  // -- its head, and what it asks
+
+  draw() {
+    if (this.id === null) return;
+    const {row} = this;
+    const was = JSON.stringify(row ?? null);
+    if (was === this.was) return;
+    this.was = was;
+    this.head.replaceChildren(...(row ? this.heading(row) : [this.back(), el("b", {}, shown(this.id)), " is not there (any more)"]));
+    this.ask(row?.ask ?? null);
+  }
+
+  back() {
+    return el("a.back", {href: "#sessions", "aria-label": "Back to the list"}, "‹");
+  }
+
+  heading(row) {
+    const control = (command, text) => el("button", {onclick: (event) =>
+      act(event.target, () => call("POST", `${this.path}/control`, {command}))}, text);
+    const live = ["starting", "idle", "running"].includes(row.state);
+    return [
+      el("div.bar", {}, this.back(), el("h1", {}, shown(row.alias || row.id)), state(row), ...notes(row)),
+      el("div.bar.tools", {},
+        live ? control("stop", "Stop") : null,
+        row.state === "running" ? control("interrupt", "Interrupt") : null,
+        control("restart", "Restart"),
+        el("button.danger", {onclick: () => this.kill(row)}, "Kill…"),
+        el("button", {onclick: () => this.rename(row)}, "Alias…"),
+        el("button", {onclick: () => this.context(row)}, row.context ? "Context…*" : "Context…"),
+        el("button", {onclick: () => this.toggleMail()}, "Mail"),
+        el("button", {onclick: (event) => this.sandbox(event.target)}, "Sandbox")),
+      el("p.quiet", {}, el("code", {}, row.id), ` ${row.backend} · `, el("code", {}, shown(row.cwd)),
+        row.role ? ` · role ${row.role}` : "", row.parent ? ` · by ${this.rows.get(row.parent)?.alias || row.parent}` : "",
+        row.error ? el("span.loud", {}, ` · ${shown(row.error)}`) : "", row.held ? ` · held: ${shown(row.held)}` : ""),
+    ];
+  }
+
+  ask(ask) {
+    const now = JSON.stringify(ask);
+    if (now === this.asked) return; // what is being typed as an answer stays
+    this.asked = now;
+    this.question.hidden = !ask;
+    if (!ask) return this.question.replaceChildren();
+    const answer = (button, choice) => act(button, () => call("POST", `${this.path}/answer`, {choice, ask: ask.id}));
+    const own = el("input", {placeholder: "Your own words", "aria-label": "Your own words", autocomplete: "off"});
+    this.question.replaceChildren(
+      el("pre", {}, shown(ask.text)),
+      ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : null,
+      el("div.bar", {}, ...ask.choices.map((one) => el("button", {onclick: (event) => answer(event.target, one)}, shown(one))),
+        ask.free || !ask.choices.length ? el("form.own", {onsubmit: (event) => {
+          event.preventDefault();
+          if (own.value.trim()) answer(null, own.value);
+        }}, own, el("button", {}, "Answer")) : ""));
+  }
+
+  // -- what can be done
+
+  kill(row) {
+    form(`Kill ${row.alias || row.id}? It and its conversation go for good.`, [], "Kill", async () => {
+      await call("POST", `${this.path}/control`, {command: "kill"});
+      location.hash = "#sessions";
+    });
+  }
+
+  rename(row) {
+    form("Alias", [{name: "alias", label: "Letters, digits, _ and -; empty takes it away", value: row.alias}], "Save",
+      (values) => call("PUT", `${this.path}/alias`, values));
+  }
+
+  context(row) {
+    form("Context, put before each prompt", [{name: "context", label: "", value: row.context, rows: 12}], "Save",
+      (values) => call("PUT", `${this.path}/context`, values));
+  }
+
+  sandbox(button) {
+    act(button, async () => {
+      const {policy} = await call("GET", `${this.path}/sandbox`);
+      const dialog = el("dialog.wide", {}, el("h2", {}, "Sandbox"), el("pre", {tabIndex: 0}, shown(policy)),
+        el("div.bar", {}, el("button", {onclick: () => dialog.close()}, "Close")));
+      dialog.addEventListener("close", () => dialog.remove());
+      document.body.append(dialog);
+      dialog.showModal();
+    });
+  }
+
+  toggleMail() {
+    this.panel.hidden = !this.panel.hidden;
+    this.panel.replaceChildren();
+    this.mail = this.panel.hidden ? null : new Mail(this.panel, (id) => this.rows.get(id)?.alias || id);
+    this.mail?.show(this.id);
+  }
+
+  mailChanged() {
+    this.mail?.refresh();
+  }
+}
