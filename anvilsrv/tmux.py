@@ -118,11 +118,19 @@ class Tmux:
     def ensure(self) -> None:
         """The server and its session are there, with our options; starts them when they are not."""
         with self._lock:
-            if self._client is not None and self._client.alive:
+            if self._client is not None and self._answers(self._client):
                 return
             self._drop()
             self._client = self._attach_or_start(tries=3)
             self._client.call(OPTIONS, WAIT)
+
+    @staticmethod
+    def _answers(client: ControlClient) -> bool:
+        try:
+            client.call([f"has-session -t ={SESSION}"], WAIT)
+        except Unavailable:
+            return False
+        return True
 
     def _attach_or_start(self, tries: int) -> ControlClient:
         """A server that is just ending answers one thing and then the other: hence the tries."""
@@ -179,14 +187,15 @@ class Tmux:
 
     def _sessionless(self) -> bool:
         """Whether the server answers, and says that our session is not there."""
-        return self._run("has-session", "-t", f"={SESSION}").returncode != 0
+        return self._run("has-session", "-t", f"={SESSION}") != 0
 
-    def _run(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *args: str) -> int:
+        """Run a tmux command by a process of its own; its status. (No pipes: a server that hangs would keep them open.)"""
         try:
             return subprocess.run(
                 [self._program(), "-N", "-S", str(self.socket), *args],
-                capture_output=True, text=True, errors="replace", timeout=WAIT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=WAIT,
+            ).returncode  # fmt: skip
         except subprocess.TimeoutExpired:
             raise Unavailable("the tmux server does not answer") from None
         except OSError as error:
@@ -369,7 +378,9 @@ def _program(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> str:
         raise Unavailable(f"no directory '{cwd}'")
     words = [f"-e {quote(f'{name}={value}')}" for name, value in env.items()]
     given = list(argv) if len(argv) > 1 else ["env", *argv]  # a lone word would be given to a shell
-    return " ".join([f"-c {_format(cwd)}", *words, "--", *map(quote, given)])
+    if "#" in cwd:  # a format for tmux, and "#[" cannot be quoted
+        given, cwd = ["sh", "-c", 'cd "$0" && exec "$@"', cwd, *given], "/"
+    return " ".join([f"-c {quote(cwd)}", *words, "--", *map(quote, given)])
 
 
 def _target(pane: str) -> str:

@@ -8,6 +8,7 @@ Threads: one reader thread owns the pipe from tmux; commands come from any threa
 
 import os
 import secrets
+import select
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -95,6 +96,7 @@ class ControlClient:
         self._stdout: IO[bytes] = self._process.stdout
         self._first: list[str] = []  # what came before the attachment, for the error message
         self._attached = threading.Event()  # also set when that failed; a command sent earlier may run without a client
+        self._closed = os.eventfd(0, os.EFD_CLOEXEC)
         self._reader = threading.Thread(target=self._read, name="tmux control", daemon=True)
         self._reader.start()
         self._attached.wait(timeout)
@@ -160,11 +162,13 @@ class ControlClient:
     def _read(self) -> None:
         rest = b""
         fd = self._stdout.fileno()
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._closed, select.POLLIN)
         while True:
-            try:
-                data = os.read(fd, CHUNK)
-            except OSError:
-                data = b""
+            ready = [one for one, _ in poll.poll()]
+            # a server that hangs keeps our pipe open even when its client is dead: an end of file may never come
+            data = os.read(fd, CHUNK) if self._closed not in ready else b""
             if not data:
                 break
             *lines, rest = (rest + data).split(b"\n")
@@ -254,8 +258,9 @@ class ControlClient:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if threading.current_thread() is not self._reader:
-            self._reader.join()
+        os.eventfd_write(self._closed, 1)
+        self._reader.join()
+        os.close(self._closed)
         self._stdout.close()
 
 
