@@ -87,7 +87,7 @@ class Table:
         return value
 
     def pattern(self, key: str, default: Any = MISSING) -> Any:
-        """A regular expression."""
+        """A regular expression; ``^`` and ``$`` match at every line, ``\\A`` and ``\\Z`` at the ends of the whole."""
         value = self.text(key, default)
         return value if value is default else self.compiled(key, value)
 
