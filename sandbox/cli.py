@@ -110,7 +110,7 @@ def _check(_: argparse.Namespace) -> int:
         print(f"do\t{sentence}")
     for sentence in _what_old_kernels_lack(report.abi):
         print(f"note\t{sentence}")
-    return 0 if report.tier in ("full", "ll9") else 1
+    return 0 if report.tier in ("full", "ll9") else REFUSED
 
 
 def _what_old_kernels_lack(abi: int) -> list[str]:

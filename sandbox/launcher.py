@@ -29,24 +29,29 @@ REFUSED, NOT_FOUND = 126, 127
 BLESSED = f"/usr/local/libexec/anvillm/python{sys.version_info[0]}.{sys.version_info[1]}"
 _KEYS = {
     "tier", "argv", "cwd", "env", "inherit", "binds", "links", "files", "directories", "rules", "protected", "network",
-    "connect", "bind", "least_abi", "best_effort",
+    "connect", "bind", "least_abi", "best_effort", "status",
 }  # fmt: skip
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def main(path: str) -> None:
     """Never returns."""
+    status = ""
     try:
         spec = read_spec(path)
+        status = spec["status"]
+        if status and os.path.lexists(status):
+            os.unlink(status)
         _tidy_descriptors()
         start = {"full": _full, "ll9": _landlock_only, "weak": _landlock_only, "none": _unsandboxed}.get(spec["tier"])
         if start is None:
             raise SandboxRefused(f"no tier '{spec['tier']}'")
         start(spec)
-    except SandboxRefused as error:
-        _say(str(error))
-    except OSError as error:
-        _say(f"{error.filename or 'the kernel'}: {error.strerror}; nothing was started")
+    except NotFound as error:
+        processes.write_status(status, NOT_FOUND, _say(error))
+        os._exit(NOT_FOUND)
+    except (SandboxRefused, OSError) as error:
+        processes.write_status(status, REFUSED, _say(error))
     os._exit(REFUSED)
 
 
@@ -120,7 +125,7 @@ def _full(spec: dict[str, Any]) -> None:
         os.close(report_write)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.drop_capabilities()
-        processes.end_as(processes.keep(init, report_read, tty))
+        processes.end_as(processes.keep(init, report_read, tty), spec["status"])
     os.close(alive_write)
     os.close(report_read)
     try:
@@ -132,13 +137,15 @@ def _full(spec: dict[str, Any]) -> None:
         agent = os.fork()
         if not agent:
             tty.take()
-            _exec(spec, version)
+            selftest.run(spec, version)
+            _exec(spec)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         processes.run_init(agent, report_write, tty)
-    except SandboxRefused as error:
-        _say(str(error))
-    except OSError as error:
-        _say(f"{error.filename or 'the kernel'}: {error.strerror}; nothing was started")
+    except NotFound as error:
+        processes.tell(report_write, b"r", _say(error).encode())
+        os._exit(NOT_FOUND)
+    except (SandboxRefused, OSError) as error:
+        processes.tell(report_write, b"r", _say(error).encode())
     os._exit(REFUSED)
 
 
@@ -147,14 +154,15 @@ def _landlock_only(spec: dict[str, Any]) -> None:
     namespaces.drop_groups()
     os.chdir(spec["cwd"])
     _confine(spec, version)
-    _exec(spec, version)
+    selftest.run(spec, version)
+    _exec(spec)
 
 
 def _unsandboxed(spec: dict[str, Any]) -> None:
-    _say("warning: no sandbox at all, as global.yaml allows")
+    _say(SandboxRefused("warning: no sandbox at all, as global.yaml allows"))
     os.chdir(spec["cwd"])
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    _exec(spec | {"tier": "none"}, 0)
+    _exec(spec)
 
 
 def _version(spec: dict[str, Any]) -> int:
@@ -180,14 +188,8 @@ def _confine(spec: dict[str, Any], version: int) -> None:
     seccomp.install(seccomp.assemble(found))
 
 
-def _exec(spec: dict[str, Any], version: int) -> NoReturn:
-    """Become the program."""
-    if version:
-        try:
-            selftest.run(spec, version)
-        except SandboxRefused as error:
-            _say(str(error))
-            os._exit(REFUSED)
+def _exec(spec: dict[str, Any]) -> NoReturn:
+    """Become the program; SandboxRefused where it cannot be started."""
     environment = {name: os.environ[name] for name in spec["inherit"] if name in os.environ} | spec["env"]
     for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
         signal.signal(number, signal.SIG_DFL)
@@ -195,11 +197,14 @@ def _exec(spec: dict[str, Any], version: int) -> NoReturn:
     try:
         _execute(argv, environment)
     except FileNotFoundError:
-        _say(f"{argv[0]}: not found inside the sandbox")
-        os._exit(NOT_FOUND)
+        raise NotFound(f"{argv[0]}: not found inside the sandbox") from None
     except OSError as error:
-        _say(f"{argv[0]}: {error.strerror} (is it granted with x?)")
-    os._exit(REFUSED)
+        raise SandboxRefused(f"{argv[0]}: {error.strerror} (is it granted with x?)") from None
+    raise SandboxRefused(f"{argv[0]}: not started")
+
+
+class NotFound(SandboxRefused):
+    """The sandbox is there, the program is not in it."""
 
 
 def _execute(argv: list[str], environment: dict[str, str]) -> None:
@@ -217,9 +222,14 @@ def _execute(argv: list[str], environment: dict[str, str]) -> None:
     raise refusal
 
 
-def _say(sentence: str) -> None:
+def _say(error: Exception) -> str:
+    """Tell the user; the sentence, without our name."""
+    sentence = str(error)
+    if isinstance(error, OSError):
+        sentence = f"{error.filename or 'the kernel'}: {error.strerror}; nothing was started"
     sys.stderr.write(f"anvil-sandbox: {sentence}\n")
     sys.stderr.flush()
+    return sentence
 
 
 def command(spec_path: str) -> list[str]:
@@ -236,6 +246,6 @@ def launcher_python() -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        _say("usage: launcher.py <specification>")
+        _say(SandboxRefused("usage: launcher.py <specification>"))
         os._exit(REFUSED)
     main(sys.argv[1])

@@ -31,8 +31,9 @@ class Bind(NamedTuple):
 
 
 def plan(
-    policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str]
-) -> dict[str, Any]:
+    policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
+    status_file: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """The specification, a JSON object; see ``Policy.spec``."""
     if not argv:
         raise SandboxRefused("no program to start")
@@ -57,6 +58,7 @@ def plan(
         "protected": [path for path, _ in policy.protect] if tier == "full" else [],
         "network": network.mode, "connect": sorted(network.connect), "bind": sorted(network.bind),
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
+        "status": status_file,
     }  # fmt: skip
 
 
@@ -166,8 +168,8 @@ class _View:
         be renamed, so the name cannot be moved aside and made anew."""
         for path, make in sorted(self.policy.protect, key=lambda entry: _depth(entry[0])):
             above = self._nearest(path, found)
-            if above is None or "w" not in above.letters or not above.source.startswith("/"):
-                continue
+            if above is None or "w" not in above.letters or above.source != above.target:
+                continue  # nothing of the host's shows there, or nothing that could be written
             self._pin(path, above, found)
             letters = "rx" if "x" in above.letters else "r"
             found[path] = Bind(path, path, letters, "mkdir" if make == "d" else "touch")

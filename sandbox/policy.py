@@ -113,17 +113,28 @@ class Policy:
         return describe(self, tier)
 
     def spec(
-        self, argv: Sequence[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str]
-    ) -> dict[str, Any]:
+        self, argv: Sequence[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
+        status_file: str = "",
+    ) -> dict[str, Any]:  # fmt: skip
         """What the launcher needs to start ``argv``, as JSON.
 
         ``namespace_source`` is the session's own directory, bound at the namespace. ``tmpdir`` is a directory kept
-        for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. SandboxRefused where the
-        tier cannot hold what is protected.
+        for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. ``status_file``, outside
+        the sandbox, gets the exit status (128 and more for a signal) and after a refusal, on a second line, its
+        sentence; the full tier always writes it, the lower ones only for a refusal. SandboxRefused where the tier
+        cannot hold what is protected.
         """
         from sandbox.plan import plan
 
-        return plan(self, list(argv), tier=tier, namespace_source=namespace_source, tmpdir=tmpdir, env=env)
+        return plan(
+            self,
+            list(argv),
+            tier=tier,
+            namespace_source=namespace_source,
+            tmpdir=tmpdir,
+            env=env,
+            status_file=status_file,
+        )
 
 
 def _network_exceeds(mine: Network, theirs: Network) -> list[str]:

@@ -4,7 +4,8 @@
     init      process 1 inside: reaps, forwards; dies with the keeper, and everything inside dies with init
     agent     session leader inside, in front on the terminal
 
-Each is single-threaded. A status is two bytes: ``e`` and the exit status, ``k`` and the signal, ``s`` for "stopped".
+Each is single-threaded. What init tells the keeper is a kind, a length and that many bytes: ``e`` the exit status,
+``k`` the signal it died of, ``s`` the signal that stopped it, ``r`` a sentence of refusal.
 """
 
 from __future__ import annotations
@@ -114,17 +115,29 @@ def run_init(agent: int, report: int, tty: Tty) -> None:
         if pid != agent:
             continue
         if os.WIFSTOPPED(status):
-            os.write(report, b"s" + bytes([os.WSTOPSIG(status)]))
+            tell(report, b"s", bytes([os.WSTOPSIG(status)]))
             continue
         if os.WIFSIGNALED(status):
-            os.write(report, b"k" + bytes([os.WTERMSIG(status)]))
+            tell(report, b"k", bytes([os.WTERMSIG(status)]))
         else:
-            os.write(report, b"e" + bytes([os.WEXITSTATUS(status)]))
+            tell(report, b"e", bytes([os.WEXITSTATUS(status)]))
         os._exit(0)
 
 
-def keep(init: int, report: int, tty: Tty) -> bytes:
-    """The keeper's loop, until init and with it everything inside is gone; how the agent ended."""
+def tell(report: int, kind: bytes, value: bytes) -> None:
+    """Say something to the keeper; at most 255 bytes of it."""
+    os.write(report, kind + bytes([len(value[:255])]) + value[:255])
+
+
+class Ending:
+    """How the agent ended: ``kind`` e or k, ``number`` the exit status or the signal, and the sentence of a refusal."""
+
+    def __init__(self) -> None:
+        self.kind, self.number, self.sentence = b"", 0, ""
+
+
+def keep(init: int, report: int, tty: Tty) -> Ending:
+    """The keeper's loop, until init and with it everything inside is gone."""
     for number in FORWARDED:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _frame: _kill(init, number))
@@ -132,15 +145,13 @@ def keep(init: int, report: int, tty: Tty) -> bytes:
     poll.register(report, select.POLLIN)
     if tty.mode == "given":
         poll.register(tty.fd, 0)  # only to hear that it hung up
-    verdict, deadline = b"", None
+    ending, deadline = Ending(), None
     while True:
         for fd, event in poll.poll(None if deadline is None else max(0, (deadline - time.monotonic()) * 1000)):
             if fd == report and event & select.POLLIN:
-                verdict = os.read(report, 2)
-                if verdict[:1] == b"s":
-                    _stop_with(init, tty)
+                _hear(init, report, tty, ending)
             elif fd == report:
-                return _last_words(init, verdict, tty)
+                return _last_words(init, ending, tty)
             else:
                 poll.unregister(fd)
                 deadline = time.monotonic() + HANGUP_GRACE  # the kernel has sent SIGHUP to the agent
@@ -149,15 +160,25 @@ def keep(init: int, report: int, tty: Tty) -> bytes:
             deadline = None
 
 
-def _last_words(init: int, verdict: bytes, tty: Tty) -> bytes:
+def _hear(init: int, report: int, tty: Tty, ending: Ending) -> None:
+    kind, length = os.read(report, 1), os.read(report, 1)
+    value = os.read(report, length[0])  # written in one piece, and smaller than a pipe's
+    if kind == b"s":
+        _stop_with(init, tty)
+    elif kind == b"r":
+        ending.sentence = value.decode(errors="replace")
+    else:
+        ending.kind, ending.number = kind, value[0]
+
+
+def _last_words(init: int, ending: Ending, tty: Tty) -> Ending:
     _, status = os.waitpid(init, 0)
     if tty.in_front:
         front(tty.fd, os.getpgrp())  # a script that goes on after us still owns the terminal
-    if verdict[:1] in (b"e", b"k"):
-        return verdict
-    if os.WIFSIGNALED(status):
-        return b"k" + bytes([os.WTERMSIG(status)])
-    return b"e" + bytes([os.WEXITSTATUS(status)])
+    if not ending.kind:
+        died = os.WIFSIGNALED(status)
+        ending.kind, ending.number = (b"k", os.WTERMSIG(status)) if died else (b"e", os.WEXITSTATUS(status))
+    return ending
 
 
 def _stop_with(init: int, tty: Tty) -> None:
@@ -168,16 +189,29 @@ def _stop_with(init: int, tty: Tty) -> None:
     _kill(init, FRONT if os.tcgetpgrp(tty.fd) == os.getpgrp() else signal.SIGCONT)
 
 
-def end_as(verdict: bytes) -> None:
-    """Exit with the agent's status, or die of its signal. Never returns."""
-    number = verdict[1]
-    if verdict[:1] == b"k":
+def end_as(ending: Ending, status_file: str) -> None:
+    """Leave the status in the file, if one was asked for; exit with it, or die of the agent's signal. Never returns."""
+    number = ending.number
+    write_status(status_file, number + (128 if ending.kind == b"k" else 0), ending.sentence)
+    if ending.kind == b"k":
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         number += 128
     os._exit(number)
+
+
+def write_status(path: str, code: int, sentence: str) -> None:
+    """``<code>`` and, where there is one, the sentence on a second line; whole or not at all."""
+    if not path:
+        return
+    try:
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(f"{code}\n{sentence}\n" if sentence else f"{code}\n")
+        os.replace(path + ".new", path)
+    except OSError as error:
+        os.write(2, f"anvil-sandbox: {path}: {error.strerror}\n".encode())
 
 
 def _kill(pid: int, number: int) -> None:

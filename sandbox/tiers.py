@@ -65,7 +65,7 @@ def attempt(tier: str) -> str | None:
         "inherit": [], "binds": devices + [[path, path, "rx", "refuse"] for path in real], "links": links, "files": {},
         "directories": [],
         "rules": [["/proc", "r"], ["/dev/null", "rd"], *([path, "rx"] for path in real)], "protected": [],
-        "network": "none", "connect": [], "bind": [], "least_abi": 1, "best_effort": False,
+        "network": "none", "connect": [], "bind": [], "least_abi": 1, "best_effort": False, "status": "",
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="anvil-probe-") as directory:
         path = Path(directory, "spec.json")

@@ -284,3 +284,42 @@ def test_the_lower_tiers_refuse_what_they_cannot_protect(user_world: World) -> N
         user_world.spec(["true"], {"filesystem": {"rw": ["{HOME}"]}}, tier="weak")
     with pytest.raises(SandboxRefused, match="must not be seen"):
         user_world.spec(["true"], {"filesystem": {"ro": ["{HOME}"]}}, tier="weak")
+
+
+def test_the_status_is_left_in_a_file(world: World) -> None:
+    """For a daemon that was away: the exit status, the signal, or the refusal and its sentence."""
+    status = world.run / "status"
+    cases = {"exit 7": "7\n", "kill -9 $$": "137\n", "exit 0": "0\n", "kill -15 $$": "143\n"}
+    for script, expected in cases.items():
+        status.write_text("old")
+        os.chown(status, world.uid, world.uid)
+        world.start({**world.spec(["sh", "-c", f"test ! -e {status} && {script}"]), "status": str(status)})
+        assert status.read_text() == expected
+    world.start({**world.spec(["nothing"]), "status": str(status)})
+    assert status.read_text() == "127\nnothing: not found inside the sandbox\n"
+    world.start({**world.spec(["true"]), "status": str(status), "abi": 0})
+    assert status.read_text().startswith("126\nthis kernel has no Landlock")
+    broken = world.spec(["true"])
+    broken["binds"].append([f"{world.home}/x", f"{world.home}/gone", "r", "refuse"])
+    world.start({**broken, "status": str(status)})
+    assert status.read_text() == f"126\n{world.home}/gone does not exist\n"
+    assert [path.name for path in world.run.glob("status*")] == ["status"]
+
+
+def test_a_kept_temporary_directory_shows_nothing_of_the_users_own(world: World) -> None:
+    """Protected paths beneath /tmp are not pinned into it: what is there is not the user's /tmp."""
+    import shutil
+    import tempfile
+
+    home, keep = tempfile.mkdtemp(prefix="asb-home-", dir="/tmp"), world.top / "tmp"
+    keep.mkdir()
+    os.chown(home, world.uid, world.uid)
+    world.own()
+    try:
+        env = {**world.env, "HOME": home}
+        attempt = f"def attempt():\n  open('{home}/planted', 'w').close(); os.makedirs('{home}/.config/anvillm')\n"
+        for tmpdir in ("", str(keep)):
+            assert world.attempt(attempt, env=env, tmpdir=tmpdir) in ("did it", "ENOENT")
+        assert os.listdir(home) == []
+    finally:
+        shutil.rmtree(home)
