@@ -6,6 +6,7 @@ A session owns ``<state>/sessions/<id>/``::
     data/   what the agent keeps as long as the session lives: its own configuration and conversations
     run/    what is generated for one launch: settings files, the sandbox's specification; read-only inside
     tmp/    the agent's private $TMPDIR and /tmp
+    status  how the last agent ended, from the launcher
 
 Threads: called on the 9P workers (``plan``, to refuse early) and on the supervisor's thread (``prepare``).
 """
@@ -127,13 +128,26 @@ class Launch:
             env = {**made.env, "ANVILLM_SESSION": view.id}
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, env)
             spec = plan.policy.spec(
-                made.argv, tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=os.environ
+                made.argv,
+                tier=plan.tier,
+                namespace_source=str(top / "ns"),
+                tmpdir=str(top / "tmp"),
+                env=os.environ,
+                status_file=str(top / "status"),
             )
             path = top / "run" / "sandbox.json"
             write(path, json.dumps(spec))
         except OSError as error:
             raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
         return launcher.command(str(path)), {}, view.cwd
+
+    def ended(self, session: str) -> tuple[int, str] | None:
+        """What the launcher wrote at the end: the exit status (128 and more: a signal) and its sentence; None if it was killed."""
+        try:
+            code, _, sentence = (self.directory(session) / "status").read_text().partition("\n")
+            return int(code), sentence.strip()
+        except (OSError, ValueError):
+            return None
 
     def can_resume(self, view: View) -> bool:
         """Whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""

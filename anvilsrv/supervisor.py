@@ -27,7 +27,7 @@ from anvilsrv.turns import Turns
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, second … crash in a row; then `error`
 STABLE = 60.0  # s of life after which a crash counts as the first again
 REFUSED = 126  # exit status of the sandbox launcher when it does not start the agent (DESIGN section 8)
-STATUS_TRIES = 40  # looks at 25 ms for tmux to have noticed a death that pidfd told us of already
+STATUS_TRIES = 20  # looks at 25 ms for tmux to have noticed a death that pidfd told us of already
 
 
 class Supervisor:
@@ -41,6 +41,7 @@ class Supervisor:
         self._backend = backend
         self._prepare = launch.prepare
         self._can_resume = launch.can_resume
+        self._written = launch.ended
         self._on_error = on_error
         self._commands: deque[Callable[[], None]] = deque()
         self._deadlines: list[tuple[float, int, Callable[[], None]]] = []
@@ -240,17 +241,26 @@ class Supervisor:
         self._sessions.store.post(lambda tx: self.died(tx, session, pid, status, words))
 
     def _status(self, session: str, pid: int) -> tuple[int | None, str]:
-        """How the process ended, from tmux (which may notice a moment after us), and what stands last on its screen."""
-        view = self._sessions.views.get(session)
+        """How the process ended and what it said last: from the launcher, which writes it down, or else (it was killed) from tmux."""
+        written = self._written(session)
+        if written is not None:
+            code, sentence = written
+            return code, sentence or (self._last_words(session, pid) if code else "")
         for _ in range(STATUS_TRIES):
             pane = next((p for p in self._panes() if p.pid == pid), None)
             if pane is None:
                 return None, ""
             if pane.dead and (pane.status is not None or pane.signal is not None):
-                code = 128 + pane.signal if pane.signal else pane.status
-                return code, last_words(self._tmux.capture(pane.id)) if view is not None and code else ""
+                return 128 + pane.signal if pane.signal else pane.status, ""
             threading.Event().wait(0.025)
         return None, ""
+
+    def _last_words(self, session: str, pid: int) -> str:
+        pane = next((p for p in self._panes() if p.pid == pid), None)
+        try:
+            return last_words(self._tmux.capture(pane.id)) if pane is not None else ""
+        except AnvilError:
+            return ""
 
     def _panes(self) -> list[Any]:
         try:
