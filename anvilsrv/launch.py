@@ -135,6 +135,7 @@ class Launch:
                 env=os.environ,
                 status_file=str(top / "status"),
             )
+            (top / "status").unlink(missing_ok=True)
             path = top / "run" / "sandbox.json"
             write(path, json.dumps(spec))
         except OSError as error:
