@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -43,6 +44,7 @@ PANES: dict[str, type[Pane]] = {
     "compose": Compose,
     "daemon": Daemon,
 }
+SCRIPT = Path(__file__).resolve().parent.parent / "Assist"
 _ABOUT_SESSION = ("prompt", "log", "ask", "context")
 _KNOCKS, _PAUSE = 100, 0.02  # tries, s: a socket that has just appeared may not listen yet
 
@@ -193,7 +195,8 @@ class App:
         self.sync()
 
     def attach(self, session: Session) -> None:
-        open_terminal(self.agent.read(f"{session.id}/tmux").strip(), self.say)
+        plain = [sys.executable, str(SCRIPT), "talk", session.id]
+        open_terminal(self.agent.read(f"{session.id}/tmux").strip(), plain, self.say)
 
     def fire(self, session: Session, text: str, source: str | None) -> None:
         """Send a chorded text at once, with a line that says where it stands."""

@@ -9,17 +9,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from acme.lib import service
+from acme.lib import service, talk
 from acme.lib.acme import Acme
 from acme.lib.agent import Agent
-from acme.lib.app import App
+from acme.lib.app import SCRIPT, App
 from anvilsrv.errors import AnvilError, Invalid
-
-SCRIPT = Path(__file__).resolve().parent.parent / "Assist"
 
 
 def main(words: Sequence[str]) -> int:
     """Run until the last window is deleted or acme ends. Exit status 1, and a sentence, on trouble; 2 on bad usage."""
+    if words[:1] == ["talk"]:
+        return talk.main(words[1:])
     try:
         kind, subject = service.parse(words)
         acme = Acme.dial()

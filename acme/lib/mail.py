@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from acme.lib.app import App
 
 TYPES = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
-_WIDTHS = (8, 16, 24, 16)
+_WIDTHS = (4, 12, 20, 8)
 _HEADERS = ("To", "Type", "Subject")
 
 

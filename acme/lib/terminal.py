@@ -1,4 +1,7 @@
-"""Opening a terminal on an agent: ``$ANVILLM_TERMINAL``, else foot, else whatever is there, else acme's own win."""
+"""Opening a terminal on an agent: ``$ANVILLM_TERMINAL``, else foot, else whatever is there, else acme's own win.
+
+win is no terminal that tmux could use (it cannot clear), so what runs in it is a conversation line by line.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ _FLAGS = {**_WAYLAND, **_BOTH, **_X, **_DESKTOP}  # what stands before the comma
 _SOON = 2.0  # s: a terminal that fails within them never opened
 
 
-def candidates(command: str, environ: Mapping[str, str]) -> Iterator[list[str]]:
-    """The command lines to try, best first; `command` is one line for sh(1)."""
+def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> Iterator[list[str]]:
+    """The command lines to try, best first; `command` is one line for sh(1), `plain` what win runs instead."""
     wanted = environ.get("ANVILLM_TERMINAL", "").strip()
     if wanted:
         yield _line(shlex.split(wanted), command)
@@ -28,8 +31,7 @@ def candidates(command: str, environ: Mapping[str, str]) -> Iterator[list[str]]:
         yield from (_line([name], command) for name in _WAYLAND)
     if environ.get("WAYLAND_DISPLAY") or environ.get("DISPLAY"):
         yield from (_line([name], command) for name in (*_BOTH, *_X, *_DESKTOP))
-    if environ.get("winid"):
-        yield ["win", "sh", "-c", command]
+    yield ["win", *plain]
 
 
 def _line(terminal: list[str], command: str) -> list[str]:
@@ -40,13 +42,19 @@ def _line(terminal: list[str], command: str) -> list[str]:
     return [*terminal, *flags, "sh", "-c", command]
 
 
-def open_terminal(command: str, failed: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> None:
-    """Run `command` in the first terminal that opens.
+def open_terminal(
+    command: str, plain: list[str], failed: Callable[[str], None], environ: Mapping[str, str] = os.environ
+) -> None:
+    """Run `command` in the first terminal that opens, or `plain` in win.
 
     Unavailable at once when no program is there to try; what fails after its start is reported by `failed`, on a
     thread of its own.
     """
-    found = [line for line in candidates(command, environ) if shutil.which(line[0])]
+    found = [
+        line
+        for line in candidates(command, plain, environ)
+        if shutil.which(line[0], path=environ.get("PATH", os.defpath))
+    ]
     wanted = environ.get("ANVILLM_TERMINAL", "").strip()
     if wanted and not (found and found[0][: len(shlex.split(wanted))] == shlex.split(wanted)):
         raise Unavailable(f"no terminal '{shlex.split(wanted)[0]}': see $ANVILLM_TERMINAL")

@@ -258,14 +258,13 @@ class AtReal(Person):
     def _in_tag(self, name: str, offset: int) -> tuple[int, int]:
         """Counted from the tag's top, which is looked for above the body."""
         x, y = self._top(name)
-        pixels, width = self._pixels(), SIZE[0] * 4
+        pixels, width, columns = self._pixels(), SIZE[0] * 4, self._columns(name)
         top = y
         while True:
-            at = (top - 1) * width + (x - 2) * 4
-            if top < y - 3 and pixels[at : at + 3] not in (TAG_BACK,):
+            row = pixels[(top - 1) * width + x * 4 : (top - 1) * width + (x + columns * CELL) * 4]
+            if top < y - 3 and sum(row[i : i + 3] == TAG_BACK for i in range(0, len(row), 4)) < columns * CELL // 3:
                 break
             top -= 1
-        columns = self._columns(name)
         return x + offset % columns * CELL, top + offset // columns * LINE + LINE // 2
 
     def _columns(self, name: str) -> int:

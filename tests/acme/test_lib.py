@@ -94,19 +94,25 @@ def test_a_directory_is_found_from_what_is_swept_or_chorded(tmp_path):
 
 def test_terminals_are_tried_in_order():
     def programs(**environ):
-        return [line[0] for line in terminal.candidates("true", environ)]
+        return [line[0] for line in terminal.candidates("true", ["plain"], environ)]
 
-    assert programs() == []
+    assert programs() == ["win"]
     assert programs(ANVILLM_TERMINAL="kitty -1", WAYLAND_DISPLAY="w")[:2] == ["kitty", "foot"]
     assert "foot" not in programs(DISPLAY=":0")
-    assert programs(DISPLAY=":0", winid="3")[-1] == "win"
-    assert next(terminal.candidates("true", {"ANVILLM_TERMINAL": "foot"})) == ["foot", "sh", "-c", "true"]
-    assert next(terminal.candidates("true", {"ANVILLM_TERMINAL": "xterm -e"})) == ["xterm", "-e", "sh", "-c", "true"]
+    assert programs(DISPLAY=":0")[-1] == "win"
+    assert next(terminal.candidates("true", [], {"ANVILLM_TERMINAL": "foot"})) == ["foot", "sh", "-c", "true"]
+    assert next(terminal.candidates("true", [], {"ANVILLM_TERMINAL": "xterm -e"})) == [
+        "xterm",
+        "-e",
+        "sh",
+        "-c",
+        "true",
+    ]
 
 
 def test_no_terminal_at_all_says_what_to_run():
     with pytest.raises(Unavailable, match=r"no terminal to open: set \$ANVILLM_TERMINAL, or run: tmux attach"):
-        terminal.open_terminal("tmux attach", print, {})
+        terminal.open_terminal("tmux attach", [], print, {"PATH": "/nowhere"})
 
 
 def test_a_message_is_parsed_as_it_is_shown():
