@@ -4,8 +4,8 @@
     python bench/p9.py            the table, medians of interleaved rounds; exit status 1 if a target is missed
     python bench/p9.py --rounds 3 --seconds 0.2
 
-Every server is a process of its own; this process is the client and encodes and decodes every message, whatever it
-talks to. The echo servers get the same requests and send them back as they are, so they show what the machine, the
+Every server is a process of its own, on the last processor; this process, on the first, is the client and encodes and
+decodes every message, whatever it talks to. The echo servers get the same requests and send them back as they are, so they show what the machine, the
 kernel and the interpreter give before a server does any 9P.
 """
 
@@ -277,8 +277,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.4, help="for each server, measure and round")
     options = parser.parse_args()
-    cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cpus[-1] if options.serve else cpus[0]})
+    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1 if options.serve else 0})
     if options.serve:
         SERVERS[options.serve[0]](options.serve[1])
         return 0

@@ -124,12 +124,6 @@ class Call:
         except Exception as error:
             self.conn.server.on_error(error)
 
-    @property
-    def handle(self) -> Handle:
-        if self.fid.handle is None:  # its open, queued before this, has failed
-            raise Invalid("fid is not open")
-        return self.fid.handle
-
 
 class Open(Call):
     revocable = True
@@ -158,7 +152,9 @@ class Read(Call):
 
     def act(self) -> bytes | Later:
         _tag, _fid, offset, count = self.msg
-        return self.handle.read(offset, count, self)
+        handle = self.fid.handle
+        assert handle
+        return handle.read(offset, count, self)
 
     def answer(self, result: bytes) -> wire.Rread:
         return wire.Rread(self.msg.tag, result[: self.msg.count])
@@ -169,7 +165,9 @@ class Write(Call):
 
     def act(self) -> int | Later:
         _tag, _fid, offset, data = self.msg
-        return self.handle.write(offset, data, self)
+        handle = self.fid.handle
+        assert handle
+        return handle.write(offset, data, self)
 
     def answer(self, result: int) -> wire.Rwrite:
         return wire.Rwrite(self.msg.tag, result)

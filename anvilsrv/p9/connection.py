@@ -13,7 +13,7 @@ from anvilsrv.p9.calls import Call, Fid, Hangup, Result, Stage
 from anvilsrv.p9.stream import Stream
 from anvilsrv.p9.tree import LATER, Dir, Node
 from anvilsrv.p9.verbs import MINMSIZE, VERBS
-from anvilsrv.p9.wire import Rerror, Rflush
+from anvilsrv.p9.wire import Rerror, Rflush, decode_at
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server
@@ -35,8 +35,8 @@ class Connection(Stream):
     def message(self, buf: bytes, start: int, end: int) -> None:
         """Answer the request in this frame, or see to it that it will be."""
         try:
-            msg: Any = wire.decode_at(buf, start, end)
-            if self.server.trace:
+            msg: Any = decode_at(buf, start, end)
+            if self.trace:
                 self.server.show("<-", self, msg)
             verb = VERBS.get(type(msg))
             if verb is None:
@@ -86,9 +86,9 @@ class Connection(Stream):
         return fid
 
     def opened(self, number: int) -> Fid:
-        fid = self.fid(number)
-        if fid.mode is None:
-            raise Invalid(f"fid {number} is not open")
+        fid = self.fids.get(number)
+        if fid is None or fid.mode is None:
+            raise Invalid(f"fid {number} is not open") if fid else NotFound(f"unknown fid {number}")
         return fid
 
     def add(self, number: int, trail: tuple[Node, ...]) -> None:

@@ -157,7 +157,8 @@ class Server:
                         source.ready(event)
                     except Exception as error:
                         self._broken(source, error)
-            self._catch_up()
+            if self._posted or self.touched:
+                self._catch_up()
             if timeout:
                 self._rouse()
 

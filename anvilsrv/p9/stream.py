@@ -4,11 +4,11 @@ A frame is refused by its size field before it is kept. ``load`` counts the byte
 its socket does not take, and requests that wait for the tree. While it is over ``HIGH`` nothing more is read.
 """
 
-import select
 import socket
+from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
-from anvilsrv.p9 import wire
+from anvilsrv.p9.wire import HEADER, Rerror, Rmessage, WireError, encode, size_at
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server
@@ -25,10 +25,11 @@ class Stream:
         self.server = server
         self.sock = sock
         self.fd = sock.fileno()
+        self.trace = server.trace is not None
         self.alive = True
         self.msize = 0  # 0: no version agreed on
         self.load = 0
-        self._mask = select.EPOLLIN
+        self._mask = EPOLLIN
         self._in = bytearray()  # an incomplete frame, or what was not looked at while stalled
         self._need = 4  # no use in looking at less
         self._out: list[bytes] = []
@@ -49,13 +50,13 @@ class Stream:
 
     def ready(self, event: int) -> None:
         """epoll says so."""
-        if event == select.EPOLLIN:
+        if event == EPOLLIN:
             self._receive()
             return
-        if event & select.EPOLLOUT:
+        if event & EPOLLOUT:
             self.flush()
-        if self.alive and event & ~select.EPOLLOUT:
-            if self._mask & select.EPOLLIN:
+        if self.alive and event & ~EPOLLOUT:
+            if self._mask & EPOLLIN:
                 self._receive()
             else:  # stalled, and the other side has hung up
                 self.hangup()
@@ -89,9 +90,9 @@ class Stream:
         pos, available = 0, len(data)
         self._need = 4
         while available - pos >= 4:
-            size = wire.size_at(data, pos)[0]
+            size = size_at(data, pos)[0]
             end = pos + size
-            if not wire.HEADER <= size <= (self.msize or FIRSTSIZE):
+            if not HEADER <= size <= (self.msize or FIRSTSIZE):
                 self.server.say(f"{self.fd} bad frame of {size} bytes")
                 self.flush()
                 self.hangup()
@@ -108,16 +109,16 @@ class Stream:
         if pos < available and self.alive:
             self._in += data[pos:] if pos else data
 
-    def send(self, msg: wire.Rmessage) -> None:
+    def send(self, msg: Rmessage) -> None:
         """Add a message to what goes out with the next ``flush``."""
-        if self.server.trace:
+        if self.trace:
             self.server.show("->", self, msg)
         try:
-            data = wire.encode(msg)
-        except wire.WireError as error:  # the tree gave a value that no message can hold: its mistake, not the client's
+            data = encode(msg)
+        except WireError as error:  # the tree gave a value that no message can hold: its mistake, not the client's
             raise ValueError(f"reply cannot be sent: {error}") from error
         if len(data) > self.msize and self.msize:
-            data = wire.encode(wire.Rerror(msg.tag, f"reply of {len(data)} bytes does not fit"))
+            data = encode(Rerror(msg.tag, f"reply of {len(data)} bytes does not fit"))
         self._out.append(data)
         self.load += len(data)
 
@@ -128,10 +129,9 @@ class Stream:
         try:
             while self._out or self._backlog:
                 data = self._backlog or (self._out[0] if len(self._out) == 1 else b"".join(self._out))
+                sent = self.sock.send(data)
                 if self._backlog is None:
                     self._out.clear()
-                    self._backlog = memoryview(data)
-                sent = self.sock.send(data)
                 self.load -= sent
                 self._backlog = memoryview(data)[sent:] if sent < len(data) else None
         except BlockingIOError:
@@ -139,13 +139,13 @@ class Stream:
         except OSError:
             self.hangup()
             return
-        if self._backlog or self.load > HIGH or self._mask != select.EPOLLIN:
+        if self.load or self._mask != EPOLLIN:
             self._attend()
 
     def _attend(self) -> None:
-        mask = select.EPOLLOUT if self._backlog else 0 if self.load > HIGH else select.EPOLLIN
+        mask = EPOLLOUT if self._backlog or self._out else 0 if self.load > HIGH else EPOLLIN
         if mask != self._mask:
             self._mask = mask
             self.server.watch(self.fd, mask)
-            if mask == select.EPOLLIN and len(self._in) >= self._need:
+            if mask == EPOLLIN and len(self._in) >= self._need:
                 self.server.post(self.resume)

@@ -7,6 +7,7 @@ from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Clunk, Open, Read, Remove, Write
 from anvilsrv.p9.tree import Dir, File, Node
+from anvilsrv.p9.wire import OWRITE
 
 if TYPE_CHECKING:
     from anvilsrv.p9.connection import Connection
@@ -94,7 +95,7 @@ def create(conn: "Connection", msg: wire.Tcreate) -> None:
 
 def read(conn: "Connection", msg: wire.Tread) -> None:
     fid = conn.opened(msg.fid)
-    if fid.mode == wire.OWRITE:
+    if fid.mode == OWRITE:
         raise Denied(f"fid {msg.fid} is not open for reading")
     if msg.count > conn.msize - 11:
         msg = msg._replace(count=conn.msize - 11)
@@ -103,7 +104,7 @@ def read(conn: "Connection", msg: wire.Tread) -> None:
 
 def write(conn: "Connection", msg: wire.Twrite) -> None:
     fid = conn.opened(msg.fid)
-    if fid.mode not in (wire.OWRITE, wire.ORDWR):
+    if fid.mode not in (OWRITE, wire.ORDWR):
         raise Denied(f"fid {msg.fid} is not open for writing")
     conn.call(Write(conn, fid, msg))
 
