@@ -8,9 +8,10 @@
 
 ;; A client of 9P2000 over a unix socket.  Everything is asynchronous: a
 ;; function starts an operation, returns it at once, and calls its CALLBACK
-;; later with (RESULT ERROR), where ERROR is nil or a condition such as
-;; (anvillm-9p-error "no session 'a3f2'").  `anvillm-9p-cancel' takes any
-;; operation back (Tflush), `anvillm-9p-sync' waits for one, for a bounded time.
+;; later with (RESULT ERROR), where ERROR is nil or a condition: of the symbol
+;; `anvillm-9p-error' with the server's sentence, or `anvillm-9p-lost'.
+;; `anvillm-9p-cancel' takes any operation back (Tflush), `anvillm-9p-sync'
+;; waits for one, for a bounded time.
 ;;
 ;; Nothing a server does or fails to do can hold Emacs up:
 ;; - The filter only moves bytes and sends the next message of an operation.
@@ -63,7 +64,7 @@ A unix socket holds 208 KiB by default, with what the kernel adds.")
     (setq anvillm-9p--timer (run-at-time 0 nil #'anvillm-9p--drain))))
 
 (defun anvillm-9p--drain ()
-  "Make the calls that are due, for ten milliseconds at most at a time."
+  "Make every call that is due, for ten milliseconds at most at a time."
   (setq anvillm-9p--timer nil)
   (let ((end (+ (float-time) 0.01)))
     (while (and anvillm-9p--queue (< (float-time) end))
@@ -180,7 +181,7 @@ K is called in the filter with the type and fields of the reply, or with
   (- (anvillm-9p--sent conn) (anvillm-9p--acked conn)))
 
 (defun anvillm-9p--pump (conn)
-  "Send what waits on CONN, as far as the window allows."
+  "Send what waits on CONN, as far as there is room in the window."
   (let (next)
     (while (and (setq next (car (anvillm-9p--outgoing conn)))
                 (or (<= (anvillm-9p--unacked conn) 0)
@@ -362,7 +363,7 @@ K is called in the filter with the type and fields of the reply, or with
           (let ((next (+ offset (car fields))))
             (cond ((>= next (length data)) (funcall k))
                   ((= (car fields) 0)
-                   (anvillm-9p--finish op nil '(anvillm-9p-error "nothing was written")))
+                   (anvillm-9p--finish op nil (list 'anvillm-9p-error "nothing was written")))
                   (t (anvillm-9p--write-on op data next k)))))
      'Twrite (anvillm-9p--op-fid op) offset (substring data offset end))))
 

@@ -25,7 +25,7 @@
     (nreverse keys)))
 
 (defun anvillm-ask--draw (id ask)
-  "Return a buffer that shows what session ID asks with ASK."
+  "Return a buffer with the question ASK of session ID."
   (let ((keys (anvillm-ask--keys (plist-get ask :choices))))
     (with-current-buffer (get-buffer-create "*anvillm asks*")
       (special-mode)
@@ -78,7 +78,7 @@
                                 (anvillm-then "answer" (lambda (_) (message "%s: %s" name answer))))))))))
 
 (defun anvillm-ask--same (ask)
-  "Return what makes ASK the same question."
+  "Return what ASK is known by."
   (list (plist-get ask :id) (plist-get ask :text) (plist-get ask :choices)))
 
 (provide 'anvillm-ask)

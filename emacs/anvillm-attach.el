@@ -40,7 +40,7 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
     (other other)))
 
 (defun anvillm-attach--inside (kind name command)
-  "Return a buffer NAME with a terminal of KIND that runs COMMAND, a shell line."
+  "Return a buffer NAME with a terminal of KIND for COMMAND, a shell line."
   (pcase kind
     ('eat (eat-make name "/bin/sh" nil "-c" command))
     ('vterm (let ((vterm-shell (format "/bin/sh -c %s" (shell-quote-argument command))))

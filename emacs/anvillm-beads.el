@@ -139,7 +139,7 @@
         (with-current-buffer buffer (funcall function))))))
 
 (defun anvillm-beads--again ()
-  "Read what this buffer shows again."
+  "Read the content of this buffer again."
   (if anvillm-bead--id (anvillm-bead-refresh) (anvillm-beads-refresh)))
 
 (defun anvillm-beads--event (event)

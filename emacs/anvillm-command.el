@@ -24,7 +24,7 @@
 (declare-function flycheck-error-message "ext:flycheck" (err))
 
 (defun anvillm-target (&optional ask)
-  "Return the session that a prompt from this buffer goes to.
+  "Return the session for a prompt from this buffer.
 It is the most recent one of this project; else, or if ASK, it is asked for."
   (anvillm-await-sessions)
   (or (anvillm-at-point)

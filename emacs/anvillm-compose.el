@@ -164,7 +164,7 @@ there is a draft.  Return the buffer."
     (force-mode-line-update)))
 
 (defun anvillm-compose--answered (failed)
-  "The daemon has answered: FAILED says why it did not accept, or is nil."
+  "The daemon has answered: FAILED is why it did not accept, or nil."
   (setq anvillm-compose--sending nil buffer-read-only nil)
   (cond (failed
          (setq anvillm-compose--failed failed)
@@ -329,7 +329,7 @@ the session may not see it, its text is put in."
 ;;;; Context
 
 (defun anvillm-context (id)
-  "Edit the context of the session ID, which is put before its prompts."
+  "Edit the context of the session ID, which is put before what is sent to it."
   (interactive (list (anvillm-current "Context of: ")))
   ;; At once, so that no key typed meanwhile goes elsewhere; saving compares.
   (anvillm-context--edit id (or (anvillm-get id :context) "")))

@@ -141,7 +141,7 @@ With nil when any number of them may have.")
   (plist-get (anvillm-session id) key))
 
 (defun anvillm-name (id)
-  "Return how a person calls the session ID: its alias, or the id."
+  "Return the name of session ID: its alias, or else the id."
   (let ((alias (anvillm-get id :alias)))
     (if (member alias (quote (nil "" "-"))) id alias)))
 
@@ -372,11 +372,11 @@ Signal `anvillm-9p-lost' if no daemon listens."
     (anvillm-sync-soon)))
 
 (defun anvillm-event-text (event)
-  "Return what EVENT says in words."
+  "Return the words of EVENT."
   (or (plist-get event :error) (plist-get event :text) (plist-get event :message) (plist-get event :reason) ""))
 
 (defun anvillm--state-changed (id event)
-  "Session ID has changed its state as EVENT says."
+  "Session ID has changed its state by EVENT."
   (let ((state (plist-get event :state)) (new (list :changed (plist-get event :ts))))
     (unless (equal state "exited")
       (dolist (key '(:state :alias :backend))
@@ -495,7 +495,7 @@ The more it costs the longer the pause, so that it never takes up Emacs."
         (with-current-buffer buffer (apply function args))))))
 
 (defun anvillm-then (what function)
-  "Return a callback that calls FUNCTION with the result, in this buffer.
+  "Return a callback that gives the result to FUNCTION, in this buffer.
 An error is shown behind WHAT instead."
   (let ((buffer (current-buffer)))
     (lambda (result err)
@@ -524,7 +524,7 @@ See `anvillm-9p-write' for CALLBACK."
     (concat "'" (string-replace "'" "''" word) "'")))
 
 (defun anvillm-await (predicate &optional seconds)
-  "Wait until PREDICATE holds, for SECONDS (1) at most; return its value.
+  "Wait until PREDICATE is true, for SECONDS (1) at most; return its value.
 Any input of the user ends the wait at once."
   (let ((end (+ (float-time) (or seconds 1))) value)
     (while (and (not (setq value (funcall predicate))) (< (float-time) end)

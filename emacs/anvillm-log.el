@@ -401,7 +401,7 @@
            (t "")))))
 
 (defun anvillm-log--imenu ()
-  "Return an index of the turns: what was asked."
+  "Return an index of what was asked."
   (let ((at (if (get-text-property (point-min) 'anvillm-head) (point-min)
               (anvillm-log--head-after (point-min))))
         index)

@@ -198,7 +198,7 @@ With a prefix argument, of the user."
       (user-error "No message here")))
 
 (defun anvillm-mail--draw (m owner box)
-  "Return a buffer that shows message M from the BOX of OWNER."
+  "Return a buffer with the message M from the BOX of OWNER."
   (with-current-buffer (get-buffer-create "*anvillm message*")
     (anvillm-message-mode)
     (setq anvillm-mail--message m anvillm-mail--owner owner anvillm-mail--box box)
@@ -358,7 +358,7 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
      `(("in_reply_to" . ,(plist-get m :id))) (concat "reply-" (plist-get m :id)))))
 
 (defun anvillm-mail-choose ()
-  "Answer the message here with one of the choices that it offers."
+  "Answer the message here with one of its choices."
   (interactive)
   (let* ((m (anvillm-mail--here)) (type (plist-get m :type))
          (choices (or (plist-get (plist-get m :metadata) :choices)

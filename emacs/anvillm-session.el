@@ -158,7 +158,7 @@ The default is the most recent one of this project."
   (anvillm--control 'kill ids))
 
 (defun anvillm-interrupt (ids)
-  "Interrupt the turns of the sessions IDS."
+  "Interrupt what the sessions IDS are at."
   (interactive (list (anvillm-current-many "Interrupt: ")))
   (anvillm--control 'interrupt ids))
 

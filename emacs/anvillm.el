@@ -75,7 +75,7 @@
   (if (and (numberp n) (> n 0)) (propertize (number-to-string n) 'face face) ""))
 
 (defun anvillm-list--cell (column session)
-  "Return what COLUMN shows of SESSION."
+  "Return the text of COLUMN for SESSION."
   (pcase column
     ('name (let ((id (anvillm-id session)))
              (concat (propertize (anvillm-name id) 'face 'anvillm-name)
@@ -194,7 +194,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
     line))
 
 (defun anvillm-list--show-link ()
-  "Show the state of the link: stale rows are grey, the mode line says why."
+  "Show the state of the link: stale rows are grey."
   (let ((text (anvillm-link-text)))
     (setq mode-line-process (concat (and anvillm-list--filter (format " /%s/" anvillm-list--filter))
                                     (and text (propertize (concat " " text) 'face 'anvillm-waiting))))
@@ -250,7 +250,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (anvillm-list--set-mark nil))
 
 (defun anvillm-unmark-all ()
-  "Take all marks away."
+  "Unmark all sessions."
   (interactive)
   (dolist (id (cl-shiftf anvillm-list--marks nil)) (anvillm-list--update id)))
 
@@ -376,7 +376,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 
 ;;;###autoload
 (defun anvillm ()
-  "Show the coding agents, live.  Where no daemon runs, offer to start it."
+  "Show the coding agents, live.  Offer to start the daemon if there is none."
   (interactive)
   (let ((buffer (anvillm-list-buffer)))
     (pop-to-buffer-same-window buffer)

@@ -1,0 +1,110 @@
+"""The Emacs package: ERT in batch Emacs, against a fake peer, a tree that freezes, and the real daemon; and its form as a package."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Daemon, Home
+from tests.scripted import install, script
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = sorted((ROOT / "emacs").glob("*.el"))
+MAIN = ROOT / "emacs/anvillm.el"
+
+
+def emacs(home: Home, *argv: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Batch Emacs without the user's settings, which sees the package and the tests."""
+    return home.run(
+        "emacs", "--quick", "--batch", "-L", str(ROOT / "emacs"), "-L", str(HERE), *argv,
+        env=home.env | {"PYTHON": sys.executable, "WORK": str(home.work)} | env, timeout=110,
+    )  # fmt: skip
+
+
+def ert(home: Home, name: str) -> None:
+    """Run the ERT tests of a file; what they say is shown when one fails."""
+    done = emacs(home, "-l", str(HERE / f"{name}.el"), "-f", "ert-run-tests-batch-and-exit")
+    words = done.stdout + done.stderr
+    assert done.returncode == 0, words[-20000:]
+    assert " 0 unexpected" in words
+
+
+def test_the_client_holds_against_a_server_that_misbehaves(home: Home) -> None:
+    ert(home, "client-test")
+
+
+def test_the_list_is_live_and_never_waits(home: Home) -> None:
+    ert(home, "list-test")
+
+
+def test_conversations_and_notifications(home: Home) -> None:
+    ert(home, "log-test")
+
+
+def test_every_command_against_the_real_daemon(home: Home, stopped_daemon: Daemon) -> None:
+    install(home.config)
+    script(home.work, turns=[{"match": "ask", "ask": "May I?"}])
+    stopped_daemon.start()
+    ert(home, "daemon-test")
+
+
+def test_every_file_compiles_without_a_warning(home: Home) -> None:
+    for source in PACKAGE:
+        (home.work / source.name).write_text(source.read_text())
+    done = home.run(
+        "emacs", "--quick", "--batch", "-L", ".", "--eval", "(setq byte-compile-error-on-warn t)",
+        "-f", "batch-byte-compile", *(source.name for source in PACKAGE),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = home.run("emacs", "--quick", "--batch", "-L", ".", *(w for s in PACKAGE for w in ("-l", s.stem)))
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+
+
+def test_the_core_loads_no_optional_part(home: Home) -> None:
+    done = emacs(home, "-l", "anvillm", "--eval", "(princ (list (featurep 'transient) (featurep 'term) (featurep 'dbus)))")
+    assert done.stdout == "(nil nil nil)", done.stderr
+
+
+def test_checkdoc_has_nothing_to_say(home: Home) -> None:
+    for source in PACKAGE:
+        done = emacs(home, str(source), "--eval", "(checkdoc-file buffer-file-name)")
+        assert (done.returncode, done.stderr) == (0, ""), source.name
+
+
+def test_package_lint_has_nothing_to_say(home: Home) -> None:
+    if not any(Path(one).exists() for one in ("/usr/share/emacs/site-lisp/elpa-src", "/usr/share/emacs/site-lisp/elpa")):
+        pytest.skip("no package-lint: apt install elpa-package-lint")
+    # Dependencies are none, so no archive is asked.
+    done = emacs(
+        home, "--eval",
+        "(progn (require 'package) (dolist (top '(\"/usr/share/emacs/site-lisp/elpa\" \"/usr/share/emacs/site-lisp/elpa-src\"))"
+        " (when (file-directory-p top) (dolist (d (directory-files top t \"^\\\\(package-lint\\\\|let-alist\\\\)-[0-9]\"))"
+        " (add-to-list 'load-path d)))) (require 'package-lint)"
+        f" (setq package-lint-main-file \"{MAIN}\"))",
+        "-f", "package-lint-batch-and-exit", *map(str, PACKAGE),
+    )  # fmt: skip
+    said = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r":\d+:\d+: ", line)]
+    # Debian's package-lint is older than Emacs 28, and so thinks that it is not released.
+    assert [line for line in said if "uninstallable in all released" not in line] == []
+
+
+def test_the_manual_names_every_command(home: Home) -> None:
+    text = (ROOT / "emacs/anvillm.texi").read_text()
+    for keymap in ("anvillm-mode-map", "anvillm-command-map"):
+        feature = "anvillm" if keymap == "anvillm-mode-map" else "anvillm-command"
+        done = emacs(
+            home, "-l", feature, "--eval",
+            f"(dolist (row (anvillm--bindings {keymap})) (when (string-prefix-p \"anvillm\" (symbol-name (car row)))"
+            " (princ (format \"%s\\n\" (car row)))))",
+        )  # fmt: skip
+        missing = [name for name in done.stdout.split() if name not in text]
+        assert not missing, f"{keymap}: {missing}"
+
+
+def test_the_manual_is_texinfo_without_a_warning(home: Home) -> None:
+    done = home.run("makeinfo", "--no-split", "-o", str(home.top / "anvillm.info"), str(ROOT / "emacs/anvillm.texi"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.path.getsize(home.top / "anvillm.info") > 5000
