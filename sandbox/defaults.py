@@ -20,11 +20,13 @@ VARIABLES = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "EDITOR", "VISUAL", "PAGER",
     "NO_COLOR", "ANVILLM_SESSION", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
 )  # fmt: skip
+#: Where there is no role at all; a role says itself what may be done to the working directory.
+WITHOUT_ROLE: dict[str, Any] = {"filesystem": {"rw": ["{CWD}"]}}
 LAYER: dict[str, Any] = {
     "filesystem": {
         "rox": list(PROGRAMS),
-        "rw": ["{CWD}", "{TMPDIR}"],
-        "ro": [*(f"/etc/{name}" for name in ETC), "/sys/devices/system/cpu"],
+        "rw": ["{TMPDIR}"],
+        "ro": ["{CWD}", *(f"/etc/{name}" for name in ETC), "/sys/devices/system/cpu"],
     },
     "env": list(VARIABLES),
 }

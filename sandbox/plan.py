@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sandbox.errors import SandboxRefused
 from sandbox.mounts import EMPTY, TMPFS, TTY
-from sandbox.pathnames import TMPDIR, beneath_any, kind, resolve, under
+from sandbox.pathnames import TMPDIR, beneath_any, expand, kind, resolve, under
 from sandbox.policy import Policy
 from sandbox.sockets import MASKED
 
@@ -45,6 +46,7 @@ def plan(
     for path in _programs(policy, argv[0], variables):
         grants[path] = "".join(sorted(set(grants.get(path, "")) | set("rx")))
     view = _View(policy, grants, inside, tmpdir, namespace_source)
+    view.home = env.get("HOME") or os.path.expanduser("~")
     if tier == "full":
         binds, rules = view.binds(), view.rules()
     else:
@@ -119,6 +121,7 @@ class _View:
     def __init__(self, policy: Policy, grants: dict[str, str], inside: str, tmpdir: str, session: str) -> None:
         self.policy, self.grants, self.inside, self.tmpdir, self.session = policy, grants, inside, tmpdir, session
         self.private = [grant.path for grant in policy.private]
+        self.home = "/"
 
     def effective(self, path: str) -> str:
         """The letters that hold at a path: all grants above it, as far up as the nearest private or hidden directory."""
@@ -199,12 +202,7 @@ class _View:
                 found[grant.path] = Bind(grant.path, grant.path, "r", "skip")
 
     def _mask(self, found: dict[str, Bind]) -> None:
-        import glob
-
-        from sandbox.pathnames import expand
-
-        values = {"HOME": os.path.expanduser("~")}
-        known = [path for pattern in MASKED for path in glob.glob(expand(pattern, values))]
+        known = [path for pattern in MASKED for path in glob.glob(expand(pattern, {"HOME": self.home}))]
         for path in (*self.policy.hide, *known):
             above = self._nearest(path, found)
             if path not in found and above is not None and above.source == above.target:

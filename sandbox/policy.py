@@ -78,8 +78,8 @@ class Policy:
 
     def rights(self, path: str) -> str:
         """The letters that hold for a path, from every grant above it; protected paths lose ``w``, hidden ones all."""
-        roof = max((top for top in self.hide if under(path, top)), key=len, default="/")
-        letters = "".join(g.letters for g in self.grants if under(path, g.path) and under(g.path, roof))
+        roof = max((top for top in self.hide if under(path, top)), key=len, default="")
+        letters = "".join(g.letters for g in self.grants if under(path, g.path) and (not roof or under(g.path, roof)))
         kept = "rx" if beneath_any(path, (top for top, _ in self.protect)) else "rwx"
         return "".join(letter for letter in kept if letter in letters)
 
@@ -185,6 +185,8 @@ def _layers(
         if path is not None:
             layer = word if word == GLOBAL else f"{word} {name}"
             found.append(layers.read(layer, path))
+        elif word == "role" and not needed:
+            found.append(layers.parse("default", defaults.WITHOUT_ROLE))
         elif needed:
             known = ", ".join(names(config, folder)) or "none"
             raise PolicyError(f"no {word} '{name}' (known: {known})")
