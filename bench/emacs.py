@@ -41,7 +41,9 @@ def event_latency(work: Path, lisp: Path, tree: "subprocess.Popen[str]", screen:
         while number == 0 and "agent-1 " not in tmux(screen, "capture-pane", "-p", "-t", "live"):
             time.sleep(0.05)
         started = time.perf_counter()
-        tree.stdin.write(json.dumps({"type": "state_change", "session_id": "00000002", "state": "running", "alias": word}) + "\n")
+        tree.stdin.write(
+            json.dumps({"type": "state_change", "session_id": "00000002", "state": "running", "alias": word}) + "\n"
+        )
         tree.stdin.flush()
         while word not in tmux(screen, "capture-pane", "-p", "-t", "live"):
             pass
@@ -56,7 +58,14 @@ def main() -> int:
         lisp = work / "lisp"
         lisp.mkdir()
         compile_into(lisp)
-        env = {**os.environ, "NAMESPACE": name, "HOME": name, "BENCH_OUT": str(work / "out"), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        env = {
+            **os.environ,
+            "NAMESPACE": name,
+            "HOME": name,
+            "BENCH_OUT": str(work / "out"),
+            "PYTHONPATH": str(ROOT),
+            "TERM": "xterm-256color",
+        }
         tree = subprocess.Popen(
             [sys.executable, str(ROOT / "tests/emacs/fake_tree.py"), str(work / "agent"), "1000"],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -21,7 +21,7 @@
 (defvar vterm-buffer-name)
 (declare-function term-mode "term" ())
 (declare-function term-char-mode "term" ())
-(declare-function make-term "term" (name program &optional startfile &rest switches))
+(declare-function term-exec "term" (buffer name command startfile switches))
 
 (defcustom anvillm-terminal 'auto
   "Where agents are attached: inside Emacs, or the command of a terminal.
@@ -40,18 +40,18 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
     (other other)))
 
 (defun anvillm-attach--inside (kind name command)
-  "Return a buffer NAME with a terminal of KIND for COMMAND, a shell line."
+  "Show a buffer NAME with a terminal of KIND for COMMAND, a shell line."
   (pcase kind
-    ('eat (eat-make name "/bin/sh" nil "-c" command))
-    ('vterm (let ((vterm-shell (format "/bin/sh -c %s" (shell-quote-argument command))))
-              (with-current-buffer (generate-new-buffer (format "*%s*" name))
-                (vterm-mode)
-                (current-buffer))))
+    ('eat (pop-to-buffer (eat-make name "/bin/sh" nil "-c" command)))
+    ('vterm (pop-to-buffer (generate-new-buffer (format "*%s*" name)))
+            (let ((vterm-shell (format "/bin/sh -c %s" (shell-quote-argument command))))
+              (vterm-mode)))
     (_ (require 'term)
-       (with-current-buffer (make-term name "/bin/sh" nil "-c" command)
-         (term-mode)
-         (term-char-mode)
-         (current-buffer)))))
+       ;; Shown first: a terminal is as large as the window it begins in.
+       (pop-to-buffer (get-buffer-create (format "*%s*" name)))
+       (term-mode)
+       (term-exec (current-buffer) name "/bin/sh" nil (list "-c" command))
+       (term-char-mode))))
 
 (defun anvillm-attach--show (id command)
   "Attach to session ID by COMMAND."
@@ -67,16 +67,22 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
         (if (and old (get-buffer-process old))
             (pop-to-buffer old)
           (when old (kill-buffer old))
-          (pop-to-buffer (anvillm-attach--inside kind name command))
+          (anvillm-attach--inside kind name command)
           (setq-local anvillm-buffer-session id))))))
 
 (defun anvillm-attach (id)
   "Attach a terminal to the agent of the session ID."
   (interactive (list (anvillm-current "Attach: ")))
   (let ((command (or (anvillm-get id :tmux) "")))
-    (if (string-blank-p command)
-        (user-error "%s does not run" (anvillm-name id))
-      (anvillm-attach--show id command))))
+    (if (not (string-blank-p command))
+        (anvillm-attach--show id command)
+      ;; It may have started a moment ago.
+      (anvillm-read (concat id "/tmux")
+                    (anvillm-then "attach"
+                                  (lambda (bytes)
+                                    (if (string-blank-p (anvillm-text bytes))
+                                        (message "%s does not run" (anvillm-name id))
+                                      (anvillm-attach--show id (anvillm-text bytes)))))))))
 
 (provide 'anvillm-attach)
 ;;; anvillm-attach.el ends here

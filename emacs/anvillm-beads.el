@@ -69,6 +69,7 @@
   (interactive)
   (anvillm-conn)
   (anvillm-9p-cancel anvillm-beads--reading)
+  (anvillm-rows-reading)
   (setq anvillm-beads--reading
         (anvillm-read "beads/ready"
                       (anvillm-then "beads"

@@ -69,6 +69,7 @@
   (interactive)
   (anvillm-conn)
   (anvillm-9p-cancel anvillm-mail--reading)
+  (anvillm-rows-reading)
   (setq anvillm-mail--reading
         (anvillm-read (anvillm-mail--path) (anvillm-then "mail" #'anvillm-mail--take))))
 

@@ -57,6 +57,12 @@
           (forward-line (1- line)))
         (min (+ (point) column) (line-end-position))))))
 
+(defun anvillm-rows-reading ()
+  "Say that the rows are being read, where there are none yet."
+  (when (= (point-min) (point-max))
+    (let ((inhibit-read-only t)) (insert "\n  Reading...\n"))
+    (goto-char (point-min))))
+
 (defun anvillm-rows-draw (ids line &optional guide)
   "Draw the rows of IDS anew, each by LINE; every window stays where it was.
 GUIDE inserts what is to be said where there are none."

@@ -231,7 +231,7 @@
 (ert-deftest daemon-keeps-beads ()
   (daemon-test-with
    (daemon-test-there (anvillm-beads))
-   (support-wait (> (buffer-size) 0))
+   (support-wait (string-match-p "No beads" (buffer-string)))
    (anvillm-beads-new "First: it's \"quoted\"")
    (support-wait (save-excursion (goto-char (point-min)) (search-forward "First: it's \"quoted\"" nil t)))
    (anvillm-beads-new "Second")

@@ -64,7 +64,9 @@ def test_every_file_compiles_without_a_warning(home: Home) -> None:
 
 
 def test_the_core_loads_no_optional_part(home: Home) -> None:
-    done = emacs(home, "-l", "anvillm", "--eval", "(princ (list (featurep 'transient) (featurep 'term) (featurep 'dbus)))")
+    done = emacs(
+        home, "-l", "anvillm", "--eval", "(princ (list (featurep 'transient) (featurep 'term) (featurep 'dbus)))"
+    )
     assert done.stdout == "(nil nil nil)", done.stderr
 
 
@@ -75,7 +77,9 @@ def test_checkdoc_has_nothing_to_say(home: Home) -> None:
 
 
 def test_package_lint_has_nothing_to_say(home: Home) -> None:
-    if not any(Path(one).exists() for one in ("/usr/share/emacs/site-lisp/elpa-src", "/usr/share/emacs/site-lisp/elpa")):
+    if not any(
+        Path(one).exists() for one in ("/usr/share/emacs/site-lisp/elpa-src", "/usr/share/emacs/site-lisp/elpa")
+    ):
         pytest.skip("no package-lint: apt install elpa-package-lint")
     # Dependencies are none, so no archive is asked.
     done = emacs(

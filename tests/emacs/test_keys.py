@@ -1,0 +1,151 @@
+"""Emacs in a terminal, driven by real keys, against the real daemon: the main paths as a person walks them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import ROOT, Daemon, Home, wait_until
+from tests.scripted import install, script
+
+
+class Screen:
+    """A terminal of tmux with Emacs in it."""
+
+    def __init__(self, home: Home, *arguments: str) -> None:
+        self.socket = home.top / "screen"
+        command = ["emacs", "-nw", "-Q", "-L", str(ROOT / "emacs"), "-l", "anvillm", *arguments, "-f", "anvillm"]
+        subprocess.run(
+            ["tmux", "-S", str(self.socket), "-f", "/dev/null", "new-session", "-d", "-x", "110", "-y", "30", *command],
+            check=True, cwd=home.work, env=home.env | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
+        )  # fmt: skip
+
+    def tmux(self, *words: str) -> str:
+        return subprocess.run(
+            ["tmux", "-S", str(self.socket), *words], check=True, capture_output=True, text=True
+        ).stdout
+
+    def text(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def key(self, *keys: str) -> "Screen":
+        """Press keys, by their names in tmux."""
+        self.tmux("send-keys", *keys)
+        return self
+
+    def type(self, text: str) -> "Screen":
+        self.tmux("send-keys", "-l", text)
+        return self
+
+    def see(self, *words: str, patience: float = 15) -> str:
+        """Wait until all of these are on the screen."""
+        try:
+            wait_until(lambda: all(word in self.text() for word in words), f"{words} on the screen", patience)
+        except AssertionError:
+            raise AssertionError(f"never saw {words}:\n{self.text()}") from None
+        return self.text()
+
+    def row(self, *words: str) -> str:
+        """Wait until one line has all of these."""
+        try:
+            wait_until(lambda: any(all(w in line for w in words) for line in self.text().splitlines()), "", 15)
+        except AssertionError:
+            raise AssertionError(f"never saw a line with {words}:\n{self.text()}") from None
+        return self.text()
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", str(self.socket), "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture
+def screen(home: Home, stopped_daemon: Daemon) -> Iterator[Screen]:
+    install(home.config)
+    script(home.work, turns=[{"match": "ask", "ask": "May I delete it?"}, {"echo": True}])
+    stopped_daemon.start()
+    made = Screen(home)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def start(screen: Screen, backend: str = "shell", alias: str = "worker") -> None:
+    """Start a session as a person does, and name it."""
+    screen.see("AnviLLM)")
+    wait_until(lambda: "Connecting" not in screen.text(), "the list")
+    screen.key("s").see("Backend (default")
+    screen.type(backend).key("Enter").see("In directory:")
+    screen.key("Enter").row(backend, "idle")
+    screen.key("a").see("Alias of")
+    screen.type(alias).key("Enter").row(alias, backend, "idle")
+
+
+def test_a_session_is_started_named_prompted_read_and_killed(screen: Screen) -> None:
+    screen.see("No sessions", "starts one")
+    start(screen)
+    screen.key("p").see("Prompt to worker", "C-c C-c sends")
+    screen.type("echo composed").key("Enter").type("seq 100").key("C-c", "C-c").see("Accepted")
+    screen.row("worker *", "idle")
+    screen.key("Enter").see("worker  idle", "more lines (TAB)")
+    screen.key("[").key("Tab").see("composed")
+    screen.key("q").key("P").see("Prompt to worker:")
+    screen.type("sleep 30").key("Enter").row("worker", "running")
+    screen.key("X").row("worker", "idle")
+    screen.key("t").row("worker", "stopped")
+    screen.key("R").row("worker", "idle")
+    screen.key("K").see("Kill worker? (yes or no)")
+    screen.type("yes").key("Enter").see("No sessions")
+
+
+def test_a_question_is_answered_with_one_key(screen: Screen) -> None:
+    start(screen, "scripted", "asker")
+    screen.key("P").see("Prompt to asker:")
+    screen.type("ask me").key("Enter").row("asker", "asks", "May I delete it?")
+    screen.key("M-n").see("answers")
+    screen.key("!").see("asker asks", "1 y  yes", "2 n  no", "leave it for later")
+    screen.key("n").row("asker", "idle")
+    screen.key("Enter").see("no")
+
+
+def test_a_terminal_is_attached_inside_emacs(screen: Screen) -> None:
+    start(screen)
+    screen.key("A").see("*attach worker*", "A prompt is a command")
+    screen.type("echo by hand").key("Enter").see("\nby hand")
+
+
+def test_keys_work_while_the_daemon_is_frozen(screen: Screen, stopped_daemon: Daemon) -> None:
+    start(screen)
+    assert stopped_daemon.process is not None
+    os.kill(stopped_daemon.process.pid, signal.SIGSTOP)
+    try:
+        screen.key("g", "t", "l", "d").see("*anvillm daemon*")
+        screen.key("C-x", "b").type("*anvillm*").key("Enter")
+        screen.see("does not answer")
+        for word in ("quick", "again"):
+            started = time.monotonic()
+            screen.key("M-x").type(word).see(f"M-x {word}")
+            assert time.monotonic() - started < 1  # two runs of tmux and one drawing; a wait would be seconds
+            screen.key("C-g")
+    finally:
+        os.kill(stopped_daemon.process.pid, signal.SIGCONT)
+    screen.row("worker", "stopped")
+
+
+def test_emacs_starts_the_daemon_when_there_is_none(home: Home) -> None:
+    program = home.top / "anvilsrv"
+    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m anvilsrv.cli "$@"\n')
+    program.chmod(0o755)
+    screen = Screen(home, "--eval", f'(setq anvillm-program "{program}")')
+    try:
+        screen.see("No daemon at", "Start it? (y or n)")
+        screen.key("y").see("No sessions")
+        screen.key("d").see("Link        up", "shell", "ok")
+        screen.key("t").see("Stop the daemon")
+        screen.type("yes").key("Enter").see("stale")
+    finally:
+        home.anvilsrv("stop")
+        screen.close()
