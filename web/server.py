@@ -6,6 +6,7 @@ It prints a link with the token of this run. Exit status 0 after SIGINT or SIGTE
 import argparse
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from types import FrameType
@@ -112,6 +113,8 @@ def serve(listening: socket.socket, names: list[str], anywhere: bool) -> None:
             file=sys.stderr,
             flush=True,
         )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn raises them once more when it has ended
     server.run([listening])
 
 

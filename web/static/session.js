@@ -120,7 +120,7 @@ export class Session {
         el("button", {onclick: (event) => this.sandbox(event.target)}, "Sandbox")),
       el("p.quiet", {}, el("code", {}, row.id), ` ${row.backend} · `, el("code", {}, shown(row.cwd)),
         row.role ? ` · role ${row.role}` : "", row.parent ? ` · by ${this.rows.get(row.parent)?.alias || row.parent}` : "",
-        row.error ? el("span.loud", {}, ` · ${shown(row.error)}`) : "", row.held ? ` · held: ${shown(row.held)}` : ""),
+        row.held ? ` · held: ${shown(row.held)}` : ""),
     ];
   }
 

@@ -9,7 +9,7 @@ export function notes(row) {
   if (row.sandbox_tier === "none") found.push(["NO SANDBOX", "loud"]);
   if (row.sandbox_tier === "weak") found.push(["weak sandbox", "loud"]);
   if (row.held) found.push(["held", ""]);
-  if (row.error) found.push(["error", "loud"]);
+  if (row.error) found.push([shown(row.error).slice(0, 80), "loud"]);
   if (row.unread) found.push([`${row.unread} mail`, ""]);
   if (row.queued) found.push([`${row.queued} queued`, ""]);
   return found.map(([text, kind]) => el(`span.note${kind ? "." + kind : ""}`, {}, text));
