@@ -201,5 +201,5 @@ def test_alog_refuses_a_session_that_is_not_there(home: Home, daemon: Daemon, al
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("script", [ROOT / "bin/Alog", *sorted((ROOT / "workflows").iterdir())], ids=lambda p: p.name)
 def test_shellcheck_finds_nothing(script: Path) -> None:
-    done = subprocess.run(["shellcheck", "-x", "-s", "sh", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", "-s", "sh", script], capture_output=True, text=True, timeout=60)
     assert done.stdout == ""
