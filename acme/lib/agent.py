@@ -63,8 +63,9 @@ class Backend:
 
     @property
     def word(self) -> str:
-        """What is middle-clicked: the first word of the title."""
-        return self.title.split(None, 1)[0] if self.title.strip() else self.name
+        """What is middle-clicked: the word of the title that is the name too (``Kiro``), else the title's first."""
+        words = self.title.split() or [self.name]
+        return next((word for word in words if word.lower() == self.name.split("-")[0]), words[0])
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,6 @@ PANES: dict[str, type[Pane]] = {
     "compose": Compose,
     "daemon": Daemon,
 }
-SCRIPT = Path(__file__).resolve().parent.parent / "Assist"
 _ABOUT_SESSION = ("prompt", "log", "ask", "context")
 _KNOCKS, _PAUSE = 100, 0.02  # tries, s: a socket that has just appeared may not listen yet
 
@@ -73,13 +72,14 @@ class Bell:
 
 
 class App:
-    """`home` is the directory Assist was called in; `command` the word that calls it again."""
+    """`home` is the directory Assist was called in, `command` the word that calls it again, `script` its file."""
 
-    def __init__(self, acme: Acme, agent: Agent, *, home: str, command: str = "Assist") -> None:
+    def __init__(self, acme: Acme, agent: Agent, *, home: str, command: str, script: str) -> None:
         self.acme = acme
         self.agent = agent
         self.home = home
         self.command = command
+        self.script = script
         self.roster = Roster()
         self.online = False
         self.online_again = Bell()
@@ -161,14 +161,15 @@ class App:
             return
         try:
             pane = PANES[kind](self, subject)
-            window = self.acme.find(pane.title()) or self.acme.new()  # an earlier Assist may have left it
+            left = self.acme.find(pane.title())
+            window = left or self.acme.new()
         except BaseException:
             with self._lock:
                 del self._panes[key]
             raise
         with self._lock:
             self._panes[key] = pane
-        pane.start(window)
+        pane.start(window, adopted=left is not None)
 
     def gone(self, pane: Pane) -> None:
         with self._lock:
@@ -195,7 +196,7 @@ class App:
         self.sync()
 
     def attach(self, session: Session) -> None:
-        plain = [sys.executable, str(SCRIPT), "talk", session.id]
+        plain = [sys.executable, self.script, "talk", session.id]
         open_terminal(self.agent.read(f"{session.id}/tmux").strip(), plain, self.say)
 
     def fire(self, session: Session, text: str, source: str | None) -> None:

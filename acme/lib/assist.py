@@ -12,7 +12,7 @@ from pathlib import Path
 from acme.lib import service, talk
 from acme.lib.acme import Acme
 from acme.lib.agent import Agent
-from acme.lib.app import SCRIPT, App
+from acme.lib.app import App
 from anvilsrv.errors import AnvilError, Invalid
 
 
@@ -23,7 +23,8 @@ def main(words: Sequence[str]) -> int:
     try:
         kind, subject = service.parse(words)
         acme = Acme.dial()
-        app = App(acme, Agent(), home=os.getcwd(), command=_command())
+        script = Path(sys.argv[0]).resolve()
+        app = App(acme, Agent(), home=os.getcwd(), command=_command(script), script=str(script))
         server = service.serve(app.ask)
         if server is None:
             service.pass_on(words)
@@ -47,10 +48,10 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _command() -> str:
+def _command(script: Path) -> str:
     """How Assist is called again: by its name where that finds this very script."""
-    found = shutil.which("Assist")
-    return "Assist" if found and Path(found).resolve() == SCRIPT else str(SCRIPT)
+    found = shutil.which(script.name)
+    return script.name if found and Path(found).resolve() == script else str(script)
 
 
 def _fail(error: AnvilError, status: int) -> int:

@@ -30,7 +30,7 @@ class Log(About):
     def open(self) -> None:
         self.end = 0  # where the log ends; the person's text is behind
         self.tail = ""  # the last runes of the log
-        self.window.replace(0, self.window.address("$")[1], "")
+        self.clear()
         self.window.show()
         self._follower = Follower(self)
         self._follower.start()

@@ -46,7 +46,7 @@ class Box(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self.numbers: dict[str, int] = {}
-        self.window.replace(0, self.window.address("$")[1], "")
+        self.clear()
         self.refresh()
         self.window.select(0, 0)
         self.window.show()

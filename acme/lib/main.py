@@ -45,7 +45,8 @@ class Main(Pane):
         self._known: dict[Session, str] = {}
         self._measure()
         self.shown = self._head(self.app.roster)
-        self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in self.shown))
+        self.clear()
+        self.window.replace(0, 0, "".join(f"{row}\n" for row in self.shown))
         self.window.select(0, 0)
         self.window.show()
         self.refresh()
@@ -142,7 +143,7 @@ def notes(session: Session) -> list[str]:
     if session.sandbox_tier not in ("", "full"):
         said.append(f"sandbox {session.sandbox_tier}")
     if session.error:
-        said.append(one_line(session.error)[:_EXCERPT])
+        said.append(one_line(session.error)[: 2 * _EXCERPT])
     return said
 
 

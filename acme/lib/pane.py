@@ -66,9 +66,10 @@ class Pane:
 
     # for other threads
 
-    def start(self, window: Window) -> None:
-        """Take the window over and live in it."""
+    def start(self, window: Window, adopted: bool) -> None:
+        """Take the window over and live in it; `adopted` if it is one that an earlier Assist left behind."""
         self.window = window
+        self.adopted = adopted
         self._owner.start()
 
     def post(self, act: Callable[[], None]) -> None:
@@ -118,6 +119,11 @@ class Pane:
     def executed(self, text: str, gesture: Gesture) -> bool:
         """A middle click on something that is no command, backend or session; False leaves it to acme."""
         return False
+
+    def clear(self) -> None:
+        """Take away what an earlier Assist left; a new window may hold what the person typed already."""
+        if self.adopted:
+            self.window.replace(0, self.window.address("$")[1], "")
 
     def delete(self, call: Call) -> None:
         self.window.delete()

@@ -30,6 +30,6 @@ def anvilsrv(command: str) -> str:
 
 
 def _program() -> list[str]:
-    """anvilsrv on PATH, else the one beside this Python, else what that program would run."""
+    """anvilsrv on PATH, else the one beside this Python, else the module."""
     found = shutil.which("anvilsrv") or shutil.which("anvilsrv", path=str(Path(sys.executable).parent))
-    return [found] if found else [sys.executable, "-c", "from anvilsrv.cli import main; main()"]
+    return [found] if found else [sys.executable, "-m", "anvilsrv.cli"]

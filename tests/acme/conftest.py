@@ -22,16 +22,24 @@ REAL = all(map(shutil.which, ("acme", "9pserve", "Xvfb", "xdotool")))
 @pytest.fixture
 def namespace(monkeypatch):
     """A namespace directory with a short path, a home and no display of the caller's."""
-    path = tempfile.mkdtemp(prefix="acme.")
-    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, f"{path}/home")
-    os.mkdir(f"{path}/home")
+    top = tempfile.mkdtemp(prefix="acme.")
+    for name in ("ns", "home", "proj"):
+        os.mkdir(f"{top}/{name}", 0o700)
+    places = {
+        "HOME": "",
+        "XDG_STATE_HOME": "/.local/state",
+        "XDG_CONFIG_HOME": "/.config",
+        "XDG_DATA_HOME": "/.local/share",
+    }
+    for name, place in places.items():
+        monkeypatch.setenv(name, f"{top}/home{place}")
+    path = f"{top}/ns"
     monkeypatch.setenv("NAMESPACE", path)
     monkeypatch.delenv("ANVILLM_TERMINAL", raising=False)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "winid", "tabstop"):
         monkeypatch.delenv(name, raising=False)
     yield path
-    shutil.rmtree(path)
+    shutil.rmtree(top)
 
 
 @pytest.fixture
@@ -68,9 +76,7 @@ def person(request, namespace):
 @pytest.fixture
 def project(namespace):
     """A directory that agents work in."""
-    path = Path(namespace, "proj")
-    path.mkdir()
-    return str(path)
+    return str(Path(namespace).parent / "proj")
 
 
 @pytest.fixture

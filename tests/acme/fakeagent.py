@@ -12,7 +12,9 @@ from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, SnapshotHandle, TextFile
 
-BACKENDS = "claude\tClaude Code\tok\nkiro-cli\tKiro CLI\tok\nshell\tShell\tok\ncodex\tCodex\tno program 'codex'\n"
+BACKENDS = (
+    "claude\tClaude Code\tok\nkiro-cli\tKiro CLI\tok\nshell\tShell\tok\ncodex\tOpenAI Codex\tno program 'codex'\n"
+)
 
 
 class Agent:

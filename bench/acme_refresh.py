@@ -1,0 +1,94 @@
+"""How long Assist's table of 500 sessions takes to follow a change, and what it touches.
+
+    python bench/acme_refresh.py            with an acme of its own (the fake one of the tests)
+    python bench/acme_refresh.py --here     with the acme of this namespace, in a window of its own
+
+One line a measurement: what changed, the median and the worst time in milliseconds, writes to the window.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "acme")]
+
+from fakeacme import FakeAcme  # noqa: E402
+
+from acme.lib import main, table  # noqa: E402
+from acme.lib.acme import Acme  # noqa: E402
+from acme.lib.agent import Backend, Roster, Session  # noqa: E402
+from acme.lib.window import Window  # noqa: E402
+from anvilsrv.p9.client import Client  # noqa: E402
+
+SESSIONS, ROUNDS = 500, 20
+
+
+class Counted(Window):
+    """A window that counts what is written to its body."""
+
+    writes = 0
+
+    def replace(self, q0: int, q1: int, text: str) -> int:
+        self.writes += 1
+        return super().replace(q0, q1, text)
+
+
+class App:
+    """As much of Assist as the main window needs to draw itself."""
+
+    online = True
+    command, home = "Assist", "/"
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+
+
+def measure(window: Counted) -> None:
+    sessions = [Session(f"{n + 0xA0000000:08x}", f"s{n}", "claude", "idle", f"/home/user/{n}") for n in range(SESSIONS)]
+    app = App(Roster(tuple(sessions), (Backend("claude", "Claude Code", ""),)))
+    pane = main.Main(app)  # type: ignore[arg-type]
+    pane.window, pane.adopted = window, False
+    started = time.perf_counter()
+    pane.open()
+    print(f"{SESSIONS} rows drawn: {(time.perf_counter() - started) * 1000:.1f} ms")
+    for what, count in (("nothing", 0), ("one state", 1), ("ten states", 10), ("every state", SESSIONS)):
+        times = []
+        window.writes = 0
+        for turn in range(ROUNDS):
+            state = ("running", "idle")[turn % 2]
+            for n in range(0, SESSIONS, SESSIONS // count if count else SESSIONS + 1):
+                if count:
+                    sessions[n] = replace(sessions[n], state=state)
+            app.roster = Roster(tuple(sessions), app.roster.backends)
+            started = time.perf_counter()
+            pane.refresh()
+            times.append((time.perf_counter() - started) * 1000)
+        writes = window.writes // ROUNDS
+        print(f"{what}: {statistics.median(times):.1f} ms, worst {max(times):.1f} ms, {writes} writes")
+    assert all(table.key(row) in window.body() for row in pane.shown)
+
+
+def run() -> None:
+    if "--here" in sys.argv:
+        acme = Acme.dial()
+        made = acme.new()
+        made.name("/AnviLLM/bench")
+        measure(Counted(acme.client, made.id))
+        made.delete()
+        acme.close()
+        return
+    with tempfile.TemporaryDirectory(prefix="acme.") as directory:
+        fake = FakeAcme(f"{directory}/acme")
+        with Client(fake.path, timeout=None) as client:
+            measure(Counted(client, fake.new("/AnviLLM/bench").id))
+        fake.stop()
+
+
+if __name__ == "__main__":
+    run()

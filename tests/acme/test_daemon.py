@@ -1,0 +1,56 @@
+"""Assist with the real daemon and its embedded shell, from the first click to the answer."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+MAIN = "/AnviLLM/"
+
+pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+
+
+@pytest.fixture
+def agent(namespace, monkeypatch):
+    """No daemon runs: Assist has to start it. It is stopped at the end."""
+    monkeypatch.setenv("ANVILLM_BEADS_PATH", f"{namespace}/beads")
+    monkeypatch.delenv("TMUX", raising=False)
+    yield None
+    stopped = subprocess.run([sys.executable, "-m", "anvilsrv.cli", "stop"], capture_output=True, text=True, timeout=30)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+def state(person, alias):
+    rows = [line.split() for line in person.body(MAIN).split("\n") if f"\t{alias}" in line]
+    return rows[0][2] if rows else ""
+
+
+def test_from_an_empty_screen_to_an_answer(person, assist, project):
+    assist()
+    person.sees(MAIN, "[Shell]")
+    person.type_at_end(MAIN, f"Shell {project} alias=sh\n")
+    person.execute(MAIN, f"Shell {project} alias=sh", sweep=True)
+    person.wait(lambda: state(person, "sh") == "idle", "an idle session", 30)
+    person.select(MAIN, project)
+    person.execute(MAIN, "Log", tag=True)
+    log = f"{project}/+Log.sh"
+    person.wait(lambda: person.has(log) and "Send" in person.tag(log), "the log window")
+    person.type_at_end(log, "echo $((6*7))")
+    person.execute(log, "Send", tag=True)
+    person.sees(log, "\t42\n")
+    person.execute(MAIN, "Stop", tag=True)
+    person.wait(lambda: state(person, "sh") == "stopped", "a stopped session", 30)
+    person.execute(MAIN, "Restart", tag=True)
+    person.wait(lambda: state(person, "sh") == "idle", "an idle session", 30)
+    person.execute(MAIN, "Daemon", tag=True)
+    daemon = "/AnviLLM/+Daemon"
+    person.wait(lambda: person.has(daemon) and "Restart" in person.tag(daemon), "the daemon's window")
+    person.execute(daemon, "Restart", tag=True)
+    person.type_at_end(log, "echo again")
+    person.wait(lambda: "serves" in person.body(daemon) and "..." not in person.body(daemon), "the restart", 30)
+    person.execute(log, "Send", tag=True)
+    person.sees(log, "\tagain\n")
+    person.select(MAIN, project)
+    person.execute(MAIN, "Kill", tag=True)
+    person.wait(lambda: state(person, "sh") == "", "no session", 30)
