@@ -299,11 +299,16 @@ class App:
 
     def response(self, tx: Tx, prompt: int) -> bytes | None:
         """The response to a prompt; None while it may still come. Raises Conflict when it cannot."""
-        row = tx.one("SELECT status, response, error FROM prompts WHERE id = ?", prompt)
+        row = tx.one(
+            "SELECT p.status, p.response, p.error, s.state, s.error AS why FROM prompts p JOIN sessions s ON s.id = p.session WHERE p.id = ?",
+            prompt,
+        )
         if row is None:
             raise Conflict("no response: the session was killed")
         if row["status"] in ("failed", "withdrawn"):
             raise Conflict(f"no response: {row['error'] or 'withdrawn'}")
+        if row["status"] == "queued" and row["state"] not in s.LIVE:
+            raise Conflict(f"no response now: the session is {row['state']}{': ' if row['why'] else ''}{row['why']}")
         return bytes(row["response"]) if row["status"] == "done" else None
 
     def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:

@@ -159,6 +159,9 @@ class Sessions:
         if before["state"] == state:
             return
         self.set(tx, session, state=state, error=error or (before["error"] if state in (s.STARTING, s.IDLE) else ""))
+        if state not in s.LIVE:  # who waits for a response must learn that it does not come now
+            for row in tx.all("SELECT id FROM prompts WHERE session = ? AND status = 'queued'", session):
+                self.notify(tx, f"out {row['id']}")
         self.tell(tx, session)
 
     def tell(self, tx: Tx, session: str) -> None:

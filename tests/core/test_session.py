@@ -116,6 +116,9 @@ def test_a_crash_loop_ends_in_error_and_a_restart_clears_it(daemon: Daemon) -> N
     )
     client = daemon.client()
     made = Agent(client, client.write_read("ctl", f"new broken {daemon.home.work}".encode()).decode().strip())
+    made.write("in", "hello")
+    with pytest.raises(P9Error, match="no response now: the session is error: crashed 6 times in a row"):
+        made.read("out")
     made.wait("error")
     [shown] = json.loads(client.read("sessions"))
     assert "crashed 6 times in a row" in shown["error"]
