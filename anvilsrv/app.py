@@ -300,7 +300,8 @@ class App:
     def response(self, tx: Tx, prompt: int) -> bytes | None:
         """The response to a prompt; None while it may still come. Raises Conflict when it cannot."""
         row = tx.one(
-            "SELECT p.status, p.response, p.error, s.state, s.error AS why FROM prompts p JOIN sessions s ON s.id = p.session WHERE p.id = ?",
+            "SELECT p.status, p.response, p.error, s.state, s.error AS why"
+            " FROM prompts p JOIN sessions s ON s.id = p.session WHERE p.id = ?",
             prompt,
         )
         if row is None:
