@@ -57,6 +57,7 @@
           (if (eq answer 'free) (read-string (format "Answer %s: " (anvillm-name id))) answer))
       (when (window-live-p window) (quit-window t window)))))
 
+;;;###autoload
 (defun anvillm-answer (id)
   "Answer what the session ID asks, with one key."
   (interactive

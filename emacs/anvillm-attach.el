@@ -70,6 +70,7 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
           (anvillm-attach--inside kind name command)
           (setq-local anvillm-buffer-session id))))))
 
+;;;###autoload
 (defun anvillm-attach (id)
   "Attach a terminal to the agent of the session ID."
   (interactive (list (anvillm-current "Attach: ")))

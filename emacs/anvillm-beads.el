@@ -45,7 +45,7 @@
                        " " (anvillm-rows-fit (anvillm-beads--status bead) 11)
                        " " (anvillm-rows-fit (or (plist-get bead :issue_type) "") 8)
                        " " (anvillm-rows-fit (let ((who (plist-get bead :assignee))) (if who (anvillm-beads--who who) "")) 16)
-                       " " (propertize (or (plist-get bead :title) "")
+                       " " (propertize (anvillm-one-line (or (plist-get bead :title) ""))
                                        'face (if (equal (plist-get bead :status) "closed") 'anvillm-off 'default))
                        (let ((labels (plist-get bead :labels)))
                          (if labels (propertize (concat "  " (mapconcat (lambda (l) (concat "#" l)) labels " ")) 'face 'anvillm-id) ""))
@@ -145,7 +145,7 @@
 
 (defun anvillm-beads--event (event)
   "Show what EVENT has changed."
-  (when (equal (plist-get event :type) "bead") (anvillm-beads--each #'anvillm-beads--again)))
+  (when (member (plist-get event :type) '("bead" "overflow")) (anvillm-beads--each #'anvillm-beads--again)))
 
 (defun anvillm-beads--link-changed ()
   "Read all again when the link is up again."

@@ -117,7 +117,7 @@ That one takes nil, or the sentence that says why it was not accepted.")
   :lighter " Compose"
   :keymap anvillm-compose-mode-map
   (when anvillm-compose-mode
-    (setq header-line-format '(:eval (anvillm-compose--header)))
+    (setq header-line-format '(:eval (anvillm-literal (anvillm-compose--header))))
     (setq-local anvillm-client t)
     (add-hook 'after-change-functions #'anvillm-compose--changed nil t)
     (add-hook 'kill-buffer-hook #'anvillm-compose-save-draft nil t)
@@ -300,6 +300,7 @@ the session may not see it, its text is put in."
   (when (null (cdr ids)) (setq anvillm-buffer-session (car ids)))
   (force-mode-line-update))
 
+;;;###autoload
 (defun anvillm-compose (ids)
   "Write a prompt to the sessions IDS in a buffer of its own."
   (interactive (list (anvillm-current-many "Prompt to: ")))
@@ -328,6 +329,7 @@ the session may not see it, its text is put in."
 
 ;;;; Context
 
+;;;###autoload
 (defun anvillm-context (id)
   "Edit the context of the session ID, which is put before what is sent to it."
   (interactive (list (anvillm-current "Context of: ")))

@@ -517,6 +517,16 @@ See `anvillm-9p-write' for CALLBACK."
   "Return BYTES as text, without a last newline."
   (string-remove-suffix "\n" (decode-coding-string bytes 'utf-8 t)))
 
+(defun anvillm-literal (text)
+  "Return TEXT quoted for the mode line."
+  (replace-regexp-in-string "%" "%%" text t t))
+
+(defun anvillm-one-line (text)
+  "Return TEXT as one line."
+  (if (string-match-p "[\t\r\n]" text)
+      (string-trim (replace-regexp-in-string "[ \t\r\n]+" " " text))
+    text))
+
 (defun anvillm-quote (word)
   "Return WORD quoted for a ctl file, as in rc(1)."
   (if (string-match-p "\\`[^][ \t\r\n'\"\0]+\\'" word)

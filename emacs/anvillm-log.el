@@ -321,7 +321,7 @@
   (setq anvillm-client t
         anvillm-log--block nil
         next-error-function #'anvillm-log--next-error
-        header-line-format '(:eval (anvillm-log--header))
+        header-line-format '(:eval (anvillm-literal (anvillm-log--header)))
         revert-buffer-function (lambda (&rest _) (anvillm-log-again)))
   (add-to-invisibility-spec 'anvillm-fold)
   (setq-local bidi-display-reordering 'left-to-right)
@@ -434,6 +434,7 @@
   (anvillm-log--open-buffer (format "*anvillm %s*" (anvillm-name id)) #'anvillm-conversation-mode
                             (concat id "/log") id))
 
+;;;###autoload
 (defun anvillm-conversation (id)
   "Show the conversation of the session ID."
   (interactive (list (anvillm-current "Conversation with: ")))
@@ -441,6 +442,7 @@
   (pop-to-buffer (anvillm-conversation-buffer id))
   (anvillm-seen id))
 
+;;;###autoload
 (defun anvillm-log ()
   "Show the log of all messages."
   (interactive)

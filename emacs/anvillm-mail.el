@@ -58,7 +58,7 @@
   (let ((subject (or (plist-get m :subject) "")))
     (if (string-blank-p subject)
         (truncate-string-to-width (anvillm-one-line (or (plist-get m :body) "")) 80 nil nil "…")
-      subject)))
+      (anvillm-one-line subject))))
 
 (defun anvillm-mail--path (&optional file)
   "Return the path of FILE, by default the box, of this mailbox's owner."
@@ -132,8 +132,9 @@
 
 (defun anvillm-mail--event (event)
   "Show the message that EVENT speaks of."
-  (when (equal (plist-get event :type) "message")
-    (anvillm-mail--boxes (lambda (owner) (equal owner (plist-get event :to))))))
+  (pcase (plist-get event :type)
+    ("message" (anvillm-mail--boxes (lambda (owner) (equal owner (plist-get event :to)))))
+    ("overflow" (anvillm-mail--boxes #'always))))
 
 (defun anvillm-mail--session-changed (id)
   "The number of waiting messages of session ID may have changed."

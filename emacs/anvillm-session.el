@@ -89,10 +89,6 @@ Else ask with PROMPT."
                                 (and parent (concat "of " (anvillm-name parent))))))
               ", ")))))
 
-(defun anvillm-one-line (text)
-  "Return TEXT as one line."
-  (string-trim (replace-regexp-in-string "[ \t\r\n]+" " " text)))
-
 (defun anvillm-read-session (prompt &optional sessions)
   "Ask for one of SESSIONS with PROMPT and return its id.
 The default is the most recent one of this project."
@@ -182,6 +178,7 @@ The default is the most recent one of this project."
                        (when (= 0 (cl-decf left))
                          (funcall done (nreverse failed))))))))
 
+;;;###autoload
 (defun anvillm-prompt (ids text)
   "Send the prompt TEXT, read in the minibuffer, to the sessions IDS."
   (interactive
@@ -232,6 +229,7 @@ The default is the most recent one of this project."
     (if id (file-name-as-directory (anvillm-get id :cwd))
       (anvillm-project-root default-directory))))
 
+;;;###autoload
 (defun anvillm-start (backend directory &optional options)
   "Start a session of BACKEND in DIRECTORY.
 With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
@@ -327,6 +325,7 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 
 (declare-function anvillm-conversation "anvillm-log" (id))
 
+;;;###autoload
 (defun anvillm-next-needing (&optional back)
   "Go to the next session that needs the user; the one before if BACK."
   (interactive)

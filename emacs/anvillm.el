@@ -196,8 +196,9 @@ Not if it is not SHOWN.  A point on the row goes with it."
 (defun anvillm-list--show-link ()
   "Show the state of the link: stale rows are grey."
   (let ((text (anvillm-link-text)))
-    (setq mode-line-process (concat (and anvillm-list--filter (format " /%s/" anvillm-list--filter))
-                                    (and text (propertize (concat " " text) 'face 'anvillm-waiting))))
+    (setq mode-line-process
+          (anvillm-literal (concat (and anvillm-list--filter (format " /%s/" anvillm-list--filter))
+                                   (and text (propertize (concat " " text) 'face 'anvillm-waiting)))))
     (if (memq (anvillm-link-status) '(lost silent))
         (if anvillm-list--stale
             (move-overlay anvillm-list--stale (point-min) (point-max))

@@ -132,6 +132,13 @@
       (should (= (nth 2 flush) (nth 1 read))))
     (should (equal "ok" (anvillm-9p-sync 5 #'anvillm-9p-read conn "f")))))
 
+(ert-deftest client-flushes-what-the-user-quit ()
+  (client-test-with '(("s" . block)) nil
+    ;; A throw out of the wait is what C-g is.
+    (with-timeout (0.05) (anvillm-9p-sync 5 #'anvillm-9p-read conn "s"))
+    (client-test-until (lambda () (= 1 (fake-count fake 'Tflush))))
+    (client-test-fids-are-back fake)))
+
 (ert-deftest client-takes-a-reply-that-crosses-the-flush ()
   (client-test-with '(("f" . "x"))
       (lambda (fake reply)

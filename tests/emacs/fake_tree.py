@@ -105,6 +105,9 @@ class Root(Dir):
         known = self.sessions.get(event.get("session_id") or "")
         if event["type"] == "state_change" and known:
             known["state"] = event["state"]
+        for key in ("ask", "error"):
+            if known and key in event:
+                known[key] = event[key]
         if event["type"] == "session_new":
             made = session(int(event["session_id"], 16))
             self.sessions[made["id"]] = made

@@ -136,6 +136,34 @@
       (anvillm-next-needing) (should (equal "00000005" (tabulated-list-get-id)))
       (anvillm-previous-needing) (should (equal "00000008" (tabulated-list-get-id))))))
 
+(ert-deftest list-completes-sessions-with-annotations-and-groups ()
+  (support-with-tree 3
+    (let (table)
+      (cl-letf (((symbol-function 'completing-read) (lambda (_prompt collection &rest _) (setq table collection) "agent-2")))
+        (should (equal "00000002" (anvillm-read-session "Session: "))))
+      (let* ((metadata (completion-metadata "" table nil)) (get (lambda (key) (completion-metadata-get metadata key))))
+        (should (equal '("00000003" "agent-1" "agent-2") (sort (all-completions "" table) #'string<)))
+        (should (eq 'anvillm-session (funcall get 'category)))
+        (should (string-match-p "stopped +kiro-cli +/home/somebody" (funcall (funcall get 'annotation-function) "agent-2")))
+        (should (string-match-p "project-2/" (funcall (funcall get 'group-function) "agent-2" nil)))))))
+
+(ert-deftest list-comes-back-with-the-desktop ()
+  (support-with-tree 2
+    (require 'desktop)
+    (let ((desktop-dirname dir) (desktop-globals-to-save nil) (desktop-restore-frames nil) (inhibit-message t))
+      (anvillm-conversation "00000001")
+      (desktop-save dir t)
+      (support-reset)
+      (let ((noninteractive nil)) (desktop-read dir))
+      (should (get-buffer "*anvillm*"))
+      (should (get-buffer "*anvillm agent-1*"))
+      (support-wait (support-row "agent-1")))))
+
+(ert-deftest list-shows-a-percent-sign-as-one ()
+  (support-with-tree 2
+    (anvillm-filter "100%d")
+    (should (equal " /100%%d/" (substring-no-properties mode-line-process)))))
+
 (ert-deftest list-has-an-index-by-project ()
   (support-with-tree 3
     (let ((index (anvillm-list--imenu)))

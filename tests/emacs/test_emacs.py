@@ -70,6 +70,26 @@ def test_the_core_loads_no_optional_part(home: Home) -> None:
     assert done.stdout == "(nil nil nil)", done.stderr
 
 
+def test_it_installs_as_a_package_and_every_command_is_there(home: Home) -> None:
+    source = home.top / "anvillm"
+    source.mkdir()
+    for one in PACKAGE:
+        (source / one.name).write_text(one.read_text())
+    installed = home.run(
+        "emacs", "--quick", "--batch", "--eval",
+        f"(progn (require 'package) (package-initialize) (package-install-file \"{source}\"))",
+    )  # fmt: skip
+    assert installed.returncode == 0, installed.stderr
+    assert "Warning" not in installed.stderr
+    names = "anvillm anvillm-conversation anvillm-prompt-region anvillm-menu anvillm-notify-mode anvillm-user-inbox anvillm-beads"
+    done = home.run(
+        "emacs", "--quick", "--batch", "--eval",
+        f"(progn (package-initialize) (dolist (c '({names})) (unless (commandp c) (princ c)))"
+        " (princ (keymapp 'anvillm-command-map)) (princ (featurep 'anvillm-core)))",
+    )  # fmt: skip
+    assert done.stdout == "tnil", done.stdout + done.stderr
+
+
 def test_checkdoc_has_nothing_to_say(home: Home) -> None:
     for source in PACKAGE:
         done = emacs(home, str(source), "--eval", "(checkdoc-file buffer-file-name)")

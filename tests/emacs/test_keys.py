@@ -111,6 +111,20 @@ def test_a_question_is_answered_with_one_key(screen: Screen) -> None:
     screen.key("Enter").see("no")
 
 
+def test_a_conversation_goes_on_when_the_daemon_was_killed(screen: Screen, stopped_daemon: Daemon) -> None:
+    start(screen)
+    screen.key("Enter").see("worker  idle")
+    screen.key("P").see("Prompt to worker:")
+    screen.type("echo be$((1))fore").key("Enter").see("be1fore")
+    stopped_daemon.kill()
+    screen.see("stale")
+    stopped_daemon.start()
+    screen.key("h").see("Session worker (idle)", "Attach terminal")
+    screen.key("P").see("Prompt to worker:")
+    screen.type("echo af$((1))ter").key("Enter")
+    assert screen.see("af1ter").count("be1fore") == 1
+
+
 def test_a_terminal_is_attached_inside_emacs(screen: Screen) -> None:
     start(screen)
     screen.key("A").see("*attach worker*", "A prompt is a command")
