@@ -1,0 +1,55 @@
+"""DevReview with the real Claude Code: the task goes to the developer, its work to the reviewer, the verdict back.
+
+The models are stand-ins that do what their prompts say (``tests.agents.model``); everything between is real: Claude Code, its
+hooks, its MCP connection to ``anvilmcp``, the mail, the workflow script.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from tests.agents.conftest import Bench, claude, messages_api
+from tests.conftest import ROOT, wait_until
+
+__all__ = ["claude", "messages_api"]
+
+
+READY = "@@call WaitForMcpServers {}"  # Claude takes its first prompt before its MCP servers are connected
+
+
+def say(text: str) -> str:
+    return "@@say " + text.replace("\n", "\\n")
+
+
+def call(tool: str, **arguments: object) -> str:
+    return f"@@call mcp__anvillm__{tool} {json.dumps(arguments)}"
+
+
+@pytest.mark.timeout(240)
+def test_claude_as_developer_and_reviewer_come_to_an_agreement(claude: Bench) -> None:
+    home = claude.daemon.home
+    (home.top / "bin").mkdir()
+    program = home.top / "bin/anvil9p"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.anvil9p "$@"\n')
+    program.chmod(0o755)
+    home.env["PATH"] = f"{program.parent}:{home.env['PATH']}"
+    # What the developer does once it has the verdict travels, like a verdict, in the reviewer's words.
+    report = call("send_message", to="user", type="PROMPT_RESPONSE", subject="done", body="agreed")
+    review = say(f"LGTM\n{report}\n{say('reported')}")
+    ask = call("send_message", to="work-review", type="REVIEW_REQUEST", subject="please", body=review)
+    done = home.run(
+        str(ROOT / "workflows/DevReview"), "claude", str(home.work), f"{READY}\n{ask}\n{say('asked')}", timeout=120
+    )
+    assert done.returncode == 0, done.stderr + claude.daemon.words()
+    user = claude.client
+    wait_until(lambda: json.loads(user.read("user/inbox")), "the user is told nothing", 60)
+    (message,) = json.loads(user.read("user/inbox"))
+    dev = user.read("list").decode().split("\t")[0]
+    assert (message["from"], message["type"], message["body"]) == (dev, "PROMPT_RESPONSE", "agreed")
+    wait_until(lambda: user.read("work-dev/out") == b"reported", "the developer does not end its turn")
+    verdict = [one for one in json.loads(user.read("work-dev/archive")) if one["type"] == "REVIEW_RESPONSE"]
+    assert [one["body"].split("\n")[0] for one in verdict] == ["LGTM"]
+    assert any(ask.prompt.startswith("You are the reviewer") for ask in claude.model.asks)
