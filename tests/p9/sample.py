@@ -37,6 +37,7 @@ class Stream(File):
         self.slow = slow
         self.waiting: deque[Request] = deque()
         self.lock = threading.Lock()
+        self.hold: threading.Semaphore | None = None  # what a read waits for before it parks
 
     def open(self, who: Any, mode: int, req: Request) -> "StreamHandle":
         return StreamHandle(self)
@@ -54,6 +55,9 @@ class StreamHandle(Handle):
         self.got = b""
 
     def read(self, offset: int, count: int, req: Request) -> Later:
+        if self.file.hold:
+            self.file.record.add("reading")
+            assert self.file.hold.acquire(timeout=10)
         with self.file.lock:
             self.file.waiting.append(req)
         self.file.record.add("parked")

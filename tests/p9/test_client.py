@@ -1,5 +1,6 @@
 """The client: whole files, streams, many threads on one connection, timeouts, and servers that misbehave."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -240,30 +241,71 @@ def test_a_server_that_never_answers_is_given_up():
         Client(ours, timeout=0.1)
 
 
-def test_a_server_that_takes_no_bytes_is_an_error_not_a_loop(place):
+QID = wire.Qid(0, 0, 0)
+ANSWERS = {
+    wire.Tversion: lambda m: [wire.Rversion(m.tag, 8192, "9P2000")],
+    wire.Tattach: lambda m: [wire.Rattach(m.tag, QID)],
+    wire.Twalk: lambda m: [wire.Rwalk(m.tag, (QID,) * len(m.names))],
+    wire.Topen: lambda m: [wire.Ropen(m.tag, QID, 0)],
+    wire.Tclunk: lambda m: [wire.Rclunk(m.tag)],
+}
+
+
+@contextlib.contextmanager
+def answering(**answers):
+    """A client of a server that answers as ``ANSWERS`` and these say."""
     ours, theirs = socket.socketpair()
     raw = Raw.__new__(Raw)
     raw.sock, raw.buffer = theirs, b""
+    table = ANSWERS | {getattr(wire, name): answer for name, answer in answers.items()}
 
     def serve():
-        qid = wire.Qid(0, 0, 0)
         while (msg := raw.receive()) is not None:
-            answer = {
-                wire.Tversion: lambda m: wire.Rversion(m.tag, 8192, "9P2000"),
-                wire.Tattach: lambda m: wire.Rattach(m.tag, qid),
-                wire.Twalk: lambda m: wire.Rwalk(m.tag, (qid,) * len(m.names)),
-                wire.Topen: lambda m: wire.Ropen(m.tag, qid, 0),
-                wire.Twrite: lambda m: wire.Rwrite(m.tag, 0),
-                wire.Tclunk: lambda m: wire.Rclunk(m.tag),
-            }[type(msg)](msg)
-            raw.send(answer)
+            raw.send(*table[type(msg)](msg))
 
     thread = threading.Thread(target=serve)
-    thread.start()
     with theirs:
-        with Client(ours, timeout=5) as client, pytest.raises(P9Error, match="server took 0 of 3 bytes"):
-            client.write("x", b"abc")
+        thread.start()
+        with Client(ours, timeout=5) as client:
+            yield client
         thread.join(10)
+
+
+def test_a_server_that_takes_no_bytes_is_an_error_not_a_loop():
+    with answering(Twrite=lambda m: [wire.Rwrite(m.tag, 0)]) as client:
+        with pytest.raises(P9Error, match="server took 0 of 3 bytes"):
+            client.write("x", b"abc")
+
+
+def test_an_answer_that_crosses_its_flush_is_dropped_and_its_tag_is_kept_until_the_rflush():
+    seen = []
+
+    def read(msg):
+        seen.append(msg.tag)
+        return [] if len(seen) == 1 else [wire.Rread(msg.tag, b"second")]
+
+    def flush(msg):
+        assert msg.tag != msg.oldtag == seen[0]
+        return [wire.Rread(msg.oldtag, b"late"), wire.Rflush(msg.tag)]
+
+    with answering(Tread=read, Tflush=flush) as client, client.open("x") as file:
+        with pytest.raises(TimedOut):
+            file.read(timeout=0.05)
+        assert file.read() == b"second"
+        assert file.read() == b"second"
+    assert len(seen) == 3
+
+
+def test_a_server_that_takes_less_gets_the_rest():
+    got = []
+
+    def write(msg):
+        got.append((msg.offset, msg.data[:2]))
+        return [wire.Rwrite(msg.tag, min(2, len(msg.data)))]
+
+    with answering(Twrite=write) as client:
+        client.write("x", b"abcde")
+    assert got == [(0, b"ab"), (2, b"cd"), (4, b"e")]
 
 
 def test_the_client_never_opens_a_fid_that_was_not_walked_to(serve):

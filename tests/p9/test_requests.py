@@ -141,6 +141,32 @@ def test_a_clunk_ends_the_reads_that_wait_on_its_fid(served, raw, stream):
     assert served.sample.record.seen[-2:] == ["cancel", "clunk 4"]
 
 
+def test_a_clunk_ends_a_read_that_was_still_running_and_then_parks(served, raw):
+    stream = served.sample.slow_stream
+    stream.hold = threading.Semaphore(0)
+    raw.open(1, "slowstream")
+    raw.send(Tread(5, 1, 0, 100))
+    served.sample.record.wait("reading")
+    raw.send(Tclunk(6, 1), wire.Tstat(7, 0))
+    assert raw.receive().tag == 7
+    stream.hold.release()
+    assert [raw.receive(), raw.receive()] == [Rerror(5, "fid was clunked"), wire.Rclunk(6)]
+    assert served.sample.record.seen == ["reading", "parked", "cancel", "clunk 0"]
+
+
+def test_a_flush_ends_a_read_that_was_still_running_and_then_parks(served, raw):
+    stream = served.sample.slow_stream
+    stream.hold = threading.Semaphore(0)
+    raw.open(1, "slowstream")
+    raw.send(Tread(5, 1, 0, 100))
+    served.sample.record.wait("reading")
+    raw.send(Tflush(6, 5), wire.Tstat(7, 0))
+    assert raw.receive().tag == 7
+    stream.hold.release()
+    assert raw.receive() == Rflush(6)
+    assert served.sample.record.seen == ["reading", "parked", "cancel"]
+
+
 def test_a_fid_number_is_free_as_soon_as_its_clunk_was_sent(served, raw):
     """9fans/go clients use it again before they have the Rclunk."""
     gate = served.sample.slow_gate
