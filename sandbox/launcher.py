@@ -134,12 +134,13 @@ def _full(spec: dict[str, Any]) -> None:
         namespaces.unshare_mounts()
         mounts.enter(spec, tty.name)
         _confine(spec, version)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # init's memory is nobody's; the agent's exec ends it for the agent
         agent = os.fork()
         if not agent:
             tty.take()
+            tty.reopen()
             selftest.run(spec, version)
             _exec(spec)
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         processes.run_init(agent, report_write, tty)
     except NotFound as error:
         processes.tell(report_write, b"r", _say(error).encode())

@@ -28,7 +28,7 @@ def attributes(letters: str) -> int:
     """MOUNT_ATTR_* for a grant's letters: never set-uid, devices only for ``d``."""
     flags = kernel.MOUNT_ATTR_NOSUID
     flags |= 0 if "d" in letters else kernel.MOUNT_ATTR_NODEV
-    flags |= 0 if "w" in letters or "d" in letters else kernel.MOUNT_ATTR_RDONLY
+    flags |= 0 if "w" in letters else kernel.MOUNT_ATTR_RDONLY  # devices are written all the same, their modes not
     return flags | (0 if "x" in letters else kernel.MOUNT_ATTR_NOEXEC)
 
 

@@ -76,6 +76,19 @@ class Tty:
         if self.mode == "given":
             fcntl.ioctl(self.fd, TIOCSCTTY, 0)
 
+    def reopen(self) -> None:
+        """By the agent, inside: the same terminal by the name it has there, so that ``> /dev/stderr`` finds it."""
+        if self.mode == "none":
+            return
+        try:
+            inside = os.open("/dev/console", os.O_RDWR | os.O_NOCTTY)
+        except FileNotFoundError:  # its name outside was not ours to open
+            return
+        for fd in (0, 1, 2):
+            if os.fstat(fd).st_rdev == os.fstat(inside).st_rdev:
+                os.dup2(inside, fd)
+        os.close(inside)
+
 
 def front(fd: int, group: int) -> None:
     """Make a process group the foreground of the terminal, also from the background."""

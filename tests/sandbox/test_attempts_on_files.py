@@ -75,6 +75,12 @@ SYSTEM = {
     "look into init": ("open('/proc/1/environ').close()", {"EACCES"}),
     "write init's memory": ("open('/proc/1/mem', 'r+b').close()", {"EACCES"}),
     "use init's root": ("os.listdir('/proc/1/root/')", {"EACCES"}),
+    "close a device to everybody": (
+        "open('/dev/null', 'w').write('x') and None or os.chmod('/dev/null', 0o600)",
+        {"EROFS"},
+    ),
+    "close the terminals": ("os.chmod('/dev/tty', 0)", {"EROFS"}),
+    "date a device": ("os.utime('/dev/urandom', (0, 0))", {"EROFS"}),
     "read the disks": ("os.listdir('/dev/disk')", {"ENOENT"}),
     "see the kernel": ("os.listdir('/sys/kernel')", {"ENOENT"}),
     "see control groups": ("os.listdir('/sys/fs')", {"ENOENT"}),

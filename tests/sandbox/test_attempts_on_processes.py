@@ -200,6 +200,7 @@ def test_a_sandbox_in_the_sandbox_is_refused(world: World) -> None:
 
 def test_tmux_is_not_reached(world: World) -> None:
     """Neither by -S nor by -L, and no trace of the attempt is left."""
+    world.need_terminals()
     server = world.top / "tmux"
     server.mkdir()
     world.own()

@@ -112,6 +112,17 @@ def test_the_program_is_in_front_on_its_terminal(world: World, panes: list[Pane]
     assert pane.end() == 0
 
 
+def test_scripts_write_to_the_names_of_their_standard_descriptors(world: World, panes: list[Pane]) -> None:
+    """``> /dev/stderr`` opens the terminal anew by its path, which must be one inside."""
+    script = "echo one > /dev/stderr; echo two > /dev/stdout; echo three > /dev/tty; read x < /dev/stdin; echo got $x"
+    script += "; readlink /proc/self/fd/0"
+    pane = start(world, panes, "sh", "-euc", script)
+    pane.wait_for("one\r\ntwo\r\nthree\r\n")
+    pane.type("line\n")
+    pane.wait_for("got line\r\n/dev/console\r\n")
+    assert pane.end() == 0
+
+
 def test_interrupts_job_control_and_sizes_work(world: World, panes: list[Pane]) -> None:
     """An interactive shell, as an agent has one in it."""
     pane = start(world, panes, "bash", "--norc", "--noprofile", "-i")
@@ -206,6 +217,7 @@ def test_new_terminals_are_made_inside(world: World, panes: list[Pane]) -> None:
 
 def test_it_runs_as_a_window_of_tmux(user_world: World) -> None:
     """The real thing: the pane's process is the keeper, and killing the server kills the agent."""
+    user_world.need_terminals()
     sock = user_world.top / "t"
     code = "import os\nprint('tty', os.isatty(0), flush=True)\nopen('up', 'w').close()\nwhile True: input()\n"
     command = user_world.command(user_world.spec([PYTHON, "-I", "-c", code]))
