@@ -140,6 +140,6 @@ def status_of(error: AnvilError) -> int:
         if isinstance(error, kind):
             return status
     words = str(error)
-    if words.startswith(("bad ", "unknown ", "no such choice", "not a directory", "no directory")):
+    if words.startswith(("bad ", "unknown ", "no such choice", "not a ", "not an ", "no directory")):
         return 400
     return 404 if words.startswith(("no ", "mail to nobody: no ", "file does not exist")) else 409

@@ -36,7 +36,8 @@ export class Sessions {
     for (const row of [...this.rows.values()].sort((a, b) => a.created - b.created)) {
       const was = JSON.stringify(row);
       let known = this.shown.get(row.id);
-      if (!known) this.shown.set(row.id, (known = {tr: el("tr", {"data-id": row.id}), was: ""}));
+      if (!known) this.shown.set(row.id, (known = {was: "",
+        tr: el("tr", {"data-id": row.id, onclick: () => (location.hash = `#session/${row.id}`)})}));
       if (!known.tr.isConnected) this.body.append(known.tr);
       if (known.was !== was) known.tr.replaceChildren(...this.cells(row));
       known.was = was;
