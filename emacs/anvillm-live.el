@@ -106,7 +106,7 @@ The call over D-Bus does not wait for an answer."
 
 (defun anvillm-live--markup (text)
   "Return TEXT as the body of a notification, which is markup."
-  (string-replace "<" "&lt;" (string-replace "&" "&amp;" text)))
+  (string-replace ">" "&gt;" (string-replace "<" "&lt;" (string-replace "&" "&amp;" text))))
 
 (defun anvillm-live--visible-p (id)
   "Return non-nil if the conversation of session ID is in the selected window."

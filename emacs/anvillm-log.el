@@ -386,14 +386,15 @@
      " "
      (cond (session
             (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  " (anvillm-state-text session)
-                    "  " (plist-get session :backend) "  " (abbreviate-file-name (or (plist-get session :cwd) ""))
+                    (if (plist-get session :ask)
+                        (substitute-command-keys " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)") "")
+                    (let ((note (anvillm-note session))) ; what matters most is not cut off
+                      (if (string-empty-p note) "" (concat "  " note)))
                     (let ((queued (plist-get session :queued)))
                       (if (and queued (> queued 0)) (format "  %d queued" queued) ""))
                     (let ((unread (plist-get session :unread)))
                       (if (and unread (> unread 0)) (format "  %d mail" unread) ""))
-                    (let ((note (anvillm-note session)))
-                      (if (string-empty-p note) "" (concat "  " note)))
-                    (if (plist-get session :ask) (substitute-command-keys "  \\<anvillm-log-mode-map>\\[anvillm-answer] answers") "")))
+                    "  " (plist-get session :backend) "  " (abbreviate-file-name (or (plist-get session :cwd) ""))))
            (id (propertize (format "%s is gone" id) 'face 'anvillm-off))
            (t "All messages"))
      (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))

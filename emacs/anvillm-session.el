@@ -269,15 +269,16 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 (defun anvillm-project-diff (id)
   "Show what has changed in the project of the session ID."
   (interactive (list (anvillm-current "Diff of: ")))
-  (let ((default-directory (file-name-as-directory (anvillm-get id :cwd))))
+  (let* ((root (anvillm-project-root (anvillm-get id :cwd))) (default-directory root))
     (if (fboundp 'magit-status-setup-buffer)
-        (magit-status-setup-buffer (anvillm-project-root default-directory))
+        (magit-status-setup-buffer root)
       (require 'vc)
-      (condition-case err
-          (let ((default-directory (anvillm-project-root default-directory)))
-            (vc-root-diff nil))
-        (error (user-error "No diff of %s: %s" (abbreviate-file-name default-directory)
-                           (error-message-string err)))))))
+      (let ((backend (ignore-errors (vc-responsible-backend root))))
+        (unless backend (user-error "%s is under no version control" (abbreviate-file-name root)))
+        (condition-case err
+            (vc-diff-internal t (list backend (list root)) nil nil)
+          (error (user-error "No diff of %s: %s" (abbreviate-file-name root) (error-message-string err))))))))
+(declare-function vc-diff-internal "vc" (async vc-fileset rev1 rev2 &optional verbose buffer))
 (declare-function magit-status-setup-buffer "ext:magit-status" (directory))
 
 (defun anvillm-copy-id (ids)

@@ -47,7 +47,7 @@
 (autoload 'anvillm-command-map "anvillm-command" "Keys for any buffer." t 'keymap)
 
 (defcustom anvillm-list-columns
-  '((name 18) (id 8) (state 8) (backend 9) (when 5) (mail 4) (queue 3) (directory 26) (note 0))
+  '((name 16) (id 8) (state 8) (backend 8) (when 5) (mail 4) (queue 3) (directory 20) (note 0))
   "Columns of the list and their widths; the last one takes what is left."
   :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const when)
                                (const mail) (const queue) (const directory) (const note))

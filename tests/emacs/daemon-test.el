@@ -314,6 +314,18 @@
    (support-wait (get-buffer (format "*anvillm %s sandbox*" id)))
    (with-current-buffer (format "*anvillm %s sandbox*" id)
      (support-wait (> (buffer-size) 20)))
+   (should-error (anvillm-project-diff id) :type 'user-error)
+   (let ((default-directory daemon-test-work) (changed (expand-file-name "changed" daemon-test-work)))
+     (with-temp-file changed (insert "line\n"))
+     (dolist (words '(("init" "-q") ("add" "changed")
+                      ("-c" "user.name=n" "-c" "user.email=e@x" "commit" "-q" "-m" "first")))
+       (should (= 0 (apply #'call-process "git" nil nil nil words))))
+     (with-temp-file changed (insert "line\nadded line\n")))
+   (clrhash anvillm--roots)
+   (anvillm-project-diff id)
+   (with-current-buffer "*vc-diff*"
+     (support-wait (string-match-p "^\\+added line" (buffer-string))))
+   (delete-directory (expand-file-name ".git" daemon-test-work) t)
    (anvillm-dired id)
    (should (derived-mode-p 'dired-mode))))
 

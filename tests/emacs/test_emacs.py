@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_every_command_against_the_real_daemon(home: Home, stopped_daemon: Daemo
     script(home.work, turns=[{"match": "ask", "ask": "May I?"}])
     stopped_daemon.start()
     ert(home, "daemon-test")
+
+
+def test_a_notification_goes_to_the_desktop_over_dbus(home: Home) -> None:
+    if not shutil.which("dbus-run-session"):
+        pytest.skip("no dbus-run-session: apt install dbus")
+    done = home.run(
+        "dbus-run-session", "--", "emacs", "--quick", "--batch", "-L", str(ROOT / "emacs"), "-l", str(HERE / "dbus-test.el"),
+        "-f", "ert-run-tests-batch-and-exit",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_file_compiles_without_a_warning(home: Home) -> None:
