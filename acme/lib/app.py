@@ -71,6 +71,23 @@ class Bell:
             self._changed.wait_for(lambda: self.count > seen or enough())
 
 
+class End:
+    """The end of Assist, waited for on the main thread.
+
+    A pipe, since a signal that comes right before a lock is waited for would not be noticed until it is released.
+    """
+
+    def __init__(self) -> None:
+        self._told, self.tell = os.pipe()
+        os.set_blocking(self.tell, False)
+
+    def set(self) -> None:
+        os.write(self.tell, b"x")
+
+    def wait(self) -> None:
+        os.read(self._told, 1)
+
+
 class App:
     """`home` is the directory Assist was called in, `command` the word that calls it again, `script` its file."""
 
@@ -83,7 +100,7 @@ class App:
         self.roster = Roster()
         self.online = False
         self.online_again = Bell()
-        self.done: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put is safe in a signal handler
+        self.done = End()
         self._lock = threading.Lock()
         self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
         self._asked: dict[str, Ask | None] = {}
@@ -155,8 +172,8 @@ class App:
         with self._lock:
             known = key in self._panes
             pane = self._panes.setdefault(key, None)
-        if pane is not None:
-            pane.show()
+            if pane is not None:
+                pane.show()
         if known:
             return
         try:
@@ -173,11 +190,16 @@ class App:
 
     def gone(self, pane: Pane) -> None:
         with self._lock:
-            for key in [key for key, value in self._panes.items() if value is pane]:
+            keys = [key for key, value in self._panes.items() if value is pane]
+            for key in keys:
                 del self._panes[key]
             last = not self._panes
-        if last:
-            self.done.put(None)
+            again = pane.wanted and not self._stopping.is_set()
+        if again:
+            for key in keys:
+                self.ask(*key)
+        elif last:
+            self.done.set()
 
     # what words mean, on the thread of the pane they were clicked in
 
@@ -231,7 +253,7 @@ class App:
         try:
             self.say(str(error))
         except AnvilError:
-            self.done.put(None)  # acme is gone
+            self.done.set()  # acme is gone
 
     def _fetch(self) -> None:
         self._stale.clear()

@@ -34,14 +34,15 @@ def main(words: Sequence[str]) -> int:
         return _fail(error, 2)
     except AnvilError as error:
         return _fail(error, 1)
+    signal.set_wakeup_fd(app.done.tell)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda *_: app.done.put(None))
+        signal.signal(number, lambda *_: None)
     try:
         app.start()
         app.ask("main", "")
         if kind != "main":
             app.ask(kind, subject)
-        app.done.get()
+        app.done.wait()
     finally:
         server.stop()
         app.stop()

@@ -59,6 +59,7 @@ class Pane:
         self.app = app
         self.subject_id = subject  # what the window is about: usually the id of a session
         self.acts = dict(self.commands)
+        self.wanted = False
         self._posts: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._stale = threading.Event()
         self._owner = threading.Thread(target=self._work, name="window", daemon=True)
@@ -83,7 +84,9 @@ class Pane:
             self.post(self._refresh)
 
     def show(self) -> None:
-        self.post(lambda: self.window.show())
+        """Bring the window into view; one that is on its way out is `wanted` again."""
+        self.wanted = True
+        self.post(self._show)
 
     def join(self, timeout: float) -> None:
         if self._owner.is_alive() and threading.current_thread() is not self._owner:
@@ -171,6 +174,10 @@ class Pane:
             self.window.name(name)
             self._named = name
         self.refresh()
+
+    def _show(self) -> None:
+        self.window.show()
+        self.wanted = False
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
