@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anvilsrv import beneath
-from anvilsrv.backend import Launch, Peculiarity, Place, Reply, Report
+from anvilsrv.backend import Launch, Place, Reply, Report
+from anvilsrv.private import Private
 
 SHARED = (
     "settings.json",
@@ -28,30 +28,28 @@ LOGINS = (
     "CLAUDE_CODE_USE_VERTEX",
 )
 SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "path", "description")
+LOGIN = "{HOME}/.claude/anvillm/.credentials.json"
 ALWAYS = "always"
 
 
-class Claude(Peculiarity):
+class Claude(Private):
     """See ``claude.yaml``."""
 
+    links = {f"claude/{name}": f"{{HOME}}/.claude/{name}" for name in SHARED}
+
+    def seeds(self, place: Place) -> dict[str, Any]:
+        """Claude's own state file."""
+        return {"claude/.claude.json": configuration(Path(place.home) / ".claude.json", place.cwd)}
+
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Also writes the private configuration, where the agent's own writes may have left anything: never through links."""
-        top, user = Path(place.data_dir), Path(place.home) / ".claude"
-        beneath.write(top, "claude/.claude.json", json.dumps(configuration(user.parent / ".claude.json", place.cwd)))
-        for name in SHARED:
-            if (user / name).exists():
-                beneath.link(top, f"claude/{name}", str(user / name))
-        login_directory(user).mkdir(mode=0o700, parents=True, exist_ok=True)
+        """The directory of the login is there before the sandbox looks for it."""
+        Path(LOGIN.replace("{HOME}", place.home)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return super().launch(place, resume)
 
     def available(self) -> str:
         """Not without a way to log in: the agent would wait at a screen that nobody sees."""
-        why = super().available()
-        if why != "ok" or any(os.environ.get(name) for name in LOGINS):
-            return why
-        if (login_directory(Path.home() / ".claude") / ".credentials.json").exists():
-            return "ok"
-        return "not logged in: run claude/login of this installation once, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
+        how = "run claude/login of this installation once, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
+        return self.logged_in(LOGINS, LOGIN, how)
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """A question gets the choices that its payload holds."""
@@ -83,11 +81,6 @@ class Claude(Peculiarity):
             if report.kind == "usage":
                 report.fields["usage_id"] = str(line["message"].get("id"))
         return found
-
-
-def login_directory(user: Path) -> Path:
-    """Where the login of all sessions is kept, apart from that of the user's own Claude, so that neither logs the other out."""
-    return user / "anvillm"
 
 
 def configuration(path: Path, cwd: str) -> dict[str, Any]:

@@ -12,8 +12,10 @@ import pytest
 
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
+from tests.agents.gemini_api import GeminiApi
 from tests.agents.messages_api import MessagesApi
 from tests.agents.model import Model
+from tests.agents.responses_api import ResponsesApi
 from tests.agents.service import Service
 from tests.conftest import PATIENCE, ROOT, Daemon, Home, wait_until
 
@@ -125,6 +127,18 @@ class Bench:
         id = self.client.write_read("ctl", words.encode()).decode().strip()
         return Agent(self.daemon, self.client, id, self.model)
 
+    def show(self) -> None:
+        """What a failed test wants to see; pytest shows it only then."""
+        tmux = ["tmux", "-S", str(self.daemon.home.namespace / "anvillm.tmux")]
+        found = subprocess.run(
+            [*tmux, "list-panes", "-a", "-F", "#{pane_id}"], capture_output=True, text=True, check=False
+        )
+        for pane in found.stdout.split():
+            argv = [*tmux, "capture-pane", "-p", "-t", pane]
+            print(pane, subprocess.run(argv, capture_output=True, text=True, check=False).stdout.rstrip())
+        print(self.daemon.words())
+        print("prompts:", [prompt[:200] for prompt in self.model.prompts()])
+
     def again(self, agent: Agent) -> Agent:
         """The same session, seen through a new connection (after the daemon was replaced)."""
         self.client = self.daemon.client()
@@ -137,22 +151,66 @@ def messages_api() -> Iterator[MessagesApi]:
         yield service
 
 
-@pytest.fixture
-def claude_home(home: Home, messages_api: MessagesApi) -> Home:
-    """A home in which Claude Code finds its stand-in and nothing else."""
-    found = Path(program("claude"))
-    home.env |= {
-        "PATH": f"{found.parent}{os.pathsep}{home.env['PATH']}",
-        "ANTHROPIC_BASE_URL": messages_api.url,
-        "ANTHROPIC_API_KEY": KEY,
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "DISABLE_TELEMETRY": "1",
-        "DISABLE_ERROR_REPORTING": "1",
-    }
-    return home
+def with_program(home: Home, name: str, **env: str) -> None:
+    """Put an agent's program, and what it needs to find the stand-in, into the daemon's environment."""
+    home.env |= {"PATH": f"{Path(program(name)).parent}{os.pathsep}{home.env['PATH']}", **env}
+
+
+def serve(daemon: Daemon, backend: str, service: Service) -> Iterator[Bench]:
+    """A bench; its daemon ends before its service does."""
+    bench = Bench(daemon.start(), backend, service)
+    yield bench
+    bench.show()
+    daemon.close()
 
 
 @pytest.fixture
-def claude(claude_home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Bench:
+def claude(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
     """Claude Code against the stand-in for the Messages API."""
-    return Bench(stopped_daemon.start(), "claude", messages_api)
+    with_program(
+        home, "claude", ANTHROPIC_BASE_URL=messages_api.url, ANTHROPIC_API_KEY=KEY, DISABLE_TELEMETRY="1",
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_ERROR_REPORTING="1",
+    )  # fmt: skip
+    yield from serve(stopped_daemon, "claude", messages_api)
+
+
+CODEX = """model = "stand-in"
+model_provider = "standin"
+[model_providers.standin]
+name = "stand-in"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "STANDIN_KEY"
+"""
+
+
+@pytest.fixture
+def codex(home: Home, stopped_daemon: Daemon) -> Iterator[Bench]:
+    """Codex with a model provider of the user's own."""
+    with ResponsesApi() as service:
+        with_program(home, "codex", STANDIN_KEY="x")
+        (home.home / ".codex").mkdir()
+        (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.url))
+        yield from serve(stopped_daemon, "codex", service)
+
+
+@pytest.fixture
+def gemini(home: Home, stopped_daemon: Daemon) -> Iterator[Bench]:
+    """Gemini CLI with a key."""
+    with GeminiApi() as service:
+        with_program(home, "gemini", GEMINI_API_KEY="x", GOOGLE_GEMINI_BASE_URL=service.url)
+        yield from serve(stopped_daemon, "gemini", service)
+
+
+@pytest.fixture
+def opencode(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
+    """opencode with a provider of the user's own that speaks the Messages API."""
+    with_program(home, "opencode")
+    options = {"baseURL": f"{messages_api.url}/v1", "apiKey": "x"}
+    models = {"m1": {"name": "M1", "limit": {"context": 200000, "output": 8000}}}
+    provider = {"npm": "@ai-sdk/anthropic", "name": "stand-in", "options": options, "models": models}
+    config = {"model": "standin/m1", "small_model": "standin/m1", "provider": {"standin": provider}}
+    directory = home.home / ".config" / "opencode"
+    directory.mkdir(parents=True)
+    (directory / "opencode.json").write_text(json.dumps(config))
+    yield from serve(stopped_daemon, "opencode", messages_api)

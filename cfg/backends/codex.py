@@ -1,0 +1,65 @@
+"""What Codex needs in its private home: the user's configuration, the login, and hooks."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from anvilsrv.backend import Launch, Place
+from anvilsrv.private import Private
+
+HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
+LOGIN = "{HOME}/.codex/anvillm/auth.json"
+
+
+class Codex(Private):
+    """See ``codex.yaml``."""
+
+    links = {f"codex/{name}": f"{{HOME}}/.codex/{name}" for name in ("AGENTS.md", "rules", "prompts", "skills")}
+    shared = {"codex/auth.json": LOGIN}
+
+    def seeds(self, place: Place) -> dict[str, Any]:
+        """A copy of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
+        hook = self.backend.values(place)["HOOK"]
+        program = hook if isinstance(hook, str) else " ".join(hook)
+        made: dict[str, Any] = {
+            "codex/hooks.json": {"hooks": {name: entry(program, name, flag) for name, flag in HOOKS.items()}}
+        }
+        config = Path(place.home) / ".codex" / "config.toml"
+        if config.is_file():
+            made["codex/config.toml"] = config.read_text(encoding="utf-8", errors="replace")
+        if os.environ.get("OPENAI_API_KEY"):
+            made["codex/auth.json"] = {"auth_mode": "apikey", "OPENAI_API_KEY": os.environ["OPENAI_API_KEY"]}
+        return made
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """Words of the MCP server go in as one TOML array; the key of the user's own model provider comes along."""
+        made = super().launch(place, resume)
+        words = self.backend.values(place)["MCP_ARGS"]
+        made.argv.extend(["-c", f"mcp_servers.anvillm.args={json.dumps(list(words))}"])
+        for name in provider_keys(Path(place.home) / ".codex" / "config.toml"):
+            if os.environ.get(name):
+                made.env[name] = os.environ[name]
+        return made
+
+    def available(self) -> str:
+        """A login, a key, or a model provider of the user's own."""
+        keys = ("OPENAI_API_KEY", "CODEX_API_KEY", *provider_keys(Path.home() / ".codex" / "config.toml"))
+        return self.logged_in(keys, LOGIN, "run `CODEX_HOME=~/.codex/anvillm codex login` once, or set OPENAI_API_KEY")
+
+
+def entry(program: str, name: str, flag: str) -> list[dict[str, Any]]:
+    """One row of hooks.json."""
+    timeout = 864000 if flag else 60
+    return [{"hooks": [{"type": "command", "command": f"{program} {flag}{name}", "timeout": timeout}]}]
+
+
+def provider_keys(path: Path) -> list[str]:
+    """The variables that hold the keys of model providers in a config.toml."""
+    try:
+        providers = tomllib.loads(path.read_text(encoding="utf-8")).get("model_providers", {})
+    except (OSError, ValueError):
+        return []
+    rows = providers.values() if isinstance(providers, dict) else ()
+    return [str(row["env_key"]) for row in rows if isinstance(row, dict) and "env_key" in row]

@@ -1,0 +1,66 @@
+"""What opencode needs besides its YAML: private directories, and a configuration made of the user's and ours."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from anvilsrv.backend import Launch, Place
+from anvilsrv.private import Private
+
+NAMES = ("AGENTS.md", "agents", "commands", "plugins")
+LOGIN = "{HOME}/.local/share/opencode/anvillm/auth.json"
+KEYS = (
+    "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY", "OPENCODE_API_KEY",
+)  # fmt: skip
+COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
+
+class OpenCode(Private):
+    """See ``opencode.yaml``."""
+
+    links = {f"config/opencode/{name}": f"{{HOME}}/.config/opencode/{name}" for name in NAMES}
+    shared = {"data/opencode/auth.json": LOGIN}
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """Ours goes in by the environment, over the user's."""
+        made = super().launch(place, resume)
+        values = self.backend.values(place)
+        config = configuration(Path(place.home) / ".config" / "opencode")
+        plugins = config.get("plugin")
+        mcp = config.get("mcp")
+        config |= {
+            "autoupdate": False,
+            "share": "disabled",
+            "permission": "ask" if place.permissions == "ask" else "allow",
+            "plugin": [*(plugins if isinstance(plugins, list) else []), f"file://{self.backend.path.parent}/opencode/anvillm.js"],
+            "mcp": {**(mcp if isinstance(mcp, dict) else {}),
+                    "anvillm": {"type": "local", "command": [values["MCP_COMMAND"], *values["MCP_ARGS"]], "enabled": True}},
+        }  # fmt: skip
+        made.env["OPENCODE_CONFIG_CONTENT"] = json.dumps(config)
+        made.env["ANVILLM_HOOK"] = json.dumps(values["HOOK"])
+        return made
+
+    def available(self) -> str:
+        """A key, a login, or a provider in the user's configuration."""
+        if configuration(Path.home() / ".config" / "opencode").get("provider"):
+            return super().available()
+        how = "set a provider's API key, or configure a provider in ~/.config/opencode/opencode.json"
+        return self.logged_in(KEYS, LOGIN, how)
+
+    def reads(self) -> list[str]:
+        """The plugin too."""
+        return [*super().reads(), str(self.backend.path.parent / "opencode")]
+
+
+def configuration(directory: Path) -> dict[str, Any]:
+    """The user's configuration, comments taken out; empty when there is none that can be read."""
+    for name in ("opencode.jsonc", "opencode.json", "config.json"):
+        try:
+            text = (directory / name).read_text(encoding="utf-8")
+            found = json.loads(COMMENT.sub(lambda one: one[1] or "", text))
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}

@@ -1,0 +1,76 @@
+// opencode's plugin of AnviLLM: tells what happens in the session through anvillm-hook ($ANVILLM_HOOK, a JSON array of words).
+// Reports go out one after another, in order. Subagents (sessions with a parent) are not told of.
+import { spawn } from "node:child_process"
+
+const words = JSON.parse(process.env.ANVILLM_HOOK || "[]")
+
+const run = (name, payload, flags = []) =>
+  new Promise((resolve) => {
+    const child = spawn(words[0], [...words.slice(1), ...flags, name], { stdio: ["pipe", "pipe", "ignore"] })
+    let said = ""
+    child.stdout.on("data", (data) => (said += data))
+    child.on("error", () => resolve(""))
+    child.on("close", () => resolve(said.trim()))
+    child.stdin.on("error", () => {})
+    child.stdin.end(JSON.stringify(payload))
+  })
+
+let queue = Promise.resolve()
+const report = (name, payload) => (queue = queue.then(() => run(name, payload)))
+
+const text = (parts) => parts.filter((part) => part.type === "text" && !part.synthetic).map((part) => part.text).join("")
+
+export const AnviLLM = async ({ client }) => {
+  if (!words.length || !process.env.ANVILLM_SESSION) return {}
+  const children = new Set()
+  let turn = null // the session in which a turn runs
+  let stale = 0 // questions that went away: the newest that counts
+
+  const last = async (session) => {
+    const found = await client.session.messages({ path: { id: session } })
+    const all = found.data ?? []
+    const answers = all.filter(({ info }) => info.role === "assistant")
+    const sum = (pick) => answers.reduce((total, { info }) => total + (pick(info.tokens ?? {}) || 0), 0)
+    const usage = { input: sum((t) => t.input), output: sum((t) => t.output), cached: sum((t) => t.cache?.read) }
+    return { text: answers.length ? text(answers[answers.length - 1].parts) : "", usage }
+  }
+
+  const ask = async (asked) => {
+    const number = ++stale
+    const choice = await run("Ask", { ...asked, patterns: (asked.patterns ?? []).join(" ") }, ["--wait"])
+    if (number !== stale || !choice) return
+    await client.postSessionIdPermissionsPermissionId({
+      path: { id: asked.sessionID, permissionID: asked.id },
+      body: { response: choice },
+    })
+  }
+
+  const on = {
+    "session.created": ({ info }) => info.parentID && children.add(info.id),
+    "session.error": ({ sessionID, error }) => {
+      if (sessionID !== turn) return
+      turn = null
+      if (error?.name === "MessageAbortedError") report("Abort", { session: sessionID })
+      else report("Fail", { session: sessionID, reason: error?.data?.message || error?.name || "error" })
+    },
+    "session.idle": async ({ sessionID }) => {
+      if (sessionID !== turn) return
+      turn = null
+      report("Stop", { session: sessionID, ...(await last(sessionID)) })
+    },
+    "permission.asked": (asked) => void ask(asked),
+    "permission.replied": ({ sessionID }) => {
+      stale++
+      report("Answered", { session: sessionID })
+    },
+  }
+
+  return {
+    event: async ({ event }) => on[event.type]?.(event.properties),
+    "chat.message": async ({ sessionID }, { parts }) => {
+      if (children.has(sessionID)) return
+      turn = sessionID
+      report("Submit", { session: sessionID, text: text(parts) })
+    },
+  }
+}

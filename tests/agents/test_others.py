@@ -1,0 +1,110 @@
+"""The other agents that ship as YAML: the same promises, shorter; each with its real program and a stand-in for its service."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.agents.conftest import Bench
+from tests.agents.model import heard
+from tests.conftest import wait_until
+
+NAMES = ("codex", "gemini", "opencode")
+SHELL = {"codex": "exec_command", "gemini": "run_shell_command", "opencode": "bash"}
+HAZARDS = {
+    "three lines": "one\ntwo\nthree",
+    "10 KB": "x" * 10_000,
+    "a trailing backslash": "ends with \\",
+    "a trailing mention": "look at @file",
+    "wide letters": "héllo 日本語 🎉",
+    "quotes and dollars": "'\"`$HOME $(id) {a} %s ;",
+}
+
+
+@pytest.fixture(params=NAMES)
+def bench(request: pytest.FixtureRequest) -> Bench:
+    found: Bench = request.getfixturevalue(request.param)
+    return found
+
+
+def command(bench: Bench, line: str, ask: bool = False) -> str:
+    """A prompt that makes the agent run a shell command."""
+    arguments = {"codex": {"cmd": line}, "gemini": {"command": line}}.get(
+        bench.backend, {"command": line, "description": "x"}
+    )
+    if bench.backend == "codex" and ask:
+        arguments |= {"sandbox_permissions": "require_escalated", "justification": "a test"}
+    return f"@@call {SHELL[bench.backend]} {json.dumps(arguments)}"
+
+
+def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
+    agent = bench.new()
+    for name, text in HAZARDS.items():
+        assert agent.say(text) == heard(text), name
+    assert agent.say("@@say two  blanks\\n\\n  and an indent") == "two  blanks\n\n  and an indent"
+    assert len(agent.model.prompts()) == len(HAZARDS) + 1
+    for text in ("!ls", "/clear"):
+        agent.say(text)
+        assert agent.model.prompts()[-1].strip("\u200b ") == text
+
+
+def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> None:
+    agent = bench.new()
+    texts = [f"prompt number {n}" for n in range(10)]
+    for text in texts:
+        agent.prompt(text)
+    assert agent.out(timeout=60) == heard(texts[-1])
+    assert agent.model.prompts() == texts
+
+
+def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
+    agent = bench.new()
+    file = bench.daemon.home.work / "made"
+    said = agent.say(command(bench, f"touch {file}"))
+    assert said.startswith("tool said:")
+    assert file.exists(), said
+    wait_until(lambda: agent.json("usage").get("output") == 14, "usage of two answers")
+
+
+def test_an_interrupt_ends_the_turn(bench: Bench) -> None:
+    agent = bench.new()
+    agent.prompt("@@hold gate one two three four")
+    agent.model.wait(1)
+    agent.wait_state("running")
+    agent.write("ctl", "interrupt")
+    agent.wait_state("idle")
+    assert agent.say("next") == heard("next")
+
+
+def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> None:
+    agent = bench.new()
+    assert "bad thing" in agent.refused("@@fail 400 bad thing")
+    agent.wait_state("idle")
+    assert agent.say("after") == heard("after")
+
+
+@pytest.mark.parametrize("choice", ["allow", "deny"])
+def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
+    roles = bench.daemon.home.config / "roles"
+    roles.mkdir(parents=True)
+    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
+    agent = bench.new("role=careful")
+    file = bench.daemon.home.work / "made"
+    agent.prompt(command(bench, f"touch {file}", ask=True))
+    assert "allow" in agent.wait_ask()["choices"]
+    agent.write("answer", choice)
+    wait_until(lambda: agent.state() == "idle", "the turn ends")
+    assert file.exists() == (choice == "allow")
+
+
+def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
+    agent = bench.new()
+    agent.say("remember 42")
+    agent.prompt("@@hold gate one two")
+    agent.model.wait(2)
+    os.kill(agent.pid(), signal.SIGKILL)
+    wait_until(lambda: agent.state() not in ("running", "idle"), "it died")
+    agent.wait_state("idle")
+    assert agent.say("what was it?") == heard("what was it?")
+    assert "remember 42" in json.dumps(agent.model.asks[-1].raw)
