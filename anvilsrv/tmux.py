@@ -19,7 +19,7 @@ import socket as sockets
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -360,7 +360,13 @@ class Tmux:
 
     def watch(self, pane: str) -> Watch:
         """A context manager whose ``wait(timeout)`` returns when the pane has printed something since it was entered."""
-        return self._control().watch(_target(pane))
+        self._control()
+
+        def attach(on_output: Callable[[str], None]) -> ControlClient:
+            argv = attach_argv(self._program(), self.socket, SESSION, output=True)
+            return ControlClient(argv, WAIT, on_output=on_output)
+
+        return Watch(attach, _target(pane))
 
     def wait_output(self, pane: str, timeout: float) -> bool:
         """Wait until the pane prints something, at most ``timeout`` seconds; whether it did."""

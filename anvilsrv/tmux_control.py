@@ -39,44 +39,60 @@ def quote(word: str) -> str:
 
 
 class Watch:
-    """Whether a pane printed something. A context manager; made by ``ControlClient.watch``."""
+    """Whether a pane printed something. A context manager; made by ``Tmux.watch``.
 
-    def __init__(self, client: "ControlClient", pane: str) -> None:
-        self._client = client
-        self.pane = pane
-        self.printed = threading.Event()
+    It attaches a control client of its own, which is sent what panes print: on a client that also takes commands tmux 3.3a
+    never answers again when output is switched off while some is on its way.
+    """
+
+    def __init__(self, attach: Callable[[Callable[[str], None]], "ControlClient"], pane: str) -> None:
+        self._attach = attach
+        self._client: ControlClient | None = None
+        self._pane = pane
+        self._printed = threading.Event()
 
     def wait(self, timeout: float) -> bool:
         """True as soon as anything was printed since the last wait (or since entry); False after ``timeout`` seconds.
 
         Also True when the tmux server is gone, so that the caller looks again and gets the error.
         """
-        seen = self.printed.wait(timeout)
-        if self._client.alive:
-            self.printed.clear()
+        seen = self._printed.wait(timeout)
+        if self._client is not None and self._client.alive:
+            self._printed.clear()
         return seen
 
+    def _output(self, pane: str) -> None:
+        if pane in (self._pane, ""):
+            self._printed.set()
+
     def __enter__(self) -> "Watch":
-        self._client.add_watch(self)
+        self._client = self._attach(self._output)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._client.remove_watch(self)
+        if self._client is not None:
+            self._client.close()
 
 
 class ControlClient:
     """One ``tmux -C attach-session``. Never reconnects; whoever finds it not ``alive`` makes another.
 
     ``on_title(pane, title)`` is called when a pane's title changes (tmux looks once a second), by the reader or by a thread
-    that is calling: it must be quick and not come back here.
+    that is calling: it must be quick and not come back here. ``on_output(pane)`` is called by the reader when a
+    pane prints, and with an empty name when tmux is gone.
     """
 
-    def __init__(self, command: Sequence[str], timeout: float, on_title: OnTitle | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        timeout: float,
+        on_title: OnTitle | None = None,
+        on_output: Callable[[str], None] | None = None,
+    ) -> None:
         """Attach; ``command`` is the whole argv. Raises Unavailable with tmux's words, or when it does not answer."""
         self._calling = threading.Lock()
-        self._state = threading.Lock()  # of _watches
-        self._watches: list[Watch] = []
         self._on_title = on_title
+        self._on_output = on_output
         self._waiting: tuple[str, threading.Event, list[bytes]] | None = None
         self.alive = True
         try:
@@ -177,8 +193,8 @@ class ControlClient:
         self._lost()
 
     def _line(self, line: bytes) -> None:
-        if line.startswith(b"%output "):
-            self._printed(line[8 : line.find(b" ", 8)].decode("ascii", "replace"))
+        if line.startswith(b"%output ") and self._on_output is not None:
+            self._on_output(line[8 : line.find(b" ", 8)].decode("ascii", "replace"))
         waiting = self._waiting
         if not self._attached.is_set():
             self._first = [*self._first[-20:], line.decode("utf-8", "replace")]
@@ -198,53 +214,19 @@ class ControlClient:
             place, _, title = line.removeprefix(TITLES).partition(b" : ")
             self._on_title(place.rpartition(b" ")[2].decode("ascii", "replace"), title.decode("utf-8", "replace"))
 
-    def _printed(self, pane: str) -> None:
-        with self._state:
-            for watch in self._watches:
-                if watch.pane == pane:
-                    watch.printed.set()
-
     def _lost(self) -> None:
         self.alive = False
         waiting = self._waiting
         if waiting is not None:
             waiting[1].set()
         self._attached.set()
-        with self._state:
-            for watch in self._watches:
-                watch.printed.set()
-
-    # -- watches ------------------------------------------------------------------------------------------------
+        if self._on_output is not None:
+            self._on_output("")
 
     def subscribe(self, on_title: OnTitle) -> None:
         """Begin to be told titles; first those that there are."""
         self._on_title = on_title
         self.call([f"refresh-client -B {quote('titles:%*:#{pane_title}')}"], 5.0)
-
-    def watch(self, pane: str) -> Watch:
-        """A watch of what ``pane`` (``%3``) prints."""
-        return Watch(self, pane)
-
-    def add_watch(self, watch: Watch) -> None:
-        """Begin; the server sends what panes print only while somebody watches."""
-        with self._state:
-            self._watches.append(watch)
-        self.call(["refresh-client -f !no-output"], 5.0)
-
-    def remove_watch(self, watch: Watch) -> None:
-        """End; never raises."""
-        with self._state:
-            self._watches.remove(watch)
-            nobody = not self._watches
-        if nobody and self.alive:
-            try:
-                self.call(["refresh-client -f no-output"], 5.0)
-            except Unavailable:
-                return
-            with self._state:
-                again = bool(self._watches)
-            if again:  # somebody came between the two
-                self.call(["refresh-client -f !no-output"], 5.0)
 
     def close(self) -> None:
         """Detach and join the reader; the server lives on."""
@@ -264,8 +246,8 @@ class ControlClient:
         self._stdout.close()
 
 
-def attach_argv(program: str, socket: Path, session: str) -> list[str]:
-    """The argv of a control client; ``-N``: it never starts a server."""
+def attach_argv(program: str, socket: Path, session: str, output: bool = False) -> list[str]:
+    """The argv of a control client, which is sent what panes print if ``output``; ``-N``: it never starts a server."""
     return [
         program,
         "-N",
@@ -275,7 +257,7 @@ def attach_argv(program: str, socket: Path, session: str) -> list[str]:
         "-C",
         "attach-session",
         "-f",
-        "no-output,ignore-size",
+        "ignore-size" if output else "no-output,ignore-size",
         "-t",
         f"={session}",
     ]

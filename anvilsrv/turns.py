@@ -128,6 +128,8 @@ class Turns:
                 return
             self._requeue(tx, session, current["id"])
         elif current is not None:
+            if text is None or same_text(text, current["text"]):
+                return  # reported twice
             self._end(tx, current, None, "interrupted: another prompt was submitted")
         following = self._next(tx, session)
         if text and following is not None and following["pasted"] and same_text(text, following["text"]):
