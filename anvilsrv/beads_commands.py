@@ -249,6 +249,9 @@ def _update(call: Call, bead_id: str, *words: str) -> str:
     record = call.own(call.get(bead_id))
     before = record["status"]
     _change(record, _pairs(words, UPDATE_KEYS))
+    held = record["status"] in ("in_progress", "hooked")
+    if held and not call.user and record.get("assignee") != call.actor:
+        raise Denied(f"'{bead_id}' can only be claimed by who works on it: claim")
     if record["status"] == "closed" != before:
         record["closed_at"] = now()[1]
     return call.put(record)

@@ -107,6 +107,17 @@ def test_update_sets_and_clears_fields(desk: Desk) -> None:
     assert not {"due_at", "metadata"} & desk.record(bead).keys()
 
 
+def test_no_agent_can_put_a_claim_on_another(desk: Desk) -> None:
+    bead = desk("new", "x")
+    for change in (["status=in_progress"], ["status=in_progress", "assignee=a2"], ["status=hooked", "assignee=a2"]):
+        with pytest.raises(Denied, match="claim"):
+            desk("update", bead, *change, actor="a1")
+    desk("claim", bead, actor="a1")
+    with pytest.raises(Denied, match="claim"):
+        desk("update", bead, "assignee=a2", actor="a1")
+    desk("update", bead, "assignee=a2")
+
+
 def test_update_keeps_closed_at_true(desk: Desk) -> None:
     bead = desk("new", "x")
     desk("update", bead, "status=closed")
