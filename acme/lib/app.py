@@ -112,8 +112,8 @@ class App:
         self._threads = [
             threading.Thread(target=self._work, name="desk", daemon=True),
             threading.Thread(target=self._news, name="news", daemon=True),
-            threading.Thread(target=self._ports, name="ports", daemon=True),
         ]
+        self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
 
     # life
 
@@ -130,7 +130,7 @@ class App:
             self.roster, self.online = self.agent.roster(), True
         except Unavailable:
             pass
-        for thread in self._threads:
+        for thread in (*self._threads, self._plumbed):
             thread.start()
 
     def stop(self) -> None:
@@ -146,7 +146,7 @@ class App:
             client.close()
         self.acme.close()
         self.agent.forget()
-        for thread in self._threads:
+        for thread in (*self._threads, self._plumbed):
             if thread.is_alive():
                 thread.join(5)
         for pane in panes:
@@ -238,6 +238,16 @@ class App:
     def ask(self, kind: str, subject: str) -> None:
         """Open a window at somebody else's request."""
         self._desk.put(lambda: self.open(kind, subject))
+
+    def called(self, kind: str, subject: str) -> None:
+        """Another Assist was started: maybe by the plumber, whose rules have come since we looked."""
+        self.ask(kind, subject)
+        self._desk.put(self._listen_again)
+
+    def _listen_again(self) -> None:
+        if not self._plumbed.is_alive() and not self._stopping.is_set():
+            self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
+            self._plumbed.start()
 
     def _work(self) -> None:
         while (act := self._desk.get()) is not None:

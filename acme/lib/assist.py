@@ -25,7 +25,7 @@ def main(words: Sequence[str]) -> int:
         acme = Acme.dial()
         script = Path(sys.argv[0]).resolve()
         app = App(acme, Agent(), home=os.getcwd(), command=_command(script), script=str(script))
-        server = service.serve(app.ask)
+        server = service.serve(app.called)
         if server is None:
             service.pass_on(words)
             acme.close()

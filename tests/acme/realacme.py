@@ -113,6 +113,30 @@ class AtReal(Person):
         assert window is not None, f"no window {name}: {self.names()}"
         return window
 
+    def scroll_to(self, name: str, text: str) -> None:
+        """Bring `text` into view by the scroll bar's own means, and take the mouse out of the way."""
+        window = self._window(name)
+        at = self.body(name).find(text)
+        window.select(at, at)
+        window.show()
+        window.close()
+        self._xdo("mousemove", SIZE[0] - 1, SIZE[1] - 1)
+        self._settle()
+
+    def picture(self) -> bytes:
+        self._settle()
+        return self._pixels()
+
+    def changed_lines(self, before: bytes) -> int:
+        """How many lines of text differ from an earlier picture; the scroll bars do not count."""
+        now, width = self._pixels(), SIZE[0] * 4
+        rows = [
+            y
+            for y in range(SIZE[1])
+            if now[y * width + 80 : (y + 1) * width] != before[y * width + 80 : (y + 1) * width]
+        ]
+        return sum(row - last > LINE // 2 for last, row in zip([-LINE, *rows], rows, strict=False))
+
     # acting
 
     def execute(self, name: str, text: str, *, sweep: bool = False, tag: bool = False, chord: Any = None) -> None:
@@ -120,7 +144,7 @@ class AtReal(Person):
         if chord is None:
             self._press(2, where)
             return
-        self._press(1, self._spot(*chord, True, False))
+        self.select(*chord)
         where = self._spot(name, text, sweep, tag)  # the same place, unless acme moved things
         rest = ("sleep", 0.03)
         steps = ("mousedown", 2, *rest, "mousemove", *where[1], *rest, "mousedown", 1, *rest, "mouseup", 1, *rest)

@@ -170,3 +170,21 @@ def test_text_typed_behind_a_row_stays(person, agent, assist):
     person.wait(lambda: row(person, ids[0])[2] == "running", "the state")
     assert row(person, ids[0])[-1] == "mine"
     assert person.body(MAIN).count(ids[1]) == 1
+
+
+def test_the_view_does_not_move(person, agent, assist, project):
+    if not person.real:
+        pytest.skip("the fake has no screen")
+    ids = [agent.add("shell", project) for _ in range(100)]
+    assist()
+    person.sees(MAIN, ids[-1])
+    person.scroll_to(MAIN, ids[70])
+    before = person.picture()
+    agent.change(ids[3], state="running")
+    agent.remove(ids[4])
+    agent.add("shell", project)
+    person.wait(lambda: ids[4] not in person.body(MAIN), "the changes above")
+    person.sees(MAIN, "running")
+    person.wait(lambda: person.changed_lines(before) == 1, "a new line at the end, and nothing else")
+    agent.change(ids[71], state="running")
+    person.wait(lambda: person.changed_lines(before) == 2, "one line to change")
