@@ -290,10 +290,15 @@ class App:
         self.turns.write_state(tx, session, word, self.backends.get(row["backend"]).reports("stop"))
 
     def last_prompt(self, tx: Tx, session: str) -> int:
-        """The last prompt accepted, 0 if none was."""
+        """The last prompt accepted that is not answered yet, else the one that ended last; 0 if there was none.
+
+        What a person types into the pane counts only when nothing that was written to a file is waiting.
+        """
         self.sessions.row(tx, session)
         row = tx.one(
-            "SELECT coalesce(max(id), 0) AS id FROM prompts WHERE session = ? AND status != 'withdrawn'", session
+            "SELECT id FROM prompts WHERE session = ? AND status != 'withdrawn'"
+            " ORDER BY ended IS NULL DESC, CASE WHEN ended IS NULL THEN origin != 'typed' ELSE ended END DESC, id DESC LIMIT 1",
+            session,
         )
         return int(row["id"]) if row else 0
 
