@@ -57,7 +57,7 @@ def plan(
         "binds": [list(bind) for bind in binds], "links": [list(link) for link in view.links()] if tier == "full" else [],
         "files": _files(policy, env) if tier == "full" else {}, "rules": [list(rule) for rule in rules],
         "directories": [variables["HOME"]] if tier == "full" and variables.get("HOME", "").startswith("/") else [],
-        "protected": [path for path, _ in policy.protect] if tier == "full" else [],
+        "protected": view.protected(binds),
         "network": network.mode, "connect": sorted(network.connect), "bind": sorted(network.bind),
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
         "status": status_file,
@@ -126,11 +126,17 @@ class _View:
     def effective(self, path: str) -> str:
         """The letters that hold at a path: all grants above it, as far up as the nearest private or hidden directory."""
         roof = max((top for top in (*self.private, *self.policy.hide) if under(path, top)), key=len, default="")
-        letters = "".join(
-            letters for top, letters in self.grants.items() if under(path, top) and under(top, roof or "/")
-        )
+        above = [top for top in self.grants if under(path, top) and under(top, roof or "/")]
+        # The private /tmp says nothing about what is granted of the user's own beneath /tmp.
+        letters = "".join(self.grants[top] for top in above if top != self.inside or path == top)
         kept = "rx" if self._protected(path) else "rwx"
         return "".join(letter for letter in kept if letter in letters)
+
+    def protected(self, binds: list[Bind]) -> list[str]:
+        """The protected paths that are in sight at all: beneath the private /tmp, say, the same name is another file."""
+        found = {bind.target: bind for bind in binds}
+        above = {path: found.get(path) or self._nearest(path, found) for path, _ in self.policy.protect}
+        return [path for path, bind in above.items() if bind is not None and bind.source == bind.target]
 
     def _protected(self, path: str) -> bool:
         return beneath_any(path, (top for top, _ in self.policy.protect))
@@ -144,7 +150,11 @@ class _View:
         found[self.inside] = self._tmp()
         for path in sorted(self.grants, key=_depth):
             letters, above = self.effective(path), self._nearest(path, found)
-            if path not in found and letters and (above is None or letters != above.letters or above.source == TMPFS):
+            if (
+                path not in found
+                and letters
+                and (above is None or letters != above.letters or above.source != above.target)
+            ):
                 missing = "refuse" if path == self.policy.cwd else "skip"
                 found[path] = Bind(path, path, letters, missing)
         if self.policy.cwd not in found:

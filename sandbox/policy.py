@@ -281,7 +281,8 @@ class _Union:
                 if said.origin.layer != "default":
                     self.notes.append(f"{path} does not exist ({said.origin})")
                 continue
-            rights, origins, _ = united.setdefault(found.path, (set(), [], found.kind))
+            where = TMPDIR if found.path.startswith(TMPDIR) else found.path  # all of it is the session's own
+            rights, origins, _ = united.setdefault(where, (set(), [], found.kind))
             rights.update(letters[key])
             if said.origin not in origins:
                 origins.append(said.origin)

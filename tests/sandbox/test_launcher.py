@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sandbox_world import World
@@ -306,20 +309,53 @@ def test_the_status_is_left_in_a_file(world: World) -> None:
     assert [path.name for path in world.run.glob("status*")] == ["status"]
 
 
-def test_a_kept_temporary_directory_shows_nothing_of_the_users_own(world: World) -> None:
-    """Protected paths beneath /tmp are not pinned into it: what is there is not the user's /tmp."""
-    import shutil
-    import tempfile
+@pytest.fixture
+def home_in_tmp(world: World) -> Iterator[Path]:
+    """A home of the user beneath /tmp, where the agent has a /tmp of its own."""
+    home = Path(tempfile.mkdtemp(prefix="asb-home-", dir="/tmp"))
+    (home / ".tool").mkdir()
+    (home / ".tool/settings").write_text("settings\n")
+    for path in (home, *home.rglob("*")):
+        os.chown(path, world.uid, world.uid)
+    yield home
+    shutil.rmtree(home)
 
-    home, keep = tempfile.mkdtemp(prefix="asb-home-", dir="/tmp"), world.top / "tmp"
-    keep.mkdir()
-    os.chown(home, world.uid, world.uid)
+
+def test_a_kept_temporary_directory_shows_nothing_of_the_users_own(world: World, home_in_tmp: Path) -> None:
+    """Protected paths beneath /tmp are not pinned into it: what is there is not the user's /tmp."""
+    (keep := world.top / "tmp").mkdir()
     world.own()
-    try:
-        env = {**world.env, "HOME": home}
-        attempt = f"def attempt():\n  open('{home}/planted', 'w').close(); os.makedirs('{home}/.config/anvillm')\n"
+    env = {**world.env, "HOME": str(home_in_tmp)}
+    attempt = (
+        f"def attempt():\n  open('{home_in_tmp}/planted', 'w').close(); os.makedirs('{home_in_tmp}/.config/anvillm')\n"
+    )
+    for tmpdir in ("", str(keep)):
+        assert world.attempt(attempt, env=env, tmpdir=tmpdir) in ("did it", "ENOENT")
+    assert os.listdir(home_in_tmp) == [".tool"]
+
+
+def test_grants_beneath_tmp_are_the_users_own_with_no_more_rights_than_granted(world: World, home_in_tmp: Path) -> None:
+    """The rights of the private /tmp around them are not theirs, whether it is kept or not."""
+    (keep := world.top / "tmp").mkdir()
+    world.own()
+    settings = f"{home_in_tmp}/.tool/settings"
+    for path in (settings, f"{home_in_tmp}/.tool", f"{home_in_tmp}"):
+        layer = {"filesystem": {"ro": [path], "rwx": ["{TMPDIR}"]}}
         for tmpdir in ("", str(keep)):
-            assert world.attempt(attempt, env=env, tmpdir=tmpdir) in ("did it", "ENOENT")
-        assert os.listdir(home) == []
-    finally:
-        shutil.rmtree(home)
+            read, write = f"open('{settings}').read().strip()", f"open('{settings}', 'a')"
+            assert world.attempt(f"def attempt(): return {read}\n", layer, tmpdir=tmpdir) == "settings"
+            assert world.attempt(f"def attempt(): {write}\n", layer, tmpdir=tmpdir) in ("EROFS", "EACCES")
+    assert world.policy({"filesystem": {"rwx": ["{TMPDIR}/deep"]}}).grants[-1].path == "{TMPDIR}"
+
+
+def test_a_program_tree_beneath_tmp_can_be_granted_inside(world: World, home_in_tmp: Path) -> None:
+    """A checkout in /tmp: protected, and the part that the hooks need is granted to be run."""
+    (keep := world.top / "tmp").mkdir()
+    world.own()
+    layer = {
+        "filesystem": {"protect": [str(home_in_tmp)], "rox": [f"{home_in_tmp}/.tool"], "rwx": ["{TMPDIR}", "{CWD}"]}
+    }
+    for tmpdir in ("", str(keep)):
+        code = f"def attempt():\n  open('{home_in_tmp}/.tool/settings').close(); open('{home_in_tmp}/.tool/new', 'w')\n"
+        assert world.attempt(code, layer, tmpdir=tmpdir) in ("EROFS", "EACCES")
+    assert os.listdir(home_in_tmp / ".tool") == ["settings"]
