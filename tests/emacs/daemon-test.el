@@ -23,7 +23,7 @@
 
 (defun daemon-test-read (path)
   "Return the text of the file PATH."
-  (anvillm-text (anvillm-9p-sync 10 #'anvillm-9p-read (anvillm-conn) path)))
+  (anvillm-text (anvillm-9p-sync 30 #'anvillm-9p-read (anvillm-conn) path)))
 
 (defun daemon-test-start (&optional backend alias)
   "Start a session of BACKEND called ALIAS from the list; return its id when it is idle."
@@ -177,7 +177,7 @@
    (daemon-test-there (anvillm-context id))
    (should (equal "be kind\n" (buffer-string)))
    (insert "x")
-   (anvillm-9p-sync 5 #'anvillm-9p-write (anvillm-conn) (concat id "/context") "other")
+   (anvillm-9p-sync 30 #'anvillm-9p-write (anvillm-conn) (concat id "/context") "other")
    (cl-letf (((symbol-function 'yes-or-no-p) #'ignore))
      (anvillm-compose-accept)
      (support-wait anvillm-compose--failed))
@@ -185,7 +185,7 @@
 
 (ert-deftest daemon-delivers-mail-and-shows-it ()
   (daemon-test-with
-   (anvillm-9p-sync 5 #'anvillm-9p-write (anvillm-conn) (concat id "/mail")
+   (anvillm-9p-sync 30 #'anvillm-9p-write (anvillm-conn) (concat id "/mail")
                     "{\"to\":\"user\",\"type\":\"REVIEW_REQUEST\",\"subject\":\"ünd?\",\"body\":\"look\"}")
    (daemon-test-there (anvillm-user-inbox))
    (support-wait (save-excursion (goto-char (point-min)) (search-forward "ünd?" nil t)))
@@ -214,7 +214,7 @@
      (support-wait (save-excursion (goto-char (point-min)) (search-forward "ünd?" nil t))))
    ;; New mail appears by itself.
    (switch-to-buffer "*anvillm inbox user*")
-   (anvillm-9p-sync 5 #'anvillm-9p-write (anvillm-conn) (concat id "/mail")
+   (anvillm-9p-sync 30 #'anvillm-9p-write (anvillm-conn) (concat id "/mail")
                     "{\"to\":\"user\",\"type\":\"APPROVAL_REQUEST\",\"subject\":\"again\",\"body\":\"?\"}")
    (support-wait (save-excursion (goto-char (point-min)) (search-forward "again" nil t)))
    (goto-char (point-min))

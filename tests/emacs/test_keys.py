@@ -41,7 +41,7 @@ class Screen:
         self.tmux("send-keys", "-l", text)
         return self
 
-    def see(self, *words: str, patience: float = 15) -> str:
+    def see(self, *words: str, patience: float = 30) -> str:
         """Wait until all of these are on the screen."""
         try:
             wait_until(lambda: all(word in self.text() for word in words), f"{words} on the screen", patience)
@@ -52,7 +52,7 @@ class Screen:
     def row(self, *words: str) -> str:
         """Wait until one line has all of these."""
         try:
-            wait_until(lambda: any(all(w in line for w in words) for line in self.text().splitlines()), "", 15)
+            wait_until(lambda: any(all(w in line for w in words) for line in self.text().splitlines()), "the line", 30)
         except AssertionError:
             raise AssertionError(f"never saw a line with {words}:\n{self.text()}") from None
         return self.text()
@@ -142,7 +142,7 @@ def test_keys_work_while_the_daemon_is_frozen(screen: Screen, stopped_daemon: Da
         for word in ("quick", "again"):
             started = time.monotonic()
             screen.key("M-x").type(word).see(f"M-x {word}")
-            assert time.monotonic() - started < 1  # two runs of tmux and one drawing; a wait would be seconds
+            assert time.monotonic() - started < 5  # a few runs of tmux and one drawing; a wait would have no end
             screen.key("C-g")
     finally:
         os.kill(stopped_daemon.process.pid, signal.SIGCONT)
