@@ -19,7 +19,7 @@ from anvilsrv.errors import AnvilError, Conflict
 from . import model
 from .conftest import Desk
 
-BEADS = 7
+BEADS = 5
 BEAD = st.integers(0, BEADS - 1)
 KIND = st.sampled_from(
     ["blocks", "blocks", "conditional-blocks", "parent-child", "parent-child", "waits-for", "related"]
@@ -59,11 +59,11 @@ def run(desk: Desk, ids: list[str], change: tuple) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(CHANGE, max_size=40))
-def test_ready_is_what_the_model_says_after_every_change(changes: list[tuple]) -> None:
+@given(st.lists(st.tuples(st.just("dep"), BEAD, BEAD, KIND), max_size=12), st.lists(CHANGE, max_size=30))
+def test_ready_is_what_the_model_says_after_every_change(edges: list[tuple], changes: list[tuple]) -> None:
     with fresh_desk() as desk:
         ids = [desk("new", f"bead {n}", f"priority={n % 3}") for n in range(BEADS)]
-        for change in changes:
+        for change in edges + changes:
             before = {r["id"]: r for r in json.loads(desk.beads.list_json())}
             if change[0] == "dep":
                 # a parent waits for its child, but a parent-child edge stands at the child
@@ -81,6 +81,47 @@ def test_ready_is_what_the_model_says_after_every_change(changes: list[tuple]) -
                 assert change[0] != "dep" or not closes
             records = {r["id"]: r for r in json.loads(desk.beads.list_json())}
             assert desk.ready() == model.ready(records, time.time_ns()), change
+
+
+def agree(desk: Desk) -> list[str]:
+    """What is ready, once the model has said the same."""
+    records = {r["id"]: r for r in json.loads(desk.beads.list_json())}
+    assert desk.ready() == model.ready(records, time.time_ns())
+    return desk.ready()
+
+
+def test_a_whole_family_is_held_up_by_what_its_head_waits_for_and_let_go_with_it() -> None:
+    with fresh_desk() as desk:
+        gate, head = desk("new", "gate"), desk("new", "head")
+        child = desk("new", "child", f"parent={head}")
+        grandchild = desk("new", "grandchild", f"parent={child}")
+        desk("dep", gate, head)
+        assert agree(desk) == [gate]
+        desk("complete", gate)
+        assert agree(desk) == [head, child, grandchild]
+        for status in ("blocked", "deferred"):
+            desk("update", head, f"status={status}")
+            assert agree(desk) == []
+            desk("update", head, "status=open")
+        desk("update", head, "defer=2999-01-01")
+        assert agree(desk) == []
+        # Who has closed parents is not below anything any more.
+        desk("complete", child)
+        assert agree(desk) == [grandchild]
+
+
+def test_who_waits_for_the_children_of_another_is_let_go_by_the_last_of_them() -> None:
+    with fresh_desk() as desk:
+        spawner, waiter = desk("new", "spawner"), desk("new", "waiter")
+        one, two = (desk("new", name, f"parent={spawner}") for name in ("one", "two"))
+        desk("dep", spawner, waiter, "waits-for")
+        desk("complete", one)
+        assert agree(desk) == [spawner, two]
+        desk("undep", two, spawner, "parent-child")
+        assert agree(desk) == [spawner, waiter, two]
+        desk("dep", two, spawner, "parent-child")
+        desk("update", two, "status=pinned")
+        assert agree(desk) == [spawner, waiter]
 
 
 @st.composite
