@@ -1,6 +1,7 @@
 """The command ``anvilsrv``: start, stop, restart and ask after the daemon of the current namespace.
 
-Exit status: 0 done; 1 it failed, or another daemon holds the namespace; 2 wrong usage; 3 (``status``, ``stop``) no daemon runs.
+Exit status: 0 done; 1 it failed, another daemon holds the namespace, or ``doctor`` found that something needed is missing;
+2 wrong usage; 3 (``status``, ``stop``) no daemon runs.
 """
 
 import sys
@@ -120,6 +121,25 @@ def status() -> None:
     click.echo(f"tmux -S {place.namespace}/anvillm.tmux attach")
     click.echo(f"{len(listing.splitlines())} session(s)")
     click.echo(listing, nl=False)
+
+
+@main.command()
+def doctor() -> None:
+    """Look at everything that AnviLLM needs or can use here: each line is ok, or what to do."""
+    from anvilsrv.doctor import examine
+
+    sys.exit(examine(click.echo))
+
+
+@main.command()
+def export() -> None:
+    """Serve this namespace's 9P on standard input and output (over ssh, or to 9pserve)."""
+    from anvilsrv.export import export as bridge
+
+    try:
+        bridge()
+    except AnvilError as error:
+        raise Failure(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ LAYER_2 = {
 }
 LAYER_3 = {
     "anvilsrv.daemon", "anvilsrv.cli", "anvilsrv.mcpserver", "anvilsrv.mcptools", "anvilsrv.hook", "anvilsrv.anvil9p",
-    "anvilsrv.shellagent", "anvilsrv.skills",
+    "anvilsrv.shellagent", "anvilsrv.skills", "anvilsrv.doctor", "anvilsrv.export",
 }  # fmt: skip
 # These speak 9P only: of anvilsrv they may use layer 0.
 FRONT_ENDS = ("acme", "tui", "web")
