@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from acme.lib import table
 from acme.lib.agent import Session
 from acme.lib.pane import Call, Pane
 from acme.lib.programs import anvilsrv
@@ -56,11 +57,12 @@ class Daemon(Pane):
 
     def status(self, before: str = "") -> None:
         self.online = self.app.online
-        parts = [before, anvilsrv("status"), f"socket {self.app.agent.path}", self._backends()]
+        answers = "answers" if self.online else "does not answer"
+        parts = [before, anvilsrv("status"), f"{self.app.agent.path} {answers}", self._backends()]
         self._draw("\n".join(part for part in parts if part) + "\n")
 
     def _backends(self) -> str:
-        rows = (f"{each.word}\t{each.trouble or 'ok'}" for each in self.app.roster.backends)
+        rows = (table.columns((each.word, each.trouble or "ok"), (12,)) for each in self.app.roster.backends)
         return "\n" + "\n".join(rows) if self.app.roster.backends else ""
 
     def _draw(self, text: str) -> None:

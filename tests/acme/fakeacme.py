@@ -129,12 +129,15 @@ class FakeAcme:
         self.log_readers: list[tuple[Any, Request]] = []
         self.did: list[tuple[str, str]] = []  # what acme itself did: builtins, commands run, looks
         self.died = ""
-        self.server = Server(trace=self._trace)
+        self.server: Server | None = Server(trace=self._trace)
         self.server.listen(path, Root(self))
         self.server.start()
 
     def stop(self) -> None:
-        self.server.stop()
+        """End; the second time nothing happens."""
+        server, self.server = self.server, None
+        if server is not None:
+            server.stop()
 
     def die(self, why: str) -> None:
         self.died = self.died or why

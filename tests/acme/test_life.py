@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_assist_ends_with_its_last_window(person, agent, assist, project):
     person.misses(MAIN)
     assert process.poll() is None
     person.execute(name, "Del", tag=True)
+    assert process.wait(10) == 0
+
+
+def test_assist_ends_when_acme_ends(person, agent, assist):
+    if person.real:
+        pytest.skip("the real one is ended by the fixture")
+    id = agent.add()
+    process = assist("log", id)
+    person.wait(lambda: person.has(f"/tmp/+Log.{id}"), "the log window")
+    person.acme.stop()
     assert process.wait(10) == 0
 
 
@@ -161,15 +172,21 @@ def test_the_plumbing_rule_is_one_the_plumber_takes(namespace):
     if not shutil.which("plumber"):
         pytest.skip("no plumber is installed")
     rules = ROOT / "acme" / "anvil.plumbing"
-    done = subprocess.run(["plumber", "-p", str(rules)], capture_output=True, text=True, timeout=10)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = Path(namespace, "said")
+    with said.open("wb") as errors:
+        process = subprocess.Popen(["plumber", "-f", "-p", str(rules)], stdout=errors, stderr=errors)
     try:
+        deadline = time.monotonic() + 10
+        while not Path(namespace, "plumb").exists():
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         with Client(f"{namespace}/plumb") as client:
             assert "anvil" in [stat.name for stat in client.ls()]
+        assert said.read_text() == ""
     finally:
-        found = subprocess.run(["pgrep", "-f", str(rules)], capture_output=True, text=True).stdout.split()
-        for pid in found:
-            os.kill(int(pid), 15)
+        process.terminate()
+        process.wait(10)
 
 
 @pytest.mark.parametrize(("word", "backend"), [("Kiro", "kiro-cli"), ("Claude", "claude")])

@@ -195,7 +195,8 @@ def test_the_daemon_window_shows_status_and_runs_its_words(person, agent, assist
     person.execute(MAIN, "Daemon", tag=True)
     name = opened(person, "/AnviLLM/+Daemon", "Get Start Stop Restart Log")
     person.sees(name, "daemon says status\n")
-    person.sees(name, "Codex\tno program 'codex'\n")
+    person.sees(name, "/agent answers\n")
+    person.sees(name, "\tno program 'codex'\n")
     person.execute(name, "Restart", tag=True)
     person.sees(name, "daemon says restart\n")
     assert anvilsrv.read_text().split()[-2:] == ["restart", "status"]
