@@ -62,6 +62,7 @@ class App:
         self.post.enqueue = self.turns.queue
         self.post.withdraw = self.turns.withdraw
         self.typist.undelivered = self.turns.undelivered
+        self.typist.release = self.turns.release
         self.reports = Reports(self.sessions, self.turns, self.backends.get)
         self.supervisor = Supervisor(
             self.sessions, self.turns, self.tmux, self.backends.get, self.launch, self.on_error
@@ -144,7 +145,7 @@ class App:
             log.warning("session %s: %s", session, error)
             spawn = control = False
         socket = self.launch.make_directories(session)
-        self.server.listen(str(socket), self.tree, Who(session, spawn, control))
+        self.server.listen(str(socket), self.tree, Who(session, spawn, control), limit=64)
 
     def _read_spool(self, session: str) -> None:
         for path, report in spooled(self.launch.directory(session) / "ns" / "spool"):

@@ -10,6 +10,7 @@ Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the 
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import struct
@@ -26,6 +27,7 @@ log = logging.getLogger("anvilsrv")
 
 FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
 START_PATIENCE = 20.0  # s that `start` waits for the socket
+DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
 STOP_PATIENCE = 60.0  # s that `stop` waits for the end
 
 
@@ -81,11 +83,10 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
 
     lock = place.take()
     logged = start_logging(None if foreground else place.log)
-    wanted: list[int] = []
-    woken = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda n, frame: (wanted.append(n), woken.set()))  # type: ignore[func-returns-value]
+    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     os.umask(0o077)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
     app = App(
         place.namespace, place.state, trace=(lambda line: print(line, file=sys.stderr, flush=True)) if trace else None
     )
@@ -97,8 +98,7 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     log.info("anvilsrv %d serves %s", os.getpid(), place.socket)
     tell_starter(f"ready {os.getpid()}")
     notify_ready()
-    woken.wait()
-    again = wanted[0] == signal.SIGHUP
+    again = signals.wait() == signal.SIGHUP
     log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if again else "stopping")
     notify("RELOADING=1" if again else "STOPPING=1")
     app.stop(agents=not again)
@@ -106,12 +106,40 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
         place.pid_file.unlink(missing_ok=True)
     logging.getLogger().removeHandler(logged)
     logged.close()
+    signals.close()
     if again:
         os.set_inheritable(lock.fileno(), True)  # the namespace is held without a gap
         os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     lock.close()
     return 0
+
+
+class Signals:
+    """Waits for signals in a read(2) of the wake-up descriptor: a handler that is only noted while the main thread sleeps in a lock may
+    never run.
+    """
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._read, self._write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._numbers = numbers
+        for number in numbers:
+            signal.signal(number, lambda n, frame: None)
+
+    def wait(self) -> int:
+        """The first of them that came."""
+        while True:
+            [number] = os.read(self._read, 1)
+            if number in self._numbers:
+                return number
+
+    def close(self) -> None:
+        """Let go; further signals are still caught and do nothing."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._read)
+        os.close(self._write)
 
 
 def start_logging(path: Path | None) -> logging.Handler:

@@ -63,6 +63,8 @@ class Turns:
 
     def release(self, tx: Tx, session: str) -> None:
         """Let a held queue go on."""
+        if tx.one("SELECT 1 FROM sessions WHERE id = ?", session) is None:
+            return
         self._sessions.set(tx, session, held="", held_until=None)
         self.pump(tx, session)
 

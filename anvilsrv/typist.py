@@ -45,6 +45,7 @@ class Typist:
         self._under_way: dict[str, Delivery] = {}
         self._closed = False
         self.undelivered: Callable[[Tx, str, int, str], None]
+        self.release: Callable[[Tx, str], None]
 
     def deliver(self, session: str, prompt: int, pasted: bool = False) -> None:
         """Start typing; with ``pasted`` a daemon before us did already, perhaps: begin with submitting."""
@@ -148,15 +149,16 @@ class Typist:
                     break
                 if not shown and time.monotonic() - since > WORDS_PATIENCE:
                     shown = True
-                    self._say(delivery.session, "somebody is typing in the pane")
+                    self._sessions.store.post(lambda tx: self._hold(tx, delivery.session))
                 output.wait(DRAFT_LOOK if shown else WORDS_PATIENCE)
-        if shown:
-            self._say(delivery.session, "")
+        if shown:  # the queue may have come to a stop meanwhile, because of it
+            self._sessions.store.post(lambda tx: self.release(tx, delivery.session))
         return not delivery.done.is_set()
 
-    def _say(self, session: str, held: str) -> None:
+    def _hold(self, tx: Tx, session: str) -> None:
         """Show in ``sessions`` what the queue waits for."""
-        self._sessions.store.post(lambda tx: self._sessions.set(tx, session, held=held))
+        if tx.one("SELECT 1 FROM sessions WHERE id = ?", session):
+            self._sessions.set(tx, session, held="somebody is typing in the pane")
 
     @staticmethod
     def _text(tx: Tx, delivery: Delivery) -> str | None:
