@@ -24,12 +24,15 @@ def stuck(records: Records, record: dict[str, Any]) -> bool:
         other = records.get(target)
         if kind in ("blocks", "conditional-blocks") and other and not _done(other):
             return True
-        held = other and not _done(other) and (other["status"] in ("blocked", "deferred") or stuck(records, other))
-        if kind == "parent-child" and held:
+        if kind == "parent-child" and other and not _done(other) and _holds_back(records, other):
             return True
         if kind == "waits-for" and any(not _done(child) for child in _children(records, target)):
             return True
     return False
+
+
+def _holds_back(records: Records, parent: dict[str, Any]) -> bool:
+    return parent["status"] in ("blocked", "deferred") or stuck(records, parent)
 
 
 def waits(records: Records, bead: str, target: str) -> bool:
