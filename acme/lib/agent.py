@@ -25,11 +25,12 @@ USER = "user"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What an agent waits for; `kind` is ``permission`` or ``question``."""
+    """What an agent waits for: a permission, an answer. `detail` is what it is about, such as a command."""
 
     text: str
     choices: tuple[str, ...]
-    kind: str
+    detail: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +223,14 @@ def _session(row: dict[str, Any]) -> Session:
         backend=row.get("backend") or "",
         state=row.get("state") or "",
         cwd=row.get("cwd") or "/",
-        ask=Ask(ask.get("text") or "", tuple(ask.get("choices") or ()), ask.get("kind") or "") if ask else None,
+        ask=_ask(ask) if ask else None,
         unread=int(row.get("unread") or 0),
         queued=int(row.get("queued") or 0),
         error=row.get("error") or "",
         sandbox_tier=row.get("sandbox_tier") or "",
     )
+
+
+def _ask(row: dict[str, Any]) -> Ask:
+    choices = tuple(str(choice) for choice in row.get("choices") or ())
+    return Ask(row.get("text") or "", choices, row.get("detail") or "", str(row.get("id") or ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import ClassVar
 
 from acme.lib.about import About
@@ -39,12 +41,10 @@ class AskPane(About):
     def executed(self, text: str, gesture: Gesture) -> bool:
         if self.asked is None or not gesture.in_body:
             return False
-        line = self._line(gesture)[1].strip()
-        chosen = [choice for choice in self.asked.choices if line == _drawn(choice) or text == choice]
-        if not chosen:
-            return False
-        self.give(chosen[0])
-        return True
+        choice = picked(self._line(gesture)[1], text, self.asked.choices)
+        if choice is not None:
+            self.give(choice)
+        return choice is not None
 
     def answer(self, call: Call) -> None:
         """``Answer <text>``, or what was typed below the question."""
@@ -59,8 +59,18 @@ class AskPane(About):
 
 
 def draw(ask: Ask) -> str:
-    choices = "".join(f"{_drawn(choice)}\n" for choice in ask.choices)
-    return f"{ask.text.rstrip()}\n\n{choices}"
+    parts = [ask.text.rstrip(), textwrap.indent(ask.detail.strip("\n"), "\t"), drawn(ask.choices)]
+    return "\n\n".join(part for part in parts if part.strip()).rstrip("\n") + "\n"
+
+
+def drawn(choices: Sequence[str]) -> str:
+    """Choices as they are clicked: each on a line of its own, in brackets."""
+    return "".join(f"{_drawn(choice)}\n" for choice in choices)
+
+
+def picked(line: str, text: str, choices: Sequence[str]) -> str | None:
+    """The choice that a click meant: the one whose line it is on, or the one that was swept."""
+    return next((choice for choice in choices if line.strip() == _drawn(choice) or text == choice), None)
 
 
 def _drawn(choice: str) -> str:

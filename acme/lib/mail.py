@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from acme.lib import table
 from acme.lib.agent import USER, Session
+from acme.lib.ask import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.main import one_line
 from acme.lib.pane import Call, Pane
@@ -124,6 +125,17 @@ class Message(Pane):
     def reply(self, call: Call) -> None:
         self.app.open("compose", self.subject_of(self.id))
 
+    def executed(self, text: str, gesture: Gesture) -> bool:
+        """A click on one of the choices that the sender gave answers, and archives the message."""
+        choice = picked(self._line(gesture)[1], text, choices(self.message)) if gesture.in_body else None
+        if choice is None:
+            return False
+        kind, subject = answer_type(self.message.get("type") or ""), again(self.message.get("subject") or "")
+        answer = {"to": self.message["from"], "type": kind, "subject": subject, "body": choice, "in_reply_to": self.id}
+        self.app.agent.send(answer)
+        self.archive(Call("Archive", "", None, None))
+        return True
+
     def archive(self, call: Call) -> None:
         following = self._following()
         self.app.agent.control(self.owner, f"complete {self.id}")
@@ -182,9 +194,8 @@ class Compose(Pane):
             return self.subject_id.strip("-"), "PROMPT_REQUEST", "", ""
         owner, box, id = self.subject_id.split("/")
         message = find(self.app.agent.json(f"{owner}/{box}"), id)
-        subject = message.get("subject") or ""
-        again = subject if subject.lower().startswith("re:") else f"Re: {subject}"
-        return self.app.label(message.get("from") or ""), answer_type(message.get("type") or ""), again, ""
+        subject = again(message.get("subject") or "")
+        return self.app.label(message.get("from") or ""), answer_type(message.get("type") or ""), subject, ""
 
     def send(self, call: Call) -> None:
         message = parse(self.window.body())
@@ -218,6 +229,17 @@ def answer_type(kind: str) -> str:
     return f"{stem}_RESPONSE" if end == "REQUEST" and stem in TYPES else "PROMPT_REQUEST"
 
 
+def again(subject: str) -> str:
+    """The subject of an answer."""
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}"
+
+
+def choices(message: dict[str, Any]) -> list[str]:
+    """The answers that the sender suggests."""
+    given = (message.get("metadata") or {}).get("choices") or []
+    return [str(choice) for choice in given] if isinstance(given, list) else []
+
+
 def find(messages: list[dict[str, Any]], id: str) -> dict[str, Any]:
     for message in messages:
         if message["id"] == id:
@@ -234,7 +256,8 @@ def draw(message: dict[str, Any], label: Any) -> str:
         f"Type: {message.get('type')}",
         f"Subject: {message.get('subject')}",
     ]
-    return "\n".join(rows) + f"\n\n{(message.get('body') or '').rstrip()}\n"
+    suggested = drawn(choices(message))
+    return "\n".join(rows) + f"\n\n{(message.get('body') or '').rstrip()}\n" + (f"\n{suggested}" if suggested else "")
 
 
 def when(stamp: Any) -> str:

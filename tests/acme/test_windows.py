@@ -70,14 +70,15 @@ def test_a_question_opens_by_itself_and_is_answered_by_a_click(person, agent, as
     id = agent.add("claude", project, alias="rev")
     assist()
     choices = ["Yes", "Yes, and don't ask again", "Edit"]
-    agent.change(id, ask={"text": "Run make?\nIt may take long.", "choices": choices, "kind": "permission"})
+    ask = {"id": "1", "text": "Run make?\nIt may take long.", "choices": choices, "detail": "make all", "free": False}
+    agent.change(id, ask=ask)
     name = opened(person, f"{project}/+Ask.rev", "Answer")
-    person.sees(name, "Run make?\nIt may take long.\n\n[Yes]\n[Yes, and don't ask again]\n[Edit]\n")
+    person.sees(name, "Run make?\nIt may take long.\n\n\tmake all\n\n[Yes]\n[Yes, and don't ask again]\n[Edit]\n")
     person.execute(name, "again")
     assert agent.await_written(f"{id}/answer") == "Yes, and don't ask again\n"
     person.misses(name)
-    agent.change(id, ask={"text": "More?", "choices": choices, "kind": "permission"})
-    person.sees(name, "More?")
+    agent.change(id, ask=ask | {"id": "2"})  # the same again
+    person.sees(name, "Run make?")
     person.execute(name, "Edit")  # a word of acme's own too
     assert agent.await_written(f"{id}/answer") == "Edit\n"
     person.misses(name)
@@ -131,6 +132,24 @@ def test_mail_is_listed_read_answered_and_archived(person, agent, assist):
     person.wait(lambda: "Look at this" not in person.body(box), "the line to go")
     person.misses(message)
     person.wait(lambda: any("Mail." in name for name in person.names()), "the next message")
+
+
+def test_choices_in_a_message_answer_it_by_a_click(person, agent, assist):
+    id = agent.add(alias="rev")
+    metadata = {"choices": ["left", "right turn"]}
+    first = agent.mail("user", **{"from": id}, type="QUERY_REQUEST", subject="Where?", body="Which?", metadata=metadata)
+    assist()
+    person.execute(MAIN, "Inbox", tag=True)
+    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    person.sees(box, "Where?")
+    person.execute(box, "1/")
+    message = opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Reply Archive Next")
+    person.sees(message, "Which?\n\n[left]\n[right turn]\n")
+    person.execute(message, "turn")
+    sent = json.loads(agent.await_written("user/mail"))
+    assert (sent["to"], sent["type"], sent["body"], sent["in_reply_to"]) == (id, "QUERY_RESPONSE", "right turn", first)
+    assert agent.await_written("user/ctl") == f"complete {first}\n"
+    person.misses(message)
 
 
 def test_new_mail_comes_into_an_open_list_and_next_goes_on(person, agent, assist):
