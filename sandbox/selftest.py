@@ -86,6 +86,9 @@ def _only_the_grants(spec: dict[str, Any]) -> None:
     # In sight, and readable but for Landlock: the right to read files is not granted there.
     if _errno(lambda: os.open(mounts.CANARY, os.O_RDONLY)) != seccomp.EACCES:
         _failed("Landlock does not hold")
+    here, above = os.stat("/"), os.stat("/..")  # an old root that lies over the new one is stepped on by ".."
+    if (here.st_dev, here.st_ino) != (above.st_dev, above.st_ino):
+        _failed("the old root is still there")
     if _errno(lambda: os.mkdir("/.anvil-test")) == 0:
         _failed("the root directory is writable")
     granted = [target for target, source, _, _ in spec["binds"] if source[:1] == "/"]

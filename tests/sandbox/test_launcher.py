@@ -49,6 +49,7 @@ CASES = {
     "no new mounts": ("mount", 1, (), "nothing was started"),
     "mounts only pretend": ("mount", 0, (), ""),
     "the root only seems changed": ("pivot_root", 0, (), ""),
+    "the old root only seems gone": ("umount2", 0, (), "self test: the old root is still there"),
     "read-only only pretends": ("mount_setattr", 0, (), "self test: "),
     "a kernel without openat2": ("openat2", 38, (), ""),
 }
