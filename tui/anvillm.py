@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+from rich.segment import Segment
 from textual.app import App
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.message import Message
 
 from anvilsrv import paths
@@ -14,6 +17,13 @@ from tui.sessions import SessionsScreen
 from tui.text import label, one_line
 
 T = TypeVar("T")
+
+
+class Plain(LineFilter):
+    """No colours at all (no-color.org), but bold, underlined and reverse text."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [Segment(text, style.without_color if style else None, control) for text, style, control in segments]
 
 
 class Anvillm(App[None]):
@@ -55,6 +65,8 @@ class Anvillm(App[None]):
     def __init__(self, socket: str | None = None) -> None:
         super().__init__()
         self.theme = "ansi-dark"  # the terminal's own 16 colours and its own background
+        if self.no_color:
+            self._filters[:] = [Plain()]  # Textual's own makes black on black of an ANSI theme
         self.follower = Follower(_Listener(self), socket)
         self.rows: list[Row] = []
         self.why = ""
@@ -84,17 +96,28 @@ class Anvillm(App[None]):
         """A note at the corner of the screen."""
         self.notify(one_line(text), severity="error" if error else "information", timeout=8, markup=False)
 
-    def request(self, ask: Callable[[Client], T], then: Callable[[T], object] = lambda _: None) -> None:
-        """Ask the tree in a thread, then call ``then`` here. What is refused is said, and ``then`` not called."""
-        self.run_worker(lambda: self._ask(ask, then), thread=True, exit_on_error=True)
+    def request(
+        self,
+        ask: Callable[[Client], T],
+        then: Callable[[T], object] = lambda _: None,
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Ask the tree in a thread, then call ``then`` here. What is refused is said, and ``failed`` called instead."""
 
-    def _ask(self, ask: Callable[[Client], T], then: Callable[[T], object]) -> None:
-        try:
-            found = ask(self.follower.client())
-        except AnvilError as error:
-            self.finish(lambda words=str(error): self.say(words, error=True))  # type: ignore[misc]
-        else:
-            self.finish(lambda: then(found))
+        def work() -> None:
+            try:
+                found = ask(self.follower.client())
+            except AnvilError as error:
+                words = str(error)
+                self.finish(lambda: self._failed(words, failed))
+            else:
+                self.finish(lambda: then(found))
+
+        self.run_worker(work, thread=True)
+
+    def _failed(self, words: str, failed: Callable[[], object]) -> None:
+        self.say(words, error=True)
+        failed()
 
     def finish(self, then: Callable[[], object]) -> None:
         """Call ``then`` on the loop; from any thread."""

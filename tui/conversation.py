@@ -45,10 +45,11 @@ class ConversationScreen(Acting):
             id="talk", wrap=True, markup=False, highlight=False, max_lines=LINES, auto_scroll=False, min_width=20
         )
         yield Static(id="asks")
-        yield PromptArea(self.app.drafts.get(self.session, ""))
+        yield PromptArea()
         yield Static(HINTS, id="keys")
 
     def on_mount(self) -> None:
+        self.query_one(PromptArea).put(self.app.drafts.get(self.session, ""))
         self.query_one(PromptArea).focus()
         self.redraw()
         app = self.app
@@ -69,7 +70,7 @@ class ConversationScreen(Acting):
 
     def redraw(self) -> None:
         """The head, and the question if there is one."""
-        if not self.is_mounted:
+        if not self.is_running:
             return
         row, width = self.selected(), max(20, self.app.size.width - 2)
         asks = self.query_one("#asks", Static)
@@ -84,7 +85,7 @@ class ConversationScreen(Acting):
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
 
     def _show(self, pieces: list[Piece]) -> None:
-        if not self.is_mounted:
+        if not self.is_running:
             return
         talk = self.query_one("#talk", RichLog)
         following = talk.is_vertical_scroll_end
@@ -108,7 +109,7 @@ class ConversationScreen(Acting):
 
     def _end(self, why: str) -> None:
         self._gone = why
-        if self.is_mounted:
+        if self.is_running:
             self.app.say(why, error=True)
             self.redraw()
 
@@ -122,19 +123,14 @@ class ConversationScreen(Acting):
             self.app.drafts.pop(self.session, None)
             self.query_one("#talk", RichLog).scroll_end(animate=False)
 
-        self.app.request(lambda client: self._send(client, text), sent)
-
-    def _send(self, client: object, text: str) -> None:
-        try:
-            requests.prompt(self.app.follower.client(), self.session, text)
-        except BaseException:
-            self.app.finish(lambda: self._give_back(text))
-            raise
+        self.app.request(
+            lambda client: requests.prompt(client, self.session, text), sent, lambda: self._give_back(text)
+        )
 
     def _give_back(self, text: str) -> None:
         """What could not be sent stands in the prompt again, unless something else does by now."""
-        if self.is_mounted and not self.query_one(PromptArea).text:
-            self.query_one(PromptArea).text = text
+        if self.is_running and not self.query_one(PromptArea).text:
+            self.query_one(PromptArea).put(text)
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one("#talk", RichLog), f"scroll_{where}")(animate=False)

@@ -58,7 +58,7 @@ class DaemonScreen(Dialog):
 
     def redraw(self) -> None:
         """Follow what the application knows."""
-        if not self.is_mounted or self._busy:
+        if not self.is_running or self._busy:
             return
         if self.app.why:
             said = (
@@ -83,7 +83,7 @@ class DaemonScreen(Dialog):
         self.app.finish(lambda: self._told(said))
 
     def _told(self, said: str) -> None:
-        if self.is_mounted and not self._busy:
+        if self.is_running and not self._busy:
             self._say(said, self._can())
 
     def _can(self) -> str:
@@ -108,7 +108,7 @@ class DaemonScreen(Dialog):
         self._busy, self._failed = False, "" if worked else said or "it failed, and said nothing"
         if worked:
             self.app.say(said)
-            if self.is_mounted:
+            if self.is_running:
                 self.dismiss(None)
-        elif self.is_mounted:
+        elif self.is_running:
             self.redraw()

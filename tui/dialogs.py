@@ -14,13 +14,17 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
-from tui.text import one_line, printable
+from tui.text import clip, one_line, printable
 
 
 class Dialog(ModalScreen[Any]):
     """Esc leaves with None. The content is what ``inside`` yields."""
 
-    BINDINGS: ClassVar = [Binding("escape", "dismiss(None)", "leave", show=False)]
+    BINDINGS: ClassVar = [
+        Binding("escape", "dismiss(None)", show=False),
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    ]
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -54,6 +58,26 @@ class Confirm(Dialog):
         yield Label("y yes   n no", classes="hint")
 
 
+def actions(widget: type[Input] | type[TextArea]) -> dict[str, str]:
+    """The actions of a widget's own keys."""
+    return {key: one.action for one in widget.BINDINGS if isinstance(one, Binding) for key in one.key.split(",")}
+
+
+class Field(Input):
+    """A line of text. Keys act in the order in which they come: Textual would insert letters at once and delete later, so
+    what arrives in one piece (a fast typist, a slow line) would come out of order."""
+
+    ACTIONS: ClassVar = actions(Input)
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in self.ACTIONS:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(self.ACTIONS[event.key])
+        else:
+            await super()._on_key(event)
+
+
 class Line(Dialog):
     """One line of text; gives it, maybe empty."""
 
@@ -63,7 +87,7 @@ class Line(Dialog):
         self.hint = hint
 
     def inside(self) -> ComposeResult:
-        yield Input(self.value, select_on_focus=False)
+        yield Field(self.value, select_on_focus=False)
         yield Label(Content(self.hint), classes="hint")
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
@@ -80,12 +104,18 @@ class PromptArea(TextArea):
             super().__init__()
             self.text = text
 
-    def __init__(self, text: str = "") -> None:
-        super().__init__(
-            text, soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False
-        )
+    def __init__(self) -> None:
+        super().__init__(soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False)
+
+    def put(self, text: str) -> None:
+        """Make ``text`` what stands there, with the cursor behind it."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    ACTIONS: ClassVar = actions(TextArea)
 
     async def _on_key(self, event: events.Key) -> None:
+        """Keys act in their order, as in ``Field``."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -95,6 +125,10 @@ class PromptArea(TextArea):
             event.stop()
             event.prevent_default()
             self.insert("\n")
+        elif event.key in self.ACTIONS:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(self.ACTIONS[event.key])
         else:
             await super()._on_key(event)
 
@@ -110,11 +144,11 @@ class Prompt(Dialog):
         self.keep = keep
 
     def inside(self) -> ComposeResult:
-        yield PromptArea(self.draft)
+        yield PromptArea()
         yield Label("Enter sends   Ctrl-J new line   Esc leaves, the draft is kept", classes="hint")
 
     def on_mount(self) -> None:
-        self.query_one(PromptArea).move_cursor(self.query_one(PromptArea).document.end)
+        self.query_one(PromptArea).put(self.draft)
 
     def on_prompt_area_sent(self, message: PromptArea.Sent) -> None:
         self.dismiss(message.text)
@@ -141,10 +175,10 @@ class Start(Dialog):
             with Horizontal(classes="row"):
                 yield Label(name)
                 suggester = SuggestFromList(self.able) if name == "backend" else None
-                yield Input(self.values.get(name, ""), id=name, suggester=suggester, select_on_focus=False)
+                yield Field(self.values.get(name, ""), id=name, suggester=suggester, select_on_focus=False)
         for one in self.backends:
             why = "" if one["status"] == "ok" else f": {one['status']}"
-            yield Label(Content(one_line(f"{one['name']} · {one['title']}{why}")), classes="hint")
+            yield Label(Content(clip(f"{one['name']} · {one['title']}{why}", 68)), classes="hint")
         yield Label("Tab next   Enter starts   Esc leaves", classes="hint")
 
     def on_input_submitted(self) -> None:
@@ -171,7 +205,7 @@ class Answer(Dialog):
         if self.choices:
             yield OptionList(*(Option(Content(f"{n} {one_line(one)}")) for n, one in enumerate(self.choices, 1)))
         if self.free:
-            yield Input(placeholder="your own words")
+            yield Field(placeholder="your own words")
         yield Label("Enter answers   1-9 that choice   Esc leaves the question open", classes="hint")
 
     @property

@@ -72,7 +72,7 @@ class MailScreen(Screen[None]):
         self.app.request(partial(requests.box, owner=self.owner, name=self.box), partial(self._fill, self.box))
 
     def _fill(self, box: str, messages: list[Row]) -> None:
-        if not self.is_mounted or box != self.box:
+        if not self.is_running or box != self.box:
             return
         chosen = self.selected()
         self.messages = messages[::-1]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -157,7 +158,7 @@ class Acting(Screen[None]):
 class SessionsScreen(Acting):
     """The list."""
 
-    BINDINGS: ClassVar = [
+    KEYS: ClassVar = [
         *Acting.ACTS,
         Binding("s", "start", show=False),
         Binding("enter", "talk", show=False),
@@ -169,6 +170,8 @@ class SessionsScreen(Acting):
         Binding("g", "move('top')", show=False),
         Binding("G", "move('bottom')", show=False),
     ]
+    # with priority: a key is then acted on before the next one is looked at, so what is typed ahead finds the right place
+    BINDINGS: ClassVar = [replace(one, priority=True) for one in KEYS]
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +216,7 @@ class SessionsScreen(Acting):
 
     def redraw(self) -> None:
         """Bring the list up to date. Rows stay where they are, and so does the cursor."""
-        if not self.is_mounted or not self.table.columns:
+        if not self.is_running or not self.table.columns:
             return
         rows = {row["id"]: self._cells(row) for row in self.app.rows}
         for gone in [key for key in self._shown if key not in rows]:
