@@ -33,6 +33,9 @@
 
 (defconst anvillm-9p--msize 65536 "Largest message, in bytes.")
 (defconst anvillm-9p--chunk 32768 "Largest piece written at once, in bytes.")
+(defconst anvillm-9p--bite 16384
+  "Most that is read of a stream at once, in bytes.
+A callback is done with so much in a few milliseconds.")
 (defconst anvillm-9p--window 98304
   "Bytes sent that the server may not have taken yet.
 A unix socket holds 208 KiB by default, with what the kernel adds.")
@@ -443,7 +446,7 @@ gets nil at the end of the file, or the condition that ended the stream."
                              (funcall go op (+ offset (length data))))))
                        (car fields))))
                'Tread (anvillm-9p--op-fid op) offset
-               (- (anvillm-9p--msize (anvillm-9p--op-conn op)) 24)))))
+               (min anvillm-9p--bite (- (anvillm-9p--msize (anvillm-9p--op-conn op)) 24))))))
     (anvillm-9p--begin
      conn (lambda (_ err) (funcall on-end err))
      (lambda (op)

@@ -39,8 +39,7 @@
 (defvar-local anvillm-log--op nil "The stream that fills this buffer.")
 (defvar-local anvillm-log--seen 0 "How many bytes of the file have been taken in.")
 (defvar-local anvillm-log--skip 0 "How many bytes are still to be skipped after connecting again.")
-(defvar-local anvillm-log--bytes "" "The beginning of a character.")
-(defvar-local anvillm-log--rest "" "The beginning of a line.")
+(defvar-local anvillm-log--rest nil "The beginning of a line: pieces of bytes, the last first.")
 (defvar-local anvillm-log--block nil "Where the last block begins, a marker.")
 (defvar-local anvillm-log--fold nil "The overlay that folds the last block.")
 (defvar-local anvillm-log--over nil "Why the stream ended for good, or nil.")
@@ -82,19 +81,20 @@
   (let ((skip (min anvillm-log--skip (length bytes))))
     (cl-decf anvillm-log--skip skip)
     (setq bytes (substring bytes skip)))
-  (unless (string-empty-p bytes)
-    (cl-incf anvillm-log--seen (length bytes))
-    (pcase-let* ((`(,text . ,cut) (anvillm-wire-split-utf-8 (concat anvillm-log--bytes bytes)))
-                 (all (concat anvillm-log--rest text))
-                 (end (string-match-p "[^\n]*\\'" all)))
-      (setq anvillm-log--bytes cut
-            anvillm-log--rest (substring all end))
-      (when (> end 0)
-        (anvillm-log--append (substring all 0 end))))))
+  (cl-incf anvillm-log--seen (length bytes))
+  (let ((end (length bytes)))
+    (while (and (> end 0) (/= (aref bytes (1- end)) ?\n))
+      (cl-decf end))
+    ;; A line's end never cuts a character, so only whole lines are decoded.
+    (if (= end 0)
+        (push bytes anvillm-log--rest)
+      (let ((lines (apply #'concat (nreverse (cons (substring bytes 0 end) (cl-shiftf anvillm-log--rest nil))))))
+        (when (< end (length bytes)) (push (substring bytes end) anvillm-log--rest))
+        (anvillm-log--append (decode-coding-string lines 'utf-8 t))))))
 
 (defun anvillm-log--append (text)
   "Put TEXT, whole lines, at the end of this buffer."
-  (let* ((inhibit-read-only t)
+  (let* ((inhibit-read-only t) (inhibit-modification-hooks t) ; once for a line is too often
          (tails (cl-remove-if-not (lambda (w) (= (window-point w) (point-max)))
                                   (get-buffer-window-list nil nil t)))
          (tail (= (point) (point-max))))
@@ -357,7 +357,7 @@
   (let ((inhibit-read-only t))
     (mapc #'delete-overlay (overlays-in (point-min) (point-max)))
     (erase-buffer))
-  (setq anvillm-log--seen 0 anvillm-log--bytes "" anvillm-log--rest "" anvillm-log--block nil
+  (setq anvillm-log--seen 0 anvillm-log--rest nil anvillm-log--block nil
         anvillm-log--fold nil anvillm-log--over nil)
   (anvillm-log--follow))
 

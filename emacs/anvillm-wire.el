@@ -172,19 +172,5 @@ Its keys are :name :qid :mode :atime :mtime :length :uid :gid :muid."
                                 (prin1-to-string v))))
                     (cddr row) (cddr message))))))
 
-;;;; Text that arrives in pieces
-
-(defun anvillm-wire-split-utf-8 (bytes)
-  "Return (TEXT . REST): BYTES decoded as far as whole characters go.
-REST are the bytes, three at most, of a character that is cut at the end."
-  (let* ((n (length bytes)) (i (1- n)) (cut n))
-    (while (and (>= i 0) (> i (- n 5)))
-      (let ((c (aref bytes i)))
-        (cond ((= (logand c #xc0) #x80) (setq i (1- i)))
-              (t (when (< (- n i) (cond ((>= c #xf0) 4) ((>= c #xe0) 3) ((>= c #xc0) 2) (t 1)))
-                   (setq cut i))
-                 (setq i -1)))))
-    (cons (decode-coding-string (substring bytes 0 cut) 'utf-8 t) (substring bytes cut))))
-
 (provide 'anvillm-wire)
 ;;; anvillm-wire.el ends here

@@ -184,16 +184,6 @@
       (continue-process (fake-client fake))
       (client-test-until (lambda () (= done 60))))))
 
-(ert-deftest client-decodes-text-cut-anywhere ()
-  (let* ((text "aü日本🐟z") (bytes (encode-coding-string text 'utf-8)))
-    (dotimes (i (1+ (length bytes)))
-      (pcase-let* ((`(,head . ,rest) (anvillm-wire-split-utf-8 (substring bytes 0 i)))
-                   (`(,tail . ,left) (anvillm-wire-split-utf-8 (concat rest (substring bytes i)))))
-        (should (equal text (concat head tail)))
-        (should (equal "" left))))
-    (should (equal '("\\200x" . "") (let ((r (anvillm-wire-split-utf-8 "\200x")))
-                                      (cons (format "\\%o%c" (logand 255 (aref (car r) 0)) (aref (car r) 1)) (cdr r)))))))
-
 (ert-deftest client-reaches-a-socket-with-a-long-name ()
   (let* ((dir (make-temp-file "a9" t)) (deep (expand-file-name (make-string 120 ?d) dir)))
     (unwind-protect

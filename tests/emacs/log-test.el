@@ -39,6 +39,25 @@
    (should (= (point) (point-max)))
    (should (equal '("do it: ü日本" "more") (mapcar #'car (anvillm-log--imenu))))))
 
+(ert-deftest log-decodes-text-cut-anywhere ()
+  (log-test-with
+   (let ((bytes (encode-coding-string "USER 2026-11-22T16:12:50+0000\n\taü日本🐟z\n\tend\n" 'utf-8)))
+     (dotimes (i (length bytes))
+       (anvillm-log-again)
+       (anvillm-log--came (substring bytes 0 i))
+       (anvillm-log--came (substring bytes i))
+       (should (string-suffix-p "\naü日本🐟z\nend\n" (buffer-string)))))))
+
+(ert-deftest log-takes-a-megabyte-without-a-pause ()
+  (log-test-with
+   (let ((piece (apply #'concat (make-list 300 "\tsome output of an agent, src/a.c:12: like this\n"))))
+     (anvillm-log--came "ASSISTANT 2026-11-22T16:12:50+0000\n")
+     (dotimes (_ 60)
+       (support-quick (anvillm-log--came piece)))
+     (dotimes (_ 60)
+       (support-quick (anvillm-log--came (make-string 16384 ?x))))
+     (support-quick (anvillm-log--came "\n")))))
+
 (ert-deftest log-folds-a-long-block-and-a-long-line ()
   (log-test-with
    (apply #'log-test-line tree "ASSISTANT 2026-11-22T16:12:59+0000"
