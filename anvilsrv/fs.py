@@ -317,7 +317,9 @@ class Tree(Dir):
         if name.startswith("events.") and name[7:].isdecimal() and len(name) < 30:
             return EventsFile(name, stable_path(name), 0o444, self.app.stream, self.sees, int(name[7:]))
         found = self.app.sessions.find(name)
-        return SessionDir(self, found.id, name) if found else None
+        if found is None:
+            raise NotFound(f"no session '{name[:80]}'")
+        return SessionDir(self, found.id, name)
 
     def children(self, who: Who) -> Sequence[Node]:
         return [*self._nodes.values(), *(SessionDir(self, one, one) for one in self.app.sessions.views)]
@@ -385,8 +387,3 @@ class RootCtl(CommandFile):
 def unknown(words: list[str], known: str) -> Exception:
     """The error for a ctl command that is not one."""
     return Invalid(f"unknown command '{words[0][:80]}': {known}") if words else Invalid(f"no command: {known}")
-
-
-def missing(name: str) -> Exception:
-    """The error for a session that is not there."""
-    return NotFound(f"no session '{name[:80]}'")

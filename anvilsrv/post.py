@@ -81,6 +81,11 @@ class Post:
         if not asked or not mailbox.is_request(asked["type"]) or not self._reachable(tx, asked["sender"]):
             return
         kind = mailbox.response_type(asked["type"])
+        row = self._sessions.row(tx, prompt["session"])
+        if error is None and self._wants(row, asked["type"], asked["sender"]) == "comment":
+            error = (
+                f"a {row['backend']} session reads mail and does not answer it; it runs a PROMPT_REQUEST of the user"
+            )
         if error is None and self._answered(tx, prompt, asked["sender"], kind):
             return
         body = (response or "").encode("utf-8", "replace").decode() if error is None else error

@@ -8,6 +8,7 @@ import pytest
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, wait_until
 from tests.core.conftest import Agent, make
+from tests.scripted import install
 
 
 def send(agent: Agent, sender: str, **fields: Any) -> None:
@@ -35,8 +36,16 @@ def test_mail_of_another_session_is_never_executed_by_a_shell(daemon: Daemon) ->
     assert not (daemon.home.work / "pwned").exists()
 
 
+def test_a_shell_that_cannot_answer_a_request_says_so(daemon: Daemon) -> None:
+    one = make(daemon)
+    send(one, "user", to=one.id, type="REVIEW_REQUEST", subject="r", body="?")
+    [answer] = wait_until(lambda: inbox(one), "no answer came")  # type: ignore[misc]
+    assert (answer["type"], "does not answer" in answer["body"]) == ("LOG_ERROR", True)
+
+
 def test_a_response_causes_no_automatic_answer(daemon: Daemon) -> None:
-    one, two = make(daemon), make(daemon)
+    install(daemon.home.config)
+    one, two = make(daemon, "scripted"), make(daemon, "scripted")
     send(one, one.id, to=two.id, type="QUERY_REQUEST", subject="q", body="?")
     wait_until(lambda: any(m["type"] == "QUERY_RESPONSE" for m in json.loads(one.read("archive"))), "no answer came")
     one.wait("idle")
