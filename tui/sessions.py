@@ -207,10 +207,13 @@ class SessionsScreen(Acting):
         return self.query_one(DataTable)
 
     def selected(self) -> Row | None:
+        return self.app.find(self._chosen())
+
+    def _chosen(self) -> str:
+        """The id under the cursor; empty in an empty list."""
         if not self.table.row_count:
-            return None
-        key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value
-        return self.app.find(key or "")
+            return ""
+        return self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value or ""
 
     # -- showing ------------------------------------------------------------------------------------------------------
 
@@ -219,6 +222,7 @@ class SessionsScreen(Acting):
         if not self.is_running or not self.table.columns:
             return
         rows = {row["id"]: self._cells(row) for row in self.app.rows}
+        chosen = self._chosen()
         for gone in [key for key in self._shown if key not in rows]:
             self.table.remove_row(gone)
         for key, cells in rows.items():
@@ -228,6 +232,8 @@ class SessionsScreen(Acting):
                 for name, cell in zip(COLUMNS, cells, strict=True):
                     self.table.update_cell(key, name, cell)
         self._shown = rows
+        if chosen in rows:
+            self.table.move_cursor(row=self.table.get_row_index(chosen))  # rows above it may have gone
         if self._wanted in rows:
             self._select(self._wanted)
         self.table.display = bool(rows)
