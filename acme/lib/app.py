@@ -1,13 +1,12 @@
 """Assist as a whole: its windows, what it knows of the daemon, and the threads that bring news.
 
-`desk` is the one thread that asks the daemon for the sessions and opens windows nobody clicked for; `news` waits in
+`desk` is the one thread that asks the daemon for the sessions and opens windows nobody clicked for; `News` waits in
 `events`, `ports` in the plumber. They post to each other and to the panes; `roster` is replaced, never changed, so
 that everybody may read it.
 """
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import threading
@@ -17,17 +16,17 @@ from pathlib import Path
 
 from acme.lib import begin, plumb
 from acme.lib.acme import Acme
-from acme.lib.agent import USER, Agent, Ask, Backend, Roster, Session, lines
+from acme.lib.agent import USER, Agent, Ask, Backend, Roster, Session
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
 from acme.lib.log import Log
 from acme.lib.mail import Archive, Compose, Inbox, Message
 from acme.lib.main import Main
+from acme.lib.news import Bell, End, News
 from acme.lib.pane import Call, Pane
 from acme.lib.programs import anvilsrv
 from acme.lib.prompt import Context, Prompt
 from acme.lib.terminal import open_terminal
-from acme.lib.watch import Watch
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.p9.client import Client
@@ -45,47 +44,6 @@ PANES: dict[str, type[Pane]] = {
     "daemon": Daemon,
 }
 _ABOUT_SESSION = ("prompt", "log", "ask", "context")
-_KNOCKS, _PAUSE = 100, 0.02  # tries, s: a socket that has just appeared may not listen yet
-
-
-class Bell:
-    """Something that happens again and again, and can be waited for."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._changed = threading.Condition()
-
-    def ring(self) -> None:
-        with self._changed:
-            self.count += 1
-            self._changed.notify_all()
-
-    def wake(self) -> None:
-        """Have those who wait look whether they still want to."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def wait(self, seen: int, enough: Callable[[], bool]) -> None:
-        """Wait until it rang after the `seen`th time, or until there is `enough`."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.count > seen or enough())
-
-
-class End:
-    """The end of Assist, waited for on the main thread.
-
-    A pipe, since a signal that comes right before a lock is waited for would not be noticed until it is released.
-    """
-
-    def __init__(self) -> None:
-        self._told, self.tell = os.pipe()
-        os.set_blocking(self.tell, False)
-
-    def set(self) -> None:
-        os.write(self.tell, b"x")
-
-    def wait(self) -> None:
-        os.read(self._told, 1)
 
 
 class App:
@@ -107,12 +65,9 @@ class App:
         self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._stale = threading.Event()
         self._stopping = threading.Event()
-        self._watch = Watch(os.path.dirname(agent.path))
-        self._streams: list[Client] = []
-        self._threads = [
-            threading.Thread(target=self._work, name="desk", daemon=True),
-            threading.Thread(target=self._news, name="news", daemon=True),
-        ]
+        self._plumber: Client | None = None
+        self._news = News(agent, self._heard, self._failed)
+        self._working = threading.Thread(target=self._work, name="desk", daemon=True)
         self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
 
     # life
@@ -130,28 +85,26 @@ class App:
             self.roster, self.online = self.agent.roster(), True
         except Unavailable:
             pass
-        for thread in (*self._threads, self._plumbed):
+        for thread in (self._working, self._news, self._plumbed):
             thread.start()
 
     def stop(self) -> None:
         """End every thread; windows that are left stay on the screen, and the next Assist takes them over."""
         self._stopping.set()
-        self._watch.stop()
         self._desk.put(None)
         self.online_again.wake()
+        self._news.stop()
         with self._lock:
-            streams, self._streams = self._streams, []
-            panes = [pane for pane in self._panes.values() if pane is not None]
-        for client in streams:
-            client.close()
+            plumber, panes = self._plumber, [pane for pane in self._panes.values() if pane is not None]
+        if plumber is not None:
+            plumber.close()
         self.acme.close()
         self.agent.forget()
-        for thread in (*self._threads, self._plumbed):
+        for thread in (self._working, self._news, self._plumbed):
             if thread.is_alive():
                 thread.join(5)
         for pane in panes:
             pane.join(5)
-        self._watch.close()
 
     def say(self, text: str) -> None:
         """Tell the person, in the main window's +Errors, or on acme's console when there is none."""
@@ -249,6 +202,15 @@ class App:
             self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
             self._plumbed.start()
 
+    def _heard(self, connected: bool) -> None:
+        """The daemon did something, or came (`connected`), or went away."""
+        if connected:
+            self.online_again.ring()
+        self.sync()
+
+    def _failed(self, error: AnvilError) -> None:
+        self._desk.put(lambda: self._tell(error))
+
     def _work(self) -> None:
         while (act := self._desk.get()) is not None:
             try:
@@ -285,57 +247,6 @@ class App:
                 self.open("ask", session.id)
             self._asked[session.id] = session.ask
 
-    def _news(self) -> None:
-        """Follow `events` as long as Assist lives; what was missed is made up for by asking for everything."""
-        while not self._stopping.is_set():
-            try:
-                self._follow()
-            except Unavailable:
-                pass
-            except AnvilError as error:
-                self._desk.put(lambda error=error: self._tell(error))  # type: ignore[misc]
-            if self._stopping.is_set():
-                return
-            self.agent.forget()
-            self.sync()
-            if not self._appears():
-                return
-
-    def _follow(self) -> None:
-        client, file = self.agent.stream("events")
-        with self._lock:
-            self._streams.append(client)
-        try:
-            if self._stopping.is_set():  # too late for `stop` to close it
-                return
-            self.online_again.ring()
-            self.sync()
-            for _ in lines(file):
-                self.sync()
-        finally:
-            with self._lock:
-                if client in self._streams:
-                    self._streams.remove(client)
-            client.close()
-
-    def _appears(self) -> bool:
-        """Wait for the daemon's socket; False when Assist stops."""
-        while True:
-            for _ in range(_KNOCKS):
-                if self._listens():
-                    return True
-                if not os.path.exists(self.agent.path) or self._stopping.wait(_PAUSE):
-                    break
-            if self._stopping.is_set() or not self._watch.wait():
-                return False
-
-    def _listens(self) -> bool:
-        try:
-            Client(self.agent.path).close()
-        except Unavailable:
-            return False
-        return True
-
     def _ports(self) -> None:
         """Open the prompt window of what is plumbed to us."""
         plumb.receive(
@@ -346,6 +257,6 @@ class App:
 
     def _connected(self, client: Client) -> None:
         with self._lock:
-            self._streams.append(client)
+            self._plumber = client
         if self._stopping.is_set():
             client.close()

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fakeacme import FakeAcme, Window
+from fakeacme import FakeAcme
+from fakescreen import Window
 from faketext import file_at, grow, in_word
 
 

@@ -1,13 +1,14 @@
 """The fake acme against bytes recorded from the real one, and against its limits."""
 
 import pytest
-from fakeacme import FakeAcme, Window
+from fakeacme import FakeAcme
+from fakescreen import Window
 from faketext import address
 
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client, P9Error
 
-NAME = "/work/acme/+Test"  # 16 runes, so that addresses in the tag are those of the recording
+NAME = "/home/adam/+Test"  # 16 runes, so that addresses in the tag are those of the recording
 BODY = "Stop foo1234 alpha beta\n"
 
 

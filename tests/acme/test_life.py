@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -80,6 +81,25 @@ def test_assist_ends_when_acme_ends(person, agent, assist):
     person.wait(lambda: person.has(f"/tmp/+Log.{id}"), "the log window")
     person.acme.stop()
     assert process.wait(10) == 0
+
+
+def test_the_log_tells_what_happens_to_windows(person):
+    acme = Acme.dial()
+    log = acme.log()
+    seen: list[tuple[int, str, str]] = []
+    reader = threading.Thread(target=lambda: seen.extend(next(log) for _ in range(2)))
+    with acme.client.open("log", 0):  # the reader's own open is not seen: windows are made until it has one
+        reader.start()
+        while reader.is_alive():
+            window = acme.new()
+            window.name("/tmp/+One")
+            window.delete()
+            window.close()
+            reader.join(0.05)
+    log.close()
+    acme.close()
+    assert {operation for _, operation, _ in seen} <= {"new", "del"}
+    assert all(name in ("", "/tmp/+One") for _, _, name in seen)
 
 
 def test_each_window_tells_acme_how_to_load_it_again(person, agent, assist, project):
