@@ -176,9 +176,10 @@ With nil when any number of them may have.")
 
 (defun anvillm-sentence (condition)
   "Return the sentence of CONDITION, an error."
-  (if (eq (car condition) 'anvillm-9p-error)
-      (format "%s" (cadr condition))
-    (error-message-string condition)))
+  (pcase condition
+    (`(anvillm-9p-error ,sentence . ,_) (format "%s" sentence))
+    (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w)) (cons "connection lost" words) ": "))
+    (_ (error-message-string condition))))
 
 ;;;; JSON
 
@@ -225,7 +226,7 @@ Signal `anvillm-9p-lost' if no daemon listens."
     (anvillm-disconnect))
   (unless (anvillm-9p-live-p anvillm--conn)
     (anvillm--stop-waiting)
-    (anvillm--set-status 'connecting)
+    (unless (eq anvillm--status 'lost) (anvillm--set-status 'connecting))
     (condition-case err
         (let ((socket (anvillm-socket)))
           (unless (equal socket anvillm--for)
