@@ -198,8 +198,11 @@ def test_alog_refuses_a_session_that_is_not_there(home: Home, daemon: Daemon, al
     assert home.run(*alog, "-x").returncode == 2
 
 
+SCRIPTS = [ROOT / "bin/Alog", *sorted((ROOT / "workflows").iterdir())]
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-@pytest.mark.parametrize("script", [ROOT / "bin/Alog", *sorted((ROOT / "workflows").iterdir())], ids=lambda p: p.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(script: Path) -> None:
-    done = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", "-s", "sh", script], capture_output=True, text=True, timeout=60)
-    assert done.stdout == ""
+    argv = ["shellcheck", "-x", "-P", "SCRIPTDIR", "-S", "warning", "-s", "sh", script]
+    assert subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout == ""
