@@ -232,12 +232,17 @@ class App:
             self.launch.within(plan, self.sessions.get(who.session))
 
         def create(tx: Tx) -> str:
-            return self.sessions.create(
+            made = self.sessions.create(
                 tx, backend=backend.name, cwd=cwd, role=asked["role"], tasks=asked["tasks"], alias=asked["alias"],
                 parent=who.session, tier=plan.tier, policy=plan.text,
             )  # fmt: skip
+            if plan.gaps:
+                self.sessions.error(tx, made, f"sandbox: {'; '.join(plan.gaps)}")
+            return made
 
         made = self.store.call(create)
+        for gap in plan.gaps:
+            log.warning("session %s: sandbox: %s", made, gap)
         self._open_door(made)
         self.supervisor.launch(made)
         return made

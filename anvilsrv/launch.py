@@ -28,11 +28,12 @@ from sandbox.errors import SandboxError
 
 
 class Plan(NamedTuple):
-    """What a session will run with: its policy, the tier that enforces it, and both in words."""
+    """What a session will run with: its policy, the tier that enforces it, both in words, and what is missing."""
 
     policy: Any
     tier: str
     text: str
+    gaps: list[str]  # what this kernel does not enforce and `best_effort` let pass
 
 
 class Launch:
@@ -101,7 +102,9 @@ class Launch:
             raise Unavailable(str(error)) from None
         if session != "new":
             self._writable[session] = list(made.writable)
-        return Plan(made, tier, made.describe(tier))
+        gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
+        text = made.describe(tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
+        return Plan(made, tier, text, gaps)
 
     def within(self, child: Plan, parent: View) -> None:
         """Refuse a session that would get more than the one that spawns it. Raises Denied."""

@@ -90,6 +90,10 @@ class View:
         """How a person calls it: the alias, or the id."""
         return self.alias or self.id
 
+    def gaps(self) -> list[str]:
+        """What its sandbox does not enforce here, in words; empty where it holds."""
+        return [line[4:] for line in self.policy.splitlines() if line.startswith("gap\t")]
+
     def line(self) -> str:
         """Its line in ``list``."""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{self.cwd}\n"
@@ -100,7 +104,8 @@ class View:
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
             "unread": len(json.loads(self.inbox)), "queued": self.queued, "held": self.held, "usage": self.usage,
-            "error": self.error, "sandbox_tier": self.tier, "context": self.context.decode("utf-8", "replace"),
+            "error": self.error, "sandbox_tier": self.tier,
+            "sandbox_gaps": self.gaps(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
 
