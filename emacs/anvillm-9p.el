@@ -115,7 +115,9 @@ Signal `anvillm-9p-lost' if nobody listens."
                        :sentinel (lambda (process _)
                                    (unless (process-live-p process)
                                      (anvillm-9p--lost conn '(anvillm-9p-lost "the daemon closed it")))))))
-            (file-error (signal 'anvillm-9p-lost (list (abbreviate-file-name path) (car (last err)))))))
+            ;; Behind the reason stand the arguments of the call.
+            (file-error (signal 'anvillm-9p-lost
+                                (list (abbreviate-file-name path) (format "%s" (or (nth 2 err) (cadr err))))))))
     (anvillm-9p--handshake conn)
     conn))
 

@@ -324,7 +324,7 @@ Signal `anvillm-9p-lost' if no daemon listens."
   (condition-case err
       (anvillm-connect)
     (anvillm-9p-lost (user-error "No daemon at %s (M-x anvillm-daemon starts it): %s"
-                                 (abbreviate-file-name (anvillm-socket)) (car (last err))))))
+                                 (abbreviate-file-name (anvillm-socket)) (nth 2 err)))))
 
 ;;;; Events
 

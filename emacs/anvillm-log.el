@@ -439,7 +439,7 @@
 (defun anvillm-conversation (id)
   "Show the conversation of the session ID."
   (interactive (list (anvillm-current "Conversation with: ")))
-  (anvillm-conn)
+  (anvillm--connect-later)
   (pop-to-buffer (anvillm-conversation-buffer id))
   (anvillm-seen id))
 
@@ -447,7 +447,7 @@
 (defun anvillm-log ()
   "Show the log of all messages."
   (interactive)
-  (anvillm-conn)
+  (anvillm--connect-later)
   (pop-to-buffer (anvillm-log--open-buffer "*anvillm log*" #'anvillm-log-mode "log" nil)))
 
 (provide 'anvillm-log)

@@ -170,15 +170,15 @@ The default is the most recent one of this project."
 
 (defun anvillm-send-prompt (ids text done)
   "Send TEXT to the sessions IDS; DONE gets a list of (ID . CONDITION) that failed."
-  (let ((left (length ids)) failed)
+  (let* ((left (length ids)) failed
+         (answered (lambda (id err)
+                     (when err (push (cons id err) failed))
+                     (when (= 0 (cl-decf left)) (funcall done (nreverse failed))))))
     (dolist (id ids)
-      (anvillm-write (concat id "/in") text
-                     (lambda (_ err)
-                       (when err (push (cons id err) failed))
-                       (when (= 0 (cl-decf left))
-                         (funcall done (nreverse failed))))))))
+      (condition-case err
+          (anvillm-write (concat id "/in") text (lambda (_ err) (funcall answered id err)))
+        (user-error (funcall answered id err)))))) ; no daemon
 
-;;;###autoload
 (defun anvillm-prompt (ids text)
   "Send the prompt TEXT, read in the minibuffer, to the sessions IDS."
   (interactive

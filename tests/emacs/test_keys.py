@@ -118,6 +118,8 @@ def test_a_conversation_goes_on_when_the_daemon_was_killed(screen: Screen, stopp
     screen.type("echo be$((1))fore").key("Enter").see("be1fore")
     stopped_daemon.kill()
     screen.see("stale")
+    screen.key("P").see("Prompt to worker:")
+    screen.type("not lost").key("Enter").see("the prompt is in the kill ring", "Connection refused")
     stopped_daemon.start()
     screen.key("h").see("Session worker (idle)", "Attach terminal")
     screen.key("P").see("Prompt to worker:")
