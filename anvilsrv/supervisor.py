@@ -156,7 +156,14 @@ class Supervisor:
         tx.after(lambda: self.launch(session))
 
     def _launched(self, tx: Tx, session: str, pane: str, pid: int) -> None:
+        row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
+        if row is None:  # killed while it was being started
+            tx.after(lambda: self.do(lambda: self._remove(session, pane, pid)))
+            return
         self._sessions.set(tx, session, pane=pane, pid=pid, started=time.time())
+        if row["state"] not in s.LIVE or row["wanted"] == "stop":
+            tx.after(lambda: self.end(session))
+            return
         self._turns.pump(tx, session)
 
     def _unlaunched(self, tx: Tx, session: str, why: str) -> None:
@@ -328,18 +335,22 @@ class Supervisor:
             self._tmux.keys(view.pane, *names)
 
     def _destroy(self, view: Any) -> None:
-        if view.pid:
-            self._signal(view.pid, signal.SIGKILL)
-        for fd in [fd for fd, (session, _) in self._watched.items() if session == view.id]:
+        self._remove(view.id, view.pane, view.pid)
+        self.cleared(view)
+
+    def _remove(self, session: str, pane: str | None, pid: int) -> None:
+        """End a process that belongs to no session any more, stop watching it, close its window."""
+        if pid:
+            self._signal(pid, signal.SIGKILL)
+        for fd in [fd for fd, (one, _) in self._watched.items() if one == session]:
             self._epoll.unregister(fd)
             os.close(fd)
             del self._watched[fd]
-        if view.pane:
+        if pane:
             try:
-                self._tmux.kill(view.pane)
+                self._tmux.kill(pane)
             except AnvilError as error:
                 self._on_error(error)
-        self.cleared(view)
 
     # -- adoption -------------------------------------------------------------------------------------------------------
 
@@ -350,6 +361,8 @@ class Supervisor:
             pane = panes.pop(session, None)
             if view.state in s.LIVE:
                 self._adopt(view, pane)
+            elif pane is not None and not pane.dead:
+                self._tmux.kill(pane.id)  # it was to be stopped
         for stray in panes.values():
             self._tmux.kill(stray.id)
 

@@ -58,7 +58,9 @@ class Turns:
             "INSERT INTO prompts(session, origin, message, text, status, created) VALUES(?,?,?,?,'queued',?)",
             session, origin, message, text, time.time(),
         ).lastrowid or 0  # fmt: skip
-        self.release(tx, session)
+        if self._sessions.row(tx, session)["held_until"] is None:  # a limit with a known end is not tried before
+            self.release(tx, session)
+        tx.touch(session)
         return made
 
     def release(self, tx: Tx, session: str) -> None:

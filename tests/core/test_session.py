@@ -139,3 +139,20 @@ def test_the_newest_session_is_the_last_line_of_list(daemon: Daemon) -> None:
 def test_a_response_in_bytes_that_are_no_text_comes_out_exactly(agent: Agent) -> None:
     agent.write("in", "printf '\\377\\000\\200x'")
     assert agent.client.read(f"{agent.id}/out") == b"\xff\x00\x80x"
+
+
+def test_a_session_that_is_stopped_or_killed_while_it_starts_leaves_no_agent_behind(daemon: Daemon) -> None:
+    client = daemon.client()
+    killed, stopped = (
+        client.write_read("ctl", f"new shell {daemon.home.work}".encode()).decode().strip() for _ in range(2)
+    )
+    client.write(f"{killed}/ctl", b"kill")
+    client.write(f"{stopped}/ctl", b"stop")
+    Agent(client, stopped).wait("stopped")
+    tmux = str(daemon.home.namespace / "anvillm.tmux")
+
+    def gone() -> bool:
+        found = daemon.home.run("tmux", "-S", tmux, "list-panes", "-a", "-F", "#{window_name} #{pane_dead}").stdout
+        return f"{killed} " not in found and f"{stopped} 0" not in found
+
+    wait_until(gone, "an agent is left")
