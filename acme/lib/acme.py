@@ -91,7 +91,7 @@ class Acme:
         return None
 
     def log(self) -> Iterator[tuple[int, str, str]]:
-        """What happens to windows from now on: number, operation (new zerox get put del), name. Blocks."""
+        """What happens to windows from now on: number, operation (new zerox get put del focus), name. Blocks."""
         with self.client.open("log", 0) as file:
             for line in file.lines():
                 id, operation, name = line.decode().rstrip("\n").split(" ", 2)

@@ -99,7 +99,7 @@ class Follower(threading.Thread):
         super().__init__(name=f"log {pane.subject_id}", daemon=True)
         self.pane = pane
         self._stopped = threading.Event()
-        self._offset = 0
+        self._seen = 0  # bytes of the log
         self._client: Client | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -125,8 +125,10 @@ class Follower(threading.Thread):
         try:
             if self._stopped.is_set():
                 return
-            while data := file.read(None, self._offset, timeout=None):
-                self._offset += len(data)
+            skip = self._seen  # a new connection gets the log from its beginning
+            while data := file.read(timeout=None):
+                data, skip = data[skip:], max(0, skip - len(data))
+                self._seen += len(data)
                 text = self._decoder.decode(data).replace("\0", "")
                 if text:
                     self.pane.post(lambda text=text: self.pane.add(text))  # type: ignore[misc]

@@ -154,9 +154,8 @@ class AtReal(Person):
         self._press(3, self._spot(name, text, sweep, tag))
 
     def select(self, name: str, text: str) -> None:
-        where = self._spot(name, text, True, False)
-        for _ in range(3):
-            self._press(1, where)
+        for _ in range(4):  # what Assist writes meanwhile may move the text, or the address it is looked for by
+            self._press(1, self._spot(name, text, True, False))
             with contextlib.suppress(AssertionError):
                 self.wait(
                     lambda: self.selection(name) == text, f"{text!r} to be selected, not {self.selection(name)!r}", 1

@@ -51,6 +51,7 @@ def test_from_an_empty_screen_to_an_answer(person, assist, project):
     person.wait(lambda: "serves" in person.body(daemon) and "..." not in person.body(daemon), "the restart", 30)
     person.execute(log, "Send", tag=True)
     person.sees(log, "\tagain\n")
+    assert person.body(log).count("\t42\n") == 1
     person.select(MAIN, project)
     person.execute(MAIN, "Kill", tag=True)
     person.wait(lambda: state(person, "sh") == "", "no session", 30)

@@ -98,7 +98,7 @@ def test_the_log_tells_what_happens_to_windows(person):
             reader.join(0.05)
     log.close()
     acme.close()
-    assert {operation for _, operation, _ in seen} <= {"new", "del"}
+    assert {operation for _, operation, _ in seen} <= {"new", "del", "focus"}
     assert all(name in ("", "/tmp/+One") for _, _, name in seen)
 
 
