@@ -1,4 +1,4 @@
-"""How long a person waits for anvillm: from the start of the program to its first screen, and from a change to the screen.
+"""How long a person waits for anvillm: from the start of the program to its first screen.
 
     python bench/tui.py [runs]
 

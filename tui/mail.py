@@ -82,8 +82,9 @@ class MailScreen(Screen[None]):
             self.table.add_row(*(Content(clip(cell, 200)) for cell in cells), key=one["id"])
         if chosen is not None and chosen["id"] in self.table.rows:
             self.table.move_cursor(row=self.table.get_row_index(chosen["id"]))
+        counted = "1 message" if len(messages) == 1 else f"{len(messages)} messages"
         who = "you" if self.owner == requests.USER else self.app.name_of(self.owner)
-        self.query_one("#head", Static).update(Content(clip(f"{self.box} of {who} · {len(messages)} messages", 78)))
+        self.query_one("#head", Static).update(Content(clip(f"{self.box} of {who} · {counted}", 78)))
         self._describe()
 
     def selected(self) -> Row | None:

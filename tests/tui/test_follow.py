@@ -54,7 +54,9 @@ def test_sessions_come_first_and_again_when_they_change(daemon: Daemon) -> None:
         follower.client()
 
 
-def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon) -> None:
+def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens before it is connected again is told as well."""
+    monkeypatch.setattr("tui.follow.FIRST", 2 * PATIENCE)
     heard = Heard()
     follower = Follower(heard, str(daemon.home.socket))
     follower.start()
@@ -67,8 +69,9 @@ def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon) -> None:
         with pytest.raises(Unavailable, match="anvilsrv does not answer"):
             follower.client()
         daemon.start()
-        assert [row["id"] for row in heard.next("sessions")] == [session]
         daemon.client().write(f"{session}/alias", b"later\n")
+        follower.hurry()
+        assert [row["id"] for row in heard.next("sessions")] == [session]
         heard.next("events", lambda found: any(one.get("alias") == "later" for one in found))
         assert heard.seqs == sorted(set(heard.seqs))
     finally:

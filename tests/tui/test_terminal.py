@@ -207,7 +207,7 @@ def test_mail_is_read_answered_and_filed(daemon: Daemon, terminal: Terminal) -> 
     terminal.keys("i")
     terminal.shows("inbox of you · 2 messages", "look here", "oh dear", "broken")
     terminal.keys("a")
-    terminal.shows("inbox of you · 1 messages", "and that")
+    terminal.shows("inbox of you · 1 message", "and that")
     terminal.keys("Enter")
     terminal.shows("Reply to writer: look here")
     terminal.type("looks good")

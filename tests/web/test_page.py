@@ -75,6 +75,7 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
         prompt(page, "do it")
         box = page.locator("#session .ask")
         expect(box.locator("pre").first).to_have_text("really <b>delete</b> it?")
+        assert "null" not in box.inner_text()
         expect(page.locator("#asking")).to_have_text("1 ask")
         expect(page).to_have_title("(1) AnviLLM")
         if choice == "yes":

@@ -134,7 +134,7 @@ export class Session {
     const own = el("input", {placeholder: "Your own words", "aria-label": "Your own words", autocomplete: "off"});
     this.question.replaceChildren(
       el("pre", {}, shown(ask.text)),
-      ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : null,
+      ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : "",
       el("div.bar", {}, ...ask.choices.map((one) => el("button", {onclick: (event) => answer(event.target, one)}, shown(one))),
         ask.free || !ask.choices.length ? el("form.own", {onsubmit: (event) => {
           event.preventDefault();
