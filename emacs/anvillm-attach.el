@@ -1,6 +1,6 @@
 ;;; anvillm-attach.el --- A terminal on an agent  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -12,7 +12,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 
 (declare-function eat-make "ext:eat" (name program &optional startfile &rest switches))

@@ -1,6 +1,6 @@
 ;;; anvillm-command.el --- Agents from any buffer  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -13,7 +13,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-compose)
 

@@ -1,6 +1,6 @@
 ;;; anvillm-daemon.el --- The daemon, and what is said to it  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -12,7 +12,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 
 (defconst anvillm-daemon--buffer "*anvillm daemon*" "The name of the daemon's buffer.")

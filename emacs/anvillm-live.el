@@ -1,6 +1,6 @@
 ;;; anvillm-live.el --- Being told: mode line and notifications  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -12,7 +12,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 
 (declare-function dbus-call-method-asynchronously "dbus" (bus service path interface method handler &rest args))

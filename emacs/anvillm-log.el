@@ -1,6 +1,6 @@
 ;;; anvillm-log.el --- Conversations and the log of messages  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -14,7 +14,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 (require 'iso8601)
 

@@ -1,6 +1,6 @@
 ;;; anvillm-mail.el --- Mail of agents and of the user  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -11,7 +11,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-rows)
 (require 'anvillm-compose)

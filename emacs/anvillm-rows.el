@@ -1,6 +1,6 @@
 ;;; anvillm-rows.el --- Rows that change under the reader  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 

@@ -1,6 +1,6 @@
 ;;; anvillm-session.el --- Commands on sessions  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 
@@ -12,7 +12,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'project)
 
 (defvar-local anvillm-buffer-session nil "The id of the session that this buffer is about.")

@@ -1,6 +1,6 @@
 ;;; anvillm-wire.el --- Messages of 9P2000 for AnviLLM  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
 ;; URL: https://github.com/lneely/anvillm
 

@@ -1,9 +1,9 @@
 ;;; anvillm.el --- Coding agents in tmux, as a live list  -*- lexical-binding: t; -*-
 
-;; Copyright (C) 2026 The AnviLLM authors
+;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
-;; Author: The AnviLLM authors
-;; Maintainer: The AnviLLM authors
+;; Author: the AnviLLM developers
+;; Maintainer: the AnviLLM developers
 ;; Version: 0.1.0
 ;; Package-Requires: ((emacs "28.1"))
 ;; Keywords: tools, processes
@@ -23,7 +23,7 @@
 
 ;;; Code:
 
-(require 'anvillm-core)
+(require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-rows)
 (require 'tabulated-list)
