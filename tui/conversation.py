@@ -8,9 +8,9 @@ from textual.content import Content
 from textual.widgets import RichLog, Static
 
 from tui import requests
+from tui.acting import Acting
 from tui.dialogs import PromptArea
 from tui.follow import Row
-from tui.sessions import Acting
 from tui.tail import Piece, Tail
 from tui.text import clip, label, notes, printable
 

@@ -1,8 +1,6 @@
 """The main screen: the list of sessions, kept up to date, and the keys that act on the selected one."""
 
 import os
-import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from tui import requests
-from tui.dialogs import Answer, Confirm, Help, Line, Prompt, Start
+from tui.acting import Acting
+from tui.dialogs import Start
 from tui.follow import Row, read_json
-from tui.text import clip, label, notes, one_line, short_path
+from tui.text import clip, notes, one_line, short_path
 
 if TYPE_CHECKING:
-    from tui.anvillm import Anvillm
+    pass
 
 COLUMNS = {"id": 8, "alias": 12, "state": 8, "backend": 9, "notes": 12, "directory": 0}
 COLOURS = {
@@ -30,129 +28,6 @@ COLOURS = {
     "stopped": "dim",
 }
 HINTS = "s start  p prompt  Enter talk  t stop  K kill  w answer  i inbox  ? keys  q"
-
-
-class Acting(Screen[None]):
-    """The keys that act on ``selected()``, for the screens that have a session."""
-
-    ACTS: ClassVar = [
-        Binding("p", "prompt", show=False),
-        Binding("t", "control('stop')", show=False),
-        Binding("R", "control('restart')", show=False),
-        Binding("x", "control('interrupt')", show=False),
-        Binding("K", "kill", show=False),
-        Binding("a", "alias", show=False),
-        Binding("c", "context", show=False),
-        Binding("A", "attach", show=False),
-        Binding("w", "answer", show=False),
-        Binding("i", "inbox('user')", show=False),
-        Binding("I", "inbox", show=False),
-        Binding("question_mark", "help", show=False),
-    ]
-    app: "Anvillm"
-
-    def selected(self) -> Row | None:
-        """The session that keys act on."""
-        raise NotImplementedError
-
-    def _with(self, act: Callable[[Row], object]) -> None:
-        row = self.selected()
-        if row is None:
-            self.app.say("no session: s starts one")
-        else:
-            act(row)
-
-    def action_prompt(self) -> None:
-        self._with(self._prompt)
-
-    def _prompt(self, row: Row) -> None:
-        who, drafts = row["id"], self.app.drafts
-
-        def send(text: str | None) -> None:
-            if text is not None:
-                drafts[who] = text
-                self.app.request(partial(requests.prompt, session=who, text=text), lambda _: drafts.pop(who, None))
-
-        self.app.push_screen(
-            Prompt(f"Prompt for {label(row)}", drafts.get(who, ""), partial(drafts.__setitem__, who)), send
-        )
-
-    def action_control(self, command: str) -> None:
-        self._with(lambda row: self.app.request(partial(requests.control, session=row["id"], command=command)))
-
-    def action_kill(self) -> None:
-        def ask(row: Row) -> None:
-            def kill(sure: bool | None) -> None:
-                if sure:
-                    self.app.request(partial(requests.control, session=row["id"], command="kill"))
-
-            self.app.push_screen(Confirm(f"Kill {label(row)}?", "The session and its conversation go for good."), kill)
-
-        self._with(ask)
-
-    def action_alias(self) -> None:
-        def ask(row: Row) -> None:
-            def rename(alias: str | None) -> None:
-                if alias is not None:
-                    self.app.request(partial(requests.rename, session=row["id"], alias=alias.strip()))
-
-            self.app.push_screen(
-                Line(f"Alias of {row['id']}", row["alias"], "letters, digits, _ and -; empty takes it away"), rename
-            )
-
-        self._with(ask)
-
-    def action_context(self) -> None:
-        def ask(row: Row) -> None:
-            def put(text: str | None) -> None:
-                if text is not None:
-                    self.app.request(
-                        lambda client: client.write(f"{row['id']}/context", text.encode("utf-8", "replace"))
-                    )
-
-            self.app.push_screen(
-                Prompt(f"Context before each prompt of {label(row)}", row["context"], lambda _: None), put
-            )
-
-        self._with(ask)
-
-    def action_attach(self) -> None:
-        self._with(self._terminal)
-
-    def _terminal(self, row: Row) -> None:
-        if not row["tmux"]:
-            self.app.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
-            return
-        with self.app.suspend():
-            done = subprocess.run(["sh", "-c", row["tmux"]], check=False)
-        self.app.refresh()
-        if done.returncode:
-            self.app.say(f"attaching failed: tmux ended with status {done.returncode}", error=True)
-
-    def action_answer(self) -> None:
-        row = self.selected()
-        if row is None or not row["ask"]:
-            row = next((one for one in self.app.rows if one["ask"]), None)
-        if row is None:
-            self.app.say("nobody asks anything")
-            return
-        who, ask = row["id"], row["ask"]
-
-        def answer(choice: str | None) -> None:
-            if choice is not None:
-                self.app.request(partial(requests.answer, session=who, choice=choice, ask=ask["id"]))
-
-        self.app.push_screen(Answer(label(row), ask), answer)
-
-    def action_inbox(self, owner: str = "") -> None:
-        from tui.mail import MailScreen
-
-        row = self.selected()
-        if owner or row is not None:
-            self.app.push_screen(MailScreen(owner or str(row["id"] if row else "")))
-
-    def action_help(self) -> None:
-        self.app.push_screen(Help())
 
 
 class SessionsScreen(Acting):
