@@ -20,6 +20,8 @@ from person import Person
 
 from acme.lib.acme import Acme
 from acme.lib.window import Window
+from anvilsrv.errors import Unavailable
+from anvilsrv.p9.client import P9Error
 
 FONT = "/lib/font/bit/fixed/unicode.9x18.font"
 CELL, LINE = 9, 18  # pixels of that font
@@ -38,7 +40,7 @@ class AtReal(Person):
         try:
             os.environ["DISPLAY"] = self._x()
             self._acme()
-            self.acme = Acme.dial()
+            self.acme = self._dialled()
         except BaseException:
             self._end()
             raise
@@ -79,6 +81,14 @@ class AtReal(Person):
         while not os.path.exists(f"{self.namespace}/acme"):
             assert time.monotonic() < deadline, Path(self.namespace, "acme.err").read_text()
             self.pause()
+
+    def _dialled(self) -> Acme:
+        """The socket is there a moment before somebody listens."""
+        for _ in range(100):
+            with contextlib.suppress(Unavailable):
+                return Acme.dial()
+            self.pause()
+        return Acme.dial()
 
     def describe(self) -> str:
         return super().describe() + "\n" + Path(self.namespace, "acme.err").read_text()
@@ -208,6 +218,12 @@ class AtReal(Person):
 
     def _spot(self, name: str, text: str, sweep: bool, tag: bool) -> Any:
         """Where on the screen `text` begins and ends; twice its middle for a click."""
+        for _ in range(3):
+            with contextlib.suppress(P9Error):  # the text became shorter while it was looked for
+                return self._sought(name, text, sweep, tag)
+        return self._sought(name, text, sweep, tag)
+
+    def _sought(self, name: str, text: str, sweep: bool, tag: bool) -> Any:
         if tag:
             at = self.tag(name).find(text)
             assert at >= 0, f"no {text!r} in {self.tag(name)!r}"
