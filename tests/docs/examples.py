@@ -15,7 +15,15 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 SHELLS = ("sh", "console")
-NEVER = ("network", "systemd", "ssh", "acme", "claude", "kiro", "9pfuse")  # these change the machine, or need an account or a screen
+NEVER = (
+    "network",
+    "systemd",
+    "ssh",
+    "acme",
+    "claude",
+    "kiro",
+    "9pfuse",
+)  # these change the machine, or need an account or a screen
 ANY = "…"  # stands for anything in a line, and alone on a line for any lines
 
 
@@ -88,11 +96,21 @@ def plain(roff: str) -> str:
 
 def flat(page: Path) -> str:
     """The words of a manual page, with its macros taken away and options as they are typed."""
-    text = plain(page.read_text())
-    text = re.sub(r"\\f[BIRP]|\\f\(..", "", text)
-    text = re.sub(r"\bFl ((?:-?[\w-]+ ?\| ?(?:Fl )?)*)(-?[\w-]+)", lambda m: f"-{m[0].removeprefix('Fl ')}", text)
-    text = re.sub(r"\| (?=-?[\w-]+)", "| -", text)
-    return re.sub(r"^\.[A-Z][A-Za-z]?[A-Z]?\b *|\b(?:Cm|Ar|Op|Oo|Oc|Ns|Pa|Ev|Li|Ic|Nm|Sm|Pq|Fl)\b", " ", text, flags=re.MULTILINE)
+    text = re.sub(r"\\f[BIRP]|\\f\(..", "", plain(page.read_text()))
+    return "\n".join(_words(line) if line.startswith(".") else line for line in text.split("\n"))
+
+
+def _words(line: str) -> str:
+    """The words of a line of macros: in mdoc each word after ``Fl`` is an option, up to the next macro."""
+    found, option = [], False
+    for word in line[1:].split():
+        if re.fullmatch(r"[A-Z][a-z]|B|I|BI|IR|BR|TP|SM", word):
+            option = word == "Fl"
+        elif option and word not in ("|", ",", ".", "(", ")"):
+            found.append(f"-{word}")
+        else:
+            found.append(word)
+    return " ".join(found)
 
 
 def pattern(shown: str) -> str:
