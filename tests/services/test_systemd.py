@@ -1,0 +1,66 @@
+"""The systemd units: that systemd accepts them, and that they keep what the daemon promises."""
+
+import configparser
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Home
+
+UNITS = sorted((ROOT / "services/systemd").glob("*.service"))
+# Each of these takes away what the agents' sandbox is made of, or what the daemon and its clients share.
+HARMFUL = {
+    "InaccessiblePaths", "MemoryDenyWriteExecute", "PrivateNetwork", "PrivateTmp", "PrivateUsers", "ProcSubset", "ProtectHome",
+    "ProtectKernelLogs", "ProtectKernelTunables", "ProtectProc", "RestrictAddressFamilies", "RestrictNamespaces", "SystemCallFilter",
+}  # fmt: skip
+
+
+def service(unit: Path) -> configparser.SectionProxy:
+    parsed = configparser.RawConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read(unit)
+    return parsed["Service"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze: apt-get install systemd")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_accepts_the_unit(unit: Path, home: Home) -> None:
+    if "@" in unit.name:
+        copy = home.work / unit.name.replace("@", "@root")
+        shutil.copy(unit, copy)
+        unit = copy
+    user = ["--user"] if "user" in unit.name else []
+    home.env["XDG_RUNTIME_DIR"] = str(home.work)
+    done = home.run("systemd-analyze", "verify", "--man=no", *user, str(unit))
+    words = [line for line in (done.stdout + done.stderr).splitlines() if unit.name in line]
+    assert (done.returncode, words) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_crash_of_the_daemon_does_not_end_the_agents(unit: Path) -> None:
+    found = service(unit)
+    assert found["KillMode"] == "process"
+    assert found["OOMPolicy"] == "continue"
+    assert found["Restart"] == "on-failure"
+    assert found.get("RuntimeDirectoryPreserve", "yes") == "yes", "the namespace outlives the daemon"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_readiness_is_told_and_the_end_has_the_time_it_needs(unit: Path) -> None:
+    from anvilsrv.daemon import STOP_PATIENCE
+
+    found = service(unit)
+    assert found["Type"] == "notify"
+    assert float(found["TimeoutStopSec"]) > STOP_PATIENCE
+    assert "anvilsrv fgstart" in found["ExecStart"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_hardening_leaves_the_agents_their_own_sandbox(unit: Path) -> None:
+    assert HARMFUL.isdisjoint(service(unit))
+
+
+def test_the_readme_names_every_unit() -> None:
+    text = (ROOT / "services/systemd/README.md").read_text()
+    assert all(unit.name in text for unit in UNITS)
