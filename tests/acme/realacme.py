@@ -194,11 +194,11 @@ class AtReal(Person):
 
     def _keys(self, text: str) -> None:
         for part in text.split("\n")[:-1]:
-            self._xdo("type", "--delay", "2", "--", part)
+            self._xdo("type", "--delay", 2 if part.isascii() else 40, "--", part)
             self._xdo("key", "Return")
         last = text.split("\n")[-1]
         if last:
-            self._xdo("type", "--delay", "2", "--", last)
+            self._xdo("type", "--delay", 2 if last.isascii() else 40, "--", last)
 
     def _point(self, name: str) -> None:
         """The mouse into the body, where typing goes to."""
