@@ -75,7 +75,7 @@ class App:
         self.reports.at = self.supervisor.at
         self.titles = Titles(self.sessions, self.turns, self.tmux, self.backends.get, self.supervisor.at)
         self.tmux.on_title(self.titles.changed)
-        self.supervisor.interrupted = lambda session: self.titles.look(session, clear=True)
+        self.supervisor.interrupted = self._interrupted
         self.transcripts = Watcher(self._transcript, self.on_error)
         self.reports.watch = self._watch_transcript
         self.reports.lines = self._transcript_lines
@@ -193,6 +193,12 @@ class App:
             self.tmux.kill_server()
         except AnvilError as error:
             log.warning("%s", error)
+
+    def _interrupted(self, session: str, recalled: bool) -> None:
+        if recalled:
+            self.titles.recalled(session)
+        else:
+            self.titles.look(session, clear=True)
 
     def _watch_transcript(self, session: str) -> None:
         view = self.sessions.find(session)

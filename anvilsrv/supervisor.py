@@ -55,7 +55,7 @@ class Supervisor:
         self.buried: Callable[[Tx, str], None] = lambda tx, session: None
         self.ask_gone: Callable[[Tx, str], None] = lambda tx, session: None
         self.cleared: Callable[[Any], None] = lambda view: None
-        self.interrupted: Callable[[str], None] = lambda session: None
+        self.interrupted: Callable[[str, bool], None] = lambda session, recalled: None
         self.started: Callable[[str, str], None] = lambda session, pane: None
 
     # -- from other threads ---------------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ class Supervisor:
         if not names:
             raise Invalid(f"backend '{row['backend']}' cannot be interrupted")
         tx.after(lambda: self.keys(session, names))
-        tx.after(lambda: self.interrupted(session))
-        self._turns.recalled(tx, session)
+        recalled = self._turns.recalled(tx, session)
+        tx.after(lambda: self.interrupted(session, recalled))
 
     def _again(self, tx: Tx, session: str) -> None:
         self._sessions.set(tx, session, wanted="run", pid=0)

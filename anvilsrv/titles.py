@@ -48,6 +48,23 @@ class Titles:
         if view is not None and self._backend(view.backend).titles.idle is not None:
             self._at(PATIENCE, lambda: self._check(session, view.turns, 2, clear))
 
+    def recalled(self, session: str, times: int = 3) -> None:
+        """A prompt was broken off while it was being submitted: take away what the agent put back into its input.
+
+        Only while nothing of ours is on its way there: the session is idle, or its next prompt waits for the line to be free.
+        """
+        self._at(PATIENCE, lambda: self._tidy(session, times))
+
+    def _tidy(self, session: str, times: int) -> None:
+        view = self._sessions.find(session)
+        if view is None or not view.pane or not view.pid:
+            return
+        keys = self._backend(view.backend).input.clear
+        if keys and (view.state == s.IDLE or view.held):
+            self._tmux.keys(view.pane, *keys)
+        elif times > 1:
+            self.recalled(session, times - 1)
+
     def _check(self, session: str, turn: int, times: int, clear: bool) -> None:
         view = self._sessions.find(session)
         if view is None or view.state != s.RUNNING or view.turns != turn or view.ask or not view.pane or not view.pid:

@@ -240,12 +240,14 @@ class Turns:
             self._end(tx, current, None, "interrupted")
             self._idle(tx, session)
 
-    def recalled(self, tx: Tx, session: str) -> None:
-        """``interrupt`` came while the prompt was still being typed: it is not submitted any more."""
+    def recalled(self, tx: Tx, session: str) -> bool:
+        """``interrupt`` came: whether the prompt was still being typed, and now is not submitted any more."""
         current = self.active(tx, session)
-        if current is not None and current["status"] == "typing":
-            self._end(tx, current, None, "interrupted")
-            self._idle(tx, session)
+        if current is None or current["status"] != "typing":
+            return False
+        self._end(tx, current, None, "interrupted")
+        self._idle(tx, session)
+        return True
 
     def died(self, tx: Tx, session: str, why: str) -> None:
         """The process is gone: the running prompt can no longer be answered; one being typed is queued again."""
