@@ -97,6 +97,6 @@ def assist(namespace, agent, person):
     yield run
     for process in running:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     said = "".join(Path(namespace, f"assist.{n}.err").read_text() for n in range(len(running)))
     assert "Traceback" not in said, said

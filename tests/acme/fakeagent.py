@@ -116,7 +116,7 @@ class Agent:
         else:
             raise Invalid(f"unknown command '{words[0]}'")
 
-    def await_written(self, path: str, timeout: float = 10.0) -> str:
+    def await_written(self, path: str, timeout: float = 30.0) -> str:
         """The text of the first write to `path` that nobody has waited for yet."""
         deadline = time.monotonic() + timeout
         with self._wrote:

@@ -65,7 +65,7 @@ class Person:
         """Wait until there is no window of that name."""
         self.wait(lambda: not self.has(name), f"no {name}")
 
-    def wait(self, true: Callable[[], Any], what: str, timeout: float = 10.0) -> Any:
+    def wait(self, true: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
         deadline = time.monotonic() + timeout
         while not (result := true()):
             if time.monotonic() > deadline:

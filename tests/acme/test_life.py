@@ -43,7 +43,7 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     process = assist()
     person.sees(MAIN, id)
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     other = agent.add()
     assist()
     person.sees(MAIN, other)
@@ -70,7 +70,7 @@ def test_assist_ends_with_its_last_window(person, agent, assist, project):
     person.misses(MAIN)
     assert process.poll() is None
     person.execute(name, "Del", tag=True)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 def test_assist_ends_when_acme_ends(person, agent, assist):
@@ -80,7 +80,7 @@ def test_assist_ends_when_acme_ends(person, agent, assist):
     process = assist("log", id)
     person.wait(lambda: person.has(f"/tmp/+Log.{id}"), "the log window")
     person.acme.stop()
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 def test_the_log_tells_what_happens_to_windows(person):

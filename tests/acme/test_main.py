@@ -130,7 +130,7 @@ def test_del_closes_the_window_and_ends_assist(person, agent, assist):
     process = assist()
     person.execute(MAIN, "Del", tag=True)
     person.misses(MAIN)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 def test_words_of_acme_are_left_to_acme(person, agent, assist):
