@@ -22,6 +22,10 @@ class OpenCode(Private):
     links = {f"config/opencode/{name}": f"{{HOME}}/.config/opencode/{name}" for name in NAMES}
     shared = {"data/opencode/auth.json": LOGIN}
 
+    def seeds(self, place: Place) -> dict[str, Any]:
+        """It breaks off at the second press; two Escapes in one write would be another key."""
+        return {"config/opencode/tui.json": {"keybinds": {"session_interrupt": "escape,ctrl+g"}}}
+
     def launch(self, place: Place, resume: bool) -> Launch:
         """Ours goes in by the environment, over the user's."""
         made = super().launch(place, resume)

@@ -73,8 +73,8 @@ class Agent:
             self.out()
         return str(caught.value)
 
-    def wait_state(self, *words: str) -> str:
-        wait_until(lambda: self.state() in words, f"{self.id} is to become {' or '.join(words)}")
+    def wait_state(self, *words: str, patience: float = PATIENCE) -> str:
+        wait_until(lambda: self.state() in words, f"{self.id} is to become {' or '.join(words)}", patience)
         return self.state()
 
     def wait_ask(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Bench:
     def new(self, *options: str, cwd: Path | None = None) -> Agent:
         """A session, idle."""
         agent = self.launch(*options, cwd=cwd)
-        state = agent.wait_state("idle", "error", "stopped")
+        state = agent.wait_state("idle", "error", "stopped", patience=2 * PATIENCE)
         assert state == "idle", f"{agent.errors()}\n{agent.screen}\n{self.daemon.words()}"
         return agent
 

@@ -11,6 +11,8 @@ from tests.agents.conftest import Agent, Bench
 from tests.agents.model import heard
 from tests.conftest import wait_until
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
+
 HAZARDS = {
     "three lines": "one\ntwo\nthree",
     "100 KB": "x" * 100_000,

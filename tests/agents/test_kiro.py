@@ -11,6 +11,8 @@ import pytest
 from tests.agents.conftest import Agent
 from tests.conftest import ROOT, Daemon, Home, wait_until
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
+
 
 @pytest.fixture(params=["2.4.0", "3.1.0"])
 def kiro(request: pytest.FixtureRequest, home: Home, stopped_daemon: Daemon) -> Iterator[Daemon]:

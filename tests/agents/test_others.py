@@ -12,6 +12,8 @@ from tests.conftest import wait_until
 
 NAMES = ("codex", "gemini", "opencode")
 SHELL = {"codex": "exec_command", "gemini": "run_shell_command", "opencode": "bash"}
+pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
+
 HAZARDS = {
     "three lines": "one\ntwo\nthree",
     "10 KB": "x" * 10_000,
