@@ -36,7 +36,7 @@ def build(shared: Path) -> None:
     source = shared / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE), symlinks=True)
     argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run([*argv, "-w", str(shared / "now"), str(source)], capture_output=True, text=True, timeout=110)
+    done = subprocess.run([*argv, "-w", str(shared / "now"), str(source)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     shutil.rmtree(source)
     (shared / "next").mkdir()
@@ -58,7 +58,7 @@ def changed(name: str, content: bytes) -> bytes:
 
 def borrow(env: Path) -> None:
     """An environment that finds the dependencies in the one that runs the tests: what pip has nothing to fetch for."""
-    done = subprocess.run([base_python(), "-m", "venv", str(env)], capture_output=True, text=True, timeout=110)
+    done = subprocess.run([base_python(), "-m", "venv", str(env)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
     site = env / f"lib/python{sysconfig.get_python_version()}/site-packages"
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -100,4 +100,4 @@ def lived_in(home: Home) -> Iterator[Home]:
     }
     home.env.pop("PYTHONPATH", None)
     yield home
-    home.run("anvilsrv", "stop")
+    home.anvilsrv("stop")
