@@ -94,9 +94,11 @@ class Post:
         self._deliver(tx, mailbox.compose(prompt["session"], fields))
 
     def _answered(self, tx: Tx, prompt: Any, to: str, kind: str) -> bool:
+        """Whether the agent itself sent the answer in this turn; what was sent for it in an earlier one does not count."""
         return tx.one(
-            "SELECT 1 FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND ts >= ?",
-            prompt["session"], to, kind, prompt["started"] or 0,
+            "SELECT 1 FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND ts >= ?"
+            " AND json_extract(json, '$.metadata.automatic') IS NULL",
+            prompt["session"], to, kind, round(prompt["started"] or 0, 3),
         ) is not None  # fmt: skip
 
     def _reachable(self, tx: Tx, who: str) -> bool:
