@@ -70,7 +70,10 @@ def _policy_options(parser: argparse.ArgumentParser) -> None:
 def config() -> list[Path]:
     """The user's configuration directory, then the shipped one."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return [Path(home, "anvillm"), Path(__file__).resolve().parents[1] / "cfg"]
+    shipped = Path(__file__).resolve().parents[1] / "cfg"
+    if not shipped.is_dir():  # installed: beside the programs
+        shipped = Path(sys.prefix, "share", "anvillm", "cfg")
+    return [Path(home, "anvillm"), shipped]
 
 
 def _policy(options: argparse.Namespace) -> Policy:
