@@ -159,6 +159,7 @@ class Typist:
         """Show in ``sessions`` what the queue waits for."""
         if tx.one("SELECT 1 FROM sessions WHERE id = ?", session):
             self._sessions.set(tx, session, held="somebody is typing in the pane")
+            self._sessions.tell(tx, session)
 
     @staticmethod
     def _text(tx: Tx, delivery: Delivery) -> str | None:

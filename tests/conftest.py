@@ -1,5 +1,6 @@
 """What every test may use: a home of its own, and a daemon in it. Nothing outlives a test."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -8,8 +9,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +20,7 @@ from anvilsrv import paths
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # s; the bound of every wait, far above what any of them takes
 
@@ -28,6 +32,12 @@ def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE)
         assert time.monotonic() < deadline, f"waited {patience:g} s: {why}"
         threading.Event().wait(0.02)
     return found
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in a thread of its own: a browser's driver may keep a running loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 class Home:

@@ -1,6 +1,5 @@
 """Other people's 9P clients against the daemon: plan9port's 9p where it is installed, and pyroute2's."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -9,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import Daemon
+from tests.conftest import Daemon, run_async
 from tests.core.conftest import Agent, make
 
 NINE = shutil.which("9p") or shutil.which("9p", path=os.path.join(os.environ.get("PLAN9", "/usr/lib/plan9"), "bin"))
@@ -71,4 +70,4 @@ def test_pyroute2s_client_reads_and_writes(daemon: Daemon) -> None:
 
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(daemon.home.socket))
-        assert b"\tcarol\tidle\t" in asyncio.run(talk(sock))
+        assert b"\tcarol\tidle\t" in run_async(talk(sock))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from mcp import Client as McpClient
 from anvilsrv.mcpserver import build
 from anvilsrv.mcptools import Tools
 from anvilsrv.p9.client import Client
-from tests.conftest import Daemon, Home, wait_until
+from tests.conftest import Daemon, Home, run_async, wait_until
 
 MODES = ["auto", "legacy"]
 
@@ -69,7 +68,7 @@ class Desk:
                 text = "".join(getattr(part, "text", "") for part in found.content)
                 return Result(found.structured_content, text if found.is_error else "")
 
-        return asyncio.run(run())
+        return run_async(run())
 
 
 @pytest.fixture(scope="session")

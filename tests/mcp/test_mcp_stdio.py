@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from mcp import StdioServerParameters
 
 from anvilsrv import __version__
 from anvilsrv.mcpserver import TOOLS
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_async
 from tests.mcp.conftest import MODES, Desk
 
 PROGRAM = [sys.executable, "-m", "anvilsrv.mcpserver"]
@@ -31,7 +30,7 @@ def test_a_client_starts_the_program_and_calls_a_tool(desk: Desk, mode: str) -> 
             found = await client.call_tool("list_sessions", {})
             return found.structured_content["me"], client.server_info.version
 
-    assert asyncio.run(run()) == ("user", __version__)
+    assert run_async(run()) == ("user", __version__)
 
 
 def cpu_seconds(pid: int) -> float:

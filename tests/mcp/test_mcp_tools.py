@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from mcp import Client as McpClient
 from anvilsrv.mcpserver import TOOLS, build
 from anvilsrv.mcptools import Tools
 from anvilsrv.p9.client import Client
-from tests.conftest import wait_until
+from tests.conftest import run_async, wait_until
 from tests.mcp.conftest import Desk, Result
 
 Call = Callable[..., Result]
@@ -27,7 +26,7 @@ def test_every_tool_has_schemas_and_says_whether_it_changes_anything(mode: str) 
         async with McpClient(build(Tools(session="")), mode=mode) as client:
             return (await client.list_tools()).tools
 
-    tools = asyncio.run(listed())
+    tools = run_async(listed())
     assert [tool.name for tool in tools] == list(TOOLS)
     for tool in tools:
         assert tool.description
@@ -117,7 +116,7 @@ def test_without_a_daemon_the_error_says_how_to_start_one(tmp_path: Path) -> Non
         async with McpClient(build(tools)) as client:
             return (await client.call_tool("list_sessions", {})).content[0].text
 
-    assert "anvilsrv start" in asyncio.run(run())
+    assert "anvilsrv start" in run_async(run())
 
 
 def test_beads_go_through_their_life(desk: Desk, call: Call) -> None:

@@ -11,6 +11,7 @@ from pyroute2.plan9 import msg_tclunk, msg_topen, msg_tstat
 from pyroute2.plan9.client import Plan9ClientSocket
 
 from anvilsrv.p9.client import Client
+from tests.conftest import run_async
 from tests.p9.test_anvil9p import THEIRS
 
 needs_9p = pytest.mark.skipif(THEIRS is None, reason="plan9port's 9p is not installed")
@@ -106,4 +107,4 @@ def test_pyroute2s_client_reads_writes_and_stats(served):
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(served.path)
     with sock:
-        asyncio.run(talk(sock))
+        run_async(talk(sock))

@@ -1,6 +1,5 @@
 """anvillm driven by Textual's own pilot: what its screens do with sessions that no daemon here can be made to show."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
-from tests.conftest import Home
+from tests.conftest import Home, run_async
 from tui.anvillm import Anvillm
 from tui.daemon import DaemonScreen
 from tui.dialogs import Answer, Field, Help, Start
@@ -37,7 +36,7 @@ def drive(
                 await pilot.pause()
             await play(app, pilot)
 
-    asyncio.run(run())
+    run_async(run())
 
 
 async def show(app: Anvillm, pilot: Pilot[None], found: list[dict[str, Any]]) -> None:
