@@ -79,6 +79,7 @@ class App:
         self.transcripts = Watcher(self._transcript, self.on_error)
         self.reports.watch = self._watch_transcript
         self.reports.lines = self._transcript_lines
+        self.reports.spooled = lambda session: spooled(self.launch.directory(session) / "ns" / "spool")
         self.server = Server(on_error=self.on_error, trace=trace)
         self._spawners: dict[str, tuple[bool, bool]] = {}
         self.beads = Beads(paths.beads_dir(), self._bead_changed)
@@ -103,13 +104,13 @@ class App:
         self.store.start()
         self.store.call(self._load)
         self.server.start()
-        self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())
         for view in self.sessions.views.values():
             self._open_door(view.id)
         for session in list(self.sessions.views):
             self._read_spool(session)
         for session in self.sessions.views:
             self._watch_transcript(session)
+        self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())
         self.supervisor.start()
         self.supervisor.do(self.supervisor.adopt)
 

@@ -12,6 +12,7 @@ Threads: everything runs on the store's thread, in a job.
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from anvilsrv.errors import AnvilError, Conflict, Invalid
@@ -43,6 +44,7 @@ class Reports:
         self._asking: dict[str, Waiting] = {}  # session -> who waits for the answer
         self._tallies: dict[str, tuple[str | None, Tally]] = {}
         self.lines: Callable[[str], Iterator[dict[str, Any]]] = lambda session: iter(())
+        self.spooled: Callable[[str], list[tuple[Path, dict[str, Any]]]] = lambda session: []
         self.at: Callable[[float, Callable[[], None]], None]
         self.watch: Callable[[str], None] = lambda session: None
 
@@ -53,6 +55,10 @@ class Reports:
             raise Invalid("hook: a report has 'report' and 'hook', both strings")
         if not isinstance(payload, dict):
             raise Invalid("hook: 'payload' is no object")
+        if exchange is not None:  # what was spooled came before: a submit must not be learned after its stop
+            for path, before in self.spooled(session):
+                if before.get("report") != number:
+                    self._take_spooled(tx, session, path, before)
         row = self.sessions.row(tx, session)
         reply: Reply | None = {}
         fresh = tx.run(
@@ -69,6 +75,13 @@ class Reports:
             self._asking[session] = exchange
         else:
             tx.after(lambda: exchange.answer(reply))
+
+    def _take_spooled(self, tx: Tx, session: str, path: Path, report: dict[str, Any]) -> None:
+        try:
+            self.take(tx, session, report, None)
+        except AnvilError as error:
+            self.sessions.error(tx, session, str(error))
+        tx.after(lambda: path.unlink(missing_ok=True))
 
     def _act(self, tx: Tx, session: str, row: Any, meaning: Any, number: str, exchange: Waiting | None) -> Reply | None:
         """Do what a report means; the reply, or None when it must wait."""
