@@ -21,6 +21,8 @@
 ;;   has not yet taken from the socket is bounded (`anvillm-9p--window'); the
 ;;   rest stays here.  A reply proves that everything before its request was
 ;;   taken; when none is due, a Tflush of an unused tag asks for one.
+;; - connect(2) waits when too many clients stand before a server that takes
+;;   none.  So it is asked not to: such a server is one that nobody reaches.
 
 ;;; Code:
 
@@ -103,23 +105,27 @@ when the handshake is done, ON-CLOSE with the connection and a condition when it
 ends, except by `anvillm-9p-close'.
 Signal `anvillm-9p-lost' if nobody listens."
   (let* ((conn (anvillm-9p--make :on-ready on-ready :on-close on-close))
-         (process-adaptive-read-buffering nil)
-         (path (expand-file-name path)))
-    (setf (anvillm-9p--process conn)
-          (condition-case err
-              (anvillm-9p--short-path
-               path (lambda (name)
-                      (make-network-process
-                       :name "anvillm" :family 'local :service name :coding 'binary :noquery t
-                       :filter (lambda (_ bytes) (anvillm-9p--filter conn bytes))
-                       :sentinel (lambda (process _)
-                                   (unless (process-live-p process)
-                                     (anvillm-9p--lost conn '(anvillm-9p-lost "the daemon closed it")))))))
-            ;; Behind the reason stand the arguments of the call.
-            (file-error (signal 'anvillm-9p-lost
-                                (list (abbreviate-file-name path) (format "%s" (or (nth 2 err) (cadr err))))))))
-    (anvillm-9p--handshake conn)
+         (path (expand-file-name path))
+         (process (anvillm-9p--short-path path (lambda (name) (anvillm-9p--dial conn name)))))
+    (unless (process-live-p process)
+      (delete-process process)
+      (signal 'anvillm-9p-lost (list (abbreviate-file-name path)
+                                     (if (file-exists-p path) "nobody answers there" "there is no such socket"))))
     conn))
+
+(defun anvillm-9p--dial (conn name)
+  "Return a process connected to the unix socket NAME for CONN.
+It lives if the socket takes it.  With `:nowait' a refusal is seen at once too,
+in the state of the process: a unix socket says yes or no without delay."
+  (let ((process-adaptive-read-buffering nil))
+    (setf (anvillm-9p--process conn)
+          (make-network-process
+           :name "anvillm" :family 'local :service name :coding 'binary :noquery t :nowait t
+           :filter (lambda (_ bytes) (anvillm-9p--filter conn bytes))
+           :sentinel (lambda (process event)
+                       (cond ((string-prefix-p "open" event) (anvillm-9p--handshake conn))
+                             ((not (process-live-p process))
+                              (anvillm-9p--lost conn '(anvillm-9p-lost "the daemon closed it")))))))))
 
 (defun anvillm-9p--handshake (conn)
   "Agree on version and message size, and attach, on CONN."

@@ -345,9 +345,9 @@ the session may not see it, its text is put in."
                    (lambda (bytes err)
                      (let ((now (and bytes (decode-coding-string bytes 'utf-8 t))))
                        (cond (err (funcall done (anvillm-sentence err)))
-                             ((and (not (equal now before))
-                                   (not (yes-or-no-p "Somebody changed the context meanwhile.  Replace it? ")))
-                              (funcall done "it was changed meanwhile"))
+                             ((not (equal now before))
+                              (setq before now) ; who sends it again knows
+                              (funcall done "somebody changed it meanwhile; sent again, this replaces it"))
                              (t (anvillm-write (concat id "/context") text
                                                (lambda (_ err)
                                                  (funcall done (and err (anvillm-sentence err)))))))))))

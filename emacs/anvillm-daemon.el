@@ -135,9 +135,8 @@
   (with-current-buffer (get-buffer-create anvillm-daemon--buffer)
     (unless (derived-mode-p 'anvillm-daemon-mode) (anvillm-daemon-mode))
     (pop-to-buffer (current-buffer))
-    (if (condition-case nil (anvillm-connect) (anvillm-error nil))
-        (anvillm-read-backends #'anvillm-daemon--draw)
-      (anvillm--wait))
+    (when (anvillm--connect-later)
+      (anvillm-read-backends #'anvillm-daemon--draw))
     (anvillm-daemon--draw)))
 
 (defun anvillm-daemon-connect ()

@@ -49,7 +49,7 @@
 
 (defun anvillm-connect ()
   "Bring the link up if it is not; return the connection.
-Signal `anvillm-9p-lost' if no daemon listens."
+Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
   (when (and (anvillm-9p-live-p anvillm--conn) (not (equal anvillm--for (anvillm-socket))))
     (anvillm-disconnect))
   (unless (anvillm-9p-live-p anvillm--conn)
@@ -67,6 +67,7 @@ Signal `anvillm-9p-lost' if no daemon listens."
       (anvillm-error
        (setq anvillm--why err anvillm--conn nil)
        (anvillm--set-status 'lost)
+       (anvillm--wait)
        (signal (car err) (cdr err)))))
   anvillm--conn)
 
@@ -80,7 +81,8 @@ Signal `anvillm-9p-lost' if no daemon listens."
                        (setq anvillm-backends
                              (mapcar (lambda (line) (split-string line "\t"))
                                      (split-string (anvillm-text bytes) "\n" t))))
-                     (when done (funcall done)))))
+                     (when done (funcall done))
+                     (run-hooks 'anvillm-arrival-hook))))
 
 (defun anvillm--forget-all ()
   "Forget all that is known of the daemon."
@@ -110,9 +112,9 @@ Signal `anvillm-9p-lost' if no daemon listens."
     (anvillm--wait)))
 
 (defun anvillm--wait ()
-  "Wait for the daemon to come back."
+  "Wait for the daemon to come back, if anybody cares."
+  (anvillm--stop-waiting)
   (when (anvillm--wanted-p)
-    (anvillm--stop-waiting)
     (anvillm--watch-socket)
     (setq anvillm--again (run-at-time anvillm--pause nil #'anvillm--retry)
           anvillm--pause (min anvillm-longest-pause (* 2 anvillm--pause)))))
@@ -145,7 +147,7 @@ Signal `anvillm-9p-lost' if no daemon listens."
   "Bring the link up, now or when there is a daemon."
   (condition-case nil
       (anvillm-connect)
-    (anvillm-error (anvillm--wait))))
+    (anvillm-error nil)))
 
 (defun anvillm-conn ()
   "Return the connection, made if need be, or signal a `user-error'."
@@ -243,7 +245,7 @@ Signal `anvillm-9p-lost' if no daemon listens."
 (defvar anvillm--sync-op nil "The reading of `sessions' that is under way.")
 (defvar anvillm--sync-timer nil "The timer that will start one.")
 (defvar anvillm--sync-cost 0 "How long taking in the last one took, in seconds.")
-(defvar anvillm-sync-hook nil "Run when `sessions' was read.")
+(defvar anvillm-arrival-hook nil "Run when `sessions' or `backends' was read.")
 
 (defun anvillm-sync-soon ()
   "Read `sessions' soon, for what events do not tell.
@@ -312,7 +314,7 @@ The more it costs the longer the pause, so that it never takes up Emacs."
       (dolist (id changed) (run-hook-with-args 'anvillm-session-functions id)))
     (setq anvillm--sync-cost (- (float-time) start))
     (when touched (anvillm-sync-soon))
-    (run-hooks 'anvillm-sync-hook)))
+    (run-hooks 'anvillm-arrival-hook)))
 
 ;;;; Reading and writing files of the tree
 
@@ -341,23 +343,6 @@ See `anvillm-9p-read'."
   "Write DATA to the file PATH of the daemon in the background.
 See `anvillm-9p-write' for CALLBACK."
   (anvillm-9p-write (anvillm-conn) path data callback))
-
-(defun anvillm-await (predicate &optional seconds)
-  "Wait until PREDICATE is true, for SECONDS (1) at most; return its value.
-Any input of the user ends the wait at once."
-  (let ((end (+ (float-time) (or seconds 1))) value)
-    (while (and (not (setq value (funcall predicate))) (< (float-time) end)
-                (or noninteractive (not (input-pending-p))))
-      (accept-process-output nil 0.01))
-    value))
-
-(defun anvillm-await-sessions ()
-  "Have the sessions known, or signal a `user-error'."
-  (anvillm-conn)
-  (unless (memq anvillm--status '(live silent))
-    (or (anvillm-await (lambda () (eq anvillm--status 'live)))
-        anvillm--order
-        (user-error "The daemon has not answered yet"))))
 
 (provide 'anvillm-link)
 ;;; anvillm-link.el ends here

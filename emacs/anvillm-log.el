@@ -430,10 +430,17 @@
       (anvillm-log--follow))
     buffer))
 
-(defun anvillm-conversation-buffer (id)
-  "Return the buffer of the conversation of session ID, made if need be."
-  (anvillm-log--open-buffer (format "*anvillm %s*" (anvillm-name id)) #'anvillm-conversation-mode
+(defun anvillm-conversation-buffer (id &optional name)
+  "Return the buffer of the conversation of session ID, made if need be.
+NAME is what it is called, where that is not known yet."
+  (anvillm-log--open-buffer (format "*anvillm %s*" (or name (anvillm-name id))) #'anvillm-conversation-mode
                             (concat id "/log") id))
+
+(defun anvillm-log-aim (id)
+  "Let this buffer follow the conversation of session ID instead."
+  (setq anvillm-buffer-session id anvillm-log--path (concat id "/log")
+        default-directory (anvillm-directory id))
+  (anvillm-log-again))
 
 ;;;###autoload
 (defun anvillm-conversation (id)

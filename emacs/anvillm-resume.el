@@ -21,6 +21,29 @@
   (if (anvillm-session id) id
     (anvillm-id (cl-find name (anvillm-sessions) :key (lambda (s) (anvillm-name (anvillm-id s))) :test #'equal))))
 
+(defun anvillm-resume--buffer (id name)
+  "Return the conversation of session ID, called NAME, or nil if it is gone.
+Nobody waits for the daemon: who has the name now is looked for when it tells."
+  (anvillm--connect-later)
+  (let ((now (anvillm-resume--id id name)))
+    (cond (now (anvillm-conversation-buffer now))
+          ((eq (anvillm-link-status) 'live) nil)
+          (t (let ((buffer (anvillm-conversation-buffer id name)))
+               (anvillm-resume--aim-later buffer name)
+               buffer)))))
+
+(defun anvillm-resume--aim-later (buffer name)
+  "Let BUFFER show who is called NAME once that is known, if its own is gone."
+  (letrec ((aim (lambda ()
+                  (when (eq (anvillm-link-status) 'live)
+                    (remove-hook 'anvillm-arrival-hook aim)
+                    (when (buffer-live-p buffer)
+                      (with-current-buffer buffer
+                        (let ((now (anvillm-resume--id anvillm-buffer-session name)))
+                          (unless (member now (list nil anvillm-buffer-session))
+                            (anvillm-log-aim now)))))))))
+    (add-hook 'anvillm-arrival-hook aim)))
+
 ;;;###autoload
 (defun anvillm-bookmark-list ()
   "Return a bookmark of the list."
@@ -39,10 +62,9 @@
   "Go to what BOOKMARK stands for."
   (let ((session (bookmark-prop-get bookmark 'session)) (filter (bookmark-prop-get bookmark 'filter)))
     (cond (session
-           (anvillm-await-sessions)
-           (let ((id (anvillm-resume--id session (bookmark-prop-get bookmark 'name))))
-             (unless id (user-error "The session %s is gone" (bookmark-prop-get bookmark 'name)))
-             (set-buffer (anvillm-conversation-buffer id))))
+           (let ((name (bookmark-prop-get bookmark 'name)))
+             (set-buffer (or (anvillm-resume--buffer session name)
+                             (user-error "The session %s is gone" name)))))
           (t
            (set-buffer (anvillm-list-buffer))
            (when filter (anvillm-filter filter))
@@ -54,10 +76,7 @@
   (if (not (consp misc))
       (prog1 (anvillm-list-buffer)
         (anvillm--connect-later))
-    (anvillm--connect-later)
-    (anvillm-await (lambda () (eq (anvillm-link-status) 'live)))
-    (let ((id (anvillm-resume--id (car misc) (cadr misc))))
-      (and id (anvillm-conversation-buffer id)))))
+    (anvillm-resume--buffer (car misc) (cadr misc))))
 
 (provide 'anvillm-resume)
 ;;; anvillm-resume.el ends here

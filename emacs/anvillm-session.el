@@ -13,6 +13,7 @@
 ;;; Code:
 
 (require 'anvillm-link)
+(require 'anvillm-wait)
 (require 'project)
 
 (defvar-local anvillm-buffer-session nil "The id of the session that this buffer is about.")
@@ -206,7 +207,7 @@ The default is the most recent one of this project."
   (unless anvillm-backends
     (let (done)
       (anvillm-read-backends (lambda () (setq done t)))
-      (anvillm-await (lambda () done))))
+      (anvillm-await (lambda () (or done anvillm-backends)))))
   (let ((default (or anvillm--last-backend
                      (car (cl-find "ok" anvillm-backends :key #'caddr :test #'equal)))))
     (completing-read

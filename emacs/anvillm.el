@@ -384,7 +384,6 @@ Not if it is not SHOWN.  A point on the row goes with it."
     (condition-case nil
         (anvillm-connect)
       (anvillm-9p-lost
-       (anvillm--wait)
        (when (or (eq anvillm-start-daemon t)
                  (and (eq anvillm-start-daemon 'ask)
                       (y-or-n-p (format "No daemon at %s.  Start it? " (abbreviate-file-name (anvillm-socket))))))

@@ -196,14 +196,14 @@
       (delete-directory dir t))))
 
 (ert-deftest client-says-at-once-and-why-that-nobody-listens ()
-  (should (equal '(anvillm-9p-lost "/nonexistent/agent" "No such file or directory")
+  (should (equal '(anvillm-9p-lost "/nonexistent/agent" "there is no such socket")
                  (should-error (anvillm-9p-connect "/nonexistent/agent"))))
   (let* ((fake (fake-start nil)) (path (fake-path fake)))
     ;; A socket whose owner was killed.
     (rename-file path (concat path "x"))
     (delete-process (fake-process fake))
     (rename-file (concat path "x") path)
-    (should (equal (list 'anvillm-9p-lost path "Connection refused")
+    (should (equal (list 'anvillm-9p-lost path "nobody answers there")
                    (should-error (anvillm-9p-connect path))))
     (fake-stop fake)))
 

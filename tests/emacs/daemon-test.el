@@ -178,10 +178,13 @@
    (should (equal "be kind\n" (buffer-string)))
    (insert "x")
    (anvillm-9p-sync 30 #'anvillm-9p-write (anvillm-conn) (concat id "/context") "other")
-   (cl-letf (((symbol-function 'yes-or-no-p) #'ignore))
-     (anvillm-compose-accept)
-     (support-wait anvillm-compose--failed))
-   (should (equal "other" (daemon-test-read (concat id "/context"))))))
+   (anvillm-compose-accept)
+   (support-wait anvillm-compose--failed)
+   (should (string-match-p "changed it meanwhile" anvillm-compose--failed))
+   (should (equal "other" (daemon-test-read (concat id "/context"))))
+   (anvillm-compose-accept)
+   (support-wait (not (get-buffer (format "*context of %s*" id))))
+   (should (equal "be kind\nx" (daemon-test-read (concat id "/context"))))))
 
 (ert-deftest daemon-delivers-mail-and-shows-it ()
   (daemon-test-with

@@ -119,7 +119,7 @@ def test_a_conversation_goes_on_when_the_daemon_was_killed(screen: Screen, stopp
     stopped_daemon.kill()
     screen.see("stale")
     screen.key("P").see("Prompt to worker:")
-    screen.type("not lost").key("Enter").see("the prompt is in the kill ring", "Connection refused")
+    screen.type("not lost").key("Enter").see("the prompt is in the kill ring", "nobody answers")
     stopped_daemon.start()
     screen.key("h").see("Session worker (idle)", "Attach terminal")
     screen.key("P").see("Prompt to worker:")
