@@ -21,6 +21,10 @@ from anvilsrv.p9.tree import Dir, File, Handle, Later, Node, Request, entries
 if TYPE_CHECKING:
     from anvilsrv.p9.connection import Connection
 
+ropen, rread, rwrite, rclunk, rerror = (
+    wire.PACKERS[cls] for cls in (wire.Ropen, wire.Rread, wire.Rwrite, wire.Rclunk, wire.Rerror)
+)
+
 Result = Any  # what the tree's method returned, LATER, or the AnvilError it raised
 
 
@@ -72,7 +76,8 @@ class Call:
     def act(self) -> Result:
         raise NotImplementedError
 
-    def answer(self, result: Result) -> wire.Rmessage:
+    def answer(self, result: Result) -> bytes:
+        """The frame of the reply."""
         raise NotImplementedError
 
     def lost(self, result: Result) -> None:
@@ -135,11 +140,11 @@ class Open(Call):
         assert isinstance(node, Dir)
         return DirHandle(node, self.conn.who)
 
-    def answer(self, result: Handle) -> wire.Ropen:
+    def answer(self, result: Handle) -> bytes:
         assert isinstance(result, Handle), f"open of '{self.fid.node.name}' gave {result!r}"
         self.fid.handle = result
         self.fid.mode = self.msg.mode & 3
-        return wire.Ropen(self.msg.tag, self.fid.node.qid(self.conn.who), self.conn.msize - wire.IOHDRSZ)
+        return ropen(self.msg.tag, self.fid.node.qid(self.conn.who), self.conn.msize - wire.IOHDRSZ)
 
     def lost(self, result: Result) -> None:
         if isinstance(result, Handle):
@@ -156,8 +161,8 @@ class Read(Call):
         assert handle
         return handle.read(offset, count, self)
 
-    def answer(self, result: bytes) -> wire.Rread:
-        return wire.Rread(self.msg.tag, result[: self.msg.count])
+    def answer(self, result: bytes) -> bytes:
+        return rread(self.msg.tag, result[: self.msg.count])
 
 
 class Write(Call):
@@ -169,8 +174,8 @@ class Write(Call):
         assert handle
         return handle.write(offset, data, self)
 
-    def answer(self, result: int) -> wire.Rwrite:
-        return wire.Rwrite(self.msg.tag, result)
+    def answer(self, result: int) -> bytes:
+        return rwrite(self.msg.tag, result)
 
     @property
     def weight(self) -> int:
@@ -182,15 +187,15 @@ class Clunk(Call):
         handle, self.fid.handle = self.fid.handle, None
         return handle.clunk(self) if handle else None
 
-    def answer(self, result: None) -> wire.Rmessage:
-        return wire.Rclunk(self.msg.tag)
+    def answer(self, result: None) -> bytes:
+        return rclunk(self.msg.tag)
 
 
 class Remove(Clunk):
     """A clunk that is refused (remove(9p): the fid is gone all the same)."""
 
-    def answer(self, result: None) -> wire.Rmessage:
-        return wire.Rerror(self.msg.tag, f"permission denied: cannot remove '{self.fid.node.name}'")
+    def answer(self, result: None) -> bytes:
+        return rerror(self.msg.tag, f"permission denied: cannot remove '{self.fid.node.name}'")
 
 
 class Hangup(Call):

@@ -352,12 +352,12 @@ class Client:
             self._in.clear()
         pos = 0
         while len(data) - pos >= 4:
-            size = wire.size_at(data, pos)[0]
+            (size,) = wire.size_at(data, pos)
             if not wire.HEADER <= size <= self.msize:
                 raise wire.WireError(f"bad frame of {size} bytes")
             if size > len(data) - pos:
                 break
-            self._hand_out(wire.decode_at(data, pos, pos + size))
+            self._hand_out(wire.decode_sized(data[pos : pos + size]))
             pos += size
         self._in += data[pos:]
 

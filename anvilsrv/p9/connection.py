@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Fid, Hangup, Result, Stage
-from anvilsrv.p9.stream import Stream
+from anvilsrv.p9.stream import Stream, rerror
 from anvilsrv.p9.tree import LATER, Dir, Node
-from anvilsrv.p9.verbs import MINMSIZE, VERBS
-from anvilsrv.p9.wire import Rerror, Rflush, decode_at
+from anvilsrv.p9.verbs import MINMSIZE, VERBS, not_a_request, rflush
+from anvilsrv.p9.wire import decode_sized, tag_of
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server
@@ -32,23 +32,20 @@ class Connection(Stream):
         self.fids: dict[int, Fid] = {}
         self.calls: dict[int, Call] = {}  # those that wait, by tag; a Tflush that waits stands for what it waits for
 
-    def message(self, buf: bytes, start: int, end: int) -> None:
+    def message(self, frame: bytes) -> None:
         """Answer the request in this frame, or see to it that it will be."""
         try:
-            msg: Any = decode_at(buf, start, end)
+            msg = decode_sized(frame)
             if self.trace:
-                self.server.show("<-", self, msg)
-            verb = VERBS.get(type(msg))
-            if verb is None:
-                raise Invalid(f"not a request: {type(msg).__name__}")
+                self.server.show("<-", self, frame)
             if self.calls or not self.msize:
                 self._check(msg)
-            verb(self, msg)
+            VERBS.get(type(msg), not_a_request)(self, msg)
         except AnvilError as error:
-            self.error(wire.tag_at(buf, start)[0], error)
+            self.error(tag_of(frame), error)
         except Exception as error:
             self.server.on_error(error)
-            self.error(wire.tag_at(buf, start)[0], "internal error")
+            self.error(tag_of(frame), "internal error")
 
     def _check(self, msg: Any) -> None:
         if type(msg) is wire.Tversion:
@@ -63,7 +60,7 @@ class Connection(Stream):
     def error(self, tag: int, error: AnvilError | str) -> None:
         """An Rerror whatever the text is: cut to what fits, and made valid."""
         text = str(error).encode("utf-8", "replace").replace(b"\0", b"?")
-        self.send(Rerror(tag, text[: min(1024, (self.msize or MINMSIZE) - 9)].decode("utf-8", "ignore")))
+        self.send(rerror(tag, text[: min(1024, (self.msize or MINMSIZE) - 9)].decode("utf-8", "ignore")))
 
     def hangup(self) -> None:
         if self.alive:
@@ -200,7 +197,7 @@ class Connection(Stream):
             self._forget(call)
             self._answer(call, result)
             for tag in call.flushes:
-                self.send(Rflush(tag))
+                self.send(rflush(tag))
         if parked:
             self._release(call)
 
@@ -226,7 +223,7 @@ class Connection(Stream):
             if error:
                 self.error(call.msg.tag, error)
             for tag in call.flushes:
-                self.send(Rflush(tag))
+                self.send(rflush(tag))
         self._release(call)
 
     def _forget(self, call: Call) -> None:
@@ -239,7 +236,7 @@ class Connection(Stream):
         """Tflush: end what waits; wait for what runs, so that its answer comes before the Rflush."""
         call = self.calls.get(oldtag)
         if call is None:
-            self.send(Rflush(tag))
+            self.send(rflush(tag))
             return
         call.flushes += (tag,)
         self.calls[tag] = call

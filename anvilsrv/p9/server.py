@@ -139,9 +139,9 @@ class Server:
         if self.trace:
             self.trace(line)
 
-    def show(self, way: str, conn: Stream, msg: wire.Message) -> None:
+    def show(self, way: str, conn: Stream, frame: bytes) -> None:
         """Trace a message: ``<- 9 Tclunk tag 1 fid 0`` came from connection 9."""
-        self.say(f"{way} {conn.fd} {text.format(msg)}")
+        self.say(f"{way} {conn.fd} {text.format(wire.decode(frame))}")
 
     # --- the threads ---
 

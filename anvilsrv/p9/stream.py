@@ -8,7 +8,7 @@ import socket
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
-from anvilsrv.p9.wire import HEADER, Rerror, Rmessage, WireError, encode, size_at
+from anvilsrv.p9.wire import HEADER, PACKERS, Rerror, size_at, tag_of
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FIRSTSIZE = 8192  # the largest message before a version is agreed on
 HIGH = 1024 * 1024
 RECEIVE = 32 * 1024  # more is slower: malloc gives a larger buffer back to the kernel after each receive
+
+rerror = PACKERS[Rerror]
 
 
 class Stream:
@@ -35,7 +37,7 @@ class Stream:
         self._out: list[bytes] = []
         self._backlog: memoryview | None = None  # what the socket would not take
 
-    def message(self, buf: bytes, start: int, end: int) -> None:
+    def message(self, frame: bytes) -> None:
         raise NotImplementedError
 
     def hangup(self) -> None:
@@ -50,18 +52,8 @@ class Stream:
 
     def ready(self, event: int) -> None:
         """epoll says so."""
-        if event == EPOLLIN:
-            self._receive()
+        if event != EPOLLIN and not self._readable(event):
             return
-        if event & EPOLLOUT:
-            self.flush()
-        if self.alive and event & ~EPOLLOUT:
-            if self._mask & EPOLLIN:
-                self._receive()
-            else:  # stalled, and the other side has hung up
-                self.hangup()
-
-    def _receive(self) -> None:
         try:
             data = self.sock.recv(RECEIVE)
         except BlockingIOError:
@@ -78,6 +70,14 @@ class Stream:
             self._take(data)
             self.flush()
 
+    def _readable(self, event: int) -> bool:
+        """Do what an event asks for beside reading; True if that is to be done too."""
+        if event & EPOLLOUT:
+            self.flush()
+        if self.alive and event & ~EPOLLOUT and not self._mask & EPOLLIN:
+            self.hangup()  # the other side has, and its replies go nowhere
+        return self.alive and bool(event & ~EPOLLOUT)
+
     def resume(self) -> None:
         """Look again at input that was kept."""
         data = bytes(self._in)
@@ -90,17 +90,17 @@ class Stream:
         pos, available = 0, len(data)
         self._need = 4
         while available - pos >= 4:
-            size = size_at(data, pos)[0]
-            end = pos + size
+            (size,) = size_at(data, pos)
             if not HEADER <= size <= (self.msize or FIRSTSIZE):
                 self.server.say(f"{self.fd} bad frame of {size} bytes")
                 self.flush()
                 self.hangup()
                 return
+            end = pos + size
             if end > available:
                 self._need = size
                 break
-            self.message(data, pos, end)
+            self.message(data[pos:end])
             pos = end
             if self.load > HIGH:
                 self.flush()
@@ -109,29 +109,26 @@ class Stream:
         if pos < available and self.alive:
             self._in += data[pos:] if pos else data
 
-    def send(self, msg: Rmessage) -> None:
-        """Add a message to what goes out with the next ``flush``."""
+    def send(self, frame: bytes) -> None:
+        """Add a reply to what goes out with the next ``flush``."""
+        if len(frame) > self.msize and self.msize:
+            frame = rerror(tag_of(frame), f"reply of {len(frame)} bytes does not fit")
         if self.trace:
-            self.server.show("->", self, msg)
-        try:
-            data = encode(msg)
-        except WireError as error:  # the tree gave a value that no message can hold: its mistake, not the client's
-            raise ValueError(f"reply cannot be sent: {error}") from error
-        if len(data) > self.msize and self.msize:
-            data = encode(Rerror(msg.tag, f"reply of {len(data)} bytes does not fit"))
-        self._out.append(data)
-        self.load += len(data)
+            self.server.show("->", self, frame)
+        self._out.append(frame)
+        self.load += len(frame)
 
     def flush(self) -> None:
         """Send what can be sent without waiting, then tell epoll what to wait for."""
         if not self.alive:
             return
+        out = self._out
         try:
-            while self._out or self._backlog:
-                data = self._backlog or (self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            while out or self._backlog:
+                data = self._backlog or b"".join(out)
                 sent = self.sock.send(data)
                 if self._backlog is None:
-                    self._out.clear()
+                    out.clear()
                 self.load -= sent
                 self._backlog = memoryview(data)[sent:] if sent < len(data) else None
         except BlockingIOError:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 MAXMSIZE = 128 * 1024
 MINMSIZE = 256
 
+rversion, rattach, rflush, rwalk, rstat, rwstat = (
+    wire.PACKERS[cls] for cls in (wire.Rversion, wire.Rattach, wire.Rflush, wire.Rwalk, wire.Rstat, wire.Rwstat)
+)
+
 _NEEDS = (4, 2, 6, 1)  # permission bits for OREAD, OWRITE, ORDWR, OEXEC
 
 
@@ -26,7 +30,7 @@ def version(conn: "Connection", msg: wire.Tversion) -> None:
         raise Invalid(f"msize too small: {msg.msize}, {MINMSIZE} at least")
     known = msg.version.split(".")[0] == wire.VERSION
     conn.msize = min(msg.msize, MAXMSIZE) if known else 0
-    conn.send(wire.Rversion(msg.tag, min(msg.msize, MAXMSIZE), wire.VERSION if known else "unknown"))
+    conn.send(rversion(msg.tag, min(msg.msize, MAXMSIZE), wire.VERSION if known else "unknown"))
 
 
 def auth(conn: "Connection", msg: wire.Tauth) -> None:
@@ -40,7 +44,7 @@ def attach(conn: "Connection", msg: wire.Tattach) -> None:
     if msg.aname not in ("", "/"):
         raise NotFound(f"no tree '{msg.aname}'")
     conn.add(msg.fid, (conn.root,))
-    conn.send(wire.Rattach(msg.tag, conn.root.qid(conn.who)))
+    conn.send(rattach(msg.tag, conn.root.qid(conn.who)))
 
 
 def flush(conn: "Connection", msg: wire.Tflush) -> None:
@@ -66,7 +70,7 @@ def walk(conn: "Connection", msg: wire.Twalk) -> None:
         if newfid == number:
             conn.fids.pop(number)
         conn.add(newfid, trail)
-    conn.send(wire.Rwalk(tag, tuple(qids)))
+    conn.send(rwalk(tag, qids))
 
 
 def step(node: Node, who: Any, name: str) -> Node:
@@ -118,7 +122,7 @@ def remove(conn: "Connection", msg: wire.Tremove) -> None:
 
 
 def stat(conn: "Connection", msg: wire.Tstat) -> None:
-    conn.send(wire.Rstat(msg.tag, conn.fid(msg.fid).node.stat(conn.who)))
+    conn.send(rstat(msg.tag, conn.fid(msg.fid).node.stat(conn.who)))
 
 
 def wstat(conn: "Connection", msg: wire.Twstat) -> None:
@@ -127,7 +131,11 @@ def wstat(conn: "Connection", msg: wire.Twstat) -> None:
         check_wstat(node, conn.who, msg.stat)
         if msg.stat.length == 0 and isinstance(node, File):
             node.truncate(conn.who)
-    conn.send(wire.Rwstat(msg.tag))
+    conn.send(rwstat(msg.tag))
+
+
+def not_a_request(conn: "Connection", msg: Any) -> None:
+    raise Invalid(f"not a request: {type(msg).__name__}")
 
 
 VERBS: dict[type[Any], Callable[["Connection", Any], None]] = {

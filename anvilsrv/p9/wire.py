@@ -5,8 +5,9 @@ tag. Everything that is read is checked against the end of its own frame before 
 size field can make us allocate or read past it. A frame holds exactly its message: trailing bytes are refused.
 """
 
+import functools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import AnvilError
@@ -247,21 +248,22 @@ _LAYOUTS: dict[type[Any], str] = {
 
 _size = struct.Struct("<I")
 _short = struct.Struct("<H")
-_counted = struct.Struct("<IBHH")
 _head = struct.Struct("<IBH")
+_counted = struct.Struct("<IBHH")
 _qid = struct.Struct("<BIQ")
 _stat = struct.Struct("<HHIBIQIIIQ")
 _walk = struct.Struct("<IBHIIH")
-_walk_body = struct.Struct("<7xIIH")
 _read = struct.Struct("<IBHI")
 _write = struct.Struct("<IBHIQI")
-_write_body = struct.Struct("<5xHIQI")
-_read_body = struct.Struct("<5xHI")
 _wstat = struct.Struct("<IBHIH")
 
 size_at = _size.unpack_from
-tag_at = struct.Struct("<5xH").unpack_from
 _new = tuple.__new__
+
+
+def tag_of(frame: Buffer) -> int:
+    """The tag of a frame, which may be wrong behind it."""
+    return frame[5] | frame[6] << 8
 
 
 # --- strings, qids, stats ---------------------------------------------------------------------------------------------
@@ -271,11 +273,11 @@ def _pack_string(text: str) -> bytes:
     try:
         data = text.encode()
     except UnicodeEncodeError:
-        raise WireError("string is not UTF-8") from None
+        raise ValueError("string is not UTF-8") from None
     if len(data) > 0xFFFF:
-        raise WireError(f"string of {len(data)} bytes is too long")
+        raise ValueError(f"string of {len(data)} bytes is too long")
     if b"\0" in data:
-        raise WireError("string holds a NUL")
+        raise ValueError("string holds a NUL")
     return _short.pack(len(data)) + data
 
 
@@ -297,12 +299,12 @@ def _string(buf: Buffer, pos: int, end: int) -> tuple[str, int]:
 
 
 def pack_stat(stat: Stat) -> bytes:
-    """The bytes of one directory entry, its own size first, as a read of a directory returns them."""
+    """The bytes of one directory entry, its own size first, as a read of a directory returns them.
+
+    struct.error or ValueError if a field does not fit.
+    """
     texts = b"".join(map(_pack_string, stat[7:]))
-    try:
-        return _stat.pack(_stat.size - 2 + len(texts), stat.type, stat.dev, *stat.qid, *stat[3:7]) + texts
-    except struct.error as error:
-        raise WireError(f"stat of '{stat.name}': {error}") from None
+    return _stat.pack(_stat.size - 2 + len(texts), stat.type, stat.dev, *stat.qid, *stat[3:7]) + texts
 
 
 def _unpack_stat(buf: Buffer, pos: int, end: int) -> tuple[Stat, int]:
@@ -332,109 +334,89 @@ def unpack_stats(data: Buffer) -> list[Stat]:
 
 
 # --- bytes to messages ------------------------------------------------------------------------------------------------
+#
+# A decoder gets a frame that is as long as its size field says. struct.error is what it raises for one too short.
 
-Decoder = Callable[[Buffer, int, int], Any]
+Decoder = Callable[[Buffer], Any]
 
 
 def _fixed_decoder(cls: type[Any], layout: str) -> Decoder:
-    body = struct.Struct("<5xH" + layout)
-    unpack, size = body.unpack_from, body.size
-
-    def decode(buf: Buffer, start: int, end: int) -> Any:
-        if end - start != size:
-            raise WireError(f"{cls.__name__} of the wrong size")
-        return _new(cls, unpack(buf, start))
-
-    return decode
+    unpack = struct.Struct("<5xH" + layout).unpack
+    return lambda frame: _new(cls, unpack(frame))
 
 
 def _general_decoder(cls: type[Any], layout: str) -> Decoder:
-    numbers = {letter: struct.Struct("<" + letter) for letter in layout if letter not in "sq"}
+    parts = [None if letter == "s" else _qid if letter == "q" else struct.Struct("<" + letter) for letter in layout]
 
-    def decode(buf: Buffer, start: int, end: int) -> Any:
-        fields: list[Any] = [*tag_at(buf, start)]
-        pos = start + HEADER
+    def decode(frame: Buffer) -> Any:
+        fields: list[Any] = [tag_of(frame)]
+        pos = HEADER
         value: Any
-        for letter in layout:
-            if letter == "s":
-                value, pos = _string(buf, pos, end)
+        for part in parts:
+            if part is None:
+                value, pos = _string(frame, pos, len(frame))
             else:
-                part = _qid if letter == "q" else numbers[letter]
-                if pos + part.size > end:
-                    raise WireError("truncated message")
-                found = part.unpack_from(buf, pos)
-                value = Qid(*found) if letter == "q" else found[0]
+                found = part.unpack_from(frame, pos)
+                value = Qid(*found) if part is _qid else found[0]
                 pos += part.size
             fields.append(value)
-        if pos != end:
+        if pos != len(frame):
             raise WireError(f"{cls.__name__} of the wrong size")
         return _new(cls, fields)
 
     return decode
 
 
-def _decode_twalk(buf: Buffer, start: int, end: int) -> Twalk:
-    if end - start < _walk.size:
-        raise WireError("truncated message")
-    fid, newfid, count = _walk_body.unpack_from(buf, start)
+def _decode_twalk(frame: Buffer) -> Twalk:
+    _size, _kind, tag, fid, newfid, count = _walk.unpack_from(frame)
     if count > MAXWELEM:
         raise WireError(f"walk of {count} names, {MAXWELEM} at most")
-    names, pos = [], start + _walk.size
+    names, pos, end = [], _walk.size, len(frame)
     for _ in range(count):
-        name, pos = _string(buf, pos, end)
+        name, pos = _string(frame, pos, end)
         names.append(name)
     if pos != end:
         raise WireError("Twalk of the wrong size")
-    return Twalk(tag_at(buf, start)[0], fid, newfid, tuple(names))
+    return _new(Twalk, (tag, fid, newfid, tuple(names)))
 
 
-def _decode_rwalk(buf: Buffer, start: int, end: int) -> Rwalk:
-    if end - start < 9:
-        raise WireError("truncated message")
-    count = buf[start + 7] | buf[start + 8] << 8
-    if count > MAXWELEM or end - start != 9 + count * _qid.size:
+def _decode_rwalk(frame: Buffer) -> Rwalk:
+    _size, _kind, tag, count = _counted.unpack_from(frame)
+    if count > MAXWELEM or len(frame) != 9 + count * _qid.size:
         raise WireError("Rwalk of the wrong size")
-    qids = tuple(Qid(*_qid.unpack_from(buf, start + 9 + i * _qid.size)) for i in range(count))
-    return Rwalk(tag_at(buf, start)[0], qids)
+    return Rwalk(tag, tuple(Qid(*qid) for qid in _qid.iter_unpack(frame[9:])))
 
 
-def _decode_rread(buf: Buffer, start: int, end: int) -> Rread:
-    if end - start < 11:
-        raise WireError("truncated message")
-    tag, count = _read_body.unpack_from(buf, start)
-    if end - start != 11 + count:
+def _decode_rread(frame: Buffer) -> Rread:
+    _size, _kind, tag, count = _read.unpack_from(frame)
+    if len(frame) != _read.size + count:
         raise WireError("Rread of the wrong size")
-    return Rread(tag, bytes(buf[start + 11 : end]))
+    return Rread(tag, bytes(frame[_read.size :]))
 
 
-def _decode_twrite(buf: Buffer, start: int, end: int) -> Twrite:
-    if end - start < _write.size:
-        raise WireError("truncated message")
-    tag, fid, offset, count = _write_body.unpack_from(buf, start)
-    if end - start != _write.size + count:
+def _decode_twrite(frame: Buffer) -> Twrite:
+    _size, _kind, tag, fid, offset, count = _write.unpack_from(frame)
+    if len(frame) != _write.size + count:
         raise WireError("Twrite of the wrong size")
-    return Twrite(tag, fid, offset, bytes(buf[start + _write.size : end]))
+    return Twrite(tag, fid, offset, bytes(frame[_write.size :]))
 
 
-def _counted_stat(buf: Buffer, pos: int, end: int) -> Stat:
+def _counted_stat(frame: Buffer, pos: int, count: int) -> Stat:
     """stat[n]: a stat within a message has a second count before its own."""
-    if pos + 2 > end or (buf[pos] | buf[pos + 1] << 8) != end - pos - 2:
-        raise WireError("stat of the wrong size")
-    stat, stop = _unpack_stat(buf, pos + 2, end)
-    if stop != end:
+    stat, stop = _unpack_stat(frame, pos, len(frame))
+    if stop != len(frame) or count != stop - pos:
         raise WireError("stat of the wrong size")
     return stat
 
 
-def _decode_rstat(buf: Buffer, start: int, end: int) -> Rstat:
-    return Rstat(tag_at(buf, start)[0], _counted_stat(buf, start + HEADER, end))
+def _decode_rstat(frame: Buffer) -> Rstat:
+    _size, _kind, tag, count = _counted.unpack_from(frame)
+    return Rstat(tag, _counted_stat(frame, _counted.size, count))
 
 
-def _decode_twstat(buf: Buffer, start: int, end: int) -> Twstat:
-    if end - start < HEADER + 4:
-        raise WireError("truncated message")
-    tag, fid = _read_body.unpack_from(buf, start)
-    return Twstat(tag, fid, _counted_stat(buf, start + HEADER + 4, end))
+def _decode_twstat(frame: Buffer) -> Twstat:
+    _size, _kind, tag, fid, count = _wstat.unpack_from(frame)
+    return Twstat(tag, fid, _counted_stat(frame, _wstat.size, count))
 
 
 _OWN_DECODERS: dict[type[Any], Decoder] = {
@@ -453,109 +435,107 @@ def _decoder(cls: type[Any]) -> Decoder:
 _DECODERS = {kind: _decoder(cls) for kind, cls in TYPES.items()}
 
 
-def decode_at(buf: Buffer, start: int, end: int) -> Message:
-    """The message in ``buf[start:end]``, whose size field the caller has found to be ``end - start`` (at least 7)."""
-    decoder = _DECODERS.get(buf[start + 4])
+def decode_sized(frame: Buffer) -> Any:
+    """The message of a frame whose size field the caller has found to be its length, and at least 7."""
+    decoder = _DECODERS.get(frame[4])
     if decoder is None:
-        raise WireError(f"unknown message type {buf[start + 4]}")
-    return decoder(buf, start, end)  # type: ignore[no-any-return]
+        raise WireError(f"unknown message type {frame[4]}")
+    try:
+        return decoder(frame)
+    except struct.error:
+        raise WireError(f"{TYPES[frame[4]].__name__} of the wrong size") from None
 
 
 def decode(frame: Buffer) -> Message:
     """The message of one whole frame; WireError if it is anything else."""
-    if len(frame) < HEADER or size_at(frame, 0)[0] != len(frame):
+    if len(frame) < HEADER or size_at(frame)[0] != len(frame):
         raise WireError("frame of the wrong size")
-    return decode_at(frame, 0, len(frame))
+    return decode_sized(frame)  # type: ignore[no-any-return]
 
 
 # --- messages to bytes ------------------------------------------------------------------------------------------------
+#
+# A packer makes a frame of the fields of a message. It raises struct.error or ValueError for what does not fit.
 
-Encoder = Callable[[Any], bytes]
+Packer = Callable[..., bytes]
 
 
-def _fixed_encoder(kind: int, layout: str) -> Encoder:
+def _fixed_packer(kind: int, layout: str) -> Packer:
     whole = struct.Struct("<IBH" + layout)
-    pack, size = whole.pack, whole.size
-    return lambda msg: pack(size, kind, *msg)
+    return functools.partial(whole.pack, whole.size, kind)
 
 
-def _general_encoder(kind: int, layout: str) -> Encoder:
-    def encode(msg: Any) -> bytes:
-        parts = []
-        for letter, value in zip(layout, msg[1:], strict=True):
-            if letter == "s":
-                parts.append(_pack_string(value))
-            elif letter == "q":
-                parts.append(_qid.pack(*value))
-            else:
-                parts.append(struct.pack("<" + letter, value))
-        body = b"".join(parts)
-        return _head.pack(HEADER + len(body), kind, msg[0]) + body
-
-    return encode
-
-
-def _qid_encoder(kind: int, layout: str) -> Encoder:
+def _qid_packer(kind: int, layout: str) -> Packer:
     whole = struct.Struct("<IBH" + layout.replace("q", "BIQ"))
     pack, size = whole.pack, whole.size
-    return lambda msg: pack(size, kind, msg[0], *msg[1], *msg[2:])
+    return lambda tag, qid, *rest: pack(size, kind, tag, *qid, *rest)
 
 
-def _encode_twalk(msg: Twalk) -> bytes:
-    if len(msg.names) > MAXWELEM:
-        raise WireError(f"walk of {len(msg.names)} names, {MAXWELEM} at most")
-    names = b"".join(map(_pack_string, msg.names))
-    return _walk.pack(_walk.size + len(names), 110, msg.tag, msg.fid, msg.newfid, len(msg.names)) + names
+def _general_packer(kind: int, layout: str) -> Packer:
+    def pack(tag: int, *fields: Any) -> bytes:
+        body = b"".join(
+            _pack_string(value) if letter == "s" else struct.pack("<" + letter, value)
+            for letter, value in zip(layout, fields, strict=True)
+        )
+        return _head.pack(HEADER + len(body), kind, tag) + body
+
+    return pack
 
 
-def _encode_rwalk(msg: Rwalk) -> bytes:
-    qids = b"".join([_qid.pack(*qid) for qid in msg.qids])
-    if len(msg.qids) > MAXWELEM:
-        raise WireError(f"walk of {len(msg.qids)} qids, {MAXWELEM} at most")
-    return _counted.pack(9 + len(qids), 111, msg.tag, len(msg.qids)) + qids
+def _pack_twalk(tag: int, fid: int, newfid: int, names: Sequence[str]) -> bytes:
+    if len(names) > MAXWELEM:
+        raise ValueError(f"walk of {len(names)} names, {MAXWELEM} at most")
+    packed = b"".join(map(_pack_string, names))
+    return _walk.pack(_walk.size + len(packed), 110, tag, fid, newfid, len(names)) + packed
 
 
-def _encode_rread(msg: Rread) -> bytes:
-    tag, data = msg
-    return _read.pack(11 + len(data), 117, tag, len(data)) + data
+def _pack_rwalk(tag: int, qids: Sequence[Qid]) -> bytes:
+    if len(qids) > MAXWELEM:
+        raise ValueError(f"walk of {len(qids)} qids, {MAXWELEM} at most")
+    packed = b"".join([_qid.pack(*qid) for qid in qids])
+    return _counted.pack(_counted.size + len(packed), 111, tag, len(qids)) + packed
 
 
-def _encode_twrite(msg: Twrite) -> bytes:
-    tag, fid, offset, data = msg
+def _pack_rread(tag: int, data: bytes) -> bytes:
+    size = len(data)
+    return _read.pack(11 + size, 117, tag, size) + data
+
+
+def _pack_twrite(tag: int, fid: int, offset: int, data: bytes) -> bytes:
     return _write.pack(_write.size + len(data), 118, tag, fid, offset, len(data)) + data
 
 
-def _encode_rstat(msg: Rstat) -> bytes:
-    stat = pack_stat(msg.stat)
-    return _counted.pack(9 + len(stat), 125, msg.tag, len(stat)) + stat
+def _pack_rstat(tag: int, stat: Stat) -> bytes:
+    packed = pack_stat(stat)
+    return _counted.pack(_counted.size + len(packed), 125, tag, len(packed)) + packed
 
 
-def _encode_twstat(msg: Twstat) -> bytes:
-    stat = pack_stat(msg.stat)
-    return _wstat.pack(_wstat.size + len(stat), 126, msg.tag, msg.fid, len(stat)) + stat
+def _pack_twstat(tag: int, fid: int, stat: Stat) -> bytes:
+    packed = pack_stat(stat)
+    return _wstat.pack(_wstat.size + len(packed), 126, tag, fid, len(packed)) + packed
 
 
-_OWN_ENCODERS: dict[type[Any], Encoder] = {
-    Twalk: _encode_twalk, Rwalk: _encode_rwalk, Rread: _encode_rread,
-    Twrite: _encode_twrite, Rstat: _encode_rstat, Twstat: _encode_twstat,
+_OWN_PACKERS: dict[type[Any], Packer] = {
+    Twalk: _pack_twalk, Rwalk: _pack_rwalk, Rread: _pack_rread,
+    Twrite: _pack_twrite, Rstat: _pack_rstat, Twstat: _pack_twstat,
 }  # fmt: skip
 
 
-def _encoder(kind: int, cls: type[Any]) -> Encoder:
-    if cls in _OWN_ENCODERS:
-        return _OWN_ENCODERS[cls]
+def _packer(kind: int, cls: type[Any]) -> Packer:
+    if cls in _OWN_PACKERS:
+        return _OWN_PACKERS[cls]
     layout = _LAYOUTS[cls]
     if "s" in layout:
-        return _general_encoder(kind, layout)
-    return _qid_encoder(kind, layout) if "q" in layout else _fixed_encoder(kind, layout)
+        return _general_packer(kind, layout)
+    return _qid_packer(kind, layout) if "q" in layout else _fixed_packer(kind, layout)
 
 
-_ENCODERS = {cls: _encoder(kind, cls) for kind, cls in TYPES.items()}
+PACKERS = {cls: _packer(kind, cls) for kind, cls in TYPES.items()}
 
 
 def encode(msg: Message) -> bytes:
     """The frame of a message; WireError if one of its fields does not fit."""
     try:
-        return _ENCODERS[type(msg)](msg)
-    except struct.error as error:
+        return PACKERS[type(msg)](*msg)
+    except (struct.error, ValueError) as error:
         raise WireError(f"{type(msg).__name__}: {error}") from None

@@ -99,7 +99,7 @@ def test_a_message_that_is_wrong_inside_is_an_rerror_and_no_more(raw):
     raw.sock.sendall(bytes.fromhex("0b000000 78 0500 020000") + b"\0")  # Tclunk of fid 2, tag 5
     assert raw.receive() == wire.Rerror(5, "unknown fid 2")
     raw.sock.sendall(bytes.fromhex("0d000000 6e 0600 00000000 0000"))
-    assert raw.receive() == wire.Rerror(6, "truncated message")
+    assert raw.receive() == wire.Rerror(6, "Twalk of the wrong size")
     raw.sock.sendall(bytes.fromhex("11000000 6e 0600 00000000 02000000 1100"))
     assert raw.receive() == wire.Rerror(6, "walk of 17 names, 16 at most")
     raw.sock.sendall(bytes.fromhex("07000000 6a 0700"))
