@@ -150,7 +150,7 @@ class Wire:
             end = pos + wire.size_at(data, pos)[0]
             if end > len(data):
                 break
-            msgs.append(wire.decode_sized(data[pos:end]))
+            msgs.append(wire.decode(data[pos:end]))
             pos = end
         self.rest = data[pos:]
         return msgs

@@ -68,10 +68,11 @@ class Call:
     silent = False  # nobody waits for the answer
     flushes: tuple[int, ...] = ()  # tags of the Tflush that wait for it to end
 
-    def __init__(self, conn: "Connection", fid: Fid, msg: Any) -> None:
+    def __init__(self, conn: "Connection", fid: Fid, fields: tuple[Any, ...]) -> None:
         self.conn = conn
         self.fid = fid
-        self.msg = msg
+        self.fields = fields  # of the message
+        self.tag = fields[0]
 
     def act(self) -> Result:
         raise NotImplementedError
@@ -136,15 +137,15 @@ class Open(Call):
     def act(self) -> Handle | Later:
         node = self.fid.node
         if isinstance(node, File):
-            return node.open(self.conn.who, self.msg.mode, self)
+            return node.open(self.conn.who, self.fields[2], self)
         assert isinstance(node, Dir)
         return DirHandle(node, self.conn.who)
 
     def answer(self, result: Handle) -> bytes:
         assert isinstance(result, Handle), f"open of '{self.fid.node.name}' gave {result!r}"
         self.fid.handle = result
-        self.fid.mode = self.msg.mode & 3
-        return ropen(self.msg.tag, self.fid.node.qid(self.conn.who), self.conn.msize - wire.IOHDRSZ)
+        self.fid.mode = self.fields[2] & 3
+        return ropen(self.tag, self.fid.node.qid(self.conn.who), self.conn.msize - wire.IOHDRSZ)
 
     def lost(self, result: Result) -> None:
         if isinstance(result, Handle):
@@ -156,30 +157,30 @@ class Read(Call):
     revocable = True
 
     def act(self) -> bytes | Later:
-        _tag, _fid, offset, count = self.msg
+        _tag, _fid, offset, count = self.fields
         handle = self.fid.handle
         assert handle
         return handle.read(offset, count, self)
 
     def answer(self, result: bytes) -> bytes:
-        return rread(self.msg.tag, result[: self.msg.count])
+        return rread(self.tag, result[: self.fields[3]])
 
 
 class Write(Call):
     revocable = True
 
     def act(self) -> int | Later:
-        _tag, _fid, offset, data = self.msg
+        _tag, _fid, offset, data = self.fields
         handle = self.fid.handle
         assert handle
         return handle.write(offset, data, self)
 
     def answer(self, result: int) -> bytes:
-        return rwrite(self.msg.tag, result)
+        return rwrite(self.tag, result)
 
     @property
     def weight(self) -> int:
-        return 256 + len(self.msg.data)
+        return 256 + len(self.fields[3])
 
 
 class Clunk(Call):
@@ -188,14 +189,14 @@ class Clunk(Call):
         return handle.clunk(self) if handle else None
 
     def answer(self, result: None) -> bytes:
-        return rclunk(self.msg.tag)
+        return rclunk(self.tag)
 
 
 class Remove(Clunk):
     """A clunk that is refused (remove(9p): the fid is gone all the same)."""
 
     def answer(self, result: None) -> bytes:
-        return rerror(self.msg.tag, f"permission denied: cannot remove '{self.fid.node.name}'")
+        return rerror(self.tag, f"permission denied: cannot remove '{self.fid.node.name}'")
 
 
 class Hangup(Call):

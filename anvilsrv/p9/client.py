@@ -357,7 +357,7 @@ class Client:
                 raise wire.WireError(f"bad frame of {size} bytes")
             if size > len(data) - pos:
                 break
-            self._hand_out(wire.decode_sized(data[pos : pos + size]))
+            self._hand_out(wire.decode(data[pos : pos + size]))
             pos += size
         self._in += data[pos:]
 

@@ -12,8 +12,8 @@ from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Fid, Hangup, Result, Stage
 from anvilsrv.p9.stream import Stream, rerror
 from anvilsrv.p9.tree import LATER, Dir, Node
-from anvilsrv.p9.verbs import MINMSIZE, VERBS, not_a_request, rflush
-from anvilsrv.p9.wire import decode_sized, tag_of
+from anvilsrv.p9.verbs import MINMSIZE, PARKABLE, VERBS, Verb, rflush, version
+from anvilsrv.p9.wire import tag_of, unpack
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server
@@ -35,26 +35,29 @@ class Connection(Stream):
     def message(self, frame: bytes) -> None:
         """Answer the request in this frame, or see to it that it will be."""
         try:
-            msg = decode_sized(frame)
+            fields = unpack(frame)
             if self.trace:
                 self.server.show("<-", self, frame)
+            verb = VERBS.get(frame[4])
+            if verb is None:
+                raise Invalid(f"not a request: {wire.TYPES[frame[4]].__name__}")
             if self.calls or not self.msize:
-                self._check(msg)
-            VERBS.get(type(msg), not_a_request)(self, msg)
+                self._check(verb, fields[0])
+            verb(self, fields)
         except AnvilError as error:
             self.error(tag_of(frame), error)
         except Exception as error:
             self.server.on_error(error)
             self.error(tag_of(frame), "internal error")
 
-    def _check(self, msg: Any) -> None:
-        if type(msg) is wire.Tversion:
+    def _check(self, verb: Verb, tag: int) -> None:
+        if verb is version:
             return
         if not self.msize:
             raise Invalid("no version agreed on")
-        if msg.tag in self.calls:
-            raise Conflict(f"duplicate tag {msg.tag}")
-        if len(self.calls) >= MAXCALLS and type(msg) in (wire.Topen, wire.Tread, wire.Twrite):
+        if tag in self.calls:
+            raise Conflict(f"duplicate tag {tag}")
+        if len(self.calls) >= MAXCALLS and verb in PARKABLE:
             raise Conflict(f"too many requests wait: {MAXCALLS} at most")
 
     def error(self, tag: int, error: AnvilError | str) -> None:
@@ -119,7 +122,7 @@ class Connection(Stream):
         self.fids.clear()
         for fid in fids:
             if fid.handle or fid.holder:
-                self._order(Hangup(self, fid, None))
+                self._order(Hangup(self, fid, (wire.NOTAG,)))
 
     # --- calls ---
 
@@ -127,7 +130,7 @@ class Connection(Stream):
         """Run the tree's method for a request: at once, or when its turn comes."""
         fid = call.fid
         if fid.slow or (fid.holder and not call.reads):
-            self.calls[call.msg.tag] = call
+            self.calls[call.tag] = call
             self._order(call)
             return
         result = call.act()  # what it raises becomes the answer in ``message``
@@ -135,7 +138,7 @@ class Connection(Stream):
             call.claimed = True
             self.send(call.answer(result))
             return
-        self.calls[call.msg.tag] = call
+        self.calls[call.tag] = call
         call.stage = Stage.PARKED
         if not call.reads:
             self.load += call.weight
@@ -193,7 +196,7 @@ class Connection(Stream):
         parked, call.stage = call.stage is Stage.PARKED, Stage.OVER
         if call.silent:
             call.lost(result)
-        elif self.calls.get(call.msg.tag) is call:
+        elif self.calls.get(call.tag) is call:
             self._forget(call)
             self._answer(call, result)
             for tag in call.flushes:
@@ -203,13 +206,13 @@ class Connection(Stream):
 
     def _answer(self, call: Call, result: Result) -> None:
         if isinstance(result, AnvilError):
-            self.error(call.msg.tag, result)
+            self.error(call.tag, result)
             return
         try:
             self.send(call.answer(result))
         except Exception as error:  # the tree's value is none that can be sent
             self.server.on_error(error)
-            self.error(call.msg.tag, "internal error")
+            self.error(call.tag, "internal error")
 
     def abandon(self, call: Call, error: str = "") -> None:
         """End a call that does not run without its answer, unless the answer is already on its way."""
@@ -221,14 +224,14 @@ class Connection(Stream):
         if not call.silent:
             self._forget(call)
             if error:
-                self.error(call.msg.tag, error)
+                self.error(call.tag, error)
             for tag in call.flushes:
                 self.send(rflush(tag))
         self._release(call)
 
     def _forget(self, call: Call) -> None:
         """Its tags may be used again."""
-        for tag in (call.msg.tag, *call.flushes):
+        for tag in (call.tag, *call.flushes):
             self.calls.pop(tag, None)
         self.server.touched.add(self)
 

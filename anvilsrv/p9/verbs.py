@@ -1,4 +1,4 @@
-"""What each T-message does (section 5 of the manual). An AnvilError that is raised becomes the Rerror."""
+"""What each T-message does (section 5 of the manual), given its fields. An AnvilError that is raised becomes the Rerror."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,38 +22,40 @@ rversion, rattach, rflush, rwalk, rstat, rwstat = (
 _NEEDS = (4, 2, 6, 1)  # permission bits for OREAD, OWRITE, ORDWR, OEXEC
 
 
-def version(conn: "Connection", msg: wire.Tversion) -> None:
+def version(conn: "Connection", fields: tuple[int, int, str]) -> None:
     """A new session: every fid and every request of the old one is gone."""
+    tag, msize, name = fields
     conn.reset()
     conn.msize = 0
-    if msg.msize < MINMSIZE:
-        raise Invalid(f"msize too small: {msg.msize}, {MINMSIZE} at least")
-    known = msg.version.split(".")[0] == wire.VERSION
-    conn.msize = min(msg.msize, MAXMSIZE) if known else 0
-    conn.send(rversion(msg.tag, min(msg.msize, MAXMSIZE), wire.VERSION if known else "unknown"))
+    if msize < MINMSIZE:
+        raise Invalid(f"msize too small: {msize}, {MINMSIZE} at least")
+    known = name.split(".")[0] == wire.VERSION
+    conn.msize = min(msize, MAXMSIZE) if known else 0
+    conn.send(rversion(tag, min(msize, MAXMSIZE), wire.VERSION if known else "unknown"))
 
 
-def auth(conn: "Connection", msg: wire.Tauth) -> None:
+def auth(conn: "Connection", fields: tuple[int, int, str, str]) -> None:
     raise Denied("no authentication required")
 
 
-def attach(conn: "Connection", msg: wire.Tattach) -> None:
+def attach(conn: "Connection", fields: tuple[int, int, int, str, str]) -> None:
     """The uname is not looked at: who somebody is was settled by the socket."""
-    if msg.afid != wire.NOFID:
+    tag, number, afid, _uname, aname = fields
+    if afid != wire.NOFID:
         raise Denied("no authentication required")
-    if msg.aname not in ("", "/"):
-        raise NotFound(f"no tree '{msg.aname}'")
-    conn.add(msg.fid, (conn.root,))
-    conn.send(rattach(msg.tag, conn.root.qid(conn.who)))
+    if aname not in ("", "/"):
+        raise NotFound(f"no tree '{aname}'")
+    conn.add(number, (conn.root,))
+    conn.send(rattach(tag, conn.root.qid(conn.who)))
 
 
-def flush(conn: "Connection", msg: wire.Tflush) -> None:
-    conn.flush_call(msg.tag, msg.oldtag)
+def flush(conn: "Connection", fields: tuple[int, int]) -> None:
+    conn.flush_call(*fields)
 
 
-def walk(conn: "Connection", msg: wire.Twalk) -> None:
+def walk(conn: "Connection", fields: tuple[int, int, int, tuple[str, ...]]) -> None:
     """Partly found is answered by the qids so far, and then ``newfid`` is not made (walk(9p))."""
-    tag, number, newfid, names = msg
+    tag, number, newfid, names = fields
     trail = conn.unopened(number).trail
     if newfid != number and newfid in conn.fids:
         raise Conflict(f"fid {newfid} is in use")
@@ -83,76 +85,71 @@ def step(node: Node, who: Any, name: str) -> Node:
     return found
 
 
-def open(conn: "Connection", msg: wire.Topen) -> None:
-    fid = conn.unopened(msg.fid)
-    check_open(fid.node, conn.who, msg.mode)
+def open(conn: "Connection", fields: tuple[int, int, int]) -> None:
+    _tag, number, mode = fields
+    fid = conn.unopened(number)
+    check_open(fid.node, conn.who, mode)
     fid.slow = isinstance(fid.node, File) and fid.node.slow
-    conn.call(Open(conn, fid, msg))
+    conn.call(Open(conn, fid, fields))
 
 
-def create(conn: "Connection", msg: wire.Tcreate) -> None:
-    node = conn.unopened(msg.fid).node
+def create(conn: "Connection", fields: tuple[int, int, str, int, int]) -> None:
+    _tag, number, name, _perm, _mode = fields
+    node = conn.unopened(number).node
     if not isinstance(node, Dir):
         raise Denied(f"not a directory: '{node.name}'")
-    raise Denied(f"permission denied: cannot create '{msg.name}'")
+    raise Denied(f"permission denied: cannot create '{name}'")
 
 
-def read(conn: "Connection", msg: wire.Tread) -> None:
-    fid = conn.opened(msg.fid)
+def read(conn: "Connection", fields: tuple[int, int, int, int]) -> None:
+    tag, number, offset, count = fields
+    fid = conn.opened(number)
     if fid.mode == OWRITE:
-        raise Denied(f"fid {msg.fid} is not open for reading")
-    if msg.count > conn.msize - 11:
-        msg = msg._replace(count=conn.msize - 11)
-    conn.call(Read(conn, fid, msg))
+        raise Denied(f"fid {number} is not open for reading")
+    if count > conn.msize - 11:
+        fields = tag, number, offset, conn.msize - 11
+    conn.call(Read(conn, fid, fields))
 
 
-def write(conn: "Connection", msg: wire.Twrite) -> None:
-    fid = conn.opened(msg.fid)
+def write(conn: "Connection", fields: tuple[int, int, int, bytes]) -> None:
+    number = fields[1]
+    fid = conn.opened(number)
     if fid.mode not in (OWRITE, wire.ORDWR):
-        raise Denied(f"fid {msg.fid} is not open for writing")
-    conn.call(Write(conn, fid, msg))
+        raise Denied(f"fid {number} is not open for writing")
+    conn.call(Write(conn, fid, fields))
 
 
-def clunk(conn: "Connection", msg: wire.Tclunk) -> None:
-    conn.call(Clunk(conn, conn.drop(msg.fid), msg))
+def clunk(conn: "Connection", fields: tuple[int, int]) -> None:
+    conn.call(Clunk(conn, conn.drop(fields[1]), fields))
 
 
-def remove(conn: "Connection", msg: wire.Tremove) -> None:
-    conn.call(Remove(conn, conn.drop(msg.fid), msg))
+def remove(conn: "Connection", fields: tuple[int, int]) -> None:
+    conn.call(Remove(conn, conn.drop(fields[1]), fields))
 
 
-def stat(conn: "Connection", msg: wire.Tstat) -> None:
-    conn.send(rstat(msg.tag, conn.fid(msg.fid).node.stat(conn.who)))
+def stat(conn: "Connection", fields: tuple[int, int]) -> None:
+    tag, number = fields
+    conn.send(rstat(tag, conn.fid(number).node.stat(conn.who)))
 
 
-def wstat(conn: "Connection", msg: wire.Twstat) -> None:
-    node = conn.fid(msg.fid).node
-    if msg.stat != wire.UNTOUCHED:
-        check_wstat(node, conn.who, msg.stat)
-        if msg.stat.length == 0 and isinstance(node, File):
+def wstat(conn: "Connection", fields: tuple[int, int, wire.Stat]) -> None:
+    tag, number, wanted = fields
+    node = conn.fid(number).node
+    if wanted != wire.UNTOUCHED:
+        check_wstat(node, conn.who, wanted)
+        if wanted.length == 0 and isinstance(node, File):
             node.truncate(conn.who)
-    conn.send(rwstat(msg.tag))
+    conn.send(rwstat(tag))
 
 
-def not_a_request(conn: "Connection", msg: Any) -> None:
-    raise Invalid(f"not a request: {type(msg).__name__}")
+Verb = Callable[["Connection", Any], None]
 
+VERBS: dict[int, Verb] = {
+    100: version, 102: auth, 104: attach, 108: flush, 110: walk, 112: open, 114: create, 116: read, 118: write,
+    120: clunk, 122: remove, 124: stat, 126: wstat,
+}  # fmt: skip
 
-VERBS: dict[type[Any], Callable[["Connection", Any], None]] = {
-    wire.Tversion: version,
-    wire.Tauth: auth,
-    wire.Tattach: attach,
-    wire.Tflush: flush,
-    wire.Twalk: walk,
-    wire.Topen: open,
-    wire.Tcreate: create,
-    wire.Tread: read,
-    wire.Twrite: write,
-    wire.Tclunk: clunk,
-    wire.Tremove: remove,
-    wire.Tstat: stat,
-    wire.Twstat: wstat,
-}
+PARKABLE = (open, read, write)  # may wait for the tree
 
 
 def check_open(node: Node, who: Any, mode: int) -> None:

@@ -335,20 +335,16 @@ def unpack_stats(data: Buffer) -> list[Stat]:
 
 # --- bytes to messages ------------------------------------------------------------------------------------------------
 #
-# A decoder gets a frame that is as long as its size field says. struct.error is what it raises for one too short.
+# An unpacker gives the fields of a frame that is as long as its size field says, the tag first. It raises WireError, or
+# struct.error if the frame is too short for its type, or too long for one of fixed size.
 
-Decoder = Callable[[Buffer], Any]
-
-
-def _fixed_decoder(cls: type[Any], layout: str) -> Decoder:
-    unpack = struct.Struct("<5xH" + layout).unpack
-    return lambda frame: _new(cls, unpack(frame))
+Unpacker = Callable[[Buffer], tuple[Any, ...]]
 
 
-def _general_decoder(cls: type[Any], layout: str) -> Decoder:
+def _general_unpacker(layout: str) -> Unpacker:
     parts = [None if letter == "s" else _qid if letter == "q" else struct.Struct("<" + letter) for letter in layout]
 
-    def decode(frame: Buffer) -> Any:
+    def unpack(frame: Buffer) -> tuple[Any, ...]:
         fields: list[Any] = [tag_of(frame)]
         pos = HEADER
         value: Any
@@ -361,13 +357,13 @@ def _general_decoder(cls: type[Any], layout: str) -> Decoder:
                 pos += part.size
             fields.append(value)
         if pos != len(frame):
-            raise WireError(f"{cls.__name__} of the wrong size")
-        return _new(cls, fields)
+            raise WireError("bytes after the message")
+        return tuple(fields)
 
-    return decode
+    return unpack
 
 
-def _decode_twalk(frame: Buffer) -> Twalk:
+def _unpack_twalk(frame: Buffer) -> tuple[int, int, int, tuple[str, ...]]:
     _size, _kind, tag, fid, newfid, count = _walk.unpack_from(frame)
     if count > MAXWELEM:
         raise WireError(f"walk of {count} names, {MAXWELEM} at most")
@@ -376,29 +372,29 @@ def _decode_twalk(frame: Buffer) -> Twalk:
         name, pos = _string(frame, pos, end)
         names.append(name)
     if pos != end:
-        raise WireError("Twalk of the wrong size")
-    return _new(Twalk, (tag, fid, newfid, tuple(names)))
+        raise WireError("bytes after the message")
+    return tag, fid, newfid, tuple(names)
 
 
-def _decode_rwalk(frame: Buffer) -> Rwalk:
+def _unpack_rwalk(frame: Buffer) -> tuple[int, tuple[Qid, ...]]:
     _size, _kind, tag, count = _counted.unpack_from(frame)
     if count > MAXWELEM or len(frame) != 9 + count * _qid.size:
         raise WireError("Rwalk of the wrong size")
-    return Rwalk(tag, tuple(Qid(*qid) for qid in _qid.iter_unpack(frame[9:])))
+    return tag, tuple(Qid(*qid) for qid in _qid.iter_unpack(frame[9:]))
 
 
-def _decode_rread(frame: Buffer) -> Rread:
+def _unpack_rread(frame: Buffer) -> tuple[int, bytes]:
     _size, _kind, tag, count = _read.unpack_from(frame)
     if len(frame) != _read.size + count:
         raise WireError("Rread of the wrong size")
-    return Rread(tag, bytes(frame[_read.size :]))
+    return tag, bytes(frame[_read.size :])
 
 
-def _decode_twrite(frame: Buffer) -> Twrite:
+def _unpack_twrite(frame: Buffer) -> tuple[int, int, int, bytes]:
     _size, _kind, tag, fid, offset, count = _write.unpack_from(frame)
     if len(frame) != _write.size + count:
         raise WireError("Twrite of the wrong size")
-    return Twrite(tag, fid, offset, bytes(frame[_write.size :]))
+    return tag, fid, offset, bytes(frame[_write.size :])
 
 
 def _counted_stat(frame: Buffer, pos: int, count: int) -> Stat:
@@ -409,39 +405,38 @@ def _counted_stat(frame: Buffer, pos: int, count: int) -> Stat:
     return stat
 
 
-def _decode_rstat(frame: Buffer) -> Rstat:
+def _unpack_rstat(frame: Buffer) -> tuple[int, Stat]:
     _size, _kind, tag, count = _counted.unpack_from(frame)
-    return Rstat(tag, _counted_stat(frame, _counted.size, count))
+    return tag, _counted_stat(frame, _counted.size, count)
 
 
-def _decode_twstat(frame: Buffer) -> Twstat:
+def _unpack_twstat(frame: Buffer) -> tuple[int, int, Stat]:
     _size, _kind, tag, fid, count = _wstat.unpack_from(frame)
-    return Twstat(tag, fid, _counted_stat(frame, _wstat.size, count))
+    return tag, fid, _counted_stat(frame, _wstat.size, count)
 
 
-_OWN_DECODERS: dict[type[Any], Decoder] = {
-    Twalk: _decode_twalk, Rwalk: _decode_rwalk, Rread: _decode_rread,
-    Twrite: _decode_twrite, Rstat: _decode_rstat, Twstat: _decode_twstat,
+_OWN_UNPACKERS: dict[type[Any], Unpacker] = {
+    Twalk: _unpack_twalk, Rwalk: _unpack_rwalk, Rread: _unpack_rread,
+    Twrite: _unpack_twrite, Rstat: _unpack_rstat, Twstat: _unpack_twstat,
 }  # fmt: skip
 
 
-def _decoder(cls: type[Any]) -> Decoder:
-    if cls in _OWN_DECODERS:
-        return _OWN_DECODERS[cls]
+def _unpacker(cls: type[Any]) -> Unpacker:
+    if cls in _OWN_UNPACKERS:
+        return _OWN_UNPACKERS[cls]
     layout = _LAYOUTS[cls]
-    return (_general_decoder if set(layout) & {"s", "q"} else _fixed_decoder)(cls, layout)
+    return _general_unpacker(layout) if set(layout) & {"s", "q"} else struct.Struct("<5xH" + layout).unpack
 
 
-_DECODERS = {kind: _decoder(cls) for kind, cls in TYPES.items()}
+_UNPACKERS = {kind: _unpacker(cls) for kind, cls in TYPES.items()}
 
 
-def decode_sized(frame: Buffer) -> Any:
-    """The message of a frame whose size field the caller has found to be its length, and at least 7."""
-    decoder = _DECODERS.get(frame[4])
-    if decoder is None:
-        raise WireError(f"unknown message type {frame[4]}")
+def unpack(frame: Buffer) -> tuple[Any, ...]:
+    """The fields of a frame whose size field the caller has found to be its length, and at least 7."""
     try:
-        return decoder(frame)
+        return _UNPACKERS[frame[4]](frame)
+    except KeyError:
+        raise WireError(f"unknown message type {frame[4]}") from None
     except struct.error:
         raise WireError(f"{TYPES[frame[4]].__name__} of the wrong size") from None
 
@@ -450,7 +445,8 @@ def decode(frame: Buffer) -> Message:
     """The message of one whole frame; WireError if it is anything else."""
     if len(frame) < HEADER or size_at(frame)[0] != len(frame):
         raise WireError("frame of the wrong size")
-    return decode_sized(frame)  # type: ignore[no-any-return]
+    fields = unpack(frame)
+    return _new(TYPES[frame[4]], fields)  # type: ignore[no-any-return]
 
 
 # --- messages to bytes ------------------------------------------------------------------------------------------------
