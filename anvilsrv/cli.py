@@ -23,7 +23,7 @@ class Failure(click.ClickException):
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="anvilsrv")
+@click.version_option(__version__, prog_name="anvilsrv", message="%(prog)s %(version)s")
 def main() -> None:
     """AnviLLM's daemon: runs coding agents in tmux, sandboxed, and serves them as files at $NAMESPACE/agent (9P)."""
 

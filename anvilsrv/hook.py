@@ -20,6 +20,7 @@ from typing import Any
 if __package__ in (None, ""):  # run by its path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 
 TIMEOUT = 20.0  # s for the daemon's reply
@@ -154,9 +155,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     wait = "--wait" in words
     names = [word for word in words if word != "--wait"]
+    if names in (["-h"], ["--help"], ["--version"]):
+        sys.stdout.write(f"anvillm-hook {__version__}\n" if names == ["--version"] else USAGE)
+        return 0
     if len(names) != 1 or names[0].startswith("-"):
         sys.stderr.write(USAGE)
-        return 0 if names in (["-h"], ["--help"]) else 2
+        return 2
     if not os.environ.get("ANVILLM_SESSION") or not os.environ.get("NAMESPACE"):
         return 0
     reply = send(names[0], read_payload(0), wait=wait)

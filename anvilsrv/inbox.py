@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client, P9Error, dial
 
@@ -20,6 +21,7 @@ from anvilsrv.p9.client import Client, P9Error, dial
 def main() -> None:
     """The program. Exit status 0 with a message, 1 when there is none, 2 when it cannot be read."""
     parser = argparse.ArgumentParser(prog="9p-read-inbox", description="Read waiting messages and mark them as done.")
+    parser.add_argument("--version", action="version", version=f"9p-read-inbox {__version__}")
     parser.add_argument("owner", nargs="?", default=os.environ.get("ANVILLM_SESSION") or "user", help="session or user")
     parser.add_argument("-a", "--all", action="store_true", help="all messages, not only the oldest")
     parser.add_argument("-k", "--keep", action="store_true", help="leave them in the inbox")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,8 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def main() -> None:
     """The program."""
+    if sys.argv[1:]:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if sys.argv[1:] == ["--version"]:
         print(f"anvilmcp {__version__}")
     elif sys.argv[1:]:

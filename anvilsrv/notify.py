@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from anvilsrv import __version__
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9.client import Client, P9Error, dial
 
@@ -28,9 +29,16 @@ Say = Callable[[str, str, bool], None]
 
 def main() -> None:
     """The program; it ends when it is interrupted, with status 2 if there is no daemon at first."""
-    if sys.argv[1:]:
+    words = sys.argv[1:]
+    if words in (["--help"], ["-h"]):
+        print(USAGE, end="")
+        return
+    if words == ["--version"]:
+        print(f"anvillm-notify {__version__}")
+        return
+    if words:
         sys.stderr.write(USAGE)
-        sys.exit(0 if sys.argv[1] in ("-h", "--help") else 2)
+        sys.exit(2)
     try:
         follow(speaker())
     except AnvilError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
-from anvilsrv import paths
+from anvilsrv import __version__, paths
 from anvilsrv.errors import AnvilError, Invalid, NotFound
 
 USAGE = "usage: anvillm-skills list | load <name>...\n"
@@ -88,9 +89,12 @@ def load(name: str) -> Skill:
 
 def main() -> None:
     """The program. Exit status 1 if something could not be read, 2 for wrong usage."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvillm-skills load name | head` is no error
     words = sys.argv[1:]
     if words in (["--help"], ["-h"]):
         print(USAGE, end="")
+    elif words == ["--version"]:
+        print(f"anvillm-skills {__version__}")
     elif words == ["list"]:
         sys.exit(_list())
     elif words[:1] == ["load"] and len(words) > 1:

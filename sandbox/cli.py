@@ -21,15 +21,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point; the exit status (``run`` does not come back)."""
     options = _parser().parse_args(arguments)
     try:
+        return _obey(options)
+    except BrokenPipeError:  # `anvil-sandbox show | head` is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
+        return 0
+
+
+def _obey(options: argparse.Namespace) -> int:
+    try:
         status: int = options.command(options)
     except SandboxError as error:
         print(f"anvil-sandbox: {error}", file=sys.stderr)
         return REFUSED if options.command is _run else 1
+    sys.stdout.flush()
     return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="anvil-sandbox", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(required=True, metavar="command")
     check = commands.add_parser("check", help="what this kernel gives, which tier, and why not a better one")
     check.set_defaults(command=_check)
@@ -47,6 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("path", nargs="+", help="a path, or tcp:PORT")
     run.add_argument("argv", nargs="+", metavar="command", help="the program and its arguments, after --")
     return parser
+
+
+class _Version(argparse.Action):
+    """Looked up only when it is asked for, since this package stands alone."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"{parser.prog} {version('anvillm')}")
+        except PackageNotFoundError:
+            print(f"{parser.prog}, not installed")
+        parser.exit()
 
 
 def _policy_options(parser: argparse.ArgumentParser) -> None:

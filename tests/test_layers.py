@@ -21,11 +21,13 @@ LAYER_2 = {
 }
 LAYER_3 = {
     "anvilsrv.daemon", "anvilsrv.cli", "anvilsrv.mcpserver", "anvilsrv.mcptools", "anvilsrv.hook", "anvilsrv.anvil9p",
-    "anvilsrv.shellagent", "anvilsrv.skills", "anvilsrv.doctor", "anvilsrv.export",
+    "anvilsrv.shellagent", "anvilsrv.skills", "anvilsrv.doctor", "anvilsrv.export", "anvilsrv.inbox", "anvilsrv.notify",
 }  # fmt: skip
 # These speak 9P only: of anvilsrv they may use layer 0.
 FRONT_ENDS = ("acme", "tui", "web")
-SPEAK_9P_ONLY = {"anvilsrv.hook", "anvilsrv.mcpserver", "anvilsrv.mcptools", "anvilsrv.anvil9p"}
+SPEAK_9P_ONLY = {
+    "anvilsrv.hook", "anvilsrv.mcpserver", "anvilsrv.mcptools", "anvilsrv.anvil9p", "anvilsrv.inbox", "anvilsrv.notify",
+}  # fmt: skip
 THIRD_PARTY = {"libtmux": {"anvilsrv.tmux"}}
 
 

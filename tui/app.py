@@ -7,10 +7,13 @@ import argparse
 import os
 import sys
 
+from anvilsrv import __version__
+
 
 def main(argv: list[str] | None = None) -> None:
     """The program. Exit status 0; 1 without a terminal, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="anvillm", description="The sessions of anvilsrv on a terminal.")
+    parser.add_argument("--version", action="version", version=f"anvillm {__version__}")
     parser.add_argument("--ns", metavar="DIR", help="the namespace (default: $NAMESPACE, else plan9port's rule)")
     chosen = parser.parse_args(argv)
     if chosen.ns:

@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from anvilsrv import paths
+from anvilsrv import __version__, paths
 
 if TYPE_CHECKING:
     import uvicorn
@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="anvilweb", description="The sessions of anvilsrv as a web page, on loopback."
     )
+    parser.add_argument("--version", action="version", version=f"anvilweb {__version__}")
     parser.add_argument("--addr", default=DEFAULT, metavar="HOST:PORT", help=f"where to listen (default: {DEFAULT})")
     parser.add_argument("--ns", metavar="DIR", help="the namespace (default: $NAMESPACE, else plan9port's rule)")
     parser.add_argument(

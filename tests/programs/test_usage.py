@@ -1,0 +1,63 @@
+"""What every program has in common: how it says its usage and its version, and what it does when nobody listens."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from anvilsrv import __version__
+from tests.conftest import ROOT, Home
+
+PROGRAMS = Path(sys.prefix) / "bin"
+SCRIPTS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"])
+AS_9P = {"anvil9p"}  # says what plan9port's 9p says
+OURS = [*(str(PROGRAMS / one) for one in SCRIPTS if one not in AS_9P), str(ROOT / "bin/Alog")]
+NAMES = [Path(one).name for one in OURS]
+
+
+@pytest.fixture
+def nowhere(home: Home) -> Home:
+    """A home in which no daemon runs."""
+    return home
+
+
+def ask(home: Home, *argv: str) -> "subprocess.CompletedProcess[str]":
+    env = home.env | {"PATH": f"{PROGRAMS}:{home.env['PATH']}"}
+    return home.run(*argv, env=env, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("program", OURS, ids=NAMES)
+def test_help_is_printed_on_standard_output(program: str, nowhere: Home) -> None:
+    done = ask(nowhere, program, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(f"[Uu]sage: {Path(program).name}\\b", done.stdout)
+
+
+@pytest.mark.parametrize("program", OURS, ids=NAMES)
+def test_the_version_is_that_of_the_whole(program: str, nowhere: Home) -> None:
+    done = ask(nowhere, program, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{Path(program).name} {__version__}\n", "")
+
+
+@pytest.mark.parametrize("program", OURS, ids=NAMES)
+def test_an_unknown_option_is_refused_with_the_usage(program: str, nowhere: Home) -> None:
+    done = ask(nowhere, program, "--nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: " in done.stderr.lower()
+
+
+@pytest.mark.parametrize("command", ["anvil-sandbox show", "anvillm-skills load beads", "anvilmcp --help"])
+def test_a_reader_that_is_gone_is_no_error(command: str, nowhere: Home) -> None:
+    program, *words = command.split()
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [str(PROGRAMS / program), *words]
+    with os.fdopen(writing, "wb") as pipe:
+        done = nowhere.run(*argv, capture_output=False, stdout=pipe, stderr=subprocess.PIPE)
+    assert done.returncode in (0, -signal.SIGPIPE)
+    assert not done.stderr
