@@ -44,6 +44,15 @@ def abi() -> int:
         return 0
 
 
+def refusal() -> int:
+    """The errno with which the kernel refuses Landlock: EOPNOTSUPP where it is switched off; 0 where it does not."""
+    try:
+        kernel.syscall("landlock_create_ruleset", None, 0, 1)
+    except OSError as error:
+        return error.errno or 0
+    return 0
+
+
 def handled(version: int) -> tuple[int, int, int]:
     """(file rights, network rights, scopes) known to ABI ``version``."""
     if version < 1:

@@ -6,9 +6,11 @@ namespaces and an older ABI, so sockets by path stay open. ``none``: no Landlock
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ def probe() -> Report:
     if kernel.MACHINE not in ARCH:
         return Report("none", [f"no system call filter for {kernel.MACHINE}"], ["use x86_64 or aarch64"], abi)
     if abi < 1:
-        return Report("none", ["this kernel has no Landlock"], [_landlock_advice()], 0)
+        return Report("none", ["this kernel has no Landlock"], [landlock_advice()], 0)
     for tier in ("full", "ll9", "weak"):
         if tier == "ll9" and abi < 9:
             reasons.append(f"Landlock ABI {abi} cannot close sockets by path (9 can, Linux 7.1)")
@@ -119,8 +121,8 @@ def namespace_advice() -> list[str]:
     switches = {
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
             "1", "run 'anvil-sandbox setup': it installs an AppArmor profile that lets the launcher use user namespaces"),
-        "/proc/sys/kernel/unprivileged_userns_clone": ("0", "sysctl kernel.unprivileged_userns_clone=1"),
-        "/proc/sys/user/max_user_namespaces": ("0", "sysctl user.max_user_namespaces=15000"),
+        "/proc/sys/kernel/unprivileged_userns_clone": ("0", "as root: sysctl -w kernel.unprivileged_userns_clone=1"),
+        "/proc/sys/user/max_user_namespaces": ("0", "as root: sysctl -w user.max_user_namespaces=15000"),
     }  # fmt: skip
     for path, (bad, sentence) in switches.items():
         try:
@@ -128,14 +130,68 @@ def namespace_advice() -> list[str]:
                 found.append(sentence)
         except OSError:
             continue
-    if not found and (os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")):
-        found.append("this is a container: allow user namespaces and an unmasked /proc in it")
+    if not found:
+        way = CONTAINERS.get(container())
+        found.append(
+            f"a container keeps user namespaces away: start it with {way}"
+            if way
+            else "something keeps user namespaces away: a system call filter around this, or a kernel without CONFIG_USER_NS"
+        )
     return found
 
 
-def _landlock_advice() -> str:
+# By the name that the container's manager gives itself (systemd's container interface): what lets a sandbox be made inside.
+CONTAINERS = {
+    "docker": "--security-opt seccomp=unconfined --security-opt systempaths=unconfined",
+    "podman": "--security-opt seccomp=unconfined --security-opt unmask=ALL",
+    "oci": "--security-opt seccomp=unconfined --security-opt unmask=ALL",
+    "lxc": "security.nesting=true",
+    "systemd-nspawn": "--system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self unshare pivot_root'",
+}
+
+
+def container() -> str:
+    """The manager of the container that this runs in; empty outside of any, or where none says so."""
+    if os.path.exists("/.dockerenv"):
+        return "docker"
+    if os.path.exists("/run/.containerenv"):
+        return "podman"
+    for path in ("/run/host/container-manager", "/run/systemd/container"):
+        try:
+            return Path(path).read_text().strip()
+        except OSError:
+            continue
+    return ""
+
+
+def landlock_advice() -> str:
+    """Why the kernel refuses Landlock, by its error, and what to do."""
     release = platform.release()
-    return f"Linux {release}: Landlock needs 5.13 or newer with CONFIG_SECURITY_LANDLOCK and landlock in lsm="
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if numbers and (int(numbers[1]), int(numbers[2])) < (5, 13):
+        return f"Linux {release} is too old: Landlock needs 5.13 or newer"
+    if landlock.refusal() == errno.EOPNOTSUPP:
+        try:
+            now = Path("/sys/kernel/security/lsm").read_text().strip()
+        except OSError:
+            now = "yama,apparmor,bpf"
+        return f"Landlock is switched off: boot with lsm=landlock,{now} on the kernel's command line"
+    way = CONTAINERS.get(container())
+    if way:
+        return f"a container keeps Landlock away: start it with {way}"
+    return (
+        f"Linux {release} was built without CONFIG_SECURITY_LANDLOCK, or a system call filter around this keeps it away"
+    )
 
 
-__all__ = ["Report", "attempt", "choose", "gaps", "least_abi", "namespace_advice", "probe"]
+__all__ = [
+    "Report",
+    "attempt",
+    "choose",
+    "container",
+    "gaps",
+    "landlock_advice",
+    "least_abi",
+    "namespace_advice",
+    "probe",
+]

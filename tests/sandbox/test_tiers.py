@@ -1,5 +1,6 @@
 """Which tier a policy gets on which kernel: never less than it asks, unless global.yaml says so."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,38 @@ def test_a_kernel_without_user_namespaces_gets_the_next_tier(monkeypatch: pytest
         assert report.reasons
     monkeypatch.setattr(kernel, "MACHINE", "riscv64")
     assert tiers.probe().tier == "none"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "release", "manager", "words"),
+    [
+        (errno.EOPNOTSUPP, "6.8.0-45", "", "lsm=landlock,"),
+        (errno.ENOSYS, "5.10.0-8", "docker", "5.13 or newer"),
+        (errno.ENOSYS, "6.1.0", "docker", "--security-opt seccomp=unconfined"),
+        (errno.EPERM, "6.1.0", "systemd-nspawn", "landlock_restrict_self"),
+        (errno.ENOSYS, "6.1.0", "", "CONFIG_SECURITY_LANDLOCK"),
+    ],
+)
+def test_what_keeps_landlock_away_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, refusal: int, release: str, manager: str, words: str
+) -> None:
+    """An old kernel, one that has it switched off, a container, or none of these."""
+    monkeypatch.setattr(landlock, "refusal", lambda: refusal)
+    monkeypatch.setattr(tiers.platform, "release", lambda: release)
+    monkeypatch.setattr(tiers, "container", lambda: manager)
+    assert words in tiers.landlock_advice()
+
+
+@pytest.mark.parametrize(
+    ("manager", "words"), [("podman", "unmask=ALL"), ("", "CONFIG_USER_NS"), ("wsl", "CONFIG_USER_NS")]
+)
+def test_there_is_always_something_to_do_about_missing_user_namespaces(
+    monkeypatch: pytest.MonkeyPatch, manager: str, words: str
+) -> None:
+    """Where no switch of the kernel is to blame."""
+    monkeypatch.setattr(tiers, "container", lambda: manager)
+    monkeypatch.setattr(tiers.Path, "read_text", lambda self: "x")
+    assert words in " ".join(tiers.namespace_advice())
 
 
 @pytest.mark.parametrize(
