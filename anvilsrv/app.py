@@ -309,8 +309,12 @@ class App:
         """
         self.sessions.row(tx, session)
         row = tx.one(
-            "SELECT id FROM prompts WHERE session = ? AND status != 'withdrawn'"
-            " ORDER BY ended IS NULL DESC, CASE WHEN ended IS NULL THEN origin != 'typed' ELSE ended END DESC, id DESC LIMIT 1",
+            "SELECT id FROM prompts WHERE session = ? AND status IN ('queued', 'typing', 'running')"
+            " ORDER BY origin != 'typed' DESC, id DESC LIMIT 1",
+            session,
+        ) or tx.one(
+            "SELECT id FROM prompts WHERE session = ? AND ended IS NOT NULL AND status != 'withdrawn'"
+            " ORDER BY ended DESC, id DESC LIMIT 1",
             session,
         )
         return int(row["id"]) if row else 0

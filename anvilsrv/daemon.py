@@ -9,6 +9,7 @@ Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the 
 
 import fcntl
 import logging
+import logging.handlers
 import os
 import resource
 import signal
@@ -25,6 +26,7 @@ from anvilsrv.errors import AnvilError, Conflict, Unavailable
 
 log = logging.getLogger("anvilsrv")
 
+LOG_SIZE = 4 << 20  # bytes
 FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
 START_PATIENCE = 20.0  # s that `start` waits for the socket
 DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
@@ -143,8 +145,12 @@ class Signals:
 
 
 def start_logging(path: Path | None) -> logging.Handler:
-    """Log to ``path``, or to standard error."""
-    handler: logging.Handler = logging.StreamHandler() if path is None else logging.FileHandler(path, encoding="utf-8")
+    """Log to ``path``, or to standard error. What a full log held is kept once, as ``path.1``."""
+    handler: logging.Handler = (
+        logging.StreamHandler()
+        if path is None
+        else logging.handlers.RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=1, encoding="utf-8")
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

@@ -122,7 +122,7 @@ def view(tx: Tx, session: str, before: View | None) -> View | None:
     counts = tx.one(
         "SELECT (SELECT count(*) FROM prompts WHERE session = ?1 AND status = 'queued') AS queued,"
         " (SELECT coalesce(max(turn), 0) FROM prompts WHERE session = ?1) AS last,"
-        " (SELECT coalesce(sum(length(CAST(json AS BLOB)) + 2), 0) FROM messages WHERE recipient = ?1 AND box = 'archive') AS archived",
+        " coalesce((SELECT bytes FROM boxes WHERE owner = ?1 AND box = 'archive'), 0) AS archived",
         session,
     )
     assert counts is not None

@@ -50,12 +50,8 @@ class Sessions:
                 views[one] = made
         if USER in ids:
             for name in self.user_box:
-                row = tx.one(
-                    "SELECT sum(length(CAST(json AS BLOB)) + 2) AS size FROM messages WHERE recipient=? AND box=?",
-                    USER,
-                    name,
-                )
-                self.user_box[name] = (row["size"] or 0) + 3 if row else 3
+                row = tx.one("SELECT bytes FROM boxes WHERE owner = ? AND box = ?", USER, name)
+                self.user_box[name] = (row["bytes"] if row else 0) + 3
         self._aliases = {v.alias: v.id for v in views.values() if v.alias}
         self.changed = time.time()
         self.views = (

@@ -52,8 +52,31 @@ CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, sessions TEXT NOT NUL
 CREATE TABLE reports(id TEXT PRIMARY KEY, ts REAL NOT NULL);
 """
 
+# So that neither ``out`` nor a change of a session's row costs more the longer the session has lived: ``boxes`` has the number
+# of messages in each box and their bytes as lines of an array, and is kept true by the triggers alone.
+TOTALS = """
+CREATE INDEX prompts_by_end ON prompts(session, ended);
+CREATE TABLE boxes(
+    owner TEXT NOT NULL, box TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(owner, box)) WITHOUT ROWID;
+INSERT INTO boxes SELECT recipient, box, count(*), sum(length(CAST(json AS BLOB)) + 2) FROM messages GROUP BY recipient, box;
+CREATE TRIGGER message_comes AFTER INSERT ON messages BEGIN
+    INSERT INTO boxes VALUES(NEW.recipient, NEW.box, 1, length(CAST(NEW.json AS BLOB)) + 2)
+        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER message_goes AFTER DELETE ON messages BEGIN
+    UPDATE boxes SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) - 2
+        WHERE owner = OLD.recipient AND box = OLD.box;
+END;
+CREATE TRIGGER message_moves AFTER UPDATE OF recipient, box, json ON messages BEGIN
+    UPDATE boxes SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) - 2
+        WHERE owner = OLD.recipient AND box = OLD.box;
+    INSERT INTO boxes VALUES(NEW.recipient, NEW.box, 1, length(CAST(NEW.json AS BLOB)) + 2)
+        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA,)
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS)
 
 
 class Tx:

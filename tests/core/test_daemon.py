@@ -112,6 +112,16 @@ def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: process.
     assert "cannot open store" in refused.stderr and "not a database" in refused.stderr
 
 
+def test_a_log_that_is_full_is_put_aside_once(home: Home, place: process.Place) -> None:
+    place.state.mkdir(mode=0o700, parents=True)
+    old = b"x" * process.LOG_SIZE
+    place.log.write_bytes(old)
+    assert home.anvilsrv("start").returncode == 0
+    assert home.anvilsrv("stop").returncode == 0
+    assert place.log.with_name("anvilsrv.log.1").read_bytes() == old
+    assert "stopping" in place.log.read_text()
+
+
 def test_a_full_disk_refuses_writes_with_the_reason_and_loses_nothing(daemon: Daemon) -> None:
     client = daemon.client()
     assert daemon.process is not None

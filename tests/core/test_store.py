@@ -109,6 +109,49 @@ def test_a_store_written_by_a_newer_program_is_refused(tmp_path: Path, errors: l
     made.stop()
 
 
+def test_the_totals_of_a_box_follow_its_messages_and_a_store_of_before_gets_them(
+    tmp_path: Path, errors: list[BaseException]
+) -> None:
+    def add_mail(db: sqlite3.Connection | Tx, number: int, box: str) -> None:
+        run = db.run if isinstance(db, Tx) else lambda sql, *args: db.execute(sql, args)
+        run(
+            "INSERT INTO messages(id, sender, recipient, type, subject, body, ts, json, box) VALUES(?,'a','b','t','','',0,?,?)",
+            str(number), "é" * number, box,
+        )  # fmt: skip
+
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version=1;")
+        for number in range(1, 6):
+            add_mail(db, number, "archive")
+        add_mail(db, 6, "inbox")
+    db.close()
+    made = Store(tmp_path / "store.db", errors.append)
+    made.start()
+
+    def totals(tx: Tx) -> dict[str, tuple[int, int]]:
+        counted = {
+            row["box"]: (row["n"], row["size"])
+            for row in tx.all(
+                "SELECT box, count(*) AS n, sum(length(CAST(json AS BLOB)) + 2) AS size FROM messages GROUP BY box"
+            )
+        }
+        kept = {row["box"]: (row["messages"], row["bytes"]) for row in tx.all("SELECT * FROM boxes") if row["messages"]}
+        assert kept == counted
+        return kept
+
+    def move(tx: Tx) -> None:
+        add_mail(tx, 7, "inbox")
+        tx.run("UPDATE messages SET box = 'archive' WHERE id IN ('6', '7')")
+        tx.run("DELETE FROM messages WHERE id = '1'")
+        tx.run("UPDATE messages SET json = 'x' WHERE id = '2'")
+
+    assert made.call(totals) == {"archive": (5, 40), "inbox": (1, 14)}
+    made.call(move)
+    assert made.call(totals) == {"archive": (6, 63)}
+    made.stop()
+    assert errors == []
+
+
 WRITER = """
 import sys
 from pathlib import Path
