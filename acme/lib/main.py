@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import ClassVar
 
 from acme.lib import table
@@ -15,6 +16,8 @@ TITLES = ("session", "backend", "state", "alias", "directory")
 WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _EXCERPT = 60  # characters of a question that stand in the table
+_STEP = 0.025  # s of acme's time in one go
+_FEWEST, _MOST = 4, 64  # rows that change in it
 
 
 class Main(Pane):
@@ -43,6 +46,7 @@ class Main(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self._known: dict[Session, str] = {}
+        self._step = _FEWEST * 4
         self._measure()
         self.shown = self._head(self.app.roster)
         self.clear()
@@ -53,11 +57,17 @@ class Main(Pane):
 
     def refresh(self) -> None:
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
-        wanted = self._rows(self.app.roster)
-        if wanted == self.shown:
+        rows = self._rows(self.app.roster)
+        if rows == self.shown:
             return
+        wanted = table.step(self.shown, rows, self._step)
+        started = time.monotonic()
         table.put(self.window, table.plan(self.window.body(), self.shown, wanted))
         self.shown = wanted
+        if wanted != rows:
+            pace = (time.monotonic() - started) / self._step
+            self._step = max(_FEWEST, min(_MOST, int(_STEP / pace)))
+            self.stale()  # the rest, after what was clicked meanwhile
 
     def _rows(self, roster: Roster) -> list[str]:
         self._known = {session: self._known.get(session) or self._row(session) for session in roster.sessions}

@@ -90,7 +90,23 @@ def plan(body: str, shown: Sequence[str], wanted: Sequence[str]) -> list[Edit]:
     for place, rows in inserts.items():
         open_line = place == len(body) and body != "" and not body.endswith("\n")
         edits.append(Edit(place, place, "".join(f"\n{row}" if open_line else f"{row}\n" for row in rows)))
-    return sorted(edits, key=lambda edit: (edit.q0, edit.q1), reverse=True)
+    return _joined(sorted(edits, key=lambda edit: (edit.q0, edit.q1), reverse=True))
+
+
+def step(shown: Sequence[str], wanted: Sequence[str], most: int) -> list[str]:
+    """The rows `wanted`, but of those that would change only the first `most` changed.
+
+    Changed rows cannot be written together: acme moves the view when what it shows is replaced across the end of a
+    line, and tells nobody which part that is. So many changes take several steps, and a click is served in between.
+    """
+    old = {key(row): row for row in shown}
+    rows = []
+    for row in wanted:
+        before = old.get(key(row), row)
+        if before != row:
+            most -= 1
+        rows.append(row if most >= 0 else before)
+    return rows
 
 
 def put(window: Window, edits: Sequence[Edit]) -> None:
@@ -178,6 +194,18 @@ def _remove(line: _Line, old: str, body: str) -> Edit:
     if line.text.startswith(old) and len(line.text) > len(old):
         return Edit(line.start, line.start + len(old), "")
     return Edit(line.start, min(line.end + 1, len(body)), "")
+
+
+def _joined(edits: Sequence[Edit]) -> list[Edit]:
+    """The same, with neighbouring removals as one."""
+    joined: list[Edit] = []
+    for edit in edits:
+        last = joined[-1] if joined else None
+        if last is not None and not edit.text and not last.text and edit.q1 == last.q0 < last.q1:
+            joined[-1] = Edit(edit.q0, last.q1, "")
+        else:
+            joined.append(edit)
+    return joined
 
 
 def _after(last: _Line | None, lines: Sequence[_Line], body: str) -> int:

@@ -7,6 +7,7 @@ to one thread; only `gestures` may be read by another one.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -31,6 +32,7 @@ class Window:
         self.client = client
         self.id = id
         self._files: dict[str, File] = {"ctl": ctl} if ctl is not None else {}
+        self._changing = threading.Lock()  # held during many changes, each of which is an event that nobody needs
 
     # the whole window
 
@@ -145,12 +147,13 @@ class Window:
     def bulk(self) -> Iterator[None]:
         """Changes that are one for Undo; the window is clean afterwards."""
         self._open("data")
-        self.ctl("nomark")
-        try:
-            yield
-        finally:
-            self.ctl("mark")
-            self.clean()
+        with self._changing:
+            self.ctl("nomark")
+            try:
+                yield
+            finally:
+                self.ctl("mark")
+                self.clean()
 
     def errors(self, text: str) -> None:
         """A line in the ``+Errors`` window of this window's directory."""
@@ -167,6 +170,8 @@ class Window:
         parser = Parser()
         file = self._open("event")
         while True:
+            with self._changing:
+                pass
             try:
                 data = file.read(_CHUNK, 0, timeout=None)
             except P9Error as error:

@@ -89,6 +89,7 @@ def assist(namespace, agent, person):
         with open(f"{namespace}/assist.{len(running)}.err", "wb") as errors:
             process = subprocess.Popen(script, cwd=namespace, stdout=errors, stderr=errors)
         running.append(process)
+        person.programs.append(process)
         if wait:
             person.wait(lambda: Path(namespace, "assist").exists(), "Assist's own service")
             person.sees("/AnviLLM/", "session")

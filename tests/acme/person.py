@@ -88,6 +88,7 @@ class AtFake(Person):
 
     def __init__(self, acme: FakeAcme) -> None:
         self.acme = acme
+        self.programs: list[Any] = []
 
     def new(self, name: str, body: str = "") -> None:
         self.acme.new(name, body)

@@ -13,6 +13,7 @@ import signal
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class AtReal(Person):
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.programs: list[subprocess.Popen[bytes]] = []  # those that use acme's files, and must not at times
+        self._held = 0
         try:
             os.environ["DISPLAY"] = self._x()
             self._acme()
@@ -123,13 +126,33 @@ class AtReal(Person):
         assert window is not None, f"no window {name}: {self.names()}"
         return window
 
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[Window]:
+        """The window, while nobody else uses its `addr`, of which there is one for all programs: they are stopped, and
+        find it as they left it."""
+        programs = [] if self._held else [each for each in self.programs if each.poll() is None]
+        self._held += 1
+        for program in programs:
+            program.send_signal(signal.SIGSTOP)
+        self._settle()
+        window = self._window(name)
+        try:
+            q0, q1 = window.address(".")
+            yield window
+            with contextlib.suppress(P9Error):  # the body became shorter
+                window.address(f"#{q0},#{q1}")
+        finally:
+            window.close()
+            self._held -= 1
+            for program in programs:
+                program.send_signal(signal.SIGCONT)
+
     def scroll_to(self, name: str, text: str) -> None:
         """Bring `text` into view by the scroll bar's own means, and take the mouse out of the way."""
-        window = self._window(name)
-        at = self.body(name).find(text)
-        window.select(at, at)
-        window.show()
-        window.close()
+        with self._alone(name) as window:
+            at = self.body(name).find(text)
+            window.select(at, at)
+            window.show()
         self._xdo("mousemove", SIZE[0] - 1, SIZE[1] - 1)
         self._settle()
 
@@ -185,11 +208,10 @@ class AtReal(Person):
         raise AssertionError(f"{text!r} cannot be typed: {self.describe()}")
 
     def type_at_end(self, name: str, text: str) -> None:
-        window = self._window(name)
-        end = window.address("$")[1]
-        window.select(end, end)
-        window.show()
-        window.close()
+        with self._alone(name) as window:
+            end = window.address("$")[1]
+            window.select(end, end)
+            window.show()
         self.type(name, text)
 
     def _keys(self, text: str) -> None:
@@ -240,9 +262,8 @@ class AtReal(Person):
 
     def _in_body(self, name: str, offset: int) -> tuple[int, int]:
         """The left edge and middle line of the rune at `offset`: select it and see what turns yellow."""
-        window = self._window(name)
-        dot, size = window.dot(), len(self.body(name))
-        try:
+        with self._alone(name) as window:
+            dot, size = window.dot(), len(self.body(name))
             back = 1 if offset >= size or self.body(name)[offset] == "\n" else 0
             window.select(size, size)
             self._settle()
@@ -251,10 +272,8 @@ class AtReal(Person):
             window.show()
             self._settle()
             x, y = self._turned(before, self._pixels())
-            return x + back * CELL, y
-        finally:
             window.select(*dot)
-            window.close()
+            return x + back * CELL, y
 
     def _settle(self) -> None:
         """Until acme has drawn: two looks at the screen are the same, some milliseconds apart."""
@@ -281,14 +300,13 @@ class AtReal(Person):
         if body and body[0] != "\n":
             x, y = self._in_body(name, 0)
             return x, y - LINE // 2
-        window = self._window(name)
-        window.replace(0, 0, "x")
-        try:
-            x, y = self._in_body(name, 0)
-        finally:
-            window.replace(0, 1, "")
-            window.clean()
-            window.close()
+        with self._alone(name) as window:
+            window.replace(0, 0, "x")
+            try:
+                x, y = self._in_body(name, 0)
+            finally:
+                window.replace(0, 1, "")
+                window.clean()
         return x, y - LINE // 2
 
     def _in_tag(self, name: str, offset: int) -> tuple[int, int]:

@@ -62,6 +62,22 @@ def test_a_table_is_built_in_an_empty_window_and_mended_when_it_was_cut():
     assert table.apply(cut, table.plan(cut, OLD, OLD)) == "[Shell]\nsession x\naaa one\nbbb two"
 
 
+def test_rows_side_by_side_go_in_one_edit():
+    body = "\n".join(OLD) + "\nccc three\nmine\n"
+    (edit,) = table.plan(body, [*OLD, "ccc three"], OLD[:2])
+    assert table.apply(body, [edit]) == "[Shell]\nsession x\nmine\n"
+
+
+def test_many_changes_take_several_steps():
+    shown = [f"{n} idle" for n in range(9)]
+    wanted = ["new 0", *(f"{n} running" for n in range(2, 9)), "9 idle"]
+    steps = [table.step(shown, wanted, 3)]
+    while steps[-1] != wanted:
+        steps.append(table.step(steps[-1], wanted, 3))
+    assert steps[0] == ["new 0", "2 running", "3 running", "4 running", *shown[5:], "9 idle"]
+    assert len(steps) == 3
+
+
 def test_an_edit_is_no_longer_than_what_differs():
     (edit,) = table.plan("id\tidle\t/tmp\n", ["id\tidle\t/tmp"], ["id\trunning\t/tmp"])
     assert (edit.q0, edit.q1, edit.text) == (3, 7, "running")

@@ -161,6 +161,22 @@ def test_a_refresh_leaves_selection_and_typed_text_alone(person, agent, assist):
     assert len(person.selection(MAIN)) <= len("running")
 
 
+def test_when_every_row_changes_the_view_selection_and_clicks_do_not_wait(person, agent, assist, project):
+    ids = [agent.add("shell", project) for _ in range(200)]
+    assist()
+    person.sees(MAIN, ids[-1])
+    person.type_at_end(MAIN, "a note of mine\n")
+    person.select(MAIN, ids[120])
+    for id in ids:
+        agent.sessions[id]["state"] = "stopped"
+    agent.change(ids[0], state="stopped")
+    person.execute(MAIN, "Log", tag=True)
+    person.wait(lambda: person.has(f"{project}/+Log.{ids[120]}"), "the log window")
+    person.wait(lambda: all(row(person, id)[2] == "stopped" for id in ids), "all states")
+    assert person.selection(MAIN) == ids[120]
+    assert person.body(MAIN).endswith("a note of mine\n")
+
+
 def test_text_typed_behind_a_row_stays(person, agent, assist):
     ids = [agent.add(cwd="/tmp"), agent.add(cwd="/usr")]
     assist()
