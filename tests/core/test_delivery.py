@@ -198,8 +198,8 @@ def test_a_person_who_types_starts_a_turn_of_the_same_kind(daemon: Daemon, agent
     pane = next(line.split()[0] for line in found.splitlines() if line.endswith(agent.id))
     daemon.home.run("tmux", "-S", str(tmux), "send-keys", "-t", pane, "by hand", "Enter")
     wait_until(lambda: turns(daemon) == ["by hand"], "nothing was typed")
+    wait_until(lambda: agent.read("out") == "by hand", "its turn was not seen")
     agent.wait("idle")
-    assert agent.read("out") == "by hand"
 
 
 def test_a_slow_start_and_a_dialog_delay_the_first_prompt_and_lose_nothing(daemon: Daemon) -> None:
