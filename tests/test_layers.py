@@ -39,7 +39,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def layer(name: str) -> int:
-    if name in LAYER_0 or name.startswith("anvilsrv.p9"):
+    if name in LAYER_0 or name.startswith(("anvilsrv.p9", "anvilsrv.front")):
         return 0
     if name in LAYER_2:
         return 2
@@ -74,6 +74,8 @@ def test_a_module_imports_only_what_lies_below_it(name: str) -> None:
             assert layer(one) == 0, f"{name} is at the bottom, but imports {one}"
         elif name.split(".")[0] in FRONT_ENDS or name in SPEAK_9P_ONLY:
             assert layer(one) in (0, 3), f"{name} speaks 9P only, but imports {one}"
+            top = one.split(".")[0]
+            assert top not in FRONT_ENDS or name.startswith(top), f"{name} is one front-end and imports another, {one}"
         else:
             assert layer(one) <= layer(name), f"{name} imports {one}, which lies above it"
 

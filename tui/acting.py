@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding
 from textual.screen import Screen
 
-from tui import requests
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Row
 from tui.dialogs import Answer, Confirm, Help, Line, Prompt
-from tui.follow import Row
 from tui.text import label
 
 if TYPE_CHECKING:

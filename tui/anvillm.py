@@ -11,8 +11,8 @@ from textual.message import Message
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError
+from anvilsrv.front.follow import Follower, Row
 from anvilsrv.p9.client import Client
-from tui.follow import Follower, Row
 from tui.sessions import SessionsScreen
 from tui.text import label, one_line
 
@@ -160,7 +160,7 @@ class Anvillm(App[None]):
 
     def count_mail(self) -> None:
         """Ask how many messages wait for the user."""
-        from tui import requests
+        from anvilsrv.front import requests
 
         def counted(found: list[Any]) -> None:
             self.mail = len(found)

@@ -7,11 +7,11 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import RichLog, Static
 
-from tui import requests
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Row
+from anvilsrv.front.tail import Piece, Tail
 from tui.acting import Acting
 from tui.dialogs import PromptArea
-from tui.follow import Row
-from tui.tail import Piece, Tail
 from tui.text import clip, label, notes, printable
 
 LINES = 20_000  # of a conversation that are kept on the screen

@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
-from tui import requests
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Row
 from tui.dialogs import Help, Prompt
-from tui.follow import Row
 from tui.text import clip, clock, printable
 
 if TYPE_CHECKING:

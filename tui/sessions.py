@@ -10,10 +10,10 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from tui import requests
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Row, read_json
 from tui.acting import Acting
 from tui.dialogs import Start
-from tui.follow import Row, read_json
 from tui.text import clip, notes, one_line, short_path
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Unavailable
+from anvilsrv.front import requests
+from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
-from tui import requests
-from tui.follow import read_json
 from web.schema import BEAD_ID, MESSAGE_ID, OWNER, SESSION, Schema, array, record, ref, text, word
 
 MIB = 1 << 20

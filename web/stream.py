@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tui.follow import Follower, Row
-from tui.tail import Piece, Tail
+from anvilsrv.front.follow import Follower, Row
+from anvilsrv.front.tail import Piece, Tail
 
 HEARTBEAT = 20.0  # s without news after which a comment shows that the stream lives
 QUEUED = 500  # events that wait for one page

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from anvilsrv.errors import Conflict, Unavailable
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Follower, Row
+from anvilsrv.front.tail import Piece, Tail
 from tests.conftest import PATIENCE, Daemon, Home
 from tests.scripted import install, script
 from tests.tui.conftest import new
-from tui import requests
-from tui.follow import Follower, Row
-from tui.tail import Piece, Tail
 
 
 class Heard:
@@ -56,7 +56,7 @@ def test_sessions_come_first_and_again_when_they_change(daemon: Daemon) -> None:
 
 def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens before it is connected again is told as well."""
-    monkeypatch.setattr("tui.follow.FIRST", 2 * PATIENCE)
+    monkeypatch.setattr("anvilsrv.front.follow.FIRST", 2 * PATIENCE)
     heard = Heard()
     follower = Follower(heard, str(daemon.home.socket))
     follower.start()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from anvilsrv.front.tail import Piece
 from tests.conftest import PATIENCE, Daemon, wait_until
 from tests.web.conftest import Site
-from tui.tail import Piece
 from web.stream import UNDER_WAY, Pieces
 
 Told = tuple[str, Any]

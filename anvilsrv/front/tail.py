@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.front.follow import Follower
 from anvilsrv.p9.client import Cancelled, Client, File
-from tui.follow import Follower
 
 
 class Piece(NamedTuple):

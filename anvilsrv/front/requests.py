@@ -8,8 +8,8 @@ from typing import Any
 
 from anvilsrv import words
 from anvilsrv.errors import Conflict
+from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
-from tui.follow import read_json
 
 USER = "user"
 CONTROLS = ("stop", "restart", "kill", "interrupt")
