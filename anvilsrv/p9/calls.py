@@ -9,7 +9,6 @@ There is one class for each message that reaches a handle: ``act`` calls the tre
 that returned.
 """
 
-import functools
 from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -42,20 +41,17 @@ class Fid:
     was let go ahead and has not ended.
     """
 
-    mode: int | None = None  # OREAD to OEXEC once it is open
-    handle: Handle | None = None
-    slow = False
-    gone = False  # clunked
-    holder: "Call | None" = None
+    __slots__ = ("gone", "handle", "holder", "mode", "node", "queue", "slow", "trail")
 
     def __init__(self, trail: tuple[Node, ...]) -> None:
         self.trail = trail  # from the root to the file
         self.node = trail[-1]
-
-    @functools.cached_property
-    def queue(self) -> "deque[Call]":
-        """Made when it is first asked for: most fids never need one."""
-        return deque()
+        self.mode: int | None = None  # OREAD to OEXEC once it is open
+        self.handle: Handle | None = None
+        self.slow = False
+        self.gone = False  # clunked
+        self.holder: Call | None = None
+        self.queue: deque[Call] | None = None  # made when it is first needed: most fids never do
 
 
 class Call:

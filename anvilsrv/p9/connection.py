@@ -5,6 +5,7 @@ here; one of a slow file on a worker, which posts ``returned``. Answers that com
 """
 
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
@@ -151,6 +152,7 @@ class Connection(Stream):
             self._begin(call)
         else:
             call.stage = Stage.QUEUED
+            call.fid.queue = call.fid.queue or deque()
             call.fid.queue.append(call)
 
     def _begin(self, call: Call) -> None:
@@ -244,6 +246,7 @@ class Connection(Stream):
         call.flushes += (tag,)
         self.calls[tag] = call
         if call.revocable and call.stage is Stage.QUEUED:
+            assert call.fid.queue
             call.fid.queue.remove(call)
             self.load -= call.weight
             self.abandon(call)

@@ -99,7 +99,7 @@ class Node:
         return self.mode
 
     def qid(self, who: Any) -> wire.Qid:
-        return wire.Qid(self.qtype, self.version(who) & 0xFFFFFFFF, self.path)
+        return wire.new(wire.Qid, (self.qtype, self.version(who) & 0xFFFFFFFF, self.path))
 
     def stat(self, who: Any) -> wire.Stat:
         mode, mtime, name = self.permissions(who) | self.qtype << 24, self.mtime(who), owner()

@@ -258,10 +258,10 @@ _write = struct.Struct("<IBHIQI")
 _wstat = struct.Struct("<IBHIH")
 
 size_at = _size.unpack_from
-_new = tuple.__new__
+new = tuple.__new__  # new(Qid, (0, 1, 2)) takes half the time of Qid(0, 1, 2)
 
 
-def tag_of(frame: Buffer) -> int:
+def tag_of(frame: bytes) -> int:
     """The tag of a frame, which may be wrong behind it."""
     return frame[5] | frame[6] << 8
 
@@ -281,16 +281,16 @@ def _pack_string(text: str) -> bytes:
     return _short.pack(len(data)) + data
 
 
-def _string(buf: Buffer, pos: int, end: int) -> tuple[str, int]:
+def _string(buf: bytes, pos: int, end: int) -> tuple[str, int]:
     """The string at ``pos`` and the position after it."""
-    if pos + 2 > end:
-        raise WireError("truncated message")
     start = pos + 2
+    if start > end:
+        raise WireError("truncated message")
     stop = start + (buf[pos] | buf[pos + 1] << 8)
     if stop > end:
         raise WireError("truncated string")
     try:
-        text = str(buf[start:stop], "utf-8")
+        text = buf[start:stop].decode()
     except UnicodeDecodeError:
         raise WireError("string is not UTF-8") from None
     if "\0" in text:
@@ -307,7 +307,7 @@ def pack_stat(stat: Stat) -> bytes:
     return _stat.pack(_stat.size - 2 + len(texts), stat.type, stat.dev, *stat.qid, *stat[3:7]) + texts
 
 
-def _unpack_stat(buf: Buffer, pos: int, end: int) -> tuple[Stat, int]:
+def _unpack_stat(buf: bytes, pos: int, end: int) -> tuple[Stat, int]:
     if pos + _stat.size > end:
         raise WireError("truncated stat")
     size, kind, dev, qtype, vers, path, *numbers = _stat.unpack_from(buf, pos)
@@ -324,7 +324,7 @@ def _unpack_stat(buf: Buffer, pos: int, end: int) -> tuple[Stat, int]:
     return Stat(kind, dev, Qid(qtype, vers, path), *numbers, *texts), stop
 
 
-def unpack_stats(data: Buffer) -> list[Stat]:
+def unpack_stats(data: bytes) -> list[Stat]:
     """The entries in what was read from a directory."""
     stats, pos = [], 0
     while pos < len(data):
@@ -338,13 +338,13 @@ def unpack_stats(data: Buffer) -> list[Stat]:
 # An unpacker gives the fields of a frame that is as long as its size field says, the tag first. It raises WireError, or
 # struct.error if the frame is too short for its type, or too long for one of fixed size.
 
-Unpacker = Callable[[Buffer], tuple[Any, ...]]
+Unpacker = Callable[[bytes], tuple[Any, ...]]
 
 
 def _general_unpacker(layout: str) -> Unpacker:
     parts = [None if letter == "s" else _qid if letter == "q" else struct.Struct("<" + letter) for letter in layout]
 
-    def unpack(frame: Buffer) -> tuple[Any, ...]:
+    def unpack(frame: bytes) -> tuple[Any, ...]:
         fields: list[Any] = [tag_of(frame)]
         pos = HEADER
         value: Any
@@ -363,7 +363,7 @@ def _general_unpacker(layout: str) -> Unpacker:
     return unpack
 
 
-def _unpack_twalk(frame: Buffer) -> tuple[int, int, int, tuple[str, ...]]:
+def _unpack_twalk(frame: bytes) -> tuple[int, int, int, tuple[str, ...]]:
     _size, _kind, tag, fid, newfid, count = _walk.unpack_from(frame)
     if count > MAXWELEM:
         raise WireError(f"walk of {count} names, {MAXWELEM} at most")
@@ -376,28 +376,28 @@ def _unpack_twalk(frame: Buffer) -> tuple[int, int, int, tuple[str, ...]]:
     return tag, fid, newfid, tuple(names)
 
 
-def _unpack_rwalk(frame: Buffer) -> tuple[int, tuple[Qid, ...]]:
+def _unpack_rwalk(frame: bytes) -> tuple[int, tuple[Qid, ...]]:
     _size, _kind, tag, count = _counted.unpack_from(frame)
     if count > MAXWELEM or len(frame) != 9 + count * _qid.size:
         raise WireError("Rwalk of the wrong size")
     return tag, tuple(Qid(*qid) for qid in _qid.iter_unpack(frame[9:]))
 
 
-def _unpack_rread(frame: Buffer) -> tuple[int, bytes]:
+def _unpack_rread(frame: bytes) -> tuple[int, bytes]:
     _size, _kind, tag, count = _read.unpack_from(frame)
     if len(frame) != _read.size + count:
         raise WireError("Rread of the wrong size")
-    return tag, bytes(frame[_read.size :])
+    return tag, frame[_read.size :]
 
 
-def _unpack_twrite(frame: Buffer) -> tuple[int, int, int, bytes]:
+def _unpack_twrite(frame: bytes) -> tuple[int, int, int, bytes]:
     _size, _kind, tag, fid, offset, count = _write.unpack_from(frame)
     if len(frame) != _write.size + count:
         raise WireError("Twrite of the wrong size")
-    return tag, fid, offset, bytes(frame[_write.size :])
+    return tag, fid, offset, frame[_write.size :]
 
 
-def _counted_stat(frame: Buffer, pos: int, count: int) -> Stat:
+def _counted_stat(frame: bytes, pos: int, count: int) -> Stat:
     """stat[n]: a stat within a message has a second count before its own."""
     stat, stop = _unpack_stat(frame, pos, len(frame))
     if stop != len(frame) or count != stop - pos:
@@ -405,12 +405,12 @@ def _counted_stat(frame: Buffer, pos: int, count: int) -> Stat:
     return stat
 
 
-def _unpack_rstat(frame: Buffer) -> tuple[int, Stat]:
+def _unpack_rstat(frame: bytes) -> tuple[int, Stat]:
     _size, _kind, tag, count = _counted.unpack_from(frame)
     return tag, _counted_stat(frame, _counted.size, count)
 
 
-def _unpack_twstat(frame: Buffer) -> tuple[int, int, Stat]:
+def _unpack_twstat(frame: bytes) -> tuple[int, int, Stat]:
     _size, _kind, tag, fid, count = _wstat.unpack_from(frame)
     return tag, fid, _counted_stat(frame, _wstat.size, count)
 
@@ -431,7 +431,7 @@ def _unpacker(cls: type[Any]) -> Unpacker:
 _UNPACKERS = {kind: _unpacker(cls) for kind, cls in TYPES.items()}
 
 
-def unpack(frame: Buffer) -> tuple[Any, ...]:
+def unpack(frame: bytes) -> tuple[Any, ...]:
     """The fields of a frame whose size field the caller has found to be its length, and at least 7."""
     try:
         return _UNPACKERS[frame[4]](frame)
@@ -443,10 +443,11 @@ def unpack(frame: Buffer) -> tuple[Any, ...]:
 
 def decode(frame: Buffer) -> Message:
     """The message of one whole frame; WireError if it is anything else."""
+    frame = bytes(frame)
     if len(frame) < HEADER or size_at(frame)[0] != len(frame):
         raise WireError("frame of the wrong size")
     fields = unpack(frame)
-    return _new(TYPES[frame[4]], fields)  # type: ignore[no-any-return]
+    return new(TYPES[frame[4]], fields)  # type: ignore[no-any-return]
 
 
 # --- messages to bytes ------------------------------------------------------------------------------------------------
@@ -461,10 +462,21 @@ def _fixed_packer(kind: int, layout: str) -> Packer:
     return functools.partial(whole.pack, whole.size, kind)
 
 
-def _qid_packer(kind: int, layout: str) -> Packer:
-    whole = struct.Struct("<IBH" + layout.replace("q", "BIQ"))
-    pack, size = whole.pack, whole.size
-    return lambda tag, qid, *rest: pack(size, kind, tag, *qid, *rest)
+def _qid_packer(kind: int) -> Packer:
+    """For Rauth and Rattach."""
+    pack = struct.Struct("<IBHBIQ").pack
+    return lambda tag, qid: pack(20, kind, tag, *qid)
+
+
+def _open_packer(kind: int) -> Packer:
+    """For Ropen and Rcreate."""
+    whole = struct.Struct("<IBHBIQI").pack
+
+    def pack(tag: int, qid: Qid, iounit: int) -> bytes:
+        qtype, vers, path = qid
+        return whole(24, kind, tag, qtype, vers, path, iounit)
+
+    return pack
 
 
 def _general_packer(kind: int, layout: str) -> Packer:
@@ -488,8 +500,10 @@ def _pack_twalk(tag: int, fid: int, newfid: int, names: Sequence[str]) -> bytes:
 def _pack_rwalk(tag: int, qids: Sequence[Qid]) -> bytes:
     if len(qids) > MAXWELEM:
         raise ValueError(f"walk of {len(qids)} qids, {MAXWELEM} at most")
-    packed = b"".join([_qid.pack(*qid) for qid in qids])
-    return _counted.pack(_counted.size + len(packed), 111, tag, len(qids)) + packed
+    frame = _counted.pack(_counted.size + _qid.size * len(qids), 111, tag, len(qids))
+    for kind, vers, path in qids:
+        frame += _qid.pack(kind, vers, path)
+    return frame
 
 
 def _pack_rread(tag: int, data: bytes) -> bytes:
@@ -523,7 +537,7 @@ def _packer(kind: int, cls: type[Any]) -> Packer:
     layout = _LAYOUTS[cls]
     if "s" in layout:
         return _general_packer(kind, layout)
-    return _qid_packer(kind, layout) if "q" in layout else _fixed_packer(kind, layout)
+    return _qid_packer(kind) if layout == "q" else _open_packer(kind) if layout == "qI" else _fixed_packer(kind, layout)
 
 
 PACKERS = {cls: _packer(kind, cls) for kind, cls in TYPES.items()}
