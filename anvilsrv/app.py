@@ -47,7 +47,9 @@ SESSION_COMMANDS = "stop, restart, kill, interrupt, complete <message-id>"
 class App:
     """One daemon: its parts, and what its files do."""
 
-    def __init__(self, namespace: str, state: Path, trace: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, namespace: str, state: Path, trace: Callable[[str], None] | None = None, umask: int = 0o022
+    ) -> None:
         self.namespace = namespace
         self.state = state
         self.store = Store(state / "store.db", self.on_error)
@@ -55,7 +57,7 @@ class App:
         self.sessions = Sessions(self.store, self.stream)
         self.tmux = Tmux(Path(namespace) / "anvillm.tmux")
         self.backends = Backends(*default_dirs())
-        self.launch = Launch(self.backends, state, namespace)
+        self.launch = Launch(self.backends, state, namespace, umask)
         self.typist = Typist(self.sessions, self.tmux, self.backends.get, self.on_error)
         self.post = Post(self.sessions, self._wants)
         self.turns = Turns(self.sessions, self.typist, self.post.finished)

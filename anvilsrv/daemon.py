@@ -86,11 +86,14 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     lock = place.take()
     logged = start_logging(None if foreground else place.log)
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    os.umask(0o077)
+    umask = os.umask(0o077)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
     app = App(
-        place.namespace, place.state, trace=(lambda line: print(line, file=sys.stderr, flush=True)) if trace else None
+        place.namespace,
+        place.state,
+        trace=(lambda line: print(line, file=sys.stderr, flush=True)) if trace else None,
+        umask=umask,
     )
     try:
         app.start()
@@ -112,6 +115,7 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     if again:
         os.set_inheritable(lock.fileno(), True)  # the namespace is held without a gap
         os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
+        os.umask(umask)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     lock.close()
     return 0

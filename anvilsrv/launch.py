@@ -37,9 +37,11 @@ class Plan(NamedTuple):
 
 
 class Launch:
-    """Prepares starts. ``state`` is the daemon's state directory, ``namespace`` the user's namespace directory."""
+    """Prepares starts. ``state`` is the daemon's state directory, ``namespace`` the user's namespace directory,
+    ``umask`` that of the agents: the user's, since what they make is the user's work."""
 
-    def __init__(self, backends: Backends, state: Path, namespace: str) -> None:
+    def __init__(self, backends: Backends, state: Path, namespace: str, umask: int = 0o022) -> None:
+        self._umask = umask
         self._backends = backends
         self._state = state
         self._namespace = namespace
@@ -140,7 +142,7 @@ class Launch:
             )
             (top / "status").unlink(missing_ok=True)
             path = top / "run" / "sandbox.json"
-            write(path, json.dumps(spec))
+            write(path, json.dumps(spec | {"umask": self._umask}))
         except OSError as error:
             raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
         return launcher.command(str(path)), {}, view.cwd

@@ -179,7 +179,7 @@ def _run(options: argparse.Namespace) -> int:
     spec = found.spec(options.argv, tier=tier, namespace_source="", tmpdir="", env=os.environ)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
     path = os.path.join(directory, "spec.json")
-    with open(path, "w", encoding="utf-8") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(spec | {"once": True}, file)
     sys.stdout.flush()
     command = launcher.command(path)

@@ -194,6 +194,8 @@ def _exec(spec: dict[str, Any]) -> NoReturn:
     environment = {name: os.environ[name] for name in spec["inherit"] if name in os.environ} | spec["env"]
     for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
         signal.signal(number, signal.SIG_DFL)
+    if "umask" in spec:
+        os.umask(spec["umask"])
     argv = spec["argv"]
     try:
         _execute(argv, environment)

@@ -71,6 +71,7 @@ def attempt(tier: str) -> str | None:
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="anvil-probe-") as directory:
         path = Path(directory, "spec.json")
+        path.touch(0o600)  # whatever the umask: the launcher takes none that others can write
         path.write_text(json.dumps(spec))
         try:
             result = subprocess.run(

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from anvilsrv import daemon as process
+from anvilsrv.p9.client import Client
 from tests.conftest import Daemon, Home, wait_until
 
 
@@ -102,6 +103,23 @@ def test_the_supervisor_is_told_when_it_is_ready(home: Home) -> None:
             finally:
                 running.terminate()
         assert sock.recv(100) == b"STOPPING=1"
+
+
+def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home) -> None:
+    command = f"umask 0002; exec {sys.executable} -m anvilsrv.cli start"
+    assert home.run("sh", "-c", command).returncode == 0
+    try:
+        for again in ("one", "two"):
+            with Client(str(home.socket), timeout=30) as client:
+                client.write("ctl", f"new shell {home.work} alias={again}".encode())
+                client.write(f"{again}/in", f"umask; : >{again}".encode())
+                assert client.read(f"{again}/out") == b"0002\n"
+            assert (home.work / again).stat().st_mode & 0o777 == 0o664
+            assert home.anvilsrv("restart").returncode == 0
+        assert next((home.home / ".local/state/anvillm").iterdir()).stat().st_mode & 0o077 == 0
+        assert home.socket.stat().st_mode & 0o777 == 0o600
+    finally:
+        home.anvilsrv("stop")
 
 
 def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: process.Place) -> None:

@@ -48,6 +48,18 @@ def shell() -> Iterator[Shell]:
         yield Shell(Path(top))
 
 
+def test_a_umask_that_lets_the_group_write_changes_nothing(shell: Shell, full: None) -> None:
+    """Debian and Ubuntu give each user 0002; the launcher takes no specification that others could write."""
+    old = os.umask(0o002)
+    try:
+        checked = shell("check")
+        ran = shell("run", "--", "sh", "-c", "umask")
+    finally:
+        os.umask(old)
+    assert "tier\tfull" in checked.stdout, checked.stdout
+    assert ran.stdout == "0002\n", ran.stderr
+
+
 def test_check_says_the_tier_and_why_not_a_better_one(shell: Shell) -> None:
     """Its exit status is 0 where that tier is taken unasked."""
     report, result = tiers.probe(), shell("check")
