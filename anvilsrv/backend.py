@@ -263,8 +263,8 @@ class Backend:
             return True
         if self.input.find is None:
             return self.input.empty.search(screen.line) is not None
-        found = [line for line in screen.lines if self.input.find.search(line)]
-        return bool(found) and self.input.empty.search(found[-1]) is not None
+        line = found_lines(self.input.find, "\n".join(screen.lines))
+        return line is not None and self.input.empty.search(line) is not None
 
     def version(self) -> str:
         """The first line of what the program says of its version; empty if it says nothing."""
@@ -367,6 +367,15 @@ class Backend:
         if self.program is None or self.program_path() is not None:
             return "ok"
         return f"no program '{self.program}'" + (f": {self.install}" if self.install else "")
+
+
+def found_lines(pattern: re.Pattern[str], text: str) -> str | None:
+    """The whole lines of the last place that matches; None where there is none."""
+    last = max(pattern.finditer(text), key=re.Match.start, default=None)
+    if last is None:
+        return None
+    end = text.find("\n", max(last.start(), last.end() - 1))
+    return text[text.rfind("\n", 0, last.start()) + 1 : end if end >= 0 else len(text)]
 
 
 def comment(text: str) -> str:

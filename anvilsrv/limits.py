@@ -1,28 +1,46 @@
 """When a usage limit ends, as far as the agent's words say.
 
 A pattern of a backend's ``limits:`` names what it finds: ``epoch`` (s or ms), ``iso``, ``seconds`` ``minutes`` ``hours``
-``days`` (from now), or ``clock`` ("3pm", "15:30", "3:30 am"; the next time it is that late) with ``zone`` (IANA name).
+``days`` (from now), or ``clock`` ("3pm", "15:30", "3:30 am"), with ``date`` ("Oct 12", "Oct 12th, 2027"; without it the next time
+it is that late) and ``zone`` (IANA name, "GMT+2", "PST"; without it the zone of this machine, which is the agent's too).
+
+What cannot be a limit's end counts as not said: a time long over, or further away than any limit lasts.
 """
 
 import re
-from collections.abc import Iterable
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*([ap]\.?m\.?)?", re.IGNORECASE)
+CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*(?:([ap])\.?m\.?)?", re.IGNORECASE)
+DATE = re.compile(r"([A-Z][a-z]{2})[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?(?:,? (\d{4}))?")
+OFFSET = re.compile(r"(?:GMT|UTC)(?:([+-])(\d{1,2})(?::?(\d{2}))?)?")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+NAMED = {
+    "EST": "America/New_York", "EDT": "America/New_York", "CST": "America/Chicago", "CDT": "America/Chicago",
+    "MST": "America/Denver", "MDT": "America/Denver", "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles",
+    "AKST": "America/Anchorage", "AKDT": "America/Anchorage", "HST": "Pacific/Honolulu",
+}  # fmt: skip
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+
 MARGIN = 5.0  # s after the limit's end, since clocks differ
+MINUTE = 60.0  # s that a time of day without seconds may fall short of the end that it tells
+PAST = 120.0  # s that an end may lie back and still be this one's, not tomorrow's
+FURTHEST = 35 * 86400.0  # s; no limit lasts longer than a month
+
+
+def words(when: float) -> str:
+    """``when`` (epoch s) for a person, in the time of this machine."""
+    return datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def until(patterns: Iterable[re.Pattern[str]], text: str, now: float) -> float | None:
-    """The time (epoch s) at which the first limit that ``text`` speaks of is over, or None."""
+    """The time (epoch s, never in the past) at which the first limit that ``text`` speaks of is over; None if it tells none."""
     for pattern in patterns:
-        found = pattern.search(text)
-        if found is None:
-            continue
-        when = _when(found.groupdict(), now)
-        if when is not None and when > now - 60:
-            return when + MARGIN
+        for found in pattern.finditer(text):
+            when = _when(found.groupdict(), now)
+            if when is not None and now - PAST <= when <= now + FURTHEST - MARGIN:
+                return max(when, now) + MARGIN
     return None
 
 
@@ -34,27 +52,59 @@ def _when(named: dict[str, str | None], now: float) -> float | None:
         if iso := named.get("iso"):
             return datetime.fromisoformat(iso).timestamp()
         if clock := named.get("clock"):
-            return _clock(clock, named.get("zone"), now)
-    except (ValueError, OverflowError):
+            ends = sorted(_ends(clock, named.get("date"), _zone(named.get("zone")), now))
+            return next((end + MINUTE for end in ends if end + MINUTE > now - PAST), None)
+        given = [float(named[unit] or 0) * size for unit, size in UNITS.items() if named.get(unit)]
+    except (ValueError, OverflowError, OSError):
         return None
-    given = [float(named[unit] or 0) * size for unit, size in UNITS.items() if named.get(unit)]
     return now + sum(given) if given else None
 
 
-def _clock(text: str, zone: str | None, now: float) -> float | None:
+def _ends(clock: str, date: str | None, zone: tzinfo | None, now: float) -> Iterator[float]:
+    """The times around ``now`` that a clock there shows so; where the clocks go back an hour there are two on one day."""
+    hour, minute = _time(clock)
+    today = datetime.fromtimestamp(now, zone).replace(hour=hour, minute=minute, second=0, microsecond=0)
+    for day in _days(date, today):
+        for fold in (0, 1):
+            yield day.replace(fold=fold).timestamp()
+
+
+def _time(text: str) -> tuple[int, int]:
     found = CLOCK.fullmatch(text.strip())
     if found is None:
-        return None
+        raise ValueError(f"no time of day: '{text}'")
     hour, minute = int(found[1]), int(found[2] or 0)
     if found[3]:
-        hour = hour % 12 + (12 if found[3][0] in "pP" else 0)
-    today = datetime.fromtimestamp(now, _zone(zone))
-    then = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return (then if then.timestamp() > now else then + timedelta(days=1)).timestamp()
+        if not 1 <= hour <= 12:
+            raise ValueError(f"no time of day: '{text}'")
+        hour = hour % 12 + (12 if found[3] in "pP" else 0)
+    return hour, minute
+
+
+def _days(date: str | None, today: datetime) -> Iterator[datetime]:
+    if date is None:
+        yield from (today + timedelta(days=n) for n in (-1, 0, 1))
+        return
+    found = DATE.fullmatch(date.strip())
+    if found is None:
+        raise ValueError(f"no date: '{date}'")
+    month, day = MONTHS.index(found[1]) + 1, int(found[2])
+    for year in [int(found[3])] if found[3] else [today.year - 1, today.year, today.year + 1]:
+        try:
+            yield today.replace(year=year, month=month, day=day)
+        except ValueError:  # the 29th of February of another year
+            continue
 
 
 def _zone(name: str | None) -> tzinfo | None:
+    """The zone of that name; None, the zone of this machine. Raises ValueError for one that nobody knows."""
+    if not name:
+        return None
+    found = OFFSET.fullmatch(name)
+    if found is not None:
+        size = timedelta(hours=int(found[2] or 0), minutes=int(found[3] or 0))
+        return timezone(-size if found[1] == "-" else size)
     try:
-        return ZoneInfo(name) if name else datetime.now().astimezone().tzinfo
-    except (KeyError, OSError):
+        return ZoneInfo(NAMED.get(name, name))
+    except (KeyError, OSError, ValueError):
         raise ValueError(f"no time zone '{name}'") from None

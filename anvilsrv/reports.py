@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from anvilsrv import limits
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
@@ -22,6 +23,7 @@ from anvilsrv.transcript import Tally
 from anvilsrv.turns import Turns
 
 KEEP = 7 * 86400.0  # s that the number of a report is remembered
+LOOK = 60.0  # s between looks at the clock while a limit lasts: a machine sleeps, clocks are set
 Reply = dict[str, Any]
 
 
@@ -150,16 +152,16 @@ class Reports:
 
     def hold(self, tx: Tx, session: str, until: float) -> None:
         """Let the queue go on at ``until`` (epoch s)."""
-        tx.after(
-            lambda: self.at(
-                max(0.0, until - time.time()),
-                lambda: self.sessions.store.post(lambda tx: self._unhold(tx, session, until)),
-            )
-        )
+        wait = min(max(0.0, until - time.time()), LOOK)
+        tx.after(lambda: self.at(wait, lambda: self.sessions.store.post(lambda tx: self._unhold(tx, session, until))))
 
     def _unhold(self, tx: Tx, session: str, until: float) -> None:
         row = tx.one("SELECT held_until FROM sessions WHERE id = ?", session)
-        if row is not None and row["held_until"] == until:
+        if row is None or row["held_until"] != until:
+            return
+        if 0 < until - time.time() <= limits.FURTHEST:
+            self.hold(tx, session, until)
+        else:  # further away than when it was told: the clock was wrong then
             self._turns.release(tx, session)
 
     def transcript(self, tx: Tx, session: str, lines: list[dict[str, Any]], old: bool) -> None:

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from anvilsrv import limits
 from anvilsrv import session as s
 from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.sessions import Sessions
@@ -88,8 +89,10 @@ class Turns:
     def ready(self, tx: Tx, session: str) -> None:
         """The agent says that it can take prompts."""
         current = self.active(tx, session)
-        if self._sessions.row(tx, session)["state"] == s.STARTING:
-            self._sessions.set(tx, session, held="", held_until=None)
+        row = self._sessions.row(tx, session)
+        if row["state"] == s.STARTING:
+            if (row["held_until"] or 0) <= time.time():  # a limit outlasts a crash and a reboot
+                self._sessions.set(tx, session, held="", held_until=None)
             self._idle(tx, session)
         elif current is not None and current["status"] == "typing" and current["text"].startswith("/"):
             self.stopped(tx, session, "", handover=False)  # a command like /clear: ready again is all that comes of it
@@ -195,6 +198,8 @@ class Turns:
         current = self._running(tx, session)
         if current is not None:
             self._end(tx, current, response, None)
+            if self._sessions.row(tx, session)["held_until"]:  # a person got an answer: the limit is over
+                self._sessions.set(tx, session, held="", held_until=None)
         row = self._sessions.row(tx, session)
         if row["state"] != s.RUNNING or self.active(tx, session) is not None:
             return None
@@ -228,7 +233,8 @@ class Turns:
         if current is not None:
             self._end(tx, current, None, reason)
         if tx.one("SELECT 1 FROM prompts WHERE session = ? AND status = 'queued'", session) or until:
-            self._sessions.set(tx, session, held=reason, held_until=until)
+            held = f"{reason}; goes on at {limits.words(until)}" if until else reason
+            self._sessions.set(tx, session, held=held, held_until=until)
         if self._sessions.row(tx, session)["state"] == s.RUNNING and self.active(tx, session) is None:
             self._idle(tx, session)
         self._sessions.error(tx, session, reason)

@@ -33,10 +33,12 @@ class OpenCode(Private):
         config = configuration(Path(place.home) / ".config" / "opencode")
         plugins = config.get("plugin")
         mcp = config.get("mcp")
+        experimental = config.get("experimental")
         config |= {
             "autoupdate": False,
             "share": "disabled",
             "permission": "ask" if place.permissions == "ask" else "allow",
+            "experimental": {**(experimental if isinstance(experimental, dict) else {}), "disable_paste_summary": True},
             "plugin": [*(plugins if isinstance(plugins, list) else []), f"file://{self.backend.path.parent}/opencode/anvillm.js"],
             "mcp": {**(mcp if isinstance(mcp, dict) else {}),
                     "anvillm": {"type": "local", "command": [values["MCP_COMMAND"], *values["MCP_ARGS"]], "enabled": True}},

@@ -50,9 +50,15 @@ class ResponsesApi(Service):
         reply = self.model.reply(understand(body))
         if isinstance(reply, Fail):
             kind = {429: "rate_limit_exceeded", 400: "invalid_request_error"}.get(reply.status, "server_error")
-            http.send_json(
-                reply.status, {"error": {"message": reply.message, "type": kind, "code": kind}}, reply.headers
-            )
+            error: dict[str, Any] = {"message": reply.message, "type": kind, "code": kind}
+            if resets := reply.headers.get("resets_at"):  # a plan's usage limit, which is not tried again
+                error = {
+                    "type": "usage_limit_reached",
+                    "message": reply.message,
+                    "plan_type": "pro",
+                    "resets_at": int(resets),
+                }
+            http.send_json(reply.status, {"error": error}, reply.headers)
             return
         if isinstance(reply, Say):
             self.model.open(reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -84,7 +85,8 @@ class _Listener(ThreadingHTTPServer):
     def hang_up(self) -> None:
         with self._lock:
             for request in self._open:
-                request.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # its other end was killed
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that went away between two requests

@@ -240,9 +240,9 @@ def test_the_end_of_a_limit_is_read_from_its_words(rules: Backend) -> None:
     assert rules.until("nothing", now) is None
     assert rules.until("resets 3pm (Nowhere/Land)", now) is None
     utc = 1795356000.0  # 2026-11-22T14:00:00Z
-    assert rules.until("resets 3pm (UTC)", utc) == utc + 3600 + 5
-    assert rules.until("resets 1pm (UTC)", utc) == utc + 23 * 3600 + 5
-    assert rules.until("resets 11am (America/New_York)", utc) == utc + 2 * 3600 + 5
+    assert rules.until("resets 3pm (UTC)", utc) == utc + 3600 + 60 + 5
+    assert rules.until("resets 1pm (UTC)", utc) == utc + 23 * 3600 + 65
+    assert rules.until("resets 11am (America/New_York)", utc) == utc + 2 * 3600 + 65
     failed = rules.report("Fail", {"error": "limit", "detail": {"text": "in 10m"}})
     assert failed is not None
     assert failed.fields["reason"] == "limit: in 10m"
@@ -275,6 +275,15 @@ def test_the_input_line_may_be_elsewhere_than_the_cursor(top: Path) -> None:
     assert backend.free(Screen(["old │ >", "│ >      │", "hints"], 0, 2, 80, 24))
     assert not backend.free(Screen(["│ >      │", "│ > dra  │", "hints"], 0, 2, 80, 24))
     assert not backend.free(Screen(["no input line at all"], 0, 0, 80, 24))
+
+
+def test_the_input_may_be_a_box_of_several_lines(top: Path) -> None:
+    backend = load(top, MINIMAL + "  input: {find: '(^ *┃.*\\n)+ *╹', empty: '\\A *┃\\n *┃\\n *┃ model'}\n")
+    said, foot = ["┃ said before", "┃", ""], ["┃ model", "╹▀▀▀", "hints"]
+    assert backend.free(Screen([*said, "┃", "┃", *foot], 0, 0, 80, 24))
+    assert not backend.free(Screen([*said, "┃", "┃ draft", *foot], 0, 0, 80, 24))
+    assert not backend.free(Screen([*said, "┃", "┃", "┃ second line", *foot], 0, 0, 80, 24))
+    assert not backend.free(Screen(said, 0, 0, 80, 24))
 
 
 def test_a_class_in_a_file_beside_may_do_what_the_yaml_cannot_say(top: Path) -> None:

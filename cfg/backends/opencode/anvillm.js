@@ -2,6 +2,9 @@
 // Reports go out one after another, in order. Subagents (sessions with a parent) are not told of.
 import { spawn } from "node:child_process"
 
+const ATTEMPTS = 6
+const PATIENCE = 60_000 // ms
+
 const words = JSON.parse(process.env.ANVILLM_HOOK || "[]")
 
 const run = (name, payload, flags = []) =>
@@ -45,7 +48,19 @@ export const AnviLLM = async ({ client }) => {
     })
   }
 
+  // It tries again for ever, and waits as long as a service says; a person is told instead.
+  const giveUp = async (session, message, next) => {
+    turn = null
+    await client.session.abort({ path: { id: session } })
+    report("Fail", { session, reason: message, detail: `next attempt at ${next}` })
+  }
+
   const on = {
+    "session.status": ({ sessionID, status }) => {
+      if (sessionID !== turn || status?.type !== "retry") return
+      if (status.attempt < ATTEMPTS && status.next - Date.now() < PATIENCE) return
+      return giveUp(sessionID, status.message, Math.ceil(status.next / 1000))
+    },
     "session.created": ({ info }) => info.parentID && children.add(info.id),
     "session.error": ({ sessionID, error }) => {
       if (sessionID !== turn) return
