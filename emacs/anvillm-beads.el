@@ -182,7 +182,7 @@
 
 (defun anvillm-beads-new (title)
   "Make a bead with TITLE; its description can be written afterwards with E."
-  (interactive "sNew bead: ")
+  (interactive (list (read-string "New bead: ")))
   (when (string-blank-p title) (user-error "A bead needs a title"))
   (anvillm-beads--run "new" title))
 

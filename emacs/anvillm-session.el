@@ -265,12 +265,19 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 (defun anvillm-dired (id)
   "Open the directory of the session ID."
   (interactive (list (anvillm-current "Directory of: ")))
-  (dired (anvillm-get id :cwd)))
+  (dired (anvillm--cwd id)))
+
+(defun anvillm--cwd (id)
+  "Return the directory of the session ID, or signal a `user-error' if it is gone."
+  (let ((cwd (or (anvillm-get id :cwd) "")))
+    (unless (file-accessible-directory-p cwd)
+      (user-error "%s works in %s, which is not there" (anvillm-name id) (abbreviate-file-name cwd)))
+    cwd))
 
 (defun anvillm-project-diff (id)
   "Show what has changed in the project of the session ID."
   (interactive (list (anvillm-current "Diff of: ")))
-  (let* ((root (anvillm-project-root (anvillm-get id :cwd))) (default-directory root))
+  (let* ((root (anvillm-project-root (anvillm--cwd id))) (default-directory root))
     (if (fboundp 'magit-status-setup-buffer)
         (magit-status-setup-buffer root)
       (require 'vc)

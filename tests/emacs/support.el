@@ -71,6 +71,8 @@
           (setq-local anvillm-compose-draft nil)
           (set-buffer-modified-p nil)
           (let ((kill-buffer-query-functions nil)) (kill-buffer buffer))))))
+  (when (bound-and-true-p anvillm-mode-line-mode) (anvillm-mode-line-mode -1))
+  (when (bound-and-true-p anvillm-notify-mode) (anvillm-notify-mode -1))
   (anvillm-disconnect)
   (setq anvillm--for nil anvillm-prompt-history nil)
   (anvillm--forget-all))

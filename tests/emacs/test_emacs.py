@@ -18,10 +18,13 @@ MAIN = ROOT / "emacs/anvillm.el"
 
 
 def emacs(home: Home, *argv: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Batch Emacs without the user's settings, which sees the package and the tests."""
+    """Batch Emacs without the user's settings, which sees the package and the tests.
+
+    Like an interactive one it gets an error for what it writes to a daemon that was killed, not a signal.
+    """
     return home.run(
         "emacs", "--quick", "--batch", "-L", str(ROOT / "emacs"), "-L", str(HERE), *argv,
-        env=home.env | {"PYTHON": sys.executable, "WORK": str(home.work)} | env, timeout=110,
+        env=home.env | {"PYTHON": sys.executable, "WORK": str(home.work)} | env, timeout=110, restore_signals=False,
     )  # fmt: skip
 
 
@@ -39,6 +42,10 @@ def test_the_client_holds_against_a_server_that_misbehaves(home: Home) -> None:
 
 def test_the_list_is_live_and_never_waits(home: Home) -> None:
     ert(home, "list-test")
+
+
+def test_a_frozen_daemon_holds_up_no_command_at_all(home: Home) -> None:
+    ert(home, "frozen-test")
 
 
 def test_conversations_and_notifications(home: Home) -> None:

@@ -151,6 +151,30 @@ def test_keys_work_while_the_daemon_is_frozen(screen: Screen, stopped_daemon: Da
     screen.row("worker", "stopped")
 
 
+def test_a_command_waits_in_the_minibuffer_for_a_daemon_that_is_frozen_from_the_beginning(
+    home: Home, stopped_daemon: Daemon
+) -> None:
+    client = stopped_daemon.start().client()
+    session = client.write_read("ctl", f"new shell '{home.work}' alias=worker\n".encode()).decode().strip()
+    wait_until(lambda: client.read(f"{session}/state") == b"idle\n", "idle")
+    assert stopped_daemon.process is not None
+    os.kill(stopped_daemon.process.pid, signal.SIGSTOP)
+    screen = Screen(home)
+    try:
+        screen.see("Connecting...")
+        screen.key("M-x").type("anvillm-stop").key("Enter").see("Waiting for the daemon (C-g gives up)")
+        screen.key("C-g").see("Quit")
+        screen.key("M-x").type("anvillm-stop").key("Enter").see("Waiting for the daemon")
+        # Emacs goes on meanwhile, and what is typed goes to what is asked afterwards.
+        screen.key("C-x", "o", "?").see("Keys of anvillm")
+        screen.key("C-x", "o", "C-x", "o").type("wor").key("Tab", "Enter")
+        os.kill(stopped_daemon.process.pid, signal.SIGCONT)
+        screen.row("worker", "stopped")
+    finally:
+        os.kill(stopped_daemon.process.pid, signal.SIGCONT)
+        screen.close()
+
+
 def test_emacs_starts_the_daemon_when_there_is_none(home: Home) -> None:
     program = home.top / "anvilsrv"
     program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m anvilsrv.cli "$@"\n')
