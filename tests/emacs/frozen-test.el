@@ -211,9 +211,9 @@ A busy machine makes some of them slow; a wait for the daemon, all."
             (let ((frozen-test--prepare (lambda () (support-reset) (setq anvillm-namespace dir anvillm-backends nil))))
               (frozen-test--all dir))
             ;; What is known is still there, and the link comes up by itself.
-            (setq anvillm--pause 0.1)
-            (ignore-errors (anvillm-connect))
             (frozen-test--list)
+            (setq anvillm--pause 0.1)
+            (should-error (anvillm-connect) :type 'anvillm-9p-lost)
             (should (eq 'lost (anvillm-link-status))))
         (mapc #'delete-process full)))
     (signal-process (tree-process tree) 'SIGCONT)
