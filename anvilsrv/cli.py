@@ -73,7 +73,7 @@ def _serve(trace: bool, foreground: bool) -> None:
 
 @main.command()
 def stop() -> None:
-    """Stop the daemon: agents end gently, their sessions are kept and can be restarted."""
+    """Stop the daemon and its agents; sessions are kept."""
     from anvilsrv import daemon
 
     place = _place()
@@ -90,7 +90,7 @@ def stop() -> None:
 
 @main.command()
 def restart() -> None:
-    """Replace the daemon by a new one (after an upgrade, say); agents run on."""
+    """Replace the daemon by a new one; agents run on."""
     from anvilsrv import daemon
 
     place = _place()
@@ -125,7 +125,10 @@ def status() -> None:
 
 @main.command()
 def doctor() -> None:
-    """Look at everything that AnviLLM needs or can use here: each line is ok, or what to do."""
+    """Look at all that is needed or can be used here.
+
+    Each line is ok, a note, or what to do.
+    """
     from anvilsrv.doctor import examine
 
     sys.exit(examine(click.echo))
@@ -133,7 +136,10 @@ def doctor() -> None:
 
 @main.command()
 def export() -> None:
-    """Serve this namespace's 9P on standard input and output (over ssh, or to 9pserve)."""
+    """Serve 9P on standard input and output.
+
+    For ssh, or for plan9port's 9pserve.
+    """
     from anvilsrv.export import export as bridge
 
     try:
