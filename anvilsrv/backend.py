@@ -26,6 +26,7 @@ NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
     "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSIONS",
 )  # fmt: skip
+BOXES = re.compile("[─-▟]")
 VERSION_WAIT = 10.0  # s
 
 
@@ -97,11 +98,22 @@ class Report:
 
 @dataclass(frozen=True)
 class Dialog:
-    """A question on the screen of a starting agent, and the keys that answer it (at most ``times``)."""
+    """A question on the screen, and the keys that answer it, at most ``times``.
+
+    It comes up ``at`` the start, in a turn, or stands there after one, seen when a prompt is to be typed. A turn in which it came
+    up with a ``reason`` has failed: that is what ``reason`` matches, and when the limit ends is looked for in the whole screen.
+    """
 
     screen: re.Pattern[str]
     keys: tuple[str, ...]
     times: int = 1
+    at: str = "start"
+    reason: re.Pattern[str] | None = None
+
+    def why(self, text: str) -> str:
+        """The reason that the screen gives, as a line, without what boxes are drawn with."""
+        found = self.reason.search(text) if self.reason is not None else None
+        return " ".join(BOXES.sub(" ", found[0]).split()) if found is not None else ""
 
 
 @dataclass(frozen=True)
@@ -265,6 +277,10 @@ class Backend:
             return self.input.empty.search(screen.line) is not None
         line = found_lines(self.input.find, "\n".join(screen.lines))
         return line is not None and self.input.empty.search(line) is not None
+
+    def asks(self, at: str) -> list[Dialog]:
+        """The dialogs that come up then."""
+        return [one for one in self.dialogs if one.at == at]
 
     def version(self) -> str:
         """The first line of what the program says of its version; empty if it says nothing."""

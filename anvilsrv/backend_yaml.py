@@ -18,6 +18,7 @@ from anvilsrv.errors import Invalid
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LAYER = ("general", "filesystem", "network", "env", "unix", "agents", "permissions", "advanced", "description")
+DIALOGS = ("start", "turn", "prompt")
 MISSING = object()
 Lines = dict[tuple[Any, ...], int]
 
@@ -247,7 +248,15 @@ def _permissions(body: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _dialog(table: Table) -> Dialog:
-    made = Dialog(table.pattern("screen"), table.words("keys"), int(table.seconds("times", 1)))
+    made = Dialog(
+        screen=table.pattern("screen"),
+        keys=table.words("keys"),
+        times=int(table.seconds("times", 1)),
+        at=table.one_of("at", DIALOGS, "start"),
+        reason=table.pattern("reason", None),
+    )
+    if made.reason is not None and made.at != "turn":
+        raise table.wrong("reason", "only with at: turn")
     table.end()
     return made
 

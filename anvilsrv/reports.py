@@ -49,6 +49,7 @@ class Reports:
         self.spooled: Callable[[str], list[tuple[Path, dict[str, Any]]]] = lambda session: []
         self.at: Callable[[float, Callable[[], None]], None]
         self.watch: Callable[[str], None] = lambda session: None
+        turns.hold = self.hold
 
     def take(self, tx: Tx, session: str, found: dict[str, Any], exchange: Waiting | None) -> None:
         """A report came, through ``hook`` or from the spool (then without ``exchange``). Raises Invalid."""
@@ -145,10 +146,7 @@ class Reports:
         return self._tallies[session][1]
 
     def _failed(self, tx: Tx, session: str, meaning: Any) -> None:
-        until = meaning.fields.get("until")
-        self._turns.failed(tx, session, meaning.fields.get("reason") or "the agent failed", until)
-        if until:
-            self.hold(tx, session, until)
+        self._turns.failed(tx, session, meaning.fields.get("reason") or "the agent failed", meaning.fields.get("until"))
 
     def hold(self, tx: Tx, session: str, until: float) -> None:
         """Let the queue go on at ``until`` (epoch s)."""

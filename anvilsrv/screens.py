@@ -1,16 +1,18 @@
-"""Starts that are seen on the screen: dialogs to answer, and readiness that no hook reports.
+"""What is seen on the screen: dialogs to answer, at the start and in a turn, and readiness that no hook reports.
 
-Threads: one per starting agent whose backend needs it; ``close`` ends and joins them.
+Threads: one per starting agent, and one per turn, where the backend needs it; ``close`` ends and joins them.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from anvilsrv import session as s
 from anvilsrv.errors import AnvilError
-from anvilsrv.screen import Starter
+from anvilsrv.screen import Starter, watch_turn
 from anvilsrv.sessions import Sessions
+from anvilsrv.store import Tx
 from anvilsrv.turns import Turns
 
 
@@ -33,14 +35,28 @@ class Screens:
         self._lock = threading.Lock()
         self._watching: dict[str, tuple[threading.Thread, threading.Event]] = {}
         self._closed = False
+        turns.began = self.began
 
     def started(self, session: str, pane: str) -> None:
         """An agent was started in ``pane``: watch it, if its backend says what there is to see."""
         backend = self._backend(self._sessions.get(session).backend)
-        if not backend.dialogs and backend.ready_screen is None:
+        if not backend.asks("start") and backend.ready_screen is None:
             return
+        self._watch(session, self._run, pane, backend)
+
+    def began(self, session: str) -> None:
+        """A turn began: watch it, if its backend knows of dialogs that come up in one."""
+        view = self._sessions.find(session)
+        if view is None or view.pane is None:
+            return
+        backend = self._backend(view.backend)
+        if backend.asks("turn"):
+            self._watch(session, self._run_turn, view.pane, backend, view.turns)
+
+    def _watch(self, session: str, run: Callable[..., None], *args: Any) -> None:
+        """``run(session, *args, until)`` in a thread that takes the place of the one before."""
         until = threading.Event()
-        thread = threading.Thread(target=self._run, args=(session, pane, backend, until), name=f"screen {session}")
+        thread = threading.Thread(target=run, args=(session, *args, until), name=f"screen {session}")
         with self._lock:
             if self._closed:
                 return
@@ -76,3 +92,21 @@ class Screens:
         view = self._sessions.find(session)
         if seen and backend.ready_screen is not None and view is not None and view.state == s.STARTING:
             self._sessions.store.post(lambda tx: self._turns.ready(tx, session))
+
+    def _run_turn(self, session: str, pane: str, backend: Any, turn: int, until: threading.Event) -> None:
+        def over() -> bool:
+            view = self._sessions.find(session)
+            return until.is_set() or view is None or view.state != s.RUNNING or view.turns != turn
+
+        try:
+            found = watch_turn(self._tmux, pane, backend.asks("turn"), over)
+        except AnvilError:
+            return  # the pane is gone, which others see too
+        if found is not None:
+            dialog, text = found
+            self._sessions.store.post(lambda tx: self._failed(tx, session, turn, dialog.why(text), backend, text))
+
+    def _failed(self, tx: Tx, session: str, turn: int, why: str, backend: Any, text: str) -> None:
+        current = self._turns.active(tx, session)
+        if current is not None and current["status"] == "running" and current["turn"] == turn:
+            self._turns.failed(tx, session, why, backend.until(text, time.time()))

@@ -41,6 +41,8 @@ class Turns:
         self._sessions = sessions
         self._typing = typing
         self._finished = finished
+        self.began: Callable[[str], None] = lambda session: None  # a turn of this session began
+        self.hold: Callable[[Tx, str, float], None] = lambda tx, session, until: None  # its queue is to go on then
 
     # -- queue ---------------------------------------------------------------------------------------------------
 
@@ -171,6 +173,7 @@ class Turns:
         self._sessions.set(tx, session, error="")
         self._sessions.notify(tx, f"log {session}")
         tx.after(lambda: self._typing.settled(session))
+        tx.after(lambda: self.began(session))
 
     def undelivered(self, tx: Tx, session: str, prompt: int, why: str) -> None:
         """The typist gave up: the prompt stays queued, the queue is held, and an event says so."""
@@ -235,6 +238,8 @@ class Turns:
         if tx.one("SELECT 1 FROM prompts WHERE session = ? AND status = 'queued'", session) or until:
             held = f"{reason}; goes on at {limits.words(until)}" if until else reason
             self._sessions.set(tx, session, held=held, held_until=until)
+        if until:
+            self.hold(tx, session, until)
         if self._sessions.row(tx, session)["state"] == s.RUNNING and self.active(tx, session) is None:
             self._idle(tx, session)
         self._sessions.error(tx, session, reason)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.screen import Eye
 from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
 
@@ -143,10 +144,13 @@ class Typist:
         if self._free(pane, backend):
             return True
         since, shown = time.monotonic(), False
+        eye = Eye(self._tmux, pane, backend.asks("prompt"))
         with self._tmux.watch(pane) as output:
             while not delivery.done.is_set():
-                if self._free(pane, backend):
+                screen = self._tmux.screen(pane, styled=backend.input.styled)
+                if backend.free(screen):
                     break
+                eye.answer("\n".join(screen.lines))
                 if not shown and time.monotonic() - since > WORDS_PATIENCE:
                     shown = True
                     self._sessions.store.post(lambda tx: self._hold(tx, delivery.session))

@@ -174,6 +174,16 @@ def claude(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Ite
     yield from serve(stopped_daemon, "claude", messages_api)
 
 
+@pytest.fixture
+def subscribed(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
+    """Claude Code with a subscription's token, whose limits it tells in words of its own."""
+    with_program(
+        home, "claude", ANTHROPIC_BASE_URL=messages_api.url, CLAUDE_CODE_OAUTH_TOKEN="sk-ant-oat01-standin",
+        DISABLE_TELEMETRY="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_ERROR_REPORTING="1",
+    )  # fmt: skip
+    yield from serve(stopped_daemon, "claude", messages_api)
+
+
 CODEX = """model = "stand-in"
 model_provider = "standin"
 [model_providers.standin]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -115,6 +116,35 @@ def test_a_limit_shows_as_such_and_the_queue_waits(claude: Bench) -> None:
     assert "429" in agent.refused(LIMIT)
     agent.wait_state("idle")
     assert "429" in agent.listed()["error"]
+
+
+def limit_until(end: float) -> str:
+    """A prompt that a subscription's limit refuses."""
+    unified = f"status=rejected reset={end:.0f} representative-claim=five_hour".split()
+    headers = " ".join(f"anthropic-ratelimit-unified-{one}" for one in unified)
+    return f"@@fail 429 times=1 {headers} x-should-retry=false limit reached"
+
+
+def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(subscribed: Bench) -> None:
+    agent = subscribed.new()
+    end = time.time() + 5 * 3600
+    assert "session limit" in agent.refused(limit_until(end))
+    agent.wait_state("idle")
+    agent.prompt("later")
+    held = agent.listed()["held"]
+    told = time.mktime(time.strptime(held.rpartition(" goes on at ")[2], "%Y-%m-%d %H:%M:%S"))
+    assert 0 < told - end < 70, held
+    subscribed.daemon.kill()
+    subscribed.daemon.start()
+    agent = subscribed.again(agent)
+    assert (agent.listed()["held"], agent.listed()["queued"], len(agent.model.prompts())) == (held, 1, 1)
+
+
+def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opened(subscribed: Bench) -> None:
+    agent = subscribed.new()
+    agent.refused(limit_until(time.time() - 60))  # told in minutes: over now, seconds after this
+    wait_until(lambda: "What do you want to do?" in agent.screen, "the dialog is on the screen")
+    assert agent.say("next") == heard("next")
 
 
 def test_an_overloaded_service_is_waited_for(claude: Bench) -> None:

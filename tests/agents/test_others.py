@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -103,6 +104,25 @@ def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> 
     assert "bad thing" in agent.refused("@@fail 400 bad thing")
     agent.wait_state("idle")
     assert agent.say("after") == heard("after")
+
+
+LIMIT = {
+    "codex": "@@fail 429 resets_at={at} the limit is reached",
+    "gemini": "@@fail 429 Please retry in 7200s",
+    "opencode": "@@fail 429 retry-after=7200 the limit is reached",
+}
+
+
+def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> None:
+    agent = bench.new()
+    why = agent.refused(LIMIT[bench.backend].format(at=int(time.time()) + 7200))
+    agent.wait_state("idle")
+    assert ("limit" in why.lower(), agent.listed()["error"] in why) == (True, True)
+    agent.prompt("later")
+    held = agent.listed()["held"]
+    end = time.mktime(time.strptime(held.rpartition(" goes on at ")[2], "%Y-%m-%d %H:%M:%S"))
+    assert abs(end - time.time() - 7200) < 200, held
+    assert (agent.listed()["queued"], len(set(agent.model.prompts()))) == (1, 1)
 
 
 @pytest.mark.parametrize("choice", ["allow", "deny"])
