@@ -1,6 +1,6 @@
 #!/bin/sh
-# install-mcp.sh [--undo | --desktop [--undo]]: adds AnviLLM's MCP server to your own Claude Code (~/.claude.json) or, with
-# --desktop, to Claude Desktop, so that they can talk to agents; or takes it out again. Agents that AnviLLM starts have it without this.
+# install-mcp.sh [--desktop] [--undo | --where]: adds AnviLLM's MCP server to your own Claude Code (~/.claude.json) or, with
+# --desktop, to Claude Desktop, so that they can talk to agents; or takes it out again, or says which file. Agents that AnviLLM starts have it without this.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 # shellcheck source=/dev/null

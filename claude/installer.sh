@@ -1,6 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 
 # Sourced by the installers: where the programs are, and how an entry is put into a JSON file or taken out (anvilsrv/merge.py).
+# The programs are in .venv/bin of a source tree, in bin/ of the environment that this is installed in (as share/anvillm/claude),
+# or in the PATH.
 root=$(CDPATH='' cd -- "$here/.." && pwd -P)
 
 fail() {
@@ -8,37 +10,47 @@ fail() {
 	exit 1
 }
 
-if [ -x "$root/.venv/bin/python" ]; then
-	python=$root/.venv/bin/python
-else
-	python=$(command -v python3) || fail 'python3 is needed'
-fi
+programs=
+for one in "$root/.venv/bin" "${root%/share/anvillm}/bin"; do
+	if [ -x "$one/python" ] && [ -x "$one/anvilmcp" ]; then
+		programs=$one
+		break
+	fi
+done
+python=${programs:+$programs/python}
+[ -n "$python" ] || python=$(command -v python3) || fail 'python3 is needed'
+
+# The path of a module of ours.
+module() {
+	if [ -f "$root/anvilsrv/$1" ]; then
+		echo "$root/anvilsrv/$1"
+	else
+		"$python" -I -c 'import importlib.util, sys; print(importlib.util.find_spec("anvilsrv").submodule_search_locations[0] + "/" + sys.argv[1])' "$1"
+	fi
+}
 
 merge() {
-	"$python" -I -S "$root/anvilsrv/merge.py" "$@"
+	"$python" -I -S "$(module merge.py)" "$@"
 }
 
-# The path of one of our programs as a JSON string.
-program() {
-	found=$root/.venv/bin/$1
-	[ -x "$found" ] || found=$(command -v "$1") || fail "$1 is not installed"
-	"$python" -c 'import json, sys; print(json.dumps(sys.argv[1]))' "$found"
-}
-
-# install_server FILE [--undo]
+# install_server FILE [--undo | --where]
 install_server() {
 	case ${2-} in
 	--undo) merge drop "$1" mcpServers.anvillm ;;
+	--where) printf '%s\n' "$1" ;;
 	'') merge put "$1" mcpServers.anvillm "$(server)" ;;
-	*) fail "usage: ${0##*/} [--undo]" ;;
+	*) fail "usage: ${0##*/} [--undo | --where]" ;;
 	esac
 }
 
 # With the interpreter that has the SDK: the installation's own.
 server() {
-	if [ -x "$root/.venv/bin/anvilmcp" ] || command -v anvilmcp >/dev/null 2>&1; then
-		printf '{"command": %s, "args": []}\n' "$(program anvilmcp)"
+	if [ -n "$programs" ]; then
+		set -- "$programs/anvilmcp"
+	elif command -v anvilmcp >/dev/null; then
+		set -- "$(command -v anvilmcp)"
 	else
-		"$python" -c 'import json, sys; print(json.dumps({"command": sys.argv[1], "args": ["-I", "-m", "anvilsrv.mcpserver"]}))' "$python"
+		set -- "$python" -I -m anvilsrv.mcpserver
 	fi
+	"$python" -c 'import json, sys; print(json.dumps({"command": sys.argv[1], "args": sys.argv[2:]}))' "$@"
 }

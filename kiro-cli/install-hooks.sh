@@ -1,5 +1,5 @@
 #!/bin/sh
-# install-hooks.sh [--undo]: tells Kiro CLI about AnviLLM, in files of their own: the agent ~/.kiro/agents/anvillm.json (with the
+# install-hooks.sh [--undo | --where]: tells Kiro CLI about AnviLLM, in files of their own: the agent ~/.kiro/agents/anvillm.json (with the
 # hooks of 2.x in it) and ~/.kiro/hooks/anvillm.json (the hooks of 3.x). No other file is touched. Outside of AnviLLM the hooks are
 # silent; of the two forms one reports, as $ANVILLM_KIRO says, since 3.x still runs the hooks of agents.
 set -eu
@@ -12,8 +12,12 @@ case ${1-} in
 	rm -f "$kiro/agents/anvillm.json" "$kiro/hooks/anvillm.json"
 	exit 0
 	;;
+--where)
+	printf '%s\n' "$kiro/agents/anvillm.json" "$kiro/hooks/anvillm.json"
+	exit 0
+	;;
 '') ;;
-*) fail 'usage: install-hooks.sh [--undo]' ;;
+*) fail 'usage: install-hooks.sh [--undo | --where]' ;;
 esac
 # shellcheck disable=SC2154
-exec "$python" -I -S "$here/hooks.py" "$python" "$root/anvilsrv/hook.py" "$kiro"
+exec "$python" -I -S "$here/hooks.py" "$python" "$(module hook.py)" "$kiro"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install-mcp.sh [--undo]: adds AnviLLM's MCP server to Kiro's list, or takes it out again.
+# install-mcp.sh [--undo | --where]: adds AnviLLM's MCP server to Kiro's list, or takes it out again, or says which file.
 # The list is ~/.kiro/settings/mcp.json (cli.json, beside it, holds plain settings). Everything else in it stays; a copy of its
 # first state is kept as mcp.json.anvillm-backup; a file that is not JSON is refused.
 set -eu

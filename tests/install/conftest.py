@@ -85,6 +85,9 @@ def lived_in(home: Home) -> Iterator[Home]:
         ".config/anvillm/roles/mine.yaml": "filesystem: {rw: ['{CWD}']}\n",
         ".local/share/man/man1/mine.1": ".Dd today\n",
         "bin/mine": "#!/bin/sh\n",
+        ".claude.json": '{"numStartups":7,  "mcpServers": {}}',
+        ".kiro/settings/cli.json": "{}",
+        "lib/plumbing": "include basic\n",
     }.items():
         path = home.home / name
         path.parent.mkdir(parents=True, exist_ok=True)

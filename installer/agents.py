@@ -1,0 +1,102 @@
+"""Our entries in the configuration of the user's own agents, by the merging installers of claude/ and kiro-cli/.
+
+Only where that agent is: its program, or a configuration of its own. An entry that was there before stays as it is, and
+one that the user took out stays out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from anvilsrv import merge
+from installer.edits import edited
+from installer.layout import Layout, Refused, say, xdg
+from installer.record import Record
+
+
+def claude() -> bool:
+    home = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home())
+    return bool(shutil.which("claude")) or (home / ".claude.json").exists() or (Path.home() / ".claude").is_dir()
+
+
+def desktop() -> bool:
+    return (xdg("XDG_CONFIG_HOME", ".config") / "Claude").is_dir()
+
+
+def kiro() -> bool:
+    return bool(shutil.which("kiro-cli")) or Path(os.environ.get("KIRO_HOME") or Path.home() / ".kiro").is_dir()
+
+
+class Agent(NamedTuple):
+    """Whose configuration, whether it is here, what is added, and the installer with its words."""
+
+    title: str
+    there: Callable[[], bool]
+    what: str
+    command: str
+
+
+AGENTS = (
+    Agent("Claude Code", claude, "MCP server 'anvillm'", "claude/install-mcp.sh"),
+    Agent("Claude Desktop", desktop, "MCP server 'anvillm'", "claude/install-mcp.sh --desktop"),
+    Agent("Kiro", kiro, "MCP server 'anvillm'", "kiro-cli/install-mcp.sh"),
+    Agent("Kiro", kiro, "agent 'anvillm' and its hooks", "kiro-cli/install-hooks.sh"),
+)
+
+
+def add(layout: Layout, record: Record) -> None:
+    """Add what is missing; a file that cannot be read is left as it is, and said so."""
+    for agent in AGENTS:
+        if not agent.there():
+            continue
+        files = [Path(line) for line in call(layout, agent.command, "--where").splitlines()]
+        ours = [path for path in files if str(path) in record.merged]
+        if bool(ours) != any(holds(path) for path in files):
+            continue  # there before us, or taken out since
+        try:
+            with ExitStack() as stack:
+                for path in files:
+                    stack.enter_context(edited(record, path, agent.command))
+                if not ours:
+                    say(f"{agent.title}: {agent.what} (leave such files alone: --no-agents)")
+                call(layout, agent.command)
+        except Refused as error:
+            say(f"left as it is: {error}")
+
+
+def holds(path: Path) -> bool:
+    """Whether our entry is in a file, or is the file."""
+    if path.name == "anvillm.json":
+        return path.exists()
+    try:
+        servers = merge.load(path).get("mcpServers")
+    except merge.Refused:
+        return False
+    return isinstance(servers, dict) and "anvillm" in servers
+
+
+def drop(layout: Layout, by: str, path: Path) -> None:
+    """Take our entry out of a file that is not as we left it. Raises Refused."""
+    if path.name == "anvillm.json":
+        raise Refused("you have changed it, and it is one file")
+    if str(path) not in call(layout, by, "--where").splitlines():
+        raise Refused("its installer looks elsewhere now")
+    call(layout, by, "--undo")
+
+
+def call(layout: Layout, command: str, *argv: str) -> str:
+    """Run one of the installers of the installed program; what it printed. Raises Refused with its words."""
+    script, *words = command.split()
+    path = layout.env / "share/anvillm" / script
+    done = subprocess.run(
+        ["sh", str(path), *words, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Refused((done.stderr or done.stdout).strip()[-500:])
+    return done.stdout
