@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from anvilsrv.errors import Conflict, Unavailable
-from anvilsrv.p9 import text, wire
+from anvilsrv.p9 import address, text, wire
 from anvilsrv.p9.calls import Call
 from anvilsrv.p9.connection import Connection
 from anvilsrv.p9.stream import Stream
@@ -248,25 +248,20 @@ class Listener:
 def bind(path: str) -> tuple[socket.socket, int]:
     """A listening socket at ``path``, mode 0600 from its first moment, and its inode."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    parent = -1
     try:
         sock.setblocking(False)
         os.fchmod(sock.fileno(), 0o600)
-        parent = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        short = f"/proc/self/fd/{parent}/{os.path.basename(path)}"  # sun_path holds 108 bytes only
-        _clear(short, path)
-        sock.bind(short)
-        sock.listen(BACKLOG)
-        return sock, os.lstat(short).st_ino
+        with address.fitting(path) as short:
+            _clear(short, path)
+            sock.bind(short)
+            sock.listen(BACKLOG)
+            return sock, os.lstat(short).st_ino
     except OSError as error:
         sock.close()
         raise Unavailable(f"cannot listen at '{path}': {error.strerror or error}") from None
     except BaseException:
         sock.close()
         raise
-    finally:
-        if parent >= 0:
-            os.close(parent)
 
 
 def _clear(short: str, path: str) -> None:
