@@ -1,9 +1,11 @@
 """The commands of plan9port's ``9p``, for machines that have none: the same arguments, output and exit statuses.
 
-See 9p(1). Where this differs: a server that takes no byte of a write is an error instead of a loop for ever, an error
-at the final clunk is printed (and still does not count), and ``ls`` lists all of its arguments.
+See 9p(1). Where this differs: a read ends as by SIGPIPE when nobody reads its output any more, also while it waits for
+the server; a server that takes no byte of a write is an error instead of a loop for ever; an error at the final clunk
+is printed (and still does not count); and ``ls`` lists all of its arguments.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from stat import S_ISFIFO, S_ISSOCK
 from typing import Any
 
 from anvilsrv import paths
@@ -152,6 +155,12 @@ def put(data: bytes) -> None:
         data = data[os.write(1, data) :]
 
 
+def piped() -> bool:
+    """Whether standard output has a reader that may go away."""
+    mode = os.fstat(1).st_mode
+    return S_ISFIFO(mode) or S_ISSOCK(mode)
+
+
 def complain(text: str) -> None:
     os.write(2, f"{text}\n".encode("utf-8", "surrogateescape"))
 
@@ -169,8 +178,9 @@ def finish(file: File) -> None:
 def read(mount: Mount, args: list[str]) -> int:
     path, _ = only(args)
     file = mount.open(path, wire.OREAD)
-    while data := attempt("read", lambda: file.read(BUFFER)):
-        put(data)
+    with file.client.minding(1) if piped() else contextlib.nullcontext():
+        while data := attempt("read", lambda: file.read(BUFFER)):
+            put(data)
     finish(file)
     return 0
 
@@ -383,7 +393,7 @@ def run(args: list[str], mount: Mount) -> int:
 
 
 def main() -> int:
-    """The exit status: 0, or 1 for any error. An interrupt ends it as it ends any program."""
+    """The exit status: 0, or 1 for any error. An interrupt, or nobody who reads the output, ends it as any program."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     mount = Mount()
     try:
@@ -393,6 +403,10 @@ def main() -> int:
         return 1
     except (Fatal, AnvilError) as error:
         complain(f"{name()}: {error}")
+        return 1
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
         return 1
     except OSError as error:
         complain(f"{name()}: write error: {error.strerror or error}")

@@ -9,6 +9,7 @@ number is used again only after its clunk was.
 """
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9 import wire
+from anvilsrv.p9.address import fitting
 from anvilsrv.p9.wire import NOFID, Stat
 
 RECEIVE = 32 * 1024
@@ -103,6 +105,18 @@ class Client:
     def connect(cls, service: str = "agent", **options: Any) -> "Client":
         """The service of that name in the current namespace."""
         return cls(f"{paths.namespace()}/{service}", **options)
+
+    @contextlib.contextmanager
+    def minding(self, output: int) -> Iterator[None]:
+        """Within the block a wait also ends, by BrokenPipeError, when nobody reads ``output`` any more.
+
+        ``output`` is the descriptor of a pipe or socket. For programs of one thread.
+        """
+        self._poll.register(output, 0)  # POLLERR and POLLHUP come unasked
+        try:
+            yield
+        finally:
+            self._poll.unregister(output)
 
     @property
     def iounit(self) -> int:
@@ -328,8 +342,11 @@ class Client:
         """Read the socket for everybody until this call has its answer or its time is up."""
         while call.answer is None and not self._lost:
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self._poll.poll(None if wait is None else wait * 1000):
+            ready = dict(self._poll.poll(None if wait is None else wait * 1000))
+            if not ready:
                 return
+            if self._sock.fileno() not in ready:
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             try:
                 data = self._sock.recv(RECEIVE)
             except OSError as error:
@@ -507,16 +524,12 @@ def dial(service: str = "agent", **options: Any) -> Client:
 
 
 def connect(path: str, timeout: float | None = None) -> socket.socket:
-    """A socket connected to a unix socket, whose path may be longer than the 108 bytes of an address."""
+    """A socket connected to the unix socket at ``path``."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    parent = -1
     try:
         sock.settimeout(timeout)
-        if len(os.fsencode(path)) < 108:
-            sock.connect(path)
-        else:
-            parent = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            sock.connect(f"/proc/self/fd/{parent}/{os.path.basename(path)}")
+        with fitting(path) as short:
+            sock.connect(short)
         return sock
     except OSError as error:
         sock.close()
@@ -524,6 +537,3 @@ def connect(path: str, timeout: float | None = None) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-    finally:
-        if parent >= 0:
-            os.close(parent)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -133,16 +134,33 @@ def test_a_stream_is_printed_as_it_comes(served, place):
     process.stdout.close()
 
 
-def test_a_closed_pipe_ends_it_with_one_line(served, place):
+def test_a_read_whose_output_nobody_reads_ends_as_any_program_does(served, place):
     env = os.environ | {"NAMESPACE": str(place)}
     process = subprocess.Popen(
         [*OURS, "read", "agent/big"], env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout and process.stderr
     process.stdout.close()
-    assert process.stderr.read() == b"anvil9p: write error: Broken pipe\n"
-    assert process.wait(timeout=10) == 1
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=10) == -signal.SIGPIPE
     process.stderr.close()
+
+
+@pytest.mark.parametrize("pipe", [os.pipe, lambda: [end.detach() for end in socket.socketpair()]])
+def test_a_blocked_read_ends_when_the_reader_of_its_output_goes_away(served, place, pipe):
+    env = os.environ | {"NAMESPACE": str(place)}
+    here, there = pipe()
+    process = subprocess.Popen([*OURS, "read", "agent/stream"], env=env, cwd=ROOT, stdout=there, stderr=subprocess.PIPE)
+    os.close(there)
+    served.sample.record.wait("parked")
+    served.sample.stream.publish(b"one\n")
+    assert os.read(here, 100) == b"one\n"
+    served.sample.record.wait("parked", times=2)
+    os.close(here)
+    assert process.communicate(timeout=10) == (None, b"")
+    assert process.returncode == -signal.SIGPIPE
+    served.sample.record.wait("cancel")
+    served.sample.record.wait("hangup 0")
 
 
 def test_nothing_but_the_standard_library_is_imported():
