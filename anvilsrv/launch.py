@@ -36,6 +36,15 @@ class Plan(NamedTuple):
     gaps: list[str]  # what this kernel does not enforce and `best_effort` let pass
 
 
+class Start(NamedTuple):
+    """One start, for tmux: the command line and its directory; and what it runs with, for the session's row."""
+
+    argv: list[str]
+    cwd: str
+    tier: str
+    policy: str
+
+
 class Launch:
     """Prepares starts. ``state`` is the daemon's state directory, ``namespace`` the user's namespace directory,
     ``umask`` that of the agents: the user's, since what they make is the user's work."""
@@ -115,8 +124,8 @@ class Launch:
         if more:
             raise Denied(f"more than the spawning session has: {'; '.join(more[:3])}")
 
-    def prepare(self, view: View) -> tuple[list[str], Mapping[str, str], str]:
-        """Write what one launch needs; the command line, environment and directory for tmux. Raises AnvilError."""
+    def prepare(self, view: View) -> Start:
+        """Write what one launch needs. Raises AnvilError."""
         backend = self._backends.get(view.backend)
         top = self.directory(view.id)
         plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id)
@@ -145,7 +154,7 @@ class Launch:
             write(path, json.dumps(spec | {"umask": self._umask}))
         except OSError as error:
             raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
-        return launcher.command(str(path)), {}, view.cwd
+        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text)
 
     def ended(self, session: str) -> tuple[int, str] | None:
         """What the launcher wrote at the end: the exit status (128 and more: a signal) and its sentence; None if it was killed."""

@@ -146,21 +146,25 @@ class Supervisor:
         names = list(self._backend(row["backend"]).interrupt)
         if not names:
             raise Invalid(f"backend '{row['backend']}' cannot be interrupted")
-        tx.after(lambda: self.keys(session, names))
+        waits = self._turns.waits(tx, session)
         recalled = self._turns.recalled(tx, session)
-        tx.after(lambda: self.interrupted(session, recalled))
+        if not waits:  # what a person has half typed is not ours to break off
+            tx.after(lambda: self.keys(session, names))
+            tx.after(lambda: self.interrupted(session, recalled))
 
     def _again(self, tx: Tx, session: str) -> None:
         self._sessions.set(tx, session, wanted="run", pid=0)
         self._sessions.change(tx, session, s.STARTING)
         tx.after(lambda: self.launch(session))
 
-    def _launched(self, tx: Tx, session: str, pane: str, pid: int) -> None:
+    def _launched(self, tx: Tx, session: str, pane: str, pid: int, start: Any) -> None:
         row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
         if row is None:  # killed while it was being started
             tx.after(lambda: self.do(lambda: self._remove(session, pane, pid)))
             return
         self._sessions.set(tx, session, pane=pane, pid=pid, started=time.time())
+        if start is not None:
+            self._sessions.set(tx, session, tier=start.tier, policy=start.policy)
         if row["state"] not in s.LIVE or row["wanted"] == "stop":
             tx.after(lambda: self.end(session))
             return
@@ -283,19 +287,19 @@ class Supervisor:
             if self._backend(view.backend).conversation == "uuid" and not self._can_resume(view):
                 self._sessions.store.call(lambda tx: self._sessions.set(tx, session, conversation=str(uuid.uuid4())))
                 view = self._sessions.get(session)
-            argv, env, cwd = self._prepare(view)
+            start = self._prepare(view)
             self._tmux.ensure()
             pane = next((p.id for p in self._panes() if p.window == session), None)
             if pane is None:
-                made = self._tmux.new_window(session, argv, cwd=cwd, env=env)
+                made = self._tmux.new_window(session, start.argv, cwd=start.cwd, env={})
                 pane, pid = made.id, made.pid
             else:
-                pid = self._tmux.respawn(pane, argv, cwd=cwd, env=env)
+                pid = self._tmux.respawn(pane, start.argv, cwd=start.cwd, env={})
         except AnvilError as error:
             why = str(error)
             self._sessions.store.post(lambda tx: self._unlaunched(tx, session, why))
             return
-        self._sessions.store.post(lambda tx: self._launched(tx, session, pane, pid))
+        self._sessions.store.post(lambda tx: self._launched(tx, session, pane, pid, start))
         self._watch(session, pid)
         patience = self._backend(view.backend).ready_timeout
         self._push(patience, lambda: self._not_ready(session, pid, patience))
@@ -370,7 +374,7 @@ class Supervisor:
         session = view.id
         if pane is not None and not pane.dead:
             if view.pid != pane.pid or view.pane != pane.id:
-                self._sessions.store.post(lambda tx: self._launched(tx, session, pane.id, pane.pid))
+                self._sessions.store.post(lambda tx: self._launched(tx, session, pane.id, pane.pid, None))
             self._watch(session, pane.pid)
             self._sessions.store.post(lambda tx: self._resume(tx, session))
         elif view.pid:

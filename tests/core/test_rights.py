@@ -105,3 +105,18 @@ def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemo
 def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Agent) -> None:
     assert agent.ask('ls "$NAMESPACE"') == "agent\nspool\n"
     assert agent.ask('echo "$ANVILLM_SESSION"') == f"{agent.id}\n"
+
+
+def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent: Agent) -> None:
+    own = daemon.home.home / ".local/state/anvillm"
+    shown = agent.read("sandbox")
+    assert "sessions/new" not in shown
+    for name in ("data", "run"):
+        assert f"{next(own.iterdir())}/sessions/{agent.id}/{name}" in shown
+    role = daemon.home.home / ".config/anvillm/roles/default.yaml"
+    role.parent.mkdir(parents=True, exist_ok=True)
+    extra = daemon.home.top / "extra"
+    extra.mkdir()
+    role.write_text(f"filesystem: {{ro: ['{extra}']}}\n")
+    agent.write("ctl", "restart")
+    wait_until(lambda: str(extra) in agent.read("sandbox"), "the next start has the old policy, or shows it")
