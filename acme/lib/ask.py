@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
@@ -59,8 +60,24 @@ class AskPane(About):
 
 
 def draw(ask: Ask) -> str:
-    parts = [ask.text.rstrip(), textwrap.indent(ask.detail.strip("\n"), "\t"), drawn(ask.choices)]
+    parts = [ask.text.rstrip(), textwrap.indent(detailed(ask.detail), "\t"), drawn(ask.choices)]
     return "\n\n".join(part for part in parts if part.strip()).rstrip("\n") + "\n"
+
+
+def detailed(detail: str) -> str:
+    """What a question is about: JSON, as the input of a tool is, as a person reads it, other text as it is."""
+    try:
+        values = json.loads(detail)
+    except ValueError:
+        return detail.strip("\n")
+    if not isinstance(values, dict):
+        return detail.strip("\n")
+    return "\n".join(f"{name}:{_value(value)}" for name, value in values.items())
+
+
+def _value(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "\n" + textwrap.indent(text.strip("\n"), "\t") if "\n" in text.strip("\n") else f" {text.strip()}"
 
 
 def drawn(choices: Sequence[str]) -> str:

@@ -9,17 +9,19 @@ from pathlib import Path
 from acme.lib.agent import Backend
 from anvilsrv.errors import Invalid, Unavailable
 
-_OPTION = re.compile(r"(role|tasks|alias)=\S+")
+_OPTION = re.compile(r"(role|tasks|alias)[=:](\S+)")  # rc(1), which runs programs in acme, takes no bare =
 _ADDRESS = re.compile(r":[#0-9/$].*$")
 
 
 def options(text: str) -> tuple[str, list[str]]:
-    """``/some dir role=reviewer`` is a directory and options; the options stand at the end."""
+    """``/some dir role=reviewer`` is a directory and options; the options stand at the end. ``role:reviewer`` is the
+    same."""
     words: list[str] = []
     while found := re.search(r"(?:^|\s)(\S+)\s*$", text):
-        if not _OPTION.fullmatch(found[1]):
+        option = _OPTION.fullmatch(found[1])
+        if option is None:
             break
-        words.insert(0, found[1])
+        words.insert(0, f"{option[1]}={option[2]}")
         text = text[: found.start()]
     return text.strip(), words
 

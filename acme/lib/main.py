@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from anvilsrv.errors import Invalid
 NAME = "/AnviLLM/"
 TITLES = ("session", "backend", "state", "alias", "directory")
 WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
+_OURS = re.compile(r"\[.*\]$|not here: |daemon is away|session *\t|[0-9a-f]{8} *\t")  # lines of an Assist before this one
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _EXCERPT = 60  # characters of a question that stand in the table
 _STEP = 0.025  # s of acme's time in one go
@@ -49,11 +51,16 @@ class Main(Pane):
         self._step = _FEWEST * 4
         self._measure()
         self.shown = self._head(self.app.roster)
+        typed = self._typed() if self.adopted else []
         self.clear()
-        self.window.replace(0, 0, "".join(f"{row}\n" for row in self.shown))
+        self.window.replace(0, 0, "".join(f"{row}\n" for row in [*self.shown, *typed]))
         self.window.select(0, 0)
         self.window.show()
         self.refresh()
+
+    def _typed(self) -> list[str]:
+        """What the person wrote in a window that an earlier Assist left."""
+        return [line for line in self.window.body().splitlines() if line.strip() and not _OURS.match(line)]
 
     def refresh(self) -> None:
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acme.lib import begin, table, terminal
+from acme.lib import ask, begin, table, terminal
 from acme.lib.event import Parser
 from acme.lib.mail import answer_type, parse, when
 from anvilsrv.errors import Invalid, Unavailable
@@ -106,6 +106,7 @@ def test_a_directory_is_found_from_what_is_swept_or_chorded(tmp_path):
         begin.directory("src/x.go", None, here)
     assert begin.options("/a b  role=x tasks=a,b") == ("/a b", ["role=x", "tasks=a,b"])
     assert begin.options("alias=n") == ("", ["alias=n"])
+    assert begin.options("/a role:x alias:n") == ("/a", ["role=x", "alias=n"])
 
 
 def test_terminals_are_tried_in_order():
@@ -137,6 +138,13 @@ def test_a_message_is_parsed_as_it_is_shown():
     for wrong in ("", "To: rev\n\n", "Subject: x\n\nbody", "Hello\n\nbody"):
         with pytest.raises(Invalid):
             parse(wrong)
+
+
+def test_the_input_of_a_tool_is_shown_as_a_person_reads_it():
+    given = '{"file_path": "/a/x.go", "new_string": "a\\n\\tb\\n", "all": true}'
+    assert ask.detailed(given) == "file_path: /a/x.go\nnew_string:\n\ta\n\t\tb\nall: true"
+    assert ask.detailed("make all\n") == "make all"
+    assert ask.detailed("[1]") == "[1]"
 
 
 def test_answers_have_the_type_that_belongs_to_the_question():

@@ -42,6 +42,7 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     id = agent.add()
     process = assist()
     person.sees(MAIN, id)
+    person.type_at_end(MAIN, "a note of mine\n")
     process.terminate()
     assert process.wait(30) == 0
     other = agent.add()
@@ -49,6 +50,8 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     person.sees(MAIN, other)
     assert person.names().count(MAIN) == 1
     assert person.body(MAIN).count(id) == 1
+    lines = [line.split() for line in person.body(MAIN).splitlines()]
+    assert lines[-2:] == [[other, "claude", "idle", "-", "/tmp"], ["a", "note", "of", "mine"]]
 
 
 def test_without_acme_and_with_a_wrong_word_it_says_so(namespace):
