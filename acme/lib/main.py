@@ -15,7 +15,7 @@ from anvilsrv.errors import Invalid
 NAME = "/AnviLLM/"
 TITLES = ("session", "backend", "state", "alias", "directory")
 WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
-_OURS = re.compile(r"\[.*\]$|not here: |daemon is away|session *\t|[0-9a-f]{8} *\t")  # lines of an Assist before this one
+_OURS = re.compile(r"\[.*\]$|not here: |daemon is away|session *\t|[0-9a-f]{8} *\t")  # the lines that Assist writes
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _EXCERPT = 60  # characters of a question that stand in the table
 _STEP = 0.025  # s of acme's time in one go
