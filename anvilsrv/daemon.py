@@ -155,10 +155,14 @@ def start_logging(path: Path | None) -> logging.Handler:
         if path is None
         else logging.handlers.RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=1, encoding="utf-8")
     )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    journal = path is None and "JOURNAL_STREAM" in os.environ  # systemd's, which notes the time itself
+    handler.setFormatter(
+        logging.Formatter("%(levelname)s %(message)s" if journal else "%(asctime)s %(levelname)s %(message)s")
+    )
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    logging.getLogger("libtmux").setLevel(logging.WARNING)  # else it tells of each server and session of tmux
     return handler
 
 

@@ -5,6 +5,7 @@ Threads: methods that take a Tx run on the store's thread. ``views``, ``find`` a
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from anvilsrv.mailbox import USER
 from anvilsrv.session import View
 from anvilsrv.store import Store, Tx
 
+log = logging.getLogger("anvilsrv")
 Wake = Callable[[], None]
 
 
@@ -126,6 +128,7 @@ class Sessions:
         self.stream.emit(
             tx, "session_new", made, concerns=(parent or "",), backend=backend, cwd=cwd, alias=alias, state=s.STARTING
         )
+        self._log(tx, made, f"new: {backend} in {cwd}", alias=alias)
         return made
 
     def _free(self, tx: Tx, alias: str, but: str) -> None:
@@ -159,6 +162,8 @@ class Sessions:
             for row in tx.all("SELECT id FROM prompts WHERE session = ? AND status = 'queued'", session):
                 self.notify(tx, f"out {row['id']}")
         self.tell(tx, session)
+        if state not in (s.IDLE, s.RUNNING):  # turns are told by ``<id>/log``
+            self._log(tx, session, state, alias=before["alias"])
 
     def tell(self, tx: Tx, session: str) -> None:
         """A ``state_change`` event with what a list shows of the session."""
@@ -171,9 +176,11 @@ class Sessions:
         )  # fmt: skip
 
     def error(self, tx: Tx, session: str | None, text: str) -> None:
-        """An ``error`` event, shown in ``sessions`` too."""
-        if session is not None and tx.one("SELECT 1 FROM sessions WHERE id = ?", session):
+        """An ``error`` event, shown in ``sessions`` and in the daemon's log too."""
+        row = tx.one("SELECT alias FROM sessions WHERE id = ?", session) if session is not None else None
+        if session is not None and row is not None:
             self.set(tx, session, error=text)
+        self._log(tx, session, text, logging.WARNING, alias=row["alias"] if row else None)
         self.stream.emit(tx, "error", session, error=text)
 
     def remove(self, tx: Tx, session: str) -> None:
@@ -197,6 +204,13 @@ class Sessions:
             backend=row["backend"],
         )
         self.stream.emit(tx, "session_end", session, concerns=(row["parent"] or "",), alias=row["alias"] or "")
+        self._log(tx, session, s.EXITED, alias=row["alias"])
+
+    def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str | None) -> None:
+        """A line in the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""
+        who = " ".join(filter(None, (session or "user", alias)))
+        clean = "".join(c if c.isprintable() else " " for c in text)
+        tx.after(lambda: log.log(level, "%s: %s", who, clean))
 
     # -- waiting for rows (store's thread) -------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from anvilsrv import daemon as process
-from anvilsrv.p9.client import Client
+from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, Home, wait_until
 
 
@@ -163,3 +163,27 @@ def test_a_full_disk_refuses_writes_with_the_reason_and_loses_nothing(daemon: Da
     client.write("user/mail", message)
     assert client.read("user/inbox").count(b'"kept"') == 2
     assert os.path.exists(f"/proc/{daemon.process.pid}")
+
+
+def test_the_log_tells_what_became_of_sessions_and_what_went_wrong(home: Home, place: process.Place) -> None:
+    assert home.anvilsrv("start").returncode == 0
+    try:
+        with Client(str(home.socket)) as client:
+            session = client.write_read("ctl", f"new shell {home.work} alias=one\n".encode()).decode().strip()
+            wait_until(lambda: client.read(f"{session}/state") == b"idle\n", "it does not become idle")
+            with pytest.raises(P9Error, match="JSON without an end"):  # at clunk: 9p does not look
+                client.write("user/mail", b'{"to": "one"')
+            os.kill(int(client.read(f"{session}/pid")), signal.SIGKILL)
+            wait_until(lambda: "killed by SIGKILL" in place.log.read_text(), "no line about the agent's death")
+            wait_until(lambda: client.read(f"{session}/state") == b"idle\n", "it is not started again")
+            client.write(f"{session}/ctl", b"kill\n")
+    finally:
+        home.anvilsrv("stop")
+    lines = [line.split(" ", 2)[2] for line in place.log.read_text().splitlines()]
+    assert [line for line in lines if session in line or "user" in line] == [
+        f"INFO {session} one: new: shell in {home.work}",
+        "WARNING user: mail: JSON without an end",
+        f"INFO {session} one: starting",
+        f"WARNING {session} one: agent ended: killed by SIGKILL",
+        f"INFO {session} one: exited",
+    ]
