@@ -34,7 +34,10 @@ def main() -> None:
             for message in _messages(client, chosen.owner, chosen.wait):
                 if not chosen.keep and not _complete(client, chosen.owner, message["id"]):
                     continue
-                print(json.dumps(message, ensure_ascii=False) if chosen.json else as_text(message), flush=True)
+                shown_as = (
+                    json.dumps(message, ensure_ascii=False) if chosen.json else as_text(message, _name(client, message))
+                )
+                print(shown_as, flush=True)
                 shown += 1
                 if not chosen.all:
                     break
@@ -48,10 +51,10 @@ def main() -> None:
     sys.exit(0 if shown else 1)
 
 
-def as_text(message: dict[str, Any]) -> str:
-    """A message as a person reads it: a head, an empty line, the body."""
+def as_text(message: dict[str, Any], sender: str) -> str:
+    """A message as a person reads it: a head, an empty line, the body. ``sender`` is how to call who wrote it."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message["timestamp"]))
-    head = {"From": message["from"], "Date": when, "Type": message["type"], "Subject": message["subject"]}
+    head = {"From": sender, "Date": when, "Type": message["type"], "Subject": message["subject"]}
     head["Id"] = message["id"]
     return "".join(f"{key}: {value}\n" for key, value in head.items() if value) + f"\n{message['body']}\n"
 
@@ -65,6 +68,16 @@ def _messages(client: Client, owner: str, wait: bool) -> Iterator[dict[str, Any]
             if json.loads(next(lines))["type"] in ("message", "overflow"):
                 found = _read(client, owner)
         yield from found
+
+
+def _name(client: Client, message: dict[str, Any]) -> str:
+    """The sender's id, with its alias before it if it has one and is still there."""
+    sender: str = message["from"]
+    try:
+        alias = client.read(f"{sender}/alias").decode().strip() if sender != "user" else ""
+    except P9Error:
+        return sender
+    return f"{alias} ({sender})" if alias else sender
 
 
 def _read(client: Client, owner: str) -> list[dict[str, Any]]:

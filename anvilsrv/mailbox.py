@@ -57,7 +57,10 @@ def compose(sender: str, fields: dict[str, Any]) -> Message:
     """A message from what was written to ``mail``. The server sets id, from and timestamp; unknown keys go to metadata."""
     kind = fields.get("type", "")
     if kind not in TYPES:
-        raise Invalid(f"bad type '{str(kind)[:80]}': one of {' '.join(TYPES)}")
+        # plan9port cuts an error at 127 bytes, and the list of all nine does not fit
+        raise Invalid(
+            f"bad type '{str(kind)[:30]}': PROMPT, QUERY, REVIEW or APPROVAL, _REQUEST or _RESPONSE; or LOG_ERROR"
+        )
     for key in ("to", "subject", "body"):
         if not isinstance(fields.get(key, ""), str):
             raise Invalid(f"bad {key}: not a string")

@@ -16,7 +16,7 @@ def test_the_server_sets_id_from_and_timestamp_and_unknown_keys_are_metadata() -
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"to": "a", "type": "HELLO"}, "bad type 'HELLO': one of PROMPT_REQUEST"),
+        ({"to": "a", "type": "HELLO"}, "bad type 'HELLO': PROMPT, QUERY"),
         ({"to": "a"}, "bad type ''"),
         ({"type": "QUERY_REQUEST"}, "mail to nobody"),
         ({"to": 7, "type": "QUERY_REQUEST"}, "bad to: not a string"),

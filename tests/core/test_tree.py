@@ -36,7 +36,7 @@ REFUSED = [
     ("bob/in", b"caf\xe9 ", "invalid UTF-8"),
     ("bob/context", b"\xff", "invalid UTF-8"),
     ("bob/mail", '{"to":"nobody","type":"QUERY_REQUEST","body":"x"}', "mail to nobody: no session 'nobody'"),
-    ("bob/mail", '{"to":"user","type":"HELLO","body":"x"}', "bad type 'HELLO': one of PROMPT_REQUEST"),
+    ("bob/mail", '{"to":"user","type":"HELLO","body":"x"}', "bad type 'HELLO': PROMPT, QUERY"),
     ("bob/mail", '{"to" "user"}', "mail: Expecting ':' delimiter"),
     ("bob/mail", "hello", "mail: not a JSON object"),
     ("beads/ctl", "claim nothing", "nothing"),

@@ -46,7 +46,7 @@ def test_the_oldest_message_is_shown_and_done(home: Home, daemon: Daemon, shell:
         send(daemon, shell, "user", body, subject="about")
     done = home.run(*program("inbox"))
     assert done.returncode == 0
-    assert done.stdout.startswith(f"From: {shell}\nDate: ")
+    assert done.stdout.startswith(f"From: sh ({shell})\nDate: ")
     assert done.stdout.endswith("\n\nfirst\nline\n\n")
     assert archived(daemon, "user") == ["first\nline"]
     assert home.run(*program("inbox")).stdout.endswith("\n\nsecond\n\n")
