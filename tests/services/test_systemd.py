@@ -2,6 +2,8 @@
 
 import configparser
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,28 @@ def test_readiness_is_told_and_the_end_has_the_time_it_needs(unit: Path) -> None
     assert found["Type"] == "notify"
     assert float(found["TimeoutStopSec"]) > STOP_PATIENCE
     assert "anvilsrv fgstart" in found["ExecStart"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_reload_is_over_when_the_new_daemon_serves_and_the_journal_knows_the_name(unit: Path) -> None:
+    found = service(unit)
+    assert "anvilsrv restart" in found["ExecReload"], "a signal alone would not be waited for"
+    assert found["SyslogIdentifier"] == "anvilsrv"
+
+
+def test_the_journal_notes_the_time_itself(home: Home) -> None:
+    lines = []
+    for more in ({}, {"JOURNAL_STREAM": "8:1"}):
+        home.env |= more
+        with subprocess.Popen(
+            [sys.executable, "-m", "anvilsrv.cli", "fgstart"], env=home.env, stderr=subprocess.PIPE, text=True
+        ) as daemon:
+            assert daemon.stderr is not None
+            lines.append(daemon.stderr.readline())
+            daemon.terminate()
+            daemon.stderr.read()
+    assert lines[0].startswith("20") and f"serves {home.socket}" in lines[0]
+    assert lines[1].startswith("INFO anvilsrv ") and f"serves {home.socket}" in lines[1]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
