@@ -273,10 +273,12 @@ class Backend:
         """Whether nobody's half-typed line stands in the input."""
         if self.input.empty is None:
             return True
-        if self.input.find is None:
-            return self.input.empty.search(screen.line) is not None
-        line = found_lines(self.input.find, "\n".join(screen.lines))
+        line = self.input_line(screen)
         return line is not None and self.input.empty.search(line) is not None
+
+    def input_line(self, screen: Screen) -> str | None:
+        """The line (or lines) of the input; None where none is shown."""
+        return screen.line if self.input.find is None else found_lines(self.input.find, "\n".join(screen.lines))
 
     def asks(self, at: str) -> list[Dialog]:
         """The dialogs that come up then."""

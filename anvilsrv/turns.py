@@ -27,6 +27,7 @@ class Typing(Protocol):
     """What brings a prompt into the pane (``typist.py``); it answers with ``confirm``, ``undelivered``."""
 
     def deliver(self, session: str, prompt: int, pasted: bool = False) -> None: ...
+    def typed(self, session: str) -> bool: ...
     def submitted(self, session: str) -> bool: ...
     def settled(self, session: str) -> None: ...
 
@@ -250,6 +251,11 @@ class Turns:
         if current is not None and current["status"] == "running":
             self._end(tx, current, None, "interrupted")
             self._idle(tx, session)
+
+    def waits(self, tx: Tx, session: str) -> bool:
+        """Whether a prompt waits for the agent's input to be free, and nothing of it is typed yet."""
+        current = self.active(tx, session)
+        return current is not None and current["status"] == "typing" and not self._typing.typed(session)
 
     def recalled(self, tx: Tx, session: str) -> bool:
         """``interrupt`` came: whether the prompt was still being typed, and now is not submitted any more."""

@@ -7,9 +7,11 @@ Threads: one short-lived thread per delivery, at most one per session; ``settled
 thread. ``close`` ends and joins them all; what was under way is resumed by the next daemon.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from anvilsrv.errors import AnvilError, Unavailable
@@ -18,15 +20,18 @@ from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
 
 DRAFT_LOOK = 5.0  # s between looks at a half-typed line when nothing moves in the pane
-WORDS_PATIENCE = 2.0  # s after which waiting for a person is shown
+PATIENCE = (2.0, 60.0)  # s after which waiting for a person is shown, and that it may be no person
+SHOWN = 60  # characters of a line
+STYLE = re.compile(r"\x1b\[[\d;:]*m")
 
 
 class Delivery:
     """One prompt on its way. ``done`` is set when it is settled or must not go on."""
 
-    def __init__(self, session: str, prompt: int) -> None:
+    def __init__(self, session: str, prompt: int, pasted: bool) -> None:
         self.session = session
         self.prompt = prompt
+        self.pasted = pasted  # or about to be
         self.done = threading.Event()
         self.pressed = False
         self.thread: threading.Thread | None = None
@@ -50,7 +55,7 @@ class Typist:
 
     def deliver(self, session: str, prompt: int, pasted: bool = False) -> None:
         """Start typing; with ``pasted`` a daemon before us did already, perhaps: begin with submitting."""
-        delivery = Delivery(session, prompt)
+        delivery = Delivery(session, prompt, pasted)
         delivery.thread = threading.Thread(target=self._run, args=(delivery, pasted), name=f"typist {session}")
         with self._lock:
             if self._closed:
@@ -61,11 +66,19 @@ class Typist:
             before.done.set()
         delivery.thread.start()
 
+    def typed(self, session: str) -> bool:
+        """Whether something of what is being delivered stands in the pane, or soon will."""
+        delivery = self._of(session)
+        return delivery is not None and delivery.pasted
+
     def submitted(self, session: str) -> bool:
         """Whether the submit key was pressed for what is being typed."""
-        with self._lock:
-            delivery = self._under_way.get(session)
+        delivery = self._of(session)
         return delivery is not None and delivery.pressed
+
+    def _of(self, session: str) -> Delivery | None:
+        with self._lock:
+            return self._under_way.get(session)
 
     def settled(self, session: str) -> None:
         """The prompt is submitted, or is not to be typed any more."""
@@ -106,11 +119,13 @@ class Typist:
             raise Unavailable("the agent has no pane")
         if pasted and self._was_pasted(delivery, view.pane, backend):
             return ""
-        if not self._wait_for_person(delivery, view.pane, backend):
+        if not self._wait_for_person(delivery, view.pane):
             return ""
+        delivery.pasted = True  # before it is asked whether the prompt is still wanted
         text = self._sessions.store.call(lambda tx: self._text(tx, delivery))
         if text is None or delivery.done.is_set():
             return ""
+        backend = self._backend(view.backend)
         self._tmux.paste(view.pane, backend.prompt_text(text, view.context.decode("utf-8", "replace")).encode())
         if delivery.done.wait(backend.input.settle):
             self._clear(view.pane, backend)  # something else came first: take our own text away again
@@ -139,33 +154,52 @@ class Typist:
         self._tmux.keys(pane, *backend.input.submit)
         return delivery.done.wait(backend.input.confirm)
 
-    def _wait_for_person(self, delivery: Delivery, pane: str, backend: Any) -> bool:
+    def _wait_for_person(self, delivery: Delivery, pane: str) -> bool:
         """Wait until the input line is empty; False when the delivery was settled meanwhile."""
-        if self._free(pane, backend):
+        name = self._sessions.get(delivery.session).backend
+        if self._free(pane, self._backend(name)):
             return True
-        since, shown = time.monotonic(), False
-        eye = Eye(self._tmux, pane, backend.asks("prompt"))
+        since, shown, eye = time.monotonic(), 0, Eye(self._tmux, pane, self._backend(name).asks("prompt"))
         with self._tmux.watch(pane) as output:
             while not delivery.done.is_set():
+                backend = self._backend(name)  # its file may be corrected meanwhile
                 screen = self._tmux.screen(pane, styled=backend.input.styled)
                 if backend.free(screen):
                     break
                 eye.answer("\n".join(screen.lines))
-                if not shown and time.monotonic() - since > WORDS_PATIENCE:
-                    shown = True
-                    self._sessions.store.post(lambda tx: self._hold(tx, delivery.session))
-                output.wait(DRAFT_LOOK if shown else WORDS_PATIENCE)
+                if shown < len(PATIENCE) and time.monotonic() - since > PATIENCE[shown]:
+                    shown += 1
+                    words = in_the_way(backend, screen, shown == len(PATIENCE))
+                    self._sessions.store.post(partial(self._hold, session=delivery.session, words=words))
+                output.wait(DRAFT_LOOK if shown else PATIENCE[0])
         if shown:  # the queue may have come to a stop meanwhile, because of it
             self._sessions.store.post(lambda tx: self.release(tx, delivery.session))
         return not delivery.done.is_set()
 
-    def _hold(self, tx: Tx, session: str) -> None:
+    def _hold(self, tx: Tx, session: str, words: str) -> None:
         """Show in ``sessions`` what the queue waits for."""
         if tx.one("SELECT 1 FROM sessions WHERE id = ?", session):
-            self._sessions.set(tx, session, held="somebody is typing in the pane")
+            self._sessions.set(tx, session, held=words)
             self._sessions.tell(tx, session)
 
     @staticmethod
     def _text(tx: Tx, delivery: Delivery) -> str | None:
         row = tx.one("SELECT text FROM prompts WHERE id = ? AND status = 'typing'", delivery.prompt)
         return None if row is None else str(row["text"])
+
+
+def in_the_way(backend: Any, screen: Any, long: bool) -> str:
+    """What keeps a prompt from being typed, as the screen shows it; after a ``long`` time with what else it may be."""
+    line = backend.input_line(screen)
+    if line is None:
+        shown = next((one for one in reversed(screen.lines) if one.strip()), "")
+        words = f"the pane shows no input line of {backend.name}, but {quoted(shown)}"
+    else:
+        words = f"somebody is typing in the pane: {quoted(line)}"
+    return f"{words}; if nobody is, 'input' in {backend.path} does not fit what the agent shows" if long else words
+
+
+def quoted(line: str) -> str:
+    """A line of a screen in short, without colours."""
+    text = " ".join(STYLE.sub("", line).split())
+    return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))

@@ -81,11 +81,42 @@ def test_nothing_is_typed_into_a_busy_turn(daemon: Daemon, agent: Agent) -> None
     assert seen(daemon.home.work, "typed while busy") == []
 
 
+def held(agent: Agent) -> str:
+    return str(next(one for one in json.loads(agent.client.read("sessions")) if one["id"] == agent.id)["held"])
+
+
+def test_what_a_person_has_half_typed_outlives_an_interrupt_of_what_waits_for_it(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "echo": True, "draft": "my own words"}])
+    agent.ask("first")
+    agent.write("in", "second")
+    wait_until(lambda: held(agent), "the draft was not noticed")
+    agent.write("ctl", "interrupt")
+    with pytest.raises(P9Error, match="no response: interrupted"):
+        agent.read("out")
+    agent.wait("idle")
+    agent.write("in", "third")
+    wait_until(lambda: "my own words" in held(agent), "the draft is still there")
+    assert seen(daemon.home.work, "interrupted") == []
+    assert turns(daemon) == ["first"]
+
+
+def test_an_input_that_the_backend_cannot_see_is_told_and_a_corrected_file_is_taken_at_once(daemon: Daemon) -> None:
+    install(daemon.home.config, input={"settle": 0.05, "clear": "C-u", "confirm": 3, "find": "^│ ", "empty": "^│ $"})
+    agent = make(daemon, "scripted")
+    agent.write("in", "hello")
+    wait_until(lambda: held(agent), "nobody noticed")
+    assert held(agent) == "the pane shows no input line of scripted, but '>'"
+    install(daemon.home.config)
+    assert agent.read("out") == "hello"
+    assert held(agent) == ""
+
+
 def test_what_a_person_has_half_typed_is_never_overwritten(daemon: Daemon, agent: Agent) -> None:
     script(daemon.home.work, turns=[{"match": "first", "echo": True, "draft": "my own words"}])
     agent.ask("first")
     agent.write("in", "second")
-    wait_until(lambda: "somebody is typing" in agent.client.read("sessions").decode(), "the draft was not noticed")
+    wait_until(lambda: held(agent), "the draft was not noticed")
+    assert held(agent) == "somebody is typing in the pane: '> my own words'"
     assert turns(daemon) == ["first"]
     tmux = daemon.home.namespace / "anvillm.tmux"
     pane = daemon.home.run("tmux", "-S", str(tmux), "list-panes", "-a", "-F", "#{pane_id} #{window_name}").stdout
