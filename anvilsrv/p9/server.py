@@ -1,8 +1,9 @@
 """The 9P server: one I/O thread that owns all sockets, and a few workers for slow files.
 
-The I/O thread waits in epoll, decodes requests, runs the methods of quick files itself and sends all the replies of
-one receive in one send. Other threads hand it work by ``post`` (an append to a deque and a byte to an eventfd); no lock
-is needed beyond that, since connections, fids and requests belong to this thread alone.
+The I/O thread works in rounds: it waits in epoll, decodes what has come, runs the methods of quick files itself, does
+what was posted, and then sends each connection all its replies in one send. So a client with many connections is woken
+once, not by each of them. Other threads hand it work by ``post`` (an append to a deque and a byte to an eventfd); no
+lock is needed beyond that, since connections, fids and requests belong to this thread alone.
 """
 
 import errno
@@ -25,6 +26,7 @@ from anvilsrv.p9.stream import Stream
 from anvilsrv.p9.tree import Dir
 
 BACKLOG = 128
+ROUND = 64  # sockets looked at before replies are sent
 ACCEPTS = 16  # connections taken before others get their turn
 REST = 1.0  # seconds between tries to accept when descriptors have run out
 
@@ -48,7 +50,7 @@ class Server:
     ) -> None:
         self.on_error = on_error or traceback.print_exception
         self.trace = trace
-        self.touched: set[Connection] = set()  # replies were added outside of a receive
+        self.touched: set[Stream] = set()  # they may have replies to send at the end of the round
         self.claims = threading.Lock()  # of Call.claimed
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -148,7 +150,7 @@ class Server:
     def _run(self) -> None:
         while not self._stopping:
             timeout = 0 if self._posted else REST if self._resting else None
-            for fd, event in self._epoll.poll(timeout):
+            for fd, event in self._epoll.poll(timeout, ROUND):
                 if fd == self._wake:
                     os.eventfd_read(self._wake)
                     self._awake = False
@@ -157,26 +159,30 @@ class Server:
                         source.ready(event)
                     except Exception as error:
                         self._broken(source, error)
-            if self._posted or self.touched:
+            if self._posted:
                 self._catch_up()
+            while self.touched:
+                conn = self.touched.pop()
+                try:
+                    conn.flush()
+                except Exception as error:
+                    self._broken(conn, error)
             if timeout:
                 self._rouse()
 
     def _catch_up(self) -> None:
-        """Do what was posted, and send what that has given."""
+        """Do what was posted."""
         for _ in range(len(self._posted)):
             do, args = self._posted.popleft()
             try:
                 do(*args)
             except Exception as error:
                 self.on_error(error)
-        while self.touched:
-            self.touched.pop().flush()
 
-    def _broken(self, source: "Listener | Connection", error: Exception) -> None:
+    def _broken(self, source: "Listener | Stream", error: Exception) -> None:
         """A mistake of ours costs one connection, not the server."""
         self.on_error(error)
-        if isinstance(source, Connection):
+        if isinstance(source, Stream):
             source.hangup()
 
     def _labour(self) -> None:

@@ -68,7 +68,6 @@ class Stream:
                 self.resume()
         else:
             self._take(data)
-            self.flush()
 
     def _readable(self, event: int) -> bool:
         """Do what an event asks for beside reading; True if that is to be done too."""
@@ -83,10 +82,10 @@ class Stream:
         data = bytes(self._in)
         self._in.clear()
         self._take(data)
-        self.flush()
 
     def _take(self, data: bytes) -> None:
         """Act on each whole frame; keep the rest."""
+        self.server.touched.add(self)
         pos, available = 0, len(data)
         self._need = 4
         while available - pos >= 4:
@@ -110,7 +109,7 @@ class Stream:
             self._in += data[pos:] if pos else data
 
     def send(self, frame: bytes) -> None:
-        """Add a reply to what goes out with the next ``flush``."""
+        """Add a reply to what goes out with the next ``flush``: at the end of the server's round, if it is touched."""
         if len(frame) > self.msize and self.msize:
             frame = rerror(tag_of(frame), f"reply of {len(frame)} bytes does not fit")
         if self.trace:
