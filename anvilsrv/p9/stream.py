@@ -74,7 +74,7 @@ class Stream:
         if event & EPOLLOUT:
             self.flush()
         if self.alive and event & ~EPOLLOUT and not self._mask & EPOLLIN:
-            self.hangup()  # the other side has, and its replies go nowhere
+            self.hangup()  # stalled, and the other side has hung up
         return self.alive and bool(event & ~EPOLLOUT)
 
     def resume(self) -> None:
@@ -86,8 +86,7 @@ class Stream:
     def _take(self, data: bytes) -> None:
         """Act on each whole frame; keep the rest."""
         self.server.touched.add(self)
-        pos, available = 0, len(data)
-        self._need = 4
+        pos, available, need = 0, len(data), 4
         while available - pos >= 4:
             (size,) = size_at(data, pos)
             if not HEADER <= size <= (self.msize or FIRSTSIZE):
@@ -97,7 +96,7 @@ class Stream:
                 return
             end = pos + size
             if end > available:
-                self._need = size
+                need = size
                 break
             self.message(data[pos:end])
             pos = end
@@ -106,7 +105,8 @@ class Stream:
                 if self.load > HIGH or not self.alive:
                     break
         if pos < available and self.alive:
-            self._in += data[pos:] if pos else data
+            self._in += data[pos:]
+            self._need = need
 
     def send(self, frame: bytes) -> None:
         """Add a reply to what goes out with the next ``flush``: at the end of the server's round, if it is touched."""
