@@ -175,7 +175,7 @@ class App:
 
     def _end_agents(self) -> None:
         live = [v for v in self.sessions.views.values() if v.state in s.LIVE]
-        longest = max((self.backends.get(v.backend).stop.grace for v in live), default=0.0)
+        longest = max((self.supervisor.gentle(v.backend).grace for v in live), default=0.0)
         for view in live:
             self.store.post(lambda tx, one=view.id: self.supervisor.want_stop(tx, one))  # type: ignore[misc]
         done = threading.Event()

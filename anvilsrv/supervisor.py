@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anvilsrv import session as s
+from anvilsrv.backend import Stop
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
@@ -27,6 +28,7 @@ from anvilsrv.turns import Turns
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, second … crash in a row; then `error`
 STABLE = 60.0  # s of life after which a crash counts as the first again
 REFUSED = 126  # exit status of the sandbox launcher when it does not start the agent (DESIGN section 8)
+GRACE = 3.0  # s, where the backend's file cannot be asked
 STATUS_TRIES = 20  # looks at 25 ms for tmux to have noticed a death that pidfd told us of already
 
 
@@ -316,13 +318,20 @@ class Supervisor:
         view = self._sessions.views.get(session)
         if view is None or not view.pid:
             return
-        pid, backend = view.pid, self._backend(view.backend)
-        if backend.stop.keys:
-            self._keys(session, list(backend.stop.keys))
-            self._push(backend.stop.grace, lambda: self._signal(pid, signal.SIGTERM))
+        pid, stop = view.pid, self.gentle(view.backend)
+        if stop.keys:
+            self._keys(session, list(stop.keys))
+            self._push(stop.grace, lambda: self._signal(pid, signal.SIGTERM))
         else:
             self._signal(pid, signal.SIGTERM)
-        self._push(2 * backend.stop.grace, lambda: self._signal(pid, signal.SIGKILL))
+        self._push(2 * stop.grace, lambda: self._signal(pid, signal.SIGKILL))
+
+    def gentle(self, backend: str) -> Stop:
+        """How an agent is ended; by a signal alone where its backend's file has gone or is wrong now."""
+        try:
+            return self._backend(backend).stop
+        except AnvilError:
+            return Stop((), GRACE)
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
         """Signal a process that we still watch (so the number cannot have been given to another)."""

@@ -10,7 +10,7 @@ import pytest
 
 from anvilsrv import daemon as process
 from anvilsrv.p9.client import Client, P9Error
-from tests.conftest import Daemon, Home, wait_until
+from tests.conftest import ROOT, Daemon, Home, wait_until
 
 
 @pytest.fixture
@@ -77,6 +77,24 @@ def test_sigterm_ends_it_with_status_0_and_no_thread_or_socket_stays(daemon: Dae
     assert daemon.process.wait(20) == 0
     assert not daemon.home.socket.exists()
     assert "Traceback" not in daemon.words()
+
+
+@pytest.mark.parametrize("how", ["stop", "signal"])
+def test_an_agent_whose_backend_s_file_went_can_still_be_ended(daemon: Daemon, how: str) -> None:
+    mine = daemon.home.config / "backends/mine.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text((ROOT / "cfg/backends/shell.yaml").read_text().replace("  aliases: [sh]\n", ""))
+    client = daemon.client()
+    client.write("ctl", f"new mine {daemon.home.work} alias=one".encode())
+    client.write("one/in", b"echo here")
+    assert client.read("one/out") == b"here\n"
+    mine.unlink()
+    if how == "stop":
+        client.write("one/ctl", b"stop")
+        wait_until(lambda: client.read("one/state") == b"stopped\n", "it runs on")
+    assert daemon.process is not None
+    daemon.process.terminate()
+    assert daemon.process.wait(30) == 0
 
 
 def test_each_message_is_printed_with_D(home: Home) -> None:
