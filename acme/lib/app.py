@@ -8,6 +8,7 @@ that everybody may read it.
 from __future__ import annotations
 
 import queue
+import re
 import sys
 import threading
 import traceback
@@ -44,6 +45,7 @@ PANES: dict[str, type[Pane]] = {
     "daemon": Daemon,
 }
 _ABOUT_SESSION = ("prompt", "log", "ask", "context")
+_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Inbox|Archive|Daemon)(?:\.([\w-]+))?")
 
 
 class App:
@@ -141,6 +143,19 @@ class App:
             self._panes[key] = pane
         pane.start(window, adopted=left is not None)
 
+    def adopt(self) -> None:
+        """Live on in the windows that an earlier Assist left."""
+        for listed in self.acme.windows():
+            left = _LEFT.fullmatch(listed.name)
+            if left is None:
+                continue
+            kind = left[1].lower()
+            label = left[2] or ("" if kind == "daemon" else USER)
+            session = self.roster.find(label)
+            subject = session.id if session is not None else label
+            if (session is not None or left[2] is None) and PANES[kind](self, subject).title() == listed.name:
+                self._desk.put(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
+
     def gone(self, pane: Pane) -> None:
         with self._lock:
             keys = [key for key, value in self._panes.items() if value is pane]
@@ -196,6 +211,11 @@ class App:
         """Another Assist was started: maybe by the plumber, whose rules have come since we looked."""
         self.ask(kind, subject)
         self._desk.put(self._listen_again)
+
+    def begun(self) -> None:
+        """Assist itself was started: open its first window, and what is left of an earlier one."""
+        self.ask("main", "")
+        self._desk.put(self.adopt)
 
     def _listen_again(self) -> None:
         if not self._plumbed.is_alive() and not self._stopping.is_set():

@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, lambda *_: None)
     try:
         app.start()
-        app.ask("main", "")
+        app.begun()
         if kind != "main":
             app.ask(kind, subject)
         app.done.wait()

@@ -62,7 +62,8 @@ class Daemon(Pane):
         self._draw("\n".join(part for part in parts if part) + "\n")
 
     def _backends(self) -> str:
-        rows = (table.columns((each.word, each.trouble or "ok"), (12,)) for each in self.app.roster.backends)
+        look = self.style()
+        rows = (table.columns((each.word, each.trouble or "ok"), (12,), look) for each in self.app.roster.backends)
         return "\n" + "\n".join(rows) if self.app.roster.backends else ""
 
     def _draw(self, text: str) -> None:

@@ -17,6 +17,7 @@ from acme.lib.pane import Call
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.p9.client import Client, P9Error
 
+_LOGGED = re.compile(r"\t|(USER|ASSISTANT) \d")  # how a line of a log begins that is not empty
 _TAIL = 64  # runes of the log by which its end is known again
 
 
@@ -30,7 +31,9 @@ class Log(About):
     def open(self) -> None:
         self.end = 0  # where the log ends; the person's text is behind
         self.tail = ""  # the last runes of the log
+        draft = _draft(self.window.body()) if self.adopted else ""
         self.clear()
+        self.window.replace(0, 0, draft)
         self.window.show()
         self._follower = Follower(self)
         self._follower.start()
@@ -90,6 +93,16 @@ class Log(About):
 
     def ask(self, call: Call) -> None:
         self.app.open("ask", self.subject_id)
+
+
+def _draft(body: str) -> str:
+    """What the person typed at the end of a log, by the look of its lines."""
+    typed: list[str] = []
+    for line in reversed(body.split("\n")):
+        if _LOGGED.match(line):
+            break
+        typed.insert(0, line)
+    return "\n".join(typed).strip("\n")
 
 
 class Follower(threading.Thread):

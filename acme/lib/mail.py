@@ -47,6 +47,7 @@ class Box(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self.numbers: dict[str, int] = {}
+        self._style = self.style()
         self.clear()
         self.refresh()
         self.window.select(0, 0)
@@ -63,6 +64,7 @@ class Box(Pane):
             self.shown = wanted
 
     def get(self, call: Call) -> None:
+        self._style = self.style()
         self.refresh()
 
     def mail(self, call: Call) -> None:
@@ -86,7 +88,8 @@ class Box(Pane):
     def _row(self, message: dict[str, Any]) -> str:
         sender = self.app.label(message.get("from") or "-")
         cells = (sender, message.get("type") or "-", when(message.get("timestamp")), message.get("subject") or "-")
-        return table.columns((f"{self.numbers[message['id']]}/", *map(one_line, cells)), _WIDTHS)
+        number = f"{self.numbers[message['id']]}/"
+        return table.columns((number, *map(one_line, cells)), _WIDTHS, self._style)
 
 
 class Inbox(Box):
@@ -139,6 +142,7 @@ class Message(Pane):
     def archive(self, call: Call) -> None:
         following = self._following()
         self.app.agent.control(self.owner, f"complete {self.id}")
+        self.app.sync()
         self._go(following)
 
     def next(self, call: Call) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from typing import ClassVar
@@ -16,7 +15,6 @@ NAME = "/AnviLLM/"
 TITLES = ("session", "backend", "state", "alias", "directory")
 WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
 _OURS = re.compile(r"\[.*\]$|not here: |daemon is away|session *\t|[0-9a-f]{8} *\t")  # the lines that Assist writes
-_FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _EXCERPT = 60  # characters of a question that stand in the table
 _STEP = 0.025  # s of acme's time in one go
 _FEWEST, _MOST = 4, 64  # rows that change in it
@@ -49,7 +47,7 @@ class Main(Pane):
         self.shown: list[str] = []
         self._known: dict[Session, str] = {}
         self._step = _FEWEST * 4
-        self._measure()
+        self._style = self.style()
         self.shown = self._head(self.app.roster)
         typed = self._typed() if self.adopted else []
         self.clear()
@@ -94,14 +92,7 @@ class Main(Pane):
         return self._columns(tuple(one_line(cell) for cell in cells))
 
     def _columns(self, cells: tuple[str, ...]) -> str:
-        return table.columns(cells, WIDTHS, fixed=self._fixed, tab=self._tab)
-
-    def _measure(self) -> None:
-        """How wide things are on this screen; acme tells the font's name and hands `tabstop` down."""
-        name = self.window.font()[0].lower()
-        self._fixed = any(part in name for part in _FIXED)
-        stop = os.environ.get("tabstop", "")  # noqa: SIM112
-        self._tab = int(stop) if stop.isdigit() and stop != "0" else 4
+        return table.columns(cells, WIDTHS, self._style)
 
     def session(self) -> Session | None:
         """The session on the line of dot; dot over several lines is about none."""
@@ -114,7 +105,7 @@ class Main(Pane):
     # commands
 
     def get(self, call: Call) -> None:
-        self._measure()
+        self._style = self.style()
         self._known = {}
         self.app.sync()
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from acme.lib import table
 from acme.lib.agent import Session
 from acme.lib.event import Gesture
 from acme.lib.window import Window, WindowGone
@@ -127,6 +128,10 @@ class Pane:
         """Take away what an earlier Assist left; a new window may hold what the person typed already."""
         if self.adopted:
             self.window.replace(0, self.window.address("$")[1], "")
+
+    def style(self) -> table.Style:
+        """How wide things are in this window."""
+        return table.style(self.window.font()[0])
 
     def delete(self, call: Call) -> None:
         self.window.delete()

@@ -52,7 +52,8 @@ class Context(Written):
     commands: ClassVar = {**About.commands, "Put": "put", "Get": "get"}
 
     def open(self) -> None:
-        self.fill()
+        if not (self.adopted and self.window.dirty()):
+            self.fill()
         self.window.select(0, 0)
         self.window.show()
 

@@ -6,6 +6,7 @@ row) is not ours and stays. Places are in runes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from acme.lib.window import Window
 
+_FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _WIDTHS = (("iljI|.,:;'! ", 0.5), ("frt()[]-/", 0.62), ("mwMW@%", 1.45))  # in zeros, of a sans serif face
 _WIDTH = {letter: width for letters, width in _WIDTHS for letter in letters}
 
@@ -42,13 +44,27 @@ def key(row: str) -> str:
     return row.split(None, 1)[0] if row.strip() else ""
 
 
-def columns(cells: Sequence[str], widths: Sequence[int], *, fixed: bool = False, tab: int = 4) -> str:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How wide things are on a screen: is the font of fixed width, and how many zeros apart are the tab stops."""
+
+    fixed: bool = False
+    tab: int = 4
+
+
+def style(font: str) -> Style:
+    """What acme tells of it: the name of a font; `tabstop` it hands down."""
+    stop = os.environ.get("tabstop", "")  # noqa: SIM112
+    return Style(any(part in font.lower() for part in _FIXED), int(stop) if stop.isdigit() and stop != "0" else 4)
+
+
+def columns(cells: Sequence[str], widths: Sequence[int], look: Style) -> str:
     """`cells` in columns that line up on screen; the last one is open ended.
 
     acme's tab stops are `tab` zeros wide and its fonts mostly proportional, so a cell's width is an estimate; a blank
     is added where the estimate is too near a stop to know on which side of it the cell ends.
     """
-    parts = []
+    parts, fixed, tab = [], look.fixed, look.tab
     for cell, width in zip(cells, widths, strict=False):
         text = cell
         size = _width(text, fixed)

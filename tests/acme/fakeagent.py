@@ -108,7 +108,8 @@ class Agent:
                 raise NotFound(f"no message '{words[1]}'")
             self.boxes[f"{name}/inbox"].remove(found[0])
             self.boxes[f"{name}/archive"].append(found[0])
-            self.emit("message", name)
+            if name != "user":  # of the user's own mail the daemon tells nothing here
+                self.emit("state_change", name)
         elif words[0] == "kill":
             self.remove(name)
         elif words[0] in ("stop", "restart", "interrupt"):

@@ -90,7 +90,7 @@ def test_a_selection_moves_with_the_text_it_is_on():
 
 @pytest.mark.parametrize("fixed", [False, True])
 def test_columns_begin_at_tab_stops(fixed):
-    rows = [table.columns((name, "end"), (12,), fixed=fixed) for name in ("a", "kiro-cli", "claude", "stopped")]
+    rows = [table.columns((name, "end"), (12,), table.Style(fixed)) for name in ("a", "kiro-cli", "claude", "stopped")]
     assert [row.count("\t") for row in rows] == ([3, 1, 2, 2] if fixed else [3, 1, 2, 1]) or not fixed
     assert all(row.endswith("\tend") for row in rows)
 

@@ -43,6 +43,12 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     process = assist()
     person.sees(MAIN, id)
     person.type_at_end(MAIN, "a note of mine\n")
+    agent.logs[id].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
+    person.select(MAIN, id)
+    person.execute(MAIN, "Log", tag=True)
+    log = f"/tmp/+Log.{id}"
+    person.sees(log, "hello")
+    person.type_at_end(log, "a draft")
     process.terminate()
     assert process.wait(30) == 0
     other = agent.add()
@@ -52,6 +58,8 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     assert person.body(MAIN).count(id) == 1
     lines = [line.split() for line in person.body(MAIN).splitlines()]
     assert lines[-2:] == [[other, "claude", "idle", "-", "/tmp"], ["a", "note", "of", "mine"]]
+    agent.logs[id].add(b"ASSISTANT 2026-01-01T10:00:01\n\tyes\n\n")
+    person.sees(log, "\thello\n\nASSISTANT 2026-01-01T10:00:01\n\tyes\n\na draft")
 
 
 def test_without_acme_and_with_a_wrong_word_it_says_so(namespace):
