@@ -25,6 +25,8 @@ from anvilsrv.errors import AnvilError, Denied, Unavailable
 from anvilsrv.session import View
 from sandbox import launcher, policy, tiers
 from sandbox.errors import SandboxError
+from sandbox.plan import specification
+from sandbox.text import describe
 
 
 class Plan(NamedTuple):
@@ -114,7 +116,7 @@ class Launch:
         if session != "new":
             self._writable[session] = list(made.writable)
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
-        text = made.describe(tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
+        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
         return Plan(made, tier, text, gaps)
 
     def within(self, child: Plan, parent: View) -> None:
@@ -141,7 +143,8 @@ class Launch:
                     beneath.link(top / "data", name, found["link"])
             env = {**made.env, "ANVILLM_SESSION": view.id}
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, env)
-            spec = plan.policy.spec(
+            spec = specification(
+                plan.policy,
                 made.argv,
                 tier=plan.tier,
                 namespace_source=str(top / "ns"),

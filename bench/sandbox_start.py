@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from sandbox import launcher, policy, tiers  # noqa: E402
+from sandbox.plan import specification  # noqa: E402
 
 OVER_TRUE, OVER_PYTHON = 60.0, 40.0
 
@@ -40,7 +41,7 @@ def command(top: Path) -> list[str]:
         namespace=str(top / "ns"),
         env=os.environ,
     )
-    spec = found.spec(["true"], tier="full", namespace_source=str(top / "session"), tmpdir="", env=os.environ)
+    spec = specification(found, ["true"], tier="full", namespace_source=str(top / "session"), tmpdir="", env=os.environ)
     (top / "spec.json").write_text(json.dumps(spec))
     return launcher.command(str(top / "spec.json"))
 

@@ -152,15 +152,16 @@ def _what_old_kernels_lack(abi: int) -> list[str]:
 
 def _show(options: argparse.Namespace) -> int:
     from sandbox import tiers
+    from sandbox.text import describe
 
     found, report = _policy(options), tiers.probe()
     try:
         tier = tiers.choose(found, report)
     except SandboxError as error:
-        print(found.describe(report.tier), end="")
+        print(describe(found, report.tier), end="")
         print(f"refused\t{error}")
         return 1
-    print(found.describe(tier), end="")
+    print(describe(found, tier), end="")
     for gap in tiers.gaps(found, tier, report.abi):
         print(f"gap\t{gap}")
     return 0
@@ -171,12 +172,13 @@ def _run(options: argparse.Namespace) -> int:
     import tempfile
 
     from sandbox import launcher, tiers
+    from sandbox.plan import specification
 
     found, report = _policy(options), tiers.probe()
     tier = tiers.choose(found, report)
     for gap in tiers.gaps(found, tier, report.abi):
         print(f"anvil-sandbox: warning: {gap}", file=sys.stderr)
-    spec = found.spec(options.argv, tier=tier, namespace_source="", tmpdir="", env=os.environ)
+    spec = specification(found, options.argv, tier=tier, namespace_source="", tmpdir="", env=os.environ)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
     path = os.path.join(directory, "spec.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

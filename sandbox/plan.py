@@ -31,11 +31,18 @@ class Bind(NamedTuple):
     missing: str
 
 
-def plan(
+def specification(
     policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
     status_file: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """The specification, a JSON object; see ``Policy.spec``."""
+    """What the launcher needs to start ``argv``, as JSON.
+
+    ``namespace_source`` is the session's own directory, bound at the namespace. ``tmpdir`` is a directory kept
+    for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. ``status_file``, outside
+    the sandbox, gets the exit status (128 and more for a signal) and after a refusal, on a second line, its
+    sentence; the full tier always writes it, the lower ones only for a refusal. SandboxRefused where the tier
+    cannot hold what is protected.
+    """
     if not argv:
         raise SandboxRefused("no program to start")
     inside = "/tmp" if tier == "full" else tmpdir

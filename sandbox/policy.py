@@ -1,7 +1,7 @@
 """The policy of one session: the union of its layers, resolved against this machine.
 
 ``load`` reads ``global.yaml``, ``backends/<n>.yaml``, ``roles/<n>.yaml`` and ``tasks/<n>.yaml``, each from the first
-directory that has it, over a built-in layer; the most permissive wins, path by path. ``Policy.spec`` turns the
+directory that has it, over a built-in layer; the most permissive wins, path by path. ``plan.specification`` turns the
 result into what the launcher does.
 """
 
@@ -105,36 +105,6 @@ class Policy:
         missing = [path for path, _ in parent.protect if not beneath_any(path, (top for top, _ in self.protect))]
         found += [f"{path} is protected from the parent" for path in missing if "w" in self.rights(path)]
         return found
-
-    def describe(self, tier: str) -> str:
-        """The text of a session's ``sandbox`` file: what holds, each line with the layer it came from."""
-        from sandbox.text import describe
-
-        return describe(self, tier)
-
-    def spec(
-        self, argv: Sequence[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
-        status_file: str = "",
-    ) -> dict[str, Any]:  # fmt: skip
-        """What the launcher needs to start ``argv``, as JSON.
-
-        ``namespace_source`` is the session's own directory, bound at the namespace. ``tmpdir`` is a directory kept
-        for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. ``status_file``, outside
-        the sandbox, gets the exit status (128 and more for a signal) and after a refusal, on a second line, its
-        sentence; the full tier always writes it, the lower ones only for a refusal. SandboxRefused where the tier
-        cannot hold what is protected.
-        """
-        from sandbox.plan import plan
-
-        return plan(
-            self,
-            list(argv),
-            tier=tier,
-            namespace_source=namespace_source,
-            tmpdir=tmpdir,
-            env=env,
-            status_file=status_file,
-        )
 
 
 def _network_exceeds(mine: Network, theirs: Network) -> list[str]:

@@ -14,7 +14,7 @@ TIERS = {
 
 
 def describe(policy: Policy, tier: str) -> str:
-    """One line each: what, value, origin; columns separated by tabs."""
+    """What holds, one line each: what, value, the layer it came from; columns separated by tabs. A session's ``sandbox`` file."""
     lines = [("tier", tier, TIERS.get(tier, ""))]
     if policy.best_effort:
         lines.append(("best_effort", str(policy.best_effort).lower(), str(policy.origins["best_effort"])))

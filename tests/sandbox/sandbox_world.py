@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sandbox import policy
+from sandbox.plan import specification
 
 PYTHON = "/usr/bin/python3"
 ORDINARY = 61234  # a user that no machine has
@@ -117,7 +118,7 @@ class World:
         tier = more.pop("tier", "full")
         tmpdir = more.pop("tmpdir", "")
         found = self.policy(layer, **more)
-        return found.spec(argv, tier=tier, namespace_source=str(self.sess), tmpdir=tmpdir, env=self.env)
+        return specification(found, argv, tier=tier, namespace_source=str(self.sess), tmpdir=tmpdir, env=self.env)
 
     def command(self, spec: Mapping[str, Any]) -> list[str]:
         fd, path = tempfile.mkstemp(dir=self.run, suffix=".json")

@@ -7,6 +7,8 @@ import subprocess
 import pytest
 from sandbox_world import World
 
+from sandbox.text import describe
+
 NONE: dict[str, object] = {}
 ALL = {"network": {"enabled": True, "unrestricted": True}}
 CONNECT = "def attempt():\n  s = socket.socket(socket.{family}, socket.{kind})\n  s.connect({address!r})\n"
@@ -189,7 +191,7 @@ def test_names_are_looked_up_over_tcp_where_udp_is_closed(world: World) -> None:
     """The policy says so, and resolver and file inside are set for it."""
     code = "def attempt(): return (os.environ['RES_OPTIONS'], open('/etc/resolv.conf').read().split()[-2:])\n"
     assert world.attempt(code, ports(443)) == "('use-vc', ['options', 'use-vc'])"
-    assert "connect\ttcp 53\tdns over tcp\n" in world.policy(ports(443)).describe("full")
+    assert "connect\ttcp 53\tdns over tcp\n" in describe(world.policy(ports(443)), "full")
 
 
 def test_the_resolver_really_asks_over_tcp(world: World) -> None:

@@ -15,6 +15,7 @@ from sandbox_world import World
 from sandbox import kernel, seccomp
 from sandbox.errors import PolicyError, SandboxRefused
 from sandbox.pathnames import resolve
+from sandbox.plan import specification
 
 KNOWN = {"landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
          "prctl": (157, 167), "capset": (126, 91), "openat2": (437, 437)}  # fmt: skip
@@ -240,7 +241,7 @@ def test_the_environment_is_an_allow_list(user_world: World) -> None:
         "PLAIN": "p",
     }
     found = user_world.policy({"env": ["PLAIN", "SET=a=b", "IN={CWD}", 'JSON={"a": {}}', "T={TMPDIR}/x"]})
-    spec = found.spec(["env"], tier="full", namespace_source=str(user_world.sess), tmpdir="", env=env)
+    spec = specification(found, ["env"], tier="full", namespace_source=str(user_world.sess), tmpdir="", env=env)
     result = user_world.start(spec, env=env)
     lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
     assert not {"SECRET", "SSH_AUTH_SOCK", "TMUX"} & set(lines)

@@ -10,6 +10,7 @@ import pytest
 from sandbox import policy
 from sandbox.errors import PolicyError
 from sandbox.pathnames import TMPDIR, absolute
+from sandbox.text import describe
 
 SHIPPED = Path(policy.__file__).parents[1] / "cfg"
 
@@ -66,7 +67,7 @@ def test_layers_are_united_path_by_path_with_their_origins(setting: Setting) -> 
     grant = next(grant for grant in found.grants if grant.path == str(setting.home / "data"))
     assert [str(origin).split("/")[0] for origin in grant.origins] == ["global (", "backend b (", "task t ("]
     assert [origin.line for origin in grant.origins] == [1, 3, 1]
-    line = next(line for line in found.describe("full").splitlines() if f"\t{grant.path}\t" in line)
+    line = next(line for line in describe(found, "full").splitlines() if f"\t{grant.path}\t" in line)
     assert f"task t ({setting.config}/tasks/t.yaml:1)" in line
     assert found.rights(str(setting.proj)) == "r"  # a role says itself what may be done to the working directory
 
@@ -206,7 +207,7 @@ def test_global_yaml_lets_sockets_in_and_the_policy_says_so(setting: Setting) ->
         found = setting.load()
     assert [grant.path for grant in found.unix] == [str(agent)]
     assert "SSH_AUTH_SOCK" in [said.value[0] for said in found.env]
-    assert f"socket\t{agent}\tglobal ({setting.config}/global.yaml:1)\n" in found.describe("full")
+    assert f"socket\t{agent}\tglobal ({setting.config}/global.yaml:1)\n" in describe(found, "full")
     assert any("missing does not exist" in note for note in found.notes)
     for never in ("'{NAMESPACE}/agent'", "'{NAMESPACE}'", "/tmp/tmux-0/default"):
         setting.write("global", f"unix: [{never}]\n")
