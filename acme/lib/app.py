@@ -186,8 +186,8 @@ class App:
         self.sync()
 
     def attach(self, session: Session) -> None:
-        plain = [sys.executable, self.script, "talk", session.id]
-        open_terminal(self.agent.read(f"{session.id}/tmux").strip(), plain, self.say)
+        plain = ["-n", f"Talk.{session.label}", sys.executable, self.script, "talk", session.id]
+        open_terminal(self.agent.read(f"{session.id}/tmux").strip(), plain, session.cwd, self.say)
 
     def fire(self, session: Session, text: str, source: str | None) -> None:
         """Send a chorded text at once, with a line that says where it stands."""

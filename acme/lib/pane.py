@@ -128,6 +128,7 @@ class Pane:
         """Take away what an earlier Assist left; a new window may hold what the person typed already."""
         if self.adopted:
             self.window.replace(0, self.window.address("$")[1], "")
+            self.window.clean()
 
     def style(self) -> table.Style:
         """How wide things are in this window."""

@@ -23,7 +23,7 @@ _SOON = 2.0  # s: a terminal that fails within them never opened
 
 
 def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> Iterator[list[str]]:
-    """The command lines to try, best first; `command` is one line for sh(1), `plain` what win runs instead."""
+    """The command lines to try, best first; `command` is one line for sh(1), `plain` what win is given instead."""
     wanted = environ.get("ANVILLM_TERMINAL", "").strip()
     if wanted:
         yield _line(shlex.split(wanted), command)
@@ -43,9 +43,13 @@ def _line(terminal: list[str], command: str) -> list[str]:
 
 
 def open_terminal(
-    command: str, plain: list[str], failed: Callable[[str], None], environ: Mapping[str, str] = os.environ
+    command: str,
+    plain: list[str],
+    directory: str,
+    failed: Callable[[str], None],
+    environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Run `command` in the first terminal that opens, or `plain` in win.
+    """Run `command` in the first terminal that opens, or win with `plain`; in `directory`, after which win is named.
 
     Unavailable at once when no program is there to try; what fails after its start is reported by `failed`, on a
     thread of its own.
@@ -60,24 +64,29 @@ def open_terminal(
         raise Unavailable(f"no terminal '{shlex.split(wanted)[0]}': see $ANVILLM_TERMINAL")
     if not found:
         raise Unavailable(f"no terminal to open: set $ANVILLM_TERMINAL, or run: {command}")
-    threading.Thread(target=_try, args=(found, failed), name="terminal", daemon=True).start()
+    threading.Thread(target=_try, args=(found, directory, failed), name="terminal", daemon=True).start()
 
 
-def _try(lines: list[list[str]], failed: Callable[[str], None]) -> None:
+def _try(lines: list[list[str]], directory: str, failed: Callable[[str], None]) -> None:
     troubles = []
     for line in lines:
-        trouble = _run(line)
+        trouble = _run(line, directory)
         if trouble is None:
             return
         troubles.append(f"{line[0]}: {trouble}")
     failed("no terminal opened: " + "; ".join(troubles))
 
 
-def _run(line: list[str]) -> str | None:
+def _run(line: list[str], directory: str) -> str | None:
     """Why the terminal did not open; None if it did, which is when it lives on or ends well."""
     try:
         process = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+            line,
+            cwd=directory if os.path.isdir(directory) else None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as error:
         return error.strerror or str(error)

@@ -129,7 +129,7 @@ def test_terminals_are_tried_in_order():
 
 def test_no_terminal_at_all_says_what_to_run():
     with pytest.raises(Unavailable, match=r"no terminal to open: set \$ANVILLM_TERMINAL, or run: tmux attach"):
-        terminal.open_terminal("tmux attach", [], print, {"PATH": "/nowhere"})
+        terminal.open_terminal("tmux attach", [], "/", print, {"PATH": "/nowhere"})
 
 
 def test_a_message_is_parsed_as_it_is_shown():
