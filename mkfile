@@ -12,6 +12,7 @@ test:V:
 	./check
 
 bench:V:
+	[ -x .venv/bin/python ] || { echo 'first: ./quickstart, or ./check' >&2; exit 1; }
 	for one in bench/*.py; do echo "# $one"; .venv/bin/python "$one" || exit; done
 
 clean:V:

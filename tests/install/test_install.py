@@ -123,6 +123,26 @@ def test_mk_of_9base_builds_installs_and_uninstalls(lived_in: Home) -> None:
     assert listing(lived_in.home) == before
 
 
+def test_mk_cleans_and_knows_how_to_test_and_measure(lived_in: Home) -> None:
+    mk = shutil.which("mk", path=f"{os.environ['PATH']}:/usr/lib/plan9/bin")
+    if mk is None:
+        pytest.skip("no mk: apt-get install 9base")
+    tree = lived_in.work / "tree"
+    for made in ("build", "x.egg-info", ".mypy_cache", "anvilsrv/__pycache__", ".venv/__pycache__"):
+        (tree / made).mkdir(parents=True)
+    (tree / "emacs").mkdir()
+    for name in ("emacs/a.elc", "emacs/a.el"):
+        (tree / name).touch()
+    shutil.copy(ROOT / "mkfile", tree)
+    done = lived_in.run(mk, "clean", cwd=tree)
+    assert done.returncode == 0, done.stderr
+    assert set(listing(tree)) == {"mkfile", "anvilsrv", "emacs", "emacs/a.el", ".venv", ".venv/__pycache__"}
+    assert lived_in.run(mk, "-n", "test", cwd=tree).stdout == "./check\n"
+    assert "bench/*.py" in lived_in.run(mk, "-n", "bench", cwd=tree).stdout
+    done = lived_in.run(mk, "bench", cwd=tree)
+    assert done.returncode != 0 and "./quickstart" in done.stderr
+
+
 def test_a_command_of_somebody_else_is_never_replaced(lived_in: Home, wheels: Wheels) -> None:
     (lived_in.home / "bin/Claude").write_text("mine\n")
     before = listing(lived_in.home)
