@@ -21,6 +21,8 @@
 (defvar vterm-buffer-name)
 (declare-function term-mode "term" ())
 (declare-function term-char-mode "term" ())
+(declare-function term-set-escape-char "term" (key))
+(defvar term-escape-char)
 (declare-function term-exec "term" (buffer name command startfile switches))
 
 (defcustom anvillm-terminal 'auto
@@ -51,7 +53,9 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
        (pop-to-buffer (get-buffer-create (format "*%s*" name)))
        (term-mode)
        (term-exec (current-buffer) name "/bin/sh" nil (list "-c" command))
-       (term-char-mode))))
+       (term-char-mode)
+       ;; As in `ansi-term': C-c is the agent's, and C-x o leads out.
+       (let (term-escape-char) (term-set-escape-char ?\C-x)))))
 
 (defun anvillm-attach--show (id command)
   "Attach to session ID by COMMAND."

@@ -164,12 +164,16 @@ With nil when any number of them may have.")
     ('off "not connected")
     ('connecting "connecting")
     ('silent "the daemon does not answer")
-    ('lost (format "stale: %s" (if anvillm--why (anvillm-sentence anvillm--why) "no daemon")))))
+    ('lost (concat (if anvillm--order "stale: " "")
+                   (pcase anvillm--why
+                     (`(anvillm-9p-lost ,sentence) sentence)
+                     (_ "no daemon"))))))
 
 (defun anvillm-sentence (condition)
   "Return the sentence of CONDITION, an error."
   (pcase condition
     (`(anvillm-9p-error ,sentence . ,_) (format "%s" sentence))
+    (`(anvillm-9p-lost ,path ,why) (format "no daemon at %s: %s" path why))
     (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w)) (cons "connection lost" words) ": "))
     (_ (error-message-string condition))))
 

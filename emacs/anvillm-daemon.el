@@ -86,6 +86,7 @@
 
 \\{anvillm-daemon-mode-map}"
   :interactive nil
+  (visual-line-mode)
   (setq revert-buffer-function (lambda (&rest _) (anvillm-daemon)))
   (add-hook 'anvillm-link-hook #'anvillm-daemon--draw)
   (add-hook 'anvillm-session-functions #'anvillm-daemon--draw)
@@ -106,13 +107,18 @@
           (erase-buffer)
           (cl-flet ((field (title value) (insert (propertize (format "%-12s" title) 'face 'anvillm-heading) value "\n")))
             (field "Namespace" (abbreviate-file-name (anvillm-namespace)))
-            (field "Link" (or (anvillm-link-text) (propertize "up" 'face 'anvillm-idle)))
+            (field "Link" (pcase (anvillm-link-status)
+                            ('live (propertize "up" 'face 'anvillm-idle))
+                            ('lost (propertize (anvillm-sentence anvillm--why) 'face 'anvillm-error))
+                            (_ (propertize (anvillm-link-text) 'face 'anvillm-waiting))))
             (field "Sessions" (anvillm-daemon--counts))
             (field "Your mail" (if (> anvillm-user-unread 0) (format "%d waiting" anvillm-user-unread) "none")))
           (insert "\n" (propertize "Backends" 'face 'anvillm-heading) "\n")
           (pcase-dolist (`(,name ,title ,status . ,_) anvillm-backends)
-            (insert (format "  %-12s %-24s " name title)
-                    (propertize status 'face (if (equal status "ok") 'anvillm-idle 'anvillm-off)) "\n"))
+            (let ((start (point)))
+              (insert (format "  %-9s %-13s " name title)
+                      (propertize status 'face (if (equal status "ok") 'anvillm-idle 'anvillm-off)) "\n")
+              (put-text-property start (point) 'wrap-prefix (make-string 26 ?\s))))
           (when anvillm-errors
             (insert "\n" (propertize "Last errors" 'face 'anvillm-heading) "\n")
             (dolist (event (cl-subseq anvillm-errors 0 (min 10 (length anvillm-errors))))

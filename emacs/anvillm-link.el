@@ -40,10 +40,10 @@
   (or anvillm-wanted
       (cl-some (lambda (b) (buffer-local-value 'anvillm-client b)) (buffer-list))))
 
-(defun anvillm--set-status (status)
-  "Set the link's state to STATUS and tell those who care."
-  (unless (eq status anvillm--status)
-    (setq anvillm--status status)
+(defun anvillm--set-status (status &optional why)
+  "Set the link's state to STATUS, because of WHY, and tell those who care."
+  (unless (and (eq status anvillm--status) (equal why anvillm--why))
+    (setq anvillm--status status anvillm--why why)
     (run-hooks 'anvillm-link-hook)
     (force-mode-line-update t)))
 
@@ -65,8 +65,8 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
           (anvillm-sync)
           (anvillm-read-backends))
       (anvillm-error
-       (setq anvillm--why err anvillm--conn nil)
-       (anvillm--set-status 'lost)
+       (setq anvillm--conn nil)
+       (anvillm--set-status 'lost err)
        (anvillm--wait)
        (signal (car err) (cdr err)))))
   anvillm--conn)
@@ -102,13 +102,13 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
 
 (defun anvillm--up (_conn)
   "The handshake is done."
-  (setq anvillm--pause 0.1 anvillm--why nil))
+  (setq anvillm--pause 0.1))
 
 (defun anvillm--down (conn why)
   "CONN has ended because of WHY."
   (when (eq conn anvillm--conn)
-    (setq anvillm--conn nil anvillm--events-op nil anvillm--why why)
-    (anvillm--set-status 'lost)
+    (setq anvillm--conn nil anvillm--events-op nil)
+    (anvillm--set-status 'lost why)
     (anvillm--wait)))
 
 (defun anvillm--wait ()

@@ -298,20 +298,30 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 
 (defun anvillm-show-file (id file)
   "Show FILE of the session ID, read once, in a buffer of its own."
-  (let ((name (format "*anvillm %s %s*" (anvillm-name id) file)))
+  (with-current-buffer (get-buffer-create (format "*anvillm %s %s*" (anvillm-name id) file))
+    (special-mode)
+    (setq anvillm-buffer-session id truncate-lines t)
+    (setq-local revert-buffer-function (lambda (&rest _) (anvillm-show-file id file)))
     (anvillm-read (concat id "/" file)
-                  (anvillm-then file
-                                (lambda (bytes)
-                                  (with-current-buffer (get-buffer-create name)
-                                    (special-mode)
-                                    (setq anvillm-buffer-session id)
-                                    (setq-local revert-buffer-function
-                                                (lambda (&rest _) (anvillm-show-file id file)))
-                                    (let ((inhibit-read-only t) (at (point)))
-                                      (erase-buffer)
-                                      (insert (anvillm-text bytes) "\n")
-                                      (goto-char (min at (point-max))))
-                                    (display-buffer (current-buffer))))))))
+                  (anvillm-then file (lambda (bytes)
+                                       (let ((inhibit-read-only t) (at (point)))
+                                         (erase-buffer)
+                                         (insert (anvillm--aligned (anvillm-text bytes)) "\n")
+                                         (goto-char (min at (point-max)))))))
+    (pop-to-buffer (current-buffer))))
+
+(defun anvillm--aligned (text)
+  "Return TEXT, whose columns are behind tabs, with each as wide as need be."
+  (let* ((rows (mapcar (lambda (line) (split-string line "\t")) (split-string text "\n"))) widths)
+    (dolist (row rows)
+      (cl-loop for cell in (butlast row) for n from 0
+               do (setf (alist-get n widths 0)
+                        (max (alist-get n widths 0) (min 40 (string-width cell)))))) ; few are longer
+    (mapconcat (lambda (row)
+                 (string-join (cl-loop for (cell . more) on row for n from 0
+                                       collect (if more (string-pad cell (alist-get n widths)) cell))
+                              "  "))
+               rows "\n")))
 
 (defun anvillm-sandbox (id)
   "Show what the session ID may do, and what enforces it."
@@ -336,7 +346,8 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 
 ;;;###autoload
 (defun anvillm-next-needing (&optional back)
-  "Go to the next session that needs the user; the one before if BACK."
+  "Go to the next session that needs the user.
+If BACK, to the one before."
   (interactive)
   (anvillm-await-sessions)
   (let* ((ids (mapcar #'anvillm-id (anvillm-needing))) (here (anvillm-at-point))
@@ -400,7 +411,10 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 (defun anvillm--first-sentence (command)
   "Return what COMMAND does, from the first line of its docstring."
   (let ((doc (car (split-string (or (ignore-errors (documentation command)) "") "\n"))))
-    (string-remove-suffix "." (replace-regexp-in-string " IDS?\\b" "" doc))))
+    (let ((case-fold-search nil))
+      (string-remove-suffix
+       "." (replace-regexp-in-string "\\b[A-Z]\\{3,\\}\\b" #'downcase
+                                     (replace-regexp-in-string " IDS?\\b" "" doc) t)))))
 
 (defun anvillm-help ()
   "Show what the keys of this buffer do."

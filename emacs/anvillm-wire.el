@@ -160,7 +160,8 @@ Its keys are :name :qid :mode :atime :mtime :length :uid :gid :muid."
 
 (defun anvillm-wire-format (message)
   "Return MESSAGE as one readable line."
-  (let ((row (assq (car message) anvillm-wire--table)))
+  (let ((row (assq (car message) anvillm-wire--table))
+        (print-escape-newlines t) (print-escape-control-characters t))
     (concat (symbol-name (car message)) " tag " (number-to-string (cadr message))
             (apply #'concat
                    (cl-mapcar
@@ -168,7 +169,7 @@ Its keys are :name :qid :mode :atime :mtime :length :uid :gid :muid."
                       (concat " " (symbol-name (cdr f)) " "
                               (if (memq (car f) '(d b))
                                   (format "%d %s" (length v)
-                                          (prin1-to-string (truncate-string-to-width v 120 nil nil t)))
+                                          (prin1-to-string (truncate-string-to-width v 120 nil nil "…")))
                                 (prin1-to-string v))))
                     (cddr row) (cddr message))))))
 

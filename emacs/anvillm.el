@@ -47,8 +47,9 @@
 (autoload 'anvillm-command-map "anvillm-command" "Keys for any buffer." t 'keymap)
 
 (defcustom anvillm-list-columns
-  '((name 16) (id 8) (state 8) (backend 8) (when 5) (mail 4) (queue 3) (directory 20) (note 0))
-  "Columns of the list and their widths; the last one takes what is left."
+  '((name 16) (state 8) (backend 8) (when 5) (mail 4) (queue 3) (directory 16) (note 0))
+  "Columns of the list and their widths; the last one takes what is left.
+There is also `id', for sessions that have a name besides."
   :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const when)
                                (const mail) (const queue) (const directory) (const note))
                        (integer :tag "Width")))
@@ -94,13 +95,14 @@
   "Return the line of the session ID."
   (let* ((session (anvillm-session id))
          (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark) "  ")
-                       (mapconcat (lambda (column)
-                                    (let ((cell (anvillm-list--cell (car column) session)))
-                                      (cond ((= (cadr column) 0) cell)
-                                            ;; What tells directories apart is at their end.
-                                            ((eq (car column) 'directory) (anvillm-rows-fit-tail cell (cadr column)))
-                                            (t (anvillm-rows-fit cell (cadr column))))))
-                                  anvillm-list-columns " ")
+                       (string-trim-right
+                        (mapconcat (lambda (column)
+                                     (let ((cell (anvillm-list--cell (car column) session)))
+                                       (cond ((= (cadr column) 0) cell)
+                                             ;; What tells directories apart is at their end.
+                                             ((eq (car column) 'directory) (anvillm-rows-fit-tail cell (cadr column)))
+                                             (t (anvillm-rows-fit cell (cadr column))))))
+                                   anvillm-list-columns " "))
                        "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id id line)
     line))
@@ -111,7 +113,8 @@
   "Return non-nil if SESSION passes the filter."
   (or (not anvillm-list--filter)
       (string-match-p anvillm-list--filter
-                      (string-join (mapcar (lambda (c) (anvillm-list--cell (car c) session)) anvillm-list-columns)
+                      (string-join (cons (anvillm-id session)
+                                         (mapcar (lambda (c) (anvillm-list--cell (car c) session)) anvillm-list-columns))
                                    " "))))
 
 (defun anvillm-list--key (session)

@@ -137,7 +137,7 @@
 (ert-deftest daemon-stops-restarts-interrupts-renames-and-kills ()
   (daemon-test-with
    (anvillm-alias id "worker")
-   (support-wait (support-row-says "worker" id))
+   (support-wait (support-row-says "worker" "idle"))
    (anvillm-alias id "no way")
    (should (equal "worker" (daemon-test-read (concat id "/alias"))))
    (anvillm-stop (list id))

@@ -145,7 +145,7 @@ def test_keys_work_while_the_daemon_is_frozen(screen: Screen, stopped_daemon: Da
             started = time.monotonic()
             screen.key("M-x").type(word).see(f"M-x {word}")
             assert time.monotonic() - started < 5  # a few runs of tmux and one drawing; a wait would have no end
-            screen.key("C-g")
+            screen.key("C-g").see("Quit")
     finally:
         os.kill(stopped_daemon.process.pid, signal.SIGCONT)
     screen.row("worker", "stopped")
@@ -185,7 +185,7 @@ def test_emacs_starts_the_daemon_when_there_is_none(home: Home) -> None:
         screen.key("y").see("No sessions")
         screen.key("d").see("Link        up", "shell", "ok")
         screen.key("t").see("Stop the daemon")
-        screen.type("yes").key("Enter").see("stale")
+        screen.type("yes").key("Enter").see("no daemon at", "there is no such socket")
     finally:
         home.anvilsrv("stop")
         screen.close()
