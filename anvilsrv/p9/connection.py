@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Fid, Hangup, Result, Stage
+from anvilsrv.p9.frames import tag_of, unpack
 from anvilsrv.p9.stream import Stream, rerror
 from anvilsrv.p9.tree import LATER, Dir, Node
 from anvilsrv.p9.verbs import MINMSIZE, PARKABLE, VERBS, Verb, rflush, version
-from anvilsrv.p9.wire import tag_of, unpack
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server

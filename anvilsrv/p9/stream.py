@@ -8,7 +8,8 @@ import socket
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
-from anvilsrv.p9.wire import HEADER, PACKERS, Rerror, size_at, tag_of
+from anvilsrv.p9.frames import HEADER, size_at, tag_of
+from anvilsrv.p9.wire import PACKERS, Rerror
 
 if TYPE_CHECKING:
     from anvilsrv.p9.server import Server
