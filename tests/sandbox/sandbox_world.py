@@ -49,6 +49,7 @@ class Listener:
         self.stream = sock.type == socket.SOCK_STREAM
         if self.stream:
             sock.listen(8)
+        self.counting = threading.Condition()
         self.thread = threading.Thread(target=self._serve)
         self.thread.start()
 
@@ -61,11 +62,19 @@ class Listener:
                     self.sock.recv(1)
             except OSError:
                 return
-            self.came += 1
+            with self.counting:
+                self.came += 1
+                self.counting.notify_all()
             if self.stream:
                 with peer:
                     if self.answer:
                         peer.sendall(self.answer)
+
+    def counted(self, wanted: int) -> int:
+        """How many came, once ``wanted`` did: who has connected may not have been accepted yet."""
+        with self.counting:
+            self.counting.wait_for(lambda: self.came >= wanted, PATIENCE)
+            return self.came
 
     def close(self) -> None:
         self.sock.shutdown(socket.SHUT_RDWR)

@@ -57,7 +57,7 @@ def test_the_session_directory_shows_a_daemon_that_bound_anew(world: World) -> N
         agent.stdin.flush()
         assert agent.stdout.readline() == "new\n"
         agent.stdin.close()
-    assert first.came == 1
+    assert first.counted(1) == 1
 
 
 def test_the_session_directory_cannot_be_changed_but_its_spool_can(world: World) -> None:

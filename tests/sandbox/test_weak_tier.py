@@ -77,7 +77,7 @@ def test_only_granted_ports_are_reached_from_abi_4(world: World) -> None:
     assert attempt(world, code, {"network": {"enabled": True, "connect_tcp": [port]}}) == "did it"
     assert attempt(world, code, {"network": {"enabled": True, "connect_tcp": [1]}}) == "EACCES"
     assert attempt(world, "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n") == "EACCES"
-    assert listener.came == 1
+    assert listener.counted(1) == 1
 
 
 def test_abstract_sockets_and_signals_are_closed_from_abi_6(world: World) -> None:
@@ -87,7 +87,7 @@ def test_abstract_sockets_and_signals_are_closed_from_abi_6(world: World) -> Non
     code = f"socket.socket(socket.AF_UNIX).connect({name!r})\n"
     assert attempt(world, code, abi=6) == "EPERM"
     assert attempt(world, code, abi=5) == "did it"
-    assert listener.came == 1
+    assert listener.counted(1) == 1
     with subprocess.Popen(["sleep", "600"], **world.identity) as daemon:
         for code in (f"os.kill({daemon.pid}, 15)\n", f"signal.pidfd_send_signal(os.pidfd_open({daemon.pid}), 15)\n"):
             assert attempt(world, code, abi=6) == "EPERM"
@@ -104,7 +104,7 @@ def test_sockets_by_path_stay_open_below_abi_9(world: World) -> None:
         pytest.skip("this kernel closes them")
     listener = world.listen(f"{world.outside}/stream")
     assert attempt(world, f"socket.socket(socket.AF_UNIX).connect('{world.outside}/stream')\n") == "did it"
-    assert listener.came == 1
+    assert listener.counted(1) == 1
 
 
 def test_the_session_has_its_own_socket_in_this_tier(world: World) -> None:
@@ -114,7 +114,7 @@ def test_the_session_has_its_own_socket_in_this_tier(world: World) -> None:
     assert attempt(world, code) == "b'own'"
     assert attempt(world, "open(os.environ['NAMESPACE'] + '/spool/x', 'w').close()\n") == "did it"
     assert attempt(world, "os.unlink(os.environ['NAMESPACE'] + '/agent')\n") == "EACCES"
-    assert own.came == 1
+    assert own.counted(1) == 1
 
 
 def test_no_sandbox_at_all_is_loud(user_world: World) -> None:
