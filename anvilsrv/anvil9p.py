@@ -178,7 +178,7 @@ def finish(file: File) -> None:
 def read(mount: Mount, args: list[str]) -> int:
     path, _ = only(args)
     file = mount.open(path, wire.OREAD)
-    with file.client.minding(1) if piped() else contextlib.nullcontext():
+    with file.client.channel.minding(1) if piped() else contextlib.nullcontext():
         while data := attempt("read", lambda: file.read(BUFFER)):
             put(data)
     finish(file)

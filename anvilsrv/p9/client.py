@@ -1,60 +1,29 @@
-"""A 9P client: synchronous, for any number of threads at once on one connection.
+"""A 9P client: synchronous, for any number of threads at once on one connection (``channel`` says how).
 
-There is no thread behind it. Of the threads that wait for an answer one reads the socket and hands the others theirs;
-when it has its own it leaves the reading to the next. A connection that breaks stays broken (``ConnectionLost``):
-whoever wants another makes another ``Client``.
-
-Nothing is sent that a well-behaved server could choke on: a fid is opened only after its walk was answered, and a
-number is used again only after its clunk was.
+It never reconnects by itself: whoever wants another connection makes another ``Client``. Nothing is sent that a
+well-behaved server could choke on: a fid is opened only after its walk was answered, and a number is used again only
+after its clunk was.
 """
 
 import contextlib
-import errno
 import os
-import select
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from anvilsrv import paths
-from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.errors import AnvilError
 from anvilsrv.p9 import wire
-from anvilsrv.p9.address import fitting
+from anvilsrv.p9.channel import Cancelled as Cancelled
+from anvilsrv.p9.channel import Channel, Pending, connect
+from anvilsrv.p9.channel import ConnectionLost as ConnectionLost
+from anvilsrv.p9.channel import P9Error as P9Error
+from anvilsrv.p9.channel import TimedOut as TimedOut
 from anvilsrv.p9.wire import NOFID, Stat
 
-RECEIVE = 32 * 1024
 DEFAULT = -1.0  # as a timeout: the client's own
 M = TypeVar("M")
-
-
-class P9Error(AnvilError):
-    """The server's answer was an Rerror; this is its text."""
-
-
-class ConnectionLost(Unavailable):
-    """The server is gone, or talks no 9P."""
-
-
-class TimedOut(Unavailable):
-    """No answer in time. The request was flushed; what it may have done is unknown."""
-
-
-class Cancelled(AnvilError):
-    """The request was flushed by ``File.cancel``."""
-
-
-class _Pending:
-    """A request that waits for its answer. A Tflush knows the request that it ends."""
-
-    __slots__ = ("answer", "ends", "flushed", "tag")
-
-    def __init__(self, tag: int, ends: "_Pending | None") -> None:
-        self.tag = tag
-        self.ends = ends
-        self.answer: Any = None
-        self.flushed = False  # a Tflush follows it: the tag is not free before the Rflush
 
 
 class Client:
@@ -75,30 +44,21 @@ class Client:
         trace: Callable[[str], None] | None = None,
     ) -> None:
         self.timeout = timeout
-        self.trace = trace
-        self._sock = address if isinstance(address, socket.socket) else connect(os.fspath(address), timeout)
-        self._sock.settimeout(timeout)
-        self._poll = select.poll()
-        self._poll.register(self._sock, select.POLLIN)
-        self._sending = threading.Lock()  # of whole frames
-        self._state = threading.Condition()  # of everything below
-        self._pending: dict[int, _Pending] = {}
-        self._reading = False
-        self._lost: AnvilError | None = None
-        self._tag = 0
+        sock = address if isinstance(address, socket.socket) else connect(os.fspath(address), timeout)
+        sock.settimeout(timeout)
+        self.channel = Channel(sock, msize, trace)
+        self._lock = threading.Lock()  # of the numbers of fids
         self._fids: list[int] = []  # clunked, to be used again
         self._fid = 0
-        self._in = bytearray()
         try:
-            self.msize = msize
             version = self._call(wire.Tversion(wire.NOTAG, msize, wire.VERSION), wire.Rversion)
             if version.version != wire.VERSION or not 64 <= version.msize <= msize:
                 raise ConnectionLost(f"server offers {version.version} with msize {version.msize}")
-            self.msize = version.msize
+            self.channel.msize = version.msize
             self.root = self._new_fid()
             self._call(wire.Tattach(0, self.root, NOFID, paths.user() if uname is None else uname, aname), wire.Rattach)
         except BaseException:
-            self._sock.close()
+            sock.close()
             raise
 
     @classmethod
@@ -106,22 +66,10 @@ class Client:
         """The service of that name in the current namespace."""
         return cls(f"{paths.namespace()}/{service}", **options)
 
-    @contextlib.contextmanager
-    def minding(self, output: int) -> Iterator[None]:
-        """Within the block a wait also ends, by BrokenPipeError, when nobody reads ``output`` any more.
-
-        ``output`` is the descriptor of a pipe or socket. For programs of one thread.
-        """
-        self._poll.register(output, 0)  # POLLERR and POLLHUP come unasked
-        try:
-            yield
-        finally:
-            self._poll.unregister(output)
-
     @property
     def iounit(self) -> int:
         """The most bytes one Tread or Twrite moves."""
-        return self.msize - wire.IOHDRSZ
+        return self.channel.msize - wire.IOHDRSZ
 
     # --- files ---
 
@@ -187,10 +135,7 @@ class Client:
 
     def close(self) -> None:
         """Hang up. Threads that wait get ConnectionLost."""
-        self._lose(ConnectionLost("connection is closed"))
-        with self._state:
-            self._state.wait_for(lambda: not self._reading, 1.0)
-        self._sock.close()
+        self.channel.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -201,14 +146,14 @@ class Client:
     # --- fids ---
 
     def _new_fid(self) -> int:
-        with self._state:
+        with self._lock:
             if self._fids:
                 return self._fids.pop()
             self._fid += 1
             return self._fid
 
     def _free_fid(self, fid: int) -> None:
-        with self._state:
+        with self._lock:
             self._fids.append(fid)
 
     def _walk(self, path: str, timeout: float | None) -> int:
@@ -252,161 +197,14 @@ class Client:
         with contextlib.suppress(AnvilError):
             self._clunk(fid)
 
-    # --- requests ---
-
     def _call(
         self,
         msg: Any,
         expected: type[M],
         timeout: float | None = DEFAULT,
-        started: Callable[[_Pending], None] | None = None,
+        started: Callable[[Pending], None] | None = None,
     ) -> M:
-        """Send one request and wait for its answer. The tag of ``msg`` is set here."""
-        timeout = self.timeout if timeout == DEFAULT else timeout
-        call = self._send(msg)
-        if started:
-            started(call)
-        try:
-            answer = self._wait(call, timeout)
-        except BaseException:
-            self._flush(call)
-            raise
-        if type(answer) is wire.Rerror:
-            raise P9Error(answer.ename)
-        if type(answer) is not expected:
-            raise self._lose(ConnectionLost(f"server answers {type(msg).__name__} by {type(answer).__name__}"))
-        return answer
-
-    def _send(self, msg: Any, ends: _Pending | None = None) -> _Pending:
-        with self._state:
-            if self._lost:
-                raise self._lost
-            call = _Pending(wire.NOTAG if type(msg) is wire.Tversion else self._free_tag(), ends)
-            self._pending[call.tag] = call
-        msg = msg._replace(tag=call.tag)
-        if self.trace:
-            self._show("->", msg)
-        try:
-            data = wire.encode(msg)
-        except AnvilError:
-            with self._state:
-                del self._pending[call.tag]
-            raise
-        try:
-            with self._sending:
-                self._sock.sendall(data)
-        except OSError as error:  # a timeout too: half a frame may be on its way
-            raise self._lose(ConnectionLost(f"connection lost: {error.strerror or error}")) from None
-        return call
-
-    def _free_tag(self) -> int:
-        if len(self._pending) >= wire.NOTAG:
-            raise Unavailable("too many requests in flight")
-        while self._tag in self._pending:
-            self._tag = (self._tag + 1) % wire.NOTAG
-        return self._tag
-
-    def _flush(self, call: _Pending) -> None:
-        """Ask the server to forget a request, without waiting; its tag is free again when that is answered."""
-        with self._state:
-            if self._lost or call.answer is not None or call.flushed:
-                return
-            call.flushed = True
-        with contextlib.suppress(AnvilError):
-            self._send(wire.Tflush(0, call.tag), ends=call)
-
-    def _wait(self, call: _Pending, timeout: float | None) -> Any:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            with self._state:
-                while self._reading and call.answer is None and not self._lost:
-                    if not self._state.wait(None if deadline is None else deadline - time.monotonic()):
-                        break
-                if call.answer is not None:
-                    return call.answer
-                if self._lost:
-                    raise self._lost
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise TimedOut(f"no answer in {timeout:g} seconds")
-                if self._reading:
-                    continue
-                self._reading = True
-            try:
-                self._read_until(call, deadline)
-            finally:
-                with self._state:
-                    self._reading = False
-                    self._state.notify_all()
-
-    def _read_until(self, call: _Pending, deadline: float | None) -> None:
-        """Read the socket for everybody until this call has its answer or its time is up."""
-        while call.answer is None and not self._lost:
-            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready = dict(self._poll.poll(None if wait is None else wait * 1000))
-            if not ready:
-                return
-            if self._sock.fileno() not in ready:
-                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-            try:
-                data = self._sock.recv(RECEIVE)
-            except OSError as error:
-                self._lose(ConnectionLost(f"connection lost: {error.strerror or error}"))
-                return
-            if not data:
-                self._lose(ConnectionLost("connection lost: the server hung up"))
-                return
-            try:
-                self._take(data)
-            except wire.WireError as error:
-                self._lose(ConnectionLost(f"connection lost: {error}"))
-
-    def _take(self, data: bytes) -> None:
-        if self._in:
-            self._in += data
-            if len(self._in) < 4 or len(self._in) < wire.size_at(self._in, 0)[0]:
-                return
-            data = bytes(self._in)
-            self._in.clear()
-        pos = 0
-        while len(data) - pos >= 4:
-            (size,) = wire.size_at(data, pos)
-            if not wire.HEADER <= size <= self.msize:
-                raise wire.WireError(f"bad frame of {size} bytes")
-            if size > len(data) - pos:
-                break
-            self._hand_out(wire.decode(data[pos : pos + size]))
-            pos += size
-        self._in += data[pos:]
-
-    def _hand_out(self, msg: Any) -> None:
-        if self.trace:
-            self._show("<-", msg)
-        with self._state:
-            call = self._pending.pop(msg.tag, None)
-            if call is None:
-                raise wire.WireError(f"answer to no request: {type(msg).__name__} tag {msg.tag}")
-            if call.flushed:
-                self._pending[call.tag] = call
-            if call.ends:
-                del self._pending[call.ends.tag]
-                call.ends.answer = call.ends.answer or wire.Rerror(call.ends.tag, "flushed")
-            call.answer = msg
-            self._state.notify_all()
-
-    def _lose(self, error: ConnectionLost) -> AnvilError:
-        """The connection is over for everybody; the first reason is kept."""
-        with self._state:
-            self._lost = self._lost or error
-            self._state.notify_all()
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        return self._lost
-
-    def _show(self, way: str, msg: wire.Message) -> None:
-        from anvilsrv.p9 import text  # only where it is used: programs that start often do not need it
-
-        if self.trace:
-            self.trace(f"{way} {text.format(msg)}")
+        return self.channel.call(msg, expected, self.timeout if timeout == DEFAULT else timeout, started)
 
 
 class File:
@@ -420,7 +218,7 @@ class File:
         self._closed = False
         self._cancelled = False
         self._lock = threading.Lock()  # of what follows
-        self._calls: set[_Pending] = set()
+        self._calls: set[Pending] = set()
 
     def read(self, count: int | None = None, offset: int | None = None, timeout: float | None = DEFAULT) -> bytes:
         """What one Tread gives (``count`` bytes or as many as fit in a message); empty at the end."""
@@ -476,7 +274,7 @@ class File:
             self._cancelled = True
             calls = list(self._calls)
         for call in calls:
-            self.client._flush(call)
+            self.client.channel.flush(call)
 
     def close(self, timeout: float | None = DEFAULT) -> None:
         """Clunk; the server's error is raised. The second time nothing happens."""
@@ -497,15 +295,15 @@ class File:
     def _call(self, msg: Any, expected: type[M], timeout: float | None) -> M:
         if self._closed:
             raise Cancelled(f"'{self.path}' is closed")
-        mine: list[_Pending] = []
+        mine: list[Pending] = []
 
-        def started(call: _Pending) -> None:
+        def started(call: Pending) -> None:
             mine.append(call)
             with self._lock:
                 self._calls.add(call)
                 late = self._cancelled
             if late:
-                self.client._flush(call)
+                self.client.channel.flush(call)
 
         try:
             return self.client._call(msg, expected, timeout, started)
@@ -521,19 +319,3 @@ class File:
 def dial(service: str = "agent", **options: Any) -> Client:
     """``Client.connect`` under its usual name: the service in the current namespace."""
     return Client.connect(service, **options)
-
-
-def connect(path: str, timeout: float | None = None) -> socket.socket:
-    """A socket connected to the unix socket at ``path``."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout)
-        with fitting(path) as short:
-            sock.connect(short)
-        return sock
-    except OSError as error:
-        sock.close()
-        raise Unavailable(f"cannot connect to '{path}': {error.strerror or error}") from None
-    except BaseException:
-        sock.close()
-        raise
