@@ -198,11 +198,15 @@ def test_the_resolver_really_asks_over_tcp(world: World) -> None:
     """A name server on loopback that only knows TCP is enough."""
     if os.geteuid() != 0:
         pytest.skip("only root can serve port 53")
-    server = socket.create_server(("127.0.0.77", 53))
+    pid = os.getpid()
+    address = (
+        f"127.{1 + (pid >> 14) % 250}.{(pid >> 7) % 128}.{1 + pid % 128}"  # another for each who runs the tests now
+    )
+    server = socket.create_server((address, 53))
     code = "def attempt(): return socket.getaddrinfo('anvil.test', 80, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]\n"
     argv = ["/usr/bin/python3", "-I", "-c", "import os, socket\n" + code + "print(attempt())"]
     spec = world.spec(argv, ports(443))
-    spec["files"]["/etc/resolv.conf"] = "nameserver 127.0.0.77\noptions use-vc timeout:2 attempts:1\n"
+    spec["files"]["/etc/resolv.conf"] = f"nameserver {address}\noptions use-vc timeout:2 attempts:1\n"
     with subprocess.Popen(world.command(spec), stdout=subprocess.PIPE, text=True, **world.identity) as agent, server:
         server.settimeout(20)
         peer, _ = server.accept()
