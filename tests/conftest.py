@@ -177,3 +177,11 @@ def stopped_daemon(home: Home) -> Iterator[Daemon]:
         yield made
     finally:
         made.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests that passed want to have told (``user_properties``), at the end, where it is seen."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(f"NOTE {value}", yellow=True)

@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,24 @@ import pytest
 
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
+from tests import conftest
 from tests.agents.gemini_api import GeminiApi
 from tests.agents.messages_api import MessagesApi
 from tests.agents.model import Model
 from tests.agents.responses_api import ResponsesApi
 from tests.agents.service import Service
-from tests.conftest import PATIENCE, ROOT, Daemon, Home, wait_until
+from tests.conftest import ROOT, Daemon, Home
 
 KEY = "sk-ant-standin-0123456789abcdefghijklmnop"
 PLACES = (os.environ.get("ANVILLM_TEST_AGENTS", ""), str(ROOT / "node_modules" / ".bin"))
+
+
+PATIENCE = 90.0  # s; some agents take ten times as long on a machine that has much to do
+
+
+def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE) -> object:
+    """As everywhere, with the patience that these programs need."""
+    return conftest.wait_until(what, why, patience)
 
 
 def program(name: str) -> str:
@@ -117,7 +127,7 @@ class Bench:
     def new(self, *options: str, cwd: Path | None = None) -> Agent:
         """A session, idle."""
         agent = self.launch(*options, cwd=cwd)
-        state = agent.wait_state("idle", "error", "stopped", patience=2 * PATIENCE)
+        state = agent.wait_state("idle", "error", "stopped", patience=1.3 * PATIENCE)
         assert state == "idle", f"{agent.errors()}\n{agent.screen}\n{self.daemon.words()}"
         return agent
 
@@ -210,6 +220,26 @@ def gemini(home: Home, stopped_daemon: Daemon) -> Iterator[Bench]:
     with GeminiApi() as service:
         with_program(home, "gemini", GEMINI_API_KEY="x", GOOGLE_GEMINI_BASE_URL=service.url)
         yield from serve(stopped_daemon, "gemini", service)
+
+
+def with_kiro(home: Home, version: str) -> None:
+    """Put the stand-in for Kiro CLI into the daemon's PATH, with our hooks installed."""
+    program = home.home / ".local/bin/kiro-cli"
+    program.parent.mkdir(parents=True)
+    text = (ROOT / "tests/agents/kiro_standin.py").read_text()
+    text = text.replace("#!/usr/bin/env python3", f"#!{os.path.realpath(sys.executable)}", 1)
+    program.write_text(text.replace('"KIRO_STANDIN_VERSION", "2.4.0"', f'"KIRO_STANDIN_VERSION", "{version}"'))
+    program.chmod(0o755)
+    (home.home / ".local/share/kiro-cli").mkdir(parents=True)
+    home.env["PATH"] = f"{program.parent}{os.pathsep}{home.env['PATH']}"
+    assert home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
+
+
+@pytest.fixture
+def kiro_cli(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
+    """The stand-in for Kiro CLI; it needs no service."""
+    with_kiro(home, "2.4.0")
+    yield from serve(stopped_daemon, "kiro-cli", messages_api)
 
 
 @pytest.fixture

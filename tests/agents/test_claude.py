@@ -8,9 +8,9 @@ import time
 import pytest
 
 from anvilsrv.errors import AnvilError
-from tests.agents.conftest import Agent, Bench
+from tests.agents.conftest import Agent, Bench, wait_until
+from tests.agents.directives import limit
 from tests.agents.model import heard
-from tests.conftest import wait_until
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 
@@ -118,17 +118,10 @@ def test_a_limit_shows_as_such_and_the_queue_waits(claude: Bench) -> None:
     assert "429" in agent.listed()["error"]
 
 
-def limit_until(end: float) -> str:
-    """A prompt that a subscription's limit refuses."""
-    unified = f"status=rejected reset={end:.0f} representative-claim=five_hour".split()
-    headers = " ".join(f"anthropic-ratelimit-unified-{one}" for one in unified)
-    return f"@@fail 429 times=1 {headers} x-should-retry=false limit reached"
-
-
 def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(subscribed: Bench) -> None:
     agent = subscribed.new()
     end = time.time() + 5 * 3600
-    assert "session limit" in agent.refused(limit_until(end))
+    assert "session limit" in agent.refused(limit("claude", time.time(), end))
     agent.wait_state("idle")
     agent.prompt("later")
     held = agent.listed()["held"]
@@ -142,7 +135,7 @@ def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(sub
 
 def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opened(subscribed: Bench) -> None:
     agent = subscribed.new()
-    agent.refused(limit_until(time.time() - 60))  # told in minutes: over now, seconds after this
+    agent.refused(limit("claude", time.time(), time.time() - 60))  # told in minutes: over now, seconds after this
     wait_until(lambda: "What do you want to do?" in agent.screen, "the dialog is on the screen")
     assert agent.say("next") == heard("next")
 

@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.agents.conftest import Agent
-from tests.conftest import ROOT, Daemon, Home, wait_until
+from tests.agents.conftest import Agent, with_kiro
+from tests.conftest import Daemon, Home, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 
@@ -17,15 +16,7 @@ pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 @pytest.fixture(params=["2.4.0", "3.1.0"])
 def kiro(request: pytest.FixtureRequest, home: Home, stopped_daemon: Daemon) -> Iterator[Daemon]:
     """A daemon that finds the stand-in, of either form of hooks, with ours installed."""
-    program = home.home / ".local/bin/kiro-cli"
-    program.parent.mkdir(parents=True)
-    text = (ROOT / "tests/agents/kiro_standin.py").read_text()
-    text = text.replace("#!/usr/bin/env python3", f"#!{os.path.realpath(sys.executable)}", 1)
-    program.write_text(text.replace('"KIRO_STANDIN_VERSION", "2.4.0"', f'"KIRO_STANDIN_VERSION", "{request.param}"'))
-    program.chmod(0o755)
-    (home.home / ".local/share/kiro-cli").mkdir(parents=True)
-    home.env["PATH"] = f"{program.parent}{os.pathsep}{home.env['PATH']}"
-    assert home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
+    with_kiro(home, request.param)
     yield stopped_daemon.start()
     for pane in stopped_daemon.client().ls(""):
         if len(pane.name) == 8:

@@ -7,12 +7,11 @@ import time
 
 import pytest
 
-from tests.agents.conftest import Bench
+from tests.agents.conftest import Bench, wait_until
+from tests.agents.directives import command, limit
 from tests.agents.model import heard
-from tests.conftest import wait_until
 
 NAMES = ("codex", "gemini", "opencode")
-SHELL = {"codex": "exec_command", "gemini": "run_shell_command", "opencode": "bash"}
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 
 HAZARDS = {
@@ -29,16 +28,6 @@ HAZARDS = {
 def bench(request: pytest.FixtureRequest) -> Bench:
     found: Bench = request.getfixturevalue(request.param)
     return found
-
-
-def command(bench: Bench, line: str, ask: bool = False) -> str:
-    """A prompt that makes the agent run a shell command."""
-    arguments = {"codex": {"cmd": line}, "gemini": {"command": line}}.get(
-        bench.backend, {"command": line, "description": "x"}
-    )
-    if bench.backend == "codex" and ask:
-        arguments |= {"sandbox_permissions": "require_escalated", "justification": "a test"}
-    return f"@@call {SHELL[bench.backend]} {json.dumps(arguments)}"
 
 
 def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
@@ -58,14 +47,14 @@ def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> Non
     texts = [f"prompt number {n}" for n in range(10)]
     for text in texts:
         agent.prompt(text)
-    assert agent.out(timeout=60) == heard(texts[-1])
+    assert agent.out(timeout=240) == heard(texts[-1])
     assert agent.model.prompts() == texts
 
 
 def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     agent = bench.new()
     file = bench.daemon.home.work / "made"
-    said = agent.say(command(bench, f"touch {file}"))
+    said = agent.say(command(bench.backend, f"touch {file}"))
     assert said.startswith("tool said:")
     assert file.exists(), said
     wait_until(lambda: agent.json("usage").get("output") == 14, "usage of two answers")
@@ -106,16 +95,9 @@ def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> 
     assert agent.say("after") == heard("after")
 
 
-LIMIT = {
-    "codex": "@@fail 429 resets_at={at} the limit is reached",
-    "gemini": "@@fail 429 Please retry in 7200s",
-    "opencode": "@@fail 429 retry-after=7200 the limit is reached",
-}
-
-
 def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> None:
     agent = bench.new()
-    why = agent.refused(LIMIT[bench.backend].format(at=int(time.time()) + 7200))
+    why = agent.refused(limit(bench.backend, time.time(), time.time() + 7200))
     agent.wait_state("idle")
     assert ("limit" in why.lower(), agent.listed()["error"] in why) == (True, True)
     agent.prompt("later")
@@ -132,7 +114,7 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
     agent = bench.new("role=careful")
     file = bench.daemon.home.work / "made"
-    agent.prompt(command(bench, f"touch {file}", ask=True))
+    agent.prompt(command(bench.backend, f"touch {file}", ask=True))
     assert "allow" in agent.wait_ask()["choices"]
     agent.write("answer", choice)
     wait_until(lambda: agent.state() == "idle", "the turn ends")
