@@ -73,13 +73,20 @@ def far(daemon: Daemon) -> Iterator[Far]:
         made.close()
 
 
+def serves(box: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(f"{box}/agent") == 0
+
+
 def test_a_forwarded_socket_is_a_namespace_like_any_other(daemon: Daemon, far: Far) -> None:
     box = daemon.home.top / "box"
     box.mkdir(mode=0o700)
-    forward = far.ssh("-nNT", "-L", f"{box}/agent:{daemon.home.socket}")
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{box}/agent")  # by an ssh before
+    forward = far.ssh("-nNT", "-o", "StreamLocalBindUnlink=yes", "-L", f"{box}/agent:{daemon.home.socket}")
     with subprocess.Popen(forward, stdin=subprocess.DEVNULL) as tunnel:
         try:
-            wait_until(lambda: (box / "agent").exists() or tunnel.poll() is not None, "not forwarded")
+            wait_until(lambda: serves(box) or tunnel.poll() is not None, "not forwarded")
             assert tunnel.poll() is None
             env = daemon.home.env | {"NAMESPACE": str(box)}
             anvil9p = (sys.executable, "-m", "anvilsrv.anvil9p")
