@@ -167,6 +167,15 @@ def test_values_that_cannot_be_sent_are_internal_errors(served, client):
     served.errors.clear()
 
 
+def test_a_name_that_cannot_be_sent_is_an_internal_error(served, client):
+    served.sample.nodes["void"].nodes["bad"] = TextFile("a\0b", lambda who: b"")
+    for do in (client.stat, client.read):
+        with pytest.raises(P9Error, match=r"^internal error$"):
+            do("void/bad" if do == client.stat else "void")
+    assert [str(error) for error in served.errors] == ["string holds a NUL"] * 2
+    served.errors.clear()
+
+
 class Verbose(Dir):
     def lookup(self, who, name):
         raise NotFound(f"no session '{name}': " + "é" * 100_000 + "\0")
