@@ -19,8 +19,9 @@ What the numbers can be:
 - An answer is waited for by a sleeping client, and to wake it costs the same whoever has answered; on virtual machines
   it costs most of the round trip. So no server can be faster than the echo, and ``ceiling`` is echo/pyroute2 of the same
   run: the ratio to pyroute2 that a server would have that does nothing.
-- Interpreters differ more than kernels. What pyroute2 does in 20 us of a fast one takes 80 of a slow one, beside the same
-  system calls; its releases do not differ (0.9.1, the first with a plan9 server, to 0.9.7).
+- The targets were set on a machine where pyroute2 needed 83 us for a read of 32 in flight. Where it needs 20, because the
+  interpreter is faster and the kernel is not, the ratios to it are smaller. Its releases do not differ (0.9.1, the first
+  with a plan9 server, to 0.9.7).
 - On a busy machine rates say little. The processor time that a server needs for a request says more and is printed
   beside them; ``--one`` counts nothing else. There a round trip has no processor to wake, and nothing overlaps.
 """
