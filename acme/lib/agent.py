@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
 T = TypeVar("T")
 
 USER = "user"
+_PATIENCE = 10.0  # s for an answer of the daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Agent:
         self.path = path or paths.socket()
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._asking: dict[int | None, float] = {}  # since when which thread waits for an answer
 
     # reading
 
@@ -135,6 +138,10 @@ class Agent:
             client.close()
             raise
 
+    def wait(self) -> None:
+        """Wait until a daemon that does not answer does so again, however long that takes."""
+        Client(self.path, timeout=None).close()
+
     # writing
 
     def write(self, path: str, text: str) -> None:
@@ -164,7 +171,7 @@ class Agent:
         """A file open for one command. Opening is repeated on a new connection where it must be, writing never."""
         file = self.open(path, mode)
         try:
-            with file:
+            with self._waiting(), file:
                 yield file
         except ConnectionLost as error:
             raise Unavailable(f"the daemon went away while '{path}' was written: {error}") from None
@@ -178,9 +185,23 @@ class Agent:
         if client is not None:
             client.close()
 
+    def waited(self, thread: threading.Thread) -> float:
+        """For how many seconds that thread has been waiting for the daemon; 0 if it is not."""
+        since = self._asking.get(thread.ident)
+        return 0.0 if since is None else time.monotonic() - since
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        me = threading.get_ident()
+        self._asking[me] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._asking[me]
+
     def _dial(self) -> Client:
         try:
-            return Client(self.path)
+            return Client(self.path, timeout=_PATIENCE)
         except Unavailable as error:
             raise Unavailable(f"the daemon is not running: {error}") from None
 
@@ -193,11 +214,13 @@ class Agent:
     def _again(self, ask: Callable[[Client], T]) -> T:
         """Ask; and once more on a new connection when the old one turns out dead (only for what may be repeated)."""
         try:
-            return ask(self._connected())
+            with self._waiting():
+                return ask(self._connected())
         except ConnectionLost:
             self.forget()
         try:
-            return ask(self._connected())
+            with self._waiting():
+                return ask(self._connected())
         except ConnectionLost as error:
             raise Unavailable(f"the daemon went away: {error}") from None
 

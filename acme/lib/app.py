@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from acme.lib import begin, plumb
@@ -30,7 +31,7 @@ from acme.lib.prompt import Context, Prompt
 from acme.lib.terminal import open_terminal
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
-from anvilsrv.p9.client import Client
+from anvilsrv.p9.client import Client, TimedOut
 
 PANES: dict[str, type[Pane]] = {
     "main": Main,
@@ -251,14 +252,22 @@ class App:
         self._stale.clear()
         try:
             self.roster, self.online = self.agent.roster(), True
-        except Unavailable:
+        except Unavailable as error:
             self.online = False
+            if isinstance(error, TimedOut):
+                threading.Thread(target=self._thaw, name="thaw", daemon=True).start()
         with self._lock:
             panes = list(self._panes.values())
         for pane in panes:
             if pane is not None:
                 pane.stale()
         self._open_asks()
+
+    def _thaw(self) -> None:
+        """Look again when a daemon that was silent answers; one that ended is the business of the news."""
+        with suppress(AnvilError):
+            self.agent.wait()
+            self.sync()
 
     def _open_asks(self) -> None:
         """Open each new question, once: a window the person deleted stays deleted."""

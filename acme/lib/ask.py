@@ -24,7 +24,6 @@ class AskPane(About):
 
     def open(self) -> None:
         self.refresh()
-        self.window.show()
 
     def refresh(self) -> None:
         current = self.app.roster.find(self.subject_id)
@@ -38,6 +37,7 @@ class AskPane(About):
             with self.window.bulk():
                 self.drawn = self.window.replace(0, self.window.address("$")[1], draw(ask))
             self.window.select(0, 0)
+            self.window.show()  # acme went to the end
 
     def executed(self, text: str, gesture: Gesture) -> bool:
         if self.asked is None or not gesture.in_body:

@@ -32,7 +32,6 @@ class Daemon(Pane):
 
     def open(self) -> None:
         self.status()
-        self.window.show()
 
     def refresh(self) -> None:
         """Say so when the daemon goes or comes back."""
@@ -70,3 +69,4 @@ class Daemon(Pane):
         with self.window.bulk():
             self.window.replace(0, self.window.address("$")[1], text)
         self.window.select(0, 0)
+        self.window.show()  # acme went to the end

@@ -25,6 +25,7 @@ from anvilsrv.p9.client import ConnectionLost
 if TYPE_CHECKING:
     from acme.lib.app import App
 
+_STUCK = 1.0  # s; a daemon that works answers sooner
 _WORD = re.compile(r"[\w:-]+")
 
 
@@ -199,9 +200,25 @@ class Pane:
     def _listen(self) -> None:
         with suppress(AnvilError):
             for gesture in self.window.gestures():
-                if gesture.kind in "XxLlRr":
+                if gesture.kind not in "XxLlRr":
+                    continue
+                if self._stuck():
+                    self._guarded(lambda gesture=gesture: self._not_now(gesture))  # type: ignore[misc]
+                else:
                     self.post(lambda gesture=gesture: self._gesture(gesture))  # type: ignore[misc]
         self._posts.put(None)
+
+    def _stuck(self) -> bool:
+        """True while the owner waits for a daemon that does not answer."""
+        return self.app.agent.waited(self._owner) > _STUCK
+
+    def _not_now(self, gesture: Gesture) -> None:
+        """What is done without the owner, on the reader's thread: Del, and to say that nothing else is."""
+        word = gesture.meant.text.strip()
+        if gesture.kind in "Xx" and word in ("Del", "Delete"):
+            self.delete(Call(word, "", None, None))
+        else:
+            self.say(f"Assist: {word[:40]}: not now, the daemon does not answer what was asked before")
 
     def _gesture(self, gesture: Gesture) -> None:
         if gesture.kind in "Xx":

@@ -29,6 +29,7 @@ class Agent:
         self.events = Stream("events", fresh=True)
         self.written: list[tuple[str, str]] = []
         self.reads = 0
+        self.frozen = threading.Event()  # while it is set, a write is not answered, and nothing after it
         self.refuse: dict[str, str] = {}  # path -> the error of the next writes
         self._numbers = itertools.count(0xA0000001)
         self._wrote = threading.Condition()
@@ -84,6 +85,8 @@ class Agent:
 
     def took(self, path: str, text: str) -> None:
         """A file was written and closed."""
+        while self.frozen.is_set():
+            threading.Event().wait(0.01)
         if path in self.refuse:
             raise Conflict(self.refuse[path])
         name, _, file = path.partition("/")

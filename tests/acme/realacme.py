@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -96,7 +97,11 @@ class AtReal(Person):
         return Acme.dial()
 
     def describe(self) -> str:
-        return super().describe() + "\n" + Path(self.namespace, "acme.err").read_text()
+        """What the screen shows goes to $ANVILLM_TEST_SCREENS, in the format of xwd(1)."""
+        if directory := os.environ.get("ANVILLM_TEST_SCREENS"):
+            shutil.copy(f"{self.namespace}/Xvfb_screen0", f"{directory}/{time.time():.0f}.xwd")
+        mouse = subprocess.run(["xdotool", "getmouselocation"], capture_output=True, text=True).stdout
+        return f"{super().describe()}\n{mouse}\n{Path(self.namespace, 'acme.err').read_text()}"
 
     # looking
 
@@ -196,7 +201,7 @@ class AtReal(Person):
                     lambda: self.selection(name) == text, f"{text!r} to be selected, not {self.selection(name)!r}", 1
                 )
                 return
-        raise AssertionError(f"{text!r} cannot be selected, but {self.selection(name)!r}")
+        raise AssertionError(f"{text!r} cannot be selected, but {self.selection(name)!r}\n{self.describe()}")
 
     def type(self, name: str, text: str) -> None:
         before = self.body(name)

@@ -84,6 +84,30 @@ def test_assist_ends_with_its_last_window(person, agent, assist, project):
     assert process.wait(30) == 0
 
 
+def test_a_daemon_that_does_not_answer_holds_up_no_click(person, agent, assist):
+    id = agent.add()
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Context", tag=True)
+    context = f"/tmp/+Context.{id}"
+    person.wait(lambda: person.has(context) and "Put" in person.tag(context), "the context window")
+    agent.frozen.set()
+    try:
+        person.execute(context, "Put", tag=True)
+
+        def told():
+            person.execute(context, "Prompt", tag=True)
+            return person.has("/tmp/+Errors") and "not now" in person.body("/tmp/+Errors")
+
+        person.wait(told, "to be told")
+        person.execute(context, "Del", tag=True)
+        person.misses(context)
+    finally:
+        agent.frozen.clear()
+    agent.change(id, state="running")
+    person.sees(MAIN, "running")
+
+
 def test_assist_ends_when_acme_ends(person, agent, assist):
     if person.real:
         pytest.skip("the real one is ended by the fixture")
