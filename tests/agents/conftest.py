@@ -25,6 +25,8 @@ KEY = "sk-ant-standin-0123456789abcdefghijklmnop"
 PLACES = (os.environ.get("ANVILLM_TEST_AGENTS", ""), str(ROOT / "node_modules" / ".bin"))
 
 
+FULL = bool(os.environ.get("ANVILLM_TEST_FULL"))  # all tests of codex, gemini and opencode: ten minutes on two cores
+WHY = "one of many tests of this agent: set ANVILLM_TEST_FULL=1 for all"
 PATIENCE = 90.0  # s; some agents take ten times as long on a machine that has much to do
 
 

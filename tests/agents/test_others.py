@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.agents.conftest import Bench, wait_until
+from tests.agents.conftest import FULL, WHY, Agent, Bench, wait_until
 from tests.agents.directives import command, limit
 from tests.agents.model import heard
 
@@ -24,10 +24,31 @@ HAZARDS = {
 }
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_it_starts_takes_prompts_and_can_be_interrupted(name: str, request: pytest.FixtureRequest) -> None:
+    agent: Agent = request.getfixturevalue(name).new()
+    for text in ("hello", "one\ntwo\nthree"):
+        assert agent.say(text) == heard(text)
+    interrupt(agent)
+
+
 @pytest.fixture(params=NAMES)
 def bench(request: pytest.FixtureRequest) -> Bench:
+    if not FULL:
+        pytest.skip(WHY)
     found: Bench = request.getfixturevalue(request.param)
     return found
+
+
+def interrupt(agent: Agent) -> None:
+    """Break a turn off, and see that the next prompt is taken."""
+    before = len(agent.model.prompts())
+    agent.prompt("@@hold gate one two three four")
+    agent.model.wait(before + 1)
+    agent.wait_state("running")
+    agent.write("ctl", "interrupt")
+    agent.wait_state("idle")
+    assert agent.say("next") == heard("next")
 
 
 def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
@@ -76,16 +97,6 @@ def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     agent.keys("Enter")
     assert agent.out() == heard("waits again")
     assert agent.model.prompts() == ["waits", "another", "waits again"]
-
-
-def test_an_interrupt_ends_the_turn(bench: Bench) -> None:
-    agent = bench.new()
-    agent.prompt("@@hold gate one two three four")
-    agent.model.wait(1)
-    agent.wait_state("running")
-    agent.write("ctl", "interrupt")
-    agent.wait_state("idle")
-    assert agent.say("next") == heard("next")
 
 
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> None:
