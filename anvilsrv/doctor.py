@@ -50,10 +50,18 @@ def examine(say: Callable[[str], None]) -> int:
     """Say each finding as it is made; 1 if something that is needed is missing, else 0."""
     worst = 0
     for look in LOOKS:
-        for line in look():
+        for line in findings(look):
             say("\t".join(line))
             worst |= line.verdict == DO
     return worst
+
+
+def findings(look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """Of one look; what keeps it from looking is a finding too."""
+    try:
+        yield from look()
+    except (OSError, AnvilError) as error:
+        yield Line(DO, look.__name__, f"cannot be looked at: {error}")
 
 
 def program() -> Iterator[Line]:
@@ -74,7 +82,11 @@ def namespace() -> Iterator[Line]:
     try:
         found = path.lstat()
     except FileNotFoundError:
-        yield Line(OK, "namespace", f"{path} (anvilsrv makes it)")
+        above = next(one for one in path.absolute().parents if one.exists())
+        if os.access(above, os.W_OK | os.X_OK):
+            yield Line(OK, "namespace", f"{path} (anvilsrv makes it)")
+        else:
+            yield Line(DO, "namespace", f"cannot make {path}: {above} cannot be written; set NAMESPACE")
         return
     except OSError as error:
         yield Line(DO, "namespace", f"cannot look at {path}: {error.strerror}; set NAMESPACE")
@@ -97,7 +109,7 @@ def daemon() -> Iterator[Line]:
     place = Place()
     pid = place.holder()
     if pid is None:
-        stale = " (the socket there is left over, and does no harm)" if place.socket.exists() else ""
+        stale = " (the socket there is left over, and does no harm)" if os.path.exists(place.socket) else ""
         yield Line(NOTE, "daemon", f"does not run: anvilsrv start{stale}")
         return
     try:
@@ -170,14 +182,10 @@ def sandbox() -> Iterator[Line]:
 
     report = tiers.probe()
     kernel = f"Linux {os.uname().release}, Landlock ABI {report.abi}"
-    yield (
-        Line(OK, "kernel", kernel)
-        if report.abi
-        else Line(DO, "kernel", f"{kernel}: 5.13 or newer with Landlock is needed")
-    )
+    yield (Line(OK, "kernel", kernel) if report.abi else Line(DO, "kernel", f"{kernel}: {tiers.landlock_advice()}"))
     verdict = OK if report.tier in ("full", "ll9") else DO
-    yield Line(verdict, "sandbox", f"{report.tier}: {TIERS[report.tier]}")
-    if report.tier != "full":
+    yield Line(verdict, "sandbox", f"{report.tier}: {TIERS[report.tier].removeprefix(f'{report.tier.upper()}: ')}")
+    if report.tier != "full" and report.abi:
         yield from (Line(NOTE, "sandbox", reason) for reason in report.reasons)
         yield from (Line(verdict if verdict == DO else NOTE, "sandbox", advice) for advice in report.advice)
 

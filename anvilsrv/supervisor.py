@@ -329,7 +329,8 @@ class Supervisor:
     def gentle(self, backend: str) -> Stop:
         """How an agent is ended; by a signal alone where its backend's file has gone or is wrong now."""
         try:
-            return self._backend(backend).stop
+            stop: Stop = self._backend(backend).stop
+            return stop
         except AnvilError:
             return Stop((), GRACE)
 

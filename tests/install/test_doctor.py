@@ -1,11 +1,13 @@
 """`anvilsrv doctor`: what it says of a machine where all is well, and of each thing that is not."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from anvilsrv import doctor
+from sandbox import tiers
 from tests.conftest import Daemon, Home
 
 
@@ -54,6 +56,49 @@ def test_a_namespace_open_to_others_and_a_role_that_is_no_yaml_are_named(home: H
     assert said[0][0] == "do"
     assert str(role) in said[0][1]
     assert ("note", f"compare {role.parent}/default.yaml.new with yours, then remove it") in said
+
+
+def test_a_namespace_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAMESPACE", "/nowhere/ns")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    found = [tuple(line) for line in doctor.namespace()]
+    assert found == [("do", "namespace", "cannot make /nowhere/ns: / cannot be written; set NAMESPACE")]
+
+
+def test_a_namespace_below_a_file_and_a_look_that_fails_are_findings_like_others(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.top / "file").touch()
+    status, found = examine(home, NAMESPACE=f"{home.top}/file/ns")
+    assert (status, found["namespace"][0][0], found["daemon"][0][0]) == (1, "do", "note")
+
+    def look() -> Iterator[doctor.Line]:
+        raise PermissionError(13, "Permission denied", "/x")
+        yield
+
+    assert [line.verdict for line in doctor.findings(look)] == ["do"]
+
+
+def test_a_socket_that_a_crash_left_is_told(daemon: Daemon) -> None:
+    daemon.kill()
+    status, found = examine(daemon.home)
+    assert status == 0
+    assert found["daemon"] == [
+        ("note", "does not run: anvilsrv start (the socket there is left over, and does no harm)")
+    ]
+
+
+@pytest.mark.parametrize(("tier", "abi"), [("none", 0), ("weak", 7), ("ll9", 9)])
+def test_a_machine_without_a_full_sandbox_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tier: str, abi: int
+) -> None:
+    report = tiers.Report(tier, [f"{tier} because"], ["do this"], abi)
+    monkeypatch.setattr(tiers, "probe", lambda: report)
+    lines = list(doctor.sandbox())
+    assert (lines[1].verdict, lines[1].words.split(":")[0]) == ("ok" if tier == "ll9" else "do", tier)
+    assert "NONE" not in lines[1].words and "WEAK" not in lines[1].words
+    assert ("do this" in [line.words for line in lines]) == bool(abi)
+    assert lines[0].verdict == ("ok" if abi else "do")
 
 
 def test_a_machine_without_tmux_and_the_wanted_terminal_needs_them(home: Home, tmp_path: Path) -> None:
