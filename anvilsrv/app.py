@@ -293,7 +293,7 @@ class App:
         """Refuse a prompt that cannot be taken, on its first write."""
         row = self.sessions.row(tx, session)
         if row["state"] not in s.LIVE:
-            raise Conflict(f"session '{session}' is {row['state']}")
+            raise Conflict(f"session '{session}' is {row['state']}" + (f": {row['error']}" if row["error"] else ""))
 
     def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
         """A prompt is complete."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from anvilsrv import paths
-from anvilsrv.errors import AnvilError, Conflict, Unavailable
+from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
 
 log = logging.getLogger("anvilsrv")
 
@@ -30,6 +30,7 @@ LOG_SIZE = 4 << 20  # bytes
 FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
 START_PATIENCE = 20.0  # s that `start` waits for the socket
 DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
+NAMESPACE_MAX = 107 - len("/anvillm.tmux")  # bytes: unix(7), struct sockaddr_un
 STOP_PATIENCE = 60.0  # s that `stop` waits for the end
 
 
@@ -61,7 +62,14 @@ class Place:
             return 0
 
     def take(self) -> IO[bytes]:
-        """Become the daemon of the namespace: the lock's file, to be kept open. Raises Conflict when another is."""
+        """Become the daemon of the namespace: the lock's file, to be kept open.
+
+        Raises Conflict when another is, Invalid for a namespace in which no agent could run.
+        """
+        if not self.namespace.startswith("/"):
+            raise Invalid(f"NAMESPACE must be an absolute path, not '{self.namespace}'")
+        if len(os.fsencode(self.namespace)) > NAMESPACE_MAX:
+            raise Invalid(f"NAMESPACE is too long for the socket of tmux in it: at most {NAMESPACE_MAX} bytes")
         paths.private_dir(self.namespace)
         paths.private_dir(self.state)
         inherited = os.environ.pop("ANVILSRV_LOCK_FD", "")

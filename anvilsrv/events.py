@@ -98,7 +98,7 @@ class Stream:
         who = frozenset(s for s in (session, *concerns) if s)
         number = tx.run("INSERT INTO events(sessions, line) VALUES(?, '')", " ".join(sorted(who))).lastrowid or 0
         body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields}
-        line = json.dumps(body, ensure_ascii=False)
+        line = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         tx.run("UPDATE events SET line = ? WHERE seq = ?", line, number)
         if number % 1000 == 0:
             tx.run("DELETE FROM events WHERE seq <= ?", number - RING)
@@ -148,4 +148,4 @@ class Stream:
     def overflow(seq: int, lost: int) -> bytes:
         """The line that tells a reader how many events it missed."""
         body = {"seq": seq, "ts": round(time.time(), 3), "type": "overflow", "session_id": None, "lost": lost}
-        return json.dumps(body).encode() + b"\n"
+        return json.dumps(body, separators=(",", ":")).encode() + b"\n"

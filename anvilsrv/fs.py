@@ -58,6 +58,11 @@ def text(get: Callable[["Tree", View], str]) -> Callable[..., File]:
     return make
 
 
+def compact(value: Any) -> str:
+    """JSON in one line without blanks between its parts, so that grep finds ``"state":"idle"`` in every file of the tree."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def line(value: str) -> bytes:
     """A one-line file's content: a newline at the end, nothing for nothing."""
     return f"{value}\n".encode() if value else b""
@@ -190,7 +195,7 @@ SESSION: tuple[Row, ...] = (
     Row("ctl", "UOC", "UOC", _ctl),
     Row("state", "UOCA", "UO", _state),
     Row("hook", "O", "O", _hook),
-    Row("ask", "UOC", "", text(lambda tree, view: json.dumps(view.ask, ensure_ascii=False) if view.ask else "")),
+    Row("ask", "UOC", "", text(lambda tree, view: compact(view.ask) if view.ask else "")),
     Row("answer", "", "U", _answer),
     Row("context", "UOC", "UC", _context),
     Row("alias", "UOCA", "UO", _alias),
@@ -204,7 +209,7 @@ SESSION: tuple[Row, ...] = (
     Row("tasks", "UOC", "", text(lambda tree, view: ",".join(view.tasks))),
     Row("tmux", "U", "", text(lambda tree, view: tree.app.attach(view))),
     Row("sandbox", "UOC", "", text(lambda tree, view: view.policy)),
-    Row("usage", "UOC", "", text(lambda tree, view: json.dumps(view.usage))),
+    Row("usage", "UOC", "", text(lambda tree, view: compact(view.usage))),
 )
 SESSION_NAMES = {row.name: row for row in SESSION}
 
@@ -355,9 +360,7 @@ class Tree(Dir):
 
     def _sessions(self, who: Who) -> bytes:
         views = [v for v in self.app.sessions.views.values() if self.concerns(who, v.id)]
-        shown = [
-            json.dumps(v.summary(self.app.attach(v) if who.session is None else ""), ensure_ascii=False) for v in views
-        ]
+        shown = [compact(v.summary(self.app.attach(v) if who.session is None else "")) for v in views]
         return json_array(shown)
 
     def _log(self, tx: Tx, who: Who, cursor: int) -> tuple[bytes, int]:

@@ -37,7 +37,8 @@ class Message(NamedTuple):
         """One line of JSON, as in ``inbox``."""
         return json.dumps(
             {"id": self.id, "from": self.sender, "to": self.to, "type": self.type, "subject": self.subject,
-             "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata}, ensure_ascii=False)  # fmt: skip
+             "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata},
+            ensure_ascii=False, separators=(",", ":"))  # fmt: skip
 
 
 def parse(data: bytes) -> dict[str, Any]:

@@ -41,6 +41,17 @@ def test_wrong_usage_exits_with_2(home: Home) -> None:
     assert home.anvilsrv("jump").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("namespace", "sentence"), [("here", "must be an absolute path"), ("/tmp/" + "x" * 90, "is too long")]
+)
+def test_a_namespace_in_which_no_agent_could_run_is_refused(home: Home, namespace: str, sentence: str) -> None:
+    home.env["NAMESPACE"] = namespace
+    done = home.anvilsrv("start")
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert not (home.work / namespace).exists()
+
+
 def test_a_second_daemon_says_who_holds_the_namespace(daemon: Daemon) -> None:
     assert daemon.process is not None
     other = daemon.home.anvilsrv("fgstart")

@@ -39,6 +39,13 @@ def test_a_reader_starts_now_and_sees_what_comes_in_order(store: Store) -> None:
     assert {"type", "ts", "session_id", "error"} <= set(got[0])
 
 
+def test_a_line_has_no_blanks_between_its_parts_so_that_grep_finds_them(store: Store) -> None:
+    stream = Stream()
+    reader = stream.reader(None)
+    emit(store, stream, 1)
+    assert b'"type":"error","session_id":"a","error":"0"}' in reader.take(4096)
+
+
 def test_a_reader_can_start_behind_a_number_even_after_a_restart(store: Store) -> None:
     emit(store, Stream(), 5)
     again = Stream()

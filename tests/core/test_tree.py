@@ -168,4 +168,4 @@ def test_two_hundred_blocked_readers_cost_a_small_read_nothing_it_notices(daemon
     agent.write("alias", "x")
     for thread in threads:
         thread.join()
-    assert len(got) == 200 and all(b'"alias": "x"' in one for one in got)
+    assert len(got) == 200 and all(b'"alias":"x"' in one for one in got)

@@ -150,7 +150,7 @@ def test_only_the_question_that_was_seen_is_answered(daemon: Daemon) -> None:
     client = daemon.client()
     with client.open("events") as events:
         client.write(f"{session}/in", b"go")
-        assert any(b'"type": "ask"' in line for line in events.lines())
+        assert any(b'"type":"ask"' in line for line in events.lines())
     with pytest.raises(Conflict, match="the question is gone"):
         requests.answer(client, session, "yes", "another")
     asked = requests.read_json(client, f"{session}/ask")["id"]  # type: ignore[attr-defined]
