@@ -15,6 +15,7 @@ import yaml
 from anvilsrv import templates
 from anvilsrv.backend import KINDS, NAMES, TEXTS, Backend, Dialog, Guard, Input, Peculiarity, Rule, Stop, Title
 from anvilsrv.errors import Invalid
+from anvilsrv.limits import GROUPS as LIMITS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LAYER = ("general", "filesystem", "network", "env", "unix", "agents", "permissions", "advanced", "description")
@@ -220,7 +221,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         slash=body.words("slash", ()),
         interrupt=body.words("interrupt", ()),
         stop=Stop(stop.words("keys", ()), stop.seconds("grace", 5.0)),
-        limits=tuple(one.pattern("match") for one in body.tables("limits")),
+        limits=tuple(_limit(one) for one in body.tables("limits")),
         layer=layer,
         peculiarity=_peculiarity(body, path),
     )
@@ -311,6 +312,17 @@ def _input(table: Table) -> Input:
         styled=table.flag("styled", False),
         guards=tuple(_guard(one) for one in table.tables("guard")),
     )
+    table.end()
+    return made
+
+
+def _limit(table: Table) -> re.Pattern[str]:
+    made: re.Pattern[str] = table.pattern("match")
+    for name in made.groupindex:
+        if name not in LIMITS:
+            raise table.wrong("match", f"unknown group '{name}'; known: {' '.join(LIMITS)}")
+    if not made.groupindex:
+        raise table.wrong("match", f"no group says when: {' '.join(LIMITS)}")
     table.end()
     return made
 

@@ -23,6 +23,8 @@ NAMED = {
 }  # fmt: skip
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 
+GROUPS = ("epoch", "iso", *UNITS, "clock", "date", "zone")
+
 MARGIN = 5.0  # s after the limit's end, since clocks differ
 MINUTE = 60.0  # s that a time of day without seconds may fall short of the end that it tells
 PAST = 120.0  # s that an end may lie back and still be this one's, not tomorrow's
