@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from stat import S_ISFIFO, S_ISSOCK
 from typing import Any
 
-from anvilsrv import paths
+from anvilsrv import __version__, paths
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, File
@@ -397,6 +397,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     mount = Mount()
     try:
+        if sys.argv[1:] in (["--help"], ["-h"], ["--version"]):
+            put((f"{name()} {__version__}\n" if sys.argv[1] == "--version" else USAGE.format(name())).encode())
+            return 0
         return run(sys.argv[1:], mount)
     except Usage:
         os.write(2, USAGE.format(name()).encode())
