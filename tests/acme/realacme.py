@@ -11,6 +11,7 @@ import mmap
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -22,7 +23,6 @@ from person import Person
 
 from acme.lib.acme import Acme
 from acme.lib.window import Window
-from anvilsrv.errors import Unavailable
 from anvilsrv.p9.client import P9Error
 
 FONT = "/lib/font/bit/fixed/unicode.9x18.font"
@@ -41,15 +41,45 @@ class AtReal(Person):
         self.processes: list[subprocess.Popen[bytes]] = []
         self.programs: list[subprocess.Popen[bytes]] = []  # those that use acme's files, and must not at times
         self._held = 0
+        self._starts = 4
         try:
             os.environ["DISPLAY"] = self._x()
-            self._acme()
-            self.acme = self._dialled()
+            while not self._began():
+                self._starts -= 1
+                assert self._starts, "acme hears neither mouse nor keyboard: " + self._said()
         except BaseException:
             self._end()
             raise
-        for listed in self.acme.windows():
-            self.acme.window(listed.id).delete()
+
+    def _began(self) -> bool:
+        """Start acme; False if that one is no use.
+
+        On a busy machine plan9port's acme now and then dies while it starts, or comes up deaf: its threads begin to
+        talk to devdraw at the same time, and the mouse and the keyboard are never heard of again.
+        """
+        process = self._acme()
+        if self._serves(process):
+            self.acme = Acme.dial()
+            for listed in self.acme.windows():
+                self.acme.window(listed.id).delete()
+            if self._hears():
+                return True
+            self.acme.close()
+        self._kill(process)
+        self.processes.remove(process)
+        Path(self.namespace, "acme").unlink(missing_ok=True)
+        return False
+
+    def _hears(self) -> bool:
+        """Does what is typed arrive where the mouse points?"""
+        self.new("/hears")
+        self._point("/hears")
+        self._xdo("key", "x")
+        with contextlib.suppress(AssertionError):
+            self.wait(lambda: self.body("/hears") == "x", "a key", 3)
+        heard = self.body("/hears") == "x"
+        self._window("/hears").delete()
+        return heard
 
     def stop(self) -> None:
         self.acme.close()
@@ -57,10 +87,16 @@ class AtReal(Person):
 
     def _end(self) -> None:
         for process in reversed(self.processes):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(10)
+            self._kill(process)
         os.environ.pop("DISPLAY", None)
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(10)
+
+    def _said(self) -> str:
+        return Path(self.namespace, "acme.err").read_text()
 
     def _run(self, *line: str, **more: Any) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(line, start_new_session=True, cwd=self.namespace, **more)
@@ -77,31 +113,27 @@ class AtReal(Person):
         with open(said) as file:
             return f":{file.readline().strip()}"
 
-    def _acme(self) -> None:
+    def _acme(self) -> subprocess.Popen[bytes]:
         with open(f"{self.namespace}/acme.err", "wb") as errors:
             size = f"{SIZE[0]}x{SIZE[1]}"
-            self._run("acme", "-c", "1", "-f", FONT, "-F", FONT, "-W", size, stdout=errors, stderr=errors)
-        deadline = time.monotonic() + 20
-        while not os.path.exists(f"{self.namespace}/acme"):
-            assert time.monotonic() < deadline, Path(self.namespace, "acme.err").read_text()
-            self.pause()
+            return self._run("acme", "-c", "1", "-f", FONT, "-F", FONT, "-W", size, stdout=errors, stderr=errors)
 
-    def _dialled(self) -> Acme:
-        """The socket is there before somebody listens; on a busy machine, long before."""
+    def _serves(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait until acme's socket takes connections: it is there before somebody listens. False if acme died."""
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(Unavailable):
-                return Acme.dial()
-            assert self.processes[-1].poll() is None, Path(self.namespace, "acme.err").read_text()
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(f"{self.namespace}/acme")
+                return True
             self.pause()
-        return Acme.dial()
+        return False
 
     def describe(self) -> str:
         """What the screen shows goes to $ANVILLM_TEST_SCREENS, in the format of xwd(1)."""
         if directory := os.environ.get("ANVILLM_TEST_SCREENS"):
             shutil.copy(f"{self.namespace}/Xvfb_screen0", f"{directory}/{time.time():.0f}.xwd")
         mouse = subprocess.run(["xdotool", "getmouselocation"], capture_output=True, text=True).stdout
-        return f"{super().describe()}\n{mouse}\n{Path(self.namespace, 'acme.err').read_text()}"
+        return f"{super().describe()}\n{mouse}\n{self._said()}"
 
     # looking
 
