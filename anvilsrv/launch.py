@@ -111,6 +111,9 @@ class Launch:
                 untrusted=[path for one, theirs in self._writable.items() if one != session for path in theirs],
             )
             tier = tiers.choose(made, self.tier_report())
+            if tier != "full":  # without mounts, some policies cannot be held: better said now than at the start
+                ns, tmp = str(top / "ns"), str(top / "tmp")
+                specification(made, ["true"], tier=tier, namespace_source=ns, tmpdir=tmp, env=os.environ)
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         if session != "new":
@@ -155,6 +158,8 @@ class Launch:
             (top / "status").unlink(missing_ok=True)
             path = top / "run" / "sandbox.json"
             write(path, json.dumps(spec | {"umask": self._umask}))
+        except SandboxError as error:
+            raise Unavailable(str(error)) from None
         except OSError as error:
             raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
         return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text)
