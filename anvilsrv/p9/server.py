@@ -223,6 +223,7 @@ class Server:
         del self._sources[listener.fd]
         listener.sock.close()
         for conn in list(listener.connections):
+            conn.flush()
             conn.hangup()
 
 

@@ -11,7 +11,7 @@ from anvilsrv.errors import Conflict, NotFound, Unavailable
 from anvilsrv.p9 import text, wire
 from anvilsrv.p9.client import Client, P9Error
 from anvilsrv.p9.server import Server
-from anvilsrv.p9.tree import Dir, File, SnapshotHandle, StaticDir, TextFile, stable_path
+from anvilsrv.p9.tree import Dir, File, Handle, SnapshotHandle, StaticDir, TextFile, stable_path
 from tests.p9.sample import Sample
 
 
@@ -68,6 +68,35 @@ def test_unlisten_takes_the_socket_away_and_hangs_up(served, place):
             second.read("hello")
         assert first.read("hello") == b"hello world\n"
     served.server.listen(f"{place}/second", served.sample.root, "me")
+
+
+class Leave(File):
+    """A write takes the socket away that it came through."""
+
+    mode = 0o200
+    server: Server
+
+    def open(self, who, mode, req):
+        return LeaveHandle(self.server)
+
+
+class LeaveHandle(Handle):
+    def __init__(self, server):
+        self.server = server
+
+    def write(self, offset, data, req):
+        self.server.unlisten(data.decode())
+        return len(data)
+
+
+def test_who_takes_its_own_socket_away_still_gets_the_answer(served, place, dial):
+    served.sample.nodes["leave"] = leave = Leave("leave")
+    leave.server = served.server
+    path = f"{place}/second"
+    served.server.listen(path, served.sample.root, "me")
+    raw = dial(path).start().open(1, "leave", wire.OWRITE)
+    raw.ok(wire.Twrite(1, 1, 0, path.encode()))
+    assert raw.receive() is None
 
 
 def test_unlisten_leaves_a_socket_that_somebody_else_has_put_there(served, place):
