@@ -77,7 +77,17 @@ def outside(layout: Layout, names: list[str]) -> Iterator[tuple[Path, Path]]:
             yield layout.bin / name[4:], layout.env / name
         elif name.startswith("share/man/"):
             yield layout.share / name[6:], layout.env / name
+    yield from completions(layout, [name[4:] for name in names if name.startswith("bin/")])
     yield layout.emacs, layout.env / "share/anvillm/emacs"
+
+
+def completions(layout: Layout, commands: list[str]) -> Iterator[tuple[Path, Path]]:
+    """Where shells look for completion: bash by the command's name, zsh in ``$fpath``, fish at its start."""
+    where = layout.env / "share/anvillm/completions"
+    for command in commands:
+        yield layout.share / "bash-completion/completions" / command, where / "anvillm.bash"
+    yield layout.share / "zsh/site-functions/_anvillm", where / "_anvillm"
+    yield layout.share / "fish/vendor_conf.d/anvillm.fish", where / "anvillm.fish"
 
 
 def place(layout: Layout, record: Record) -> None:

@@ -69,6 +69,12 @@ def test_a_home_is_as_before_after_install_use_upgrade_and_uninstall(lived_in: H
     for command in COMMANDS:
         assert os.access(home.home / "bin" / command, os.X_OK), command
     assert home.run("man", "-w", "-M", str(home.home / ".local/share/man"), "anvilsrv").returncode == 0
+    for completion in (
+        "bash-completion/completions/anvil9p",
+        "zsh/site-functions/_anvillm",
+        "fish/vendor_conf.d/anvillm.fish",
+    ):
+        assert (home.home / ".local/share" / completion).is_file()
     assert list((home.home / ".local/share/anvillm/env").rglob("anvilsrv/p9/__pycache__/client.*.pyc")), "not compiled"
 
     agent = session(home)
