@@ -19,7 +19,18 @@ from anvilsrv.store import Tx
 
 RING = 10_000  # events that a reader may be behind, and that outlive a restart
 EVERYBODY = "*"  # among the sessions of an event that concerns them all
-TYPES = ("session_new", "state_change", "message", "response", "ask", "bead", "error", "session_end", "overflow")
+TYPES = (
+    "session_new",
+    "state_change",
+    "message",
+    "archived",
+    "response",
+    "ask",
+    "bead",
+    "error",
+    "session_end",
+    "overflow",
+)
 
 
 class Event(NamedTuple):

@@ -72,6 +72,7 @@ class Post:
         """File a waiting message; a delivery that has not happened does not happen. Raises NotFound."""
         mailbox.file(tx, owner, message)
         tx.touch(owner)
+        self._sessions.archived(tx, owner, message)
         if owner != USER:
             self.withdraw(tx, owner, message)
 

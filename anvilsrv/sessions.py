@@ -175,6 +175,11 @@ class Sessions:
             backend=row["backend"], **extra,
         )  # fmt: skip
 
+    def archived(self, tx: Tx, owner: str, message: str) -> None:
+        """An ``archived`` event: a message of ``owner`` left the inbox."""
+        session = None if owner == USER else owner
+        self.stream.emit(tx, "archived", session, id=message, to=owner)
+
     def error(self, tx: Tx, session: str | None, text: str) -> None:
         """An ``error`` event, shown in ``sessions`` and in the daemon's log too."""
         row = tx.one("SELECT alias FROM sessions WHERE id = ?", session) if session is not None else None

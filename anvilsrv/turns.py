@@ -170,7 +170,9 @@ class Turns:
             prompt,
         )
         if row is not None and row["message"]:
-            tx.run("UPDATE messages SET box = 'archive' WHERE id = ? AND box = 'inbox'", row["message"])
+            moved = tx.run("UPDATE messages SET box = 'archive' WHERE id = ? AND box = 'inbox'", row["message"])
+            if moved.rowcount:
+                self._sessions.archived(tx, session, row["message"])
         self._sessions.set(tx, session, error="")
         self._sessions.notify(tx, f"log {session}")
         tx.after(lambda: self._typing.settled(session))

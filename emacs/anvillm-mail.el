@@ -133,7 +133,7 @@
 (defun anvillm-mail--event (event)
   "Show the message that EVENT speaks of."
   (pcase (plist-get event :type)
-    ("message" (anvillm-mail--boxes (lambda (owner) (equal owner (plist-get event :to)))))
+    ((or "message" "archived") (anvillm-mail--boxes (lambda (owner) (equal owner (plist-get event :to)))))
     ("overflow" (anvillm-mail--boxes #'always))))
 
 (defun anvillm-mail--session-changed (id)

@@ -147,7 +147,7 @@ class Anvillm(App[None]):
                 self.say(f"{label(row) if row else 'anvilsrv'}: {event['error']}", error=True)
             elif event["type"] == "message" and event["to"] == "user":
                 self.say(f"mail from {self.name_of(event['from'])}: {event['subject'] or event['kind']}")
-        if any(event["type"] in ("message", "overflow") for event in message.found):
+        if any(event["type"] in ("message", "archived", "overflow") for event in message.found):
             self.count_mail()
         for screen in self.screen_stack:
             if hasattr(screen, "happened"):

@@ -65,7 +65,7 @@ class MailScreen(Screen[None]):
 
     def happened(self, found: list[Row]) -> None:
         """Events: mail came or went."""
-        if any(event["type"] in ("message", "overflow") for event in found):
+        if any(event["type"] in ("message", "archived", "overflow") for event in found):
             self.action_refresh_box()
 
     def action_refresh_box(self) -> None:

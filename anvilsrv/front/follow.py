@@ -19,7 +19,7 @@ from anvilsrv.p9.client import Client
 FIRST, LAST = 0.05, 1.0  # s between attempts to connect: doubled from the one to the other, counted anew at each loss
 TIMEOUT = 30.0  # s that a request may take
 SESSION_EVENTS = frozenset(
-    {"session_new", "state_change", "message", "response", "ask", "error", "session_end", "overflow"}
+    {"session_new", "state_change", "message", "archived", "response", "ask", "error", "session_end", "overflow"}
 )
 
 Row = dict[str, Any]

@@ -85,6 +85,21 @@ def test_the_users_mail_stays_until_it_is_completed(agent: Agent) -> None:
         agent.client.write("user/ctl", f"complete {message['id']}".encode())
 
 
+def test_each_message_that_leaves_an_inbox_is_told(agent: Agent) -> None:
+    with agent.client.open("events") as events:
+        told = (event for event in map(json.loads, events.lines()) if event["type"] == "archived")
+        send(agent, agent.id, to="user", type="QUERY_REQUEST", subject="s", body="b")
+        [message] = inbox(agent)
+        agent.client.write("user/ctl", f"complete {message['id']}".encode())
+        event = next(told)
+        assert (event["session_id"], event["to"], event["id"]) == (None, "user", message["id"])
+        send(agent, "user", to=agent.id, type="PROMPT_REQUEST", subject="", body="true")
+        event = next(told)
+        assert (event["session_id"], event["to"]) == (agent.id, agent.id)
+        [delivered] = json.loads(agent.read("archive"))
+        assert event["id"] == delivered["id"]
+
+
 def test_who_has_mail_waiting_in_a_killed_session_is_told(daemon: Daemon) -> None:
     one, two = make(daemon), make(daemon)
     two.write("in", "sleep 60")

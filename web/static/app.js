@@ -41,7 +41,7 @@ const hear = {
         toast(`Mail from ${label(event.from)}: ${event.subject || event.kind}`);
     }
     const kinds = new Set(found.map((event) => event.type));
-    if (kinds.has("message") || kinds.has("overflow")) mail.refresh(), session.mailChanged();
+    if (kinds.has("message") || kinds.has("archived") || kinds.has("overflow")) mail.refresh(), session.mailChanged();
     if (kinds.has("bead") || kinds.has("overflow")) beads.refresh();
   },
   pieces: (found) => session.add(found),
