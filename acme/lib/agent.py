@@ -22,7 +22,7 @@ from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
 T = TypeVar("T")
 
 USER = "user"
-_PATIENCE = 10.0  # s for an answer of the daemon
+_PATIENCE = 5.0  # s for an answer of the daemon
 
 
 @dataclass(frozen=True, slots=True)

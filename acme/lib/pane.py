@@ -20,7 +20,7 @@ from acme.lib.agent import Session
 from acme.lib.event import Gesture
 from acme.lib.window import Window, WindowGone
 from anvilsrv.errors import AnvilError, Invalid
-from anvilsrv.p9.client import ConnectionLost
+from anvilsrv.p9.client import ConnectionLost, TimedOut
 
 if TYPE_CHECKING:
     from acme.lib.app import App
@@ -191,6 +191,9 @@ class Pane:
             act()
         except (WindowGone, ConnectionLost):
             raise
+        except TimedOut as error:
+            self.app.sync()
+            self.say(f"Assist: the daemon: {error}")
         except AnvilError as error:
             self.say(f"Assist: {error}")
         except Exception as error:  # a mistake of ours must not take the window away

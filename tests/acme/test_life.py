@@ -102,10 +102,10 @@ def test_a_daemon_that_does_not_answer_holds_up_no_click(person, agent, assist):
         person.wait(told, "to be told")
         person.execute(context, "Del", tag=True)
         person.misses(context)
+        person.sees(MAIN, "daemon is away")
     finally:
         agent.frozen.clear()
-    agent.change(id, state="running")
-    person.sees(MAIN, "running")
+    person.wait(lambda: "daemon is away" not in person.body(MAIN), "Assist to see it answer")
 
 
 def test_assist_ends_when_acme_ends(person, agent, assist):
