@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from acme.lib.agent import Session
-from acme.lib.pane import Call, Pane
+from acme.lib.host import Call
+from acme.lib.pane import Pane
 
 
 class About(Pane):

@@ -21,11 +21,12 @@ from acme.lib.acme import Acme
 from acme.lib.agent import USER, Agent, Ask, Backend, Roster, Session
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
+from acme.lib.host import Call
 from acme.lib.log import Log
 from acme.lib.mail import Archive, Compose, Inbox, Message
 from acme.lib.main import Main
 from acme.lib.news import Bell, End, News
-from acme.lib.pane import Call, Pane
+from acme.lib.pane import Pane
 from acme.lib.programs import anvilsrv
 from acme.lib.prompt import Context, Prompt
 from acme.lib.terminal import open_terminal
@@ -157,13 +158,14 @@ class App:
             if (session is not None or left[2] is None) and PANES[kind](self, subject).title() == listed.name:
                 self._desk.put(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
 
-    def gone(self, pane: Pane) -> None:
+    def gone(self, pane: object, wanted: bool) -> None:
+        """The window is deleted; `wanted` if it was asked for again on its way out."""
         with self._lock:
             keys = [key for key, value in self._panes.items() if value is pane]
             for key in keys:
                 del self._panes[key]
             last = not self._panes
-            again = pane.wanted and not self._stopping.is_set()
+            again = wanted and not self._stopping.is_set()
         if again:
             for key in keys:
                 self.ask(*key)

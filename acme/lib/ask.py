@@ -10,7 +10,7 @@ from typing import ClassVar
 from acme.lib.about import About
 from acme.lib.agent import Ask
 from acme.lib.event import Gesture
-from acme.lib.pane import Call
+from acme.lib.host import Call
 from anvilsrv.errors import Invalid
 
 

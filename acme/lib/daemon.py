@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from acme.lib import table
 from acme.lib.agent import Session
-from acme.lib.pane import Call, Pane
+from acme.lib.host import Call
+from acme.lib.pane import Pane
 from acme.lib.programs import anvilsrv
 from anvilsrv import paths
 from anvilsrv.errors import NotFound

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from acme.lib import table
 from acme.lib.agent import USER, Session
 from acme.lib.ask import drawn, picked
 from acme.lib.event import Gesture
+from acme.lib.host import Call, Host
 from acme.lib.main import one_line
-from acme.lib.pane import Call, Pane
+from acme.lib.pane import Pane
 from anvilsrv.errors import Invalid, NotFound
-
-if TYPE_CHECKING:
-    from acme.lib.app import App
 
 TYPES = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
 _WIDTHS = (4, 12, 20, 8)
@@ -107,7 +105,7 @@ class Message(Pane):
     tag = "Reply Archive Next"
     any_word = False
 
-    def __init__(self, app: App, subject: str) -> None:
+    def __init__(self, app: Host, subject: str) -> None:
         super().__init__(app, subject)
         self.owner, self.box, self.id = self.subject_id.split("/")
         self.message: dict[str, Any] = {}

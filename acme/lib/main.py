@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from acme.lib import table
 from acme.lib.agent import Roster, Session
-from acme.lib.pane import Call, Pane
+from acme.lib.host import Call
+from acme.lib.pane import Pane
 from anvilsrv.errors import Invalid
 
 NAME = "/AnviLLM/"

@@ -12,40 +12,18 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from acme.lib import table
 from acme.lib.agent import Session
 from acme.lib.event import Gesture
+from acme.lib.host import Call, Host
 from acme.lib.window import Window, WindowGone
 from anvilsrv.errors import AnvilError, Invalid
 from anvilsrv.p9.client import ConnectionLost, TimedOut
 
-if TYPE_CHECKING:
-    from acme.lib.app import App
-
 _STUCK = 1.0  # s; a daemon that works answers sooner
 _WORD = re.compile(r"[\w:-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A command as it was given: its word, what was swept behind it or chorded onto it, and where that came from."""
-
-    word: str
-    rest: str
-    chord: str | None
-    source: str | None
-
-    @property
-    def argument(self) -> str:
-        """What the command is about: the words behind it, else the chord's argument."""
-        return self.rest or (self.chord or "").strip()
-
-    @property
-    def words(self) -> list[str]:
-        return [*self.rest.split(), *(self.chord or "").split()]
 
 
 class Pane:
@@ -57,7 +35,7 @@ class Pane:
 
     window: Window  # from `start` on
 
-    def __init__(self, app: App, subject: str = "") -> None:
+    def __init__(self, app: Host, subject: str = "") -> None:
         self.app = app
         self.subject_id = subject  # what the window is about: usually the id of a session
         self.acts = dict(self.commands)
@@ -162,7 +140,7 @@ class Pane:
         except (WindowGone, ConnectionLost):
             pass
         finally:
-            self.app.gone(self)
+            self.app.gone(self, self.wanted)
             self.closed()
             self.window.close()
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from acme.lib.about import About
-from acme.lib.pane import Call
+from acme.lib.host import Call
 from anvilsrv.errors import Invalid
 from anvilsrv.p9.client import P9Error
 

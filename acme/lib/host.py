@@ -1,0 +1,47 @@
+"""What a window may ask of Assist as a whole, and the command that it asks it for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from acme.lib.agent import Agent, Backend, Roster, Session
+from acme.lib.news import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command as it was given: its word, what was swept behind it or chorded onto it, and where that came from."""
+
+    word: str
+    rest: str
+    chord: str | None
+    source: str | None
+
+    @property
+    def argument(self) -> str:
+        """What the command is about: the words behind it, else the chord's argument."""
+        return self.rest or (self.chord or "").strip()
+
+    @property
+    def words(self) -> list[str]:
+        return [*self.rest.split(), *(self.chord or "").split()]
+
+
+class Host(Protocol):
+    """Assist, as its windows see it (`acme.lib.app`)."""
+
+    agent: Agent
+    roster: Roster
+    online: bool
+    online_again: Bell
+    home: str
+    command: str
+
+    def open(self, kind: str, subject: str = "") -> None: ...
+    def label(self, id: str) -> str: ...
+    def begin(self, backend: Backend, call: Call) -> None: ...
+    def attach(self, session: Session) -> None: ...
+    def fire(self, session: Session, text: str, source: str | None) -> None: ...
+    def sync(self) -> None: ...
+    def gone(self, pane: object, wanted: bool) -> None: ...
