@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -140,9 +142,10 @@ def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opene
     assert agent.say("next") == heard("next")
 
 
-def test_an_overloaded_service_is_waited_for(claude: Bench) -> None:
+@pytest.mark.parametrize("status", [500, 529])
+def test_a_service_in_trouble_is_waited_for(claude: Bench, status: int) -> None:
     agent = claude.new()
-    text = "@@fail 529 times=1 busy\n@@say at last"
+    text = f"@@fail {status} times=1 busy\n@@say at last"
     assert agent.say(text) == "at last"
 
 
@@ -250,6 +253,37 @@ def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(claude: Bench) ->
     assert agent.out() == "one two"
     assert agent.pid() == pid
     assert agent.say("next") == heard("next")
+
+
+def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(claude: Bench) -> None:
+    agents = [claude.launch(), claude.launch()]  # in one directory
+    for agent, word in zip(agents, ("parrots", "herons"), strict=True):
+        agent.wait_state("idle")
+        agent.say(f"think of {word}")
+    claude.daemon.kill()
+    socket = claude.daemon.home.namespace / "anvillm.tmux"
+    subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=True)
+    wait_until(lambda: not pids(claude), "the agents are gone")
+    claude.daemon.start()
+    for agent, mine, other in zip(agents, ("parrots", "herons"), ("herons", "parrots"), strict=True):
+        again = claude.again(agent)
+        again.wait_state("idle")
+        again.say("what was it?")
+        history = json.dumps(again.model.asks[-1].raw["messages"])
+        assert (mine in history, other in history) == (True, False)
+
+
+def pids(claude: Bench) -> list[int]:
+    """The processes of Claude Code that work in this test's directory."""
+    work = str(claude.daemon.home.work)
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(one / "cwd") == work and b"session-id" in (one / "cmdline").read_bytes():
+                found.append(int(one.name))
+        except OSError:
+            continue
+    return found
 
 
 def answers(claude: Bench) -> list[str]:
