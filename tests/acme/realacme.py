@@ -237,14 +237,26 @@ class AtReal(Person):
 
     def type(self, name: str, text: str) -> None:
         before = self.body(name)
-        for _ in range(3):  # a window that comes up meanwhile takes the mouse, and so the keyboard, away
+        for _ in range(4):  # a window that comes up meanwhile takes the mouse away; a slow devdraw forgets keys
             self._point(name)
             self._keys(text)
             with contextlib.suppress(AssertionError):
                 self.wait(lambda: text in self.body(name), f"{text!r} typed", 2)
                 return
-            assert self.body(name) == before, f"{text!r} half typed: {self.body(name)!r}"
+            self._take_back(name, before)
         raise AssertionError(f"{text!r} cannot be typed: {self.describe()}")
+
+    def _take_back(self, name: str, before: str) -> None:
+        """Remove what was typed of a text that did not arrive whole."""
+        with self._alone(name) as window:
+            now = window.body()
+            if now == before:
+                return
+            more = len(now) - len(before)
+            at = next((i for i in range(len(before) + 1) if now[:i] + now[i + more :] == before), None)
+            assert more >= 0 and at is not None, f"half typed: {now!r}"
+            window.replace(at, at + more, "")
+            window.select(at, at)
 
     def type_at_end(self, name: str, text: str) -> None:
         with self._alone(name) as window:
@@ -255,11 +267,11 @@ class AtReal(Person):
 
     def _keys(self, text: str) -> None:
         for part in text.split("\n")[:-1]:
-            self._xdo("type", "--delay", 2 if part.isascii() else 40, "--", part)
+            self._xdo("type", "--delay", 6 if part.isascii() else 40, "--", part)
             self._xdo("key", "Return")
         last = text.split("\n")[-1]
         if last:
-            self._xdo("type", "--delay", 2 if last.isascii() else 40, "--", last)
+            self._xdo("type", "--delay", 6 if last.isascii() else 40, "--", last)
 
     def _point(self, name: str) -> None:
         """The mouse into the body, where typing goes to."""
