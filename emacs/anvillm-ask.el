@@ -36,10 +36,9 @@
                 (if (plist-get ask :kind) (format " (%s)" (plist-get ask :kind)) "") "\n\n"
                 (string-trim (or (plist-get ask :text) "")) "\n\n")
         (dolist (choice (plist-get ask :choices))
-          (insert "  "
-                  (mapconcat (lambda (k) (propertize (string (car k)) 'face 'anvillm-key))
-                             (cl-remove-if-not (lambda (k) (eq (cdr k) choice)) keys) " ")
-                  "  " choice "\n"))
+          (let ((its (cl-remove-if-not (lambda (k) (eq (cdr k) choice)) keys)))
+            (insert "  " (mapconcat (lambda (k) (propertize (string (car k)) 'face 'anvillm-key)) its " ")
+                    (if (cdr its) "" "  ") "  " choice "\n")))
         (when (or (plist-get ask :free) (not (plist-get ask :choices)))
           (insert "  " (propertize "e" 'face 'anvillm-key) "    write an answer\n"))
         (insert "  " (propertize "q" 'face 'anvillm-key) "    leave it for later\n")
