@@ -13,11 +13,14 @@ from acme.lib import service, talk
 from acme.lib.acme import Acme
 from acme.lib.agent import Agent
 from acme.lib.app import App
+from acme.lib.usage import answered
 from anvilsrv.errors import AnvilError, Invalid
 
 
 def main(words: Sequence[str]) -> int:
     """Run until the last window is deleted or acme ends. Exit status 1, and a sentence, on trouble; 2 on bad usage."""
+    if (status := answered("Assist", "[window [subject]]", words)) is not None:
+        return status
     if words[:1] == ["talk"]:
         return talk.main(words[1:])
     try:

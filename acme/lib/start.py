@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from acme.lib.agent import Agent
 from acme.lib.begin import checked, directory, options
 from acme.lib.programs import anvilsrv
+from acme.lib.usage import answered
 from anvilsrv.errors import AnvilError, NotFound, Unavailable
 
 
 def main(word: str, words: Sequence[str]) -> int:
     """``<word> [directory] [role=R] [tasks=a,b] [alias=N]``; prints ``anvil:<id>``, which can be right-clicked."""
+    if (status := answered(word, "[directory] [role=R] [tasks=a,b] [alias=N]", words)) is not None:
+        return status
     try:
         text, wanted = options(" ".join(words))
         where = directory(text or ".", None, os.getcwd())

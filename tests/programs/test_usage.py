@@ -15,7 +15,8 @@ from tests.conftest import ROOT, Home
 
 PROGRAMS = Path(sys.prefix) / "bin"
 SCRIPTS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"])
-OURS = [*(str(PROGRAMS / one) for one in SCRIPTS), str(ROOT / "bin/Alog")]
+SHELL = [str(ROOT / one) for one in ("bin/Alog", "acme/Assist", "acme/Claude", "acme/Kiro")]
+OURS = [*(str(PROGRAMS / one) for one in SCRIPTS), *SHELL]
 NAMES = [Path(one).name for one in OURS]
 
 
