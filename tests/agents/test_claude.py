@@ -197,6 +197,16 @@ def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench)
     assert '"Which color?"="Blue"' in agent.out()
 
 
+def test_what_a_subagent_does_is_no_turn_of_ours(claude: Bench) -> None:
+    agent = claude.new()
+    task = {"description": "x", "prompt": "work for another", "subagent_type": "general-purpose"}
+    said = agent.say(f"@@call Task {json.dumps(task)}")
+    assert said.startswith(f"tool said: {heard('work for another')}")
+    assert agent.say("next") == heard("next")
+    with claude.client.open(f"{agent.id}/log") as log:
+        assert log.read(65536).count(b"USER") == 2
+
+
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(claude: Bench) -> None:
     agent = claude.new()
     agent.say("remember 42")
