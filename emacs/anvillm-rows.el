@@ -29,6 +29,12 @@
   (let ((n (length text)))
     (anvillm-rows-fit (if (<= n width) text (concat "…" (substring text (- n (1- width))))) width)))
 
+(defun anvillm-rows-trim (text)
+  "Return TEXT without spaces at its end."
+  (let ((end (length text)))
+    (while (and (> end 0) (eq (aref text (1- end)) ?\s)) (setq end (1- end)))
+    (substring text 0 end)))
+
 (defun anvillm-rows-at (id)
   "Return where the line of row ID begins, or nil."
   (let ((at (point-min)) found)

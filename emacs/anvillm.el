@@ -95,7 +95,7 @@ There is also `id', for sessions that have a name besides."
   "Return the line of the session ID."
   (let* ((session (anvillm-session id))
          (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark) "  ")
-                       (string-trim-right
+                       (anvillm-rows-trim
                         (mapconcat (lambda (column)
                                      (let ((cell (anvillm-list--cell (car column) session)))
                                        (cond ((= (cadr column) 0) cell)
