@@ -17,10 +17,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-if __package__ in (None, ""):  # run by its path
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if __package__ in (
+    None,
+    "",
+):  # run by its path; where there are no mounts, the directory above may be closed to an agent
+    sys.modules["anvilsrv"] = package = type(sys)("anvilsrv")
+    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
 
-from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 
 TIMEOUT = 20.0  # s for the daemon's reply
@@ -156,7 +159,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     wait = "--wait" in words
     names = [word for word in words if word != "--wait"]
     if names in (["-h"], ["--help"], ["--version"]):
-        sys.stdout.write(f"anvillm-hook {__version__}\n" if names == ["--version"] else USAGE)
+        import anvilsrv
+
+        version = getattr(anvilsrv, "__version__", "run by its path")
+        sys.stdout.write(f"anvillm-hook {version}\n" if names == ["--version"] else USAGE)
         return 0
     if len(names) != 1 or names[0].startswith("-"):
         sys.stderr.write(USAGE)

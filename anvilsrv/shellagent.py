@@ -19,8 +19,12 @@ import termios
 from types import FrameType
 from typing import Any
 
-if __package__ in (None, ""):  # run by its path
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if __package__ in (
+    None,
+    "",
+):  # run by its path; where there are no mounts, the directory above may be closed to an agent
+    sys.modules["anvilsrv"] = package = type(sys)("anvilsrv")
+    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
 
 from anvilsrv import hook
 from anvilsrv.shell_editor import Editor

@@ -1,8 +1,10 @@
 """The tier without namespaces, for kernels that give none: what Landlock and the filter hold by themselves."""
 
 import os
+import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from sandbox_world import PYTHON, World
@@ -19,6 +21,21 @@ def attempt(world: World, code: str, layer: dict[str, object] | None = None, abi
     result = world.start({**spec, "abi": abi, "best_effort": True})
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+@pytest.mark.parametrize("program", ["hook.py", "shellagent.py"])
+def test_programs_of_ours_start_where_the_directory_above_them_is_closed(world: World, program: str) -> None:
+    """A source tree is not granted whole: without mounts its top cannot even be listed, which is how Python finds a package."""
+    package = world.top / "tree/anvilsrv"
+    shutil.copytree(
+        Path(__file__).parent.parent.parent / "anvilsrv", package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    world.own()
+    argv = [PYTHON, "-I", "-S", str(package / program), "--help"]
+    spec = world.spec(argv, {"filesystem": {"rox": [str(package)]}}, tier="weak", tmpdir=str(world.proj))
+    result = world.start({**spec, "best_effort": True})
+    assert "ModuleNotFoundError" not in result.stderr
+    assert program == "shellagent.py" or result.stdout.startswith("usage: anvillm-hook")
 
 
 FILES = {

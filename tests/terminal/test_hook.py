@@ -171,7 +171,7 @@ def test_a_question_waits_over_a_restart_of_the_daemon(daemon: Daemon) -> None:
 
 def test_usage_is_told(daemon: Daemon) -> None:
     assert run(daemon).returncode == 2
-    assert b"usage" in run(daemon, "--help").stderr
+    assert b"usage" in run(daemon, "--help").stdout
     assert run(daemon, "--help").returncode == 0
 
 
