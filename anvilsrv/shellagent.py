@@ -19,10 +19,8 @@ import termios
 from types import FrameType
 from typing import Any
 
-if __package__ in (
-    None,
-    "",
-):  # run by its path; where there are no mounts, the directory above may be closed to an agent
+if __package__ in (None, ""):  # run by its path
+    # The package is made from its own directory: without mounts, the one above is closed to an agent.
     sys.modules["anvilsrv"] = package = type(sys)("anvilsrv")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
 
