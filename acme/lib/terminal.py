@@ -64,17 +64,18 @@ def open_terminal(
         raise Unavailable(f"no terminal '{shlex.split(wanted)[0]}': see $ANVILLM_TERMINAL")
     if not found:
         raise Unavailable(f"no terminal to open: set $ANVILLM_TERMINAL, or run: {command}")
-    threading.Thread(target=_try, args=(found, directory, failed), name="terminal", daemon=True).start()
+    threading.Thread(target=_try, args=(found, directory, command, failed), name="terminal", daemon=True).start()
 
 
-def _try(lines: list[list[str]], directory: str, failed: Callable[[str], None]) -> None:
+def _try(lines: list[list[str]], directory: str, command: str, failed: Callable[[str], None]) -> None:
     troubles = []
     for line in lines:
         trouble = _run(line, directory)
         if trouble is None:
             return
-        troubles.append(f"{line[0]}: {trouble}")
-    failed("no terminal opened: " + "; ".join(troubles))
+        name = os.path.basename(line[0])
+        troubles.append(f"{name}: {trouble.removeprefix(f'{name}: ')}")
+    failed(f"no terminal opened: {'; '.join(troubles)}; by hand: {command}")
 
 
 def _run(line: list[str], directory: str) -> str | None:

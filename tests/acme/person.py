@@ -22,6 +22,10 @@ class Person:
         """Another window, of no program."""
         raise NotImplementedError
 
+    def end_acme(self) -> None:
+        """Make an end of acme, as a crash or a logout does."""
+        raise NotImplementedError
+
     def names(self) -> list[str]:
         raise NotImplementedError
 
@@ -89,6 +93,9 @@ class AtFake(Person):
     def __init__(self, acme: FakeAcme) -> None:
         self.acme = acme
         self.programs: list[Any] = []
+
+    def end_acme(self) -> None:
+        self.acme.stop()
 
     def new(self, name: str, body: str = "") -> None:
         self.acme.new(name, body)

@@ -85,6 +85,9 @@ class AtReal(Person):
         self.acme.close()
         self._end()
 
+    def end_acme(self) -> None:
+        self._kill(self.processes[-1])
+
     def _end(self) -> None:
         for process in reversed(self.processes):
             self._kill(process)

@@ -109,12 +109,10 @@ def test_a_daemon_that_does_not_answer_holds_up_no_click(person, agent, assist):
 
 
 def test_assist_ends_when_acme_ends(person, agent, assist):
-    if person.real:
-        pytest.skip("the real one is ended by the fixture")
     id = agent.add()
     process = assist("log", id)
     person.wait(lambda: person.has(f"/tmp/+Log.{id}"), "the log window")
-    person.acme.stop()
+    person.end_acme()
     assert process.wait(30) == 0
 
 

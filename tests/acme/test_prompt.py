@@ -1,6 +1,7 @@
 """Prompts: the window that a right click opens, and the selection that a chord fires."""
 
 import os
+import shutil
 
 import pytest
 
@@ -108,6 +109,22 @@ def test_a_middle_click_on_an_id_attaches_a_terminal(person, agent, assist, name
     person.wait(lambda: os.path.exists(f"{namespace}/said"), "the terminal to start")
     with open(f"{namespace}/said") as said:
         assert said.read() == f"-x -e sh -c echo attached {id}\n"
+
+
+def test_when_no_terminal_opens_it_says_what_each_said_and_what_to_run(person, agent, assist, namespace, monkeypatch):
+    for name, said in (("term", "no display"), ("win", "no acme")):
+        with open(f"{namespace}/{name}", "w") as script:
+            script.write(f"#!/bin/sh\necho {name}: {said} >&2; exit 1\n")
+        os.chmod(f"{namespace}/{name}", 0o755)
+    monkeypatch.setenv("ANVILLM_TERMINAL", f"{namespace}/term")
+    if hand := shutil.which("xdotool"):
+        os.symlink(hand, f"{namespace}/xdotool")
+    monkeypatch.setenv("PATH", namespace)  # no other terminal
+    id = agent.add()
+    assist()
+    person.execute(MAIN, id)
+    said = f"Assist: no terminal opened: term: no display; win: no acme; by hand: echo attached {id}\n"
+    person.sees("/AnviLLM/+Errors", said)
 
 
 def test_a_terminal_that_cannot_open_says_why(person, agent, assist, monkeypatch):
