@@ -43,13 +43,13 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
 
 (defun anvillm-attach--inside (kind name command)
   "Show a buffer NAME with a terminal of KIND for COMMAND, a shell line."
+  (unless (require kind nil t) (user-error "%s is not installed; see `anvillm-terminal'" kind))
   (pcase kind
     ('eat (pop-to-buffer (eat-make name "/bin/sh" nil "-c" command)))
     ('vterm (pop-to-buffer (generate-new-buffer (format "*%s*" name)))
             (let ((vterm-shell (format "/bin/sh -c %s" (shell-quote-argument command))))
               (vterm-mode)))
-    (_ (require 'term)
-       ;; Shown first: a terminal is as large as the window it begins in.
+    (_ ;; Shown first: a terminal is as large as the window it begins in.
        (pop-to-buffer (get-buffer-create (format "*%s*" name)))
        (term-mode)
        (term-exec (current-buffer) name "/bin/sh" nil (list "-c" command))
