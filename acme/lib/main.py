@@ -47,7 +47,7 @@ class Main(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self._known: dict[Session, str] = {}
-        self._step = _FEWEST * 4
+        self._step = 2 * _FEWEST
         self._style = self.style()
         self.shown = self._head(self.app.roster)
         typed = self._typed() if self.adopted else []
