@@ -7,6 +7,7 @@ reported; so it is believed only when it stays idle for a while with the same tu
 Threads: ``changed`` is called by the reader of tmux, everything else runs on the supervisor's thread.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from anvilsrv.store import Tx
 from anvilsrv.turns import Turns
 
 PATIENCE = 1.0  # s that the title must stay idle, twice
+BACK = 8  # times that the input is looked at after an interrupt, and emptied: an agent may do so line by line
+ALIKE = 30  # characters of a line that tell whose it is
+PASTED = re.compile(r"\[Pasted ")  # how agents show a long text
 
 
 class Titles:
@@ -45,8 +49,12 @@ class Titles:
     def look(self, session: str, clear: bool = False) -> None:
         """See whether the turn of ``session`` is over without a word; with ``clear`` take away what came back into the input."""
         view = self._sessions.find(session)
-        if view is not None and self._backend(view.backend).titles.idle is not None:
+        if view is None:
+            return
+        if self._backend(view.backend).titles.idle is not None:
             self._at(PATIENCE, lambda: self._check(session, view.turns, 2, clear))
+        if clear:
+            self._at(PATIENCE, lambda: self._take_back(session, view.turns, BACK))
 
     def recalled(self, session: str, times: int = 3) -> None:
         """A prompt was broken off while it was being submitted: take away what the agent put back into its input.
@@ -64,6 +72,34 @@ class Titles:
             self._tmux.keys(view.pane, *keys)
         elif times > 1:
             self.recalled(session, times - 1)
+
+    def _take_back(self, session: str, turn: int, times: int) -> None:
+        """The turn was broken off by us: where the agent put its prompt back into the input, take that away, and nothing else."""
+        view = self._sessions.find(session)
+        if view is None or not view.pane or not view.pid:
+            return
+        text = self._sessions.store.call(lambda tx: self._broken_off(tx, session, turn))
+        backend = self._backend(view.backend)
+        try:
+            screen = self._tmux.screen(view.pane, styled=backend.input.styled)
+            if (
+                text
+                and not backend.free(screen)
+                and stands_in(text, backend.input_line(screen))
+                and backend.input.clear
+            ):
+                self._tmux.keys(view.pane, *backend.input.clear)
+        except AnvilError:
+            return
+        if times > 1:
+            self._at(PATIENCE, lambda: self._take_back(session, turn, times - 1))
+
+    def _broken_off(self, tx: Tx, session: str, turn: int) -> str | None:
+        """The prompt of that turn, if it is over and nothing of another was typed yet."""
+        if self._turns.active(tx, session) is not None and not self._turns.waits(tx, session):
+            return None
+        row = tx.one("SELECT text FROM prompts WHERE session = ? AND turn = ?", session, turn)
+        return None if row is None else str(row["text"])
 
     def _check(self, session: str, turn: int, times: int, clear: bool) -> None:
         view = self._sessions.find(session)
@@ -87,3 +123,10 @@ class Titles:
         current = self._turns.active(tx, session)
         if current is not None and current["status"] == "running" and current["turn"] == turn:
             self._turns.interrupted(tx, session)
+
+
+def stands_in(text: str, shown: str | None) -> bool:
+    """Whether an input shows the beginning of ``text``, or that something long was pasted."""
+    line = "".join((shown or "").split())
+    first = "".join(next((one for one in text.splitlines() if one.strip()), "").split())[:ALIKE]
+    return bool(first) and (first in line or PASTED.search(shown or "") is not None)

@@ -96,13 +96,18 @@ def test_a_person_who_presses_escape_ends_the_turn_too(claude: Bench) -> None:
     assert agent.say("next") == heard("next")
 
 
-def test_an_interrupt_before_the_first_word_ends_the_turn(claude: Bench) -> None:
+@pytest.mark.parametrize(
+    "prompt", ["@@mute gate never said", "@@slow 60 one two three", "@@slow 60 one two\n" + "more\n" * 20]
+)
+def test_an_interrupt_before_the_first_word_ends_the_turn(claude: Bench, prompt: str) -> None:
     agent = claude.new()
-    agent.prompt("@@mute gate never said")
+    agent.prompt(prompt)
     agent.model.wait(1)
+    wait_until(lambda: agent.state() == "running" and claude.service.requests, "the turn runs")
     agent.write("ctl", "interrupt")
     agent.wait_state("idle")
-    assert agent.say("next") == heard("next")
+    assert agent.say("next") == heard("next")  # what Claude put back into its box is taken away
+    assert agent.model.prompts()[1:] == ["next"]
 
 
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(claude: Bench) -> None:
