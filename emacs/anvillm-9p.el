@@ -110,7 +110,7 @@ Signal `anvillm-9p-lost' if nobody listens."
     (unless (process-live-p process)
       (delete-process process)
       (signal 'anvillm-9p-lost (list (abbreviate-file-name path)
-                                     (if (file-exists-p path) "nobody answers there" "there is no such socket"))))
+                                     (if (file-exists-p path) "nobody answers there" "no such socket"))))
     conn))
 
 (defun anvillm-9p--dial (conn name)

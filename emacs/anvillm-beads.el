@@ -155,6 +155,7 @@
 (defun anvillm-beads ()
   "Show the beads: tasks, and what stands in their way."
   (interactive)
+  (anvillm-conn)
   (let ((buffer (get-buffer-create "*anvillm beads*")))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-beads-mode) (anvillm-beads-mode))

@@ -153,7 +153,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
   "Return the connection, made if need be, or signal a `user-error'."
   (condition-case err
       (anvillm-connect)
-    (anvillm-9p-lost (user-error "No daemon at %s (M-x anvillm-daemon starts it): %s"
+    (anvillm-9p-lost (user-error "No daemon at %s (%s); M-x anvillm-daemon-start starts it"
                                  (abbreviate-file-name (anvillm-socket)) (nth 2 err)))))
 
 ;;;; Events

@@ -152,6 +152,7 @@
 
 (defun anvillm-mail-open (owner box)
   "Show the BOX, inbox or archive, of OWNER, an id or \"user\"."
+  (anvillm-conn) ; no empty buffer if there is none
   (let ((buffer (get-buffer-create (format "*anvillm %s %s*" box (anvillm-mail-name owner)))))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-mail-mode)

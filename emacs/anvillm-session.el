@@ -298,6 +298,7 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 
 (defun anvillm-show-file (id file)
   "Show FILE of the session ID, read once, in a buffer of its own."
+  (anvillm-conn)
   (with-current-buffer (get-buffer-create (format "*anvillm %s %s*" (anvillm-name id) file))
     (special-mode)
     (setq anvillm-buffer-session id truncate-lines t)

@@ -154,7 +154,7 @@ There is also `id', for sessions that have a name besides."
            (cond ((and (anvillm-sessions) anvillm-list--filter)
                   "\n  No session matches.  \\<anvillm-mode-map>\\[anvillm-filter] and RET shows all again.\n")
                  ((eq (anvillm-link-status) 'lost)
-                  (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon] starts it.\n"
+                  (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon-start] starts it, \\[anvillm-daemon] shows more.\n"
                           (abbreviate-file-name (anvillm-socket))))
                  ((eq (anvillm-link-status) 'live)
                   "\n  No sessions.\n\n  \\<anvillm-mode-map>\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n")

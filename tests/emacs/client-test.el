@@ -196,7 +196,7 @@
       (delete-directory dir t))))
 
 (ert-deftest client-says-at-once-and-why-that-nobody-listens ()
-  (should (equal '(anvillm-9p-lost "/nonexistent/agent" "there is no such socket")
+  (should (equal '(anvillm-9p-lost "/nonexistent/agent" "no such socket")
                  (should-error (anvillm-9p-connect "/nonexistent/agent"))))
   (let* ((fake (fake-start nil)) (path (fake-path fake)))
     ;; A socket whose owner was killed.

@@ -185,7 +185,7 @@ def test_emacs_starts_the_daemon_when_there_is_none(home: Home) -> None:
         screen.key("y").see("No sessions")
         screen.key("d").see("Link        up", "shell", "ok")
         screen.key("t").see("Stop the daemon")
-        screen.type("yes").key("Enter").see("no daemon at", "there is no such socket")
+        screen.type("yes").key("Enter").see("no daemon at", "no such socket")
     finally:
         home.anvilsrv("stop")
         screen.close()
