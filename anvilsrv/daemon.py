@@ -7,6 +7,7 @@ checked as plan9port does.
 Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the daemon (agents run on).
 """
 
+import faulthandler
 import fcntl
 import logging
 import logging.handlers
@@ -18,6 +19,8 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +34,7 @@ FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
 START_PATIENCE = 20.0  # s that `start` waits for the socket
 DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
 NAMESPACE_MAX = 107 - len("/anvillm.tmux")  # bytes: unix(7), struct sockaddr_un
+END_PATIENCE = 50.0  # s that an end may take before it is cut short
 STOP_PATIENCE = 60.0  # s that `stop` waits for the end
 
 
@@ -114,19 +118,44 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     again = signals.wait() == signal.SIGHUP
     log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if again else "stopping")
     notify("RELOADING=1" if again else "STOPPING=1")
+    end = partial(become_new, lock, umask) if again else partial(os._exit, 1)
+    late = overdue(END_PATIENCE, end)
     app.stop(agents=not again)
+    late.cancel()
     if not again:
         place.pid_file.unlink(missing_ok=True)
     logging.getLogger().removeHandler(logged)
     logged.close()
     signals.close()
     if again:
-        os.set_inheritable(lock.fileno(), True)  # the namespace is held without a gap
-        os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
-        os.umask(umask)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        become_new(lock, umask)
     lock.close()
     return 0
+
+
+def become_new(lock: IO[bytes], umask: int) -> None:
+    """Replace this program by the one that is installed now; the namespace is held without a gap."""
+    os.set_inheritable(lock.fileno(), True)
+    os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
+    os.umask(umask)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def overdue(seconds: float, then: Callable[[], None]) -> threading.Timer:
+    """After ``seconds`` say on standard error where each thread is, and call ``then``; unless it is cancelled.
+
+    What must not be lost is on disk before it is answered, so an end that takes too long may be cut short.
+    """
+
+    def give_up() -> None:
+        log.error("did not end within %g s; the threads:", seconds)
+        faulthandler.dump_traceback()
+        then()
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 class Signals:

@@ -151,6 +151,16 @@ def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home
         home.anvilsrv("stop")
 
 
+def test_an_end_that_takes_too_long_is_cut_short_and_says_where_it_was(home: Home) -> None:
+    code = (
+        "import os, threading\nfrom anvilsrv.daemon import overdue\n"
+        "def stuck():\n    overdue(0.1, lambda: os._exit(7))\n    threading.Event().wait(60)\nstuck()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], env=home.env, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 7
+    assert "in stuck" in ended.stderr
+
+
 def test_a_start_that_fails_says_why_at_the_terminal(home: Home, place: process.Place) -> None:
     place.state.mkdir(mode=0o700, parents=True)
     (place.state / "store.db").write_bytes(b"this is no database" * 100)
