@@ -39,6 +39,7 @@ install_server() {
 	--undo) merge drop "$1" mcpServers.anvillm ;;
 	--where) printf '%s\n' "$1" ;;
 	'') merge put "$1" mcpServers.anvillm "$(server)" ;;
+	-h | --help) echo "usage: ${0##*/} [--undo | --where]" ;;
 	*) fail "usage: ${0##*/} [--undo | --where]" ;;
 	esac
 }

@@ -17,6 +17,10 @@ case ${1-} in
 	exit 0
 	;;
 '') ;;
+-h | --help)
+	echo 'usage: install-hooks.sh [--undo | --where]'
+	exit 0
+	;;
 *) fail 'usage: install-hooks.sh [--undo | --where]' ;;
 esac
 # shellcheck disable=SC2154
