@@ -17,7 +17,8 @@ from anvilsrv.sessions import Sessions
 from anvilsrv.store import Tx
 from anvilsrv.turns import Turns
 
-PATIENCE = 1.0  # s that the title must stay idle, twice
+PATIENCE = 1.0  # s that the title must stay idle, twice after an interrupt of ours
+UNASKED = 8  # times, where nobody asked: on a busy machine the hook that says why comes late
 BACK = 8  # times that the input is looked at after an interrupt, and emptied: an agent may do so line by line
 ALIKE = 30  # characters of a line that tell whose it is
 PASTED = re.compile(r"\[Pasted ")  # how agents show a long text
@@ -52,7 +53,7 @@ class Titles:
         if view is None:
             return
         if self._backend(view.backend).titles.idle is not None:
-            self._at(PATIENCE, lambda: self._check(session, view.turns, 2, clear))
+            self._at(PATIENCE, lambda: self._check(session, view.turns, 2 if clear else UNASKED, clear))
         if clear:
             self._at(PATIENCE, lambda: self._take_back(session, view.turns, BACK))
 

@@ -159,13 +159,20 @@ class Typist:
         name = self._sessions.get(delivery.session).backend
         if self._free(pane, self._backend(name)):
             return True
+        free = False
         since, shown, eye = time.monotonic(), 0, Eye(self._tmux, pane, self._backend(name).asks("prompt"))
         with self._tmux.watch(pane) as output:
             while not delivery.done.is_set():
                 backend = self._backend(name)  # its file may be corrected meanwhile
                 screen = self._tmux.screen(pane, styled=backend.input.styled)
                 if backend.free(screen):
-                    break
+                    if free or delivery.done.wait(
+                        backend.input.confirm
+                    ):  # the person may have submitted: that is told first
+                        break
+                    free = True
+                    continue
+                free = False
                 eye.answer("\n".join(screen.lines))
                 if shown < len(PATIENCE) and time.monotonic() - since > PATIENCE[shown]:
                     shown += 1
