@@ -259,7 +259,8 @@ class Supervisor:
         if written is not None:
             code, sentence = written
             if code == 0 and not any(pane.pid == pid for pane in self._panes()):
-                return None, "its terminal went away"  # some leave politely when tmux or the machine is shut down under them
+                # Some leave politely when tmux, or the machine, is shut down under them.
+                return None, "its terminal went away"
             return code, sentence or (self._last_words(session, pid) if code else "")
         for _ in range(STATUS_TRIES):
             pane = next((p for p in self._panes() if p.pid == pid), None)
