@@ -165,7 +165,7 @@ def configuration() -> Iterator[Line]:
 
 
 def tmux() -> Iterator[Line]:
-    """That it is here, and new enough."""
+    """That it is here, new enough, and gets terminals."""
     said = version("tmux", "-V")
     if said is None:
         yield Line(DO, "tmux", f"missing: install it{packages('tmux')}")
@@ -173,6 +173,16 @@ def tmux() -> Iterator[Line]:
         yield Line(DO, "tmux", f"{said} is too old: {'.'.join(map(str, TMUX))} or newer")
     else:
         yield Line(OK, "tmux", said)
+    try:
+        for fd in os.openpty():
+            os.close(fd)
+    except OSError as error:
+        mode = stat.S_IMODE(os.stat("/dev/ptmx").st_mode)
+        yield Line(
+            DO,
+            "tmux",
+            f"no pseudo-terminal can be opened: {error.strerror} (/dev/ptmx has mode {mode:04o}, usual is 0666)",
+        )
 
 
 def sandbox() -> Iterator[Line]:

@@ -118,3 +118,13 @@ def test_the_age_of_tmux_is_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert [line.verdict for line in doctor.tmux()] == [verdict]
+
+
+def test_a_machine_that_gives_no_pseudo_terminals_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> tuple[int, int]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "openpty", refused)
+    last = list(doctor.tmux())[-1]
+    assert last.verdict == "do"
+    assert "Permission denied (/dev/ptmx has mode" in last.words
