@@ -166,9 +166,10 @@ class Typist:
                 backend = self._backend(name)  # its file may be corrected meanwhile
                 screen = self._tmux.screen(pane, styled=backend.input.styled)
                 if backend.free(screen):
-                    if free or delivery.done.wait(
-                        backend.input.confirm
-                    ):  # the person may have submitted: that is told first
+                    # A person may have submitted it, which is told soon; but what stood there for a moment only was the agent,
+                    # which had not yet drawn its empty line.
+                    stood = time.monotonic() - since
+                    if free or delivery.done.wait(min(stood, backend.input.confirm)):
                         break
                     free = True
                     continue
