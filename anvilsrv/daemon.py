@@ -109,7 +109,7 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     )
     try:
         app.start()
-    except AnvilError:
+    except Exception:
         app.stop(agents=False)
         raise
     log.info("anvilsrv %d serves %s", os.getpid(), place.socket)
@@ -120,7 +120,11 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     notify("RELOADING=1" if again else "STOPPING=1")
     end = partial(become_new, lock, umask) if again else partial(os._exit, 1)
     late = overdue(END_PATIENCE, end)
-    app.stop(agents=not again)
+    try:
+        app.stop(agents=not again)
+    except Exception:  # the threads that are left would keep the process for ever
+        log.exception("the end went wrong")
+        end()
     late.cancel()
     if not again:
         place.pid_file.unlink(missing_ok=True)

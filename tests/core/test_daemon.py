@@ -151,6 +151,19 @@ def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home
         home.anvilsrv("stop")
 
 
+def test_an_end_that_goes_wrong_is_an_end_all_the_same(home: Home) -> None:
+    code = (
+        "import os, signal, sys, threading\nfrom anvilsrv import app, daemon\n"
+        "def wrong(self, agents):\n    raise OSError('by test')\n"
+        "app.App.stop = wrong\n"
+        "daemon.notify_ready = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(daemon.serve(daemon.Place(), False, True))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], env=home.env, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1
+    assert "the end went wrong" in ended.stderr and "by test" in ended.stderr
+
+
 def test_an_end_that_takes_too_long_is_cut_short_and_says_where_it_was(home: Home) -> None:
     code = (
         "import os, threading\nfrom anvilsrv.daemon import overdue\n"
