@@ -110,7 +110,9 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     try:
         app.start()
     except Exception:
+        late = overdue(END_PATIENCE, partial(os._exit, 1))  # also when this goes wrong, or takes for ever
         app.stop(agents=False)
+        late.cancel()
         raise
     log.info("anvilsrv %d serves %s", os.getpid(), place.socket)
     tell_starter(f"ready {os.getpid()}")

@@ -31,6 +31,15 @@ def tmux(socket: Path, *words: str) -> str:
     return subprocess.run(["tmux", "-S", str(socket), *words], check=True, capture_output=True, text=True).stdout
 
 
+def read_figures(path: Path) -> dict[str, float] | None:
+    """What Emacs wrote; None while it is not there, or not there whole."""
+    try:
+        found: dict[str, float] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
+
+
 def event_latency(work: Path, lisp: Path, tree: "subprocess.Popen[str]", screen: Path) -> float:
     """Median milliseconds from an event's publication to its text on the terminal's screen."""
     assert tree.stdin is not None
@@ -81,10 +90,9 @@ def main() -> int:
             )  # fmt: skip
             tmux(screen, "set-option", "-g", "remain-on-exit", "on")
             end = time.monotonic() + 60
-            while not (work / "out").exists() and time.monotonic() < end:
+            while (figures := read_figures(work / "out")) is None:
+                assert time.monotonic() < end, "Emacs gave no figures"
                 time.sleep(0.05)
-            time.sleep(0.1)
-            figures = json.loads((work / "out").read_text())
             figures["event_ms"] = event_latency(work, lisp, tree, screen)
         finally:
             subprocess.run(["tmux", "-S", str(screen), "kill-server"], capture_output=True)
