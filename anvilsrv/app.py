@@ -14,30 +14,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anvilsrv import mailbox, paths
-from anvilsrv import session as s
-from anvilsrv.backends import Backends, default_dirs
-from anvilsrv.beads import Beads
-from anvilsrv.beadsdir import BeadsDir
-from anvilsrv.drafts import take_draft
+from anvilsrv import paths
+from anvilsrv.agents.dialogs import Screens
+from anvilsrv.agents.launch import Launch, spooled
+from anvilsrv.agents.processes import Supervisor
+from anvilsrv.agents.titles import Titles
+from anvilsrv.agents.transcript import Watcher, lines
+from anvilsrv.agents.typist import Typist
+from anvilsrv.backends.registry import Backends, default_dirs
+from anvilsrv.beads.beads import Beads
+from anvilsrv.desk.post import Post
+from anvilsrv.desk.report import Reports
 from anvilsrv.errors import AnvilError, Conflict, Denied
-from anvilsrv.events import EVERYBODY, Stream
-from anvilsrv.fs import Tree, Who, unknown
-from anvilsrv.launch import Launch, spooled
-from anvilsrv.mailbox import USER
+from anvilsrv.mail import message as mailbox
 from anvilsrv.p9.server import Server
-from anvilsrv.post import Post
-from anvilsrv.prompts import clean, conversation_page
-from anvilsrv.reports import Reports
-from anvilsrv.screens import Screens
-from anvilsrv.sessions import Sessions, check_cwd, parse_new
-from anvilsrv.store import Store, Tx
-from anvilsrv.supervisor import Supervisor
-from anvilsrv.titles import Titles
-from anvilsrv.tmux import Tmux
-from anvilsrv.transcript import Watcher, lines
-from anvilsrv.turns import Turns
-from anvilsrv.typist import Typist
+from anvilsrv.sessions import state as s
+from anvilsrv.sessions.prompts import clean, conversation_page
+from anvilsrv.sessions.registry import Sessions, check_cwd, parse_new
+from anvilsrv.sessions.turns import Turns
+from anvilsrv.store.events import EVERYBODY, Stream
+from anvilsrv.store.store import Store, Tx
+from anvilsrv.tmux.server import Tmux
+from anvilsrv.tree.beads import BeadsDir
+from anvilsrv.tree.drafts import take_draft
+from anvilsrv.tree.table import Tree, Who, unknown
+from anvilsrv.words import USER
 
 log = logging.getLogger("anvilsrv")
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .errors import Invalid
+from anvilsrv.errors import Invalid
+
+USER = "user"  # the human, wherever a correspondent is named
 
 _BLANK = " \t\r\n"
 _PLAIN = re.compile(r"[^\s'\"\x00]+")

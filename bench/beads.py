@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from anvilsrv.beads import Beads
+from anvilsrv.beads.beads import Beads
 
 
 def main() -> None:

@@ -30,12 +30,12 @@ from anvilsrv import paths  # noqa: E402
 from anvilsrv.errors import AnvilError  # noqa: E402
 from anvilsrv.p9 import wire  # noqa: E402
 from anvilsrv.p9.client import Client  # noqa: E402
-from anvilsrv.store import Store  # noqa: E402
+from anvilsrv.store.store import Store  # noqa: E402
 
 PROBE = """
 import os, sys, termios, time, tty
 sys.path.insert(0, {root!r})
-from anvilsrv import hook
+from anvilsrv.inside import hook
 tty.setraw(0)
 hook.send("Ready", {{}})
 got = b""
@@ -82,7 +82,7 @@ class Bench:
     def start(self) -> float:
         """Start the daemon; seconds until its socket answered."""
         begin = time.monotonic()
-        argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart"]
+        argv = [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart"]
         self.process = subprocess.Popen(argv, env=self.env, stderr=open(self.top / "log", "ab"))  # noqa: SIM115
         while True:
             with contextlib.suppress(AnvilError), Client(self.socket) as client:

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=60, help="runs of each")
     count = parser.parse_args().n
     python = os.path.realpath(sys.executable)
-    hook = [python, "-I", "-S", str(ROOT / "anvilsrv" / "hook.py"), "Note"]
+    hook = [python, "-I", "-S", str(ROOT / "anvilsrv" / "inside" / "hook.py"), "Note"]
     with tempfile.TemporaryDirectory(prefix="av-", dir="/tmp") as top:
         home = Home(Path(top))
         daemon = Daemon(home).start()

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154
 
-# Sourced by the installers: where the programs are, and how an entry is put into a JSON file or taken out (anvilsrv/merge.py).
+# Sourced by the installers: where the programs are, and how an entry is put into a JSON file or taken out (anvilsrv/programs/json_entry.py).
 # The programs are in .venv/bin of a source tree, in bin/ of the environment that this is installed in (as share/anvillm/claude),
 # or in the PATH.
 root=$(CDPATH='' cd -- "$here/.." && pwd -P)
@@ -30,7 +30,7 @@ module() {
 }
 
 merge() {
-	"$python" -I -S "$(module merge.py)" "$@"
+	"$python" -I -S "$(module programs/json_entry.py)" "$@"
 }
 
 # install_server FILE [--undo | --where]
@@ -51,7 +51,7 @@ server() {
 	elif command -v anvilmcp >/dev/null; then
 		set -- "$(command -v anvilmcp)"
 	else
-		set -- "$python" -I -m anvilsrv.mcpserver
+		set -- "$python" -I -m anvilsrv.inside.mcpserver
 	fi
 	"$python" -c 'import json, sys; print(json.dumps({"command": sys.argv[1], "args": sys.argv[2:]}))' "$@"
 }

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from anvilsrv import merge
+from anvilsrv.programs import json_entry as merge
 from installer.edits import edited
 from installer.layout import Layout, Refused, say, xdg
 from installer.record import Record

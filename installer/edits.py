@@ -15,7 +15,7 @@ from pathlib import Path
 from installer.layout import Refused, checksum, say
 from installer.record import Record
 
-BACKUP = ".anvillm-backup"  # anvilsrv.merge's
+BACKUP = ".anvillm-backup"  # anvilsrv.programs.json_entry's
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class Home:
 
     def anvilsrv(self, *argv: str) -> "subprocess.CompletedProcess[str]":
         """Run the command ``anvilsrv``."""
-        return self.run(sys.executable, "-m", "anvilsrv.cli", *argv)
+        return self.run(sys.executable, "-m", "anvilsrv.programs.cli", *argv)
 
 
 class Daemon:
@@ -98,7 +98,7 @@ class Daemon:
     def start(self) -> "Daemon":
         if self.process is not None:
             self.process.wait(PATIENCE)  # the one before
-        argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart"]
+        argv = [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart"]
         self.process = subprocess.Popen(argv, env=self.home.env, cwd=self.home.work, stdout=self.log, stderr=self.log)
         wait_until(self._answers, "the daemon does not serve")
         return self

@@ -1,6 +1,7 @@
-"""Imports point down only (the layers are those of the architecture section of the README)."""
+"""Imports point down only: the layers are the folders, in the order of their list."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,27 +9,24 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Each row may import from itself and the rows above it. What is not named in anvilsrv/ is layer 1.
-LAYER_0 = {"anvilsrv", "anvilsrv.errors", "anvilsrv.paths", "anvilsrv.words"}
-LAYER_2 = {
-    "anvilsrv.fs",
-    "anvilsrv.files",
-    "anvilsrv.drafts",
-    "anvilsrv.streams",
-    "anvilsrv.hookfile",
-    "anvilsrv.beadsdir",
-    "anvilsrv.app",
-}
-LAYER_3 = {
-    "anvilsrv.daemon", "anvilsrv.cli", "anvilsrv.mcpserver", "anvilsrv.mcptools", "anvilsrv.hook", "anvilsrv.anvil9p",
-    "anvilsrv.shellagent", "anvilsrv.skills", "anvilsrv.doctor", "anvilsrv.export", "anvilsrv.inbox", "anvilsrv.notify",
-}  # fmt: skip
-# These speak 9P only: of anvilsrv they may use layer 0.
+# Each row may import from the rows above it, and the folders of a row not from each other.
+ORDER = (
+    {"errors", "paths", "words", "strict_json", ""},
+    {"linux", "p9"},
+    {"store", "tmux", "beads"},
+    {"backends"},
+    {"sessions", "mail", "git"},
+    {"desk"},
+    {"agents"},
+    {"tree"},
+    {"app"},
+    {"programs"},
+)
+BESIDE = {"inside", "front"}  # of anvilsrv they may import the first row and what the clients below need
+CLIENTS = ("anvilsrv.p9", "anvilsrv.linux.inotify", "anvilsrv.front")
 FRONT_ENDS = ("acme", "tui", "web")
-SPEAK_9P_ONLY = {
-    "anvilsrv.hook", "anvilsrv.mcpserver", "anvilsrv.mcptools", "anvilsrv.anvil9p", "anvilsrv.inbox", "anvilsrv.notify",
-}  # fmt: skip
-THIRD_PARTY = {"libtmux": {"anvilsrv.tmux"}}
+FORWARDS = {"hook", "shellagent", "mcpserver", "cli"}
+THIRD_PARTY = {"libtmux": {"anvilsrv.tmux.server"}}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -38,58 +36,61 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield name.removesuffix(".__init__"), path
 
 
-def layer(name: str) -> int:
-    if name in LAYER_0 or name.startswith(("anvilsrv.p9", "anvilsrv.front")):
-        return 0
-    if name in LAYER_2:
-        return 2
-    return 3 if name in LAYER_3 or name.split(".")[0] in FRONT_ENDS else 1
+def folder(name: str) -> str:
+    """``store`` for ``anvilsrv.store.events``, ``errors`` for ``anvilsrv.errors``."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def row(name: str) -> int:
+    return next(n for n, folders in enumerate(ORDER) if folder(name) in folders)
 
 
 def imports(path: Path, name: str) -> set[str]:
+    """The modules that a file imports: ``from a import b`` is ``a.b`` where that is a module, else ``a``."""
     found: set[str] = set()
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                up = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*up, base] if base else up)
-            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            assert not node.level, f"{name}: a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & set(ALL) | ({node.module or ""} if names - set(ALL) else set())
     return found
 
 
 ALL = dict(modules())
 
 
+def below(name: str, one: str) -> bool:
+    """Whether ``name`` may import ``one``."""
+    top, other = name.split(".")[0], one.split(".")[0]
+    if "sandbox" in (top, other):
+        return top == other or (other == "sandbox" and folder(name) in ("agents", "app", "programs"))
+    if other in FRONT_ENDS:
+        return top == other
+    if folder(one) in FORWARDS | {"programs"} and top != other:
+        return False
+    if top in FRONT_ENDS or folder(name) in BESIDE:
+        return folder(one) in ORDER[0] or one.startswith(CLIENTS) or folder(one) == folder(name)
+    if folder(name) in FORWARDS:
+        return folder(one) in ("inside", "programs")
+    if folder(one) in BESIDE:
+        return folder(name) == "programs"
+    return folder(one) == folder(name) or row(one) < row(name) or (row(name) == 0 and row(one) == 0)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_module_imports_only_what_lies_below_it(name: str) -> None:
-    ours = {one for one in imports(ALL[name], name) if one in ALL}
-    for one in ours - {name}:
-        if name.startswith("sandbox"):
-            assert one.startswith("sandbox"), f"sandbox knows nothing of the daemon, but imports {one}"
-        elif layer(name) == 0:
-            assert layer(one) == 0, f"{name} is at the bottom, but imports {one}"
-        elif name.split(".")[0] in FRONT_ENDS or name in SPEAK_9P_ONLY:
-            assert layer(one) in (0, 3), f"{name} speaks 9P only, but imports {one}"
-            top = one.split(".")[0]
-            assert top not in FRONT_ENDS or name.startswith(top), f"{name} is one front-end and imports another, {one}"
-        else:
-            assert layer(one) <= layer(name), f"{name} imports {one}, which lies above it"
+    for one in imports(ALL[name], name) & set(ALL) - {name}:
+        assert below(name, one), f"{name} imports {one}, which does not lie below it"
 
 
 def test_the_9p_library_needs_the_standard_library_alone() -> None:
-    import sys
-
     for name, path in ALL.items():
         if name.startswith("anvilsrv.p9"):
             for one in imports(path, name):
                 top = one.split(".")[0]
-                assert top in sys.stdlib_module_names or one in ALL or one.startswith("anvilsrv"), (
-                    f"{name} imports {one}"
-                )
+                assert top in sys.stdlib_module_names or top == "anvilsrv", f"{name} imports {one}"
 
 
 @pytest.mark.parametrize("library", THIRD_PARTY)

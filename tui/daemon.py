@@ -22,7 +22,7 @@ def anvilsrv(command: str) -> tuple[bool, str]:
     """Run ``anvilsrv <command>``: whether it succeeded, and what it said."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "anvilsrv.cli", command],
+            [sys.executable, "-m", "anvilsrv.programs.cli", command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -32,4 +32,4 @@ def anvilsrv(command: str) -> str:
 def _program() -> list[str]:
     """anvilsrv on PATH, else the one beside this Python, else the module."""
     found = shutil.which("anvilsrv") or shutil.which("anvilsrv", path=str(Path(sys.executable).parent))
-    return [found] if found else [sys.executable, "-m", "anvilsrv.cli"]
+    return [found] if found else [sys.executable, "-m", "anvilsrv.programs.cli"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backend import Launch, Place, Reply, Report
-from anvilsrv.private import Private
+from anvilsrv.backends.backend import Launch, Place, Reply, Report
+from anvilsrv.backends.private import Private
 
 SHARED = (
     "settings.json",

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backend import Launch, Place
-from anvilsrv.private import Private
+from anvilsrv.backends.backend import Launch, Place
+from anvilsrv.backends.private import Private
 
 HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
 LOGIN = "{HOME}/.codex/anvillm/auth.json"

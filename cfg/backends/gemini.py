@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from anvilsrv.backend import Launch, Place, Report
-from anvilsrv.private import Private
+from anvilsrv.backends.backend import Launch, Place, Report
+from anvilsrv.backends.private import Private
 
 NAMES = ("GEMINI.md", "commands", "extensions", "skills")
 LOGIN = "{HOME}/.gemini/anvillm/oauth_creds.json"

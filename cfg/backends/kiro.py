@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from anvilsrv import beneath
-from anvilsrv.backend import Launch, Peculiarity, Place
+from anvilsrv.backends.backend import Launch, Peculiarity, Place
+from anvilsrv.linux import beneath
 
 MARK = "kiro/directory"
 

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backend import Launch, Place
-from anvilsrv.private import Private
+from anvilsrv.backends.backend import Launch, Place
+from anvilsrv.backends.private import Private
 
 NAMES = ("AGENTS.md", "agents", "commands", "plugins")
 LOGIN = "{HOME}/.local/share/opencode/anvillm/auth.json"

@@ -17,7 +17,9 @@ def agent(namespace, monkeypatch):
     monkeypatch.setenv("ANVILLM_BEADS_PATH", f"{namespace}/beads")
     monkeypatch.delenv("TMUX", raising=False)
     yield None
-    stopped = subprocess.run([sys.executable, "-m", "anvilsrv.cli", "stop"], capture_output=True, text=True, timeout=30)
+    stopped = subprocess.run(
+        [sys.executable, "-m", "anvilsrv.programs.cli", "stop"], capture_output=True, text=True, timeout=30
+    )
     assert stopped.returncode == 0, stopped.stderr
 
 

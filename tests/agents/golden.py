@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from anvilsrv.backend import Backend
-from anvilsrv.backends import Backends
-from anvilsrv.tmux import Screen
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.registry import Backends
+from anvilsrv.tmux.server import Screen
 from tests.agents.conftest import Agent, Bench, wait_until
 from tests.agents.directives import command, limit
 from tests.conftest import ROOT

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anvilsrv import merge
+from anvilsrv.programs import json_entry as merge
 from tests.conftest import ROOT, Home
 
 SERVER = {"command": "anvilmcp", "args": []}

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from anvilsrv import beneath, transcript
+from anvilsrv.agents import transcript
 from anvilsrv.errors import Denied, NotFound
+from anvilsrv.linux import beneath
+from anvilsrv.sessions import usage
 
 Batch = tuple[str, list[dict[str, Any]], bool]
 
@@ -175,13 +177,13 @@ def test_a_link_is_made_and_made_again(tmp_path: Path) -> None:
 
 
 def test_the_tokens_of_a_message_count_once_however_many_lines_it_has() -> None:
-    tally = transcript.Tally()
+    tally = usage.Tally()
     tally.add({"input": 10, "output": 1}, "a")
     tally.add({"input": 10, "output": 5}, "a")
     assert tally.add({"input": 7, "output": 2}, "b") == {"input": 17, "output": 7}
 
 
 def test_figures_without_a_message_are_totals() -> None:
-    tally = transcript.Tally()
+    tally = usage.Tally()
     tally.add({"input": 10})
     assert tally.add({"input": 25}) == {"input": 25}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.beads import Beads
+from anvilsrv.beads.beads import Beads
 
 
 class Desk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anvilsrv.beads_record import unix_ns
+from anvilsrv.beads.record import unix_ns
 
 Records = dict[str, dict[str, Any]]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anvilsrv.beads_graph import find_cycle
+from anvilsrv.beads.graph import find_cycle
 from anvilsrv.errors import AnvilError, Conflict
 
 from . import model

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anvilsrv.beads_record import hash_id, id_length, normal, parse_time, time_text, unix_ns
+from anvilsrv.beads.record import hash_id, id_length, normal, parse_time, time_text, unix_ns
 from anvilsrv.errors import Invalid
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv import beads_store
-from anvilsrv.beads import Beads
+from anvilsrv.beads import store as beads_store
+from anvilsrv.beads.beads import Beads
 from anvilsrv.errors import AnvilError, Unavailable
 
 from .conftest import Desk

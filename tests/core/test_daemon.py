@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from anvilsrv import daemon as process
 from anvilsrv.p9.client import Client, P9Error
+from anvilsrv.programs import daemon as process
 from tests.conftest import ROOT, Daemon, Home, wait_until
 
 
@@ -109,11 +109,11 @@ def test_an_agent_whose_backend_s_file_went_can_still_be_ended(daemon: Daemon, h
 
 
 def test_each_message_is_printed_with_D(home: Home) -> None:
-    argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart", "-D"]
+    argv = [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart", "-D"]
     with subprocess.Popen(argv, env=home.env, stderr=subprocess.PIPE, text=True) as running:
         try:
             wait_until(home.socket.exists, "no socket")
-            home.run(sys.executable, "-m", "anvilsrv.anvil9p", "read", "agent/list")
+            home.run(sys.executable, "-m", "anvilsrv.inside.anvil9p", "read", "agent/list")
         finally:
             running.terminate()
         _, said = running.communicate(timeout=20)
@@ -125,7 +125,7 @@ def test_the_supervisor_is_told_when_it_is_ready(home: Home) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(address)
         sock.settimeout(20)
-        argv = [sys.executable, "-m", "anvilsrv.cli", "fgstart"]
+        argv = [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart"]
         with subprocess.Popen(argv, env=home.env | {"NOTIFY_SOCKET": address}, stderr=subprocess.DEVNULL) as running:
             try:
                 assert sock.recv(100).decode() == f"READY=1\nMAINPID={running.pid}"
@@ -135,7 +135,7 @@ def test_the_supervisor_is_told_when_it_is_ready(home: Home) -> None:
 
 
 def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home) -> None:
-    command = f"umask 0002; exec {sys.executable} -m anvilsrv.cli start"
+    command = f"umask 0002; exec {sys.executable} -m anvilsrv.programs.cli start"
     assert home.run("sh", "-c", command).returncode == 0
     try:
         for again in ("one", "two"):
@@ -153,7 +153,7 @@ def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home
 
 def test_an_end_that_goes_wrong_is_an_end_all_the_same(home: Home) -> None:
     code = (
-        "import os, signal, sys, threading\nfrom anvilsrv import app, daemon\n"
+        "import os, signal, sys, threading\nfrom anvilsrv import app\nfrom anvilsrv.programs import daemon\n"
         "def wrong(self, agents):\n    raise OSError('by test')\n"
         "app.App.stop = wrong\n"
         "daemon.notify_ready = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -166,7 +166,7 @@ def test_an_end_that_goes_wrong_is_an_end_all_the_same(home: Home) -> None:
 
 def test_an_end_that_takes_too_long_is_cut_short_and_says_where_it_was(home: Home) -> None:
     code = (
-        "import os, threading\nfrom anvilsrv.daemon import overdue\n"
+        "import os, threading\nfrom anvilsrv.programs.daemon import overdue\n"
         "def stuck():\n    overdue(0.1, lambda: os._exit(7))\n    threading.Event().wait(60)\nstuck()"
     )
     ended = subprocess.run([sys.executable, "-c", code], env=home.env, capture_output=True, text=True, timeout=30)

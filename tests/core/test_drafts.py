@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anvilsrv.drafts import JsonPieces
 from anvilsrv.errors import Invalid
+from anvilsrv.tree.drafts import JsonPieces
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv import events
-from anvilsrv.events import Stream
-from anvilsrv.store import Store
+from anvilsrv.store import events
+from anvilsrv.store.events import Stream
+from anvilsrv.store.store import Store
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.backends import Backends, default_dirs
+from anvilsrv.agents.launch import Launch
+from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.errors import Unavailable
-from anvilsrv.launch import Launch
 from sandbox.tiers import Report
 from tests.conftest import Home
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from anvilsrv import mailbox
 from anvilsrv.errors import Invalid
+from anvilsrv.mail import message as mailbox
 
 
 def test_the_server_sets_id_from_and_timestamp_and_unknown_keys_are_metadata() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import Conflict, Unavailable
-from anvilsrv.store import MIGRATIONS, Store, Tx
+from anvilsrv.store.store import MIGRATIONS, Store, Tx
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_the_totals_of_a_box_follow_its_messages_and_a_store_of_before_gets_them
 WRITER = """
 import sys
 from pathlib import Path
-from anvilsrv.store import Store
+from anvilsrv.store.store import Store
 store = Store(Path(sys.argv[1]), print)
 store.start()
 number = 0

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from anvilsrv import backend_yaml
-from anvilsrv.backend import KINDS, NAMES
+from anvilsrv.backends import load as backend_yaml
+from anvilsrv.backends.backend import KINDS, NAMES
+from anvilsrv.backends.reset_time import GROUPS
 from anvilsrv.errors import Invalid
-from anvilsrv.limits import GROUPS
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "backends.md").read_text()
@@ -141,7 +141,7 @@ FAULTS = [
     ("files: {/etc/x: a}", "must be a relative name"),
     ("hooks: {Stop: {report: stop}}", "neither a hook that reports ready nor a screen: it would never become idle"),
     ("python: nothing.py:Class", "cannot load '…'"),
-    ("python: pathlib:Path", "is no anvilsrv.backend.Peculiarity"),
+    ("python: pathlib:Path", "is no anvilsrv.backends.backend.Peculiarity"),
     ("dialogs: [{screen: a, keys: b, reason: c}]", "only with at: turn"),
     ("hooks: {A: {report: b}}", "must be one of: …"),
     ("limits: [{match: '(?P<b>c)'}]", "unknown group"),

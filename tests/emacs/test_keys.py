@@ -177,7 +177,7 @@ def test_a_command_waits_in_the_minibuffer_for_a_daemon_that_is_frozen_from_the_
 
 def test_emacs_starts_the_daemon_when_there_is_none(home: Home) -> None:
     program = home.top / "anvilsrv"
-    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m anvilsrv.cli "$@"\n')
+    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m anvilsrv.programs.cli "$@"\n')
     program.chmod(0o755)
     screen = Screen(home, "--eval", f'(setq anvillm-program "{program}")')
     try:

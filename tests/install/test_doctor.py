@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv import doctor
+from anvilsrv.programs import doctor
 from sandbox import tiers
 from tests.conftest import Daemon, Home
 

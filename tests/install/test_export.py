@@ -16,7 +16,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
 from tests.conftest import PATIENCE, Daemon, Home, wait_until
 
-COMMAND = f"exec '{sys.executable}' -m anvilsrv.cli export"
+COMMAND = f"exec '{sys.executable}' -m anvilsrv.programs.cli export"
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_a_forwarded_socket_is_a_namespace_like_any_other(daemon: Daemon, far: F
             wait_until(lambda: serves(box) or tunnel.poll() is not None, "not forwarded")
             assert tunnel.poll() is None
             env = daemon.home.env | {"NAMESPACE": str(box)}
-            anvil9p = (sys.executable, "-m", "anvilsrv.anvil9p")
+            anvil9p = (sys.executable, "-m", "anvilsrv.inside.anvil9p")
             new = f"new shell {daemon.home.work} alias=one\n"
             assert daemon.home.run(*anvil9p, "write", "agent/ctl", env=env, input=new).returncode == 0
             with (
@@ -107,7 +107,7 @@ def test_a_forwarded_socket_is_a_namespace_like_any_other(daemon: Daemon, far: F
 
 def test_an_export_through_ssh_is_a_connection(daemon: Daemon, far: Far) -> None:
     near, there = socket.socketpair()
-    command = f"NAMESPACE={daemon.home.namespace} {sys.executable} -m anvilsrv.cli export"
+    command = f"NAMESPACE={daemon.home.namespace} {sys.executable} -m anvilsrv.programs.cli export"
     with subprocess.Popen(far.ssh(command), stdin=there, stdout=there) as ssh:
         there.close()
         with near, Client(near, timeout=PATIENCE) as client:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from mcp import Client as McpClient
 
-from anvilsrv.mcpserver import build
-from anvilsrv.mcptools import Tools
+from anvilsrv.inside.mcpserver import build
+from anvilsrv.inside.mcptools import Tools
 from anvilsrv.p9.client import Client
 from tests.conftest import Daemon, Home, run_async, wait_until
 

@@ -14,11 +14,11 @@ from mcp import Client as McpClient
 from mcp import StdioServerParameters
 
 from anvilsrv import __version__
-from anvilsrv.mcpserver import TOOLS
+from anvilsrv.inside.mcpserver import TOOLS
 from tests.conftest import ROOT, run_async
 from tests.mcp.conftest import MODES, Desk
 
-PROGRAM = [sys.executable, "-m", "anvilsrv.mcpserver"]
+PROGRAM = [sys.executable, "-m", "anvilsrv.inside.mcpserver"]
 INSTALL = "npm install --no-save node@22 @modelcontextprotocol/inspector@2"
 
 

@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client as McpClient
 
-from anvilsrv.mcpserver import TOOLS, build
-from anvilsrv.mcptools import Tools
+from anvilsrv.inside.mcpserver import TOOLS, build
+from anvilsrv.inside.mcptools import Tools
 from anvilsrv.p9.client import Client
 from tests.conftest import run_async, wait_until
 from tests.mcp.conftest import Desk, Result

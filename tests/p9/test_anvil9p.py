@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv import anvil9p, paths
+from anvilsrv import paths
+from anvilsrv.inside import anvil9p
 from tests.p9.sample import Sample
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OURS = [sys.executable, "-m", "anvilsrv.anvil9p"]
+OURS = [sys.executable, "-m", "anvilsrv.inside.anvil9p"]
 THEIRS = shutil.which("9p") or shutil.which("9p", path=os.path.join(os.environ.get("PLAN9", "/usr/local/plan9"), "bin"))
 
 
@@ -164,7 +165,7 @@ def test_a_blocked_read_ends_when_the_reader_of_its_output_goes_away(served, pla
 
 
 def test_nothing_but_the_standard_library_is_imported():
-    code = "import sys, anvilsrv.anvil9p; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import sys, anvilsrv.inside.anvil9p; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
                           capture_output=True, text=True, check=True)  # fmt: skip
     ours = {name for name in done.stdout.split() if name not in sys.stdlib_module_names and name != "__main__"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv import notify
+from anvilsrv.programs import notify
 from tests.conftest import ROOT, Daemon, Home, wait_until
 
 sys.path.insert(0, str(ROOT / "tests/acme"))
@@ -156,7 +156,7 @@ def alog(home: Home) -> list[str]:
     """Alog with anvil9p as its 9P program."""
     (home.top / "bin").mkdir()
     client = home.top / "bin/anvil9p"
-    client.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.anvil9p "$@"\n')
+    client.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.inside.anvil9p "$@"\n')
     client.chmod(0o755)
     home.env["PATH"] = f"{client.parent}:{home.env['PATH']}"
     return [str(ROOT / "bin/Alog")]

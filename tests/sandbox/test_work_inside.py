@@ -134,7 +134,7 @@ def test_anvil9p_reads_its_own_socket(world: World) -> None:
     """The real client against a real server on the session's socket."""
     server_module = pytest.importorskip("anvilsrv.p9.server")
     tree = pytest.importorskip("anvilsrv.p9.tree")
-    program = ROOT / "anvilsrv/anvil9p.py"
+    program = ROOT / "anvilsrv/inside/anvil9p.py"
     if not program.exists():
         pytest.skip("no anvil9p")
     root = tree.StaticDir("/", {"list": tree.TextFile("list", read=lambda who: f"for {who}\n".encode())})
@@ -146,7 +146,7 @@ def test_anvil9p_reads_its_own_socket(world: World) -> None:
         copied = world.top / "program"
         shutil.copytree(ROOT / "anvilsrv", copied / "anvilsrv", ignore=shutil.ignore_patterns("__pycache__"))
         layer = {"filesystem": {"rwx": ["{CWD}"], "rox": [str(copied)]}, "env": [f"PYTHONPATH={copied}"]}
-        assert run(world, f"{PYTHON} -m anvilsrv.anvil9p read agent/list", layer) == "for session\n"
+        assert run(world, f"{PYTHON} -m anvilsrv.inside.anvil9p read agent/list", layer) == "for session\n"
     finally:
         server.stop()
 

@@ -39,8 +39,8 @@ import termios
 import time
 
 sys.path.insert(0, os.path.dirname(sys.argv[sys.argv.index("--source") + 1]))
-from anvilsrv import hook
-from anvilsrv.shell_editor import PASTE_OFF, PASTE_ON, Editor
+from anvilsrv.inside import hook
+from anvilsrv.inside.shell_editor import PASTE_OFF, PASTE_ON, Editor
 
 CONVERSATION = sys.argv[sys.argv.index("--conversation") + 1]
 PROMPT = "> "

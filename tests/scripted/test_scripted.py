@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.backends import Backend, Backends, Place
-from anvilsrv.tmux import Tmux
+from anvilsrv.backends.registry import Backend, Backends, Place
+from anvilsrv.tmux.server import Tmux
 from tests.conftest import wait_until
 from tests.scripted import install, script, seen
 from tests.terminal.conftest import SESSION, Daemon, daemon, shows, tmux, top, wait_screen

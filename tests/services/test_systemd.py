@@ -50,7 +50,7 @@ def test_a_crash_of_the_daemon_does_not_end_the_agents(unit: Path) -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_readiness_is_told_and_the_end_has_the_time_it_needs(unit: Path) -> None:
-    from anvilsrv.daemon import STOP_PATIENCE
+    from anvilsrv.programs.daemon import STOP_PATIENCE
 
     found = service(unit)
     assert found["Type"] == "notify"
@@ -70,7 +70,7 @@ def test_the_journal_notes_the_time_itself(home: Home) -> None:
     for more in ({}, {"JOURNAL_STREAM": "8:1"}):
         home.env |= more
         with subprocess.Popen(
-            [sys.executable, "-m", "anvilsrv.cli", "fgstart"], env=home.env, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart"], env=home.env, stderr=subprocess.PIPE, text=True
         ) as daemon:
             assert daemon.stderr is not None
             lines.append(daemon.stderr.readline())

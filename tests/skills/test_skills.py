@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv import skills
 from anvilsrv.errors import Invalid, NotFound
-from anvilsrv.mcpserver import TOOLS
+from anvilsrv.inside import skills
+from anvilsrv.inside.mcpserver import TOOLS
 from tests.conftest import ROOT, Home
 
 SHIPPED = ["9p-scripting", "acme-api", "anvillm-communication", "beads", "write-skills"]
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def program(home: Home, *words: str) -> subprocess.CompletedProcess[str]:
-    return home.run(sys.executable, "-c", "from anvilsrv.skills import main; main()", *words)
+    return home.run(sys.executable, "-c", "from anvilsrv.inside.skills import main; main()", *words)
 
 
 def test_the_skills_that_ship_are_all_readable(home: Home) -> None:
@@ -53,7 +53,7 @@ def test_a_skill_is_loaded_without_its_front_matter(home: Home, name: str) -> No
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_the_skills_say_of_tools_and_commands_is_so(name: str) -> None:
     """Tools named in a skill exist; so do the commands of beads."""
-    from anvilsrv.beads_commands import COMMANDS
+    from anvilsrv.beads.commands import COMMANDS
 
     text = (ROOT / "skills" / name / "SKILL.md").read_text()
     named = set(re.findall(r"`((?:bead|beads|read|send|list|ask|set)_[a-z_]+)`", text))

@@ -15,7 +15,7 @@ import pytest
 
 from anvilsrv.p9 import tree
 from anvilsrv.p9.server import Server
-from anvilsrv.tmux import Screen, Tmux
+from anvilsrv.tmux.server import Screen, Tmux
 
 PYTHON = os.path.realpath(sys.executable)
 SOURCE = Path(__file__).resolve().parent.parent.parent / "anvilsrv"

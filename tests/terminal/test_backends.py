@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from anvilsrv.backends import Backend, Backends, Place, default_dirs
+from anvilsrv.backends.registry import Backend, Backends, Place, default_dirs
 from anvilsrv.errors import Invalid, NotFound
-from anvilsrv.tmux import Screen
+from anvilsrv.tmux.server import Screen
 
 MINIMAL = """
 backend:
@@ -142,7 +142,7 @@ def test_templates_in_commands_files_and_environment(top: Path, monkeypatch: pyt
     assert made.argv == ["prog", "--resume", "c-1", "--yes", "--all", "x/w dy"]
     assert made.env == {"TOKEN": "secret", "NONE": "", "WHERE": "/d/c"}
     settings = yaml.safe_load(made.files["settings.json"])
-    assert settings["hooks"]["Stop"][0]["command"].endswith("anvilsrv/hook.py Stop")
+    assert settings["hooks"]["Stop"][0]["command"].endswith("anvilsrv/inside/hook.py Stop")
     assert (settings["args"], settings["ab12cd34"]) == (["a", "1", "2"], True)
     assert made.files["plain.txt"] == "id ab12cd34 {not this} ${/h}\n"
     assert made.data == {"conf/a.json": '{\n  "x": "/w d"\n}\n', "link": {"link": "/h/.conf"}}
@@ -288,7 +288,7 @@ def test_the_input_may_be_a_box_of_several_lines(top: Path) -> None:
 
 def test_a_class_in_a_file_beside_may_do_what_the_yaml_cannot_say(top: Path) -> None:
     (top / "odd.py").write_text(
-        "from anvilsrv.backend import Peculiarity, Report\n"
+        "from anvilsrv.backends.backend import Peculiarity, Report\n"
         "class Odd(Peculiarity):\n"
         "    def report(self, hook, payload):\n"
         "        return Report('note', {'text': hook}) if hook == 'Odd' else super().report(hook, payload)\n"

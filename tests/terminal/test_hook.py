@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from anvilsrv import hook
+from anvilsrv.inside import hook
 from tests.conftest import wait_until
 from tests.terminal.conftest import PYTHON, SOURCE, Daemon
 
-COMMAND = [PYTHON, "-I", "-S", str(SOURCE / "hook.py")]
+COMMAND = [PYTHON, "-I", "-S", str(SOURCE / "inside/hook.py")]
 NOWHERE = {"NAMESPACE": "/nonexistent/ns", "ANVILLM_SESSION": "ab12cd34"}
 
 
@@ -73,7 +73,7 @@ def test_an_input_that_is_never_closed_or_missing_does_not_hold_it(daemon: Daemo
     read, write = os.pipe()
     os.write(write, b'{"a": 1}')
     program = [PYTHON, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})\n"
-               "from anvilsrv import hook; hook.STDIN = 0.3; sys.exit(hook.main(['Stop']))"]  # fmt: skip
+               "from anvilsrv.inside import hook; hook.STDIN = 0.3; sys.exit(hook.main(['Stop']))"]  # fmt: skip
     try:
         assert subprocess.run(program, stdin=read, env=daemon.env, timeout=20).returncode == 0
         assert daemon.next("Stop") == {"a": 1}
@@ -188,7 +188,7 @@ def test_reports_from_many_at_once_all_arrive(daemon: Daemon) -> None:
 
 def test_it_loads_nothing_that_is_slow(daemon: Daemon) -> None:
     path = f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})"
-    code = f"{path}\nfrom anvilsrv import hook; hook.send('Stop', {{}}); print(*sys.modules)"
+    code = f"{path}\nfrom anvilsrv.inside import hook; hook.send('Stop', {{}}); print(*sys.modules)"
     done = subprocess.run([PYTHON, "-I", "-S", "-c", code], env=daemon.env, capture_output=True, text=True, timeout=30)
     loaded = set(done.stdout.split())
     assert daemon.next("Stop") == {}

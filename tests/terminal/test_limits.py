@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from anvilsrv import limits
-from anvilsrv.backends import Backends, default_dirs
+from anvilsrv.backends import reset_time
+from anvilsrv.backends.registry import Backends, default_dirs
 
 Until = Callable[[str, float], float | None]
-SLACK = limits.MINUTE + limits.MARGIN  # after a time of day without seconds
+SLACK = reset_time.MINUTE + reset_time.MARGIN  # after a time of day without seconds
 
 
 @pytest.fixture(autouse=True)
@@ -43,22 +43,22 @@ WORDS = [
     ("claude", "5-hour limit reached ∙ resets 12am", "2026-10-11 00:00", SLACK),
     ("claude", "5-hour limit reached ∙ resets 11am (America/New_York)", "2026-10-10 17:00", SLACK),
     ("claude", "resets 1am (America/Argentina/Buenos_Aires)", "2026-10-11 06:00", SLACK),
-    ("claude", "Claude AI usage limit reached|1791640800", "2026-10-10 16:00", limits.MARGIN),
-    ("claude", "Fast limit reached and temporarily disabled · resets in 1h 5m", "2026-10-10 15:05", limits.MARGIN),
+    ("claude", "Claude AI usage limit reached|1791640800", "2026-10-10 16:00", reset_time.MARGIN),
+    ("claude", "Fast limit reached and temporarily disabled · resets in 1h 5m", "2026-10-10 15:05", reset_time.MARGIN),
     ("codex", "You’ve hit your usage limit. Visit https://x/y … or try again at 3:05 PM.", "2026-10-10 15:05", SLACK),
     ("codex", "You've hit your usage limit. Upgrade to Pro or try again at Oct 12th, 2026 3:05 PM.", "2026-10-12 15:05", SLACK),
-    ("codex", "You've hit your usage limit. Try again in 3 hours 5 minutes.", "2026-10-10 17:05", limits.MARGIN),
-    ("codex", "try again in 2 days 1 hour", "2026-10-12 15:00", limits.MARGIN),
-    ("codex", "Rate limit reached for m. Please try again in 20s.", "2026-10-10 14:00:20", limits.MARGIN),
+    ("codex", "You've hit your usage limit. Try again in 3 hours 5 minutes.", "2026-10-10 17:05", reset_time.MARGIN),
+    ("codex", "try again in 2 days 1 hour", "2026-10-12 15:00", reset_time.MARGIN),
+    ("codex", "Rate limit reached for m. Please try again in 20s.", "2026-10-10 14:00:20", reset_time.MARGIN),
     ("gemini", "Usage limit reached for all Pro models.\nAccess resets at 3:05 PM GMT+2.", "2026-10-10 15:05", SLACK),
     ("gemini", "Access resets at 1:05 PM UTC.", "2026-10-10 15:05", SLACK),
     ("gemini", "Access resets at 9:05 AM EDT.", "2026-10-10 15:05", SLACK),
     ("gemini", "│ Access resets at 3:05 PM GMT+2.          │\n│ /stats model for usage details │", "2026-10-10 15:05", SLACK),
-    ("gemini", "Limit reached, resets in 2h", "2026-10-10 16:00", limits.MARGIN),
-    ("gemini", "You have exhausted your capacity. Your quota will reset after 2h15m3s.", "2026-10-10 16:15:03", limits.MARGIN),
-    ("gemini", "[API Error: Please retry in 12.5s]", "2026-10-10 14:00:12.500", limits.MARGIN),
-    ("gemini", '{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3600s"}', "2026-10-10 15:00", limits.MARGIN),
-    ("opencode", "limit reached\nnext attempt at 1791640800", "2026-10-10 16:00", limits.MARGIN),
+    ("gemini", "Limit reached, resets in 2h", "2026-10-10 16:00", reset_time.MARGIN),
+    ("gemini", "You have exhausted your capacity. Your quota will reset after 2h15m3s.", "2026-10-10 16:15:03", reset_time.MARGIN),
+    ("gemini", "[API Error: Please retry in 12.5s]", "2026-10-10 14:00:12.500", reset_time.MARGIN),
+    ("gemini", '{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3600s"}', "2026-10-10 15:00", reset_time.MARGIN),
+    ("opencode", "limit reached\nnext attempt at 1791640800", "2026-10-10 16:00", reset_time.MARGIN),
 ]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_the_words_of_the_real_programs_are_understood(name: str, text: str, end
 )
 def test_days_end_and_clocks_change(now: str, text: str, end: str) -> None:
     found = until("claude")(text, at(now))
-    assert found == max(at(end) + limits.MINUTE, at(now)) + limits.MARGIN
+    assert found == max(at(end) + reset_time.MINUTE, at(now)) + reset_time.MARGIN
 
 
 def test_an_hour_that_comes_twice_is_the_one_that_is_still_to_come() -> None:
@@ -94,8 +94,8 @@ def test_an_hour_that_comes_twice_is_the_one_that_is_still_to_come() -> None:
 
 @pytest.mark.parametrize("lag", [30, 60, 100])
 def test_an_end_that_is_just_over_by_our_clock_is_waited_for_no_longer(lag: float) -> None:
-    now = at("2026-10-10 15:00") + limits.MINUTE + lag
-    assert until("claude")("resets 3pm", now) == now + limits.MARGIN
+    now = at("2026-10-10 15:00") + reset_time.MINUTE + lag
+    assert until("claude")("resets 3pm", now) == now + reset_time.MARGIN
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_garbage_before_the_end_does_not_hide_it() -> None:
 
 def test_forms_that_any_backend_may_name_are_read() -> None:
     forms = [re.compile(r"until (?P<iso>\S+)"), re.compile(r"at (?P<clock>[\d:apm .]+)")]
-    assert limits.until(forms, "until 2026-10-10T13:00:00Z", at(NOW)) == at("2026-10-10 15:00") + limits.MARGIN
-    assert limits.until(forms, "until 2026-10-10T15:00:00", at(NOW)) == at("2026-10-10 15:00") + limits.MARGIN
-    assert limits.until(forms, "until noon, at 3 p.m.", at(NOW)) == at("2026-10-10 15:00") + SLACK
-    assert limits.until(forms, "until then", at(NOW)) is None
+    assert reset_time.until(forms, "until 2026-10-10T13:00:00Z", at(NOW)) == at("2026-10-10 15:00") + reset_time.MARGIN
+    assert reset_time.until(forms, "until 2026-10-10T15:00:00", at(NOW)) == at("2026-10-10 15:00") + reset_time.MARGIN
+    assert reset_time.until(forms, "until noon, at 3 p.m.", at(NOW)) == at("2026-10-10 15:00") + SLACK
+    assert reset_time.until(forms, "until then", at(NOW)) is None
 
 
 def test_no_limit_is_ever_in_the_past_or_further_than_a_month() -> None:

@@ -4,10 +4,10 @@ import threading
 import time
 from pathlib import Path
 
-from anvilsrv.backend import Backend
-from anvilsrv.backends import Backends
-from anvilsrv.screen import Starter
-from anvilsrv.tmux import Tmux
+from anvilsrv.agents.eye import Starter
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.registry import Backends
+from anvilsrv.tmux.server import Tmux
 from tests.terminal.conftest import shows, wait_screen
 
 YAML = r"""

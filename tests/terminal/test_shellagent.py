@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.shell_process import KEEP
-from anvilsrv.tmux import Tmux
+from anvilsrv.inside.shell_process import KEEP
+from anvilsrv.tmux.server import Tmux
 from tests.conftest import wait_until
 from tests.terminal.conftest import PYTHON, SESSION, SOURCE, Daemon, shows, wait_screen
 
@@ -21,7 +21,7 @@ class Shell:
         self.work = top / "work"
         self.work.mkdir()
         (top / "tmp").mkdir()
-        argv = [PYTHON, "-I", "-S", str(SOURCE / "shellagent.py")]
+        argv = [PYTHON, "-I", "-S", str(SOURCE / "inside/shellagent.py")]
         env = {**daemon.env, "TMPDIR": str(top / "tmp"), "HOME": str(top)}
         self.pane, self.pid = tmux.new_window(SESSION, argv, cwd=str(self.work), env=env)
         daemon.next("Ready")

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 from anvilsrv.errors import Unavailable
-from anvilsrv.tmux import Tmux, sanitize
+from anvilsrv.tmux.server import Tmux, sanitize
 from tests.conftest import wait_until
 from tests.terminal.conftest import PYTHON, shows, wait_screen
 
@@ -221,7 +221,7 @@ def test_a_server_that_was_killed_is_reported_and_made_anew(tmux: Tmux) -> None:
 
 
 def test_a_server_that_does_not_answer_is_given_up(tmux: Tmux, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anvilsrv.tmux.WAIT", 0.5)
+    monkeypatch.setattr("anvilsrv.tmux.server.WAIT", 0.5)
     [[server]] = tmux._call("display-message -p '#{pid}'")
     os.kill(int(server), signal.SIGSTOP)
     try:

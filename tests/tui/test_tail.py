@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anvilsrv.front.tail import Parser
-from anvilsrv.prompts import block
+from anvilsrv.sessions.prompts import block
 from tui.text import clip, label, notes, one_line, printable, short_path
 
 TEXT = st.text(st.characters(blacklist_characters="\r", blacklist_categories=("Cs",)), max_size=60)

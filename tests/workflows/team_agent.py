@@ -12,9 +12,9 @@ import termios
 
 sys.path.insert(0, os.environ["ANVIL_SOURCES"])
 
-from anvilsrv import hook
+from anvilsrv.inside import hook
+from anvilsrv.inside.shell_editor import Editor
 from anvilsrv.p9.client import dial
-from anvilsrv.shell_editor import Editor
 
 ME = os.environ["ANVILLM_SESSION"]
 MAIL = re.compile(r"^\[mail from .*? · (\w+) · id [0-9a-f-]+\]\n(?:Subject: .*\n)?\n(.*)", re.DOTALL | re.MULTILINE)

@@ -33,7 +33,7 @@ def test_claude_as_developer_and_reviewer_come_to_an_agreement(claude: Bench) ->
     home = claude.daemon.home
     (home.top / "bin").mkdir()
     program = home.top / "bin/anvil9p"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.anvil9p "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.inside.anvil9p "$@"\n')
     program.chmod(0o755)
     home.env["PATH"] = f"{program.parent}:{home.env['PATH']}"
     # What the developer does once it has the verdict travels, like a verdict, in the reviewer's words.

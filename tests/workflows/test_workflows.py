@@ -43,7 +43,7 @@ def team(home: Home) -> None:
     """The backend `team`, and anvil9p as the only 9P program."""
     (home.top / "bin").mkdir()
     program = home.top / "bin/anvil9p"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.anvil9p "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m anvilsrv.inside.anvil9p "$@"\n')
     program.chmod(0o755)
     others = [part for part in home.env["PATH"].split(":") if not os.path.exists(f"{part}/9p")]
     home.env["PATH"] = ":".join([str(home.top / "bin"), *others])

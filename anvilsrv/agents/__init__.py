@@ -1,0 +1,1 @@
+"""Code that acts on a running agent."""

@@ -1,0 +1,244 @@
+"""How an agent is started: its directories, its policy, its sandbox, its command line.
+
+A session owns ``<state>/sessions/<id>/``::
+
+    ns/     bound as the agent's $NAMESPACE: the socket ``agent`` (the only one it can reach) and ``spool/`` of its hooks
+    data/   what the agent keeps as long as the session lives: its own configuration and conversations
+    run/    what is generated for one launch: settings files, the sandbox's specification; read-only inside
+    tmp/    the agent's private $TMPDIR and /tmp
+    status  how the last agent ended, from the launcher
+
+Threads: called on the 9P workers (``plan``, to refuse early) and on the supervisor's thread (``prepare``).
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anvilsrv import paths
+from anvilsrv.backends.registry import Backends, Place
+from anvilsrv.errors import AnvilError, Denied, Unavailable
+from anvilsrv.linux import beneath
+from anvilsrv.sessions.state import View
+from sandbox import launcher, policy, tiers
+from sandbox.errors import SandboxError
+from sandbox.plan import specification
+from sandbox.text import describe
+
+
+class Plan(NamedTuple):
+    """What a session will run with: its policy, the tier that enforces it, both in words, and what is missing."""
+
+    policy: Any
+    tier: str
+    text: str
+    gaps: list[str]  # what this kernel does not enforce and `best_effort` let pass
+
+
+class Start(NamedTuple):
+    """One start, for tmux: the command line and its directory; and what it runs with, for the session's row."""
+
+    argv: list[str]
+    cwd: str
+    tier: str
+    policy: str
+
+
+class Launch:
+    """Prepares starts. ``state`` is the daemon's state directory, ``namespace`` the user's namespace directory,
+    ``umask`` that of the agents: the user's, since what they make is the user's work."""
+
+    def __init__(self, backends: Backends, state: Path, namespace: str, umask: int = 0o022) -> None:
+        self._umask = umask
+        self._backends = backends
+        self._state = state
+        self._namespace = namespace
+        self._report: Any = None
+        self._writable: dict[str, list[str]] = {}  # what each session may write: links in there are not followed
+
+    def directory(self, session: str) -> Path:
+        """The session's own directory."""
+        return self._state / "sessions" / session
+
+    def make_directories(self, session: str) -> Path:
+        """Make them; returns the socket's path."""
+        top = self.directory(session)
+        for name in ("ns/spool", "data", "run", "tmp"):
+            (top / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return top / "ns" / paths.SERVICE
+
+    def forget(self, session: str) -> None:
+        """Remove the session's directory."""
+        self._writable.pop(session, None)
+        shutil.rmtree(self.directory(session), ignore_errors=True)
+
+    def tier_report(self) -> Any:
+        """What this kernel gives; found out once."""
+        if self._report is None:
+            self._report = tiers.probe()
+        return self._report
+
+    def plan(
+        self,
+        backend: str,
+        role: str,
+        tasks: Sequence[str],
+        cwd: str,
+        session: str = "new",
+        env: Mapping[str, str] | None = None,
+    ) -> Plan:
+        """The policy and tier of a session. Raises AnvilError with the reason when it cannot run here."""
+        found = self._backends.get(backend)
+        top = self.directory(session)
+        programs = [sys.base_prefix, sys.prefix, str(Path(__file__).parent.parent), *found.reads()]
+        ours = {
+            "env": [f"{name}={value}" for name, value in (env or {}).items()],
+            "filesystem": {"rox": programs, "rw": [str(top / "data")], "ro": [str(top / "run")]},
+        }
+        try:
+            made = policy.load(
+                config=[paths.config_dir(), paths.share() / "cfg"],
+                backend=found.name,
+                role=role or None,
+                tasks=list(tasks),
+                cwd=cwd,
+                namespace=self._namespace,
+                env=os.environ,
+                extra=[("daemon", ours)],
+                untrusted=[path for one, theirs in self._writable.items() if one != session for path in theirs],
+            )
+            tier = tiers.choose(made, self.tier_report())
+            if tier != "full":  # without mounts, some policies cannot be held: better said now than at the start
+                ns, tmp = str(top / "ns"), str(top / "tmp")
+                specification(made, ["true"], tier=tier, namespace_source=ns, tmpdir=tmp, env=os.environ)
+        except SandboxError as error:
+            raise Unavailable(str(error)) from None
+        if session != "new":
+            self._writable[session] = list(made.writable)
+        gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
+        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
+        return Plan(made, tier, text, gaps)
+
+    def within(self, child: Plan, parent: View) -> None:
+        """Refuse a session that would get more than the one that spawns it. Raises Denied."""
+        above = self.plan(parent.backend, parent.role, parent.tasks, parent.cwd, parent.id)
+        more = child.policy.exceeds(above.policy)
+        if more:
+            raise Denied(f"more than the spawning session has: {'; '.join(more[:3])}")
+
+    def prepare(self, view: View) -> Start:
+        """Write what one launch needs. Raises AnvilError."""
+        backend = self._backends.get(view.backend)
+        top = self.directory(view.id)
+        plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id)
+        try:
+            self.make_directories(view.id)
+            made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
+            for name, content in made.files.items():
+                write(top / "run" / name, content)
+            for name, found in made.data.items():
+                if isinstance(found, str):
+                    beneath.write(top / "data", name, found)
+                else:
+                    beneath.link(top / "data", name, found["link"])
+            env = {**made.env, "ANVILLM_SESSION": view.id}
+            plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, env)
+            spec = specification(
+                plan.policy,
+                made.argv,
+                tier=plan.tier,
+                namespace_source=str(top / "ns"),
+                tmpdir=str(top / "tmp"),
+                env=os.environ,
+                status_file=str(top / "status"),
+            )
+            (top / "status").unlink(missing_ok=True)
+            path = top / "run" / "sandbox.json"
+            write(path, json.dumps(spec | {"umask": self._umask}))
+        except SandboxError as error:
+            raise Unavailable(str(error)) from None
+        except OSError as error:
+            raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
+        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text)
+
+    def ended(self, session: str) -> tuple[int, str] | None:
+        """What the launcher wrote at the end: the exit status (128 and more: a signal) and its sentence; None if it was killed."""
+        try:
+            code, _, sentence = (self.directory(session) / "status").read_text().partition("\n")
+            return int(code), sentence.strip()
+        except (OSError, ValueError):
+            return None
+
+    def can_resume(self, view: View) -> bool:
+        """Whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""
+        if not view.conversation:
+            return False
+        if not view.transcript:
+            return view.turns > 0
+        data = self.directory(view.id) / "data"
+        try:
+            return beneath.exists(data, beneath.relative(data, view.transcript))
+        except AnvilError:
+            return False
+
+    def _place(self, view: View, plan: Plan, top: Path) -> Place:
+        return Place(
+            id=view.id, cwd=view.cwd, session_dir=str(top / "run"), data_dir=str(top / "data"), home=str(Path.home()),
+            conversation=view.conversation, permissions=plan.policy.permissions,
+        )  # fmt: skip
+
+
+def write(path: Path, content: str) -> None:
+    """Replace a file at once, readable by us alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    with open(
+        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(content)
+    os.replace(fresh, path)
+
+
+def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The reports that hooks left while no daemon was there, oldest first.
+
+    The agent can write this directory: what is a link, no regular file, too large or no JSON is skipped and removed.
+    """
+    found: list[tuple[Path, dict[str, Any]]] = []
+    try:
+        top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return []
+    try:
+        for name in sorted(n for n in os.listdir(top) if n.endswith(".json"))[:1000]:
+            report = _report(top, name)
+            if report is None:
+                _unlink(top, name)
+            else:
+                found.append((directory / name, report))
+    finally:
+        os.close(top)
+    return found
+
+
+def _report(top: int, name: str) -> dict[str, Any] | None:
+    try:
+        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=top), "rb") as file:
+            if not os.path.isfile(file.fileno()) or os.fstat(file.fileno()).st_size > 16 << 20:
+                return None
+            content = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _unlink(top: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=top)
+    except OSError as error:
+        if not isinstance(error, (FileNotFoundError, IsADirectoryError)):
+            raise AnvilError(f"cannot remove spooled report '{name}': {error.strerror}") from None

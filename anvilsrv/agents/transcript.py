@@ -1,0 +1,238 @@
+"""Transcripts: the JSON lines that an agent appends to a file while it works, followed as they come.
+
+Hooks do not say everything: an interrupt, the tokens used and a few more stand in the transcript alone. A ``Watcher`` follows the
+transcripts of all sessions with inotify(7), one thread for all, and hands on the parsed lines. What they mean is said by the
+backend (``Backend.transcript_reports``).
+
+The file belongs to the agent, so it is hostile input: it is opened beneath the session's own directory (``beneath``), a line has a
+bounded length, what is no JSON object is skipped, and a file that shrinks or is replaced is read from its new beginning.
+
+Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is called from the watcher's thread, with no lock held.
+"""
+
+import itertools
+import json
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from anvilsrv.errors import NotFound
+from anvilsrv.linux import beneath
+from anvilsrv.linux.inotify import Inotify
+
+LINE = 8 << 20  # bytes of one line; a longer one is skipped
+CHUNK = 1 << 18
+Line = dict[str, Any]
+OnLines = Callable[[str, list[Line], bool], None]
+
+
+class Tail:
+    """A growing file of JSON lines, read on from where the last read ended."""
+
+    def __init__(self, top: Path, path: str) -> None:
+        self.top = top
+        self.name = beneath.relative(top, path)
+        self._identity: tuple[int, int] | None = None
+        self._offset = 0
+        self._partial = b""
+        self._skipping = False
+
+    def read(self) -> Iterator[Line]:
+        """The objects on the lines completed since. Raises AnvilError when the file cannot be read; none yet is not an error."""
+        try:
+            fd = beneath.read(self.top, self.name)
+        except NotFound:
+            return
+        try:
+            yield from self._read(fd)
+        finally:
+            os.close(fd)
+
+    def _read(self, fd: int) -> Iterator[Line]:
+        state = os.fstat(fd)
+        if (state.st_dev, state.st_ino) != self._identity or state.st_size < self._offset:
+            self._identity = (state.st_dev, state.st_ino)
+            self._offset, self._partial, self._skipping = 0, b"", False
+        while data := os.pread(fd, CHUNK, self._offset):
+            self._offset += len(data)
+            yield from self._lines(data)
+
+    def _lines(self, data: bytes) -> Iterator[Line]:
+        *complete, rest = (self._partial + data).split(b"\n") if not self._skipping else self._skip(data)
+        self._partial = rest
+        if len(rest) > LINE:
+            self._partial, self._skipping = b"", True
+        for line in complete:
+            found = parse(line)
+            if found is not None:
+                yield found
+
+    def _skip(self, data: bytes) -> list[bytes]:
+        """What follows the end of a line that was too long."""
+        _, newline, rest = data.partition(b"\n")
+        self._skipping = not newline
+        return rest.split(b"\n")
+
+
+def parse(line: bytes) -> Line | None:
+    """The object on a line, or None."""
+    if not line or len(line) > LINE:
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def lines(top: Path, path: str) -> Iterator[Line]:
+    """Every object in a transcript, once, from its beginning. Raises AnvilError."""
+    yield from Tail(top, path).read()
+
+
+class Watcher:
+    """Follows one transcript for each session.
+
+    ``on_lines(session, lines, old)`` gets what was appended, in batches as it comes; ``old`` marks the first batches, which stood in
+    the file when ``watch`` was called. ``on_error`` gets what went wrong in the thread (a file that cannot be opened, a callback).
+    """
+
+    def __init__(self, on_lines: OnLines, on_error: Callable[[BaseException], None]) -> None:
+        self._on_lines = on_lines
+        self._on_error = on_error
+        self._lock = threading.Lock()
+        self._tails: dict[str, Tail] = {}
+        self._fresh: list[str] = []
+        self._closed = False
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._inotify = Inotify()
+        self._directories: dict[str, int] = {}  # session -> number of its watch; the thread's own
+        self._thread = threading.Thread(target=self._run, name="transcripts")
+        self._thread.start()
+
+    def watch(self, session: str, top: Path, path: str) -> None:
+        """Follow ``path``, which must lie beneath ``top``, from now on; the same path again changes nothing. Raises Denied."""
+        tail = Tail(top, path)
+        with self._lock:
+            before = self._tails.get(session)
+            if before is not None and (before.top, before.name) == (tail.top, tail.name):
+                return
+            self._tails[session] = tail
+            self._fresh.append(session)
+        self._wake()
+
+    def forget(self, session: str) -> None:
+        """Stop following; a batch under way may still be handed on."""
+        with self._lock:
+            self._tails.pop(session, None)
+            self._fresh.append(session)
+        self._wake()
+
+    def close(self) -> None:
+        """End and join the thread."""
+        with self._lock:
+            self._closed = True
+        self._wake()
+        self._thread.join()
+        self._inotify.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            pass  # a full pipe wakes too
+
+    def _run(self) -> None:
+        poll = select.poll()
+        for fd in (self._wake_read, self._inotify.fileno()):
+            poll.register(fd, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if self._wake_read in ready:
+                os.read(self._wake_read, 4096)
+            with self._lock:
+                if self._closed:
+                    return
+                fresh, self._fresh = self._fresh, []
+            for session in fresh:
+                self._start(session)
+            if self._inotify.fileno() in ready:
+                for session in self._changed():
+                    self._serve(session, old=False)
+
+    def _changed(self) -> list[str]:
+        numbers = set(self._inotify.read())
+        return [session for session, number in self._directories.items() if number in numbers]
+
+    def _start(self, session: str) -> None:
+        """Begin, again or for the first time; or, when it was forgotten meanwhile, end."""
+        self._leave(session)
+        self._serve(session, old=True)
+
+    def _leave(self, session: str) -> None:
+        number = self._directories.pop(session, None)
+        if number is not None and number not in self._directories.values():
+            self._inotify.remove(number)
+
+    def _serve(self, session: str, old: bool) -> None:
+        with self._lock:
+            tail = self._tails.get(session)
+        if tail is None:
+            self._leave(session)
+            return
+        try:
+            self._follow(session, tail)
+            for batch in batches(tail.read()):
+                self._on_lines(session, batch, old)
+        except Exception as error:
+            self._on_error(error)
+
+    def _follow(self, session: str, tail: Tail) -> None:
+        """Watch the nearest directory of the file that exists. Made anew until nothing changed meanwhile, then nothing is missed."""
+        parts = tail.name.split("/")[:-1]
+        while True:
+            number = self._nearest(tail.top, parts)
+            if number == self._directories.get(session):
+                return
+            self._leave(session)
+            if number is None:
+                return
+            self._directories[session] = number
+
+    def _nearest(self, top: Path, parts: list[str]) -> int | None:
+        for depth in range(len(parts), -1, -1):
+            fd = directory(top, parts[:depth])
+            if fd is not None:
+                try:
+                    return self._inotify.add(f"/proc/self/fd/{fd}")
+                finally:
+                    os.close(fd)
+        return None
+
+
+def batches(found: Iterator[Line], size: int = 1000) -> Iterator[list[Line]]:
+    """The same lines, in lists of at most ``size``."""
+    while batch := list(itertools.islice(found, size)):
+        yield batch
+
+
+def directory(top: Path, parts: list[str]) -> int | None:
+    """A descriptor of a directory beneath ``top``, reached without links, or None."""
+    try:
+        fd = os.open(top, beneath.DIRECTORY)
+    except OSError:
+        return None
+    for part in parts:
+        try:
+            following = os.open(part, beneath.DIRECTORY, dir_fd=fd)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+        fd = following
+    return fd

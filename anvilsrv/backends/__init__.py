@@ -1,0 +1,1 @@
+"""Kinds of agents, as their files describe them."""

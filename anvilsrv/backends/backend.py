@@ -1,0 +1,438 @@
+"""One kind of agent, as its file describes it: how it is started, fed, understood and ended.
+
+Everything here is a value: nothing knows a session. What a file cannot say is said by a small Python class that it names
+(:class:`Peculiarity`); each of its methods starts from what the file says.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from anvilsrv import paths
+from anvilsrv.backends import reset_time, templates
+from anvilsrv.tmux.server import Screen, sanitize
+
+KINDS = ("ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage")
+TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail")
+HERE = Path(__file__).resolve().parent.parent
+NAMES = (
+    "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
+    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSIONS",
+)  # fmt: skip
+BOXES = re.compile("[─-▟]")
+VERSION_WAIT = 10.0  # s
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one agent is started. ``session_dir`` is read-only inside, ``data_dir`` is the agent's to write; both as seen inside."""
+
+    id: str
+    cwd: str
+    session_dir: str
+    data_dir: str
+    home: str
+    conversation: str | None = None
+    permissions: str = "bypass"
+    mcp: list[str] | None = None  # argv of the MCP server; None: our own
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What to run: ``files`` (relative name -> text) are to be in ``session_dir`` first, ``data`` in ``data_dir``.
+
+    The agent writes in ``data_dir`` too, so it is opened beneath, never through links. A value there may also be a
+    mapping ``{"link": path}``: a symbolic link.
+    """
+
+    argv: list[str]
+    env: dict[str, str]
+    files: dict[str, str]
+    data: dict[str, str | dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What ``anvillm-hook`` prints and exits with."""
+
+    stdout: str
+    exit: int = 0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of ``hooks:`` or ``transcript:``: which payloads it is for, and what they mean."""
+
+    report: str
+    when: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    unless: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    continued: str | None = None
+    usage: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    free: Any = None
+
+    def applies(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the payload is one of those this rule is for."""
+        return all(_matches(payload, *one) for one in self.when) and not any(
+            _matches(payload, *one) for one in self.unless
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an agent said, in our words. ``fields`` holds what it told: see ``TEXTS``, and continued, usage, until, choices, free."""
+
+    kind: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True)
+class Dialog:
+    """A question on the screen, and the keys that answer it, at most ``times``.
+
+    It comes up ``at`` the start, in a turn, or stands there after one, seen when a prompt is to be typed. A turn in which it came
+    up with a ``reason`` has failed: that is what ``reason`` matches, and when the limit ends is looked for in the whole screen.
+    """
+
+    screen: re.Pattern[str]
+    keys: tuple[str, ...]
+    times: int = 1
+    at: str = "start"
+    reason: re.Pattern[str] | None = None
+
+    def why(self, text: str) -> str:
+        """The reason that the screen gives, as a line, without what boxes are drawn with."""
+        found = self.reason.search(text) if self.reason is not None else None
+        return " ".join(BOXES.sub(" ", found[0]).split()) if found is not None else ""
+
+
+@dataclass(frozen=True)
+class Title:
+    """What the terminal's title looks like in a turn, and outside of one."""
+
+    busy: re.Pattern[str] | None
+    idle: re.Pattern[str] | None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A prompt that matches ``when`` gets ``prefix`` and ``suffix``, so that the agent takes it for text."""
+
+    when: re.Pattern[str]
+    prefix: str
+    suffix: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed."""
+
+    settle: float
+    submit: tuple[str, ...]
+    clear: tuple[str, ...]
+    confirm: float
+    empty: re.Pattern[str] | None
+    find: re.Pattern[str] | None
+    styled: bool
+    guards: tuple[Guard, ...]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The gentle end: keys, then ``grace`` seconds."""
+
+    keys: tuple[str, ...]
+    grace: float
+
+
+class Peculiarity:
+    """What a backend does otherwise than its file can say. Subclasses override; ``self.backend.declared_*`` is what the file says."""
+
+    def __init__(self, backend: "Backend") -> None:
+        self.backend = backend
+
+    def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
+        """What a hook means."""
+        return self.backend.declared_report(hook, payload)
+
+    def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
+        """What a line of the transcript means."""
+        return self.backend.declared_transcript_reports(line)
+
+    def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
+        """How to say something back through a hook."""
+        return self.backend.declared_reply(kind, text, report)
+
+    def prompt_text(self, text: str, context: str) -> str:
+        """What is pasted."""
+        return self.backend.declared_prompt_text(text, context)
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """What is run."""
+        return self.backend.declared_launch(place, resume)
+
+    def reads(self) -> list[str]:
+        """Paths that the agent must be able to read and execute, beside those of its sandbox layer."""
+        return self.backend.declared_reads()
+
+    def available(self) -> str:
+        """``ok``, or why it cannot run here."""
+        return self.backend.declared_available()
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend. ``layer`` is the sandbox layer of the same file; regular expressions are compiled; keys are tmux's names."""
+
+    name: str
+    path: Path
+    title: str
+    aliases: tuple[str, ...]
+    command: tuple[str, ...]
+    resume: tuple[str, ...] | None
+    conversation: str
+    env: Mapping[str, str]
+    files: Mapping[str, Any]
+    data: Mapping[str, Any]
+    permissions: Mapping[str, tuple[str, ...]]
+    program: str | None
+    install: str
+    version_args: tuple[str, ...]
+    ready_timeout: float
+    ready_screen: re.Pattern[str] | None
+    dialogs: tuple[Dialog, ...]
+    titles: Title
+    hooks: Mapping[str, tuple[Rule, ...]]
+    payload: Mapping[str, str]
+    ignore: tuple[tuple[str, re.Pattern[str]], ...]
+    transcript: tuple[Rule, ...]
+    replies: Mapping[str, Any]
+    input: Input
+    context: str
+    mail: str
+    slash: tuple[str, ...]
+    interrupt: tuple[str, ...]
+    stop: Stop
+    limits: tuple[re.Pattern[str], ...]
+    layer: Mapping[str, Any]
+    peculiarity: type[Peculiarity] = Peculiarity
+
+    def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
+        """What it means that ``hook`` fired; None: nothing."""
+        return self.peculiarity(self).report(hook, payload)
+
+    def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
+        """What one line of the agent's transcript means."""
+        return self.peculiarity(self).transcript_reports(line)
+
+    def reply(self, kind: str, text: str = "", report: Report | None = None) -> Reply | None:
+        """How to hand over the next prompt (``stop``) or an answer (``ask``) through the hook of ``report``; None: not at all."""
+        return self.peculiarity(self).reply(kind, text, report)
+
+    def prompt_text(self, text: str, context: str = "") -> str:
+        """What is pasted for a prompt: sanitised, the context before it, made safe against what the agent would take for a command."""
+        return self.peculiarity(self).prompt_text(text, context)
+
+    def launch(self, place: Place, *, resume: bool) -> Launch:
+        """What to run. Raises Invalid."""
+        return self.peculiarity(self).launch(place, resume)
+
+    def reads(self) -> list[str]:
+        """Paths that the agent must be able to read and execute, beside those of its sandbox layer."""
+        return self.peculiarity(self).reads()
+
+    def available(self) -> str:
+        """``ok``, or why it cannot run here."""
+        return self.peculiarity(self).available()
+
+    def can(self, kind: str) -> bool:
+        """Whether ``reply`` knows a way to say this."""
+        return kind in self.replies or (
+            kind == "ask" and any(r.choices or r.free for rules in self.hooks.values() for r in rules)
+        )
+
+    def reports(self, kind: str) -> bool:
+        """Whether some hook says this."""
+        return any(rule.report == kind for rules in self.hooks.values() for rule in rules)
+
+    def until(self, text: str, now: float) -> float | None:
+        """When the limit that ``text`` speaks of is over (epoch s)."""
+        return reset_time.until(self.limits, text, now)
+
+    def free(self, screen: Screen) -> bool:
+        """Whether nobody's half-typed line stands in the input."""
+        if self.input.empty is None:
+            return True
+        line = self.input_line(screen)
+        return line is not None and self.input.empty.search(line) is not None
+
+    def input_line(self, screen: Screen) -> str | None:
+        """The line (or lines) of the input; None where none is shown."""
+        return screen.line if self.input.find is None else found_lines(self.input.find, "\n".join(screen.lines))
+
+    def asks(self, at: str) -> list[Dialog]:
+        """The dialogs that come up then."""
+        return [one for one in self.dialogs if one.at == at]
+
+    def version(self) -> str:
+        """The first line of what the program says of its version; empty if it says nothing."""
+        path = self.program_path()
+        if path is None or not self.version_args:
+            return ""
+        try:
+            done = subprocess.run(
+                [path, *self.version_args], capture_output=True, text=True, timeout=VERSION_WAIT, stdin=subprocess.DEVNULL
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return (done.stdout.strip().splitlines() or [""])[0]
+
+    def program_path(self) -> str | None:
+        """The absolute path of the agent's program, if it has one and it is here."""
+        return shutil.which(self.program) if self.program else None
+
+    # -- what the file says ------------------------------------------------------------------------------------------
+
+    def declared_report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
+        if any(_matches(payload, *one) for one in self.ignore):
+            return None
+        rule = next((one for one in self.hooks.get(hook, ()) if one.applies(payload)), None)
+        return None if rule is None else self._understood(rule, payload)
+
+    def declared_transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
+        return [self._understood(rule, line) for rule in self.transcript if rule.applies(line)]
+
+    def _understood(self, rule: Rule, payload: Mapping[str, Any]) -> Report:
+        fields: dict[str, Any] = {}
+        for name, source in {**self.payload, **rule.texts}.items():
+            value = _field(source, payload)
+            if value is not None:
+                fields[name] = value
+        if rule.continued:
+            fields["continued"] = bool(templates.dig(payload, rule.continued))
+        if rule.usage:
+            figures = {name: _figure(payload, path) for name, path in rule.usage.items()}
+            fields["usage"] = {name: figure for name, figure in figures.items() if figure is not None}
+        if rule.report == "ask":
+            fields["choices"], fields["free"] = list(rule.choices), rule.free is not None
+        if rule.report == "fail":
+            fields["until"] = self.until(f"{fields.get('reason', '')}\n{fields.get('detail', '')}", time.time())
+        return Report(rule.report, fields, payload, rule)
+
+    def declared_reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
+        template: Any = self.replies.get(kind)
+        if kind == "ask" and report is not None and report.rule is not None:
+            template = report.rule.choices.get(text, report.rule.free)
+        if template is None:
+            return None
+        return _reply(templates.fill_all(template, report.payload if report else {}, text))
+
+    def declared_prompt_text(self, text: str, context: str) -> str:
+        text, context = sanitize(text), sanitize(context).rstrip("\n")
+        if self.is_command(text):
+            return text
+        if context and self.context == "comment":
+            text = comment(context) + "\n" + text
+        elif context:
+            text = f"{context}\n\n{text}"
+        for guard in self.input.guards:
+            if guard.when.search(text):
+                text = guard.prefix + text + guard.suffix
+        return text
+
+    def is_command(self, text: str) -> bool:
+        """Whether this is one of the agent's own commands that may pass as it is."""
+        words = text.split()
+        return bool(words) and words[0] in self.slash and "\n" not in text.strip()
+
+    def declared_launch(self, place: Place, resume: bool) -> Launch:
+        values = self.values(place)
+        again = resume and self.resume is not None and place.conversation is not None
+        argv = templates.expand(self.resume if again else self.command, values)
+        files = {name: _content(templates.expand(text, values)) for name, text in self.files.items()}
+        data = {name: _content_or_link(templates.expand(text, values)) for name, text in self.data.items()}
+        return Launch(argv, templates.expand(self.env, values), files, data)
+
+    def values(self, place: Place) -> dict[str, templates.Value]:
+        """What the names in capitals stand for."""
+        python = os.path.realpath(sys.executable)
+        mcp = place.mcp or [sys.executable, "-I", "-m", "anvilsrv.inside.mcpserver"]
+        return {
+            "PYTHON": python, "ANVILSRV": str(HERE), "SHARE": str(paths.share()),
+            "HOOK": [python, "-I", "-S", str(HERE / "inside" / "hook.py")], "MCP": mcp, "MCP_COMMAND": mcp[0], "MCP_ARGS": mcp[1:],
+            "PROGRAM": self.program_path() or self.program or "", "BACKEND_DIR": str(self.path.parent),
+            "ID": place.id, "CWD": place.cwd, "HOME": place.home, "CONVERSATION": place.conversation or "",
+            "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
+            "PERMISSIONS": self.permissions.get(place.permissions, ()),
+        }  # fmt: skip
+
+    def declared_reads(self) -> list[str]:
+        program = self.program_path()
+        own = [program, os.path.realpath(program)] if program else []
+        return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(HERE), *own]))
+
+    def declared_available(self) -> str:
+        if self.program is None or self.program_path() is not None:
+            return "ok"
+        return f"no program '{self.program}'" + (f": {self.install}" if self.install else "")
+
+
+def found_lines(pattern: re.Pattern[str], text: str) -> str | None:
+    """The whole lines of the last place that matches; None where there is none."""
+    last = max(pattern.finditer(text), key=re.Match.start, default=None)
+    if last is None:
+        return None
+    end = text.find("\n", max(last.start(), last.end() - 1))
+    return text[text.rfind("\n", 0, last.start()) + 1 : end if end >= 0 else len(text)]
+
+
+def comment(text: str) -> str:
+    """``text`` as lines that a shell does not run."""
+    return "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
+
+
+def _matches(payload: Mapping[str, Any], path: str, pattern: re.Pattern[str]) -> bool:
+    value = templates.dig(payload, path)
+    return value is not None and pattern.search(templates.as_text(value)) is not None
+
+
+def _field(source: str, payload: Mapping[str, Any]) -> str | None:
+    """A field of a report: a path into the payload, or a text with such paths in braces."""
+    if "{" in source:
+        return templates.fill(source, payload)
+    value = templates.dig(payload, source)
+    return None if value is None else templates.as_text(value)
+
+
+def _figure(payload: Mapping[str, Any], path: str) -> float | None:
+    value = templates.dig(payload, path)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _content_or_link(value: Any) -> str | dict[str, str]:
+    return dict(value) if isinstance(value, Mapping) and set(value) == {"link"} else _content(value)
+
+
+def _content(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _reply(made: Any) -> Reply:
+    if isinstance(made, Mapping) and made and set(made) <= {"stdout", "exit"}:
+        return Reply(_printed(made.get("stdout", "")), int(made.get("exit", 0)))
+    return Reply(_printed(made))
+
+
+def _printed(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) + "\n"

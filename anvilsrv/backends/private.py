@@ -1,0 +1,59 @@
+"""Backends with a private configuration: a directory of the session's own, in which the user's files appear by links.
+
+An agent that may write its user's real configuration can leave hooks, plugins or servers there that run later, outside. So it gets
+one of its own. What of the user's is of use inside is linked and granted read-only by the sandbox layer; logins live in a directory
+that the sessions share, apart from the user's own, so that neither logs the other out.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from anvilsrv.backends.backend import Launch, Peculiarity, Place
+
+
+class Private(Peculiarity):
+    """Seeds ``{DATA_DIR}`` before each start. Names and targets may hold ``{HOME}``."""
+
+    links: dict[str, str] = {}  # name in the data directory -> what of the user's it shows, if that exists
+    shared: dict[
+        str, str
+    ] = {}  # name in the data directory -> file in a directory that is made, whether it exists or not
+
+    def seeds(self, place: Place) -> dict[str, Any]:
+        """Files to write: relative name -> text, or a value that is written as JSON."""
+        return {}
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """With the links and files of the private configuration."""
+        made = super().launch(place, resume)
+        data: dict[str, str | dict[str, str]] = {}
+        for name, target in self.links.items():
+            path = target.replace("{HOME}", place.home)
+            if os.path.exists(path):
+                data[name] = {"link": path}
+        for name, target in self.shared.items():
+            path = target.replace("{HOME}", place.home)
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            data[name] = {"link": path}
+        for name, content in self.seeds(place).items():
+            data[name] = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
+        return replace(made, data={**made.data, **data})
+
+    def reads(self) -> list[str]:
+        """A program from npm needs what it is installed with."""
+        program = self.backend.program_path()
+        above = (
+            [one for one in Path(os.path.realpath(program)).parents if one.name == "node_modules"] if program else []
+        )
+        return [*super().reads(), *(str(one) for one in above[-1:])]
+
+    def logged_in(self, variables: tuple[str, ...], path: str, how: str) -> str:
+        """``ok``, or why it cannot run: one of the variables or the file of a login is needed."""
+        why = super().available()
+        if why != "ok" or any(os.environ.get(name) for name in variables):
+            return why
+        found = Path(path.replace("{HOME}", str(Path.home())))
+        return "ok" if found.exists() else f"not logged in: {how}"

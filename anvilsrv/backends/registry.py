@@ -1,0 +1,97 @@
+"""The backends that there are: YAML files, the user's before those that ship with the program.
+
+A file is read again when it changed, so a new backend needs no restart. A broken file breaks nothing else: it is
+listed with its error.
+
+Threads: any; one lock guards the cache.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+from anvilsrv import paths
+from anvilsrv.backends import load as backend_yaml
+from anvilsrv.backends.backend import Backend, Launch, Peculiarity, Place, Reply, Report, comment
+from anvilsrv.errors import AnvilError, Invalid, NotFound
+
+__all__ = ["Backend", "Backends", "Launch", "Peculiarity", "Place", "Reply", "Report", "comment", "default_dirs"]
+
+Stamp = tuple[int, int, int]
+
+
+def default_dirs() -> tuple[Path, Path]:
+    """The user's directory and the shipped one."""
+    return paths.config_dir() / "backends", paths.share() / "cfg" / "backends"
+
+
+class Backends:
+    """The backends in ``dirs``; of two files with one name that in the earlier directory counts."""
+
+    def __init__(self, *dirs: Path) -> None:
+        self._dirs = dirs or default_dirs()
+        self._lock = threading.Lock()
+        self._read: dict[Path, tuple[Stamp, Backend | Invalid]] = {}
+
+    def names(self) -> list[str]:
+        """Their names, sorted."""
+        return sorted(self._files())
+
+    def get(self, name: str) -> Backend:
+        """The backend of that name or alias. Raises NotFound, or Invalid when its file is wrong."""
+        files = self._files()
+        if name in files:
+            found = self._load(files[name])
+            if isinstance(found, Invalid):
+                raise found
+            return found
+        for path in files.values():
+            other = self._load(path)
+            if isinstance(other, Backend) and name in other.aliases:
+                return other
+        raise NotFound(f"no backend '{name}'")
+
+    def listing(self) -> list[tuple[str, str, str]]:
+        """Name, title, and ``ok`` or why it cannot run here, of each; sorted by name."""
+        return [self._row(name, self._load(path)) for name, path in sorted(self._files().items())]
+
+    def _row(self, name: str, found: Backend | Invalid) -> tuple[str, str, str]:
+        if isinstance(found, Invalid):
+            return name, name, _one_line(str(found))
+        try:
+            return name, _one_line(found.title), _one_line(found.available())
+        except AnvilError as error:
+            return name, _one_line(found.title), _one_line(str(error))
+
+    def _files(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for directory in self._dirs:
+            try:
+                names = os.listdir(directory)
+            except OSError:
+                continue  # not there, as the user's mostly is not
+            for name in sorted(names):
+                if name.endswith(".yaml") and not name.startswith("."):
+                    found.setdefault(name.removesuffix(".yaml"), directory / name)
+        return found
+
+    def _load(self, path: Path) -> Backend | Invalid:
+        try:
+            status = path.stat()
+        except OSError as error:
+            return Invalid(f"{path}: cannot be read: {error.strerror}")
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        with self._lock:
+            known = self._read.get(path)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            try:
+                made: Backend | Invalid = backend_yaml.load(path)
+            except Invalid as error:
+                made = error
+            self._read[path] = (stamp, made)
+            return made
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,179 @@
+"""Beads: a graph of tasks that outlives sessions, namespaces and daemons, in the interchange format of bd.
+
+`Beads` is what the rest of AnviLLM uses. Its methods may be called from any thread and by several processes on the same
+directory at once. Every change, whoever made it, is told to `on_change` once, in order, in each process.
+
+Locks: `_telling` orders what is told and is held while `on_change` runs, so a listener must not call back into Beads.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from anvilsrv.beads import graph
+from anvilsrv.beads.commands import Call, export, records_of, run
+from anvilsrv.beads.record import Record
+from anvilsrv.beads.store import BELL, JOURNAL, Store
+from anvilsrv.beads.watch import Watch
+from anvilsrv.errors import AnvilError, NotFound
+
+Change = dict[str, Any]
+FILES = ("status", "title", "description", "assignee", "json")
+
+
+class Beads:
+    """The beads in the directory `path` (``~/.beads``), which is made by the first command, not before."""
+
+    def __init__(self, path: Path, on_change: Callable[[Change], None]) -> None:
+        self._store = Store(path)
+        self._on_change = on_change
+        self._telling = threading.Lock()
+        self._told = self._seq_or_zero()
+        self._data_version = -1
+        self._watch: Watch | None = None
+        self._closed = False
+        self._start_watch()
+
+    def command(self, words: list[str], actor: str, user: bool) -> str | None:
+        """Runs one command of ``beads/ctl``; the id that it created or touched, None where there is none.
+
+        `user` says that it came from the user, who alone may import and export and change what another has claimed.
+        """
+        if words[:1] == ["export"]:
+            with self._store.read(bulk=True) as reader:
+                export(reader, words, user)
+            return None
+        records = records_of(words, user)
+        with self._store.write() as db:
+            call = Call(db, actor, user, _seq(db) + 1, "".join(words[:1]), records)
+            bead_id = run(call, words)
+            more = json.dumps(call.more, ensure_ascii=False)
+            db.execute("INSERT INTO change VALUES (?, ?, ?, ?, ?)", (call.rev, bead_id or "", call.op, actor, more))
+            db.execute("DELETE FROM change WHERE seq <= ?", (call.rev - JOURNAL,))
+        self._start_watch()
+        self._tell()
+        return bead_id
+
+    def list_json(self) -> bytes:
+        """Every bead, oldest first, as a JSON array."""
+        return _array(self._rows("SELECT doc FROM bead ORDER BY created, id"))
+
+    def ready_json(self) -> bytes:
+        """What may be claimed now, most urgent first, then oldest, as a JSON array."""
+        self._notice()
+        with self._store.read() as db:
+            return _array(graph.ready(db, time.time_ns()) if db else [])
+
+    def ids(self) -> list[str]:
+        """Every id, oldest bead first."""
+        return self._rows("SELECT id FROM bead ORDER BY created, id")
+
+    def get(self, bead_id: str) -> Record | None:
+        """The record of one bead, None if there is none."""
+        self._notice()
+        with self._store.read() as db:
+            return graph.get(db, bead_id) if db else None
+
+    def has(self, bead_id: str) -> bool:
+        """Whether there is such a bead."""
+        return self.version(bead_id) > 0
+
+    def file(self, bead_id: str, name: str) -> bytes:
+        """The contents of one of FILES in the bead's directory; NotFound for another name or bead."""
+        record = self.get(bead_id)
+        if record is None:
+            raise NotFound(f"no bead '{bead_id}'")
+        if name not in FILES:
+            raise NotFound(f"no file '{name}' in bead '{bead_id}'")
+        if name == "json":
+            return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        text: str = record.get(name, "")
+        return text.encode() if name == "description" and (text.endswith("\n") or not text) else text.encode() + b"\n"
+
+    def version(self, bead_id: str | None = None) -> int:
+        """A number that rises with every change: of this bead, or of any. 0 for what is not there."""
+        self._notice()
+        with self._store.read() as db:
+            if db is None:
+                return 0
+            if bead_id is None:
+                return _seq(db)
+            row = db.execute("SELECT rev FROM bead WHERE id = ?", (bead_id,)).fetchone()
+            return row[0] if row else 0
+
+    def close(self) -> None:
+        """Ends the watching thread and closes the file."""
+        self._closed = True
+        with self._telling:
+            watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+        self._store.close()
+
+    def _rows(self, query: str) -> list[str]:
+        self._notice()
+        with self._store.read(bulk=True) as db:
+            return [row[0] for row in db.execute(query)] if db else []
+
+    def _notice(self) -> None:
+        """Tells what other processes did, if SQLite says that they did something."""
+        with self._store.read() as db:
+            version = db.execute("PRAGMA data_version").fetchone()[0] if db else self._data_version
+        if version != self._data_version:
+            self._data_version = version
+            self._start_watch()
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._telling:
+            with self._store.read() as db:
+                if db is None:
+                    return
+                # Less than before: the file is another one now, and what it remembers is no news.
+                self._told = min(self._told, _seq(db))
+                found = db.execute("SELECT * FROM change WHERE seq > ? ORDER BY seq", (self._told,)).fetchall()
+            for seq, bead_id, op, actor, more in found:
+                self._told = seq
+                self._on_change({"type": "bead", "bead_id": bead_id, "op": op, "actor": actor, **json.loads(more)})
+
+    def _start_watch(self) -> None:
+        with self._telling:
+            bell = self._store.path / BELL
+            if self._watch is not None and self._watch.dead:
+                self._watch.close()
+                self._watch = None
+            if self._watch is None and not self._closed and bell.exists():
+                try:
+                    self._watch = Watch(bell, self._rung)
+                except OSError:
+                    # No inotify left for us: changes of others are then noticed at the next use.
+                    self._watch = None
+
+    def _rung(self) -> None:
+        try:
+            self._tell()
+        except AnvilError:
+            # Whoever uses the beads next is told what is wrong with them.
+            pass
+
+    def _seq_or_zero(self) -> int:
+        try:
+            with self._store.read() as db:
+                return _seq(db) if db else 0
+        except AnvilError:
+            return 0
+
+
+def _seq(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'change'").fetchone()
+    return row[0] if row else 0
+
+
+def _array(docs: Sequence[str]) -> bytes:
+    return ("[" + ",\n".join(docs) + "]\n").encode()

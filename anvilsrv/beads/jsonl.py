@@ -1,0 +1,108 @@
+"""``issues.jsonl``, the file by which bd and this store exchange beads: a tolerant reader and a strict writer.
+
+The reader passes over empty lines, a byte order mark, header lines (``_schema``), memories and tombstones, fills in
+what may be missing, and refuses the whole file, naming the line, at the first one that cannot be understood. The
+writer writes records in bd's form and order, unknown keys kept, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from anvilsrv.beads import graph
+from anvilsrv.beads.record import BLOCKING, COUNTS, Record, dumps, normal, unix_ns
+from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound, Unavailable
+
+
+def read(file: Path) -> Iterator[tuple[Record, bool]]:
+    """Every bead of the file, and whether bd's counts came with it."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"no file {file}") from None
+    except OSError as error:
+        raise Unavailable(f"{file}: {(error.strerror or str(error)).lower()}") from error
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line.decode(), parse_constant=_constant)
+            if not isinstance(found, dict):
+                raise Invalid("not a JSON object")
+            if "_schema" in found or found.get("_type", "issue") != "issue" or found.get("status") == "tombstone":
+                continue
+            record = normal(found)
+            dumps(record)
+        except (ValueError, RecursionError, AnvilError) as error:
+            raise Invalid(f"{file.name} line {number}: {error}") from None
+        yield record, COUNTS[0] in found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def load(db: sqlite3.Connection, records: Iterable[tuple[Record, bool]], rev: int) -> int:
+    """Puts what `read` gave into the store, a newer `updated_at` there kept; how many beads changed."""
+    changed = 0
+    for record, counted in records:
+        stored = graph.get(db, record["id"])
+        if stored and (stored == record or unix_ns(stored["updated_at"]) > unix_ns(record["updated_at"])):
+            continue
+        graph.put(db, record, rev, counted)
+        changed += 1
+    if changed:
+        _refuse_cycles(db)
+        graph.settle_all(db)
+    return changed
+
+
+def _refuse_cycles(db: sqlite3.Connection) -> None:
+    # bd lets a parent wait for its own child, so blockers and parents are looked at apart.
+    for kinds in (BLOCKING, ("parent-child",)):
+        marks = ",".join("?" * len(kinds))
+        found = graph.find_cycle(db.execute(f"SELECT bead, target FROM edge WHERE type IN ({marks})", kinds))
+        if found:
+            raise Conflict(f"nothing imported: a cycle through '{found[0]}' and '{found[1]}'")
+
+
+def save(db: sqlite3.Connection | None, file: Path) -> int:
+    """Writes every bead to the file, replacing it whole; how many."""
+    rows: Iterator[Any] = iter(())
+    if db is not None:
+        rows = iter(db.execute("SELECT id, doc, counted FROM bead ORDER BY id"))
+    return _replace(file, (_line(db, *row) for row in rows))
+
+
+def _line(db: sqlite3.Connection | None, bead_id: str, doc: str, counted: int) -> str:
+    if not counted or db is None:
+        return f'{{"_type":"issue",{doc[1:]}\n'
+    record = json.loads(doc)
+    waiting = db.execute("SELECT count(*) FROM edge WHERE target = ? AND type = 'blocks'", (bead_id,)).fetchone()[0]
+    blockers = sum(row["type"] == "blocks" for row in record.get("dependencies", []))
+    counts = zip(COUNTS, (blockers, waiting, len(record.get("comments", []))), strict=True)
+    return dumps({"_type": "issue", **record, **dict(counts)}) + "\n"
+
+
+def _replace(file: Path, lines: Iterator[str]) -> int:
+    fresh = file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}")
+    count = 0
+    try:
+        with open(fresh, "x", encoding="utf-8") as out:
+            for line in lines:
+                out.write(line)
+                count += 1
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(fresh, file)
+    except OSError as error:
+        raise Unavailable(f"{file}: {(error.strerror or str(error)).lower()}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,1 @@
+"""The use cases: where sessions, prompts and mail meet."""

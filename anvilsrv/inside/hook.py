@@ -1,0 +1,183 @@
+"""anvillm-hook: what an agent's hooks run. It brings one report to the daemon and the daemon's reply back to the agent.
+
+    anvillm-hook [--wait] HOOK < payload.json
+
+Outside of AnviLLM (no ``ANVILLM_SESSION`` or ``NAMESPACE``) it is silent and exits 0. Inside it sends the payload to the
+session's own ``hook`` file, prints the reply's ``stdout`` and exits with its ``exit``. A daemon that is away costs nothing:
+the report waits in ``$NAMESPACE/spool`` for the next one. With ``--wait`` (for questions, whose answer takes a person's
+time) it waits as long as it takes, over restarts of the daemon too, and is not spooled: a question without its asker is none.
+
+It is started for every event of an agent, so it imports little, and late. It runs without site-packages
+(``python3 -I -S /path/anvilsrv/inside/hook.py``), since it must not be led astray by the directory in which the agent works.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+if __package__ in (None, ""):  # run by its path
+    # The package is made from its own directory: without mounts, the one above is closed to an agent.
+    sys.modules["anvilsrv"] = package = type(sys)("anvilsrv")
+    package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
+from anvilsrv.errors import AnvilError
+
+TIMEOUT = 20.0  # s for the daemon's reply
+CONNECT = 2.0  # s
+STDIN = 5.0  # s of silence after which the payload counts as complete
+RETRY = (0.05, 0.1, 0.2, 0.5)  # s between tries to reach a daemon that is just being replaced; the last repeats
+AWAY = 60.0  # s after which a waiting question gives up on a daemon that does not come back
+USAGE = "usage: anvillm-hook [--wait] HOOK < payload.json\n"
+
+
+def send(hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wait: bool = False) -> dict[str, Any]:
+    """Report ``hook`` with its payload; the daemon's reply (``stdout``, ``exit``), empty outside AnviLLM or when it is away.
+
+    Never raises for what is wrong with the daemon. Text with surrogate escapes arrives as the bytes it stands for.
+    """
+    session, namespace = os.environ.get("ANVILLM_SESSION", ""), os.environ.get("NAMESPACE", "")
+    if not session or not namespace or "/" in session:
+        return {}
+    import json
+
+    report = {"report": _uuid(), "ts": time.time(), "hook": hook, "payload": payload}
+    data = json.dumps(report, default=str).encode("ascii")
+    path = f"{namespace.rstrip('/')}/agent"
+    if wait:
+        return _ask(path, session, data)
+    try:
+        return _report(path, session, data, timeout)
+    except AnvilError:
+        spooled = _spool(namespace, str(report["report"]), data)
+    try:
+        reply = _report(path, session, data, timeout)  # it may have come back before it could see the file
+    except AnvilError:
+        return {}
+    if spooled:
+        _remove(spooled)
+    return reply
+
+
+def _report(path: str, session: str, data: bytes, timeout: float | None) -> dict[str, Any]:
+    import json
+
+    from anvilsrv.p9.client import Client
+
+    with Client(path, uname=session, timeout=CONNECT) as client:
+        answer = client.write_read(f"{session}/hook", data, timeout=timeout)
+    try:
+        reply = json.loads(answer or b"{}")
+    except ValueError:
+        return {}
+    return reply if isinstance(reply, dict) else {}
+
+
+def _ask(path: str, session: str, data: bytes) -> dict[str, Any]:
+    """Wait for the answer; a daemon that goes away is asked again, under the same report id, once it is back."""
+    from anvilsrv.p9.client import P9Error
+
+    since, tries = time.monotonic(), 0
+    while time.monotonic() - since < AWAY:
+        began = time.monotonic()
+        try:
+            return _report(path, session, data, None)
+        except P9Error:
+            return {}
+        except AnvilError:
+            if time.monotonic() - began > 1.0:
+                since, tries = time.monotonic(), 0  # it was there
+        time.sleep(RETRY[min(tries, len(RETRY) - 1)])
+        tries += 1
+    return {}
+
+
+def _spool(namespace: str, report: str, data: bytes) -> str:
+    """Leave the report for the next daemon; the file's path, empty if that failed too."""
+    path = f"{namespace.rstrip('/')}/spool/{time.time_ns()}-{report}.json"
+    try:
+        fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        os.rename(path + ".tmp", path)
+    except OSError as error:
+        sys.stderr.write(f"anvillm-hook: report lost: cannot write '{path}': {error.strerror}\n")
+        return ""
+    return path
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # the daemon took it
+
+
+def _uuid() -> str:
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def read_payload(fd: int) -> dict[str, Any]:
+    """The agent's JSON object on ``fd``; whatever else stands there is kept as text under ``garbage``."""
+    import json
+    import select
+
+    data = bytearray()
+    poll = select.poll()
+    try:
+        if os.isatty(fd):
+            return {}
+        poll.register(fd, select.POLLIN)
+        while poll.poll(STDIN * 1000):
+            piece = os.read(fd, 1 << 16)
+            if not piece:
+                break
+            data += piece
+    except OSError:
+        pass  # closed, or nothing one can read: as if empty
+    if not data.strip():
+        return {}
+    try:
+        payload = json.loads(data.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return {"garbage": data[:65536].decode("utf-8", "replace")}
+    return payload if isinstance(payload, dict) else {"garbage": payload}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    wait = "--wait" in words
+    names = [word for word in words if word != "--wait"]
+    if names in (["-h"], ["--help"], ["--version"]):
+        import anvilsrv
+
+        version = getattr(anvilsrv, "__version__", "run by its path")
+        sys.stdout.write(f"anvillm-hook {version}\n" if names == ["--version"] else USAGE)
+        return 0
+    if len(names) != 1 or names[0].startswith("-"):
+        sys.stderr.write(USAGE)
+        return 2
+    if not os.environ.get("ANVILLM_SESSION") or not os.environ.get("NAMESPACE"):
+        return 0
+    reply = send(names[0], read_payload(0), wait=wait)
+    out, status = reply.get("stdout"), reply.get("exit")
+    if isinstance(out, str) and out:
+        sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))
+    return status if isinstance(status, int) and 0 <= status < 256 else 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, BrokenPipeError):
+        code = 0
+    os._exit(code)

@@ -1,0 +1,104 @@
+"""``anvilmcp``: AnviLLM as an MCP server on standard input and output (modelcontextprotocol.io).
+
+Started by an agent inside its session it speaks for that session; started by a client outside (Claude Desktop, Cline,
+Kiro) for the user. The tools are in ``mcptools``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from anvilsrv import __version__
+from anvilsrv.errors import AnvilError
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+    from anvilsrv.inside.mcptools import Tools
+
+READS = {"read_only_hint": True, "open_world_hint": False}
+ADDS = {"read_only_hint": False, "destructive_hint": False, "open_world_hint": False}
+SETS = ADDS | {"idempotent_hint": True}
+TOOLS = {
+    "read_inbox": ADDS,
+    "send_message": ADDS,
+    "list_sessions": READS,
+    "set_state": SETS,
+    "read_output": READS,
+    "ask_user": ADDS,
+    "beads_ready": READS,
+    "beads_list": READS,
+    "bead_show": READS,
+    "bead_new": ADDS,
+    "bead_claim": ADDS,
+    "bead_unclaim": ADDS,
+    "bead_complete": ADDS,
+    "bead_fail": ADDS,
+    "bead_dep": ADDS,
+    "bead_comment": ADDS,
+}
+"""Every tool with what a client may be told of it: whether it reads, adds or sets. None deletes."""
+INSTRUCTIONS = """\
+AnviLLM runs coding agents side by side. Messages go between sessions and the user; beads are the shared list of tasks.
+Claim a bead before you work on it, complete it when it is done, fail it with a reason when it cannot be done.
+A *_REQUEST that started your turn is answered with your last response by itself; answer with send_message only if you
+want to say something else."""
+USAGE = "usage: anvilmcp\n\nserves MCP on standard input and output; see anvilmcp(1)\n"
+
+
+def build(tools: Tools) -> MCPServer:
+    """The server with all its tools, ready to run on a transport."""
+    from mcp.server import MCPServer
+    from mcp.types import ToolAnnotations
+
+    server = MCPServer("anvillm", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
+    for name, hints in TOOLS.items():
+        title = name.replace("_", " ")
+        annotations = ToolAnnotations(title=title, **hints)
+        method = getattr(tools, name)
+        as_tool = server.tool(
+            name, title=title, description=inspect.getdoc(method), annotations=annotations, structured_output=True
+        )
+        as_tool(_told(method))
+    return server
+
+
+def _told(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method with its domain errors as errors that the model may read; any other stays hidden."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    @functools.wraps(method)
+    def tool(*args: Any, **kwargs: Any) -> Any:
+        if "from" in kwargs:  # the SDK passes what has an alias under its alias
+            kwargs["sender"] = kwargs.pop("from")
+        try:
+            return method(*args, **kwargs)
+        except AnvilError as error:
+            raise ToolError(str(error)) from error
+
+    return tool
+
+
+def main() -> None:
+    """The program."""
+    if sys.argv[1:]:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.argv[1:] == ["--version"]:
+        print(f"anvilmcp {__version__}")
+    elif sys.argv[1:]:
+        known = sys.argv[1:] in (["--help"], ["-h"])
+        (sys.stdout if known else sys.stderr).write(USAGE)
+        sys.exit(0 if known else 2)
+    else:
+        from anvilsrv.inside.mcptools import Tools
+
+        build(Tools()).run()
+
+
+if __name__ == "__main__":
+    main()

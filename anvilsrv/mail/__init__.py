@@ -1,0 +1,1 @@
+"""Messages and the boxes in which they lie."""

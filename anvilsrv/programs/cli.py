@@ -1,0 +1,152 @@
+"""The command ``anvilsrv``: start, stop, restart and ask after the daemon of the current namespace.
+
+Exit status: 0 done; 1 it failed, another daemon holds the namespace, or ``doctor`` found that something needed is missing;
+2 wrong usage; 3 (``status``, ``stop``) no daemon runs.
+"""
+
+import sys
+from typing import Any
+
+import click
+
+from anvilsrv import __version__
+from anvilsrv.errors import AnvilError
+
+NOT_RUNNING = 3
+
+
+class Failure(click.ClickException):
+    """An AnvilError on its way to the terminal."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"anvilsrv: {self.message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anvilsrv", message="%(prog)s %(version)s")
+def main() -> None:
+    """AnviLLM's daemon: runs coding agents in tmux, sandboxed, and serves them as files at $NAMESPACE/agent (9P)."""
+
+
+def _place() -> Any:
+    from anvilsrv.programs.daemon import Place
+
+    return Place()
+
+
+@main.command()
+def start() -> None:
+    """Start the daemon in the background and wait until it serves."""
+    from anvilsrv.programs import daemon
+
+    place = _place()
+    try:
+        pid = daemon.start(place)
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+    click.echo(f"anvilsrv {pid} serves {place.socket}")
+
+
+@main.command()
+@click.option("-D", "trace", is_flag=True, help="Print each 9P message to standard error.")
+def fgstart(trace: bool) -> None:
+    """Run the daemon in the foreground, logging to standard error."""
+    _serve(trace, foreground=True)
+
+
+@main.command(hidden=True)
+def serve() -> None:
+    """What `start` runs in the background."""
+    _serve(False, foreground=False)
+
+
+def _serve(trace: bool, foreground: bool) -> None:
+    from anvilsrv.programs import daemon
+
+    try:
+        status = daemon.serve(_place(), trace, foreground)
+    except AnvilError as error:
+        daemon.tell_starter(str(error))
+        raise Failure(str(error)) from None
+    sys.exit(status)
+
+
+@main.command()
+def stop() -> None:
+    """Stop the daemon and its agents; sessions are kept."""
+    from anvilsrv.programs import daemon
+
+    place = _place()
+    if not place.holder():
+        place.pid_file.unlink(missing_ok=True)
+        click.echo(f"anvilsrv: not running in namespace '{place.namespace}'", err=True)
+        sys.exit(NOT_RUNNING)
+    try:
+        daemon.stop(place)
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+    click.echo("anvilsrv stopped")
+
+
+@main.command()
+def restart() -> None:
+    """Replace the daemon by a new one; agents run on."""
+    from anvilsrv.programs import daemon
+
+    place = _place()
+    try:
+        pid = daemon.restart(place)
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+    click.echo(f"anvilsrv {pid} serves {place.socket}")
+
+
+@main.command()
+def status() -> None:
+    """Say whether the daemon runs, and which sessions it has."""
+    from anvilsrv.p9.client import Client
+
+    place = _place()
+    pid = place.holder()
+    if not pid:
+        click.echo(f"anvilsrv is not running in namespace '{place.namespace}'")
+        sys.exit(NOT_RUNNING)
+    try:
+        with Client(str(place.socket), timeout=5) as client:
+            listing = client.read("list").decode()
+    except AnvilError as error:
+        raise Failure(f"anvilsrv {pid} runs but does not answer: {error}") from None
+    click.echo(f"anvilsrv {pid} serves {place.socket}")
+    click.echo(f"log {place.log}")
+    click.echo(f"tmux -S {place.namespace}/anvillm.tmux attach")
+    click.echo(f"{len(listing.splitlines())} session(s)")
+    click.echo(listing, nl=False)
+
+
+@main.command()
+def doctor() -> None:
+    """Look at all that is needed or can be used here.
+
+    Each line is ok, a note, or what to do.
+    """
+    from anvilsrv.programs.doctor import examine
+
+    sys.exit(examine(click.echo))
+
+
+@main.command()
+def export() -> None:
+    """Serve 9P on standard input and output.
+
+    For ssh, or for plan9port's 9pserve.
+    """
+    from anvilsrv.programs.export import export as bridge
+
+    try:
+        bridge()
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+
+
+if __name__ == "__main__":
+    main(prog_name="anvilsrv")

@@ -1,0 +1,328 @@
+"""The daemon as a process: its lock, its pid file, its log, its signals, and how it goes into the background.
+
+One daemon holds one namespace: it keeps a lock (fcntl(2), open file description) on ``<state>/lock`` for as long as it
+lives, and the kernel drops it with the process, so a stale pid file cannot deceive anybody. ``$NAMESPACE`` itself is
+checked as plan9port does.
+
+Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the daemon (agents run on).
+"""
+
+import faulthandler
+import fcntl
+import logging
+import logging.handlers
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from anvilsrv import paths
+from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
+
+log = logging.getLogger("anvilsrv")
+
+LOG_SIZE = 4 << 20  # bytes
+FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
+START_PATIENCE = 20.0  # s that `start` waits for the socket
+DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
+NAMESPACE_MAX = 107 - len("/anvillm.tmux")  # bytes: unix(7), struct sockaddr_un
+END_PATIENCE = 50.0  # s that an end may take before it is cut short
+STOP_PATIENCE = 60.0  # s that `stop` waits for the end
+
+
+class Place:
+    """The files of one namespace's daemon."""
+
+    def __init__(self, namespace: str | None = None) -> None:
+        self.namespace = namespace or paths.namespace()
+        self.state = paths.state_dir(self.namespace)
+        self.socket = Path(self.namespace) / paths.SERVICE
+        self.lock = self.state / "lock"
+        self.pid_file = self.state / "pid"
+        self.log = self.state / "anvilsrv.log"
+
+    def holder(self) -> int | None:
+        """The pid of the daemon that holds the namespace, None if there is none (0: one that is only just starting)."""
+        try:
+            with open(self.lock, "rb") as file:
+                kind = struct.unpack(
+                    FLOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
+                )[0]
+        except FileNotFoundError:
+            return None
+        if kind == fcntl.F_UNLCK:
+            return None
+        try:
+            return int(self.pid_file.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def take(self) -> IO[bytes]:
+        """Become the daemon of the namespace: the lock's file, to be kept open.
+
+        Raises Conflict when another is, Invalid for a namespace in which no agent could run.
+        """
+        if not self.namespace.startswith("/"):
+            raise Invalid(f"NAMESPACE must be an absolute path, not '{self.namespace}'")
+        if len(os.fsencode(self.namespace)) > NAMESPACE_MAX:
+            raise Invalid(f"NAMESPACE is too long for the socket of tmux in it: at most {NAMESPACE_MAX} bytes")
+        paths.private_dir(self.namespace)
+        paths.private_dir(self.state)
+        inherited = os.environ.pop("ANVILSRV_LOCK_FD", "")
+        if inherited.isdecimal():
+            return open(int(inherited), "ab")
+        file = open(self.lock, "ab")  # noqa: SIM115
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0))
+        except (BlockingIOError, PermissionError):
+            file.close()
+            raise Conflict(
+                f"namespace '{self.namespace}' is held by another anvilsrv (pid {self.holder() or '?'})"
+            ) from None
+        self.pid_file.write_text(f"{os.getpid()}\n")
+        return file
+
+
+def serve(place: Place, trace: bool, foreground: bool) -> int:
+    """Run the daemon until a signal ends it; the exit status. Raises AnvilError when it cannot start."""
+    from anvilsrv.app import App
+
+    lock = place.take()
+    logged = start_logging(None if foreground else place.log)
+    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    umask = os.umask(0o077)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
+    app = App(
+        place.namespace,
+        place.state,
+        trace=(lambda line: print(line, file=sys.stderr, flush=True)) if trace else None,
+        umask=umask,
+    )
+    try:
+        app.start()
+    except Exception:
+        late = overdue(END_PATIENCE, partial(os._exit, 1))  # also when this goes wrong, or takes for ever
+        app.stop(agents=False)
+        late.cancel()
+        raise
+    log.info("anvilsrv %d serves %s", os.getpid(), place.socket)
+    tell_starter(f"ready {os.getpid()}")
+    notify_ready()
+    again = signals.wait() == signal.SIGHUP
+    log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if again else "stopping")
+    notify("RELOADING=1" if again else "STOPPING=1")
+    end = partial(become_new, lock, umask) if again else partial(os._exit, 1)
+    late = overdue(END_PATIENCE, end)
+    try:
+        app.stop(agents=not again)
+    except Exception:  # the threads that are left would keep the process for ever
+        log.exception("the end went wrong")
+        end()
+    late.cancel()
+    if not again:
+        place.pid_file.unlink(missing_ok=True)
+    logging.getLogger().removeHandler(logged)
+    logged.close()
+    signals.close()
+    if again:
+        become_new(lock, umask)
+    lock.close()
+    return 0
+
+
+def become_new(lock: IO[bytes], umask: int) -> None:
+    """Replace this program by the one that is installed now; the namespace is held without a gap."""
+    os.set_inheritable(lock.fileno(), True)
+    os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
+    os.umask(umask)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def overdue(seconds: float, then: Callable[[], None]) -> threading.Timer:
+    """After ``seconds`` say on standard error where each thread is, and call ``then``; unless it is cancelled.
+
+    What must not be lost is on disk before it is answered, so an end that takes too long may be cut short.
+    """
+
+    def give_up() -> None:
+        log.error("did not end within %g s; the threads:", seconds)
+        faulthandler.dump_traceback()
+        then()
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+class Signals:
+    """Waits for signals in a read(2) of the wake-up descriptor: a handler that is only noted while the main thread sleeps in a lock may
+    never run.
+    """
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._read, self._write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._numbers = numbers
+        for number in numbers:
+            signal.signal(number, lambda n, frame: None)
+
+    def wait(self) -> int:
+        """The first of them that came."""
+        while True:
+            [number] = os.read(self._read, 1)
+            if number in self._numbers:
+                return number
+
+    def close(self) -> None:
+        """Let go; further signals are still caught and do nothing."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._read)
+        os.close(self._write)
+
+
+def start_logging(path: Path | None) -> logging.Handler:
+    """Log to ``path``, or to standard error. What a full log held is kept once, as ``path.1``."""
+    handler: logging.Handler = (
+        logging.StreamHandler()
+        if path is None
+        else logging.handlers.RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=1, encoding="utf-8")
+    )
+    journal = path is None and "JOURNAL_STREAM" in os.environ  # systemd's, which notes the time itself
+    handler.setFormatter(
+        logging.Formatter("%(levelname)s %(message)s" if journal else "%(asctime)s %(levelname)s %(message)s")
+    )
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.getLogger("libtmux").setLevel(logging.WARNING)  # else it tells of each server and session of tmux
+    return handler
+
+
+def notify(state: str) -> None:
+    """Tell the supervisor that started us, if it is one that listens (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+        except OSError as error:
+            log.warning("cannot notify '%s': %s", address, error.strerror)
+
+
+def notify_ready() -> None:
+    """The socket is served."""
+    notify(f"READY=1\nMAINPID={os.getpid()}")
+
+
+def start(place: Place) -> int:
+    """Start a daemon in the background and wait until it serves; its pid. Raises AnvilError with its last words."""
+    running = place.holder()
+    if running is not None:
+        raise Conflict(f"anvilsrv is running (pid {running or '?'})")
+    paths.private_dir(place.state)
+    ready, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _child(place, ready, told)
+    os.close(told)
+    os.waitpid(pid, 0)
+    with open(ready, "rb") as file:
+        said = file.read().decode("utf-8", "replace")
+    if not said.startswith("ready "):
+        raise Unavailable(said.strip() or f"anvilsrv did not start: see {place.log}")
+    return int(said.split()[1])
+
+
+def _child(place: Place, ready: int, told: int) -> None:
+    """Between fork and exec: a session of its own, no terminal, a new program that reports through ``told``."""
+    os.close(ready)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    out = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for number, fd in ((0, null), (1, out), (2, out)):
+        os.dup2(fd, number)
+    os.set_inheritable(told, True)
+    os.chdir("/")
+    os.environ["ANVILSRV_READY_FD"] = str(told)
+    os.execv(sys.executable, [sys.executable, "-m", "anvilsrv.programs.cli", "serve"])
+
+
+def tell_starter(words: str) -> None:
+    """Answer the ``start`` that waits for us, if one does."""
+    number = os.environ.pop("ANVILSRV_READY_FD", "")
+    if number.isdecimal():
+        with open(int(number), "wb") as file:
+            file.write(words.encode())
+
+
+def stop(place: Place) -> None:
+    """End the daemon and wait until it is gone. Raises Unavailable when there is none, or it does not end."""
+    pid = place.holder()
+    if not pid:
+        place.pid_file.unlink(missing_ok=True)
+        raise Unavailable(f"anvilsrv is not running in namespace '{place.namespace}'")
+    end(pid, signal.SIGTERM)
+
+
+def end(pid: int, number: signal.Signals) -> None:
+    """Signal a process and wait (poll(2) on its pidfd) until it is gone."""
+    import select
+
+    fd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(fd, number)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        if not poll.poll(STOP_PATIENCE * 1000):
+            raise Unavailable(f"anvilsrv {pid} did not end within {STOP_PATIENCE:g} s")
+    finally:
+        os.close(fd)
+
+
+def restart(place: Place) -> int:
+    """Replace the daemon; agents run on. Its pid (the same, since it execs). Raises Unavailable."""
+    from anvilsrv.p9.client import Client
+
+    pid = place.holder()
+    if not pid:
+        return start(place)
+    with Client(str(place.socket)) as client:
+        events = client.open("events")
+        os.kill(pid, signal.SIGHUP)
+        try:
+            for _ in events.lines():
+                pass
+        except AnvilError:
+            pass  # the old daemon hung up: that is what we wait for
+    wait_for(place, START_PATIENCE)
+    return pid
+
+
+def wait_for(place: Place, patience: float) -> None:
+    """Wait until the daemon of ``place`` answers. Raises Unavailable."""
+    from anvilsrv.p9.client import Client
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with Client(str(place.socket), timeout=patience) as client:
+                client.read("list")
+            return
+        except AnvilError as error:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"anvilsrv does not answer: {error}") from None
+            threading.Event().wait(0.02)

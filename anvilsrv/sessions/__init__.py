@@ -1,0 +1,1 @@
+"""Sessions, their prompts and their turns: rows and the rules for them."""

@@ -1,0 +1,1 @@
+"""The database: rows, events, and who waits for them."""

@@ -1,0 +1,1 @@
+"""The file tree: one row for each file."""

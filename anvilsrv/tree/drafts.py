@@ -1,0 +1,279 @@
+"""Files that gather what one fid writes: a text (``in``, ``context``) or JSON (``mail``, ``hook``).
+
+A write is not a message: plan9port's ``9p write`` cuts its input into writes of 4096 bytes.
+
+Threads: methods run on the 9P thread unless the file is ``slow``; what they post runs on the store's thread and answers from there.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from anvilsrv.errors import Invalid
+from anvilsrv.p9 import wire
+from anvilsrv.p9.tree import LATER, File, Handle, Later, Request
+from anvilsrv.store.store import Store, Tx
+from anvilsrv.tree.files import answer, utf8
+
+MAX_TEXT = 64 << 20  # bytes of a prompt or context
+MAX_JSON = 8 << 20  # bytes of a message or report
+
+
+class TextDraftFile(File):
+    """``in`` and ``context``: a text gathered from the writes of one fid, each on disk before it is answered.
+
+    It takes effect (``commit(tx, who, text)``) at the clunk, and at an empty write after data. ``check(tx, who)`` refuses
+    what can be refused on the write. ``kept()`` is the content now, for a file that can be read; ``key`` names the draft in
+    the store.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: int,
+        mode: int,
+        store: Store,
+        key: tuple[str, str],
+        check: Callable[[Tx, Any], None],
+        commit: Callable[[Tx, Any, str], None],
+        kept: Callable[[], bytes] | None,
+        report: Callable[[Tx, str], None],
+    ) -> None:
+        super().__init__(name, path, mode)
+        self.store = store
+        self.key = key
+        self.check = check
+        self.commit = commit
+        self.kept = kept
+        self.report = report
+
+    def length(self, who: Any) -> int:
+        return len(self.kept()) if self.kept else 0
+
+    def version(self, who: Any) -> int:
+        return hash(self.kept()) if self.kept else 0
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return TextDraft(self, who, mode)
+
+
+class TextDraft(Handle):
+    """One fid's draft of a text."""
+
+    def __init__(self, file: TextDraftFile, who: Any, mode: int) -> None:
+        self._file = file
+        self._who = who
+        self._kept = file.kept() if file.kept else b""
+        self._append = not mode & wire.OTRUNC
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._draft: int | None = None  # store's thread
+        self._size = 0
+        self._begun = False
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return self._kept[offset : offset + count]
+
+    def write(self, offset: int, data: bytes, req: Request) -> Later:
+        if not data and self._begun:
+            self._begun = False
+            self._file.store.post(self._commit, lambda result, error: answer(req)(0, error))
+            return LATER
+        before = self._kept[:offset] if self._append and not self._size else b""
+        self._size += len(before) + len(data)
+        if self._size > MAX_TEXT:
+            raise Invalid(f"{self._file.name}: more than {MAX_TEXT >> 20} MiB")
+        try:
+            self._decoder.decode(data)
+        except UnicodeDecodeError:
+            raise Invalid(f"{self._file.name}: invalid UTF-8") from None
+        self._begun = True
+        self._file.store.post(lambda tx: self._add(tx, before + data, len(data)), answer(req))
+        return LATER
+
+    def _add(self, tx: Tx, data: bytes, count: int) -> int:
+        self._file.check(tx, self._who)
+        if self._draft is None:
+            self._draft = tx.run("INSERT INTO drafts(session, file) VALUES(?, ?)", *self._file.key).lastrowid
+        tx.run(
+            "INSERT INTO chunks(draft, offset, data) SELECT ?, count(*), ? FROM chunks WHERE draft = ?",
+            self._draft,
+            data,
+            self._draft,
+        )
+        tx.run("UPDATE drafts SET last = ? WHERE id = ?", count, self._draft)
+        return count
+
+    def _commit(self, tx: Tx) -> None:
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return
+        self._append, self._size = False, 0
+        text = take_draft(tx, draft)
+        self._decoder.reset()
+        self._file.commit(tx, self._who, text)
+
+    def clunk(self, req: Request) -> Later | None:
+        if not self._begun:
+            return None
+        self._file.store.post(self._commit, lambda _, error: self._clunked(req, error))
+        return LATER
+
+    def _clunked(self, req: Request, error: BaseException | None) -> None:
+        """A client seldom looks at the answer to its Tclunk, so a refusal there is an event as well."""
+        if error is not None:
+            words_of = f"{self._file.name}: {error}"
+            self._file.store.post(lambda tx: self._file.report(tx, words_of))
+            self._file.store.post(self._forget)
+        answer(req)(None, error)
+
+    def _forget(self, tx: Tx) -> None:
+        if self._draft is not None:
+            take_draft(tx, self._draft, strict=False)
+            self._draft = None
+
+    def hangup(self) -> None:
+        if self._begun:
+            self._file.store.post(self._forget)
+
+
+def take_draft(tx: Tx, draft: int, strict: bool = True) -> str:
+    """The text of a draft, which is then gone. Raises Invalid when it does not end as UTF-8 must."""
+    data = b"".join(row["data"] for row in tx.all("SELECT data FROM chunks WHERE draft = ? ORDER BY offset", draft))
+    tx.run("DELETE FROM chunks WHERE draft = ?", draft)
+    tx.run("DELETE FROM drafts WHERE id = ?", draft)
+    return utf8(data) if strict else ""
+
+
+class JsonFile(File):
+    """``mail`` and ``hook``: acts as soon as a JSON object is complete, whatever writes it came in.
+
+    ``act(who, object, req, size)`` answers the write that completed it; ``reply(req)`` answers reads, for ``hook``.
+    """
+
+    def __init__(
+        self, name: str, path: int, mode: int, conversation: Callable[[Any], "Exchange"], report: Callable[[str], None]
+    ) -> None:
+        super().__init__(name, path, mode)
+        self._conversation = conversation
+        self._report = report
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return _JsonHandle(self.name, self._conversation(who), self._report)
+
+
+class Exchange:
+    """What a JSON file does for one open: take objects and, perhaps, give a reply."""
+
+    def took(self, found: dict[str, Any], count: int, req: Request) -> int | Later:
+        """An object is complete; ``count`` is what the write must be answered with."""
+        raise NotImplementedError
+
+    def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
+        """A read."""
+        return b""
+
+    def gone(self) -> None:
+        """The fid is gone."""
+
+    def cancelled(self, req: Request) -> None:
+        """A parked read is over."""
+
+
+class _JsonHandle(Handle):
+    def __init__(self, name: str, exchange: Exchange, report: Callable[[str], None]) -> None:
+        self._name = name
+        self._exchange = exchange
+        self._report = report
+        self._pieces = JsonPieces(name)
+
+    def read(self, offset: int, count: int, req: Request) -> bytes | Later:
+        return self._exchange.reply(offset, count, req)
+
+    def write(self, offset: int, data: bytes, req: Request) -> int | Later:
+        pieces, self._pieces = self._pieces, JsonPieces(self._name)
+        found = pieces.add(data)
+        if found is None:
+            self._pieces = pieces
+            return len(data)
+        return self._exchange.took(found, len(data), req)
+
+    def cancel(self, req: Request) -> None:
+        self._exchange.cancelled(req)
+
+    def clunk(self, req: Request) -> None:
+        self._exchange.gone()
+        if self._pieces.begun:
+            self._report(f"{self._name}: JSON without an end")
+            raise Invalid(f"{self._name}: JSON without an end")
+
+    def hangup(self) -> None:
+        self._exchange.gone()
+
+
+_OUTSIDE = re.compile(rb'["{}\[\]]')
+_INSIDE = re.compile(rb'"|\\')
+
+
+class JsonPieces:
+    """A JSON object that comes in pieces. Each byte is looked at once, so that a large one in small writes costs no more."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._data = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._at = 0  # up to where it was looked at
+        self._depth = 0
+        self._quoted = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of an object is there."""
+        return bool(self._data)
+
+    def add(self, piece: bytes) -> dict[str, Any] | None:
+        """The object, once it is whole; None while it may still go on. Raises Invalid when it cannot become one."""
+        if len(self._data) + len(piece) > MAX_JSON:
+            raise Invalid(f"{self._name}: more than {MAX_JSON >> 20} MiB")
+        try:
+            self._decoder.decode(piece)
+        except UnicodeDecodeError:
+            raise Invalid(f"{self._name}: invalid UTF-8") from None
+        self._data += piece if self._data else piece.lstrip()
+        if self._data and self._data[0] != ord("{"):
+            raise Invalid(f"{self._name}: not a JSON object")
+        return self._parse() if self._closed() else None
+
+    def _closed(self) -> bool:
+        """Whether the brace that opened it is closed; a scan that knows strings and brackets and nothing more."""
+        data = self._data
+        while self._at < len(data):
+            found = (_INSIDE if self._quoted else _OUTSIDE).search(data, self._at)
+            if found is None:
+                self._at = len(data)
+                break
+            char = found.group()
+            if char == b"\\" and found.end() == len(data):
+                self._at = found.start()  # what it escapes has not come yet
+                break
+            self._at = found.end() + (char == b"\\")
+            if char == b'"':
+                self._quoted = not self._quoted
+            elif char in b"{[":
+                self._depth += 1
+            elif char in b"}]":
+                self._depth -= 1
+                if self._depth <= 0:
+                    return True
+        return False
+
+    def _parse(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._data)
+        except RecursionError:
+            raise Invalid(f"{self._name}: nested too deeply") from None
+        except ValueError as error:
+            raise Invalid(f"{self._name}: {error}") from None
+        assert isinstance(found, dict)
+        return found
