@@ -19,6 +19,9 @@ import pytest
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
+from tests.panes import tmux, top
+
+__all__ = ["tmux", "top"]  # fixtures
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent

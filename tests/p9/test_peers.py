@@ -12,7 +12,7 @@ from pyroute2.plan9.client import Plan9ClientSocket
 
 from anvilsrv.p9.client import Client
 from tests.conftest import run_async
-from tests.p9.test_anvil9p import THEIRS
+from tests.inside.test_anvil9p import THEIRS
 
 needs_9p = pytest.mark.skipif(THEIRS is None, reason="plan9port's 9p is not installed")
 

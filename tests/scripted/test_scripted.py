@@ -10,10 +10,10 @@ import pytest
 from anvilsrv.backends.registry import Backend, Backends, Place
 from anvilsrv.tmux.server import Tmux
 from tests.conftest import wait_until
+from tests.panes import SESSION, Daemon, daemon, shows, wait_screen
 from tests.scripted import install, script, seen
-from tests.terminal.conftest import SESSION, Daemon, daemon, shows, tmux, top, wait_screen
 
-__all__ = ["daemon", "tmux", "top"]  # fixtures
+__all__ = ["daemon"]  # a fixture
 
 
 class Agent:

@@ -1,6 +1,6 @@
 """DevReview with the real Claude Code: the task goes to the developer, its work to the reviewer, the verdict back.
 
-The models are stand-ins that do what their prompts say (``tests.agents.model``); everything between is real: Claude Code, its
+The models are stand-ins that do what their prompts say (``tests.real_agents.model``); everything between is real: Claude Code, its
 hooks, its MCP connection to ``anvilmcp``, the mail, the workflow script.
 """
 
@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from tests.agents.conftest import Bench, claude, messages_api
 from tests.conftest import ROOT, wait_until
+from tests.real_agents.conftest import Bench, claude, messages_api
 
 __all__ = ["claude", "messages_api"]
 

@@ -1,0 +1,257 @@
+"""Honest delivery: every trouble that agents make, played by the scripted agent, against the real daemon."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from anvilsrv.p9.client import P9Error
+from tests.conftest import Daemon, Home, wait_until
+from tests.daemon.conftest import Agent, make
+from tests.scripted import install, script, seen
+
+
+@pytest.fixture
+def home(home: Home) -> Home:
+    install(home.config)
+    return home
+
+
+@pytest.fixture
+def agent(daemon: Daemon) -> Iterator[Agent]:
+    yield make(daemon, "scripted")
+
+
+def turns(daemon: Daemon) -> list[str]:
+    """The texts that the agent was given, in order."""
+    return [one["text"] for one in seen(daemon.home.work, "turn")]
+
+
+def errors(agent: Agent) -> list[str]:
+    lines = agent.client.open("events.0").read(65536).decode().splitlines()
+    return [one["error"] for one in map(json.loads, lines) if one["type"] == "error"]
+
+
+def test_a_swallowed_enter_is_pressed_again_and_the_prompt_is_given_once(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, swallow_enter=1)
+    assert agent.ask("hello") == "hello"
+    assert turns(daemon) == ["hello"]
+
+
+def test_a_prompt_that_is_never_taken_stays_queued_and_is_reported_as_not_delivered(
+    daemon: Daemon, agent: Agent
+) -> None:
+    script(daemon.home.work, swallow_enter=100)
+    agent.write("in", "hello")
+    [shown] = wait_until(lambda: [s for s in json.loads(agent.client.read("sessions")) if s["held"]], "nobody noticed")  # type: ignore[misc]
+    assert (shown["state"], shown["queued"]) == ("idle", 1)
+    assert "did not take it" in shown["held"]
+    assert any("prompt not delivered" in one for one in errors(agent))
+    assert turns(daemon) == []
+    script(daemon.home.work)
+    agent.write("in", "second")
+    assert agent.read("out") == "second"
+    assert turns(daemon) == ["hello", "second"]
+
+
+@pytest.mark.parametrize("how", ["missing", "late", "double"])
+def test_a_submit_report_that_is_missing_late_or_doubled_does_no_harm(daemon: Daemon, agent: Agent, how: str) -> None:
+    script(daemon.home.work, turns=[{"submit": how, "echo": True, "delay": 0.2, "times": 1}], late=0.4)
+    assert agent.ask("one") == "one"
+    assert agent.ask("two") == "two"
+    assert turns(daemon) == ["one", "two"]
+
+
+def test_a_doubled_stop_report_ends_one_turn(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"stop": "double", "echo": True}])
+    for number in range(5):
+        agent.write("in", f"p{number}")
+    assert agent.read("out") == "p4"
+    assert turns(daemon) == [f"p{number}" for number in range(5)]
+
+
+def test_nothing_is_typed_into_a_busy_turn(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "until": "go", "echo": True}])
+    agent.write("in", "first")
+    agent.write("in", "second")
+    wait_until(lambda: turns(daemon) == ["first"], "the first turn never began")
+    (daemon.home.work / "go").touch()
+    assert agent.read("out") == "second"
+    assert seen(daemon.home.work, "typed while busy") == []
+
+
+def held(agent: Agent) -> str:
+    return str(next(one for one in json.loads(agent.client.read("sessions")) if one["id"] == agent.id)["held"])
+
+
+def test_what_a_person_has_half_typed_outlives_an_interrupt_of_what_waits_for_it(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "echo": True, "draft": "my own words"}])
+    agent.ask("first")
+    agent.write("in", "second")
+    wait_until(lambda: held(agent), "the draft was not noticed")
+    agent.write("ctl", "interrupt")
+    with pytest.raises(P9Error, match="no response: interrupted"):
+        agent.read("out")
+    agent.wait("idle")
+    agent.write("in", "third")
+    wait_until(lambda: "my own words" in held(agent), "the draft is still there")
+    assert seen(daemon.home.work, "interrupted") == []
+    assert turns(daemon) == ["first"]
+
+
+def test_an_input_that_the_backend_cannot_see_is_told_and_a_corrected_file_is_taken_at_once(daemon: Daemon) -> None:
+    install(daemon.home.config, input={"settle": 0.05, "clear": "C-u", "confirm": 3, "find": "^│ ", "empty": "^│ $"})
+    agent = make(daemon, "scripted")
+    agent.write("in", "hello")
+    wait_until(lambda: held(agent), "nobody noticed")
+    assert held(agent) == "the pane shows no input line of scripted, but '>'"
+    install(daemon.home.config)
+    assert agent.read("out") == "hello"
+    assert held(agent) == ""
+
+
+def test_what_a_person_has_half_typed_is_never_overwritten(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "echo": True, "draft": "my own words"}])
+    agent.ask("first")
+    agent.write("in", "second")
+    wait_until(lambda: held(agent), "the draft was not noticed")
+    assert held(agent) == "somebody is typing in the pane: '> my own words'"
+    assert turns(daemon) == ["first"]
+    tmux = daemon.home.namespace / "anvillm.tmux"
+    pane = daemon.home.run("tmux", "-S", str(tmux), "list-panes", "-a", "-F", "#{pane_id} #{window_name}").stdout
+    pane = next(line.split()[0] for line in pane.splitlines() if line.endswith(agent.id))
+    daemon.home.run("tmux", "-S", str(tmux), "send-keys", "-t", pane, "Enter")
+    assert agent.read("out") == "second"
+    assert turns(daemon) == ["first", "my own words", "second"]
+
+
+def test_a_failure_of_the_agents_service_ends_the_turn_with_its_reason_and_the_queue_waits(
+    daemon: Daemon, agent: Agent
+) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "fail": "API Error: 500", "delay": 0.3}])
+    agent.write("in", "first")
+    out = agent.client.open(f"{agent.id}/out")
+    agent.write("in", "second")
+    with pytest.raises(P9Error, match="no response: API Error: 500"):
+        out.read(100)
+    agent.wait("idle")
+    [shown] = json.loads(agent.client.read("sessions"))
+    assert (shown["queued"], shown["error"], shown["held"]) == (1, "API Error: 500", "API Error: 500")
+    assert "API Error: 500" in errors(agent)
+    assert turns(daemon) == ["first"]
+
+
+def test_when_the_agent_says_when_its_limit_ends_the_queue_goes_on_then(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "fail": "limit reached, resets in 2 s", "delay": 0.3}])
+    agent.write("in", "first")
+    agent.write("in", "second")
+    assert agent.read("out") == "second"
+    first, second = seen(daemon.home.work, "turn")
+    assert second["ts"] - first["ts"] > 1.5
+
+
+def test_a_crash_in_a_turn_fails_that_prompt_and_the_rest_is_answered(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "boom", "crash": -9}])
+    agent.write("in", "boom")
+    out = agent.client.open(f"{agent.id}/out")
+    agent.write("in", "after")
+    with pytest.raises(P9Error, match="no response: agent ended: killed by SIGKILL"):
+        out.read(100)
+    assert agent.read("out") == "after"
+
+
+def test_a_question_is_shown_and_answered(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"ask": "really?", "say": "so: "}])
+    agent.write("in", "do it")
+    asked = wait_until(lambda: agent.read("ask"), "nothing was asked")
+    assert json.loads(str(asked))["text"] == "really?"
+    assert agent.state == "running"
+    agent.write("answer", "yes")
+    assert "yes" in agent.read("out")
+    assert agent.read("ask") == ""
+    with pytest.raises(P9Error, match="asks nothing"):
+        agent.write("answer", "yes")
+
+
+def test_a_question_outlives_the_daemon(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"ask": "really?", "say": "so: "}])
+    agent.write("in", "do it")
+    wait_until(lambda: agent.read("ask"), "nothing was asked")
+    daemon.kill()
+    daemon.start()
+    after = Agent(daemon.client(), agent.id)
+
+    def answered() -> bool:
+        try:
+            after.write("answer", "no")
+        except P9Error:
+            return False
+        return True
+
+    wait_until(answered, "the question was lost")
+    assert "no" in after.read("out")
+
+
+def test_mail_is_handed_over_at_the_end_of_a_turn_without_typing(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "first", "until": "go", "echo": True}])
+    agent.write("in", "first")
+    wait_until(lambda: turns(daemon) == ["first"], "the turn never began")
+    for number in range(2):
+        body = {"to": agent.id, "type": "QUERY_REQUEST", "subject": f"q{number}", "body": f"mail {number}"}
+        agent.client.write("user/mail", json.dumps(body).encode())
+    (daemon.home.work / "go").touch()
+
+    def answers() -> list[Any]:
+        found: list[Any] = json.loads(agent.client.read("user/inbox"))
+        return found if len(found) == 2 else []
+
+    both: Any = wait_until(answers, "the mail was not answered")
+    assert [one["subject"] for one in both] == ["Re: q0", "Re: q1"]
+    continued = [one["continued"] for one in seen(daemon.home.work, "turn")]
+    assert continued == [False, True, True]
+
+
+def test_an_interrupt_that_no_hook_reports_is_seen_in_the_transcript(daemon: Daemon, agent: Agent) -> None:
+    script(daemon.home.work, turns=[{"match": "long", "delay": 60}])
+    agent.write("in", "long")
+    wait_until(lambda: turns(daemon) == ["long"], "the turn never began")
+    agent.write("ctl", "interrupt")
+    with pytest.raises(P9Error, match="interrupted"):
+        agent.read("out")
+    agent.wait("idle")
+    assert agent.ask("next") == "next"
+
+
+def test_a_person_who_types_starts_a_turn_of_the_same_kind(daemon: Daemon, agent: Agent) -> None:
+    tmux = daemon.home.namespace / "anvillm.tmux"
+    found = daemon.home.run("tmux", "-S", str(tmux), "list-panes", "-a", "-F", "#{pane_id} #{window_name}").stdout
+    pane = next(line.split()[0] for line in found.splitlines() if line.endswith(agent.id))
+    daemon.home.run("tmux", "-S", str(tmux), "send-keys", "-t", pane, "by hand", "Enter")
+    wait_until(lambda: turns(daemon) == ["by hand"], "nothing was typed")
+    wait_until(lambda: agent.read("out") == "by hand", "its turn was not seen")
+    agent.wait("idle")
+
+
+def test_a_slow_start_and_a_dialog_delay_the_first_prompt_and_lose_nothing(daemon: Daemon) -> None:
+    script(daemon.home.work, start={"delay": 0.3, "ready": "late"}, late=0.3)
+    client = daemon.client()
+    made = client.write_read("ctl", f"new scripted {daemon.home.work}".encode()).decode().strip()
+    client.write(f"{made}/in", b"early")
+    assert client.read(f"{made}/out") == b"early"
+
+
+def test_fifty_prompts_in_a_row_are_neither_lost_doubled_nor_merged(daemon: Daemon, agent: Agent) -> None:
+    for number in range(50):
+        agent.write("in", f"prompt {number}")
+    assert agent.read("out") == "prompt 49"
+    assert turns(daemon) == [f"prompt {number}" for number in range(50)]
+
+
+def test_a_restart_goes_on_with_the_same_conversation(daemon: Daemon, agent: Agent) -> None:
+    agent.ask("remember")
+    agent.write("ctl", "restart")
+    agent.wait("starting", "stopped")
+    agent.wait("idle")
+    starts = seen(daemon.home.work, "start")
+    assert ["--resume" in one["argv"] for one in starts] == [False, True]

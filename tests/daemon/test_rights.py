@@ -1,0 +1,122 @@
+"""Who may do what: the socket that was connected to is the identity, and nothing else is."""
+
+import json
+
+import pytest
+
+from anvilsrv.p9.client import Client, P9Error
+from tests.conftest import Daemon, wait_until
+from tests.daemon.conftest import Agent, make
+
+ROLE = """
+agents: {spawn: true, control: true}
+filesystem: {rwx: ["{CWD}", "{TMPDIR}"]}
+"""
+
+
+def refused(client: Client, name: str, data: bytes = b"x") -> None:
+    with pytest.raises(P9Error, match="permission denied"):
+        client.write(name, data)
+
+
+def hidden(client: Client, name: str) -> None:
+    with pytest.raises(P9Error, match="permission denied"):
+        client.read(name)
+
+
+def test_an_agent_reads_its_own_files_and_little_of_others(daemon: Daemon) -> None:
+    one, two = make(daemon), make(daemon)
+    mine = daemon.client(one.id)
+    for name in ("state", "alias", "context", "inbox", "archive", "cwd", "sandbox", "usage", "ask", "pid", "backend"):
+        mine.read(f"{one.id}/{name}")
+    for name in ("state", "alias", "backend"):
+        mine.read(f"{two.id}/{name}")
+    for name in ("context", "inbox", "archive", "out", "log", "cwd", "sandbox", "tmux", "hook", "ask"):
+        hidden(mine, f"{two.id}/{name}")
+    hidden(mine, f"{one.id}/tmux")
+    assert mine.read("list").count(b"\n") == 2
+
+
+def test_an_agent_writes_its_own_mail_state_and_alias_and_nothing_else(daemon: Daemon) -> None:
+    one, two = make(daemon), make(daemon)
+    mine = daemon.client(one.id)
+    mine.write(f"{one.id}/alias", b"me")
+    mine.write("me/mail", json.dumps({"to": two.id, "type": "LOG_ERROR", "body": "x", "from": "user"}).encode())
+    sent = wait_until(lambda: json.loads(two.read("archive")), "no mail")
+    assert sent[0]["from"] == one.id  # type: ignore[index]
+    for name in ("in", "context", "answer"):
+        refused(mine, f"{one.id}/{name}")
+    for name in ("in", "context", "answer", "ctl", "alias", "state", "mail", "hook"):
+        refused(mine, f"{two.id}/{name}")
+    for command in (b"stop", b"kill", b"restart", b"interrupt"):
+        refused(mine, f"{one.id}/ctl", command)
+
+
+def test_an_agent_may_file_its_own_mail(daemon: Daemon) -> None:
+    one = make(daemon)
+    one.write("in", "sleep 0.5")
+    one.client.write("user/mail", json.dumps({"to": one.id, "type": "LOG_ERROR", "body": "x"}).encode())
+    mine = daemon.client(one.id)
+    [message] = json.loads(mine.read(f"{one.id}/inbox"))
+    mine.write(f"{one.id}/ctl", f"complete {message['id']}".encode())
+    assert json.loads(mine.read(f"{one.id}/archive")) == [message]
+
+
+def test_the_users_mailbox_is_closed_and_new_is_refused(daemon: Daemon) -> None:
+    one = make(daemon)
+    mine = daemon.client(one.id)
+    hidden(mine, "user/inbox")
+    refused(mine, "user/mail")
+    refused(mine, "ctl", f"new shell {daemon.home.work}".encode())
+    with pytest.raises(P9Error, match="permission denied"):
+        mine.ls("user")
+
+
+def test_sessions_events_and_log_show_an_agent_only_what_concerns_it(daemon: Daemon) -> None:
+    one, two = make(daemon), make(daemon)
+    mine = daemon.client(one.id)
+    assert [found["id"] for found in json.loads(mine.read("sessions"))] == [one.id]
+    events = mine.open("events").lines()
+    log = mine.open("log").lines()
+    for sender, to in ((two.id, "user"), (two.id, one.id)):
+        one.client.write(f"{sender}/mail", json.dumps({"to": to, "type": "LOG_ERROR", "subject": to}).encode())
+    assert json.loads(next(events))["subject"] == one.id
+    assert f"-> {one.id} LOG_ERROR" in next(log).decode()
+
+
+def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemon: Daemon) -> None:
+    roles = daemon.home.config / "roles"
+    roles.mkdir(parents=True)
+    (roles / "lead.yaml").write_text(ROLE)
+    lead, other = make(daemon, more="role=lead"), make(daemon)
+    mine = daemon.client(lead.id)
+    child = mine.write_read("ctl", f"new shell {daemon.home.work} role=lead".encode()).decode().strip()
+    wait_until(lambda: mine.read(f"{child}/state") == b"idle\n", "the child never became idle")
+    mine.write(f"{child}/in", b"echo child")
+    assert mine.read(f"{child}/out") == b"child\n"
+    refused(mine, f"{other.id}/in")
+    refused(mine, f"{child}/answer")
+    (daemon.home.work / "elsewhere").mkdir()
+    with pytest.raises(P9Error, match="more than the spawning session has"):
+        mine.write_read("ctl", f"new shell {daemon.home.home}".encode())
+    mine.write(f"{child}/ctl", b"kill")
+
+
+def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Agent) -> None:
+    assert agent.ask('ls "$NAMESPACE"') == "agent\nspool\n"
+    assert agent.ask('echo "$ANVILLM_SESSION"') == f"{agent.id}\n"
+
+
+def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent: Agent) -> None:
+    own = daemon.home.home / ".local/state/anvillm"
+    shown = agent.read("sandbox")
+    assert "sessions/new" not in shown
+    for name in ("data", "run"):
+        assert f"{next(own.iterdir())}/sessions/{agent.id}/{name}" in shown
+    role = daemon.home.home / ".config/anvillm/roles/default.yaml"
+    role.parent.mkdir(parents=True, exist_ok=True)
+    extra = daemon.home.top / "extra"
+    extra.mkdir()
+    role.write_text(f"filesystem: {{ro: ['{extra}']}}\n")
+    agent.write("ctl", "restart")
+    wait_until(lambda: str(extra) in agent.read("sandbox"), "the next start has the old policy, or shows it")

@@ -1,0 +1,99 @@
+"""Imports point down only: the layers are the folders, in the order of their list."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# Each row may import from the rows above it, and the folders of a row not from each other.
+ORDER = (
+    {"errors", "paths", "words", "strict_json", ""},
+    {"linux", "p9"},
+    {"store", "tmux", "beads"},
+    {"backends"},
+    {"sessions", "mail", "git"},
+    {"desk"},
+    {"agents"},
+    {"tree"},
+    {"app"},
+    {"programs"},
+)
+BESIDE = {"inside", "front"}  # of anvilsrv they may import the first row and what the clients below need
+CLIENTS = ("anvilsrv.p9", "anvilsrv.linux.inotify", "anvilsrv.front")
+FRONT_ENDS = ("acme", "tui", "web")
+FORWARDS = {"hook", "shellagent", "mcpserver", "cli"}
+THIRD_PARTY = {"libtmux": {"anvilsrv.tmux.server"}}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for top in ("anvilsrv", "sandbox", *FRONT_ENDS):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+def folder(name: str) -> str:
+    """``store`` for ``anvilsrv.store.events``, ``errors`` for ``anvilsrv.errors``."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def row(name: str) -> int:
+    return next(n for n, folders in enumerate(ORDER) if folder(name) in folders)
+
+
+def imports(path: Path, name: str) -> set[str]:
+    """The modules that a file imports: ``from a import b`` is ``a.b`` where that is a module, else ``a``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & set(ALL) | ({node.module or ""} if names - set(ALL) else set())
+    return found
+
+
+ALL = dict(modules())
+
+
+def below(name: str, one: str) -> bool:
+    """Whether ``name`` may import ``one``."""
+    top, other = name.split(".")[0], one.split(".")[0]
+    if "sandbox" in (top, other):
+        return top == other or (other == "sandbox" and folder(name) in ("agents", "app", "programs"))
+    if other in FRONT_ENDS:
+        return top == other
+    if folder(one) in FORWARDS | {"programs"} and top != other:
+        return False
+    if top in FRONT_ENDS or folder(name) in BESIDE:
+        return folder(one) in ORDER[0] or one.startswith(CLIENTS) or folder(one) == folder(name)
+    if folder(name) in FORWARDS:
+        return folder(one) in ("inside", "programs")
+    if folder(one) in BESIDE:
+        return folder(name) == "programs"
+    return folder(one) == folder(name) or row(one) < row(name) or (row(name) == 0 and row(one) == 0)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_module_imports_only_what_lies_below_it(name: str) -> None:
+    for one in imports(ALL[name], name) & set(ALL) - {name}:
+        assert below(name, one), f"{name} imports {one}, which does not lie below it"
+
+
+def test_the_9p_library_needs_the_standard_library_alone() -> None:
+    for name, path in ALL.items():
+        if name.startswith("anvilsrv.p9"):
+            for one in imports(path, name):
+                top = one.split(".")[0]
+                assert top in sys.stdlib_module_names or top == "anvilsrv", f"{name} imports {one}"
+
+
+@pytest.mark.parametrize("library", THIRD_PARTY)
+def test_one_module_alone_uses_the_library_that_it_stands_for(library: str) -> None:
+    users = {name for name, path in ALL.items() if library in {one.split(".")[0] for one in imports(path, name)}}
+    assert users <= THIRD_PARTY[library]

@@ -1,0 +1,208 @@
+"""anvillm-hook as agents run it: by its path, without site-packages."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anvilsrv.inside import hook
+from tests.conftest import wait_until
+from tests.panes import PYTHON, SOURCE, Daemon, daemon
+
+__all__ = ["daemon"]  # a fixture
+
+COMMAND = [PYTHON, "-I", "-S", str(SOURCE / "inside/hook.py")]
+NOWHERE = {"NAMESPACE": "/nonexistent/ns", "ANVILLM_SESSION": "ab12cd34"}
+
+
+def run(
+    daemon: Daemon, *args: str, stdin: bytes = b"{}", env: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [*COMMAND, *args], input=stdin, env=daemon.env if env is None else env, capture_output=True, timeout=30
+    )
+
+
+def test_the_payload_arrives_with_its_name_time_and_number(daemon: Daemon) -> None:
+    done = run(daemon, "Stop", stdin=json.dumps({"text": "é\ud800 \n"}).encode())
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    report = daemon.reports.get(timeout=5)
+    assert (report["hook"], report["payload"]) == ("Stop", {"text": "é\ud800 \n"})
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", report["report"])
+    assert abs(report["ts"] - time.time()) < 30
+
+
+def test_the_reply_is_printed_and_its_status_is_the_exit(daemon: Daemon) -> None:
+    daemon.answer = lambda report: {"stdout": '{"decision": "é"}\n', "exit": 2}
+    done = run(daemon, "Stop")
+    assert (done.returncode, done.stdout) == (2, '{"decision": "é"}\n'.encode())
+
+
+def test_a_reply_of_megabytes_is_printed_whole(daemon: Daemon) -> None:
+    daemon.answer = lambda report: {"stdout": "x" * 3_000_000}
+    assert len(run(daemon, "Stop").stdout) == 3_000_000
+
+
+@pytest.mark.parametrize(
+    "missing", [{}, {"NAMESPACE": "/tmp"}, {"ANVILLM_SESSION": "ab12cd34"}, {"NAMESPACE": "", "ANVILLM_SESSION": ""}]
+)
+def test_outside_of_anvillm_it_is_silent(daemon: Daemon, missing: dict[str, str]) -> None:
+    done = run(daemon, "Stop", stdin=b"garbage", env=missing)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert daemon.reports.empty()
+
+
+@pytest.mark.parametrize(
+    ("stdin", "payload"),
+    [
+        (b"", {}), (b" \n", {}), (b"not json", {"garbage": "not json"}), (b"[1]", {"garbage": [1]}), (b"\xff{", {"garbage": "\ufffd{"}),
+        (b'{"a": "\xff"}', {"a": "\udcff"}), (b"[" * 100_000, {"garbage": "[" * 65536}),
+    ],
+)  # fmt: skip
+def test_whatever_stands_on_its_input_is_reported(daemon: Daemon, stdin: bytes, payload: dict[str, Any]) -> None:
+    assert run(daemon, "Stop", stdin=stdin).returncode == 0
+    assert daemon.next("Stop") == payload
+
+
+def test_an_input_that_is_never_closed_or_missing_does_not_hold_it(daemon: Daemon) -> None:
+    read, write = os.pipe()
+    os.write(write, b'{"a": 1}')
+    program = [PYTHON, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})\n"
+               "from anvilsrv.inside import hook; hook.STDIN = 0.3; sys.exit(hook.main(['Stop']))"]  # fmt: skip
+    try:
+        assert subprocess.run(program, stdin=read, env=daemon.env, timeout=20).returncode == 0
+        assert daemon.next("Stop") == {"a": 1}
+    finally:
+        os.close(read)
+        os.close(write)
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "Stop"]
+    assert subprocess.run(closed, env=daemon.env, timeout=20).returncode == 0
+    assert daemon.next("Stop") == {}
+
+
+def test_while_the_daemon_is_away_the_report_is_spooled_and_private(daemon: Daemon) -> None:
+    daemon.stop()
+    done = run(daemon, "Stop", stdin=b'{"a": 1}')
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    [file] = (daemon.namespace / "spool").iterdir()
+    assert re.fullmatch(r"\d{19}-[0-9a-f-]{36}\.json", file.name)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    [report] = daemon.spooled()
+    assert (report["hook"], report["payload"]) == ("Stop", {"a": 1})
+    assert report["report"] in file.name
+
+
+def test_a_daemon_that_came_back_meanwhile_gets_it_and_the_spool_is_empty(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.stop()
+    for name, value in daemon.env.items():
+        monkeypatch.setenv(name, value)
+    spool = hook._spool
+
+    def spool_and_start(namespace: str, report: str, data: bytes) -> str:
+        path = spool(namespace, report, data)
+        daemon.start()
+        return path
+
+    monkeypatch.setattr(hook, "_spool", spool_and_start)
+    daemon.answer = lambda report: {"stdout": "later"}
+    assert hook.send("Stop", {"a": 1}) == {"stdout": "later"}
+    assert daemon.next("Stop") == {"a": 1}
+    assert daemon.spooled() == []
+
+
+def test_a_daemon_that_does_not_answer_is_waited_for_only_so_long(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in daemon.env.items():
+        monkeypatch.setenv(name, value)
+    daemon.answer = lambda report: None
+    began = time.monotonic()
+    assert hook.send("Stop", {}, timeout=0.2) == {}
+    assert time.monotonic() - began < 5
+    assert len(daemon.spooled()) == 1
+    numbers = {daemon.reports.get(timeout=5)["report"] for _ in range(2)}
+    assert numbers == {daemon.spooled()[0]["report"]}
+
+
+def test_no_place_for_the_spool_is_said_on_standard_error_alone(daemon: Daemon) -> None:
+    done = run(daemon, "Stop", env=NOWHERE)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"report lost" in done.stderr
+
+
+def test_the_spool_is_not_written_through_a_link(daemon: Daemon, top: Path) -> None:
+    daemon.stop()
+    victim = top / "victim"
+    victim.write_text("untouched")
+    path = f"{daemon.namespace}/spool/1-x.json"
+    os.symlink(victim, path + ".tmp")
+    made = hook._spool(str(daemon.namespace), "x", b"data")
+    assert victim.read_text() == "untouched"
+    assert made != path
+
+
+def test_a_question_waits_over_a_restart_of_the_daemon(daemon: Daemon) -> None:
+    daemon.answer = lambda report: None
+    with subprocess.Popen(
+        [*COMMAND, "--wait", "Ask"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=daemon.env
+    ) as asking:
+        assert asking.stdin is not None
+        asking.stdin.write(b'{"q": 1}')
+        asking.stdin.close()
+        first = daemon.reports.get(timeout=10)
+        daemon.stop()
+        daemon.waiting.clear()
+        daemon.start()
+        second = daemon.reports.get(timeout=10)
+        assert second == first
+        daemon.release({"stdout": "yes"})
+        assert asking.stdout is not None
+        assert asking.stdout.read() == b"yes"
+        assert asking.wait(10) == 0
+    assert daemon.spooled() == []
+
+
+def test_usage_is_told(daemon: Daemon) -> None:
+    assert run(daemon).returncode == 2
+    assert b"usage" in run(daemon, "--help").stdout
+    assert run(daemon, "--help").returncode == 0
+
+
+def test_reports_from_many_at_once_all_arrive(daemon: Daemon) -> None:
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: done.append(run(daemon, "Stop").returncode)) for _ in range(6)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert done == [0] * 6
+    wait_until(lambda: daemon.reports.qsize() == 6, "some did not arrive")
+
+
+def test_it_loads_nothing_that_is_slow(daemon: Daemon) -> None:
+    path = f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})"
+    code = f"{path}\nfrom anvilsrv.inside import hook; hook.send('Stop', {{}}); print(*sys.modules)"
+    done = subprocess.run([PYTHON, "-I", "-S", "-c", code], env=daemon.env, capture_output=True, text=True, timeout=30)
+    loaded = set(done.stdout.split())
+    assert daemon.next("Stop") == {}
+    assert not loaded & {
+        "asyncio",
+        "subprocess",
+        "yaml",
+        "libtmux",
+        "sqlite3",
+        "ssl",
+        "uuid",
+        "logging",
+        "click",
+        "inspect",
+    }

@@ -1,0 +1,99 @@
+"""The program itself, over standard input and output: with the SDK's client, and with the inspector of MCP."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mcp import Client as McpClient
+from mcp import StdioServerParameters
+
+from anvilsrv import __version__
+from anvilsrv.inside.mcpserver import TOOLS
+from tests.conftest import ROOT, run_async
+from tests.inside.conftest import MODES, Desk
+
+PROGRAM = [sys.executable, "-m", "anvilsrv.inside.mcpserver"]
+INSTALL = "npm install --no-save node@22 @modelcontextprotocol/inspector@2"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_client_starts_the_program_and_calls_a_tool(desk: Desk, mode: str) -> None:
+    async def run() -> tuple[str, str]:
+        server = StdioServerParameters(command=PROGRAM[0], args=PROGRAM[1:], env=desk.daemon.home.env)
+        async with McpClient(server, mode=mode) as client:
+            found = await client.call_tool("list_sessions", {})
+            return found.structured_content["me"], client.server_info.version
+
+    assert run_async(run()) == ("user", __version__)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process used so far; unlike the clock it does not depend on what else runs here."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_program_is_ready_soon_and_ends_with_its_input(desk: Desk) -> None:
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    with subprocess.Popen(
+        PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=desk.daemon.home.env
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        assert cpu_seconds(process.pid) < 5  # about 1 s; a client gives up after 30 to 60 s of the clock
+        assert answer["result"]["serverInfo"]["name"] == "anvillm"
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--version"], 0), (["--help"], 0), (["--nonsense"], 2)])
+def test_the_command_line_answers_without_serving(words: list[str], status: int) -> None:
+    done = subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status
+    assert "anvilmcp" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def inspector() -> str:
+    """The PATH on which the inspector and a node new enough for it are found."""
+    path = f"{ROOT / 'node_modules/.bin'}:{os.environ['PATH']}"
+    if shutil.which("mcp-inspector", path=path) is None:
+        pytest.skip(f"the inspector of MCP is not installed: {INSTALL}")
+    return path
+
+
+def inspect(desk: Desk, path: str, *words: str) -> dict:
+    env = desk.daemon.home.env | {"PATH": path}
+    space = ["-e", f"NAMESPACE={desk.daemon.home.namespace}"]
+    argv = ["mcp-inspector", "--cli", "--connect-timeout", "60000", *space, *PROGRAM, *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=90, env=env, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_inspector_finds_no_fault_with_the_tools(desk: Desk, inspector: str) -> None:
+    found = inspect(desk, inspector, "--method", "tools/list", "--strict")
+    assert [tool["name"] for tool in found["tools"]] == list(TOOLS)
+
+
+def test_the_inspector_calls_tools(desk: Desk, inspector: str) -> None:
+    call = ["--method", "tools/call", "--tool-name"]
+    made = inspect(desk, inspector, *call, "bead_new", "--tool-arg", "title=by the inspector", "priority=0")
+    bead = made["structuredContent"]["bead"]
+    assert inspect(desk, inspector, *call, "bead_claim", "--tool-arg", f"bead={bead}")["structuredContent"] == {
+        "bead": bead
+    }
+    shown = inspect(desk, inspector, *call, "bead_show", "--tool-arg", f"bead={bead}")["structuredContent"]
+    assert (shown["title"], shown["assignee"]) == ("by the inspector", "user")

@@ -1,0 +1,179 @@
+"""The tools do what they say over a real daemon, in both versions of the protocol, as the user and as a session."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from mcp import Client as McpClient
+
+from anvilsrv.inside.mcpserver import TOOLS, build
+from anvilsrv.inside.mcptools import Tools
+from anvilsrv.p9.client import Client
+from tests.conftest import run_async, wait_until
+from tests.inside.conftest import Desk, Result
+
+Call = Callable[..., Result]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_every_tool_has_schemas_and_says_whether_it_changes_anything(mode: str) -> None:
+    async def listed() -> list:
+        async with McpClient(build(Tools(session="")), mode=mode) as client:
+            return (await client.list_tools()).tools
+
+    tools = run_async(listed())
+    assert [tool.name for tool in tools] == list(TOOLS)
+    for tool in tools:
+        assert tool.description
+        assert tool.title
+        Draft202012Validator.check_schema(tool.input_schema)
+        Draft202012Validator.check_schema(tool.output_schema)
+        assert tool.annotations.open_world_hint is False
+        assert tool.annotations.read_only_hint is not None
+    assert {"read_inbox", "send_message", "list_sessions", "set_state"} < {tool.name for tool in tools}
+
+
+def test_the_sessions_are_listed_with_who_is_asking(desk: Desk, call: Call) -> None:
+    seen = call("list_sessions", desk.one).value
+    assert seen["me"] == desk.one
+    rows = {row["id"]: row for row in seen["sessions"]}
+    assert (rows[desk.one]["alias"], rows[desk.one]["me"], rows[desk.one]["backend"]) == ("one", True, "shell")
+    assert (rows[desk.two]["me"], rows[desk.two]["cwd"]) == (False, str(desk.daemon.home.work))
+    assert call("list_sessions").value["me"] == "user"
+
+
+def test_a_message_reaches_the_other_and_is_given_out_once(desk: Desk, call: Call) -> None:
+    fields = {"to": "two", "type": "QUERY_REQUEST", "subject": "s", "body": "ä\n'\"", "metadata": {"k": [1]}}
+    assert call("send_message", desk.one, **fields).value == {"sent": True, "from": desk.one, "to": "two"}
+    (message,) = call("read_inbox", desk.two).value["messages"]
+    assert (message["from"], message["to"], message["type"]) == (desk.one, desk.two, "QUERY_REQUEST")
+    assert (message["body"], message["metadata"]) == ("ä\n'\"", {"k": [1]})
+    assert call("read_inbox", desk.two).value == {"messages": []}
+    assert message["id"] in desk.user.read(f"{desk.two}/archive").decode()
+
+
+def test_a_limit_leaves_the_rest_in_the_inbox(desk: Desk, call: Call) -> None:
+    for text in ("first", "second"):
+        call("send_message", desk.one, to="two", type="LOG_ERROR", body=text)
+    assert [m["body"] for m in call("read_inbox", desk.two, limit=1).value["messages"]] == ["first"]
+    assert [m["body"] for m in call("read_inbox", desk.two).value["messages"]] == ["second"]
+
+
+def test_the_user_reads_and_writes_from_outside(desk: Desk, call: Call) -> None:
+    call("send_message", desk.one, to="user", type="LOG_ERROR", body="look")
+    assert [m["body"] for m in call("read_inbox").value["messages"]] == ["look"]
+    call("send_message", to="one", type="PROMPT_REQUEST", body="do")
+    assert [m["from"] for m in call("read_inbox", desk.one).value["messages"]] == ["user"]
+
+
+@pytest.mark.parametrize("key", ["from", "agent_id"])
+def test_nobody_can_pass_for_another(desk: Desk, call: Call, key: str) -> None:
+    message = {"to": "two", "type": "LOG_ERROR", "body": "x"}
+    assert (
+        f"you are '{desk.one}', not '{desk.two}'" in call("send_message", desk.one, **message, **{key: desk.two}).error
+    )
+    assert "not 'user'" in call("send_message", desk.one, **message, **{key: "user"}).error
+    assert "you are 'user'" in call("send_message", **message, **{key: desk.one}).error
+    for own in (desk.one, "one"):
+        assert not call("send_message", desk.one, **message, **{key: own}).error
+    call("read_inbox", desk.two)
+
+
+def test_another_inbox_and_another_state_are_refused(desk: Desk, call: Call) -> None:
+    assert "not 'two'" in call("read_inbox", desk.one, agent_id="two").error
+    assert "not 'two'" in call("set_state", desk.one, state="idle", agent_id="two").error
+
+
+def test_a_session_named_in_the_environment_gives_no_rights(desk: Desk) -> None:
+    """Identity is the socket: the claim of being `two` over the socket of `one` is not believed."""
+    tools = Tools(lambda: Client(desk.address(desk.one)), desk.two)
+    assert tools.list_sessions()["me"] == desk.one
+    assert Tools(lambda: Client(desk.address(None)), desk.two).list_sessions()["me"] == "user"
+
+
+def test_a_state_that_is_not_legal_is_refused_in_words(desk: Desk, call: Call) -> None:
+    assert "dancing" in call("set_state", desk.one, state="dancing").error
+    assert "give agent_id" in call("set_state", state="idle").error
+
+
+def test_errors_of_the_tree_reach_the_model_as_sentences(desk: Desk, call: Call) -> None:
+    assert "no session 'nobody'" in call("send_message", desk.one, to="nobody", type="LOG_ERROR").error
+    assert "PROMPT, QUERY, REVIEW or APPROVAL" in call("send_message", desk.one, to="two", type="GREETING").error
+    assert "permission denied" in call("read_output", desk.one, session="two").error.lower()
+    assert "no bead 'bd-none'" in call("bead_claim", desk.one, bead="bd-none").error
+    assert "not a bead id" in call("bead_show", desk.one, bead="../ctl").error
+
+
+def test_without_a_daemon_the_error_says_how_to_start_one(tmp_path: Path) -> None:
+    tools = Tools(lambda: Client(str(tmp_path / "agent")), "")
+
+    async def run() -> str:
+        async with McpClient(build(tools)) as client:
+            return (await client.call_tool("list_sessions", {})).content[0].text
+
+    assert "anvilsrv start" in run_async(run())
+
+
+def test_beads_go_through_their_life(desk: Desk, call: Call) -> None:
+    first = call("bead_new", desk.one, title="it's first", description="a\n'b'", labels=["x"]).value["bead"]
+    second = call("bead_new", desk.one, title="second", priority=0, waits_for=[first]).value["bead"]
+    third = call("bead_new", desk.one, title="third").value["bead"]
+    call("bead_dep", desk.one, child=second, parent=third)
+    mine = {first, second, third}
+    ready = [b["id"] for b in call("beads_ready", desk.two).value["beads"] if b["id"] in mine]
+    assert ready == [first]
+    call("bead_claim", desk.one, bead=first)
+    assert f"is not open: in_progress by {desk.one}" in call("bead_claim", desk.two, bead=first).error
+    assert f"is claimed by {desk.one}" in call("bead_complete", desk.two, bead=first).error
+    call("bead_comment", desk.two, bead=first, text="well")
+    assert not call("bead_complete", desk.one, bead=first, reason="done").error
+    found = call("bead_show", desk.two, bead=first).value
+    assert (found["description"], found["assignee"], found["close_reason"]) == ("a\n'b'", desk.one, "done")
+    assert found["comments"][0]["author"] == desk.two
+    call("bead_claim", desk.two, bead=second)
+    call("bead_fail", desk.two, bead=second, reason="no way")
+    assert call("bead_show", desk.one, bead=second).value["status"] == "blocked"
+    closed = call("beads_list", desk.one, status="closed", assignee=desk.one).value["beads"]
+    assert first in [b["id"] for b in closed]
+
+
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_no_title_can_become_another_command(desk: Desk, call: Call, tmp_path: Path, command: str) -> None:
+    made = call("bead_new", desk.one, title=f"x' priority=9\n{command} {tmp_path}/f")
+    assert "one line" in made.error
+    assert not list(tmp_path.iterdir())
+
+
+def answer(desk: Desk, question: str, text: str) -> None:
+    """Answers as the user, as a front-end does."""
+    inbox = json.loads(desk.user.read("user/inbox"))
+    asked = next(m for m in inbox if m["subject"] == question)
+    desk.user.write("user/ctl", f"complete {asked['id']}\n".encode())
+    reply = {"to": asked["from"], "type": "QUERY_RESPONSE", "subject": "Re", "body": text}
+    desk.user.write("user/mail", json.dumps(reply | {"metadata": {"in_reply_to": asked["id"]}}).encode())
+
+
+def test_a_question_to_the_user_waits_for_its_answer(desk: Desk, call: Call) -> None:
+    said = []
+    thread = threading.Thread(
+        target=lambda: said.append(call("ask_user", desk.one, question="Which port?", choices=["80", "81"], wait=30))
+    )
+    thread.start()
+    wait_until(lambda: b"Which port?" in desk.user.read("user/inbox"), "the question does not come")
+    desk.user.write("user/mail", json.dumps({"to": "one", "type": "LOG_ERROR", "body": "not this"}).encode())
+    answer(desk, "Which port?", "81")
+    thread.join(30)
+    assert said[0].value["answer"] == "81"
+    assert [m["body"] for m in call("read_inbox", desk.one).value["messages"]] == ["not this"]
+
+
+def test_a_question_without_an_answer_ends_and_says_where_it_will_come(desk: Desk, call: Call) -> None:
+    assert "will come to your inbox" in call("ask_user", desk.one, question="Anybody?", wait=0.2).error
+    answer(desk, "Anybody?", "yes")
+    assert [m["body"] for m in call("read_inbox", desk.one).value["messages"]] == ["yes"]
+    assert "as the user" in call("ask_user", question="Me?").error

@@ -1,0 +1,1 @@
+"""Real coding agents, run against stand-ins for their model's service on loopback."""

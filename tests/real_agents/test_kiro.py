@@ -1,0 +1,65 @@
+"""Kiro CLI as far as its documentation says how it is: a stand-in, never the real program."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Daemon, Home, wait_until
+from tests.real_agents.conftest import Agent, with_kiro
+
+pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
+
+
+@pytest.fixture(params=["2.4.0", "3.1.0"])
+def kiro(request: pytest.FixtureRequest, home: Home, stopped_daemon: Daemon) -> Iterator[Daemon]:
+    """A daemon that finds the stand-in, of either form of hooks, with ours installed."""
+    with_kiro(home, request.param)
+    yield stopped_daemon.start()
+    for pane in stopped_daemon.client().ls(""):
+        if len(pane.name) == 8:
+            print(Agent(stopped_daemon, stopped_daemon.client(), pane.name, None).screen)  # type: ignore[arg-type]
+    print(stopped_daemon.words())
+
+
+def start(kiro: Daemon) -> Agent:
+    client = kiro.client()
+    id = client.write_read("ctl", f"new kiro {kiro.home.work}".encode()).decode().strip()
+    agent = Agent(kiro, client, id, None)  # type: ignore[arg-type]
+    assert agent.wait_state("idle", "error", "stopped") == "idle"
+    return agent
+
+
+def test_its_trust_dialog_is_read_and_prompts_are_confirmed_and_answered(kiro: Daemon) -> None:
+    agent = start(kiro)
+    for text in ("hello", "two\nlines", "ends with \\"):
+        assert agent.say(text).rstrip() == f"you said: {text}"
+    assert agent.listed()["error"] == ""
+
+
+def test_it_comes_back_with_the_conversation_of_its_directory(kiro: Daemon) -> None:
+    agent = start(kiro)
+    agent.say("hello")
+    os.kill(agent.pid(), signal.SIGKILL)
+    wait_until(lambda: agent.state() != "idle", "it died")
+    agent.wait_state("idle")
+    assert "1 prompts before" in agent.screen
+    assert agent.say("again") == "you said: again"
+
+
+def test_with_a_second_agent_in_the_directory_nobody_gets_the_others_conversation(kiro: Daemon) -> None:
+    first, second = start(kiro), start(kiro)
+    first.say("mine")
+    second.say("theirs")
+    first.write("ctl", "restart")
+    wait_until(lambda: first.state() != "idle", "it ends")
+    first.wait_state("idle")
+    assert "0 prompts before" in first.screen
+
+
+def test_without_its_hooks_it_is_listed_as_not_ready(kiro: Daemon) -> None:
+    shutil.rmtree(kiro.home.home / ".kiro/agents")
+    rows = dict(line.split("\t")[::2] for line in kiro.client().read("backends").decode().splitlines())
+    assert "install-hooks.sh" in rows["kiro-cli"]
