@@ -16,7 +16,9 @@ from anvilsrv.strict_json import json_array
 
 KINDS = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
 TYPES = (*(f"{kind}_{part}" for kind in KINDS for part in ("REQUEST", "RESPONSE")), "LOG_ERROR")
-OURS = frozenset({"id", "from", "timestamp"})  # set by the server; what a writer puts there is not believed
+OURS = frozenset(
+    {"id", "from", "timestamp", "reply_type"}
+)  # set by the server; what a writer puts there is not believed
 MAX_SUBJECT = 1000  # characters
 
 
@@ -35,8 +37,8 @@ class Message(NamedTuple):
     def json(self) -> str:
         """One line of JSON, as in ``inbox``."""
         return json.dumps(
-            {"id": self.id, "from": self.sender, "to": self.to, "type": self.type, "subject": self.subject,
-             "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata},
+            {"id": self.id, "from": self.sender, "to": self.to, "type": self.type, "reply_type": reply_type(self.type),
+             "subject": self.subject, "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata},
             ensure_ascii=False, separators=(",", ":"))  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def compose(sender: str, fields: dict[str, Any]) -> Message:
-    """A message from what was written to ``mail``. The server sets id, from and timestamp; unknown keys go to metadata."""
+    """A message from what was written to ``mail``. What is in OURS is set here; unknown keys go to metadata."""
     kind = fields.get("type", "")
     if kind not in TYPES:
         # plan9port cuts an error at 127 bytes, and the list of all nine does not fit
@@ -111,6 +113,14 @@ def is_request(kind: str) -> bool:
 def response_type(kind: str) -> str:
     """The matching answer: ``REVIEW_REQUEST`` -> ``REVIEW_RESPONSE``."""
     return kind.removesuffix("_REQUEST") + "_RESPONSE"
+
+
+def reply_type(kind: str) -> str:
+    """What a person answers a message of that type with: a response, else a question.
+
+    Never a PROMPT_REQUEST, which a shell executes.
+    """
+    return response_type(kind) if is_request(kind) else "QUERY_REQUEST"
 
 
 def as_prompt(row: sqlite3.Row, label: str) -> str:

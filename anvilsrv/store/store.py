@@ -75,8 +75,16 @@ CREATE TRIGGER message_moves AFTER UPDATE OF recipient, box, json ON messages BE
 END;
 """
 
+# ``reply_type`` of messages composed before there was one (``mail.message.reply_type``). Put in as text: a writer's metadata may
+# hold what is not JSON to SQLite (NaN).
+REPLY_TYPES = """
+UPDATE messages SET json = '{"reply_type":"' || CASE WHEN type LIKE '%!_REQUEST' ESCAPE '!'
+    THEN replace(type, '_REQUEST', '_RESPONSE') ELSE 'QUERY_REQUEST' END || '",' || substr(json, 2)
+    WHERE json LIKE '{"%';
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS)
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES)
 
 
 class Tx:

@@ -28,6 +28,15 @@ def test_a_request_of_the_user_is_run_and_its_exact_response_mailed_back(agent: 
     assert agent.read("inbox") == "[]\n"
 
 
+def test_a_reply_of_the_type_that_a_shells_answer_names_is_not_executed(agent: Agent) -> None:
+    send(agent, "user", to=agent.id, type="PROMPT_REQUEST", subject="", body="echo ready")
+    [answer] = wait_until(lambda: inbox(agent), "no answer came")  # type: ignore[misc]
+    send(agent, "user", to=answer["from"], type=answer["reply_type"], subject="", body="touch executed")
+    wait_until(lambda: len(json.loads(agent.read("archive"))) == 2, "the reply was not delivered")
+    agent.wait("idle")
+    assert "executed" not in agent.ask("ls")
+
+
 def test_mail_of_another_session_is_never_executed_by_a_shell(daemon: Daemon) -> None:
     one, two = make(daemon), make(daemon)
     send(one, one.id, to=two.id, type="PROMPT_REQUEST", subject="x", body="touch pwned\ntouch pwned")

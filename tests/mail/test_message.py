@@ -1,5 +1,7 @@
 """What a message may be."""
 
+import json
+
 import pytest
 
 from anvilsrv.errors import Invalid
@@ -34,3 +36,17 @@ def test_each_request_has_its_response() -> None:
     requests = [kind for kind in mailbox.TYPES if mailbox.is_request(kind)]
     assert len(requests) == 4
     assert all(mailbox.response_type(kind) in mailbox.TYPES for kind in requests)
+
+
+@pytest.mark.parametrize("kind", mailbox.TYPES)
+def test_each_message_names_the_type_that_answers_it_and_never_one_that_a_shell_runs(kind: str) -> None:
+    found = json.loads(mailbox.compose("user", {"to": "a", "type": kind}).json())
+    wanted = kind.replace("REQUEST", "RESPONSE") if kind.endswith("_REQUEST") else "QUERY_REQUEST"
+    assert found["reply_type"] == wanted
+    assert wanted in mailbox.TYPES and wanted != "PROMPT_REQUEST"
+
+
+def test_a_message_that_is_passed_on_with_its_reply_type_is_not_believed() -> None:
+    made = mailbox.compose("user", {"to": "a", "type": "REVIEW_REQUEST", "reply_type": "PROMPT_REQUEST"})
+    assert json.loads(made.json())["reply_type"] == "REVIEW_RESPONSE"
+    assert made.metadata == {}

@@ -1,5 +1,6 @@
 """The store: jobs in order, answered when on disk, refused without a trace."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -149,6 +150,33 @@ def test_the_totals_of_a_box_follow_its_messages_and_a_store_of_before_gets_them
     made.call(move)
     assert made.call(totals) == {"archive": (6, 63)}
     made.stop()
+    assert errors == []
+
+
+def test_messages_of_a_store_of_before_get_the_type_that_answers_them(
+    tmp_path: Path, errors: list[BaseException]
+) -> None:
+    kinds = {"1": "REVIEW_REQUEST", "2": "PROMPT_RESPONSE", "3": "LOG_ERROR"}
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        db.executescript(f"{MIGRATIONS[0]} {MIGRATIONS[1]} PRAGMA user_version=2;")
+        for one, kind in kinds.items():
+            # NaN: not JSON to SQLite, but a writer's metadata may hold it
+            line = json.dumps({"id": one, "type": kind, "body": "é", "metadata": {"n": float("nan")}})
+            db.execute(
+                "INSERT INTO messages(id, sender, recipient, type, subject, body, ts, json, box)"
+                " VALUES(?,'a','b',?,'','',0,?,'inbox')",
+                (one, kind, line),
+            )
+    db.close()
+    made = Store(tmp_path / "store.db", errors.append)
+    made.start()
+    rows = made.call(lambda tx: [json.loads(row["json"]) for row in tx.all("SELECT json FROM messages ORDER BY id")])
+    [total] = made.call(lambda tx: tx.all("SELECT bytes FROM boxes WHERE owner = 'b'"))
+    [counted] = made.call(lambda tx: tx.all("SELECT sum(length(CAST(json AS BLOB)) + 2) AS bytes FROM messages"))
+    made.stop()
+    assert [row["reply_type"] for row in rows] == ["REVIEW_RESPONSE", "QUERY_REQUEST", "QUERY_REQUEST"]
+    assert [(row["id"], row["body"]) for row in rows] == [(one, "é") for one in kinds]
+    assert total["bytes"] == counted["bytes"]
     assert errors == []
 
 
