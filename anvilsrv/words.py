@@ -13,6 +13,13 @@ from collections.abc import Iterable
 from anvilsrv.errors import Invalid
 
 USER = "user"  # the human, wherever a correspondent is named
+ROOT = frozenset(
+    {"ctl", "list", "sessions", "backends", "events", "log", USER, "beads"}
+)  # files of the tree: no sessions
+MAIL_TYPES = (
+    "PROMPT_REQUEST", "PROMPT_RESPONSE", "QUERY_REQUEST", "QUERY_RESPONSE", "REVIEW_REQUEST", "REVIEW_RESPONSE",
+    "APPROVAL_REQUEST", "APPROVAL_RESPONSE", "LOG_ERROR",
+)  # fmt: skip
 
 _BLANK = " \t\r\n"
 _PLAIN = re.compile(r"[^\s'\"\x00]+")

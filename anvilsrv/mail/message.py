@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from anvilsrv.errors import Invalid, NotFound
 from anvilsrv.store.store import Tx
 from anvilsrv.strict_json import json_array
+from anvilsrv.words import MAIL_TYPES
 
-KINDS = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
-TYPES = (*(f"{kind}_{part}" for kind in KINDS for part in ("REQUEST", "RESPONSE")), "LOG_ERROR")
+TYPES = MAIL_TYPES
 OURS = frozenset(
     {"id", "from", "timestamp", "reply_type"}
 )  # set by the server; what a writer puts there is not believed

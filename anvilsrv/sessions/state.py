@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.sessions.notes import notes
 from anvilsrv.store.store import Tx
 from anvilsrv.strict_json import json_array
+from anvilsrv.words import ROOT
 
 STARTING, IDLE, RUNNING = "starting", "idle", "running"
 STOPPED, ERROR, EXITED = "stopped", "error", "exited"
@@ -31,7 +33,6 @@ LIVE = (STARTING, IDLE, RUNNING)
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ID = re.compile(r"[0-9a-f]{8}")
-ROOT_NAMES = frozenset({"ctl", "list", "sessions", "backends", "events", "log", "user", "beads"})
 
 
 def check_change(before: str, after: str) -> None:
@@ -46,7 +47,7 @@ def check_alias(alias: str) -> str:
     """``alias`` if it may name a session (``[A-Za-z0-9_-]+``, no file of the root, nothing like an id)."""
     if not ALIAS.fullmatch(alias):
         raise Invalid(f"bad alias '{alias[:80]}': only letters, digits, '_' and '-', at most 64")
-    if alias in ROOT_NAMES:
+    if alias in ROOT:
         raise Invalid(f"bad alias '{alias}': a file has that name")
     if ID.fullmatch(alias):
         raise Invalid(f"bad alias '{alias}': it looks like an id")
@@ -101,7 +102,7 @@ class View:
 
     def summary(self, attach: str) -> dict[str, Any]:
         """Its object in ``sessions``; ``attach`` is the content of ``tmux``."""
-        return {
+        shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
             "unread": len(json.loads(self.inbox)), "queued": self.queued, "held": self.held, "usage": self.usage,
@@ -109,6 +110,7 @@ class View:
             "sandbox_gaps": self.gaps(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
+        return shown | {"notes": notes(shown)}
 
 
 _STAMPED = ("alias", "state", "context", "pid", "inbox", "archived", "ask", "usage", "tier", "pane")

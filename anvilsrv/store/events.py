@@ -19,18 +19,19 @@ from anvilsrv.store.store import Tx
 
 RING = 10_000  # events that a reader may be behind, and that outlive a restart
 EVERYBODY = "*"  # among the sessions of an event that concerns them all
-TYPES = (
-    "session_new",
-    "state_change",
-    "message",
-    "archived",
-    "response",
-    "ask",
-    "bead",
-    "error",
-    "session_end",
-    "overflow",
-)
+# what happens -> what a reader that shows it reads again: `sessions`; the boxes of whom it was sent to; the beads
+TYPES = {
+    "session_new": ["sessions"],
+    "state_change": ["sessions"],
+    "message": ["sessions", "mail"],
+    "archived": ["sessions", "mail"],
+    "response": ["sessions"],
+    "ask": ["sessions"],
+    "bead": ["beads"],
+    "error": ["sessions"],
+    "session_end": ["sessions"],
+    "overflow": ["sessions", "mail", "beads"],
+}
 
 
 class Event(NamedTuple):
@@ -108,7 +109,7 @@ class Stream:
         now = round(time.time(), 3)
         who = frozenset(s for s in (session, *concerns) if s)
         number = tx.run("INSERT INTO events(sessions, line) VALUES(?, '')", " ".join(sorted(who))).lastrowid or 0
-        body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields}
+        body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields, "changes": TYPES[what]}
         line = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         tx.run("UPDATE events SET line = ? WHERE seq = ?", line, number)
         if number % 1000 == 0:
@@ -159,4 +160,5 @@ class Stream:
     def overflow(seq: int, lost: int) -> bytes:
         """The line that tells a reader how many events it missed."""
         body = {"seq": seq, "ts": round(time.time(), 3), "type": "overflow", "session_id": None, "lost": lost}
+        body["changes"] = TYPES["overflow"]
         return json.dumps(body, separators=(",", ":")).encode() + b"\n"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from anvilsrv import words
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, wait_until
@@ -140,6 +141,10 @@ def test_modes_are_enforced_at_open_and_a_truncating_wstat_succeeds(agent: Agent
         client.open(f"{agent.id}/pid", wire.OWRITE)
     with pytest.raises(P9Error, match="permission denied"):
         client.open(f"{agent.id}/hook", wire.ORDWR)
+
+
+def test_the_root_holds_the_names_that_no_session_may_have_and_the_sessions(agent: Agent) -> None:
+    assert {stat.name for stat in agent.client.ls()} == words.ROOT | {agent.id}
 
 
 def test_events_and_logs_block_and_go_on(daemon: Daemon, agent: Agent) -> None:

@@ -43,7 +43,28 @@ def test_a_line_has_no_blanks_between_its_parts_so_that_grep_finds_them(store: S
     stream = Stream()
     reader = stream.reader(None)
     emit(store, stream, 1)
-    assert b'"type":"error","session_id":"a","error":"0"}' in reader.take(4096)
+    assert b'"type":"error","session_id":"a","error":"0"' in reader.take(4096)
+
+
+@pytest.mark.parametrize(
+    ("what", "changes"),
+    [
+        ("state_change", ["sessions"]),
+        ("message", ["sessions", "mail"]),
+        ("archived", ["sessions", "mail"]),
+        ("bead", ["beads"]),
+    ],
+)
+def test_an_event_names_what_is_to_be_read_again(store: Store, what: str, changes: list[str]) -> None:
+    stream = Stream()
+    reader = stream.reader(None)
+    store.call(lambda tx: stream.emit(tx, what, "a"))
+    assert [one["changes"] for one in parse(reader.take(4096))] == [changes]
+
+
+def test_who_lost_events_reads_everything_again() -> None:
+    [event] = parse(Stream.overflow(7, 3))
+    assert event["changes"] == ["sessions", "mail", "beads"]
 
 
 def test_a_reader_can_start_behind_a_number_even_after_a_restart(store: Store) -> None:
