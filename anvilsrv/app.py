@@ -84,7 +84,7 @@ class App:
         self.reports.lines = self._transcript_lines
         self.reports.spooled = lambda session: spooled(self.launch.directory(session) / "ns" / "spool")
         self.server = Server(on_error=self.on_error, trace=trace)
-        self.beads = Beads(paths.beads_dir(), self._bead_changed)
+        self.beads = Beads(paths.beads_dir(), self._bead_changed, self.on_error)
         self.tree = Tree(self, [BeadsDir(self.beads, lambda why: self.report(None, why))])
         self.stopped = threading.Event()
 

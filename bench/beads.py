@@ -19,7 +19,7 @@ from anvilsrv.beads.beads import Beads
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory() as folder:
-        beads = Beads(Path(folder) / "beads", lambda change: None)
+        beads = Beads(Path(folder) / "beads", lambda change: None, print)
         file = Path(folder) / "issues.jsonl"
         file.write_text("".join(json.dumps(record(n, count)) + "\n" for n in range(count)))
         measure("import of all", 1, lambda _: beads.command(["import", str(file)], "user", True))

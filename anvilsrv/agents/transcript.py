@@ -13,8 +13,6 @@ Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is ca
 import itertools
 import json
 import os
-import select
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 from anvilsrv.errors import NotFound
 from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import Inotify
+from anvilsrv.linux.reactor import Reactor
 
 LINE = 8 << 20  # bytes of one line; a longer one is skipped
 CHUNK = 1 << 18
@@ -56,7 +55,8 @@ class Tail:
         if (state.st_dev, state.st_ino) != self._identity or state.st_size < self._offset:
             self._identity = (state.st_dev, state.st_ino)
             self._offset, self._partial, self._skipping = 0, b"", False
-        while data := os.pread(fd, CHUNK, self._offset):
+        end = state.st_size  # an agent that writes without end holds nobody up: what comes now has an event of its own
+        while self._offset < end and (data := os.pread(fd, CHUNK, self._offset)):
             self._offset += len(data)
             yield from self._lines(data)
 
@@ -103,88 +103,51 @@ class Watcher:
     def __init__(self, on_lines: OnLines, on_error: Callable[[BaseException], None]) -> None:
         self._on_lines = on_lines
         self._on_error = on_error
-        self._lock = threading.Lock()
-        self._tails: dict[str, Tail] = {}
-        self._fresh: list[str] = []
-        self._closed = False
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._tails: dict[str, Tail] = {}  # this and what follows is the thread's own
+        self._directories: dict[str, int] = {}  # session -> number of its watch
         self._inotify = Inotify()
-        self._directories: dict[str, int] = {}  # session -> number of its watch; the thread's own
-        self._thread = threading.Thread(target=self._run, name="transcripts")
-        self._thread.start()
+        self._reactor = Reactor("transcripts", on_error)
+        self._reactor.watch(self._inotify.fileno(), self._changed)
+        self._reactor.start()
 
     def watch(self, session: str, top: Path, path: str) -> None:
         """Follow ``path``, which must lie beneath ``top``, from now on; the same path again changes nothing. Raises Denied."""
         tail = Tail(top, path)
-        with self._lock:
-            before = self._tails.get(session)
-            if before is not None and (before.top, before.name) == (tail.top, tail.name):
-                return
-            self._tails[session] = tail
-            self._fresh.append(session)
-        self._wake()
+        self._reactor.do(lambda: self._start(session, tail))
 
     def forget(self, session: str) -> None:
         """Stop following; a batch under way may still be handed on."""
-        with self._lock:
-            self._tails.pop(session, None)
-            self._fresh.append(session)
-        self._wake()
+        self._reactor.do(lambda: self._end(session))
 
     def close(self) -> None:
         """End and join the thread."""
-        with self._lock:
-            self._closed = True
-        self._wake()
-        self._thread.join()
+        self._reactor.close()
         self._inotify.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
 
-    def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"x")
-        except BlockingIOError:
-            pass  # a full pipe wakes too
+    # -- the thread ---------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        poll = select.poll()
-        for fd in (self._wake_read, self._inotify.fileno()):
-            poll.register(fd, select.POLLIN)
-        while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if self._wake_read in ready:
-                os.read(self._wake_read, 4096)
-            with self._lock:
-                if self._closed:
-                    return
-                fresh, self._fresh = self._fresh, []
-            for session in fresh:
-                self._start(session)
-            if self._inotify.fileno() in ready:
-                for session in self._changed():
-                    self._serve(session, old=False)
+    def _start(self, session: str, tail: Tail) -> None:
+        before = self._tails.get(session)
+        if before is None or (before.top, before.name) != (tail.top, tail.name):
+            self._leave(session)
+            self._tails[session] = tail
+            self._serve(session, tail, old=True)
 
-    def _changed(self) -> list[str]:
-        numbers = set(self._inotify.read())
-        return [session for session, number in self._directories.items() if number in numbers]
-
-    def _start(self, session: str) -> None:
-        """Begin, again or for the first time; or, when it was forgotten meanwhile, end."""
+    def _end(self, session: str) -> None:
+        self._tails.pop(session, None)
         self._leave(session)
-        self._serve(session, old=True)
+
+    def _changed(self) -> None:
+        numbers = set(self._inotify.read())
+        for session in [session for session, number in self._directories.items() if number in numbers]:
+            self._serve(session, self._tails[session], old=False)
 
     def _leave(self, session: str) -> None:
         number = self._directories.pop(session, None)
         if number is not None and number not in self._directories.values():
             self._inotify.remove(number)
 
-    def _serve(self, session: str, old: bool) -> None:
-        with self._lock:
-            tail = self._tails.get(session)
-        if tail is None:
-            self._leave(session)
-            return
+    def _serve(self, session: str, tail: Tail, old: bool) -> None:
         try:
             self._follow(session, tail)
             for batch in batches(tail.read()):

@@ -1,7 +1,8 @@
 """Beads: a graph of tasks that outlives sessions, namespaces and daemons, in the interchange format of bd.
 
 `Beads` is what the rest of AnviLLM uses. Its methods may be called from any thread and by several processes on the same
-directory at once. Every change, whoever made it, is told to `on_change` once, in order, in each process.
+directory at once. Every change, whoever made it, is told to `on_change` once, in order, in each process. `on_error` gets what a
+listener raises when another process made the change.
 
 Locks: `_telling` orders what is told and is held while `on_change` runs, so a listener must not call back into Beads.
 """
@@ -30,15 +31,19 @@ FILES = ("status", "title", "description", "assignee", "json")
 class Beads:
     """The beads in the directory `path` (``~/.beads``), which is made by the first command, not before."""
 
-    def __init__(self, path: Path, on_change: Callable[[Change], None]) -> None:
+    def __init__(
+        self, path: Path, on_change: Callable[[Change], None], on_error: Callable[[BaseException], None]
+    ) -> None:
         self._store = Store(path)
         self._on_change = on_change
         self._telling = threading.Lock()
         self._told = self._seq_or_zero()
         self._data_version = -1
-        self._watch: Watch | None = None
-        self._closed = False
-        self._start_watch()
+        try:
+            self._watch: Watch | None = Watch(path / BELL, self._rung, on_error)
+        except OSError:
+            self._watch = None  # no inotify left for us: changes of others are noticed at the next use
+        self._follow()
 
     def command(self, words: list[str], actor: str, user: bool) -> str | None:
         """Runs one command of ``beads/ctl``; the id that it created or touched, None where there is none.
@@ -56,7 +61,7 @@ class Beads:
             more = json.dumps(call.more, ensure_ascii=False)
             db.execute("INSERT INTO change VALUES (?, ?, ?, ?, ?)", (call.rev, bead_id or "", call.op, actor, more))
             db.execute("DELETE FROM change WHERE seq <= ?", (call.rev - JOURNAL,))
-        self._start_watch()
+        self._follow()
         self._tell()
         return bead_id
 
@@ -109,7 +114,6 @@ class Beads:
 
     def close(self) -> None:
         """Ends the watching thread and closes the file."""
-        self._closed = True
         with self._telling:
             watch, self._watch = self._watch, None
         if watch is not None:
@@ -127,7 +131,7 @@ class Beads:
             version = db.execute("PRAGMA data_version").fetchone()[0] if db else self._data_version
         if version != self._data_version:
             self._data_version = version
-            self._start_watch()
+            self._follow()
             self._tell()
 
     def _tell(self) -> None:
@@ -142,18 +146,13 @@ class Beads:
                 self._told = seq
                 self._on_change({"type": "bead", "bead_id": bead_id, "op": op, "actor": actor, **json.loads(more)})
 
-    def _start_watch(self) -> None:
+    def _follow(self) -> None:
         with self._telling:
-            bell = self._store.path / BELL
-            if self._watch is not None and self._watch.dead:
-                self._watch.close()
-                self._watch = None
-            if self._watch is None and not self._closed and bell.exists():
+            if self._watch is not None:
                 try:
-                    self._watch = Watch(bell, self._rung)
+                    self._watch.follow()
                 except OSError:
-                    # No inotify left for us: changes of others are then noticed at the next use.
-                    self._watch = None
+                    pass  # as above
 
     def _rung(self) -> None:
         try:

@@ -1,51 +1,41 @@
-"""Waiting for other processes' changes: inotify on the small file that every writer touches after its commit."""
+"""Waiting for other processes' changes: inotify on the small file that every writer touches after its commit.
 
-from __future__ import annotations
+Threads: one of its own, which calls `ring`. `follow` may be called from any thread until `close`.
+"""
 
-import os
-import select
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from anvilsrv.linux.inotify import Inotify
-
-_IN_ATTRIB = 0x4  # also when the file is removed
+from anvilsrv.linux.inotify import IN_ATTRIB, Inotify
+from anvilsrv.linux.reactor import Reactor
 
 
 class Watch:
-    """A thread that calls `ring` after each touch of `file`, until `close` or until the file is gone (`dead`)."""
+    """Calls `ring` after each touch of `file`, also after it was removed or replaced. Raises OSError if there is no inotify left."""
 
-    def __init__(self, file: Path, ring: Callable[[], None]) -> None:
-        self.dead = False
+    def __init__(self, file: Path, ring: Callable[[], None], on_error: Callable[[BaseException], None]) -> None:
         self._file = file
         self._ring = ring
         self._inotify = Inotify()
+        self._reactor = Reactor("beads", on_error)
+        self._reactor.watch(self._inotify.fileno(), self._touched)
+        self._reactor.start()
+
+    def follow(self) -> None:
+        """Watch the file that is there now; no-op if it is watched already or missing. Raises OSError."""
         try:
-            self._inotify.add(str(file), _IN_ATTRIB)
-            self._inode = file.stat().st_ino
-        except OSError:
-            self._inotify.close()
-            raise
-        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="beads-watch", daemon=True)
-        self._thread.start()
+            self._inotify.add(str(self._file), IN_ATTRIB)  # also when it is removed: its count of links changes
+        except FileNotFoundError:
+            pass
 
     def close(self) -> None:
-        """Ends the thread; not to be called from `ring`."""
-        os.eventfd_write(self._stop, 1)
-        self._thread.join()
+        """End and join the thread; not to be called from `ring`."""
+        self._reactor.close()
         self._inotify.close()
-        os.close(self._stop)
 
-    def _run(self) -> None:
-        poll = select.poll()
-        poll.register(self._inotify.fileno(), select.POLLIN)
-        poll.register(self._stop, select.POLLIN)
-        while not self.dead and self._stop not in [fd for fd, _ in poll.poll()]:
-            self._inotify.read()
-            try:
-                self.dead = self._file.stat().st_ino != self._inode
-            except OSError:
-                self.dead = True
+    def _touched(self) -> None:
+        self._inotify.read()
+        try:
+            self.follow()
+        finally:
             self._ring()

@@ -4,7 +4,9 @@ import ctypes
 import os
 import struct
 
-IN_MODIFY, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_MOVE_SELF, IN_DELETE_SELF = 0x2, 0x8, 0x80, 0x100, 0x800, 0x400
+IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF, IN_MOVE_SELF = (
+    0x2, 0x4, 0x8, 0x80, 0x100, 0x400, 0x800,
+)  # fmt: skip
 CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MOVE_SELF | IN_DELETE_SELF
 EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the name
 

@@ -6,8 +6,9 @@ callbacks run one after another and must not block for long. One that raises is 
 Order: commands in the order in which they were given, deadlines in the order in which they are due. Time is CLOCK_MONOTONIC, which
 stands still while the machine sleeps; a deadline on the wall clock is for the caller to check again.
 
-Threads: each Reactor owns one. Every method may be called from any thread, before ``start`` too; ``close`` from any but its own.
-After ``close`` has begun no command and no callback is started, and what is still given is dropped.
+Threads: each Reactor owns one, which ends in ``close`` and does not keep a process alive whose end went wrong. Every method may be
+called from any thread, before ``start`` too; ``close`` from any but its own. After ``close`` has begun no command and no callback is
+started, and what is still given is dropped.
 """
 
 import heapq
@@ -104,7 +105,7 @@ class Reactor:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll = select.epoll()
         self._epoll.register(self._wake, select.EPOLLIN)
-        self._thread = threading.Thread(target=self._serve, name=name)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
 
     # -- from any thread ------------------------------------------------------------------------------------------
 

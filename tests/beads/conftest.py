@@ -16,7 +16,8 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self.told: list[dict[str, Any]] = []
-        self.beads = Beads(path, self.told.append)
+        self.errors: list[BaseException] = []
+        self.beads = Beads(path, self.told.append, self.errors.append)
 
     def __call__(self, *words: str, actor: str = "user") -> str:
         """Runs a command; as the user unless another actor is named."""
@@ -49,6 +50,7 @@ def open_desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
     yield opened
     for desk in desks:
         desk.beads.close()
+        assert desk.errors == []
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from anvilsrv.beads import store as beads_store
 from anvilsrv.beads.beads import Beads
+from anvilsrv.beads.store import BELL
 from anvilsrv.errors import AnvilError, Unavailable
 
 from .conftest import Desk
@@ -28,11 +30,48 @@ def test_changes_of_another_daemon_are_told_without_being_asked_for(
     one = open_desk()
     one("init")
     heard = threading.Event()
-    listener = Beads(tmp_path / "beads", lambda change: heard.set() if change["op"] == "claim" else None)
+    listener = Beads(tmp_path / "beads", lambda change: heard.set() if change["op"] == "claim" else None, print)
     try:
         bead = one("new", "x")
         one("claim", bead, actor="a1")
         assert heard.wait(10)
+    finally:
+        listener.close()
+
+
+def test_a_store_that_takes_the_place_of_another_is_listened_to_as_well(
+    open_desk: Callable[[], Desk], tmp_path: Path
+) -> None:
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+    first = open_desk()("new", "x")
+    listener = Beads(tmp_path / "beads", lambda change: heard.put(change["bead_id"]), print)
+    try:
+        (tmp_path / "beads").rename(tmp_path / "away")
+        other = open_desk()
+        other("init")
+        assert listener.ids() == []  # its only use since; everything after comes by itself
+        for _ in range(3):
+            bead = other("new", "y")
+            assert heard.get(timeout=10) == bead != first
+            os.replace(shutil.copy(tmp_path / "beads" / BELL, tmp_path / "bell"), tmp_path / "beads" / BELL)
+    finally:
+        listener.close()
+
+
+def test_a_listener_that_fails_is_told_and_does_not_end_the_listening(
+    open_desk: Callable[[], Desk], tmp_path: Path
+) -> None:
+    def fails(change: dict[str, object]) -> None:
+        raise ZeroDivisionError(change["bead_id"])
+
+    errors: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    one = open_desk()
+    one("init")
+    listener = Beads(tmp_path / "beads", fails, errors.put)
+    try:
+        for _ in range(2):
+            bead = one("new", "x")
+            assert str(errors.get(timeout=10)) == bead
     finally:
         listener.close()
 
@@ -58,7 +97,7 @@ def test_a_store_taken_away_and_put_back_is_used_as_it_then_is(desk: Desk) -> No
 def test_a_locked_store_is_an_error_in_bounded_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beads_store, "BUSY", 0.05)
     desk.beads._store.path.mkdir()
-    seed = Beads(desk.beads._store.path, lambda _: None)
+    seed = Beads(desk.beads._store.path, lambda _: None, print)
     bead = seed.command(["new", "x"], "user", True)
     seed.close()
     other = sqlite3.connect(desk.beads._store.file, isolation_level=None)
@@ -99,7 +138,7 @@ def test_a_store_of_a_later_version_is_not_touched(desk: Desk) -> None:
 
 def test_a_path_that_is_no_directory_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    beads = Beads(tmp_path / "file", lambda _: None)
+    beads = Beads(tmp_path / "file", lambda _: None, print)
     assert beads.list_json() == b"[]\n"
     with pytest.raises(Unavailable, match=r"exists|not a directory"):
         beads.command(["new", "x"], "user", True)
@@ -117,10 +156,10 @@ def public_folder() -> Iterator[Path]:
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from anvilsrv.beads import Beads
+from anvilsrv.beads.beads import Beads
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
-beads = Beads(Path(sys.argv[1]), lambda _: None)
+beads = Beads(Path(sys.argv[1]), lambda _: None, print)
 print(len(beads.ids()))
 try:
     beads.command(["new", "x"], "user", True)
@@ -131,7 +170,7 @@ beads.close()
 
 
 def test_a_read_only_store_can_be_read_and_says_so_when_written(public_folder: Path) -> None:
-    beads = Beads(public_folder, lambda _: None)
+    beads = Beads(public_folder, lambda _: None, print)
     beads.command(["new", "x"], "user", True)
     beads.close()
     for path in (*public_folder.iterdir(), public_folder):
@@ -146,9 +185,9 @@ def test_a_read_only_store_can_be_read_and_says_so_when_written(public_folder: P
 CLAIMER = """
 import json, sys
 from pathlib import Path
-from anvilsrv.beads import Beads
+from anvilsrv.beads.beads import Beads
 from anvilsrv.errors import AnvilError
-beads = Beads(Path(sys.argv[1]), lambda _: None)
+beads = Beads(Path(sys.argv[1]), lambda _: None, print)
 got = []
 sys.stdin.readline()
 for bead in beads.ids():
@@ -204,8 +243,8 @@ def test_fifty_agents_claim_a_hundred_beads_and_each_goes_to_exactly_one(open_de
 KILLED = """
 import sys
 from pathlib import Path
-from anvilsrv.beads import Beads
-beads = Beads(Path(sys.argv[1]), lambda _: None)
+from anvilsrv.beads.beads import Beads
+beads = Beads(Path(sys.argv[1]), lambda _: None, print)
 n = 0
 while True:
     print(beads.command(["new", f"bead {n}"], "user", True), flush=True)
