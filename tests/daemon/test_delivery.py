@@ -8,8 +8,8 @@ import pytest
 
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, Home, wait_until
-from tests.daemon.conftest import Agent, make
 from tests.scripted import install, script, seen
+from tests.session import Session
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def home(home: Home) -> Home:
 
 
 @pytest.fixture
-def agent(daemon: Daemon) -> Iterator[Agent]:
-    yield make(daemon, "scripted")
+def agent(daemon: Daemon) -> Iterator[Session]:
+    yield Session.new(daemon, "scripted")
 
 
 def turns(daemon: Daemon) -> list[str]:
@@ -28,25 +28,25 @@ def turns(daemon: Daemon) -> list[str]:
     return [one["text"] for one in seen(daemon.home.work, "turn")]
 
 
-def errors(agent: Agent) -> list[str]:
+def errors(agent: Session) -> list[str]:
     lines = agent.client.open("events.0").read(65536).decode().splitlines()
     return [one["error"] for one in map(json.loads, lines) if one["type"] == "error"]
 
 
-def test_a_swallowed_enter_is_pressed_again_and_the_prompt_is_given_once(daemon: Daemon, agent: Agent) -> None:
+def test_a_swallowed_enter_is_pressed_again_and_the_prompt_is_given_once(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, swallow_enter=1)
     assert agent.ask("hello") == "hello"
     assert turns(daemon) == ["hello"]
 
 
 def test_a_prompt_that_is_never_taken_stays_queued_and_is_reported_as_not_delivered(
-    daemon: Daemon, agent: Agent
+    daemon: Daemon, agent: Session
 ) -> None:
     script(daemon.home.work, swallow_enter=100)
     agent.write("in", "hello")
-    [shown] = wait_until(lambda: [s for s in json.loads(agent.client.read("sessions")) if s["held"]], "nobody noticed")  # type: ignore[misc]
-    assert (shown["state"], shown["queued"]) == ("idle", 1)
-    assert "did not take it" in shown["held"]
+    wait_until(lambda: agent.row["held"], "nobody noticed")
+    assert (agent.row["state"], agent.row["queued"]) == ("idle", 1)
+    assert "did not take it" in agent.row["held"]
     assert any("prompt not delivered" in one for one in errors(agent))
     assert turns(daemon) == []
     script(daemon.home.work)
@@ -56,14 +56,14 @@ def test_a_prompt_that_is_never_taken_stays_queued_and_is_reported_as_not_delive
 
 
 @pytest.mark.parametrize("how", ["missing", "late", "double"])
-def test_a_submit_report_that_is_missing_late_or_doubled_does_no_harm(daemon: Daemon, agent: Agent, how: str) -> None:
+def test_a_submit_report_that_is_missing_late_or_doubled_does_no_harm(daemon: Daemon, agent: Session, how: str) -> None:
     script(daemon.home.work, turns=[{"submit": how, "echo": True, "delay": 0.2, "times": 1}], late=0.4)
     assert agent.ask("one") == "one"
     assert agent.ask("two") == "two"
     assert turns(daemon) == ["one", "two"]
 
 
-def test_a_doubled_stop_report_ends_one_turn(daemon: Daemon, agent: Agent) -> None:
+def test_a_doubled_stop_report_ends_one_turn(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"stop": "double", "echo": True}])
     for number in range(5):
         agent.write("in", f"p{number}")
@@ -71,7 +71,7 @@ def test_a_doubled_stop_report_ends_one_turn(daemon: Daemon, agent: Agent) -> No
     assert turns(daemon) == [f"p{number}" for number in range(5)]
 
 
-def test_nothing_is_typed_into_a_busy_turn(daemon: Daemon, agent: Agent) -> None:
+def test_nothing_is_typed_into_a_busy_turn(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "first", "until": "go", "echo": True}])
     agent.write("in", "first")
     agent.write("in", "second")
@@ -81,53 +81,48 @@ def test_nothing_is_typed_into_a_busy_turn(daemon: Daemon, agent: Agent) -> None
     assert seen(daemon.home.work, "typed while busy") == []
 
 
-def held(agent: Agent) -> str:
-    return str(next(one for one in json.loads(agent.client.read("sessions")) if one["id"] == agent.id)["held"])
-
-
-def test_what_a_person_has_half_typed_outlives_an_interrupt_of_what_waits_for_it(daemon: Daemon, agent: Agent) -> None:
+def test_what_a_person_has_half_typed_outlives_an_interrupt_of_what_waits_for_it(
+    daemon: Daemon, agent: Session
+) -> None:
     script(daemon.home.work, turns=[{"match": "first", "echo": True, "draft": "my own words"}])
     agent.ask("first")
     agent.write("in", "second")
-    wait_until(lambda: held(agent), "the draft was not noticed")
+    wait_until(lambda: agent.row["held"], "the draft was not noticed")
     agent.write("ctl", "interrupt")
     with pytest.raises(P9Error, match="no response: interrupted"):
         agent.read("out")
     agent.wait("idle")
     agent.write("in", "third")
-    wait_until(lambda: "my own words" in held(agent), "the draft is still there")
+    wait_until(lambda: "my own words" in agent.row["held"], "the draft is still there")
     assert seen(daemon.home.work, "interrupted") == []
     assert turns(daemon) == ["first"]
 
 
 def test_an_input_that_the_backend_cannot_see_is_told_and_a_corrected_file_is_taken_at_once(daemon: Daemon) -> None:
     install(daemon.home.config, input={"settle": 0.05, "clear": "C-u", "confirm": 3, "find": "^│ ", "empty": "^│ $"})
-    agent = make(daemon, "scripted")
+    agent = Session.new(daemon, "scripted")
     agent.write("in", "hello")
-    wait_until(lambda: held(agent), "nobody noticed")
-    assert held(agent) == "the pane shows no input line of scripted, but '>'"
+    wait_until(lambda: agent.row["held"], "nobody noticed")
+    assert agent.row["held"] == "the pane shows no input line of scripted, but '>'"
     install(daemon.home.config)
     assert agent.read("out") == "hello"
-    assert held(agent) == ""
+    assert agent.row["held"] == ""
 
 
-def test_what_a_person_has_half_typed_is_never_overwritten(daemon: Daemon, agent: Agent) -> None:
+def test_what_a_person_has_half_typed_is_never_overwritten(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "first", "echo": True, "draft": "my own words"}])
     agent.ask("first")
     agent.write("in", "second")
-    wait_until(lambda: held(agent), "the draft was not noticed")
-    assert held(agent) == "somebody is typing in the pane: '> my own words'"
+    wait_until(lambda: agent.row["held"], "the draft was not noticed")
+    assert agent.row["held"] == "somebody is typing in the pane: '> my own words'"
     assert turns(daemon) == ["first"]
-    tmux = daemon.home.namespace / "anvillm.tmux"
-    pane = daemon.home.run("tmux", "-S", str(tmux), "list-panes", "-a", "-F", "#{pane_id} #{window_name}").stdout
-    pane = next(line.split()[0] for line in pane.splitlines() if line.endswith(agent.id))
-    daemon.home.run("tmux", "-S", str(tmux), "send-keys", "-t", pane, "Enter")
+    agent.keys("Enter")
     assert agent.read("out") == "second"
     assert turns(daemon) == ["first", "my own words", "second"]
 
 
 def test_a_failure_of_the_agents_service_ends_the_turn_with_its_reason_and_the_queue_waits(
-    daemon: Daemon, agent: Agent
+    daemon: Daemon, agent: Session
 ) -> None:
     script(daemon.home.work, turns=[{"match": "first", "fail": "API Error: 500", "delay": 0.3}])
     agent.write("in", "first")
@@ -136,13 +131,13 @@ def test_a_failure_of_the_agents_service_ends_the_turn_with_its_reason_and_the_q
     with pytest.raises(P9Error, match="no response: API Error: 500"):
         out.read(100)
     agent.wait("idle")
-    [shown] = json.loads(agent.client.read("sessions"))
+    shown = agent.row
     assert (shown["queued"], shown["error"], shown["held"]) == (1, "API Error: 500", "API Error: 500")
     assert "API Error: 500" in errors(agent)
     assert turns(daemon) == ["first"]
 
 
-def test_when_the_agent_says_when_its_limit_ends_the_queue_goes_on_then(daemon: Daemon, agent: Agent) -> None:
+def test_when_the_agent_says_when_its_limit_ends_the_queue_goes_on_then(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "first", "fail": "limit reached, resets in 2 s", "delay": 0.3}])
     agent.write("in", "first")
     agent.write("in", "second")
@@ -151,7 +146,7 @@ def test_when_the_agent_says_when_its_limit_ends_the_queue_goes_on_then(daemon: 
     assert second["ts"] - first["ts"] > 1.5
 
 
-def test_a_crash_in_a_turn_fails_that_prompt_and_the_rest_is_answered(daemon: Daemon, agent: Agent) -> None:
+def test_a_crash_in_a_turn_fails_that_prompt_and_the_rest_is_answered(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "boom", "crash": -9}])
     agent.write("in", "boom")
     out = agent.client.open(f"{agent.id}/out")
@@ -161,7 +156,7 @@ def test_a_crash_in_a_turn_fails_that_prompt_and_the_rest_is_answered(daemon: Da
     assert agent.read("out") == "after"
 
 
-def test_a_question_is_shown_and_answered(daemon: Daemon, agent: Agent) -> None:
+def test_a_question_is_shown_and_answered(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"ask": "really?", "say": "so: "}])
     agent.write("in", "do it")
     asked = wait_until(lambda: agent.read("ask"), "nothing was asked")
@@ -174,13 +169,13 @@ def test_a_question_is_shown_and_answered(daemon: Daemon, agent: Agent) -> None:
         agent.write("answer", "yes")
 
 
-def test_a_question_outlives_the_daemon(daemon: Daemon, agent: Agent) -> None:
+def test_a_question_outlives_the_daemon(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"ask": "really?", "say": "so: "}])
     agent.write("in", "do it")
     wait_until(lambda: agent.read("ask"), "nothing was asked")
     daemon.kill()
     daemon.start()
-    after = Agent(daemon.client(), agent.id)
+    after = agent.again()
 
     def answered() -> bool:
         try:
@@ -193,7 +188,7 @@ def test_a_question_outlives_the_daemon(daemon: Daemon, agent: Agent) -> None:
     assert "no" in after.read("out")
 
 
-def test_mail_is_handed_over_at_the_end_of_a_turn_without_typing(daemon: Daemon, agent: Agent) -> None:
+def test_mail_is_handed_over_at_the_end_of_a_turn_without_typing(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "first", "until": "go", "echo": True}])
     agent.write("in", "first")
     wait_until(lambda: turns(daemon) == ["first"], "the turn never began")
@@ -212,7 +207,7 @@ def test_mail_is_handed_over_at_the_end_of_a_turn_without_typing(daemon: Daemon,
     assert continued == [False, True, True]
 
 
-def test_an_interrupt_that_no_hook_reports_is_seen_in_the_transcript(daemon: Daemon, agent: Agent) -> None:
+def test_an_interrupt_that_no_hook_reports_is_seen_in_the_transcript(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "long", "delay": 60}])
     agent.write("in", "long")
     wait_until(lambda: turns(daemon) == ["long"], "the turn never began")
@@ -223,11 +218,8 @@ def test_an_interrupt_that_no_hook_reports_is_seen_in_the_transcript(daemon: Dae
     assert agent.ask("next") == "next"
 
 
-def test_a_person_who_types_starts_a_turn_of_the_same_kind(daemon: Daemon, agent: Agent) -> None:
-    tmux = daemon.home.namespace / "anvillm.tmux"
-    found = daemon.home.run("tmux", "-S", str(tmux), "list-panes", "-a", "-F", "#{pane_id} #{window_name}").stdout
-    pane = next(line.split()[0] for line in found.splitlines() if line.endswith(agent.id))
-    daemon.home.run("tmux", "-S", str(tmux), "send-keys", "-t", pane, "by hand", "Enter")
+def test_a_person_who_types_starts_a_turn_of_the_same_kind(daemon: Daemon, agent: Session) -> None:
+    agent.keys("by hand", "Enter")
     wait_until(lambda: turns(daemon) == ["by hand"], "nothing was typed")
     wait_until(lambda: agent.read("out") == "by hand", "its turn was not seen")
     agent.wait("idle")
@@ -235,20 +227,17 @@ def test_a_person_who_types_starts_a_turn_of_the_same_kind(daemon: Daemon, agent
 
 def test_a_slow_start_and_a_dialog_delay_the_first_prompt_and_lose_nothing(daemon: Daemon) -> None:
     script(daemon.home.work, start={"delay": 0.3, "ready": "late"}, late=0.3)
-    client = daemon.client()
-    made = client.write_read("ctl", f"new scripted {daemon.home.work}".encode()).decode().strip()
-    client.write(f"{made}/in", b"early")
-    assert client.read(f"{made}/out") == b"early"
+    assert Session.starting(daemon, "scripted").ask("early") == "early"
 
 
-def test_fifty_prompts_in_a_row_are_neither_lost_doubled_nor_merged(daemon: Daemon, agent: Agent) -> None:
+def test_fifty_prompts_in_a_row_are_neither_lost_doubled_nor_merged(daemon: Daemon, agent: Session) -> None:
     for number in range(50):
         agent.write("in", f"prompt {number}")
     assert agent.read("out") == "prompt 49"
     assert turns(daemon) == [f"prompt {number}" for number in range(50)]
 
 
-def test_a_restart_goes_on_with_the_same_conversation(daemon: Daemon, agent: Agent) -> None:
+def test_a_restart_goes_on_with_the_same_conversation(daemon: Daemon, agent: Session) -> None:
     agent.ask("remember")
     agent.write("ctl", "restart")
     agent.wait("starting", "stopped")

@@ -7,20 +7,20 @@ import pytest
 
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, wait_until
-from tests.daemon.conftest import Agent, make
 from tests.scripted import install
+from tests.session import Session
 
 
-def send(agent: Agent, sender: str, **fields: Any) -> None:
+def send(agent: Session, sender: str, **fields: Any) -> None:
     agent.client.write(f"{sender}/mail", json.dumps(fields).encode())
 
 
-def inbox(agent: Agent, owner: str = "user") -> list[dict[str, Any]]:
+def inbox(agent: Session, owner: str = "user") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(agent.client.read(f"{owner}/inbox"))
     return found
 
 
-def test_a_request_of_the_user_is_run_and_its_exact_response_mailed_back(agent: Agent) -> None:
+def test_a_request_of_the_user_is_run_and_its_exact_response_mailed_back(agent: Session) -> None:
     send(agent, "user", to=agent.id, type="PROMPT_REQUEST", subject="sum", body="echo $((1+1)); echo done")
     [answer] = wait_until(lambda: inbox(agent), "no answer came")  # type: ignore[misc]
     assert (answer["type"], answer["subject"], answer["body"]) == ("PROMPT_RESPONSE", "Re: sum", "2\ndone\n")
@@ -28,7 +28,7 @@ def test_a_request_of_the_user_is_run_and_its_exact_response_mailed_back(agent: 
     assert agent.read("inbox") == "[]\n"
 
 
-def test_a_reply_of_the_type_that_a_shells_answer_names_is_not_executed(agent: Agent) -> None:
+def test_a_reply_of_the_type_that_a_shells_answer_names_is_not_executed(agent: Session) -> None:
     send(agent, "user", to=agent.id, type="PROMPT_REQUEST", subject="", body="echo ready")
     [answer] = wait_until(lambda: inbox(agent), "no answer came")  # type: ignore[misc]
     send(agent, "user", to=answer["from"], type=answer["reply_type"], subject="", body="touch executed")
@@ -38,7 +38,7 @@ def test_a_reply_of_the_type_that_a_shells_answer_names_is_not_executed(agent: A
 
 
 def test_mail_of_another_session_is_never_executed_by_a_shell(daemon: Daemon) -> None:
-    one, two = make(daemon), make(daemon)
+    one, two = Session.new(daemon), Session.new(daemon)
     send(one, one.id, to=two.id, type="PROMPT_REQUEST", subject="x", body="touch pwned\ntouch pwned")
     wait_until(lambda: json.loads(two.read("archive")), "the mail was not delivered")
     two.wait("idle")
@@ -46,7 +46,7 @@ def test_mail_of_another_session_is_never_executed_by_a_shell(daemon: Daemon) ->
 
 
 def test_a_shell_that_cannot_answer_a_request_says_so(daemon: Daemon) -> None:
-    one = make(daemon)
+    one = Session.new(daemon)
     send(one, "user", to=one.id, type="REVIEW_REQUEST", subject="r", body="?")
     [answer] = wait_until(lambda: inbox(one), "no answer came")  # type: ignore[misc]
     assert (answer["type"], "does not answer" in answer["body"]) == ("LOG_ERROR", True)
@@ -54,7 +54,7 @@ def test_a_shell_that_cannot_answer_a_request_says_so(daemon: Daemon) -> None:
 
 def test_a_response_causes_no_automatic_answer(daemon: Daemon) -> None:
     install(daemon.home.config)
-    one, two = make(daemon, "scripted"), make(daemon, "scripted")
+    one, two = Session.new(daemon, "scripted"), Session.new(daemon, "scripted")
     send(one, one.id, to=two.id, type="QUERY_REQUEST", subject="q", body="?")
     wait_until(lambda: any(m["type"] == "QUERY_RESPONSE" for m in json.loads(one.read("archive"))), "no answer came")
     one.wait("idle")
@@ -63,7 +63,7 @@ def test_a_response_causes_no_automatic_answer(daemon: Daemon) -> None:
     assert kinds == ["QUERY_REQUEST", "QUERY_RESPONSE"]
 
 
-def test_mail_to_a_stopped_session_waits_and_is_delivered_after_the_restart(agent: Agent) -> None:
+def test_mail_to_a_stopped_session_waits_and_is_delivered_after_the_restart(agent: Session) -> None:
     agent.write("ctl", "stop")
     agent.wait("stopped")
     send(agent, "user", to=agent.id, type="PROMPT_REQUEST", subject="", body="echo late")
@@ -73,7 +73,7 @@ def test_mail_to_a_stopped_session_waits_and_is_delivered_after_the_restart(agen
     assert answer["body"] == "late\n"
 
 
-def test_complete_withdraws_a_delivery_that_has_not_happened(agent: Agent) -> None:
+def test_complete_withdraws_a_delivery_that_has_not_happened(agent: Session) -> None:
     agent.write("in", "sleep 0.5")
     send(agent, "user", to=agent.id, type="PROMPT_REQUEST", subject="", body="touch withdrawn")
     [message] = inbox(agent, agent.id)
@@ -83,7 +83,7 @@ def test_complete_withdraws_a_delivery_that_has_not_happened(agent: Agent) -> No
     assert inbox(agent) == []
 
 
-def test_the_users_mail_stays_until_it_is_completed(agent: Agent) -> None:
+def test_the_users_mail_stays_until_it_is_completed(agent: Session) -> None:
     send(agent, agent.id, to="user", type="QUERY_REQUEST", subject="s", body="b", priority=3)
     [message] = inbox(agent)
     assert (message["from"], message["metadata"]) == (agent.id, {"priority": 3})
@@ -94,7 +94,7 @@ def test_the_users_mail_stays_until_it_is_completed(agent: Agent) -> None:
         agent.client.write("user/ctl", f"complete {message['id']}".encode())
 
 
-def test_each_message_that_leaves_an_inbox_is_told(agent: Agent) -> None:
+def test_each_message_that_leaves_an_inbox_is_told(agent: Session) -> None:
     with agent.client.open("events") as events:
         told = (event for event in map(json.loads, events.lines()) if event["type"] == "archived")
         send(agent, agent.id, to="user", type="QUERY_REQUEST", subject="s", body="b")
@@ -110,7 +110,7 @@ def test_each_message_that_leaves_an_inbox_is_told(agent: Agent) -> None:
 
 
 def test_who_has_mail_waiting_in_a_killed_session_is_told(daemon: Daemon) -> None:
-    one, two = make(daemon), make(daemon)
+    one, two = Session.new(daemon), Session.new(daemon)
     two.write("in", "sleep 60")
     send(one, "user", to=two.id, type="QUERY_REQUEST", subject="q", body="?")
     two.write("ctl", "kill")

@@ -13,21 +13,21 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client
 from tests.conftest import Daemon, wait_until
-from tests.daemon.conftest import Agent, make
+from tests.session import Session
 
 
-def again(daemon: Daemon, agent: Agent) -> Agent:
+def again(daemon: Daemon, agent: Session) -> Session:
     """Kill the daemon, start another, find the session again."""
     daemon.kill()
     daemon.start()
-    return Agent(daemon.client(), agent.id)
+    return agent.again()
 
 
-def begun(agent: Agent) -> bool:
+def begun(agent: Session) -> bool:
     return "USER" in agent.client.open(f"{agent.id}/log").read(4096).decode()
 
 
-def test_an_agent_outlives_its_daemon_and_the_answer_of_its_turn_is_not_lost(daemon: Daemon, agent: Agent) -> None:
+def test_an_agent_outlives_its_daemon_and_the_answer_of_its_turn_is_not_lost(daemon: Daemon, agent: Session) -> None:
     pid = agent.read("pid")
     agent.write("in", "read go < fifo; echo survived")
     os.mkfifo(daemon.home.work / "fifo")
@@ -37,13 +37,13 @@ def test_an_agent_outlives_its_daemon_and_the_answer_of_its_turn_is_not_lost(dae
     spool = next((daemon.home.home / ".local/state/anvillm").iterdir()) / "sessions" / agent.id / "ns/spool"
     wait_until(lambda: list(spool.glob("*.json")), "the hook left nothing in the spool")
     daemon.start()
-    after = Agent(daemon.client(), agent.id)
+    after = agent.again()
     assert after.read("out") == "survived\n"
     assert (after.read("pid"), after.state) == (pid, "idle")
     assert list(spool.iterdir()) == []
 
 
-def test_alias_context_queue_and_mail_survive(daemon: Daemon, agent: Agent) -> None:
+def test_alias_context_queue_and_mail_survive(daemon: Daemon, agent: Session) -> None:
     agent.write("alias", "bob")
     agent.write("context", "be brief")
     agent.write("in", "sleep 0.3")
@@ -55,7 +55,7 @@ def test_alias_context_queue_and_mail_survive(daemon: Daemon, agent: Agent) -> N
 
 
 def test_a_draft_whose_last_write_was_short_counts_as_complete_and_another_is_reported(
-    daemon: Daemon, agent: Agent
+    daemon: Daemon, agent: Session
 ) -> None:
     other = daemon.client()
     short, long = (other.open(f"{agent.id}/in", wire.OWRITE) for _ in range(2))
@@ -68,41 +68,41 @@ def test_a_draft_whose_last_write_was_short_counts_as_complete_and_another_is_re
     assert any("in: the daemon ended while it was being written" in one for one in errors)
 
 
-def test_an_agent_that_died_meanwhile_is_restarted(daemon: Daemon, agent: Agent) -> None:
+def test_an_agent_that_died_meanwhile_is_restarted(daemon: Daemon, agent: Session) -> None:
     pid = int(agent.read("pid"))
     daemon.kill()
     os.kill(pid, signal.SIGKILL)
     daemon.start()
-    after = Agent(daemon.client(), agent.id)
+    after = agent.again()
     assert after.ask("echo new") == "new\n"
     assert int(after.read("pid")) != pid
 
 
-def test_a_requested_stop_is_never_undone(daemon: Daemon, agent: Agent) -> None:
+def test_a_requested_stop_is_never_undone(daemon: Daemon, agent: Session) -> None:
     agent.write("ctl", "stop")
     after = again(daemon, agent)
     after.wait("stopped")
     assert again(daemon, after).state == "stopped"
 
 
-def test_everything_is_there_after_the_tmux_server_was_killed_with_it(daemon: Daemon, agent: Agent) -> None:
+def test_everything_is_there_after_the_tmux_server_was_killed_with_it(daemon: Daemon, agent: Session) -> None:
     agent.write("context", "kept")
     daemon.kill()
     daemon.home.run("tmux", "-S", str(daemon.home.namespace / "anvillm.tmux"), "kill-server")
     daemon.start()
-    after = Agent(daemon.client(), agent.id)
+    after = agent.again()
     assert after.ask("echo again") == "again\n"
     assert after.read("context") == "kept"
 
 
-def test_stop_ends_agents_gently_and_restart_leaves_them_alone(daemon: Daemon, agent: Agent) -> None:
+def test_stop_ends_agents_gently_and_restart_leaves_them_alone(daemon: Daemon, agent: Session) -> None:
     pid = agent.read("pid")
     assert daemon.home.anvilsrv("restart").returncode == 0
-    after = Agent(daemon.client(), agent.id)
+    after = agent.again()
     assert (after.read("pid"), after.ask("echo same")) == (pid, "same\n")
     assert daemon.home.anvilsrv("stop").returncode == 0
     daemon.start()
-    stopped = Agent(daemon.client(), agent.id)
+    stopped = agent.again()
     assert stopped.state == "stopped"
     stopped.write("ctl", "restart")
     stopped.wait("idle")
@@ -165,7 +165,7 @@ class Load:
 
 @pytest.mark.timeout(300)
 def test_a_hundred_kills_at_random_points_under_load_lose_nothing_that_was_answered(daemon: Daemon) -> None:
-    agent = make(daemon)
+    agent = Session.new(daemon)
     load = Load(daemon, agent.id)
     chance = random.Random(9)
     for _ in range(100):
@@ -178,7 +178,7 @@ def test_a_hundred_kills_at_random_points_under_load_lose_nothing_that_was_answe
         assert number(after.read(f"{agent.id}/context").decode()) >= number(last)
         assert number(after.read(f"{agent.id}/alias").decode()) >= number(load.aliases[-1] if load.aliases else "")
         after.close()
-    final = Agent(daemon.client(), agent.id)
+    final = agent.again()
     assert final.ask("echo end") == "end\n"
     ran = Counter((daemon.home.work / "ran").read_text().split())
     assert len(load.prompts) > 100 and len(load.subjects) > 500, "there was no load"

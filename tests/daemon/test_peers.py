@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.conftest import Daemon, run_async
-from tests.daemon.conftest import Agent, make
+from tests.session import Session
 
 NINE = shutil.which("9p") or shutil.which("9p", path=os.path.join(os.environ.get("PLAN9", "/usr/lib/plan9"), "bin"))
 needs_9p = pytest.mark.skipif(NINE is None, reason="plan9port's 9p is not installed")
@@ -24,7 +24,7 @@ def test_plan9ports_9p_does_all_that_the_documentation_shows(daemon: Daemon) -> 
 
     nine("write", "agent/ctl", data=f"new shell {daemon.home.work} alias=bob\n")
     session = nine("read", "agent/list").splitlines()[-1].split()[0]
-    Agent(daemon.client(), session).wait("idle")
+    Session(daemon, session).wait("idle")
     nine("write", f"agent/{session}/in", data="echo " + "x" * 9000 + "\n")
     assert nine("read", f"agent/{session}/out") == "x" * 9000 + "\n"
     assert {"ctl", "list", "events", session, "user"} <= set(nine("ls", "agent").split())
@@ -37,7 +37,7 @@ def test_plan9ports_9p_does_all_that_the_documentation_shows(daemon: Daemon) -> 
 
 @needs_9p
 def test_control_c_on_a_blocked_9p_read_leaves_the_daemon_well(daemon: Daemon) -> None:
-    agent = make(daemon)
+    agent = Session.new(daemon)
     with subprocess.Popen(
         [str(NINE), "read", "agent/events.0"], env=daemon.home.env, stdout=subprocess.PIPE
     ) as blocked:
@@ -51,7 +51,7 @@ def test_pyroute2s_client_reads_and_writes(daemon: Daemon) -> None:
     plan9 = pytest.importorskip("pyroute2.plan9")
     from pyroute2.plan9.client import Plan9ClientSocket
 
-    make(daemon, more="alias=bob")
+    Session.new(daemon, "shell", "alias=bob")
 
     async def talk(sock: socket.socket) -> bytes:
         client = Plan9ClientSocket(use_socket=sock)

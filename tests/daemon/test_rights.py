@@ -6,7 +6,7 @@ import pytest
 
 from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, wait_until
-from tests.daemon.conftest import Agent, make
+from tests.session import Session
 
 ROLE = """
 agents: {spawn: true, control: true}
@@ -25,7 +25,7 @@ def hidden(client: Client, name: str) -> None:
 
 
 def test_an_agent_reads_its_own_files_and_little_of_others(daemon: Daemon) -> None:
-    one, two = make(daemon), make(daemon)
+    one, two = Session.new(daemon), Session.new(daemon)
     mine = daemon.client(one.id)
     for name in ("state", "alias", "context", "inbox", "archive", "cwd", "sandbox", "usage", "ask", "pid", "backend"):
         mine.read(f"{one.id}/{name}")
@@ -38,7 +38,7 @@ def test_an_agent_reads_its_own_files_and_little_of_others(daemon: Daemon) -> No
 
 
 def test_an_agent_writes_its_own_mail_state_and_alias_and_nothing_else(daemon: Daemon) -> None:
-    one, two = make(daemon), make(daemon)
+    one, two = Session.new(daemon), Session.new(daemon)
     mine = daemon.client(one.id)
     mine.write(f"{one.id}/alias", b"me")
     mine.write("me/mail", json.dumps({"to": two.id, "type": "LOG_ERROR", "body": "x", "from": "user"}).encode())
@@ -53,7 +53,7 @@ def test_an_agent_writes_its_own_mail_state_and_alias_and_nothing_else(daemon: D
 
 
 def test_an_agent_may_file_its_own_mail(daemon: Daemon) -> None:
-    one = make(daemon)
+    one = Session.new(daemon)
     one.write("in", "sleep 0.5")
     one.client.write("user/mail", json.dumps({"to": one.id, "type": "LOG_ERROR", "body": "x"}).encode())
     mine = daemon.client(one.id)
@@ -63,7 +63,7 @@ def test_an_agent_may_file_its_own_mail(daemon: Daemon) -> None:
 
 
 def test_the_users_mailbox_is_closed_and_new_is_refused(daemon: Daemon) -> None:
-    one = make(daemon)
+    one = Session.new(daemon)
     mine = daemon.client(one.id)
     hidden(mine, "user/inbox")
     refused(mine, "user/mail")
@@ -73,7 +73,7 @@ def test_the_users_mailbox_is_closed_and_new_is_refused(daemon: Daemon) -> None:
 
 
 def test_sessions_events_and_log_show_an_agent_only_what_concerns_it(daemon: Daemon) -> None:
-    one, two = make(daemon), make(daemon)
+    one, two = Session.new(daemon), Session.new(daemon)
     mine = daemon.client(one.id)
     assert [found["id"] for found in json.loads(mine.read("sessions"))] == [one.id]
     events = mine.open("events").lines()
@@ -88,7 +88,7 @@ def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemo
     roles = daemon.home.config / "roles"
     roles.mkdir(parents=True)
     (roles / "lead.yaml").write_text(ROLE)
-    lead, other = make(daemon, more="role=lead"), make(daemon)
+    lead, other = Session.new(daemon, "shell", "role=lead"), Session.new(daemon)
     mine = daemon.client(lead.id)
     child = mine.write_read("ctl", f"new shell {daemon.home.work} role=lead".encode()).decode().strip()
     wait_until(lambda: mine.read(f"{child}/state") == b"idle\n", "the child never became idle")
@@ -102,12 +102,12 @@ def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemo
     mine.write(f"{child}/ctl", b"kill")
 
 
-def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Agent) -> None:
+def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Session) -> None:
     assert agent.ask('ls "$NAMESPACE"') == "agent\nspool\n"
     assert agent.ask('echo "$ANVILLM_SESSION"') == f"{agent.id}\n"
 
 
-def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent: Agent) -> None:
+def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent: Session) -> None:
     own = daemon.home.home / ".local/state/anvillm"
     shown = agent.read("sandbox")
     assert "sessions/new" not in shown

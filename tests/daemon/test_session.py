@@ -1,6 +1,5 @@
 """A session through its files: prompts, responses, states, the life of its agent."""
 
-import json
 import os
 import signal
 
@@ -8,20 +7,20 @@ import pytest
 
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, wait_until
-from tests.daemon.conftest import Agent, make
+from tests.session import Session
 
 
-def test_a_prompt_is_answered_with_the_exact_output(agent: Agent) -> None:
+def test_a_prompt_is_answered_with_the_exact_output(agent: Session) -> None:
     assert agent.ask("printf 'a\\tb  \\n\\nc'") == "a\tb  \n\nc"
     assert agent.ask("echo $((6 * 7)); false") == "42\nexit 1\n"
 
 
-def test_the_state_is_running_from_the_moment_a_prompt_is_accepted(agent: Agent) -> None:
+def test_the_state_is_running_from_the_moment_a_prompt_is_accepted(agent: Session) -> None:
     agent.write("in", "read line < fifo || sleep 5")
     assert agent.state == "running"
 
 
-def test_prompts_to_a_busy_agent_are_queued_and_answered_in_order(agent: Agent) -> None:
+def test_prompts_to_a_busy_agent_are_queued_and_answered_in_order(agent: Session) -> None:
     for number in range(10):
         agent.write("in", f"echo {number}; sleep 0.0{number}")
     assert agent.read("out") == "9\n"
@@ -30,7 +29,7 @@ def test_prompts_to_a_busy_agent_are_queued_and_answered_in_order(agent: Agent) 
     assert said == [str(number) for number in range(10)]
 
 
-def test_out_is_the_response_to_the_last_prompt_before_the_open(agent: Agent) -> None:
+def test_out_is_the_response_to_the_last_prompt_before_the_open(agent: Session) -> None:
     agent.write("in", "sleep 0.2; echo first")
     first = agent.client.open(f"{agent.id}/out")
     agent.write("in", "echo second")
@@ -38,7 +37,7 @@ def test_out_is_the_response_to_the_last_prompt_before_the_open(agent: Agent) ->
     assert agent.read("out") == "second\n"
 
 
-def test_the_context_goes_before_every_prompt(agent: Agent) -> None:
+def test_the_context_goes_before_every_prompt(agent: Session) -> None:
     agent.write("context", "be\nbrief\n")
     assert agent.read("context") == "be\nbrief\n"
     assert agent.ask("echo ok") == "ok\n"
@@ -47,17 +46,17 @@ def test_the_context_goes_before_every_prompt(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("size", [4095, 4096, 4097, 1 << 20])
-def test_a_prompt_of_any_size_arrives_whole(agent: Agent, size: int) -> None:
+def test_a_prompt_of_any_size_arrives_whole(agent: Session, size: int) -> None:
     head, tail = "wc -c <<'END'\n", "\nEND"
     text = head + "x" * (size - len(head) - len(tail)) + tail
     assert agent.ask(text).strip() == str(len(text) - len(head) - len(tail) + 1)
 
 
-def test_control_characters_are_taken_out_of_a_prompt(agent: Agent) -> None:
+def test_control_characters_are_taken_out_of_a_prompt(agent: Session) -> None:
     assert agent.ask("echo 'a\x1b[201~\x03\x04b'") == "a[201~b\n"
 
 
-def test_a_session_is_reached_by_its_alias_too(agent: Agent) -> None:
+def test_a_session_is_reached_by_its_alias_too(agent: Session) -> None:
     agent.write("alias", "bob\n")
     assert agent.client.read("bob/state") == b"idle\n"
     assert agent.client.read("list").decode().split("\t")[:3] == [agent.id, "bob", "idle"]
@@ -65,7 +64,7 @@ def test_a_session_is_reached_by_its_alias_too(agent: Agent) -> None:
     assert agent.read("alias") == ""
 
 
-def test_stop_keeps_the_session_and_restart_brings_it_back(agent: Agent) -> None:
+def test_stop_keeps_the_session_and_restart_brings_it_back(agent: Session) -> None:
     agent.write("ctl", "stop")
     agent.wait("stopped")
     assert agent.read("pid") == "0\n"
@@ -76,7 +75,7 @@ def test_stop_keeps_the_session_and_restart_brings_it_back(agent: Agent) -> None
     assert agent.ask("echo back") == "back\n"
 
 
-def test_a_killed_session_leaves_the_tree_and_whoever_waits_is_told(agent: Agent) -> None:
+def test_a_killed_session_leaves_the_tree_and_whoever_waits_is_told(agent: Session) -> None:
     agent.write("in", "sleep 60")
     out = agent.client.open(f"{agent.id}/out")
     agent.write("ctl", "kill")
@@ -87,7 +86,7 @@ def test_a_killed_session_leaves_the_tree_and_whoever_waits_is_told(agent: Agent
     assert agent.client.read("list") == b""
 
 
-def test_an_interrupt_ends_the_turn_and_not_the_agent(agent: Agent) -> None:
+def test_an_interrupt_ends_the_turn_and_not_the_agent(agent: Session) -> None:
     agent.write("in", "echo begun; sleep 60")
     wait_until(lambda: "USER" in agent.client.open(f"{agent.id}/log").read(4096).decode(), "the turn never began")
     pid = agent.read("pid")
@@ -97,7 +96,7 @@ def test_an_interrupt_ends_the_turn_and_not_the_agent(agent: Agent) -> None:
     assert agent.ask("echo alive") == "alive\n"
 
 
-def test_a_crash_is_seen_at_once_and_the_agent_comes_back_with_its_queue(agent: Agent) -> None:
+def test_a_crash_is_seen_at_once_and_the_agent_comes_back_with_its_queue(agent: Session) -> None:
     agent.write("alias", "bob")
     agent.write("context", "keep")
     agent.write("in", "sleep 60")
@@ -114,45 +113,39 @@ def test_a_crash_loop_ends_in_error_and_a_restart_clears_it(daemon: Daemon) -> N
     (config / "broken.yaml").write_text(
         "backend:\n  title: Broken\n  command: [/bin/false]\n  ready: {screen: never}\n"
     )
-    client = daemon.client()
-    made = Agent(client, client.write_read("ctl", f"new broken {daemon.home.work}".encode()).decode().strip())
+    made = Session.starting(daemon, "broken")
     made.write("in", "hello")
     with pytest.raises(P9Error, match="no response now: the session is error: crashed 6 times in a row"):
         made.read("out")
     made.wait("error")
-    [shown] = json.loads(client.read("sessions"))
-    assert "crashed 6 times in a row" in shown["error"]
+    assert "crashed 6 times in a row" in made.row["error"]
     made.write("ctl", "restart")
     assert made.state == "starting"
 
 
-def test_an_agent_that_ends_by_itself_is_stopped(agent: Agent) -> None:
+def test_an_agent_that_ends_by_itself_is_stopped(agent: Session) -> None:
     agent.write("in", "exit 0")
     agent.wait("stopped")
 
 
 def test_the_newest_session_is_the_last_line_of_list(daemon: Daemon) -> None:
-    first, second = make(daemon), make(daemon, more="alias=second")
+    first, second = Session.new(daemon), Session.new(daemon, "shell", "alias=second")
     assert [line.split("\t")[0] for line in daemon.client().read("list").decode().splitlines()] == [first.id, second.id]
 
 
-def test_a_response_in_bytes_that_are_no_text_comes_out_exactly(agent: Agent) -> None:
+def test_a_response_in_bytes_that_are_no_text_comes_out_exactly(agent: Session) -> None:
     agent.write("in", "printf '\\377\\000\\200x'")
     assert agent.client.read(f"{agent.id}/out") == b"\xff\x00\x80x"
 
 
 def test_a_session_that_is_stopped_or_killed_while_it_starts_leaves_no_agent_behind(daemon: Daemon) -> None:
-    client = daemon.client()
-    killed, stopped = (
-        client.write_read("ctl", f"new shell {daemon.home.work}".encode()).decode().strip() for _ in range(2)
-    )
-    client.write(f"{killed}/ctl", b"kill")
-    client.write(f"{stopped}/ctl", b"stop")
-    Agent(client, stopped).wait("stopped")
-    tmux = str(daemon.home.namespace / "anvillm.tmux")
+    killed, stopped = Session.starting(daemon), Session.starting(daemon)
+    killed.write("ctl", "kill")
+    stopped.write("ctl", "stop")
+    stopped.wait("stopped")
 
     def gone() -> bool:
-        found = daemon.home.run("tmux", "-S", tmux, "list-panes", "-a", "-F", "#{window_name} #{pane_dead}").stdout
-        return f"{killed} " not in found and f"{stopped} 0" not in found
+        found = stopped.tmux("list-panes", "-a", "-F", "#{window_name} #{pane_dead}")
+        return f"{killed.id} " not in found and f"{stopped.id} 0" not in found
 
     wait_until(gone, "an agent is left")

@@ -8,7 +8,7 @@ from anvilsrv import words
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, wait_until
-from tests.daemon.conftest import Agent, make
+from tests.session import Session
 
 # the file, what is written, and the words that refuse it
 REFUSED = [
@@ -45,7 +45,7 @@ REFUSED = [
 
 
 def test_bad_input_is_refused_on_its_write_with_words_that_name_it_and_changes_nothing(daemon: Daemon) -> None:
-    make(daemon, more="alias=bob")
+    Session.new(daemon, "shell", "alias=bob")
     client = daemon.client()
     before = client.read("sessions")
     for name, text, expected in REFUSED:
@@ -59,12 +59,11 @@ def test_bad_input_is_refused_on_its_write_with_words_that_name_it_and_changes_n
 
 def test_a_directory_with_spaces_works_when_it_is_quoted(daemon: Daemon) -> None:
     (daemon.home.work / "two words").mkdir()
-    client = daemon.client()
-    made = client.write_read("ctl", f"new shell '{daemon.home.work}/two words'".encode()).decode().strip()
-    assert client.read(f"{made}/cwd").decode() == f"{daemon.home.work}/two words\n"
+    made = Session.starting(daemon, cwd=daemon.home.work / "two words")
+    assert made.read("cwd") == f"{daemon.home.work}/two words\n"
 
 
-def test_a_text_split_at_every_position_arrives_as_one(agent: Agent) -> None:
+def test_a_text_split_at_every_position_arrives_as_one(agent: Session) -> None:
     text = "échø 'ünï 🙂'\n".encode()
     for cut in range(len(text) + 1):
         with agent.client.open(f"{agent.id}/context", wire.OWRITE | wire.OTRUNC) as file:
@@ -74,7 +73,7 @@ def test_a_text_split_at_every_position_arrives_as_one(agent: Agent) -> None:
         assert agent.client.read(f"{agent.id}/context") == text
 
 
-def test_a_message_split_at_every_position_is_sent_once_at_its_last_byte(agent: Agent) -> None:
+def test_a_message_split_at_every_position_is_sent_once_at_its_last_byte(agent: Session) -> None:
     data = json.dumps({"to": "user", "type": "LOG_ERROR", "subject": "ü{", "body": '"}\\'}, ensure_ascii=False).encode()
     for count, cut in enumerate(range(1, len(data)), 1):
         with agent.client.open(f"{agent.id}/mail", wire.OWRITE) as file:
@@ -94,7 +93,7 @@ def test_commands_split_at_newlines_and_at_4096_bytes_all_run(daemon: Daemon) ->
     assert client.read("list").count(b"\n") == 30
 
 
-def test_a_client_that_hangs_up_in_the_middle_sends_nothing(daemon: Daemon, agent: Agent) -> None:
+def test_a_client_that_hangs_up_in_the_middle_sends_nothing(daemon: Daemon, agent: Session) -> None:
     other = Client(str(daemon.home.socket))
     file = other.open(f"{agent.id}/in", wire.OWRITE)
     file.write(b"echo never > written")
@@ -103,7 +102,7 @@ def test_a_client_that_hangs_up_in_the_middle_sends_nothing(daemon: Daemon, agen
     assert not (daemon.home.work / "written").exists()
 
 
-def test_an_empty_write_after_data_ends_a_prompt(agent: Agent) -> None:
+def test_an_empty_write_after_data_ends_a_prompt(agent: Session) -> None:
     with agent.client.open(f"{agent.id}/in", wire.OWRITE) as file:
         file.write(b"echo one")
         assert file.write(b"") == 0
@@ -113,7 +112,7 @@ def test_an_empty_write_after_data_ends_a_prompt(agent: Agent) -> None:
     assert agent.read("out") == "two\n"
 
 
-def test_a_read_sees_one_snapshot_whatever_its_sizes(agent: Agent) -> None:
+def test_a_read_sees_one_snapshot_whatever_its_sizes(agent: Session) -> None:
     agent.write("context", "x" * 1000)
     with agent.client.open(f"{agent.id}/context") as file:
         first = file.read(10, 0)
@@ -121,7 +120,7 @@ def test_a_read_sees_one_snapshot_whatever_its_sizes(agent: Agent) -> None:
         assert first + file.read(5000, 10) == b"x" * 1000
 
 
-def test_stat_tells_true_lengths_and_versions_change_with_the_content(agent: Agent) -> None:
+def test_stat_tells_true_lengths_and_versions_change_with_the_content(agent: Session) -> None:
     client = agent.client
     for entry in client.ls(agent.id):
         if entry.mode & 0o400 and entry.name not in ("out", "log"):
@@ -133,7 +132,7 @@ def test_stat_tells_true_lengths_and_versions_change_with_the_content(agent: Age
     assert client.stat(f"{agent.id}/alias").qid.vers == client.stat(f"{agent.id}/alias").qid.vers
 
 
-def test_modes_are_enforced_at_open_and_a_truncating_wstat_succeeds(agent: Agent) -> None:
+def test_modes_are_enforced_at_open_and_a_truncating_wstat_succeeds(agent: Session) -> None:
     client = agent.client
     with pytest.raises(P9Error, match="permission denied"):
         client.open(f"{agent.id}/in", wire.OREAD)
@@ -143,11 +142,11 @@ def test_modes_are_enforced_at_open_and_a_truncating_wstat_succeeds(agent: Agent
         client.open(f"{agent.id}/hook", wire.ORDWR)
 
 
-def test_the_root_holds_the_names_that_no_session_may_have_and_the_sessions(agent: Agent) -> None:
+def test_the_root_holds_the_names_that_no_session_may_have_and_the_sessions(agent: Session) -> None:
     assert {stat.name for stat in agent.client.ls()} == words.ROOT | {agent.id}
 
 
-def test_events_and_logs_block_and_go_on(daemon: Daemon, agent: Agent) -> None:
+def test_events_and_logs_block_and_go_on(daemon: Daemon, agent: Session) -> None:
     client = daemon.client()
     events = client.open("events").lines()
     log = client.open("log").lines()
@@ -160,7 +159,7 @@ def test_events_and_logs_block_and_go_on(daemon: Daemon, agent: Agent) -> None:
     assert json.loads(next(again)) == event
 
 
-def test_two_hundred_blocked_readers_cost_a_small_read_nothing_it_notices(daemon: Daemon, agent: Agent) -> None:
+def test_two_hundred_blocked_readers_cost_a_small_read_nothing_it_notices(daemon: Daemon, agent: Session) -> None:
     readers = [daemon.client() for _ in range(4)]
     streams = [one.open("events") for one in readers for _ in range(50)]
     import threading

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from anvilsrv import __version__
-from tests.conftest import ROOT, Daemon, Home, wait_until
+from tests.conftest import ROOT, Daemon, Home
 from tests.docs.examples import NEVER, flat, manual, shell_path
+from tests.session import Session
 
 MAN = ROOT / "man"
 PAGES = sorted(path for path in MAN.iterdir() if not path.read_text().startswith(".so"))  # those lead to another
@@ -93,7 +94,7 @@ def files(title: str) -> set[str]:
 def tree(daemon: Daemon) -> dict[str, set[str]]:
     """The names in each kind of directory of a live tree."""
     client = daemon.client()
-    session = client.write_read("ctl", f"new shell {daemon.home.work}\n".encode()).decode().strip()
+    session = Session.starting(daemon).id
     bead = client.write_read("beads/ctl", b"new 'a bead'\n").decode().strip()
 
     def names(where: str) -> set[str]:
@@ -144,9 +145,8 @@ def test_the_examples_of_the_pages_run(daemon: Daemon) -> None:
     (work / "fetch.py").touch()
     (work / "package.json").write_text('{"scripts": {"test": "true"}}')
     (home.home / "data").mkdir()
-    session = client.write_read("ctl", f"new shell {work}\n".encode()).decode().strip()
+    session = Session.new(daemon, cwd=work).id
     bead = client.write_read("beads/ctl", b"new 'a bead'\n").decode().strip()
-    wait_until(lambda: client.read(f"{session}/state") == b"idle\n", "it does not become idle")
     env = home.env | {"PATH": shell_path(home.top, PROGRAMS)}
     for path in PAGES:
         for block in filter(lambda block: block.runs, manual(path)):

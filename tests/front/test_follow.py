@@ -13,7 +13,7 @@ from anvilsrv.front.follow import Follower, Row
 from anvilsrv.front.tail import Piece, Tail
 from tests.conftest import PATIENCE, Daemon, Home
 from tests.scripted import install, script
-from tests.tui.conftest import new
+from tests.session import Session
 
 
 class Heard:
@@ -62,7 +62,7 @@ def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon, monkeypat
     follower.start()
     try:
         heard.next("sessions")
-        session = new(daemon)
+        session = Session.new(daemon).id
         heard.next("events", lambda found: any(one.get("state") == "idle" for one in found))
         daemon.kill()
         assert heard.next("away")
@@ -82,7 +82,7 @@ def test_a_conversation_goes_on_over_a_kill_and_nothing_is_told_twice(daemon: Da
     heard, pieces = Heard(), queue.Queue[list[Piece]]()
     follower = Follower(heard, str(daemon.home.socket))
     follower.start()
-    session = new(daemon)
+    session = Session.new(daemon).id
     tail = Tail(follower, session, pieces.put, lambda why: pieces.put([Piece("END", "", why)]))
     tail.start()
     try:
@@ -122,7 +122,7 @@ def test_stopping_ends_every_thread_at_once(daemon: Daemon) -> None:
     before = threading.active_count()
     follower = Follower(Heard(), str(daemon.home.socket))
     follower.start()
-    session = new(daemon)
+    session = Session.new(daemon).id
     tails = [Tail(follower, session, lambda pieces: None, lambda why: None) for _ in range(3)]
     for tail in tails:
         tail.start()
@@ -146,7 +146,7 @@ def test_stopping_one_that_never_found_a_daemon_ends_too(home: Home) -> None:
 def test_only_the_question_that_was_seen_is_answered(daemon: Daemon) -> None:
     install(daemon.home.config)
     script(daemon.home.work, turns=[{"ask": "sure?", "say": ""}])
-    session = new(daemon, backend="scripted")
+    session = Session.new(daemon, "scripted").id
     client = daemon.client()
     with client.open("events") as events:
         client.write(f"{session}/in", b"go")

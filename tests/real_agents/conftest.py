@@ -7,19 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from anvilsrv.errors import AnvilError
-from anvilsrv.p9.client import Client
 from tests import conftest
 from tests.conftest import ROOT, Daemon, Home
 from tests.real_agents.gemini_api import GeminiApi
 from tests.real_agents.messages_api import MessagesApi
-from tests.real_agents.model import Model
 from tests.real_agents.responses_api import ResponsesApi
 from tests.real_agents.service import Service
+from tests.session import Session
 
 KEY = "sk-ant-standin-0123456789abcdefghijklmnop"
 PLACES = (os.environ.get("ANVILLM_TEST_AGENTS", ""), str(ROOT / "node_modules" / ".bin"))
@@ -43,79 +40,6 @@ def program(name: str) -> str:
     return found
 
 
-class Agent:
-    """A session as a script sees it: through its files."""
-
-    def __init__(self, daemon: Daemon, client: Client, id: str, model: Model) -> None:
-        self.daemon = daemon
-        self.client = client
-        self.id = id
-        self.model = model
-
-    def read(self, name: str) -> str:
-        return self.client.read(f"{self.id}/{name}").decode()
-
-    def json(self, name: str) -> Any:
-        return json.loads(self.read(name) or "null")
-
-    def write(self, name: str, text: str) -> None:
-        self.client.write(f"{self.id}/{name}", text.encode())
-
-    def state(self) -> str:
-        return self.read("state").strip()
-
-    def pid(self) -> int:
-        return int(self.read("pid"))
-
-    def prompt(self, text: str) -> None:
-        self.write("in", text)
-
-    def out(self, timeout: float = PATIENCE) -> str:
-        return self.client.read(f"{self.id}/out", timeout=timeout).decode()
-
-    def say(self, text: str) -> str:
-        """A prompt and its response."""
-        self.prompt(text)
-        return self.out()
-
-    def refused(self, text: str) -> str:
-        """A prompt that gets no response, and why."""
-        self.prompt(text)
-        with pytest.raises(AnvilError) as caught:
-            self.out()
-        return str(caught.value)
-
-    def wait_state(self, *words: str, patience: float = PATIENCE) -> str:
-        wait_until(lambda: self.state() in words, f"{self.id} is to become {' or '.join(words)}", patience)
-        return self.state()
-
-    def wait_ask(self) -> dict[str, Any]:
-        wait_until(lambda: self.read("ask").strip(), "nothing is asked")
-        found: dict[str, Any] = self.json("ask")
-        return found
-
-    def listed(self) -> dict[str, Any]:
-        """This session in ``sessions``."""
-        rows = json.loads(self.client.read("sessions"))
-        found: dict[str, Any] = next(row for row in rows if row["id"] == self.id)
-        return found
-
-    def tmux(self, *argv: str) -> str:
-        socket = self.daemon.home.namespace / "anvillm.tmux"
-        return subprocess.run(["tmux", "-S", str(socket), *argv], capture_output=True, text=True, check=False).stdout
-
-    @property
-    def screen(self) -> str:
-        return self.tmux("capture-pane", "-p", "-t", self.id)
-
-    def keys(self, *names: str) -> None:
-        """What a person presses in the pane."""
-        self.tmux("send-keys", "-t", self.id, *names)
-
-    def errors(self) -> list[str]:
-        return [str(row["error"]) for row in [self.listed()] if row["error"]]
-
-
 class Bench:
     """A daemon with everything to start agents of one kind."""
 
@@ -126,18 +50,18 @@ class Bench:
         self.model = service.model
         self.client = daemon.client()
 
-    def new(self, *options: str, cwd: Path | None = None) -> Agent:
+    def new(self, *options: str, cwd: Path | None = None) -> Session:
         """A session, idle."""
         agent = self.launch(*options, cwd=cwd)
-        state = agent.wait_state("idle", "error", "stopped", patience=1.3 * PATIENCE)
-        assert state == "idle", f"{agent.errors()}\n{agent.screen}\n{self.daemon.words()}"
+        state = agent.wait("idle", "error", "stopped")
+        assert state == "idle", f"{agent.row['error']}\n{agent.screen}\n{self.daemon.words()}"
         return agent
 
-    def launch(self, *options: str, cwd: Path | None = None) -> Agent:
+    def launch(self, *options: str, cwd: Path | None = None) -> Session:
         """A session, starting."""
-        words = " ".join(["new", self.backend, str(cwd or self.daemon.home.work), *options])
-        id = self.client.write_read("ctl", words.encode()).decode().strip()
-        return Agent(self.daemon, self.client, id, self.model)
+        made = Session.starting(self.daemon, self.backend, *options, cwd=cwd)
+        made.patience = PATIENCE
+        return made
 
     def show(self) -> None:
         """What a failed test wants to see; pytest shows it only then."""
@@ -150,11 +74,6 @@ class Bench:
             print(pane, subprocess.run(argv, capture_output=True, text=True, check=False).stdout.rstrip())
         print(self.daemon.words())
         print("prompts:", [prompt[:200] for prompt in self.model.prompts()])
-
-    def again(self, agent: Agent) -> Agent:
-        """The same session, seen through a new connection (after the daemon was replaced)."""
-        self.client = self.daemon.client()
-        return Agent(self.daemon, self.client, agent.id, self.model)
 
 
 @pytest.fixture

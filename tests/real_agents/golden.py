@@ -19,8 +19,9 @@ from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.tmux.server import Screen
 from tests.conftest import ROOT
-from tests.real_agents.conftest import Agent, Bench, wait_until
+from tests.real_agents.conftest import Bench, wait_until
 from tests.real_agents.directives import command, limit
+from tests.session import Session
 
 HERE = Path(__file__).parent / "golden"
 SHIPPED = Backends(ROOT / "cfg" / "backends")
@@ -136,7 +137,7 @@ def normal(text: str, bench: Bench, version: str) -> str:
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(line.rstrip() for line in text.splitlines()).strip("\n"))
 
 
-def shot(agent: Agent, bench: Bench, version: str) -> Shot:
+def shot(agent: Session, bench: Bench, version: str) -> Shot:
     """What the pane of ``agent`` shows now."""
     styled = ["-e"] if SHIPPED.get(bench.backend).input.styled else []
     screen = agent.tmux("capture-pane", "-p", *styled, "-t", agent.id)
@@ -145,7 +146,7 @@ def shot(agent: Agent, bench: Bench, version: str) -> Shot:
     return Shot(told, tuple(normal(screen, bench, version).split("\n")))
 
 
-def settled(agent: Agent, bench: Bench, version: str, state: str) -> tuple[str, Shot]:
+def settled(agent: Session, bench: Bench, version: str, state: str) -> tuple[str, Shot]:
     """The screen once it is as it must be, or what it came to when it never is: who compares tells what is wrong."""
     deadline = time.monotonic() + SETTLE
     while True:
@@ -164,30 +165,30 @@ def drive(bench: Bench, version: str, whole: bool) -> Iterator[tuple[str, Shot]]
     yield settled(agent, bench, version, "half-typed")
     agent.keys("C-u")
     agent.prompt("@@hold gate one two three four")
-    agent.model.wait(1)
+    bench.model.wait(1)
     yield settled(agent, bench, version, "busy")
-    agent.model.release("gate")
+    bench.model.release("gate")
     agent.out()
-    agent.wait_state("idle")
+    agent.wait("idle")
     yield settled(agent, bench, version, "answered")
     agent.refused("@@fail 400 bad thing")
-    agent.wait_state("idle")
+    agent.wait("idle")
     yield settled(agent, bench, version, "failed")
     if "permission" in STATES[bench.backend] and whole:
         agent = careful(bench)
         yield settled(agent, bench, version, "permission")
         agent.write("answer", "deny")
-        wait_until(lambda: agent.state() == "idle", "the turn ends")
+        wait_until(lambda: agent.state == "idle", "the turn ends")
 
 
-def careful(bench: Bench) -> Agent:
+def careful(bench: Bench) -> Session:
     """An agent that waits for a permission."""
     roles = bench.daemon.home.config / "roles"
     roles.mkdir(parents=True)
     (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
     agent = bench.new("role=careful")
     agent.prompt(command(bench.backend, "touch made", ask=True))
-    agent.wait_ask()
+    agent.question()
     return agent
 
 
@@ -219,14 +220,14 @@ def drive_kiro(bench: Bench, version: str) -> Iterator[tuple[str, Shot]]:
     agent = bench.launch()
     yield settled(agent, bench, version, "trust")
     agent.keys("Down", "Enter")
-    agent.wait_state("idle")
+    agent.wait("idle")
     yield settled(agent, bench, version, "empty")
     agent.keys("-l", DRAFT)
     yield settled(agent, bench, version, "half-typed")
     agent.keys("C-u")
     agent.prompt("wait 3")
-    agent.wait_state("running")
+    agent.wait("running")
     yield settled(agent, bench, version, "busy")
     agent.out()
-    agent.wait_state("idle")
+    agent.wait("idle")
     yield settled(agent, bench, version, "answered")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import AnvilError
-from tests.real_agents.conftest import Agent, Bench, wait_until
+from tests.real_agents.conftest import Bench, wait_until
 from tests.real_agents.directives import limit
 from tests.real_agents.model import heard
+from tests.session import Session
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 
@@ -42,10 +43,10 @@ CHANGED = {
 def test_prompts_of_every_shape_arrive_as_meant(claude: Bench) -> None:
     agent = claude.new()
     for name, text in HAZARDS.items():
-        assert agent.say(text) == heard(text), name
+        assert agent.ask(text) == heard(text), name
     for name, (text, meant) in CHANGED.items():
-        assert agent.say(text) == heard(meant), name
-    assert len(agent.model.prompts()) == len(HAZARDS) + len(CHANGED)
+        assert agent.ask(text) == heard(meant), name
+    assert len(claude.model.prompts()) == len(HAZARDS) + len(CHANGED)
 
 
 @pytest.mark.timeout(300)
@@ -55,23 +56,23 @@ def test_fifty_prompts_in_a_row_arrive_once_each_and_in_order(claude: Bench) -> 
     for text in texts:
         agent.prompt(text)
     assert agent.out(timeout=280) == heard(texts[-1])
-    assert agent.model.prompts() == texts
+    assert claude.model.prompts() == texts
 
 
 def test_the_state_follows_a_slow_turn(claude: Bench) -> None:
     agent = claude.new()
     agent.prompt("@@hold gate first half | second half")
-    agent.model.wait(1)
-    assert agent.wait_state("running") == "running"
-    agent.model.release("gate")
+    claude.model.wait(1)
+    assert agent.wait("running") == "running"
+    claude.model.release("gate")
     assert agent.out() == "first half | second half"
-    agent.wait_state("idle")
+    agent.wait("idle")
 
 
 def test_usage_counts_every_message_once(claude: Bench) -> None:
     agent = claude.new()
-    agent.say('@@call Bash {"command":"true","description":"x"}')
-    agent.say("again")
+    agent.ask('@@call Bash {"command":"true","description":"x"}')
+    agent.ask("again")
     expected = {"input": 300, "output": 21, "cached": 9, "cache_written": 60}
     wait_until(lambda: agent.json("usage").get("output") == 21, f"usage is {agent.read('usage')}")
     assert {key: agent.json("usage")[key] for key in expected} == expected
@@ -80,11 +81,11 @@ def test_usage_counts_every_message_once(claude: Bench) -> None:
 def test_an_interrupt_ends_the_turn_and_the_next_prompt_is_taken(claude: Bench) -> None:
     agent = claude.new()
     agent.prompt("@@hold gate one two three four")
-    agent.model.wait(1)
+    claude.model.wait(1)
     wait_until(lambda: "tokens)" in agent.screen, "the answer begins")
     agent.write("ctl", "interrupt")
-    agent.wait_state("idle")
-    assert agent.say("next") == heard("next")
+    agent.wait("idle")
+    assert agent.ask("next") == heard("next")
 
 
 def test_a_person_who_presses_escape_ends_the_turn_too(claude: Bench) -> None:
@@ -92,8 +93,8 @@ def test_a_person_who_presses_escape_ends_the_turn_too(claude: Bench) -> None:
     agent.prompt("@@hold gate one two three four")
     wait_until(lambda: "tokens)" in agent.screen, "the answer begins")
     agent.keys("Escape")
-    agent.wait_state("idle")
-    assert agent.say("next") == heard("next")
+    agent.wait("idle")
+    assert agent.ask("next") == heard("next")
 
 
 @pytest.mark.parametrize(
@@ -102,63 +103,63 @@ def test_a_person_who_presses_escape_ends_the_turn_too(claude: Bench) -> None:
 def test_an_interrupt_before_the_first_word_ends_the_turn(claude: Bench, prompt: str) -> None:
     agent = claude.new()
     agent.prompt(prompt)
-    agent.model.wait(1)
-    wait_until(lambda: agent.state() == "running" and claude.service.requests, "the turn runs")
+    claude.model.wait(1)
+    wait_until(lambda: agent.state == "running" and claude.service.requests, "the turn runs")
     agent.write("ctl", "interrupt")
-    agent.wait_state("idle")
-    assert agent.say("next") == heard("next")  # what Claude put back into its box is taken away
-    assert agent.model.prompts()[1:] == ["next"]
+    agent.wait("idle")
+    assert agent.ask("next") == heard("next")  # what Claude put back into its box is taken away
+    assert claude.model.prompts()[1:] == ["next"]
 
 
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(claude: Bench) -> None:
     agent = claude.new()
     assert "bad thing" in agent.refused("@@fail 400 bad thing")
-    assert agent.wait_state("idle") == "idle"
-    assert "bad thing" in agent.listed()["error"]
-    assert agent.say("after") == heard("after")
+    assert agent.wait("idle") == "idle"
+    assert "bad thing" in agent.row["error"]
+    assert agent.ask("after") == heard("after")
 
 
 def test_a_limit_shows_as_such_and_the_queue_waits(claude: Bench) -> None:
     agent = claude.new()
     assert "429" in agent.refused(LIMIT)
-    agent.wait_state("idle")
-    assert "429" in agent.listed()["error"]
+    agent.wait("idle")
+    assert "429" in agent.row["error"]
 
 
 def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(subscribed: Bench) -> None:
     agent = subscribed.new()
     end = time.time() + 5 * 3600
     assert "session limit" in agent.refused(limit("claude", time.time(), end))
-    agent.wait_state("idle")
+    agent.wait("idle")
     agent.prompt("later")
-    held = agent.listed()["held"]
+    held = agent.row["held"]
     told = time.mktime(time.strptime(held.rpartition(" goes on at ")[2], "%Y-%m-%d %H:%M:%S"))
     assert 0 < told - end < 70, held
     subscribed.daemon.kill()
     subscribed.daemon.start()
-    agent = subscribed.again(agent)
-    assert (agent.listed()["held"], agent.listed()["queued"], len(agent.model.prompts())) == (held, 1, 1)
+    agent = agent.again()
+    assert (agent.row["held"], agent.row["queued"], len(subscribed.model.prompts())) == (held, 1, 1)
 
 
 def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opened(subscribed: Bench) -> None:
     agent = subscribed.new()
     agent.refused(limit("claude", time.time(), time.time() - 60))  # told in minutes: over now, seconds after this
     wait_until(lambda: "What do you want to do?" in agent.screen, "the dialog is on the screen")
-    assert agent.say("next") == heard("next")
+    assert agent.ask("next") == heard("next")
 
 
 @pytest.mark.parametrize("status", [500, 529])
 def test_a_service_in_trouble_is_waited_for(claude: Bench, status: int) -> None:
     agent = claude.new()
     text = f"@@fail {status} times=1 busy\n@@say at last"
-    assert agent.say(text) == "at last"
+    assert agent.ask(text) == "at last"
 
 
 LIMIT = "@@fail 429 retry-after=3600 anthropic-ratelimit-unified-status=rejected limit reached"
 ASK = "permissions: ask\n"
 
 
-def asking(claude: Bench) -> Agent:
+def asking(claude: Bench) -> Session:
     roles = claude.daemon.home.config / "roles"
     roles.mkdir(parents=True, exist_ok=True)
     (roles / "careful.yaml").write_text(ASK + 'filesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
@@ -170,9 +171,9 @@ def test_a_permission_is_asked_and_answered(claude: Bench, choice: str) -> None:
     agent = asking(claude)
     file = claude.daemon.home.work / "made"
     agent.prompt(f'@@call Bash {{"command":"touch {file}","description":"x"}}')
-    ask = agent.wait_ask()
+    ask = agent.question()
     assert (ask["choices"][:2], str(file) in json.dumps(ask)) == (["allow", "deny"], True)
-    assert agent.state() == "running"
+    assert agent.state == "running"
     agent.write("answer", choice)
     assert agent.out().startswith("tool said:")
     assert file.exists() == (choice == "allow")
@@ -182,12 +183,12 @@ def test_a_permission_is_asked_and_answered(claude: Bench, choice: str) -> None:
 def test_a_permission_answered_on_the_screen_is_no_question_any_more(claude: Bench) -> None:
     agent = asking(claude)
     agent.prompt(f'@@call Bash {{"command":"touch {claude.daemon.home.work}/made; sleep 1","description":"x"}}')
-    agent.wait_ask()
+    agent.question()
     wait_until(lambda: "Do you want to proceed" in agent.screen, "the dialog is on the screen")
     agent.keys("Enter")
     assert agent.out().startswith("tool said:")
     assert agent.read("ask").strip() == ""
-    agent.wait_state("idle")
+    agent.wait("idle")
 
 
 def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench) -> None:
@@ -195,7 +196,7 @@ def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench)
     options = [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}]
     asked = {"questions": [{"question": "Which color?", "header": "Color", "multiSelect": False, "options": options}]}
     agent.prompt(f"@@call AskUserQuestion {json.dumps(asked)}")
-    ask = agent.wait_ask()
+    ask = agent.question()
     assert ask["choices"] == ["Red", "Blue"]
     assert "Which color?" in ask["text"]
     agent.write("answer", "Blue")
@@ -205,86 +206,88 @@ def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench)
 def test_what_a_subagent_does_is_no_turn_of_ours(claude: Bench) -> None:
     agent = claude.new()
     task = {"description": "x", "prompt": "work for another", "subagent_type": "general-purpose"}
-    said = agent.say(f"@@call Task {json.dumps(task)}")
+    said = agent.ask(f"@@call Task {json.dumps(task)}")
     assert said.startswith(f"tool said: {heard('work for another')}")
-    assert agent.say("next") == heard("next")
+    assert agent.ask("next") == heard("next")
     with claude.client.open(f"{agent.id}/log") as log:
         assert log.read(65536).count(b"USER") == 2
 
 
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(claude: Bench) -> None:
     agent = claude.new()
-    agent.say("remember 42")
+    agent.ask("remember 42")
     agent.prompt("@@hold gate one two")
-    agent.model.wait(2)
-    os.kill(agent.pid(), signal.SIGKILL)
+    claude.model.wait(2)
+    os.kill(agent.pid, signal.SIGKILL)
     with pytest.raises(AnvilError, match="no response"):
         agent.out()
-    agent.wait_state("idle")
-    assert agent.say("what was it?") == heard("what was it?")
-    history = json.dumps(agent.model.asks[-1].raw["messages"])
+    agent.wait("idle")
+    assert agent.ask("what was it?") == heard("what was it?")
+    history = json.dumps(claude.model.asks[-1].raw["messages"])
     assert "remember 42" in history
 
 
 def test_a_session_stopped_before_its_first_prompt_starts_again(claude: Bench) -> None:
     agent = claude.new()
     agent.write("ctl", "stop")
-    agent.wait_state("stopped")
+    agent.wait("stopped")
     agent.write("ctl", "restart")
-    agent.wait_state("idle")
-    assert agent.say("hello") == heard("hello")
+    agent.wait("idle")
+    assert agent.ask("hello") == heard("hello")
     agent.write("ctl", "restart")
-    wait_until(lambda: agent.state() != "running" and agent.listed()["pid"], "it runs again")
-    assert agent.say("again") == heard("again")
-    assert "hello" in json.dumps(agent.model.asks[-1].raw["messages"])
+    wait_until(lambda: agent.state != "running" and agent.row["pid"], "it runs again")
+    assert agent.ask("again") == heard("again")
+    assert "hello" in json.dumps(claude.model.asks[-1].raw["messages"])
 
 
 def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     agent = claude.new()
-    agent.say("parrots")
+    agent.ask("parrots")
     agent.prompt("/clear")
-    assert agent.say("later on") == heard("later on")
-    assert "parrots" not in json.dumps(agent.model.asks[-1].raw["messages"])
-    os.kill(agent.pid(), signal.SIGKILL)
-    wait_until(lambda: agent.state() != "idle", "it died")
-    agent.wait_state("idle")
-    agent.say("and now")
-    history = json.dumps(agent.model.asks[-1].raw["messages"])
+    assert agent.ask("later on") == heard("later on")
+    assert "parrots" not in json.dumps(claude.model.asks[-1].raw["messages"])
+    home = claude.daemon.home.home
+    wait_until(lambda: any(heard("later on") in one.read_text() for one in home.rglob("*.jsonl")), "Claude saves it")
+    os.kill(agent.pid, signal.SIGKILL)
+    wait_until(lambda: agent.state != "idle", "it died")
+    agent.wait("idle")
+    agent.ask("and now")
+    history = json.dumps(claude.model.asks[-1].raw["messages"])
     assert "later on" in history and "parrots" not in history
 
 
 def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(claude: Bench) -> None:
     agent = claude.new()
     agent.prompt("@@hold gate one two")
-    agent.model.wait(1)
-    agent.wait_state("running")
-    pid = agent.pid()
+    claude.model.wait(1)
+    agent.wait("running")
+    pid = agent.pid
     claude.daemon.kill()
-    agent.model.release("gate")
+    claude.model.release("gate")
     spool = next(claude.daemon.home.home.glob(".local/state/anvillm/*/sessions/*/ns/spool"))
     wait_until(lambda: list(spool.glob("*.json")), "the hook left its report")
     claude.daemon.start()
-    agent = claude.again(agent)
+    agent = agent.again()
     assert agent.out() == "one two"
-    assert agent.pid() == pid
-    assert agent.say("next") == heard("next")
+    assert agent.pid == pid
+    assert agent.ask("next") == heard("next")
 
 
 def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(claude: Bench) -> None:
     agents = [claude.launch(), claude.launch()]  # in one directory
     for agent, word in zip(agents, ("parrots", "herons"), strict=True):
-        agent.wait_state("idle")
-        agent.say(f"think of {word}")
+        agent.wait("idle")
+        agent.ask(f"think of {word}")
     claude.daemon.kill()
     socket = claude.daemon.home.namespace / "anvillm.tmux"
     subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=True)
     wait_until(lambda: not pids(claude), "the agents are gone")
     claude.daemon.start()
     for agent, mine, other in zip(agents, ("parrots", "herons"), ("herons", "parrots"), strict=True):
-        again = claude.again(agent)
-        again.wait_state("idle")
-        again.say("what was it?")
-        history = json.dumps(again.model.asks[-1].raw["messages"])
+        again = agent.again()
+        again.wait("idle")
+        again.ask("what was it?")
+        history = json.dumps(claude.model.asks[-1].raw["messages"])
         assert (mine in history, other in history) == (True, False)
 
 
@@ -308,15 +311,15 @@ def answers(claude: Bench) -> list[str]:
 def test_mail_at_the_end_of_a_turn_is_handed_over_without_typing(claude: Bench) -> None:
     agent = claude.new()
     agent.prompt("@@hold gate first")
-    agent.model.wait(1)
+    claude.model.wait(1)
     for n in (1, 2):
         body = {"to": agent.id, "type": "PROMPT_REQUEST", "subject": f"s{n}", "body": f"body {n}"}
         claude.client.write("user/mail", json.dumps(body).encode())
-    agent.model.release("gate")
-    prompts = agent.model.wait(3)
+    claude.model.release("gate")
+    prompts = claude.model.wait(3)
     assert ["body 1" in prompts[1], "body 2" in prompts[2]] == [True, True]
     assert prompts[1].startswith("Stop hook feedback:")
-    agent.wait_state("idle")
+    agent.wait("idle")
 
     wait_until(lambda: len(answers(claude)) == 2, "both are answered")
     assert answers(claude) == [heard(prompt) for prompt in prompts[1:3]]
@@ -325,11 +328,11 @@ def test_mail_at_the_end_of_a_turn_is_handed_over_without_typing(claude: Bench) 
 def test_agents_mail_each_other_through_the_tools(claude: Bench) -> None:
     alice, bob = claude.new("alias=alice"), claude.new("alias=bob")
     message = {"to": bob.id, "type": "QUERY_REQUEST", "subject": "color", "body": "which color?\n@@say blue, surely"}
-    said = alice.say(f"@@call mcp__anvillm__send_message {json.dumps(message)}")
+    said = alice.ask(f"@@call mcp__anvillm__send_message {json.dumps(message)}")
     assert said.startswith("tool said:")
-    prompts = alice.model.wait(3)
+    prompts = claude.model.wait(3)
     assert any("which color?" in one for one in prompts)
-    wait_until(lambda: any("blue, surely" in one for one in alice.model.prompts()), "the answer reaches alice")
+    wait_until(lambda: any("blue, surely" in one for one in claude.model.prompts()), "the answer reaches alice")
     archive = wait_until(lambda: alice.json("archive"), "alice's archive")
     assert isinstance(archive, list)
     assert (archive[0]["type"], archive[0]["from"]) == ("QUERY_RESPONSE", bob.id)
@@ -340,17 +343,17 @@ def test_what_a_person_has_half_typed_is_left_alone(claude: Bench) -> None:
     agent.keys("-l", "half a thought")
     wait_until(lambda: "half a thought" in agent.screen, "the draft is on the screen")
     agent.prompt("waits")
-    wait_until(lambda: agent.listed()["held"], "the prompt waits for the person")
-    assert agent.model.prompts() == []
+    wait_until(lambda: agent.row["held"], "the prompt waits for the person")
+    assert claude.model.prompts() == []
     agent.keys("C-u")
     assert agent.out() == heard("waits")
-    assert agent.model.prompts() == ["waits"]
+    assert claude.model.prompts() == ["waits"]
 
 
 def test_six_agents_work_at_once(claude: Bench) -> None:
     agents = [claude.launch(f"alias=a{n}") for n in range(6)]
     for agent in agents:
-        agent.wait_state("idle")
+        agent.wait("idle")
     for n, agent in enumerate(agents):
         agent.prompt(f"I am {n}")
     assert [agent.out() for agent in agents] == [heard(f"I am {n}") for n in range(6)]
@@ -361,7 +364,7 @@ def test_nothing_of_the_users_own_configuration_is_changed(claude: Bench) -> Non
     user.mkdir()
     (user / "settings.json").write_text('{"includeCoAuthoredBy": false}')
     agent = claude.new()
-    agent.say(
+    agent.ask(
         '@@call Bash {"command":"echo x > ~/.claude/settings.json; touch ~/.claude/CLAUDE.md ~/.claude.json","description":"x"}'
     )
     assert (user / "settings.json").read_text() == '{"includeCoAuthoredBy": false}'

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Daemon, Home, wait_until
-from tests.real_agents.conftest import Agent, with_kiro
+from tests.real_agents.conftest import PATIENCE, with_kiro
+from tests.session import Session
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 
@@ -20,42 +21,41 @@ def kiro(request: pytest.FixtureRequest, home: Home, stopped_daemon: Daemon) -> 
     yield stopped_daemon.start()
     for pane in stopped_daemon.client().ls(""):
         if len(pane.name) == 8:
-            print(Agent(stopped_daemon, stopped_daemon.client(), pane.name, None).screen)  # type: ignore[arg-type]
+            print(Session(stopped_daemon, pane.name).screen)
     print(stopped_daemon.words())
 
 
-def start(kiro: Daemon) -> Agent:
-    client = kiro.client()
-    id = client.write_read("ctl", f"new kiro {kiro.home.work}".encode()).decode().strip()
-    agent = Agent(kiro, client, id, None)  # type: ignore[arg-type]
-    assert agent.wait_state("idle", "error", "stopped") == "idle"
+def start(kiro: Daemon) -> Session:
+    agent = Session.starting(kiro, "kiro")
+    agent.patience = PATIENCE
+    assert agent.wait("idle", "error", "stopped") == "idle"
     return agent
 
 
 def test_its_trust_dialog_is_read_and_prompts_are_confirmed_and_answered(kiro: Daemon) -> None:
     agent = start(kiro)
     for text in ("hello", "two\nlines", "ends with \\"):
-        assert agent.say(text).rstrip() == f"you said: {text}"
-    assert agent.listed()["error"] == ""
+        assert agent.ask(text).rstrip() == f"you said: {text}"
+    assert agent.row["error"] == ""
 
 
 def test_it_comes_back_with_the_conversation_of_its_directory(kiro: Daemon) -> None:
     agent = start(kiro)
-    agent.say("hello")
-    os.kill(agent.pid(), signal.SIGKILL)
-    wait_until(lambda: agent.state() != "idle", "it died")
-    agent.wait_state("idle")
+    agent.ask("hello")
+    os.kill(agent.pid, signal.SIGKILL)
+    wait_until(lambda: agent.state != "idle", "it died")
+    agent.wait("idle")
     assert "1 prompts before" in agent.screen
-    assert agent.say("again") == "you said: again"
+    assert agent.ask("again") == "you said: again"
 
 
 def test_with_a_second_agent_in_the_directory_nobody_gets_the_others_conversation(kiro: Daemon) -> None:
     first, second = start(kiro), start(kiro)
-    first.say("mine")
-    second.say("theirs")
+    first.ask("mine")
+    second.ask("theirs")
     first.write("ctl", "restart")
-    wait_until(lambda: first.state() != "idle", "it ends")
-    first.wait_state("idle")
+    wait_until(lambda: first.state != "idle", "it ends")
+    first.wait("idle")
     assert "0 prompts before" in first.screen
 
 

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from tests.real_agents.conftest import FULL, WHY, Agent, Bench, wait_until
+from tests.real_agents.conftest import FULL, WHY, Bench, wait_until
 from tests.real_agents.directives import command, limit
 from tests.real_agents.model import heard
+from tests.session import Session
 
 NAMES = ("codex", "gemini", "opencode")
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
@@ -26,10 +27,11 @@ HAZARDS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_starts_takes_prompts_and_can_be_interrupted(name: str, request: pytest.FixtureRequest) -> None:
-    agent: Agent = request.getfixturevalue(name).new()
+    bench: Bench = request.getfixturevalue(name)
+    agent = bench.new()
     for text in ("hello", "one\ntwo\nthree"):
-        assert agent.say(text) == heard(text)
-    interrupt(agent)
+        assert agent.ask(text) == heard(text)
+    interrupt(bench, agent)
 
 
 @pytest.fixture(params=NAMES)
@@ -40,27 +42,27 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return found
 
 
-def interrupt(agent: Agent) -> None:
+def interrupt(bench: Bench, agent: Session) -> None:
     """Break a turn off, and see that the next prompt is taken."""
-    before = len(agent.model.prompts())
+    before = len(bench.model.prompts())
     agent.prompt("@@hold gate one two three four")
-    agent.model.wait(before + 1)
-    agent.wait_state("running")
+    bench.model.wait(before + 1)
+    agent.wait("running")
     agent.write("ctl", "interrupt")
-    agent.wait_state("idle")
-    assert agent.say("next") == heard("next")
+    agent.wait("idle")
+    assert agent.ask("next") == heard("next")
 
 
 def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
     agent = bench.new()
     for name, text in HAZARDS.items():
         meant = f"{text} " if (bench.backend, name) == ("opencode", "a trailing mention") else text
-        assert agent.say(text) == heard(meant), name
-    assert agent.say("@@say two  blanks\\n\\n  and an indent") == "two  blanks\n\n  and an indent"
-    assert len(agent.model.prompts()) == len(HAZARDS) + 1
+        assert agent.ask(text) == heard(meant), name
+    assert agent.ask("@@say two  blanks\\n\\n  and an indent") == "two  blanks\n\n  and an indent"
+    assert len(bench.model.prompts()) == len(HAZARDS) + 1
     for text in ("!ls", "/clear"):
-        agent.say(text)
-        assert agent.model.prompts()[-1].lstrip("> ") == text
+        agent.ask(text)
+        assert bench.model.prompts()[-1].lstrip("> ") == text
 
 
 def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> None:
@@ -69,13 +71,13 @@ def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> Non
     for text in texts:
         agent.prompt(text)
     assert agent.out(timeout=240) == heard(texts[-1])
-    assert agent.model.prompts() == texts
+    assert bench.model.prompts() == texts
 
 
 def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     agent = bench.new()
     file = bench.daemon.home.work / "made"
-    said = agent.say(command(bench.backend, f"touch {file}"))
+    said = agent.ask(command(bench.backend, f"touch {file}"))
     assert said.startswith("tool said:")
     assert file.exists(), said
     wait_until(lambda: agent.json("usage").get("output") == 14, "usage of two answers")
@@ -86,36 +88,36 @@ def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     agent.keys("-l", "half a thought")
     wait_until(lambda: "half a thought" in agent.screen, "the draft is on the screen")
     agent.prompt("waits")
-    wait_until(lambda: agent.listed()["held"], "the prompt waits for the person")
-    assert agent.model.prompts() == []
+    wait_until(lambda: agent.row["held"], "the prompt waits for the person")
+    assert bench.model.prompts() == []
     agent.keys("C-u")
     assert agent.out() == heard("waits")
     agent.keys("-l", "another")
     wait_until(lambda: "another" in agent.screen, "a draft after a turn is on the screen")
     agent.prompt("waits again")
-    wait_until(lambda: agent.listed()["held"], "the second prompt waits too")
+    wait_until(lambda: agent.row["held"], "the second prompt waits too")
     agent.keys("Enter")
     assert agent.out() == heard("waits again")
-    assert agent.model.prompts() == ["waits", "another", "waits again"]
+    assert bench.model.prompts() == ["waits", "another", "waits again"]
 
 
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> None:
     agent = bench.new()
     assert "bad thing" in agent.refused("@@fail 400 bad thing")
-    agent.wait_state("idle")
-    assert agent.say("after") == heard("after")
+    agent.wait("idle")
+    assert agent.ask("after") == heard("after")
 
 
 def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> None:
     agent = bench.new()
     why = agent.refused(limit(bench.backend, time.time(), time.time() + 7200))
-    agent.wait_state("idle")
-    assert ("limit" in why.lower(), agent.listed()["error"] in why) == (True, True)
+    agent.wait("idle")
+    assert ("limit" in why.lower(), agent.row["error"] in why) == (True, True)
     agent.prompt("later")
-    held = agent.listed()["held"]
+    held = agent.row["held"]
     end = time.mktime(time.strptime(held.rpartition(" goes on at ")[2], "%Y-%m-%d %H:%M:%S"))
     assert abs(end - time.time() - 7200) < 200, held
-    assert (agent.listed()["queued"], len(set(agent.model.prompts()))) == (1, 1)
+    assert (agent.row["queued"], len(set(bench.model.prompts()))) == (1, 1)
 
 
 @pytest.mark.parametrize("choice", ["allow", "deny"])
@@ -126,19 +128,19 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     agent = bench.new("role=careful")
     file = bench.daemon.home.work / "made"
     agent.prompt(command(bench.backend, f"touch {file}", ask=True))
-    assert "allow" in agent.wait_ask()["choices"]
+    assert "allow" in agent.question()["choices"]
     agent.write("answer", choice)
-    wait_until(lambda: agent.state() == "idle", "the turn ends")
+    wait_until(lambda: agent.state == "idle", "the turn ends")
     assert file.exists() == (choice == "allow")
 
 
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
     agent = bench.new()
-    agent.say("remember 42")
+    agent.ask("remember 42")
     agent.prompt("@@hold gate one two")
-    agent.model.wait(2)
-    os.kill(agent.pid(), signal.SIGKILL)
-    wait_until(lambda: agent.state() not in ("running", "idle"), "it died")
-    agent.wait_state("idle")
-    assert agent.say("what was it?") == heard("what was it?")
-    assert "remember 42" in json.dumps(agent.model.asks[-1].raw)
+    bench.model.wait(2)
+    os.kill(agent.pid, signal.SIGKILL)
+    wait_until(lambda: agent.state not in ("running", "idle"), "it died")
+    agent.wait("idle")
+    assert agent.ask("what was it?") == heard("what was it?")
+    assert "remember 42" in json.dumps(bench.model.asks[-1].raw)

@@ -16,7 +16,7 @@ from tests.scripted import install, script, seen
 __all__ = ["daemon"]  # a fixture
 
 
-class Agent:
+class Player:
     def __init__(self, tmux: Tmux, daemon: Daemon, top: Path, **changes: Any) -> None:
         install(top / "config", **changes)
         self.tmux, self.daemon, self.work = tmux, daemon, top / "work"
@@ -26,7 +26,7 @@ class Agent:
             SESSION, str(self.work), str(top / "run"), str(self.work), str(top), conversation=str(uuid.uuid4())
         )
 
-    def start(self, ready: bool = True) -> "Agent":
+    def start(self, ready: bool = True) -> "Player":
         made = self.backend.launch(self.place, resume=False)
         self.pane = self.tmux.new_window(SESSION, made.argv, cwd=str(self.work), env={**made.env, **self.daemon.env}).id
         if ready:
@@ -46,11 +46,11 @@ class Agent:
 
 
 @pytest.fixture
-def agent(tmux: Tmux, daemon: Daemon, top: Path) -> Agent:
-    return Agent(tmux, daemon, top)
+def agent(tmux: Tmux, daemon: Daemon, top: Path) -> Player:
+    return Player(tmux, daemon, top)
 
 
-def test_without_a_script_it_echoes_and_reports(agent: Agent) -> None:
+def test_without_a_script_it_echoes_and_reports(agent: Player) -> None:
     agent.start()
     agent.prompt("hello\nthere")
     assert agent.said("submit")["text"] == "hello\nthere"
@@ -58,7 +58,7 @@ def test_without_a_script_it_echoes_and_reports(agent: Agent) -> None:
     assert (stop["text"], stop["continued"], stop["conversation"]) == ("hello\nthere", False, agent.place.conversation)
 
 
-def test_a_stop_can_be_answered_with_the_next_prompt(agent: Agent) -> None:
+def test_a_stop_can_be_answered_with_the_next_prompt(agent: Player) -> None:
     agent.start()
     handed = agent.backend.reply("stop", 'go {on} "now"')
     assert handed is not None
@@ -72,7 +72,7 @@ def test_a_stop_can_be_answered_with_the_next_prompt(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("choice", ["yes", "no", "something else"])
-def test_it_asks_and_waits_for_the_answer(agent: Agent, choice: str) -> None:
+def test_it_asks_and_waits_for_the_answer(agent: Player, choice: str) -> None:
     script(agent.work, turns=[{"ask": "really?", "say": ""}])
     agent.start()
     agent.daemon.answer = lambda report: None if report["hook"] == "Ask" else {}
@@ -89,7 +89,7 @@ def test_it_asks_and_waits_for_the_answer(agent: Agent, choice: str) -> None:
     assert agent.said("stop")["text"] == f"answer: {choice}\n"
 
 
-def test_troubles_with_enter_and_paste(agent: Agent) -> None:
+def test_troubles_with_enter_and_paste(agent: Player) -> None:
     script(agent.work, swallow_enter=1, swallow_paste=1)
     agent.start()
     agent.prompt("lost")
@@ -100,7 +100,7 @@ def test_troubles_with_enter_and_paste(agent: Agent) -> None:
     assert [event for event in events if event not in ("hook", "turn")] == ["start", "paste lost", "enter swallowed"]
 
 
-def test_a_split_prompt_comes_in_two_turns(agent: Agent) -> None:
+def test_a_split_prompt_comes_in_two_turns(agent: Player) -> None:
     script(agent.work, split=1)
     agent.start()
     agent.prompt("abcdef")
@@ -109,7 +109,7 @@ def test_a_split_prompt_comes_in_two_turns(agent: Agent) -> None:
     assert agent.said("submit")["text"] == "def"
 
 
-def test_hooks_can_be_missing_and_doubled_and_of_subagents(agent: Agent) -> None:
+def test_hooks_can_be_missing_and_doubled_and_of_subagents(agent: Player) -> None:
     script(agent.work, turns=[{"submit": "missing", "stop": "double", "subagent": True}])
     agent.start()
     agent.prompt("x")
@@ -119,7 +119,7 @@ def test_hooks_can_be_missing_and_doubled_and_of_subagents(agent: Agent) -> None
     agent.said("stop")
 
 
-def test_an_api_failure_tells_when_the_limit_ends(agent: Agent) -> None:
+def test_an_api_failure_tells_when_the_limit_ends(agent: Player) -> None:
     script(agent.work, turns=[{"fail": "limit reached, resets in 100 s"}])
     agent.start()
     agent.prompt("x")
@@ -129,7 +129,7 @@ def test_an_api_failure_tells_when_the_limit_ends(agent: Agent) -> None:
     assert fields["until"] > 0
 
 
-def test_escape_ends_a_turn_without_a_hook_and_the_transcript_tells(agent: Agent) -> None:
+def test_escape_ends_a_turn_without_a_hook_and_the_transcript_tells(agent: Player) -> None:
     script(agent.work, turns=[{"delay": 1000}])
     agent.start()
     agent.prompt("x")
@@ -140,7 +140,7 @@ def test_escape_ends_a_turn_without_a_hook_and_the_transcript_tells(agent: Agent
     assert [meaning.kind for line in lines for meaning in agent.backend.transcript_reports(line)] == ["interrupt"]
 
 
-def test_a_crash_happens_only_so_many_times(agent: Agent) -> None:
+def test_a_crash_happens_only_so_many_times(agent: Player) -> None:
     script(agent.work, turns=[{"match": "boom", "crash": -9, "times": 1}])
     agent.start()
     agent.prompt("boom")
@@ -155,7 +155,7 @@ def test_a_crash_happens_only_so_many_times(agent: Agent) -> None:
     assert ["--resume" in one["argv"] for one in seen(agent.work, "start")] == [False, True]
 
 
-def test_a_large_response(agent: Agent) -> None:
+def test_a_large_response(agent: Player) -> None:
     script(agent.work, turns=[{"size": 1_000_000}])
     agent.start()
     agent.prompt("x")
@@ -163,7 +163,7 @@ def test_a_large_response(agent: Agent) -> None:
     assert len(agent.said("stop")["text"]) == 1_000_000
 
 
-def test_a_persons_draft_stands_in_the_line(agent: Agent) -> None:
+def test_a_persons_draft_stands_in_the_line(agent: Player) -> None:
     script(agent.work, turns=[{"draft": "half a thou"}])
     agent.start()
     wait_screen(agent.tmux, agent.pane, agent.backend.free)

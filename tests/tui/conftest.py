@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import PATIENCE, ROOT, Daemon, Home, wait_until
+from tests.session import Session
 
 
 class Terminal:
@@ -90,8 +91,5 @@ def terminal(home: Home) -> Iterator[Terminal]:
 
 
 def new(daemon: Daemon, *options: str, backend: str = "shell") -> str:
-    """Start a session and wait until it is idle; its id."""
-    client = daemon.client()
-    made = client.write_read("ctl", f"new {backend} {daemon.home.work} {' '.join(options)}\n".encode()).decode().strip()
-    wait_until(lambda: client.read(f"{made}/state") == b"idle\n", "it is not idle")
-    return made
+    """The id of a new session, idle."""
+    return Session.new(daemon, backend, *options).id

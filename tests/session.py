@@ -1,0 +1,112 @@
+"""A session of a live daemon, as a script sees it: through its files. Every test that needs one uses this class."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from anvilsrv import words
+from anvilsrv.errors import AnvilError
+from anvilsrv.p9.client import Client
+from tests.conftest import PATIENCE, Daemon, wait_until
+
+
+class Session:
+    """One session; ``patience`` (s) bounds every wait for it. Without a ``client`` it gets a connection of its own."""
+
+    def __init__(self, daemon: Daemon, id: str, client: Client | None = None, patience: float = PATIENCE) -> None:
+        self.daemon = daemon
+        self.id = id
+        self.client = client or daemon.client()
+        self.patience = patience
+
+    @classmethod
+    def starting(cls, daemon: Daemon, backend: str = "shell", *options: str, cwd: Path | None = None) -> Self:
+        """A new session that may not be ready yet; ``options`` as in ``ctl``: ``alias=bob``."""
+        client = daemon.client()
+        command = words.join(["new", backend, str(cwd or daemon.home.work), *options])
+        return cls(daemon, client.write_read("ctl", command.encode()).decode().strip(), client)
+
+    @classmethod
+    def new(cls, daemon: Daemon, backend: str = "shell", *options: str, cwd: Path | None = None) -> Self:
+        """A new session, idle."""
+        made = cls.starting(daemon, backend, *options, cwd=cwd)
+        made.wait("idle")
+        return made
+
+    def again(self) -> Self:
+        """The same session through a new connection, after the daemon was replaced."""
+        return type(self)(self.daemon, self.id, patience=self.patience)
+
+    # -- its files
+
+    def read(self, name: str) -> str:
+        return self.client.read(f"{self.id}/{name}").decode()
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.read(name) or "null")
+
+    def write(self, name: str, text: str | bytes) -> None:
+        self.client.write(f"{self.id}/{name}", text.encode() if isinstance(text, str) else text)
+
+    @property
+    def state(self) -> str:
+        return self.read("state").strip()
+
+    @property
+    def pid(self) -> int:
+        return int(self.read("pid"))
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """This session in ``sessions``."""
+        rows: list[dict[str, Any]] = json.loads(self.client.read("sessions"))
+        return next(row for row in rows if row["id"] == self.id)
+
+    def wait(self, *states: str) -> str:
+        """Wait until the state is one of these."""
+        why = f"{self.id} is to become {' or '.join(states)}"
+        return str(wait_until(lambda: next((s for s in states if self.state == s), ""), why, self.patience))
+
+    # -- prompts
+
+    def prompt(self, text: str) -> None:
+        self.write("in", text)
+
+    def out(self, timeout: float | None = None) -> str:
+        """The response to the last prompt; waits for it."""
+        return self.client.read(f"{self.id}/out", timeout=timeout or self.patience).decode()
+
+    def ask(self, text: str) -> str:
+        """A prompt and its response."""
+        self.prompt(text)
+        return self.out()
+
+    def refused(self, text: str) -> str:
+        """A prompt that gets no response, and why."""
+        self.prompt(text)
+        with pytest.raises(AnvilError) as caught:
+            self.out()
+        return str(caught.value)
+
+    def question(self) -> dict[str, Any]:
+        """What its agent asks the user; waits for it."""
+        wait_until(lambda: self.read("ask").strip(), f"{self.id} asks nothing", self.patience)
+        found: dict[str, Any] = self.json("ask")
+        return found
+
+    # -- its pane
+
+    def tmux(self, *argv: str) -> str:
+        socket = self.daemon.home.namespace / "anvillm.tmux"
+        return subprocess.run(["tmux", "-S", str(socket), *argv], capture_output=True, text=True, check=False).stdout
+
+    @property
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p", "-t", self.id)
+
+    def keys(self, *names: str) -> None:
+        """What a person presses in the pane."""
+        self.tmux("send-keys", "-t", self.id, *names)
