@@ -36,8 +36,7 @@ def enter(spec: dict[str, Any], tty: str | None) -> None:
     """Build the tree of ``spec`` and make it the root of this process, with ``cwd`` current."""
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     trees = [(*bind, _source(bind, tty)) for bind in spec["binds"]]
-    kernel.mount("tmpfs", _STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
-    root = os.open(_STAGE, _DIRECTORY)
+    root = _new_root()
     for path, text in {CANARY: "seen only from inside\n", **spec["files"]}.items():
         _write(root, path, text)
     for path, target in spec["links"]:
@@ -61,6 +60,16 @@ def enter(spec: dict[str, Any], tty: str | None) -> None:
         os.chdir(spec["cwd"])
     except OSError as error:
         raise SandboxRefused(f"cannot work in {spec['cwd']}: {error.strerror}") from None
+
+
+def _new_root() -> int:
+    """An O_PATH descriptor of the empty tmpfs that becomes the root; SandboxRefused if the user's own /tmp is still there."""
+    users = os.stat(_STAGE).st_dev
+    kernel.mount("tmpfs", _STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
+    root = os.open(_STAGE, _DIRECTORY)
+    if os.fstat(root).st_dev == users:  # every tmpfs has a device number of its own
+        raise SandboxRefused(f"nothing was mounted on {_STAGE}, though the kernel said so; nothing was started")
+    return root
 
 
 def _source(bind: Sequence[str], tty: str | None) -> int | None:

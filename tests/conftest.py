@@ -28,6 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # s; the bound of every wait, far above what any of them takes
 
 
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Programs that tests start can be interrupted though we were started with SIGINT ignored (``nohup ./check &``)."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)  # as good as ignored, but not inherited over an exec
+
+
 def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE) -> object:
     """Wait for something that has no event to wait for; the first true value."""
     deadline = time.monotonic() + patience

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sandbox_world import World
 
-from sandbox import kernel, seccomp
+from sandbox import kernel, mounts, seccomp
 from sandbox.errors import PolicyError, SandboxRefused
 from sandbox.pathnames import resolve
 from sandbox.plan import specification
@@ -48,7 +48,7 @@ CASES = {
     "no user namespaces": ("unshare", 1, (), "no user namespace"),
     "a user namespace without rights": ("unshare", 1, (seccomp.Test(0, 0x20000, (0x20000,)),), "AppArmor"),
     "no new mounts": ("mount", 1, (), "nothing was started"),
-    "mounts only pretend": ("mount", 0, (), ""),
+    "mounts only pretend": ("mount", 0, (), "nothing was mounted on /tmp"),
     "the root only seems changed": ("pivot_root", 0, (), ""),
     "the old root only seems gone": ("umount2", 0, (), "self test: the old root is still there"),
     "read-only only pretends": ("mount_setattr", 0, (), "self test: "),
@@ -69,6 +69,19 @@ def test_a_sandbox_that_is_not_whole_does_not_run_anything(
     assert result.stderr.startswith("anvil-sandbox: ")
     assert sentence in result.stderr
     assert not (world.proj / "ran").exists()
+
+
+def test_a_root_that_is_not_mounted_leaves_nothing_in_the_users_tmp(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new root is put together on /tmp: without a mount of its own there, what is made for it would stay."""
+    spec = world.spec(["true"])
+    made = [mounts.CANARY, *(target for target, *_ in spec["binds"]), *(path for path, _ in spec["links"])]
+    places = [Path("/tmp", name) for name in {path.split("/")[1] for path in made} - {"tmp"}]
+    before = {place: place.lstat().st_mtime_ns for place in places if os.path.lexists(place)}
+    result = world.start(spec, preexec_fn=interfering(monkeypatch, "mount", 0))
+    assert result.returncode == 126
+    assert {place: place.lstat().st_mtime_ns for place in places if os.path.lexists(place)} == before
 
 
 def test_the_interference_itself_does_no_harm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
