@@ -50,7 +50,7 @@ def send(hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wai
     try:
         return _report(path, session, data, timeout)
     except AnvilError:
-        spooled = _spool(namespace, str(report["report"]), data)
+        spooled = spool(namespace, str(report["report"]), data)
     try:
         reply = _report(path, session, data, timeout)  # it may have come back before it could see the file
     except AnvilError:
@@ -93,7 +93,7 @@ def _ask(path: str, session: str, data: bytes) -> dict[str, Any]:
     return {}
 
 
-def _spool(namespace: str, report: str, data: bytes) -> str:
+def spool(namespace: str, report: str, data: bytes) -> str:
     """Leave the report for the next daemon; the file's path, empty if that failed too."""
     path = f"{namespace.rstrip('/')}/spool/{time.time_ns()}-{report}.json"
     try:

@@ -8,7 +8,7 @@ import pytest
 from anvilsrv.agents.launch import Launch
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.errors import Unavailable
-from sandbox.tiers import Report
+from sandbox import tiers
 from tests.conftest import Home
 
 
@@ -19,9 +19,8 @@ def launch(home: Home, monkeypatch: pytest.MonkeyPatch) -> Launch:
         monkeypatch.setenv(name, value)
     home.config.mkdir(parents=True)
     (home.config / "global.yaml").write_text("general: {best_effort: true}\n")
-    made = Launch(Backends(*default_dirs()), home.top / "state", str(home.namespace))
-    made._report = Report("weak", ["no user namespaces"], [], 7)
-    return made
+    monkeypatch.setattr(tiers, "probe", lambda: tiers.Report("weak", ["no user namespaces"], [], 7))
+    return Launch(Backends(*default_dirs()), home.top / "state", str(home.namespace))
 
 
 def test_a_directory_that_holds_what_must_not_be_written_is_refused_at_once(launch: Launch) -> None:

@@ -15,6 +15,7 @@ class Desk:
     """Beads, everything they told, and the commands of one actor as plain words."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.told: list[dict[str, Any]] = []
         self.errors: list[BaseException] = []
         self.beads = Beads(path, self.told.append, self.errors.append)

@@ -186,7 +186,7 @@ def test_nothing_is_made_on_disk_by_looking(desk: Desk) -> None:
     assert (desk.beads.list_json(), desk.beads.ready_json(), desk.beads.ids()) == (b"[]\n", b"[]\n", [])
     assert desk.beads.get("bd-1") is None
     assert desk.beads.version() == 0
-    assert not desk.beads._store.path.exists()
+    assert not desk.path.exists()
 
 
 def test_versions_rise_with_changes_of_that_bead_only(desk: Desk) -> None:

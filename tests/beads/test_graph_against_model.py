@@ -146,7 +146,7 @@ def _records(draw: st.DrawFn) -> list[dict]:
 @given(_records())
 def test_ready_is_what_the_model_says_after_an_import(records: list[dict]) -> None:
     with fresh_desk() as desk:
-        file = desk.beads._store.path / "in.jsonl"
+        file = desk.path / "in.jsonl"
         file.write_text("".join(json.dumps(r) + "\n" for r in records))
         desk("import", str(file))
         by_id = {r["id"]: r for r in json.loads(desk.beads.list_json())}

@@ -209,6 +209,6 @@ def test_any_title_and_any_unknown_value_survive(title: str, unknown: dict[str, 
     record = {"_type": "issue", "id": "bd-1", "title": title, "status": "open", "priority": 1, "issue_type": "task"}
     record |= {"created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-01T00:00:00Z"} | unknown
     with fresh_desk() as desk:
-        folder = desk.beads._store.path
+        folder = desk.path
         imported(desk, folder, lines(record))
         assert exported(desk, folder) == [record]

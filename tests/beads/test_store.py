@@ -84,7 +84,7 @@ def test_a_store_made_after_the_daemon_began_is_noticed(open_desk: Callable[[], 
 
 
 def test_a_store_taken_away_and_put_back_is_used_as_it_then_is(desk: Desk) -> None:
-    folder = desk.beads._store.path
+    folder = desk.path
     first = desk("new", "first")
     desk.beads.list_json()
     shutil.rmtree(folder)
@@ -96,11 +96,11 @@ def test_a_store_taken_away_and_put_back_is_used_as_it_then_is(desk: Desk) -> No
 
 def test_a_locked_store_is_an_error_in_bounded_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beads_store, "BUSY", 0.05)
-    desk.beads._store.path.mkdir()
-    seed = Beads(desk.beads._store.path, lambda _: None, print)
+    desk.path.mkdir()
+    seed = Beads(desk.path, lambda _: None, print)
     bead = seed.command(["new", "x"], "user", True)
     seed.close()
-    other = sqlite3.connect(desk.beads._store.file, isolation_level=None)
+    other = sqlite3.connect(desk.path / beads_store.FILE, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match=r"^beads are locked by another process: "):
@@ -115,21 +115,21 @@ def test_a_locked_store_is_an_error_in_bounded_time(desk: Desk, monkeypatch: pyt
     "rubbish", [b"not a database at all, but long enough to look at", b"SQLite format 3\0" + b"\7" * 4096]
 )
 def test_a_damaged_store_is_named_and_left_alone(desk: Desk, rubbish: bytes) -> None:
-    store = desk.beads._store
-    store.path.mkdir()
-    store.file.write_bytes(rubbish)
+    file = desk.path / beads_store.FILE
+    desk.path.mkdir()
+    file.write_bytes(rubbish)
     for use in (desk.beads.list_json, desk.beads.ready_json, lambda: desk("new", "x")):
-        with pytest.raises(AnvilError, match=f"damaged: {store.file}$"):
+        with pytest.raises(AnvilError, match=f"damaged: {file}$"):
             use()
-    assert store.file.read_bytes() == rubbish
-    store.file.unlink()
+    assert file.read_bytes() == rubbish
+    file.unlink()
     assert desk("new", "works again") == desk.ready()[0]
 
 
 def test_a_store_of_a_later_version_is_not_touched(desk: Desk) -> None:
     desk("init")
     desk.beads.close()
-    db = sqlite3.connect(desk.beads._store.file)
+    db = sqlite3.connect(desk.path / beads_store.FILE)
     db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(Unavailable, match="newer anvilsrv"):
@@ -206,7 +206,7 @@ def test_fifty_agents_claim_a_hundred_beads_and_each_goes_to_exactly_one(open_de
     ids = [desk("new", f"bead {n}") for n in range(100)]
     others = [
         subprocess.Popen(
-            [sys.executable, "-c", CLAIMER, str(desk.beads._store.path), f"p{n}"],
+            [sys.executable, "-c", CLAIMER, str(desk.path), f"p{n}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -253,9 +253,7 @@ while True:
 
 
 def test_what_was_answered_survives_a_kill_at_any_instant(desk: Desk) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(desk.beads._store.path)], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(desk.path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     answered = [process.stdout.readline().strip() for _ in range(50)]
     process.kill()

@@ -105,14 +105,14 @@ def test_a_daemon_that_came_back_meanwhile_gets_it_and_the_spool_is_empty(
     daemon.stop()
     for name, value in daemon.env.items():
         monkeypatch.setenv(name, value)
-    spool = hook._spool
+    spool = hook.spool
 
     def spool_and_start(namespace: str, report: str, data: bytes) -> str:
         path = spool(namespace, report, data)
         daemon.start()
         return path
 
-    monkeypatch.setattr(hook, "_spool", spool_and_start)
+    monkeypatch.setattr(hook, "spool", spool_and_start)
     daemon.answer = lambda report: {"stdout": "later"}
     assert hook.send("Stop", {"a": 1}) == {"stdout": "later"}
     assert daemon.next("Stop") == {"a": 1}
@@ -139,15 +139,16 @@ def test_no_place_for_the_spool_is_said_on_standard_error_alone(daemon: Daemon) 
     assert b"report lost" in done.stderr
 
 
-def test_the_spool_is_not_written_through_a_link(daemon: Daemon, top: Path) -> None:
-    daemon.stop()
+def test_the_spool_is_not_written_through_a_link(
+    daemon: Daemon, top: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     victim = top / "victim"
     victim.write_text("untouched")
-    path = f"{daemon.namespace}/spool/1-x.json"
-    os.symlink(victim, path + ".tmp")
-    made = hook._spool(str(daemon.namespace), "x", b"data")
+    monkeypatch.setattr(hook.time, "time_ns", lambda: 1)
+    os.symlink(victim, f"{daemon.namespace}/spool/1-x.json.tmp")
+    assert hook.spool(str(daemon.namespace), "x", b"data") == ""
     assert victim.read_text() == "untouched"
-    assert made != path
+    assert "report lost" in capsys.readouterr().err
 
 
 def test_a_question_waits_over_a_restart_of_the_daemon(daemon: Daemon) -> None:
