@@ -3,21 +3,19 @@
 import subprocess
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding
 from textual.screen import Screen
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
+from anvilsrv.front.notes import label
 from tui.dialogs import Answer, Confirm, Help, Line, Prompt
-from tui.text import label
-
-if TYPE_CHECKING:
-    from tui.anvillm import Anvillm
+from tui.host import Host, Shown
 
 
-class Acting(Screen[None]):
+class Acting(Shown, Screen[None]):
     """The keys that act on ``selected()``, for the screens that have a session."""
 
     ACTS: ClassVar = [
@@ -34,7 +32,10 @@ class Acting(Screen[None]):
         Binding("I", "inbox", show=False),
         Binding("question_mark", "help", show=False),
     ]
-    app: "Anvillm"
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
 
     def selected(self) -> Row | None:
         """The session that keys act on."""
@@ -43,7 +44,7 @@ class Acting(Screen[None]):
     def _with(self, act: Callable[[Row], object]) -> None:
         row = self.selected()
         if row is None:
-            self.app.say("no session: s starts one")
+            self.host.say("no session: s starts one")
         else:
             act(row)
 
@@ -51,25 +52,25 @@ class Acting(Screen[None]):
         self._with(self._prompt)
 
     def _prompt(self, row: Row) -> None:
-        who, drafts = row["id"], self.app.drafts
+        who, drafts = row["id"], self.host.drafts
 
         def send(text: str | None) -> None:
             if text is not None:
                 drafts[who] = text
-                self.app.request(partial(requests.prompt, session=who, text=text), lambda _: drafts.pop(who, None))
+                self.host.request(partial(requests.prompt, session=who, text=text), lambda _: drafts.pop(who, None))
 
         self.app.push_screen(
             Prompt(f"Prompt for {label(row)}", drafts.get(who, ""), partial(drafts.__setitem__, who)), send
         )
 
     def action_control(self, command: str) -> None:
-        self._with(lambda row: self.app.request(partial(requests.control, session=row["id"], command=command)))
+        self._with(lambda row: self.host.request(partial(requests.control, session=row["id"], command=command)))
 
     def action_kill(self) -> None:
         def ask(row: Row) -> None:
             def kill(sure: bool | None) -> None:
                 if sure:
-                    self.app.request(partial(requests.control, session=row["id"], command="kill"))
+                    self.host.request(partial(requests.control, session=row["id"], command="kill"))
 
             self.app.push_screen(Confirm(f"Kill {label(row)}?", "The session and its conversation go for good."), kill)
 
@@ -79,7 +80,7 @@ class Acting(Screen[None]):
         def ask(row: Row) -> None:
             def rename(alias: str | None) -> None:
                 if alias is not None:
-                    self.app.request(partial(requests.rename, session=row["id"], alias=alias.strip()))
+                    self.host.request(partial(requests.rename, session=row["id"], alias=alias.strip()))
 
             self.app.push_screen(
                 Line(f"Alias of {row['id']}", row["alias"], "letters, digits, _ and -; empty takes it away"), rename
@@ -91,9 +92,7 @@ class Acting(Screen[None]):
         def ask(row: Row) -> None:
             def put(text: str | None) -> None:
                 if text is not None:
-                    self.app.request(
-                        lambda client: client.write(f"{row['id']}/context", text.encode("utf-8", "replace"))
-                    )
+                    self.host.request(partial(requests.set_context, session=row["id"], context=text))
 
             self.app.push_screen(
                 Prompt(f"Context before each prompt of {label(row)}", row["context"], lambda _: None), put
@@ -106,35 +105,33 @@ class Acting(Screen[None]):
 
     def _terminal(self, row: Row) -> None:
         if not row["tmux"]:
-            self.app.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
+            self.host.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
             return
         with self.app.suspend():
             done = subprocess.run(["sh", "-c", row["tmux"]], check=False)
         self.app.refresh()
         if done.returncode:
-            self.app.say(f"attaching failed: tmux ended with status {done.returncode}", error=True)
+            self.host.say(f"attaching failed: tmux ended with status {done.returncode}", error=True)
 
     def action_answer(self) -> None:
         row = self.selected()
         if row is None or not row["ask"]:
-            row = next((one for one in self.app.rows if one["ask"]), None)
+            row = next((one for one in self.host.rows if one["ask"]), None)
         if row is None:
-            self.app.say("nobody asks anything")
+            self.host.say("nobody asks anything")
             return
         who, ask = row["id"], row["ask"]
 
         def answer(choice: str | None) -> None:
             if choice is not None:
-                self.app.request(partial(requests.answer, session=who, choice=choice, ask=ask["id"]))
+                self.host.request(partial(requests.answer, session=who, choice=choice, ask=ask["id"]))
 
         self.app.push_screen(Answer(label(row), ask), answer)
 
     def action_inbox(self, owner: str = "") -> None:
-        from tui.mail import MailScreen
-
         row = self.selected()
         if owner or row is not None:
-            self.app.push_screen(MailScreen(owner or str(row["id"] if row else "")))
+            self.host.show_mail(owner or str(row["id"] if row else ""))
 
     def action_help(self) -> None:
         self.app.push_screen(Help())

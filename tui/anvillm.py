@@ -1,6 +1,11 @@
-"""The application: what all screens share. The connection, the sessions as last seen, drafts, and running requests."""
+"""The application: what all screens share. The connection, the sessions as last seen, drafts, and running requests.
+
+It alone imports the screens; they know it as ``tui.host.Host``. Those that the first paint does not need are imported when
+they are first shown.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from rich.segment import Segment
@@ -11,10 +16,15 @@ from textual.message import Message
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError
-from anvilsrv.front.follow import Follower, Row
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Follower, Row, changes, read_json
+from anvilsrv.front.notes import label
+from anvilsrv.front.tail import Piece, Tail
 from anvilsrv.p9.client import Client
+from anvilsrv.words import USER
+from tui.host import Shown, nothing
 from tui.sessions import SessionsScreen
-from tui.text import label, one_line
+from tui.text import one_line
 
 T = TypeVar("T")
 
@@ -27,7 +37,7 @@ class Plain(LineFilter):
 
 
 class Anvillm(App[None]):
-    """``anvillm``. ``rows`` are the sessions, oldest first; ``why`` says why the daemon is away, and is empty while it answers."""
+    """``anvillm``: a ``tui.host.Host``."""
 
     ENABLE_COMMAND_PALETTE = False
     TITLE = "AnviLLM"
@@ -56,7 +66,7 @@ class Anvillm(App[None]):
             self.why = why
 
     class Finished(Message):
-        """A request is done: ``then`` is to be called with its result."""
+        """Something is done in a thread: ``then`` is to be called on the loop."""
 
         def __init__(self, then: Callable[[], object]) -> None:
             super().__init__()
@@ -76,11 +86,14 @@ class Anvillm(App[None]):
 
     @property
     def namespace(self) -> str:
-        """Where we look for the daemon."""
         return paths.namespace()
 
+    @property
+    def service(self) -> str:
+        return self.follower.socket
+
     def get_default_screen(self) -> SessionsScreen:
-        return SessionsScreen()
+        return SessionsScreen(self)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self.follower.start)  # the first paint waits for nobody
@@ -88,40 +101,92 @@ class Anvillm(App[None]):
     def on_unmount(self) -> None:
         self.follower.stop()
 
+    # -- what screens ask ---------------------------------------------------------------------------------------------
+
     def find(self, session: str) -> Row | None:
-        """The session of that id."""
         return next((row for row in self.rows if row["id"] == session), None)
 
+    def name_of(self, who: str) -> str:
+        row = self.find(who)
+        return label(row) if row else who
+
     def say(self, text: str, error: bool = False) -> None:
-        """A note at the corner of the screen."""
         self.notify(one_line(text), severity="error" if error else "information", timeout=8, markup=False)
 
     def request(
-        self,
-        ask: Callable[[Client], T],
-        then: Callable[[T], object] = lambda _: None,
-        failed: Callable[[], object] = lambda: None,
+        self, ask: Callable[[Client], T], then: Callable[[T], object] = nothing, failed: Callable[[], object] = nothing
     ) -> None:
-        """Ask the tree in a thread, then call ``then`` here. What is refused is said, and ``failed`` called instead."""
-
-        def work() -> None:
+        def asked() -> Callable[[], object]:
             try:
                 found = ask(self.follower.client())
             except AnvilError as error:
-                words = str(error)
-                self.finish(lambda: self._failed(words, failed))
-            else:
-                self.finish(lambda: then(found))
+                return partial(self._failed, str(error), failed)
+            return lambda: then(found)
 
-        self.run_worker(work, thread=True)
+        self.work(asked, lambda done: done())
 
     def _failed(self, words: str, failed: Callable[[], object]) -> None:
         self.say(words, error=True)
         failed()
 
-    def finish(self, then: Callable[[], object]) -> None:
+    def work(self, act: Callable[[], T], then: Callable[[T], object]) -> None:
+        def run() -> None:
+            found = act()
+            self._finish(lambda: then(found))
+
+        self.run_worker(run, thread=True)
+
+    def _finish(self, then: Callable[[], object]) -> None:
         """Call ``then`` on the loop; from any thread."""
         self.post_message(self.Finished(then))
+
+    def tail(self, session: str, told: Callable[[list[Piece]], object], ended: Callable[[str], object]) -> Tail:
+        made = Tail(
+            self.follower,
+            session,
+            lambda pieces: self._finish(lambda: told(pieces)),
+            lambda why: self._finish(lambda: ended(why)),
+        )
+        made.start()
+        return made
+
+    def hurry(self) -> None:
+        self.follower.hurry()
+
+    def refresh_sessions(self) -> None:
+        self.request(lambda client: read_json(client, "sessions"), lambda rows: self.post_message(self.Sessions(rows)))
+
+    def count_mail(self) -> None:
+        def counted(found: list[Any]) -> None:
+            self.mail = len(found)
+            self.redraw()
+
+        self.request(partial(requests.box, owner=USER, name="inbox"), counted)
+
+    # -- screens ------------------------------------------------------------------------------------------------------
+
+    def show_conversation(self, session: str) -> None:
+        from tui.conversation import ConversationScreen
+
+        self.push_screen(ConversationScreen(self, session))
+
+    def show_mail(self, owner: str) -> None:
+        from tui.mail import MailScreen
+
+        self.push_screen(MailScreen(self, owner))
+
+    def show_daemon(self) -> None:
+        from tui.daemon import DaemonScreen
+
+        self.push_screen(DaemonScreen(self))
+
+    def redraw(self) -> None:
+        """Let the screens show what changed."""
+        for screen in self._shown():
+            screen.redraw()
+
+    def _shown(self) -> list[Shown]:
+        return [screen for screen in self.screen_stack if isinstance(screen, Shown)]
 
     # -- news ---------------------------------------------------------------------------------------------------------
 
@@ -138,41 +203,20 @@ class Anvillm(App[None]):
         first, self.known, self.why = not self.known, True, message.why
         self.redraw()
         if first and isinstance(self.screen, SessionsScreen):
-            self.screen.action_daemon()
+            self.show_daemon()
 
     def on_anvillm_events(self, message: Events) -> None:
         for event in message.found:
             if event["type"] == "error":
                 row = self.find(event["session_id"] or "")
                 self.say(f"{label(row) if row else 'anvilsrv'}: {event['error']}", error=True)
-            elif event["type"] == "message" and event["to"] == "user":
+            elif event["type"] == "message" and event["to"] == USER:
                 self.say(f"mail from {self.name_of(event['from'])}: {event['subject'] or event['kind']}")
-        if any(event["type"] in ("message", "archived", "overflow") for event in message.found):
+        changed = changes(message.found)
+        if "mail" in changed:
             self.count_mail()
-        for screen in self.screen_stack:
-            if hasattr(screen, "happened"):
-                screen.happened(message.found)
-
-    def name_of(self, who: str) -> str:
-        """The alias of a session, or what it was called."""
-        row = self.find(who)
-        return label(row) if row else who
-
-    def count_mail(self) -> None:
-        """Ask how many messages wait for the user."""
-        from anvilsrv.front import requests
-
-        def counted(found: list[Any]) -> None:
-            self.mail = len(found)
-            self.redraw()
-
-        self.request(lambda client: requests.box(client, requests.USER, "inbox"), counted)
-
-    def redraw(self) -> None:
-        """Let the screens show what changed."""
-        for screen in self.screen_stack:
-            if hasattr(screen, "redraw"):
-                screen.redraw()
+        for screen in self._shown():
+            screen.happened(changed)
 
 
 class _Listener:

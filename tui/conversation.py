@@ -9,10 +9,12 @@ from textual.widgets import RichLog, Static
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
+from anvilsrv.front.notes import label, notes
 from anvilsrv.front.tail import Piece, Tail
 from tui.acting import Acting
 from tui.dialogs import PromptArea
-from tui.text import clip, label, notes, printable
+from tui.host import Host
+from tui.text import clip, printable
 
 LINES = 20_000  # of a conversation that are kept on the screen
 HINTS = "Enter sends  Ctrl-J new line  Ctrl-W answer  Tab text/prompt  PgUp PgDn  Esc back"
@@ -33,8 +35,8 @@ class ConversationScreen(Acting):
         Binding("G", "scroll('end')", show=False),
     ]
 
-    def __init__(self, session: str) -> None:
-        super().__init__()
+    def __init__(self, host: Host, session: str) -> None:
+        super().__init__(host)
         self.session = session
         self._tail: Tail | None = None
         self._gone = ""
@@ -49,24 +51,17 @@ class ConversationScreen(Acting):
         yield Static(HINTS, id="keys")
 
     def on_mount(self) -> None:
-        self.query_one(PromptArea).put(self.app.drafts.get(self.session, ""))
+        self.query_one(PromptArea).put(self.host.drafts.get(self.session, ""))
         self.query_one(PromptArea).focus()
         self.redraw()
-        app = self.app
-        self._tail = Tail(
-            app.follower,
-            self.session,
-            lambda pieces: app.finish(lambda: self._show(pieces)),
-            lambda why: app.finish(lambda: self._end(why)),
-        )
-        self._tail.start()
+        self._tail = self.host.tail(self.session, self._show, self._end)
 
     def on_unmount(self) -> None:
         if self._tail is not None:
             self._tail.stop()
 
     def selected(self) -> Row | None:
-        return self.app.find(self.session)
+        return self.host.find(self.session)
 
     def redraw(self) -> None:
         """The head, and the question if there is one."""
@@ -80,8 +75,8 @@ class ConversationScreen(Acting):
             return
         if row["ask"]:
             asks.update(Content(clip(f"asks: {row['ask']['text']} (Ctrl-W answers)", width)))
-        state = "DAEMON AWAY" if self.app.why else row["state"]
-        said = [label(row), row["id"], row["backend"], state, *notes(row)]
+        state = "DAEMON AWAY" if self.host.why else row["state"]
+        said = [label(row), row["id"], row["backend"], state, *(note.text for note in notes(row))]
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
 
     def _show(self, pieces: list[Piece]) -> None:
@@ -110,20 +105,20 @@ class ConversationScreen(Acting):
     def _end(self, why: str) -> None:
         self._gone = why
         if self.is_running:
-            self.app.say(why, error=True)
+            self.host.say(why, error=True)
             self.redraw()
 
     def on_prompt_area_sent(self, message: PromptArea.Sent) -> None:
         area = self.query_one(PromptArea)
         text = message.text
-        self.app.drafts[self.session] = text
+        self.host.drafts[self.session] = text
         area.text = ""
 
         def sent(_: None) -> None:
-            self.app.drafts.pop(self.session, None)
+            self.host.drafts.pop(self.session, None)
             self.query_one("#talk", RichLog).scroll_end(animate=False)
 
-        self.app.request(
+        self.host.request(
             lambda client: requests.prompt(client, self.session, text), sent, lambda: self._give_back(text)
         )
 
@@ -137,5 +132,5 @@ class ConversationScreen(Acting):
 
     def action_leave(self) -> None:
         if text := self.query_one(PromptArea).text:
-            self.app.drafts[self.session] = text
+            self.host.drafts[self.session] = text
         self.dismiss()

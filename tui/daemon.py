@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -10,10 +10,8 @@ from textual.content import Content
 from textual.widgets import Label, Static
 
 from tui.dialogs import Dialog
+from tui.host import Host, Shown
 from tui.text import printable
-
-if TYPE_CHECKING:
-    from tui.anvillm import Anvillm
 
 PATIENCE = 90.0  # s; above what anvilsrv takes at most
 
@@ -30,7 +28,7 @@ def anvilsrv(command: str) -> tuple[bool, str]:
     return done.returncode == 0, (done.stdout + done.stderr).strip()
 
 
-class DaemonScreen(Dialog):
+class DaemonScreen(Shown, Dialog):
     """Says how the daemon is; starts it after asking."""
 
     BINDINGS: ClassVar = [
@@ -40,10 +38,10 @@ class DaemonScreen(Dialog):
         Binding("t", "run('stop')", show=False),
         Binding("n,q", "dismiss(None)", show=False),
     ]
-    app: "Anvillm"
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
         super().__init__("The daemon")
+        self.host = host
         self._busy = False
         self._failed = ""
 
@@ -53,24 +51,24 @@ class DaemonScreen(Dialog):
 
     def on_mount(self) -> None:
         self.redraw()
-        if not self.app.why:
-            self.app.run_worker(self._status, thread=True)
+        if not self.host.why:
+            self.host.work(lambda: anvilsrv("status")[1], self._told)
 
     def redraw(self) -> None:
         """Follow what the application knows."""
         if not self.is_running or self._busy:
             return
-        if self.app.why:
+        if self.host.why:
             said = (
                 self._failed
-                or f"anvilsrv is not running in namespace '{self.app.namespace}'\n({self.app.why})\n\nStart it?"
+                or f"anvilsrv is not running in namespace '{self.host.namespace}'\n({self.host.why})\n\nStart it?"
             )
             self._say(said, "y start   n leave it" if not self._failed else "s try again   Esc back")
         elif self._failed:
             self._say(self._failed, "s start   R restart   t stop   Esc back")
         else:
             self._say(
-                f"anvilsrv serves {self.app.follower.socket}",
+                f"anvilsrv serves {self.host.service}",
                 "R restart (agents run on)   t stop (agents end)   Esc back",
             )
 
@@ -78,36 +76,29 @@ class DaemonScreen(Dialog):
         self.query_one("#said", Static).update(Content(printable(text)))
         self.query_one("#can", Label).update(can)
 
-    def _status(self) -> None:
-        said = anvilsrv("status")[1]
-        self.app.finish(lambda: self._told(said))
-
     def _told(self, said: str) -> None:
         if self.is_running and not self._busy:
             self._say(said, self._can())
 
     def _can(self) -> str:
-        return "y start   Esc back" if self.app.why else "R restart (agents run on)   t stop (agents end)   Esc back"
+        return "y start   Esc back" if self.host.why else "R restart (agents run on)   t stop (agents end)   Esc back"
 
     def action_start(self) -> None:
-        if self.app.why:
+        if self.host.why:
             self.action_run("start")
 
     def action_run(self, command: str) -> None:
         if not self._busy:
             self._busy = True
             self._say(f"anvilsrv {command} …", "")
-            self.app.run_worker(lambda: self._run(command), thread=True)
+            self.host.work(lambda: anvilsrv(command), self._ran)
 
-    def _run(self, command: str) -> None:
-        worked, said = anvilsrv(command)
-        self.app.follower.hurry()
-        self.app.finish(lambda: self._ran(worked, said))
-
-    def _ran(self, worked: bool, said: str) -> None:
+    def _ran(self, done: tuple[bool, str]) -> None:
+        worked, said = done
+        self.host.hurry()
         self._busy, self._failed = False, "" if worked else said or "it failed, and said nothing"
         if worked:
-            self.app.say(said)
+            self.host.say(said)
             if self.is_running:
                 self.dismiss(None)
         elif self.is_running:

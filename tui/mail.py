@@ -1,7 +1,7 @@
 """A mailbox: the messages of the user or of a session, one of them below the list; reply and archive."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,17 +12,16 @@ from textual.widgets import DataTable, Static
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
+from anvilsrv.words import USER
 from tui.dialogs import Help, Prompt
+from tui.host import Host, Shown
 from tui.text import clip, clock, printable
-
-if TYPE_CHECKING:
-    from tui.anvillm import Anvillm
 
 HINTS = "Enter reply  a archive  v inbox/archive  j k  PgUp PgDn scroll the text  Esc back"
 COLUMNS = {"time": 10, "from": 14, "type": 17, "subject": 0}
 
 
-class MailScreen(Screen[None]):
+class MailScreen(Shown, Screen[None]):
     """``inbox`` or ``archive`` of ``owner``, newest first."""
 
     BINDINGS: ClassVar = [
@@ -37,10 +36,10 @@ class MailScreen(Screen[None]):
         Binding("pagedown", "scroll('page_down')", show=False, priority=True),
         Binding("question_mark", "help", show=False),
     ]
-    app: "Anvillm"
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, host: Host, owner: str) -> None:
         super().__init__()
+        self.host = host
         self.owner = owner
         self.box = "inbox"
         self.messages: list[Row] = []
@@ -63,13 +62,12 @@ class MailScreen(Screen[None]):
         """The list."""
         return self.query_one(DataTable)
 
-    def happened(self, found: list[Row]) -> None:
-        """Events: mail came or went."""
-        if any(event["type"] in ("message", "archived", "overflow") for event in found):
+    def happened(self, changes: set[str]) -> None:
+        if "mail" in changes:
             self.action_refresh_box()
 
     def action_refresh_box(self) -> None:
-        self.app.request(partial(requests.box, owner=self.owner, name=self.box), partial(self._fill, self.box))
+        self.host.request(partial(requests.box, owner=self.owner, name=self.box), partial(self._fill, self.box))
 
     def _fill(self, box: str, messages: list[Row]) -> None:
         if not self.is_running or box != self.box:
@@ -78,12 +76,12 @@ class MailScreen(Screen[None]):
         self.messages = messages[::-1]
         self.table.clear()
         for one in self.messages:
-            cells = (clock(one["timestamp"]), self.app.name_of(one["from"]), one["type"], one.get("subject") or "")
+            cells = (clock(one["timestamp"]), self.host.name_of(one["from"]), one["type"], one.get("subject") or "")
             self.table.add_row(*(Content(clip(cell, 200)) for cell in cells), key=one["id"])
         if chosen is not None and chosen["id"] in self.table.rows:
             self.table.move_cursor(row=self.table.get_row_index(chosen["id"]))
         counted = "1 message" if len(messages) == 1 else f"{len(messages)} messages"
-        who = "you" if self.owner == requests.USER else self.app.name_of(self.owner)
+        who = "you" if self.owner == USER else self.host.name_of(self.owner)
         self.query_one("#head", Static).update(Content(clip(f"{self.box} of {who} · {counted}", 78)))
         self._describe()
 
@@ -103,48 +101,42 @@ class MailScreen(Screen[None]):
         if one is None:
             self.query_one("#message", Static).update("No messages.")
             return
-        head = f"{one['type']} from {self.app.name_of(one['from'])} to {self.app.name_of(one['to'])}\n{one.get('subject') or ''}\n\n"
+        head = f"{one['type']} from {self.host.name_of(one['from'])} to {self.host.name_of(one['to'])}\n{one.get('subject') or ''}\n\n"
         self.query_one("#message", Static).update(Content(printable(head + (one.get("body") or "")).expandtabs(8)))
         self.query_one("#body", VerticalScroll).scroll_home(animate=False)
 
     def action_archive(self) -> None:
         one = self.selected()
         if one is not None and self.box == "inbox":
-            self.app.request(partial(requests.complete, owner=self.owner, message=one["id"]), self._archived)
+            self.host.request(partial(requests.complete, owner=self.owner, message=one["id"]), self._archived)
 
     def _archived(self, _: Any) -> None:
         self.action_refresh_box()
-        self.app.count_mail()
+        self.host.count_mail()
 
     def action_reply(self) -> None:
         one = self.selected()
         if one is None:
             return
-        if one["from"] == requests.USER:
-            self.app.say("this message is from you")
+        if one["from"] == USER:
+            self.host.say("this message is from you")
             return
         key = f"mail {one['id']}"
 
         def send(body: str | None) -> None:
             if body is not None:
-                self.app.drafts[key] = body
-                self.app.request(partial(self._send, message=one, body=body), sent)
+                self.host.drafts[key] = body
+                self.host.request(partial(requests.reply, owner=self.owner, message=one["id"], body=body), sent)
 
         def sent(_: Any) -> None:
-            self.app.drafts.pop(key, None)
-            self.app.say("sent")
+            self.host.drafts.pop(key, None)
+            self.host.say("sent")
             self._archived(None)
 
-        title = f"Reply to {self.app.name_of(one['from'])}: {one.get('subject') or one['type']}"
+        title = f"Reply to {self.host.name_of(one['from'])}: {one.get('subject') or one['type']}"
         self.app.push_screen(
-            Prompt(clip(title, 66), self.app.drafts.get(key, ""), partial(self.app.drafts.__setitem__, key)), send
+            Prompt(clip(title, 66), self.host.drafts.get(key, ""), partial(self.host.drafts.__setitem__, key)), send
         )
-
-    def _send(self, client: Any, message: Row, body: str) -> None:
-        """Answer as the user, and file what is answered (a session's own inbox is left to it)."""
-        requests.send(client, requests.reply_to(message, body))
-        if self.box == "inbox" and self.owner == requests.USER:
-            requests.complete(client, self.owner, message["id"])
 
     def action_other(self) -> None:
         self.box = "archive" if self.box == "inbox" else "inbox"

@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,13 +11,12 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from anvilsrv.front import requests
-from anvilsrv.front.follow import Row, read_json
+from anvilsrv.front.follow import Row
+from anvilsrv.front.notes import notes
 from tui.acting import Acting
 from tui.dialogs import Start
-from tui.text import clip, notes, one_line, short_path
-
-if TYPE_CHECKING:
-    pass
+from tui.host import Host
+from tui.text import clip, one_line, short_path
 
 COLUMNS = {"id": 8, "alias": 12, "state": 8, "backend": 9, "notes": 12, "directory": 0}
 COLOURS = {
@@ -48,8 +47,8 @@ class SessionsScreen(Acting):
     # with priority: a key is then acted on before the next one is looked at, so what is typed ahead finds the right place
     BINDINGS: ClassVar = [replace(one, priority=True) for one in KEYS]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._wanted = ""  # a session to put the cursor on when it comes
 
@@ -82,7 +81,7 @@ class SessionsScreen(Acting):
         return self.query_one(DataTable)
 
     def selected(self) -> Row | None:
-        return self.app.find(self._chosen())
+        return self.host.find(self._chosen())
 
     def _chosen(self) -> str:
         """The id under the cursor; empty in an empty list."""
@@ -96,7 +95,7 @@ class SessionsScreen(Acting):
         """Bring the list up to date. Rows stay where they are, and so does the cursor."""
         if not self.is_running or not self.table.columns:
             return
-        rows = {row["id"]: self._cells(row) for row in self.app.rows}
+        rows = {row["id"]: self._cells(row) for row in self.host.rows}
         chosen = self._chosen()
         for gone in [key for key in self._shown if key not in rows]:
             self.table.remove_row(gone)
@@ -119,8 +118,9 @@ class SessionsScreen(Acting):
         self._describe()
 
     def _cells(self, row: Row) -> tuple[Content, ...]:
-        said = ", ".join(notes(row))
-        loud = "ansi_red bold" if "asks" in said or "SANDBOX" in said or "error" in said else ""
+        noted = notes(row)
+        said = ", ".join(note.text for note in noted)
+        loud = "ansi_red bold" if any(note.loud for note in noted) else ""
         return (
             Content(row["id"]),
             Content.styled(clip(row["alias"] or "-", COLUMNS["alias"]), "bold"),
@@ -131,19 +131,19 @@ class SessionsScreen(Acting):
         )
 
     def _heading(self) -> str:
-        if self.app.why:
-            return clip(f"AnviLLM · {self.app.namespace} · DAEMON AWAY, connecting again (d)", self.app.size.width - 2)
-        asks = sum(1 for row in self.app.rows if row["ask"])
-        count = len(self.app.rows)
-        parts = ["AnviLLM", self.app.namespace, f"{count} session{'' if count == 1 else 's'}"]
+        if self.host.why:
+            return clip(f"AnviLLM · {self.host.namespace} · DAEMON AWAY, connecting again (d)", self.app.size.width - 2)
+        asks = sum(1 for row in self.host.rows if row["ask"])
+        count = len(self.host.rows)
+        parts = ["AnviLLM", self.host.namespace, f"{count} session{'' if count == 1 else 's'}"]
         parts += [f"{asks} ASK (w)"] if asks else []
-        parts += [f"{self.app.mail} mail (i)"] if self.app.mail else []
+        parts += [f"{self.host.mail} mail (i)"] if self.host.mail else []
         return clip(" · ".join(parts), max(20, self.app.size.width - 2))
 
     def _emptiness(self) -> str:
-        if self.app.why:
-            return f"{one_line(self.app.why)}\n\nd starts the daemon."
-        return "No sessions. s starts one." if self.app.known else "…"
+        if self.host.why:
+            return f"{one_line(self.host.why)}\n\nd starts the daemon."
+        return "No sessions. s starts one." if self.host.known else "…"
 
     def on_data_table_row_highlighted(self) -> None:
         self._describe()
@@ -153,15 +153,10 @@ class SessionsScreen(Acting):
         row = self.selected()
         lines: list[str] = []
         if row is not None:
-            if row["ask"]:
-                lines.append(f"asks: {row['ask']['text']}")
-            if row["error"]:
-                lines.append(f"error: {row['error']}")
-            if row["held"]:
-                lines.append(f"held: {row['held']}")
+            lines += [note.line for note in notes(row) if note.why]
             about = [short_path(row["cwd"], 40), f"pid {row['pid']}", f"sandbox {row['sandbox_tier'] or '?'}"]
             about += [f"role {row['role']}"] if row["role"] else []
-            about += [f"by {self.app.name_of(row['parent'])}"] if row["parent"] else []
+            about += [f"by {self.host.name_of(row['parent'])}"] if row["parent"] else []
             about += ["context"] if row["context"] else []
             lines.append(" · ".join(about))
         width = max(20, self.app.size.width - 2)
@@ -176,34 +171,27 @@ class SessionsScreen(Acting):
                              "bottom": "action_scroll_bottom"}[where])()  # fmt: skip
 
     def action_talk(self) -> None:
-        from tui.conversation import ConversationScreen
-
-        self._with(lambda row: self.app.push_screen(ConversationScreen(row["id"])))
+        self._with(lambda row: self.host.show_conversation(row["id"]))
 
     def on_data_table_row_selected(self) -> None:
         self.action_talk()
 
     def action_refresh_list(self) -> None:
-        self.app.follower.hurry()
-        self.app.count_mail()
-        self.app.request(
-            lambda client: read_json(client, "sessions"),
-            lambda rows: self.app.post_message(self.app.Sessions(rows)),
-        )
+        self.host.hurry()
+        self.host.count_mail()
+        self.host.refresh_sessions()
 
     def action_daemon(self) -> None:
-        from tui.daemon import DaemonScreen
-
-        self.app.push_screen(DaemonScreen())
+        self.host.show_daemon()
 
     def action_start(self) -> None:
         row = self.selected()
 
         def start(found: dict[str, str] | None) -> None:
             if found is not None:
-                self.app.request(partial(self._new, found=found), self._select)
+                self.host.request(partial(self._new, found=found), self._select)
 
-        self.app.request(
+        self.host.request(
             requests.backends,
             lambda known: self.app.push_screen(Start(known, row["cwd"] if row else os.getcwd()), start),
         )

@@ -46,24 +46,3 @@ def clock(seconds: float) -> str:
     then = time.localtime(seconds)
     same = time.strftime("%Y-%m-%d", then) == time.strftime("%Y-%m-%d")
     return time.strftime("%H:%M" if same else "%Y-%m-%d", then)
-
-
-def notes(row: dict[str, object]) -> list[str]:
-    """What a list should say of a session beside its state, most urgent first."""
-    found = ["asks"] if row.get("ask") else []
-    if row.get("sandbox_tier") in ("weak", "none"):
-        found.append("weak sandbox" if row["sandbox_tier"] == "weak" else "NO SANDBOX")
-    if row.get("held"):
-        found.append("held")
-    if row.get("error"):
-        found.append("error")
-    if row.get("unread"):
-        found.append(f"{row['unread']} mail")
-    if row.get("queued"):
-        found.append(f"{row['queued']} queued")
-    return found
-
-
-def label(row: dict[str, object]) -> str:
-    """How a person calls a session."""
-    return str(row.get("alias") or row.get("id") or "")

@@ -11,10 +11,10 @@ from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Una
 from anvilsrv.front import requests
 from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
+from anvilsrv.words import MAIL_TYPES
 from web.schema import BEAD_ID, MESSAGE_ID, OWNER, SESSION, Schema, array, record, ref, text, word
 
 MIB = 1 << 20
-FILES = frozenset({"ctl", "list", "sessions", "backends", "events", "log", "user", "beads"})  # of the root: no sessions
 BEAD_ACTIONS = ("claim", "unclaim", "complete", "reopen")
 
 
@@ -114,7 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "/api/mail", "sendMail", "Send a message as the user", _send,
-        body=record({"to": OWNER, "type": word(*requests.MAIL_TYPES)},
+        body=record({"to": OWNER, "type": word(*MAIL_TYPES)},
                     {"subject": text(1000), "body": text(MIB), "in_reply_to": MESSAGE_ID}),
     ),
     Operation("GET", "/api/beads", "listBeads", "All beads", lambda client: read_json(client, "beads/list"),

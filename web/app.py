@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.words import ROOT, USER
 from web import openapi
-from web.api import FILES, OPERATIONS, Operation, status_of
+from web.api import OPERATIONS, Operation, status_of
 from web.guard import Guard, Names, Secrets
 from web.schema import SESSION, wrong
 from web.stream import STREAMS, Hub
@@ -101,7 +102,7 @@ async def _stream(request: Request) -> Response:
     session = request.query_params.get("session")
     if session is not None and (why := wrong(session, SESSION, "session")):
         return failed(400, why)
-    if session in FILES:
+    if session in ROOT:
         return failed(404, f"no session '{session}'")
     if len(hub.feeds) >= STREAMS or hub.closing:
         return failed(503, f"{STREAMS} pages are open: close one")
@@ -114,7 +115,7 @@ def _operation(operation: Operation) -> Handler:
         for name, schema in operation.params.items():
             if wrong(found[name], schema, name):
                 return failed(404, f"no such {name}")
-        if found.get("session") in FILES or (found.get("owner") in FILES - {"user"}):
+        if found.get("session") in ROOT or (found.get("owner") in ROOT - {USER}):
             return failed(404, "no such session")
         if operation.body is not None:
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
 from typing import ClassVar
 
 from acme.lib.about import About
 from acme.lib.agent import Ask
+from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call
 from anvilsrv.errors import Invalid
@@ -78,17 +78,3 @@ def detailed(detail: str) -> str:
 def _value(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "\n" + textwrap.indent(text.strip("\n"), "\t") if "\n" in text.strip("\n") else f" {text.strip()}"
-
-
-def drawn(choices: Sequence[str]) -> str:
-    """Choices as they are clicked: each on a line of its own, in brackets."""
-    return "".join(f"{_drawn(choice)}\n" for choice in choices)
-
-
-def picked(line: str, text: str, choices: Sequence[str]) -> str | None:
-    """The choice that a click meant: the one whose line it is on, or the one that was swept."""
-    return next((choice for choice in choices if line.strip() == _drawn(choice) or text == choice), None)
-
-
-def _drawn(choice: str) -> str:
-    return f"[{' '.join(choice.split())}]"

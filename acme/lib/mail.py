@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 
 from acme.lib import table
 from acme.lib.agent import USER, Session
-from acme.lib.ask import drawn, picked
+from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call, Host
-from acme.lib.main import one_line
 from acme.lib.pane import Pane
 from anvilsrv.errors import Invalid, NotFound
 
@@ -87,7 +86,7 @@ class Box(Pane):
         sender = self.app.label(message.get("from") or "-")
         cells = (sender, message.get("type") or "-", when(message.get("timestamp")), message.get("subject") or "-")
         number = f"{self.numbers[message['id']]}/"
-        return table.columns((number, *map(one_line, cells)), _WIDTHS, self._style)
+        return table.columns((number, *map(table.one_line, cells)), _WIDTHS, self._style)
 
 
 class Inbox(Box):

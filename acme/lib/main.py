@@ -90,7 +90,7 @@ class Main(Pane):
 
     def _row(self, session: Session) -> str:
         cells = (session.id, session.backend, session.state, session.alias or "-", session.cwd, *notes(session))
-        return self._columns(tuple(one_line(cell) for cell in cells))
+        return self._columns(tuple(table.one_line(cell) for cell in cells))
 
     def _columns(self, cells: tuple[str, ...]) -> str:
         return table.columns(cells, WIDTHS, self._style)
@@ -144,7 +144,7 @@ def notes(session: Session) -> list[str]:
     """What is worth saying about a session behind its directory: first what waits for the person."""
     said = []
     if session.ask is not None:
-        said.append(f"asks: {one_line(session.ask.text)[:_EXCERPT]}")
+        said.append(f"asks: {table.one_line(session.ask.text)[:_EXCERPT]}")
     if session.unread:
         said.append(f"{session.unread} unread")
     if session.queued:
@@ -152,9 +152,5 @@ def notes(session: Session) -> list[str]:
     if session.sandbox_tier not in ("", "full"):
         said.append(f"sandbox {session.sandbox_tier}")
     if session.error:
-        said.append(one_line(session.error)[: 2 * _EXCERPT])
+        said.append(table.one_line(session.error)[: 2 * _EXCERPT])
     return said
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())

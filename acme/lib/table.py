@@ -58,6 +58,11 @@ def style(font: str) -> Style:
     return Style(any(part in font.lower() for part in _FIXED), int(stop) if stop.isdigit() and stop != "0" else 4)
 
 
+def one_line(text: str) -> str:
+    """`text` as a cell."""
+    return " ".join(text.split())
+
+
 def columns(cells: Sequence[str], widths: Sequence[int], look: Style) -> str:
     """`cells` in columns that line up on screen; the last one is open ended.
 

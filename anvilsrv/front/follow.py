@@ -18,9 +18,6 @@ from anvilsrv.p9.client import Client
 
 FIRST, LAST = 0.05, 1.0  # s between attempts to connect: doubled from the one to the other, counted anew at each loss
 TIMEOUT = 30.0  # s that a request may take
-SESSION_EVENTS = frozenset(
-    {"session_new", "state_change", "message", "archived", "response", "ask", "error", "session_end", "overflow"}
-)
 
 Row = dict[str, Any]
 
@@ -136,9 +133,14 @@ class Follower:
         if not found:
             return
         self._seq = found[-1]["seq"]
-        if any(one["type"] in SESSION_EVENTS for one in found):
+        if "sessions" in changes(found):
             self._listener.sessions(read_json(client, "sessions"))
         self._listener.events(found)
+
+
+def changes(found: list[Row]) -> set[str]:
+    """What is to be read again after these events: ``sessions``, ``mail``, ``beads`` (anvilsrv(4))."""
+    return {one for event in found for one in event.get("changes", ())}  # an event of an older daemon names none
 
 
 def read_json(client: Client, path: str) -> Any:

@@ -7,16 +7,13 @@ import json
 from typing import Any
 
 from anvilsrv import words
-from anvilsrv.errors import Conflict
+from anvilsrv.errors import Conflict, NotFound, Unavailable
 from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
+from anvilsrv.words import USER
 
-USER = "user"
 CONTROLS = ("stop", "restart", "kill", "interrupt")
-MAIL_TYPES = (
-    "PROMPT_REQUEST", "PROMPT_RESPONSE", "QUERY_REQUEST", "QUERY_RESPONSE", "REVIEW_REQUEST", "REVIEW_RESPONSE",
-    "APPROVAL_REQUEST", "APPROVAL_RESPONSE", "LOG_ERROR",
-)  # fmt: skip
+MAX_SUBJECT = 1000  # characters that the daemon takes
 
 
 def backends(client: Client) -> list[dict[str, str]]:
@@ -47,6 +44,11 @@ def rename(client: Client, session: str, alias: str) -> None:
     client.write(f"{session}/alias", f"{alias}\n".encode())
 
 
+def set_context(client: Client, session: str, context: str) -> None:
+    """Set what is put before each prompt."""
+    client.write(f"{session}/context", context.encode("utf-8", "replace"))
+
+
 def answer(client: Client, session: str, choice: str, ask: str | None = None) -> None:
     """Answer the question ``ask`` (its id). Raises Conflict when another is waiting by now."""
     if ask is not None:
@@ -73,16 +75,44 @@ def send(client: Client, message: dict[str, Any]) -> None:
 
 
 def reply_to(message: dict[str, Any], body: str) -> dict[str, Any]:
-    """The answer to ``message``: a request gets its response, anything else a question."""
-    kind = message["type"]
-    subject = message.get("subject") or ""
+    """The answer to ``message``, of the type that it names. Raises Unavailable if the daemon is too old to name one."""
     return {
         "to": message["from"],
-        "type": kind.removesuffix("_REQUEST") + "_RESPONSE" if kind.endswith("_REQUEST") else "QUERY_REQUEST",
-        "subject": subject if subject.startswith("Re: ") else f"Re: {subject}"[:1000],
+        "type": reply_type(message),
+        "subject": reply_subject(message.get("subject") or ""),
         "body": body,
         "in_reply_to": message["id"],
     }
+
+
+def reply_type(message: dict[str, Any]) -> str:
+    """The type to answer ``message`` with. Raises Unavailable if the daemon is too old to name one."""
+    kind = message.get("reply_type")
+    if not kind:
+        raise Unavailable(
+            f"message '{message['id']}' names no type to answer with: restart anvilsrv, it is older than this"
+        )
+    return str(kind)
+
+
+def reply_subject(subject: str) -> str:
+    """The subject of an answer."""
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}"[:MAX_SUBJECT]
+
+
+def reply(client: Client, owner: str, message: str, body: str) -> None:
+    """Answer a message in the mail of ``owner`` as the user; one that waits for the user is filed, a session's own is left to it.
+
+    Raises NotFound.
+    """
+    for name in ("inbox", "archive"):
+        for found in box(client, owner, name):
+            if found["id"] == message:
+                send(client, reply_to(found, body))
+                if (owner, name) == (USER, "inbox"):
+                    complete(client, owner, message)
+                return
+    raise NotFound(f"no message '{message[:80]}' in the mail of {owner}")
 
 
 def bead(client: Client, *command: str) -> str:

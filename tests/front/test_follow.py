@@ -156,12 +156,3 @@ def test_only_the_question_that_was_seen_is_answered(daemon: Daemon) -> None:
     asked = requests.read_json(client, f"{session}/ask")["id"]  # type: ignore[attr-defined]
     requests.answer(client, session, "yes", asked)
     assert client.read(f"{session}/out", timeout=PATIENCE) == b"answer: yes\n"
-
-
-def test_a_reply_has_the_type_that_fits() -> None:
-    message = {"id": "1", "from": "a3f2b9d1", "type": "REVIEW_REQUEST", "subject": "x"}
-    assert requests.reply_to(message, "b") == {
-        "to": "a3f2b9d1", "type": "REVIEW_RESPONSE", "subject": "Re: x", "body": "b", "in_reply_to": "1",
-    }  # fmt: skip
-    again = requests.reply_to(message | {"type": "LOG_ERROR", "subject": "Re: x"}, "b")
-    assert (again["type"], again["subject"]) == ("QUERY_REQUEST", "Re: x")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from anvilsrv.front.tail import Parser
 from anvilsrv.sessions.prompts import block
-from tui.text import clip, label, notes, one_line, printable, short_path
+from tui.text import clip, one_line, printable, short_path
 
 TEXT = st.text(st.characters(blacklist_characters="\r", blacklist_categories=("Cs",)), max_size=60)
 
@@ -51,10 +51,3 @@ def test_nothing_printable_acts_on_a_terminal(text: str) -> None:
 def test_paths_are_cut_where_it_matters_least() -> None:
     assert short_path("/a/very/long/path/to/the/project", 12) == "…the/project"
     assert len(short_path("/x" * 100, 20)) == 20
-
-
-def test_what_needs_a_person_comes_first_in_the_notes() -> None:
-    row = {"ask": {"text": "?"}, "sandbox_tier": "none", "unread": 2, "queued": 1, "error": "boom", "held": "limit"}
-    assert notes(row) == ["asks", "NO SANDBOX", "held", "error", "2 mail", "1 queued"]
-    assert notes({"sandbox_tier": "full"}) == []
-    assert label({"alias": "", "id": "a3f2b9d1"}) == "a3f2b9d1"

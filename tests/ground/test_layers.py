@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,10 @@ BESIDE = {"inside", "front"}  # of anvilsrv they may import the first row and wh
 CLIENTS = ("anvilsrv.p9", "anvilsrv.linux.inotify", "anvilsrv.front")
 FRONT_ENDS = ("acme", "tui", "web")
 FORWARDS = {"hook", "shellagent", "mcpserver", "cli"}
+SCREENS = {
+    "tui": {"SessionsScreen", "ConversationScreen", "MailScreen", "DaemonScreen"},
+    "acme.lib": {"Main", "Prompt", "Log", "AskPane", "Inbox", "Daemon"},
+}
 THIRD_PARTY = {"libtmux": {"anvilsrv.tmux.server"}}
 
 
@@ -83,6 +88,23 @@ def below(name: str, one: str) -> bool:
 def test_a_module_imports_only_what_lies_below_it(name: str) -> None:
     for one in imports(ALL[name], name) & set(ALL) - {name}:
         assert below(name, one), f"{name} imports {one}, which does not lie below it"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Not even for its types."""
+    known = {name: path for name, path in ALL.items() if not name.startswith("anvilsrv.p9.")}
+    TopologicalSorter({name: imports(path, name) & set(known) - {name} for name, path in known.items()}).prepare()
+
+
+@pytest.mark.parametrize(("package", "composes"), [("tui", "tui.anvillm"), ("acme.lib", "acme.lib.app")])
+def test_one_module_alone_imports_what_stands_on_the_screen(package: str, composes: str) -> None:
+    """A screen, or a window, knows the others by what its host opens."""
+    defined = {name: {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)}
+               for name, path in ALL.items() if name.startswith(package)}  # fmt: skip
+    shown = {name for name, classes in defined.items() if classes & SCREENS[package]}
+    assert shown
+    for name in defined:
+        assert name == composes or not imports(ALL[name], name) & shown - {name}, name
 
 
 def test_the_9p_library_needs_the_standard_library_alone() -> None:

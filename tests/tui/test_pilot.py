@@ -15,7 +15,7 @@ from tui.dialogs import Answer, Field, Help, Start
 ROW: dict[str, Any] = {
     "id": "a3f2b9d1", "alias": "dev", "backend": "claude", "cwd": "/p", "state": "idle", "pid": 7, "role": "", "tasks": [],
     "parent": None, "tmux": "", "ask": None, "unread": 0, "queued": 0, "held": "", "usage": {}, "error": "",
-    "sandbox_tier": "full", "context": "", "created": 1.0, "changed": 1.0,
+    "sandbox_tier": "full", "sandbox_gaps": [], "context": "", "created": 1.0, "changed": 1.0, "notes": [],
 }  # fmt: skip
 
 
@@ -67,10 +67,14 @@ def test_the_cursor_stays_on_its_session_while_others_come_and_go(home: Home) ->
     drive(home, play)
 
 
-@pytest.mark.parametrize(("tier", "said"), [("none", "NO SANDBOX"), ("weak", "weak sandb")])
-def test_a_session_with_less_than_the_sandbox_is_marked_in_the_list(home: Home, tier: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("tier", "note", "said"), [("none", "nosandbox", "NO SANDBOX"), ("weak", "weak", "weak sandb")]
+)
+def test_a_session_with_less_than_the_sandbox_is_marked_in_the_list(
+    home: Home, tier: str, note: str, said: str
+) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
-        await show(app, pilot, rows(1, sandbox_tier=tier))
+        await show(app, pilot, rows(1, sandbox_tier=tier, notes=[note]))
         cell = app.screen.query_one(DataTable).get_cell("00000000", "notes")
         assert said in str(cell)
         assert f"sandbox {tier}" in words(app, "#detail")
@@ -82,7 +86,7 @@ def test_markup_and_control_characters_of_agents_are_text(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         bad = "[red]x[/red] [@click=app.quit]y[/] \x1b[2J"
         ask = {"id": "1", "text": bad, "choices": [bad], "detail": bad, "free": False}
-        await show(app, pilot, rows(1, error=bad, cwd=f"/{bad}", ask=ask))
+        await show(app, pilot, rows(1, error=bad, cwd=f"/{bad}", ask=ask, notes=["ask", "error"]))
         assert "[red]x[/red] [@click=app.quit]y[/] ␛[2J" in words(app, "#detail")
         await pilot.press("w")
         await pilot.pause()
@@ -115,7 +119,7 @@ def test_every_dialog_fits_the_screen(home: Home, size: tuple[int, int]) -> None
         for screen in (
             Help(),
             Start([{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, "/p"),
-            DaemonScreen(),
+            DaemonScreen(app),
         ):
             app.push_screen(screen)
             await pilot.pause()

@@ -1,0 +1,41 @@
+"""Notes about a session, as a person reads them. Which there are, and in which order, the daemon says (``notes`` of ``sessions``)."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Row = dict[str, Any]
+
+
+class Note(NamedTuple):
+    """``text`` is a few words, ``why`` what is behind them (maybe nothing); ``loud`` what needs a person."""
+
+    text: str
+    why: str = ""
+    loud: bool = False
+
+    @property
+    def line(self) -> str:
+        """The words, and the reason behind them."""
+        return f"{self.text}: {self.why}" if self.why else self.text
+
+
+# the daemon's word -> what is shown of it
+SHOWN: dict[str, Callable[[Row], Note]] = {
+    "ask": lambda row: Note("asks", row["ask"]["text"], loud=True),
+    "nosandbox": lambda row: Note("NO SANDBOX", loud=True),
+    "weak": lambda row: Note("weak sandbox", "; ".join(row["sandbox_gaps"]), loud=True),
+    "held": lambda row: Note("held", row["held"]),
+    "error": lambda row: Note("error", row["error"], loud=True),
+    "mail": lambda row: Note(f"{row['unread']} mail"),
+    "queued": lambda row: Note(f"{row['queued']} queued"),
+}
+
+
+def notes(row: Row) -> list[Note]:
+    """What a list says of the session with that row of ``sessions`` beside its state, the most urgent first."""
+    return [SHOWN[word](row) if word in SHOWN else Note(word) for word in row["notes"]]
+
+
+def label(row: Row) -> str:
+    """How a person calls a session: its alias, or its id."""
+    return str(row["alias"] or row["id"])

@@ -1,0 +1,90 @@
+"""What a screen may ask of the application as a whole, and what it shows again when that changes."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from anvilsrv.front.follow import Row
+from anvilsrv.front.tail import Piece, Tail
+from anvilsrv.p9.client import Client
+
+T = TypeVar("T")
+
+
+def nothing(*_: object) -> None:
+    """What happens then: nothing."""
+
+
+class Host(Protocol):
+    """The application, as its screens see it (``tui.anvillm``).
+
+    ``rows`` are the sessions, oldest first; ``why`` says why the daemon is away, and is empty while it answers; ``known`` is
+    false until it was heard of; ``drafts`` are texts not sent yet, by what they are for; ``mail`` counts the user's inbox.
+    """
+
+    rows: list[Row]
+    why: str
+    known: bool
+    drafts: dict[str, str]
+    mail: int
+
+    @property
+    def namespace(self) -> str:
+        """Where the daemon is looked for."""
+
+    @property
+    def service(self) -> str:
+        """The daemon's socket."""
+
+    # what is known
+
+    def find(self, session: str) -> Row | None:
+        """The session of that id."""
+
+    def name_of(self, who: str) -> str:
+        """The alias of a session, or what it was called."""
+
+    # what is asked
+
+    def request(
+        self, ask: Callable[[Client], T], then: Callable[[T], object] = nothing, failed: Callable[[], object] = nothing
+    ) -> None:
+        """Ask the tree in a thread, then call ``then`` on the loop. What is refused is said, and ``failed`` called instead."""
+
+    def work(self, act: Callable[[], T], then: Callable[[T], object]) -> None:
+        """Do something that takes its time in a thread, then call ``then`` on the loop."""
+
+    def tail(self, session: str, told: Callable[[list[Piece]], object], ended: Callable[[str], object]) -> Tail:
+        """Follow the conversation of ``session`` until the tail is stopped; both are called on the loop."""
+
+    def refresh_sessions(self) -> None:
+        """Read the sessions again."""
+
+    def hurry(self) -> None:
+        """Look for the daemon now."""
+
+    def count_mail(self) -> None:
+        """Ask how many messages wait for the user."""
+
+    # what is shown
+
+    def say(self, text: str, error: bool = False) -> None:
+        """A note at the corner of the screen."""
+
+    def show_conversation(self, session: str) -> None:
+        """Open the conversation of ``session``."""
+
+    def show_mail(self, owner: str) -> None:
+        """Open the mail of a session or of the user."""
+
+    def show_daemon(self) -> None:
+        """Open the daemon's dialog."""
+
+
+class Shown:
+    """A screen of ours: told when what it shows has changed."""
+
+    def redraw(self) -> None:
+        """The sessions, or what is known of the daemon, are others."""
+
+    def happened(self, changes: set[str]) -> None:
+        """Events came: what is to be read again (``changes`` of anvilsrv(4))."""
