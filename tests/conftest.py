@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +42,13 @@ def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE)
         assert time.monotonic() < deadline, f"waited {patience:g} s: {why}"
         threading.Event().wait(0.02)
     return found
+
+
+def some(found: Iterable[T], what: str = "of them") -> list[T]:
+    """All of what a test goes through, of which there must be one: a loop over nothing would prove nothing."""
+    listed = list(found)
+    assert listed, f"there is none {what}"
+    return listed
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:

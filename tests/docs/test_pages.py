@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv import __version__
-from tests.conftest import ROOT, Daemon, Home
+from tests.conftest import ROOT, Daemon, Home, some
 from tests.docs.examples import NEVER, flat, manual, shell_path
 from tests.session import Session
 
@@ -60,6 +60,7 @@ def help_of(home: Home, *argv: str) -> str:
 def test_every_option_and_command_of_help_is_in_the_page(program: str, home: Home) -> None:
     words = flat(page(program))
     text = help_of(home, program)
+    assert "usage" in text.lower()
     if program in COMMANDS:
         listed = text.partition("ommands:" if program == "anvilsrv" else "command\n")[2].partition("\n\noptions")[0]
         commands = re.findall(r"^ {2,4}([a-z]+) ", listed, re.MULTILINE)
@@ -131,9 +132,8 @@ def test_the_picture_of_the_tree_in_readme_has_every_file(tree: dict[str, set[st
 
 
 def test_every_example_in_a_page_says_whether_it_is_run() -> None:
-    for path in PAGES:
-        for block in manual(path):
-            assert {"run", "data"} & set(block.words) or block.options.get("needs") in NEVER, (block.where, block.text)
+    for block in some(block for path in PAGES for block in manual(path)):
+        assert {"run", "data"} & set(block.words) or block.options.get("needs") in NEVER, (block.where, block.text)
 
 
 def test_the_examples_of_the_pages_run(daemon: Daemon) -> None:
@@ -148,15 +148,12 @@ def test_the_examples_of_the_pages_run(daemon: Daemon) -> None:
     session = Session.new(daemon, cwd=work).id
     bead = client.write_read("beads/ctl", b"new 'a bead'\n").decode().strip()
     env = home.env | {"PATH": shell_path(home.top, PROGRAMS)}
-    for path in PAGES:
-        for block in filter(lambda block: block.runs, manual(path)):
-            text = block.text.replace("a3f2b9d1", session).replace("bd-a1b", bead)
-            text = text.replace("new claude /project", f"new shell {work}").replace("~/data", str(home.home / "data"))
-            limit = ["timeout", "-s", "INT", block.options["timeout"]] if "timeout" in block.options else []
-            done = home.run(*limit, "sh", "-ec", text, env=env, cwd=work, stdin=subprocess.DEVNULL)
-            assert done.returncode in ((0, 124) if limit else (0,)), (
-                f"{block.where}: {text}\n{done.stdout}{done.stderr}"
-            )
+    for block in some(block for path in PAGES for block in manual(path) if block.runs):
+        text = block.text.replace("a3f2b9d1", session).replace("bd-a1b", bead)
+        text = text.replace("new claude /project", f"new shell {work}").replace("~/data", str(home.home / "data"))
+        limit = ["timeout", "-s", "INT", block.options["timeout"]] if "timeout" in block.options else []
+        done = home.run(*limit, "sh", "-ec", text, env=env, cwd=work, stdin=subprocess.DEVNULL)
+        assert done.returncode in ((0, 124) if limit else (0,)), f"{block.where}: {text}\n{done.stdout}{done.stderr}"
 
 
 # -- what is around it ---------------------------------------------------------------------------------------------------
@@ -178,7 +175,7 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
 
 def test_every_page_and_picture_is_small_and_used() -> None:
     readme = (ROOT / "README.md").read_text()
-    for picture in (ROOT / "docs").glob("*.[ps][nv]g"):
+    for picture in some((ROOT / "docs").glob("*.[ps][nv]g")):
         assert picture.stat().st_size < 150_000, picture
         assert f"docs/{picture.name}" in readme, picture
 
@@ -190,11 +187,9 @@ def test_the_changelog_begins_with_the_current_version() -> None:
 
 def test_see_also_names_pages_that_exist() -> None:
     ours = {path.name for path in PAGES}
-    for path in PAGES:
-        for name, number in re.findall(
-            r"\b(anvil[\w-]*|Assist|Alog|9p-read-inbox|beads) ?\(?([147])\)?", plain_refs(path)
-        ):
-            assert f"{name}.{number}" in ours, (path.name, name, number)
+    reference = r"\b(anvil[\w-]*|Assist|Alog|9p-read-inbox|beads) ?\(?([147])\)?"
+    found = some((path.name, *one) for path in PAGES for one in re.findall(reference, plain_refs(path)))
+    assert [one for one in found if f"{one[1]}.{one[2]}" not in ours] == []
 
 
 def plain_refs(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Home
+from tests.conftest import ROOT, Home, some
 from tests.docs.examples import NEVER, SHELLS, Block, markdown, pattern, shell_path
 
 README = ROOT / "README.md"
@@ -90,18 +90,17 @@ class Reader:
 def test_everything_that_readme_shows_happens(home: Home) -> None:
     reader = Reader(home)
     try:
-        for block in markdown(README):
+        for block in some(markdown(README)):
             reader.do(block)
     finally:
         reader.close()
 
 
 def test_every_command_in_readme_is_run_or_says_what_it_needs() -> None:
-    for block in markdown(README):
-        if block.language in SHELLS:
-            assert "run" in block.words or block.options.get("needs") in NEVER, block.where
-            if block.language == "console":
-                assert list(block.commands()), block.where
+    for block in some(block for block in markdown(README) if block.language in SHELLS):
+        assert "run" in block.words or block.options.get("needs") in NEVER, block.where
+        if block.language == "console":
+            assert list(block.commands()), block.where
 
 
 def test_the_two_commands_come_first() -> None:
@@ -122,8 +121,7 @@ def test_json_and_yaml_in_readme_can_be_read() -> None:
 
     import yaml
 
-    for block in markdown(README):
-        if block.language == "json":
-            json.loads(block.text)
-        if block.language == "yaml":
-            assert isinstance(yaml.safe_load(block.text), dict), block.where
+    for block in some(block for block in markdown(README) if block.language == "json"):
+        json.loads(block.text)
+    for block in some(block for block in markdown(README) if block.language == "yaml"):
+        assert isinstance(yaml.safe_load(block.text), dict), block.where

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import some
 from tests.real_agents import golden
 from tests.real_agents.conftest import FULL, WHY, Bench, program
 from tests.real_agents.golden import SHIPPED, STATES, Shot
@@ -72,7 +73,7 @@ def compare(name: str, version: str, state: str, shot: Shot) -> list[str]:
 
 
 def look(bench: Bench, request: pytest.FixtureRequest, version: str, shots: Iterator[tuple[str, Shot]]) -> None:
-    words = [line for state, shot in shots for line in compare(bench.backend, version, state, shot)]
+    words = [line for state, shot in some(shots) for line in compare(bench.backend, version, state, shot)]
     known = {v for n, v, _ in golden.stored() if n == bench.backend}
     if version not in known and not words:
         note = f"{bench.backend} {version} has no golden screens yet; those of {max(known, default='none')} fit: {how(bench.backend)}"
@@ -103,6 +104,6 @@ def test_the_stand_in_for_kiro_shows_what_was_recorded(kiro_cli: Bench, request:
 
 
 def test_recorded_screens_hold_nothing_of_the_machine_they_were_made_on() -> None:
-    for name, version, state in golden.stored():
+    for name, version, state in some(golden.stored()):
         text = golden.path(name, version, state).read_text()
         assert not re.search(rf"/tmp/|{re.escape(str(Path.home()))}/|av-\w{{8}}", text), (name, version, state)
