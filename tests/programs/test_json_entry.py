@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anvilsrv.programs import json_entry as merge
@@ -76,6 +76,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert json.loads(real.read_text()) == {"a": 1}
 
 
+@settings(deadline=None)  # a busy machine
 @given(OBJECTS, OBJECTS)
 def test_what_was_put_in_and_taken_out_leaves_every_value_that_was_there(
     old: dict[str, Any], new: dict[str, Any]
