@@ -106,6 +106,6 @@ def share() -> Path:
     from pathlib import Path
 
     beside = Path(__file__).resolve().parent.parent
-    if (beside / "cfg").is_dir():
+    if (beside / "skills" / "beads" / "SKILL.md").is_file():  # a source tree; of it, agents see no more than the skills
         return beside
     return Path(sys.prefix) / "share" / "anvillm"

@@ -6,7 +6,7 @@ import glob
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.errors import SandboxRefused
@@ -33,15 +33,17 @@ class Bind(NamedTuple):
 
 def specification(
     policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
-    status_file: str = "",
+    status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """What the launcher needs to start ``argv``, as JSON.
 
     ``namespace_source`` is the session's own directory, bound at the namespace. ``tmpdir`` is a directory kept
     for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. ``status_file``, outside
     the sandbox, gets the exit status (128 and more for a signal) and after a refusal, on a second line, its
-    sentence; the full tier always writes it, the lower ones only for a refusal. SandboxRefused where the tier
-    cannot hold what is protected.
+    sentence; the full tier always writes it, the lower ones only for a refusal. ``shown`` are directories that the
+    full tier shows, read-only, in place of those of the same path, unless the policy grants something in there;
+    ``listed`` are directories whose names, and no more, can be seen in the lower tiers. SandboxRefused where the
+    tier cannot hold what is protected.
     """
     if not argv:
         raise SandboxRefused("no program to start")
@@ -53,11 +55,12 @@ def specification(
     for path in _programs(policy, argv[0], variables):
         grants[path] = "".join(sorted(set(grants.get(path, "")) | set("rx")))
     view = _View(policy, grants, inside, tmpdir, namespace_source)
+    view.shown = {at: source for at, source in shown.items() if not any(under(path, at) for path in grants)}
     view.home = env.get("HOME") or os.path.expanduser("~")
     if tier == "full":
         binds, rules = view.binds(), view.rules()
     else:
-        binds, rules = [], view.lower_rules(tier)
+        binds, rules = [], [*view.lower_rules(tier), *((path, "l") for path in listed)]
     network = policy.network
     return {
         "tier": tier, "argv": argv, "cwd": policy.cwd, "env": variables, "inherit": ["TERM", "COLORTERM"],
@@ -129,6 +132,7 @@ class _View:
         self.policy, self.grants, self.inside, self.tmpdir, self.session = policy, grants, inside, tmpdir, session
         self.private = [grant.path for grant in policy.private]
         self.home = "/"
+        self.shown: dict[str, str] = {}
 
     def effective(self, path: str) -> str:
         """The letters that hold at a path: all grants above it, as far up as the nearest private or hidden directory."""
@@ -155,6 +159,7 @@ class _View:
         found["/dev/shm"] = Bind("/dev/shm", TMPFS, "rw", "1777")
         found |= {path: Bind(path, TMPFS, "rw", "0700") for path in self.private}
         found[self.inside] = self._tmp()
+        found |= {path: Bind(path, source, "rx", "refuse") for path, source in self.shown.items()}
         for path in sorted(self.grants, key=_depth):
             letters, above = self.effective(path), self._nearest(path, found)
             if (
@@ -237,7 +242,7 @@ class _View:
         namespace = self.policy.namespace
         found = [("/", "l"), ("/proc", "r"), ("/dev", "rd"), ("/dev/shm", "rw"), (self.inside, self._tmp().letters)]
         found += [(path, letters) for path in self.grants if (letters := self.effective(path))]
-        found += [(path, "rw") for path in self.private]
+        found += [(path, "rw") for path in self.private] + [(path, "rx") for path in self.shown]
         found += [(namespace, "rs"), (f"{namespace}/spool", "rw"), *((grant.path, "rs") for grant in self.policy.unix)]
         return [*found, ("/etc/resolv.conf", "r")]
 

@@ -104,10 +104,11 @@ class Home:
 
 
 class Daemon:
-    """A daemon in the foreground of a home, as a child of the test."""
+    """A daemon in the foreground of a home, as a child of the test; ``first`` is done in the child before."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, first: Callable[[], None] | None = None) -> None:
         self.home = home
+        self.first = first
         self.log = open(home.top / "daemon.log", "ab")  # noqa: SIM115
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: list[Client] = []
@@ -116,7 +117,9 @@ class Daemon:
         if self.process is not None:
             self.process.wait(PATIENCE)  # the one before
         argv = [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart"]
-        self.process = subprocess.Popen(argv, env=self.home.env, cwd=self.home.work, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(
+            argv, env=self.home.env, cwd=self.home.work, stdout=self.log, stderr=self.log, preexec_fn=self.first
+        )
         wait_until(self._answers, "the daemon does not serve")
         return self
 

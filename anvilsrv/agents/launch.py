@@ -4,7 +4,7 @@ A session owns ``<state>/sessions/<id>/``::
 
     ns/     bound as the agent's $NAMESPACE: the socket ``agent`` (the only one it can reach) and ``spool/`` of its hooks
     data/   what the agent keeps as long as the session lives: its own configuration and conversations
-    run/    what is generated for one launch: settings files, the sandbox's specification; read-only inside
+    run/    what is generated for one launch: settings files, the sandbox's specification, a copy of our code; read-only inside
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
 
@@ -14,12 +14,12 @@ Threads: called on the 9P workers (``plan``, to refuse early) and on the supervi
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from anvilsrv import paths
+from anvilsrv.agents import grants
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.errors import AnvilError, Denied, Unavailable
 from anvilsrv.linux import beneath
@@ -94,10 +94,15 @@ class Launch:
         """The policy and tier of a session. Raises AnvilError with the reason when it cannot run here."""
         found = self._backends.get(backend)
         top = self.directory(session)
-        programs = [sys.base_prefix, sys.prefix, str(Path(__file__).parent.parent), *found.reads()]
+        code = grants.granted(self.tier_report().tier)
         ours = {
             "env": [f"{name}={value}" for name, value in (env or {}).items()],
-            "filesystem": {"rox": programs, "rw": [str(top / "data")], "ro": [str(top / "run")]},
+            "filesystem": {
+                "rox": [*code.rox, *found.reads()],
+                "rw": [str(top / "data")],
+                "ro": [str(top / "run"), *code.ro],
+                "hide": code.hide,
+            },
         }
         try:
             made = policy.load(
@@ -137,6 +142,7 @@ class Launch:
         plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id)
         try:
             self.make_directories(view.id)
+            grants.copy(top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             for name, content in made.files.items():
                 write(top / "run" / name, content)
@@ -155,6 +161,8 @@ class Launch:
                 tmpdir=str(top / "tmp"),
                 env=os.environ,
                 status_file=str(top / "status"),
+                shown=grants.shown(top / "run" / "code", view.cwd),
+                listed=grants.granted(plan.tier).listed,
             )
             (top / "status").unlink(missing_ok=True)
             path = top / "run" / "sandbox.json"
@@ -188,7 +196,7 @@ class Launch:
     def _place(self, view: View, plan: Plan, top: Path) -> Place:
         return Place(
             id=view.id, cwd=view.cwd, session_dir=str(top / "run"), data_dir=str(top / "data"), home=str(Path.home()),
-            conversation=view.conversation, permissions=plan.policy.permissions,
+            conversation=view.conversation, permissions=plan.policy.permissions, code=str(top / "run/code" / grants.HERE.name),
         )  # fmt: skip
 
 

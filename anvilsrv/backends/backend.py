@@ -33,7 +33,8 @@ VERSION_WAIT = 10.0  # s
 
 @dataclass(frozen=True)
 class Place:
-    """Where one agent is started. ``session_dir`` is read-only inside, ``data_dir`` is the agent's to write; both as seen inside."""
+    """Where one agent is started. ``session_dir`` is read-only inside, ``data_dir`` is the agent's to write, ``code`` has our
+    modules that run inside; all as seen inside."""
 
     id: str
     cwd: str
@@ -43,6 +44,7 @@ class Place:
     conversation: str | None = None
     permissions: str = "bypass"
     mcp: list[str] | None = None  # argv of the MCP server; None: our own
+    code: str = str(HERE)
 
 
 @dataclass(frozen=True)
@@ -367,10 +369,11 @@ class Backend:
     def values(self, place: Place) -> dict[str, templates.Value]:
         """What the names in capitals stand for."""
         python = os.path.realpath(sys.executable)
+        hook = [python, "-I", "-S", os.path.join(place.code, "inside", "hook.py")]
         mcp = place.mcp or [sys.executable, "-I", "-m", "anvilsrv.inside.mcpserver"]
         return {
-            "PYTHON": python, "ANVILSRV": str(HERE), "SHARE": str(paths.share()),
-            "HOOK": [python, "-I", "-S", str(HERE / "inside" / "hook.py")], "MCP": mcp, "MCP_COMMAND": mcp[0], "MCP_ARGS": mcp[1:],
+            "PYTHON": python, "ANVILSRV": place.code, "SHARE": str(paths.share()),
+            "HOOK": hook, "MCP": mcp, "MCP_COMMAND": mcp[0], "MCP_ARGS": mcp[1:],
             "PROGRAM": self.program_path() or self.program or "", "BACKEND_DIR": str(self.path.parent),
             "ID": place.id, "CWD": place.cwd, "HOME": place.home, "CONVERSATION": place.conversation or "",
             "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
@@ -380,7 +383,7 @@ class Backend:
     def declared_reads(self) -> list[str]:
         program = self.program_path()
         own = [program, os.path.realpath(program)] if program else []
-        return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(HERE), *own]))
+        return list(dict.fromkeys(own))
 
     def declared_available(self) -> str:
         if self.program is None or self.program_path() is not None:

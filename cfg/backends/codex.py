@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class Codex(Private):
     def seeds(self, place: Place) -> dict[str, Any]:
         """A copy of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
         hook = self.backend.values(place)["HOOK"]
-        program = hook if isinstance(hook, str) else " ".join(hook)
+        program = hook if isinstance(hook, str) else shlex.join(hook)
         made: dict[str, Any] = {
             "codex/hooks.json": {"hooks": {name: entry(program, name, flag) for name, flag in HOOKS.items()}}
         }

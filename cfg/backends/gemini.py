@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,7 @@ class Gemini(Private):
             return made
         settings = json.loads(made.files["settings.json"])
         hook = self.backend.values(place)["HOOK"]
-        command = f"{hook if isinstance(hook, str) else ' '.join(hook)} --wait BeforeTool"
+        command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait BeforeTool"
         row = {"type": "command", "name": "anvillm", "command": command, "timeout": 864000000}
         settings["hooks"]["BeforeTool"] = [{"matcher": ASKS, "hooks": [row]}]
         return replace(made, files={**made.files, "settings.json": json.dumps(settings, indent=2)})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.agents import grants
 from tests.conftest import some
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -25,8 +26,9 @@ ORDER = (
     {"app"},
     {"programs"},
 )
-BESIDE = {"inside", "front"}  # of anvilsrv they may import the first row and what the clients below need
+BESIDE = {"inside", "front"}  # of anvilsrv they may import the first row, and `inside` what else is granted to agents
 CLIENTS = ("anvilsrv.p9", "anvilsrv.linux.inotify", "anvilsrv.front")
+INSIDE = {"anvilsrv.p9" if name == "__init__" else f"anvilsrv.p9.{name}" for name in grants.CLIENT}
 FRONT_ENDS = ("acme", "tui", "web")
 FORWARDS = {"hook", "shellagent", "mcpserver", "cli"}
 SCREENS = {
@@ -77,6 +79,8 @@ def below(name: str, one: str) -> bool:
         return top == other
     if folder(one) in FORWARDS | {"programs"} and top != other:
         return False
+    if folder(name) == "inside" or name in INSIDE:
+        return folder(one) in ORDER[0] or one in INSIDE or folder(one) == folder(name) == "inside"
     if top in FRONT_ENDS or folder(name) in BESIDE:
         return folder(one) in ORDER[0] or one.startswith(CLIENTS) or folder(one) == folder(name)
     if folder(name) in FORWARDS:
@@ -84,6 +88,14 @@ def below(name: str, one: str) -> bool:
     if folder(one) in BESIDE:
         return folder(name) == "programs"
     return folder(one) == folder(name) or row(one) < row(name) or (row(name) == 0 and row(one) == 0)
+
+
+def test_what_is_granted_to_agents_is_ground_the_client_and_what_runs_inside() -> None:
+    granted = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in grants.sources()
+    }
+    inside = {name for name in ALL if name.startswith("anvilsrv.") and folder(name) in ORDER[0] | {"inside"}}
+    assert granted == inside | INSIDE | {"anvilsrv"} | {f"anvilsrv.{name}" for name in FORWARDS - {"cli"}}
 
 
 @pytest.mark.parametrize("name", ALL)
