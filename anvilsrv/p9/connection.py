@@ -1,64 +1,82 @@
-"""One client: its fids, and how its calls go ahead, wait, end. Everything here runs on the server's I/O thread.
+"""One client: its fids, and how its calls go ahead, wait and end.
 
-Calls on one fid keep their order, but for the reads of quick files, which go ahead at once. A call of a quick file runs
-here; one of a slow file on a worker, which posts ``returned``. Answers that come later are posted as ``answered``.
+Everything runs on the server's I/O thread, except ``settle`` and ``failed``, which any thread may call. Calls on one
+fid keep their order, except for the reads of quick files, which go ahead immediately. A call of a quick file is served
+here; one of a slow file on a worker, and ``returned`` is posted with its result. Answers that come later are posted as
+``answered``.
 """
 
 import socket
-from collections import deque
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9 import wire
-from anvilsrv.p9.calls import Call, Fid, Hangup, Result, Stage
+from anvilsrv.p9.calls import Call, Result, Stage
+from anvilsrv.p9.fids import Fid, Fids
 from anvilsrv.p9.frames import tag_of, unpack
-from anvilsrv.p9.stream import Stream, rerror
-from anvilsrv.p9.tree import LATER, Dir, Node
-from anvilsrv.p9.verbs import MINMSIZE, PARKABLE, VERBS, Verb, rflush, version
+from anvilsrv.p9.stream import Loop, Stream, rerror
+from anvilsrv.p9.tree import LATER, Dir
+from anvilsrv.p9.verbs import FILE_VERBS, MINMSIZE, PARKABLE, VERBS, Hangup, rflush, sversion
 
-if TYPE_CHECKING:
-    from anvilsrv.p9.server import Server
-
-MAXFIDS = 4096
 MAXCALLS = 1024  # that wait at a time
 
 CLUNKED = "fid was clunked"
 
 
+class Host(Loop, Protocol):
+    """What a connection needs of its server, beyond the loop."""
+
+    def work(self, call: Call, returned: Callable[[Call, Result], None]) -> None:
+        """Run a call on a worker, then post ``returned`` with its result."""
+
+    def failed(self, error: Exception, /) -> None:
+        """Report an exception that is not an AnvilError, from any thread."""
+
+
 class Connection(Stream):
-    def __init__(self, server: "Server", sock: socket.socket, root: Dir, who: Any) -> None:
-        super().__init__(server, sock)
+    def __init__(self, host: Host, sock: socket.socket, root: Dir, who: Any) -> None:
+        super().__init__(host, sock)
+        self.host = host
+        self.failed = host.failed
         self.root = root
         self.who = who
-        self.fids: dict[int, Fid] = {}
-        self.calls: dict[int, Call] = {}  # those that wait, by tag; a Tflush that waits stands for what it waits for
+        self.fids: Fids[Call] = Fids()
+        self.calls: dict[int, Call] = {}  # those that wait, by tag; the tag of a pending Tflush is that of what it ends
+        self._claims = threading.Lock()  # of Call.claimed
 
     def message(self, frame: bytes) -> None:
         """Answer the request in this frame, or see to it that it will be."""
         try:
             fields = unpack(frame)
             if self.trace:
-                self.server.show("<-", self, frame)
-            verb = VERBS.get(frame[4])
-            if verb is None:
-                raise Invalid(f"not a request: {wire.TYPES[frame[4]].__name__}")
+                self.show("<-", frame)
+            kind = frame[4]
+            found = FILE_VERBS.get(kind)
+            if not found and kind not in VERBS:
+                raise Invalid(f"not a request: {wire.TYPES[kind].__name__}")
             if self.calls or not self.msize:
-                self._check(verb, fields[0])
-            verb(self, fields)
+                self._check(kind, fields[0])
+            if found:
+                admit, make = found
+                self.call(make(self, admit(self, fields), fields))
+            elif answer := VERBS[kind](self, fields):
+                self.send(answer)
         except AnvilError as error:
             self.error(tag_of(frame), error)
         except Exception as error:
-            self.server.on_error(error)
+            self.failed(error)
             self.error(tag_of(frame), "internal error")
 
-    def _check(self, verb: Verb, tag: int) -> None:
-        if verb is version:
+    def _check(self, kind: int, tag: int) -> None:
+        if VERBS.get(kind) is sversion:
             return
         if not self.msize:
             raise Invalid("no version agreed on")
         if tag in self.calls:
             raise Conflict(f"duplicate tag {tag}")
-        if len(self.calls) >= MAXCALLS and verb in PARKABLE:
+        if len(self.calls) >= MAXCALLS and kind in PARKABLE:
             raise Conflict(f"too many requests wait: {MAXCALLS} at most")
 
     def error(self, tag: int, error: AnvilError | str) -> None:
@@ -71,40 +89,23 @@ class Connection(Stream):
             super().hangup()
             self.reset()
 
-    # --- fids ---
+    # --- for requests ---
 
-    def fid(self, number: int) -> Fid:
-        try:
-            return self.fids[number]
-        except KeyError:
-            raise NotFound(f"unknown fid {number}") from None
+    def settle(self, call: Call, result: Result) -> bool:
+        if not self._claim(call):
+            return False
+        self.loop.post(self.answered, call, result)
+        return True
 
-    def unopened(self, number: int) -> Fid:
-        """A fid that is neither open nor being opened."""
-        fid = self.fid(number)
-        if fid.mode is not None or fid.holder:
-            raise Conflict(f"fid {number} is open")
-        return fid
+    def _claim(self, call: Call) -> bool:
+        """True for the first to ask."""
+        with self._claims:
+            claimed, call.claimed = call.claimed, True
+            return not claimed
 
-    def opened(self, number: int) -> Fid:
-        fid = self.fids.get(number)
-        if fid is None or fid.mode is None:
-            raise Invalid(f"fid {number} is not open") if fid else NotFound(f"unknown fid {number}")
-        return fid
-
-    def add(self, number: int, trail: tuple[Node, ...]) -> None:
-        if number in self.fids:
-            raise Conflict(f"fid {number} is in use")
-        if number == wire.NOFID:
-            raise Invalid("NOFID is no fid")
-        if len(self.fids) >= MAXFIDS:
-            raise Conflict(f"too many fids: {MAXFIDS} at most")
-        self.fids[number] = Fid(trail)
-
-    def drop(self, number: int) -> Fid:
-        """Free the number at once: 9fans/go clients use it again before they have the answer."""
-        fid = self.fid(number)
-        del self.fids[number]
+    def drop(self, number: int) -> Fid[Call]:
+        """Free the number immediately: 9fans/go clients use it again before they have the answer."""
+        fid = self.fids.remove(number)
         fid.gone = True
         if self.calls:
             for call in set(self.calls.values()):
@@ -119,25 +120,23 @@ class Connection(Stream):
             if call.stage is Stage.PARKED:  # what is not will be, or will find that it is silent
                 self.abandon(call)
         self.calls.clear()
-        fids = list(self.fids.values())
-        self.fids.clear()
-        for fid in fids:
+        for fid in self.fids.clear():
             if fid.handle or fid.holder:
                 self._order(Hangup(self, fid, (wire.NOTAG,)))
 
     # --- calls ---
 
     def call(self, call: Call) -> None:
-        """Run the tree's method for a request: at once, or when its turn comes."""
+        """Run the tree's method for a request: now, or when its turn comes."""
         fid = call.fid
         if fid.slow or (fid.holder and not call.reads):
             self.calls[call.tag] = call
             self._order(call)
             return
-        result = call.act()  # what it raises becomes the answer in ``message``
+        result = call.serve()  # what it raises becomes the answer in ``message``
         if result is not LATER:
             call.claimed = True
-            self.send(call.answer(result))
+            self.send(call.reply(result))
             return
         self.calls[call.tag] = call
         call.stage = Stage.PARKED
@@ -152,31 +151,28 @@ class Connection(Stream):
             self._begin(call)
         else:
             call.stage = Stage.QUEUED
-            call.fid.queue = call.fid.queue or deque()
-            call.fid.queue.append(call)
+            call.fid.append(call)
 
     def _begin(self, call: Call) -> None:
         call.stage = Stage.RUNNING
         call.fid.holder = call
         if call.fid.slow:
-            self.server.work(call)
+            self.host.work(call, self.returned)
         else:
             self.returned(call, call.run())
 
     def _release(self, call: Call) -> None:
         """The call no longer keeps the next ones on its fid waiting."""
-        fid = call.fid
-        if fid.holder is call:
+        if call.fid.holder is call:
             self.load -= call.weight
-            fid.holder = fid.queue.popleft() if fid.queue else None
-            if fid.holder:
-                self.server.post(self._begin, fid.holder)
-            self.server.touched.add(self)
+            if following := call.fid.advance():
+                self.loop.post(self._begin, following)
+            self.loop.touched.add(self)
 
     def returned(self, call: Call, result: Result) -> None:
         """The tree's method has returned, after a wait or on a worker."""
         if result is not LATER:
-            if call.claim():
+            if self._claim(call):
                 self.answered(call, result)
             else:
                 call.lost(result)
@@ -211,14 +207,14 @@ class Connection(Stream):
             self.error(call.tag, result)
             return
         try:
-            self.send(call.answer(result))
-        except Exception as error:  # the tree's value is none that can be sent
-            self.server.on_error(error)
+            self.send(call.reply(result))
+        except Exception as error:  # what the tree returned cannot be sent
+            self.failed(error)
             self.error(call.tag, "internal error")
 
     def abandon(self, call: Call, error: str = "") -> None:
         """End a call that does not run without its answer, unless the answer is already on its way."""
-        if not call.claim():
+        if not self._claim(call):
             return
         if call.stage is Stage.PARKED:
             call.cancel()
@@ -235,14 +231,13 @@ class Connection(Stream):
         """Its tags may be used again."""
         for tag in (call.tag, *call.flushes):
             self.calls.pop(tag, None)
-        self.server.touched.add(self)
+        self.loop.touched.add(self)
 
-    def flush_call(self, tag: int, oldtag: int) -> None:
-        """Tflush: end what waits; wait for what runs, so that its answer comes before the Rflush."""
+    def await_end(self, oldtag: int, tag: int) -> bool:
+        """For a Tflush: end what waits; wait for what runs, so that its answer comes before the Rflush."""
         call = self.calls.get(oldtag)
         if call is None:
-            self.send(rflush(tag))
-            return
+            return False
         call.flushes += (tag,)
         self.calls[tag] = call
         if call.revocable and call.stage is Stage.QUEUED:
@@ -252,3 +247,4 @@ class Connection(Stream):
             self.abandon(call)
         elif call.revocable and call.stage is Stage.PARKED:
             self.abandon(call)
+        return True

@@ -1,18 +1,17 @@
-"""The bytes of one connection, on the server's I/O thread: frames come in, replies go out, and neither ever waits.
+"""The bytes of one connection, on the server's I/O thread: frames come in, replies go out, and neither blocks.
 
-A frame is refused by its size field before it is kept. ``load`` counts the bytes we keep for the client: replies that
-its socket does not take, and requests that wait for the tree. While it is over ``HIGH`` nothing more is read.
+A frame is refused by its size field before it is kept. ``load`` counts the bytes kept for the client: replies that its
+socket does not take, and requests that wait for the tree. While it is over ``HIGH`` nothing more is read.
 """
 
 import socket
+from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from anvilsrv.p9 import text
 from anvilsrv.p9.frames import HEADER, size_at, tag_of
-from anvilsrv.p9.wire import PACKERS, Rerror
-
-if TYPE_CHECKING:
-    from anvilsrv.p9.server import Server
+from anvilsrv.p9.wire import PACKERS, Rerror, decode
 
 FIRSTSIZE = 8192  # the largest message before a version is agreed on
 HIGH = 1024 * 1024
@@ -21,14 +20,35 @@ RECEIVE = 32 * 1024  # more is slower: malloc gives a larger buffer back to the 
 rerror = PACKERS[Rerror]
 
 
-class Stream:
-    """What a ``Connection`` is made on: it says what a message does (``message``) and what an end (``hangup``)."""
+class Loop(Protocol):
+    """What a stream needs of the loop that watches its socket."""
 
-    def __init__(self, server: "Server", sock: socket.socket) -> None:
-        self.server = server
+    @property
+    def show(self) -> Callable[[str], None] | None:
+        """Gets one line for each message, if there is a trace."""
+
+    @property
+    def touched(self) -> "set[Stream]":
+        """Those that the loop is to ``flush`` at the end of its round."""
+
+    def post(self, do: Callable[..., None], *args: Any) -> None:
+        """Call ``do`` in the next round."""
+
+    def watch(self, fd: int, mask: int) -> None:
+        """Wait for other events of a socket."""
+
+    def forget(self, stream: "Stream") -> None:
+        """The socket is about to be closed."""
+
+
+class Stream:
+    """The framing and buffering of one socket. Subclasses implement ``message``, and extend ``hangup``."""
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        self.loop = loop
         self.sock = sock
         self.fd = sock.fileno()
-        self.trace = server.trace is not None
+        self.trace = loop.show
         self.alive = True
         self.msize = 0  # 0: no version agreed on
         self.load = 0
@@ -39,20 +59,21 @@ class Stream:
         self._backlog: memoryview | None = None  # what the socket would not take
 
     def message(self, frame: bytes) -> None:
+        """Act on one whole frame."""
         raise NotImplementedError
 
     def hangup(self) -> None:
-        """Close. Nothing happens the second time."""
+        """Close. A second call does nothing."""
         if self.alive:
             self.alive = False
-            self.server.forget(self)
+            self.loop.forget(self)
             self.sock.close()
             self._out.clear()
             self._in.clear()
             self._backlog = None
 
     def ready(self, event: int) -> None:
-        """epoll says so."""
+        """epoll reports ``event`` for the socket."""
         if event != EPOLLIN and not self._readable(event):
             return
         try:
@@ -71,7 +92,7 @@ class Stream:
             self._take(data)
 
     def _readable(self, event: int) -> bool:
-        """Do what an event asks for beside reading; True if that is to be done too."""
+        """Handle an event that is more than input; True if there is input to read too."""
         if event & EPOLLOUT:
             self.flush()
         if self.alive and event & ~EPOLLOUT and not self._mask & EPOLLIN:
@@ -86,12 +107,13 @@ class Stream:
 
     def _take(self, data: bytes) -> None:
         """Act on each whole frame; keep the rest."""
-        self.server.touched.add(self)
+        self.loop.touched.add(self)
         pos, available, need = 0, len(data), 4
         while available - pos >= 4:
             (size,) = size_at(data, pos)
             if not HEADER <= size <= (self.msize or FIRSTSIZE):
-                self.server.say(f"{self.fd} bad frame of {size} bytes")
+                if self.trace:
+                    self.trace(f"{self.fd} bad frame of {size} bytes")
                 self.flush()
                 self.hangup()
                 return
@@ -114,9 +136,14 @@ class Stream:
         if len(frame) > self.msize and self.msize:
             frame = rerror(tag_of(frame), f"reply of {len(frame)} bytes does not fit")
         if self.trace:
-            self.server.show("->", self, frame)
+            self.show("->", frame)
         self._out.append(frame)
         self.load += len(frame)
+
+    def show(self, way: str, frame: bytes) -> None:
+        """Trace a message: ``<- 9 Tclunk tag 1 fid 0`` came from connection 9."""
+        if self.trace:
+            self.trace(f"{way} {self.fd} {text.format(decode(frame))}")
 
     def flush(self) -> None:
         """Send what can be sent without waiting, then tell epoll what to wait for."""
@@ -143,6 +170,6 @@ class Stream:
         mask = EPOLLOUT if self._backlog or self._out else 0 if self.load > HIGH else EPOLLIN
         if mask != self._mask:
             self._mask = mask
-            self.server.watch(self.fd, mask)
+            self.loop.watch(self.fd, mask)
             if mask == EPOLLIN and len(self._in) >= self._need:
-                self.server.post(self.resume)
+                self.loop.post(self.resume)

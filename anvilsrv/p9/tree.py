@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
-from anvilsrv.errors import AnvilError, Denied
+from anvilsrv.errors import AnvilError, Denied, Invalid
 from anvilsrv.p9 import wire
 
 
@@ -172,7 +172,7 @@ class SnapshotHandle(Handle):
 class TextFile(File):
     """A read-only file whose content is what ``read(who)`` returns at the open; its version follows the content.
 
-    stat calls ``read`` too. Give ``length`` and ``version`` methods of your own where that is too dear.
+    stat calls ``read`` too. Override ``length`` and ``version`` where computing the content is expensive.
     """
 
     def __init__(
@@ -208,3 +208,27 @@ class StaticDir(Dir):
 def entries(node: Dir, who: Any) -> list[bytes]:
     """The packed directory entries of a listing, one each."""
     return [wire.pack_stat(child.stat(who)) for child in node.children(who)]
+
+
+class DirHandle(Handle):
+    """A listing: whole entries only, from 0 or from where the last read ended (read(9p)); a read at 0 lists again."""
+
+    def __init__(self, node: Dir, who: Any) -> None:
+        self.node = node
+        self.who = who
+        self.entries: list[bytes] = []
+        self.offset = self.index = 0
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        if offset == 0:
+            self.entries, self.offset, self.index = entries(self.node, self.who), 0, 0
+        elif offset != self.offset:
+            raise Invalid(f"bad offset in directory: {offset}, not 0 or {self.offset}")
+        first, size = self.index, 0
+        while self.index < len(self.entries) and size + len(self.entries[self.index]) <= count:
+            size += len(self.entries[self.index])
+            self.index += 1
+        if not size and self.index < len(self.entries):
+            raise Invalid(f"count too small for a directory entry: {count}")
+        self.offset += size
+        return b"".join(self.entries[first : self.index])

@@ -1,78 +1,92 @@
-"""What each T-message does (section 5 of the manual), given its fields. An AnvilError that is raised becomes the Rerror."""
+"""The T-messages, section 5 of the manual: ``s<verb>`` handles a request, ``r<verb>`` builds its reply.
+
+A message that reaches no file is handled by ``s<verb>(session, fields)``, which returns the reply; here ``r<verb>``
+only packs it. A message that reaches one is admitted to its fid when it comes (``FILE_VERBS``). When it is its turn
+there, ``s<verb>(call)`` calls the tree, and ``r<verb>(call, result)`` makes the reply of what that returned, then or
+later. An AnvilError that is raised becomes the Rerror.
+
+Everything runs on the server's I/O thread, except ``s<verb>(call)`` for a slow file: that runs on a worker.
+"""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound
+from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.p9 import wire
-from anvilsrv.p9.calls import Clunk, Open, Read, Remove, Write
-from anvilsrv.p9.tree import Dir, File, Node
-from anvilsrv.p9.wire import OWRITE
-
-if TYPE_CHECKING:
-    from anvilsrv.p9.connection import Connection
+from anvilsrv.p9.admission import Session, check_wstat, dropped, openable, readable, writable
+from anvilsrv.p9.calls import Call, Result
+from anvilsrv.p9.fids import Fid
+from anvilsrv.p9.tree import Dir, DirHandle, File, Handle, Later, Node
 
 MAXMSIZE = 128 * 1024
 MINMSIZE = 256
+RREAD = 11  # bytes of an Rread before its data
 
-rversion, rattach, rflush, rwalk, rstat, rwstat = (
-    wire.PACKERS[cls] for cls in (wire.Rversion, wire.Rattach, wire.Rflush, wire.Rwalk, wire.Rstat, wire.Rwstat)
+rversion, rattach, rflush, rwalk, rstat, rwstat, rerror = (
+    wire.PACKERS[cls]
+    for cls in (wire.Rversion, wire.Rattach, wire.Rflush, wire.Rwalk, wire.Rstat, wire.Rwstat, wire.Rerror)
+)
+pack_ropen, pack_rread, pack_rwrite, pack_rclunk = (
+    wire.PACKERS[cls] for cls in (wire.Ropen, wire.Rread, wire.Rwrite, wire.Rclunk)
 )
 
-_NEEDS = (4, 2, 6, 1)  # permission bits for OREAD, OWRITE, ORDWR, OEXEC
+
+# --- the connection, and the fid table --------------------------------------------------------------------------------
 
 
-def version(conn: "Connection", fields: tuple[int, int, str]) -> None:
+def sversion(session: Session, fields: tuple[int, int, str]) -> bytes:
     """A new session: every fid and every request of the old one is gone."""
     tag, msize, name = fields
-    conn.reset()
-    conn.msize = 0
+    session.reset()
+    session.msize = 0
     if msize < MINMSIZE:
         raise Invalid(f"msize too small: {msize}, {MINMSIZE} at least")
-    known = name.split(".")[0] == wire.VERSION
-    conn.msize = min(msize, MAXMSIZE) if known else 0
-    conn.send(rversion(tag, min(msize, MAXMSIZE), wire.VERSION if known else "unknown"))
+    known, msize = name.split(".")[0] == wire.VERSION, min(msize, MAXMSIZE)
+    session.msize = msize if known else 0
+    return rversion(tag, msize, wire.VERSION if known else "unknown")
 
 
-def auth(conn: "Connection", fields: tuple[int, int, str, str]) -> None:
+def sauth(session: Session, fields: tuple[int, int, str, str]) -> bytes:
     raise Denied("no authentication required")
 
 
-def attach(conn: "Connection", fields: tuple[int, int, int, str, str]) -> None:
-    """The uname is not looked at: who somebody is was settled by the socket."""
+def sattach(session: Session, fields: tuple[int, int, int, str, str]) -> bytes:
+    """The uname is ignored: the socket says who the client is."""
     tag, number, afid, _uname, aname = fields
     if afid != wire.NOFID:
         raise Denied("no authentication required")
     if aname not in ("", "/"):
         raise NotFound(f"no tree '{aname}'")
-    conn.add(number, (conn.root,))
-    conn.send(rattach(tag, conn.root.qid(conn.who)))
+    session.fids.add(number, (session.root,))
+    return rattach(tag, session.root.qid(session.who))
 
 
-def flush(conn: "Connection", fields: tuple[int, int]) -> None:
-    conn.flush_call(*fields)
+def sflush(session: Session, fields: tuple[int, int]) -> bytes | None:
+    tag, oldtag = fields
+    return None if session.await_end(oldtag, tag) else rflush(tag)
 
 
-def walk(conn: "Connection", fields: tuple[int, int, int, tuple[str, ...]]) -> None:
-    """Partly found is answered by the qids so far, and then ``newfid`` is not made (walk(9p))."""
+def swalk(session: Session, fields: tuple[int, int, int, tuple[str, ...]]) -> bytes:
+    """A partial walk is answered by the qids so far, and then ``newfid`` is not made (walk(9p))."""
     tag, number, newfid, names = fields
-    trail = conn.unopened(number).trail
-    if newfid != number and newfid in conn.fids:
-        raise Conflict(f"fid {newfid} is in use")
+    fids, who = session.fids, session.who
+    trail = fids.unopened(number).trail
+    if newfid != number:
+        fids.check_unused(newfid)
     qids: list[wire.Qid] = []
     for name in names:
         try:
-            trail = (trail[:-1] or trail) if name == ".." else (*trail, step(trail[-1], conn.who, name))
-            qids.append(trail[-1].qid(conn.who))
+            trail = (trail[:-1] or trail) if name == ".." else (*trail, step(trail[-1], who, name))
+            qids.append(trail[-1].qid(who))
         except AnvilError:
             if not qids:
                 raise
             break
     if len(qids) == len(names):
         if newfid == number:
-            conn.fids.pop(number)
-        conn.add(newfid, trail)
-    conn.send(rwalk(tag, qids))
+            fids.remove(number)
+        fids.add(newfid, trail)
+    return rwalk(tag, qids)
 
 
 def step(node: Node, who: Any, name: str) -> Node:
@@ -85,91 +99,147 @@ def step(node: Node, who: Any, name: str) -> Node:
     return found
 
 
-def open(conn: "Connection", fields: tuple[int, int, int]) -> None:
-    _tag, number, mode = fields
-    fid = conn.unopened(number)
-    check_open(fid.node, conn.who, mode)
-    fid.slow = isinstance(fid.node, File) and fid.node.slow
-    conn.call(Open(conn, fid, fields))
-
-
-def create(conn: "Connection", fields: tuple[int, int, str, int, int]) -> None:
+def screate(session: Session, fields: tuple[int, int, str, int, int]) -> bytes:
     _tag, number, name, _perm, _mode = fields
-    node = conn.unopened(number).node
+    node = session.fids.unopened(number).node
     if not isinstance(node, Dir):
         raise Denied(f"not a directory: '{node.name}'")
     raise Denied(f"permission denied: cannot create '{name}'")
 
 
-def read(conn: "Connection", fields: tuple[int, int, int, int]) -> None:
-    tag, number, offset, count = fields
-    fid = conn.opened(number)
-    if fid.mode == OWRITE:
-        raise Denied(f"fid {number} is not open for reading")
-    if count > conn.msize - 11:
-        fields = tag, number, offset, conn.msize - 11
-    conn.call(Read(conn, fid, fields))
-
-
-def write(conn: "Connection", fields: tuple[int, int, int, bytes]) -> None:
-    number = fields[1]
-    fid = conn.opened(number)
-    if fid.mode not in (OWRITE, wire.ORDWR):
-        raise Denied(f"fid {number} is not open for writing")
-    conn.call(Write(conn, fid, fields))
-
-
-def clunk(conn: "Connection", fields: tuple[int, int]) -> None:
-    conn.call(Clunk(conn, conn.drop(fields[1]), fields))
-
-
-def remove(conn: "Connection", fields: tuple[int, int]) -> None:
-    conn.call(Remove(conn, conn.drop(fields[1]), fields))
-
-
-def stat(conn: "Connection", fields: tuple[int, int]) -> None:
+def sstat(session: Session, fields: tuple[int, int]) -> bytes:
     tag, number = fields
-    conn.send(rstat(tag, conn.fid(number).node.stat(conn.who)))
+    return rstat(tag, session.fids.get(number).node.stat(session.who))
 
 
-def wstat(conn: "Connection", fields: tuple[int, int, wire.Stat]) -> None:
+def swstat(session: Session, fields: tuple[int, int, wire.Stat]) -> bytes:
     tag, number, wanted = fields
-    node = conn.fid(number).node
+    node = session.fids.get(number).node
     if wanted != wire.UNTOUCHED:
-        check_wstat(node, conn.who, wanted)
+        check_wstat(node, session.who, wanted)
         if wanted.length == 0 and isinstance(node, File):
-            node.truncate(conn.who)
-    conn.send(rwstat(tag))
+            node.truncate(session.who)
+    return rwstat(tag)
 
 
-Verb = Callable[["Connection", Any], None]
+# --- what reaches a file ----------------------------------------------------------------------------------------------
+
+
+def sopen(call: Call) -> Handle | Later:
+    node = call.fid.node
+    if isinstance(node, File):
+        return node.open(call.caller.who, call.fields[2], call)
+    assert isinstance(node, Dir)
+    return DirHandle(node, call.caller.who)
+
+
+def ropen(call: Call, handle: Handle) -> bytes:
+    fid = call.fid
+    assert isinstance(handle, Handle), f"open of '{fid.node.name}' gave {handle!r}"
+    fid.handle = handle
+    fid.mode = call.fields[2] & 3
+    return pack_ropen(call.tag, fid.node.qid(call.caller.who), call.msize - wire.IOHDRSZ)
+
+
+def keep(call: Call, handle: Result) -> None:
+    """The client has gone before its open was done. Hangup, which is next on this fid, lets go of the handle."""
+    if isinstance(handle, Handle):
+        call.fid.handle = handle
+
+
+def sread(call: Call) -> bytes | Later:
+    tag, number, offset, count = call.fields
+    if count > call.msize - RREAD:
+        count = call.msize - RREAD
+        call.fields = tag, number, offset, count
+    handle = call.fid.handle
+    assert handle
+    return handle.read(offset, count, call)
+
+
+def rread(call: Call, data: bytes) -> bytes:
+    return pack_rread(call.tag, data[: call.fields[3]])
+
+
+def swrite(call: Call) -> int | Later:
+    _tag, _number, offset, data = call.fields
+    handle = call.fid.handle
+    assert handle
+    return handle.write(offset, data, call)
+
+
+def rwrite(call: Call, count: int) -> bytes:
+    return pack_rwrite(call.tag, count)
+
+
+def sclunk(call: Call) -> Later | None:
+    handle = call.fid.take_handle()
+    return handle.clunk(call) if handle else None
+
+
+def rclunk(call: Call, result: None) -> bytes:
+    return pack_rclunk(call.tag)
+
+
+sremove = sclunk  # remove(9p): the fid is gone even if the remove is refused, as here it always is
+
+
+def rremove(call: Call, result: None) -> bytes:
+    return rerror(call.tag, f"permission denied: cannot remove '{call.fid.node.name}'")
+
+
+def shangup(call: Call) -> None:
+    """The connection, or the session on it, has ended and left this fid open."""
+    handle = call.fid.take_handle()
+    if handle:
+        handle.hangup()
+
+
+class Open(Call):
+    serve, reply, lost = sopen, ropen, keep
+    revocable = True
+
+
+class Read(Call):
+    serve, reply = sread, rread
+    revocable = reads = True
+
+
+class Write(Call):
+    serve, reply = swrite, rwrite
+    revocable = True
+
+
+class Clunk(Call):
+    serve, reply = sclunk, rclunk
+
+
+class Remove(Call):
+    serve, reply = sremove, rremove
+
+
+class Hangup(Call):
+    """Sent by nobody: what ends a fid that was left open."""
+
+    serve = shangup
+    silent = True
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+Verb = Callable[[Session, Any], bytes | None]  # of the fields of the message
+Admit = Callable[[Session, Any], Fid[Call]]
 
 VERBS: dict[int, Verb] = {
-    100: version, 102: auth, 104: attach, 108: flush, 110: walk, 112: open, 114: create, 116: read, 118: write,
-    120: clunk, 122: remove, 124: stat, 126: wstat,
+    100: sversion, 102: sauth, 104: sattach, 108: sflush, 110: swalk, 114: screate, 124: sstat, 126: swstat,
 }  # fmt: skip
 
-PARKABLE = (open, read, write)  # may wait for the tree
+FILE_VERBS: dict[int, tuple[Admit, type[Call]]] = {
+    112: (openable, Open),
+    116: (readable, Read),
+    118: (writable, Write),
+    120: (dropped, Clunk),
+    122: (dropped, Remove),
+}
 
-
-def check_open(node: Node, who: Any, mode: int) -> None:
-    """Denied unless the node's permission bits allow this Topen."""
-    if mode & ~(3 | wire.OTRUNC | wire.ORCLOSE):
-        raise Invalid(f"bad open mode {mode:#x}")
-    need = _NEEDS[mode & 3] | (2 if mode & wire.OTRUNC else 0)
-    if need & 2 and isinstance(node, Dir):
-        raise Denied(f"'{node.name}' is a directory")
-    if need & ~(node.permissions(who) >> 6) or mode & wire.ORCLOSE:
-        raise Denied(f"permission denied: '{node.name}'")
-
-
-def check_wstat(node: Node, who: Any, wanted: wire.Stat) -> None:
-    """Denied unless this Twstat changes nothing, or only truncates a file that may be written."""
-    now = node.stat(who)
-    changed = {
-        field
-        for field, new, old, untouched in zip(wire.Stat._fields, wanted, now, wire.UNTOUCHED, strict=True)
-        if new not in (untouched, old)
-    }
-    if changed - {"length"} or (changed and (wanted.length or not now.mode & 0o200 or now.mode & wire.DMDIR)):
-        raise Denied(f"permission denied: cannot change {', '.join(sorted(changed))} of '{node.name}'")
+PARKABLE = {kind for kind, (_admit, call) in FILE_VERBS.items() if call.revocable}  # may wait for the tree

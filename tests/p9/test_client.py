@@ -61,8 +61,7 @@ def test_errors_leave_no_fids_behind(served, client):
                 client.read(path)
         with pytest.raises(P9Error):
             client.remove("hello")
-    (conn,) = served.server._through
-    assert len(conn.fids) == 1
+    assert [conn.fids for conn in served.server.usage()] == [1]
 
 
 def test_a_file_keeps_its_offset(client):
@@ -130,8 +129,7 @@ def test_many_threads_share_one_connection(served, client):
     for thread in threads:
         thread.join()
     assert failures == []
-    (conn,) = served.server._through
-    assert len(conn.fids) == 1 and not conn.calls
+    assert [(conn.fids, conn.calls) for conn in served.server.usage()] == [(1, 0)]
 
 
 def test_a_request_without_an_answer_times_out_and_is_flushed(served, client):

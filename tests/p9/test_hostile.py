@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client
-from anvilsrv.p9.connection import MAXCALLS, MAXFIDS
+from anvilsrv.p9.connection import MAXCALLS
+from anvilsrv.p9.fids import MAXFIDS
 from anvilsrv.p9.stream import HIGH
 from tests.conftest import wait_until
 from tests.p9.conftest import Raw, Served
@@ -81,10 +82,16 @@ def test_a_large_message_in_pieces_of_any_size_is_put_together(served, dial):
     assert raw.ok(wire.Tread(9, 1, 0, 100_000)).data == data.upper()
 
 
-def test_a_client_that_hangs_up_in_the_middle_of_a_message_is_forgotten(dial):
-    raw = dial().start()
-    raw.sock.sendall(wire.encode(wire.Twalk(1, 0, 1, ("hello",)))[:-3])
+def test_a_client_that_hangs_up_in_the_middle_of_a_message_is_forgotten_and_so_is_the_message(served, dial):
+    raw = dial().start().open(1, "stream", wire.ORDWR)
+    half = wire.encode(wire.Twrite(5, 1, 0, b"draft"))[:-3]
+    raw.sock.sendall(wire.encode(wire.Tstat(4, 0)) + half)
+    assert raw.receive().tag == 4  # so the half that was sent with it has come
+    assert [conn.fids for conn in served.server.usage()] == [2]
     raw.close()
+    served.sample.record.wait("hangup 0")
+    assert served.sample.record.seen == ["hangup 0"]  # nothing was written
+    assert served.server.usage() == []
 
 
 def test_a_client_that_stops_sending_still_gets_its_answers(served, raw):
@@ -127,7 +134,7 @@ def test_a_client_has_a_bounded_number_of_waiting_requests(served, raw):
 
 def heaviest(served: Served) -> int:
     """The most that the server keeps for one connection, in bytes."""
-    return max(conn.load for conn in list(served.server._through))
+    return max(conn.load for conn in served.server.usage())
 
 
 def flood(raw: Raw, request: bytes, patience: float = 0.5) -> int:
@@ -163,8 +170,7 @@ def test_a_client_that_never_reads_and_hangs_up_is_forgotten(served, dial):
     raw.close()
     with Client(served.path, timeout=10) as client:
         client.read("hello")
-        while len(served.server._through) > 1:
-            client.read("hello")
+        wait_until(lambda: len(served.server.usage()) == 1, "the connection is still there")
 
 
 def test_writes_to_a_file_that_does_not_keep_up_are_held_back_not_kept(served, dial):

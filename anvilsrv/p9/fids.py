@@ -1,0 +1,107 @@
+"""Fids, a client's names for files (intro(9p)), and the table of them that each connection has.
+
+Both belong to the server's I/O thread; the handle of a fid is used, and taken at its end, by whatever thread runs the
+call that holds the fid.
+"""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+from anvilsrv.errors import Conflict, Invalid, NotFound
+from anvilsrv.p9.tree import Handle, Node
+from anvilsrv.p9.wire import NOFID
+
+MAXFIDS = 4096
+
+W = TypeVar("W")  # what waits for its turn on a fid
+
+
+class Fid(Generic[W]):
+    """A name for the file at the end of ``trail``, and the handle of the file once it is open.
+
+    What must keep its order (everything but the reads of quick files) goes ahead one at a time: ``holder`` was let go
+    ahead and has not ended, ``queue`` waits behind it.
+    """
+
+    __slots__ = ("gone", "handle", "holder", "mode", "node", "queue", "slow", "trail")
+
+    def __init__(self, trail: tuple[Node, ...]) -> None:
+        self.trail = trail  # from the root to the file
+        self.node = trail[-1]
+        self.mode: int | None = None  # OREAD to OEXEC once it is open
+        self.handle: Handle | None = None
+        self.slow = False
+        self.gone = False  # clunked
+        self.holder: W | None = None
+        self.queue: deque[W] | None = None  # made when it is first needed: most fids never do
+
+    def append(self, one: W) -> None:
+        """Have it wait for what is before it."""
+        self.queue = self.queue or deque()
+        self.queue.append(one)
+
+    def advance(self) -> W | None:
+        """The holder has ended: let the next one go ahead."""
+        self.holder = self.queue.popleft() if self.queue else None
+        return self.holder
+
+    def take_handle(self) -> Handle | None:
+        """The handle, for the caller to let go of; the fid has none from now on."""
+        handle, self.handle = self.handle, None
+        return handle
+
+
+class Fids(Generic[W]):
+    """The fids of one connection, by number."""
+
+    __slots__ = ("_fids",)
+
+    def __init__(self) -> None:
+        self._fids: dict[int, Fid[W]] = {}
+
+    def __len__(self) -> int:
+        return len(self._fids)
+
+    def get(self, number: int) -> Fid[W]:
+        try:
+            return self._fids[number]
+        except KeyError:
+            raise NotFound(f"unknown fid {number}") from None
+
+    def unopened(self, number: int) -> Fid[W]:
+        """A fid that is neither open nor being opened."""
+        fid = self.get(number)
+        if fid.mode is not None or fid.holder:
+            raise Conflict(f"fid {number} is open")
+        return fid
+
+    def opened(self, number: int) -> Fid[W]:
+        fid = self._fids.get(number)
+        if fid is None or fid.mode is None:
+            raise Invalid(f"fid {number} is not open") if fid else NotFound(f"unknown fid {number}")
+        return fid
+
+    def check_unused(self, number: int) -> None:
+        if number in self._fids:
+            raise Conflict(f"fid {number} is in use")
+
+    def add(self, number: int, trail: tuple[Node, ...]) -> None:
+        self.check_unused(number)
+        if number == NOFID:
+            raise Invalid("NOFID is no fid")
+        if len(self._fids) >= MAXFIDS:
+            raise Conflict(f"too many fids: {MAXFIDS} at most")
+        self._fids[number] = Fid(trail)
+
+    def remove(self, number: int) -> Fid[W]:
+        """Free a number, and return the fid that it named."""
+        try:
+            return self._fids.pop(number)
+        except KeyError:
+            raise NotFound(f"unknown fid {number}") from None
+
+    def clear(self) -> list[Fid[W]]:
+        """Free all numbers, and return the fids that they named."""
+        fids = list(self._fids.values())
+        self._fids.clear()
+        return fids
