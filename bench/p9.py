@@ -5,6 +5,7 @@
     python bench/p9.py --one      client and server on one processor, and rates by the processor time of both
     python bench/p9.py --light    with a client that has its requests ready and only compares the replies
     python bench/p9.py --rounds 3 --seconds 0.2
+    python bench/p9.py --before DIR   with the server of another checkout beside ours, and the ratios of the two
 
 Every server is a process of its own, on the last processor; this process, on the first, is the client. The echo servers
 get the same requests and send them back as they are, so they show what the machine, the kernel and the interpreter
@@ -133,9 +134,10 @@ SERVERS = {"echo": serve_echo, "epoll": serve_epoll, "ours": serve_ours, "pyrout
 
 
 @contextlib.contextmanager
-def running(kind: str, path: str) -> Iterator[int]:
-    """Start a server; its process id."""
-    process = subprocess.Popen([sys.executable, __file__, "--serve", kind, path], stdout=subprocess.PIPE)
+def running(kind: str, path: str, before: Path | None) -> Iterator[int]:
+    """Start a server; its process id. ``before`` is our server by the code of that checkout."""
+    program, kind = (before / "bench/p9.py", "ours") if before and kind == "before" else (__file__, kind)
+    process = subprocess.Popen([sys.executable, program, "--serve", kind, path], stdout=subprocess.PIPE)
     try:
         assert process.stdout and process.stdout.readline() == b"ready\n", f"{kind} does not start"
         yield process.pid
@@ -282,17 +284,18 @@ def processor_time(pid: int) -> float:
 Samples = dict[tuple[str, str], list[float]]  # by measure and server, one of each round
 
 
-def measure(rounds: int, seconds: float, one: bool, whole: bool) -> tuple[Samples, Samples]:
+def measure(rounds: int, seconds: float, one: bool, whole: bool, before: Path | None) -> tuple[Samples, Samples]:
     """Rates, and the server's processor time a request; the servers take turns within a round.
 
     ``one``: the rate is that of seconds of processor time, of both sides.
     """
     rates: Samples = {}
     costs: Samples = {}
+    kinds = [*SERVERS, "before"] if before else list(SERVERS)
     with contextlib.ExitStack() as stack:
         where = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench"))
-        pids = {kind: stack.enter_context(running(kind, f"{where}/{kind}")) for kind in SERVERS}
-        subjects = {kind: Subject(kind, f"{where}/{kind}", whole) for kind in SERVERS}
+        pids = {kind: stack.enter_context(running(kind, f"{where}/{kind}", before)) for kind in kinds}
+        subjects = {kind: Subject(kind, f"{where}/{kind}", whole) for kind in kinds}
         for subject in subjects.values():
             stack.callback(subject.close)
         for turn in range(rounds + 1):
@@ -311,9 +314,10 @@ def measure(rounds: int, seconds: float, one: bool, whole: bool) -> tuple[Sample
 
 
 def table(title: str, samples: Samples, digits: int) -> None:
-    print(f"{title:28}" + "".join(f"{kind:>10}" for kind in SERVERS))
+    kinds = list(dict.fromkeys(kind for _name, kind in samples))
+    print(f"{title:28}" + "".join(f"{kind:>10}" for kind in kinds))
     for name in MEASURES:
-        medians = [statistics.median(samples[name, kind]) for kind in SERVERS]
+        medians = [statistics.median(samples[name, kind]) for kind in kinds]
         print(f"{name:28}" + "".join(f"{median:10.{digits}f}" for median in medians))
     print()
 
@@ -338,6 +342,10 @@ def report(rates: Samples, costs: Samples) -> bool:
             f"{name:10} ours/{other:9}{rate:6.2f}   target {target:4.2f} {verdict:7}"
             f"ceiling {most:5.2f}   by server processor time {cost:5.2f}"
         )
+    for name in [name for name in MEASURES if (name, "before") in rates]:
+        rate = ratio(rates[name, "ours"], rates[name, "before"])
+        cost = ratio(costs[name, "before"], costs[name, "ours"])
+        print(f"{name:10} ours/before   {rate:6.3f}   by server processor time {cost:6.3f}")
     return met
 
 
@@ -348,13 +356,15 @@ def main() -> int:
     parser.add_argument("--one", action="store_true", help="client and server on one processor")
     parser.add_argument("--light", action="store_true", help="the client neither encodes nor decodes")
     parser.add_argument("--seconds", type=float, default=0.4, help="for each server, measure and round")
+    parser.add_argument("--before", type=Path, metavar="DIR", help="another checkout, whose server is measured too")
     options = parser.parse_args()
     last = (os.cpu_count() or 1) - 1
     os.sched_setaffinity(0, {last if options.serve or options.one else 0})
     if options.serve:
         SERVERS[options.serve[0]](options.serve[1])
         return 0
-    return 0 if report(*measure(options.rounds, options.seconds, options.one, not options.light)) else 1
+    samples = measure(options.rounds, options.seconds, options.one, not options.light, options.before)
+    return 0 if report(*samples) else 1
 
 
 if __name__ == "__main__":
