@@ -19,7 +19,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Follower, Row, changes, read_json
 from anvilsrv.front.notes import label
-from anvilsrv.front.tail import Piece, Tail
+from anvilsrv.front.tail import Piece, Tail, in_pieces
 from anvilsrv.p9.client import Client
 from anvilsrv.words import USER
 from tui.host import Shown, nothing
@@ -144,7 +144,7 @@ class Anvillm(App[None]):
         made = Tail(
             self.follower,
             session,
-            lambda pieces: self._finish(lambda: told(pieces)),
+            in_pieces(lambda pieces: self._finish(lambda: told(pieces))),
             lambda why: self._finish(lambda: ended(why)),
         )
         made.start()

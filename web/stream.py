@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from anvilsrv.front.follow import Follower, Row
-from anvilsrv.front.tail import Piece, Tail
+from anvilsrv.front.tail import Piece, Tail, in_pieces
 
 HEARTBEAT = 20.0  # s without news after which a comment shows that the stream lives
 QUEUED = 500  # events that wait for one page
@@ -106,7 +106,7 @@ class Feed:
         self._known: dict[str, Row] | None = None
         self._why: str | None = None
         self.pieces = Pieces(lambda: loop.call_soon_threadsafe(self.wake.set))
-        self.tail = Tail(hub.follower, session, self.pieces.put, self.pieces.end) if session else None
+        self.tail = Tail(hub.follower, session, in_pieces(self.pieces.put), self.pieces.end) if session else None
         if self.tail is not None:
             self.tail.start()
 

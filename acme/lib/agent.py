@@ -9,19 +9,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
-from anvilsrv import paths
+from anvilsrv import paths, words
 from anvilsrv.errors import NotFound, Unavailable
+from anvilsrv.front import requests
+from anvilsrv.front.follow import Row, read_json
+from anvilsrv.front.notes import Note, label, notes
 from anvilsrv.p9.client import Client, ConnectionLost, File
 from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
+from anvilsrv.words import USER
 
 T = TypeVar("T")
 
-USER = "user"
 _PATIENCE = 5.0  # s for an answer of the daemon
 
 
@@ -37,23 +41,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One row of `sessions`."""
+    """One row of `sessions`. `label` is how a person calls it."""
 
     id: str
     alias: str
+    label: str
     backend: str
     state: str
     cwd: str
-    ask: Ask | None = None
-    unread: int = 0
-    queued: int = 0
-    error: str = ""
-    sandbox_tier: str = ""
-
-    @property
-    def label(self) -> str:
-        """The alias, or the id where there is none."""
-        return self.alias or self.id
+    ask: Ask | None
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +108,20 @@ class Agent:
     # reading
 
     def roster(self) -> Roster:
-        return Roster(self.sessions(), self.backends())
-
-    def sessions(self) -> tuple[Session, ...]:
-        return tuple(_session(row) for row in self.json("sessions"))
+        return roster(self._again(lambda client: read_json(client, "sessions")), self.backends())
 
     def backends(self) -> tuple[Backend, ...]:
-        rows = (line.split("\t") for line in self.read("backends").splitlines() if line)
-        return tuple(Backend(row[0], row[1], "" if row[2] == "ok" else row[2]) for row in rows)
+        rows = self._again(requests.backends)
+        return tuple(Backend(row["name"], row["title"], "" if row["status"] == "ok" else row["status"]) for row in rows)
+
+    def box(self, owner: str, name: str) -> list[Row]:
+        return self._again(partial(requests.box, owner=owner, name=name))
 
     def read(self, path: str) -> str:
         return self._again(lambda client: client.read(path)).decode("utf-8", "replace")
 
-    def json(self, path: str) -> Any:
-        return json.loads(self.read(path) or "[]")
-
     def open(self, path: str, mode: int = OREAD) -> File:
         return self._again(lambda client: client.open(path, mode))
-
-    def stream(self, path: str) -> tuple[Client, File]:
-        """A blocking file on a connection of its own, so that closing the connection ends the read."""
-        client = self._dial()
-        try:
-            return client, client.open(path, OREAD)
-        except BaseException:
-            client.close()
-            raise
 
     def wait(self) -> None:
         """Wait until a daemon that does not answer does so again, however long that takes."""
@@ -155,11 +140,10 @@ class Agent:
     def control(self, id: str, command: str) -> None:
         self.write(f"{id}/ctl", command + "\n")
 
-    def new(self, backend: str, cwd: str, options: Sequence[str] = ()) -> str:
+    def new(self, backend: str, cwd: str, options: Iterable[str] = ()) -> str:
         """Start a session in `cwd`; its id. `options` are words like ``role=reviewer``."""
-        command = " ".join(["new", quote(backend), quote(cwd), *map(quote, options)]) + "\n"
         with self._writing("ctl", ORDWR) as file:
-            file.write(command.encode())
+            file.write(f"{words.join(['new', backend, cwd, *options])}\n".encode())
             return file.read(4096, 0).decode().strip()
 
     def send(self, message: dict[str, Any], sender: str = USER) -> None:
@@ -225,35 +209,24 @@ class Agent:
             raise Unavailable(f"the daemon went away: {error}") from None
 
 
-def quote(word: str) -> str:
-    """A word for a `ctl` file, quoted as in rc(1) if it must be."""
-    if word and not any(c in " \t\r\n'\"\0" for c in word):
-        return word
-    return "'" + word.replace("'", "''") + "'"
+def roster(rows: Iterable[Row], backends: tuple[Backend, ...]) -> Roster:
+    """What is known of the rows of `sessions` and of the backends."""
+    return Roster(tuple(map(_session, rows)), backends)
 
 
-def lines(file: File) -> Iterator[str]:
-    """The lines of a blocking text file."""
-    for line in file.lines():
-        yield line.decode("utf-8", "replace").rstrip("\n")
-
-
-def _session(row: dict[str, Any]) -> Session:
-    ask = row.get("ask")
+def _session(row: Row) -> Session:
     return Session(
         id=row["id"],
-        alias="" if row.get("alias") in (None, "-") else row["alias"],
-        backend=row.get("backend") or "",
-        state=row.get("state") or "",
-        cwd=row.get("cwd") or "/",
-        ask=_ask(ask) if ask else None,
-        unread=int(row.get("unread") or 0),
-        queued=int(row.get("queued") or 0),
-        error=row.get("error") or "",
-        sandbox_tier=row.get("sandbox_tier") or "",
+        alias=row["alias"],
+        label=label(row),
+        backend=row["backend"],
+        state=row["state"],
+        cwd=row["cwd"],
+        ask=_ask(row["ask"]) if row["ask"] else None,
+        notes=tuple(notes(row)),
     )
 
 
-def _ask(row: dict[str, Any]) -> Ask:
+def _ask(row: Row) -> Ask:
     choices = tuple(str(choice) for choice in row.get("choices") or ())
     return Ask(row.get("text") or "", choices, row.get("detail") or "", str(row.get("id") or ""))

@@ -1,8 +1,8 @@
 """Assist as a whole: its windows, what it knows of the daemon, and the threads that bring news.
 
-`desk` is the one thread that asks the daemon for the sessions and opens windows nobody clicked for; `News` waits in
-`events`, `ports` in the plumber. They post to each other and to the panes; `roster` is replaced, never changed, so
-that everybody may read it.
+`desk` is the one thread that knows the sessions and opens windows nobody clicked for; a `Follower` waits in `events`,
+`ports` in the plumber. They post to each other and to the panes; `roster` is replaced, never changed, so that everybody
+may read it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ from pathlib import Path
 
 from acme.lib import begin, plumb
 from acme.lib.acme import Acme
-from acme.lib.agent import USER, Agent, Ask, Backend, Roster, Session
+from acme.lib.agent import Agent, Ask, Backend, Roster, Session, roster
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
+from acme.lib.end import End
 from acme.lib.host import Call
 from acme.lib.log import Log
 from acme.lib.mail import Archive, Compose, Inbox, Message
 from acme.lib.main import Main
-from acme.lib.news import Bell, End, News
 from acme.lib.pane import Pane
 from acme.lib.programs import anvilsrv
 from acme.lib.prompt import Context, Prompt
 from acme.lib.terminal import open_terminal
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.front.follow import Follower, Row
+from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import Client, TimedOut
+from anvilsrv.words import USER
 
 PANES: dict[str, type[Pane]] = {
     "main": Main,
@@ -61,16 +64,18 @@ class App:
         self.script = script
         self.roster = Roster()
         self.online = False
-        self.online_again = Bell()
         self.done = End()
         self._lock = threading.Lock()
         self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
         self._asked: dict[str, Ask | None] = {}
         self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._stale = threading.Event()
+        self._due: set[Callable[[], None]] = (
+            set()
+        )  # what the desk has not begun yet of what is done once for many calls
+        self._rows: list[Row] = []
         self._stopping = threading.Event()
         self._plumber: Client | None = None
-        self._news = News(agent, self._heard, self._failed)
+        self._follower = Follower(self, agent.path)
         self._working = threading.Thread(target=self._work, name="desk", daemon=True)
         self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
 
@@ -89,22 +94,22 @@ class App:
             self.roster, self.online = self.agent.roster(), True
         except Unavailable:
             pass
-        for thread in (self._working, self._news, self._plumbed):
-            thread.start()
+        self._working.start()
+        self._follower.start()
+        self._plumbed.start()
 
     def stop(self) -> None:
         """End every thread; windows that are left stay on the screen, and the next Assist takes them over."""
         self._stopping.set()
         self._desk.put(None)
-        self.online_again.wake()
-        self._news.stop()
+        self._follower.stop()
         with self._lock:
             plumber, panes = self._plumber, [pane for pane in self._panes.values() if pane is not None]
         if plumber is not None:
             plumber.close()
         self.acme.close()
         self.agent.forget()
-        for thread in (self._working, self._news, self._plumbed):
+        for thread in (self._working, self._plumbed):
             if thread.is_alive():
                 thread.join(5)
         for pane in panes:
@@ -200,11 +205,35 @@ class App:
 
     # news
 
+    def tail(self, session: str, told: Callable[[bytes], None]) -> Tail:
+        """Follow a session's log: `told` gets it as it comes, on a thread of the tail's own, until that is stopped."""
+        made = Tail(self._follower, session, told, lambda why: None)  # it ends with its session: the table says so
+        made.start()
+        return made
+
+    def sessions(self, rows: list[Row]) -> None:
+        """From the follower: the sessions are these now."""
+        self._rows = rows
+        self._soon(self._take)
+
+    def events(self, found: list[Row]) -> None:
+        """From the follower: what happened stands in the sessions and boxes."""
+
+    def away(self, why: str) -> None:
+        """From the follower: the daemon is away."""
+        self._soon(self._lose)
+
     def sync(self) -> None:
-        """Have the desk fetch the sessions; many calls before it does so are one."""
-        if not self._stale.is_set():
-            self._stale.set()
-            self._desk.put(self._fetch)
+        """Have the desk fetch the sessions."""
+        self._soon(self._fetch)
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        """Have the desk do it; many calls before it does so are one."""
+        with self._lock:
+            if act in self._due:
+                return
+            self._due.add(act)
+        self._desk.put(act)
 
     def ask(self, kind: str, subject: str) -> None:
         """Open a window at somebody else's request."""
@@ -225,17 +254,10 @@ class App:
             self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
             self._plumbed.start()
 
-    def _heard(self, connected: bool) -> None:
-        """The daemon did something, or came (`connected`), or went away."""
-        if connected:
-            self.online_again.ring()
-        self.sync()
-
-    def _failed(self, error: AnvilError) -> None:
-        self._desk.put(lambda: self._tell(error))
-
     def _work(self) -> None:
         while (act := self._desk.get()) is not None:
+            with self._lock:
+                self._due.discard(act)
             try:
                 act()
             except AnvilError as error:
@@ -250,10 +272,20 @@ class App:
         except AnvilError:
             self.done.set()  # acme is gone
 
+    def _take(self) -> None:
+        self._known(lambda: roster(self._rows, self.agent.backends()))
+
     def _fetch(self) -> None:
-        self._stale.clear()
+        self._known(self.agent.roster)
+
+    def _lose(self) -> None:
+        self.agent.forget()
+        self._known(self.agent.roster)  # away, unless it is back already
+
+    def _known(self, ask: Callable[[], Roster]) -> None:
+        """Have the panes show what is known now."""
         try:
-            self.roster, self.online = self.agent.roster(), True
+            self.roster, self.online = ask(), True
         except Unavailable as error:
             self.online = False
             if isinstance(error, TimedOut):

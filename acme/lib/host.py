@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from acme.lib.agent import Agent, Backend, Roster, Session
-from acme.lib.news import Bell
+from anvilsrv.front.tail import Tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,6 @@ class Host(Protocol):
     agent: Agent
     roster: Roster
     online: bool
-    online_again: Bell
     home: str
     command: str
 
@@ -43,5 +43,6 @@ class Host(Protocol):
     def begin(self, backend: Backend, call: Call) -> None: ...
     def attach(self, session: Session) -> None: ...
     def fire(self, session: Session, text: str, source: str | None) -> None: ...
+    def tail(self, session: str, told: Callable[[bytes], None]) -> Tail: ...
     def sync(self) -> None: ...
     def gone(self, pane: object, wanted: bool) -> None: ...

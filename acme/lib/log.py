@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import codecs
 import re
-import threading
-from contextlib import suppress
 from typing import ClassVar
 
 from acme.lib.about import About
 from acme.lib.host import Call
-from anvilsrv.errors import AnvilError, Invalid, Unavailable
-from anvilsrv.p9.client import Client, P9Error
+from anvilsrv.errors import Invalid
+from anvilsrv.front.tail import Tail
+from anvilsrv.p9.client import P9Error
 
 _LOGGED = re.compile(r"\t|(USER|ASSISTANT) \d")  # how a line of a log begins that is not empty
 _TAIL = 64  # runes of the log by which its end is known again
@@ -25,6 +24,7 @@ class Log(About):
     """Follows `log`. acme scrolls along if the end of the log is in view, and only then."""
 
     kind = "Log"
+    _tail: Tail | None = None
     tag = "Send Stop Interrupt Answer Prompt Context Attach"
     commands: ClassVar = {**About.commands, "Send": "send", "Answer": "answer", "Ask": "ask"}
 
@@ -35,12 +35,17 @@ class Log(About):
         self.clear()
         self.window.replace(0, 0, draft)
         self.window.show()
-        self._follower = Follower(self)
-        self._follower.start()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._tail = self.app.tail(self.subject_id, self._came)
 
     def closed(self) -> None:
-        if hasattr(self, "_follower"):
-            self._follower.stop()
+        if self._tail is not None:
+            self._tail.stop()
+
+    def _came(self, data: bytes) -> None:
+        """From the tail's thread: more of the log."""
+        if text := self._decoder.decode(data).replace("\0", ""):
+            self.post(lambda: self.add(text))
 
     def add(self, text: str) -> None:
         """More of the log has come."""
@@ -103,49 +108,3 @@ def _draft(body: str) -> str:
             break
         typed.insert(0, line)
     return "\n".join(typed).strip("\n")
-
-
-class Follower(threading.Thread):
-    """Reads a session's log to its end and beyond, over restarts of the daemon, and posts it to the window."""
-
-    def __init__(self, pane: Log) -> None:
-        super().__init__(name=f"log {pane.subject_id}", daemon=True)
-        self.pane = pane
-        self._stopped = threading.Event()
-        self._seen = 0  # bytes of the log
-        self._client: Client | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.pane.app.online_again.wake()
-        client = self._client
-        if client is not None:
-            client.close()
-
-    def run(self) -> None:
-        while not self._stopped.is_set():
-            seen = self.pane.app.online_again.count
-            try:
-                self._follow()
-            except Unavailable:
-                self.pane.app.online_again.wait(seen, self._stopped.is_set)
-            except AnvilError:
-                return
-
-    def _follow(self) -> None:
-        self._client, file = self.pane.app.agent.stream(f"{self.pane.subject_id}/log")
-        try:
-            if self._stopped.is_set():
-                return
-            skip = self._seen  # a new connection gets the log from its beginning
-            while data := file.read(timeout=None):
-                data, skip = data[skip:], max(0, skip - len(data))
-                self._seen += len(data)
-                text = self._decoder.decode(data).replace("\0", "")
-                if text:
-                    self.pane.post(lambda text=text: self.pane.add(text))  # type: ignore[misc]
-        finally:
-            with suppress(AnvilError):
-                self._client.close()
-        self._stopped.set()

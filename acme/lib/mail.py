@@ -11,14 +11,15 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from acme.lib import table
-from acme.lib.agent import USER, Session
+from acme.lib.agent import Session
 from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call, Host
 from acme.lib.pane import Pane
 from anvilsrv.errors import Invalid, NotFound
+from anvilsrv.front.requests import reply_to
+from anvilsrv.words import USER
 
-TYPES = ("PROMPT", "QUERY", "REVIEW", "APPROVAL")
 _WIDTHS = (4, 12, 20, 8)
 _HEADERS = ("To", "Type", "Subject")
 
@@ -51,7 +52,7 @@ class Box(Pane):
         self.window.show()
 
     def refresh(self) -> None:
-        messages = self.app.agent.json(f"{self.subject_id}/{self.name}")
+        messages = self.app.agent.box(self.subject_id, self.name)
         for message in messages:
             self.numbers.setdefault(message["id"], len(self.numbers) + 1)
         wanted = [self._row(message) for message in reversed(messages)]
@@ -130,9 +131,7 @@ class Message(Pane):
         choice = picked(self._line(gesture)[1], text, choices(self.message)) if gesture.in_body else None
         if choice is None:
             return False
-        kind, subject = answer_type(self.message.get("type") or ""), again(self.message.get("subject") or "")
-        answer = {"to": self.message["from"], "type": kind, "subject": subject, "body": choice, "in_reply_to": self.id}
-        self.app.agent.send(answer)
+        self.app.agent.send(reply_to(self.message, choice))
         self.archive(Call("Archive", "", None, None))
         return True
 
@@ -152,8 +151,7 @@ class Message(Pane):
         return f"{self.owner}/{self.box}/{id}"
 
     def _messages(self) -> list[dict[str, Any]]:
-        messages: list[dict[str, Any]] = self.app.agent.json(f"{self.owner}/{self.box}")
-        return messages
+        return self.app.agent.box(self.owner, self.box)
 
     def _following(self) -> str | None:
         ids = [message["id"] for message in self._messages()]
@@ -183,23 +181,23 @@ class Compose(Pane):
         if self.window.body().strip():
             self.window.show()
             return
-        to, kind, subject, quoted = self._begun()
-        self.window.append(f"To: {to}\nType: {kind}\nSubject: {subject}\n\n{quoted}")
+        to, kind, subject = self._begun()
+        self.window.append(f"To: {to}\nType: {kind}\nSubject: {subject}\n\n")
         self.window.clean()
         end = self.window.address("$")[1] if to else len("To: ")
         self.window.select(end, end)
         self.window.show()
 
-    def _begun(self) -> tuple[str, str, str, str]:
+    def _begun(self) -> tuple[str, str, str]:
+        """To whom, of which type, about what."""
         if not self._answers():
-            return self.subject_id.strip("-"), "PROMPT_REQUEST", "", ""
+            return self.subject_id.strip("-"), "PROMPT_REQUEST", ""
         owner, box, id = self.subject_id.split("/")
-        message = find(self.app.agent.json(f"{owner}/{box}"), id)
-        subject = again(message.get("subject") or "")
-        return self.app.label(message.get("from") or ""), answer_type(message.get("type") or ""), subject, ""
+        answer = reply_to(find(self.app.agent.box(owner, box), id), "")
+        return self.app.label(answer["to"]), answer["type"], answer["subject"]
 
     def send(self, call: Call) -> None:
-        message = parse(self.window.body())
+        message = parse(self.window.body(), "" if self._answers() else "PROMPT_REQUEST")
         session = self.app.roster.find(message["to"])
         message["to"] = session.id if session is not None else message["to"]
         if self._answers():
@@ -208,10 +206,10 @@ class Compose(Pane):
         self.window.delete()
 
 
-def parse(text: str) -> dict[str, Any]:
-    """A message as Compose shows it. Invalid when it has no recipient or no text."""
+def parse(text: str, kind: str) -> dict[str, Any]:
+    """A message as Compose shows it, of type `kind` if it names none. Invalid without a recipient, a type or a text."""
     head, _, body = text.partition("\n\n")
-    message: dict[str, Any] = {}
+    message: dict[str, Any] = {"type": kind, "subject": ""}
     for line in head.splitlines():
         name, colon, value = line.partition(":")
         if not colon or name.strip().capitalize() not in _HEADERS:
@@ -219,20 +217,11 @@ def parse(text: str) -> dict[str, Any]:
         message[name.strip().lower()] = value.strip()
     if not message.get("to"):
         raise Invalid("no recipient: write it behind To:")
+    if not message["type"]:
+        raise Invalid("no type: write it behind Type:")
     if not body.strip():
         raise Invalid("nothing to send")
-    return {"type": "PROMPT_REQUEST", "subject": "", **message, "body": body.strip("\n")}
-
-
-def answer_type(kind: str) -> str:
-    """The type that answers a message of this one; what needs no answer is answered by a new prompt."""
-    stem, _, end = kind.rpartition("_")
-    return f"{stem}_RESPONSE" if end == "REQUEST" and stem in TYPES else "PROMPT_REQUEST"
-
-
-def again(subject: str) -> str:
-    """The subject of an answer."""
-    return subject if subject.lower().startswith("re:") else f"Re: {subject}"
+    return {**message, "body": body.strip("\n")}
 
 
 def choices(message: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ NAME = "/AnviLLM/"
 TITLES = ("session", "backend", "state", "alias", "directory")
 WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
 _OURS = re.compile(r"\[.*\]$|not here: |daemon is away|session *\t|[0-9a-f]{8} *\t")  # the lines that Assist writes
-_EXCERPT = 60  # characters of a question that stand in the table
+_EXCERPT = 120  # characters of a note that stand in the table
 _STEP = 0.025  # s of acme's time in one go
 _FEWEST, _MOST = 4, 64  # rows that change in it
 
@@ -141,16 +141,5 @@ class Main(Pane):
 
 
 def notes(session: Session) -> list[str]:
-    """What is worth saying about a session behind its directory: first what waits for the person."""
-    said = []
-    if session.ask is not None:
-        said.append(f"asks: {table.one_line(session.ask.text)[:_EXCERPT]}")
-    if session.unread:
-        said.append(f"{session.unread} unread")
-    if session.queued:
-        said.append(f"{session.queued} queued")
-    if session.sandbox_tier not in ("", "full"):
-        said.append(f"sandbox {session.sandbox_tier}")
-    if session.error:
-        said.append(table.one_line(session.error)[: 2 * _EXCERPT])
-    return said
+    """What stands behind a session's directory."""
+    return [table.one_line(note.line)[:_EXCERPT] for note in session.notes]

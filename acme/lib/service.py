@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from acme.lib.agent import quote
-from anvilsrv import paths
+from anvilsrv import paths, words
 from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.p9.client import Client
 from anvilsrv.p9.server import Server
@@ -24,18 +23,18 @@ def socket() -> str:
     return str(Path(paths.namespace(), "assist"))
 
 
-def parse(words: Sequence[str]) -> tuple[str, str]:
+def parse(given: Sequence[str]) -> tuple[str, str]:
     """A window's kind and subject: ``log a3f2b9d1``; no words are the main window. Invalid if there is no such kind."""
-    kind = words[0] if words else "main"
+    kind = given[0] if given else "main"
     if kind not in KINDS:
         raise Invalid(f"no window '{kind}': one of {' '.join(KINDS)}")
-    return kind, words[1] if len(words) > 1 else "user" if kind in ("inbox", "archive") else ""
+    return kind, given[1] if len(given) > 1 else "user" if kind in ("inbox", "archive") else ""
 
 
-def pass_on(words: Sequence[str]) -> None:
+def pass_on(given: Sequence[str]) -> None:
     """Give the request to the Assist that serves already."""
     with Client(socket()) as client:
-        client.write("ctl", (" ".join(map(quote, words or ["main"])) + "\n").encode())
+        client.write("ctl", f"{words.join(given or ['main'])}\n".encode())
 
 
 def serve(asked: Callable[[str, str], None]) -> Server | None:

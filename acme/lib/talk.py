@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from acme.lib.agent import Agent, lines
+from acme.lib.agent import Agent
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import File
 
@@ -20,13 +20,13 @@ def main(words: Sequence[str]) -> int:
     agent = Agent()
     try:
         session = agent.roster().get(words[0])
-        client, log = agent.stream(f"{session.id}/log")
+        log = agent.open(f"{session.id}/log")
         reader = threading.Thread(target=_print, args=(log,), daemon=True)
         reader.start()
         for line in sys.stdin:
             if line.strip():
                 agent.prompt(session.id, line.rstrip("\n"))
-        client.close()
+        log.cancel()
     except AnvilError as error:
         print(f"Assist: {error}", file=sys.stderr)
         return 1
@@ -37,5 +37,5 @@ def main(words: Sequence[str]) -> int:
 
 def _print(log: File) -> None:
     with contextlib.suppress(AnvilError):
-        for line in lines(log):
-            print(line, flush=True)
+        for line in log.lines():
+            print(line.decode("utf-8", "replace").rstrip("\n"), flush=True)

@@ -1,22 +1,25 @@
-"""Following the daemon: one connection, made anew when it is lost, and what happens as it happens.
+"""Following the daemon: one connection, made again when it is lost, and what happens as it happens.
 
 The order makes it whole: ``events`` is opened first, then ``sessions`` is read, so nothing falls between; after a loss
-``events.<seq>`` goes on behind the last event that was seen, and ``sessions`` is read anew.
+``events.<seq>`` goes on after the last event that was seen, and ``sessions`` is read again. A daemon that is away is waited
+for at its socket (``appear``): nothing looks for it again and again.
 
 Threads: ``Follower`` owns one, which calls the listener. ``client`` may be used from any thread; requests on it do not wait
 for each other. The lock guards the fields and is never held across I/O.
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Unavailable
-from anvilsrv.p9.client import Client
+from anvilsrv.front.appear import Appearing
+from anvilsrv.p9.client import Client, TimedOut
 
-FIRST, LAST = 0.05, 1.0  # s between attempts to connect: doubled from the one to the other, counted anew at each loss
+KNOCKS, PAUSE = 100, 0.02  # tries, s between them: a socket that has just appeared may not listen yet
 TIMEOUT = 30.0  # s that a request may take
 
 Row = dict[str, Any]
@@ -45,7 +48,7 @@ class Follower:
         self._client: Client | None = None
         self._why = "not connected yet"
         self._stopping = False
-        self._hurried = False
+        self._appearing: Appearing | None = None
         self._seq: int | None = None
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
@@ -59,6 +62,7 @@ class Follower:
             self._stopping = True
             client = self._client
             self._changed.notify_all()
+        self.hurry()
         if client is not None:
             client.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
@@ -72,10 +76,10 @@ class Follower:
             return self._client
 
     def hurry(self) -> None:
-        """Try to connect at once instead of waiting."""
+        """Look for the daemon now instead of waiting."""
         with self._changed:
-            self._hurried = True
-            self._changed.notify_all()
+            if self._appearing is not None:
+                self._appearing.wake()
 
     def next_client(self, old: Client | None, cancelled: Callable[[], bool]) -> Client | None:
         """Wait for a connection other than ``old``; None when ``cancelled`` (call ``wake`` after changing that) or stopped."""
@@ -91,34 +95,48 @@ class Follower:
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        pause, told, why = FIRST, "", ""
-        while not self._stopping:
+        with Appearing(self.socket) as appearing:
+            with self._changed:
+                self._appearing = appearing
             try:
-                self._follow()
-            except AnvilError as error:
-                why = str(error)
+                self._serve(appearing)
+            finally:
+                with self._changed:
+                    self._appearing = None
+
+    def _serve(self, appearing: Appearing) -> None:
+        told, knocks = "", KNOCKS
+        while not self._stopping:
+            why, patient = self._attempt()
             with self._changed:
                 connected, self._client, self._why = self._client is not None, None, why
                 if self._stopping:
                     return
             if connected:
-                pause, told = FIRST, ""
+                told = ""
             if why != told:
                 self._listener.away(why)
                 told = why
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._hurried, pause)
-                self._hurried = False
-            pause = min(2 * pause, LAST)
+            if connected or patient:
+                knocks = KNOCKS
+            knocking = knocks > 0 and os.path.exists(self.socket)
+            knocks = KNOCKS if appearing.wait(PAUSE if knocking else None) else knocks - 1
 
-    def _follow(self) -> None:
+    def _attempt(self) -> tuple[str, bool]:
+        """Follow one connection to its end: why it ended, and whether a daemon is there but has not answered in time."""
+        try:
+            self._follow()
+        except AnvilError as error:
+            return str(error), isinstance(error, TimedOut)
+
+    def _follow(self) -> NoReturn:
         """Connect, and hand on what comes. Ends by an AnvilError only."""
         with Client(self.socket, timeout=TIMEOUT) as client:
             events = client.open("events" if self._seq is None else f"events.{self._seq}")
             rows = read_json(client, "sessions")
             with self._changed:
                 if self._stopping:
-                    return
+                    raise Unavailable("stopped")
                 self._client = client
                 self._changed.notify_all()
             self._listener.sessions(rows)

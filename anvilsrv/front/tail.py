@@ -1,4 +1,4 @@
-"""Following a conversation: the file ``<id>/log``, parsed as it grows, across restarts of the daemon.
+"""Following a conversation: the file ``<id>/log`` as it grows, across restarts of the daemon, and the pieces it is made of.
 
 The log is blocks, ``USER <time>`` or ``ASSISTANT <time>``, then lines that begin with a tab or are empty, then an empty line
 (anvilsrv(4)). A line at the margin is therefore always a head, whatever was said.
@@ -8,7 +8,7 @@ Threads: a ``Tail`` owns one, which calls ``tell`` and ``end``.
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.front.follow import Follower
@@ -54,11 +54,22 @@ class Parser:
         found.append(last._replace(text=f"{last.text}{before}{line}"))
 
 
+def in_pieces(tell: Callable[[list[Piece]], None]) -> Callable[[bytes], None]:
+    """What a ``Tail`` tells, parsed."""
+    parser = Parser()
+
+    def told(data: bytes) -> None:
+        if pieces := parser.feed(data):
+            tell(pieces)
+
+    return told
+
+
 class Tail:
-    """Follows the conversation of ``session`` until ``stop``. ``end(why)`` is called if it can go on no more."""
+    """Follows the log of ``session`` until ``stop``: ``tell`` gets each byte once, ``end(why)`` is called if it can go on no more."""
 
     def __init__(
-        self, follower: Follower, session: str, tell: Callable[[list[Piece]], None], end: Callable[[str], None]
+        self, follower: Follower, session: str, tell: Callable[[bytes], None], end: Callable[[str], None]
     ) -> None:
         self.session = session
         self._follower = follower
@@ -66,6 +77,7 @@ class Tail:
         self._end = end
         self._lock = threading.Lock()  # of the two that follow
         self._file: File | None = None
+        self._taken = 0  # bytes of the log
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"tail {session}", daemon=True)
 
@@ -85,11 +97,10 @@ class Tail:
             self._thread.join()
 
     def _run(self) -> None:
-        parser, taken = Parser(), [0]
         client: Client | None = None
         while (client := self._follower.next_client(client, lambda: self._stopping)) is not None:
             try:
-                self._follow(client, parser, taken)
+                self._follow(client)
             except Unavailable:
                 continue  # the follower notices as well, and connects anew
             except Cancelled:
@@ -98,18 +109,18 @@ class Tail:
                 self._end(str(error))
                 return
 
-    def _follow(self, client: Client, parser: Parser, taken: list[int]) -> None:
-        """Hand on what is behind the first ``taken`` bytes: a log only grows."""
+    def _follow(self, client: Client) -> NoReturn:
+        """Hand on what has come since the bytes taken before: a log only grows."""
         with client.open(f"{self.session}/log") as file:
             with self._lock:
                 self._file = file
                 if self._stopping:
                     raise Cancelled("stopped")
-            skip = taken[0]
+            skip = self._taken
             while data := file.read(timeout=None):
                 fresh = data[skip:]
                 skip = max(0, skip - len(data))
-                taken[0] += len(fresh)
-                if pieces := parser.feed(fresh):
-                    self._tell(pieces)
+                self._taken += len(fresh)
+                if fresh:
+                    self._tell(fresh)
             raise Unavailable("the log ended")

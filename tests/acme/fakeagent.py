@@ -9,8 +9,11 @@ import time
 from typing import Any
 
 from anvilsrv.errors import Conflict, Invalid, NotFound
+from anvilsrv.mail.message import reply_type
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, SnapshotHandle, TextFile
+from anvilsrv.sessions.notes import notes
+from anvilsrv.store.events import TYPES
 
 BACKENDS = (
     "claude\tClaude Code\tok\nkiro-cli\tKiro CLI\tok\nshell\tShell\tok\ncodex\tOpenAI Codex\tno program 'codex'\n"
@@ -31,6 +34,7 @@ class Agent:
         self.reads = 0
         self.frozen = threading.Event()  # while it is set, a write is not answered, and nothing after it
         self.refuse: dict[str, str] = {}  # path -> the error of the next writes
+        self._seq = 0
         self._numbers = itertools.count(0xA0000001)
         self._wrote = threading.Condition()
         self.server = Server()
@@ -48,7 +52,14 @@ class Agent:
         id = known.pop("id", None) or f"{next(self._numbers):08x}"
         row = {"id": id, "alias": "", "backend": backend, "cwd": cwd, "state": "idle", "pid": 1, "role": "default"}
         row |= {"tasks": [], "parent": "", "tmux": "", "ask": None, "unread": 0, "queued": 0, "error": ""}
-        row |= {"usage": {}, "sandbox_tier": "full", "created": time.time(), "changed": time.time()}
+        row |= {
+            "usage": {},
+            "held": "",
+            "sandbox_tier": "full",
+            "sandbox_gaps": [],
+            "created": time.time(),
+            "changed": time.time(),
+        }
         self.sessions[id] = row | known
         self.logs[id] = Stream("log")
         self.boxes |= {f"{id}/inbox": [], f"{id}/archive": []}
@@ -65,7 +76,8 @@ class Agent:
         self.emit("session_end", id)
 
     def emit(self, kind: str, id: str) -> None:
-        line = {"seq": 1, "ts": time.time(), "type": kind, "session_id": id}
+        self._seq += 1
+        line = {"seq": self._seq, "ts": time.time(), "type": kind, "session_id": id, "changes": TYPES[kind]}
         self.events.add((json.dumps(line) + "\n").encode())
 
     def mail(self, owner: str, **message: Any) -> str:
@@ -77,6 +89,7 @@ class Agent:
             "timestamp": time.time(),
             "metadata": {},
         } | message
+        message["reply_type"] = reply_type(message["type"])
         self.boxes[f"{owner}/inbox"].append(message)
         if owner in self.sessions:
             self.sessions[owner]["unread"] += 1
@@ -100,9 +113,17 @@ class Agent:
             self.change(name, ask=None)
         elif file == "context":
             self.texts[path] = text
+        self.note(path, text)
+
+    def note(self, path: str, text: str) -> None:
+        """Keep what was written, for who waits for it."""
         with self._wrote:
             self.written.append((path, text))
             self._wrote.notify_all()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The content of `sessions`."""
+        return [row | {"notes": notes(row)} for row in self.sessions.values()]
 
     def _control(self, name: str, words: list[str]) -> None:
         if words[0] == "complete":
@@ -142,10 +163,10 @@ class Root(Dir):
         agent = self.agent
         if name == "sessions":
             agent.reads += 1
-            return TextFile(name, lambda _: json.dumps(list(agent.sessions.values())).encode())
+            return TextFile(name, lambda _: json.dumps(agent.rows()).encode())
         if name == "backends":
             return TextFile(name, lambda _: BACKENDS.encode())
-        if name == "events":
+        if name.partition(".")[0] == "events":
             return agent.events
         if name == "ctl":
             return New(agent)
@@ -219,9 +240,7 @@ class Newborn(Handle):
         if command != "new":
             raise Invalid(f"unknown command '{command}'")
         self.id = self.agent.add(backend, cwd, **dict(word.split("=", 1) for word in more))
-        with self.agent._wrote:
-            self.agent.written.append(("ctl", data.decode()))
-            self.agent._wrote.notify_all()
+        self.agent.note("ctl", data.decode())
         return len(data)
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
@@ -248,6 +267,19 @@ class Stream(File):
             for handle, offset, req in waiting:
                 req.done(handle.take(offset, 8192))
 
+    def read(self, handle: StreamHandle, offset: int, count: int, req: Request) -> bytes | Later:
+        """What there is for a reader; at the end it waits."""
+        with self._lock:
+            if data := handle.take(offset, count):
+                return data
+            self._waiting.append((handle, offset, req))
+            return LATER
+
+    def cancel(self, req: Request) -> None:
+        """Whose read it was waits no more."""
+        with self._lock:
+            self._waiting = [each for each in self._waiting if each[2] is not req]
+
 
 class StreamHandle(Handle):
     def __init__(self, stream: Stream, at: int) -> None:
@@ -262,13 +294,7 @@ class StreamHandle(Handle):
         return data
 
     def read(self, offset: int, count: int, req: Request) -> bytes | Later:
-        with self.stream._lock:
-            data = self.take(offset, count)
-            if data:
-                return data
-            self.stream._waiting.append((self, offset, req))
-            return LATER
+        return self.stream.read(self, offset, count, req)
 
     def cancel(self, req: Request) -> None:
-        with self.stream._lock:
-            self.stream._waiting = [each for each in self.stream._waiting if each[2] is not req]
+        self.stream.cancel(req)

@@ -4,7 +4,7 @@ import pytest
 
 from acme.lib import ask, begin, table, terminal
 from acme.lib.event import Parser
-from acme.lib.mail import answer_type, parse, when
+from acme.lib.mail import parse, when
 from anvilsrv.errors import Invalid, Unavailable
 
 CHORD = "MX2 2 10 0 \nMX0 4 0 4 Stop\nMX0 0 0 11 ä arg1 arg2\nMX0 0 0 24 /a/+Test:#45,#56\n"
@@ -133,11 +133,17 @@ def test_no_terminal_at_all_says_what_to_run():
 
 
 def test_a_message_is_parsed_as_it_is_shown():
-    message = parse("To: rev\nType: QUERY_REQUEST\nSubject: a: b\n\nline\n\nline\n")
+    message = parse("To: rev\nType: QUERY_REQUEST\nSubject: a: b\n\nline\n\nline\n", "")
     assert message == {"to": "rev", "type": "QUERY_REQUEST", "subject": "a: b", "body": "line\n\nline"}
+    assert parse("To: rev\n\nline", "PROMPT_REQUEST")["type"] == "PROMPT_REQUEST"
     for wrong in ("", "To: rev\n\n", "Subject: x\n\nbody", "Hello\n\nbody"):
         with pytest.raises(Invalid):
-            parse(wrong)
+            parse(wrong, "PROMPT_REQUEST")
+
+
+def test_an_answer_whose_type_was_deleted_is_not_sent_as_a_prompt():
+    with pytest.raises(Invalid, match="no type: write it behind Type:"):
+        parse("To: rev\nSubject: x\n\nbody", "")
 
 
 def test_the_input_of_a_tool_is_shown_as_a_person_reads_it():
@@ -147,9 +153,6 @@ def test_the_input_of_a_tool_is_shown_as_a_person_reads_it():
     assert ask.detailed("[1]") == "[1]"
 
 
-def test_answers_have_the_type_that_belongs_to_the_question():
-    assert answer_type("REVIEW_REQUEST") == "REVIEW_RESPONSE"
-    assert answer_type("QUERY_RESPONSE") == "PROMPT_REQUEST"
-    assert answer_type("LOG_ERROR") == "PROMPT_REQUEST"
+def test_a_time_that_is_none_is_shown_as_it_is():
     assert when(None) == "-"
     assert when("soon") == "soon"

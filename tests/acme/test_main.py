@@ -24,10 +24,11 @@ def test_the_window_shows_backends_and_sessions(person, agent, assist, project):
 
 
 def test_what_waits_for_the_person_stands_behind_the_directory(person, agent, assist):
-    id = agent.add(unread=2, queued=1, sandbox_tier="weak")
+    id = agent.add(unread=2, queued=1, sandbox_tier="weak", sandbox_gaps=["sockets stay open"], held="limit")
     assist()
     agent.change(id, ask={"text": "Run rm -rf build?\nreally", "choices": ["yes"], "kind": "permission"})
-    person.sees(MAIN, "asks: Run rm -rf build? really\t2 unread\t1 queued\tsandbox weak\n")
+    noted = "asks: Run rm -rf build? really\tweak sandbox: sockets stay open\theld: limit\t2 mail\t1 queued\n"
+    person.sees(MAIN, noted)
 
 
 def test_a_change_reaches_the_table_by_its_event(person, agent, assist):

@@ -134,6 +134,19 @@ def test_mail_is_listed_read_answered_and_archived(person, agent, assist):
     person.wait(lambda: any("Mail." in name for name in person.names()), "the next message")
 
 
+def test_what_a_shell_answered_is_not_answered_with_a_prompt_that_it_would_run(person, agent, assist):
+    id = agent.add("shell", alias="sh")
+    first = agent.mail("user", **{"from": id}, type="PROMPT_RESPONSE", subject="Re: sum", body="2\n")
+    assist()
+    person.execute(MAIN, "Inbox", tag=True)
+    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    person.sees(box, "Re: sum")
+    person.look(box, "1/")
+    person.execute(opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Reply Archive Next"), "Reply", tag=True)
+    reply = opened(person, f"/AnviLLM/+Reply.{first[:8]}", "Send Put")
+    person.sees(reply, "To: sh\nType: QUERY_REQUEST\nSubject: Re: sum\n\n")
+
+
 def test_choices_in_a_message_answer_it_by_a_click(person, agent, assist):
     id = agent.add(alias="rev")
     metadata = {"choices": ["left", "right turn"]}

@@ -10,7 +10,7 @@ import pytest
 from anvilsrv.errors import Conflict, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Follower, Row
-from anvilsrv.front.tail import Piece, Tail
+from anvilsrv.front.tail import Piece, Tail, in_pieces
 from tests.conftest import PATIENCE, Daemon, Home
 from tests.scripted import install, script
 from tests.session import Session
@@ -22,6 +22,8 @@ class Heard:
     def __init__(self) -> None:
         self.all: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.seqs: list[int] = []
+        self.goes_on = threading.Event()  # while it is not set, who says that the daemon is away waits
+        self.goes_on.set()
 
     def sessions(self, rows: list[Row]) -> None:
         self.all.put(("sessions", rows))
@@ -32,6 +34,7 @@ class Heard:
 
     def away(self, why: str) -> None:
         self.all.put(("away", why))
+        assert self.goes_on.wait(PATIENCE)
 
     def next(self, kind: str, fits: Any = lambda data: True) -> Any:
         while True:
@@ -54,9 +57,8 @@ def test_sessions_come_first_and_again_when_they_change(daemon: Daemon) -> None:
         follower.client()
 
 
-def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon) -> None:
     """What happens before it is connected again is told as well."""
-    monkeypatch.setattr("anvilsrv.front.follow.FIRST", 2 * PATIENCE)
     heard = Heard()
     follower = Follower(heard, str(daemon.home.socket))
     follower.start()
@@ -64,13 +66,14 @@ def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon, monkeypat
         heard.next("sessions")
         session = Session.new(daemon).id
         heard.next("events", lambda found: any(one.get("state") == "idle" for one in found))
+        heard.goes_on.clear()
         daemon.kill()
         assert heard.next("away")
         with pytest.raises(Unavailable, match="anvilsrv does not answer"):
             follower.client()
         daemon.start()
         daemon.client().write(f"{session}/alias", b"later\n")
-        follower.hurry()
+        heard.goes_on.set()
         assert [row["id"] for row in heard.next("sessions")] == [session]
         heard.next("events", lambda found: any(one.get("alias") == "later" for one in found))
         assert heard.seqs == sorted(set(heard.seqs))
@@ -83,7 +86,7 @@ def test_a_conversation_goes_on_over_a_kill_and_nothing_is_told_twice(daemon: Da
     follower = Follower(heard, str(daemon.home.socket))
     follower.start()
     session = Session.new(daemon).id
-    tail = Tail(follower, session, pieces.put, lambda why: pieces.put([Piece("END", "", why)]))
+    tail = Tail(follower, session, in_pieces(pieces.put), lambda why: pieces.put([Piece("END", "", why)]))
     tail.start()
     try:
         daemon.client().write(f"{session}/in", b"echo one")
