@@ -72,7 +72,9 @@ class Table(main.Main):
 
 
 def measure(window: Counted) -> None:
-    sessions = [Session(f"{n + 0xA0000000:08x}", f"s{n}", "claude", "idle", f"/home/user/{n}") for n in range(SESSIONS)]
+    sessions = [
+        Session(f"{n + 0xA0000000:08x}", f"s{n}", f"s{n}", "claude", "idle", f"/home/user/{n}") for n in range(SESSIONS)
+    ]
     app = App(Roster(tuple(sessions), (Backend("claude", "Claude Code", ""),)))
     pane = Table(app)  # type: ignore[arg-type]
     pane.window, pane.adopted = window, False

@@ -1,7 +1,7 @@
 """The terminal front-end, command ``anvillm``: the sessions as a list, one as a conversation, mail, and questions.
 
-It speaks 9P only. ``follow``, ``tail``, ``requests`` and ``text`` need nothing but the 9P client; the web front-end uses
-them as well. The rest is Textual.
+It speaks 9P only, through ``anvilsrv.front``. ``anvillm`` is the application and alone imports the screens, which know it as
+``host.Host``.
 
 Threads: one follows ``events`` (``follow.Follower``), one follows the log of the conversation on the screen (``tail.Tail``),
 requests run in short-lived workers. They hand what they find to Textual's loop by ``post_message``, which may be called from

@@ -49,8 +49,8 @@ class Session:
     backend: str
     state: str
     cwd: str
-    ask: Ask | None
-    notes: tuple[Note, ...]
+    ask: Ask | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,7 @@ def test_the_daemon_is_started_after_asking(home: Home, stopped_daemon: Daemon, 
     terminal.anvillm()
     terminal.shows("The daemon", f"not running in namespace '{home.namespace}'", "y start   n leave it")
     terminal.keys("n")
+    terminal.hides("y start")
     terminal.shows("DAEMON AWAY", "d starts the daemon")
     terminal.keys("d")
     terminal.shows("y start")
