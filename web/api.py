@@ -42,10 +42,6 @@ def _new(client: Client, backend: str, cwd: str, role: str = "", tasks: str = ""
     return {"id": requests.new(client, backend, cwd, role=role, tasks=tasks, alias=alias)}
 
 
-def _context(client: Client, session: str, context: str) -> None:
-    client.write(f"{session}/context", context.encode())
-
-
 def _sandbox(client: Client, session: str) -> dict[str, str]:
     return {"policy": client.read(f"{session}/sandbox").decode("utf-8", "replace")}
 
@@ -93,7 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {"session": SESSION}, record({"alias": text(64)}),
     ),
     Operation(
-        "PUT", "/api/sessions/{session}/context", "setContext", "Set what is put before each prompt", _context,
+        "PUT", "/api/sessions/{session}/context", "setContext", "Set what is put before each prompt", requests.set_context,
         {"session": SESSION}, record({"context": text(MIB)}),
     ),
     Operation(
@@ -111,6 +107,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/mail/{owner}/complete", "archiveMail", "File a message of the inbox in the archive", requests.complete,
         {"owner": OWNER}, record({"message": MESSAGE_ID}),
+    ),
+    Operation(
+        "POST", "/api/mail/{owner}/reply", "replyMail", "Answer a message as the user; one that waits for the user is filed",
+        requests.reply, {"owner": OWNER}, record({"message": MESSAGE_ID, "body": text(MIB)}),
     ),
     Operation(
         "POST", "/api/mail", "sendMail", "Send a message as the user", _send,

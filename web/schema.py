@@ -1,10 +1,14 @@
-"""The few words of JSON Schema that the interface needs, and a check of values against them.
+"""The few words of JSON Schema that the interface needs, and what is wrong with a value, in a short sentence.
 
-One schema serves both: it stands in the OpenAPI document, and every request is checked against it.
+One schema serves both: it stands in the OpenAPI document, and every request is checked against it, by jsonschema.
 """
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from jsonschema import Draft202012Validator, TypeChecker, ValidationError
+from jsonschema.validators import extend
 
 Schema = dict[str, Any]
 
@@ -44,34 +48,47 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _is_text(_: TypeChecker, value: object) -> bool:
+    """JSON can spell half of a surrogate pair, which is not a character and cannot be stored."""
+    return isinstance(value, str) and not any(0xD800 <= ord(c) < 0xE000 for c in value)
+
+
+def _pattern(validator: Any, pattern: str, value: object, schema: Schema) -> Iterator[ValidationError]:
+    """ECMA 262's ``$``, which JSON Schema means, does not match before a last newline; Python's does."""
+    if isinstance(value, str) and not re.search(pattern.removesuffix("$") + r"\Z", value):
+        yield ValidationError("malformed")
+
+
+_Validator = extend(
+    Draft202012Validator,
+    {"pattern": _pattern},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("string", _is_text),
+)
+
+_A = {"string": "a string", "object": "an object"}
+# the keyword that a value breaks -> the sentence, from the name of the value and the error
+SENTENCES: dict[str, Callable[[str, ValidationError], str]] = {
+    "type": lambda name, error: (
+        f"{name}: half of a surrogate pair"
+        if isinstance(error.instance, str)
+        else f"{name}: not {_A[error.validator_value]}"
+    ),
+    "required": lambda name, error: next(
+        f"{key}: missing" for key in error.validator_value if key not in error.instance
+    ),
+    "additionalProperties": lambda name, error: next(
+        f"unknown key '{key[:40]}'" for key in error.instance if key not in error.schema["properties"]
+    ),
+    "enum": lambda name, error: f"{name}: one of {', '.join(error.validator_value)}",
+    "maxLength": lambda name, error: f"{name}: more than {error.validator_value} characters",
+    "minLength": lambda name, error: f"{name}: empty",
+    "pattern": lambda name, error: f"{name}: malformed",
+}
+
+
 def wrong(value: Any, schema: Schema, name: str = "body") -> str:
     """What is wrong with ``value``, in a short sentence; empty if nothing is."""
-    if schema["type"] == "string":
-        return _wrong_string(value, schema, name)
-    if not isinstance(value, dict):
-        return f"{name}: not an object"
-    for key in schema["required"]:
-        if key not in value:
-            return f"{key}: missing"
-    for key, one in value.items():
-        if key not in schema["properties"]:
-            return f"unknown key '{key[:40]}'"
-        if why := wrong(one, schema["properties"][key], key):
-            return why
-    return ""
-
-
-def _wrong_string(value: Any, schema: Schema, name: str) -> str:
-    if not isinstance(value, str):
-        return f"{name}: not a string"
-    if any(0xD800 <= ord(c) < 0xE000 for c in value):
-        return f"{name}: half of a surrogate pair"
-    if "enum" in schema and value not in schema["enum"]:
-        return f"{name}: one of {', '.join(schema['enum'])}"
-    if len(value) > schema.get("maxLength", len(value)):
-        return f"{name}: more than {schema['maxLength']} characters"
-    if len(value) < schema.get("minLength", 0):
-        return f"{name}: empty"
-    if "pattern" in schema and not re.search(schema["pattern"].removesuffix("$") + r"\Z", value):
-        return f"{name}: malformed"
-    return ""
+    error = next(_Validator(schema).iter_errors(value), None)
+    if error is None:
+        return ""
+    return SENTENCES[str(error.validator)](str(error.path[-1]) if error.path else name, error)

@@ -150,6 +150,12 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     shared.client().write(f"{session}/mail", b'{"to":"user","type":"QUERY_REQUEST","subject":"s","body":"b"}')
     message = call(site, "listMail", owner="user", name="inbox")[-1]
     assert (message["from"], message["body"]) == (session, "b")
+    call(site, "replyMail", {"message": message["id"], "body": "from the page"}, owner="user")
+    answer = call(site, "listMail", owner="built", name="inbox")[-1]
+    assert (answer["type"], answer["subject"], answer["body"]) == ("QUERY_RESPONSE", "Re: s", "from the page")
+    assert call(site, "listMail", owner="user", name="inbox") == []
+    shared.client().write(f"{session}/mail", b'{"to":"user","type":"QUERY_REQUEST","subject":"s","body":"b"}')
+    message = call(site, "listMail", owner="user", name="inbox")[-1]
     call(
         site,
         "sendMail",
@@ -158,7 +164,7 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     assert call(site, "listMail", owner="built", name="inbox")[-1]["metadata"] == {"in_reply_to": message["id"]}
     call(site, "archiveMail", {"message": message["id"]}, owner="user")
     assert call(site, "listMail", owner="user", name="inbox") == []
-    assert [one["id"] for one in call(site, "listMail", owner="user", name="archive")] == [message["id"]]
+    assert [one["id"] for one in call(site, "listMail", owner="user", name="archive")][-1] == message["id"]
 
     bead = call(site, "newBead", {"title": "it's a <b>title</b>", "description": "two\nlines"})["id"]
     found = next(one for one in call(site, "listBeads") if one["id"] == bead)
@@ -180,6 +186,13 @@ def test_refusals_of_the_daemon_keep_their_sentence_and_have_a_fitting_status(si
         ("POST", "/api/sessions/deadbeef/prompt", {"text": "x"}, 404, "deadbeef"),
         ("POST", "/api/mail", {"to": "nobody", "type": "QUERY_REQUEST"}, 404, "nobody"),
         ("POST", "/api/mail/user/complete", {"message": "nope"}, 404, "nope"),
+        (
+            "POST",
+            "/api/mail/user/reply",
+            {"message": "nope", "body": "x"},
+            404,
+            "no message 'nope' in the mail of user",
+        ),
         ("POST", "/api/beads/nope-1/action", {"action": "claim"}, 404, "nope-1"),
     ):
         reply = site.ask(method, path, body)

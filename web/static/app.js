@@ -40,9 +40,9 @@ const hear = {
       if (event.type === "message" && event.to === "user")
         toast(`Mail from ${label(event.from)}: ${event.subject || event.kind}`);
     }
-    const kinds = new Set(found.map((event) => event.type));
-    if (kinds.has("message") || kinds.has("archived") || kinds.has("overflow")) mail.refresh(), session.mailChanged();
-    if (kinds.has("bead") || kinds.has("overflow")) beads.refresh();
+    const changed = new Set(found.flatMap((event) => event.changes ?? []));
+    if (changed.has("mail")) mail.refresh(), session.mailChanged();
+    if (changed.has("beads")) beads.refresh();
   },
   pieces: (found) => session.add(found),
   ended: (data) => session.ended(data.why),

@@ -3,15 +3,6 @@
 import {act, clock, el, form, shown, toast} from "./dom.js";
 import {call} from "./net.js";
 
-function answer(message, body) {
-  const request = message.type.endsWith("_REQUEST");
-  return {
-    to: message.from, body, in_reply_to: message.id,
-    type: request ? message.type.replace(/REQUEST$/, "RESPONSE") : "QUERY_REQUEST",
-    subject: (message.subject.startsWith("Re: ") ? message.subject : `Re: ${message.subject}`).slice(0, 1000),
-  };
-}
-
 export class Mail {
   constructor(place, label) {
     this.place = place;
@@ -72,8 +63,7 @@ export class Mail {
   reply(one) {
     form(`Reply to ${this.label(one.from)}`, [{name: "body", label: shown(one.subject), rows: 8, required: true}], "Send",
       async (values) => {
-        await call("POST", "/api/mail", answer(one, values.body));
-        if (this.box === "inbox" && this.owner === "user") await call("POST", "/api/mail/user/complete", {message: one.id});
+        await call("POST", `/api/mail/${encodeURIComponent(this.owner)}/reply`, {message: one.id, body: values.body});
         toast("Sent");
         this.refresh();
       });

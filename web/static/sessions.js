@@ -3,16 +3,23 @@
 import {el, form, shown} from "./dom.js";
 import {call} from "./net.js";
 
+// The daemon's word for a note -> its text, and what is behind it. Which there are, and in which order, the daemon says.
+const NOTES = {
+  ask: () => ["asks", ""],
+  nosandbox: () => ["NO SANDBOX", ""],
+  weak: (row) => ["weak sandbox", row.sandbox_gaps.join("; ")],
+  held: (row) => ["held", row.held],
+  error: (row) => [row.error.slice(0, 80), row.error],
+  mail: (row) => [`${row.unread} mail`, ""],
+  queued: (row) => [`${row.queued} queued`, ""],
+};
+const LOUD = new Set(["ask", "nosandbox", "weak", "error"]);
+
 export function notes(row) {
-  const found = [];
-  if (row.ask) found.push(["asks", "loud"]);
-  if (row.sandbox_tier === "none") found.push(["NO SANDBOX", "loud"]);
-  if (row.sandbox_tier === "weak") found.push(["weak sandbox", "loud"]);
-  if (row.held) found.push(["held", ""]);
-  if (row.error) found.push([shown(row.error).slice(0, 80), "loud"]);
-  if (row.unread) found.push([`${row.unread} mail`, ""]);
-  if (row.queued) found.push([`${row.queued} queued`, ""]);
-  return found.map(([text, kind]) => el(`span.note${kind ? "." + kind : ""}`, {}, text));
+  return row.notes.map((word) => {
+    const [text, title] = NOTES[word]?.(row) ?? [word, ""];
+    return el(LOUD.has(word) ? "span.note.loud" : "span.note", {title: shown(title)}, shown(text));
+  });
 }
 
 export function state(row) {
