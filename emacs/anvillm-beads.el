@@ -145,7 +145,7 @@
 
 (defun anvillm-beads--event (event)
   "Show what EVENT has changed."
-  (when (member (plist-get event :type) '("bead" "overflow")) (anvillm-beads--each #'anvillm-beads--again)))
+  (when (anvillm-event-changes-p event "beads") (anvillm-beads--each #'anvillm-beads--again)))
 
 (defun anvillm-beads--link-changed ()
   "Read all again when the link is up again."

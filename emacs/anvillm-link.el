@@ -199,8 +199,13 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
       ("session_end" (anvillm--forget id))))
   (run-hook-wrapped 'anvillm-event-functions
                     (lambda (f) (anvillm-9p--guard f (list event)) nil))
-  (unless (equal (plist-get event :type) "bead")
+  (when (anvillm-event-changes-p event "sessions")
     (anvillm-sync-soon)))
+
+(defun anvillm-event-changes-p (event what)
+  "Return non-nil if WHAT is to be read again after EVENT.
+WHAT is \"sessions\", \"mail\" or \"beads\"."
+  (member what (plist-get event :changes)))
 
 (defun anvillm-event-text (event)
   "Return the words of EVENT."

@@ -131,10 +131,10 @@
           (anvillm-mail-refresh))))))
 
 (defun anvillm-mail--event (event)
-  "Show the message that EVENT speaks of."
-  (pcase (plist-get event :type)
-    ((or "message" "archived") (anvillm-mail--boxes (lambda (owner) (equal owner (plist-get event :to)))))
-    ("overflow" (anvillm-mail--boxes #'always))))
+  "Show the mail that EVENT has changed: that of one, or of whoever has some."
+  (when (anvillm-event-changes-p event "mail")
+    (let ((to (plist-get event :to)))
+      (anvillm-mail--boxes (lambda (owner) (or (null to) (equal owner to)))))))
 
 (defun anvillm-mail--session-changed (id)
   "The number of waiting messages of session ID may have changed."
@@ -292,11 +292,9 @@ With a prefix argument, of the user."
 
 ;;;; Writing
 
-(defun anvillm-mail-reply-type (type)
-  "Return the type of a reply to a message of TYPE."
-  (cond ((string-suffix-p "_REQUEST" type) (concat (string-remove-suffix "_REQUEST" type) "_RESPONSE"))
-        ((string-suffix-p "_RESPONSE" type) (concat (string-remove-suffix "_RESPONSE" type) "_REQUEST"))
-        (t "PROMPT_REQUEST")))
+(defun anvillm-mail--reply-type (m)
+  "Return the type to answer message M with, as the daemon says it."
+  (or (plist-get m :reply_type) (user-error "The daemon is older than this: restart it, then reply")))
 
 (defun anvillm-mail--parse (text)
   "Return TEXT, a message as it is written here, as an alist; check it."
@@ -356,7 +354,7 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
   (interactive)
   (let ((m (anvillm-mail--here)))
     (anvillm-mail--write
-     anvillm-mail--owner (plist-get m :from) (anvillm-mail-reply-type (plist-get m :type)) (anvillm-mail--reply-subject m)
+     anvillm-mail--owner (plist-get m :from) (anvillm-mail--reply-type m) (anvillm-mail--reply-subject m)
      (concat "\n\n" (replace-regexp-in-string "^" "> " (string-trim-right (or (plist-get m :body) ""))) "\n")
      `(("in_reply_to" . ,(plist-get m :id))) (concat "reply-" (plist-get m :id)))))
 
@@ -370,7 +368,7 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
          (choice (completing-read "Answer: " choices nil t)))
     (anvillm-write (anvillm-mail--path "mail")
                    (encode-coding-string
-                    (json-encode `(("to" . ,(plist-get m :from)) ("type" . ,(anvillm-mail-reply-type type))
+                    (json-encode `(("to" . ,(plist-get m :from)) ("type" . ,(anvillm-mail--reply-type m))
                                    ("subject" . ,(anvillm-mail--reply-subject m)) ("body" . ,choice)
                                    ("metadata" . (("in_reply_to" . ,(plist-get m :id))))))
                     'utf-8)

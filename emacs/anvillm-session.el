@@ -75,20 +75,31 @@ Else ask with PROMPT."
                                        ("error" 'anvillm-error)
                                        (_ 'anvillm-off)))))))
 
+(defun anvillm-ask-text (session)
+  "Return what SESSION asks, in one line."
+  (propertize (anvillm-one-line (or (plist-get (plist-get session :ask) :text) "")) 'face 'anvillm-waiting))
+
+(defun anvillm-note--shown (note session)
+  "Return how NOTE, a word of the daemon about SESSION, is shown, or nil."
+  (pcase note
+    ("ask" (anvillm-ask-text session))
+    ("nosandbox" (propertize "NO SANDBOX" 'face 'anvillm-error))
+    ("weak" (propertize "weak sandbox" 'face 'anvillm-error))
+    ("held" (anvillm-one-line (plist-get session :held)))
+    ("error" (propertize (anvillm-one-line (plist-get session :error)) 'face 'anvillm-error))
+    ((or "mail" "queued") nil) ; columns of their own
+    (_ note)))
+
 (defun anvillm-note (session)
-  "Return what is to be said about SESSION in one line."
-  (let ((ask (plist-get session :ask)) (err (plist-get session :error)) (held (plist-get session :held)))
-    (cond (ask (propertize (anvillm-one-line (or (plist-get ask :text) "")) 'face 'anvillm-waiting))
-          ((and (stringp err) (not (string-empty-p err))) (propertize (anvillm-one-line err) 'face 'anvillm-error))
-          ((and (stringp held) (not (string-empty-p held))) (anvillm-one-line held))
-          (t (string-join
-              (delq nil (list (let ((tier (plist-get session :sandbox_tier)))
-                                (and (member tier '("weak" "none")) (propertize (concat "sandbox " tier) 'face 'anvillm-error)))
-                              (let ((role (plist-get session :role)))
-                                (and role (not (member role '("" "default"))) role))
-                              (let ((parent (plist-get session :parent)))
-                                (and parent (concat "of " (anvillm-name parent))))))
-              ", ")))))
+  "Return what is to be said about SESSION in one line.
+Which notes there are, and in which order, the daemon tells."
+  (let* ((notes (plist-get session :notes))
+         (said (delq nil (mapcar (lambda (note) (anvillm-note--shown note session)) notes))))
+    (unless (cl-intersection notes '("ask" "held" "error") :test #'equal)
+      (let ((role (plist-get session :role)) (parent (plist-get session :parent)))
+        (setq said (append said (and role (not (member role '("" "default"))) (list role))
+                           (and parent (list (concat "of " (anvillm-name parent))))))))
+    (string-join said ", ")))
 
 (defun anvillm-read-session (prompt &optional sessions)
   "Ask for one of SESSIONS with PROMPT and return its id.
@@ -360,7 +371,7 @@ If BACK, to the one before."
     (when id
       (message "%s: %s" (anvillm-name id)
                (pcase (anvillm-needs (anvillm-session id))
-                 ('ask (concat (anvillm-note (anvillm-session id)) (substitute-command-keys "  (\\[anvillm-answer] answers)")))
+                 ('ask (concat (anvillm-ask-text (anvillm-session id)) (substitute-command-keys "  (\\[anvillm-answer] answers)")))
                  ('error (anvillm-note (anvillm-session id)))
                  (_ "has answered"))))))
 (declare-function anvillm-goto "anvillm" (id))

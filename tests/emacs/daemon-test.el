@@ -227,6 +227,19 @@
    (daemon-test-there (anvillm-log))
    (support-wait (save-excursion (goto-char (point-min)) (search-forward "APPROVAL_RESPONSE" nil t)))))
 
+(ert-deftest daemon-says-how-a-shells-answer-is-answered ()
+  (daemon-test-with
+   (anvillm-9p-sync 30 #'anvillm-9p-write (anvillm-conn) "user/mail"
+                    (format "{\"to\":\"%s\",\"type\":\"PROMPT_REQUEST\",\"subject\":\"sum\",\"body\":\"echo 2\"}" id))
+   (daemon-test-there (anvillm-user-inbox))
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "prompt response" nil t)))
+   (goto-char (point-min))
+   (anvillm-mail-reply)
+   (set-buffer (window-buffer))
+   (goto-char (point-min))
+   ;; A PROMPT_REQUEST would be executed.
+   (should (re-search-forward "^Type: QUERY_REQUEST\nSubject: Re: sum$" nil t))))
+
 (ert-deftest daemon-refusing-mail-leaves-it-in-the-buffer ()
   (daemon-test-with
    (daemon-test-there (anvillm-mail-compose id))

@@ -13,6 +13,8 @@ from typing import Any
 
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, StaticDir, TextFile
+from anvilsrv.sessions.notes import notes
+from anvilsrv.store.events import TYPES
 
 STATES = ("idle", "running", "stopped", "starting")
 
@@ -71,7 +73,7 @@ def session(number: int) -> dict[str, Any]:
         "id": f"{number:08x}", "alias": f"agent-{number}" if number % 3 else "", "backend": ("claude", "shell", "kiro-cli")[number % 3],
         "cwd": f"/home/somebody/src/project-{number % 40}", "state": STATES[number % 4], "pid": 1000 + number, "role": "", "tasks": [],
         "parent": None, "tmux": "", "ask": None, "unread": number % 5, "queued": number % 2, "held": "", "usage": {}, "error": "",
-        "sandbox_tier": "full", "context": "", "created": time.time() - 5000 + number, "changed": time.time() - number,
+        "sandbox_tier": "full", "sandbox_gaps": [], "context": "", "created": time.time() - 5000 + number, "changed": time.time() - number,
     }  # fmt: skip
 
 
@@ -83,7 +85,7 @@ class Root(Dir):
         self.logs = {one: Feed("log", False) for one in self.sessions}
         self.seq = 0
         fixed: list[Node] = [
-            TextFile("sessions", lambda who: json.dumps(list(self.sessions.values())).encode()),
+            TextFile("sessions", lambda who: json.dumps(self.rows()).encode()),
             TextFile("backends", lambda who: b"shell\tA shell\tok\n"),
             self.events,
             StaticDir("user", [TextFile("inbox", lambda who: b"[]\n")]),
@@ -95,6 +97,10 @@ class Root(Dir):
             return self.events
         return StaticDir(name, [self.logs[name]]) if name in self.sessions else self.fixed.get(name)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The content of ``sessions``."""
+        return [one | {"notes": notes(one)} for one in self.sessions.values()]
+
     def command(self, line: str) -> None:
         if line.startswith("log "):
             _, one, text = line.split(" ", 2)
@@ -105,7 +111,7 @@ class Root(Dir):
         known = self.sessions.get(event.get("session_id") or "")
         if event["type"] == "state_change" and known:
             known["state"] = event["state"]
-        for key in ("ask", "error"):
+        for key in ("ask", "error", "held", "sandbox_tier"):
             if known and key in event:
                 known[key] = event[key]
         if event["type"] == "session_new":
@@ -114,7 +120,7 @@ class Root(Dir):
             self.logs[made["id"]] = Feed("log", False)
         if event["type"] == "session_end":
             self.sessions.pop(event["session_id"], None)
-        self.events.add(json.dumps({"seq": self.seq, "ts": time.time(), **event}).encode() + b"\n")
+        self.events.add(json.dumps({"seq": self.seq, "ts": time.time(), **event, "changes": TYPES[event["type"]]}).encode() + b"\n")
 
 
 def main() -> None:

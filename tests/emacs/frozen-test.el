@@ -31,7 +31,7 @@
   (goto-char (point-min)))
 
 (defconst frozen-test--message
-  (concat "{\"id\":\"m1\",\"from\":\"" frozen-test-id "\",\"to\":\"user\",\"type\":\"APPROVAL_REQUEST\","
+  (concat "{\"id\":\"m1\",\"from\":\"" frozen-test-id "\",\"to\":\"user\",\"type\":\"APPROVAL_REQUEST\",\"reply_type\":\"APPROVAL_RESPONSE\","
           "\"subject\":\"s\",\"body\":\"b\",\"timestamp\":1}")
   "A message.")
 

@@ -82,6 +82,14 @@
     (anvillm-filter "")
     (should (= 20 (length (list-test-ids))))))
 
+(ert-deftest list-says-what-the-daemon-notes-in-its-order ()
+  (support-with-tree 5
+    (support-publish tree :type "state_change" :session_id "00000001" :state "idle"
+                     :error "boom" :held "limit" :sandbox_tier "weak")
+    (support-wait (support-row-says "agent-1 " "weak sandbox, limit, boom"))
+    (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "1" :text "May I?" :choices ("a")))
+    (support-wait (support-row-says "agent-1 " "May I\\?, weak sandbox, limit, boom"))))
+
 (ert-deftest list-marks-stay-when-rows-change ()
   (support-with-tree 5
     (goto-char (point-min))
@@ -126,7 +134,7 @@
     (support-publish tree :type "state_change" :session_id "00000002" :state "error" :error "x")
     (support-publish tree :type "ask" :session_id "00000005" :ask '(:text "May I?" :choices ("yes" "no")))
     (support-wait (= 3 (length (anvillm-needing))))
-    (should (support-row-says "agent-5" "asks .*May I"))
+    (support-wait (support-row-says "agent-5" "asks .*May I"))
     (should (support-row-says "agent-8" "agent-8 \\*"))
     (goto-char (point-min))
     (let ((inhibit-message t))
