@@ -130,6 +130,7 @@ def serve_pyroute2(path: str) -> None:
     asyncio.run(serve())
 
 
+ORDER = ("echo", "epoll", "ours", "before", "pyroute2")
 SERVERS = {"echo": serve_echo, "epoll": serve_epoll, "ours": serve_ours, "pyroute2": serve_pyroute2}
 
 
@@ -291,7 +292,7 @@ def measure(rounds: int, seconds: float, one: bool, whole: bool, before: Path | 
     """
     rates: Samples = {}
     costs: Samples = {}
-    kinds = [*SERVERS, "before"] if before else list(SERVERS)
+    kinds = [kind for kind in ORDER if kind in SERVERS or before]
     with contextlib.ExitStack() as stack:
         where = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench"))
         pids = {kind: stack.enter_context(running(kind, f"{where}/{kind}", before)) for kind in kinds}
@@ -300,7 +301,8 @@ def measure(rounds: int, seconds: float, one: bool, whole: bool, before: Path | 
             stack.callback(subject.close)
         for turn in range(rounds + 1):
             for name, function in MEASURES.items():
-                for kind, subject in subjects.items():
+                for kind in kinds if turn % 2 else reversed(kinds):  # no server always follows the same one
+                    subject = subjects[kind]
                     theirs, mine, start = processor_time(pids[kind]), processor_time(os.getpid()), time.perf_counter()
                     rate = function(subject, seconds)
                     count = rate * (time.perf_counter() - start)
@@ -314,7 +316,7 @@ def measure(rounds: int, seconds: float, one: bool, whole: bool, before: Path | 
 
 
 def table(title: str, samples: Samples, digits: int) -> None:
-    kinds = list(dict.fromkeys(kind for _name, kind in samples))
+    kinds = [kind for kind in ORDER if ("read", kind) in samples]
     print(f"{title:28}" + "".join(f"{kind:>10}" for kind in kinds))
     for name in MEASURES:
         medians = [statistics.median(samples[name, kind]) for kind in kinds]
