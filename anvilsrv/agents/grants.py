@@ -23,7 +23,7 @@ from anvilsrv import paths
 
 HERE = Path(__file__).resolve().parent.parent
 PACKAGES = ("acme", "sandbox", "tui", "web")  # ours, beside anvilsrv in an installed environment
-CLIENT = ("__init__", "address", "channel", "client", "frames", "text", "values", "wire")  # of p9/
+CLIENT = ("__init__", "address", "channel", "client", "frames", "fsys", "text", "values", "wire")  # of p9/
 OUTSIDE = ("app", "cli")  # of the modules that lie flat: no ground, no program of an agent
 
 

@@ -1,8 +1,11 @@
-"""The path of a unix socket as an address."""
+"""The path of a unix socket as an address, and connections to it."""
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
+
+from anvilsrv.errors import Unavailable
 
 LONGEST = 107  # bytes; sun_path has room for one more, the NUL
 
@@ -22,3 +25,19 @@ def fitting(path: str) -> Iterator[str]:
         yield f"/proc/self/fd/{parent}/{name}"
     finally:
         os.close(parent)
+
+
+def connect(path: str, timeout: float | None = None) -> socket.socket:
+    """A socket connected to the unix socket at ``path``."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        with fitting(path) as short:
+            sock.connect(short)
+        return sock
+    except OSError as error:
+        sock.close()
+        raise Unavailable(f"cannot connect to '{path}': {error.strerror or error}") from None
+    except BaseException:
+        sock.close()
+        raise

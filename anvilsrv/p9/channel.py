@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9 import wire
-from anvilsrv.p9.address import fitting
 
 RECEIVE = 32 * 1024
 M = TypeVar("M")
@@ -235,19 +234,3 @@ class Channel:
 
         if self.trace:
             self.trace(f"{way} {text.format(msg)}")
-
-
-def connect(path: str, timeout: float | None = None) -> socket.socket:
-    """A socket connected to the unix socket at ``path``."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout)
-        with fitting(path) as short:
-            sock.connect(short)
-        return sock
-    except OSError as error:
-        sock.close()
-        raise Unavailable(f"cannot connect to '{path}': {error.strerror or error}") from None
-    except BaseException:
-        sock.close()
-        raise

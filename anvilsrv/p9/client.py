@@ -1,84 +1,35 @@
-"""A 9P client: synchronous, for any number of threads at once on one connection (``channel`` says how).
+"""A 9P client: whole files, directories and streams of a tree by their paths, for any number of threads at once.
 
-It never reconnects by itself: whoever wants another connection makes another ``Client``. Nothing is sent that a
-well-behaved server could choke on: a fid is opened only after its walk was answered, and a number is used again only
-after its clunk was.
+It never reconnects by itself: to connect again, make another ``Client``.
 """
 
-import contextlib
-import os
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from anvilsrv import paths
-from anvilsrv.errors import AnvilError
 from anvilsrv.p9 import wire
 from anvilsrv.p9.channel import Cancelled as Cancelled
-from anvilsrv.p9.channel import Channel, Pending, connect
 from anvilsrv.p9.channel import ConnectionLost as ConnectionLost
 from anvilsrv.p9.channel import P9Error as P9Error
 from anvilsrv.p9.channel import TimedOut as TimedOut
-from anvilsrv.p9.wire import NOFID, Stat
+from anvilsrv.p9.fsys import DEFAULT, Fsys
+from anvilsrv.p9.fsys import File as File
+from anvilsrv.p9.wire import Stat
 
-DEFAULT = -1.0  # as a timeout: the client's own
-M = TypeVar("M")
 
-
-class Client:
-    """A connection to a 9P server, attached to its tree.
-
-    ``address`` is the path of a unix socket or a connected socket. ``timeout`` seconds bound every request that does
-    not say otherwise; None waits for ever. Unavailable if nobody listens there.
-    """
-
-    def __init__(
-        self,
-        address: str | os.PathLike[str] | socket.socket,
-        *,
-        uname: str | None = None,
-        aname: str = "",
-        msize: int = 65536,
-        timeout: float | None = 30.0,
-        trace: Callable[[str], None] | None = None,
-    ) -> None:
-        self.timeout = timeout
-        sock = address if isinstance(address, socket.socket) else connect(os.fspath(address), timeout)
-        sock.settimeout(timeout)
-        self.channel = Channel(sock, msize, trace)
-        self._lock = threading.Lock()  # of the numbers of fids
-        self._fids: list[int] = []  # clunked, to be used again
-        self._fid = 0
-        try:
-            version = self._call(wire.Tversion(wire.NOTAG, msize, wire.VERSION), wire.Rversion)
-            if version.version != wire.VERSION or not 64 <= version.msize <= msize:
-                raise ConnectionLost(f"server offers {version.version} with msize {version.msize}")
-            self.channel.msize = version.msize
-            self.root = self._new_fid()
-            self._call(wire.Tattach(0, self.root, NOFID, paths.user() if uname is None else uname, aname), wire.Rattach)
-        except BaseException:
-            sock.close()
-            raise
+class Client(Fsys):
+    """A connection to a 9P server, attached to its tree (``Fsys`` describes the arguments)."""
 
     @classmethod
     def connect(cls, service: str = "agent", **options: Any) -> "Client":
         """The service of that name in the current namespace."""
         return cls(f"{paths.namespace()}/{service}", **options)
 
-    @property
-    def iounit(self) -> int:
-        """The most bytes one Tread or Twrite moves."""
-        return self.channel.msize - wire.IOHDRSZ
-
-    # --- files ---
-
-    def open(self, path: str, mode: int = wire.OREAD, timeout: float | None = DEFAULT) -> "File":
-        fid = self._walk(path, timeout)
+    def open(self, path: str, mode: int = wire.OREAD, timeout: float | None = DEFAULT) -> File:
+        fid = self.walk(path, timeout)
         try:
-            self._call(wire.Topen(0, fid, mode), wire.Ropen, timeout)
+            self.call(wire.Topen(0, fid, mode), wire.Ropen, timeout)
         except BaseException:
-            self._clunk_quietly(fid)
+            self.clunk_quietly(fid)
             raise
         return File(self, fid, path)
 
@@ -104,216 +55,40 @@ class Client:
             return file.read_all(timeout)
 
     def stat(self, path: str, timeout: float | None = DEFAULT) -> Stat:
-        with self._walked(path, timeout) as fid:
-            return self._call(wire.Tstat(0, fid), wire.Rstat, timeout).stat
+        with self.walked(path, timeout) as fid:
+            return self.call(wire.Tstat(0, fid), wire.Rstat, timeout).stat
 
     def wstat(self, path: str, stat: Stat, timeout: float | None = DEFAULT) -> None:
         """Change what differs from ``wire.UNTOUCHED``."""
-        with self._walked(path, timeout) as fid:
-            self._call(wire.Twstat(0, fid, stat), wire.Rwstat, timeout)
+        with self.walked(path, timeout) as fid:
+            self.call(wire.Twstat(0, fid, stat), wire.Rwstat, timeout)
 
     def ls(self, path: str = "", timeout: float | None = DEFAULT) -> list[Stat]:
         """The entries of a directory, in the server's order."""
         return wire.unpack_stats(self.read(path, timeout))
 
     def remove(self, path: str, timeout: float | None = DEFAULT) -> None:
-        fid = self._walk(path, timeout)
+        fid = self.walk(path, timeout)
         try:
-            self._call(wire.Tremove(0, fid), wire.Rremove, timeout)
+            self.call(wire.Tremove(0, fid), wire.Rremove, timeout)
         finally:
-            self._free_fid(fid)  # gone, whatever the answer
+            self.free_fid(fid)  # gone, whatever the answer
 
-    def create(self, path: str, mode: int, perm: int = 0o666, timeout: float | None = DEFAULT) -> "File":
+    def create(self, path: str, mode: int, perm: int = 0o666, timeout: float | None = DEFAULT) -> File:
         parent, _, name = path.rstrip("/").rpartition("/")
-        fid = self._walk(parent, timeout)
+        fid = self.walk(parent, timeout)
         try:
-            self._call(wire.Tcreate(0, fid, name, perm, mode), wire.Rcreate, timeout)
+            self.call(wire.Tcreate(0, fid, name, perm, mode), wire.Rcreate, timeout)
         except BaseException:
-            self._clunk_quietly(fid)
+            self.clunk_quietly(fid)
             raise
         return File(self, fid, path)
-
-    def close(self) -> None:
-        """Hang up. Threads that wait get ConnectionLost."""
-        self.channel.close()
 
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    # --- fids ---
-
-    def _new_fid(self) -> int:
-        with self._lock:
-            if self._fids:
-                return self._fids.pop()
-            self._fid += 1
-            return self._fid
-
-    def _free_fid(self, fid: int) -> None:
-        with self._lock:
-            self._fids.append(fid)
-
-    def _walk(self, path: str, timeout: float | None) -> int:
-        """A new fid at ``path``; more than 16 names take more than one Twalk."""
-        names = [name for name in path.split("/") if name]
-        fid, start = self._new_fid(), self.root
-        done = 0
-        while True:
-            part = tuple(names[done : done + wire.MAXWELEM])
-            try:
-                qids = self._call(wire.Twalk(0, start, fid, part), wire.Rwalk, timeout).qids
-                if len(qids) != len(part):
-                    raise P9Error(f"file does not exist: '{'/'.join(names[: done + len(qids) + 1])}'")
-            except P9Error:
-                if start == self.root:
-                    self._free_fid(fid)
-                else:
-                    self._clunk_quietly(fid)
-                raise
-            done, start = done + len(part), fid
-            if done >= len(names):
-                return fid
-
-    @contextlib.contextmanager
-    def _walked(self, path: str, timeout: float | None) -> Iterator[int]:
-        fid = self._walk(path, timeout)
-        try:
-            yield fid
-        finally:
-            self._clunk_quietly(fid)
-
-    def _clunk(self, fid: int, timeout: float | None = DEFAULT) -> None:
-        try:
-            self._call(wire.Tclunk(0, fid), wire.Rclunk, timeout)
-        except P9Error:
-            self._free_fid(fid)  # gone, whatever the answer
-            raise
-        self._free_fid(fid)
-
-    def _clunk_quietly(self, fid: int) -> None:
-        with contextlib.suppress(AnvilError):
-            self._clunk(fid)
-
-    def _call(
-        self,
-        msg: Any,
-        expected: type[M],
-        timeout: float | None = DEFAULT,
-        started: Callable[[Pending], None] | None = None,
-    ) -> M:
-        return self.channel.call(msg, expected, self.timeout if timeout == DEFAULT else timeout, started)
-
-
-class File:
-    """An open file. ``offset`` is where the next read or write without one of its own goes."""
-
-    def __init__(self, client: Client, fid: int, path: str) -> None:
-        self.client = client
-        self.path = path
-        self.offset = 0
-        self._fid = fid
-        self._closed = False
-        self._cancelled = False
-        self._lock = threading.Lock()  # of what follows
-        self._calls: set[Pending] = set()
-
-    def read(self, count: int | None = None, offset: int | None = None, timeout: float | None = DEFAULT) -> bytes:
-        """What one Tread gives (``count`` bytes or as many as fit in a message); empty at the end."""
-        at = self.offset if offset is None else offset
-        count = self.client.iounit if count is None else min(count, self.client.iounit)
-        data = self._call(wire.Tread(0, self._fid, at, count), wire.Rread, timeout).data
-        if offset is None:
-            self.offset += len(data)
-        return data
-
-    def read_all(self, timeout: float | None = DEFAULT) -> bytes:
-        """Everything from ``offset`` to the end."""
-        pieces = []
-        while data := self.read(timeout=timeout):
-            pieces.append(data)
-        return b"".join(pieces)
-
-    def write(self, data: bytes, offset: int | None = None, timeout: float | None = DEFAULT) -> int:
-        """All of ``data``, in as many Twrites as it takes; one of no bytes if it is empty. Returns its length."""
-        at, done = self.offset if offset is None else offset, 0
-        while True:
-            piece = data[done : done + self.client.iounit]
-            count = self._call(wire.Twrite(0, self._fid, at + done, piece), wire.Rwrite, timeout).count
-            if count > len(piece) or (piece and not count):
-                raise P9Error(f"server took {count} of {len(piece)} bytes")
-            done += count
-            if done >= len(data):
-                break
-        if offset is None:
-            self.offset += done
-        return done
-
-    def lines(self) -> Iterator[bytes]:
-        """The lines of a stream, each with its newline, waiting as long as it takes; ends at the end of the file or
-        by ``cancel``. A line that is not complete at the end is given as it is."""
-        rest = b""
-        while True:
-            try:
-                data = self.read(timeout=None)
-            except Cancelled:
-                return
-            if not data:
-                break
-            *whole, rest = (rest + data).split(b"\n")
-            yield from (line + b"\n" for line in whole)
-        if rest:
-            yield rest
-
-    def cancel(self) -> None:
-        """From another thread: flush what waits on this file. The waiting call, and every later one, raises
-        Cancelled; ``lines`` ends."""
-        with self._lock:
-            self._cancelled = True
-            calls = list(self._calls)
-        for call in calls:
-            self.client.channel.flush(call)
-
-    def close(self, timeout: float | None = DEFAULT) -> None:
-        """Clunk; the server's error is raised. The second time nothing happens."""
-        if not self._closed:
-            self._closed = True
-            self.client._clunk(self._fid, timeout)
-
-    def __enter__(self) -> "File":
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is None:
-            self.close()
-        else:
-            with contextlib.suppress(AnvilError):
-                self.close()
-
-    def _call(self, msg: Any, expected: type[M], timeout: float | None) -> M:
-        if self._closed:
-            raise Cancelled(f"'{self.path}' is closed")
-        mine: list[Pending] = []
-
-        def started(call: Pending) -> None:
-            mine.append(call)
-            with self._lock:
-                self._calls.add(call)
-                late = self._cancelled
-            if late:
-                self.client.channel.flush(call)
-
-        try:
-            return self.client._call(msg, expected, timeout, started)
-        except P9Error:
-            if self._cancelled or self._closed:
-                raise Cancelled(f"'{self.path}' was closed") from None
-            raise
-        finally:
-            with self._lock:
-                self._calls.difference_update(mine)
 
 
 def dial(service: str = "agent", **options: Any) -> Client:
