@@ -104,17 +104,28 @@ def test_debugging_shows_each_message_on_standard_error(run):
     assert all(line.startswith(("<- R", "-> T")) for line in lines)
 
 
+@pytest.fixture
+def own_sigint():
+    """What the program makes of an interrupt is not to last beyond the test: it runs in this process."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     "args", [[], ["what"], ["read"], ["read", "a", "b"], ["-x", "read", "a"], ["read", "-l", "a"], ["-a"]]
 )
-def test_wrong_arguments_give_the_usage_and_status_1(monkeypatch, capfd, args):
+def test_wrong_arguments_give_the_usage_and_status_1(monkeypatch, capfd, own_sigint, args):
     monkeypatch.setattr(sys, "argv", ["anvil9p", *args])
     assert anvil9p.main() == 1
     assert capfd.readouterr().err.startswith("usage: anvil9p [-D] [-n] [-a address]")
 
 
-def test_an_interrupt_ends_a_blocked_read_without_a_word(served, place):
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN])
+def test_an_interrupt_ends_a_blocked_read_without_a_word(served, place, own_sigint, inherited):
+    """As it ends plan9port's 9p, which a script may have started in the background, with interrupts ignored, too."""
     env = os.environ | {"NAMESPACE": str(place)}
+    signal.signal(signal.SIGINT, inherited)
     process = subprocess.Popen([*OURS, "read", "agent/stream"], env=env, cwd=ROOT, stderr=subprocess.PIPE)
     served.sample.record.wait("parked")
     process.send_signal(signal.SIGINT)
