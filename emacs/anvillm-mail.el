@@ -293,7 +293,7 @@ With a prefix argument, of the user."
 ;;;; Writing
 
 (defun anvillm-mail--reply-type (m)
-  "Return the type to answer message M with, as the daemon says it."
+  "Return the type of an answer to message M, from the daemon."
   (or (plist-get m :reply_type) (user-error "The daemon is older than this: restart it, then reply")))
 
 (defun anvillm-mail--parse (text)
