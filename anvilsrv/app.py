@@ -1,6 +1,6 @@
 """The composition: builds every part of a daemon and wires them; importing does nothing.
 
-An :class:`App` is what ``fs.py`` sees of the domain: one method per thing that a file does. Start order matters and is in
+Its files see it as a :class:`Calls`. Start order matters and is in
 :meth:`App.start`: the sockets of the sessions listen before the spools are read (so that no report falls between), and agents are
 adopted after that (so that a turn which ended meanwhile is known to have ended).
 
@@ -10,7 +10,7 @@ Threads: owns the store's, the supervisor's, the 9P server's and the typist's th
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,22 @@ from anvilsrv.agents.typist import Typist
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.beads.beads import Beads
 from anvilsrv.desk.post import Post
-from anvilsrv.desk.report import Reports
+from anvilsrv.desk.report import Reports, Waiting
 from anvilsrv.errors import AnvilError, Conflict, Denied
 from anvilsrv.mail import message as mailbox
 from anvilsrv.p9.server import Server
+from anvilsrv.sessions import drafts
 from anvilsrv.sessions import state as s
 from anvilsrv.sessions.prompts import clean, conversation_page
 from anvilsrv.sessions.registry import Sessions, check_cwd, parse_new
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.events import EVERYBODY, Stream
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Outcome, Store, Tx
 from anvilsrv.tmux.server import Tmux
-from anvilsrv.tree.beads import BeadsDir
-from anvilsrv.tree.drafts import take_draft
-from anvilsrv.tree.table import Tree, Who, unknown
+from anvilsrv.tree.access import Who
+from anvilsrv.tree.domain import Unfinished
+from anvilsrv.tree.files import unknown
+from anvilsrv.tree.table import Tree
 from anvilsrv.words import USER
 
 log = logging.getLogger("anvilsrv")
@@ -85,7 +87,7 @@ class App:
         self.reports.spooled = lambda session: spooled(self.launch.directory(session) / "ns" / "spool")
         self.server = Server(on_error=self.on_error, trace=trace)
         self.beads = Beads(paths.beads_dir(), self._bead_changed, self.on_error)
-        self.tree = Tree(self, [BeadsDir(self.beads, lambda why: self.report(None, why))])
+        self.tree = Tree(Calls(self))
         self.stopped = threading.Event()
 
     def on_error(self, error: BaseException) -> None:
@@ -121,22 +123,7 @@ class App:
         self.sessions.load(tx)
         for row in tx.all("SELECT id, held_until FROM sessions WHERE held_until IS NOT NULL"):
             self.reports.hold(tx, row["id"], row["held_until"])
-        for row in tx.all("SELECT * FROM drafts ORDER BY id"):
-            self._finish_draft(tx, row)
-
-    def _finish_draft(self, tx: Tx, row: Any) -> None:
-        """A draft that was open when a daemon was killed: complete if its last write was short, else reported."""
-        session, file = row["session"], row["file"]
-        try:
-            content = take_draft(tx, row["id"])
-            if row["last"] >= 4096:
-                raise Conflict(f"{file}: the daemon ended while it was being written; it was not taken")
-            if file == "in":
-                self.accept(tx, session, content, USER)
-            else:
-                self.sessions.set(tx, session, context=content.encode())
-        except AnvilError as error:
-            self.sessions.error(tx, session, str(error))
+        self.tree.recover(tx)
 
     def _open_door(self, session: str) -> None:
         """Make the session's own socket, with its identity."""
@@ -356,3 +343,77 @@ class App:
 def mail_types() -> str:
     """The message types, for help texts."""
     return " ".join(mailbox.TYPES)
+
+
+PAGE = 200  # messages of ``log`` fetched at a time
+
+
+class Calls:
+    """What the files of the tree do, over the parts of an App: see :class:`anvilsrv.tree.domain.Domain`."""
+
+    def __init__(self, app: App) -> None:
+        self.store = app.store
+        self.stream = app.stream
+        self.topics = app.sessions
+        self.beads = app.beads
+        self._sessions = app.sessions
+        self._reports = app.reports
+        self._post = app.post
+        self.find, self.get, self.descends = app.sessions.find, app.sessions.get, app.sessions.descends
+        self.listing, self.backends_listing, self.attach = app.sessions.listing, app.backends_listing, app.attach
+        self.root_ctl, self.user_ctl, self.session_ctl = app.root_ctl, app.user_ctl, app.session_ctl
+        self.report, self.error = app.report, app.sessions.error
+        self.check_prompt, self.accept, self.check_session = app.check_prompt, app.accept, app.sessions.row
+        self.last_prompt, self.response, self.conversation = app.last_prompt, app.response, app.conversation
+        self.rename, self.write_state, self.answer = app.sessions.rename, app.write_state, app.reports.answer
+        self.add_draft, self.take_draft = drafts.add, drafts.take
+        self.box = mailbox.box
+
+    def views(self) -> Mapping[str, s.View]:
+        return self._sessions.views
+
+    def changed(self) -> float:
+        return self._sessions.changed
+
+    def stamp(self, session: str, name: str) -> float:
+        view = self.get(session)
+        return view.times.get(name, view.created)
+
+    def summary(self, view: s.View, attach: str) -> Mapping[str, object]:
+        return view.summary(attach)
+
+    def inbox(self, session: str) -> bytes:
+        return self.get(session).inbox
+
+    def box_length(self, owner: str, box: str) -> int:
+        if owner == USER:
+            return self._sessions.user_box[box]
+        view = self.get(owner)
+        return view.archived if box == "archive" else len(view.inbox)
+
+    def set_context(self, tx: Tx, session: str, text: str) -> None:
+        self._sessions.set(tx, session, context=text.encode())
+
+    def unfinished(self, tx: Tx) -> list[Unfinished]:
+        return [Unfinished(one.id, one.session, one.file, one.whole) for one in drafts.left(tx)]
+
+    def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
+        blocks: list[bytes] = []
+        while not blocks and (
+            rows := tx.all("SELECT * FROM messages WHERE seq > ? ORDER BY seq LIMIT ?", cursor, PAGE)
+        ):
+            for row in rows:
+                owners = row["sender"], row["recipient"]
+                if shown(owners):
+                    blocks.append(mailbox.as_log(row, *(self._post.label(tx, one) for one in owners)))
+            cursor = rows[-1]["seq"]
+        return b"".join(blocks), cursor
+
+    def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
+        self._post.send(tx, sender, fields)
+
+    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting, done: Outcome) -> None:
+        self.store.post(lambda tx: self._reports.take(tx, session, report, waiting), done)
+
+    def abandoned(self, session: str, waiting: Waiting) -> None:
+        self.store.post(lambda tx: self._reports.abandoned(tx, session, waiting))

@@ -1,76 +1,43 @@
-"""The directory ``beads/``: the rows of the file table that stand for the task graph (DESIGN sections 2 and 6).
+"""The kinds of file in ``beads/``: texts made by a query of the task graph (DESIGN section 6).
 
 Threads: lookups and stats run on the 9P thread (cheap queries only), opens and reads on its workers.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from anvilsrv.beads.beads import FILES, Beads
-from anvilsrv.p9.tree import Dir, File, Handle, Node, Request, SnapshotHandle, TextFile, stable_path
-from anvilsrv.tree.files import CommandFile
+from anvilsrv.p9.tree import Handle, Request, SnapshotHandle
+from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 
-class BeadsText(TextFile):
-    """A file whose content is made by a query of its own; its version is that of the graph, or of its bead."""
+@dataclass(frozen=True)
+class GraphText(FileKind):
+    """A text; its version is that of the bead in whose directory it is, or of the whole graph."""
+
+    content: Callable[[Place], bytes]
 
     slow = True
 
-    def __init__(self, name: str, path: int, beads: Beads, content: Callable[[], bytes], bead: str | None) -> None:
-        super().__init__(name, lambda who: content(), path, 0o444)
-        self._beads = beads
-        self._bead = bead
+    def length(self, file: RowFile) -> int:
+        return len(self.content(file.at))
 
-    def version(self, who: Any) -> int:
-        return self._beads.version(self._bead)
+    def version(self, file: RowFile) -> int:
+        return file.at.domain.beads.version(file.at.member or None)
 
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return SnapshotHandle(self.content(who))
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return SnapshotHandle(self.content(file.at))
 
 
-class BeadDir(Dir):
-    """``beads/<bead-id>/``."""
-
-    def __init__(self, beads: Beads, bead: str) -> None:
-        super().__init__(bead, stable_path("beads", bead))
-        self._beads = beads
-
-    def lookup(self, who: Any, name: str) -> Node | None:
-        return self._file(name) if name in FILES else None
-
-    def children(self, who: Any) -> Sequence[Node]:
-        return [self._file(name) for name in FILES]
-
-    def _file(self, name: str) -> File:
-        return BeadsText(
-            name,
-            stable_path("beads", self.name, name),
-            self._beads,
-            lambda: self._beads.file(self.name, name),
-            self.name,
-        )
+def field(name: str) -> GraphText:
+    """One field of a bead."""
+    return GraphText(lambda at: at.domain.beads.file(at.member, name))
 
 
-class BeadsDir(Dir):
-    """``beads/``. ``ctl`` runs its commands as who writes them; ``import`` and ``export`` are the user's."""
+def command(at: Place, words: list[str]) -> str | None:
+    """A command of ``beads/ctl``, run as the caller; ``import`` and ``export`` are the user's."""
+    return at.domain.beads.command(words, at.who.name, at.who.session is None)
 
-    def __init__(self, beads: Beads, report: Callable[[str], None]) -> None:
-        super().__init__("beads", stable_path("beads"))
-        self._beads = beads
 
-        def run(who: Any, words: list[str]) -> str | None:
-            return beads.command(words, who.name, who.session is None)
-
-        self._nodes: dict[str, File] = {
-            "ctl": CommandFile("ctl", stable_path("beads", "ctl"), 0o600, run, report),
-            "list": BeadsText("list", stable_path("beads", "list"), beads, beads.list_json, None),
-            "ready": BeadsText("ready", stable_path("beads", "ready"), beads, beads.ready_json, None),
-        }
-
-    def lookup(self, who: Any, name: str) -> Node | None:
-        if name in self._nodes:
-            return self._nodes[name]
-        return BeadDir(self._beads, name) if self._beads.has(name) else None
-
-    def children(self, who: Any) -> Sequence[Node]:
-        return [*self._nodes.values(), *(BeadDir(self._beads, bead) for bead in self._beads.ids())]
+def find(at: Place, name: str) -> str | None:
+    """The id of a bead, if there is one."""
+    return name if at.domain.beads.has(name) else None

@@ -1,71 +1,59 @@
-"""Files that gather what one fid writes: a text (``in``, ``context``) or JSON (``mail``, ``hook``).
+"""Kinds of file that gather what one fid writes: a text (``in``, ``context``) or JSON (``mail``, ``hook``).
 
 A write is not a message: plan9port's ``9p write`` cuts its input into writes of 4096 bytes.
 
-Threads: methods run on the 9P thread unless the file is ``slow``; what they post runs on the store's thread and answers from there.
+Threads: methods run on the 9P thread; what they post runs on the store's thread and answers from there.
 """
 
 import codecs
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.errors import Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9 import wire
-from anvilsrv.p9.tree import LATER, File, Handle, Later, Request
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.p9.tree import LATER, Handle, Later, Request
+from anvilsrv.store.store import Tx
+from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.files import answer, utf8
+from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 MAX_TEXT = 64 << 20  # bytes of a prompt or context
 MAX_JSON = 8 << 20  # bytes of a message or report
 
 
-class TextDraftFile(File):
+@dataclass(frozen=True)
+class TextDraft(FileKind):
     """``in`` and ``context``: a text gathered from the writes of one fid, each on disk before it is answered.
 
-    It takes effect (``commit(tx, who, text)``) at the clunk, and at an empty write after data. ``check(tx, who)`` refuses
-    what can be refused on the write. ``kept()`` is the content now, for a file that can be read; ``key`` names the draft in
-    the store.
+    It takes effect (``commit``) at the clunk, and at an empty write after data. ``check`` refuses what can be refused on the write.
+    ``kept`` is the content now, for a file that can be read.
     """
 
-    def __init__(
-        self,
-        name: str,
-        path: int,
-        mode: int,
-        store: Store,
-        key: tuple[str, str],
-        check: Callable[[Tx, Any], None],
-        commit: Callable[[Tx, Any, str], None],
-        kept: Callable[[], bytes] | None,
-        report: Callable[[Tx, str], None],
-    ) -> None:
-        super().__init__(name, path, mode)
-        self.store = store
-        self.key = key
-        self.check = check
-        self.commit = commit
-        self.kept = kept
-        self.report = report
+    check: Callable[[Place, Tx], None]
+    commit: Callable[[Place, Tx, str], None]
+    kept: Callable[[Place], bytes] | None = None
 
-    def length(self, who: Any) -> int:
-        return len(self.kept()) if self.kept else 0
+    def length(self, file: RowFile) -> int:
+        return len(self.kept(file.at)) if self.kept else 0
 
-    def version(self, who: Any) -> int:
-        return hash(self.kept()) if self.kept else 0
+    def version(self, file: RowFile) -> int:
+        return hash(self.kept(file.at)) if self.kept else 0
 
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return TextDraft(self, who, mode)
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return _TextHandle(self, file, mode)
 
 
-class TextDraft(Handle):
+class _TextHandle(Handle):
     """One fid's draft of a text."""
 
-    def __init__(self, file: TextDraftFile, who: Any, mode: int) -> None:
+    def __init__(self, kind: TextDraft, file: RowFile, mode: int) -> None:
+        self._kind = kind
         self._file = file
-        self._who = who
-        self._kept = file.kept() if file.kept else b""
+        self._domain = file.at.domain
+        self._kept = kind.kept(file.at) if kind.kept else b""
         self._append = not mode & wire.OTRUNC
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._draft: int | None = None  # store's thread
@@ -78,7 +66,7 @@ class TextDraft(Handle):
     def write(self, offset: int, data: bytes, req: Request) -> Later:
         if not data and self._begun:
             self._begun = False
-            self._file.store.post(self._commit, lambda result, error: answer(req)(0, error))
+            self._domain.store.post(self._commit, lambda result, error: answer(req)(0, error))
             return LATER
         before = self._kept[:offset] if self._append and not self._size else b""
         self._size += len(before) + len(data)
@@ -89,20 +77,13 @@ class TextDraft(Handle):
         except UnicodeDecodeError:
             raise Invalid(f"{self._file.name}: invalid UTF-8") from None
         self._begun = True
-        self._file.store.post(lambda tx: self._add(tx, before + data, len(data)), answer(req))
+        self._domain.store.post(lambda tx: self._add(tx, before + data, len(data)), answer(req))
         return LATER
 
     def _add(self, tx: Tx, data: bytes, count: int) -> int:
-        self._file.check(tx, self._who)
-        if self._draft is None:
-            self._draft = tx.run("INSERT INTO drafts(session, file) VALUES(?, ?)", *self._file.key).lastrowid
-        tx.run(
-            "INSERT INTO chunks(draft, offset, data) SELECT ?, count(*), ? FROM chunks WHERE draft = ?",
-            self._draft,
-            data,
-            self._draft,
-        )
-        tx.run("UPDATE drafts SET last = ? WHERE id = ?", count, self._draft)
+        at = self._file.at
+        self._kind.check(at, tx)
+        self._draft = self._domain.add_draft(tx, self._draft, at.session, self._file.row.name, data, count)
         return count
 
     def _commit(self, tx: Tx) -> None:
@@ -110,57 +91,63 @@ class TextDraft(Handle):
         if draft is None:
             return
         self._append, self._size = False, 0
-        text = take_draft(tx, draft)
+        text = utf8(self._domain.take_draft(tx, draft))
         self._decoder.reset()
-        self._file.commit(tx, self._who, text)
+        self._kind.commit(self._file.at, tx, text)
 
     def clunk(self, req: Request) -> Later | None:
         if not self._begun:
             return None
-        self._file.store.post(self._commit, lambda _, error: self._clunked(req, error))
+        self._domain.store.post(self._commit, lambda _, error: self._clunked(req, error))
         return LATER
 
     def _clunked(self, req: Request, error: BaseException | None) -> None:
         """A client seldom looks at the answer to its Tclunk, so a refusal there is an event as well."""
         if error is not None:
-            words_of = f"{self._file.name}: {error}"
-            self._file.store.post(lambda tx: self._file.report(tx, words_of))
-            self._file.store.post(self._forget)
+            why = f"{self._file.name}: {error}"
+            self._domain.store.post(lambda tx: self._domain.error(tx, self._file.at.session, why))
+            self._domain.store.post(self._forget)
         answer(req)(None, error)
 
     def _forget(self, tx: Tx) -> None:
         if self._draft is not None:
-            take_draft(tx, self._draft, strict=False)
+            self._domain.take_draft(tx, self._draft)
             self._draft = None
 
     def hangup(self) -> None:
         if self._begun:
-            self._file.store.post(self._forget)
+            self._domain.store.post(self._forget)
 
 
-def take_draft(tx: Tx, draft: int, strict: bool = True) -> str:
-    """The text of a draft, which is then gone. Raises Invalid when it does not end as UTF-8 must."""
-    data = b"".join(row["data"] for row in tx.all("SELECT data FROM chunks WHERE draft = ? ORDER BY offset", draft))
-    tx.run("DELETE FROM chunks WHERE draft = ?", draft)
-    tx.run("DELETE FROM drafts WHERE id = ?", draft)
-    return utf8(data) if strict else ""
+def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) -> None:
+    """Drafts that were open when a daemon ended: one whose last write was short takes effect, another is reported.
+
+    ``file(session, name)`` is the file that the user wrote to.
+    """
+    for one in domain.unfinished(tx):
+        try:
+            text = utf8(domain.take_draft(tx, one.id))
+            if not one.whole:
+                raise Conflict(f"{one.file}: the daemon ended while it was being written; it was not taken")
+            found = file(one.session, one.file)
+            if found is None or not isinstance(found.kind, TextDraft):
+                raise Conflict(f"{one.file}: no such file any more; what was written to it was not taken")
+            found.kind.commit(found.at, tx, text)
+        except AnvilError as error:
+            domain.error(tx, one.session, str(error))
 
 
-class JsonFile(File):
+@dataclass(frozen=True)
+class Json(FileKind):
     """``mail`` and ``hook``: acts as soon as a JSON object is complete, whatever writes it came in.
 
-    ``act(who, object, req, size)`` answers the write that completed it; ``reply(req)`` answers reads, for ``hook``.
+    ``exchange`` makes what does so, for one open.
     """
 
-    def __init__(
-        self, name: str, path: int, mode: int, conversation: Callable[[Any], "Exchange"], report: Callable[[str], None]
-    ) -> None:
-        super().__init__(name, path, mode)
-        self._conversation = conversation
-        self._report = report
+    exchange: Callable[[Place], "Exchange"]
 
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return _JsonHandle(self.name, self._conversation(who), self._report)
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return _JsonHandle(file, self.exchange(file.at))
 
 
 class Exchange:
@@ -181,12 +168,27 @@ class Exchange:
         """A parked read is over."""
 
 
+class Mail(Exchange):
+    """``mail``: each complete object is sent, and its write answered when it is on disk."""
+
+    def __init__(self, at: Place) -> None:
+        self._at = at
+
+    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
+        def job(tx: Tx) -> int:
+            self._at.domain.send(tx, self._at.owner, found)
+            return count
+
+        self._at.domain.store.post(job, answer(req))
+        return LATER
+
+
 class _JsonHandle(Handle):
-    def __init__(self, name: str, exchange: Exchange, report: Callable[[str], None]) -> None:
-        self._name = name
+    def __init__(self, file: RowFile, exchange: Exchange) -> None:
+        self._name = file.name
         self._exchange = exchange
-        self._report = report
-        self._pieces = JsonPieces(name)
+        self._report = file.at.report
+        self._pieces = JsonPieces(file.name)
 
     def read(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._exchange.reply(offset, count, req)

@@ -1,109 +1,51 @@
-"""The kinds of file that the tree is made of: how each behaves when it is read and written (DESIGN section 2).
+"""Plain kinds of file: texts, queries, one-line files, ctl files (DESIGN section 2).
 
-These are the plain ones: queries, one-line files, ctl files. What gathers a text or JSON from many writes is in ``drafts.py``,
-what blocks in ``streams.py``. Which domain method a file stands for is said in ``fs.py``; nothing here knows a session.
+What gathers a text or JSON from many writes is in ``drafts.py``, what blocks in ``streams.py``.
 
-Threads: methods run on the 9P thread unless the file is ``slow``; what they post runs on the store's thread and answers from there.
+Threads: methods run on the 9P thread unless the kind is ``slow``; what they post runs on the store's thread and answers from there.
 """
 
+import json
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from anvilsrv import words
 from anvilsrv.errors import AnvilError, Invalid
-from anvilsrv.p9.tree import LATER, File, Handle, Later, Request, SnapshotHandle
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.p9.tree import LATER, Handle, Later, Request, SnapshotHandle
+from anvilsrv.store.store import Outcome, Tx
+from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 FULL = 4096  # bytes; a shorter write ends what it carries, a longer one may have been cut (``9p write`` cuts there)
 MAX_COMMANDS = 1 << 20  # bytes of one command
 
 
-def answer(req: Request) -> Callable[[Any, BaseException | None], None]:
+def answer(req: Request) -> Outcome:
     """An outcome for ``Store.post`` that answers ``req``."""
 
     def done(result: Any, error: BaseException | None) -> None:
         if error is None:
             req.done(result)
         else:
-            req.fail(error if isinstance(error, AnvilError) else "internal error")
+            req.fail(reason(error))
 
     return done
 
 
-class QueryFile(File):
-    """A file whose content is asked of the database at the open. ``size(who)`` is its length for stat."""
-
-    def __init__(
-        self, name: str, path: int, mode: int, store: Store, query: Callable[[Tx, Any], bytes], size: Callable[[], int]
-    ) -> None:
-        super().__init__(name, path, mode)
-        self._store = store
-        self._query = query
-        self._size = size
-
-    def length(self, who: Any) -> int:
-        return self._size()
-
-    def version(self, who: Any) -> int:
-        return self._size()
-
-    def open(self, who: Any, mode: int, req: Request) -> Later:
-        def opened(result: Any, error: BaseException | None) -> None:
-            answer(req)(None if error else SnapshotHandle(result), error)
-
-        self._store.post(lambda tx: self._query(tx, who), opened)
-        return LATER
+def reason(error: BaseException) -> AnvilError | str:
+    """What a client is told of an error; only our own are for it."""
+    return error if isinstance(error, AnvilError) else "internal error"
 
 
-class WordFile(File):
-    """A one-line file: reading gives ``read()`` and a newline, each write is one new value. ``write(tx, who, value)``."""
-
-    def __init__(
-        self,
-        name: str,
-        path: int,
-        mode: int,
-        store: Store,
-        read: Callable[[], str],
-        write: Callable[[Tx, Any, str], None],
-    ) -> None:
-        super().__init__(name, path, mode)
-        self._store = store
-        self.read = read
-        self.written = write
-
-    def length(self, who: Any) -> int:
-        return len(self._content())
-
-    def version(self, who: Any) -> int:
-        return hash(self._content())
-
-    def _content(self) -> bytes:
-        text = self.read()
-        return f"{text}\n".encode() if text else b""
-
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return _WordHandle(self, self._store, who, self._content())
+def compact(value: Any) -> str:
+    """JSON in one line without blanks between its parts, so that grep finds ``"state":"idle"`` in every file of the tree."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-class _WordHandle(SnapshotHandle):
-    def __init__(self, file: WordFile, store: Store, who: Any, content: bytes) -> None:
-        super().__init__(content)
-        self._file = file
-        self._store = store
-        self._who = who
-
-    def write(self, offset: int, data: bytes, req: Request) -> Later:
-        value = utf8(data).strip()
-        if "\n" in value:
-            raise Invalid(f"{self._file.name}: one line, please")
-
-        def job(tx: Tx) -> int:
-            self._file.written(tx, self._who, value)
-            return len(data)
-
-        self._store.post(job, answer(req))
-        return LATER
+def line(value: str) -> bytes:
+    """A one-line file's content: a newline at the end, nothing for nothing."""
+    return f"{value}\n".encode() if value else b""
 
 
 def utf8(data: bytes) -> str:
@@ -114,34 +56,105 @@ def utf8(data: bytes) -> str:
         raise Invalid("invalid UTF-8") from None
 
 
-class CommandFile(File):
-    """A ctl file: each complete command (quoted as in rc) runs in ``run(who, words)``; reading gives what the last one said.
+@dataclass(frozen=True)
+class Text(FileKind):
+    """A file that is read: ``content`` at the open. ``changed(at, name)`` tells its mtime (epoch s)."""
+
+    content: Callable[[Place], bytes]
+    changed: Callable[[Place, str], float] | None = None
+
+    def length(self, file: RowFile) -> int:
+        return len(self.content(file.at))
+
+    def version(self, file: RowFile) -> int:
+        return zlib.crc32(self.content(file.at))
+
+    def mtime(self, file: RowFile) -> int:
+        return int(self.changed(file.at, file.name)) if self.changed else file.born
+
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return SnapshotHandle(self.content(file.at))
+
+
+@dataclass(frozen=True)
+class Query(FileKind):
+    """A file whose content the store is asked for at the open. ``size`` is its length for stat."""
+
+    content: Callable[[Place, Tx], bytes]
+    size: Callable[[Place], int]
+
+    def length(self, file: RowFile) -> int:
+        return self.size(file.at)
+
+    def version(self, file: RowFile) -> int:
+        return self.size(file.at)
+
+    def open(self, file: RowFile, mode: int, req: Request) -> Later:
+        def opened(result: Any, error: BaseException | None) -> None:
+            answer(req)(None if error else SnapshotHandle(result), error)
+
+        file.at.domain.store.post(lambda tx: self.content(file.at, tx), opened)
+        return LATER
+
+
+@dataclass(frozen=True)
+class Word(FileKind):
+    """A one-line file: reading gives ``value`` and a newline, each write is one new value."""
+
+    value: Callable[[Place], str]
+    written: Callable[[Place, Tx, str], None]
+
+    def content(self, file: RowFile) -> bytes:
+        return line(self.value(file.at))
+
+    def length(self, file: RowFile) -> int:
+        return len(self.content(file))
+
+    def version(self, file: RowFile) -> int:
+        return hash(self.content(file))
+
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return _WordHandle(self, file)
+
+
+class _WordHandle(SnapshotHandle):
+    def __init__(self, kind: Word, file: RowFile) -> None:
+        super().__init__(kind.content(file))
+        self._written = kind.written
+        self._file = file
+
+    def write(self, offset: int, data: bytes, req: Request) -> Later:
+        value = utf8(data).strip()
+        if "\n" in value:
+            raise Invalid(f"{self._file.name}: one line, please")
+
+        def job(tx: Tx) -> int:
+            self._written(self._file.at, tx, value)
+            return len(data)
+
+        self._file.at.domain.store.post(job, answer(req))
+        return LATER
+
+
+@dataclass(frozen=True)
+class Command(FileKind):
+    """A ctl file: each complete command (quoted as in rc) runs; reading gives what the last one returned.
 
     A command ends at a newline outside quotes, and at the end of a write that is shorter than 4096 bytes.
     """
 
+    run: Callable[[Place, list[str]], str | None]
+
     slow = True
 
-    def __init__(
-        self,
-        name: str,
-        path: int,
-        mode: int,
-        run: Callable[[Any, list[str]], str | None],
-        report: Callable[[str], None],
-    ) -> None:
-        super().__init__(name, path, mode)
-        self.run = run
-        self.report = report
-
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return _CommandHandle(self, who)
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return _CommandHandle(self, file)
 
 
 class _CommandHandle(Handle):
-    def __init__(self, file: CommandFile, who: Any) -> None:
+    def __init__(self, kind: Command, file: RowFile) -> None:
+        self._kind = kind
         self._file = file
-        self._who = who
         self._rest = b""
         self._said = b""
 
@@ -164,7 +177,7 @@ class _CommandHandle(Handle):
         return len(data)
 
     def _run(self, command: str) -> None:
-        said = self._file.run(self._who, words.split(command))
+        said = self._kind.run(self._file.at, words.split(command))
         if said is not None:
             self._said = f"{said}\n".encode()
 
@@ -173,7 +186,7 @@ class _CommandHandle(Handle):
             try:
                 self._run(utf8(self._rest))
             except AnvilError as error:
-                self._file.report(f"{self._file.name}: {error}")
+                self._file.at.report(f"{self._file.name}: {error}")
                 raise
 
 
@@ -185,3 +198,8 @@ def _whole_utf8(data: bytes) -> int:
             need = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             return len(data) if need <= back else len(data) - back
     return len(data)
+
+
+def unknown(words: list[str], known: str) -> Invalid:
+    """The error for a ctl command that does not exist."""
+    return Invalid(f"unknown command '{words[0][:80]}': {known}") if words else Invalid(f"no command: {known}")

@@ -1,61 +1,76 @@
 """The file ``<id>/hook``: one report is written, its reply is read from the same fid, now or when there is one.
 
-Threads: the methods of :class:`Exchange` run on the 9P thread, the others on the store's thread, which alone touches the state.
+Threads: ``answer`` and ``_taken`` run on the store's thread, the rest on the 9P thread.
 """
 
 import json
 from typing import Any
 
-from anvilsrv.desk.report import Reply, Reports
+from anvilsrv.desk.report import Reply
 from anvilsrv.p9.tree import LATER, Later, Request
 from anvilsrv.tree.drafts import Exchange
 from anvilsrv.tree.files import answer
+from anvilsrv.tree.nodes import Place
+from anvilsrv.tree.parked import Parked
+
+
+class _Replies(Parked):
+    """Reads of the reply to the last report. Before the first report there is nothing to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._owed = 0  # replies that are to come
+        self._data: bytes | None = b""
+
+    def peek(self, offset: int, count: int) -> bytes | None:
+        return None if self._data is None else self._data[offset : offset + count]
+
+    def expect(self) -> None:
+        """A report is on its way: what is read from now on is its reply."""
+        with self.lock:
+            self._owed += 1
+            self._data = None
+
+    def give(self, data: bytes | None) -> None:
+        """A reply came; or None: the report was refused, and there is none."""
+        with self.lock:
+            self._owed -= 1
+            if data is not None:
+                self._data = data
+            elif not self._owed and self._data is None:
+                self._data = b""
+        self.wake()
 
 
 class HookExchange(Exchange):
-    """One open of ``hook``: an object is written, its reply is read, now or when there is one."""
+    """One open of ``hook``. It is what waits for the reply (``desk.report.Waiting``)."""
 
-    def __init__(self, reports: "Reports", session: str) -> None:
-        self._reports = reports
-        self._session = session
-        self._parked: list[tuple[Request, int, int]] = []
-        self.data: bytes | None = None
-        self.waits_for: str | None = None
+    def __init__(self, at: Place) -> None:
+        self._domain = at.domain
+        self._session = at.view.id
+        self._replies = _Replies()
         self.meaning: Any = None
+        self.waits_for: str | None = None
 
     def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
-        def done(_: Any, error: BaseException | None) -> None:
-            answer(req)(count, error)
-
-        self.data = None
-        self._reports.sessions.store.post(lambda tx: self._reports.take(tx, self._session, found, self), done)
+        self._replies.expect()
+        self._domain.take_report(self._session, found, self, lambda _, error: self._taken(count, req, error))
         return LATER
+
+    def _taken(self, count: int, req: Request, error: BaseException | None) -> None:
+        if error is not None:
+            self._replies.give(None)
+        answer(req)(count, error)
 
     def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
-        self._reports.sessions.store.post(lambda tx: self._serve(req, offset, count))
-        return LATER
-
-    def _serve(self, req: Request, offset: int, count: int) -> None:
-        if self.data is not None:
-            req.done(self.data[offset : offset + count])
-        elif self.waits_for is None:
-            req.done(b"")
-        else:
-            self._parked.append((req, offset, count))
+        return self._replies.read(offset, count, req)
 
     def answer(self, reply: Reply) -> None:
-        """The reply is known (store's thread)."""
-        self.data = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        self.waits_for = None
-        for req, offset, count in self._parked:
-            req.done(self.data[offset : offset + count])
-        self._parked = []
+        """The reply is known."""
+        self._replies.give(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def cancelled(self, req: Request) -> None:
-        self._reports.sessions.store.post(lambda tx: self._forget(req))
-
-    def _forget(self, req: Request) -> None:
-        self._parked = [one for one in self._parked if one[0] is not req]
+        self._replies.cancel(req)
 
     def gone(self) -> None:
-        self._reports.sessions.store.post(lambda tx: self._reports.abandoned(tx, self._session, self))
+        self._domain.abandoned(self._session, self)

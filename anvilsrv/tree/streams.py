@@ -1,230 +1,128 @@
-"""Files that block: ``events``, the logs, and ``out``. A read that finds nothing is parked under its tag, without a thread.
+"""Kinds of file that block: ``events``, the logs, and ``out``. How a read waits is in ``parked.py``.
 
-Threads: methods run on the 9P thread unless the file is ``slow``; what they post runs on the store's thread and answers from there.
+Threads: methods run on the 9P thread; ``ask`` runs on the store's thread.
 """
 
-import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.errors import AnvilError
-from anvilsrv.p9.tree import LATER, File, Handle, Later, Request
-from anvilsrv.sessions.registry import Sessions
-from anvilsrv.store.events import Reader, Sees, Stream
+from anvilsrv.p9.tree import LATER, Handle, Later, Request
+from anvilsrv.store.events import Reader, Stream
 from anvilsrv.store.store import Tx
+from anvilsrv.tree import access
+from anvilsrv.tree.domain import answer_to
 from anvilsrv.tree.files import answer
+from anvilsrv.tree.nodes import FileKind, Place, RowFile
+from anvilsrv.tree.parked import Found, Parked, Stored
 
 
-class EventsFile(File):
-    """``events``: a stream; each open has its own cursor. ``after`` makes it start behind that number."""
+@dataclass(frozen=True)
+class Events(FileKind):
+    """Events as JSON lines. Each open has its own cursor, which starts now, or after the number in the file's name."""
 
-    def __init__(
-        self, name: str, path: int, mode: int, stream: Stream, sees: Callable[[Any], Sees | None], after: int | None
-    ) -> None:
-        super().__init__(name, path, mode)
-        self._stream = stream
-        self._sees = sees
-        self._after = after
-
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return _EventsHandle(self._stream, self._stream.reader(self._sees(who), self._after))
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        domain = file.at.domain
+        sees = access.sees(file.at.who, domain.descends)
+        return _Events(domain.stream, domain.stream.reader(sees, file.number))
 
 
-class _EventsHandle(Handle):
-    """Reads of one fid may wait several at a time; they are answered in order, each with different events.
-
-    The 9P thread reads and the store's thread wakes: the lock guards cursor and queue.
-    """
-
+class _Events(Parked):
     def __init__(self, stream: Stream, reader: Reader) -> None:
+        super().__init__()
         self._stream = stream
         self._reader = reader
-        self._lock = threading.Lock()
-        self._parked: list[tuple[Request, int]] = []
+        self._after = reader.mark()  # what was looked at
 
-    def read(self, offset: int, count: int, req: Request) -> bytes | Later:
-        with self._lock:
-            if not self._parked and (data := self._reader.take(count)):
-                return data
-            self._parked.append((req, count))
-        self._stream.wait(self, self._wake)
-        self._wake()  # something may have come between take and wait
-        return LATER
+    def peek(self, offset: int, count: int) -> bytes | None:
+        before = self._reader.mark()
+        data = self._reader.take(count)
+        self._after = self._reader.mark()
+        if data:
+            self._reader.back(before)
+        return data or None
 
-    def _wake(self) -> bool:
-        """Answer what can be answered; True when nobody waits any more."""
-        with self._lock:
-            while self._parked:
-                req, count = self._parked[0]
-                mark = self._reader.mark()
-                data = self._reader.take(count)
-                if not data:
-                    return False
-                self._parked.pop(0)
-                if not req.done(data):
-                    self._reader.back(mark)
-            return True
+    def advance(self, data: bytes) -> None:
+        self._reader.back(self._after)
 
-    def cancel(self, req: Request) -> None:
-        with self._lock:
-            self._parked = [one for one in self._parked if one[0] is not req]
+    def want(self) -> None:
+        self._stream.wait(self, self.wake)
+        self.wake()  # something may have come before we waited
 
-    def hangup(self) -> None:
-        self._stream.forget(self)
-
-    def clunk(self, req: Request) -> None:
+    def close(self) -> None:
         self._stream.forget(self)
 
 
-Fetch = Callable[[Tx, Any, int], tuple[bytes, int]]
+@dataclass(frozen=True)
+class Tail(FileKind):
+    """A log: everything from the beginning, then what comes, as ``tail -f`` shows a file; offsets are ignored.
 
-
-class TailFile(File):
-    """A log: everything from the beginning, then what comes, as ``tail -f`` shows a file.
-
-    ``fetch(tx, who, cursor) -> (bytes, next cursor)`` gives the next page, empty at the end; ``topic`` is notified when there is more.
+    ``page(at, tx, cursor)`` gives the bytes after ``cursor`` (none at the end) and the next cursor; ``topic`` is notified when there
+    is more.
     """
 
-    def __init__(self, name: str, path: int, mode: int, sessions: Sessions, topic: str, fetch: Fetch) -> None:
-        super().__init__(name, path, mode)
-        self.sessions = sessions
-        self.topic = topic
-        self.fetch = fetch
+    topic: Callable[[Place], str]
+    page: Callable[[Place, Tx, int], tuple[bytes, int]]
 
-    def open(self, who: Any, mode: int, req: Request) -> Handle:
-        return _TailHandle(self, who)
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return _Tail(self, file.at)
 
 
-class _TailHandle(Handle):
-    """Everything but ``read`` runs on the store's thread."""
+class _Tail(Stored):
+    def __init__(self, kind: Tail, at: Place) -> None:
+        super().__init__(at.domain, kind.topic(at))
+        self._kind = kind
+        self._at = at
+        self._page, self._given = b"", 0
 
-    def __init__(self, file: TailFile, who: Any) -> None:
-        self._file = file
-        self._who = who
-        self._cursor = 0
-        self._page = b""
-        self._parked: list[tuple[Request, int]] = []
+    def peek(self, offset: int, count: int) -> bytes | None:
+        return self._page[self._given : self._given + count] if self._page else None
 
-    def read(self, offset: int, count: int, req: Request) -> Later:
-        self._file.sessions.store.post(lambda tx: self._park(tx, req, count), _refuse(req))
-        return LATER
+    def advance(self, data: bytes) -> None:
+        self._given += len(data)
+        if self._given == len(self._page):
+            self._page, self._given = b"", 0
 
-    def _park(self, tx: Tx, req: Request, count: int) -> None:
-        self._parked.append((req, count))
-        self._serve(tx)
+    def ask(self, tx: Tx, cursor: int) -> Found:
+        page, after = self._kind.page(self._at, tx, cursor)
+        return Found(page or None, after)
 
-    def _serve(self, tx: Tx) -> None:
-        while self._parked:
-            if not self._page:
-                self._page, self._cursor = self._file.fetch(tx, self._who, self._cursor)
-            if not self._page:
-                self._file.sessions.wait(self._file.topic, self, self._wake)
-                return
-            req, count = self._parked.pop(0)
-            if req.done(self._page[:count]):
-                self._page = self._page[count:]
-
-    def _wake(self) -> None:
-        self._file.sessions.store.post(self._serve, self._failed)
-
-    def _failed(self, _: Any, error: BaseException | None) -> None:
-        parked, self._parked = (self._parked, []) if error else ([], self._parked)
-        for req, _count in parked:
-            req.fail(str(error))
-
-    def cancel(self, req: Request) -> None:
-        self._file.sessions.store.post(lambda tx: self._forget(req))
-
-    def _forget(self, req: Request) -> None:
-        self._parked = [one for one in self._parked if one[0] is not req]
-        if not self._parked:
-            self._file.sessions.forget(self._file.topic, self)
-
-    def hangup(self) -> None:
-        self._file.sessions.store.post(lambda tx: self._file.sessions.forget(self._file.topic, self))
-
-    def clunk(self, req: Request) -> None:
-        self.hangup()
+    def keep(self, data: bytes) -> None:
+        self._page, self._given = self._page[self._given :] + data, 0
 
 
-class AnswerFile(File):
-    """``out``: the response to the last prompt accepted before the open; a read waits for it.
+@dataclass(frozen=True)
+class Answer(FileKind):
+    """``out``: the answer to the last prompt accepted before the open; a read waits for it.
 
-    ``last(tx) -> prompt`` at the open (0: none yet); ``fetch(tx, prompt) -> bytes | None`` (None: not there yet) raises
-    when it can no longer come.
+    ``last(at, tx)`` is that prompt (0: none, and the file is empty); ``response(at, tx, prompt)`` its answer, None while it may still
+    come. Raises Conflict when it cannot come.
     """
 
-    def __init__(
-        self,
-        name: str,
-        path: int,
-        mode: int,
-        sessions: Sessions,
-        last: Callable[[Tx], int],
-        fetch: Callable[[Tx, int], bytes | None],
-    ) -> None:
-        super().__init__(name, path, mode)
-        self.sessions = sessions
-        self.last = last
-        self.fetch = fetch
+    last: Callable[[Place, Tx], int]
+    response: Callable[[Place, Tx, int], bytes | None]
 
-    def open(self, who: Any, mode: int, req: Request) -> Later:
+    def open(self, file: RowFile, mode: int, req: Request) -> Later:
         def opened(prompt: Any, error: BaseException | None) -> None:
-            answer(req)(None if error else _AnswerHandle(self, prompt), error)
+            answer(req)(None if error else _Answer(self, file.at, prompt), error)
 
-        self.sessions.store.post(self.last, opened)
+        file.at.domain.store.post(lambda tx: self.last(file.at, tx), opened)
         return LATER
 
 
-class _AnswerHandle(Handle):
-    def __init__(self, file: AnswerFile, prompt: int) -> None:
-        self._file = file
+class _Answer(Stored):
+    def __init__(self, kind: Answer, at: Place, prompt: int) -> None:
+        super().__init__(at.domain, answer_to(prompt))
+        self._kind = kind
+        self._at = at
         self._prompt = prompt
         self._data: bytes | None = None if prompt else b""
-        self._parked: list[tuple[Request, int, int]] = []
 
-    def read(self, offset: int, count: int, req: Request) -> bytes | Later:
-        data = self._data
-        if data is not None:
-            return data[offset : offset + count]
-        self._file.sessions.store.post(lambda tx: self._park(tx, req, offset, count), _refuse(req))
-        return LATER
+    def peek(self, offset: int, count: int) -> bytes | None:
+        return None if self._data is None else self._data[offset : offset + count]
 
-    def _park(self, tx: Tx, req: Request, offset: int, count: int) -> None:
-        self._parked.append((req, offset, count))
-        self._serve(tx)
+    def ask(self, tx: Tx, cursor: int) -> Found:
+        return Found(self._kind.response(self._at, tx, self._prompt))
 
-    def _serve(self, tx: Tx) -> None:
-        try:
-            self._data = self._file.fetch(tx, self._prompt)
-        except AnvilError as error:
-            for req, _, _ in self._parked:
-                req.fail(error)
-            self._parked = []
-            return
-        if self._data is None:
-            self._file.sessions.wait(f"out {self._prompt}", self, lambda: self._file.sessions.store.post(self._serve))
-            return
-        parked, self._parked = self._parked, []
-        for req, offset, count in parked:
-            req.done(self._data[offset : offset + count])
-
-    def cancel(self, req: Request) -> None:
-        self._file.sessions.store.post(lambda tx: self._forget(req))
-
-    def _forget(self, req: Request) -> None:
-        self._parked = [one for one in self._parked if one[0] is not req]
-
-    def hangup(self) -> None:
-        self._file.sessions.store.post(lambda tx: self._file.sessions.forget(f"out {self._prompt}", self))
-
-    def clunk(self, req: Request) -> None:
-        self.hangup()
-
-
-def _refuse(req: Request) -> Callable[[Any, BaseException | None], None]:
-    def done(_: Any, error: BaseException | None) -> None:
-        if error is not None:
-            req.fail(error if isinstance(error, AnvilError) else "internal error")
-
-    return done
+    def keep(self, data: bytes) -> None:
+        self._data = data

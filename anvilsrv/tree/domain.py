@@ -1,0 +1,180 @@
+"""What the tree asks of the daemon: every call that its files make, and nothing else.
+
+The rows of ``table.py`` and the kinds of file know the daemon by this Protocol alone; ``app.py`` has the one class that
+implements it, and a test of the tree implements as much as it needs.
+
+Threads: what takes a Tx runs on the store's thread, in a job; ``*_ctl`` on a worker of the 9P server, where it may wait for the
+store; everything else on any thread, and quickly.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from anvilsrv.beads.beads import Beads
+from anvilsrv.desk.report import Waiting
+from anvilsrv.sessions.state import View
+from anvilsrv.store.events import Stream
+from anvilsrv.store.store import Outcome, Store, Tx
+from anvilsrv.tree.access import Who
+
+MAIL = "log"  # the topic of the file ``log`` of the root
+
+
+def conversation_of(session: str) -> str:
+    """The topic of ``<id>/log``."""
+    return f"log {session}"
+
+
+def answer_to(prompt: int) -> str:
+    """The topic of ``<id>/out`` for one prompt."""
+    return f"out {prompt}"
+
+
+class Topics(Protocol):
+    """Who waits for what: readers by the name of what they wait for. The store's thread."""
+
+    def wait(self, topic: str, key: object, wake: Callable[[], None]) -> None:
+        """Call ``wake`` once, after the next commit that notifies ``topic``; another call with ``key`` replaces this one."""
+
+    def forget(self, topic: str, key: object) -> None:
+        """Do not call the ``wake`` of ``key``. No error if it is not waiting."""
+
+
+class Unfinished(NamedTuple):
+    """A draft that was open when a daemon ended. ``whole``: its last write was short, so it was the last one."""
+
+    id: int
+    session: str
+    file: str
+    whole: bool
+
+
+class Domain(Protocol):
+    """The daemon as its files see it. Errors are AnvilErrors; NotFound for a session that does not exist."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def stream(self) -> Stream: ...
+    @property
+    def topics(self) -> Topics: ...
+    @property
+    def beads(self) -> Beads: ...
+
+    # -- what is shown ---------------------------------------------------------------------------------------------------
+
+    def views(self) -> Mapping[str, View]:
+        """All sessions by id, oldest first."""
+
+    def find(self, name: str) -> View | None:
+        """The session with that id or alias, or None."""
+
+    def get(self, name: str) -> View:
+        """The session with that id or alias. Raises NotFound."""
+
+    def descends(self, child: str, ancestor: str) -> bool:
+        """Whether ``ancestor`` spawned ``child``, directly or through others."""
+
+    def changed(self) -> float:
+        """When anything that is shown of any session changed last (epoch s)."""
+
+    def stamp(self, session: str, name: str) -> float:
+        """When what ``<id>/<name>`` shows changed last (epoch s). Raises NotFound."""
+
+    def listing(self) -> bytes:
+        """The content of ``list``."""
+
+    def backends_listing(self) -> bytes:
+        """The content of ``backends``."""
+
+    def summary(self, view: View, attach: str) -> Mapping[str, object]:
+        """The object of a session in ``sessions``; ``attach`` is the content of its ``tmux``."""
+
+    def attach(self, view: View) -> str:
+        """The content of ``tmux``: a command line; empty without a pane."""
+
+    def inbox(self, session: str) -> bytes:
+        """The content of a session's ``inbox``. Raises NotFound."""
+
+    def box_length(self, owner: str, box: str) -> int:
+        """The length of ``inbox`` or ``archive`` of a session or of the user. Raises NotFound."""
+
+    # -- commands --------------------------------------------------------------------------------------------------------
+
+    def root_ctl(self, who: Who, words: list[str]) -> str | None:
+        """A command of ``ctl``; what reading the file then gives."""
+
+    def user_ctl(self, words: list[str]) -> str | None:
+        """A command of ``user/ctl``."""
+
+    def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
+        """A command of ``<id>/ctl``."""
+
+    def report(self, session: str | None, why: str) -> None:
+        """An error that no write can be answered with any more becomes an event."""
+
+    # -- prompts and contexts --------------------------------------------------------------------------------------------
+
+    def check_prompt(self, tx: Tx, session: str) -> None:
+        """Refuse a prompt that cannot be accepted now."""
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
+        """A prompt is complete; ``origin`` is who wrote it."""
+
+    def check_session(self, tx: Tx, session: str) -> None:
+        """Raise NotFound if there is no such session."""
+
+    def set_context(self, tx: Tx, session: str, text: str) -> None:
+        """A context is complete."""
+
+    def error(self, tx: Tx, session: str, why: str) -> None:
+        """Report, as an ``error`` event, a failure after the write was acknowledged."""
+
+    def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
+        """Append ``data`` to ``draft`` (None: a new one); ``count`` bytes of it were written now. Returns the draft's number."""
+
+    def take_draft(self, tx: Tx, draft: int) -> bytes:
+        """The bytes of a draft, which is then removed."""
+
+    def unfinished(self, tx: Tx) -> Sequence[Unfinished]:
+        """The drafts that were open when a daemon ended, oldest first."""
+
+    # -- what is waited for ----------------------------------------------------------------------------------------------
+
+    def last_prompt(self, tx: Tx, session: str) -> int:
+        """The prompt whose answer ``out`` gives to who opens it now; 0: none. Raises NotFound."""
+
+    def response(self, tx: Tx, prompt: int) -> bytes | None:
+        """The answer to a prompt; None while it may still come. Raises Conflict when it cannot."""
+
+    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+        """The blocks of ``<id>/log`` after ``cursor`` (empty: no more yet), and the next cursor. Raises NotFound."""
+
+    def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
+        """The blocks of ``log`` after ``cursor``, and the next cursor: messages between owners that are ``shown``."""
+
+    # -- small files -----------------------------------------------------------------------------------------------------
+
+    def rename(self, tx: Tx, session: str, alias: str) -> None:
+        """``alias`` was written."""
+
+    def write_state(self, tx: Tx, session: str, word: str) -> None:
+        """``state`` was written."""
+
+    def answer(self, tx: Tx, session: str, choice: str) -> None:
+        """``answer`` was written."""
+
+    # -- mail and reports ------------------------------------------------------------------------------------------------
+
+    def box(self, tx: Tx, owner: str, box: str) -> bytes:
+        """The content of ``inbox`` or ``archive`` of a session or of the user."""
+
+    def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
+        """A message was written to ``mail`` of ``sender``."""
+
+    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting, done: Outcome) -> None:
+        """A report was written to ``hook``: ``done`` is called when its effect is on disk or it is refused. Unless it is
+        refused, ``waiting.answer`` is called once with the reply: before that, or when there is one."""
+
+    def abandoned(self, session: str, waiting: Waiting) -> None:
+        """The client that brought a report no longer waits for its reply."""

@@ -1,0 +1,258 @@
+"""How rows become files and directories. A row says what a file is called, who may read and write it, and of which kind it is.
+
+A name with ``<…>`` in it stands for many files: ``<id>`` for the members of a collection, ``events.<seq>`` for a stream that goes on
+after a number. So a directory needs no code of its own: it finds a name among its rows, and lists what they list.
+
+Kinds have no state: one serves every file of its rows. They get the file, or the directory in which it is (:class:`Place`).
+
+Threads: as in ``p9/tree.py``; nodes are made for each lookup and belong to the fid that asked for them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from anvilsrv.errors import Denied
+from anvilsrv.p9.tree import Dir, File, Handle, Later, Node, Request, stable_path
+from anvilsrv.sessions.state import View
+from anvilsrv.tree import access
+from anvilsrv.tree.access import Who
+from anvilsrv.tree.domain import Domain
+from anvilsrv.words import USER
+
+DIGITS = 22  # of the number in a name
+
+
+class Place(NamedTuple):
+    """A directory as one caller sees it: what the rows of its files work with."""
+
+    domain: Domain
+    who: Who
+    names: tuple[str, ...] = ()  # from the root, each member by its id: qid paths are made of this
+    session: str = ""  # to which it belongs; "": to none
+    member: str = ""  # the id of the nearest member of a collection; "": none
+    born: int = 0  # epoch s; its files are as old. 0: as old as their lookup
+
+    @property
+    def view(self) -> View:
+        """The session. Raises NotFound."""
+        return self.domain.get(self.session)
+
+    @property
+    def owner(self) -> str:
+        """Whose mailbox it is: the session's or the user's."""
+        return self.session or USER
+
+    @property
+    def caller(self) -> str:
+        """The caller's letters (``access.py``)."""
+        return access.letters(self.who, self.session, self.domain.descends)
+
+    def concerns(self, session: str) -> bool:
+        """Whether what happens to ``session`` is shown to the caller."""
+        return access.concerns(self.who, session, self.domain.descends)
+
+    def report(self, why: str) -> None:
+        """Report a failure after the write was acknowledged."""
+        self.domain.report(self.session or None, why)
+
+
+class Kind:
+    """What the files of a row are, and how they behave."""
+
+    def find(self, row: "Row", at: Place, name: str) -> Node | None:
+        """The file called ``name`` in the directory ``at``, if this row has it."""
+        raise NotImplementedError
+
+    def listed(self, row: "Row", at: Place) -> Sequence[Node]:
+        """What a listing of ``at`` shows of this row."""
+        raise NotImplementedError
+
+
+class Row(NamedTuple):
+    """One file, or many of one form: the name, who reads and who writes (letters of ``access.py``), and the kind."""
+
+    name: str
+    read: str
+    write: str
+    kind: Kind
+
+    @property
+    def many(self) -> bool:
+        """Whether the name stands for many files."""
+        return "<" in self.name
+
+
+class Table:
+    """The rows of one kind of directory, in the order of its listing."""
+
+    def __init__(self, *rows: Row) -> None:
+        self.rows = rows
+        self.names = {row.name: row for row in rows if not row.many}
+        self._many = [row for row in rows if row.many]
+
+    def find(self, at: Place, name: str) -> Node | None:
+        """The file called ``name``, listed or not; None if there is none, or NotFound from the row that knows better."""
+        row = self.names.get(name)
+        if row is not None:
+            return row.kind.find(row, at, name)
+        found = (row.kind.find(row, at, name) for row in self._many)
+        return next((node for node in found if node is not None), None)
+
+    def listed(self, at: Place) -> list[Node]:
+        """What a listing shows."""
+        return [node for row in self.rows for node in row.kind.listed(row, at)]
+
+
+class FileKind(Kind):
+    """A plain file or a stream."""
+
+    slow = False  # see p9.tree.File
+
+    def find(self, row: Row, at: Place, name: str) -> Node | None:
+        if not row.many:
+            return RowFile(row, self, at, name)
+        prefix = row.name.partition("<")[0]
+        digits = name.removeprefix(prefix)
+        if not name.startswith(prefix) or not digits.isdecimal() or len(digits) > DIGITS:
+            return None
+        return RowFile(row, self, at, name, int(digits))
+
+    def listed(self, row: Row, at: Place) -> Sequence[Node]:
+        return () if row.many else (RowFile(row, self, at, row.name),)
+
+    def open(self, file: "RowFile", mode: int, req: Request) -> Handle | Later:
+        """A handle for this open; the permission bits were checked."""
+        raise NotImplementedError
+
+    def length(self, file: "RowFile") -> int:
+        """Bytes that a reader would get now; 0 for a stream."""
+        return 0
+
+    def version(self, file: "RowFile") -> int:
+        """A number that changes with the content."""
+        return 0
+
+    def mtime(self, file: "RowFile") -> int:
+        """Epoch s."""
+        return file.born
+
+
+class RowFile(File):
+    """The file of a row. ``number`` is that in its name, of a row ``NAME.<seq>``."""
+
+    def __init__(self, row: Row, kind: FileKind, at: Place, name: str, number: int | None = None) -> None:
+        super().__init__(name, stable_path(*at.names, name))
+        self.row = row
+        self.kind = kind
+        self.at = at
+        self.number = number
+        self.slow = kind.slow
+        self.born = at.born or self.born
+
+    def permissions(self, who: Who) -> int:
+        return access.bits(self.row.read, self.row.write, self.at.caller)
+
+    def length(self, who: Who) -> int:
+        return self.kind.length(self)
+
+    def version(self, who: Who) -> int:
+        return self.kind.version(self)
+
+    def mtime(self, who: Who) -> int:
+        return self.kind.mtime(self)
+
+    def open(self, who: Who, mode: int, req: Request) -> Handle | Later:
+        return self.kind.open(self, mode, req)
+
+
+class Directory(Dir):
+    """A directory of rows. ``changed`` tells its mtime (epoch s)."""
+
+    def __init__(
+        self, name: str, table: Table, at: Place, mode: int = 0o555, changed: Callable[[Place], float] | None = None
+    ) -> None:
+        super().__init__(name, stable_path(*at.names) if at.names else 1, mode)
+        self._table = table
+        self._at = at
+        self._changed = changed
+        self.born = at.born or self.born
+
+    def lookup(self, who: Who, name: str) -> Node | None:
+        return self._table.find(self._seen(who), name)
+
+    def children(self, who: Who) -> Sequence[Node]:
+        return self._table.listed(self._seen(who))
+
+    def mtime(self, who: Who) -> int:
+        return int(self._changed(self._at)) if self._changed else self.born
+
+    def _seen(self, who: Who) -> Place:
+        """The root is made once for everybody; all else for the caller that looked it up."""
+        return self._at if who is self._at.who else self._at._replace(who=who)
+
+
+@dataclass(frozen=True)
+class Folder(Kind):
+    """A directory with these rows, closed to those that its own row does not let in."""
+
+    table: Table
+
+    def find(self, row: Row, at: Place, name: str) -> Node:
+        if not access.allowed(row.read, at.caller):
+            raise Denied(
+                f"permission denied: {name}/ is the user's" if row.read == "U" else f"permission denied: '{name}'"
+            )
+        return self._node(row, at)
+
+    def listed(self, row: Row, at: Place) -> Sequence[Node]:
+        return (self._node(row, at),)
+
+    def _node(self, row: Row, at: Place) -> Node:
+        inside = at._replace(names=(*at.names, row.name))
+        return Directory(row.name, self.table, inside, 0o555 if "*" in row.read else 0o500)
+
+
+@dataclass(frozen=True)
+class Members(Kind):
+    """The members of a collection, each a directory with these rows.
+
+    ``ids`` are those that a listing shows, in its order. ``find_id`` gives the id of the member with that name, listed or not: an
+    id, an alias; None, or NotFound, if there is none. ``changed`` tells the mtime of one (epoch s).
+    """
+
+    table: Table
+    ids: Callable[[Place], Iterable[str]]
+    find_id: Callable[[Place, str], str | None]
+    changed: Callable[[Place], float] | None = None
+
+    def find(self, row: Row, at: Place, name: str) -> Node | None:
+        member = self.find_id(at, name)
+        return None if member is None else self._node(at, member, name)
+
+    def listed(self, row: Row, at: Place) -> Sequence[Node]:
+        return [self._node(at, member, member) for member in self.ids(at)]
+
+    def _node(self, at: Place, member: str, name: str) -> Node:
+        return Directory(name, self.table, self.inside(at, member), changed=self.changed)
+
+    def inside(self, at: Place, member: str) -> Place:
+        """The directory of one member."""
+        return Place(at.domain, at.who, (*at.names, member), at.session, member)
+
+
+class Sessions(Members):
+    """A collection of sessions: who may do what inside is decided by the caller's relation to each."""
+
+    def inside(self, at: Place, member: str) -> Place:
+        return Place(at.domain, at.who, (*at.names, member), member, member)
+
+
+def paths(table: Table, above: str = "") -> list[str]:
+    """Every file and directory of a table and of those below it, by the names of the rows: ``<id>/in``."""
+    found: list[str] = []
+    for row in table.rows:
+        found.append(above + row.name)
+        if isinstance(row.kind, Folder | Members):
+            found += paths(row.kind.table, f"{above}{row.name}/")
+    return found

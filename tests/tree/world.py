@@ -1,0 +1,317 @@
+"""The tree without a daemon: a domain with a real store, stream and beads, and sessions that are no more than their views."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from anvilsrv.beads.beads import Beads
+from anvilsrv.errors import AnvilError, Conflict, NotFound
+from anvilsrv.p9.tree import LATER, Dir, Handle
+from anvilsrv.store.events import Stream
+from anvilsrv.store.store import Outcome, Store, Tx
+from anvilsrv.tree.access import Who
+from anvilsrv.tree.domain import Unfinished
+from anvilsrv.tree.table import Tree
+
+PATIENCE = 20.0  # s; the bound of every wait
+USER = Who()
+CREATED = 1_700_000_000.0
+
+
+class Request:
+    """A request as the 9P server makes one: answered by the first who claims it, or flushed."""
+
+    def __init__(self, who: Who = USER) -> None:
+        self.who = who
+        self.answers: list[Any] = []
+        self._claimed = False
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def claim(self) -> bool:
+        """True for the first who asks; a flush is a claim that is followed by ``cancel`` of the handle."""
+        with self._lock:
+            claimed, self._claimed = self._claimed, True
+            return not claimed
+
+    def done(self, value: Any = None) -> bool:
+        return self._settle(value)
+
+    def fail(self, error: AnvilError | str) -> bool:
+        return self._settle(error if isinstance(error, AnvilError) else AnvilError(error))
+
+    def _settle(self, result: Any) -> bool:
+        if not self.claim():
+            return False
+        self.answers.append(result)
+        self._over.set()
+        return True
+
+    @property
+    def answer(self) -> Any:
+        """What it was answered with; waits for it. An error is raised."""
+        assert self._over.wait(PATIENCE), "no answer"
+        (found,) = self.answers
+        if isinstance(found, AnvilError):
+            raise found
+        return found
+
+
+def call(method: Callable[..., Any], *args: Any) -> Any:
+    """Call a method of the tree, and wait if it answers later."""
+    req = Request()
+    found = method(*args, req)
+    return req.answer if found is LATER else found
+
+
+def flush(handle: Handle, req: Request) -> bool:
+    """What a Tflush does. False if the answer was on its way already."""
+    claimed = req.claim()
+    if claimed:
+        handle.cancel(req)
+    return claimed
+
+
+class Topics:
+    """Who waits for what, with ``notify`` for the tests."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, dict[object, Callable[[], None]]] = {}
+
+    def wait(self, topic: str, key: object, wake: Callable[[], None]) -> None:
+        self.waiting.setdefault(topic, {})[key] = wake
+
+    def forget(self, topic: str, key: object) -> None:
+        self.waiting.get(topic, {}).pop(key, None)
+
+    def notify(self, tx: Tx, topic: str) -> None:
+        tx.after(lambda: [wake() for wake in self.waiting.pop(topic, {}).values()])
+
+
+class World:
+    """A domain (``anvilsrv.tree.domain.Domain``). ``done`` has what was done, in order."""
+
+    def __init__(self, where: Path) -> None:
+        self.store = Store(where / "store.db", lambda error: None)
+        self.stream = Stream()
+        self.topics = Topics()
+        self.beads = Beads(where / "beads", lambda change: None, lambda error: None)
+        self.sessions: dict[str, SimpleNamespace] = {}
+        self.parents: dict[str, str] = {}
+        self.done: list[tuple[Any, ...]] = []
+        self.blocks: dict[str, list[bytes]] = {}  # of ``log`` (""), and of each conversation
+        self.answers: dict[int, bytes | Conflict] = {}
+        self.drafts: dict[int, Unfinished] = {}
+        self.texts: dict[int, bytes] = {}
+        self.asking: list[Any] = []  # those whose report is not answered yet
+        self.reports_wait = False
+        self.refusal: AnvilError | None = None
+
+    def add(self, session: str, alias: str = "", parent: str = "") -> None:
+        """One more session."""
+        self.sessions[session] = SimpleNamespace(
+            id=session, alias=alias, state="idle", context=b"be kind", ask=None, pid=12, cwd="/w", backend="shell", role="",
+            tasks=("a", "b"), policy="tier full", usage={}, changed=CREATED + 5, created=CREATED,
+        )  # fmt: skip
+        if parent:
+            self.parents[session] = parent
+
+    # -- what is shown
+
+    def views(self) -> Mapping[str, Any]:
+        return self.sessions
+
+    def find(self, name: str) -> Any:
+        named = (one for one in self.sessions.values() if name in (one.id, one.alias))
+        return next(named, None)
+
+    def get(self, name: str) -> Any:
+        found = self.find(name)
+        if found is None:
+            raise NotFound(f"no session '{name}'")
+        return found
+
+    def descends(self, child: str, ancestor: str) -> bool:
+        above = self.parents.get(child)
+        return above is not None and (above == ancestor or self.descends(above, ancestor))
+
+    def changed(self) -> float:
+        return CREATED + 9
+
+    def stamp(self, session: str, name: str) -> float:
+        return self.get(session).created + 1
+
+    def listing(self) -> bytes:
+        return b"".join(f"{one}\n".encode() for one in self.sessions)
+
+    def backends_listing(self) -> bytes:
+        return b"shell\n"
+
+    def summary(self, view: Any, attach: str) -> Mapping[str, object]:
+        return {"id": view.id, "tmux": attach}
+
+    def attach(self, view: Any) -> str:
+        return f"tmux attach {view.id}"
+
+    def inbox(self, session: str) -> bytes:
+        return b"[]\n"
+
+    def box_length(self, owner: str, box: str) -> int:
+        return len(f"{box} of {owner}")
+
+    # -- what is done
+
+    def root_ctl(self, who: Who, words: list[str]) -> str | None:
+        self.done.append(("root", who, *words))
+        return "made"
+
+    def user_ctl(self, words: list[str]) -> str | None:
+        self.done.append(("user", *words))
+        return None
+
+    def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
+        self.done.append((session, who, *words))
+        return None
+
+    def report(self, session: str | None, why: str) -> None:
+        self.done.append(("report", session, why))
+
+    def error(self, tx: Tx, session: str, why: str) -> None:
+        self.done.append(("error", session, why))
+
+    def refuse(self, error: AnvilError | None) -> None:
+        """Let everything that can be refused be refused with this."""
+        self.refusal = error
+
+    def _do(self, *what: Any) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.done.append(what)
+
+    def check_prompt(self, tx: Tx, session: str) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    check_session = check_prompt
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
+        self._do("accept", session, text, origin)
+
+    def set_context(self, tx: Tx, session: str, text: str) -> None:
+        self._do("context", session, text)
+
+    def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
+        number = draft or len(self.drafts) + 1
+        self.drafts[number] = Unfinished(number, session, file, count < 4096)
+        self.texts[number] = self.texts.get(number, b"") + data
+        return number
+
+    def take_draft(self, tx: Tx, draft: int) -> bytes:
+        self.drafts.pop(draft, None)
+        return self.texts.pop(draft, b"")
+
+    def unfinished(self, tx: Tx) -> Sequence[Unfinished]:
+        return list(self.drafts.values())
+
+    def last_prompt(self, tx: Tx, session: str) -> int:
+        return max(self.answers, default=0)
+
+    def response(self, tx: Tx, prompt: int) -> bytes | None:
+        found = self.answers[prompt]
+        if isinstance(found, Conflict):
+            raise found
+        return found or None
+
+    def answered(self, prompt: int, answer: bytes | Conflict) -> None:
+        """The answer to a prompt has come, or cannot come."""
+
+        def job(tx: Tx) -> None:
+            self.answers[prompt] = answer
+            self.topics.notify(tx, f"out {prompt}")
+
+        self.store.call(job)
+
+    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+        self.get(session)
+        found = self.blocks.get(session, [])[cursor : cursor + 3]
+        return b"".join(found), cursor + len(found)
+
+    def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
+        found = self.blocks.get("", [])[cursor:]
+        return b"".join(one for one in found if shown([one.split()[0].decode()])), cursor + len(found)
+
+    def said(self, session: str, *blocks: bytes) -> None:
+        """There is more in a log."""
+
+        def job(tx: Tx) -> None:
+            self.blocks.setdefault(session, []).extend(blocks)
+            self.topics.notify(tx, f"log {session}".strip())
+
+        self.store.call(job)
+
+    def rename(self, tx: Tx, session: str, alias: str) -> None:
+        self._do("alias", session, alias)
+
+    def write_state(self, tx: Tx, session: str, word: str) -> None:
+        self._do("state", session, word)
+
+    def answer(self, tx: Tx, session: str, choice: str) -> None:
+        self._do("answer", session, choice)
+
+    def box(self, tx: Tx, owner: str, box: str) -> bytes:
+        return f"{box} of {owner}".encode()
+
+    def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
+        self._do("send", sender, fields)
+
+    def take_report(self, session: str, report: dict[str, Any], waiting: Any, done: Outcome) -> None:
+        def job(tx: Tx) -> None:
+            self._do("report", session, report)
+            if self.reports_wait:
+                self.asking.append(waiting)
+            else:
+                tx.after(lambda: waiting.answer({"report": report}))
+
+        self.store.post(job, done)
+
+    def abandoned(self, session: str, waiting: Any) -> None:
+        self.store.post(lambda tx: self.done.append(("abandoned", session)))
+
+
+@contextmanager
+def a_world(where: Path) -> Iterator[World]:
+    world = World(where)
+    world.store.start()
+    try:
+        yield world
+    finally:
+        world.store.stop()
+        world.beads.close()
+
+
+def node(tree: Tree, who: Who, path: str) -> Any:
+    """The node at ``path`` as ``who`` finds it. Raises NotFound."""
+    found: Any = tree
+    for name in path.split("/"):
+        assert isinstance(found, Dir), f"{found.name} is not a directory"
+        found = found.lookup(who, name)
+        if found is None:
+            raise NotFound(f"no file '{path}'")
+    return found
+
+
+def open_file(tree: Tree, path: str, mode: int = 0, who: Who = USER) -> Any:
+    """A handle."""
+    return call(node(tree, who, path).open, who, mode)
+
+
+def until(what: Callable[[], object], why: str) -> None:
+    """Wait for something that has no event to wait for."""
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, why
+        threading.Event().wait(0.005)
