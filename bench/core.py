@@ -106,7 +106,7 @@ class Bench:
         """Put stopped sessions into the store, as if they had been made."""
         state = paths.state_dir()
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = Store(state / "store.db", lambda error: None)
+        store = Store(state / "store.db", lambda *settled: None, lambda error: None)
         store.start()
         store.stop()
         now = time.time()

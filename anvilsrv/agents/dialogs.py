@@ -1,112 +1,155 @@
 """What is seen on the screen: dialogs to answer, at the start and in a turn, and readiness that no hook reports.
 
-Threads: one per starting agent, and one per turn, where the backend needs it; ``close`` ends and joins them.
+It follows the rows: an agent that is starting, or in a turn, is watched where its backend needs it, and one that is not, is not.
+
+Threads: one per watched agent, at most one per session; the lock guards which. ``close`` ends and joins them.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
 
 from anvilsrv.agents.eye import Starter, watch_turn
+from anvilsrv.backends.backend import Backend, Dialog
+from anvilsrv.backends.registry import Backends
+from anvilsrv.desk import outcomes
+from anvilsrv.desk.life import Life
+from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions import state as s
-from anvilsrv.sessions.registry import Sessions
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import State, View
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
+from anvilsrv.tmux.server import Tmux
 
 
-class Screens:
-    """Watches the panes of agents that are starting."""
+@dataclass(frozen=True)
+class Stage:
+    """What of an agent is watched: the start of process ``pid`` (turn 0), or a turn."""
+
+    session: str
+    pane: str
+    backend: str
+    pid: int
+    turn: int
+
+
+@dataclass
+class Watching:
+    """One watch and its thread; ``until`` is set when it is over."""
+
+    stage: Stage
+    until: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+
+class Dialogs:
+    """Watches the panes of agents that start or are in a turn."""
 
     def __init__(
-        self,
-        sessions: Sessions,
-        turns: Turns,
-        tmux: Any,
-        backend: Callable[[str], Any],
+        self, registry: Registry, turns: Turns, post: Post, life: Life, tmux: Tmux, backends: Backends,
         on_error: Callable[[BaseException], None],
-    ) -> None:
-        self._sessions = sessions
+    ) -> None:  # fmt: skip
+        self._registry = registry
         self._turns = turns
+        self._post = post
+        self._life = life
         self._tmux = tmux
-        self._backend = backend
+        self._backends = backends
         self._on_error = on_error
         self._lock = threading.Lock()
-        self._watching: dict[str, tuple[threading.Thread, threading.Event]] = {}
+        self._watching: dict[str, Watching] = {}
+        self._ending: list[Watching] = []
         self._closed = False
-        turns.began = self.began
 
-    def started(self, session: str, pane: str) -> None:
-        """An agent was started in ``pane``: watch it, if its backend says what there is to see."""
-        backend = self._backend(self._sessions.get(session).backend)
-        if not backend.asks("start") and backend.ready_screen is None:
-            return
-        self._watch(session, self._run, pane, backend)
-
-    def began(self, session: str) -> None:
-        """A turn began: watch it, if its backend knows of dialogs that come up in one."""
-        view = self._sessions.find(session)
-        if view is None or view.pane is None:
-            return
-        backend = self._backend(view.backend)
-        if backend.asks("turn"):
-            self._watch(session, self._run_turn, view.pane, backend, view.turns)
-
-    def _watch(self, session: str, run: Callable[..., None], *args: Any) -> None:
-        """``run(session, *args, until)`` in a thread that takes the place of the one before."""
-        until = threading.Event()
-        thread = threading.Thread(target=run, args=(session, *args, until), name=f"screen {session}")
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`."""
+        session = after.id if after is not None else before.id if before is not None else ""
+        wanted = self._stage(after)
         with self._lock:
-            if self._closed:
+            current = self._watching.get(session)
+            if (current.stage if current is not None else None) == wanted or self._closed:
                 return
-            before = self._watching.get(session)
-            self._watching[session] = (thread, until)
-        if before is not None:
-            before[1].set()
-        thread.start()
+            if current is not None:
+                del self._watching[session]
+                current.until.set()
+                self._ending = [
+                    one for one in (*self._ending, current) if one.thread is not None and one.thread.is_alive()
+                ]
+            if wanted is None:
+                return
+            watching = self._watching[session] = Watching(wanted)
+            watching.thread = threading.Thread(target=self._run, args=(watching, current), name=f"dialogs {session}")
+            watching.thread.start()
 
-    def settled(self, session: str) -> None:
-        """The session is not starting any more."""
-        with self._lock:
-            watching = self._watching.pop(session, None)
-        if watching is not None:
-            watching[1].set()
+    def _stage(self, view: View | None) -> Stage | None:
+        """What of a session there is to watch; None also where its backend, as it was read last, knows of no dialogs then."""
+        found, backend = stage(view), self._backends.last(view.backend) if view is not None else None
+        if found is None or backend is None:
+            return found
+        needed = bool(backend.asks("turn")) if found.turn else bool(backend.asks("start") or backend.ready_screen)
+        return found if needed else None
 
     def close(self) -> None:
         """End every watch and join its thread."""
         with self._lock:
             self._closed = True
-            watching = list(self._watching.values())
-        for _, until in watching:
-            until.set()
-        for thread, _ in watching:
-            thread.join()
+            watching = [*self._watching.values(), *self._ending]
+        for one in watching:
+            one.until.set()
+        for one in watching:
+            if one.thread is not None:
+                one.thread.join()
 
-    def _run(self, session: str, pane: str, backend: Any, until: threading.Event) -> None:
+    def _run(self, watching: Watching, before: Watching | None) -> None:
+        """A watch, once the one ``before`` it is over: two would answer one dialog twice."""
+        if before is not None and before.thread is not None:
+            before.thread.join()
+        at = watching.stage
         try:
-            seen = Starter(self._tmux, pane, backend).run(until)
+            backend = self._backends.get(at.backend)
+            if at.turn:
+                self._turn(at, backend, watching.until)
+            else:
+                self._start(at, backend, watching.until)
         except AnvilError as error:
-            self._on_error(error)
+            if not watching.until.is_set():
+                self._on_error(error)
+        except Exception as error:
+            self._life.broken(at.session, error)
+
+    def _start(self, at: Stage, backend: Backend, until: threading.Event) -> None:
+        if not backend.asks("start") and backend.ready_screen is None:
             return
-        view = self._sessions.find(session)
-        if seen and backend.ready_screen is not None and view is not None and view.state == s.STARTING:
-            self._sessions.store.post(lambda tx: self._turns.ready(tx, session))
+        if Starter(self._tmux, at.pane, backend).run(until):
+            self._life.about(at.session, lambda tx: self._ready(tx, at))
 
-    def _run_turn(self, session: str, pane: str, backend: Any, turn: int, until: threading.Event) -> None:
-        def over() -> bool:
-            view = self._sessions.find(session)
-            return until.is_set() or view is None or view.state != s.RUNNING or view.turns != turn
+    def _ready(self, tx: Tx, at: Stage) -> None:
+        row = self._registry.maybe(tx, at.session)
+        if row is not None and row.state == State.STARTING and row.pid == at.pid:
+            outcomes.settle(tx, at.session, self._post, self._turns.ready(tx, at.session))
 
-        try:
-            found = watch_turn(self._tmux, pane, backend.asks("turn"), over)
-        except AnvilError:
-            return  # the pane is gone, which others see too
+    def _turn(self, at: Stage, backend: Backend, until: threading.Event) -> None:
+        if not backend.asks("turn"):
+            return
+        found = watch_turn(self._tmux, at.pane, backend.asks("turn"), until.is_set)
         if found is not None:
             dialog, text = found
-            self._sessions.store.post(lambda tx: self._failed(tx, session, turn, dialog.why(text), backend, text))
+            ends = backend.until(text, time.time())
+            self._life.about(at.session, lambda tx: self._failed(tx, at, dialog, text, ends))
 
-    def _failed(self, tx: Tx, session: str, turn: int, why: str, backend: Any, text: str) -> None:
-        current = self._turns.active(tx, session)
-        if current is not None and current["status"] == "running" and current["turn"] == turn:
-            self._turns.failed(tx, session, why, backend.until(text, time.time()))
+    def _failed(self, tx: Tx, at: Stage, dialog: Dialog, text: str, ends: float | None) -> None:
+        if self._turns.current(tx, at.session) == at.turn:
+            outcomes.settle(tx, at.session, self._post, self._turns.failed(tx, at.session, dialog.why(text), ends))
+
+
+def stage(view: View | None) -> Stage | None:
+    """What of a session there is to watch; None: nothing."""
+    if view is None or not view.pane or not view.pid:
+        return None
+    if view.state == State.STARTING:
+        return Stage(view.id, view.pane, view.backend, view.pid, 0)
+    if view.in_turn:
+        return Stage(view.id, view.pane, view.backend, view.pid, view.in_turn)
+    return None

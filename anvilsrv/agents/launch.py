@@ -8,15 +8,17 @@ A session owns ``<state>/sessions/<id>/``::
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
 
-Threads: called on the 9P workers (``plan``, to refuse early) and on the supervisor's thread (``prepare``).
+Threads: called on the 9P workers (``plan``, to refuse early) and on the thread of the agents (``prepare``); the lock guards the two
+fields that are kept.
 """
 
 import json
 import os
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from anvilsrv import paths
 from anvilsrv.agents import grants
@@ -33,7 +35,7 @@ from sandbox.text import describe
 class Plan(NamedTuple):
     """What a session will run with: its policy, the tier that enforces it, both in words, and what is missing."""
 
-    policy: Any
+    policy: policy.Policy
     tier: str
     text: str
     gaps: list[str]  # what this kernel does not enforce and `best_effort` let pass
@@ -57,12 +59,17 @@ class Launch:
         self._backends = backends
         self._state = state
         self._namespace = namespace
-        self._report: Any = None
-        self._writable: dict[str, list[str]] = {}  # what each session may write: links in there are not followed
+        self._lock = threading.Lock()
+        self._report: tiers.Report | None = None
+        self._writable: dict[str, tuple[str, ...]] = {}  # what each session may write: links in there are not followed
 
     def directory(self, session: str) -> Path:
         """The session's own directory."""
         return self._state / "sessions" / session
+
+    def data(self, session: str) -> Path:
+        """What the agent keeps there: its own configuration and conversations."""
+        return self.directory(session) / "data"
 
     def make_directories(self, session: str) -> Path:
         """Make them; returns the socket's path."""
@@ -73,13 +80,16 @@ class Launch:
 
     def forget(self, session: str) -> None:
         """Remove the session's directory."""
-        self._writable.pop(session, None)
+        with self._lock:
+            self._writable.pop(session, None)
         shutil.rmtree(self.directory(session), ignore_errors=True)
 
-    def tier_report(self) -> Any:
+    def tier_report(self) -> tiers.Report:
         """What this kernel gives; found out once."""
         if self._report is None:
-            self._report = tiers.probe()
+            report = tiers.probe()
+            with self._lock:
+                self._report = report
         return self._report
 
     def plan(
@@ -114,7 +124,7 @@ class Launch:
                 namespace=self._namespace,
                 env=os.environ,
                 extra=[("daemon", ours)],
-                untrusted=[path for one, theirs in self._writable.items() if one != session for path in theirs],
+                untrusted=self._written_by_others(session),
             )
             tier = tiers.choose(made, self.tier_report())
             if tier != "full":  # without mounts, some policies cannot be held: better said now than at the start
@@ -123,10 +133,15 @@ class Launch:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         if session != "new":
-            self._writable[session] = list(made.writable)
+            with self._lock:
+                self._writable[session] = tuple(made.writable)
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
         text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
         return Plan(made, tier, text, gaps)
+
+    def _written_by_others(self, session: str) -> list[str]:
+        with self._lock:
+            return [path for one, theirs in self._writable.items() if one != session for path in theirs]
 
     def within(self, child: Plan, parent: View) -> None:
         """Refuse a session that would get more than the one that spawns it. Raises Denied."""
@@ -209,44 +224,3 @@ def write(path: Path, content: str) -> None:
     ) as file:
         file.write(content)
     os.replace(fresh, path)
-
-
-def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The reports that hooks left while no daemon was there, oldest first.
-
-    The agent can write this directory: what is a link, no regular file, too large or no JSON is skipped and removed.
-    """
-    found: list[tuple[Path, dict[str, Any]]] = []
-    try:
-        top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return []
-    try:
-        for name in sorted(n for n in os.listdir(top) if n.endswith(".json"))[:1000]:
-            report = _report(top, name)
-            if report is None:
-                _unlink(top, name)
-            else:
-                found.append((directory / name, report))
-    finally:
-        os.close(top)
-    return found
-
-
-def _report(top: int, name: str) -> dict[str, Any] | None:
-    try:
-        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=top), "rb") as file:
-            if not os.path.isfile(file.fileno()) or os.fstat(file.fileno()).st_size > 16 << 20:
-                return None
-            content = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _unlink(top: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=top)
-    except OSError as error:
-        if not isinstance(error, (FileNotFoundError, IsADirectoryError)):
-            raise AnvilError(f"cannot remove spooled report '{name}': {error.strerror}") from None

@@ -1,129 +1,192 @@
-"""Turns that end without a word: seen in the title that an agent gives its terminal.
+"""Turns that end without a word, seen in the title that an agent gives its terminal; and what an interrupt leaves in its input.
 
 Some agents report nothing when a person breaks a turn off before it has begun to answer, neither by a hook nor in the transcript; their
 title alone changes from busy to idle. A title proves nothing by itself, since it may change before the hook of a regular end has
 reported; so it is believed only when it stays idle for a while with the same turn still running and nothing asked.
 
-Threads: ``changed`` is called by the reader of tmux, everything else runs on the supervisor's thread.
+Threads: ``changed`` is called by the reader of tmux, ``follow`` on the store's thread, ``interrupt`` there too; everything else runs on
+the reactor of the agents.
 """
 
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
+from anvilsrv.backends.registry import Backends
+from anvilsrv.desk import outcomes
+from anvilsrv.desk.life import Life
+from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions import state as s
-from anvilsrv.sessions.registry import Sessions
+from anvilsrv.linux.reactor import Deadline, Reactor
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import State, View
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.store import Tx
+from anvilsrv.store.store import Store, Tx
+from anvilsrv.tmux.server import Tmux
 
-PATIENCE = 1.0  # s that the title must stay idle, twice after an interrupt of ours
-UNASKED = 8  # times, where nobody asked: on a busy machine the hook that says why comes late
-BACK = 8  # times that the input is looked at after an interrupt, and emptied: an agent may do so line by line
+ASKED = 2.0  # s that the title must stay idle after an interrupt of ours
+UNASKED = 8.0  # s, where we sent none: a loaded machine delivers hooks late
+PAUSE = 1.0  # s between looks at the input after an interrupt: an agent may put its prompt back some time later, line by line
+LOOKS = 8
 ALIKE = 30  # characters of a line that tell whose it is
 PASTED = re.compile(r"\[Pasted ")  # how agents show a long text
 
 
+@dataclass
+class Idle:
+    """A turn whose title is idle, and when it is taken for over."""
+
+    turn: int
+    deadline: Deadline
+
+
 class Titles:
-    """Watches the titles of agents that are in a turn. ``at(delay, command)`` runs a command on the supervisor's thread."""
+    """Watches the titles of agents that are in a turn. ``keys(session, names)`` presses keys."""
 
     def __init__(
-        self,
-        sessions: Sessions,
-        turns: Turns,
-        tmux: Any,
-        backend: Callable[[str], Any],
-        at: Callable[[float, Callable[[], None]], None],
-    ) -> None:
-        self._sessions = sessions
+        self, reactor: Reactor, store: Store, registry: Registry, turns: Turns, post: Post, life: Life, tmux: Tmux,
+        backends: Backends,
+    ) -> None:  # fmt: skip
+        self._reactor = reactor
+        self._store = store
+        self._registry = registry
         self._turns = turns
+        self._post = post
+        self._life = life
         self._tmux = tmux
-        self._backend = backend
-        self._at = at
+        self._backends = backends
+        self._titles: dict[str, str] = {}  # by pane; these three are the reactor's
+        self._idle: dict[str, Idle] = {}  # by session
+        self._interrupted: dict[str, int] = {}  # the turn of a session that we interrupted
+
+    # -- from other threads ---------------------------------------------------------------------------------------------
 
     def changed(self, pane: str, title: str) -> None:
         """A title changed (or tmux tells all there are, when it is asked first)."""
-        view = next((v for v in self._sessions.views.values() if v.pane == pane), None)
-        if view is not None and view.state == s.RUNNING:
-            self.look(view.id)
+        self._reactor.do(lambda: self._changed(pane, title))
 
-    def look(self, session: str, clear: bool = False) -> None:
-        """See whether the turn of ``session`` is over without a word; with ``clear`` take away what came back into the input."""
-        view = self._sessions.find(session)
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`."""
+        session = after.id if after is not None else before.id if before is not None else ""
+        turns = [view.in_turn if view is not None else 0 for view in (before, after)]
+        if turns[0] != turns[1] or (before is not None and after is not None and bool(before.ask) != bool(after.ask)):
+            self._reactor.do(lambda: self._look(session))
+
+    def interrupt(self, session: str, recalled: bool) -> None:
+        """Press the keys that break a turn off, and clear what the agent then puts back into its input."""
+        self._reactor.do(lambda: self._interrupt(session, recalled))
+
+    def close(self) -> None:
+        """Nothing to do: the reactor drops what was to come."""
+
+    # -- titles -----------------------------------------------------------------------------------------------------------
+
+    def _changed(self, pane: str, title: str) -> None:
+        self._titles[pane] = title
+        view = next((v for v in self._registry.views.values() if v.pane == pane), None)
+        if view is not None:
+            self._look(view.id)
+
+    def _look(self, session: str) -> None:
+        """Begin or give up to wait for the end of a turn whose title is idle."""
+        view = self._registry.views.get(session)
+        turn = view.in_turn if view is not None else 0
+        waiting = self._idle.get(session)
+        quiet = view is not None and turn != 0 and not view.ask and self._shows_idle(view)
+        if waiting is not None and (not quiet or waiting.turn != turn):
+            self._idle.pop(session).deadline.cancel()
+            waiting = None
+        if quiet and waiting is None:
+            patience = ASKED if self._interrupted.get(session) == turn else UNASKED
+            self._idle[session] = Idle(turn, self._reactor.at(patience, lambda: self._over(session, turn)))
+        if view is None:
+            self._interrupted.pop(session, None)
+
+    def _shows_idle(self, view: View) -> bool:
+        try:
+            idle = self._backends.get(view.backend).titles.idle
+        except AnvilError:
+            return False
+        return idle is not None and view.pane is not None and idle.search(self._titles.get(view.pane, "")) is not None
+
+    def _over(self, session: str, turn: int) -> None:
+        self._idle.pop(session, None)
+        view = self._registry.views.get(session)
+        if view is None or view.in_turn != turn or view.ask:
+            return
+        if self._interrupted.get(session) == turn:
+            self._press(session, self._backends.get(view.backend).input.clear)
+        self._life.about(
+            session, lambda tx: outcomes.settle(tx, session, self._post, self._turns.over(tx, session, turn))
+        )
+
+    # -- interrupts -----------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, session: str, recalled: bool) -> None:
+        view = self._registry.views.get(session)
         if view is None:
             return
-        if self._backend(view.backend).titles.idle is not None:
-            self._at(PATIENCE, lambda: self._check(session, view.turns, 2 if clear else UNASKED, clear))
-        if clear:
-            self._at(PATIENCE, lambda: self._take_back(session, view.turns, BACK))
+        self._press(session, self._backends.get(view.backend).interrupt)
+        if recalled:
+            self._later(lambda: self._tidy(session, 3))
+            return
+        turn = view.in_turn
+        self._interrupted[session] = turn
+        if session in self._idle:
+            self._idle.pop(session).deadline.cancel()
+        self._look(session)
+        self._later(lambda: self._take_back(session, turn, LOOKS))
 
-    def recalled(self, session: str, times: int = 3) -> None:
-        """A prompt was broken off while it was being submitted: take away what the agent put back into its input.
+    def _tidy(self, session: str, looks: int) -> None:
+        """A prompt was broken off while it was being submitted: clear what the agent put back.
 
         Only while nothing of ours is on its way there: the session is idle, or its next prompt waits for the line to be free.
         """
-        self._at(PATIENCE, lambda: self._tidy(session, times))
-
-    def _tidy(self, session: str, times: int) -> None:
-        view = self._sessions.find(session)
+        view = self._registry.views.get(session)
         if view is None or not view.pane or not view.pid:
             return
-        keys = self._backend(view.backend).input.clear
-        if keys and (view.state == s.IDLE or view.held):
-            self._tmux.keys(view.pane, *keys)
-        elif times > 1:
-            self.recalled(session, times - 1)
+        if view.state == State.IDLE or view.held:
+            self._press(session, self._backends.get(view.backend).input.clear)
+        elif looks > 1:
+            self._later(lambda: self._tidy(session, looks - 1))
 
-    def _take_back(self, session: str, turn: int, times: int) -> None:
-        """The turn was broken off by us: where the agent put its prompt back into the input, take that away, and nothing else."""
-        view = self._sessions.find(session)
+    def _take_back(self, session: str, turn: int, looks: int) -> None:
+        """We broke the turn off: where the agent put its prompt back into the input, clear that, and nothing else."""
+        view = self._registry.views.get(session)
         if view is None or not view.pane or not view.pid:
             return
-        text = self._sessions.store.call(lambda tx: self._broken_off(tx, session, turn))
-        backend = self._backend(view.backend)
-        try:
-            screen = self._tmux.screen(view.pane, styled=backend.input.styled)
-            if (
-                text
-                and not backend.free(screen)
-                and stands_in(text, backend.input_line(screen))
-                and backend.input.clear
-            ):
-                self._tmux.keys(view.pane, *backend.input.clear)
-        except AnvilError:
-            return
-        if times > 1:
-            self._at(PATIENCE, lambda: self._take_back(session, turn, times - 1))
+        text = self._store.call(lambda tx: self._broken_off(tx, session, turn))
+        backend = self._backends.get(view.backend)
+        screen = self._tmux.screen(view.pane, styled=backend.input.styled)
+        if text and not backend.free(screen) and stands_in(text, backend.input_line(screen)):
+            self._press(session, backend.input.clear)
+        if looks > 1:
+            self._later(lambda: self._take_back(session, turn, looks - 1))
 
-    def _broken_off(self, tx: Tx, session: str, turn: int) -> str | None:
+    @staticmethod
+    def _broken_off(tx: Tx, session: str, turn: int) -> str | None:
         """The prompt of that turn, if it is over and nothing of another was typed yet."""
-        if self._turns.active(tx, session) is not None and not self._turns.waits(tx, session):
+        current = prompts.active(tx, session)
+        if current is not None and current.status != Status.CHOSEN:
             return None
-        row = tx.one("SELECT text FROM prompts WHERE session = ? AND turn = ?", session, turn)
-        return None if row is None else str(row["text"])
+        return prompts.text_of_turn(tx, session, turn)
 
-    def _check(self, session: str, turn: int, times: int, clear: bool) -> None:
-        view = self._sessions.find(session)
-        if view is None or view.state != s.RUNNING or view.turns != turn or view.ask or not view.pane or not view.pid:
-            return
-        backend = self._backend(view.backend)
+    def _later(self, command: Callable[[], None]) -> None:
+        self._reactor.at(PAUSE, lambda: self._quietly(command))
+
+    @staticmethod
+    def _quietly(command: Callable[[], None]) -> None:
         try:
-            idle = backend.titles.idle.search(self._tmux.title(view.pane)) is not None
+            command()
         except AnvilError:
-            return
-        if not idle:
-            return
-        if times > 1:
-            self._at(PATIENCE, lambda: self._check(session, turn, times - 1, clear))
-            return
-        if clear and backend.input.clear:
-            self._tmux.keys(view.pane, *backend.input.clear)
-        self._sessions.store.post(lambda tx: self._over(tx, session, turn))
+            return  # the pane, or the backend's file, is gone, which others tell
 
-    def _over(self, tx: Tx, session: str, turn: int) -> None:
-        current = self._turns.active(tx, session)
-        if current is not None and current["status"] == "running" and current["turn"] == turn:
-            self._turns.interrupted(tx, session)
+    def _press(self, session: str, keys: tuple[str, ...]) -> None:
+        view = self._registry.views.get(session)
+        if keys and view is not None and view.pane and view.pid:
+            self._tmux.keys(view.pane, *keys)
 
 
 def stands_in(text: str, shown: str | None) -> bool:

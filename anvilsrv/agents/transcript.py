@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.errors import NotFound
+from anvilsrv.errors import AnvilError, Denied, NotFound
 from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import Inotify
 from anvilsrv.linux.reactor import Reactor
+from anvilsrv.sessions.state import View
 
 LINE = 8 << 20  # bytes of one line; a longer one is skipped
 CHUNK = 1 << 18
@@ -199,3 +200,28 @@ def directory(top: Path, parts: list[str]) -> int | None:
             os.close(fd)
         fd = following
     return fd
+
+
+class Transcripts:
+    """Follows the rows: each session's transcript is watched as soon as it is known; it must lie in ``data(session)``."""
+
+    def __init__(
+        self, watcher: Watcher, data: Callable[[str], Path], on_error: Callable[[BaseException], None]
+    ) -> None:
+        self._watcher = watcher
+        self._data = data
+        self._on_error = on_error
+
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`."""
+        if after is None and before is not None:
+            self._watcher.forget(before.id)
+        elif after is not None and after.transcript and (before is None or before.transcript != after.transcript):
+            try:
+                self._watcher.watch(after.id, self._data(after.id), after.transcript)
+            except AnvilError as error:
+                self._on_error(Denied(f"session '{after.id}': transcript: {error}"))
+
+    def close(self) -> None:
+        """End and join the watcher's thread."""
+        self._watcher.close()

@@ -32,6 +32,7 @@ class Backends:
         self._dirs = dirs or default_dirs()
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[Stamp, Backend | Invalid]] = {}
+        self._last: dict[str, Backend] = {}
 
     def names(self) -> list[str]:
         """Their names, sorted."""
@@ -50,6 +51,10 @@ class Backends:
             if isinstance(other, Backend) and name in other.aliases:
                 return other
         raise NotFound(f"no backend '{name}'")
+
+    def last(self, name: str) -> Backend | None:
+        """The backend of that name as it was read last, whatever became of its file; None if it never was. No I/O: for jobs."""
+        return self._last.get(name)
 
     def listing(self) -> list[tuple[str, str, str]]:
         """Name, title, and ``ok`` or why it cannot run here, of each; sorted by name."""
@@ -90,6 +95,8 @@ class Backends:
             except Invalid as error:
                 made = error
             self._read[path] = (stamp, made)
+            if isinstance(made, Backend):
+                self._last[made.name] = made
             return made
 
 

@@ -1,24 +1,19 @@
-"""Mail between sessions and the user: what a message is, where it lies, and how it is put before an agent.
+"""A message between sessions and the user: what it is, how it is checked, and how it is put before an agent.
 
-A message is checked whole before anything changes. It waits in its recipient's inbox; for a session it is also queued as a
-prompt, and moves to the archive when that prompt is confirmed (or is withdrawn with ``complete``).
+Pure: where messages lie is ``box.py``; who gets one, and what it starts, ``desk/post.py``.
 """
 
 import json
-import sqlite3
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from anvilsrv.errors import Invalid, NotFound
-from anvilsrv.store.store import Tx
-from anvilsrv.strict_json import json_array
+from anvilsrv.errors import Invalid
 from anvilsrv.words import MAIL_TYPES
 
 TYPES = MAIL_TYPES
-OURS = frozenset(
-    {"id", "from", "timestamp", "reply_type"}
-)  # set by the server; what a writer puts there is not believed
+OURS = frozenset({"id", "from", "timestamp", "reply_type"})  # set by the server; what a writer puts there is ignored
 MAX_SUBJECT = 1000  # characters
 
 
@@ -42,20 +37,7 @@ class Message(NamedTuple):
             ensure_ascii=False, separators=(",", ":"))  # fmt: skip
 
 
-def parse(data: bytes) -> dict[str, Any]:
-    """The JSON object in ``data``. Raises Invalid."""
-    try:
-        found = json.loads(data)
-    except ValueError as error:
-        raise Invalid(f"bad message: {error}") from None
-    except RecursionError:
-        raise Invalid("bad message: nested too deeply") from None
-    if not isinstance(found, dict):
-        raise Invalid("bad message: not a JSON object")
-    return found
-
-
-def compose(sender: str, fields: dict[str, Any]) -> Message:
+def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
     """A message from what was written to ``mail``. What is in OURS is set here; unknown keys go to metadata."""
     kind = fields.get("type", "")
     if kind not in TYPES:
@@ -78,35 +60,11 @@ def compose(sender: str, fields: dict[str, Any]) -> Message:
         json.dumps([extra, subject, body], ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise Invalid("bad message: half of a surrogate pair") from None
-    return Message(str(uuid.uuid4()), sender, to, kind, subject, body, round(time.time(), 3), extra)
-
-
-def put(tx: Tx, message: Message) -> None:
-    """Lay ``message`` into its recipient's inbox."""
-    tx.run(
-        "INSERT INTO messages(id, sender, recipient, type, subject, body, ts, json, box) VALUES(?,?,?,?,?,?,?,?,'inbox')",
-        message.id, message.sender, message.to, message.type, message.subject, message.body, message.timestamp, message.json(),
-    )  # fmt: skip
-
-
-def file(tx: Tx, owner: str, message: str) -> None:
-    """Move a message of ``owner`` from the inbox to the archive. Raises NotFound."""
-    moved = tx.run(
-        "UPDATE messages SET box = 'archive' WHERE id = ? AND recipient = ? AND box = 'inbox'", message, owner
-    )
-    if not moved.rowcount:
-        raise NotFound(f"no message '{message[:80]}' in the inbox of {owner}")
-
-
-def box(tx: Tx, owner: str, name: str) -> bytes:
-    """The content of ``inbox`` or ``archive``: a JSON array, oldest first."""
-    return json_array(
-        r["json"] for r in tx.all("SELECT json FROM messages WHERE recipient=? AND box=? ORDER BY seq", owner, name)
-    )
+    return Message(str(uuid.uuid4()), sender, to, kind, subject, body, round(now, 3), extra)
 
 
 def is_request(kind: str) -> bool:
-    """Whether the end of the turn that this message starts is answered by itself."""
+    """True for a ``*_REQUEST``: the response of the turn that it starts is mailed back automatically."""
     return kind.endswith("_REQUEST")
 
 
@@ -123,15 +81,25 @@ def reply_type(kind: str) -> str:
     return response_type(kind) if is_request(kind) else "QUERY_REQUEST"
 
 
-def as_prompt(row: sqlite3.Row, label: str) -> str:
+def as_prompt(message: Message, label: str) -> str:
     """How a message stands before an agent; ``label`` is how the sender is called."""
-    head = f"[mail from {label} · {row['type']} · id {row['id']}]"
-    subject = f"\nSubject: {row['subject']}" if row["subject"] else ""
-    return f"{head}{subject}\n\n{row['body']}"
+    head = f"[mail from {label} · {message.type} · id {message.id}]"
+    subject = f"\nSubject: {message.subject}" if message.subject else ""
+    return f"{head}{subject}\n\n{message.body}"
 
 
-def as_log(row: sqlite3.Row, sender: str, to: str) -> bytes:
+def as_comment(text: str) -> str:
+    """The same as lines that a shell does not run."""
+    return "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
+
+
+def as_log(message: Message, sender: str, to: str) -> bytes:
     """A message as a block of ``log``."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["ts"]))
-    body = "".join(f"\t{line}\n" for line in row["body"].splitlines())
-    return f"{when} {sender} -> {to} {row['type']} {row['subject']}\n{body}\n".encode()
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp))
+    body = "".join(f"\t{line}\n" for line in message.body.splitlines())
+    return f"{when} {sender} -> {to} {message.type} {message.subject}\n{body}\n".encode()
+
+
+def reply_subject(subject: str) -> str:
+    """The subject of an answer."""
+    return f"Re: {subject}"[:MAX_SUBJECT]

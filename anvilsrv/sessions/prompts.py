@@ -1,16 +1,216 @@
-"""The text of prompts, and the conversation made of them as ``<id>/log`` shows it."""
+"""The prompts: the only module that reads and writes the table ``prompts``, and the conversation made of them.
 
+Threads: methods run on the store's thread, in a job.
+"""
+
+import sqlite3
 import time
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.sessions.machine import ACTIVE, WAITING, Status
+from anvilsrv.sessions.state import Session
 from anvilsrv.store.store import Tx
 from anvilsrv.tmux.server import sanitize
 
 BLOCKS = 100  # of a conversation, fetched at a time
+TYPED = "typed"  # the origin of what a person typed into the pane
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A row. ``message`` is the mail that it delivers; ``pasted``: it was sent before, and may still be taken up."""
+
+    id: int
+    session: str
+    origin: str
+    message: str | None
+    text: str
+    status: Status
+    pasted: bool
+    turn: int | None
+    response: bytes | None
+    error: str | None
+    created: float
+    started: float | None
+    ended: float | None
+
+
+COLUMNS = "id, session, origin, message, text, status, pasted, turn, response, error, created, started, ended"
+
+
+def quoted(statuses: tuple[Status, ...]) -> str:
+    """The statuses as a list of SQL."""
+    return "(" + ", ".join(f"'{one}'" for one in statuses) + ")"
+
+
+def prompt_of(row: sqlite3.Row) -> Prompt:
+    """The typed value of a row."""
+    return Prompt(
+        row["id"], row["session"], row["origin"], row["message"], row["text"], Status(row["status"]), bool(row["pasted"]),
+        row["turn"], row["response"], row["error"], row["created"], row["started"], row["ended"],
+    )  # fmt: skip
+
+
+def _one(tx: Tx, where: str, *args: object) -> Prompt | None:
+    row = tx.one(f"SELECT {COLUMNS} FROM prompts WHERE {where} LIMIT 1", *args)
+    return None if row is None else prompt_of(row)
+
+
+def get(tx: Tx, number: int) -> Prompt | None:
+    """The prompt of that number, or None."""
+    return _one(tx, "id = ?", number)
+
+
+def add(tx: Tx, session: str, text: str, origin: str, message: str | None, status: Status = Status.QUEUED) -> int:
+    """A new prompt; its number. Raises Invalid for one that says nothing, unless a person typed it."""
+    if origin != TYPED and not text.strip():
+        raise Invalid("empty prompt")
+    tx.touch(session)
+    return tx.run(
+        "INSERT INTO prompts(session, origin, message, text, status, created) VALUES(?,?,?,?,?,?)",
+        session, origin, message, text, status, tx.now.wall,
+    ).lastrowid or 0  # fmt: skip
+
+
+def head(tx: Tx, session: str) -> Prompt | None:
+    """The first in the queue."""
+    return _one(tx, "session = ? AND status = 'queued' ORDER BY id", session)
+
+
+def active(tx: Tx, session: str) -> Prompt | None:
+    """The one that is on its way or runs."""
+    return _one(tx, f"session = ? AND status IN {quoted(ACTIVE)}", session)
+
+
+def waiting(tx: Tx, session: str) -> list[Prompt]:
+    """All whose answer may still come."""
+    rows = tx.all(
+        f"SELECT {COLUMNS} FROM prompts WHERE session = ? AND status IN {quoted(WAITING)} ORDER BY id", session
+    )
+    return [prompt_of(row) for row in rows]
+
+
+def queued(tx: Tx, session: str) -> list[int]:
+    """The numbers of the queue."""
+    return [
+        row["id"]
+        for row in tx.all("SELECT id FROM prompts WHERE session = ? AND status = 'queued' ORDER BY id", session)
+    ]
+
+
+def mark(tx: Tx, prompt: Prompt, status: Status) -> None:
+    """The next status on its way."""
+    tx.run("UPDATE prompts SET status = ? WHERE id = ?", status, prompt.id)
+    tx.touch(prompt.session)
+
+
+def requeue(tx: Tx, prompt: Prompt) -> None:
+    """Back into the queue, to its place."""
+    sent = int(prompt.status == Status.SENT)
+    tx.run("UPDATE prompts SET status = 'queued', pasted = ? WHERE id = ?", sent, prompt.id)
+    tx.touch(prompt.session)
+
+
+def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
+    """The agent took it, in that turn."""
+    tx.run("UPDATE prompts SET status = 'taken', turn = ?, started = ? WHERE id = ?", turn, tx.now.wall, prompt.id)
+    tx.touch(prompt.session)
+
+
+def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None:
+    """Its answer, or the reason that there is none."""
+    data = None if response is None else exact(response)
+    status = Status.FAILED if error else Status.DONE
+    tx.run(
+        "UPDATE prompts SET status = ?, response = ?, error = ?, ended = ? WHERE id = ?",
+        status, data, error, tx.now.wall, prompt.id,
+    )  # fmt: skip
+    tx.touch(prompt.session)
+
+
+def withdraw(tx: Tx, session: str, message: str) -> list[int]:
+    """Take what delivers ``message`` out of the queue, if it is still there; the numbers taken."""
+    gone = [
+        row["id"]
+        for row in tx.all(
+            "UPDATE prompts SET status = 'withdrawn', ended = ? WHERE session = ? AND message = ? AND status = 'queued' RETURNING id",
+            tx.now.wall, session, message,
+        )
+    ]  # fmt: skip
+    tx.touch(session)
+    return gone
+
+
+def forget(tx: Tx, session: str) -> None:
+    """Remove all of a session."""
+    tx.run("DELETE FROM prompts WHERE session = ?", session)
+
+
+class Known(NamedTuple):
+    """What a view shows of a session's prompts: how many are queued, the last turn's number, and the one on its way or running."""
+
+    queued: int
+    turns: int
+    prompt: int
+    status: Status | None
+
+
+def known(tx: Tx, session: str) -> Known:
+    """See :class:`Known`."""
+    row = tx.one(
+        "SELECT (SELECT count(*) FROM prompts WHERE session = ?1 AND status = 'queued') AS queued,"
+        " (SELECT coalesce(max(turn), 0) FROM prompts WHERE session = ?1) AS turns",
+        session,
+    )
+    assert row is not None
+    current = tx.one(f"SELECT id, status FROM prompts WHERE session = ? AND status IN {quoted(ACTIVE)}", session)
+    if current is None:
+        return Known(row["queued"], row["turns"], 0, None)
+    return Known(row["queued"], row["turns"], current["id"], Status(current["status"]))
+
+
+def text_of_turn(tx: Tx, session: str, turn: int) -> str | None:
+    """What the turn was begun with; None if there is no such turn."""
+    row = tx.one("SELECT text FROM prompts WHERE session = ? AND turn = ?", session, turn)
+    return None if row is None else str(row["text"])
+
+
+def last(tx: Tx, session: str) -> int:
+    """The last prompt accepted that is not answered yet, else the one that ended last; 0 if there was none.
+
+    What a person types into the pane counts only when nothing that was written to a file is waiting.
+    """
+    found = _one(
+        tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY origin != 'typed' DESC, id DESC", session
+    ) or _one(tx, "session = ? AND ended IS NOT NULL AND status != 'withdrawn' ORDER BY ended DESC, id DESC", session)
+    return found.id if found else 0
+
+
+def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
+    """The answer to ``prompt`` of ``session``; None while it may still come. Raises Conflict when it cannot."""
+    if prompt is None or session is None:
+        raise Conflict("no response: the session was killed")
+    if prompt.status in (Status.FAILED, Status.WITHDRAWN):
+        raise Conflict(f"no response: {prompt.error or 'withdrawn'}")
+    if prompt.status == Status.QUEUED and not session.live:
+        why = f": {session.error}" if session.error else ""
+        raise Conflict(f"no response now: the session is {session.state}{why}")
+    return bytes(prompt.response or b"") if prompt.status == Status.DONE else None
 
 
 def clean(text: str) -> str:
     """A prompt as it may be typed: line ends made LF, control bytes out, no newlines at the end."""
     return sanitize(text).rstrip("\n")
+
+
+def exact(text: str) -> bytes:
+    """The bytes of a response; what an agent could not say in UTF-8 came as surrogate escapes."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def block(word: str, when: float, text: str) -> bytes:
@@ -23,18 +223,19 @@ def block(word: str, when: float, text: str) -> bytes:
 def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
     """Blocks of a conversation from ``cursor`` (block 2k is what was said in turn k + 1, 2k + 1 the answer)."""
     rows = tx.all(
-        "SELECT turn, text, status, response, error, started, ended FROM prompts"
-        " WHERE session = ? AND turn > ? ORDER BY turn LIMIT ?",
-        session, cursor // 2, BLOCKS,
-    )  # fmt: skip
+        f"SELECT {COLUMNS} FROM prompts WHERE session = ? AND turn > ? ORDER BY turn LIMIT ?",
+        session,
+        cursor // 2,
+        BLOCKS,
+    )
     out = b""
-    for row in rows:
-        if cursor == 2 * (row["turn"] - 1):
-            out += block("USER", row["started"], row["text"])
+    for one in map(prompt_of, rows):
+        if cursor == 2 * ((one.turn or 0) - 1):
+            out += block("USER", one.started or one.created, one.text)
             cursor += 1
-        if row["status"] not in ("done", "failed"):
+        if one.status not in (Status.DONE, Status.FAILED):
             break
-        said = row["response"].decode("utf-8", "replace") if row["status"] == "done" else f"[{row['error']}]"
-        out += block("ASSISTANT", row["ended"], said)
+        said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
+        out += block("ASSISTANT", one.ended or one.created, said)
         cursor += 1
     return out, cursor

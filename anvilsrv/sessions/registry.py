@@ -1,4 +1,4 @@
-"""The registry of sessions: making, naming, changing and forgetting them, and the views that readers see.
+"""The registry of sessions: the only module that reads and writes the table ``sessions``, and the views that readers see.
 
 Threads: methods that take a Tx run on the store's thread. ``views``, ``find`` and ``listing`` are read from any thread:
 ``views`` is a dictionary that is replaced, never changed.
@@ -8,57 +8,58 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
-from anvilsrv.sessions import state as s
-from anvilsrv.sessions.state import View
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
+from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
-from anvilsrv.store.store import Store, Tx
-from anvilsrv.words import USER
+from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import Topics
 
-log = logging.getLogger("anvilsrv")
-Wake = Callable[[], None]
+TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
-class Sessions:
+class Touched(NamedTuple):
+    """What a commit did to one session: its views before and after; None where it was not yet, or is no more."""
+
+    before: View | None
+    after: View | None
+
+
+class Registry:
     """All sessions of one namespace."""
 
-    def __init__(self, store: Store, stream: Stream) -> None:
-        self.store = store
+    def __init__(self, stream: Stream, topics: Topics) -> None:
         self.stream = stream
+        self.topics = topics
         self.views: dict[str, View] = {}
         self._aliases: dict[str, str] = {}
-        self._waiting: dict[str, dict[object, Wake]] = {}
         self._list: tuple[object, bytes] = (None, b"")
-        self.user_box: dict[str, int] = {"inbox": 3, "archive": 3}
         self.changed = time.time()
-        store.on_touched = self._refresh
 
     # -- views ---------------------------------------------------------------------------------------------------
 
-    def load(self, tx: Tx) -> None:
+    def load(self, tx: Tx) -> list[Touched]:
         """Make every view, at start."""
-        self._refresh(tx, {row["id"] for row in tx.all("SELECT id FROM sessions")} | {USER})
+        return self.refresh(tx, {row["id"] for row in tx.all("SELECT id FROM sessions")})
 
-    def _refresh(self, tx: Tx, ids: set[str]) -> None:
-        views = dict(self.views)
-        for one in ids - {USER}:
-            made = s.view(tx, one, views.get(one))
-            if made is None:
-                views.pop(one, None)
-            else:
+    def refresh(self, tx: Tx, ids: set[str]) -> list[Touched]:
+        """Make the views of these sessions anew; what changed."""
+        views, touched = dict(self.views), []
+        for one in ids:
+            before = views.pop(one, None) if (made := _view(tx, one, views.get(one))) is None else views.get(one)
+            if made is not None:
                 views[one] = made
-        if USER in ids:
-            for name in self.user_box:
-                row = tx.one("SELECT bytes FROM boxes WHERE owner = ? AND box = ?", USER, name)
-                self.user_box[name] = (row["bytes"] if row else 0) + 3
+            if before is not None or made is not None:
+                touched.append(Touched(before, made))
         self._aliases = {v.alias: v.id for v in views.values() if v.alias}
-        self.changed = time.time()
-        self.views = (
-            dict(sorted(views.items(), key=lambda item: item[1].seq)) if len(views) != len(self.views) else views
-        )
+        self.changed = tx.now.wall
+        new = len(views) != len(self.views)
+        self.views = dict(sorted(views.items(), key=lambda item: item[1].seq)) if new else views
+        return touched
 
     def find(self, name: str) -> View | None:
         """The session of that id or alias, or None."""
@@ -89,14 +90,28 @@ class Sessions:
             child = one.parent
         return False
 
-    # -- changes (store's thread) ------------------------------------------------------------------------------------
+    # -- rows (store's thread) ---------------------------------------------------------------------------------------
 
-    def row(self, tx: Tx, session: str) -> Any:
-        """The session's row. Raises NotFound."""
-        found = tx.one("SELECT * FROM sessions WHERE id = ?", session)
+    def row(self, tx: Tx, session: str) -> Session:
+        """The session as this job sees it. Raises NotFound."""
+        found = self.maybe(tx, session)
         if found is None:
             raise NotFound(f"no session '{session[:80]}'")
         return found
+
+    def maybe(self, tx: Tx, session: str) -> Session | None:
+        """The same, or None."""
+        row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
+        return None if row is None else from_row(row)
+
+    def there(self, tx: Tx, session: str) -> bool:
+        """Whether there is such a session."""
+        return tx.one("SELECT 1 FROM sessions WHERE id = ?", session) is not None
+
+    def named(self, tx: Tx, name: str) -> str | None:
+        """The id of the session of that id or alias, or None."""
+        row = tx.one("SELECT id FROM sessions WHERE id = ?1 OR alias = ?1", name)
+        return None if row is None else str(row["id"])
 
     def create(
         self,
@@ -113,11 +128,11 @@ class Sessions:
     ) -> str:
         """A new session in state ``starting``. Raises Invalid for a bad alias, Conflict for one that is taken. Returns the id."""
         if alias:
-            self._free(tx, s.check_alias(alias), "")
-        while tx.one("SELECT 1 FROM sessions WHERE id = ?", made := os.urandom(4).hex()):
+            self._free(tx, check_alias(alias), "")
+        while self.there(tx, made := os.urandom(4).hex()):
             pass
         last = tx.one("SELECT coalesce(max(seq), 0) AS last FROM sessions")
-        now = time.time()
+        now = tx.now.wall
         tx.run(
             "INSERT INTO sessions(id, seq, alias, backend, cwd, role, tasks, parent, state, tier, policy, created, changed)"
             " VALUES(?,?,?,?,?,?,?,?,'starting',?,?,?,?)",
@@ -126,7 +141,14 @@ class Sessions:
         )  # fmt: skip
         tx.touch(made)
         self.stream.emit(
-            tx, "session_new", made, concerns=(parent or "",), backend=backend, cwd=cwd, alias=alias, state=s.STARTING
+            tx,
+            "session_new",
+            made,
+            concerns=(parent or "",),
+            backend=backend,
+            cwd=cwd,
+            alias=alias,
+            state=State.STARTING,
         )
         self._log(tx, made, f"new: {backend} in {cwd}", alias=alias)
         return made
@@ -140,101 +162,85 @@ class Sessions:
         """Give ``session`` an alias; an empty one takes it away."""
         self.row(tx, session)
         if alias:
-            self._free(tx, s.check_alias(alias), session)
-        tx.run("UPDATE sessions SET alias = ?, changed = ? WHERE id = ?", alias or None, time.time(), session)
-        tx.touch(session)
+            self._free(tx, check_alias(alias), session)
+        self.set(tx, session, alias=alias or None)
         self.tell(tx, session)
 
     def set(self, tx: Tx, session: str, **columns: Any) -> None:
         """Change columns of the session's row."""
         names = ", ".join(f"{name} = ?" for name in columns)
-        tx.run(f"UPDATE sessions SET {names}, changed = ? WHERE id = ?", *columns.values(), time.time(), session)
+        tx.run(f"UPDATE sessions SET {names}, changed = ? WHERE id = ?", *columns.values(), tx.now.wall, session)
         tx.touch(session)
 
-    def change(self, tx: Tx, session: str, state: str, error: str = "") -> None:
-        """Go to ``state`` and say so; nothing when it is that already. Raises Conflict for an illegal change."""
+    def change(self, tx: Tx, session: str, state: State, error: str = "") -> None:
+        """Set the state and emit ``state_change``. No-op if unchanged. Raises Conflict for a change that is not legal."""
         before = self.row(tx, session)
-        s.check_change(before["state"], state)
-        if before["state"] == state:
+        check_change(before.state, state)
+        if before.state == state:
             return
-        self.set(tx, session, state=state, error=error or (before["error"] if state in (s.STARTING, s.IDLE) else ""))
-        if state not in s.LIVE:  # who waits for a response must learn that it does not come now
-            for row in tx.all("SELECT id FROM prompts WHERE session = ? AND status = 'queued'", session):
-                self.notify(tx, f"out {row['id']}")
+        self.set(
+            tx, session, state=state, error=error or (before.error if state in (State.STARTING, State.IDLE) else "")
+        )
+        if state not in LIVE:  # who waits for a response must learn that it does not come now
+            for number in prompts.queued(tx, session):
+                self.topics.notify(tx, f"out {number}")
         self.tell(tx, session)
-        if state not in (s.IDLE, s.RUNNING):  # turns are told by ``<id>/log``
-            self._log(tx, session, state, alias=before["alias"])
+        if state not in (State.IDLE, State.RUNNING):  # turns are told by ``<id>/log``
+            self._log(tx, session, state, alias=before.alias)
 
     def tell(self, tx: Tx, session: str) -> None:
         """A ``state_change`` event with what a list shows of the session."""
-        self.notify(tx, "states")
+        self.topics.notify(tx, "states")
         row = self.row(tx, session)
-        extra = {"error": row["error"]} if row["error"] else {}
+        extra = {"error": row.error} if row.error else {}
         self.stream.emit(
-            tx, "state_change", session, concerns=(row["parent"] or "",), state=row["state"], alias=row["alias"] or "",
-            backend=row["backend"], **extra,
+            tx, "state_change", session, concerns=(row.parent or "",), state=row.state, alias=row.alias,
+            backend=row.backend, **extra,
         )  # fmt: skip
-
-    def archived(self, tx: Tx, owner: str, message: str) -> None:
-        """An ``archived`` event: a message of ``owner`` left the inbox."""
-        session = None if owner == USER else owner
-        self.stream.emit(tx, "archived", session, id=message, to=owner)
 
     def error(self, tx: Tx, session: str | None, text: str) -> None:
         """An ``error`` event, shown in ``sessions`` and in the daemon's log too."""
-        row = tx.one("SELECT alias FROM sessions WHERE id = ?", session) if session is not None else None
-        if session is not None and row is not None:
-            self.set(tx, session, error=text)
-        self._log(tx, session, text, logging.WARNING, alias=row["alias"] if row else None)
+        row = self.maybe(tx, session) if session is not None else None
+        if row is not None:
+            self.set(tx, row.id, error=text)
+        self._log(tx, session, text, logging.WARNING, alias=row.alias if row else "")
         self.stream.emit(tx, "error", session, error=text)
 
     def remove(self, tx: Tx, session: str) -> None:
-        """Forget a session: it leaves the tree. Its mail stays in ``log``."""
+        """Forget a session: it leaves the tree."""
         row = self.row(tx, session)
-        s.check_change(row["state"], s.EXITED)
-        tx.run("DELETE FROM chunks WHERE draft IN (SELECT id FROM drafts WHERE session = ?)", session)
-        for table, column in (("drafts", "session"), ("prompts", "session"), ("sessions", "id")):
-            tx.run(f"DELETE FROM {table} WHERE {column} = ?", session)
-        tx.run("UPDATE messages SET box = 'gone' WHERE recipient = ?", session)
+        check_change(row.state, State.EXITED)
+        tx.run("DELETE FROM sessions WHERE id = ?", session)
         tx.touch(session)
-        self.notify(tx, "states")
-        self.notify(tx, f"log {session}")
+        self.topics.notify(tx, "states")
+        self.topics.notify(tx, f"log {session}")
+        concerns = (row.parent or "",)
         self.stream.emit(
-            tx,
-            "state_change",
-            session,
-            concerns=(row["parent"] or "",),
-            state=s.EXITED,
-            alias=row["alias"] or "",
-            backend=row["backend"],
+            tx, "state_change", session, concerns=concerns, state=State.EXITED, alias=row.alias, backend=row.backend
         )
-        self.stream.emit(tx, "session_end", session, concerns=(row["parent"] or "",), alias=row["alias"] or "")
-        self._log(tx, session, s.EXITED, alias=row["alias"])
+        self.stream.emit(tx, "session_end", session, concerns=concerns, alias=row.alias)
+        self._log(tx, session, State.EXITED, alias=row.alias)
 
-    def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str | None) -> None:
+    def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str) -> None:
         """A line in the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""
         who = " ".join(filter(None, (session or "user", alias)))
-        clean = "".join(c if c.isprintable() else " " for c in text)
-        tx.after(lambda: log.log(level, "%s: %s", who, clean))
+        tx.after(Note(level, f"{who}: " + "".join(c if c.isprintable() else " " for c in text)))
 
-    # -- waiting for rows (store's thread) -------------------------------------------------------------------------------
 
-    def wait(self, topic: str, key: object, wake: Wake) -> None:
-        """Call ``wake`` once, after the next commit that notifies ``topic``."""
-        self._waiting.setdefault(topic, {})[key] = wake
-
-    def forget(self, topic: str, key: object) -> None:
-        """Do not call ``key``'s wake any more."""
-        if topic in self._waiting:
-            self._waiting[topic].pop(key, None)
-
-    def notify(self, tx: Tx, topic: str) -> None:
-        """After the commit wake whoever waits for ``topic``."""
-        tx.after(lambda: self._wake(topic))
-
-    def _wake(self, topic: str) -> None:
-        for wake in self._waiting.pop(topic, {}).values():
-            wake()
+def _view(tx: Tx, session: str, before: View | None) -> View | None:
+    """The picture of ``session`` as the rows are now; None when it is gone."""
+    row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
+    if row is None:
+        return None
+    made, known = from_row(row), prompts.known(tx, session)
+    now = tx.now.wall
+    times = {
+        name: before.times[name] if before is not None and getattr(before, name) == getattr(made, name) else now
+        for name in TIMED
+    }
+    return View(
+        **vars(made), queued=known.queued, turns=known.turns, prompt=known.prompt, status=known.status, times=times
+    )
 
 
 def parse_new(words: list[str]) -> dict[str, Any]:

@@ -1,46 +1,65 @@
-"""One session: its six states, which changes between them are legal, and the picture of it that readers see.
+"""One session: its six states, which changes between them are legal, its row, and the picture of it that readers see.
 
 The picture (:class:`View`) is immutable and made anew from the rows after each commit that touched the session, so
-the 9P thread reads it without a lock.
+the 9P thread reads it without a lock, and followers compare the one before with the one after.
 """
 
 import json
 import re
-import time
-from dataclasses import dataclass, field
+import sqlite3
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any
 
 from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.notes import notes
-from anvilsrv.store.store import Tx
-from anvilsrv.strict_json import json_array
 from anvilsrv.words import ROOT
 
-STARTING, IDLE, RUNNING = "starting", "idle", "running"
-STOPPED, ERROR, EXITED = "stopped", "error", "exited"
-STATES = (STARTING, IDLE, RUNNING, STOPPED, ERROR, EXITED)
 
-# from -> the states that may follow (DESIGN section 3; `exited` is reached from anywhere and left never)
-LEGAL: dict[str, frozenset[str]] = {
-    STARTING: frozenset({IDLE, STOPPED, ERROR, EXITED}),
-    IDLE: frozenset({RUNNING, STARTING, STOPPED, ERROR, EXITED}),
-    RUNNING: frozenset({IDLE, STARTING, STOPPED, ERROR, EXITED}),
-    STOPPED: frozenset({STARTING, EXITED}),
-    ERROR: frozenset({STARTING, STOPPED, EXITED}),
-    EXITED: frozenset(),
+class State(StrEnum):
+    """What a session is, as the file ``state`` says it (anvilsrv(4))."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ERROR = "error"
+    EXITED = "exited"
+
+
+class Wanted(StrEnum):
+    """What the user wants of a session's process."""
+
+    RUN = "run"
+    STOP = "stop"
+    RESTART = "restart"
+
+
+# from -> the states that may follow (`exited` is reached from anywhere and left never)
+LEGAL: dict[State, frozenset[State]] = {
+    State.STARTING: frozenset({State.IDLE, State.STOPPED, State.ERROR, State.EXITED}),
+    State.IDLE: frozenset({State.RUNNING, State.STARTING, State.STOPPED, State.ERROR, State.EXITED}),
+    State.RUNNING: frozenset({State.IDLE, State.STARTING, State.STOPPED, State.ERROR, State.EXITED}),
+    State.STOPPED: frozenset({State.STARTING, State.EXITED}),
+    State.ERROR: frozenset({State.STARTING, State.STOPPED, State.EXITED}),
+    State.EXITED: frozenset(),
 }
-LIVE = (STARTING, IDLE, RUNNING)
+LIVE = (State.STARTING, State.IDLE, State.RUNNING)
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ID = re.compile(r"[0-9a-f]{8}")
 
 
-def check_change(before: str, after: str) -> None:
-    """Raise Invalid for a word that is no state, Conflict for a change that is not legal."""
-    if after not in STATES:
-        raise Invalid(f"no such state: '{after}'")
-    if after != before and after not in LEGAL[before]:
-        raise Conflict(f"cannot go from {before} to {after}")
+def check_change(before: State, after: str) -> State:
+    """The state called ``after``. Raises Invalid for a word that is not a state, Conflict for a change that is not legal."""
+    try:
+        state = State(after)
+    except ValueError:
+        raise Invalid(f"no such state: '{after}'") from None
+    if state != before and state not in LEGAL[before]:
+        raise Conflict(f"cannot go from {before} to {state}")
+    return state
 
 
 def check_alias(alias: str) -> str:
@@ -55,8 +74,8 @@ def check_alias(alias: str) -> str:
 
 
 @dataclass(frozen=True)
-class View:
-    """What is shown of a session. ``mail`` holds the lengths in bytes of the files that are read from the database."""
+class Session:
+    """A row of the table ``sessions``. Times are in seconds since the epoch; ``policy`` is the file ``sandbox``."""
 
     id: str
     seq: int
@@ -66,31 +85,74 @@ class View:
     role: str
     tasks: tuple[str, ...]
     parent: str | None
-    state: str
-    wanted: str
+    state: State
+    wanted: Wanted
     error: str
     context: bytes
     conversation: str | None
     transcript: str | None
     pane: str | None
-    pid: int
+    pid: int  # 0: no process
     tier: str
     policy: str
-    held: str
+    crashes: int  # in a row
+    handed: int  # turns in a row that were begun through the stop hook
+    held: str  # why the queue waits; empty: it does not
+    held_until: float | None
     ask: dict[str, Any] | None
     usage: dict[str, Any]
     created: float
     changed: float
-    inbox: bytes
-    archived: int
-    queued: int
-    turns: int
-    times: dict[str, float] = field(default_factory=dict)
+    started: float | None
+
+    @property
+    def live(self) -> bool:
+        """Whether there is an agent, or soon will be."""
+        return self.state in LIVE
 
     @property
     def label(self) -> str:
         """How a person calls it: the alias, or the id."""
         return self.alias or self.id
+
+    def refusal(self) -> str:
+        """Why a session that is not live takes nothing, as an error says it."""
+        return f"session '{self.id}' is {self.state}" + (f": {self.error}" if self.error else "")
+
+
+COLUMNS = tuple(one.name for one in fields(Session))
+
+
+def from_row(row: sqlite3.Row) -> Session:
+    """The typed value of a row."""
+    made: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    made["alias"] = row["alias"] or ""
+    made["tasks"] = tuple(json.loads(row["tasks"]))
+    made["state"], made["wanted"] = State(row["state"]), Wanted(row["wanted"])
+    made["ask"] = json.loads(row["ask"]) if row["ask"] else None
+    made["usage"] = json.loads(row["usage"])
+    return Session(**made)
+
+
+@dataclass(frozen=True)
+class View(Session):
+    """What is shown of a session, and what its followers act on."""
+
+    queued: int = 0  # prompts in the queue
+    turns: int = 0  # number of the last turn
+    prompt: int = 0  # the prompt that is on its way or runs; 0: none
+    status: Status | None = None  # of that prompt
+    times: dict[str, float] = field(default_factory=dict)  # when what a file shows changed
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether a prompt is being delivered."""
+        return self.status in (Status.CHOSEN, Status.PASTED, Status.SENT)
+
+    @property
+    def in_turn(self) -> int:
+        """The number of the turn that runs; 0: none."""
+        return self.turns if self.status == Status.TAKEN else 0
 
     def gaps(self) -> list[str]:
         """What its sandbox does not enforce here, in words; empty where it holds."""
@@ -100,46 +162,14 @@ class View:
         """Its line in ``list``."""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{self.cwd}\n"
 
-    def summary(self, attach: str) -> dict[str, Any]:
-        """Its object in ``sessions``; ``attach`` is the content of ``tmux``."""
+    def summary(self, attach: str, unread: int) -> dict[str, Any]:
+        """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox."""
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
-            "unread": len(json.loads(self.inbox)), "queued": self.queued, "held": self.held, "usage": self.usage,
+            "unread": unread, "queued": self.queued, "held": self.held, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
         return shown | {"notes": notes(shown)}
-
-
-_STAMPED = ("alias", "state", "context", "pid", "inbox", "archived", "ask", "usage", "tier", "pane")
-
-
-def view(tx: Tx, session: str, before: View | None) -> View | None:
-    """The picture of ``session`` as the rows are now; None when it is gone."""
-    row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
-    if row is None:
-        return None
-    waiting = tx.all("SELECT json FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", session)
-    counts = tx.one(
-        "SELECT (SELECT count(*) FROM prompts WHERE session = ?1 AND status = 'queued') AS queued,"
-        " (SELECT coalesce(max(turn), 0) FROM prompts WHERE session = ?1) AS last,"
-        " coalesce((SELECT bytes FROM boxes WHERE owner = ?1 AND box = 'archive'), 0) AS archived",
-        session,
-    )
-    assert counts is not None
-    made = View(
-        id=row["id"], seq=row["seq"], alias=row["alias"] or "", backend=row["backend"], cwd=row["cwd"], role=row["role"],
-        tasks=tuple(json.loads(row["tasks"])), parent=row["parent"], state=row["state"], wanted=row["wanted"], error=row["error"],
-        context=row["context"], conversation=row["conversation"], transcript=row["transcript"], pane=row["pane"],
-        pid=row["pid"], tier=row["tier"], policy=row["policy"], held=row["held"],
-        ask=json.loads(row["ask"]) if row["ask"] else None, usage=json.loads(row["usage"]), created=row["created"],
-        changed=row["changed"], inbox=json_array(m["json"] for m in waiting), archived=counts["archived"] + 3,
-        queued=counts["queued"], turns=counts["last"],
-    )  # fmt: skip
-    now = time.time()
-    for name in ("alias", "state", "context", "pid", "inbox", "ask", "usage"):
-        same = before is not None and getattr(before, name) == getattr(made, name)
-        made.times[name] = before.times[name] if before is not None and same else now
-    return made

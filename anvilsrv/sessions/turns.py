@@ -1,344 +1,327 @@
-"""Prompts and turns: the durable queue of each session, what is being typed, what runs, what came of it.
+"""Turns: what happened to a prompt, applied to the rows. The only module that reads and writes the table ``turns``.
 
-A prompt's status goes ``queued`` -> ``typing`` (chosen, on its way into the pane) -> ``running`` (the agent reported that it
-was submitted) -> ``done`` or ``failed``; or ``withdrawn``. At most one prompt of a session is ``typing`` or ``running``.
-The reports of the agent's hooks alone move it past ``typing``: see ``reports.py`` for who calls what here.
+``apply`` looks up in ``machine.py`` what is to be done, does it to the rows of prompts, turns and session, and returns what came
+of it; what that means for mail is decided in ``desk/``. Nothing here types: the typist follows the rows.
 
 Threads: everything runs on the store's thread, in a job.
 """
 
 import re
-import time
 import unicodedata
-from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import assert_never
 
 from anvilsrv.backends import reset_time
-from anvilsrv.errors import Conflict, Invalid
-from anvilsrv.sessions import state as s
-from anvilsrv.sessions.registry import Sessions
+from anvilsrv.errors import Conflict
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.machine import ON_ITS_WAY, Act, Event, Status, TurnStatus, step
+from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import State, Wanted, check_change
 from anvilsrv.store.store import Tx
 
 HANDOVERS = 4  # turns in a row that may be begun through the stop hook; then it is typed
-ACTIVE = "('typing', 'running')"
 
 
-class Typing(Protocol):
-    """What brings a prompt into the pane (``typist.py``); it answers with ``confirm``, ``undelivered``."""
+@dataclass(frozen=True)
+class Happened:
+    """An event and what was told with it: the ``text`` submitted, the ``response``, the ``reason`` of a failure and when its
+    limit ends (``until``, epoch s), and whether the next mail may be given in the reply (``handover``)."""
 
-    def deliver(self, session: str, prompt: int, pasted: bool = False) -> None: ...
-    def typed(self, session: str) -> bool: ...
-    def submitted(self, session: str) -> bool: ...
-    def settled(self, session: str) -> None: ...
+    event: Event
+    text: str | None = None
+    response: str = ""
+    reason: str = ""
+    until: float | None = None
+    handover: bool = False
 
 
-Finished = Callable[[Tx, Any, str | None, str | None], None]
+@dataclass(frozen=True)
+class Began:
+    """The agent took this prompt; ``handed`` if it is given in the reply to its hook."""
+
+    prompt: Prompt
+    handed: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """This prompt is answered, or (``error``) cannot be."""
+
+    prompt: Prompt
+    response: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Press:
+    """The keys that interrupt are to be pressed; ``recalled``: the prompt was on its way."""
+
+    recalled: bool
+
+
+Outcome = Began | Ended | Press
 
 
 class Turns:
-    """The queues of all sessions. ``finished(tx, prompt, response, error)`` is called in the job that ends a prompt."""
+    """The queues and turns of all sessions."""
 
-    def __init__(self, sessions: Sessions, typing: Typing, finished: Finished) -> None:
-        self._sessions = sessions
-        self._typing = typing
-        self._finished = finished
-        self.began: Callable[[str], None] = lambda session: None  # a turn of this session began
-        self.hold: Callable[[Tx, str, float], None] = lambda tx, session, until: None  # its queue is to go on then
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
-    # -- queue ---------------------------------------------------------------------------------------------------
-
-    def accept(self, tx: Tx, session: str, text: str, origin: str) -> int:
-        """Queue a prompt that somebody wrote. Raises Conflict when no agent is there to take it. Returns its number."""
-        row = self._sessions.row(tx, session)
-        if row["state"] not in s.LIVE:
-            raise Conflict(f"session '{session}' is {row['state']}")
-        return self.queue(tx, session, text, origin, None)
+    # -- the queue ---------------------------------------------------------------------------------------------------
 
     def queue(self, tx: Tx, session: str, text: str, origin: str, message: str | None) -> int:
-        """Queue a prompt whatever the state; ``message`` is the mail it delivers."""
-        if not text.strip():
-            raise Invalid("empty prompt")
-        made = tx.run(
-            "INSERT INTO prompts(session, origin, message, text, status, created) VALUES(?,?,?,?,'queued',?)",
-            session, origin, message, text, time.time(),
-        ).lastrowid or 0  # fmt: skip
-        if self._sessions.row(tx, session)["held_until"] is None:  # a limit with a known end is not tried before
+        """Queue a prompt whatever the state; ``message`` is the mail it delivers. Returns its number. Raises Invalid if it is empty."""
+        made = prompts.add(tx, session, text, origin, message)
+        if self._registry.row(tx, session).held_until is None:  # a limit with a known end is not tried before
             self.release(tx, session)
-        tx.touch(session)
         return made
 
     def release(self, tx: Tx, session: str) -> None:
-        """Let a held queue go on."""
-        if tx.one("SELECT 1 FROM sessions WHERE id = ?", session) is None:
-            return
-        self._sessions.set(tx, session, held="", held_until=None)
-        self.pump(tx, session)
-
-    def pump(self, tx: Tx, session: str) -> None:
-        """Start the next prompt if the session is idle and nothing holds its queue."""
-        row = self._sessions.row(tx, session)
-        if row["state"] != s.IDLE or row["held"] or row["wanted"] != "run" or not row["pid"]:
-            return
-        following = self._next(tx, session)
-        if following is None:
-            return
-        number = following["id"]
-        tx.run("UPDATE prompts SET status = 'typing' WHERE id = ?", number)
-        self._sessions.set(tx, session, handed=0)
-        self._sessions.change(tx, session, s.RUNNING)
-        pasted = bool(following["pasted"])
-        tx.after(lambda: self._typing.deliver(session, number, pasted))
-
-    def ready(self, tx: Tx, session: str) -> None:
-        """The agent says that it can take prompts."""
-        current = self.active(tx, session)
-        row = self._sessions.row(tx, session)
-        if row["state"] == s.STARTING:
-            if (row["held_until"] or 0) <= time.time():  # a limit outlasts a crash and a reboot
-                self._sessions.set(tx, session, held="", held_until=None)
-            self._idle(tx, session)
-        elif current is not None and current["status"] == "typing" and current["text"].startswith("/"):
-            self.stopped(tx, session, "", handover=False)  # a command like /clear: ready again is all that comes of it
-
-    def resume(self, tx: Tx, session: str) -> None:
-        """Go on where a daemon before us was, with an agent that outlived it."""
-        current = self.active(tx, session)
-        if current is not None and current["status"] == "typing":
-            tx.after(lambda: self._typing.deliver(session, current["id"], pasted=True))
-        else:
+        """Let a held queue go on; nothing if the session is gone."""
+        if self._registry.there(tx, session):
+            self._registry.set(tx, session, held="", held_until=None)
             self.pump(tx, session)
 
-    def _next(self, tx: Tx, session: str) -> Any:
-        return tx.one("SELECT * FROM prompts WHERE session = ? AND status = 'queued' ORDER BY id LIMIT 1", session)
-
-    def active(self, tx: Tx, session: str) -> Any:
-        """The prompt that is being typed or runs, or None."""
-        return tx.one(f"SELECT * FROM prompts WHERE session = ? AND status IN {ACTIVE}", session)
+    def pump(self, tx: Tx, session: str) -> None:
+        """Choose the next prompt if the session is idle and nothing holds its queue."""
+        row = self._registry.row(tx, session)
+        if row.state != State.IDLE or row.held or row.wanted != Wanted.RUN or not row.pid:
+            return
+        following = prompts.head(tx, session)
+        if following is not None:
+            prompts.mark(tx, following, Status.CHOSEN)
+            self._registry.set(tx, session, handed=0)
+            self._registry.change(tx, session, State.RUNNING)
 
     def withdraw(self, tx: Tx, session: str, message: str) -> None:
         """Take a mail out of the queue, if it is still there."""
-        for row in tx.all(
-            "SELECT id FROM prompts WHERE session = ? AND message = ? AND status = 'queued'", session, message
-        ):
-            tx.run("UPDATE prompts SET status = 'withdrawn', ended = ? WHERE id = ?", time.time(), row["id"])
-            self._sessions.notify(tx, f"out {row['id']}")
-        tx.touch(session)
+        for number in prompts.withdraw(tx, session, message):
+            self._registry.topics.notify(tx, f"out {number}")
 
-    # -- a turn begins -------------------------------------------------------------------------------------------
+    # -- on its way (the typist asks) ---------------------------------------------------------------------------------
 
-    def submitted(self, tx: Tx, session: str, text: str | None) -> None:
-        """The agent says that a prompt was submitted: ours, or one that a person typed."""
-        current = self.active(tx, session)
-        state = self._sessions.row(tx, session)["state"]
-        if state not in s.LIVE:
-            return
-        if current is not None and current["status"] == "typing":
-            if text is None or same_text(text, current["text"]):
-                self._begin(tx, session, current["id"])
-                return
-            self._requeue(tx, session, current["id"])
-        elif current is not None:
-            if text is None or same_text(text, current["text"]):
-                return  # reported twice
-            self._end(tx, current, None, "interrupted: another prompt was submitted")
-        following = self._next(tx, session)
-        if text and following is not None and following["pasted"] and same_text(text, following["text"]):
-            self._restart_turn(tx, session)
-            self._begin(tx, session, following["id"])
-            return
-        typed = tx.run(
-            "INSERT INTO prompts(session, origin, text, status, created) VALUES(?,'typed',?,'typing',?)",
-            session,
-            text or "",
-            time.time(),
-        ).lastrowid
-        self._restart_turn(tx, session)
-        self._begin(tx, session, typed or 0)
+    def paste(self, tx: Tx, session: str, number: int) -> str | None:
+        """The text of a prompt that is about to be pasted: from now on it may stand in the input. None if it is not to be."""
+        return self._advance(tx, session, number, Status.PASTED)
 
-    def _restart_turn(self, tx: Tx, session: str) -> None:
-        """Show that one turn is over and another began, even where no report told of the end."""
-        self._sessions.change(tx, session, s.IDLE)
-        self._sessions.change(tx, session, s.RUNNING)
+    def send(self, tx: Tx, session: str, number: int) -> str | None:
+        """The same for the key that submits it: from now on it may have been taken."""
+        return self._advance(tx, session, number, Status.SENT)
 
-    def _begin(self, tx: Tx, session: str, prompt: int) -> None:
-        last = tx.one("SELECT coalesce(max(turn), 0) AS turn FROM prompts WHERE session = ?", session)
-        row = tx.one("SELECT message FROM prompts WHERE id = ?", prompt)
-        tx.run(
-            "UPDATE prompts SET status = 'running', turn = ?, started = ? WHERE id = ?",
-            (last["turn"] if last else 0) + 1,
-            time.time(),
-            prompt,
-        )
-        if row is not None and row["message"]:
-            moved = tx.run("UPDATE messages SET box = 'archive' WHERE id = ? AND box = 'inbox'", row["message"])
-            if moved.rowcount:
-                self._sessions.archived(tx, session, row["message"])
-        self._sessions.set(tx, session, error="")
-        self._sessions.notify(tx, f"log {session}")
-        tx.after(lambda: self._typing.settled(session))
-        tx.after(lambda: self.began(session))
-
-    def undelivered(self, tx: Tx, session: str, prompt: int, why: str) -> None:
-        """The typist gave up: the prompt stays queued, the queue is held, and an event says so."""
-        current = self.active(tx, session)
-        if current is None or current["id"] != prompt or current["status"] != "typing":
-            return
-        self._requeue(tx, session, prompt)
-        self._sessions.set(tx, session, held=why)
-        self._sessions.change(tx, session, s.IDLE)
-        self._sessions.error(tx, session, f"prompt not delivered: {why}")
-
-    def _requeue(self, tx: Tx, session: str, prompt: int) -> None:
-        """Back into the queue. What was submitted already may still be taken up by the agent: ``pasted`` remembers it."""
-        pasted = int(self._typing.submitted(session))
-        tx.run("UPDATE prompts SET status = 'queued', pasted = ? WHERE id = ? AND status = 'typing'", pasted, prompt)
-        tx.after(lambda: self._typing.settled(session))
-
-    # -- a turn ends ---------------------------------------------------------------------------------------------
-
-    def stopped(self, tx: Tx, session: str, response: str, handover: bool) -> str | None:
-        """The agent says that its turn ended with ``response``.
-
-        With ``handover`` the next mail in the queue may be given in the reply: its text is returned and its turn has begun.
-        """
-        current = self._running(tx, session)
-        if current is not None:
-            self._end(tx, current, response, None)
-            if self._sessions.row(tx, session)["held_until"]:  # a person got an answer: the limit is over
-                self._sessions.set(tx, session, held="", held_until=None)
-        row = self._sessions.row(tx, session)
-        if row["state"] != s.RUNNING or self.active(tx, session) is not None:
+    @staticmethod
+    def _advance(tx: Tx, session: str, number: int, to: Status) -> str | None:
+        prompt = prompts.get(tx, number)
+        if prompt is None or prompt.session != session or prompt.status not in ON_ITS_WAY:
             return None
-        following = self._next(tx, session)
-        if (
-            handover
-            and following is not None
-            and following["message"]
-            and row["handed"] < HANDOVERS
-            and not row["held"]
-            and row["wanted"] == "run"
-        ):
-            self._sessions.set(tx, session, handed=row["handed"] + 1)
-            self._begin(tx, session, following["id"])
-            return str(following["text"])
-        self._idle(tx, session)
-        return None
+        if ON_ITS_WAY.index(prompt.status) < ON_ITS_WAY.index(to):  # what is known already stays known
+            prompts.mark(tx, prompt, to)
+        return prompt.text
 
-    def _running(self, tx: Tx, session: str) -> Any:
-        """The prompt whose turn ends now; one whose submit report never came counts if it was submitted."""
-        current = self.active(tx, session)
-        if current is not None and current["status"] == "typing":
-            if not self._typing.submitted(session):
-                return None
-            self._begin(tx, session, current["id"])
-        return self.active(tx, session)
+    # -- what happened -------------------------------------------------------------------------------------------------
 
-    def failed(self, tx: Tx, session: str, reason: str, until: float | None) -> None:
+    def submitted(self, tx: Tx, session: str, text: str | None) -> list[Outcome]:
+        """The agent says that a prompt was submitted: ours, or one that a person typed. ``text`` None: it does not tell which."""
+        if not self._registry.row(tx, session).live:
+            return []
+        current = prompts.active(tx, session)
+        same = current is not None and (text is None or same_text(text, current.text))
+        return self.apply(tx, session, Happened(Event.SAME if same else Event.OTHER, text=text))
+
+    def ready(self, tx: Tx, session: str) -> list[Outcome]:
+        """The agent says that it can take prompts."""
+        row = self._registry.row(tx, session)
+        if row.state == State.STARTING:
+            if (row.held_until or 0) <= tx.now.wall:  # a limit outlasts a crash and a reboot
+                self._registry.set(tx, session, held="", held_until=None)
+            return self.apply(tx, session, Happened(Event.STARTED))
+        current = prompts.active(tx, session)
+        if current is not None and current.text.startswith("/"):  # like /clear: ready again is all that comes of it
+            return self.apply(tx, session, Happened(Event.READY))
+        return []
+
+    def failed(self, tx: Tx, session: str, reason: str, until: float | None) -> list[Outcome]:
         """The agent says that its turn ended with an error. The queue waits: until ``until`` (epoch s) if that is known."""
-        current = self._running(tx, session)
-        if current is not None:
-            self._end(tx, current, None, reason)
-        if tx.one("SELECT 1 FROM prompts WHERE session = ? AND status = 'queued'", session) or until:
-            held = f"{reason}; goes on at {reset_time.words(until)}" if until else reason
-            self._sessions.set(tx, session, held=held, held_until=until)
-        if until:
-            self.hold(tx, session, until)
-        if self._sessions.row(tx, session)["state"] == s.RUNNING and self.active(tx, session) is None:
-            self._idle(tx, session)
-        self._sessions.error(tx, session, reason)
+        outcomes = self.apply(tx, session, Happened(Event.FAIL, reason=reason, until=until))
+        self._registry.error(tx, session, reason)
+        return outcomes
 
-    def interrupted(self, tx: Tx, session: str) -> None:
-        """The turn was broken off by a person (Escape); no answer comes."""
-        current = self.active(tx, session)
-        if current is not None and current["status"] == "running":
-            self._end(tx, current, None, "interrupted")
-            self._idle(tx, session)
+    def busy(self, tx: Tx, session: str) -> bool:
+        """Whether a prompt is on its way or runs."""
+        return prompts.active(tx, session) is not None
 
-    def waits(self, tx: Tx, session: str) -> bool:
-        """Whether a prompt waits for the agent's input to be free, and nothing of it is typed yet."""
-        current = self.active(tx, session)
-        return current is not None and current["status"] == "typing" and not self._typing.typed(session)
+    def current(self, tx: Tx, session: str) -> int:
+        """The number of the turn that runs; 0: none."""
+        current = prompts.active(tx, session)
+        return (current.turn or 0) if current is not None and current.status == Status.TAKEN else 0
 
-    def recalled(self, tx: Tx, session: str) -> bool:
-        """``interrupt`` came: whether the prompt was still being typed, and now is not submitted any more."""
-        current = self.active(tx, session)
-        if current is None or current["status"] != "typing":
-            return False
-        self._end(tx, current, None, "interrupted")
-        self._idle(tx, session)
-        return True
+    def over(self, tx: Tx, session: str, turn: int) -> list[Outcome]:
+        """That turn is over without an answer, as the screen shows; nothing if it is not the one that runs."""
+        if self.current(tx, session) != turn:
+            return []
+        return self.apply(tx, session, Happened(Event.TOLD))
 
-    def died(self, tx: Tx, session: str, why: str) -> None:
-        """The process is gone: the running prompt can no longer be answered; one being typed is queued again."""
-        current = self.active(tx, session)
-        if current is not None and current["status"] == "typing":
-            self._requeue(tx, session, current["id"])
-        elif current is not None:
-            self._end(tx, current, None, why)
+    def undelivered(self, tx: Tx, session: str, number: int, why: str) -> list[Outcome]:
+        """The prompt cannot be delivered: it stays queued, the queue is held, and an event says so."""
+        current = prompts.active(tx, session)
+        if current is None or current.id != number or current.status == Status.TAKEN:
+            return []
+        outcomes = self.apply(tx, session, Happened(Event.GAVE_UP, reason=why))
+        self._registry.error(tx, session, f"prompt not delivered: {why}")
+        return outcomes
 
-    def drop(self, tx: Tx, session: str) -> None:
-        """The session is going for good: nothing in its queue can be answered any more. Whose mail still waits is told by the post."""
-        why = f"session '{session}' was killed"
-        for row in tx.all(
-            "SELECT * FROM prompts WHERE session = ? AND status IN ('queued', 'typing', 'running')", session
-        ):
-            if row["status"] == "queued" and row["message"]:
-                tx.run("UPDATE prompts SET status = 'failed', error = ? WHERE id = ?", why, row["id"])
-            else:
-                self._end(tx, row, None, why)
+    def apply(self, tx: Tx, session: str, happened: Happened) -> list[Outcome]:
+        """Do what the machine says about ``happened``; what came of it, in order."""
+        current = prompts.active(tx, session)
+        outcomes: list[Outcome] = []
+        for act in step(current.status if current else None, happened.event):
+            match act:
+                case Act.BEGIN:
+                    assert current is not None
+                    current = self._begin(tx, current)
+                    outcomes.append(Began(current))
+                case Act.PERSON:
+                    outcomes.append(self._person(tx, session, happened.text))
+                case Act.REQUEUE:
+                    assert current is not None
+                    prompts.requeue(tx, current)
+                case Act.DONE:
+                    assert current is not None
+                    outcomes.append(self.end(tx, current, happened.response, None))
+                    if self._registry.row(tx, session).held_until:  # a person got an answer: the limit is over
+                        self._registry.set(tx, session, held="", held_until=None)
+                case Act.FAILED:
+                    assert current is not None
+                    outcomes.append(self.end(tx, current, None, happened.reason or REASONS[happened.event]))
+                case Act.HOLD:
+                    self._hold(tx, session, happened)
+                case Act.NEXT:
+                    outcomes += self._next(tx, session, happened.handover)
+                case Act.IDLE:
+                    self._idle(tx, session, State.RUNNING)
+                case Act.START:
+                    self._idle(tx, session, State.STARTING)
+                case Act.KEYS:
+                    outcomes.append(Press(recalled=False))
+                case Act.TIDY:
+                    outcomes[-1] = Press(recalled=True)
+                case _:
+                    assert_never(act)
+        return outcomes
 
-    def _idle(self, tx: Tx, session: str) -> None:
-        self._sessions.change(tx, session, s.IDLE)
-        self.pump(tx, session)
-
-    def _end(self, tx: Tx, prompt: Any, response: str | None, error: str | None) -> None:
-        session = prompt["session"]
-        data = None if response is None else exact(response)
-        tx.run(
-            "UPDATE prompts SET status = ?, response = ?, error = ?, ended = ? WHERE id = ?",
-            "failed" if error else "done", data, error, time.time(), prompt["id"],
-        )  # fmt: skip
-        tx.after(lambda: self._typing.settled(session))
-        self._sessions.notify(tx, f"out {prompt['id']}")
-        self._sessions.notify(tx, f"log {session}")
+    def end(self, tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> Ended:
+        """A prompt comes to its end: with its answer, or the reason that there is none."""
+        prompts.end(tx, prompt, response, error)
+        self._close(tx, prompt)
+        topics = self._registry.topics
+        topics.notify(tx, f"out {prompt.id}")
+        topics.notify(tx, f"log {prompt.session}")
         extra = {"error": error} if error else {}
-        parent = self._sessions.row(tx, session)["parent"]
-        self._sessions.stream.emit(tx, "response", session, concerns=(parent or "",), prompt_id=prompt["id"], **extra)
-        tx.touch(session)
-        self._finished(tx, prompt, response, error)
+        parent = self._registry.row(tx, prompt.session).parent or ""
+        self._registry.stream.emit(tx, "response", prompt.session, concerns=(parent,), prompt_id=prompt.id, **extra)
+        return Ended(prompt, response, error)
 
-    # -- by hand -------------------------------------------------------------------------------------------------
+    def drop(self, tx: Tx, session: str, why: str) -> list[Ended]:
+        """The session goes for good: nothing in its queue can be answered. The senders of mail still queued are told elsewhere."""
+        ended = []
+        for one in prompts.waiting(tx, session):
+            if one.status == Status.QUEUED and one.message:
+                prompts.end(tx, one, None, why)
+            else:
+                ended.append(self.end(tx, one, None, why))
+        return ended
 
-    def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> None:
+    def forget(self, tx: Tx, session: str) -> None:
+        """Remove prompts and turns of a session."""
+        prompts.forget(tx, session)
+        tx.run("DELETE FROM turns WHERE session = ?", session)
+
+    # -- acts ----------------------------------------------------------------------------------------------------------
+
+    def _begin(self, tx: Tx, prompt: Prompt) -> Prompt:
+        row = tx.one("SELECT coalesce(max(number), 0) AS last FROM turns WHERE session = ?", prompt.session)
+        turn = (row["last"] if row else 0) + 1
+        tx.run(
+            "INSERT INTO turns(session, number, status, opened) VALUES(?,?,?,?)",
+            prompt.session, turn, TurnStatus.OPEN, tx.now.wall,
+        )  # fmt: skip
+        prompts.begin(tx, prompt, turn)
+        self._registry.set(tx, prompt.session, error="")
+        self._registry.topics.notify(tx, f"log {prompt.session}")
+        began = prompts.get(tx, prompt.id)
+        assert began is not None
+        return began
+
+    def _close(self, tx: Tx, prompt: Prompt) -> None:
+        tx.run(
+            "UPDATE turns SET status = ?, ended = ? WHERE session = ? AND number = ?",
+            TurnStatus.CLOSED, tx.now.wall, prompt.session, prompt.turn,
+        )  # fmt: skip
+
+    def _person(self, tx: Tx, session: str, text: str | None) -> Began:
+        """What was submitted is no prompt on its way: the head of the queue, sent before and taken up now, or a person's own."""
+        following = prompts.head(tx, session)
+        if not (text and following is not None and following.pasted and same_text(text, following.text)):
+            following = prompts.get(tx, prompts.add(tx, session, text or "", prompts.TYPED, None, Status.CHOSEN))
+        assert following is not None
+        self._registry.change(
+            tx, session, State.IDLE
+        )  # one turn is over and another began, even where no report told of the end
+        self._registry.change(tx, session, State.RUNNING)
+        return Began(self._begin(tx, following))
+
+    def _hold(self, tx: Tx, session: str, happened: Happened) -> None:
+        until = happened.until
+        if until or prompts.head(tx, session) is not None:
+            why = f"{happened.reason}; goes on at {reset_time.words(until)}" if until else happened.reason
+            self._registry.set(tx, session, held=why, held_until=until)
+
+    def _next(self, tx: Tx, session: str, handover: bool) -> list[Outcome]:
+        row = self._registry.row(tx, session)
+        if row.state != State.RUNNING:
+            return []
+        following = prompts.head(tx, session)
+        can = handover and row.handed < HANDOVERS and not row.held and row.wanted == Wanted.RUN
+        if can and following is not None and following.message:
+            self._registry.set(tx, session, handed=row.handed + 1)
+            return [Began(self._begin(tx, following), handed=True)]
+        self._idle(tx, session, State.RUNNING)
+        return []
+
+    def _idle(self, tx: Tx, session: str, now: State) -> None:
+        if self._registry.row(tx, session).state == now:
+            self._registry.change(tx, session, State.IDLE)
+            self.pump(tx, session)
+
+    # -- by hand -------------------------------------------------------------------------------------------------------
+
+    def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> list[Outcome]:
         """``state`` was written. Where hooks report (``reported``), they alone know; else idle and running may be said."""
-        before = self._sessions.row(tx, session)["state"]
-        s.check_change(before, word)
-        if word == before:
-            return
+        before = self._registry.row(tx, session).state
+        state = check_change(before, word)
+        if state == before:
+            return []
         if reported:
             raise Conflict(f"the agent's hooks say {before}")
-        if word not in (s.IDLE, s.RUNNING):
-            raise Conflict(f"cannot make it {word} here: write stop, restart or kill to ctl")
-        if word == s.RUNNING:
-            self.submitted(tx, session, None)
-        elif before == s.STARTING:
-            self._idle(tx, session)
-        else:
-            self.stopped(tx, session, "", handover=False)
+        if state not in (State.IDLE, State.RUNNING):
+            raise Conflict(f"cannot make it {state} here: write stop, restart or kill to ctl")
+        if state == State.RUNNING:
+            return self.submitted(tx, session, None)
+        return self.apply(tx, session, Happened(Event.STARTED if before == State.STARTING else Event.STOP))
 
 
-def exact(text: str) -> bytes:
-    """The bytes of a response; what an agent could not say in UTF-8 came as surrogate escapes."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
-
+REASONS = {
+    Event.TOLD: "interrupted",
+    Event.INTERRUPT: "interrupted",
+    Event.OTHER: "interrupted: another prompt was submitted",
+    Event.FAIL: "the agent failed",
+}
 
 _LOOSE = re.compile(r"\s+")  # agents change tabs, line ends and blanks, and compose characters (NFC)
 
 
 def same_text(reported: str, ours: str) -> bool:
-    """Whether the agent's report is of our prompt: agents change blanks, and may cut or frame it."""
+    """Whether the agent's report is of our prompt, ignoring whitespace (NFC): equal, containing it, or cut after 200 characters."""
     a, b = (unicodedata.normalize("NFC", _LOOSE.sub("", text)) for text in (reported, ours))
     return a == b or (len(b) > 0 and b in a) or (len(a) > 200 and a in b)

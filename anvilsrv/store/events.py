@@ -10,11 +10,12 @@ while a reader is answered.
 
 import json
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from anvilsrv.clock import Clock
+from anvilsrv.store.effects import Event, Publish
 from anvilsrv.store.store import Tx
 
 RING = 10_000  # events that a reader may be behind, and that outlive a restart
@@ -32,14 +33,6 @@ TYPES = {
     "session_end": ["sessions"],
     "overflow": ["sessions", "mail", "beads"],
 }
-
-
-class Event(NamedTuple):
-    """``seq``; the sessions it concerns (empty: nobody in particular); its line without the newline."""
-
-    seq: int
-    sessions: frozenset[str]
-    line: bytes
 
 
 Sees = Callable[[frozenset[str]], bool]
@@ -87,10 +80,11 @@ class Reader:
 
 
 class Stream:
-    """The ring and the readers that wait at its end."""
+    """The ring, of ``size`` events, and the readers that wait at its end."""
 
-    def __init__(self) -> None:
-        self._ring: deque[Event] = deque(maxlen=RING)
+    def __init__(self, size: int = RING) -> None:
+        self._size = size
+        self._ring: deque[Event] = deque(maxlen=size)
         self._lock = threading.Lock()
         self._waiting: dict[object, Callable[[], bool]] = {}
         self._last = 0
@@ -99,23 +93,22 @@ class Stream:
         """Fill the ring from the database, at start."""
         last = tx.one("SELECT max(seq) AS last FROM events")
         self._last = last["last"] or 0 if last else 0
-        for row in tx.all("SELECT * FROM events WHERE seq > ? ORDER BY seq", self._last - RING):
+        for row in tx.all("SELECT * FROM events WHERE seq > ? ORDER BY seq", self._last - self._size):
             self._ring.append(Event(row["seq"], frozenset(row["sessions"].split()), row["line"].encode()))
 
     def emit(
         self, tx: Tx, what: str, session: str | None = None, /, *, concerns: tuple[str, ...] = (), **fields: Any
     ) -> None:
         """Record an event in ``tx``; readers get it once it is on disk."""
-        now = round(time.time(), 3)
+        now = round(tx.now.wall, 3)
         who = frozenset(s for s in (session, *concerns) if s)
         number = tx.run("INSERT INTO events(sessions, line) VALUES(?, '')", " ".join(sorted(who))).lastrowid or 0
         body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields, "changes": TYPES[what]}
         line = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         tx.run("UPDATE events SET line = ? WHERE seq = ?", line, number)
         if number % 1000 == 0:
-            tx.run("DELETE FROM events WHERE seq <= ?", number - RING)
-        event = Event(number, who, line.encode())
-        tx.after(lambda: self.publish(event))
+            tx.run("DELETE FROM events WHERE seq <= ?", number - self._size)
+        tx.after(Publish(Event(number, who, line.encode())))
 
     def publish(self, event: Event) -> None:
         """Append to the ring and wake the readers that wait."""
@@ -159,6 +152,6 @@ class Stream:
     @staticmethod
     def overflow(seq: int, lost: int) -> bytes:
         """The line that tells a reader how many events it missed."""
-        body = {"seq": seq, "ts": round(time.time(), 3), "type": "overflow", "session_id": None, "lost": lost}
+        body = {"seq": seq, "ts": round(Clock().wall(), 3), "type": "overflow", "session_id": None, "lost": lost}
         body["changes"] = TYPES["overflow"]
         return json.dumps(body, separators=(",", ":")).encode() + b"\n"

@@ -4,9 +4,11 @@ Everything that must survive is a row here, and the rows are the only truth: wha
 memory is derived from them after they are on disk. All changes are *jobs*, functions of a :class:`Tx`, which the
 store's thread runs one after the other; so no domain code needs a lock. Jobs that wait together are committed
 together (one fsync for all), each in a savepoint of its own, so that a refused one changes nothing and costs the
-others nothing. Only after the commit are callers answered and the effects registered with ``Tx.after`` run, in order.
+others nothing. After the commit ``settle`` gets what was touched and the effects of the jobs, in order; then the callers are answered.
 
-Threads: ``post`` and ``call`` may be called from any thread; jobs, answers and effects run on the store's thread and
+A job does no I/O but SQL: what must be read is read before and handed in, and what a job found out is used after its commit.
+
+Threads: ``post`` and ``call`` may be called from any thread; jobs, answers and ``settle`` run on the store's thread and
 must not block.
 """
 
@@ -19,80 +21,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from anvilsrv.clock import Clock, Now
 from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.store.effects import Effect
+from anvilsrv.store.schema import MIGRATIONS
 
 T = TypeVar("T")
 Outcome = Callable[[Any, BaseException | None], None]
 
 BATCH = 64  # jobs in one commit at most
 
-SCHEMA = """
-CREATE TABLE sessions(
-    id TEXT PRIMARY KEY, seq INTEGER NOT NULL, alias TEXT UNIQUE, backend TEXT NOT NULL, cwd TEXT NOT NULL,
-    role TEXT NOT NULL DEFAULT '', tasks TEXT NOT NULL DEFAULT '[]', parent TEXT,
-    state TEXT NOT NULL, wanted TEXT NOT NULL DEFAULT 'run', error TEXT NOT NULL DEFAULT '',
-    context BLOB NOT NULL DEFAULT x'', conversation TEXT, transcript TEXT,
-    pane TEXT, pid INTEGER NOT NULL DEFAULT 0, tier TEXT NOT NULL DEFAULT '', policy TEXT NOT NULL DEFAULT '',
-    crashes INTEGER NOT NULL DEFAULT 0, handed INTEGER NOT NULL DEFAULT 0, held TEXT NOT NULL DEFAULT '', held_until REAL,
-    ask TEXT, usage TEXT NOT NULL DEFAULT '{}', created REAL NOT NULL, changed REAL NOT NULL, started REAL);
-CREATE TABLE prompts(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, origin TEXT NOT NULL, message TEXT, text TEXT NOT NULL,
-    status TEXT NOT NULL, pasted INTEGER NOT NULL DEFAULT 0, turn INTEGER,
-    response BLOB, error TEXT, created REAL NOT NULL, started REAL, ended REAL);
-CREATE INDEX prompts_by_session ON prompts(session, status);
-CREATE INDEX prompts_by_turn ON prompts(session, turn);
-CREATE TABLE drafts(id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, file TEXT NOT NULL, last INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE chunks(draft INTEGER NOT NULL, offset INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE INDEX chunks_by_draft ON chunks(draft);
-CREATE TABLE messages(
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL,
-    type TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL, ts REAL NOT NULL, json TEXT NOT NULL, box TEXT NOT NULL);
-CREATE INDEX messages_by_box ON messages(recipient, box);
-CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, sessions TEXT NOT NULL, line TEXT NOT NULL);
-CREATE TABLE reports(id TEXT PRIMARY KEY, ts REAL NOT NULL);
-"""
-
-# So that neither ``out`` nor a change of a session's row costs more the longer the session has lived: ``boxes`` has the number
-# of messages in each box and their bytes as lines of an array, and is kept true by the triggers alone.
-TOTALS = """
-CREATE INDEX prompts_by_end ON prompts(session, ended);
-CREATE TABLE boxes(
-    owner TEXT NOT NULL, box TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(owner, box)) WITHOUT ROWID;
-INSERT INTO boxes SELECT recipient, box, count(*), sum(length(CAST(json AS BLOB)) + 2) FROM messages GROUP BY recipient, box;
-CREATE TRIGGER message_comes AFTER INSERT ON messages BEGIN
-    INSERT INTO boxes VALUES(NEW.recipient, NEW.box, 1, length(CAST(NEW.json AS BLOB)) + 2)
-        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
-END;
-CREATE TRIGGER message_goes AFTER DELETE ON messages BEGIN
-    UPDATE boxes SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) - 2
-        WHERE owner = OLD.recipient AND box = OLD.box;
-END;
-CREATE TRIGGER message_moves AFTER UPDATE OF recipient, box, json ON messages BEGIN
-    UPDATE boxes SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) - 2
-        WHERE owner = OLD.recipient AND box = OLD.box;
-    INSERT INTO boxes VALUES(NEW.recipient, NEW.box, 1, length(CAST(NEW.json AS BLOB)) + 2)
-        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
-END;
-"""
-
-# ``reply_type`` of messages composed before there was one (``mail.message.reply_type``). Put in as text: a writer's metadata may
-# hold what is not JSON to SQLite (NaN).
-REPLY_TYPES = """
-UPDATE messages SET json = '{"reply_type":"' || CASE WHEN type LIKE '%!_REQUEST' ESCAPE '!'
-    THEN replace(type, '_REQUEST', '_RESPONSE') ELSE 'QUERY_REQUEST' END || '",' || substr(json, 2)
-    WHERE json LIKE '{"%';
-"""
-
-# Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES)
-
 
 class Tx:
-    """One job's view of the database. Valid only while the job runs, on the store's thread."""
+    """One job's view of the database, and its time (``now``). Valid only while the job runs, on the store's thread."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, now: Now) -> None:
         self._db = db
-        self.effects: list[Callable[[], None]] = []
+        self.now = now
+        self.effects: list[Effect] = []
         self.touched: set[str] = set()
 
     def run(self, sql: str, *args: Any) -> sqlite3.Cursor:
@@ -108,27 +54,33 @@ class Tx:
         """Every row."""
         return self._db.execute(sql, args).fetchall()
 
-    def touch(self, session: str) -> None:
-        """Say that what is shown of ``session`` changed."""
-        self.touched.add(session)
+    def touch(self, what: str) -> None:
+        """Say that what is shown of a session (its id) or of a box (``mail <owner>``) changed."""
+        self.touched.add(what)
 
-    def after(self, effect: Callable[[], None]) -> None:
-        """Run ``effect`` on the store's thread once this job is on disk; never if it is refused or lost."""
+    def after(self, effect: Effect) -> None:
+        """Perform ``effect`` once this job is on disk; never if it is refused or lost."""
         self.effects.append(effect)
 
 
-class Store:
-    """The database and its thread. ``on_touched(tx, ids)`` runs after each commit, before the effects of its jobs."""
+Settle = Callable[[Tx, set[str], list[Effect]], None]
 
-    def __init__(self, path: Path, on_error: Callable[[BaseException], None]) -> None:
+
+class Store:
+    """The database and its thread. ``settle(tx, touched, effects)`` runs after each commit, before its callers are answered."""
+
+    def __init__(
+        self, path: Path, settle: Settle, on_error: Callable[[BaseException], None], clock: Clock | None = None
+    ) -> None:
         self._path = path
+        self._settled = settle
         self._on_error = on_error
+        self._clock = clock or Clock()
         self._jobs: queue.SimpleQueue[tuple[Callable[[Tx], Any], Outcome] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="store")
         self._db: sqlite3.Connection
         self._opened: Future[None] = Future()
         self._closed = threading.Event()
-        self.on_touched: Callable[[Tx, set[str]], None] = lambda tx, ids: None
 
     def start(self) -> None:
         """Open the database, bring it to the current version, start the thread. Raises Unavailable."""
@@ -158,6 +110,9 @@ class Store:
             return future.result(timeout)
         except TimeoutError:
             raise Unavailable("the store does not answer") from None
+
+    def _tx(self) -> Tx:
+        return Tx(self._db, Now.of(self._clock))
 
     def _report(self, result: Any, error: BaseException | None) -> None:
         if error is not None:
@@ -192,7 +147,7 @@ class Store:
             return False
         taken: list[Outcome] = []
         outcomes: list[tuple[Outcome, Any, BaseException | None]] = []
-        whole = Tx(self._db)
+        whole = self._tx()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             while item is not None:
@@ -210,7 +165,7 @@ class Store:
 
     def _one(self, whole: Tx, job: Callable[[Tx], Any], done: Outcome) -> tuple[Outcome, Any, BaseException | None]:
         """One job in its savepoint. What it raises is its caller's; only SQLite's own trouble ends the batch."""
-        tx = Tx(self._db)
+        tx = self._tx()
         self._db.execute("SAVEPOINT job")
         try:
             result = job(tx)
@@ -237,10 +192,7 @@ class Store:
             self._guard(partial(done, None, failure))
 
     def _settle(self, whole: Tx, outcomes: list[tuple[Outcome, Any, BaseException | None]]) -> None:
-        if whole.touched:
-            self._guard(lambda: self.on_touched(Tx(self._db), whole.touched))
-        for effect in whole.effects:
-            self._guard(effect)
+        self._guard(lambda: self._settled(self._tx(), whole.touched, whole.effects))
         for done, result, error in outcomes:
             self._guard(partial(done, result, error))
 

@@ -8,13 +8,15 @@ store; everything else on any thread, and quickly.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from anvilsrv.beads.beads import Beads
-from anvilsrv.desk.report import Waiting
+from anvilsrv.sessions.drafts import Draft
 from anvilsrv.sessions.state import View
+from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
-from anvilsrv.store.store import Outcome, Store, Tx
+from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.topics import Topics
 from anvilsrv.tree.access import Who
 
 MAIL = "log"  # the topic of the file ``log`` of the root
@@ -28,25 +30,6 @@ def conversation_of(session: str) -> str:
 def answer_to(prompt: int) -> str:
     """The topic of ``<id>/out`` for one prompt."""
     return f"out {prompt}"
-
-
-class Topics(Protocol):
-    """Who waits for what: readers by the name of what they wait for. The store's thread."""
-
-    def wait(self, topic: str, key: object, wake: Callable[[], None]) -> None:
-        """Call ``wake`` once, after the next commit that notifies ``topic``; another call with ``key`` replaces this one."""
-
-    def forget(self, topic: str, key: object) -> None:
-        """Do not call the ``wake`` of ``key``. No error if it is not waiting."""
-
-
-class Unfinished(NamedTuple):
-    """A draft that was open when a daemon ended. ``whole``: its last write was short, so it was the last one."""
-
-    id: int
-    session: str
-    file: str
-    whole: bool
 
 
 class Domain(Protocol):
@@ -136,7 +119,7 @@ class Domain(Protocol):
     def take_draft(self, tx: Tx, draft: int) -> bytes:
         """The bytes of a draft, which is then removed."""
 
-    def unfinished(self, tx: Tx) -> Sequence[Unfinished]:
+    def unfinished(self, tx: Tx) -> Sequence[Draft]:
         """The drafts that were open when a daemon ended, oldest first."""
 
     # -- what is waited for ----------------------------------------------------------------------------------------------
@@ -161,8 +144,8 @@ class Domain(Protocol):
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         """``state`` was written."""
 
-    def answer(self, tx: Tx, session: str, choice: str) -> None:
-        """``answer`` was written."""
+    def answer(self, session: str, choice: str) -> None:
+        """``answer`` was written. On a worker."""
 
     # -- mail and reports ------------------------------------------------------------------------------------------------
 
@@ -172,9 +155,9 @@ class Domain(Protocol):
     def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
         """A message was written to ``mail`` of ``sender``."""
 
-    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting, done: Outcome) -> None:
-        """A report was written to ``hook``: ``done`` is called when its effect is on disk or it is refused. Unless it is
-        refused, ``waiting.answer`` is called once with the reply: before that, or when there is one."""
+    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting) -> None:
+        """A report was written to ``hook``. On a worker; returns when its effect is on disk. Raises AnvilError if it is refused; else
+        ``waiting.answer`` is called once with the reply: before that, or when there is one."""
 
     def abandoned(self, session: str, waiting: Waiting) -> None:
         """The client that brought a report no longer waits for its reply."""

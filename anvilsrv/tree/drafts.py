@@ -141,10 +141,11 @@ def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) 
 class Json(FileKind):
     """``mail`` and ``hook``: acts as soon as a JSON object is complete, whatever writes it came in.
 
-    ``exchange`` makes what does so, for one open.
+    ``exchange`` makes what does so, for one open; with ``slow`` it runs on a worker.
     """
 
     exchange: Callable[[Place], "Exchange"]
+    slow: bool = False
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
         return _JsonHandle(file, self.exchange(file.at))

@@ -56,6 +56,14 @@ def utf8(data: bytes) -> str:
         raise Invalid("invalid UTF-8") from None
 
 
+def one_line(file: RowFile, data: bytes) -> str:
+    """``data`` as a line without blanks around it. Raises Invalid."""
+    value = utf8(data).strip()
+    if "\n" in value:
+        raise Invalid(f"{file.name}: one line, please")
+    return value
+
+
 @dataclass(frozen=True)
 class Text(FileKind):
     """A file that is read: ``content`` at the open. ``changed(at, name)`` tells its mtime (epoch s)."""
@@ -124,9 +132,7 @@ class _WordHandle(SnapshotHandle):
         self._file = file
 
     def write(self, offset: int, data: bytes, req: Request) -> Later:
-        value = utf8(data).strip()
-        if "\n" in value:
-            raise Invalid(f"{self._file.name}: one line, please")
+        value = one_line(self._file, data)
 
         def job(tx: Tx) -> int:
             self._written(self._file.at, tx, value)
@@ -134,6 +140,31 @@ class _WordHandle(SnapshotHandle):
 
         self._file.at.domain.store.post(job, answer(req))
         return LATER
+
+
+@dataclass(frozen=True)
+class Action(FileKind):
+    """A file that is only written: each write is one line, and one call, on a worker, which may wait for the store."""
+
+    run: Callable[[Place, str], None]
+
+    slow = True
+
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
+        return _ActionHandle(self, file)
+
+
+class _ActionHandle(Handle):
+    def __init__(self, kind: Action, file: RowFile) -> None:
+        self._kind = kind
+        self._file = file
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return b""
+
+    def write(self, offset: int, data: bytes, req: Request) -> int:
+        self._kind.run(self._file.at, one_line(self._file, data))
+        return len(data)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """The file ``<id>/hook``: one report is written, its reply is read from the same fid, now or when there is one.
 
-Threads: ``answer`` and ``_taken`` run on the store's thread, the rest on the 9P thread.
+Threads: ``took`` runs on a worker, which may read the spool and the transcript; ``answer`` there or on the store's thread.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from anvilsrv.desk.report import Reply
-from anvilsrv.p9.tree import LATER, Later, Request
+from anvilsrv.p9.tree import Later, Request
 from anvilsrv.tree.drafts import Exchange
-from anvilsrv.tree.files import answer
 from anvilsrv.tree.nodes import Place
 from anvilsrv.tree.parked import Parked
 
@@ -43,29 +42,26 @@ class _Replies(Parked):
 
 
 class HookExchange(Exchange):
-    """One open of ``hook``. It is what waits for the reply (``desk.report.Waiting``)."""
+    """One open of ``hook``. It is what waits for the reply (``store.effects.Waiting``)."""
 
     def __init__(self, at: Place) -> None:
         self._domain = at.domain
         self._session = at.view.id
         self._replies = _Replies()
-        self.meaning: Any = None
-        self.waits_for: str | None = None
 
-    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
+    def took(self, found: dict[str, Any], count: int, req: Request) -> int:
         self._replies.expect()
-        self._domain.take_report(self._session, found, self, lambda _, error: self._taken(count, req, error))
-        return LATER
-
-    def _taken(self, count: int, req: Request, error: BaseException | None) -> None:
-        if error is not None:
+        try:
+            self._domain.take_report(self._session, found, self)
+        except BaseException:
             self._replies.give(None)
-        answer(req)(count, error)
+            raise
+        return count
 
     def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._replies.read(offset, count, req)
 
-    def answer(self, reply: Reply) -> None:
+    def answer(self, reply: Mapping[str, Any]) -> None:
         """The reply is known."""
         self._replies.give(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 

@@ -17,7 +17,7 @@ from anvilsrv.tree.access import Who
 from anvilsrv.tree.beads import GraphText
 from anvilsrv.tree.domain import MAIL, Domain, conversation_of
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
-from anvilsrv.tree.files import Command, Query, Text, Word, compact, line
+from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
 from anvilsrv.tree.streams import Answer, Events, Tail
@@ -64,9 +64,9 @@ SESSION = Table(
     Row("ctl", "UOC", "UOC", Command(lambda at, words: at.domain.session_ctl(at.who, at.session, words))),
     Row("state", "UOCA", "UO", Word(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
-    Row("hook", "O", "O", Json(HookExchange)),
+    Row("hook", "O", "O", Json(HookExchange, slow=True)),
     Row("ask", "UOC", "", small(lambda at: compact(at.view.ask) if at.view.ask else "")),
-    Row("answer", "", "U", Word(lambda at: "", lambda at, tx, choice: at.domain.answer(tx, at.session, choice))),
+    Row("answer", "", "U", Action(lambda at, choice: at.domain.answer(at.session, choice))),
     Row("context", "UOC", "UC", TextDraft(
         check=lambda at, tx: at.domain.check_session(tx, at.session),
         commit=lambda at, tx, text: at.domain.set_context(tx, at.session, text),

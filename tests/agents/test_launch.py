@@ -1,14 +1,19 @@
 """What a session may have is found out before it is made, also where the kernel gives less than the full tier."""
 
 import os
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from anvilsrv.agents.launch import Launch
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.errors import Unavailable
-from sandbox import tiers
+from sandbox import policy, tiers
+from sandbox.policy import Policy
 from tests.conftest import Home
 
 
@@ -32,3 +37,44 @@ def test_another_directory_is_taken_with_its_gaps(launch: Launch, home: Home) ->
     plan = launch.plan("shell", "", [], str(home.work))
     assert plan.tier == "weak"
     assert plan.gaps
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager")
+def test_starts_are_prepared_by_several_threads_at_once(
+    launch: Launch, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers plan sessions while others are started and forgotten; what one may write is known to all the others."""
+    made = launch.plan("shell", "", [], str(home.work)).policy
+    known: list[int] = []
+
+    def load(**given: Any) -> Policy:
+        known.append(len(given["untrusted"]))
+        return made
+
+    monkeypatch.setattr(policy, "load", load)  # reading the layers takes a hundred times longer than what is tried here
+    failed: list[BaseException] = []
+
+    def go_on(first: str) -> None:
+        try:
+            for turn in range(60):
+                launch.plan("shell", "", [], str(home.work), f"{first}{turn % 20:02}")
+                launch.forget(f"{first}{(turn + 7) % 20:02}")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=go_on, args=(f"{number:06x}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert max(known) > 50 * len(made.writable)

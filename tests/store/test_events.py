@@ -6,14 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.store import events
+from anvilsrv.store.effects import Effect, Publish
 from anvilsrv.store.events import Stream
-from anvilsrv.store.store import Store
+from anvilsrv.store.store import Store, Tx
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store.db", lambda error: None)
+def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture
+def store(tmp_path: Path, stream: Stream) -> Iterator[Store]:
+    def settle(tx: Tx, touched: set[str], effects: list[Effect]) -> None:
+        for effect in effects:
+            assert isinstance(effect, Publish)
+            stream.publish(effect.event)
+
+    made = Store(tmp_path / "store.db", settle, lambda error: None)
     made.start()
     yield made
     made.stop()
@@ -28,8 +38,7 @@ def parse(data: bytes) -> list[dict[str, object]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def test_a_reader_starts_now_and_sees_what_comes_in_order(store: Store) -> None:
-    stream = Stream()
+def test_a_reader_starts_now_and_sees_what_comes_in_order(store: Store, stream: Stream) -> None:
     emit(store, stream, 3)
     reader = stream.reader(None)
     assert reader.take(4096) == b""
@@ -39,8 +48,7 @@ def test_a_reader_starts_now_and_sees_what_comes_in_order(store: Store) -> None:
     assert {"type", "ts", "session_id", "error"} <= set(got[0])
 
 
-def test_a_line_has_no_blanks_between_its_parts_so_that_grep_finds_them(store: Store) -> None:
-    stream = Stream()
+def test_a_line_has_no_blanks_between_its_parts_so_that_grep_finds_them(store: Store, stream: Stream) -> None:
     reader = stream.reader(None)
     emit(store, stream, 1)
     assert b'"type":"error","session_id":"a","error":"0"' in reader.take(4096)
@@ -55,8 +63,7 @@ def test_a_line_has_no_blanks_between_its_parts_so_that_grep_finds_them(store: S
         ("bead", ["beads"]),
     ],
 )
-def test_an_event_names_what_is_to_be_read_again(store: Store, what: str, changes: list[str]) -> None:
-    stream = Stream()
+def test_an_event_names_what_is_to_be_read_again(store: Store, stream: Stream, what: str, changes: list[str]) -> None:
     reader = stream.reader(None)
     store.call(lambda tx: stream.emit(tx, what, "a"))
     assert [one["changes"] for one in parse(reader.take(4096))] == [changes]
@@ -67,16 +74,15 @@ def test_who_lost_events_reads_everything_again() -> None:
     assert event["changes"] == ["sessions", "mail", "beads"]
 
 
-def test_a_reader_can_start_behind_a_number_even_after_a_restart(store: Store) -> None:
+def test_a_reader_can_start_behind_a_number_even_after_a_restart(store: Store, stream: Stream) -> None:
     emit(store, Stream(), 5)
     again = Stream()
     store.call(again.load)
     assert [one["seq"] for one in parse(again.reader(None, after=2).take(4096))] == [3, 4, 5]
 
 
-def test_a_reader_that_is_too_slow_is_told_how_many_it_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "RING", 10)
-    stream = Stream()
+@pytest.mark.parametrize("stream", [Stream(10)])
+def test_a_reader_that_is_too_slow_is_told_how_many_it_lost(store: Store, stream: Stream) -> None:
     reader = stream.reader(None)
     emit(store, stream, 25)
     got = parse(reader.take(1 << 20))
@@ -84,8 +90,9 @@ def test_a_reader_that_is_too_slow_is_told_how_many_it_lost(store: Store, monkey
     assert [one["seq"] for one in got[1:]] == list(range(16, 26))
 
 
-def test_whole_lines_are_given_where_they_fit_and_nothing_is_lost_where_they_do_not(store: Store) -> None:
-    stream = Stream()
+def test_whole_lines_are_given_where_they_fit_and_nothing_is_lost_where_they_do_not(
+    store: Store, stream: Stream
+) -> None:
     reader = stream.reader(None)
     emit(store, stream, 4)
     line = len(stream.reader(None, after=0).take(1 << 16).splitlines()[0]) + 1
@@ -95,8 +102,7 @@ def test_whole_lines_are_given_where_they_fit_and_nothing_is_lost_where_they_do_
     assert [one["seq"] for one in parse(first + rest)] == [1, 2, 3, 4]
 
 
-def test_a_filter_hides_what_does_not_concern_the_reader(store: Store) -> None:
-    stream = Stream()
+def test_a_filter_hides_what_does_not_concern_the_reader(store: Store, stream: Stream) -> None:
     reader = stream.reader(lambda sessions: "b" in sessions)
     emit(store, stream, 2, "a")
     emit(store, stream, 1, "b")

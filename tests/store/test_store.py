@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import Conflict, Unavailable
-from anvilsrv.store.store import MIGRATIONS, Store, Tx
+from anvilsrv.store.effects import Effect, Wake
+from anvilsrv.store.schema import MIGRATIONS
+from anvilsrv.store.store import Store, Tx
+
+
+def settle(tx: Tx, touched: set[str], effects: list[Effect]) -> None:
+    """Nobody wants to know."""
 
 
 @pytest.fixture
@@ -20,7 +26,7 @@ def errors() -> list[BaseException]:
 
 @pytest.fixture
 def store(tmp_path: Path, errors: list[BaseException]) -> Iterator[Store]:
-    made = Store(tmp_path / "store.db", errors.append)
+    made = Store(tmp_path / "store.db", settle, errors.append)
     made.start()
     yield made
     made.stop()
@@ -47,26 +53,34 @@ def test_a_job_that_raises_changes_nothing_and_the_others_of_its_batch_stay(stor
     assert [str(error) for error in outcomes] == ["no"]
 
 
-def test_effects_run_after_the_commit_and_never_for_a_refused_job(store: Store, tmp_path: Path) -> None:
-    seen: list[list[str]] = []
+def test_effects_and_what_was_touched_are_told_after_the_commit_and_never_of_a_refused_job(
+    tmp_path: Path, errors: list[BaseException]
+) -> None:
+    told: list[tuple[set[str], list[Effect], list[str]]] = []
 
-    def look() -> None:
+    def settle(tx: Tx, touched: set[str], effects: list[Effect]) -> None:
         with sqlite3.connect(tmp_path / "store.db") as other:
-            seen.append([row[0] for row in other.execute("SELECT id FROM reports")])
+            told.append((touched, effects, [row[0] for row in other.execute("SELECT id FROM reports")]))
         other.close()
 
     def job(tx: Tx) -> None:
         add(tx, "a")
-        tx.after(look)
+        tx.touch("a")
+        tx.after(Wake("a"))
 
     def refused(tx: Tx) -> None:
-        tx.after(look)
+        tx.touch("b")
+        tx.after(Wake("b"))
         raise Conflict("no")
 
+    store = Store(tmp_path / "store.db", settle, errors.append)
+    store.start()
     store.call(job)
     with pytest.raises(Conflict):
         store.call(refused)
-    assert seen == [["a"]]
+    store.stop()
+    assert [one for one in told if one[0]] == [({"a"}, [Wake("a")], ["a"])]
+    assert [one for one in told if not one[0] and one[1]] == [] and errors == []
 
 
 def test_jobs_run_in_the_order_they_were_posted(store: Store) -> None:
@@ -104,7 +118,7 @@ def test_a_store_written_by_a_newer_program_is_refused(tmp_path: Path, errors: l
     with sqlite3.connect(tmp_path / "store.db") as db:
         db.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     db.close()
-    made = Store(tmp_path / "store.db", errors.append)
+    made = Store(tmp_path / "store.db", settle, errors.append)
     with pytest.raises(Unavailable, match="newer anvilsrv"):
         made.start()
     made.stop()
@@ -126,7 +140,7 @@ def test_the_totals_of_a_box_follow_its_messages_and_a_store_of_before_gets_them
             add_mail(db, number, "archive")
         add_mail(db, 6, "inbox")
     db.close()
-    made = Store(tmp_path / "store.db", errors.append)
+    made = Store(tmp_path / "store.db", settle, errors.append)
     made.start()
 
     def totals(tx: Tx) -> dict[str, tuple[int, int]]:
@@ -168,7 +182,7 @@ def test_messages_of_a_store_of_before_get_the_type_that_answers_them(
                 (one, kind, line),
             )
     db.close()
-    made = Store(tmp_path / "store.db", errors.append)
+    made = Store(tmp_path / "store.db", settle, errors.append)
     made.start()
     rows = made.call(lambda tx: [json.loads(row["json"]) for row in tx.all("SELECT json FROM messages ORDER BY id")])
     [total] = made.call(lambda tx: tx.all("SELECT bytes FROM boxes WHERE owner = 'b'"))
@@ -184,7 +198,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from anvilsrv.store.store import Store
-store = Store(Path(sys.argv[1]), print)
+store = Store(Path(sys.argv[1]), lambda *settled: None, print)
 store.start()
 number = 0
 while True:
@@ -204,7 +218,7 @@ def test_what_was_answered_is_there_after_kill_9(tmp_path: Path, errors: list[Ba
     answered += [int(line) for line in writer.stdout]
     writer.wait()
     writer.stdout.close()
-    made = Store(tmp_path / "store.db", errors.append)
+    made = Store(tmp_path / "store.db", settle, errors.append)
     made.start()
     found = made.call(names)
     made.stop()

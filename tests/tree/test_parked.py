@@ -251,11 +251,11 @@ def test_a_closed_file_waits_for_no_topic(world: World) -> None:
     rows = Rows(world)
     (req,) = reads(rows, 9)
     world.store.call(lambda tx: None)
-    assert world.topics.waiting["rows"]
+    assert world.topics.waiting("rows")
     flush(rows, req)
     rows.hangup()
     world.store.call(lambda tx: None)
-    assert not world.topics.waiting["rows"]
+    assert not world.topics.waiting("rows")
     asked = rows.asked
     add(world, 1, "a")
     world.store.call(lambda tx: None)
@@ -271,7 +271,7 @@ def test_a_file_that_is_closed_while_the_store_is_asked_waits_for_no_topic_eithe
     rows.clunk(Request())
     gate.set()
     world.store.call(lambda tx: None)
-    assert not world.topics.waiting.get("rows")
+    assert not world.topics.waiting("rows")
 
 
 def test_a_close_between_a_read_and_its_job_leaves_no_wait_behind(world: World) -> None:
@@ -286,7 +286,7 @@ def test_a_close_between_a_read_and_its_job_leaves_no_wait_behind(world: World) 
     store.post = post  # type: ignore[method-assign]
     reads(rows, 9)
     store.call(lambda tx: None)
-    assert rows.asked == 1 and not world.topics.waiting.get("rows")
+    assert rows.asked == 1 and not world.topics.waiting("rows")
 
 
 def test_without_a_store_reads_are_refused_and_do_not_hang(world: World) -> None:

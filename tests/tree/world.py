@@ -11,10 +11,12 @@ from typing import Any
 from anvilsrv.beads.beads import Beads
 from anvilsrv.errors import AnvilError, Conflict, NotFound
 from anvilsrv.p9.tree import LATER, Dir, Handle
+from anvilsrv.sessions.drafts import Draft
+from anvilsrv.store.effects import Effect, Publish, Wake
 from anvilsrv.store.events import Stream
-from anvilsrv.store.store import Outcome, Store, Tx
+from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.topics import Topics
 from anvilsrv.tree.access import Who
-from anvilsrv.tree.domain import Unfinished
 from anvilsrv.tree.table import Tree
 
 PATIENCE = 20.0  # s; the bound of every wait
@@ -76,27 +78,11 @@ def flush(handle: Handle, req: Request) -> bool:
     return claimed
 
 
-class Topics:
-    """Who waits for what, with ``notify`` for the tests."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[str, dict[object, Callable[[], None]]] = {}
-
-    def wait(self, topic: str, key: object, wake: Callable[[], None]) -> None:
-        self.waiting.setdefault(topic, {})[key] = wake
-
-    def forget(self, topic: str, key: object) -> None:
-        self.waiting.get(topic, {}).pop(key, None)
-
-    def notify(self, tx: Tx, topic: str) -> None:
-        tx.after(lambda: [wake() for wake in self.waiting.pop(topic, {}).values()])
-
-
 class World:
     """A domain (``anvilsrv.tree.domain.Domain``). ``done`` has what was done, in order."""
 
     def __init__(self, where: Path) -> None:
-        self.store = Store(where / "store.db", lambda error: None)
+        self.store = Store(where / "store.db", self._settle, lambda error: None)
         self.stream = Stream()
         self.topics = Topics()
         self.beads = Beads(where / "beads", lambda change: None, lambda error: None)
@@ -105,11 +91,19 @@ class World:
         self.done: list[tuple[Any, ...]] = []
         self.blocks: dict[str, list[bytes]] = {}  # of ``log`` (""), and of each conversation
         self.answers: dict[int, bytes | Conflict] = {}
-        self.drafts: dict[int, Unfinished] = {}
+        self.drafts: dict[int, Draft] = {}
         self.texts: dict[int, bytes] = {}
         self.asking: list[Any] = []  # those whose report is not answered yet
         self.reports_wait = False
         self.refusal: AnvilError | None = None
+
+    def _settle(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish(event):
+                    self.stream.publish(event)
+                case Wake(topic):
+                    self.topics.wake(topic)
 
     def add(self, session: str, alias: str = "", parent: str = "") -> None:
         """One more session."""
@@ -206,7 +200,7 @@ class World:
 
     def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
         number = draft or len(self.drafts) + 1
-        self.drafts[number] = Unfinished(number, session, file, count < 4096)
+        self.drafts[number] = Draft(number, session, file, count < 4096)
         self.texts[number] = self.texts.get(number, b"") + data
         return number
 
@@ -214,7 +208,7 @@ class World:
         self.drafts.pop(draft, None)
         return self.texts.pop(draft, b"")
 
-    def unfinished(self, tx: Tx) -> Sequence[Unfinished]:
+    def unfinished(self, tx: Tx) -> Sequence[Draft]:
         return list(self.drafts.values())
 
     def last_prompt(self, tx: Tx, session: str) -> int:
@@ -259,7 +253,7 @@ class World:
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         self._do("state", session, word)
 
-    def answer(self, tx: Tx, session: str, choice: str) -> None:
+    def answer(self, session: str, choice: str) -> None:
         self._do("answer", session, choice)
 
     def box(self, tx: Tx, owner: str, box: str) -> bytes:
@@ -268,15 +262,12 @@ class World:
     def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
         self._do("send", sender, fields)
 
-    def take_report(self, session: str, report: dict[str, Any], waiting: Any, done: Outcome) -> None:
-        def job(tx: Tx) -> None:
-            self._do("report", session, report)
-            if self.reports_wait:
-                self.asking.append(waiting)
-            else:
-                tx.after(lambda: waiting.answer({"report": report}))
-
-        self.store.post(job, done)
+    def take_report(self, session: str, report: dict[str, Any], waiting: Any) -> None:
+        self._do("report", session, report)
+        if self.reports_wait:
+            self.asking.append(waiting)
+        else:
+            waiting.answer({"report": report})
 
     def abandoned(self, session: str, waiting: Any) -> None:
         self.store.post(lambda tx: self.done.append(("abandoned", session)))

@@ -1,0 +1,88 @@
+"""The socket of each session, through which it reaches the tree as itself; and its directory, for as long as the session lives.
+
+Threads: works on the reactor of the agents, before the process is started there and after it is ended.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from anvilsrv.agents.launch import Launch
+from anvilsrv.desk.life import Life, sentence
+from anvilsrv.errors import AnvilError
+from anvilsrv.linux.reactor import Reactor
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import View
+
+log = logging.getLogger("anvilsrv")
+
+PATIENCE = 30.0  # s that `new` waits for the socket
+
+Listen = Callable[[str, str, bool, bool], None]  # (path, session, may spawn, may control)
+
+
+class Sockets:
+    """Listens for each session. ``listen`` and ``unlisten`` are the 9P server's; they raise OSError or AnvilError."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        registry: Registry,
+        life: Life,
+        launch: Launch,
+        listen: Listen,
+        unlisten: Callable[[str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._registry = registry
+        self._life = life
+        self._launch = launch
+        self._listen = listen
+        self._unlisten = unlisten
+        self._open: dict[str, str] = {}  # session -> path; the reactor's
+
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`."""
+        if after is None and before is not None:
+            self._reactor.do(lambda: self._close(before.id))
+        elif after is not None and (before is None or before.state != after.state):
+            self._reactor.do(lambda: self._ensure(after.id))
+
+    def close(self) -> None:
+        """Nothing to do: the server closes its sockets."""
+
+    def settled(self) -> None:
+        """Wait until what was followed so far is done. Not on the reactor."""
+        done = threading.Event()
+        self._reactor.do(done.set)
+        done.wait(PATIENCE)
+
+    def _ensure(self, session: str) -> None:
+        """The session listens. One that cannot has failed, and says why; a restart tries again."""
+        view = self._registry.views.get(session)
+        if view is None or session in self._open:
+            return
+        try:
+            plan = self._launch.plan(view.backend, view.role, view.tasks, view.cwd, session)
+            spawn, control = plan.policy.agents.spawn, plan.policy.agents.control
+        except AnvilError as error:  # told when it is started
+            log.warning("session %s: %s", session, error)
+            spawn = control = False
+        try:
+            path = str(self._launch.make_directories(session))
+            self._listen(path, session, spawn, control)
+            self._open[session] = path
+        except Exception as error:
+            why = f"no socket for session '{session}': {reason(error)}"
+            self._life.about(session, lambda tx: self._life.failed(tx, session, why))
+
+    def _close(self, session: str) -> None:
+        path = self._open.pop(session, None)
+        if path is not None:
+            self._unlisten(path)
+        self._launch.forget(session)
+
+
+def reason(error: Exception) -> str:
+    """Why, without the name of a system error's class."""
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else sentence(error)

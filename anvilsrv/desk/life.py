@@ -1,0 +1,216 @@
+"""The life of a session: made, started, stopped, restarted, interrupted, killed, and what its process did.
+
+These are rows only: that a process is to run, to end or to go is read from them by its follower (agents/processes.py).
+
+Threads: methods with a Tx run in a job; ``about``, ``broken``, ``error`` and ``guard`` may be used from any thread.
+"""
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from anvilsrv.desk import outcomes
+from anvilsrv.desk.answer import Questions
+from anvilsrv.desk.post import Post
+from anvilsrv.errors import AnvilError, Conflict, NotFound, Unavailable
+from anvilsrv.mail import box
+from anvilsrv.sessions import drafts
+from anvilsrv.sessions.machine import Event
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import Session, State, Wanted
+from anvilsrv.sessions.turns import Happened, Turns
+from anvilsrv.store.store import Store, Tx
+
+log = logging.getLogger("anvilsrv")
+
+CRASHES = 5  # in a row after which an agent is started again; then `error`
+STABLE = 60.0  # s of life after which a crash counts as the first again
+REFUSED = 126  # exit status of the sandbox launcher when it does not start the agent (anvil-sandbox(1))
+
+
+class Life:
+    """The lives of all sessions."""
+
+    def __init__(self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions) -> None:
+        self._store = store
+        self._registry = registry
+        self._turns = turns
+        self._post = post
+        self._questions = questions
+
+    # -- what went wrong ----------------------------------------------------------------------------------------------
+
+    def about(self, session: str, job: Callable[[Tx], object]) -> None:
+        """Post a job about a session. Whatever it raises leaves the session in ``error`` with a sentence."""
+
+        def done(_: object, error: BaseException | None) -> None:
+            if error is not None and not isinstance(error, NotFound):
+                self.broken(session, error)
+
+        self._store.post(job, done)
+
+    @contextmanager
+    def guard(self, session: str) -> Iterator[None]:
+        """What is raised inside, unless it is an AnvilError, leaves the session in ``error`` and is raised as Unavailable."""
+        try:
+            yield
+        except AnvilError:
+            raise
+        except Exception as error:
+            self.broken(session, error)
+            raise Unavailable(f"session '{session}': {sentence(error)}") from error
+
+    def broken(self, session: str, error: BaseException) -> None:
+        """Nothing can go on with this session: it is in ``error`` until somebody restarts it."""
+        log.error("session %s", session, exc_info=error)
+        why = sentence(error)
+        self._store.post(lambda tx: self.failed(tx, session, why) if self._registry.there(tx, session) else None)
+
+    def error(self, session: str | None, why: str) -> None:
+        """Report, as an ``error`` event, a failure after the write was acknowledged."""
+        self._store.post(lambda tx: self._registry.error(tx, session, why))
+
+    # -- what is asked of it ---------------------------------------------------------------------------------------------
+
+    def create(self, tx: Tx, *, gaps: list[str], **fields: Any) -> str:
+        """A new session (see ``Registry.create``); ``gaps`` of its sandbox are told as an error. Returns its id."""
+        made = self._registry.create(tx, **fields)
+        if gaps:
+            self._registry.error(tx, made, f"sandbox: {'; '.join(gaps)}")
+        return made
+
+    def stop(self, tx: Tx, session: str) -> None:
+        """``stop``: the agent ends, the session stays. Raises NotFound."""
+        row = self._registry.row(tx, session)
+        if not row.live:
+            if row.state == State.ERROR:
+                self._registry.change(tx, session, State.STOPPED)
+        elif row.pid:
+            self._registry.set(tx, session, wanted=Wanted.STOP)
+        else:
+            self._registry.set(tx, session, wanted=Wanted.STOP)
+            self._registry.change(tx, session, State.STOPPED)
+
+    def restart(self, tx: Tx, session: str) -> None:
+        """``restart``: the agent ends if it runs, and starts again with its conversation. Raises NotFound."""
+        row = self._registry.row(tx, session)
+        self._registry.set(tx, session, crashes=0, held="", held_until=None)
+        if row.pid and row.live:
+            self._registry.set(tx, session, wanted=Wanted.RESTART)
+        else:
+            self._again(tx, session)
+
+    def kill(self, tx: Tx, session: str) -> None:
+        """``kill``: the agent and the session go for good. Raises NotFound."""
+        self._registry.row(tx, session)
+        self._questions.drop(tx, session)
+        self._post.notify_senders(tx, session)
+        outcomes.settle(tx, session, self._post, self._turns.drop(tx, session, f"session '{session}' was killed"))
+        self._turns.forget(tx, session)
+        drafts.forget(tx, session)
+        box.forget(tx, session)
+        self._registry.remove(tx, session)
+
+    def interrupt(self, tx: Tx, session: str) -> None:
+        """``interrupt``: break off the turn. Raises Conflict when there is none."""
+        row = self._registry.row(tx, session)
+        if row.state != State.RUNNING:
+            raise Conflict(f"session '{session}' is {row.state}")
+        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.INTERRUPT)))
+
+    def complete(self, tx: Tx, session: str, number: str) -> None:
+        """``complete``: archive a message that waits. Raises NotFound."""
+        self._post.complete(tx, session, number)
+
+    def release(self, tx: Tx, session: str, until: float | None = None) -> None:
+        """Let a held queue go on; with ``until`` only if it still waits for that time."""
+        row = self._registry.maybe(tx, session)
+        if row is not None and (until is None or row.held_until == until):
+            self._turns.release(tx, session)
+
+    def held(self, tx: Tx, session: str, words: str) -> None:
+        """Show in ``sessions`` what the queue waits for."""
+        if self._registry.there(tx, session):
+            self._registry.set(tx, session, held=words)
+            self._registry.tell(tx, session)
+
+    # -- what its process did --------------------------------------------------------------------------------------------
+
+    def _again(self, tx: Tx, session: str) -> None:
+        self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
+        self._registry.change(tx, session, State.STARTING)
+
+    def conversation(self, tx: Tx, session: str, conversation: str) -> None:
+        """The number under which the agent will keep its conversation."""
+        self._registry.set(tx, session, conversation=conversation)
+
+    def launched(self, tx: Tx, session: str, pane: str, pid: int, tier: str | None, policy: str | None) -> None:
+        """It runs, in that pane; ``tier`` and ``policy`` None: it was found running. Raises NotFound if it was killed meanwhile."""
+        self._registry.row(tx, session)
+        self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall)
+        if tier is not None and policy is not None:
+            self._registry.set(tx, session, tier=tier, policy=policy)
+        self._turns.pump(tx, session)
+
+    def adopted(self, tx: Tx, session: str) -> None:
+        """It outlived a daemon: go on with its queue."""
+        self._turns.pump(tx, session)
+
+    def failed(self, tx: Tx, session: str, why: str) -> None:
+        """It cannot run: the session is in ``error``; what was on its way is queued again, what ran is lost."""
+        row = self._registry.row(tx, session)
+        self._questions.drop(tx, session)
+        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.DIED, reason=why)))
+        if row.state != State.STOPPED:
+            self._registry.change(tx, session, State.ERROR, why)
+        self._registry.error(tx, session, why)
+
+    def died(self, tx: Tx, session: str, pid: int, status: int | None, words: str) -> None:
+        """The process ended: ``status`` as a shell gives it (128 + signal), None when it is not known; ``words`` it said last."""
+        row = self._registry.maybe(tx, session)
+        if row is None or row.pid != pid:
+            return
+        why = f"agent ended: {describe(status)}"
+        self._registry.set(tx, session, pid=0)
+        self._questions.drop(tx, session)
+        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.DIED, reason=why)))
+        if not row.live:
+            self._registry.set(tx, session, wanted=Wanted.STOP)
+        elif row.wanted == Wanted.RESTART:
+            self._again(tx, session)
+        elif row.wanted == Wanted.STOP or status == 0:
+            self._registry.set(tx, session, wanted=Wanted.STOP)
+            self._registry.change(tx, session, State.STOPPED)
+        elif status == REFUSED:
+            self.failed(tx, session, words or "the sandbox refused to start the agent")
+        else:
+            self._crashed(tx, row, why + (f": {words}" if words else ""))
+
+    def _crashed(self, tx: Tx, row: Session, why: str) -> None:
+        lived = tx.now.wall - (row.started or 0)
+        crashes = 1 if lived > STABLE else row.crashes + 1
+        self._registry.set(tx, row.id, crashes=crashes)
+        if crashes > CRASHES:
+            self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}")
+            return
+        self._registry.change(tx, row.id, State.STARTING)
+        self._registry.error(tx, row.id, why)
+
+
+def sentence(error: BaseException) -> str:
+    """An error as a sentence for the user; one that is not ours names its kind."""
+    return str(error) if isinstance(error, AnvilError) else f"internal error: {type(error).__name__}: {error}"
+
+
+def describe(status: int | None) -> str:
+    """``status 1``, ``killed by SIGKILL``; as a person says it."""
+    if status is None:
+        return "exit status unknown"
+    if status > 128:
+        try:
+            return f"killed by {signal.Signals(status - 128).name}"
+        except ValueError:
+            return f"status {status}"
+    return f"status {status}"

@@ -1,0 +1,31 @@
+"""What came of a turn's event, for those whom it concerns: mail is archived or answered, keys are pressed.
+
+Threads: runs on the store's thread, in the job that applied the event.
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from anvilsrv.desk.post import Post
+from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.turns import Began, Ended, Outcome, Press
+from anvilsrv.store.effects import Interrupt
+from anvilsrv.store.store import Tx
+
+
+def settle(tx: Tx, session: str, post: Post, outcomes: Iterable[Outcome]) -> Prompt | None:
+    """Act on ``outcomes``, in order. Returns the prompt that is to be handed over in the reply to the agent's hook, if there is one."""
+    handed = None
+    for outcome in outcomes:
+        match outcome:
+            case Began(prompt, handed=given):
+                if prompt.message:
+                    post.taken(tx, session, prompt.message)
+                handed = prompt if given else handed
+            case Ended():
+                post.ended(tx, outcome)
+            case Press(recalled):
+                tx.after(Interrupt(session, recalled))
+            case _:
+                assert_never(outcome)
+    return handed

@@ -1,0 +1,132 @@
+"""The boxes: the only module that reads and writes the table ``messages`` (and ``boxes``, which triggers keep).
+
+Each owner, a session or the user, has an inbox and an archive. What an inbox holds is kept as a snapshot, made anew after each
+commit that changed it, so that reading one costs no query.
+
+Threads: functions run on the store's thread, in a job; a :class:`Snapshots` is read from any thread.
+"""
+
+import json
+import sqlite3
+from typing import Any, NamedTuple
+
+from anvilsrv.errors import NotFound
+from anvilsrv.mail.message import Message
+from anvilsrv.store.store import Tx
+from anvilsrv.strict_json import json_array
+from anvilsrv.words import USER
+
+TOPIC = "mail "  # with the owner behind it: what a job touches that changes a box
+EMPTY = len(json_array([]))
+PAGE = 200  # messages of ``log`` fetched at a time
+
+
+class Inbox(NamedTuple):
+    """``content`` of the file ``inbox``, the number of messages in it, the length of ``archive``, and when the inbox changed."""
+
+    content: bytes = json_array([])
+    unread: int = 0
+    archive: int = EMPTY
+    changed: float = 0.0
+
+
+class Snapshots:
+    """The inboxes as they are on disk. The dictionary is replaced, never changed."""
+
+    def __init__(self) -> None:
+        self._inboxes: dict[str, Inbox] = {}
+
+    def load(self, tx: Tx) -> None:
+        """Make all of them, at start."""
+        owners = {row["owner"] for row in tx.all("SELECT DISTINCT owner FROM boxes")}
+        self.refresh(tx, {f"{TOPIC}{owner}" for owner in owners | {USER}})
+
+    def refresh(self, tx: Tx, touched: set[str]) -> None:
+        """Make those anew that ``touched`` names; what else stands there is ignored."""
+        made = {
+            owner: self._make(tx, owner)
+            for owner in (one.removeprefix(TOPIC) for one in touched if one.startswith(TOPIC))
+        }
+        if made:
+            self._inboxes = {**self._inboxes, **made}
+
+    def _make(self, tx: Tx, owner: str) -> Inbox:
+        rows = tx.all("SELECT json FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", owner)
+        archived = tx.one("SELECT bytes, messages FROM boxes WHERE owner = ? AND box = 'archive'", owner)
+        content, before = json_array(row["json"] for row in rows), self.of(owner)
+        size = archived["bytes"] + 3 if archived is not None and archived["messages"] else EMPTY
+        return Inbox(content, len(rows), size, before.changed if content == before.content else tx.now.wall)
+
+    def of(self, owner: str) -> Inbox:
+        """The inbox of a session's id or the user."""
+        return self._inboxes.get(owner, Inbox())
+
+
+def put(tx: Tx, message: Message) -> None:
+    """Lay ``message`` into its recipient's inbox."""
+    tx.run(
+        "INSERT INTO messages(id, sender, recipient, type, subject, body, ts, json, box) VALUES(?,?,?,?,?,?,?,?,'inbox')",
+        message.id, message.sender, message.to, message.type, message.subject, message.body, message.timestamp, message.json(),
+    )  # fmt: skip
+    tx.touch(f"{TOPIC}{message.to}")
+
+
+def file(tx: Tx, owner: str, message: str) -> None:
+    """Move a message of ``owner`` from the inbox to the archive. Raises NotFound."""
+    if not filed(tx, owner, message):
+        raise NotFound(f"no message '{message[:80]}' in the inbox of {owner}")
+
+
+def filed(tx: Tx, owner: str, message: str) -> bool:
+    """The same; whether it was in the inbox."""
+    moved = tx.run(
+        "UPDATE messages SET box = 'archive' WHERE id = ? AND recipient = ? AND box = 'inbox'", message, owner
+    )
+    tx.touch(f"{TOPIC}{owner}")
+    return moved.rowcount > 0
+
+
+def get(tx: Tx, number: str) -> Message | None:
+    """The message of that id, or None."""
+    row = tx.one("SELECT * FROM messages WHERE id = ?", number)
+    return None if row is None else _message(row)
+
+
+def waiting(tx: Tx, owner: str) -> list[Message]:
+    """What is in an inbox, oldest first."""
+    rows = tx.all("SELECT * FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", owner)
+    return [_message(row) for row in rows]
+
+
+def content(tx: Tx, owner: str, name: str) -> bytes:
+    """The content of the file ``inbox`` or ``archive``: a JSON array, oldest first."""
+    rows = tx.all("SELECT json FROM messages WHERE recipient = ? AND box = ? ORDER BY seq", owner, name)
+    return json_array(row["json"] for row in rows)
+
+
+def answered(tx: Tx, sender: str, to: str, kind: str, since: float) -> bool:
+    """Whether ``sender`` itself, not we for it, has sent ``to`` a message of that type since then (epoch s)."""
+    return tx.one(
+        "SELECT 1 FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND ts >= ?"
+        " AND json_extract(json, '$.metadata.automatic') IS NULL",
+        sender, to, kind, round(since, 3),
+    ) is not None  # fmt: skip
+
+
+def page(tx: Tx, after: int) -> tuple[list[Message], int]:
+    """The next messages of all boxes, in the order of their sending, and where to go on; none at the end."""
+    rows = tx.all("SELECT * FROM messages WHERE seq > ? ORDER BY seq LIMIT ?", after, PAGE)
+    return [_message(row) for row in rows], rows[-1]["seq"] if rows else after
+
+
+def forget(tx: Tx, owner: str) -> None:
+    """A session is gone: its boxes are, too; ``log`` keeps what was sent."""
+    tx.run("UPDATE messages SET box = 'gone' WHERE recipient = ?", owner)
+    tx.touch(f"{TOPIC}{owner}")
+
+
+def _message(row: sqlite3.Row) -> Message:
+    found: dict[str, Any] = json.loads(row["json"]).get("metadata", {})
+    return Message(
+        row["id"], row["sender"], row["recipient"], row["type"], row["subject"], row["body"], row["ts"], found
+    )

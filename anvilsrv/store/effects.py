@@ -1,0 +1,74 @@
+"""What a job wants done in the world once it is on disk: frozen values, performed once, in order, by the daemon (app.py).
+
+They are for what happens and is no state. What *is* stands in rows, and the parts that act on it follow the rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+
+class Event(NamedTuple):
+    """``seq``; the sessions it concerns (empty: nobody in particular); its line without the newline."""
+
+    seq: int
+    sessions: frozenset[str]
+    line: bytes
+
+
+class Waiting(Protocol):
+    """A hook program that brought a report and waits for the reply (tree/hook.py). Called on the store's thread."""
+
+    def answer(self, reply: Mapping[str, Any]) -> None:
+        """The reply: ``stdout`` and ``exit`` of the hook program, or nothing."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Readers of ``events`` get this event."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Those who wait for this topic look again."""
+
+    topic: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for the daemon's log; ``level`` is one of logging's."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The agent of ``session`` asked question ``number``: ``by`` waits for the answer, which ``reply(choice)`` puts into its words."""
+
+    session: str
+    number: str
+    by: Waiting
+    reply: Callable[[str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """The question of ``session`` is over; whoever waits for its answer gets ``reply``."""
+
+    session: str
+    reply: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Press the keys that break off a turn. ``recalled``: the prompt was still on its way, else a turn runs."""
+
+    session: str
+    recalled: bool
+
+
+Effect = Publish | Wake | Note | Asked | Unasked | Interrupt

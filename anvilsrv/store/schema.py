@@ -1,0 +1,76 @@
+"""The tables, and how a database of an earlier version becomes one of this.
+
+Each table has one module that alone reads and writes it: sessions/registry.py, prompts.py, turns.py and drafts.py, mail/box.py,
+store/events.py, desk/report.py (``reports``).
+"""
+
+SCHEMA = """
+CREATE TABLE sessions(
+    id TEXT PRIMARY KEY, seq INTEGER NOT NULL, alias TEXT UNIQUE, backend TEXT NOT NULL, cwd TEXT NOT NULL,
+    role TEXT NOT NULL DEFAULT '', tasks TEXT NOT NULL DEFAULT '[]', parent TEXT,
+    state TEXT NOT NULL, wanted TEXT NOT NULL DEFAULT 'run', error TEXT NOT NULL DEFAULT '',
+    context BLOB NOT NULL DEFAULT x'', conversation TEXT, transcript TEXT,
+    pane TEXT, pid INTEGER NOT NULL DEFAULT 0, tier TEXT NOT NULL DEFAULT '', policy TEXT NOT NULL DEFAULT '',
+    crashes INTEGER NOT NULL DEFAULT 0, handed INTEGER NOT NULL DEFAULT 0, held TEXT NOT NULL DEFAULT '', held_until REAL,
+    ask TEXT, usage TEXT NOT NULL DEFAULT '{}', created REAL NOT NULL, changed REAL NOT NULL, started REAL);
+CREATE TABLE prompts(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, origin TEXT NOT NULL, message TEXT, text TEXT NOT NULL,
+    status TEXT NOT NULL, pasted INTEGER NOT NULL DEFAULT 0, turn INTEGER,
+    response BLOB, error TEXT, created REAL NOT NULL, started REAL, ended REAL);
+CREATE INDEX prompts_by_session ON prompts(session, status);
+CREATE INDEX prompts_by_turn ON prompts(session, turn);
+CREATE TABLE drafts(id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, file TEXT NOT NULL, last INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE chunks(draft INTEGER NOT NULL, offset INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX chunks_by_draft ON chunks(draft);
+CREATE TABLE messages(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL,
+    type TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL, ts REAL NOT NULL, json TEXT NOT NULL, box TEXT NOT NULL);
+CREATE INDEX messages_by_box ON messages(recipient, box);
+CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, sessions TEXT NOT NULL, line TEXT NOT NULL);
+CREATE TABLE reports(id TEXT PRIMARY KEY, ts REAL NOT NULL);
+"""
+
+# So that neither ``out`` nor a change of a session's row costs more the longer the session has lived: ``boxes`` has the number
+# of messages in each box and their bytes as lines of an array, and is kept true by the triggers alone.
+TOTALS = """
+CREATE INDEX prompts_by_end ON prompts(session, ended);
+CREATE TABLE boxes(
+    owner TEXT NOT NULL, box TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(owner, box)) WITHOUT ROWID;
+INSERT INTO boxes SELECT recipient, box, count(*), sum(length(CAST(json AS BLOB)) + 2) FROM messages GROUP BY recipient, box;
+CREATE TRIGGER message_comes AFTER INSERT ON messages BEGIN
+    INSERT INTO boxes VALUES(NEW.recipient, NEW.box, 1, length(CAST(NEW.json AS BLOB)) + 2)
+        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER message_goes AFTER DELETE ON messages BEGIN
+    UPDATE boxes SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) - 2
+        WHERE owner = OLD.recipient AND box = OLD.box;
+END;
+CREATE TRIGGER message_moves AFTER UPDATE OF recipient, box, json ON messages BEGIN
+    UPDATE boxes SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) - 2
+        WHERE owner = OLD.recipient AND box = OLD.box;
+    INSERT INTO boxes VALUES(NEW.recipient, NEW.box, 1, length(CAST(NEW.json AS BLOB)) + 2)
+        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+"""
+
+# ``reply_type`` of messages composed before there was one (``mail.message.reply_type``). Put in as text: a writer's metadata may
+# hold what is not JSON to SQLite (NaN).
+REPLY_TYPES = """
+UPDATE messages SET json = '{"reply_type":"' || CASE WHEN type LIKE '%!_REQUEST' ESCAPE '!'
+    THEN replace(type, '_REQUEST', '_RESPONSE') ELSE 'QUERY_REQUEST' END || '",' || substr(json, 2)
+    WHERE json LIKE '{"%';
+"""
+
+# A prompt's status says what is known of it; a turn is a row of its own.
+TURNS = """
+CREATE TABLE turns(
+    session TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, opened REAL NOT NULL, ended REAL,
+    PRIMARY KEY(session, number)) WITHOUT ROWID;
+INSERT INTO turns SELECT session, turn, CASE status WHEN 'running' THEN 'open' ELSE 'closed' END, coalesce(started, created), ended
+    FROM prompts WHERE turn IS NOT NULL GROUP BY session, turn;
+UPDATE prompts SET status = 'taken' WHERE status = 'running';
+UPDATE prompts SET status = 'pasted' WHERE status = 'typing';
+"""
+
+# Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS)

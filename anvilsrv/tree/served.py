@@ -1,0 +1,210 @@
+"""The daemon as its files see it: each call of :class:`anvilsrv.tree.domain.Domain`, answered by the parts.
+
+Threads: see ``domain.py``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from anvilsrv.agents.spawn import Spawn
+from anvilsrv.backends.registry import Backends
+from anvilsrv.beads.beads import Beads
+from anvilsrv.desk.answer import Questions
+from anvilsrv.desk.life import Life
+from anvilsrv.desk.post import Post
+from anvilsrv.desk.report import Reports
+from anvilsrv.desk.send import Send
+from anvilsrv.errors import Denied
+from anvilsrv.mail import box, message
+from anvilsrv.mail.box import Snapshots
+from anvilsrv.sessions import drafts
+from anvilsrv.sessions.drafts import Draft
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import View
+from anvilsrv.store.effects import Waiting
+from anvilsrv.store.events import Stream
+from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.topics import Topics
+from anvilsrv.tmux.server import Tmux
+from anvilsrv.tree.access import Who
+from anvilsrv.tree.files import unknown
+from anvilsrv.words import USER
+
+NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
+SESSION_COMMANDS = "stop, restart, kill, interrupt, complete <message-id>"
+
+
+class Parts(Protocol):
+    """The parts of the daemon that files act on (``app.App``)."""
+
+    store: Store
+    stream: Stream
+    topics: Topics
+    boxes: Snapshots
+    registry: Registry
+    backends: Backends
+    beads: Beads
+    tmux: Tmux
+    post: Post
+    questions: Questions
+    life: Life
+    reports: Reports
+    send: Send
+    spawn: Spawn
+
+
+class Served:
+    """See :class:`anvilsrv.tree.domain.Domain`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.store = parts.store
+        self.stream = parts.stream
+        self.topics = parts.topics
+        self.beads = parts.beads
+        self._parts = parts
+        self._registry = parts.registry
+
+    # -- what is shown ---------------------------------------------------------------------------------------------------
+
+    def views(self) -> Mapping[str, View]:
+        return self._registry.views
+
+    def find(self, name: str) -> View | None:
+        return self._registry.find(name)
+
+    def get(self, name: str) -> View:
+        return self._registry.get(name)
+
+    def descends(self, child: str, ancestor: str) -> bool:
+        return self._registry.descends(child, ancestor)
+
+    def changed(self) -> float:
+        return self._registry.changed
+
+    def stamp(self, session: str, name: str) -> float:
+        view = self.get(session)
+        return self._parts.boxes.of(view.id).changed if name == "inbox" else view.times.get(name, view.created)
+
+    def listing(self) -> bytes:
+        return self._registry.listing()
+
+    def backends_listing(self) -> bytes:
+        return "".join("\t".join(row) + "\n" for row in self._parts.backends.listing()).encode()
+
+    def summary(self, view: View, attach: str) -> Mapping[str, object]:
+        return view.summary(attach, self._parts.boxes.of(view.id).unread)
+
+    def attach(self, view: View) -> str:
+        return self._parts.tmux.attach_command(view.id) if view.pane else ""
+
+    def inbox(self, session: str) -> bytes:
+        return self._parts.boxes.of(self.get(session).id).content
+
+    def box_length(self, owner: str, name: str) -> int:
+        found = self._parts.boxes.of(owner if owner == USER else self.get(owner).id)
+        return found.archive if name == "archive" else len(found.content)
+
+    # -- commands --------------------------------------------------------------------------------------------------------
+
+    def root_ctl(self, who: Who, words: list[str]) -> str | None:
+        if words[:1] != ["new"]:
+            raise unknown(words, NEW)
+        return self._parts.spawn.new(words[1:], who.session)
+
+    def user_ctl(self, words: list[str]) -> str | None:
+        if len(words) != 2 or words[0] != "complete":
+            raise unknown(words, "complete <message-id>")
+        self.store.call(lambda tx: self._parts.post.complete(tx, USER, words[1]))
+        return None
+
+    def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
+        """The session itself may only complete its mail."""
+        life = self._parts.life
+        jobs = {"stop": life.stop, "restart": life.restart, "kill": life.kill, "interrupt": life.interrupt}
+        if words[:1] == ["complete"] and len(words) == 2:
+            self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]))
+        elif len(words) != 1 or words[0] not in jobs:
+            raise unknown(words, SESSION_COMMANDS)
+        elif who.session == session:
+            raise Denied(f"permission denied: {words[0]} is not for the session itself")
+        else:
+            self.store.call(lambda tx: jobs[words[0]](tx, session))
+        return None
+
+    def report(self, session: str | None, why: str) -> None:
+        self._parts.life.error(session, why)
+
+    # -- prompts and contexts --------------------------------------------------------------------------------------------
+
+    def check_prompt(self, tx: Tx, session: str) -> None:
+        self._parts.send.check(tx, session)
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
+        self._parts.send.accept(tx, session, text, origin)
+
+    def check_session(self, tx: Tx, session: str) -> None:
+        self._registry.row(tx, session)
+
+    def set_context(self, tx: Tx, session: str, text: str) -> None:
+        self._parts.send.context(tx, session, text)
+
+    def error(self, tx: Tx, session: str, why: str) -> None:
+        self._registry.error(tx, session, why)
+
+    def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
+        return drafts.add(tx, draft, session, file, data, count)
+
+    def take_draft(self, tx: Tx, draft: int) -> bytes:
+        return drafts.take(tx, draft)
+
+    def unfinished(self, tx: Tx) -> Sequence[Draft]:
+        return drafts.left(tx)
+
+    # -- what is waited for ----------------------------------------------------------------------------------------------
+
+    def last_prompt(self, tx: Tx, session: str) -> int:
+        return self._parts.send.last(tx, session)
+
+    def response(self, tx: Tx, prompt: int) -> bytes | None:
+        return self._parts.send.response(tx, prompt)
+
+    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+        return self._parts.send.conversation(tx, session, cursor)
+
+    def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
+        label, blocks = self._parts.post.label, list[bytes]()
+        while not blocks:
+            found, cursor = box.page(tx, cursor)
+            if not found:
+                break
+            for one in found:
+                if shown((one.sender, one.to)):
+                    blocks.append(message.as_log(one, label(tx, one.sender), label(tx, one.to)))
+        return b"".join(blocks), cursor
+
+    # -- small files -----------------------------------------------------------------------------------------------------
+
+    def rename(self, tx: Tx, session: str, alias: str) -> None:
+        self._registry.rename(tx, session, alias)
+
+    def write_state(self, tx: Tx, session: str, word: str) -> None:
+        row = self._registry.row(tx, session)
+        backend = self._parts.backends.last(row.backend)
+        self._parts.send.write_state(tx, session, word, reported=backend is None or backend.reports("stop"))
+
+    def answer(self, session: str, choice: str) -> None:
+        self._parts.questions.answer(session, choice)
+
+    # -- mail and reports ------------------------------------------------------------------------------------------------
+
+    def box(self, tx: Tx, owner: str, name: str) -> bytes:
+        return box.content(tx, owner, name)
+
+    def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
+        self._parts.post.send(tx, sender, fields)
+
+    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting) -> None:
+        self._parts.reports.take(session, report, waiting)
+
+    def abandoned(self, session: str, waiting: Waiting) -> None:
+        self._parts.questions.abandon(session, waiting)
