@@ -73,7 +73,8 @@ def session(number: int) -> dict[str, Any]:
         "id": f"{number:08x}", "alias": f"agent-{number}" if number % 3 else "", "backend": ("claude", "shell", "kiro-cli")[number % 3],
         "cwd": f"/home/somebody/src/project-{number % 40}", "state": STATES[number % 4], "pid": 1000 + number, "role": "", "tasks": [],
         "parent": None, "tmux": "", "ask": None, "unread": number % 5, "queued": number % 2, "held": "", "usage": {}, "error": "",
-        "sandbox_tier": "full", "sandbox_gaps": [], "context": "", "created": time.time() - 5000 + number, "changed": time.time() - number,
+        "sandbox_tier": "full", "sandbox_gaps": [], "context": "", "created": time.time() - 5000 + number,
+        "changed": time.time() - number,
     }  # fmt: skip
 
 
@@ -120,7 +121,9 @@ class Root(Dir):
             self.logs[made["id"]] = Feed("log", False)
         if event["type"] == "session_end":
             self.sessions.pop(event["session_id"], None)
-        self.events.add(json.dumps({"seq": self.seq, "ts": time.time(), **event, "changes": TYPES[event["type"]]}).encode() + b"\n")
+        self.events.add(
+            json.dumps({"seq": self.seq, "ts": time.time(), **event, "changes": TYPES[event["type"]]}).encode() + b"\n"
+        )
 
 
 def main() -> None:
