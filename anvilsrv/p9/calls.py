@@ -1,8 +1,8 @@
 """Requests that reach a file, and may have to wait for it.
 
 A ``Call`` is one request on an open (or opening, or closing) fid. It may be answered later, by any thread; everything
-else about it belongs to the server's I/O thread. The first to claim it (an answer, a flush, a lost connection) decides
-how it ends; the others get False. No lock is held while the tree runs.
+else about it belongs to the server's I/O thread. What comes first (an answer, a flush, a lost connection) decides how
+it ends; a later answer gets False. No lock is held while the tree runs.
 
 What differs between the messages is in ``verbs``.
 """

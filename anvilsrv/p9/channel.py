@@ -1,4 +1,4 @@
-"""Requests and answers on one socket: what a 9P client stands on, for any number of threads at once.
+"""Requests and answers on one socket, for any number of threads at once.
 
 There is no thread behind it. Of the threads that wait for an answer one reads the socket and hands the others theirs;
 when it has its own it leaves the reading to the next. A connection that breaks stays broken (``ConnectionLost``).
@@ -26,7 +26,7 @@ class P9Error(AnvilError):
 
 
 class ConnectionLost(Unavailable):
-    """The server is gone, or talks no 9P."""
+    """The server is gone, or does not speak 9P."""
 
 
 class TimedOut(Unavailable):
@@ -38,7 +38,7 @@ class Cancelled(AnvilError):
 
 
 class Pending:
-    """A request that waits for its answer. A Tflush knows the request that it ends."""
+    """A request that waits for its answer; ``ends`` is the request that a Tflush is to end."""
 
     __slots__ = ("answer", "ends", "flushed", "tag")
 
@@ -50,7 +50,7 @@ class Pending:
 
 
 class Channel:
-    """A connected socket, which is closed with it. ``msize`` bounds the answers; whoever agrees on less sets it."""
+    """A connected socket, closed by ``close``. No answer may be longer than ``msize``, which is set again after Tversion."""
 
     def __init__(self, sock: socket.socket, msize: int, trace: Callable[[str], None] | None) -> None:
         self.msize = msize
@@ -75,9 +75,9 @@ class Channel:
 
     @contextlib.contextmanager
     def minding(self, output: int) -> Iterator[None]:
-        """Within the block a wait also ends, by BrokenPipeError, when nobody reads ``output`` any more.
+        """Within the block, a wait also ends when ``output`` has lost its last reader: it raises BrokenPipeError.
 
-        ``output`` is the descriptor of a pipe or socket. For programs of one thread.
+        ``output`` is the descriptor of a pipe or socket. For single-threaded programs.
         """
         self._poll.register(output, 0)  # POLLERR and POLLHUP come unasked
         try:
@@ -166,7 +166,7 @@ class Channel:
                     self._state.notify_all()
 
     def _read_until(self, call: Pending, deadline: float | None) -> None:
-        """Read the socket for everybody until this call has its answer or its time is up."""
+        """Read the socket for all threads, until this call has its answer or its time is up."""
         while call.answer is None and not self._lost:
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
             ready = dict(self._poll.poll(None if wait is None else wait * 1000))
@@ -221,7 +221,7 @@ class Channel:
             self._state.notify_all()
 
     def _lose(self, error: ConnectionLost) -> AnvilError:
-        """The connection is over for everybody; the first reason is kept."""
+        """End the connection for all threads; the first reason is kept."""
         with self._state:
             self._lost = self._lost or error
             self._state.notify_all()
@@ -230,7 +230,7 @@ class Channel:
         return self._lost
 
     def _show(self, way: str, msg: wire.Message) -> None:
-        from anvilsrv.p9 import text  # only where it is used: programs that start often do not need it
+        from anvilsrv.p9 import text  # here, since programs that start often do without it
 
         if self.trace:
             self.trace(f"{way} {text.format(msg)}")

@@ -1,7 +1,7 @@
 """Fids, a client's names for files (intro(9p)), and the table of them that each connection has.
 
-Both belong to the server's I/O thread; the handle of a fid is used, and taken at its end, by whatever thread runs the
-call that holds the fid.
+Both belong to the server's I/O thread, except for the handle of a fid: the thread that serves a call uses it, or takes
+it away at the end.
 """
 
 from collections import deque

@@ -38,7 +38,7 @@ size_at = struct.Struct("<I").unpack_from
 
 
 def tag_of(frame: bytes) -> int:
-    """The tag of a frame, which may be wrong behind it."""
+    """The tag of a frame, even if what follows it is malformed."""
     return frame[5] | frame[6] << 8
 
 

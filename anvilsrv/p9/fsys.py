@@ -132,7 +132,7 @@ class Fsys:
 
 
 class File:
-    """An open file. ``offset`` is where the next read or write without one of its own goes."""
+    """An open file. Reads and writes that name no offset use, and advance, ``offset``."""
 
     def __init__(self, client: Fsys, fid: int, path: str) -> None:
         self.client = client
@@ -176,8 +176,8 @@ class File:
         return done
 
     def lines(self) -> Iterator[bytes]:
-        """The lines of a stream, each with its newline, waiting as long as it takes; ends at the end of the file or
-        by ``cancel``. A line that is not complete at the end is given as it is."""
+        """The lines of a stream, each with its newline, without a time limit; ends at the end of the file or by
+        ``cancel``. An incomplete last line is given as it is."""
         rest = b""
         while True:
             try:
@@ -201,7 +201,7 @@ class File:
             self.client.channel.flush(call)
 
     def close(self, timeout: float | None = DEFAULT) -> None:
-        """Clunk; the server's error is raised. The second time nothing happens."""
+        """Clunk, and raise the server's error if there is one. A second call does nothing."""
         if not self._closed:
             self._closed = True
             self.client.clunk(self._fid, timeout)

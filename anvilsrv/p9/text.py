@@ -23,7 +23,7 @@ def format(msg: wire.Message) -> str:
 
 
 def parse(line: str) -> wire.Message:
-    """The message of a line; WireError if it is none."""
+    """The message of a line; WireError if it is not one."""
     tokens = _tokens(line)
     try:
         cls = _CLASSES[tokens.pop(0)]

@@ -5,8 +5,8 @@ whatever was given to ``Server.listen`` for the socket that the request came thr
 
 Threads: every method is called on the server's one I/O thread, so it must be quick; on a ``File`` with ``slow = True``
 ``open`` and the handle's ``read``, ``write``, ``clunk`` and ``hangup`` are called on a worker instead, never two at a
-time for one handle, in the order the requests came. ``lookup``, ``children``, ``stat`` and ``cancel`` are always on
-the I/O thread.
+time for one handle, in the order the requests came. ``lookup``, ``children``, ``stat``, ``truncate`` and ``cancel``
+are always called on the I/O thread.
 
 A method that cannot answer yet keeps ``req``, returns ``LATER``, and answers once, from any thread, by
 ``req.done(value)`` or ``req.fail(error)``. An AnvilError that is raised becomes the Rerror of the request.
@@ -65,7 +65,7 @@ _numbers = itertools.count(1)
 
 def stable_path(*names: str) -> int:
     """A 63-bit qid path for a file by its place in the tree: the same for each Node object made for that place.
-    Paths given by default count up from 1 and do not meet these in practice."""
+    Default paths count up from 1 and do not collide with these in practice."""
     return int.from_bytes(blake2b("/".join(names).encode("utf-8", "replace"), digest_size=8).digest(), "little") >> 1
 
 
@@ -107,7 +107,7 @@ class Node:
 
 
 class Dir(Node):
-    """A directory. The server answers ``..``, reads, and opens by itself."""
+    """A directory. The server itself handles opens, reads and walks to ``..``."""
 
     mode = 0o555
     qtype = wire.QTDIR
@@ -137,7 +137,7 @@ class Handle:
         return None
 
     def hangup(self) -> None:
-        """The connection ended without a Tclunk. Nobody hears an answer."""
+        """The connection ended without a Tclunk. There is no answer."""
 
     def cancel(self, req: Request) -> None:
         """This parked request is over: flushed, its fid clunked, or its connection gone. Forget it."""
@@ -153,14 +153,14 @@ class File(Node):
         raise Denied(f"cannot open '{self.name}'")
 
     def truncate(self, who: Any) -> None:
-        """A Twstat that sets the length to 0 (shells over FUSE do it before they open). By default it only succeeds."""
+        """A Twstat that sets the length to 0 (shells over FUSE do it before they open). The default does nothing."""
 
     def cancel(self, req: Request) -> None:
         """A parked open is over."""
 
 
 class SnapshotHandle(Handle):
-    """Reads of one content that does not change while it is open."""
+    """Reads of content that is fixed at the open."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -192,7 +192,7 @@ class TextFile(File):
 
 
 class StaticDir(Dir):
-    """A directory of what a mapping holds at the moment; the order of the mapping is the order of listings."""
+    """A directory of what a mapping holds when it is asked; listings have the order of the mapping."""
 
     def __init__(self, name: str, nodes: Mapping[str, Node] | Sequence[Node] = (), path: int | None = None) -> None:
         super().__init__(name, path)
@@ -206,7 +206,7 @@ class StaticDir(Dir):
 
 
 def entries(node: Dir, who: Any) -> list[bytes]:
-    """The packed directory entries of a listing, one each."""
+    """The packed directory entries of a listing."""
     return [wire.pack_stat(child.stat(who)) for child in node.children(who)]
 
 

@@ -1,4 +1,4 @@
-"""What stands in a message beside numbers and data: strings, qids and stats (intro(9p), stat(9p))."""
+"""The values in a message other than numbers and data: strings, qids and stats (intro(9p), stat(9p))."""
 
 import struct
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from anvilsrv.errors import AnvilError
 
 
 class WireError(AnvilError):
-    """Bytes that are no 9P message, or a message that has no bytes (a number or a string too large for its field)."""
+    """Bytes that are not a 9P message, or a message that cannot be encoded (a number or string too large for its field)."""
 
 
 class Qid(NamedTuple):

@@ -1,7 +1,7 @@
-"""The messages of 9P2000 as tuples (intro(9p) and the pages it names), and what belongs to them.
+"""The messages of 9P2000 as tuples (intro(9p) and the pages it names), and their constants.
 
 ``encode(message)`` gives one frame, ``decode(frame)`` one message. Messages are NamedTuples whose first field is the
-tag. What they are made of is in ``values``, what they look like in ``frames``.
+tag. The values in them are in ``values``, their bytes in ``frames``.
 """
 
 import struct
@@ -22,7 +22,7 @@ from anvilsrv.p9.values import unpack_stats as unpack_stats
 VERSION = "9P2000"
 NOTAG = 0xFFFF
 NOFID = 0xFFFFFFFF
-IOHDRSZ = 24  # room for the header of a Twrite or an Rread, as every 9P program reckons it
+IOHDRSZ = 24  # room for the header of a Twrite or an Rread, as every 9P program counts it
 
 OREAD, OWRITE, ORDWR, OEXEC = 0, 1, 2, 3
 OTRUNC, ORCLOSE = 0x10, 0x40
@@ -211,11 +211,11 @@ TYPES: dict[int, type[Any]] = {
     124: Tstat, 125: Rstat, 126: Twstat, 127: Rwstat,
 }  # fmt: skip
 
-PACKERS = {cls: frames.PACKERS[kind] for kind, cls in TYPES.items()}  # make frames of fields
+PACKERS = {cls: frames.PACKERS[kind] for kind, cls in TYPES.items()}  # fields to frame
 
 
 def decode(frame: Buffer) -> Message:
-    """The message of one whole frame; WireError if it is anything else."""
+    """The message of one whole frame; WireError if it is not one."""
     frame = bytes(frame)
     if len(frame) < HEADER or size_at(frame)[0] != len(frame):
         raise WireError("frame of the wrong size")
