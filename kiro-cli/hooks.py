@@ -22,9 +22,11 @@ PROMPT = (
 
 
 def command(python: str, program: str, form: str, hook: str) -> str:
-    """What a hook runs: nothing outside of AnviLLM or when the other form reports; never a failure."""
-    run = shlex.join([python, "-I", "-S", program, hook])
-    return f'if [ "${{ANVILLM_SESSION:+x}}${{ANVILLM_KIRO:-2}}" = x{form} ]; then {run}; fi; exit 0'
+    """What a hook runs: nothing outside of AnviLLM or when the other form reports; never a failure. A session names its own
+    copy of the program, which stays as it is over an upgrade."""
+    run = f'{shlex.quote(python)} -I -S "$p" {hook}'
+    own = f'p=${{ANVILLM_KIRO_HOOK:-}}; [ -n "$p" ] || p={shlex.quote(program)}'
+    return f'if [ "${{ANVILLM_SESSION:+x}}${{ANVILLM_KIRO:-2}}" = x{form} ]; then {own}; {run}; fi; exit 0'
 
 
 def agent(python: str, program: str) -> dict[str, object]:

@@ -17,6 +17,7 @@ from anvilsrv.backends import backend, private, templates
 from anvilsrv.backends.backend import KINDS, NAMES, TEXTS, Backend, Dialog, Guard, Input, Peculiarity, Rule, Stop, Title
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.errors import Invalid
+from anvilsrv.linux import beneath
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LAYER = ("general", "filesystem", "network", "env", "unix", "agents", "permissions", "advanced", "description")
@@ -352,7 +353,7 @@ def _peculiarity(body: Table, path: Path) -> type[Peculiarity]:
 def _module(where: str, path: Path) -> Any:
     if not where.endswith(".py"):
         return importlib.import_module(where)
-    for known in (backend, private):  # the names that users' files import them by, until 0.1
+    for known in (backend, private, beneath):  # by the names that users' files import them by since version 0.1
         sys.modules.setdefault(f"anvilsrv.{known.__name__.rpartition('.')[2]}", known)
     file = path.parent / where
     spec = importlib.util.spec_from_file_location(f"anvillm_backend_{file.stem}", file)

@@ -19,7 +19,8 @@ class Kiro(Peculiarity):
         found = re.search(r"(\d+)\.\d+", self.backend.version())
         form = "3" if found and int(found[1]) >= 3 else "2"
         made = super().launch(place, resume and not shared(place))
-        return replace(made, env={**made.env, "ANVILLM_KIRO": form}, data={**made.data, MARK: place.cwd})
+        env = {"ANVILLM_KIRO": form, "ANVILLM_KIRO_HOOK": str(self.backend.values(place)["HOOK"][-1])}
+        return replace(made, env={**made.env, **env}, data={**made.data, MARK: place.cwd})
 
     def available(self) -> str:
         """Not without its hooks: a prompt could never be confirmed."""

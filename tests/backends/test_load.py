@@ -301,3 +301,16 @@ def test_a_class_in_a_file_beside_may_do_what_the_yaml_cannot_say(top: Path) -> 
     assert (odd.fields, ready.kind) == ({"text": "Odd"}, "ready")
     with pytest.raises(Invalid, match="is no anvilsrv"):
         load(top, MINIMAL + "  python: pathlib:Path\n", "y")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from anvilsrv.backend import Launch, Peculiarity, Place, Reply, Report",
+        "from anvilsrv.private import Private as Peculiarity",
+        "from anvilsrv import beneath; from anvilsrv.backend import Peculiarity",
+    ],
+)
+def test_files_of_users_import_by_the_names_of_version_0_1(top: Path, line: str) -> None:
+    (top / "old.py").write_text(f"{line}\nclass Old(Peculiarity): pass\n")
+    assert load(top, MINIMAL + "  python: old.py:Old\n").peculiarity.__name__ == "Old"

@@ -95,13 +95,16 @@ def serve(daemon: Daemon, backend: str, service: Service) -> Iterator[Bench]:
     daemon.close()
 
 
+def claude_env(service: Service) -> dict[str, str]:
+    """What Claude Code needs to find the stand-in, and to leave everybody else alone."""
+    quiet = ("DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_ERROR_REPORTING")
+    return {"ANTHROPIC_BASE_URL": service.url, "ANTHROPIC_API_KEY": KEY, **dict.fromkeys(quiet, "1")}
+
+
 @pytest.fixture
 def claude(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
     """Claude Code against the stand-in for the Messages API."""
-    with_program(
-        home, "claude", ANTHROPIC_BASE_URL=messages_api.url, ANTHROPIC_API_KEY=KEY, DISABLE_TELEMETRY="1",
-        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_ERROR_REPORTING="1",
-    )  # fmt: skip
+    with_program(home, "claude", **claude_env(messages_api))
     yield from serve(stopped_daemon, "claude", messages_api)
 
 
