@@ -12,6 +12,7 @@ Pure functions; any thread.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from anvilsrv.store.events import EVERYBODY, Sees
 from anvilsrv.words import USER
@@ -49,6 +50,7 @@ def allowed(row: str, caller: str) -> bool:
     return "*" in row or any(letter in row for letter in caller)
 
 
+@cache
 def bits(read: str, write: str, caller: str) -> int:
     """The permission bits that the caller has on a file with these letters."""
     readable = 0o444 if "*" in read else 0o400 if allowed(read, caller) else 0

@@ -10,6 +10,7 @@ Threads: as in ``p9/tree.py``; nodes are made for each lookup and belong to the 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from anvilsrv.errors import Denied
@@ -21,6 +22,8 @@ from anvilsrv.tree.domain import Domain
 from anvilsrv.words import USER
 
 DIGITS = 22  # of the number in a name
+
+path_of = lru_cache(maxsize=1 << 14)(stable_path)  # a hash of the name; what is used again and again is looked up
 
 
 class Place(NamedTuple):
@@ -96,8 +99,11 @@ class Table:
         row = self.names.get(name)
         if row is not None:
             return row.kind.find(row, at, name)
-        found = (row.kind.find(row, at, name) for row in self._many)
-        return next((node for node in found if node is not None), None)
+        for row in self._many:
+            found = row.kind.find(row, at, name)
+            if found is not None:
+                return found
+        return None
 
     def listed(self, at: Place) -> list[Node]:
         """What a listing shows."""
@@ -142,7 +148,7 @@ class RowFile(File):
     """The file of a row. ``number`` is that in its name, of a row ``NAME.<seq>``."""
 
     def __init__(self, row: Row, kind: FileKind, at: Place, name: str, number: int | None = None) -> None:
-        super().__init__(name, stable_path(*at.names, name))
+        super().__init__(name, path_of(*at.names, name))
         self.row = row
         self.kind = kind
         self.at = at
@@ -172,7 +178,7 @@ class Directory(Dir):
     def __init__(
         self, name: str, table: Table, at: Place, mode: int = 0o555, changed: Callable[[Place], float] | None = None
     ) -> None:
-        super().__init__(name, stable_path(*at.names) if at.names else 1, mode)
+        super().__init__(name, path_of(*at.names) if at.names else 1, mode)
         self._table = table
         self._at = at
         self._changed = changed
@@ -189,7 +195,8 @@ class Directory(Dir):
 
     def _seen(self, who: Who) -> Place:
         """The root is made once for everybody; all else for the caller that looked it up."""
-        return self._at if who is self._at.who else self._at._replace(who=who)
+        at = self._at
+        return at if who is at.who else Place(at.domain, who, at.names, at.session, at.member, at.born)
 
 
 @dataclass(frozen=True)

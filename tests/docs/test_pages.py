@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv import __version__
+from anvilsrv.tree import table
 from tests.conftest import ROOT, Daemon, Home, some
 from tests.docs.examples import NEVER, flat, manual, shell_path
 from tests.session import Session
@@ -91,26 +92,11 @@ def files(title: str) -> set[str]:
     return {name.rstrip("/") for name in re.findall(r"^\.It Pa (\S+)", section(title), re.MULTILINE)}
 
 
-@pytest.fixture
-def tree(daemon: Daemon) -> dict[str, set[str]]:
-    """The names in each kind of directory of a live tree."""
-    client = daemon.client()
-    session = Session.starting(daemon).id
-    bead = client.write_read("beads/ctl", b"new 'a bead'\n").decode().strip()
-
-    def names(where: str) -> set[str]:
-        return {one.name for one in client.ls(where)}
-
-    return {
-        "root": names("") - {session},
-        "session": names(session),
-        "user": names("user"),
-        "beads": names("beads") - {bead},
-        "bead": names(f"beads/{bead}"),
-    }
+TABLES = {"root": table.ROOT, "session": table.SESSION, "user": table.MAILBOX, "beads": table.BEADS, "bead": table.BEAD}
 
 
-def test_the_page_of_the_tree_lists_every_file_and_no_other(tree: dict[str, set[str]]) -> None:
+def test_the_page_of_the_tree_lists_every_file_and_no_other() -> None:
+    tree = {where: set(rows.names) for where, rows in TABLES.items()}
     assert files("The root") == tree["root"]
     assert files("A session") == tree["session"]
     listed = files("Beads")
@@ -121,10 +107,17 @@ def test_the_page_of_the_tree_lists_every_file_and_no_other(tree: dict[str, set[
     assert set(re.findall(r"^\.Pa (\w+)", user, re.MULTILINE)) == tree["user"]
 
 
-def test_the_picture_of_the_tree_in_readme_has_every_file(tree: dict[str, set[str]]) -> None:
+def test_the_page_of_the_tree_names_what_stands_for_many_files() -> None:
+    shown = {"events.<seq>": ".Pa events . Ns Ar seq", "<id>": ".Pa <id>/", "<bead-id>": ".It Pa beads/<bead-id>/"}
+    assert {row.name for rows in TABLES.values() for row in rows.rows if row.many} == set(shown)
+    for macros in shown.values():
+        assert macros in TREE.read_text()
+
+
+def test_the_picture_of_the_tree_in_readme_has_every_file() -> None:
     picture = (ROOT / "README.md").read_text().partition("\nagent/\n")[2].partition("```")[0]
-    for names in tree.values():
-        for name in names:
+    for rows in TABLES.values():
+        for name in rows.names:
             assert re.search(rf"(?<![\w-]){name}(?![\w-])", picture), name
 
 
