@@ -419,22 +419,6 @@ That is after the Rclunk, so what a server refuses at the end is seen too."
                          (lambda ()
                            (anvillm-9p--write-on op data 0 (lambda () (anvillm-9p--read-on op 0 nil)))))))))
 
-(defun anvillm-9p-stat (conn path callback)
-  "Give CALLBACK the stat of PATH on CONN, as `anvillm-wire-stats' has it."
-  (anvillm-9p--begin
-   conn callback
-   (lambda (op)
-     (anvillm-9p--walk op path
-                       (lambda ()
-                         (anvillm-9p--step op (lambda (fields)
-                                                (anvillm-9p--finish op (car (anvillm-wire-stats (car fields)))))
-                                           'Tstat (anvillm-9p--op-fid op)))))))
-
-(defun anvillm-9p-ls (conn path callback)
-  "Give CALLBACK the entries of directory PATH on CONN."
-  (anvillm-9p-read conn path
-                   (lambda (bytes err) (funcall callback (and bytes (anvillm-wire-stats bytes)) err))))
-
 (defun anvillm-9p-stream (conn path on-data on-end &optional offset)
   "Follow the blocking file PATH on CONN from OFFSET.
 ON-DATA gets bytes as they come; the next are asked for when it returns.  ON-END

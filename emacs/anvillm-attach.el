@@ -18,7 +18,6 @@
 (declare-function eat-make "ext:eat" (name program &optional startfile &rest switches))
 (declare-function vterm-mode "ext:vterm" ())
 (defvar vterm-shell)
-(defvar vterm-buffer-name)
 (declare-function term-mode "term" ())
 (declare-function term-char-mode "term" ())
 (declare-function term-set-escape-char "term" (key))

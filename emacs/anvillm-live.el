@@ -16,7 +16,6 @@
 (require 'anvillm-session)
 
 (declare-function dbus-call-method-asynchronously "dbus" (bus service path interface method handler &rest args))
-(defvar dbus-compiled-version)
 
 (autoload 'anvillm "anvillm" nil t)
 (autoload 'anvillm-user-inbox "anvillm-mail" nil t)

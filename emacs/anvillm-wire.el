@@ -140,22 +140,6 @@ Signal `anvillm-9p-error' if it is malformed."
          (tag (anvillm-wire--get 2)))
     (cons (car row) (cons tag (mapcar (lambda (f) (anvillm-wire--get (car f))) (cddr row))))))
 
-(defun anvillm-wire-stats (bytes)
-  "Return the directory entries in BYTES, each a plist.
-Its keys are :name :qid :mode :atime :mtime :length :uid :gid :muid."
-  (let ((anvillm-wire--bytes bytes) (anvillm-wire--at 0)
-        (anvillm-wire--end (length bytes)) all)
-    (while (< anvillm-wire--at anvillm-wire--end)
-      (anvillm-wire--take 8)            ; size[2] type[2] dev[4]
-      (let* ((qid (anvillm-wire--get 'q)) (mode (anvillm-wire--get 4))
-             (atime (anvillm-wire--get 4)) (mtime (anvillm-wire--get 4))
-             (length (anvillm-wire--get 8)) (name (anvillm-wire--get 's))
-             (uid (anvillm-wire--get 's)) (gid (anvillm-wire--get 's)) (muid (anvillm-wire--get 's)))
-        (push (list :name name :qid qid :mode mode :atime atime :mtime mtime
-                    :length length :uid uid :gid gid :muid muid)
-              all)))
-    (nreverse all)))
-
 ;;;; Reading by people
 
 (defun anvillm-wire-format (message)

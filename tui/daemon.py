@@ -1,7 +1,5 @@
 """The daemon from the terminal: is it there, why not, and start, stop, restart. It is run as its own program."""
 
-import subprocess
-import sys
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,23 +7,10 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Label, Static
 
+from anvilsrv.front.program import anvilsrv
 from tui.dialogs import Dialog
 from tui.host import Host, Shown
 from tui.text import printable
-
-PATIENCE = 90.0  # s; above what anvilsrv takes at most
-
-
-def anvilsrv(command: str) -> tuple[bool, str]:
-    """Run ``anvilsrv <command>``: whether it succeeded, and what it said."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "anvilsrv.programs.cli", command],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return False, f"anvilsrv {command}: {error}"
-    return done.returncode == 0, (done.stdout + done.stderr).strip()
 
 
 class DaemonScreen(Shown, Dialog):
@@ -96,7 +81,7 @@ class DaemonScreen(Shown, Dialog):
     def _ran(self, done: tuple[bool, str]) -> None:
         worked, said = done
         self.host.hurry()
-        self._busy, self._failed = False, "" if worked else said or "it failed, and said nothing"
+        self._busy, self._failed = False, "" if worked else said
         if worked:
             self.host.say(said)
             if self.is_running:

@@ -17,13 +17,9 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of `index`: a window, the sizes of its tag and body in runes, and its tag's first line."""
+    """What is wanted of a line of `index`: a window, and its tag's first line."""
 
     id: int
-    tag_size: int
-    body_size: int
-    directory: bool
-    dirty: bool
     tag: str
 
     @property
@@ -102,5 +98,7 @@ class Acme:
 
 
 def _listed(line: str) -> Listed:
-    numbers = [int(line[i * _COLUMN : (i + 1) * _COLUMN]) for i in range(5)]
-    return Listed(numbers[0], numbers[1], numbers[2], bool(numbers[3]), bool(numbers[4]), line[5 * _COLUMN :])
+    numbers = [
+        int(line[i * _COLUMN : (i + 1) * _COLUMN]) for i in range(5)
+    ]  # all: a line in pieces has other text there
+    return Listed(numbers[0], line[5 * _COLUMN :])

@@ -27,12 +27,12 @@ from acme.lib.log import Log
 from acme.lib.mail import Archive, Compose, Inbox, Message
 from acme.lib.main import Main
 from acme.lib.pane import Pane
-from acme.lib.programs import anvilsrv
 from acme.lib.prompt import Context, Prompt
 from acme.lib.terminal import open_terminal
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.front.follow import Follower, Row
+from anvilsrv.front.program import anvilsrv
 from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import Client, TimedOut
 from anvilsrv.words import USER
@@ -86,10 +86,9 @@ class App:
         try:
             self.agent.read("backends")
         except Unavailable:
-            try:
-                anvilsrv("start")
-            except AnvilError as error:
-                self.say(str(error))
+            worked, said = anvilsrv("start")
+            if not worked:
+                self.say(said)
         try:
             self.roster, self.online = self.agent.roster(), True
         except Unavailable:

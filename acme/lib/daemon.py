@@ -8,9 +8,9 @@ from acme.lib import table
 from acme.lib.agent import Session
 from acme.lib.host import Call
 from acme.lib.pane import Pane
-from acme.lib.programs import anvilsrv
 from anvilsrv import paths
-from anvilsrv.errors import NotFound
+from anvilsrv.errors import NotFound, Unavailable
+from anvilsrv.front.program import anvilsrv
 
 _TAIL = 100  # lines of the daemon's log
 
@@ -44,7 +44,9 @@ class Daemon(Pane):
 
     def run(self, call: Call) -> None:
         self._draw(f"anvilsrv {call.word.lower()} ...\n")
-        said = anvilsrv(call.word.lower())
+        worked, said = anvilsrv(call.word.lower())
+        if not worked:
+            raise Unavailable(said)
         self.status(said)
 
     def log(self, call: Call) -> None:
@@ -58,7 +60,7 @@ class Daemon(Pane):
     def status(self, before: str = "") -> None:
         self.online = self.app.online
         answers = "answers" if self.online else "does not answer"
-        parts = [before, anvilsrv("status"), f"{self.app.agent.path} {answers}", self._backends()]
+        parts = [before, anvilsrv("status")[1], f"{self.app.agent.path} {answers}", self._backends()]
         self._draw("\n".join(part for part in parts if part) + "\n")
 
     def _backends(self) -> str:

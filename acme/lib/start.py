@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from acme.lib.agent import Agent
 from acme.lib.begin import checked, directory, options
-from acme.lib.programs import anvilsrv
 from acme.lib.usage import answered
 from anvilsrv.errors import AnvilError, NotFound, Unavailable
+from anvilsrv.front.program import anvilsrv
 
 
 def main(word: str, words: Sequence[str]) -> int:
@@ -34,7 +34,9 @@ def begin(word: str, where: str, wanted: Sequence[str]) -> str:
         try:
             backends = agent.roster()
         except Unavailable:
-            anvilsrv("start")
+            worked, said = anvilsrv("start")
+            if not worked:
+                raise Unavailable(said) from None
             backends = agent.roster()
         backend = backends.backend(word)
         if backend is None:

@@ -144,13 +144,6 @@ def put(window: Window, edits: Sequence[Edit]) -> None:
         window.select(*right)
 
 
-def apply(body: str, edits: Sequence[Edit]) -> str:
-    """What `body` becomes."""
-    for edit in edits:
-        body = body[: edit.q0] + edit.text + body[edit.q1 :]
-    return body
-
-
 def moved(place: int, edits: Sequence[Edit]) -> int:
     """Where `place` (an end of the person's selection) should stand after the edits, which are last place first."""
     result = place
