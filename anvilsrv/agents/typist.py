@@ -9,7 +9,6 @@ Threads: one short-lived thread per delivery, at most one per session; the lock 
 was under way is resumed by the next daemon.
 """
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.life import Life, sentence
 from anvilsrv.desk.post import Post
+from anvilsrv.display import plain
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.registry import Registry
@@ -32,7 +32,6 @@ from anvilsrv.tmux.server import Screen, Tmux
 DRAFT_LOOK = 5.0  # s between looks at a half-typed line when nothing moves in the pane
 PATIENCE = (2.0, 60.0)  # s after which waiting for a person is shown, and that it may be no person
 SHOWN = 60  # characters of a line
-STYLE = re.compile(r"\x1b\[[\d;:]*m")
 
 
 class Delivery:
@@ -201,5 +200,5 @@ def in_the_way(backend: Backend, screen: Screen, long: bool) -> str:
 
 def quoted(line: str) -> str:
     """A line of a screen in short, without colours."""
-    text = " ".join(STYLE.sub("", line).split())
+    text = " ".join(plain(line).split())
     return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))

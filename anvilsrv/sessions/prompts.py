@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from anvilsrv.display import sanitize
 from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.sessions.machine import ACTIVE, WAITING, Status
 from anvilsrv.sessions.state import Session
 from anvilsrv.store.store import Tx
-from anvilsrv.tmux.server import sanitize
 
 BLOCKS = 100  # of a conversation, fetched at a time
 TYPED = "typed"  # the origin of what a person typed into the pane

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
@@ -224,7 +225,7 @@ class Registry:
     def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str) -> None:
         """A line in the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""
         who = " ".join(filter(None, (session or "user", alias)))
-        tx.after(Note(level, f"{who}: " + "".join(c if c.isprintable() else " " for c in text)))
+        tx.after(Note(level, one_line(f"{who}: {text}")))
 
 
 def _view(tx: Tx, session: str, before: View | None) -> View | None:

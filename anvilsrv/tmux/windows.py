@@ -1,0 +1,124 @@
+"""The windows in which agents run, and how what ran in them ended."""
+
+import os
+import re
+import shlex
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from anvilsrv.errors import Unavailable
+from anvilsrv.tmux.control import quote
+from anvilsrv.tmux.events import number
+from anvilsrv.tmux.options import SESSION
+from anvilsrv.tmux.server import Server
+
+ID = re.compile(r"[0-9a-f]{8}")
+COLUMNS = (
+    "pane_id", "pane_pid", "pane_dead", "pane_dead_status", "pane_dead_signal", "window_panes", "@session", "window_name",
+)  # fmt: skip
+
+
+class Pane(NamedTuple):
+    """A new window: its pane's id (``%3``), stable for its life, and the pid of the program in it."""
+
+    id: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class PaneInfo:
+    """One agent's pane. ``window`` is the name given to ``new_window``; ``status`` or ``signal`` once it is ``dead``, if tmux knows."""
+
+    id: str
+    window: str
+    pid: int
+    dead: bool
+    status: int | None
+    signal: int | None
+
+    @property
+    def told(self) -> bool:
+        """Whether it is known how the program ended."""
+        return self.dead and (self.status is not None or self.signal is not None)
+
+
+class Windows(Server):
+    """The part of ``Tmux`` that makes, lists and closes windows."""
+
+    def new_window(self, name: str, argv: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> Pane:
+        """Start ``argv`` (no shell between) in a window of its own called ``name``. ``env`` is added to the server's."""
+        window = f"new-window -d -P -F '#{{pane_id}} #{{pane_pid}}' -t ={SESSION}: -n {literal(name)} "
+        [[made]] = self.line(window + program(argv, cwd, env))
+        pane, pid = made.split()
+        self.command("set-option", "-p", "-t", pane, "@session", name)
+        return Pane(pane, int(pid))
+
+    def respawn(self, pane: str, argv: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> int:
+        """Start ``argv`` in an existing pane, ending what still runs there. Returns the new pid."""
+        self.line(f"respawn-pane -k -t {target(pane)} " + program(argv, cwd, env))
+        return int(self.command("display-message", "-p", "-t", pane, "#{pane_pid}")[0])
+
+    def panes(self) -> list[PaneInfo]:
+        """The panes that ``new_window`` made, in the order of their making; not what people opened beside them."""
+        found = self._panes()
+        if any(one.dead and not one.told for one in found):
+            self._reap()
+            found = self._panes()
+        return found
+
+    def kill(self, pane: str) -> None:
+        """End the pane and what runs in it."""
+        self.command("kill-pane", "-t", target(pane))
+
+    def attach_command(self, window: str) -> str:
+        """A command line for a shell that shows the agent's window; its own view, which is gone when the person detaches.
+
+        ``window`` is the name given to ``new_window``, or the pane's id.
+        """
+        if window.startswith("%"):
+            window = next((one.window for one in self.panes() if one.id == window), window)
+        return shlex.join(
+            ["env", "-u", "TMUX", "tmux", "-u", "-S", str(self.socket), "new-session", "-t", f"={SESSION}", ";",
+             "set-option", "destroy-unattached", "on", ";", "select-window", "-t", f":={window}"]
+        )  # fmt: skip
+
+    def _panes(self) -> list[PaneInfo]:
+        row = "|".join(f"#{{{column}}}" for column in COLUMNS)
+        found = []
+        for line in self.command("list-panes", "-s", "-t", f"={SESSION}", "-F", row):
+            pane, pid, ended, status, killed, beside, session, window = line.split("|", 7)
+            if not session and beside == "1" and ID.fullmatch(window):
+                session = window  # a daemon died between making the window and marking it
+            if session:
+                found.append(PaneInfo(pane, session, int(pid or 0), ended == "1", number(status), number(killed)))
+        return sorted(found, key=lambda one: int(one.id[1:]))
+
+    def _reap(self) -> int:
+        """Have tmux look for children that have ended (it misses a SIGCHLD now and then: see ``events``). Returns its pid."""
+        server = int(self.command("display-message", "-p", "#{pid}")[0])
+        os.kill(server, signal.SIGCHLD)
+        return server
+
+
+def literal(word: str) -> str:
+    """Quoted, and safe where tmux expands formats."""
+    return quote(word.replace("#", "##"))
+
+
+def program(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> str:
+    if not os.path.isdir(cwd):
+        raise Unavailable(f"no directory '{cwd}'")
+    words = [f"-e {quote(f'{name}={value}')}" for name, value in env.items()]
+    given = list(argv) if len(argv) > 1 else ["env", *argv]  # a lone word would be given to a shell
+    if "#" in cwd:  # a format for tmux, and "#[" cannot be quoted
+        given, cwd = ["sh", "-c", 'cd "$0" && exec "$@"', cwd, *given], "/"
+    return " ".join([f"-c {quote(cwd)}", *words, "--", *map(quote, given)])
+
+
+def target(pane: str) -> str:
+    """A pane's id. Raises Unavailable for what is none."""
+    if not re.fullmatch(r"%[0-9]+", pane):
+        raise Unavailable(f"no pane '{pane}'")
+    return pane
