@@ -44,7 +44,7 @@ from anvilsrv.store.effects import Asked, Effect, Interrupt, Note, Publish, Unas
 from anvilsrv.store.events import EVERYBODY, Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.served import Served
 from anvilsrv.tree.table import Tree
@@ -75,7 +75,7 @@ class App:
         self.send = Send(self.registry, self.turns, self.post)
         self.server = Server(on_error=self.on_error, trace=trace)
         self.beads = Beads(paths.beads_dir(), self._bead_changed, self.on_error)
-        self.tmux = Tmux(Path(namespace) / "anvillm.tmux")
+        self.tmux = Tmux(Path(namespace) / "anvillm.tmux", self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask)
         self.reactor = Reactor("agents", self.on_error)
         self.sockets = Sockets(self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten)

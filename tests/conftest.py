@@ -19,6 +19,7 @@ import pytest
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
+from anvilsrv.tmux.tmux import Tmux
 from tests.panes import tmux, top
 
 __all__ = ["tmux", "top"]  # fixtures
@@ -163,9 +164,7 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(PATIENCE)
-        tmux = self.home.namespace / "anvillm.tmux"
-        if tmux.exists():
-            subprocess.run(["tmux", "-S", str(tmux), "kill-server"], capture_output=True, check=False)
+        Tmux(self.home.namespace / "anvillm.tmux", pytest.fail).kill_server()
         self.log.close()
 
 

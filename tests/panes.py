@@ -4,10 +4,14 @@ import json
 import os
 import queue
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,8 @@ import pytest
 
 from anvilsrv.p9 import tree
 from anvilsrv.p9.server import Server
-from anvilsrv.tmux.server import Screen, Tmux
+from anvilsrv.tmux.screen import Screen
+from anvilsrv.tmux.tmux import Tmux
 
 PYTHON = os.path.realpath(sys.executable)
 SOURCE = Path(__file__).resolve().parent.parent / "anvilsrv"
@@ -126,11 +131,45 @@ def daemon(top: Path) -> Iterator[Daemon]:
 
 @pytest.fixture
 def tmux(top: Path) -> Iterator[Tmux]:
-    made = Tmux(top / "tmux")
+    errors: list[BaseException] = []
+    made = Tmux(top / "tmux", errors.append)
     made.ensure()
     yield made
     made.kill_server()
     made.close()
+    assert errors == []
+
+
+def server_pid(tmux: Tmux) -> int:
+    return int(tmux.command("display-message", "-p", "#{pid}")[0])
+
+
+def control_clients(tmux: Tmux) -> list[int]:
+    """The pids of the control clients that are attached."""
+    rows = tmux.command("list-clients", "-F", "#{client_control_mode} #{client_pid}")
+    return [int(row.split()[1]) for row in rows if row.startswith("1 ")]
+
+
+def detach_all(tmux: Tmux) -> None:
+    """As a person can: every client, ours too."""
+    subprocess.run(["tmux", "-S", str(tmux.socket), "detach-client", "-s", "=anvillm"], check=True, timeout=PATIENCE)
+
+
+@contextmanager
+def stopped(pid: int, seconds: float) -> Iterator[None]:
+    """A process that does not run for ``seconds``, as on a machine that is too busy; it runs again at the end."""
+    fd = os.pidfd_open(pid)
+    go_on = threading.Timer(seconds, signal.pidfd_send_signal, (fd, signal.SIGCONT))
+    signal.pidfd_send_signal(fd, signal.SIGSTOP)
+    go_on.start()
+    try:
+        yield
+    finally:
+        go_on.cancel()
+        go_on.join()
+        with suppress(ProcessLookupError):  # it was ended
+            signal.pidfd_send_signal(fd, signal.SIGCONT)
+        os.close(fd)
 
 
 def wait_screen(tmux: Tmux, pane: str, check: Callable[[Screen], object], patience: float = PATIENCE) -> Screen:

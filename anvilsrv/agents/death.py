@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux.reactor import Reactor
-from anvilsrv.tmux.server import PaneInfo, Tmux
+from anvilsrv.tmux.tmux import Tmux
+from anvilsrv.tmux.windows import PaneInfo
 
 LATE = 0.5  # s that tmux may take to notice a death
 

@@ -21,7 +21,7 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from anvilsrv.backends.backend import Backend, Dialog
-from anvilsrv.tmux.control import Watch
-from anvilsrv.tmux.server import Screen
+from anvilsrv.tmux.screen import Screen, Watch
 
 CALM = 0.15  # s without output after which what stands on the screen is taken as drawn
 GLANCE = 2.0  # s after which the screen is looked at again although nothing was seen to be printed

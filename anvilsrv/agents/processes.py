@@ -20,7 +20,8 @@ from anvilsrv.linux.reactor import Deadline, Process, Reactor
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
 from anvilsrv.store.store import Store
-from anvilsrv.tmux.server import PaneInfo, Tmux
+from anvilsrv.tmux.tmux import Tmux
+from anvilsrv.tmux.windows import PaneInfo
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, second … crash in a row
 GRACE = 3.0  # s, where the backend's file cannot be asked

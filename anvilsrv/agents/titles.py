@@ -24,7 +24,7 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Store, Tx
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 
 ASKED = 2.0  # s that the title must stay idle after an interrupt of ours
 UNASKED = 8.0  # s, where we sent none: a loaded machine delivers hooks late

@@ -27,7 +27,8 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Store, Tx
-from anvilsrv.tmux.server import Screen, Tmux
+from anvilsrv.tmux.screen import Screen
+from anvilsrv.tmux.tmux import Tmux
 
 DRAFT_LOOK = 5.0  # s between looks at a half-typed line when nothing moves in the pane
 PATIENCE = (2.0, 60.0)  # s after which waiting for a person is shown, and that it may be no person

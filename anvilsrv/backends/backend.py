@@ -18,7 +18,8 @@ from typing import Any
 
 from anvilsrv import paths
 from anvilsrv.backends import reset_time, templates
-from anvilsrv.tmux.server import Screen, sanitize
+from anvilsrv.display import sanitize
+from anvilsrv.tmux.screen import Screen
 
 KINDS = ("ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage")
 TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail")

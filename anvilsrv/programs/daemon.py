@@ -205,7 +205,6 @@ def start_logging(path: Path | None) -> logging.Handler:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
-    logging.getLogger("libtmux").setLevel(logging.WARNING)  # else it tells of each server and session of tmux
     return handler
 
 

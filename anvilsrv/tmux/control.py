@@ -1,26 +1,37 @@
-"""A held control client of a tmux server (``tmux -C``, "CONTROL MODE" of tmux(1)): commands in 0.3 ms, and what panes print as events.
+"""A held control client of a tmux server (``tmux -C``, "CONTROL MODE" of tmux(1)).
 
-Every command is followed by a ``display-message`` of a random word, and its answer ends where that word comes back: a
-pane whose content looks like the protocol cannot forge the end of an answer.
+Every command is followed by a ``display-message`` of a random word, and its answer ends where that word comes back: a pane whose
+content looks like the protocol cannot forge the end of an answer.
 
-Threads: one reader thread owns the pipe from tmux; commands come from any thread, one after another under ``_calling``.
+Threads: a Reactor reads the pipe from tmux and calls ``on_notice`` and ``on_lost``. Commands come from any other thread, one after
+another: ``_turn`` is whose turn it is, and is waited for no longer than an answer. ``_lock`` guards the descriptors and what is
+pending; nothing is waited for while it is held.
 """
 
 import os
 import secrets
-import select
 import subprocess
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import IO
+from contextlib import suppress
 
 from anvilsrv.errors import Unavailable
+from anvilsrv.linux.reactor import Reactor
 
 MAX_COMMAND = 60000  # bytes: what surely fits into the pipe, so that a write never blocks
 CHUNK = 1 << 16
-TITLES = b"%subscription-changed titles "
-OnTitle = Callable[[str, str], None]
+REAP = 10.0  # s for a client to be gone that was sent SIGKILL
+
+Block = tuple[bool, list[bytes]]  # whether a command succeeded, and the lines that it printed
+
+
+class Hung(Unavailable):
+    """tmux is there, and has not answered in the time that it was given."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(f"the tmux server does not answer (waited {timeout:g} s)")
 
 
 def quote(word: str) -> str:
@@ -38,69 +49,90 @@ def quote(word: str) -> str:
     return '"' + "".join(out) + '"'
 
 
-class Watch:
-    """Whether a pane printed something. A context manager; made by ``Tmux.watch``.
+class Call:
+    """A line of commands on its way, and what came back."""
 
-    It attaches a control client of its own, which is sent what panes print: on a client that also takes commands tmux 3.3a
-    never answers again when output is switched off while some is on its way.
-    """
+    def __init__(self) -> None:
+        self.word = secrets.token_hex(16).encode()
+        self.lines: list[bytes] = []
+        self.done = threading.Event()
+        self.blocks: list[Block] | None = None  # one for each command that ran; None when tmux is gone
 
-    def __init__(self, attach: Callable[[Callable[[str], None]], "ControlClient"], pane: str) -> None:
-        self._attach = attach
-        self._client: ControlClient | None = None
-        self._pane = pane
-        self._printed = threading.Event()
+    def result(self) -> list[list[str]]:
+        """What each command printed. Raises Unavailable, with tmux's words for the first that failed."""
+        if self.blocks is None:
+            raise Unavailable("the tmux server is gone")
+        if not self.blocks:
+            raise Unavailable("tmux: no reply")
+        found = []
+        for succeeded, lines in self.blocks:
+            text = [line.decode("utf-8", "replace") for line in lines]
+            if not succeeded:
+                raise Unavailable("tmux: " + (text[-1] if text else "error"))
+            found.append(text)
+        return found
 
-    def wait(self, timeout: float) -> bool:
-        """True as soon as anything was printed since the last wait (or since entry); False after ``timeout`` seconds.
 
-        Also True when the tmux server is gone, so that the caller looks again and gets the error.
-        """
-        seen = self._printed.wait(timeout)
-        if self._client is not None and self._client.alive:
-            self._printed.clear()
-        return seen
-
-    def _output(self, pane: str) -> None:
-        if pane in (self._pane, ""):
-            self._printed.set()
-
-    def __enter__(self) -> "Watch":
-        self._client = self._attach(self._output)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._client is not None:
-            self._client.close()
+def split(lines: Sequence[bytes]) -> tuple[list[Block], list[bytes]]:
+    """The blocks between ``%begin`` and ``%end`` or ``%error``, and the lines beside them."""
+    blocks: list[Block] = []
+    beside: list[bytes] = []
+    at = 0
+    while at < len(lines):
+        if not lines[at].startswith(b"%begin "):
+            beside.append(lines[at])
+            at += 1
+            continue
+        head = lines[at].removeprefix(b"%begin ")
+        # A block ends at the last line that says so: before that it is content, which panes can forge.
+        end = max((n for n in range(at, len(lines)) if lines[n] in (b"%end " + head, b"%error " + head)), default=None)
+        if end is None:
+            blocks.append((False, [b"incomplete reply"]))
+            break
+        blocks.append((lines[end].startswith(b"%end "), list(lines[at + 1 : end])))
+        at = end + 1
+    return blocks, beside
 
 
 class ControlClient:
-    """One ``tmux -C attach-session``. Never reconnects; whoever finds it not ``alive`` makes another.
+    """One ``tmux -C attach-session``. It never attaches again: when it is not ``alive``, make another.
 
-    ``on_title(pane, title)`` is called when a pane's title changes (tmux looks once a second), by the reader or by a thread
-    that is calling: it must be quick and not come back here. ``on_output(pane)`` is called by the reader when a
-    pane prints, and with an empty name when tmux is gone.
+    ``on_notice(line)`` gets every line that is not part of a reply, on the Reactor's thread. ``on_lost(client)`` is called once, when
+    tmux is gone or ``close`` was called, by whoever notices. Both must be quick and must not call tmux.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
-        timeout: float,
-        on_title: OnTitle | None = None,
-        on_output: Callable[[str], None] | None = None,
+        reactor: Reactor,
+        argv: Sequence[str],
+        on_notice: Callable[[bytes], None],
+        on_lost: Callable[["ControlClient"], None],
+        first: str = "",
     ) -> None:
-        """Attach; ``command`` is the whole argv. Raises Unavailable with tmux's words, or when it does not answer."""
-        self._calling = threading.Lock()
-        self._on_title = on_title
-        self._on_output = on_output
-        self._waiting: tuple[str, threading.Event, list[bytes]] | None = None
+        """Begin to attach; ``first`` is given to tmux as soon as it has, and told by the Reactor if it fails.
+
+        Raises Unavailable if tmux cannot be run.
+        """
+        self._reactor = reactor
+        self._on_notice = on_notice
+        self._on_lost = on_lost
+        self._first = first.encode()
+        self._began: Call | None = None
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._pending: deque[Call] = deque()
+        self._rest = b""
+        self._said: list[str] = []  # before it was attached, for the error message
+        self._attached = threading.Event()  # also set when that failed
+        self.was_attached = False
         self.alive = True
         try:
             self._process = subprocess.Popen(
-                command,
+                argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                bufsize=0,
                 cwd="/",
                 start_new_session=True,
             )
@@ -108,156 +140,114 @@ class ControlClient:
             raise Unavailable(f"cannot run tmux: {error.strerror}") from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._stdin: IO[bytes] = self._process.stdin
-        self._stdout: IO[bytes] = self._process.stdout
-        self._first: list[str] = []  # what came before the attachment, for the error message
-        self._attached = threading.Event()  # also set when that failed; a command sent earlier may run without a client
-        self._closed = os.eventfd(0, os.EFD_CLOEXEC)
-        self._reader = threading.Thread(target=self._read, name="tmux control", daemon=True)
-        self._reader.start()
-        self._attached.wait(timeout)
-        if not self.alive or not self._attached.is_set():
+        self._pipes = (self._process.stdin, self._process.stdout)
+        self._stdin, self._stdout = (pipe.fileno() for pipe in self._pipes)
+        reactor.watch(self._stdout, self._readable)
+
+    def attached(self, timeout: float) -> None:
+        """Wait until it is attached. Raises Unavailable with tmux's words, Hung."""
+        if not self._attached.wait(timeout):
             self.close()
-            words = [line for line in self._first if not line.startswith("%")]
-            gone = "is gone" if self._attached.is_set() else "does not answer"
-            raise Unavailable(f"tmux: {words[-1]}" if words else f"the tmux server {gone}")
-        if on_title is not None:
-            self.subscribe(on_title)
+            raise Hung(timeout)
+        if not self.was_attached:
+            words = [line for line in self._said if not line.startswith("%")]
+            raise Unavailable(f"tmux: {words[-1]}" if words else "the tmux server is gone")
 
-    def call(self, commands: Sequence[str], timeout: float) -> list[list[str]]:
-        """Run commands one after another; the lines that each printed.
+    def call(self, line: str, timeout: float) -> list[list[str]]:
+        """Run a line of commands; what each printed. Raises Unavailable with tmux's words for the first that failed, Hung."""
+        until = time.monotonic() + timeout
+        if not self._turn.acquire(timeout=timeout):
+            raise Hung(timeout)
+        try:
+            call = self._send(line.encode("utf-8", "surrogateescape"))
+            if not call.done.wait(max(0.0, until - time.monotonic())):
+                self.close()  # who else waits need not wait as long
+                raise Hung(timeout)
+        finally:
+            self._turn.release()
+        return call.result()
 
-        The first error is raised as Unavailable with tmux's own words, after all of them ran.
-        """
-        return [self._unwrap(lines) for lines in [self._one(command, timeout) for command in commands]]
-
-    def _one(self, command: str, timeout: float) -> list[bytes]:
-        data = command.encode("utf-8", "surrogateescape")
-        if len(data) > MAX_COMMAND:
-            raise Unavailable("a tmux command is too long")
-        with self._calling:
-            if not self.alive:
-                raise Unavailable("the tmux server is gone")
-            word = secrets.token_hex(16)
-            done = threading.Event()
-            lines: list[bytes] = []
-            self._waiting = (word, done, lines)
-            try:
-                os.write(self._stdin.fileno(), data + b"\ndisplay-message -p " + word.encode() + b"\n")
-            except OSError:
-                self._lost()
-            answered = done.wait(timeout)
-            self._waiting = None
-            if not answered:
-                self.alive = False  # its next answer would be taken for another's
-                self._process.kill()
-                raise Unavailable("the tmux server does not answer")
-            if not lines or lines[-1] != word.encode():
-                raise Unavailable("the tmux server is gone")
-            return lines[:-2]  # without the %begin of the word, and the word
-
-    def _unwrap(self, lines: list[bytes]) -> list[str]:
-        start = next((at for at, line in enumerate(lines) if line.startswith(b"%begin ")), None)
-        if start is None:
-            raise Unavailable("tmux gave no answer")
-        head = lines[start].removeprefix(b"%begin ")
-        for at in range(len(lines) - 1, start, -1):
-            if lines[at] in (b"%end " + head, b"%error " + head):
-                break
-        else:
-            raise Unavailable("tmux gave half an answer")
-        for line in (*lines[:start], *lines[at + 1 :]):  # never what stands in the answer: panes could forge that
-            self._notice(line)
-        body = [line.decode("utf-8", "replace") for line in lines[start + 1 : at]]
-        if lines[at].startswith(b"%error"):
-            raise Unavailable("tmux: " + (body[-1] if body else "error"))
-        return body
-
-    # -- the reader ---------------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        rest = b""
-        fd = self._stdout.fileno()
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.register(self._closed, select.POLLIN)
-        while True:
-            ready = [one for one, _ in poll.poll()]
-            # a server that hangs keeps our pipe open even when its client is dead: an end of file may never come
-            data = os.read(fd, CHUNK) if self._closed not in ready else b""
-            if not data:
-                break
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._line(line)
-        self._lost()
-
-    def _line(self, line: bytes) -> None:
-        if line.startswith(b"%output ") and self._on_output is not None:
-            self._on_output(line[8 : line.find(b" ", 8)].decode("ascii", "replace"))
-        waiting = self._waiting
-        if not self._attached.is_set():
-            self._first = [*self._first[-20:], line.decode("utf-8", "replace")]
-            if line.startswith(b"%session-changed"):
-                self._attached.set()
-        if waiting is None:
-            self._notice(line)
-            return
-        word, done, lines = waiting
-        lines.append(line)
-        if line == word.encode():
-            self._waiting = None
-            done.set()
-
-    def _notice(self, line: bytes) -> None:
-        if line.startswith(TITLES) and self._on_title is not None:
-            place, _, title = line.removeprefix(TITLES).partition(b" : ")
-            self._on_title(place.rpartition(b" ")[2].decode("ascii", "replace"), title.decode("utf-8", "replace"))
-
-    def _lost(self) -> None:
-        self.alive = False
-        waiting = self._waiting
-        if waiting is not None:
-            waiting[1].set()
-        self._attached.set()
-        if self._on_output is not None:
-            self._on_output("")
-
-    def subscribe(self, on_title: OnTitle) -> None:
-        """Begin to be told titles; first those that there are."""
-        self._on_title = on_title
-        self.call([f"refresh-client -B {quote('titles:%*:#{pane_title}')}"], 5.0)
+    def again(self) -> None:
+        """Give ``first`` once more, without waiting."""
+        if self.was_attached:
+            self._begin()
 
     def close(self) -> None:
-        """Detach and join the reader; the server lives on."""
-        self.alive = False
-        try:
-            self._stdin.close()
-        except OSError:
-            pass
-        try:
-            self._process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        os.eventfd_write(self._closed, 1)
-        self._reader.join()
-        os.close(self._closed)
-        self._stdout.close()
+        """Let go, and reap the process; the server lives on. Idempotent.
 
+        By SIGKILL: a client that is asked to end first waits to be rid of its output.
+        """
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(REAP)
+        self._lose()
 
-def attach_argv(program: str, socket: Path, session: str, output: bool = False) -> list[str]:
-    """The argv of a control client, which is sent what panes print if ``output``; ``-N``: it never starts a server."""
-    return [
-        program,
-        "-N",
-        "-u",
-        "-S",
-        str(socket),
-        "-C",
-        "attach-session",
-        "-f",
-        "ignore-size" if output else "no-output,ignore-size",
-        "-t",
-        f"={session}",
-    ]
+    def _send(self, line: bytes) -> Call:
+        if len(line) > MAX_COMMAND:
+            raise Unavailable("a tmux command is too long")
+        call = Call()
+        with self._lock:
+            if not self.alive:
+                raise Unavailable("the tmux server is gone")
+            self._pending.append(call)
+            with suppress(OSError):  # then it is gone, which the Reactor sees
+                os.write(self._stdin, line + b"\ndisplay-message -p " + call.word + b"\n")
+        return call
+
+    def _lose(self) -> None:
+        with self._lock:
+            if not self.alive:
+                return
+            self.alive = False
+            self._reactor.unwatch(self._stdout)
+            for pipe in self._pipes:
+                pipe.close()
+            pending = list(self._pending)
+            self._pending.clear()
+        for call in pending:
+            call.done.set()
+        self._attached.set()
+        self._on_lost(self)
+
+    # -- the Reactor's thread -------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        with self._lock:
+            data = os.read(self._stdout, CHUNK) if self.alive else b""
+        if not data:
+            self.close()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+
+    def _line(self, line: bytes) -> None:
+        if not self.was_attached:
+            self._said = [*self._said[-20:], line.decode("utf-8", "replace")]
+            if line.startswith(b"%session-changed"):
+                self._begin()
+                return
+        call = self._pending[0] if self._pending else None
+        if call is None:
+            self._on_notice(line)
+        elif line != call.word:
+            call.lines.append(line)
+        else:
+            self._pending.popleft()
+            call.blocks, beside = split(call.lines[:-1])  # without the %begin of the word
+            call.done.set()
+            for one in beside:
+                self._on_notice(one)
+            if call is self._began:
+                self._reactor.do(self._check)
+
+    def _begin(self) -> None:
+        self.was_attached = True
+        if self._first:
+            with suppress(Unavailable):  # lost again, which the Reactor sees
+                self._began = self._send(self._first)
+        self._attached.set()
+
+    def _check(self) -> None:
+        if self._began is not None:
+            self._began.result()

@@ -15,6 +15,7 @@ from anvilsrv.tmux.options import SESSION
 from anvilsrv.tmux.server import Server
 
 ID = re.compile(r"[0-9a-f]{8}")
+LOOKS = 2  # after a signal: the first may be answered in the round in which it came, before it is acted on
 COLUMNS = (
     "pane_id", "pane_pid", "pane_dead", "pane_dead_status", "pane_dead_signal", "window_panes", "@session", "window_name",
 )  # fmt: skip
@@ -65,7 +66,8 @@ class Windows(Server):
         found = self._panes()
         if any(one.dead and not one.told for one in found):
             self._reap()
-            found = self._panes()
+            for _ in range(LOOKS):
+                found = self._panes()
         return found
 
     def kill(self, pane: str) -> None:

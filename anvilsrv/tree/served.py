@@ -25,7 +25,7 @@ from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.files import unknown
 from anvilsrv.words import USER

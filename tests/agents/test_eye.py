@@ -7,7 +7,7 @@ from pathlib import Path
 from anvilsrv.agents.eye import Starter
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 from tests.panes import shows, wait_screen
 
 YAML = r"""

@@ -11,7 +11,7 @@ import yaml
 
 from anvilsrv.backends.registry import Backend, Backends, Place, default_dirs
 from anvilsrv.errors import Invalid, NotFound
-from anvilsrv.tmux.server import Screen
+from anvilsrv.tmux.screen import Screen
 from tests.conftest import some
 
 MINIMAL = """

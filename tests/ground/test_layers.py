@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Each row may import from the rows above it, and the folders of a row not from each other.
 ORDER = (
-    {"errors", "paths", "words", "strict_json", "clock", ""},
+    {"errors", "paths", "words", "display", "strict_json", "clock", ""},
     {"linux", "p9"},
     {"store", "tmux", "beads"},
     {"backends"},
@@ -35,7 +35,7 @@ SCREENS = {
     "tui": {"SessionsScreen", "ConversationScreen", "MailScreen", "DaemonScreen"},
     "acme.lib": {"Main", "Prompt", "Log", "AskPane", "Inbox", "Daemon"},
 }
-THIRD_PARTY = {"libtmux": {"anvilsrv.tmux.server"}}
+THIRD_PARTY = {"mcp": {"anvilsrv.inside.mcpserver"}, "uvicorn": {"web.server"}}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

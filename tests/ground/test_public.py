@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 NAMED_TUPLE = {"_asdict", "_fields", "_make", "_replace"}
 OURS = {"self", "cls"}
 BY_NAME = {"getattr", "setattr", "delattr", "patch"}
-LATER = {"tests/p9", "tests/sandbox", "tests/tmux"}
+LATER = {"tests/p9", "tests/sandbox"}
 
 
 def private(name: str) -> bool:

@@ -199,7 +199,6 @@ def test_it_loads_nothing_that_is_slow(daemon: Daemon) -> None:
         "asyncio",
         "subprocess",
         "yaml",
-        "libtmux",
         "sqlite3",
         "ssl",
         "uuid",

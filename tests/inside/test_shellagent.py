@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.inside.shell_process import KEEP
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import wait_until
 from tests.panes import PYTHON, SESSION, SOURCE, Daemon, daemon, shows, wait_screen
 

@@ -17,7 +17,7 @@ import yaml
 
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
-from anvilsrv.tmux.server import Screen
+from anvilsrv.tmux.screen import Screen
 from tests.conftest import ROOT
 from tests.real_agents.conftest import Bench, wait_until
 from tests.real_agents.directives import command, limit

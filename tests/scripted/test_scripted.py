@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anvilsrv.backends.registry import Backend, Backends, Place
-from anvilsrv.tmux.server import Tmux
+from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import wait_until
 from tests.panes import SESSION, Daemon, daemon, shows, wait_screen
 from tests.scripted import install, script, seen

@@ -1,0 +1,58 @@
+"""What is typed into panes. It reaches the program also while a person scrolls there."""
+
+import os
+import re
+import tempfile
+
+from anvilsrv.tmux.control import quote
+from anvilsrv.tmux.server import Server
+from anvilsrv.tmux.windows import literal, target
+
+RAW = {
+    "Enter": "\r",
+    "Escape": "\x1b",
+    "Tab": "\t",
+    "Space": " ",
+    "BSpace": "\x7f",
+}  # keys whose bytes no mode of the terminal changes
+
+
+class Input(Server):
+    """The part of ``Tmux`` that types."""
+
+    def paste(self, pane: str, data: bytes) -> None:
+        """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size."""
+        if not data:
+            return
+        target(pane)
+        fd, name = tempfile.mkstemp(dir=self.socket.parent, prefix=".paste-")
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+            buffer = os.path.basename(name)
+            self.line(f"load-buffer -b {quote(buffer)} {literal(name)}")
+            self.command("copy-mode", "-q", "-t", pane)  # in it tmux would not bracket, and every line were submitted
+            self.command("paste-buffer", "-p", "-d", "-b", buffer, "-t", pane)
+        finally:
+            os.unlink(name)
+
+    def keys(self, pane: str, *names: str) -> None:
+        """Press keys, by their tmux names or as single characters."""
+        raw = [bytes_of(name) for name in names]
+        if all(raw):
+            buffer = f"keys{target(pane)[1:]}"
+            self.command("set-buffer", "-b", buffer, "--", "".join(raw))
+            self.command("paste-buffer", "-d", "-r", "-b", buffer, "-t", pane)
+        else:
+            self.command("copy-mode", "-q", "-t", target(pane))
+            self.command("send-keys", "-t", pane, "--", *names)
+
+
+def bytes_of(name: str) -> str:
+    """The bytes of a key, or nothing where they depend on the mode of the terminal."""
+    if name in RAW:
+        return RAW[name]
+    if len(name) == 1:
+        return name
+    control = re.fullmatch(r"C-([a-z\[\\\]^_])", name)
+    return chr(ord(control[1].upper()) & 0x1F) if control else ""

@@ -1,0 +1,88 @@
+"""Pastes and keys reach a program as they are, through a real tmux server."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from anvilsrv.errors import Unavailable
+from anvilsrv.tmux.tmux import Tmux
+from tests.conftest import wait_until
+from tests.panes import PYTHON, shows, wait_screen
+
+# Says it is there, then writes what it reads to the file in its argument, raw, with bracketed paste asked for.
+READER = """
+import os, sys, tty
+tty.setraw(0)
+out = open(sys.argv[1], "ab", buffering=0)
+os.write(1, b"\\x1b[?2004h" + b"READY\\r\\n")
+while data := os.read(0, 65536):
+    out.write(data)
+"""
+
+
+def reader(tmux: Tmux, top: Path, name: str = "00000001") -> tuple[str, Path]:
+    out = top / f"read.{name}"
+    pane = tmux.new_window(name, [PYTHON, "-c", READER, str(out)], cwd="/", env={}).id
+    wait_screen(tmux, pane, shows("READY"))
+    return pane, out
+
+
+def wait_bytes(file: Path, count: int) -> bytes:
+    wait_until(lambda: file.exists() and file.stat().st_size >= count, "bytes do not arrive")
+    return file.read_bytes()
+
+
+def test_a_paste_of_megabytes_is_exact_and_bracketed(tmux: Tmux, top: Path) -> None:
+    pane, out = reader(tmux, top)
+    text = "".join(f'line {n} é#{{x}} $y `z` \\ ; "q"\n' for n in range(100_000)).encode()
+    tmux.paste(pane, text)
+    tmux.keys(pane, "Enter")
+    wanted = b"\x1b[200~" + text.replace(b"\n", b"\r") + b"\x1b[201~\r"
+    assert wait_bytes(out, len(wanted)) == wanted
+    assert list(top.glob(".paste*")) == []
+
+
+def test_prompts_and_keys_reach_an_agent_whose_pane_somebody_scrolls(tmux: Tmux, top: Path) -> None:
+    pane, out = reader(tmux, top)
+    tmux.command("copy-mode", "-t", pane)
+    tmux.keys(pane, "Enter", "C-u", "x", "Escape")
+    assert wait_bytes(out, 4) == b"\r\x15x\x1b"
+    tmux.paste(pane, b"two\nlines")
+    wanted = b"\r\x15x\x1b\x1b[200~two\rlines\x1b[201~"
+    assert wait_bytes(out, len(wanted)) == wanted
+    tmux.command("copy-mode", "-t", pane)
+    tmux.keys(pane, "Up", ";")
+    assert wait_bytes(out, len(wanted) + 4) == wanted + b"\x1b[A;"
+
+
+@pytest.mark.parametrize("wrong", ["%99", "3", "abc", "%1; kill-server"])
+def test_a_pane_that_is_not_there_is_an_error(tmux: Tmux, wrong: str) -> None:
+    with pytest.raises(Unavailable, match="pane"):
+        tmux.keys(wrong, "Enter")
+    with pytest.raises(Unavailable, match="pane"):
+        tmux.paste(wrong, b"x")
+    tmux.panes()
+
+
+def test_many_threads_at_once(tmux: Tmux, top: Path) -> None:
+    panes = [reader(tmux, top, f"0000000{n}") for n in range(3)]
+    errors: list[BaseException] = []
+
+    def work(pane: str) -> None:
+        try:
+            for n in range(20):
+                tmux.paste(pane, b"%d," % n)
+                tmux.screen(pane)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(pane,)) for pane, _ in panes]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert errors == []
+    wanted = b"".join(b"\x1b[200~%d,\x1b[201~" % n for n in range(20))
+    for _, out in panes:
+        assert wait_bytes(out, len(wanted)) == wanted

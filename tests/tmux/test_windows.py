@@ -1,0 +1,100 @@
+"""Windows, and what runs in them, in a real tmux server."""
+
+import os
+import re
+import shlex
+import stat
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from anvilsrv.errors import Unavailable
+from anvilsrv.tmux.tmux import Tmux
+from tests.conftest import wait_until
+from tests.panes import PYTHON, shows, wait_screen
+
+
+def test_argv_environment_and_directory_arrive_unchanged(tmux: Tmux, top: Path) -> None:
+    odd = "a b;c\n#{pid} $HOME ~ \\ \"q\" 'q' %d é \x01;"
+    here = top / "a dir #[x] ##{y}; ~"
+    here.mkdir()
+    code = "import os,sys; open(sys.argv[1],'w').write(repr([sys.argv[2:], os.environ['ODD'], os.getcwd()]))"
+    tmux.new_window("00000001", [PYTHON, "-c", code, str(top / "out"), odd, ""], cwd=str(here), env={"ODD": odd})
+    wait_until(lambda: (top / "out").exists() and (top / "out").read_text(), "the program did not run")
+    assert (top / "out").read_text() == repr([[odd, ""], odd, str(here)])
+
+
+def test_a_lone_word_is_a_program_and_no_shell_command(tmux: Tmux, top: Path) -> None:
+    program = top / "prog $x"
+    program.write_text(f"#!/bin/sh\ntouch {top}/ran\nexec sleep 1000\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    tmux.new_window("00000001", [str(program)], cwd="/", env={})
+    wait_until((top / "ran").exists, "it did not run")
+
+
+def test_panes_tell_status_and_signal_of_the_dead(tmux: Tmux) -> None:
+    tmux.new_window("00000001", ["sh", "-c", "exit 3"], cwd="/", env={})
+    tmux.new_window("00000002", ["sh", "-c", "kill -9 $$"], cwd="/", env={})
+    tmux.new_window("00000003", ["sleep", "1000"], cwd="/", env={})
+
+    def told() -> list[tuple[str, bool, int | None, int | None]]:
+        return [(one.window, one.dead, one.status, one.signal) for one in tmux.panes()]
+
+    wanted = [("00000001", True, 3, None), ("00000002", True, None, 9), ("00000003", False, None, None)]
+    wait_until(lambda: told() == wanted, "the deaths are not told")
+
+
+def test_every_death_gets_its_status_although_tmux_misses_some(tmux: Tmux) -> None:
+    for number in range(30):
+        tmux.new_window(f"{number:08x}", ["sh", "-c", "exit 7"], cwd="/", env={})
+    wait_until(lambda: [one.status for one in tmux.panes()] == [7] * 30, "a status is missing", patience=10)
+
+
+def test_respawn_keeps_the_pane(tmux: Tmux) -> None:
+    pane, pid = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={})
+    new = tmux.respawn(pane, ["sh", "-c", "echo $A; sleep 1000"], cwd="/tmp", env={"A": "x y"})
+    assert new != pid
+    wait_screen(tmux, pane, shows("x y"))
+    assert [(one.id, one.window, one.pid) for one in tmux.panes()] == [(pane, "00000001", new)]
+
+
+def test_what_people_open_or_rename_is_no_agents_window(tmux: Tmux) -> None:
+    pane = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={}).id
+    for command in (f"split-window -d -t {pane}", "new-window -d -t =anvillm: -n mine"):
+        tmux.line(f"{command} sleep 1000")
+    tmux.command("rename-window", "-t", pane, "renamed")
+    assert [(one.id, one.window) for one in tmux.panes()] == [(pane, "00000001")]
+
+
+def test_a_directory_that_is_not_there_is_an_error(tmux: Tmux) -> None:
+    with pytest.raises(Unavailable, match="no directory '/no/such'"):
+        tmux.new_window("00000001", ["sleep", "1"], cwd="/no/such", env={})
+
+
+def test_two_people_attached_look_at_different_agents(tmux: Tmux) -> None:
+    for name in ("00000001", "00000002"):
+        tmux.new_window(name, ["sh", "-c", f"echo I am {name}; sleep 1000"], cwd="/", env={})
+    people = []
+    try:
+        for name in ("00000001", "00000002"):
+            command = shlex.split(tmux.attach_command(name))
+            person = pexpect.spawn(
+                command[0], command[1:], env={**os.environ, "TERM": "xterm"}, timeout=20, dimensions=(24, 80)
+            )
+            people.append(person)
+            person.expect(re.escape(f"I am {name}"))
+        views = ("list-clients", "-F", "#{client_control_mode} #{window_name}")
+        wait_until(lambda: sorted(tmux.command(*views))[:2] == ["0 00000001", "0 00000002"], "the views are not apart")
+        for person in people:
+            person.send("\x02d")
+            person.expect(pexpect.EOF)
+        assert tmux.command("list-sessions", "-F", "#{session_name}") == ["anvillm"]
+    finally:
+        for person in people:
+            person.close(force=True)
+
+
+def test_attach_needs_no_call_and_takes_a_pane_too(tmux: Tmux) -> None:
+    pane = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={}).id
+    assert tmux.attach_command(pane) == tmux.attach_command("00000001")
