@@ -108,41 +108,26 @@ class ControlClient:
         on_notice: Callable[[bytes], None],
         on_lost: Callable[["ControlClient"], None],
         first: str = "",
+        delay: float = 0.0,
     ) -> None:
-        """Begin to attach; ``first`` is given to tmux as soon as it has, and told by the Reactor if it fails.
-
-        Raises Unavailable if tmux cannot be run.
-        """
+        """Begin to attach in ``delay`` seconds; then ``first`` is given to tmux, and told by the Reactor if it fails."""
         self._reactor = reactor
+        self._argv = argv
         self._on_notice = on_notice
         self._on_lost = on_lost
         self._first = first.encode()
         self._began: Call | None = None
         self._turn = threading.Lock()
         self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stdin = self._stdout = -1
         self._pending: deque[Call] = deque()
         self._rest = b""
         self._said: list[str] = []  # before it was attached, for the error message
         self._attached = threading.Event()  # also set when that failed
         self.was_attached = False
         self.alive = True
-        try:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise Unavailable(f"cannot run tmux: {error.strerror}") from None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._pipes = (self._process.stdin, self._process.stdout)
-        self._stdin, self._stdout = (pipe.fileno() for pipe in self._pipes)
-        reactor.watch(self._stdout, self._readable)
+        reactor.at(delay, self._start)
 
     def attached(self, timeout: float) -> None:
         """Wait until it is attached. Raises Unavailable with tmux's words, Hung."""
@@ -177,9 +162,10 @@ class ControlClient:
 
         By SIGKILL: a client that is asked to end first waits to be rid of its output.
         """
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(REAP)
+        if self._process is not None:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(REAP)
         self._lose()
 
     def _send(self, line: bytes) -> Call:
@@ -199,9 +185,7 @@ class ControlClient:
             if not self.alive:
                 return
             self.alive = False
-            self._reactor.unwatch(self._stdout)
-            for pipe in self._pipes:
-                pipe.close()
+            self._release()
             pending = list(self._pending)
             self._pending.clear()
         for call in pending:
@@ -209,7 +193,37 @@ class ControlClient:
         self._attached.set()
         self._on_lost(self)
 
+    def _release(self) -> None:
+        """Close our ends; for who holds the lock."""
+        if self._process is not None and self._process.stdin is not None and self._process.stdout is not None:
+            self._reactor.unwatch(self._stdout)
+            self._process.stdin.close()
+            self._process.stdout.close()
+
     # -- the Reactor's thread -------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if not self.alive:
+            return
+        try:
+            process = subprocess.Popen(
+                self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                bufsize=0, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            self._said = [f"cannot run it: {error.strerror}"]
+            self._lose()
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._lock:
+            self._process = process
+            if self.alive:
+                self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
+                self._reactor.watch(self._stdout, self._readable)
+                return
+            self._release()  # it was closed meanwhile
+        self.close()
 
     def _readable(self) -> None:
         with self._lock:

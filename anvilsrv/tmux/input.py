@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 
+from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.control import quote
 from anvilsrv.tmux.server import Server
 from anvilsrv.tmux.windows import literal, target
@@ -18,7 +19,7 @@ RAW = {
 
 
 class Input(Server):
-    """The part of ``Tmux`` that types."""
+    """The part of ``Tmux`` that types. Raises Unavailable where the program has ended."""
 
     def paste(self, pane: str, data: bytes) -> None:
         """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size."""
@@ -31,8 +32,8 @@ class Input(Server):
                 file.write(data)
             buffer = os.path.basename(name)
             self.line(f"load-buffer -b {quote(buffer)} {literal(name)}")
-            self.command("copy-mode", "-q", "-t", pane)  # in it tmux would not bracket, and every line were submitted
-            self.command("paste-buffer", "-p", "-d", "-b", buffer, "-t", pane)
+            # in copy mode it would not bracket, and every line were submitted
+            self._type(pane, f"copy-mode -q -t {pane} ; paste-buffer -p -d -b {quote(buffer)} -t {pane}", buffer)
         finally:
             os.unlink(name)
 
@@ -42,10 +43,19 @@ class Input(Server):
         if all(raw):
             buffer = f"keys{target(pane)[1:]}"
             self.command("set-buffer", "-b", buffer, "--", "".join(raw))
-            self.command("paste-buffer", "-d", "-r", "-b", buffer, "-t", pane)
+            self._type(pane, f"paste-buffer -d -r -b {buffer} -t {pane}", buffer)
         else:
-            self.command("copy-mode", "-q", "-t", target(pane))
-            self.command("send-keys", "-t", pane, "--", *names)
+            self._type(target(pane), f"copy-mode -q -t {pane} ; send-keys -t {pane} -- {' '.join(map(quote, names))}")
+
+    def _type(self, pane: str, line: str, buffer: str = "") -> None:
+        """Run a line of commands if the program in ``pane`` lives; else delete the buffer.
+
+        A paste into a pane whose program has ended crashes tmux before 3.5, and every agent ends with it. So tmux looks and acts in one
+        step.
+        """
+        dead = f"{f'delete-buffer -b {quote(buffer)} ;' if buffer else ''} display-message -p dead"
+        if self.line(f"if-shell -F -t {pane} '#{{pane_dead}}' {{ {dead} }} {{ {line} }}")[-1] == ["dead"]:
+            raise Unavailable(f"pane '{pane}': its program has ended")
 
 
 def bytes_of(name: str) -> str:

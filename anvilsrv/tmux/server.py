@@ -1,7 +1,10 @@
 """The life of our tmux server, and the control client that everything goes through.
 
 A slow tmux is waited for: ``WAIT`` is a bound against one that hangs. A control client that is lost while its server lives (a person
-detached it) is replaced at once, for the sake of what it tells; one that cannot attach is not, until somebody needs it.
+detached it) is replaced, for the sake of what it tells; one that cannot attach is not, until somebody needs it.
+
+tmux before 3.7c crashes, and every agent ends with it, when it tells its control clients something while one of them is just attaching:
+that a client was detached, above all. So clients stay attached, and after one went none is attached for a while.
 
 Threads: one Reactor reads what comes from tmux and calls who wants to be told. Everything else may be called from any other thread;
 the lock guards the choice of the control client, and nothing is waited for while it is held. Every call is bounded and raises only
@@ -18,6 +21,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -32,6 +36,7 @@ from anvilsrv.tmux.options import ENVIRONMENT, HOLDER, OPTIONS, SESSION
 WAIT = 60.0  # s for an answer of tmux
 MAX_SOCKET = 100  # bytes; sun_path of unix(7) holds 108, tmux adds ".lock"
 TRIES = 3  # to attach: a server that is just ending answers one thing and then another
+QUIET = 1.0  # s without an attachment after a client went
 END = 5.0  # s for a server that was told to end; then SIGKILL
 PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
@@ -50,6 +55,7 @@ class Server:
         self._lock = threading.Lock()
         self._reactor: Reactor | None = None
         self._client: ControlClient | None = None
+        self._quiet = 0.0  # s, CLOCK_MONOTONIC: until then no client is attached
         self._set_up: ControlClient | None = None  # the one that gave the server our options
         self._clients: set[ControlClient] = set()
         self._closed = False
@@ -205,7 +211,8 @@ class Server:
             self._program(), "-N", "-u", "-S", str(self.socket), "-C",
             "attach-session", "-f", flags, "-t", f"={SESSION}",
         ]  # fmt: skip
-        client = ControlClient(self._reactor, argv, on_notice, on_lost, first)
+        delay = max(0.0, self._quiet - time.monotonic())
+        client = ControlClient(self._reactor, argv, on_notice, on_lost, first, delay)
         self._clients.add(client)
         return client
 
@@ -216,14 +223,11 @@ class Server:
     def _lost(self, client: ControlClient) -> None:
         with self._lock:
             self._clients.discard(client)
-            again = client is self._client and client.was_attached and not self._closed
-        if again and self._reactor is not None:
-            self._reactor.do(partial(self._replace, client))
-
-    def _replace(self, lost: ControlClient) -> None:
-        with self._lock:
-            if self._client is lost and not self._closed:
-                self._client = self._connect(self._notice, self._lost, subscribe())
+            if client.was_attached:
+                self._quiet = time.monotonic() + QUIET
+                if client is self._client and not self._closed:
+                    with suppress(Unavailable):  # no tmux any more: who needs it next is told
+                        self._client = self._connect(self._notice, self._lost, subscribe())
 
     def _evict(self) -> None:
         """End the control clients of a daemon that was killed.
@@ -233,6 +237,8 @@ class Server:
         for row in self.command("list-clients", "-F", "#{client_control_mode} #{client_pid}"):
             mode, pid = row.split(" ")
             if mode == "1" and pid.isdigit() and unread(int(pid)):
+                with self._lock:
+                    self._quiet = time.monotonic() + QUIET
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
 

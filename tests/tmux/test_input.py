@@ -56,6 +56,23 @@ def test_prompts_and_keys_reach_an_agent_whose_pane_somebody_scrolls(tmux: Tmux,
     assert wait_bytes(out, len(wanted) + 4) == wanted + b"\x1b[A;"
 
 
+@pytest.mark.parametrize("keys", [("Enter",), ("Up",)])
+def test_what_is_typed_where_the_program_has_ended_is_an_error_and_harms_no_other(
+    tmux: Tmux, top: Path, keys: tuple[str, ...]
+) -> None:
+    """tmux 3.3a crashed."""
+    pane, out = reader(tmux, top, "00000002")
+    dead = tmux.new_window("00000001", ["true"], cwd="/", env={}).id
+    wait_until(lambda: any(one.dead for one in tmux.panes()), "it does not end")
+    with pytest.raises(Unavailable, match=f"pane '{dead}': its program has ended"):
+        tmux.paste(dead, b"x")
+    with pytest.raises(Unavailable, match=f"pane '{dead}': its program has ended"):
+        tmux.keys(dead, *keys)
+    tmux.paste(pane, b"y")
+    assert b"y" in wait_bytes(out, 13)
+    assert tmux.command("list-buffers") == []
+
+
 @pytest.mark.parametrize("wrong", ["%99", "3", "abc", "%1; kill-server"])
 def test_a_pane_that_is_not_there_is_an_error(tmux: Tmux, wrong: str) -> None:
     with pytest.raises(Unavailable, match="pane"):

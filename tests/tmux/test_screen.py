@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def test_watches_share_one_client_and_hear_their_own_pane_only(tmux: Tmux, top: 
         assert not one.wait(0)
         (top / "go0").touch()
         assert one.wait(20)
-    wait_until(lambda: len(control_clients(tmux)) == before, "the client of the watches stays")
+    with tmux.watch(first):
+        assert len(control_clients(tmux)) == before + 1
 
 
 def test_a_watch_is_woken_from_another_thread(tmux: Tmux) -> None:
@@ -80,3 +82,17 @@ def test_a_watch_tells_that_the_server_is_gone(tmux: Tmux) -> None:
         for _ in range(2):  # and goes on telling it, rather than that something was printed
             with pytest.raises(Unavailable, match="tmux"):
                 watch.wait(20)
+
+
+def test_watches_that_come_and_go_all_the_time_do_not_crash_the_server(tmux: Tmux) -> None:
+    """With a client for each watch, tmux 3.3a had crashed after 30 to 70 of them, and every agent with it."""
+    pane = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={}).id
+
+    def come_and_go() -> None:
+        for _ in range(50):
+            assert not tmux.wait_output(pane, 0.001)
+
+    with ThreadPoolExecutor(8) as pool:
+        for job in [pool.submit(come_and_go) for _ in range(8)]:
+            job.result(60)
+    assert [one.dead for one in tmux.panes()] == [False]
