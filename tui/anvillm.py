@@ -6,7 +6,7 @@ they are first shown.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from rich.segment import Segment
 from textual.app import App
@@ -157,7 +157,7 @@ class Anvillm(App[None]):
         self.request(lambda client: read_json(client, "sessions"), lambda rows: self.post_message(self.Sessions(rows)))
 
     def count_mail(self) -> None:
-        def counted(found: list[Any]) -> None:
+        def counted(found: list[Row]) -> None:
             self.mail = len(found)
             self.redraw()
 

@@ -1,6 +1,6 @@
 """The command ``anvillm``: the sessions of the daemon in this namespace, on a terminal.
 
-Everything dear to import is imported in ``main``, after the arguments are read.
+Expensive imports are deferred to main(), after argument parsing.
 """
 
 import argparse

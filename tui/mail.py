@@ -1,7 +1,7 @@
 """A mailbox: the messages of the user or of a session, one of them below the list; reply and archive."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -110,7 +110,7 @@ class MailScreen(Shown, Screen[None]):
         if one is not None and self.box == "inbox":
             self.host.request(partial(requests.complete, owner=self.owner, message=one["id"]), self._archived)
 
-    def _archived(self, _: Any) -> None:
+    def _archived(self, _: object) -> None:
         self.action_refresh_box()
         self.host.count_mail()
 
@@ -128,7 +128,7 @@ class MailScreen(Shown, Screen[None]):
                 self.host.drafts[key] = body
                 self.host.request(partial(requests.reply, owner=self.owner, message=one["id"], body=body), sent)
 
-        def sent(_: Any) -> None:
+        def sent(_: object) -> None:
             self.host.drafts.pop(key, None)
             self.host.say("sent")
             self._archived(None)

@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -13,6 +13,7 @@ from textual.widgets import DataTable, Static
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import notes
+from anvilsrv.p9.client import Client
 from tui.acting import Acting
 from tui.dialogs import Start
 from tui.host import Host
@@ -49,7 +50,7 @@ class SessionsScreen(Acting):
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._shown: dict[str, tuple[Content, ...]] = {}
         self._wanted = ""  # a session to put the cursor on when it comes
 
     def compose(self) -> ComposeResult:
@@ -197,7 +198,7 @@ class SessionsScreen(Acting):
         )
 
     @staticmethod
-    def _new(client: Any, found: dict[str, str]) -> str:
+    def _new(client: Client, found: dict[str, str]) -> str:
         where = os.path.abspath(os.path.expanduser(found["directory"]))
         return requests.new(
             client, found["backend"], where, role=found["role"], tasks=found["tasks"], alias=found["alias"]

@@ -69,9 +69,7 @@ class App:
         self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
         self._asked: dict[str, Ask | None] = {}
         self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._due: set[Callable[[], None]] = (
-            set()
-        )  # what the desk has not begun yet of what is done once for many calls
+        self._due: set[Callable[[], None]] = set()  # waits for the desk already, and is done once for many calls
         self._rows: list[Row] = []
         self._stopping = threading.Event()
         self._plumber: Client | None = None

@@ -7,6 +7,7 @@ seen, so that a number means the same message as long as the window stands.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -237,7 +238,7 @@ def find(messages: list[dict[str, Any]], id: str) -> dict[str, Any]:
     raise NotFound(f"no message '{id}' any more")
 
 
-def draw(message: dict[str, Any], label: Any) -> str:
+def draw(message: dict[str, Any], label: Callable[[str], str]) -> str:
     sender, to = message.get("from") or "-", message.get("to") or "-"
     rows = [
         f"From: {label(sender)}" + (f" ({sender})" if label(sender) != sender else ""),

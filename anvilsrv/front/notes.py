@@ -1,9 +1,9 @@
 """Notes about a session, as a person reads them. Which there are, and in which order, the daemon says (``notes`` of ``sessions``)."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Row = dict[str, Any]
+from anvilsrv.front.follow import Row
 
 
 class Note(NamedTuple):
