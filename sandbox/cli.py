@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from sandbox.errors import SandboxError
 
@@ -15,79 +18,75 @@ if TYPE_CHECKING:
     from sandbox.policy import Policy
 
 REFUSED = 126
+F = TypeVar("F", bound=Callable[..., Any])
+_RIGHTS = ("ro", "rox", "rw", "rwx")
+_MORE: dict[str, Any] = {"multiple": True}
+_POLICY = (
+    click.option("--backend", default="", metavar="B", help="With the layer of this backend."),
+    click.option("--role", metavar="R", help="With this role instead of the default one."),
+    click.option("--task", **_MORE, metavar="T", help="With this task (repeat for more)."),
+    click.option("--cwd", default=".", metavar="D", help="The working directory (default: this one)."),
+    *(click.option(f"--{word}", **_MORE, metavar="PATH", help=f"Grant a path {word}.") for word in _RIGHTS),
+    click.option("--unix", **_MORE, metavar="SOCKET", help="Let in a socket, by path or name."),
+    click.option("--connect-tcp", **_MORE, type=int, metavar="PORT", help="Let it connect to a port."),
+    click.option("--bind-tcp", **_MORE, type=int, metavar="PORT", help="Let it serve a port."),
+    click.option("--network", is_flag=True, help="Leave the network open."),
+    click.option("--env", **_MORE, metavar="NAME[=VALUE]", help="Pass or set a variable."),
+)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The entry point; the exit status (``run`` does not come back)."""
-    options = _parser().parse_args(arguments)
+class Failure(click.ClickException):
+    """A SandboxError on its way to the terminal."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"anvil-sandbox: {self.message}", err=True)
+
+
+class Refusal(Failure):
+    """One for which nothing was started."""
+
+    exit_code = REFUSED
+
+
+@contextmanager
+def errors_as(failure: type[Failure]) -> Iterator[None]:
+    """Tell an error of the sandbox in a sentence, and exit with the status of ``failure``."""
     try:
-        return _obey(options)
-    except BrokenPipeError:  # `anvil-sandbox show | head` is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nowhere to go
-        return 0
-
-
-def _obey(options: argparse.Namespace) -> int:
-    try:
-        status: int = options.command(options)
+        yield
     except SandboxError as error:
-        print(f"anvil-sandbox: {error}", file=sys.stderr)
-        return REFUSED if options.command is _run else 1
-    sys.stdout.flush()
-    return status
+        raise failure(str(error)) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="anvil-sandbox", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    check = commands.add_parser("check", help="what this kernel gives, which tier, and why not a better one")
-    check.set_defaults(command=_check)
-    show = commands.add_parser("show", help="the effective policy, each line with the layer it came from")
-    show.set_defaults(command=_show)
-    run = commands.add_parser("run", help="run a command in the sandbox: run [options] -- command [argument ...]")
-    run.set_defaults(command=_run)
-    why = commands.add_parser("why", help="why a path (or tcp:PORT) can or cannot be used")
-    why.set_defaults(command=_why)
-    setup = commands.add_parser("setup", help="let the launcher use user namespaces (Ubuntu's AppArmor); asks sudo")
-    setup.set_defaults(command=_setup)
-    setup.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    for command in (show, run, why):
-        _policy_options(command)
-    why.add_argument("path", nargs="+", help="a path, or tcp:PORT")
-    run.add_argument("argv", nargs="+", metavar="command", help="the program and its arguments, after --")
-    return parser
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program; it exits, or with ``run`` becomes the launcher."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvil-sandbox show | head` is no error
+    commands(arguments, prog_name="anvil-sandbox")
 
 
-class _Version(argparse.Action):
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     """Looked up only when it is asked for, since this package stands alone."""
+    from importlib.metadata import PackageNotFoundError, version
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
+    if not asked:
+        return
+    try:
+        click.echo(f"anvil-sandbox {version('anvillm')}")
+    except PackageNotFoundError:
+        click.echo("anvil-sandbox, not installed")
+    context.exit()
 
-        try:
-            print(f"{parser.prog} {version('anvillm')}")
-        except PackageNotFoundError:
-            print(f"{parser.prog}, not installed")
-        parser.exit()
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+def commands() -> None:
+    """What this kernel can enforce, what a policy comes to, and running a command in it."""
 
 
-def _policy_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="", metavar="B", help="with the layer of this backend")
-    parser.add_argument("--role", metavar="R", help="with this role instead of the default one")
-    parser.add_argument("--task", action="append", default=[], metavar="T", help="with this task (repeat for more)")
-    parser.add_argument("--cwd", default=".", metavar="D", help="the working directory (default: this one)")
-    for word in ("ro", "rox", "rw", "rwx"):
-        parser.add_argument(f"--{word}", action="append", default=[], metavar="PATH", help=f"grant a path {word}")
-    parser.add_argument(
-        "--unix", action="append", default=[], metavar="SOCKET", help="let in a socket, by path or name"
-    )
-    parser.add_argument(
-        "--connect-tcp", action="append", default=[], type=int, metavar="PORT", help="let it connect to a port"
-    )
-    parser.add_argument("--bind-tcp", action="append", default=[], type=int, metavar="PORT", help="let it serve a port")
-    parser.add_argument("--network", action="store_true", help="leave the network open")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]", help="pass or set a variable")
+def policy_options(command: F) -> F:
+    """The options that make a policy."""
+    for option in reversed(_POLICY):
+        command = option(command)
+    return command
 
 
 def config() -> list[Path]:
@@ -99,19 +98,19 @@ def config() -> list[Path]:
     return [Path(home, "anvillm"), shipped]
 
 
-def _policy(options: argparse.Namespace) -> Policy:
+def _policy(options: Mapping[str, Any]) -> Policy:
     from sandbox import policy
 
-    layer: dict[str, Any] = {"filesystem": {word: getattr(options, word) for word in ("ro", "rox", "rw", "rwx")}}
-    for paths in layer["filesystem"].values():
-        paths[:] = [path if path[:1] in "/{~" else os.path.abspath(path) for path in paths]
-    layer |= {"unix": options.unix, "env": options.env}
-    if options.network or options.connect_tcp or options.bind_tcp:
-        layer["network"] = {"enabled": True, "unrestricted": options.network,
-                            "connect_tcp": options.connect_tcp, "bind_tcp": options.bind_tcp}  # fmt: skip
+    layer: dict[str, Any] = {"filesystem": {
+        word: [path if path[:1] in "/{~" else os.path.abspath(path) for path in options[word]] for word in _RIGHTS
+    }}  # fmt: skip
+    layer |= {"unix": options["unix"], "env": options["env"]}
+    if options["network"] or options["connect_tcp"] or options["bind_tcp"]:
+        layer["network"] = {"enabled": True, "unrestricted": options["network"],
+                            "connect_tcp": options["connect_tcp"], "bind_tcp": options["bind_tcp"]}  # fmt: skip
     return policy.load(
-        config=config(), backend=options.backend, role=options.role, tasks=options.task,
-        cwd=os.path.realpath(options.cwd), namespace=_namespace(), env=os.environ, extra=[("command line", layer)],
+        config=config(), backend=options["backend"], role=options["role"], tasks=options["task"],
+        cwd=os.path.realpath(options["cwd"]), namespace=_namespace(), env=os.environ, extra=[("command line", layer)],
     )  # fmt: skip
 
 
@@ -122,7 +121,9 @@ def _namespace() -> str:
     return os.environ.get("NAMESPACE") or f"/tmp/ns.{user}.{display.removesuffix('.0').replace('/', '_')}"
 
 
-def _check(_: argparse.Namespace) -> int:
+@commands.command()
+def check() -> None:
+    """What this kernel gives, which tier, and why not a better one."""
     from sandbox import landlock, tiers
     from sandbox.text import TIERS
 
@@ -136,7 +137,7 @@ def _check(_: argparse.Namespace) -> int:
         print(f"do\t{sentence}")
     for sentence in _what_old_kernels_lack(report.abi):
         print(f"note\t{sentence}")
-    return 0 if report.tier in ("full", "ll9") else REFUSED
+    sys.exit(0 if report.tier in ("full", "ll9") else REFUSED)
 
 
 def _what_old_kernels_lack(abi: int) -> list[str]:
@@ -150,35 +151,44 @@ def _what_old_kernels_lack(abi: int) -> list[str]:
     return found
 
 
-def _show(options: argparse.Namespace) -> int:
+@commands.command()
+@policy_options
+def show(**options: Any) -> None:
+    """The effective policy, each line with the layer it came from."""
     from sandbox import tiers
     from sandbox.text import describe
 
-    found, report = _policy(options), tiers.probe()
+    with errors_as(Failure):
+        found = _policy(options)
+    report = tiers.probe()
     try:
         tier = tiers.choose(found, report)
     except SandboxError as error:
         print(describe(found, report.tier), end="")
         print(f"refused\t{error}")
-        return 1
+        sys.exit(1)
     print(describe(found, tier), end="")
     for gap in tiers.gaps(found, tier, report.abi):
         print(f"gap\t{gap}")
-    return 0
 
 
-def _run(options: argparse.Namespace) -> int:
+@commands.command()
+@policy_options
+@click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
+def run(argv: tuple[str, ...], **options: Any) -> None:
+    """Run a command in the sandbox."""
     import json
     import tempfile
 
     from sandbox import launcher, tiers
     from sandbox.plan import specification
 
-    found, report = _policy(options), tiers.probe()
-    tier = tiers.choose(found, report)
-    for gap in tiers.gaps(found, tier, report.abi):
-        print(f"anvil-sandbox: warning: {gap}", file=sys.stderr)
-    spec = specification(found, options.argv, tier=tier, namespace_source="", tmpdir="", env=os.environ)
+    with errors_as(Refusal):
+        found, report = _policy(options), tiers.probe()
+        tier = tiers.choose(found, report)
+        for gap in tiers.gaps(found, tier, report.abi):
+            print(f"anvil-sandbox: warning: {gap}", file=sys.stderr)
+        spec = specification(found, list(argv), tier=tier, namespace_source="", tmpdir="", env=os.environ)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
     path = os.path.join(directory, "spec.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -188,20 +198,30 @@ def _run(options: argparse.Namespace) -> int:
     os.execv(command[0], command)
 
 
-def _why(options: argparse.Namespace) -> int:
+@commands.command()
+@policy_options
+@click.argument("path", nargs=-1, required=True)
+def why(path: tuple[str, ...], **options: Any) -> None:
+    """Why a path (or tcp:PORT) can or cannot be used."""
     from sandbox.why import explain
 
-    found = _policy(options)
-    answers = [explain(found, path, os.environ) for path in options.path]
+    with errors_as(Failure):
+        found = _policy(options)
+    answers = [explain(found, one, os.environ) for one in path]
     print("\n\n".join("\n".join(lines) for lines in answers))
-    return 0
 
 
-def _setup(options: argparse.Namespace) -> int:
-    from sandbox.apparmor import setup
+@commands.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def setup(dry_run: bool) -> None:
+    """Let the launcher use user namespaces; asks sudo.
 
-    return setup(dry_run=options.dry_run)
+    For Ubuntu, whose AppArmor takes the rights out of them.
+    """
+    from sandbox import apparmor
+
+    sys.exit(apparmor.setup(dry_run=dry_run))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

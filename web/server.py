@@ -3,7 +3,6 @@
 It prints a link with the token of this run. Exit status 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong usage.
 """
 
-import argparse
 import ipaddress
 import os
 import signal
@@ -11,6 +10,8 @@ import socket
 import sys
 from types import FrameType
 from typing import TYPE_CHECKING
+
+import click
 
 from anvilsrv import __version__, paths
 
@@ -21,37 +22,35 @@ DEFAULT = "127.0.0.1:8080"
 CONNECTIONS = 256
 
 
-def main(argv: list[str] | None = None) -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(
-        prog="anvilweb", description="The sessions of anvilsrv as a web page, on loopback."
-    )
-    parser.add_argument("--version", action="version", version=f"anvilweb {__version__}")
-    parser.add_argument("--addr", default=DEFAULT, metavar="HOST:PORT", help=f"where to listen (default: {DEFAULT})")
-    parser.add_argument("--ns", metavar="DIR", help="the namespace (default: $NAMESPACE, else plan9port's rule)")
-    parser.add_argument(
-        "--name", action="append", default=[], help="a further name the page may be called by (a proxy's)"
-    )
-    parser.add_argument(
-        "--unsafe-listen", action="store_true", help="allow an address that others can reach, without TLS"
-    )
-    chosen = parser.parse_args(argv)
-    if chosen.ns:
-        os.environ["NAMESPACE"] = chosen.ns
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anvilweb", message="%(prog)s %(version)s")
+@click.option("--addr", default=DEFAULT, metavar="HOST:PORT", help=f"Where to listen (default: {DEFAULT}).")
+@click.option("--ns", metavar="DIR", help="The namespace (default: $NAMESPACE, else plan9port's rule).")
+@click.option("--name", multiple=True, metavar="NAME", help="A further name the page may be called by (a proxy's).")
+@click.option("--unsafe-listen", is_flag=True, help="Allow an address that others can reach, without TLS.")
+def command(addr: str, ns: str | None, name: tuple[str, ...], unsafe_listen: bool) -> None:
+    """The sessions of anvilsrv as a web page, on loopback."""
+    if ns:
+        os.environ["NAMESPACE"] = ns
     try:
-        host, port = split_address(chosen.addr)
-        if not loopback(host) and not chosen.unsafe_listen:
-            parser.error(
+        host, port = split_address(addr)
+        if not loopback(host) and not unsafe_listen:
+            raise click.UsageError(
                 f"'{host}' can be reached by others, and this page drives agents: use ssh -L, or say --unsafe-listen"
             )
         listening = listen(host, port)
     except ValueError as error:
-        parser.error(str(error))
+        raise click.UsageError(str(error)) from None
     except OSError as error:
-        print(f"anvilweb: cannot listen on '{chosen.addr}': {error.strerror or error}", file=sys.stderr)
+        print(f"anvilweb: cannot listen on '{addr}': {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     with listening:
-        serve(listening, chosen.name, chosen.unsafe_listen)
+        serve(listening, list(name), unsafe_listen)
+
+
+def main() -> None:
+    """The program."""
+    command(prog_name="anvilweb")
 
 
 def split_address(address: str) -> tuple[str, int]:

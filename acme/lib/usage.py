@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
+import click
+
 from anvilsrv import __version__
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "allow_interspersed_args": False}
 
 
 def answered(program: str, arguments: str, words: Sequence[str]) -> int | None:
     """The exit status if ``words`` begin with an option (a directory of such a name is ``./-name``), once it was answered."""
-    first = words[0] if words else ""
-    if first == "--version":
-        print(f"{program} {__version__}")
-    elif first in ("--help", "-h"):
-        print(f"usage: {program} {arguments}\n\nsee Assist(1)")
-    elif first.startswith("-"):
-        print(f"usage: {program} {arguments}", file=sys.stderr)
-        return 2
-    else:
-        return None
-    return 0
+    every = click.Argument(["words"], nargs=-1, metavar=arguments)
+    command = click.Command(program, SETTINGS, params=[every], help="See Assist(1).", options_metavar="")
+    click.version_option(__version__, message="%(prog)s %(version)s")(command)
+    try:
+        status: int | None = command.main(list(words), program, standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    return status

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 
@@ -48,7 +50,6 @@ AnviLLM runs coding agents side by side. Messages go between sessions and the us
 Claim a bead before you work on it, complete it when it is done, fail it with a reason when it cannot be done.
 A *_REQUEST that started your turn is answered with your last response by itself; answer with send_message only if you
 want to say something else."""
-USAGE = "usage: anvilmcp\n\nserves MCP on standard input and output; see anvilmcp(1)\n"
 
 
 def build(tools: Tools) -> MCPServer:
@@ -84,20 +85,20 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
     return tool
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anvilmcp", message="%(prog)s %(version)s")
+def command() -> None:
+    """Serve MCP on standard input and output; see anvilmcp(1)."""
+    from anvilsrv.inside.mcptools import Tools
+
+    build(Tools()).run()
+
+
 def main() -> None:
     """The program."""
     if sys.argv[1:]:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if sys.argv[1:] == ["--version"]:
-        print(f"anvilmcp {__version__}")
-    elif sys.argv[1:]:
-        known = sys.argv[1:] in (["--help"], ["-h"])
-        (sys.stdout if known else sys.stderr).write(USAGE)
-        sys.exit(0 if known else 2)
-    else:
-        from anvilsrv.inside.mcptools import Tools
-
-        build(Tools()).run()
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvilmcp --help | head` is no error
+    command(prog_name="anvilmcp")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ In a session it reads that session's inbox, elsewhere the user's. With ``-w`` it
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -13,33 +12,35 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import click
+
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client, P9Error, dial
 
 
-def main() -> None:
-    """The program. Exit status 0 with a message, 1 when there is none, 2 when it cannot be read."""
-    parser = argparse.ArgumentParser(prog="9p-read-inbox", description="Read waiting messages and mark them as done.")
-    parser.add_argument("--version", action="version", version=f"9p-read-inbox {__version__}")
-    parser.add_argument("owner", nargs="?", default=os.environ.get("ANVILLM_SESSION") or "user", help="session or user")
-    parser.add_argument("-a", "--all", action="store_true", help="all messages, not only the oldest")
-    parser.add_argument("-k", "--keep", action="store_true", help="leave them in the inbox")
-    parser.add_argument("-j", "--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("-w", "--wait", action="store_true", help="wait for a message if there is none")
-    chosen = parser.parse_args()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="9p-read-inbox", message="%(prog)s %(version)s")
+@click.argument("owner", default=lambda: os.environ.get("ANVILLM_SESSION") or "user")
+@click.option("-a", "--all", "everything", is_flag=True, help="All messages, not only the oldest.")
+@click.option("-k", "--keep", is_flag=True, help="Leave them in the inbox.")
+@click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("-w", "--wait", is_flag=True, help="Wait for a message if there is none.")
+def command(owner: str, everything: bool, keep: bool, as_json: bool, wait: bool) -> None:
+    """Read waiting messages and mark them as done.
+
+    OWNER is a session or `user`; by default the session that this runs in.
+    """
     try:
         with dial() as client:
             shown = 0
-            for message in _messages(client, chosen.owner, chosen.wait):
-                if not chosen.keep and not _complete(client, chosen.owner, message["id"]):
+            for message in _messages(client, owner, wait):
+                if not keep and not _complete(client, owner, message["id"]):
                     continue
-                shown_as = (
-                    json.dumps(message, ensure_ascii=False) if chosen.json else as_text(message, _name(client, message))
-                )
-                print(shown_as, flush=True)
+                text = json.dumps(message, ensure_ascii=False) if as_json else as_text(message, _name(client, message))
+                print(text, flush=True)
                 shown += 1
-                if not chosen.all:
+                if not everything:
                     break
             if not shown:
                 print("no messages", file=sys.stderr)
@@ -49,6 +50,11 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if shown else 1)
+
+
+def main() -> None:
+    """The program. Exit status 0 with a message, 1 when there is none, 2 when it cannot be read."""
+    command(prog_name="9p-read-inbox")
 
 
 def as_text(message: dict[str, Any], sender: str) -> str:

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 import yaml
 
 from anvilsrv import __version__, paths
 from anvilsrv.errors import AnvilError, Invalid, NotFound
 
-USAGE = "usage: anvillm-skills list | load <name>...\n"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FRONT = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n?(.*)", re.DOTALL | re.MULTILINE)
 
@@ -87,24 +87,15 @@ def load(name: str) -> Skill:
     raise NotFound(f"no skill '{name}': {known or 'none in ' + ':'.join(map(str, directories()))}")
 
 
-def main() -> None:
-    """The program. Exit status 1 if something could not be read, 2 for wrong usage."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvillm-skills load name | head` is no error
-    words = sys.argv[1:]
-    if words in (["--help"], ["-h"]):
-        print(USAGE, end="")
-    elif words == ["--version"]:
-        print(f"anvillm-skills {__version__}")
-    elif words == ["list"]:
-        sys.exit(_list())
-    elif words[:1] == ["load"] and len(words) > 1:
-        sys.exit(_load(words[1:]))
-    else:
-        sys.stderr.write(USAGE)
-        sys.exit(2)
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anvillm-skills", message="%(prog)s %(version)s")
+def commands() -> None:
+    """List and load what agents can learn."""
 
 
-def _list() -> int:
+@commands.command(name="list")
+def list_() -> None:
+    """Name and description of each skill."""
     status = 0
     for one in skills():
         if isinstance(one, Skill):
@@ -112,17 +103,25 @@ def _list() -> int:
         else:
             print(f"anvillm-skills: {one}", file=sys.stderr)
             status = 1
-    return status
+    sys.exit(status)
 
 
-def _load(names: list[str]) -> int:
+@commands.command(name="load")
+@click.argument("name", nargs=-1, required=True)
+def load_(name: tuple[str, ...]) -> None:
+    """The text of each skill, and what else its directory holds."""
     try:
-        for skill in [load(name) for name in names]:
+        for skill in [load(one) for one in name]:
             print(skill.text.rstrip("\n"))
             extra = [path.name for path in sorted(skill.folder.iterdir()) if path.name != "SKILL.md"]
             if extra:
                 print(f"\nMore in {skill.folder}: {' '.join(extra)}")
     except AnvilError as error:
         print(f"anvillm-skills: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(1)
+
+
+def main() -> None:
+    """The program. Exit status 1 if something could not be read, 2 for wrong usage."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvillm-skills load name | head` is no error
+    commands(prog_name="anvillm-skills")

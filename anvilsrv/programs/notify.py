@@ -17,28 +17,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import click
+
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9.client import Client, P9Error, dial
 
-USAGE = "usage: anvillm-notify\n\nnotifies of what agents need and say until it is interrupted; see anvillm-notify(1)\n"
 RETRY = 1.0  # s between two attempts to reach a daemon that is away
 TEXT_MAX = 300
 Say = Callable[[str, str, bool], None]
 
 
-def main() -> None:
-    """The program; it ends when it is interrupted, with status 2 if there is no daemon at first."""
-    words = sys.argv[1:]
-    if words in (["--help"], ["-h"]):
-        print(USAGE, end="")
-        return
-    if words == ["--version"]:
-        print(f"anvillm-notify {__version__}")
-        return
-    if words:
-        sys.stderr.write(USAGE)
-        sys.exit(2)
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anvillm-notify", message="%(prog)s %(version)s")
+def command() -> None:
+    """Notify of what agents need and say, until it is interrupted; see anvillm-notify(1)."""
     try:
         follow(speaker())
     except AnvilError as error:
@@ -46,6 +39,11 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def main() -> None:
+    """The program; it ends when it is interrupted, with status 2 if there is no daemon at first."""
+    command(prog_name="anvillm-notify")
 
 
 def speaker() -> Say:
