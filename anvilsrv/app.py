@@ -67,7 +67,7 @@ class App:
         self.turns = Turns(self.registry)
         self.post = Post(self.registry, self.turns, self._prompted)
         self.questions = Questions(self.store, self.registry)
-        self.life = Life(self.store, self.registry, self.turns, self.post, self.questions)
+        self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
         self.kept = Kept(state)
         self.reports = Reports(
             self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept
@@ -110,7 +110,9 @@ class App:
 
     def _prompted(self, backend: str) -> bool:
         found = self.backends.last(backend)
-        return found is None or found.mail == "prompt"
+        return (
+            found is not None and found.mail == "prompt"
+        )  # of one that cannot be read, nothing that a shell would run
 
     def _bead_changed(self, change: dict[str, Any]) -> None:
         fields = {key: value for key, value in change.items() if key != "type"}
@@ -123,11 +125,14 @@ class App:
 
     def _settled(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
         """A batch of jobs is on disk: views first, then who follows them, then what was wanted of the world."""
+        self._guard(lambda: self._show(tx, touched))
+        for effect in effects:
+            self._guard(partial(self._perform, effect))
+
+    def _show(self, tx: Tx, touched: set[str]) -> None:
         self.boxes.refresh(tx, touched)
         for one in self.registry.refresh(tx, {name for name in touched if " " not in name}):
             self._follow(one, self.following)
-        for effect in effects:
-            self._guard(partial(self._perform, effect))
 
     def _follow(self, one: Touched, followers: tuple[Follower, ...]) -> None:
         """The end goes the other way round than the beginning: a process ends before its directory goes."""

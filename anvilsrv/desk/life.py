@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.post import Post
-from anvilsrv.errors import AnvilError, Conflict, NotFound, Unavailable
+from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.mail import box
 from anvilsrv.sessions import drafts
 from anvilsrv.sessions.machine import Event
@@ -33,12 +34,15 @@ REFUSED = 126  # exit status of the sandbox launcher when it does not start the 
 class Life:
     """The lives of all sessions."""
 
-    def __init__(self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions, backends: Backends
+    ) -> None:
         self._store = store
         self._registry = registry
         self._turns = turns
         self._post = post
         self._questions = questions
+        self._backends = backends
 
     # -- what went wrong ----------------------------------------------------------------------------------------------
 
@@ -53,20 +57,32 @@ class Life:
 
     @contextmanager
     def guard(self, session: str) -> Iterator[None]:
-        """What is raised inside, unless it is an AnvilError, leaves the session in ``error`` and is raised as Unavailable."""
+        """What is raised inside, unless it is an AnvilError, leaves the session in ``error`` and is raised as an AnvilError."""
         try:
             yield
         except AnvilError:
             raise
         except Exception as error:
             self.broken(session, error)
-            raise Unavailable(f"session '{session}': {sentence(error)}") from error
+            raise AnvilError(f"session '{session}': {sentence(error)}") from error
 
     def broken(self, session: str, error: BaseException) -> None:
         """Nothing can go on with this session: it is in ``error`` until somebody restarts it."""
         log.error("session %s", session, exc_info=error)
         why = sentence(error)
-        self._store.post(lambda tx: self.failed(tx, session, why) if self._registry.there(tx, session) else None)
+
+        def done(_: object, again: BaseException | None) -> None:
+            if again is not None and not isinstance(again, AnvilError):
+                self._store.post(lambda tx: self._stuck(tx, session, why))
+
+        self._store.post(lambda tx: self.failed(tx, session, why) if self._registry.there(tx, session) else None, done)
+
+    def _stuck(self, tx: Tx, session: str, why: str) -> None:
+        """The same without mail and questions, since it may be these that go wrong."""
+        if self._registry.there(tx, session):
+            for _ in self._turns.apply(tx, session, Happened(Event.DIED, reason=why)):
+                pass
+            self._error(tx, session, why)
 
     def error(self, session: str | None, why: str) -> None:
         """Report, as an ``error`` event, a failure after the write was acknowledged."""
@@ -87,11 +103,11 @@ class Life:
         if not row.live:
             if row.state == State.ERROR:
                 self._registry.change(tx, session, State.STOPPED)
-        elif row.pid:
-            self._registry.set(tx, session, wanted=Wanted.STOP)
         else:
             self._registry.set(tx, session, wanted=Wanted.STOP)
-            self._registry.change(tx, session, State.STOPPED)
+            if not row.pid:
+                self._lost(tx, session, "the agent does not run")
+                self._registry.change(tx, session, State.STOPPED)
 
     def restart(self, tx: Tx, session: str) -> None:
         """``restart``: the agent ends if it runs, and starts again with its conversation. Raises NotFound."""
@@ -100,6 +116,7 @@ class Life:
         if row.pid and row.live:
             self._registry.set(tx, session, wanted=Wanted.RESTART)
         else:
+            self._lost(tx, session, "the agent does not run")
             self._again(tx, session)
 
     def kill(self, tx: Tx, session: str) -> None:
@@ -114,10 +131,13 @@ class Life:
         self._registry.remove(tx, session)
 
     def interrupt(self, tx: Tx, session: str) -> None:
-        """``interrupt``: break off the turn. Raises Conflict when there is none."""
+        """``interrupt``: break off the turn. Raises Conflict when there is none, Invalid for an agent that has no keys for it."""
         row = self._registry.row(tx, session)
         if row.state != State.RUNNING:
             raise Conflict(f"session '{session}' is {row.state}")
+        backend = self._backends.last(row.backend)
+        if backend is None or not backend.interrupt:
+            raise Invalid(f"backend '{row.backend}' cannot be interrupted")
         outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.INTERRUPT)))
 
     def complete(self, tx: Tx, session: str, number: str) -> None:
@@ -142,6 +162,15 @@ class Life:
         self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
         self._registry.change(tx, session, State.STARTING)
 
+    def _lost(self, tx: Tx, session: str, why: str) -> None:
+        """No process is there: what was on its way is queued again, what ran is lost."""
+        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.DIED, reason=why)))
+
+    def _error(self, tx: Tx, session: str, why: str) -> None:
+        if self._registry.row(tx, session).state != State.STOPPED:
+            self._registry.change(tx, session, State.ERROR, why)
+        self._registry.error(tx, session, why)
+
     def conversation(self, tx: Tx, session: str, conversation: str) -> None:
         """The number under which the agent will keep its conversation."""
         self._registry.set(tx, session, conversation=conversation)
@@ -160,12 +189,9 @@ class Life:
 
     def failed(self, tx: Tx, session: str, why: str) -> None:
         """It cannot run: the session is in ``error``; what was on its way is queued again, what ran is lost."""
-        row = self._registry.row(tx, session)
         self._questions.drop(tx, session)
-        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.DIED, reason=why)))
-        if row.state != State.STOPPED:
-            self._registry.change(tx, session, State.ERROR, why)
-        self._registry.error(tx, session, why)
+        self._lost(tx, session, why)
+        self._error(tx, session, why)
 
     def died(self, tx: Tx, session: str, pid: int, status: int | None, words: str) -> None:
         """The process ended: ``status`` as a shell gives it (128 + signal), None when it is not known; ``words`` it said last."""
@@ -175,7 +201,7 @@ class Life:
         why = f"agent ended: {describe(status)}"
         self._registry.set(tx, session, pid=0)
         self._questions.drop(tx, session)
-        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.DIED, reason=why)))
+        self._lost(tx, session, why)
         if not row.live:
             self._registry.set(tx, session, wanted=Wanted.STOP)
         elif row.wanted == Wanted.RESTART:

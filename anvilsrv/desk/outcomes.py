@@ -3,18 +3,17 @@
 Threads: runs on the store's thread, in the job that applied the event.
 """
 
-from collections.abc import Iterable
 from typing import assert_never
 
 from anvilsrv.desk.post import Post
 from anvilsrv.sessions.prompts import Prompt
-from anvilsrv.sessions.turns import Began, Ended, Outcome, Press
+from anvilsrv.sessions.turns import Began, Ended, Outcomes, Press
 from anvilsrv.store.effects import Interrupt
 from anvilsrv.store.store import Tx
 
 
-def settle(tx: Tx, session: str, post: Post, outcomes: Iterable[Outcome]) -> Prompt | None:
-    """Act on ``outcomes``, in order. Returns the prompt that is to be handed over in the reply to the agent's hook, if there is one."""
+def settle(tx: Tx, session: str, post: Post, outcomes: Outcomes) -> Prompt | None:
+    """Let ``outcomes`` happen and act on each. Returns the prompt to hand over in the reply to the agent's hook, if there is one."""
     handed = None
     for outcome in outcomes:
         match outcome:

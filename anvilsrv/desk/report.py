@@ -11,6 +11,7 @@ transcript, the backend's file and its Python) and post a job with it. Methods w
 """
 
 import json
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,14 +23,16 @@ from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions, plain
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
-from anvilsrv.errors import AnvilError, Invalid
+from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.sessions.machine import Event
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
-from anvilsrv.sessions.turns import Happened, Outcome, Turns
+from anvilsrv.sessions.turns import Happened, Outcomes, Turns
 from anvilsrv.sessions.usage import Tally
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Store, Tx
+
+log = logging.getLogger("anvilsrv")
 
 KEEP = 7 * 86400.0  # s that the number of a report is remembered
 Line = dict[str, Any]
@@ -86,14 +89,22 @@ class Reports:
         self._take(session, found, by)
 
     def spooled(self, session: str, but: str | None = None) -> None:
-        """Take the reports that hooks left while no daemon answered, except the one of number ``but``, which is here as well."""
+        """Take the reports that hooks left while no daemon answered, except the one of number ``but``, which is here as well.
+
+        Raises Unavailable when the store does not take one: it and those after it stay where they are.
+        """
         for place, found in self._kept.spooled(session):
             if found.get("report") != but:
                 try:
                     self._take(session, found, None)
+                except Unavailable:
+                    raise
                 except AnvilError as error:
                     self._life.error(session, f"spooled report: {error}")
-                self._kept.take(place)
+                try:
+                    self._kept.take(place)
+                except AnvilError as error:  # it has no effect twice
+                    log.warning("session %s: %s", session, error)
 
     def _take(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
@@ -155,7 +166,7 @@ class Reports:
         handed = outcomes.settle(tx, session, self._post, self._happened(tx, session, meaning, handover))
         return handed.text if handed is not None else None
 
-    def _happened(self, tx: Tx, session: str, meaning: Report, handover: bool) -> list[Outcome]:
+    def _happened(self, tx: Tx, session: str, meaning: Report, handover: bool) -> Outcomes:
         """What a report does to the turn."""
         match meaning.kind:
             case "ready":
@@ -170,9 +181,9 @@ class Reports:
                 return self._failed(tx, session, meaning)
             case "interrupt":
                 return self._turns.apply(tx, session, Happened(Event.TOLD))
-        return []
+        return iter(())
 
-    def _failed(self, tx: Tx, session: str, meaning: Report) -> list[Outcome]:
+    def _failed(self, tx: Tx, session: str, meaning: Report) -> Outcomes:
         reason = meaning.fields.get("reason") or "the agent failed"
         return self._turns.failed(tx, session, reason, meaning.fields.get("until"))
 

@@ -1,13 +1,15 @@
 """Turns: what happened to a prompt, applied to the rows. The only module that reads and writes the table ``turns``.
 
-``apply`` looks up in ``machine.py`` what is to be done, does it to the rows of prompts, turns and session, and returns what came
-of it; what that means for mail is decided in ``desk/``. Nothing here types: the typist follows the rows.
+``apply`` looks up in ``machine.py`` what is to be done, does it to the rows of prompts, turns and session, and tells what came of
+it, one after the other as it happens: an answer is mailed before the next prompt is chosen. So nothing happens unless somebody reads
+what it yields, which ``desk/outcomes.py`` does, and decides what it means for mail. Nothing here types: the typist follows the rows.
 
 Threads: everything runs on the store's thread, in a job.
 """
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -61,6 +63,7 @@ class Press:
 
 
 Outcome = Began | Ended | Press
+Outcomes = Iterator[Outcome]
 
 
 class Turns:
@@ -91,7 +94,8 @@ class Turns:
             return
         following = prompts.head(tx, session)
         if following is not None:
-            prompts.mark(tx, following, Status.CHOSEN)
+            # one that was sent before may still stand in the input: it is looked for first
+            prompts.mark(tx, following, Status.PASTED if following.pasted else Status.CHOSEN)
             self._registry.set(tx, session, handed=0)
             self._registry.change(tx, session, State.RUNNING)
 
@@ -121,31 +125,28 @@ class Turns:
 
     # -- what happened -------------------------------------------------------------------------------------------------
 
-    def submitted(self, tx: Tx, session: str, text: str | None) -> list[Outcome]:
+    def submitted(self, tx: Tx, session: str, text: str | None) -> Outcomes:
         """The agent says that a prompt was submitted: ours, or one that a person typed. ``text`` None: it does not tell which."""
-        if not self._registry.row(tx, session).live:
-            return []
-        current = prompts.active(tx, session)
-        same = current is not None and (text is None or same_text(text, current.text))
-        return self.apply(tx, session, Happened(Event.SAME if same else Event.OTHER, text=text))
+        if self._registry.row(tx, session).live:
+            current = prompts.active(tx, session)
+            same = current is not None and (text is None or same_text(text, current.text))
+            yield from self.apply(tx, session, Happened(Event.SAME if same else Event.OTHER, text=text))
 
-    def ready(self, tx: Tx, session: str) -> list[Outcome]:
+    def ready(self, tx: Tx, session: str) -> Outcomes:
         """The agent says that it can take prompts."""
         row = self._registry.row(tx, session)
+        current = prompts.active(tx, session)
         if row.state == State.STARTING:
             if (row.held_until or 0) <= tx.now.wall:  # a limit outlasts a crash and a reboot
                 self._registry.set(tx, session, held="", held_until=None)
-            return self.apply(tx, session, Happened(Event.STARTED))
-        current = prompts.active(tx, session)
-        if current is not None and current.text.startswith("/"):  # like /clear: ready again is all that comes of it
-            return self.apply(tx, session, Happened(Event.READY))
-        return []
+            yield from self.apply(tx, session, Happened(Event.STARTED))
+        elif current is not None and current.text.startswith("/"):  # like /clear: ready again is all that comes of it
+            yield from self.apply(tx, session, Happened(Event.READY))
 
-    def failed(self, tx: Tx, session: str, reason: str, until: float | None) -> list[Outcome]:
+    def failed(self, tx: Tx, session: str, reason: str, until: float | None) -> Outcomes:
         """The agent says that its turn ended with an error. The queue waits: until ``until`` (epoch s) if that is known."""
-        outcomes = self.apply(tx, session, Happened(Event.FAIL, reason=reason, until=until))
+        yield from self.apply(tx, session, Happened(Event.FAIL, reason=reason, until=until))
         self._registry.error(tx, session, reason)
-        return outcomes
 
     def busy(self, tx: Tx, session: str) -> bool:
         """Whether a prompt is on its way or runs."""
@@ -156,59 +157,55 @@ class Turns:
         current = prompts.active(tx, session)
         return (current.turn or 0) if current is not None and current.status == Status.TAKEN else 0
 
-    def over(self, tx: Tx, session: str, turn: int) -> list[Outcome]:
+    def over(self, tx: Tx, session: str, turn: int) -> Outcomes:
         """That turn is over without an answer, as the screen shows; nothing if it is not the one that runs."""
-        if self.current(tx, session) != turn:
-            return []
-        return self.apply(tx, session, Happened(Event.TOLD))
+        if self.current(tx, session) == turn:
+            yield from self.apply(tx, session, Happened(Event.TOLD))
 
-    def undelivered(self, tx: Tx, session: str, number: int, why: str) -> list[Outcome]:
+    def undelivered(self, tx: Tx, session: str, number: int, why: str) -> Outcomes:
         """The prompt cannot be delivered: it stays queued, the queue is held, and an event says so."""
         current = prompts.active(tx, session)
-        if current is None or current.id != number or current.status == Status.TAKEN:
-            return []
-        outcomes = self.apply(tx, session, Happened(Event.GAVE_UP, reason=why))
-        self._registry.error(tx, session, f"prompt not delivered: {why}")
-        return outcomes
+        if current is not None and current.id == number and current.status in ON_ITS_WAY:
+            yield from self.apply(tx, session, Happened(Event.GAVE_UP, reason=why))
+            self._registry.error(tx, session, f"prompt not delivered: {why}")
 
-    def apply(self, tx: Tx, session: str, happened: Happened) -> list[Outcome]:
-        """Do what the machine says about ``happened``; what came of it, in order."""
+    def apply(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
+        """Do what the machine says about ``happened``; what came of it, as it happens."""
         current = prompts.active(tx, session)
-        outcomes: list[Outcome] = []
-        for act in step(current.status if current else None, happened.event):
+        acts = step(current.status if current else None, happened.event)
+        for act in acts:
             match act:
                 case Act.BEGIN:
                     assert current is not None
                     current = self._begin(tx, current)
-                    outcomes.append(Began(current))
+                    yield Began(current)
                 case Act.PERSON:
-                    outcomes.append(self._person(tx, session, happened.text))
+                    yield self._person(tx, session, happened.text)
                 case Act.REQUEUE:
                     assert current is not None
                     prompts.requeue(tx, current)
                 case Act.DONE:
                     assert current is not None
-                    outcomes.append(self.end(tx, current, happened.response, None))
+                    yield self.end(tx, current, happened.response, None)
                     if self._registry.row(tx, session).held_until:  # a person got an answer: the limit is over
                         self._registry.set(tx, session, held="", held_until=None)
                 case Act.FAILED:
                     assert current is not None
-                    outcomes.append(self.end(tx, current, None, happened.reason or REASONS[happened.event]))
+                    yield self.end(tx, current, None, happened.reason or REASONS[happened.event])
                 case Act.HOLD:
                     self._hold(tx, session, happened)
                 case Act.NEXT:
-                    outcomes += self._next(tx, session, happened.handover)
+                    yield from self._next(tx, session, happened.handover)
                 case Act.IDLE:
                     self._idle(tx, session, State.RUNNING)
                 case Act.START:
                     self._idle(tx, session, State.STARTING)
                 case Act.KEYS:
-                    outcomes.append(Press(recalled=False))
+                    yield Press(recalled=Act.TIDY in acts)
                 case Act.TIDY:
-                    outcomes[-1] = Press(recalled=True)
+                    pass  # said with the keys
                 case _:
                     assert_never(act)
-        return outcomes
 
     def end(self, tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> Ended:
         """A prompt comes to its end: with its answer, or the reason that there is none."""
@@ -222,15 +219,13 @@ class Turns:
         self._registry.stream.emit(tx, "response", prompt.session, concerns=(parent,), prompt_id=prompt.id, **extra)
         return Ended(prompt, response, error)
 
-    def drop(self, tx: Tx, session: str, why: str) -> list[Ended]:
+    def drop(self, tx: Tx, session: str, why: str) -> Outcomes:
         """The session goes for good: nothing in its queue can be answered. The senders of mail still queued are told elsewhere."""
-        ended = []
         for one in prompts.waiting(tx, session):
             if one.status == Status.QUEUED and one.message:
                 prompts.end(tx, one, None, why)
             else:
-                ended.append(self.end(tx, one, None, why))
-        return ended
+                yield self.end(tx, one, None, why)
 
     def forget(self, tx: Tx, session: str) -> None:
         """Remove prompts and turns of a session."""
@@ -273,21 +268,23 @@ class Turns:
 
     def _hold(self, tx: Tx, session: str, happened: Happened) -> None:
         until = happened.until
-        if until or prompts.head(tx, session) is not None:
+        if happened.event == Event.GAVE_UP:  # a limit that is known to end ends all the same
+            self._registry.set(tx, session, held=happened.reason)
+        elif until or prompts.head(tx, session) is not None:
             why = f"{happened.reason}; goes on at {reset_time.words(until)}" if until else happened.reason
             self._registry.set(tx, session, held=why, held_until=until)
 
-    def _next(self, tx: Tx, session: str, handover: bool) -> list[Outcome]:
+    def _next(self, tx: Tx, session: str, handover: bool) -> Outcomes:
         row = self._registry.row(tx, session)
         if row.state != State.RUNNING:
-            return []
+            return
         following = prompts.head(tx, session)
         can = handover and row.handed < HANDOVERS and not row.held and row.wanted == Wanted.RUN
         if can and following is not None and following.message:
             self._registry.set(tx, session, handed=row.handed + 1)
-            return [Began(self._begin(tx, following), handed=True)]
-        self._idle(tx, session, State.RUNNING)
-        return []
+            yield Began(self._begin(tx, following), handed=True)
+        else:
+            self._idle(tx, session, State.RUNNING)
 
     def _idle(self, tx: Tx, session: str, now: State) -> None:
         if self._registry.row(tx, session).state == now:
@@ -296,19 +293,20 @@ class Turns:
 
     # -- by hand -------------------------------------------------------------------------------------------------------
 
-    def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> list[Outcome]:
+    def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> Outcomes:
         """``state`` was written. Where hooks report (``reported``), they alone know; else idle and running may be said."""
         before = self._registry.row(tx, session).state
         state = check_change(before, word)
         if state == before:
-            return []
+            return
         if reported:
             raise Conflict(f"the agent's hooks say {before}")
         if state not in (State.IDLE, State.RUNNING):
             raise Conflict(f"cannot make it {state} here: write stop, restart or kill to ctl")
         if state == State.RUNNING:
-            return self.submitted(tx, session, None)
-        return self.apply(tx, session, Happened(Event.STARTED if before == State.STARTING else Event.STOP))
+            yield from self.submitted(tx, session, None)
+        else:
+            yield from self.apply(tx, session, Happened(Event.STARTED if before == State.STARTING else Event.STOP))
 
 
 REASONS = {
