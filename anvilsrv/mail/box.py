@@ -47,8 +47,9 @@ class Snapshots:
             owner: self._make(tx, owner)
             for owner in (one.removeprefix(TOPIC) for one in touched if one.startswith(TOPIC))
         }
-        if made:
-            self._inboxes = {**self._inboxes, **made}
+        if made:  # an owner without any mail has none yet, or is gone
+            known = {**self._inboxes, **made}
+            self._inboxes = {owner: one for owner, one in known.items() if one.unread or one.archive != EMPTY}
 
     def _make(self, tx: Tx, owner: str) -> Inbox:
         rows = tx.all("SELECT json FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", owner)
@@ -106,11 +107,10 @@ def content(tx: Tx, owner: str, name: str) -> bytes:
 
 def answered(tx: Tx, sender: str, to: str, kind: str, since: float) -> bool:
     """Whether ``sender`` itself, not we for it, has sent ``to`` a message of that type since then (epoch s)."""
-    return tx.one(
-        "SELECT 1 FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND ts >= ?"
-        " AND json_extract(json, '$.metadata.automatic') IS NULL",
-        sender, to, kind, round(since, 3),
-    ) is not None  # fmt: skip
+    sent = tx.all(
+        "SELECT * FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND ts >= ?", sender, to, kind, round(since, 3)
+    )  # fmt: skip
+    return any(_message(row).metadata.get("automatic") is None for row in sent)
 
 
 def page(tx: Tx, after: int) -> tuple[list[Message], int]:

@@ -6,7 +6,7 @@ Pure: where messages lie is ``box.py``; who gets one, and what it starts, ``desk
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import Invalid
@@ -15,6 +15,7 @@ from anvilsrv.words import MAIL_TYPES
 TYPES = MAIL_TYPES
 OURS = frozenset({"id", "from", "timestamp", "reply_type"})  # set by the server; what a writer puts there is ignored
 MAX_SUBJECT = 1000  # characters
+DEEPEST = 100  # levels of metadata
 
 
 class Message(NamedTuple):
@@ -56,11 +57,25 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
     given = fields.get("metadata", {})
     extra = dict(given) if isinstance(given, dict) else {"metadata": given}
     extra |= {k: v for k, v in fields.items() if k not in OURS | {"to", "type", "subject", "body", "metadata"}}
+    if _deep(extra):
+        raise Invalid(f"bad metadata: nested more than {DEEPEST} levels")
     try:
         json.dumps([extra, subject, body], ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise Invalid("bad message: half of a surrogate pair") from None
     return Message(str(uuid.uuid4()), sender, to, kind, subject, body, round(now, 3), extra)
+
+
+def _deep(value: object) -> bool:
+    """Whether ``value`` is nested deeper than every reader of it is sure to bear."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [inner for one in level for inner in _inside(one)]
+    return bool(level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def is_request(kind: str) -> bool:
