@@ -49,6 +49,8 @@ class Registry:
 
     def refresh(self, tx: Tx, ids: set[str]) -> list[Touched]:
         """Make the views of these sessions anew; what changed."""
+        if not ids:
+            return []
         views, touched = dict(self.views), []
         for one in ids:
             before = views.pop(one, None) if (made := _view(tx, one, views.get(one))) is None else views.get(one)

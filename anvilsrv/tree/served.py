@@ -83,7 +83,8 @@ class Served:
 
     def stamp(self, session: str, name: str) -> float:
         view = self.get(session)
-        return self._parts.boxes.of(view.id).changed if name == "inbox" else view.times.get(name, view.created)
+        changed = self._parts.boxes.of(view.id).changed if name == "inbox" else view.times.get(name, 0.0)
+        return max(changed, view.created)
 
     def listing(self) -> bytes:
         return self._registry.listing()
