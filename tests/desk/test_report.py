@@ -1,0 +1,342 @@
+"""Reports: what agents say through hooks, spool and transcript, and that what goes wrong with one is the session's, with a sentence."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
+from anvilsrv.sessions.machine import Status
+from tests.desk.parts import STORE, Asker, Parts
+
+INTERRUPTED = {"type": "user", "text": "[Request interrupted by user]"}
+FAILS = "def report(self, hook, payload):\n    raise RuntimeError('no idea')\n"
+
+# -- a backend's Python (F2)
+
+
+def test_a_hook_that_a_backends_python_fails_on_leaves_the_session_in_error_and_not_starting(parts: Parts) -> None:
+    agent = parts.new(parts.backend("odd", FAILS))
+    parts.run(agent)
+    with pytest.raises(AnvilError, match=f"session '{agent}': internal error: RuntimeError: no idea"):
+        parts.report(agent, "Ready")
+    parts.quiet()
+    row = parts.row(agent)
+    assert (row.state, row.error) == ("error", "internal error: RuntimeError: no idea")
+    assert [one["error"] for one in parts.events("error")] == [row.error]
+
+
+def test_a_transcript_that_a_backends_python_fails_on_leaves_the_session_in_error_and_not_running(parts: Parts) -> None:
+    odd = "def transcript_reports(self, line):\n    return line['no such key']\n"
+    agent = parts.idle(parts.backend("odd", odd))
+    number = parts.taken(agent)
+    with pytest.raises(AnvilError, match="KeyError"):
+        parts.reports.transcript(agent, [{"type": "user"}], old=False)
+    parts.quiet()
+    assert parts.row(agent).state == "error"
+    assert parts.get(number).error == "internal error: KeyError: 'no such key'"
+
+
+def test_a_handover_that_cannot_be_put_into_words_leaves_nothing_half_begun(parts: Parts) -> None:
+    """The mail's turn has begun when the reply is made."""
+    odd = "def reply(self, kind, text, report):\n    raise RuntimeError('no words')\n"
+    agent = parts.idle(parts.backend("odd", odd))
+    parts.taken(agent)
+    parts.mail(agent)
+    with pytest.raises(AnvilError, match="no words"):
+        parts.report(agent, "Stop", response="yes")
+    parts.quiet()
+    assert (parts.row(agent).state, parts.open_turns(agent)) == ("error", 0)
+    assert [one["body"] for one in parts.inbox()] == ["internal error: RuntimeError: no words"]
+
+
+def test_a_spooled_report_that_a_backends_python_fails_on_is_told_and_gone(parts: Parts) -> None:
+    """Else it would come again with each report that follows."""
+    odd = "def report(self, hook, payload):\n    return self.backend.declared_report(hook, {**payload, 'x': payload['p']})\n"
+    agent = parts.idle("scripted")
+    parts.backend("scripted", odd)
+    path = parts.spool(agent, parts.found("Stop"))
+    parts.report(agent, "Ready", p=1)
+    parts.quiet()
+    assert not path.exists()
+    assert parts.events("error")[-1]["error"].startswith("spooled report: session")
+    assert parts.row(agent).state == "error"
+
+
+# -- where files are read (F6)
+
+
+def test_no_file_is_read_in_a_job(parts: Parts) -> None:
+    """Neither spool, transcript and backend, nor a backend's Python; for reports, mail, interrupts and prompts."""
+    agent = parts.idle()
+    (parts.data(agent) / "t.jsonl").write_text('{"type": "assistant", "text": "hi"}\n')
+    parts.spool(agent, parts.found("Ready"))
+    parts.taken(agent)
+    parts.mail(agent)
+    parts.report(agent, "Ask", question="really?").replies.clear()
+    parts.questions.answer(agent, "yes")
+    parts.reports.transcript(agent, [{"type": "assistant", "usage": {"input": 1}}], old=False)
+    parts.job(lambda tx: parts.life.interrupt(tx, agent))
+    parts.report(agent, "Stop", transcript_path=str(parts.data(agent) / "t.jsonl"))
+    parts.report(agent, "Stop", response="b")
+    assert parts.io
+    assert STORE not in parts.io
+
+
+# -- the words of an answer (F7)
+
+
+def note(parts: Parts) -> str:
+    """A backend whose stop does not tell the answer; it stands in the transcript."""
+    return parts.backend(
+        "noted",
+        hooks={
+            "Ready": {"report": "ready"},
+            "Submit": {"report": "submit", "text": "prompt"},
+            "Stop": {"report": "stop"},
+        },
+        transcript=[{"report": "note", "when": {"type": "^assistant$"}, "text": "text"}],
+    )
+
+
+def test_an_answer_that_the_stop_does_not_tell_is_the_last_in_the_transcript(parts: Parts) -> None:
+    agent = parts.idle(note(parts))
+    path = parts.data(agent) / "t.jsonl"
+    path.write_text("".join(json.dumps({"type": "assistant", "text": text}) + "\n" for text in ("first", "last")))
+    number = parts.taken(agent)
+    parts.report(agent, "Stop", transcript_path=str(path))
+    assert parts.get(number).response == b"last"
+
+
+def test_a_transcript_that_cannot_be_read_is_a_failed_turn_with_the_reason(parts: Parts) -> None:
+    agent = parts.idle(note(parts))
+    number = parts.taken(agent)
+    parts.mail(agent)
+    (parts.data(agent) / "real").write_text("")
+    os.symlink(parts.data(agent) / "real", parts.data(agent) / "t.jsonl")
+    parts.report(agent, "Stop", transcript_path=str(parts.data(agent) / "t.jsonl"))
+    prompt, row = parts.get(number), parts.row(agent)
+    assert (prompt.status, prompt.response) == (Status.FAILED, None)
+    assert prompt.error is not None and prompt.error.startswith("the answer cannot be read: ")
+    assert (row.state, row.held, row.error) == ("idle", prompt.error, prompt.error)
+
+
+def test_an_agent_that_said_nothing_has_given_an_empty_answer(parts: Parts) -> None:
+    agent = parts.idle(note(parts))
+    number = parts.taken(agent)
+    parts.report(agent, "Stop", transcript_path=str(parts.data(agent) / "not yet.jsonl"))
+    assert (parts.status(number), parts.get(number).response) == (Status.DONE, b"")
+
+
+# -- reports
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ({"hook": "Ready"}, "both strings"),
+        ({"report": "x" * 65, "hook": "Ready"}, "both strings"),
+        ({"report": "r", "hook": 7}, "both strings"),
+        ({"report": "r", "hook": "Ready", "payload": []}, "not an object"),
+    ],
+)
+def test_what_is_no_report_is_refused(parts: Parts, report: dict[str, object], words: str) -> None:
+    agent = parts.idle()
+    with pytest.raises(Invalid, match=words):
+        parts.reports.take(agent, report, Asker())
+
+
+def test_a_report_of_a_session_that_is_gone_is_refused(parts: Parts) -> None:
+    with pytest.raises(NotFound):
+        parts.report("deadbeef", "Ready")
+
+
+def test_a_hook_that_means_nothing_is_answered_with_nothing(parts: Parts) -> None:
+    assert parts.report(parts.idle(), "Whatever").replies == [{}]
+
+
+def test_a_report_that_comes_twice_has_no_effect_twice(parts: Parts) -> None:
+    agent = parts.idle()
+    number, following = parts.taken(agent, "first"), parts.prompt(agent, "second")
+    parts.report(agent, "Stop", "same", response="one")
+    parts.deliver(agent, following)
+    parts.report(agent, "Submit", prompt="second")
+    assert parts.report(agent, "Stop", "same", response="two").replies == [{}]
+    assert (parts.get(number).response, parts.status(following)) == (b"one", Status.TAKEN)
+
+
+def test_what_a_report_tells_besides_is_kept(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.report(agent, "Ready", session_id="c1", transcript_path="/t")
+    row = parts.row(agent)
+    assert (row.conversation, row.transcript) == ("c1", "/t")
+    parts.report(agent, "Ready", session_id="")
+    assert parts.row(agent).conversation == "c1"
+
+
+def test_ready_again_ends_a_command_of_the_agents_own(parts: Parts) -> None:
+    agent = parts.idle()
+    number = parts.prompt(agent, "/clear")
+    parts.deliver(agent, number, Status.PASTED)
+    parts.report(agent, "Ready")
+    assert parts.status(number) == Status.PASTED, "it was not sent yet"
+    parts.deliver(agent, number)
+    parts.report(agent, "Ready")
+    assert (parts.get(number).response, parts.row(agent).state) == (b"", "idle")
+
+
+def test_mail_is_handed_over_a_few_times_in_a_row_and_then_it_is_typed(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent, "first")
+    for _ in range(6):
+        parts.mail(agent, "REVIEW_RESPONSE")
+    handed = []
+    for _ in range(6):
+        handed.append(bool(parts.report(agent, "Stop", response="ok").replies[0]))
+        if not handed[-1]:
+            break
+    assert handed == [True] * 4 + [False]
+    assert len(parts.inbox(agent, "archive")) == 4
+    number = parts.job(lambda tx: parts.registry.views[agent].prompt)
+    assert parts.status(number) == Status.CHOSEN
+
+
+def test_a_prompt_is_not_handed_over(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent, "first")
+    number = parts.prompt(agent, "second")
+    assert parts.report(agent, "Stop", response="ok").replies == [{}]
+    assert parts.status(number) == Status.CHOSEN
+
+
+# -- failures and limits
+
+
+def test_a_limit_with_a_known_end_holds_the_queue_until_then_also_for_what_comes_later(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent, "first")
+    ends = parts.clock.now
+    parts.report(agent, "Fail", error="limit reached, resets in 60 s")
+    until = parts.row(agent).held_until
+    assert until is not None and until > ends
+    number = parts.prompt(agent, "second")
+    assert parts.status(number) == Status.QUEUED
+    parts.job(lambda tx: parts.life.release(tx, agent, until + 1))
+    assert parts.status(number) == Status.QUEUED, "that was another limit"
+    parts.job(lambda tx: parts.life.release(tx, agent, until))
+    assert (parts.status(number), parts.row(agent).held) == (Status.CHOSEN, "")
+
+
+def test_a_limit_outlasts_a_delivery_that_was_given_up(parts: Parts) -> None:
+    agent = parts.idle()
+    number = parts.prompt(agent)
+    parts.report(agent, "Fail", error="limit reached, resets in 60 s")
+    until = parts.row(agent).held_until
+    parts.job(lambda tx: list(parts.turns.undelivered(tx, agent, number, "no pane")))
+    row = parts.row(agent)
+    assert (row.held, row.held_until, row.state) == ("no pane", until, "idle")
+
+
+def test_an_answer_means_that_the_limit_is_over(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.report(agent, "Fail", error="limit reached, resets in 60 s")
+    parts.report(agent, "Submit", prompt="by hand")
+    parts.report(agent, "Stop", response="ok")
+    assert (parts.row(agent).held, parts.row(agent).held_until) == ("", None)
+
+
+def test_a_failure_without_anything_queued_holds_nothing(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent)
+    parts.report(agent, "Fail", error="API Error: 500")
+    assert (parts.row(agent).held, parts.row(agent).error) == ("", "API Error: 500")
+
+
+# -- the spool
+
+
+def test_what_was_spooled_comes_before_the_report_that_found_it(parts: Parts) -> None:
+    agent = parts.idle()
+    number = parts.prompt(agent)
+    parts.deliver(agent, number)
+    path = parts.spool(agent, parts.found("Submit", prompt="do it"))
+    parts.report(agent, "Stop", response="yes")
+    assert parts.get(number).response == b"yes"
+    assert not path.exists()
+
+
+def test_a_report_that_is_spooled_and_here_counts_once_and_its_hook_removes_it(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent)
+    found = parts.found("Stop", response="yes")
+    path = parts.spool(agent, found)
+    asker = Asker()
+    parts.reports.take(agent, found, asker)
+    assert (asker.replies, path.exists(), len(parts.events("response"))) == ([{}], True, 1)
+
+
+def test_nonsense_in_the_spool_is_told_and_gone(parts: Parts) -> None:
+    agent = parts.idle()
+    path = parts.spool(agent, {"report": 7})
+    parts.report(agent, "Ready")
+    assert not path.exists()
+    assert "spooled report: hook: a report has" in parts.events("error")[-1]["error"]
+
+
+def test_a_spooled_report_that_cannot_be_saved_stays_and_holds_up_those_after_it(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = parts.idle()
+    path = parts.spool(agent, parts.found("Submit", prompt="by hand"))
+
+    def full(job: object, timeout: float = 0) -> None:
+        raise Unavailable("cannot save: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.store, "call", full)
+        with pytest.raises(Unavailable):
+            parts.report(agent, "Stop", response="yes")
+    assert path.exists()
+    parts.report(agent, "Stop", response="yes")
+    assert (path.exists(), len(parts.events("response"))) == (False, 1)
+
+
+def test_a_spool_that_cannot_be_emptied_refuses_no_report(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = parts.idle()
+    parts.spool(agent, parts.found("Submit", prompt="by hand"))
+
+    def fails(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fails)
+        parts.report(agent, "Stop", response="yes")
+    assert (parts.row(agent).state, len(parts.events("response"))) == ("idle", 1)
+
+
+# -- transcripts
+
+
+def test_an_interrupt_in_the_transcript_ends_the_turn_and_the_question(parts: Parts) -> None:
+    agent = parts.idle()
+    number = parts.taken(agent)
+    asker = parts.report(agent, "Ask", question="really?")
+    parts.reports.transcript(agent, [INTERRUPTED], old=False)
+    parts.quiet()
+    assert (parts.get(number).error, parts.row(agent).ask, asker.replies) == ("interrupted", None, [{}])
+
+
+def test_of_lines_that_stood_there_before_only_the_last_can_end_a_turn(parts: Parts) -> None:
+    agent = parts.idle()
+    number = parts.taken(agent)
+    parts.reports.transcript(agent, [INTERRUPTED, {"type": "assistant", "usage": {"input": 3, "output": 4}}], old=True)
+    parts.quiet()
+    assert (parts.status(number), parts.row(agent).usage) == (Status.TAKEN, {"input": 3, "output": 4})
+    parts.reports.transcript(agent, [INTERRUPTED], old=True)
+    parts.quiet()
+    assert parts.status(number) == Status.FAILED
+
+
+def test_lines_of_a_session_that_is_gone_are_nothing(parts: Parts) -> None:
+    parts.reports.transcript("deadbeef", [INTERRUPTED], old=False)
