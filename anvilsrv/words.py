@@ -13,9 +13,11 @@ from collections.abc import Iterable
 from anvilsrv.errors import Invalid
 
 USER = "user"  # the human, wherever a correspondent is named
+# Files of the root, those to come as well: a session cannot be called so.
 ROOT = frozenset(
-    {"ctl", "list", "sessions", "backends", "events", "log", USER, "beads"}
-)  # files of the tree: no sessions
+    {"ctl", "list", "sessions", "backends", "events", "log", USER, "beads",
+     "roles", "search", "usage", "past", "hosts", "editor"}
+)  # fmt: skip
 MAIL_TYPES = (
     "PROMPT_REQUEST", "PROMPT_RESPONSE", "QUERY_REQUEST", "QUERY_RESPONSE", "REVIEW_REQUEST", "REVIEW_RESPONSE",
     "APPROVAL_REQUEST", "APPROVAL_RESPONSE", "LOG_ERROR",

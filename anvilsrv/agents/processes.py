@@ -52,7 +52,7 @@ class Processes:
         self._tmux = tmux
         self._backends = backends
         self._launch = launch
-        self._deaths = Deaths(reactor, tmux, launch.ended)
+        self._deaths = Deaths(tmux, launch.ended)
         self._on_error = on_error
         self._runs: dict[str, Run] = {}
         self._new: list[View] = []  # followed for the first time

@@ -140,6 +140,18 @@ class Life:
             raise Invalid(f"backend '{row.backend}' cannot be interrupted")
         outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.INTERRUPT)))
 
+    def hold(self, tx: Tx, session: str) -> None:
+        """``hold``: nothing more of the queue is given to the agent. Raises NotFound."""
+        self._registry.row(tx, session)
+        self._turns.hold(tx, session)
+        self._registry.tell(tx, session)
+
+    def go(self, tx: Tx, session: str) -> None:
+        """``go``: the queue goes on, whatever held it. Raises NotFound."""
+        self._registry.row(tx, session)
+        self._turns.go(tx, session)
+        self._registry.tell(tx, session)
+
     def complete(self, tx: Tx, session: str, number: str) -> None:
         """``complete``: archive a message that waits. Raises NotFound."""
         self._post.complete(tx, session, number)

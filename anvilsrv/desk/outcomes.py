@@ -18,8 +18,7 @@ def settle(tx: Tx, session: str, post: Post, outcomes: Outcomes) -> Prompt | Non
     for outcome in outcomes:
         match outcome:
             case Began(prompt, handed=given):
-                if prompt.message:
-                    post.taken(tx, session, prompt.message)
+                post.began(tx, prompt)
                 handed = prompt if given else handed
             case Ended():
                 post.ended(tx, outcome)

@@ -14,6 +14,7 @@ from anvilsrv.errors import NotFound
 from anvilsrv.mail import box, message
 from anvilsrv.mail.message import Message
 from anvilsrv.sessions import prompts
+from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Ended, Turns
@@ -85,10 +86,11 @@ class Post:
         if owner != USER:
             self._turns.withdraw(tx, owner, number)
 
-    def taken(self, tx: Tx, session: str, number: str) -> None:
-        """The agent took the prompt that delivers this message: it is archived, unless it was already."""
-        if box.filed(tx, session, number):
-            self._archived(tx, session, number)
+    def began(self, tx: Tx, prompt: Prompt) -> None:
+        """The agent took a prompt: what it sends from now on counts as its own answer, and the mail that it delivers is archived."""
+        self._turns.mark(tx, prompt, box.newest(tx))
+        if prompt.message and box.filed(tx, prompt.session, prompt.message):
+            self._archived(tx, prompt.session, prompt.message)
 
     def _archived(self, tx: Tx, owner: str, number: str) -> None:
         self._registry.stream.emit(tx, "archived", None if owner == USER else owner, id=number, to=owner)
@@ -103,7 +105,7 @@ class Post:
         row = self._registry.row(tx, prompt.session)
         if error is None and self._form(row, asked.type, asked.sender) == Form.COMMENT:
             error = f"a {row.backend} session reads mail and does not answer it; it runs a PROMPT_REQUEST of the user"
-        if error is None and box.answered(tx, prompt.session, asked.sender, kind, prompt.started or tx.now.wall):
+        if error is None and box.answered(tx, prompt.session, asked.sender, kind, self._turns.marked(tx, prompt)):
             return  # by the agent itself, in this turn
         body = (ended.response or "").encode("utf-8", "replace").decode() if error is None else error
         fields = {

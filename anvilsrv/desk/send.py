@@ -1,12 +1,15 @@
-"""Prompts: what is written to ``in`` is accepted here, what ``out`` gives is looked up here.
+"""Prompts: what is written to ``in`` is accepted here, what ``out`` and ``turns/`` give is looked up here.
 
 Threads: everything runs on the store's thread, in a job.
 """
 
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
-from anvilsrv.errors import Conflict
+from anvilsrv.errors import Conflict, NotFound
+from anvilsrv.mail import box
 from anvilsrv.sessions import prompts
+from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
@@ -26,10 +29,14 @@ class Send:
         if not row.live:
             raise Conflict(row.refusal())
 
-    def accept(self, tx: Tx, session: str, text: str, origin: str) -> int:
-        """A prompt is complete. Raises Conflict when no agent is there, Invalid for an empty one. Returns its number."""
-        self.check(tx, session)
-        return self._turns.queue(tx, session, prompts.clean(text), origin, None)
+    def number(self, tx: Tx, session: str) -> int:
+        """The number of a prompt that is about to be written. Raises NotFound."""
+        return self._registry.number(tx, session)
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None) -> int:
+        """A prompt is complete; ``n``: the number it was given. It was let in with its first write, so it is queued whatever the
+        session is by now. Raises NotFound, and Invalid for an empty one. Returns its number."""
+        return self._turns.queue(tx, session, prompts.clean(text), origin, None, n)
 
     def last(self, tx: Tx, session: str) -> int:
         """The prompt whose answer ``out`` gives; 0: there was none. Raises NotFound."""
@@ -40,6 +47,49 @@ class Send:
         """The answer to a prompt; None while it may still come. Raises Conflict when it cannot."""
         prompt = prompts.get(tx, number)
         return prompts.response(prompt, self._registry.maybe(tx, prompt.session) if prompt else None)
+
+    def numbered(self, tx: Tx, session: str, n: int) -> Prompt:
+        """The prompt of that number. Raises NotFound."""
+        found = prompts.numbered(tx, session, n)
+        if found is None:
+            raise NotFound(f"no prompt {n} in session '{session}'")
+        return found
+
+    def listing(self, tx: Tx, session: str) -> bytes:
+        """The content of ``turns/list``. Raises NotFound."""
+        self._registry.row(tx, session)
+        return b"".join(prompts.line(one) for one in prompts.every(tx, session))
+
+    def check_edit(self, tx: Tx, session: str, n: int) -> Prompt:
+        """Refuse to edit what is not queued any more, or is mail. Raises NotFound and Conflict."""
+        found = self.queued(tx, session, n)
+        if found.message:
+            raise Conflict(f"prompt {n} is mail: its text cannot be edited")
+        return found
+
+    def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
+        """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
+        prompts.edit(tx, self.check_edit(tx, session, n), prompts.clean(text))
+
+    def queued(self, tx: Tx, session: str, n: int) -> Prompt:
+        """The prompt of that number while it is queued. Raises NotFound and Conflict."""
+        found = self.numbered(tx, session, n)
+        if found.status != Status.QUEUED:
+            raise Conflict(f"prompt {n} is {prompts.SHOWN[found.status]}")
+        return found
+
+    def drop(self, tx: Tx, session: str, n: int) -> None:
+        """``drop``: out of the queue; a mail is archived, too. Raises NotFound and Conflict."""
+        found = self.queued(tx, session, n)
+        if found.message and box.waits(tx, session, found.message):
+            self._post.complete(tx, session, found.message)
+        else:
+            prompts.drop(tx, found)
+            self._registry.topics.notify(tx, f"out {found.id}")
+
+    def first(self, tx: Tx, session: str, n: int) -> None:
+        """``first``: to the head of the queue. Raises NotFound and Conflict."""
+        prompts.first(tx, self.queued(tx, session, n))
 
     def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         """The next blocks of ``<id>/log``, and the cursor behind them. Raises NotFound."""

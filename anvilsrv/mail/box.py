@@ -87,6 +87,17 @@ def filed(tx: Tx, owner: str, message: str) -> bool:
     return moved.rowcount > 0
 
 
+def waits(tx: Tx, owner: str, number: str) -> bool:
+    """Whether that message is in the inbox of ``owner``."""
+    return tx.one("SELECT 1 FROM messages WHERE id = ? AND recipient = ? AND box = 'inbox'", number, owner) is not None
+
+
+def newest(tx: Tx) -> int:
+    """The place of the newest message of all, in the order of their sending; 0: there is none."""
+    row = tx.one("SELECT coalesce(max(seq), 0) AS newest FROM messages")
+    return int(row["newest"]) if row else 0
+
+
 def get(tx: Tx, number: str) -> Message | None:
     """The message of that id, or None."""
     row = tx.one("SELECT * FROM messages WHERE id = ?", number)
@@ -105,11 +116,11 @@ def content(tx: Tx, owner: str, name: str) -> bytes:
     return json_array(row["json"] for row in rows)
 
 
-def answered(tx: Tx, sender: str, to: str, kind: str, since: float) -> bool:
-    """Whether ``sender`` itself, not we for it, has sent ``to`` a message of that type since then (epoch s)."""
+def answered(tx: Tx, sender: str, to: str, kind: str, since: int) -> bool:
+    """Whether ``sender`` itself, not we for it, has sent ``to`` a message of that type after the place ``since`` (see ``newest``)."""
     sent = tx.all(
-        "SELECT * FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND ts >= ?", sender, to, kind, round(since, 3)
-    )  # fmt: skip
+        "SELECT * FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND seq > ?", sender, to, kind, since
+    )
     return any(_message(row).metadata.get("automatic") is None for row in sent)
 
 

@@ -35,9 +35,10 @@ class Prompt:
     created: float
     started: float | None
     ended: float | None
+    n: int  # its number in the session
 
 
-COLUMNS = "id, session, origin, message, text, status, pasted, turn, response, error, created, started, ended"
+COLUMNS = "id, session, origin, message, text, status, pasted, turn, response, error, created, started, ended, n"
 
 
 def quoted(statuses: tuple[Status, ...]) -> str:
@@ -49,7 +50,7 @@ def prompt_of(row: sqlite3.Row) -> Prompt:
     """The typed value of a row."""
     return Prompt(
         row["id"], row["session"], row["origin"], row["message"], row["text"], Status(row["status"]), bool(row["pasted"]),
-        row["turn"], row["response"], row["error"], row["created"], row["started"], row["ended"],
+        row["turn"], row["response"], row["error"], row["created"], row["started"], row["ended"], row["n"],
     )  # fmt: skip
 
 
@@ -63,20 +64,28 @@ def get(tx: Tx, number: int) -> Prompt | None:
     return _one(tx, "id = ?", number)
 
 
-def add(tx: Tx, session: str, text: str, origin: str, message: str | None, status: Status = Status.QUEUED) -> int:
-    """A new prompt; its number. Raises Invalid for one that says nothing, unless a person typed it."""
+def numbered(tx: Tx, session: str, n: int) -> Prompt | None:
+    """The prompt with that number in its session, or None."""
+    return _one(tx, "session = ? AND n = ?", session, n)
+
+
+def add(
+    tx: Tx, session: str, n: int, text: str, origin: str, message: str | None, status: Status = Status.QUEUED
+) -> int:
+    """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and nobody typed it."""
     if origin != TYPED and not text.strip():
         raise Invalid("empty prompt")
     tx.touch(session)
     return tx.run(
-        "INSERT INTO prompts(session, origin, message, text, status, created) VALUES(?,?,?,?,?,?)",
-        session, origin, message, text, status, tx.now.wall,
+        "INSERT INTO prompts(session, n, place, origin, message, text, status, created)"
+        " VALUES(?1,?2,(SELECT coalesce(max(place), 0) + 1 FROM prompts WHERE session = ?1),?3,?4,?5,?6,?7)",
+        session, n, origin, message, text, status, tx.now.wall,
     ).lastrowid or 0  # fmt: skip
 
 
 def head(tx: Tx, session: str) -> Prompt | None:
     """The first in the queue."""
-    return _one(tx, "session = ? AND status = 'queued' ORDER BY id", session)
+    return _one(tx, "session = ? AND status = 'queued' ORDER BY place", session)
 
 
 def active(tx: Tx, session: str) -> Prompt | None:
@@ -130,6 +139,29 @@ def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None
     tx.touch(prompt.session)
 
 
+def edit(tx: Tx, prompt: Prompt, text: str) -> None:
+    """Another text, while it is queued. Raises Invalid for one that says nothing."""
+    if not text.strip():
+        raise Invalid("empty prompt")
+    tx.run("UPDATE prompts SET text = ?, pasted = 0 WHERE id = ?", text, prompt.id)
+    tx.touch(prompt.session)
+
+
+def first(tx: Tx, prompt: Prompt) -> None:
+    """To the head of the queue."""
+    tx.run(
+        "UPDATE prompts SET place = (SELECT min(place) - 1 FROM prompts WHERE session = ?) WHERE id = ?",
+        prompt.session, prompt.id,
+    )  # fmt: skip
+    tx.touch(prompt.session)
+
+
+def drop(tx: Tx, prompt: Prompt) -> None:
+    """Out of the queue."""
+    tx.run("UPDATE prompts SET status = 'withdrawn', ended = ? WHERE id = ?", tx.now.wall, prompt.id)
+    tx.touch(prompt.session)
+
+
 def withdraw(tx: Tx, session: str, message: str) -> list[int]:
     """Take what delivers ``message`` out of the queue, if it is still there; the numbers taken."""
     gone = [
@@ -148,11 +180,39 @@ def forget(tx: Tx, session: str) -> None:
     tx.run("DELETE FROM prompts WHERE session = ?", session)
 
 
+SHOWN = {  # of a prompt, in ``turns/list``
+    Status.QUEUED: "queued", Status.CHOSEN: "sending", Status.PASTED: "sending", Status.SENT: "sending", Status.TAKEN: "running",
+    Status.DONE: "done", Status.FAILED: "failed", Status.WITHDRAWN: "withdrawn",
+}  # fmt: skip
+FIRST_WORDS = 60  # characters
+
+
+def every(tx: Tx, session: str) -> list[Prompt]:
+    """All of a session: what is over or runs in the order of their numbers, then the queue in its own."""
+    rows = tx.all(
+        f"SELECT {COLUMNS} FROM prompts WHERE session = ? ORDER BY status = 'queued', CASE status WHEN 'queued' THEN place ELSE n END",
+        session,
+    )
+    return [prompt_of(row) for row in rows]
+
+
+def line(prompt: Prompt) -> bytes:
+    """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
+    origin = TYPED if prompt.origin == TYPED else "mail" if prompt.message else "queue"
+    took = f"{max(0.0, prompt.ended - prompt.started):.1f}" if prompt.ended and prompt.started else "-"
+    words = " ".join("".join(c if c.isprintable() else " " for c in prompt.text[: 4 * FIRST_WORDS]).split())[
+        :FIRST_WORDS
+    ]
+    return f"{prompt.n}\t{SHOWN[prompt.status]}\t{origin}\t{stamp(prompt.created)}\t{took}\t-\t-\t{words}\n".encode()
+
+
 class Known(NamedTuple):
-    """What a view shows of a session's prompts: how many are queued, the last turn's number, and the one on its way or running."""
+    """What a view shows of a session's prompts: how many are queued, the last turn's number, the last
+    prompt's, and the one on its way or running."""
 
     queued: int
     turns: int
+    last: int
     prompt: int
     status: Status | None
 
@@ -161,14 +221,15 @@ def known(tx: Tx, session: str) -> Known:
     """See :class:`Known`."""
     row = tx.one(
         "SELECT (SELECT count(*) FROM prompts WHERE session = ?1 AND status = 'queued') AS queued,"
-        " (SELECT coalesce(max(turn), 0) FROM prompts WHERE session = ?1) AS turns",
+        " (SELECT coalesce(max(turn), 0) FROM prompts WHERE session = ?1) AS turns,"
+        " (SELECT coalesce(max(n), 0) FROM prompts WHERE session = ?1) AS last",
         session,
     )
     assert row is not None
     current = tx.one(f"SELECT id, status FROM prompts WHERE session = ? AND status IN {quoted(ACTIVE)}", session)
     if current is None:
-        return Known(row["queued"], row["turns"], 0, None)
-    return Known(row["queued"], row["turns"], current["id"], Status(current["status"]))
+        return Known(row["queued"], row["turns"], row["last"], 0, None)
+    return Known(row["queued"], row["turns"], row["last"], current["id"], Status(current["status"]))
 
 
 def text_of_turn(tx: Tx, session: str, turn: int) -> str | None:
@@ -178,13 +239,13 @@ def text_of_turn(tx: Tx, session: str, turn: int) -> str | None:
 
 
 def last(tx: Tx, session: str) -> int:
-    """The last prompt accepted that is not answered yet, else the one that ended last; 0 if there was none.
+    """The id of the last prompt accepted that is not answered yet, else of the last that was; 0 if there was none.
 
     What a person types into the pane counts only when nothing that was written to a file is waiting.
     """
     found = _one(
-        tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY origin != 'typed' DESC, id DESC", session
-    ) or _one(tx, "session = ? AND ended IS NOT NULL AND status != 'withdrawn' ORDER BY ended DESC, id DESC", session)
+        tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY origin != 'typed' DESC, n DESC", session
+    ) or _one(tx, "session = ? AND status IN ('done', 'failed') ORDER BY n DESC", session)
     return found.id if found else 0
 
 
@@ -213,11 +274,15 @@ def exact(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
+def stamp(when: float) -> str:
+    """A time (epoch s) as files show it: local, with its zone."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
+
+
 def block(word: str, when: float, text: str) -> bytes:
     """One block of a conversation: a header line, the text indented by a tab, an empty line."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
     lines = "".join(f"\t{line}\n" if line else "\n" for line in text.rstrip("\n").split("\n"))
-    return f"{word} {stamp}\n{lines}\n".encode("utf-8", "replace")
+    return f"{word} {stamp(when)}\n{lines}\n".encode("utf-8", "replace")
 
 
 def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:

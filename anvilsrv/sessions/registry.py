@@ -19,6 +19,7 @@ from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import Topics
+from anvilsrv.words import ROOT
 
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
@@ -44,7 +45,10 @@ class Registry:
     # -- views ---------------------------------------------------------------------------------------------------
 
     def load(self, tx: Tx) -> list[Touched]:
-        """Make every view, at start."""
+        """Make every view, at start. An alias that is a name of the root by now is changed, and that is told."""
+        for row in tx.all("SELECT id, alias FROM sessions WHERE alias IS NOT NULL"):
+            if row["alias"] in ROOT:
+                self._move(tx, row["id"], row["alias"])
         return self.refresh(tx, {row["id"] for row in tx.all("SELECT id FROM sessions")})
 
     def refresh(self, tx: Tx, ids: set[str]) -> list[Touched]:
@@ -161,6 +165,13 @@ class Registry:
         if taken is not None:
             raise Conflict(f"alias '{alias}' is taken by {taken['id']}")
 
+    def _move(self, tx: Tx, session: str, alias: str) -> None:
+        number = 1
+        while self.named(tx, f"{alias}-{number}") is not None:
+            number += 1
+        self.set(tx, session, alias=f"{alias}-{number}")
+        self.error(tx, session, f"alias '{alias}' is now a file of the tree: the session is called '{alias}-{number}'")
+
     def rename(self, tx: Tx, session: str, alias: str) -> None:
         """Give ``session`` an alias; an empty one takes it away."""
         self.row(tx, session)
@@ -174,6 +185,14 @@ class Registry:
         names = ", ".join(f"{name} = ?" for name in columns)
         tx.run(f"UPDATE sessions SET {names}, changed = ? WHERE id = ?", *columns.values(), tx.now.wall, session)
         tx.touch(session)
+
+    def number(self, tx: Tx, session: str) -> int:
+        """The next number of a prompt, which is never given again. Raises NotFound."""
+        row = tx.one("UPDATE sessions SET numbers = numbers + 1 WHERE id = ? RETURNING numbers", session)
+        if row is None:
+            raise NotFound(f"no session '{session[:80]}'")
+        tx.touch(session)
+        return int(row["numbers"])
 
     def change(self, tx: Tx, session: str, state: State, error: str = "") -> None:
         """Set the state and emit ``state_change``. No-op if unchanged. Raises Conflict for a change that is not legal."""
@@ -242,7 +261,13 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
         for name in TIMED
     }
     return View(
-        **vars(made), queued=known.queued, turns=known.turns, prompt=known.prompt, status=known.status, times=times
+        **vars(made),
+        queued=known.queued,
+        turns=known.turns,
+        last=known.last,
+        prompt=known.prompt,
+        status=known.status,
+        times=times,
     )
 
 

@@ -97,6 +97,8 @@ class Session:
     policy: str
     crashes: int  # in a row
     handed: int  # turns in a row that were begun through the stop hook
+    numbers: int  # the last number of a prompt that was given
+    paused: bool  # the user holds the queue
     held: str  # why the queue waits; empty: it does not
     held_until: float | None
     ask: dict[str, Any] | None
@@ -131,6 +133,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["state"], made["wanted"] = State(row["state"]), Wanted(row["wanted"])
     made["ask"] = json.loads(row["ask"]) if row["ask"] else None
     made["usage"] = json.loads(row["usage"])
+    made["paused"] = bool(row["paused"])
     return Session(**made)
 
 
@@ -140,6 +143,7 @@ class View(Session):
 
     queued: int = 0  # prompts in the queue
     turns: int = 0  # number of the last turn
+    last: int = 0  # number of the last prompt
     prompt: int = 0  # the prompt that is on its way or runs; 0: none
     status: Status | None = None  # of that prompt
     times: dict[str, float] = field(default_factory=dict)  # when what a file shows changed
@@ -154,6 +158,11 @@ class View(Session):
         """The number of the turn that runs; 0: none."""
         return self.turns if self.status == Status.TAKEN else 0
 
+    @property
+    def why_held(self) -> str:
+        """Why its queue waits; empty: it does not."""
+        return self.held or ("held by the user: write go to ctl" if self.paused else "")
+
     def gaps(self) -> list[str]:
         """What its sandbox does not enforce here, in words; empty where it holds."""
         return [line[4:] for line in self.policy.splitlines() if line.startswith("gap\t")]
@@ -167,7 +176,7 @@ class View(Session):
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
-            "unread": unread, "queued": self.queued, "held": self.held, "usage": self.usage,
+            "unread": unread, "queued": self.queued, "held": self.why_held, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,

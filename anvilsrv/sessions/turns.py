@@ -74,12 +74,16 @@ class Turns:
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
-    def queue(self, tx: Tx, session: str, text: str, origin: str, message: str | None) -> int:
-        """Queue a prompt whatever the state; ``message`` is the mail it delivers. Returns its number. Raises Invalid if it is empty."""
-        made = prompts.add(tx, session, text, origin, message)
+    def queue(self, tx: Tx, session: str, text: str, origin: str, message: str | None, n: int | None = None) -> int:
+        """Queue a prompt whatever the state; ``message`` is the mail it delivers, ``n`` the number it has already, if it has one.
+
+        Returns its number. Raises Invalid if it is empty.
+        """
+        n = n or self._registry.number(tx, session)
+        prompts.add(tx, session, n, text, origin, message)
         if self._registry.row(tx, session).held_until is None:  # a limit with a known end is not tried before
             self.release(tx, session)
-        return made
+        return n
 
     def release(self, tx: Tx, session: str) -> None:
         """Let a held queue go on; nothing if the session is gone."""
@@ -90,7 +94,7 @@ class Turns:
     def pump(self, tx: Tx, session: str) -> None:
         """Choose the next prompt if the session is idle and nothing holds its queue."""
         row = self._registry.row(tx, session)
-        if row.state != State.IDLE or row.held or row.wanted != Wanted.RUN or not row.pid:
+        if row.state != State.IDLE or row.held or row.paused or row.wanted != Wanted.RUN or not row.pid:
             return
         following = prompts.head(tx, session)
         if following is not None:
@@ -98,6 +102,24 @@ class Turns:
             prompts.mark(tx, following, Status.PASTED if following.pasted else Status.CHOSEN)
             self._registry.set(tx, session, handed=0)
             self._registry.change(tx, session, State.RUNNING)
+
+    def hold(self, tx: Tx, session: str) -> None:
+        """The user holds the queue: nothing more is chosen until ``go``."""
+        self._registry.set(tx, session, paused=1)
+
+    def go(self, tx: Tx, session: str) -> None:
+        """The queue goes on, whatever held it."""
+        self._registry.set(tx, session, paused=0)
+        self.release(tx, session)
+
+    def mark(self, tx: Tx, prompt: Prompt, mail: int) -> None:
+        """``mail`` was the newest message when the turn of ``prompt`` began."""
+        tx.run("UPDATE turns SET mail = ? WHERE session = ? AND number = ?", mail, prompt.session, prompt.turn)
+
+    def marked(self, tx: Tx, prompt: Prompt) -> int:
+        """The newest message when the turn of ``prompt`` began; 0 if it never did."""
+        row = tx.one("SELECT mail FROM turns WHERE session = ? AND number = ?", prompt.session, prompt.turn)
+        return int(row["mail"]) if row else 0
 
     def withdraw(self, tx: Tx, session: str, message: str) -> None:
         """Take a mail out of the queue, if it is still there."""
@@ -258,7 +280,8 @@ class Turns:
         """What was submitted is no prompt on its way: the head of the queue, sent before and taken up now, or a person's own."""
         following = prompts.head(tx, session)
         if not (text and following is not None and following.pasted and same_text(text, following.text)):
-            following = prompts.get(tx, prompts.add(tx, session, text or "", prompts.TYPED, None, Status.CHOSEN))
+            n = self._registry.number(tx, session)
+            following = prompts.get(tx, prompts.add(tx, session, n, text or "", prompts.TYPED, None, Status.CHOSEN))
         assert following is not None
         self._registry.change(
             tx, session, State.IDLE
@@ -279,7 +302,7 @@ class Turns:
         if row.state != State.RUNNING:
             return
         following = prompts.head(tx, session)
-        can = handover and row.handed < HANDOVERS and not row.held and row.wanted == Wanted.RUN
+        can = handover and row.handed < HANDOVERS and not (row.held or row.paused) and row.wanted == Wanted.RUN
         if can and following is not None and following.message:
             self._registry.set(tx, session, handed=row.handed + 1)
             yield Began(self._begin(tx, following), handed=True)

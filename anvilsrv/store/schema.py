@@ -72,5 +72,21 @@ UPDATE prompts SET status = 'taken' WHERE status = 'running';
 UPDATE prompts SET status = 'pasted' WHERE status = 'typing';
 """
 
+# Prompts are numbered in their session, for good; a draft has its number already. ``place`` is the order of the queue, ``paused`` the
+# user's own hold of it; ``mail`` is the newest message that there was when a turn began.
+NUMBERS = """
+ALTER TABLE prompts ADD COLUMN n INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE prompts ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE drafts ADD COLUMN n INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turns ADD COLUMN mail INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN numbers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+UPDATE prompts SET place = prompts.id, n = numbered.n
+    FROM (SELECT id, row_number() OVER (PARTITION BY session ORDER BY id) AS n FROM prompts) AS numbered WHERE numbered.id = prompts.id;
+UPDATE sessions SET numbers = (SELECT coalesce(max(n), 0) FROM prompts WHERE session = sessions.id);
+CREATE UNIQUE INDEX prompts_by_number ON prompts(session, n);
+DROP INDEX prompts_by_end;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS)
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS)

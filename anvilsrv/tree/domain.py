@@ -7,11 +7,10 @@ Threads: what takes a Tx runs on the store's thread, in a job; ``*_ctl`` on a wo
 store; everything else on any thread, and quickly.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from anvilsrv.beads.beads import Beads
-from anvilsrv.sessions.drafts import Draft
 from anvilsrv.sessions.state import View
 from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
@@ -93,6 +92,9 @@ class Domain(Protocol):
     def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
         """A command of ``<id>/ctl``."""
 
+    def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
+        """A command of ``<id>/turns/<n>/ctl``."""
+
     def report(self, session: str | None, why: str) -> None:
         """An error that no write can be answered with any more becomes an event."""
 
@@ -101,8 +103,26 @@ class Domain(Protocol):
     def check_prompt(self, tx: Tx, session: str) -> None:
         """Refuse a prompt that cannot be accepted now."""
 
-    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
-        """A prompt is complete; ``origin`` is who wrote it."""
+    def number(self, tx: Tx, session: str) -> int:
+        """The number of a prompt, with its first write."""
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str, n: int) -> int:
+        """A prompt is complete; ``origin`` is who wrote it, ``n`` the number it has. Returns that."""
+
+    def numbered(self, tx: Tx, session: str, n: int) -> int:
+        """The id of the prompt of that number. Raises NotFound."""
+
+    def prompt_text(self, tx: Tx, session: str, n: int) -> bytes:
+        """What ``turns/<n>/prompt`` gives. Raises NotFound."""
+
+    def check_edit(self, tx: Tx, session: str, n: int) -> None:
+        """Refuse to edit a prompt that is not queued any more."""
+
+    def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
+        """``turns/<n>/prompt`` was written."""
+
+    def turns(self, tx: Tx, session: str) -> bytes:
+        """The content of ``turns/list``."""
 
     def check_session(self, tx: Tx, session: str) -> None:
         """Raise NotFound if there is no such session."""
@@ -112,15 +132,6 @@ class Domain(Protocol):
 
     def error(self, tx: Tx, session: str, why: str) -> None:
         """Report, as an ``error`` event, a failure after the write was acknowledged."""
-
-    def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
-        """Append ``data`` to ``draft`` (None: a new one); ``count`` bytes of it were written now. Returns the draft's number."""
-
-    def take_draft(self, tx: Tx, draft: int) -> bytes:
-        """The bytes of a draft, which is then removed."""
-
-    def unfinished(self, tx: Tx) -> Sequence[Draft]:
-        """The drafts that were open when a daemon ended, oldest first."""
 
     # -- what is waited for ----------------------------------------------------------------------------------------------
 

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from anvilsrv.display import sanitize
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
+from anvilsrv.sessions import drafts
 from anvilsrv.store.store import Tx
 from anvilsrv.tree.domain import Domain
-from anvilsrv.tree.files import answer, utf8
+from anvilsrv.tree.files import Said, answer, reason
 from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 MAX_TEXT = 64 << 20  # bytes of a prompt or context
@@ -26,15 +28,19 @@ MAX_JSON = 8 << 20  # bytes of a message or report
 
 @dataclass(frozen=True)
 class TextDraft(FileKind):
-    """``in`` and ``context``: a text gathered from the writes of one fid, each on disk before it is answered.
+    """``in``, ``context``, ``turns/<n>/prompt``: a text gathered from the writes of one fid, each on disk before it is answered.
 
-    It takes effect (``commit``) at the clunk, and at an empty write after data. ``check`` refuses what can be refused on the write.
-    ``kept`` is the content now, for a file that can be read.
+    It takes effect (``commit``) at the clunk, and at an empty write after data; what ``commit`` returns is what reading the same
+    open file then gives. ``check`` refuses what can be refused on the write; what was written without an error is not refused later.
+    ``number`` gives a prompt its number, with its first write. ``kept`` is the content now, for a file that can be read; ``stored``
+    the same where the store must be asked.
     """
 
     check: Callable[[Place, Tx], None]
-    commit: Callable[[Place, Tx, str], None]
+    commit: Callable[[Place, Tx, str, int], str | None]
     kept: Callable[[Place], bytes] | None = None
+    stored: Callable[[Place, Tx], bytes] | None = None
+    number: Callable[[Place, Tx], int] | None = None
 
     def length(self, file: RowFile) -> int:
         return len(self.kept(file.at)) if self.kept else 0
@@ -42,97 +48,136 @@ class TextDraft(FileKind):
     def version(self, file: RowFile) -> int:
         return hash(self.kept(file.at)) if self.kept else 0
 
-    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return _TextHandle(self, file, mode)
+    def open(self, file: RowFile, mode: int, req: Request) -> Handle | Later:
+        stored = self.stored
+        if stored is None:
+            return _TextHandle(self, file, mode, self.kept(file.at) if self.kept else b"")
+
+        def opened(content: Any, error: BaseException | None) -> None:
+            answer(req)(None if error else _TextHandle(self, file, mode, content), error)
+
+        file.at.domain.store.post(lambda tx: stored(file.at, tx), opened)
+        return LATER
+
+
+class Refused(Conflict):
+    """A write was refused, and its client was told so; what it wrote beside that is not taken either."""
 
 
 class _TextHandle(Handle):
-    """One fid's draft of a text."""
+    """One fid's draft of a text. Everything here changes on the 9P thread, but for what is read, which comes from the store's."""
 
-    def __init__(self, kind: TextDraft, file: RowFile, mode: int) -> None:
+    def __init__(self, kind: TextDraft, file: RowFile, mode: int, kept: bytes) -> None:
         self._kind = kind
         self._file = file
         self._domain = file.at.domain
-        self._kept = kind.kept(file.at) if kind.kept else b""
+        self._kept = kept
         self._append = not mode & wire.OTRUNC
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._draft: int | None = None  # store's thread
+        self._draft = drafts.fresh()
         self._size = 0
-        self._begun = False
+        self._writes = 0
+        self._blank = True
+        self._said = Said()
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
-        return self._kept[offset : offset + count]
+        return self._said.read(offset, count) if self._said.given else self._kept[offset : offset + count]
 
     def write(self, offset: int, data: bytes, req: Request) -> Later:
-        if not data and self._begun:
-            self._begun = False
-            self._domain.store.post(self._commit, lambda result, error: answer(req)(0, error))
+        if not data and self._writes:
+            self._commit(lambda error: answer(req)(0, error))
             return LATER
         before = self._kept[:offset] if self._append and not self._size else b""
-        self._size += len(before) + len(data)
-        if self._size > MAX_TEXT:
+        if self._size + len(before) + len(data) > MAX_TEXT:
             raise Invalid(f"{self._file.name}: more than {MAX_TEXT >> 20} MiB")
-        try:
-            self._decoder.decode(data)
-        except UnicodeDecodeError:
-            raise Invalid(f"{self._file.name}: invalid UTF-8") from None
-        self._begun = True
-        self._domain.store.post(lambda tx: self._add(tx, before + data, len(data)), answer(req))
+        self._decode(before, data)
+        self._size += len(before) + len(data)
+        self._writes += 1
+        draft = self._draft
+        self._domain.store.post(lambda tx: self._add(tx, draft, before + data, len(data)), answer(req))
         return LATER
 
-    def _add(self, tx: Tx, data: bytes, count: int) -> int:
-        at = self._file.at
+    def _decode(self, before: bytes, data: bytes) -> None:
+        """Refuse what would have to be refused at the end: bytes that are not UTF-8, and a prompt that says nothing."""
+        last = len(data) < drafts.FULL  # of a client like 9p(1)
+        state = self._decoder.getstate()
+        try:
+            text = self._decoder.decode(data)
+            if last and self._decoder.getstate()[0]:
+                raise Invalid(f"{self._file.name}: invalid UTF-8")
+        except UnicodeDecodeError:
+            self._decoder.setstate(state)
+            raise Invalid(f"{self._file.name}: invalid UTF-8") from None
+        except Invalid:
+            self._decoder.setstate(state)
+            raise
+        blank = self._blank and not sanitize(text).strip() and not before.strip()
+        if last and blank and self._kind.number is not None:
+            self._decoder.setstate(state)
+            raise Invalid("empty prompt")
+        self._blank = blank
+
+    def _add(self, tx: Tx, draft: int, data: bytes, count: int) -> int:
+        at, number = self._file.at, self._kind.number
         self._kind.check(at, tx)
-        self._draft = self._domain.add_draft(tx, self._draft, at.session, self._file.row.name, data, count)
+        n = number(at, tx) if number is not None and not drafts.there(tx, draft) else 0
+        drafts.add(tx, draft, at.session, "/".join((*at.names[1:], self._file.row.name)), n, data, count)
         return count
 
-    def _commit(self, tx: Tx) -> None:
-        draft, self._draft = self._draft, None
-        if draft is None:
-            return
-        self._append, self._size = False, 0
-        text = utf8(self._domain.take_draft(tx, draft))
+    def _commit(self, done: Callable[[BaseException | None], None]) -> None:
+        """What was written takes effect, whole or not at all; the next write begins another text."""
+        draft, writes = self._draft, self._writes
+        self._draft, self._writes, self._size, self._blank, self._append = drafts.fresh(), 0, 0, True, False
         self._decoder.reset()
-        self._kind.commit(self._file.at, tx, text)
+
+        def job(tx: Tx) -> str | None:
+            taken = drafts.take(tx, draft)
+            if taken.writes != writes:
+                raise Refused(f"{self._file.name}: a write was refused, so nothing of it was taken")
+            return self._kind.commit(self._file.at, tx, taken.data.decode("utf-8", "replace"), taken.n)
+
+        def settled(said: str | None, error: BaseException | None) -> None:
+            if error is not None:
+                self._domain.store.post(lambda tx: drafts.take(tx, draft))
+            elif said is not None:
+                self._said.give(f"{said}\n".encode())
+            done(error)
+
+        self._domain.store.post(job, settled)
 
     def clunk(self, req: Request) -> Later | None:
-        if not self._begun:
+        if not self._writes:
             return None
-        self._domain.store.post(self._commit, lambda _, error: self._clunked(req, error))
+        self._commit(lambda error: self._clunked(req, error))
         return LATER
 
     def _clunked(self, req: Request, error: BaseException | None) -> None:
         """A client seldom looks at the answer to its Tclunk, so a refusal there is an event as well."""
-        if error is not None:
-            why = f"{self._file.name}: {error}"
+        if error is not None and not isinstance(error, Refused):
+            why = f"{self._file.name}: {reason(error)}"
             self._domain.store.post(lambda tx: self._domain.error(tx, self._file.at.session, why))
-            self._domain.store.post(self._forget)
-        answer(req)(None, error)
-
-    def _forget(self, tx: Tx) -> None:
-        if self._draft is not None:
-            self._domain.take_draft(tx, self._draft)
-            self._draft = None
+        answer(req)(None, None if isinstance(error, Refused) else error)
 
     def hangup(self) -> None:
-        if self._begun:
-            self._domain.store.post(self._forget)
+        if self._writes:
+            draft = self._draft
+            self._domain.store.post(lambda tx: drafts.take(tx, draft))
 
 
 def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) -> None:
     """Drafts that were open when a daemon ended: one whose last write was short takes effect, another is reported.
 
-    ``file(session, name)`` is the file that the user wrote to.
+    ``file(session, path)`` is the file that the user wrote to, by its path below the session's directory.
     """
-    for one in domain.unfinished(tx):
+    for one in drafts.left(tx):
         try:
-            text = utf8(domain.take_draft(tx, one.id))
+            taken = drafts.take(tx, one.id)
             if not one.whole:
                 raise Conflict(f"{one.file}: the daemon ended while it was being written; it was not taken")
             found = file(one.session, one.file)
             if found is None or not isinstance(found.kind, TextDraft):
                 raise Conflict(f"{one.file}: no such file any more; what was written to it was not taken")
-            found.kind.commit(found.at, tx, text)
+            found.kind.commit(found.at, tx, taken.data.decode("utf-8", "replace"), taken.n)
         except AnvilError as error:
             domain.error(tx, one.session, str(error))
 

@@ -64,6 +64,28 @@ def one_line(file: RowFile, data: bytes) -> str:
     return value
 
 
+class Said:
+    """What an open file says after a write: its reading begins at the first read after it, whatever the offset.
+
+    plan9port's ``9p rdwr`` reads at 0; the kernel and 9pfuse go on reading after what they wrote.
+    """
+
+    def __init__(self) -> None:
+        self.given = False
+        self._data = b""
+        self._start: int | None = None
+
+    def give(self, data: bytes) -> None:
+        """The answer to the last write."""
+        self._data, self._start, self.given = data, None, True
+
+    def read(self, offset: int, count: int) -> bytes:
+        """What a read at ``offset`` gives."""
+        if self._start is None or offset < self._start:
+            self._start = offset
+        return self._data[offset - self._start : offset - self._start + count]
+
+
 @dataclass(frozen=True)
 class Text(FileKind):
     """A file that is read: ``content`` at the open. ``changed(at, name)`` tells its mtime (epoch s)."""
@@ -187,10 +209,10 @@ class _CommandHandle(Handle):
         self._kind = kind
         self._file = file
         self._rest = b""
-        self._said = b""
+        self._said = Said()
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
-        return self._said[offset : offset + count]
+        return self._said.read(offset, count)
 
     def write(self, offset: int, data: bytes, req: Request) -> int:
         buffer, self._rest = self._rest + data, b""
@@ -210,7 +232,7 @@ class _CommandHandle(Handle):
     def _run(self, command: str) -> None:
         said = self._kind.run(self._file.at, words.split(command))
         if said is not None:
-            self._said = f"{said}\n".encode()
+            self._said.give(f"{said}\n".encode())
 
     def clunk(self, req: Request) -> None:
         if self._rest.strip():

@@ -3,7 +3,7 @@
 Threads: see ``domain.py``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from anvilsrv.agents.spawn import Spawn
@@ -17,8 +17,6 @@ from anvilsrv.desk.send import Send
 from anvilsrv.errors import Denied
 from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
-from anvilsrv.sessions import drafts
-from anvilsrv.sessions.drafts import Draft
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.effects import Waiting
@@ -31,7 +29,8 @@ from anvilsrv.tree.files import unknown
 from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
-SESSION_COMMANDS = "stop, restart, kill, interrupt, complete <message-id>"
+SESSION_COMMANDS = "stop, restart, kill, interrupt, hold, go, complete <message-id>"
+TURN_COMMANDS = "drop, first"
 
 
 class Parts(Protocol):
@@ -121,7 +120,10 @@ class Served:
     def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
         """The session itself may only complete its mail."""
         life = self._parts.life
-        jobs = {"stop": life.stop, "restart": life.restart, "kill": life.kill, "interrupt": life.interrupt}
+        jobs = {
+            "stop": life.stop, "restart": life.restart, "kill": life.kill, "interrupt": life.interrupt,
+            "hold": life.hold, "go": life.go,
+        }  # fmt: skip
         if words[:1] == ["complete"] and len(words) == 2:
             self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]))
         elif len(words) != 1 or words[0] not in jobs:
@@ -132,6 +134,14 @@ class Served:
             self.store.call(lambda tx: jobs[words[0]](tx, session))
         return None
 
+    def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
+        send = self._parts.send
+        jobs = {"drop": send.drop, "first": send.first}
+        if len(words) != 1 or words[0] not in jobs:
+            raise unknown(words, TURN_COMMANDS)
+        self.store.call(lambda tx: jobs[words[0]](tx, session, n))
+        return None
+
     def report(self, session: str | None, why: str) -> None:
         self._parts.life.error(session, why)
 
@@ -140,8 +150,26 @@ class Served:
     def check_prompt(self, tx: Tx, session: str) -> None:
         self._parts.send.check(tx, session)
 
-    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
-        self._parts.send.accept(tx, session, text, origin)
+    def number(self, tx: Tx, session: str) -> int:
+        return self._parts.send.number(tx, session)
+
+    def accept(self, tx: Tx, session: str, text: str, origin: str, n: int) -> int:
+        return self._parts.send.accept(tx, session, text, origin, n)
+
+    def numbered(self, tx: Tx, session: str, n: int) -> int:
+        return self._parts.send.numbered(tx, session, n).id
+
+    def prompt_text(self, tx: Tx, session: str, n: int) -> bytes:
+        return self._parts.send.numbered(tx, session, n).text.encode("utf-8", "replace")
+
+    def check_edit(self, tx: Tx, session: str, n: int) -> None:
+        self._parts.send.check_edit(tx, session, n)
+
+    def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
+        self._parts.send.edit(tx, session, n, text)
+
+    def turns(self, tx: Tx, session: str) -> bytes:
+        return self._parts.send.listing(tx, session)
 
     def check_session(self, tx: Tx, session: str) -> None:
         self._registry.row(tx, session)
@@ -151,15 +179,6 @@ class Served:
 
     def error(self, tx: Tx, session: str, why: str) -> None:
         self._registry.error(tx, session, why)
-
-    def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
-        return drafts.add(tx, draft, session, file, data, count)
-
-    def take_draft(self, tx: Tx, draft: int) -> bytes:
-        return drafts.take(tx, draft)
-
-    def unfinished(self, tx: Tx) -> Sequence[Draft]:
-        return drafts.left(tx)
 
     # -- what is waited for ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from anvilsrv.beads.beads import FILES
+from anvilsrv.p9.tree import Node
 from anvilsrv.store.store import Tx
 from anvilsrv.strict_json import json_array
 from anvilsrv.tree import beads, drafts
@@ -22,6 +23,8 @@ from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
 from anvilsrv.tree.streams import Answer, Events, Tail
 from anvilsrv.words import USER
+
+SHOWN = 100  # of the members of turns/ in a listing; the others are there as well
 
 
 def small(get: Callable[[Place], str]) -> Text:
@@ -50,11 +53,39 @@ def mail_log(at: Place, tx: Tx, cursor: int) -> tuple[bytes, int]:
     return at.domain.mail_log(tx, shown, cursor)
 
 
+def member(at: Place, name: str) -> str | None:
+    """The number of the prompt with that name: a number that was given, or ``last``."""
+    last = at.view.last
+    if name == "last":
+        return str(last) if last else None
+    return name if name.isdecimal() and name == str(int(name)) and 0 < int(name) <= at.view.numbers else None
+
+
+# <id>/turns/<n>/
+TURN = Table(
+    Row("prompt", "UOC", "UC", TextDraft(
+        check=lambda at, tx: at.domain.check_edit(tx, at.session, int(at.member)),
+        commit=lambda at, tx, text, n: at.domain.edit(tx, at.session, int(at.member), text),
+        stored=lambda at, tx: at.domain.prompt_text(tx, at.session, int(at.member)))),
+    Row("out", "UOC", "", Answer(
+        last=lambda at, tx: at.domain.numbered(tx, at.session, int(at.member)),
+        response=lambda at, tx, prompt: at.domain.response(tx, prompt))),
+    Row("ctl", "UC", "UC", Command(lambda at, words: at.domain.turn_ctl(at.session, int(at.member), words))),
+)  # fmt: skip
+
+# <id>/turns/
+TURNS = Table(
+    Row("list", "UOC", "", Query(lambda at, tx: at.domain.turns(tx, at.session), lambda at: 0)),
+    Row("<n>", "UOC", "", Members(
+        TURN, ids=lambda at: map(str, range(max(1, at.view.last - SHOWN + 1), at.view.last + 1)), find_id=member)),
+)  # fmt: skip
+
 # <id>/
 SESSION = Table(
-    Row("in", "", "UC", TextDraft(
+    Row("in", "UC", "UC", TextDraft(
         check=lambda at, tx: at.domain.check_prompt(tx, at.session),
-        commit=lambda at, tx, text: at.domain.accept(tx, at.session, text, at.who.name))),
+        commit=lambda at, tx, text, n: str(at.domain.accept(tx, at.session, text, at.who.name, n)),
+        number=lambda at, tx: at.domain.number(tx, at.session))),
     Row("out", "UOC", "", Answer(
         last=lambda at, tx: at.domain.last_prompt(tx, at.session),
         response=lambda at, tx, prompt: at.domain.response(tx, prompt))),
@@ -65,11 +96,12 @@ SESSION = Table(
     Row("state", "UOCA", "UO", Word(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
     Row("hook", "O", "O", Json(HookExchange, slow=True)),
+    Row("turns", "UOC", "", Folder(TURNS)),
     Row("ask", "UOC", "", small(lambda at: compact(at.view.ask) if at.view.ask else "")),
     Row("answer", "", "U", Action(lambda at, choice: at.domain.answer(at.session, choice))),
     Row("context", "UOC", "UC", TextDraft(
         check=lambda at, tx: at.domain.check_session(tx, at.session),
-        commit=lambda at, tx, text: at.domain.set_context(tx, at.session, text),
+        commit=lambda at, tx, text, n: at.domain.set_context(tx, at.session, text),
         kept=lambda at: at.view.context)),
     Row("alias", "UOCA", "UO", Word(
         lambda at: at.view.alias, lambda at, tx, alias: at.domain.rename(tx, at.session, alias))),
@@ -137,7 +169,8 @@ class Tree(Directory):
         """Finish or report the drafts that were open when a daemon ended. In a job, before anything is served."""
         drafts.recover(self._domain, tx, self._file_of_user)
 
-    def _file_of_user(self, session: str, name: str) -> RowFile | None:
-        row = SESSION.names.get(name)
-        found = row.kind.find(row, Place(self._domain, Who(), (session,), session, session), name) if row else None
+    def _file_of_user(self, session: str, path: str) -> RowFile | None:
+        found: Node | None = Directory(session, SESSION, Place(self._domain, Who(), (session,), session, session))
+        for name in path.split("/"):
+            found = found.lookup(Who(), name) if isinstance(found, Directory) else None
         return found if isinstance(found, RowFile) else None

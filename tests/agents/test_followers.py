@@ -48,7 +48,8 @@ def ran(home: Home) -> list[str]:
 
 
 def ask(app: App, session: str, text: str) -> int:
-    return app.store.call(lambda tx: app.send.accept(tx, session, text, "user"))
+    """A prompt; its id."""
+    return app.store.call(lambda tx: app.send.numbered(tx, session, app.send.accept(tx, session, text, "user")).id)
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -205,8 +205,8 @@ class Parts:
         return self.job(lambda tx: self.registry.row(tx, session))
 
     def prompt(self, session: str, text: str = "do it", origin: str = "user") -> int:
-        """A prompt is written to ``in``; its number."""
-        return self.job(lambda tx: self.send.accept(tx, session, text, origin))
+        """A prompt is written to ``in``; its id."""
+        return self.job(lambda tx: self.send.numbered(tx, session, self.send.accept(tx, session, text, origin)).id)
 
     def get(self, number: int) -> Prompt:
         found = self.job(lambda tx: prompts.get(tx, number))

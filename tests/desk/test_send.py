@@ -15,13 +15,79 @@ def answer(parts: Parts, number: int) -> bytes | None:
     return parts.job(lambda tx: parts.send.response(tx, number))
 
 
-def test_a_prompt_is_taken_while_its_agent_starts_and_not_when_there_is_none(parts: Parts) -> None:
+def test_a_prompt_is_let_in_while_its_agent_starts_and_not_when_there_is_none(parts: Parts) -> None:
     agent = parts.new()
-    parts.prompt(agent)
+    parts.job(lambda tx: parts.send.check(tx, agent))
     parts.life.broken(agent, KeyError("x"))
     parts.quiet()
     with pytest.raises(Conflict, match=f"session '{agent}' is error: internal error: KeyError: 'x'"):
-        parts.prompt(agent)
+        parts.job(lambda tx: parts.send.check(tx, agent))
+
+
+def test_a_prompt_that_was_let_in_is_queued_whatever_happened_until_its_end(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.job(lambda tx: parts.life.stop(tx, agent))
+    assert parts.status(parts.prompt(agent)) == Status.QUEUED
+
+
+def test_prompts_are_numbered_in_their_session_and_a_number_is_given_once(parts: Parts) -> None:
+    one, two = parts.idle(), parts.new()
+
+    def accept(agent: str) -> int:
+        return parts.job(lambda tx: parts.send.accept(tx, agent, "do it", "user"))
+
+    assert [accept(one), accept(two), accept(one)] == [1, 1, 2]
+    parts.job(lambda tx: parts.send.drop(tx, two, 1))
+    assert accept(two) == 2
+    parts.report(one, "Submit", prompt="by hand")
+    assert accept(one) == 4
+
+
+def lines(parts: Parts, agent: str) -> list[list[str]]:
+    """``turns/list`` without times."""
+    found = parts.job(lambda tx: parts.send.listing(tx, agent)).decode().splitlines()
+    return [[row.split("\t")[at] for at in (0, 1, 2, 7)] for row in found]
+
+
+def test_the_list_shows_what_runs_and_what_waits_in_its_order(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent, "first")
+    for text in ("second\n\tline", "third", "fourth"):
+        parts.prompt(agent, text)
+    parts.job(lambda tx: parts.send.first(tx, agent, 4))
+    parts.job(lambda tx: parts.send.drop(tx, agent, 3))
+    parts.job(lambda tx: parts.send.edit(tx, agent, 2, "2nd"))
+    assert lines(parts, agent) == [
+        ["1", "running", "queue", "first"],
+        ["3", "withdrawn", "queue", "third"],
+        ["4", "queued", "queue", "fourth"],
+        ["2", "queued", "queue", "2nd"],
+    ]
+
+
+def test_what_is_not_queued_any_more_is_neither_edited_nor_dropped(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent, "first")
+    for refused in (
+        lambda tx: parts.send.drop(tx, agent, 1),
+        lambda tx: parts.send.first(tx, agent, 1),
+        lambda tx: parts.send.edit(tx, agent, 1, "other"),
+    ):
+        with pytest.raises(Conflict, match="prompt 1 is running"):
+            parts.job(refused)
+    with pytest.raises(NotFound, match="no prompt 2"):
+        parts.job(lambda tx: parts.send.drop(tx, agent, 2))
+
+
+def test_a_held_queue_goes_on_at_go_and_not_before(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.job(lambda tx: parts.life.hold(tx, agent))
+    number = parts.prompt(agent)
+    assert parts.status(number) == Status.QUEUED
+    parts.job(lambda tx: parts.life.restart(tx, agent))
+    assert parts.registry.get(agent).why_held
+    parts.job(lambda tx: parts.life.go(tx, agent))
+    assert not parts.registry.get(agent).why_held
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\x07"])

@@ -1,13 +1,19 @@
-"""JSON that comes in pieces: taken when it is whole, refused when it cannot become so."""
+"""What one fid writes in pieces: a text takes effect whole or not at all, JSON is taken when it is whole."""
 
 import json
+import sqlite3
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anvilsrv.errors import Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
+from anvilsrv.p9.wire import ORDWR, OTRUNC, OWRITE
+from anvilsrv.sessions import drafts
 from anvilsrv.tree.drafts import JsonPieces
+from anvilsrv.tree.table import Tree
+from tests.tree.world import Request, World, call, open_file
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -42,3 +48,142 @@ def test_a_large_object_in_small_writes_is_looked_at_once() -> None:
     answers = [pieces.add(data[at : at + 4096]) for at in range(0, len(data), 4096)]
     assert answers[-1] == json.loads(data)
     assert not any(answers[:-1])
+
+
+ONE, TWO = "00000001", "00000002"
+
+
+@pytest.fixture
+def prompt(tree: Tree, world: World) -> Any:
+    """An open ``in``."""
+    world.add(ONE)
+    world.add(TWO)
+    return open_file(tree, f"{ONE}/in", ORDWR | OTRUNC)
+
+
+def accepted(world: World) -> list[tuple[Any, ...]]:
+    return [one for one in world.done if one[0] == "accept"]
+
+
+def left(world: World) -> int:
+    """Drafts that are on disk."""
+    return world.store.call(lambda tx: len(drafts.left(tx)))
+
+
+def test_a_text_takes_effect_at_the_clunk_and_leaves_no_draft(prompt: Any, world: World) -> None:
+    assert call(prompt.write, 0, b"x" * 4096) == 4096
+    assert call(prompt.write, 4096, b"y") == 1
+    assert accepted(world) == []
+    call(prompt.clunk)
+    assert accepted(world) == [("accept", ONE, "x" * 4096 + "y", "user")]
+    assert left(world) == 0
+
+
+def test_an_empty_write_accepts_it_and_the_same_open_file_then_gives_its_number(prompt: Any, world: World) -> None:
+    call(prompt.write, 0, b"one")
+    assert call(prompt.write, 3, b"") == 0
+    assert call(prompt.read, 3, 100) == b"1\n"  # the kernel goes on reading after what it wrote
+    assert call(prompt.read, 5, 100) == b""
+    call(prompt.write, 0, b"two")
+    call(prompt.write, 3, b"")
+    assert call(prompt.read, 0, 100) == b"2\n"
+    call(prompt.clunk)
+    assert [one[2] for one in accepted(world)] == ["one", "two"]
+
+
+def test_nothing_of_a_text_is_taken_when_one_of_its_writes_was_refused(prompt: Any, world: World) -> None:
+    call(prompt.write, 0, b"rm -r x" + b" " * 4089)
+    world.refuse(Unavailable("disk is full"))
+    with pytest.raises(AnvilError, match="disk is full"):
+        call(prompt.write, 4096, b"/tmp/x")
+    world.refuse(None)
+    call(prompt.clunk)
+    assert accepted(world) == [] and left(world) == 0
+    assert not [one for one in world.done if one[0] == "error"], "its client was told on the write"
+
+
+def test_a_text_that_is_refused_at_the_end_is_gone_for_good(tree: Tree, prompt: Any, world: World) -> None:
+    """Not even the next daemon finds it."""
+    call(prompt.write, 0, b"echo ghost")
+    world.refuse(Conflict("session is gone"))
+    with pytest.raises(AnvilError, match="session is gone"):
+        call(prompt.clunk)
+    world.refuse(None)
+    assert left(world) == 0
+    world.store.call(lambda tx: tree.recover(tx))
+    assert accepted(world) == []
+
+
+def test_a_write_whose_commit_failed_lends_its_draft_to_nobody(tree: Tree, prompt: Any, world: World) -> None:
+    """What a job that was rolled back had made is not known to anybody."""
+
+    def full(*given: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    world.on_write = full
+    with pytest.raises(AnvilError):
+        call(prompt.write, 0, b"echo of one")
+    world.on_write = None
+    other = open_file(tree, f"{TWO}/in", OWRITE | OTRUNC)
+    call(other.write, 0, b"echo of two")
+    call(prompt.clunk)
+    call(other.clunk)
+    assert accepted(world) == [("accept", TWO, "echo of two", "user")]
+
+
+def test_writes_sent_before_the_first_is_answered_are_one_text(prompt: Any, world: World) -> None:
+    requests = [Request() for _ in range(5)]
+    for number, req in enumerate(requests):
+        prompt.write(number, b"%d" % number, req)
+    for req in requests:
+        assert req.answer == 1
+    call(prompt.clunk)
+    assert accepted(world) == [("accept", ONE, "01234", "user")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        ([b"\n"], "empty prompt"),
+        ([b" \t"], "empty prompt"),
+        ([b"ab\xc3"], "invalid UTF-8"),
+        ([b"a", b"\xff"], "invalid UTF-8"),
+    ],
+)
+def test_what_would_be_refused_at_the_end_is_refused_on_the_write(
+    prompt: Any, world: World, pieces: list[bytes], why: str
+) -> None:
+    for piece in pieces[:-1]:
+        call(prompt.write, 0, piece)
+    with pytest.raises(AnvilError, match=why):
+        call(prompt.write, 0, pieces[-1])
+
+
+def test_a_client_that_hangs_up_takes_its_text_back(prompt: Any, world: World) -> None:
+    call(prompt.write, 0, b"echo never")
+    assert left(world) == 1
+    prompt.hangup()
+    assert left(world) == 0 and accepted(world) == []
+
+
+def test_a_queued_prompt_is_read_and_written_anew(tree: Tree, world: World) -> None:
+    world.add(ONE)
+    world.prompts[2] = "echo two"
+    file = open_file(tree, f"{ONE}/turns/2/prompt", ORDWR | OTRUNC)
+    assert call(file.read, 0, 100) == b"echo two"
+    call(file.write, 0, b"echo three")
+    call(file.clunk)
+    assert world.done[-1] == ("edit", 2, "echo three")
+
+
+@pytest.mark.parametrize("name", ["0", "5", "01", "-1", "x", "1" * 30])
+def test_a_number_that_was_never_given_names_no_prompt(tree: Tree, world: World, name: str) -> None:
+    world.add(ONE)
+    with pytest.raises((AnvilError, AssertionError)):
+        open_file(tree, f"{ONE}/turns/{name}/out", 0)
+
+
+def test_the_last_prompt_has_a_name_of_its_own(tree: Tree, world: World) -> None:
+    world.add(ONE)
+    world.prompts[3] = "echo last"
+    assert call(open_file(tree, f"{ONE}/turns/last/prompt", 0).read, 0, 100) == b"echo last"

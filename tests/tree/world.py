@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,6 @@ from typing import Any
 from anvilsrv.beads.beads import Beads
 from anvilsrv.errors import AnvilError, Conflict, NotFound
 from anvilsrv.p9.tree import LATER, Dir, Handle
-from anvilsrv.sessions.drafts import Draft
 from anvilsrv.store.effects import Effect, Publish, Wake
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
@@ -91,11 +90,12 @@ class World:
         self.done: list[tuple[Any, ...]] = []
         self.blocks: dict[str, list[bytes]] = {}  # of ``log`` (""), and of each conversation
         self.answers: dict[int, bytes | Conflict] = {}
-        self.drafts: dict[int, Draft] = {}
-        self.texts: dict[int, bytes] = {}
+        self.numbers = 0
+        self.prompts: dict[int, str] = {}
         self.asking: list[Any] = []  # those whose report is not answered yet
         self.reports_wait = False
         self.refusal: AnvilError | None = None
+        self.on_write: Callable[[], None] | None = None
 
     def _settle(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
         for effect in effects:
@@ -109,7 +109,7 @@ class World:
         """One more session."""
         self.sessions[session] = SimpleNamespace(
             id=session, alias=alias, state="idle", context=b"be kind", ask=None, pid=12, cwd="/w", backend="shell", role="",
-            tasks=("a", "b"), policy="tier full", usage={}, changed=CREATED + 5, created=CREATED,
+            tasks=("a", "b"), policy="tier full", usage={}, last=3, numbers=4, changed=CREATED + 5, created=CREATED,
         )  # fmt: skip
         if parent:
             self.parents[session] = parent
@@ -187,29 +187,44 @@ class World:
         self.done.append(what)
 
     def check_prompt(self, tx: Tx, session: str) -> None:
+        if self.on_write:
+            self.on_write()
         if self.refusal:
             raise self.refusal
 
     check_session = check_prompt
 
-    def accept(self, tx: Tx, session: str, text: str, origin: str) -> None:
+    def accept(self, tx: Tx, session: str, text: str, origin: str, n: int) -> int:
         self._do("accept", session, text, origin)
+        return n
 
     def set_context(self, tx: Tx, session: str, text: str) -> None:
         self._do("context", session, text)
 
-    def add_draft(self, tx: Tx, draft: int | None, session: str, file: str, data: bytes, count: int) -> int:
-        number = draft or len(self.drafts) + 1
-        self.drafts[number] = Draft(number, session, file, count < 4096)
-        self.texts[number] = self.texts.get(number, b"") + data
-        return number
+    def number(self, tx: Tx, session: str) -> int:
+        self.numbers += 1
+        return self.numbers
 
-    def take_draft(self, tx: Tx, draft: int) -> bytes:
-        self.drafts.pop(draft, None)
-        return self.texts.pop(draft, b"")
+    def numbered(self, tx: Tx, session: str, n: int) -> int:
+        if n not in self.prompts:
+            raise NotFound(f"no prompt {n}")
+        return n
 
-    def unfinished(self, tx: Tx) -> Sequence[Draft]:
-        return list(self.drafts.values())
+    def prompt_text(self, tx: Tx, session: str, n: int) -> bytes:
+        return self.prompts[self.numbered(tx, session, n)].encode()
+
+    def check_edit(self, tx: Tx, session: str, n: int) -> None:
+        self.check_prompt(tx, session)
+
+    def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
+        self._do("edit", n, text)
+
+    def turns(self, tx: Tx, session: str) -> bytes:
+        return b"".join(f"{n}\tqueued\n".encode() for n in self.prompts)
+
+    def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
+        self._do("turn", n, *words)
+        return None
 
     def last_prompt(self, tx: Tx, session: str) -> int:
         return max(self.answers, default=0)
