@@ -1,3 +1,3 @@
 """AnviLLM: coding agents in tmux, inside a sandbox, shown as a 9P file tree."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

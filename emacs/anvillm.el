@@ -4,7 +4,7 @@
 ;; SPDX-License-Identifier: MIT
 ;; Author: the AnviLLM developers
 ;; Maintainer: the AnviLLM developers
-;; Version: 0.1.0
+;; Version: 0.2.0
 ;; Package-Requires: ((emacs "28.1"))
 ;; Keywords: tools, processes
 ;; URL: https://github.com/lneely/anvillm

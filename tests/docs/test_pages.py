@@ -92,7 +92,8 @@ def files(title: str) -> set[str]:
     return {name.rstrip("/") for name in re.findall(r"^\.It Pa (\S+)", section(title), re.MULTILINE)}
 
 
-TABLES = {"root": table.ROOT, "session": table.SESSION, "user": table.MAILBOX, "beads": table.BEADS, "bead": table.BEAD}
+TABLES = {"root": table.ROOT, "session": table.SESSION, "user": table.MAILBOX, "beads": table.BEADS, "bead": table.BEAD,
+          "turns": table.TURNS, "turn": table.TURN}  # fmt: skip
 
 
 def test_the_page_of_the_tree_lists_every_file_and_no_other() -> None:
@@ -103,12 +104,16 @@ def test_the_page_of_the_tree_lists_every_file_and_no_other() -> None:
     assert {name.removeprefix("beads/") for name in listed} - {"<bead-id>"} == tree["beads"]
     of_a_bead = section("Beads").partition("<bead-id>/\n")[2].partition("\n")[0]
     assert set(re.findall(r"[a-z]+", of_a_bead.removeprefix(".Pa"))) == tree["bead"]
+    turns = section("A session").partition(".It Pa turns/\n")[2].partition(".It")[0]
+    assert set(re.findall(r"^\.Pa (list)$", turns, re.MULTILINE)) == tree["turns"]
+    assert set(re.findall(r"^\.Pa <n>/(\w+)", turns, re.MULTILINE)) == tree["turn"]
     user = section("The root").partition(".It Pa user/\n")[2].partition(".It")[0]
     assert set(re.findall(r"^\.Pa (\w+)", user, re.MULTILINE)) == tree["user"]
 
 
 def test_the_page_of_the_tree_names_what_stands_for_many_files() -> None:
-    shown = {"events.<seq>": ".Pa events . Ns Ar seq", "<id>": ".Pa <id>/", "<bead-id>": ".It Pa beads/<bead-id>/"}
+    shown = {"events.<seq>": ".Pa events . Ns Ar seq", "<id>": ".Pa <id>/", "<bead-id>": ".It Pa beads/<bead-id>/",
+             "<n>": ".Pa <n>/prompt"}  # fmt: skip
     assert {row.name for rows in TABLES.values() for row in rows.rows if row.many} == set(shown)
     for macros in shown.values():
         assert macros in TREE.read_text()
