@@ -150,7 +150,9 @@ def test_files_of_permanent_directories_are_as_old_as_the_tree(tree: Tree, bead:
 
 def test_lengths_are_those_of_the_contents_and_streams_have_none(tree: Tree, bead: str) -> None:
     for path, *_ in FILES:
-        found = node(tree, USER, path.replace("<n>", "3").replace("<seq>", "7").replace("<bead-id>", bead).replace("<id>", ONE))
+        found = node(
+            tree, USER, path.replace("<n>", "3").replace("<seq>", "7").replace("<bead-id>", bead).replace("<id>", ONE)
+        )
         if not isinstance(found, Directory) and found.permissions(USER) & 0o400 and found.length(USER):
             assert len(call(call(found.open, USER, 0).read, 0, 1 << 20)) == found.length(USER), path
     for path in ("events", "log", f"{ONE}/out", f"{ONE}/log"):
