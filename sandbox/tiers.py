@@ -19,7 +19,6 @@ from typing import Any
 
 from sandbox import kernel, landlock, launcher
 from sandbox.errors import SandboxRefused
-from sandbox.plan import least_abi
 from sandbox.policy import Policy
 from sandbox.seccomp import ARCH
 
@@ -183,16 +182,3 @@ def landlock_advice() -> str:
     return (
         f"Linux {release} was built without CONFIG_SECURITY_LANDLOCK, or a system call filter around this keeps it away"
     )
-
-
-__all__ = [
-    "Report",
-    "attempt",
-    "choose",
-    "container",
-    "gaps",
-    "landlock_advice",
-    "least_abi",
-    "namespace_advice",
-    "probe",
-]

@@ -20,8 +20,8 @@ from typing_extensions import TypedDict
 from anvilsrv import words
 from anvilsrv.errors import Denied, Invalid, Unavailable
 from anvilsrv.p9.client import Client, P9Error, TimedOut, dial
+from anvilsrv.words import USER
 
-USER = "user"
 WAIT_MAX = 3600.0
 OWNER = 0o600
 

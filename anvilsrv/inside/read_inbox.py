@@ -17,11 +17,12 @@ import click
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client, P9Error, dial
+from anvilsrv.words import USER
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="9p-read-inbox", message="%(prog)s %(version)s")
-@click.argument("owner", default=lambda: os.environ.get("ANVILLM_SESSION") or "user")
+@click.argument("owner", default=lambda: os.environ.get("ANVILLM_SESSION") or USER)
 @click.option("-a", "--all", "everything", is_flag=True, help="All messages, not only the oldest.")
 @click.option("-k", "--keep", is_flag=True, help="Leave them in the inbox.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -80,7 +81,7 @@ def _name(client: Client, message: dict[str, Any]) -> str:
     """The sender's id, with its alias before it if it has one and is still there."""
     sender: str = message["from"]
     try:
-        alias = client.read(f"{sender}/alias").decode().strip() if sender != "user" else ""
+        alias = client.read(f"{sender}/alias").decode().strip() if sender != USER else ""
     except P9Error:
         return sender
     return f"{alias} ({sender})" if alias else sender

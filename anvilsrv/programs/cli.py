@@ -5,12 +5,15 @@ Exit status: 0 done; 1 it failed, another daemon holds the namespace, or ``docto
 """
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
+
+if TYPE_CHECKING:
+    from anvilsrv.programs.daemon import Place
 
 NOT_RUNNING = 3
 
@@ -28,7 +31,7 @@ def main() -> None:
     """AnviLLM's daemon: runs coding agents in tmux, sandboxed, and serves them as files at $NAMESPACE/agent (9P)."""
 
 
-def _place() -> Any:
+def _place() -> "Place":
     from anvilsrv.programs.daemon import Place
 
     return Place()

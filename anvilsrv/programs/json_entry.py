@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-USAGE = "usage: merge put FILE KEY.PATH JSON | drop FILE KEY.PATH [JSON]"
+USAGE = "usage: json_entry put FILE KEY.PATH JSON | drop FILE KEY.PATH [JSON]"
 BACKUP = ".anvillm-backup"
 
 

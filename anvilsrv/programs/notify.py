@@ -22,6 +22,7 @@ import click
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9.client import Client, P9Error, dial
+from anvilsrv.words import USER
 
 RETRY = 1.0  # s between two attempts to reach a daemon that is away
 TEXT_MAX = 300
@@ -105,7 +106,7 @@ def notice(event: dict[str, Any], called: Callable[[str], str]) -> tuple[str, st
         )
     if kind == "error":
         return f"{called(session) if session else 'AnviLLM'}: error", brief(str(event.get("error", ""))), True
-    if kind == "message" and event.get("to") == "user":
+    if kind == "message" and event.get("to") == USER:
         text = event.get("subject") or str(event.get("kind", "")).replace("_", " ").lower()
         return f"mail from {called(event['from'])}", brief(text), str(event.get("kind")).endswith("REQUEST")
     return None

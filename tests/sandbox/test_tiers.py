@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import kernel, landlock, policy, tiers
+from sandbox import kernel, landlock, plan, policy, tiers
 from sandbox.errors import SandboxRefused
 
 NOTHING: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def test_a_tier_is_taken_or_refused(
 def test_the_launcher_asks_for_the_abi_that_the_choice_needs(tmp_path: Path, tier: str, layer: dict[str, Any]) -> None:
     """Chooser and launcher agree: below ``least_abi`` there is a gap, from it on there is none."""
     found = wanted(tmp_path, layer)
-    least = tiers.least_abi(found, tier)
+    least = plan.least_abi(found, tier)
     assert tiers.gaps(found, tier, least) == []
     if tier == "full" and least > 1:
         assert tiers.gaps(found, tier, least - 1) != []
