@@ -51,7 +51,6 @@ class Call:
 
     def __init__(self, caller: Caller, fid: "Fid[Call]", fields: tuple[Any, ...]) -> None:
         self.caller = caller
-        self.msize = caller.msize  # when it came
         self.fid = fid
         self.fields = fields  # of the message
         self.tag = fields[0]

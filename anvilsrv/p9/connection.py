@@ -18,7 +18,7 @@ from anvilsrv.p9.fids import Fid, Fids
 from anvilsrv.p9.frames import tag_of, unpack
 from anvilsrv.p9.stream import Loop, Stream, rerror
 from anvilsrv.p9.tree import LATER, Dir
-from anvilsrv.p9.verbs import FILE_VERBS, MINMSIZE, PARKABLE, VERBS, Hangup, rflush, sversion
+from anvilsrv.p9.verbs import MINMSIZE, PARKABLE, VERBS, Hangup, Verb, rflush, sversion
 
 MAXCALLS = 1024  # that wait at a time
 
@@ -52,16 +52,15 @@ class Connection(Stream):
             fields = unpack(frame)
             if self.trace:
                 self.show("<-", frame)
-            kind = frame[4]
-            found = FILE_VERBS.get(kind)
-            if not found and kind not in VERBS:
-                raise Invalid(f"not a request: {wire.TYPES[kind].__name__}")
+            verb = VERBS.get(frame[4])
+            if verb is None:
+                raise Invalid(f"not a request: {wire.TYPES[frame[4]].__name__}")
             if self.calls or not self.msize:
-                self._check(kind, fields[0])
-            if found:
-                admit, make = found
-                self.call(make(self, admit(self, fields), fields))
-            elif answer := VERBS[kind](self, fields):
+                self._check(verb, fields[0])
+            if isinstance(verb, tuple):
+                admit, call = verb
+                self.call(call(self, admit(self, fields), fields))
+            elif answer := verb(self, fields):
                 self.send(answer)
         except AnvilError as error:
             self.error(tag_of(frame), error)
@@ -69,14 +68,14 @@ class Connection(Stream):
             self.failed(error)
             self.error(tag_of(frame), "internal error")
 
-    def _check(self, kind: int, tag: int) -> None:
-        if VERBS.get(kind) is sversion:
+    def _check(self, verb: Verb, tag: int) -> None:
+        if verb is sversion:
             return
         if not self.msize:
             raise Invalid("no version agreed on")
         if tag in self.calls:
             raise Conflict(f"duplicate tag {tag}")
-        if len(self.calls) >= MAXCALLS and kind in PARKABLE:
+        if len(self.calls) >= MAXCALLS and verb in PARKABLE:
             raise Conflict(f"too many requests wait: {MAXCALLS} at most")
 
     def error(self, tag: int, error: AnvilError | str) -> None:

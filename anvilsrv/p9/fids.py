@@ -45,11 +45,6 @@ class Fid(Generic[W]):
         self.holder = self.queue.popleft() if self.queue else None
         return self.holder
 
-    def take_handle(self) -> Handle | None:
-        """The handle, for the caller to let go of; the fid has none from now on."""
-        handle, self.handle = self.handle, None
-        return handle
-
 
 class Fids(Generic[W]):
     """The fids of one connection, by number."""
@@ -86,7 +81,7 @@ class Fids(Generic[W]):
             raise Conflict(f"fid {number} is in use")
 
     def add(self, number: int, trail: tuple[Node, ...]) -> None:
-        self.check_unused(number)
+        """Name a file by an unused number."""
         if number == NOFID:
             raise Invalid("NOFID is no fid")
         if len(self._fids) >= MAXFIDS:

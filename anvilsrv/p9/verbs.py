@@ -1,7 +1,7 @@
 """The T-messages, section 5 of the manual: ``s<verb>`` handles a request, ``r<verb>`` builds its reply.
 
 A message that reaches no file is handled by ``s<verb>(session, fields)``, which returns the reply; here ``r<verb>``
-only packs it. A message that reaches one is admitted to its fid when it comes (``FILE_VERBS``). When it is its turn
+only packs it. A message that reaches one is admitted to its fid when it comes (``VERBS``). When it is its turn
 there, ``s<verb>(call)`` calls the tree, and ``r<verb>(call, result)`` makes the reply of what that returned, then or
 later. An AnvilError that is raised becomes the Rerror.
 
@@ -57,6 +57,7 @@ def sattach(session: Session, fields: tuple[int, int, int, str, str]) -> bytes:
         raise Denied("no authentication required")
     if aname not in ("", "/"):
         raise NotFound(f"no tree '{aname}'")
+    session.fids.check_unused(number)
     session.fids.add(number, (session.root,))
     return rattach(tag, session.root.qid(session.who))
 
@@ -138,7 +139,7 @@ def ropen(call: Call, handle: Handle) -> bytes:
     assert isinstance(handle, Handle), f"open of '{fid.node.name}' gave {handle!r}"
     fid.handle = handle
     fid.mode = call.fields[2] & 3
-    return pack_ropen(call.tag, fid.node.qid(call.caller.who), call.msize - wire.IOHDRSZ)
+    return pack_ropen(call.tag, fid.node.qid(call.caller.who), call.caller.msize - wire.IOHDRSZ)
 
 
 def keep(call: Call, handle: Result) -> None:
@@ -149,9 +150,10 @@ def keep(call: Call, handle: Result) -> None:
 
 def sread(call: Call) -> bytes | Later:
     tag, number, offset, count = call.fields
-    if count > call.msize - RREAD:
-        count = call.msize - RREAD
-        call.fields = tag, number, offset, count
+    most = (call.caller.msize or MINMSIZE) - RREAD  # there is none in a session that has ended meanwhile
+    if count > most:
+        call.fields = tag, number, offset, most
+        count = most
     handle = call.fid.handle
     assert handle
     return handle.read(offset, count, call)
@@ -173,7 +175,7 @@ def rwrite(call: Call, count: int) -> bytes:
 
 
 def sclunk(call: Call) -> Later | None:
-    handle = call.fid.take_handle()
+    handle, call.fid.handle = call.fid.handle, None
     return handle.clunk(call) if handle else None
 
 
@@ -190,7 +192,7 @@ def rremove(call: Call, result: None) -> bytes:
 
 def shangup(call: Call) -> None:
     """The connection, or the session on it, has ended and left this fid open."""
-    handle = call.fid.take_handle()
+    handle, call.fid.handle = call.fid.handle, None
     if handle:
         handle.hangup()
 
@@ -219,27 +221,21 @@ class Remove(Call):
 
 
 class Hangup(Call):
-    """Sent by nobody: what ends a fid that was left open."""
+    """Sent by no client: what ends a fid that was left open."""
 
     serve = shangup
     silent = True
 
 
-# --- the table --------------------------------------------------------------------------------------------------------
+# --- the table: what answers a message; or what admits it to a fid, and what it is there ------------------------------
 
-Verb = Callable[[Session, Any], bytes | None]  # of the fields of the message
+Answer = Callable[[Session, Any], bytes | None]  # of the fields of the message
 Admit = Callable[[Session, Any], Fid[Call]]
+Verb = Answer | tuple[Admit, type[Call]]
 
 VERBS: dict[int, Verb] = {
-    100: sversion, 102: sauth, 104: sattach, 108: sflush, 110: swalk, 114: screate, 124: sstat, 126: swstat,
+    100: sversion, 102: sauth, 104: sattach, 108: sflush, 110: swalk, 112: (openable, Open), 114: screate,
+    116: (readable, Read), 118: (writable, Write), 120: (dropped, Clunk), 122: (dropped, Remove), 124: sstat, 126: swstat,
 }  # fmt: skip
 
-FILE_VERBS: dict[int, tuple[Admit, type[Call]]] = {
-    112: (openable, Open),
-    116: (readable, Read),
-    118: (writable, Write),
-    120: (dropped, Clunk),
-    122: (dropped, Remove),
-}
-
-PARKABLE = {kind for kind, (_admit, call) in FILE_VERBS.items() if call.revocable}  # may wait for the tree
+PARKABLE = (VERBS[112], VERBS[116], VERBS[118])  # may wait for the tree
