@@ -21,8 +21,9 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client
 from anvilsrv.tmux.tmux import Tmux
 from tests.panes import tmux, top
+from tests.suite import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 
-__all__ = ["tmux", "top"]  # fixtures
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary", "tmux", "top"]
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,11 +197,3 @@ def stopped_daemon(home: Home) -> Iterator[Daemon]:
         yield made
     finally:
         made.close()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests that passed want to have told (``user_properties``), at the end, where it is seen."""
-    for report in terminalreporter.stats.get("passed", []):
-        for name, value in report.user_properties:
-            if name == "told":
-                terminalreporter.write_line(f"NOTE {value}", yellow=True)

@@ -2,17 +2,11 @@
 
 import json
 import os
-import random
 import signal
-import threading
-from collections import Counter
 
-import pytest
-
-from anvilsrv.errors import AnvilError
 from anvilsrv.p9 import wire
-from anvilsrv.p9.client import Client
 from tests.conftest import Daemon, wait_until
+from tests.kills import Kills
 from tests.session import Session
 
 
@@ -108,86 +102,6 @@ def test_stop_ends_agents_gently_and_restart_leaves_them_alone(daemon: Daemon, a
     stopped.wait("idle")
 
 
-class Load:
-    """Writers that go on until the daemon is gone, and what of theirs was answered."""
-
-    def __init__(self, daemon: Daemon, session: str) -> None:
-        self._daemon = daemon
-        self._session = session
-        self._number = 0
-        self.prompts: list[str] = []
-        self.subjects: list[str] = []
-        self.contexts: list[str] = []
-        self.aliases: list[str] = []
-
-    def round(self, seconds: float) -> None:
-        """Write, kill the daemon after ``seconds``, start it again."""
-        writers = (self._prompt, self._mail, self._context, self._alias)
-        threads = [threading.Thread(target=self._go_on, args=(write,)) for write in writers]
-        self._number += 1
-        for thread in threads:
-            thread.start()
-        threading.Event().wait(seconds)
-        self._daemon.kill()
-        for thread in threads:
-            thread.join()
-        self._daemon.start()
-
-    def _go_on(self, write: object) -> None:
-        count = 0
-        try:
-            with Client(str(self._daemon.home.socket), timeout=10) as client:
-                while True:
-                    count += 1
-                    write(client, f"{self._number}-{count}")  # type: ignore[operator]
-        except AnvilError:
-            return
-
-    def _prompt(self, client: Client, token: str) -> None:
-        if self._number % 5 == 1 or len(self.prompts) < 5 * self._number:
-            client.write(f"{self._session}/in", f"echo p{token} >> ran".encode())
-            self.prompts.append(f"p{token}")
-        else:
-            client.read(f"{self._session}/state")
-
-    def _mail(self, client: Client, token: str) -> None:
-        client.write(f"{self._session}/mail", f'{{"to":"user","type":"LOG_ERROR","subject":"{token}"}}'.encode())
-        self.subjects.append(token)
-
-    def _context(self, client: Client, token: str) -> None:
-        client.write(f"{self._session}/context", f"context {token}".encode())
-        self.contexts.append(f"context {token}")
-
-    def _alias(self, client: Client, token: str) -> None:
-        client.write(f"{self._session}/alias", f"a{token}".encode())
-        self.aliases.append(f"a{token}")
-
-
-@pytest.mark.timeout(300)
-def test_a_hundred_kills_at_random_points_under_load_lose_nothing_that_was_answered(daemon: Daemon) -> None:
-    agent = Session.new(daemon)
-    load = Load(daemon, agent.id)
-    chance = random.Random(9)
-    for _ in range(100):
-        load.round(chance.uniform(0.0, 0.25))
-        after = daemon.client()
-        found = Counter(m["subject"] for m in json.loads(after.read("user/inbox")))
-        assert set(load.subjects) <= set(found) and max(found.values(), default=1) == 1
-        # one that was not answered may be there as well: it was accepted, and the answer was what got lost
-        last = load.contexts[-1] if load.contexts else ""
-        assert number(after.read(f"{agent.id}/context").decode()) >= number(last)
-        assert number(after.read(f"{agent.id}/alias").decode()) >= number(load.aliases[-1] if load.aliases else "")
-        after.close()
-    final = agent.again()
-    assert final.ask("echo end") == "end\n"
-    ran = Counter((daemon.home.work / "ran").read_text().split())
-    assert len(load.prompts) > 100 and len(load.subjects) > 500, "there was no load"
-    assert set(load.prompts) <= set(ran), "prompts were lost"
-    assert max(ran.values()) == 1, "prompts were typed twice"
-
-
-def number(text: str) -> tuple[int, int]:
-    """The round and count of a token, to compare which came later."""
-    digits = text.strip().removeprefix("context ").removeprefix("a")
-    first, _, second = digits.partition("-")
-    return (int(first), int(second)) if second else (0, 0)
+def test_kills_at_random_points_under_load_lose_nothing_that_was_answered(daemon: Daemon) -> None:
+    """``bench/kills.py`` does it ten times as long, and with another seed each time."""
+    Kills(daemon, seed=9).run(25)

@@ -1,0 +1,61 @@
+"""What ``./check`` runs, and in which order: hooks of pytest that tests/conftest.py takes over.
+
+``@pytest.mark.slow(30)`` says that a test takes more than 10 s alone, here 30. Slow tests begin first. ``--sample COMMIT`` runs a
+third of them, another third for another commit; without it all run.
+"""
+
+import hashlib
+from itertools import chain, islice
+
+import pytest
+
+PARTS = 3
+UNMARKED = 20.0  # s, on a machine that has much to do; a test that takes longer ought to be marked
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sample", metavar="COMMIT", help="run a third of the slow tests, the one that COMMIT chooses")
+
+
+def seconds(item: pytest.Item) -> float:
+    """How long the test takes alone; 0 if it is not marked as slow."""
+    mark = item.get_closest_marker("slow")
+    return float(mark.args[0]) if mark else 0.0
+
+
+def chosen(nodeid: str, commit: str) -> bool:
+    """Whether a slow test is run for that commit."""
+    return int.from_bytes(hashlib.sha256(f"{commit} {nodeid}".encode()).digest()) % PARTS == 0
+
+
+def spread(slow: list[pytest.Item], rest: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The order in which each of ``workers``, given equal pieces of the list, begins with slow tests, the slowest first."""
+    hands = [slow[n::workers] for n in range(workers)]
+    size = -(-(len(slow) + len(rest)) // workers)
+    left = iter(rest)
+    pieces = [[*hand, *islice(left, max(0, size - len(hand)))] for hand in hands]
+    return [*chain.from_iterable(pieces), *left]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    commit = config.getoption("--sample")
+    if commit is not None:
+        skipped = [item for item in items if seconds(item) and not chosen(item.nodeid, commit)]
+        if skipped:
+            config.hook.pytest_deselected(items=skipped)
+            items[:] = [item for item in items if item not in set(skipped)]
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    slow = sorted((item for item in items if seconds(item)), key=seconds, reverse=True)
+    items[:] = spread(slow, [item for item in items if not seconds(item)], workers)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What tests that passed want to have told (``user_properties``), and which ought to be marked as slow: seen at the end."""
+    for report in terminalreporter.stats.get("passed", []):
+        told = [str(value) for name, value in report.user_properties if name == "told"]
+        if report.duration > UNMARKED and "slow" not in report.keywords:
+            told.append(f"{report.nodeid} took {report.duration:.0f} s: mark it slow if it takes more than 10 alone")
+        for line in told:
+            terminalreporter.write_line(f"NOTE {line}", yellow=True)
+    if config.getoption("--sample") is not None:
+        terminalreporter.write_line("NOTE a third of the slow tests ran; `./check --all` runs all", yellow=True)
