@@ -8,17 +8,15 @@ a failure. Exit status: 0 nothing was lost, 1 something was, and what.
 
 import argparse
 import random
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.conftest import Daemon, Home  # noqa: E402
+from tests.conftest import Daemon, temporary_home  # noqa: E402
 from tests.kills import Kills  # noqa: E402
 
 
@@ -30,18 +28,17 @@ def main() -> int:
     )
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
-    top = Path(tempfile.mkdtemp(prefix="av-", dir="/tmp"))
-    daemon = Daemon(Home(top))
     began = time.monotonic()
-    try:
-        load = Kills(daemon.start(), args.seed)
-        load.run(args.kills)
-    except AssertionError as error:
-        print(f"LOST with --seed {args.seed}: {error}\n{daemon.words()[-2000:]}", file=sys.stderr)
-        return 1
-    finally:
-        daemon.close()
-        shutil.rmtree(top, ignore_errors=True)
+    with temporary_home() as home:
+        daemon = Daemon(home)
+        try:
+            load = Kills(daemon.start(), args.seed)
+            load.run(args.kills)
+        except AssertionError as error:
+            print(f"LOST with --seed {args.seed}: {error}\n{daemon.words()[-2000:]}", file=sys.stderr)
+            return 1
+        finally:
+            daemon.close()
     print(
         f"{args.kills} kills in {time.monotonic() - began:.0f} s: {len(load.prompts)} prompts, {len(load.subjects)} messages, "
         f"{len(load.contexts)} contexts and {len(load.aliases)} aliases were answered; none is lost, none came twice"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -169,14 +170,21 @@ class Daemon:
         self.log.close()
 
 
-@pytest.fixture
-def home() -> Iterator[Home]:
-    """A home of its own, under a short path (socket names are short)."""
+@contextmanager
+def temporary_home() -> Iterator[Home]:
+    """A home under a short path (socket names are short), gone at the end."""
     top = Path(tempfile.mkdtemp(prefix="av-", dir="/tmp"))
     try:
         yield Home(top)
     finally:
         shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A home of the test's own."""
+    with temporary_home() as made:
+        yield made
 
 
 @pytest.fixture

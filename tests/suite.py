@@ -28,13 +28,29 @@ def chosen(nodeid: str, commit: str) -> bool:
     return int.from_bytes(hashlib.sha256(f"{commit} {nodeid}".encode()).digest()) % PARTS == 0
 
 
-def spread(slow: list[pytest.Item], rest: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """The order in which each of ``workers``, given equal pieces of the list, begins with slow tests, the slowest first."""
-    hands = [slow[n::workers] for n in range(workers)]
-    size = -(-(len(slow) + len(rest)) // workers)
-    left = iter(rest)
-    pieces = [[*hand, *islice(left, max(0, size - len(hand)))] for hand in hands]
-    return [*chain.from_iterable(pieces), *left]
+def dealt(slow: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
+    """What each worker begins with, the longest first: as much for each, and what shares a process of an agent together."""
+    units: dict[tuple[object, ...], list[pytest.Item]] = {}
+    for item in sorted(slow, key=seconds, reverse=True):
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        units.setdefault((item.path, parameters.get("name")), []).append(item)
+    hands: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for unit in sorted(units.values(), key=total, reverse=True):
+        min(hands, key=total).extend(unit)
+    return hands
+
+
+def total(items: list[pytest.Item]) -> float:
+    return sum(map(seconds, items))
+
+
+def ordered(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """So that of equal pieces of the list, which ``--dist worksteal`` gives to the workers, each begins with slow tests."""
+    hands = dealt([item for item in items if seconds(item)], workers)
+    rest = iter([item for item in items if not seconds(item)])
+    size = -(-len(items) // workers)
+    pieces = [[*hand, *islice(rest, max(0, size - len(hand)))] for hand in hands]
+    return [*chain.from_iterable(pieces), *rest]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -44,9 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if skipped:
             config.hook.pytest_deselected(items=skipped)
             items[:] = [item for item in items if item not in set(skipped)]
-    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
-    slow = sorted((item for item in items if seconds(item)), key=seconds, reverse=True)
-    items[:] = spread(slow, [item for item in items if not seconds(item)], workers)
+    items[:] = ordered(items, int(getattr(config, "workerinput", {}).get("workercount", 1)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

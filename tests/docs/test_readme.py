@@ -87,6 +87,7 @@ class Reader:
         subprocess.run(["tmux", "-S", str(tmux), "kill-server"], capture_output=True, check=False)
 
 
+@pytest.mark.slow(12)
 def test_everything_that_readme_shows_happens(home: Home) -> None:
     reader = Reader(home)
     try:

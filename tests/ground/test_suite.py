@@ -3,8 +3,77 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from tests import suite
 from tests.conftest import ROOT
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(30))
+@pytest.mark.slow(20)
+def test_slow(number): pass
+
+@pytest.mark.slow(40)
+def test_slowest(): pass
+
+@pytest.mark.parametrize("number", range(9))
+def test_fast(number): pass
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A suite of 9 fast tests and 31 slow ones, with our hooks."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow(seconds)\n")
+    (tmp_path / "conftest.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from tests.suite import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary\n"
+    )
+    (tmp_path / "test_it.py").write_text(TESTS)
+    return tmp_path
+
+
+def run(where: Path, *argv: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *argv]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=where, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def listed(small: Path, *argv: str) -> list[str]:
+    return [line.split("::")[1] for line in run(small, "--collect-only", "-q", *argv).splitlines() if "::" in line]
+
+
+def test_without_a_sample_all_tests_run_and_the_slowest_comes_first(small: Path) -> None:
+    found = listed(small)
+    assert len(found) == 40
+    assert found[0] == "test_slowest"
+    assert [name for name in found if "slow" not in name] == found[31:]
+
+
+def test_a_sample_has_every_fast_test_and_the_third_of_the_slow_ones_that_the_commit_chooses(small: Path) -> None:
+    whole, first, again, other = ({*listed(small, *argv)} for argv in ([], *(["--sample", c] for c in "aab")))
+    assert first == again and first < whole
+    slow = {name for name in first if "slow" in name}
+    assert len(first - slow) == 9
+    assert 3 < len(slow) < 18
+    assert first != other
+
+
+def test_in_many_commits_each_slow_test_has_its_turn_a_third_of_the_time() -> None:
+    for nodeid in ("tests/a.py::test_x", "tests/b.py::test_y[1]"):
+        assert 260 < sum(suite.chosen(nodeid, f"commit {n}") for n in range(900)) < 340
+
+
+def test_each_worker_begins_with_slow_tests(small: Path) -> None:
+    ran = run(small, "-n", "2", "--dist", "worksteal", "-v")
+    for worker in ("gw0", "gw1"):
+        first = next(line for line in ran.splitlines() if line.startswith(f"[{worker}]"))
+        assert "slow" in first, ran
 
 
 def test_a_program_under_test_can_be_interrupted() -> None:

@@ -60,6 +60,7 @@ def test_the_wheel_carries_everything_that_the_program_looks_for(wheels: Wheels)
     assert {"acme/Assist", "acme/Kiro", "acme/Claude", "bin/Alog"} <= scripts
 
 
+@pytest.mark.slow(20)
 def test_a_home_is_as_before_after_install_use_upgrade_and_uninstall(lived_in: Home, wheels: Wheels) -> None:
     home, config = lived_in, lived_in.config
     before = listing(home.home)
@@ -106,6 +107,7 @@ def test_a_home_is_as_before_after_install_use_upgrade_and_uninstall(lived_in: H
     assert after == before
 
 
+@pytest.mark.slow(16)
 def test_mk_of_9base_builds_installs_and_uninstalls(lived_in: Home) -> None:
     mk = shutil.which("mk", path=f"{os.environ['PATH']}:/usr/lib/plan9/bin")
     if mk is None:
@@ -159,6 +161,7 @@ def test_a_command_of_somebody_else_is_never_replaced(lived_in: Home, wheels: Wh
     assert listing(lived_in.home) == before
 
 
+@pytest.mark.slow(12)
 def test_a_prefix_gets_no_configuration_and_is_empty_afterwards(lived_in: Home, wheels: Wheels) -> None:
     before = listing(lived_in.home)
     prefix = lived_in.top / "usr local"

@@ -1,4 +1,9 @@
-"""Agents of a real daemon, with a stand-in for their model's service. A program that is not installed skips its tests, and says so."""
+"""Agents of a real daemon, with a stand-in for their model's service. A program that is not installed skips its tests, and says so.
+
+A module's tests share one bench of each kind, and one process of its agent: they prompt it in sequence (``bench.agent()``). Who
+needs an agent of its own starts one (``bench.new()``); who ends the daemon, or changes what it is started with, takes a bench of
+its own (``fresh``).
+"""
 
 import json
 import os
@@ -6,12 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from anvilsrv.errors import AnvilError
 from tests import conftest
-from tests.conftest import ROOT, Daemon, Home
+from tests.conftest import ROOT, Daemon, Home, temporary_home
 from tests.real_agents.gemini_api import GeminiApi
 from tests.real_agents.messages_api import MessagesApi
 from tests.real_agents.responses_api import ResponsesApi
@@ -20,10 +27,6 @@ from tests.session import Session
 
 KEY = "sk-ant-standin-0123456789abcdefghijklmnop"
 PLACES = (os.environ.get("ANVILLM_TEST_AGENTS", ""), str(ROOT / "node_modules" / ".bin"))
-
-
-FULL = bool(os.environ.get("ANVILLM_TEST_FULL"))  # all tests of codex, gemini and opencode: ten minutes on two cores
-WHY = "one of many tests of this agent: set ANVILLM_TEST_FULL=1 for all"
 PATIENCE = 90.0  # s; some agents take ten times as long on a machine that has much to do
 
 
@@ -49,6 +52,25 @@ class Bench:
         self.service = service
         self.model = service.model
         self.client = daemon.client()
+        self._shared: dict[tuple[str, ...], Session] = {}
+        self._own: list[Session] = []
+
+    def agent(self, *options: str) -> Session:
+        """The agent with these options that tests prompt one after another, idle; a new one where the last is not fit for that."""
+        found = self._shared.get(options)
+        if found is None or not _fit(found):
+            found = self._shared[options] = self.new(*options)
+            self._own.remove(found)
+        return found
+
+    def over(self, failed: bool) -> None:
+        """A test is over: the agents of its own end; what a failed one left of the shared agents is not handed on."""
+        if failed:
+            self._own += self._shared.values()
+            self._shared.clear()
+        while self._own:
+            with suppress(AnvilError):  # it may be gone
+                self.client.write(f"{self._own.pop().id}/ctl", b"kill")
 
     def new(self, *options: str, cwd: Path | None = None) -> Session:
         """A session, idle."""
@@ -61,6 +83,7 @@ class Bench:
         """A session, starting."""
         made = Session.starting(self.daemon, self.backend, *options, cwd=cwd)
         made.patience = PATIENCE
+        self._own.append(made)
         return made
 
     def show(self) -> None:
@@ -76,46 +99,38 @@ class Bench:
         print("prompts:", [prompt[:200] for prompt in self.model.prompts()])
 
 
-@pytest.fixture
-def messages_api() -> Iterator[MessagesApi]:
-    with MessagesApi() as service:
-        yield service
+def _fit(agent: Session) -> bool:
+    try:
+        row = agent.row
+        return row["state"] == "idle" and not row["queued"] and not row["held"]
+    except (AnvilError, StopIteration):  # its daemon was replaced, or the session is gone
+        return False
+
+
+# -- the kinds: each puts an agent's program, and what it needs to find the stand-in, into the daemon's environment
 
 
 def with_program(home: Home, name: str, **env: str) -> None:
-    """Put an agent's program, and what it needs to find the stand-in, into the daemon's environment."""
     home.env |= {"PATH": f"{Path(program(name)).parent}{os.pathsep}{home.env['PATH']}", **env}
 
 
-def serve(daemon: Daemon, backend: str, service: Service) -> Iterator[Bench]:
-    """A bench; its daemon ends before its service does."""
-    bench = Bench(daemon.start(), backend, service)
-    yield bench
-    bench.show()
-    daemon.close()
-
-
-def claude_env(service: Service) -> dict[str, str]:
-    """What Claude Code needs to find the stand-in, and to leave everybody else alone."""
+def claude_env(service: Service, **login: str) -> dict[str, str]:
+    """What Claude Code needs to find the stand-in, and to leave everybody else alone; without ``login`` a key."""
     quiet = ("DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_ERROR_REPORTING")
-    return {"ANTHROPIC_BASE_URL": service.url, "ANTHROPIC_API_KEY": KEY, **dict.fromkeys(quiet, "1")}
+    return {"ANTHROPIC_BASE_URL": service.url, **(login or {"ANTHROPIC_API_KEY": KEY}), **dict.fromkeys(quiet, "1")}
 
 
-@pytest.fixture
-def claude(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
-    """Claude Code against the stand-in for the Messages API."""
-    with_program(home, "claude", **claude_env(messages_api))
-    yield from serve(stopped_daemon, "claude", messages_api)
+def claude_with_a_key(home: Home) -> Iterator[Service]:
+    with MessagesApi() as service:
+        with_program(home, "claude", **claude_env(service))
+        yield service
 
 
-@pytest.fixture
-def subscribed(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
-    """Claude Code with a subscription's token, whose limits it tells in words of its own."""
-    with_program(
-        home, "claude", ANTHROPIC_BASE_URL=messages_api.url, CLAUDE_CODE_OAUTH_TOKEN="sk-ant-oat01-standin",
-        DISABLE_TELEMETRY="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_ERROR_REPORTING="1",
-    )  # fmt: skip
-    yield from serve(stopped_daemon, "claude", messages_api)
+def claude_with_a_subscription(home: Home) -> Iterator[Service]:
+    """Whose limits it tells in words of its own."""
+    with MessagesApi() as service:
+        with_program(home, "claude", **claude_env(service, CLAUDE_CODE_OAUTH_TOKEN="sk-ant-oat01-standin"))
+        yield service
 
 
 CODEX = """model = "stand-in"
@@ -128,22 +143,32 @@ env_key = "STANDIN_KEY"
 """
 
 
-@pytest.fixture
-def codex(home: Home, stopped_daemon: Daemon) -> Iterator[Bench]:
-    """Codex with a model provider of the user's own."""
+def codex_with_a_provider(home: Home) -> Iterator[Service]:
     with ResponsesApi() as service:
         with_program(home, "codex", STANDIN_KEY="x")
         (home.home / ".codex").mkdir()
         (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.url))
-        yield from serve(stopped_daemon, "codex", service)
+        yield service
 
 
-@pytest.fixture
-def gemini(home: Home, stopped_daemon: Daemon) -> Iterator[Bench]:
-    """Gemini CLI with a key."""
+def gemini_with_a_key(home: Home) -> Iterator[Service]:
     with GeminiApi() as service:
         with_program(home, "gemini", GEMINI_API_KEY="x", GOOGLE_GEMINI_BASE_URL=service.url)
-        yield from serve(stopped_daemon, "gemini", service)
+        yield service
+
+
+def opencode_with_a_provider(home: Home) -> Iterator[Service]:
+    """One that speaks the Messages API."""
+    with MessagesApi() as service:
+        with_program(home, "opencode")
+        options = {"baseURL": f"{service.url}/v1", "apiKey": "x"}
+        models = {"m1": {"name": "M1", "limit": {"context": 200000, "output": 8000}}}
+        provider = {"npm": "@ai-sdk/anthropic", "name": "stand-in", "options": options, "models": models}
+        config = {"model": "standin/m1", "small_model": "standin/m1", "provider": {"standin": provider}}
+        directory = home.home / ".config" / "opencode"
+        directory.mkdir(parents=True)
+        (directory / "opencode.json").write_text(json.dumps(config))
+        yield service
 
 
 def with_kiro(home: Home, version: str) -> None:
@@ -159,22 +184,94 @@ def with_kiro(home: Home, version: str) -> None:
     assert home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
 
 
-@pytest.fixture
-def kiro_cli(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
-    """The stand-in for Kiro CLI; it needs no service."""
-    with_kiro(home, "2.4.0")
-    yield from serve(stopped_daemon, "kiro-cli", messages_api)
+def kiro_standin(home: Home) -> Iterator[Service]:
+    with MessagesApi() as service:  # it needs none
+        with_kiro(home, "2.4.0")
+        yield service
+
+
+KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
+    "claude": ("claude", claude_with_a_key),
+    "subscribed": ("claude", claude_with_a_subscription),
+    "codex": ("codex", codex_with_a_provider),
+    "gemini": ("gemini", gemini_with_a_key),
+    "opencode": ("opencode", opencode_with_a_provider),
+    "kiro-cli": ("kiro-cli", kiro_standin),
+}
+
+
+@contextmanager
+def a_bench(kind: str) -> Iterator[Bench]:
+    """A bench with a home of its own; its daemon ends before its service does."""
+    backend, prepared = KINDS[kind]
+    with temporary_home() as home, contextmanager(prepared)(home) as service:
+        daemon = Daemon(home)
+        try:
+            yield Bench(daemon.start(), backend, service)
+        finally:
+            daemon.close()
+
+
+Benches = Callable[[str], Bench]
+
+
+def _keeper(stack: ExitStack, made: Callable[[str], AbstractContextManager[Bench]]) -> Benches:
+    kept: dict[str, Bench] = {}
+
+    def bench(kind: str) -> Bench:
+        if kind not in kept:
+            kept[kind] = stack.enter_context(made(kind))
+        return kept[kind]
+
+    return bench
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Benches]:
+    """The benches of a module, by kind."""
+    with ExitStack() as stack:
+        yield _keeper(stack, a_bench)
 
 
 @pytest.fixture
-def opencode(home: Home, stopped_daemon: Daemon, messages_api: MessagesApi) -> Iterator[Bench]:
-    """opencode with a provider of the user's own that speaks the Messages API."""
-    with_program(home, "opencode")
-    options = {"baseURL": f"{messages_api.url}/v1", "apiKey": "x"}
-    models = {"m1": {"name": "M1", "limit": {"context": 200000, "output": 8000}}}
-    provider = {"npm": "@ai-sdk/anthropic", "name": "stand-in", "options": options, "models": models}
-    config = {"model": "standin/m1", "small_model": "standin/m1", "provider": {"standin": provider}}
-    directory = home.home / ".config" / "opencode"
-    directory.mkdir(parents=True)
-    (directory / "opencode.json").write_text(json.dumps(config))
-    yield from serve(stopped_daemon, "opencode", messages_api)
+def at(shared: Benches, request: pytest.FixtureRequest) -> Iterator[Benches]:
+    """The module's bench of a kind, for one test: its model remembers nothing, and what a failed test leaves is not used again."""
+    used: dict[str, Bench] = {}
+    failed = request.session.testsfailed
+
+    def bench(kind: str) -> Bench:
+        used[kind] = shared(kind)
+        used[kind].model.restart()
+        return used[kind]
+
+    yield bench
+    for one in used.values():
+        one.show()
+        one.over(request.session.testsfailed > failed)
+
+
+@pytest.fixture
+def fresh() -> Iterator[Benches]:
+    """Benches of the test's own, by kind."""
+    with ExitStack() as stack:
+
+        @contextmanager
+        def shown(kind: str) -> Iterator[Bench]:
+            with a_bench(kind) as bench:
+                yield bench
+                bench.show()
+
+        yield _keeper(stack, shown)
+
+
+@pytest.fixture
+def claude(at: Benches) -> Bench:
+    """Claude Code with a key, shared by the tests of the module."""
+    return at("claude")
+
+
+@pytest.fixture
+def messages_api() -> Iterator[MessagesApi]:
+    """The stand-in alone, for who starts Claude Code without a bench."""
+    with MessagesApi() as service:
+        yield service

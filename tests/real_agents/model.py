@@ -89,6 +89,13 @@ class Model:
             self._released.add(gate)
             self._changed.notify_all()
 
+    def restart(self) -> None:
+        """Remember nothing of what was asked and released: another test begins."""
+        with self._changed:
+            self.asks.clear()
+            self._released.clear()
+            self._failures.clear()
+
     def close(self) -> None:
         """Let everything held go."""
         with self._changed:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import AnvilError
-from tests.real_agents.conftest import Bench, wait_until
+from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.directives import limit
 from tests.real_agents.model import heard
 from tests.session import Session
@@ -41,7 +41,7 @@ CHANGED = {
 
 
 def test_prompts_of_every_shape_arrive_as_meant(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     for name, text in HAZARDS.items():
         assert agent.ask(text) == heard(text), name
     for name, (text, meant) in CHANGED.items():
@@ -49,9 +49,9 @@ def test_prompts_of_every_shape_arrive_as_meant(claude: Bench) -> None:
     assert len(claude.model.prompts()) == len(HAZARDS) + len(CHANGED)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow(20)
 def test_fifty_prompts_in_a_row_arrive_once_each_and_in_order(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     texts = [f"prompt number {n}" for n in range(50)]
     for text in texts:
         agent.prompt(text)
@@ -60,7 +60,7 @@ def test_fifty_prompts_in_a_row_arrive_once_each_and_in_order(claude: Bench) -> 
 
 
 def test_the_state_follows_a_slow_turn(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     agent.prompt("@@hold gate first half | second half")
     claude.model.wait(1)
     assert agent.wait("running") == "running"
@@ -79,7 +79,7 @@ def test_usage_counts_every_message_once(claude: Bench) -> None:
 
 
 def test_an_interrupt_ends_the_turn_and_the_next_prompt_is_taken(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     agent.prompt("@@hold gate one two three four")
     claude.model.wait(1)
     wait_until(lambda: "tokens)" in agent.screen, "the answer begins")
@@ -89,8 +89,9 @@ def test_an_interrupt_ends_the_turn_and_the_next_prompt_is_taken(claude: Bench) 
 
 
 def test_a_person_who_presses_escape_ends_the_turn_too(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     agent.prompt("@@hold gate one two three four")
+    claude.model.wait(1)
     wait_until(lambda: "tokens)" in agent.screen, "the answer begins")
     agent.keys("Escape")
     agent.wait("idle")
@@ -101,10 +102,10 @@ def test_a_person_who_presses_escape_ends_the_turn_too(claude: Bench) -> None:
     "prompt", ["@@mute gate never said", "@@slow 60 one two three", "@@slow 60 one two\n" + "more\n" * 20]
 )
 def test_an_interrupt_before_the_first_word_ends_the_turn(claude: Bench, prompt: str) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     agent.prompt(prompt)
     claude.model.wait(1)
-    wait_until(lambda: agent.state == "running" and claude.service.requests, "the turn runs")
+    agent.wait("running")
     agent.write("ctl", "interrupt")
     agent.wait("idle")
     assert agent.ask("next") == heard("next")  # what Claude put back into its box is taken away
@@ -112,7 +113,7 @@ def test_an_interrupt_before_the_first_word_ends_the_turn(claude: Bench, prompt:
 
 
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     assert "bad thing" in agent.refused("@@fail 400 bad thing")
     assert agent.wait("idle") == "idle"
     assert "bad thing" in agent.row["error"]
@@ -126,7 +127,8 @@ def test_a_limit_shows_as_such_and_the_queue_waits(claude: Bench) -> None:
     assert "429" in agent.row["error"]
 
 
-def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(subscribed: Bench) -> None:
+def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(fresh: Benches) -> None:
+    subscribed = fresh("subscribed")
     agent = subscribed.new()
     end = time.time() + 5 * 3600
     assert "session limit" in agent.refused(limit("claude", time.time(), end))
@@ -141,7 +143,8 @@ def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(sub
     assert (agent.row["held"], agent.row["queued"], len(subscribed.model.prompts())) == (held, 1, 1)
 
 
-def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opened(subscribed: Bench) -> None:
+def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opened(fresh: Benches) -> None:
+    subscribed = fresh("subscribed")
     agent = subscribed.new()
     agent.refused(limit("claude", time.time(), time.time() - 60))  # told in minutes: over now, seconds after this
     wait_until(lambda: "What do you want to do?" in agent.screen, "the dialog is on the screen")
@@ -150,7 +153,7 @@ def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opene
 
 @pytest.mark.parametrize("status", [500, 529])
 def test_a_service_in_trouble_is_waited_for(claude: Bench, status: int) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     text = f"@@fail {status} times=1 busy\n@@say at last"
     assert agent.ask(text) == "at last"
 
@@ -163,13 +166,13 @@ def asking(claude: Bench) -> Session:
     roles = claude.daemon.home.config / "roles"
     roles.mkdir(parents=True, exist_ok=True)
     (roles / "careful.yaml").write_text(ASK + 'filesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
-    return claude.new("role=careful")
+    return claude.agent("role=careful")
 
 
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(claude: Bench, choice: str) -> None:
     agent = asking(claude)
-    file = claude.daemon.home.work / "made"
+    file = claude.daemon.home.work / f"made-{choice}"
     agent.prompt(f'@@call Bash {{"command":"touch {file}","description":"x"}}')
     ask = agent.question()
     assert (ask["choices"][:2], str(file) in json.dumps(ask)) == (["allow", "deny"], True)
@@ -192,7 +195,7 @@ def test_a_permission_answered_on_the_screen_is_no_question_any_more(claude: Ben
 
 
 def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     options = [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}]
     asked = {"questions": [{"question": "Which color?", "header": "Color", "multiSelect": False, "options": options}]}
     agent.prompt(f"@@call AskUserQuestion {json.dumps(asked)}")
@@ -256,7 +259,8 @@ def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     assert "later on" in history and "parrots" not in history
 
 
-def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(claude: Bench) -> None:
+def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(fresh: Benches) -> None:
+    claude = fresh("claude")
     agent = claude.new()
     agent.prompt("@@hold gate one two")
     claude.model.wait(1)
@@ -273,7 +277,8 @@ def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(claude: Bench) ->
     assert agent.ask("next") == heard("next")
 
 
-def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(claude: Bench) -> None:
+def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(fresh: Benches) -> None:
+    claude = fresh("claude")
     agents = [claude.launch(), claude.launch()]  # in one directory
     for agent, word in zip(agents, ("parrots", "herons"), strict=True):
         agent.wait("idle")
@@ -309,7 +314,8 @@ def answers(claude: Bench) -> list[str]:
 
 
 def test_mail_at_the_end_of_a_turn_is_handed_over_without_typing(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
+    before = len(answers(claude))
     agent.prompt("@@hold gate first")
     claude.model.wait(1)
     for n in (1, 2):
@@ -321,8 +327,8 @@ def test_mail_at_the_end_of_a_turn_is_handed_over_without_typing(claude: Bench) 
     assert prompts[1].startswith("Stop hook feedback:")
     agent.wait("idle")
 
-    wait_until(lambda: len(answers(claude)) == 2, "both are answered")
-    assert answers(claude) == [heard(prompt) for prompt in prompts[1:3]]
+    wait_until(lambda: len(answers(claude)) == before + 2, "both are answered")
+    assert answers(claude)[before:] == [heard(prompt) for prompt in prompts[1:3]]
 
 
 def test_agents_mail_each_other_through_the_tools(claude: Bench) -> None:
@@ -339,7 +345,7 @@ def test_agents_mail_each_other_through_the_tools(claude: Bench) -> None:
 
 
 def test_what_a_person_has_half_typed_is_left_alone(claude: Bench) -> None:
-    agent = claude.new()
+    agent = claude.agent()
     agent.keys("-l", "half a thought")
     wait_until(lambda: "half a thought" in agent.screen, "the draft is on the screen")
     agent.prompt("waits")
@@ -359,7 +365,8 @@ def test_six_agents_work_at_once(claude: Bench) -> None:
     assert [agent.out() for agent in agents] == [heard(f"I am {n}") for n in range(6)]
 
 
-def test_nothing_of_the_users_own_configuration_is_changed(claude: Bench) -> None:
+def test_nothing_of_the_users_own_configuration_is_changed(fresh: Benches) -> None:
+    claude = fresh("claude")
     user = claude.daemon.home.home / ".claude"
     user.mkdir()
     (user / "settings.json").write_text('{"includeCoAuthoredBy": false}')

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.conftest import some
 from tests.real_agents import golden
-from tests.real_agents.conftest import FULL, WHY, Bench, program
+from tests.real_agents.conftest import Bench, Benches, program
 from tests.real_agents.golden import SHIPPED, STATES, Shot
 
 RECORD = bool(os.environ.get("ANVILLM_RECORD"))
@@ -56,7 +57,7 @@ def compare(name: str, version: str, state: str, shot: Shot) -> list[str]:
         path = golden.path(name, version, state)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(shot.text())
-    faults = golden.wrong(SHIPPED.get(name), state, shot)
+    faults = golden.wrong(SHIPPED.get(name), state, shot, time.time())
     if not faults:
         return []
     known = max((v for n, v, s in golden.stored() if (n, s) == (name, state)), default="none")
@@ -81,26 +82,32 @@ def look(bench: Bench, request: pytest.FixtureRequest, version: str, shots: Iter
     assert not words, "\n".join(words)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
-def test_the_installed_version_shows_what_the_patterns_look_for(name: str, request: pytest.FixtureRequest) -> None:
-    version = version_of(name)
-    bench: Bench = request.getfixturevalue(name)
-    look(bench, request, version, golden.drive(bench, version, FULL or RECORD or name == "claude"))
+OPENCODE = pytest.param("opencode", marks=pytest.mark.slow(20))
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
-def test_the_installed_version_shows_a_limit_as_it_was_recorded(name: str, request: pytest.FixtureRequest) -> None:
-    if name != "claude" and not (FULL or RECORD):
-        pytest.skip(WHY)
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", OPENCODE])
+def test_the_installed_version_shows_what_the_patterns_look_for(
+    name: str, fresh: Benches, request: pytest.FixtureRequest
+) -> None:
     version = version_of(name)
-    bench: Bench = request.getfixturevalue("subscribed" if name == "claude" else name)
+    bench = fresh(name)
+    look(bench, request, version, golden.drive(bench, version))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", OPENCODE])
+def test_the_installed_version_shows_a_limit_as_it_was_recorded(
+    name: str, fresh: Benches, request: pytest.FixtureRequest
+) -> None:
+    version = version_of(name)
+    bench = fresh("subscribed" if name == "claude" else name)
     look(bench, request, version, iter([golden.drive_limit(bench, version)]))
 
 
-def test_the_stand_in_for_kiro_shows_what_was_recorded(kiro_cli: Bench, request: pytest.FixtureRequest) -> None:
-    look(kiro_cli, request, "standin", golden.drive_kiro(kiro_cli, "standin"))
+def test_the_stand_in_for_kiro_shows_what_was_recorded(fresh: Benches, request: pytest.FixtureRequest) -> None:
+    bench = fresh("kiro-cli")
+    look(bench, request, "standin", golden.drive_kiro(bench, "standin"))
 
 
 def test_recorded_screens_hold_nothing_of_the_machine_they_were_made_on() -> None:

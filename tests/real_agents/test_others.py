@@ -7,13 +7,14 @@ import time
 
 import pytest
 
-from tests.real_agents.conftest import FULL, WHY, Bench, wait_until
+from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.directives import command, limit
 from tests.real_agents.model import heard
 from tests.session import Session
 
-NAMES = ("codex", "gemini", "opencode")
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
+SECONDS = {"codex": 11, "gemini": 13, "opencode": 15}  # one test alone, most of it the start
+each = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow(s)) for name, s in SECONDS.items()])
 
 HAZARDS = {
     "three lines": "one\ntwo\nthree",
@@ -25,21 +26,17 @@ HAZARDS = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_starts_takes_prompts_and_can_be_interrupted(name: str, request: pytest.FixtureRequest) -> None:
-    bench: Bench = request.getfixturevalue(name)
+@pytest.fixture
+def bench(name: str, at: Benches) -> Bench:
+    return at(name)
+
+
+@pytest.mark.parametrize("name", ["codex", "gemini", pytest.param("opencode", marks=pytest.mark.slow(12))])
+def test_it_starts_takes_prompts_and_can_be_interrupted(bench: Bench) -> None:
     agent = bench.new()
     for text in ("hello", "one\ntwo\nthree"):
         assert agent.ask(text) == heard(text)
     interrupt(bench, agent)
-
-
-@pytest.fixture(params=NAMES)
-def bench(request: pytest.FixtureRequest) -> Bench:
-    if not FULL:
-        pytest.skip(WHY)
-    found: Bench = request.getfixturevalue(request.param)
-    return found
 
 
 def interrupt(bench: Bench, agent: Session) -> None:
@@ -53,8 +50,9 @@ def interrupt(bench: Bench, agent: Session) -> None:
     assert agent.ask("next") == heard("next")
 
 
+@each
 def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     for name, text in HAZARDS.items():
         meant = f"{text} " if (bench.backend, name) == ("opencode", "a trailing mention") else text
         assert agent.ask(text) == heard(meant), name
@@ -65,8 +63,9 @@ def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
         assert bench.model.prompts()[-1].lstrip("> ") == text
 
 
+@each
 def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     texts = [f"prompt number {n}" for n in range(10)]
     for text in texts:
         agent.prompt(text)
@@ -74,6 +73,7 @@ def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> Non
     assert bench.model.prompts() == texts
 
 
+@each
 def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     agent = bench.new()
     file = bench.daemon.home.work / "made"
@@ -83,8 +83,9 @@ def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     wait_until(lambda: agent.json("usage").get("output") == 14, "usage of two answers")
 
 
+@each
 def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     agent.keys("-l", "half a thought")
     wait_until(lambda: "half a thought" in agent.screen, "the draft is on the screen")
     agent.prompt("waits")
@@ -101,13 +102,15 @@ def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     assert bench.model.prompts() == ["waits", "another", "waits again"]
 
 
+@each
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     assert "bad thing" in agent.refused("@@fail 400 bad thing")
     agent.wait("idle")
     assert agent.ask("after") == heard("after")
 
 
+@each
 def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> None:
     agent = bench.new()
     why = agent.refused(limit(bench.backend, time.time(), time.time() + 7200))
@@ -120,13 +123,14 @@ def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> 
     assert (agent.row["queued"], len(set(bench.model.prompts()))) == (1, 1)
 
 
+@each
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     roles = bench.daemon.home.config / "roles"
-    roles.mkdir(parents=True)
+    roles.mkdir(parents=True, exist_ok=True)
     (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
-    agent = bench.new("role=careful")
-    file = bench.daemon.home.work / "made"
+    agent = bench.agent("role=careful")
+    file = bench.daemon.home.work / f"made-{choice}"
     agent.prompt(command(bench.backend, f"touch {file}", ask=True))
     assert "allow" in agent.question()["choices"]
     agent.write("answer", choice)
@@ -134,6 +138,7 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     assert file.exists() == (choice == "allow")
 
 
+@each
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
     agent = bench.new()
     agent.ask("remember 42")

@@ -12,10 +12,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT, wait_until
-from tests.real_agents.conftest import Bench, claude, messages_api
-
-__all__ = ["claude", "messages_api"]
-
+from tests.real_agents.conftest import Bench, a_bench
 
 READY = "@@call WaitForMcpServers {}"  # Claude takes its first prompt before its MCP servers are connected
 
@@ -29,7 +26,12 @@ def call(tool: str, **arguments: object) -> str:
 
 
 @pytest.mark.timeout(240)
-def test_claude_as_developer_and_reviewer_come_to_an_agreement(claude: Bench) -> None:
+def test_claude_as_developer_and_reviewer_come_to_an_agreement() -> None:
+    with a_bench("claude") as claude:
+        agree(claude)
+
+
+def agree(claude: Bench) -> None:
     home = claude.daemon.home
     (home.top / "bin").mkdir()
     program = home.top / "bin/anvil9p"

@@ -104,6 +104,7 @@ def test_a_backend_that_does_not_exist_starts_nothing(home: Home, daemon: Daemon
     assert sessions(daemon) == {}
 
 
+@pytest.mark.slow(11)
 def test_when_one_agent_cannot_start_the_others_are_stopped_again(home: Home, daemon: Daemon) -> None:
     broken = home.config / "backends/team.yaml"
     broken.write_text(broken.read_text().replace("team_agent.py", "no_such_agent.py"))
