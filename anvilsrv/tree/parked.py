@@ -5,8 +5,8 @@ them in that order when it is woken. What it answers from is in memory and chang
 thread; a read that finds something there is answered immediately. A read that was flushed while it was being answered loses
 nothing: its bytes go to the next one.
 
-It is woken by whoever has news: the stream of events, the desk (the reply to a hook), or, for what lies in the store, a topic
-(:class:`Stored`): then the store is asked in a job of its own, and what the job found is used after its commit.
+Three things wake it: the stream of events, the desk (with the reply to a hook), and, for what is in the store, a topic
+(:class:`Stored`). Then the store is asked in a job of its own, and what the job found is used after its commit.
 
 Threads: ``read``, ``cancel``, ``clunk`` and ``hangup`` run on the 9P thread, ``wake`` on any. The lock guards the reads and what
 they are answered from; it is held while requests are answered (which posts to the 9P thread), never across I/O or a job.
@@ -102,7 +102,7 @@ class Found(NamedTuple):
 
 
 class Stored(Parked):
-    """Reads of what lies in the store. It is asked when a read waits, and again after a commit that notifies ``topic``.
+    """Reads of what is in the store. It is asked when a read waits, and again after a commit that notifies ``topic``.
 
     One job at a time is on its way, however many reads wait.
     """

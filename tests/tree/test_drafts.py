@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
 from anvilsrv.p9.wire import ORDWR, OTRUNC, OWRITE
 from anvilsrv.sessions import drafts
+from anvilsrv.store.store import Tx
+from anvilsrv.tree.access import Who
 from anvilsrv.tree.drafts import JsonPieces
 from anvilsrv.tree.table import Tree
-from tests.tree.world import Request, World, call, open_file
+from tests.tree.world import USER, Request, World, call, open_file
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -187,3 +189,67 @@ def test_the_last_prompt_has_a_name_of_its_own(tree: Tree, world: World) -> None
     world.add(ONE)
     world.prompts[3] = "echo last"
     assert call(open_file(tree, f"{ONE}/turns/last/prompt", 0).read, 0, 100) == b"echo last"
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "9" * 11])
+def test_a_number_of_any_length_is_a_name_that_is_not_there(tree: Tree, world: World, name: str) -> None:
+    world.add(ONE)
+    turns = tree.lookup(USER, ONE).lookup(USER, "turns")  # type: ignore[union-attr]
+    assert turns.lookup(USER, name) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "offset", "expected"),
+    [(OWRITE | OTRUNC, 3, "new"), (OWRITE, 7, "be kindnew"), (OWRITE, 2, "benew")],
+)
+def test_a_context_is_replaced_or_written_on_from_the_offset_of_the_first_write(
+    tree: Tree, world: World, mode: int, offset: int, expected: str
+) -> None:
+    world.add(ONE)
+    handle = open_file(tree, f"{ONE}/context", mode)
+    assert call(handle.read, 0, 100) == b"be kind"
+    call(handle.write, offset, b"new")
+    call(handle.clunk)
+    assert world.done == [("context", ONE, expected)]
+
+
+def test_drafts_that_a_killed_daemon_left_take_effect_as_the_users_or_are_reported(tree: Tree, world: World) -> None:
+    world.add(ONE)
+
+    def job(tx: Tx) -> None:
+        for file, data in (("in", b"whole"), ("context", b"kindly"), ("in", b"x" * 4096), ("mail", b"{")):
+            drafts.add(tx, drafts.fresh(), ONE, file, 1, data, len(data))
+
+    world.store.call(job)
+    world.store.call(tree.recover)
+    assert world.done == [
+        ("accept", ONE, "whole", "user"),
+        ("context", ONE, "kindly"),
+        ("error", ONE, "in: the daemon ended while it was being written; it was not taken"),
+        ("error", ONE, "mail: no such file any more; what was written to it was not taken"),
+    ]
+    assert left(world) == 0
+
+
+def test_a_message_is_sent_at_its_last_byte_and_half_a_one_is_reported(tree: Tree, world: World) -> None:
+    world.add(ONE)
+    handle = open_file(tree, f"{ONE}/mail", OWRITE, Who(ONE))
+    for piece in (b'{"to":', b'"user"', b"}"):
+        assert not world.done
+        assert call(handle.write, 0, piece) == len(piece)
+    assert world.done == [("send", ONE, {"to": "user"})]
+    call(handle.write, 0, b'{"to"')
+    with pytest.raises(Invalid, match="mail: JSON without an end"):
+        call(handle.clunk)
+    assert world.done[-1] == ("report", ONE, "mail: JSON without an end")
+
+
+def test_a_refused_message_leaves_room_for_the_next_one(tree: Tree, world: World) -> None:
+    handle = open_file(tree, "user/mail", ORDWR)
+    assert handle.read(0, 100, Request()) == b""
+    world.refuse(Invalid("bad type"))
+    with pytest.raises(AnvilError, match="bad type"):
+        call(handle.write, 0, b"{}")
+    world.refuse(None)
+    call(handle.write, 0, b'{"to":"bob"}')
+    assert world.done == [("send", "user", {"to": "bob"})]
