@@ -199,9 +199,20 @@ class Directory(Dir):
         return at if who is at.who else Place(at.domain, who, at.names, at.session, at.member, at.born)
 
 
+def enter(row: Row, at: Place, name: str) -> None:
+    """Raise Denied unless the caller may enter this directory of ``at``: who may read it may."""
+    if "*" not in row.read and not access.allowed(row.read, at.caller):
+        raise Denied(f"permission denied: {name}/ is the user's" if row.read == "U" else f"permission denied: '{name}'")
+
+
+def searchable(row: Row) -> int:
+    """The permission bits of a directory, which are the same for all callers."""
+    return 0o555 if "*" in row.read else 0o500
+
+
 @dataclass(frozen=True)
 class Folder(Kind):
-    """A directory with these rows, closed to those that its own row does not let in."""
+    """A directory with these rows."""
 
     table: Table
 
@@ -217,7 +228,7 @@ class Folder(Kind):
 
     def _node(self, row: Row, at: Place) -> Node:
         inside = at._replace(names=(*at.names, row.name))
-        return Directory(row.name, self.table, inside, 0o555 if "*" in row.read else 0o500)
+        return Directory(row.name, self.table, inside, searchable(row))
 
 
 @dataclass(frozen=True)
@@ -235,13 +246,16 @@ class Members(Kind):
 
     def find(self, row: Row, at: Place, name: str) -> Node | None:
         member = self.find_id(at, name)
-        return None if member is None else self._node(at, member, name)
+        if member is None:
+            return None
+        enter(row, at, name)
+        return self._node(row, at, member, name)
 
     def listed(self, row: Row, at: Place) -> Sequence[Node]:
-        return [self._node(at, member, member) for member in self.ids(at)]
+        return [self._node(row, at, member, member) for member in self.ids(at)]
 
-    def _node(self, at: Place, member: str, name: str) -> Node:
-        return Directory(name, self.table, self.inside(at, member), changed=self.changed)
+    def _node(self, row: Row, at: Place, member: str, name: str) -> Node:
+        return Directory(name, self.table, self.inside(at, member), searchable(row), self.changed)
 
     def inside(self, at: Place, member: str) -> Place:
         """The directory of one member."""

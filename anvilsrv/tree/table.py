@@ -20,7 +20,7 @@ from anvilsrv.tree.domain import MAIL, Domain, conversation_of
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
 from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
-from anvilsrv.tree.nodes import Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
+from anvilsrv.tree.nodes import DIGITS, Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
 from anvilsrv.tree.streams import Answer, Events, Tail
 from anvilsrv.words import USER
 
@@ -58,7 +58,8 @@ def member(at: Place, name: str) -> str | None:
     last = at.view.last
     if name == "last":
         return str(last) if last else None
-    return name if name.isdecimal() and name == str(int(name)) and 0 < int(name) <= at.view.numbers else None
+    number = int(name) if name.isascii() and name.isdecimal() and len(name) <= DIGITS else 0
+    return name if 0 < number <= at.view.numbers and name == str(number) else None
 
 
 # <id>/turns/<n>/
