@@ -1,0 +1,115 @@
+"""``docs/architecture.md`` against the code: a page about the inside is worth something only as long as it is true."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from anvilsrv.sessions.machine import TABLE, Act, Event, Status
+from anvilsrv.sessions.state import LEGAL
+from anvilsrv.store import schema
+from tests.conftest import ROOT
+from tests.docs.code import MACHINE, SOURCES, file, is_path, modules, names, references, rows, spans
+from tests.ground.test_layers import BESIDE, FRONT_ENDS, ORDER
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PICTURE = PAGE.partition("```\n")[2].partition("```")[0]
+SQL = re.compile(r"\b(?:FROM|INTO|JOIN|UPDATE)\s+(\w+)")
+TABLES = set(re.findall(r"CREATE TABLE (\w+)", "".join(schema.MIGRATIONS)))
+
+
+def test_every_file_that_is_named_exists() -> None:
+    named = {span for span in spans(PAGE) if is_path(span)}
+    assert len(named) > 40
+    assert not [path for path in named if file(path) is None]
+
+
+def test_every_name_is_in_the_file_that_it_is_said_to_be_in() -> None:
+    found = [one for one in references(PAGE) if one.name not in MACHINE]
+    assert len(found) > 80
+    for path, name in found:
+        assert path, f"{name}: in which file?"
+        where = file(path)
+        assert where and name in names(where), f"{name} is not in {path}"
+
+
+def test_the_picture_shows_the_folders_in_the_order_in_which_they_may_import() -> None:
+    """A row of the layer test that has no folder yet is not shown."""
+    lines = [line for line in PICTURE.splitlines() if re.match(r"  \w", line)]
+    shown = [set(re.findall(r"\b(\w+)(?:/|\.py)", line)) for line in lines]
+    there = [{name for name in row if file(f"{name}.py") or file(f"{name}/__init__.py")} for row in reversed(ORDER)]
+    assert shown[:-1] == there[:-1]
+    assert set(lines[-1].partition(":")[0].split()) == there[-1] | {"ground"}
+
+
+def test_every_folder_of_the_program_is_on_the_page() -> None:
+    folders = {path.parent for path in modules(*SOURCES)}
+    shown = {file(name.rstrip("/")) for name in re.findall(r"[\w/]+/", PICTURE)} | {file(span) for span in spans(PAGE)}
+    assert not {str(one.relative_to(ROOT)) for one in folders - shown} - {"anvilsrv", "acme/lib"}
+    assert {f"anvilsrv/{name}" for name in BESIDE} | set(FRONT_ENDS) <= set(spans(PAGE))
+
+
+# -- prompts, turns, sessions --------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_turns_is_the_one_in_the_code() -> None:
+    columns: list[Status | None] = [None, Status.CHOSEN, Status.PASTED, Status.SENT, Status.TAKEN]
+    assert set(columns) == set(TABLE)
+    head = next(line for line in PAGE.splitlines() if line.startswith("| event | no such prompt"))
+    assert [cell.strip(" `") for cell in head.strip("|").split("|")][2:] == [one.name for one in columns if one]
+    printed = {Event[name]: cells for name, *cells in rows(PAGE, "event | no such prompt")}
+    assert set(printed) == set(Event)
+    for event, cells in printed.items():
+        for status, cell in zip(columns, cells, strict=True):
+            acts = tuple(Act[word.upper()] for word in cell.split(", ") if word)
+            assert acts == TABLE[status].get(event, ()), (event, status)
+
+
+def test_every_event_and_every_act_is_explained() -> None:
+    assert [name for name, _ in rows(PAGE, "event | what happened")] == [one.name for one in Event]
+    assert [name.upper() for name, _ in rows(PAGE, "act")] == [one.name for one in Act]
+
+
+def test_the_changes_of_a_sessions_state_are_those_that_are_legal() -> None:
+    assert {name: set(to.split(", ")) - {""} for name, to in rows(PAGE, "from")} == {
+        str(state): {str(one) for one in may} for state, may in LEGAL.items()
+    }
+
+
+# -- owners --------------------------------------------------------------------------------------------------------------
+
+
+def test_each_table_of_the_database_has_the_one_owner_that_the_page_names() -> None:
+    users = defaultdict(set)
+    for path in modules("anvilsrv"):
+        for table in TABLES & set(SQL.findall(path.read_text())) if path.name != "schema.py" else ():
+            users[table].add(str(path.relative_to(ROOT / "anvilsrv")))
+    users["boxes"] |= users["messages"]  # kept by triggers
+    assert dict(users) == {table: {module} for table, module, _ in rows(PAGE, "table")}
+    assert set(users) == TABLES
+
+
+def test_the_threads_are_those_that_the_code_starts() -> None:
+    started = {(general(name), where) for path in modules(*SOURCES) for name, where in threads(path)}
+    listed = {(general(name), path) for name, path, _ in rows(PAGE, "thread") + rows(PAGE, "thread | made in | what it does")}
+    assert started == listed - {("main", "programs/daemon.py")}
+
+
+def threads(path: Path) -> list[tuple[str, str]]:
+    """The names of the threads that a module starts, itself or by a Reactor; and the module."""
+    found = []
+    where = str(path.relative_to(ROOT)).removeprefix("anvilsrv/")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and (made := ast.unparse(node.func).rpartition(".")[2]) in ("Thread", "Reactor"):
+            named = next((one.value for one in node.keywords if one.arg == "name"), node.args[0] if made == "Reactor" else None)
+            if where != "linux/reactor.py":
+                assert named, f"{where}:{node.lineno}: a thread without a name"
+                found.append((ast.literal_eval(re.sub(r"^f", "", ast.unparse(named))), where))
+    return found
+
+
+def general(name: str) -> str:
+    """``typist *`` for ``typist <id>`` and for ``typist {session}``."""
+    return re.sub(r"<\w+>|\{\w+\}", "*", name)
