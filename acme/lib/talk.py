@@ -21,7 +21,7 @@ def main(words: Sequence[str]) -> int:
     try:
         session = agent.roster().get(words[0])
         log = agent.open(f"{session.id}/log")
-        reader = threading.Thread(target=_print, args=(log,), daemon=True)
+        reader = threading.Thread(target=_print, args=(log,), name="log", daemon=True)
         reader.start()
         for line in sys.stdin:
             if line.strip():

@@ -57,10 +57,10 @@ class Fatal(Exception):
 class Mount:
     """Where names are: on the server of ``-a``, or each on the service that its first element names."""
 
-    def __init__(self) -> None:
-        self.address: str | None = None
-        self.aname = ""
-        self.trace: Callable[[str], None] | None = None
+    def __init__(self, address: str | None, aname: str, trace: Callable[[str], None] | None) -> None:
+        self.address = address
+        self.aname = aname
+        self.trace = trace
         self._clients: dict[str, Client] = {}
 
     def find(self, path: str) -> tuple[Client, str]:
@@ -254,7 +254,7 @@ def con(mount: Mount, args: list[str]) -> int:
                 complain(f"write: {error}")
         file.cancel()
 
-    threading.Thread(target=send, daemon=True).start()
+    threading.Thread(target=send, name="input", daemon=True).start()
     try:
         while data := file.read(BUFFER):
             put(data if "r" in given else data.replace(b"\r", b""))
@@ -379,28 +379,25 @@ COMMANDS: dict[str, Callable[[Mount, list[str]], int]] = {
 }
 
 
-def run(args: list[str], mount: Mount) -> int:
-    for letter, value in flags(args, "Dna:A:"):
-        if letter == "a":
-            mount.address = value
-        elif letter == "A":
-            mount.aname = value
-        elif letter == "D":
-            mount.trace = complain
+def run(args: list[str]) -> int:
+    given = dict(flags(args, "Dna:A:"))
     if not args or args[0] not in COMMANDS:
         raise Usage
-    return COMMANDS[args[0]](mount, args[1:])
+    mount = Mount(given.get("a"), given.get("A", ""), complain if "D" in given else None)
+    try:
+        return COMMANDS[args[0]](mount, args[1:])
+    finally:
+        mount.close()
 
 
 def main() -> int:
     """The exit status: 0, or 1 for any error. An interrupt, or nobody who reads the output, ends it as any program."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    mount = Mount()
     try:
         if sys.argv[1:] in (["--help"], ["-h"], ["--version"]):
             put((f"{name()} {__version__}\n" if sys.argv[1] == "--version" else USAGE.format(name())).encode())
             return 0
-        return run(sys.argv[1:], mount)
+        return run(sys.argv[1:])
     except Usage:
         os.write(2, USAGE.format(name()).encode())
         return 1
@@ -414,8 +411,6 @@ def main() -> int:
     except OSError as error:
         complain(f"{name()}: write error: {error.strerror or error}")
         return 1
-    finally:
-        mount.close()
 
 
 if __name__ == "__main__":

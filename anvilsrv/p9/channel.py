@@ -50,7 +50,7 @@ class Pending:
 
 
 class Channel:
-    """A connected socket, closed by ``close``. No answer may be longer than ``msize``, which is set again after Tversion."""
+    """A connected socket, closed by ``close``. No answer may be longer than ``msize``, until ``agree`` says another."""
 
     def __init__(self, sock: socket.socket, msize: int, trace: Callable[[str], None] | None) -> None:
         self.msize = msize
@@ -65,6 +65,10 @@ class Channel:
         self._lost: AnvilError | None = None
         self._tag = 0
         self._in = bytearray()
+
+    def agree(self, msize: int) -> None:
+        """The answer to Tversion. Before anything else is sent."""
+        self.msize = msize
 
     def close(self) -> None:
         """Hang up. Threads that wait get ConnectionLost."""

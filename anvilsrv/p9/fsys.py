@@ -50,7 +50,7 @@ class Fsys:
             version = self.call(wire.Tversion(wire.NOTAG, msize, wire.VERSION), wire.Rversion)
             if version.version != wire.VERSION or not 64 <= version.msize <= msize:
                 raise ConnectionLost(f"server offers {version.version} with msize {version.msize}")
-            self.channel.msize = version.msize
+            self.channel.agree(version.msize)
             self.root = self._new_fid()
             self.call(wire.Tattach(0, self.root, NOFID, paths.user() if uname is None else uname, aname), wire.Rattach)
         except BaseException:

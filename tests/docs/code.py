@@ -14,13 +14,15 @@ from typing import NamedTuple
 from anvilsrv.sessions import machine
 from anvilsrv.tree import table
 from anvilsrv.tree.nodes import paths
+from anvilsrv.words import MAIL_TYPES
 from tests.conftest import ROOT
 
 SPAN = re.compile(r"`([^`\n]+)`")
 BEGINS = re.compile(r"\s*(\||- |\d+\. |#|$)")  # a new block: a row, an item, a heading, an empty line
 PATH = re.compile(r"[\w.*-]+/[\w./*-]*|[\w-]+\.(py|md|yaml|toml)")
 NAME = re.compile(r"_?[A-Z]\w*(\.\w+)*|\w+\(\)")  # functions have brackets, so that other words are not taken for one
-MACHINE = {one.name for kind in (machine.Status, machine.TurnStatus, machine.Event, machine.Act) for one in kind}
+ENUMS = (machine.Status, machine.TurnStatus, machine.Event, machine.Act)
+WORDS = {one.name for kind in ENUMS for one in kind} | set(MAIL_TYPES)  # in capitals, and no names of constants
 FILES = set(paths(table.ROOT))
 SOURCES = ("anvilsrv", "acme", "tui", "web", "sandbox")  # folders of Python
 
@@ -66,7 +68,7 @@ def references(text: str) -> Iterator[Reference]:
             span, behind = match[1], re.match(r" \(`([\w/]+\.py)`\)", block[match.end() :])
             if is_path(span):
                 path = span if span.endswith(".py") else path
-            elif NAME.fullmatch(span):
+            elif NAME.fullmatch(span) and span not in WORDS:
                 yield Reference(behind[1] if behind else path, span.removesuffix("()"))
 
 
@@ -90,7 +92,9 @@ def _bound(body: list[ast.stmt]) -> Iterator[str]:
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         for target in targets:
             yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name))
 

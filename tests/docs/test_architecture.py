@@ -5,13 +5,11 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
-
 from anvilsrv.sessions.machine import TABLE, Act, Event, Status
 from anvilsrv.sessions.state import LEGAL
 from anvilsrv.store import schema
 from tests.conftest import ROOT
-from tests.docs.code import MACHINE, SOURCES, file, is_path, modules, names, references, rows, spans
+from tests.docs.code import SOURCES, file, is_path, modules, names, references, rows, spans
 from tests.ground.test_layers import BESIDE, FRONT_ENDS, ORDER
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
@@ -27,7 +25,7 @@ def test_every_file_that_is_named_exists() -> None:
 
 
 def test_every_name_is_in_the_file_that_it_is_said_to_be_in() -> None:
-    found = [one for one in references(PAGE) if one.name not in MACHINE]
+    found = list(references(PAGE))
     assert len(found) > 80
     for path, name in found:
         assert path, f"{name}: in which file?"
@@ -93,7 +91,9 @@ def test_each_table_of_the_database_has_the_one_owner_that_the_page_names() -> N
 
 def test_the_threads_are_those_that_the_code_starts() -> None:
     started = {(general(name), where) for path in modules(*SOURCES) for name, where in threads(path)}
-    listed = {(general(name), path) for name, path, _ in rows(PAGE, "thread") + rows(PAGE, "thread | made in | what it does")}
+    listed = {
+        (general(name), path) for name, path, _ in rows(PAGE, "thread") + rows(PAGE, "thread | made in | what it does")
+    }
     assert started == listed - {("main", "programs/daemon.py")}
 
 
@@ -103,7 +103,9 @@ def threads(path: Path) -> list[tuple[str, str]]:
     where = str(path.relative_to(ROOT)).removeprefix("anvilsrv/")
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and (made := ast.unparse(node.func).rpartition(".")[2]) in ("Thread", "Reactor"):
-            named = next((one.value for one in node.keywords if one.arg == "name"), node.args[0] if made == "Reactor" else None)
+            named = next(
+                (one.value for one in node.keywords if one.arg == "name"), node.args[0] if made == "Reactor" else None
+            )
             if where != "linux/reactor.py":
                 assert named, f"{where}:{node.lineno}: a thread without a name"
                 found.append((ast.literal_eval(re.sub(r"^f", "", ast.unparse(named))), where))
