@@ -8,7 +8,7 @@ from pathlib import Path
 from anvilsrv.sessions.machine import TABLE, Act, Event, Status
 from anvilsrv.sessions.state import LEGAL
 from anvilsrv.store import schema
-from tests.conftest import ROOT
+from tests.conftest import ROOT, some
 from tests.docs.code import SOURCES, file, is_path, modules, names, references, rows, spans
 from tests.ground.test_layers import BESIDE, FRONT_ENDS, ORDER
 
@@ -40,6 +40,12 @@ def test_the_picture_shows_the_folders_in_the_order_in_which_they_may_import() -
     there = [{name for name in row if file(f"{name}.py") or file(f"{name}/__init__.py")} for row in reversed(ORDER)]
     assert shown[:-1] == there[:-1]
     assert set(lines[-1].partition(":")[0].split()) == there[-1] | {"ground"}
+
+
+def test_the_folders_in_the_drawing_exist() -> None:
+    drawing = (ROOT / "docs" / "architecture.svg").read_text()
+    for name in some(re.findall(r"(\w+)/", "".join(re.findall(r"<tspan[^>]*>(.*?)</tspan>", drawing)))):
+        assert file(f"anvilsrv/{name}"), name
 
 
 def test_every_folder_of_the_program_is_on_the_page() -> None:
