@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from anvilsrv.agents.eye import Starter, watch_turn
+from anvilsrv.agents.eye import Starter, Until, watch_turn
 from anvilsrv.backends.backend import Backend, Dialog
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
@@ -40,7 +40,7 @@ class Watching:
     """One watch and its thread; ``until`` is set when it is over."""
 
     stage: Stage
-    until: threading.Event = field(default_factory=threading.Event)
+    until: Until = field(default_factory=Until)
     thread: threading.Thread | None = None
 
 
@@ -119,7 +119,7 @@ class Dialogs:
         except Exception as error:
             self._life.broken(at.session, error)
 
-    def _start(self, at: Stage, backend: Backend, until: threading.Event) -> None:
+    def _start(self, at: Stage, backend: Backend, until: Until) -> None:
         if not backend.asks("start") and backend.ready_screen is None:
             return
         if Starter(self._tmux, at.pane, backend).run(until):
@@ -130,10 +130,10 @@ class Dialogs:
         if row is not None and row.state == State.STARTING and row.pid == at.pid:
             outcomes.settle(tx, at.session, self._post, self._turns.ready(tx, at.session))
 
-    def _turn(self, at: Stage, backend: Backend, until: threading.Event) -> None:
+    def _turn(self, at: Stage, backend: Backend, until: Until) -> None:
         if not backend.asks("turn"):
             return
-        found = watch_turn(self._tmux, at.pane, backend.asks("turn"), until.is_set)
+        found = watch_turn(self._tmux, at.pane, backend.asks("turn"), until)
         if found is not None:
             dialog, text = found
             ends = backend.until(text, time.time())

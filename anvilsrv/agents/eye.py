@@ -1,6 +1,8 @@
 """An agent as it is seen on its screen: dialogs to answer, and readiness that no hook reports.
 
-The screen is looked at when something was printed and it came to rest, never in between.
+The screen is looked at when something was printed and it came to rest, never in between; and once more after a dialog was answered.
+
+Threads: whoever looks, one for each watch; ``Until.set`` from any.
 """
 
 import threading
@@ -12,7 +14,7 @@ from anvilsrv.backends.backend import Backend, Dialog
 from anvilsrv.tmux.screen import Screen, Watch
 
 CALM = 0.15  # s without output after which what stands on the screen is taken as drawn
-GLANCE = 2.0  # s after which the screen is looked at again although nothing was seen to be printed
+AGAIN = 2.0  # s after an answer when it is looked at again although nothing was printed: it may not have been taken
 
 
 class Terminals(Protocol):
@@ -21,6 +23,33 @@ class Terminals(Protocol):
     def screen(self, pane: str, styled: bool = False) -> Screen: ...
     def watch(self, pane: str) -> Watch: ...
     def keys(self, pane: str, *names: str) -> None: ...
+
+
+class Until:
+    """Says that there is nothing to be seen any more, and wakes the one who waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._set = False
+        self._watch: Watch | None = None
+
+    def set(self) -> None:
+        with self._lock:
+            self._set = True
+            watch = self._watch
+        if watch is not None:
+            watch.wake()
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def wake(self, watch: Watch) -> None:
+        """Wake that one."""
+        with self._lock:
+            self._watch = watch
+            late = self._set
+        if late:
+            watch.wake()
 
 
 class Eye:
@@ -34,9 +63,8 @@ class Eye:
 
     def look(self, watch: Watch, over: Callable[[], bool]) -> str | None:
         """The screen, once it is at rest; None when it is ``over`` before."""
-        while watch.wait(CALM):
-            if over():
-                return None
+        while not over() and watch.wait(CALM):
+            pass
         return None if over() else "\n".join(self._tmux.screen(self._pane).lines)
 
     def answer(self, text: str) -> Dialog | None:
@@ -48,13 +76,6 @@ class Eye:
                 return dialog
         return None
 
-    @staticmethod
-    def pause(watch: Watch, over: Callable[[], bool]) -> None:
-        """Until something is printed; in short waits, since what makes it ``over`` cannot wake a watch."""
-        for _ in range(int(GLANCE / CALM)):
-            if over() or watch.wait(CALM):
-                return
-
 
 class Starter:
     """Watches ``pane`` while its agent starts."""
@@ -65,7 +86,7 @@ class Starter:
         self._backend = backend
         self._eye = Eye(tmux, pane, backend.asks("start"))
 
-    def run(self, until: threading.Event) -> bool:
+    def run(self, until: Until) -> bool:
         """Answer dialogs until the agent is seen to be ready: then True. False once ``until`` is set or its time is over.
 
         Raises Unavailable when the pane or tmux is gone.
@@ -76,29 +97,29 @@ class Starter:
             return until.is_set() or time.monotonic() >= deadline
 
         with self._tmux.watch(self._pane) as watch:
+            until.wake(watch)
             while (text := self._eye.look(watch, over)) is not None:
-                if self._eye.answer(text):
-                    continue
+                answered = self._eye.answer(text)
                 ready = self._backend.ready_screen
-                if ready is not None and ready.search(text):
+                if answered is None and ready is not None and ready.search(text):
                     return True
-                self._eye.pause(watch, over)
+                left = max(0.0, deadline - time.monotonic())
+                watch.wait(left if answered is None else min(left, AGAIN))
         return False
 
 
-def watch_turn(
-    tmux: Terminals, pane: str, dialogs: Iterable[Dialog], over: Callable[[], bool]
-) -> tuple[Dialog, str] | None:
-    """Answer the dialogs of a turn until it is ``over``: then None. One that says why the turn failed is returned, with the screen.
+def watch_turn(tmux: Terminals, pane: str, dialogs: Iterable[Dialog], until: Until) -> tuple[Dialog, str] | None:
+    """Answer the dialogs of a turn until ``until`` is set: then None. One that says why the turn failed is returned, with the screen.
 
     Raises Unavailable when the pane or tmux is gone.
     """
     eye = Eye(tmux, pane, dialogs)
     with tmux.watch(pane) as watch:
-        while (text := eye.look(watch, over)) is not None:
-            found = eye.answer(text)
-            if found is not None and found.why(text):
-                eye.look(watch, over)
-                return found, text
-            eye.pause(watch, over)
+        until.wake(watch)
+        while (text := eye.look(watch, until.is_set)) is not None:
+            answered = eye.answer(text)
+            if answered is not None and answered.why(text):
+                eye.look(watch, until.is_set)
+                return answered, text
+            watch.wait(None if answered is None else AGAIN)
     return None

@@ -43,10 +43,10 @@ class Watch:
         self._output = output
         self._rung = threading.Event()
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float | None) -> bool:
         """True as soon as anything was printed, or ``wake`` was called, since the last wait or since entry; False after ``timeout`` s.
 
-        Raises Unavailable when tmux is gone.
+        None: for ever, for one whom ``wake`` ends. Raises Unavailable when tmux is gone.
         """
         rung = self._rung.wait(timeout)
         if rung:
