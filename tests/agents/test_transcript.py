@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from anvilsrv.agents import transcript
-from anvilsrv.errors import Denied, NotFound
-from anvilsrv.linux import beneath
-from anvilsrv.sessions import usage
+from anvilsrv.errors import Denied
 
 Batch = tuple[str, list[dict[str, Any]], bool]
 
@@ -145,45 +143,3 @@ def test_links_are_not_followed(tmp_path: Path, where: str) -> None:
         (top / "sub" / "t.jsonl").symlink_to(outside / "t.jsonl")
     with pytest.raises(Denied):
         list(transcript.lines(top, str(top / "sub" / "t.jsonl")))
-
-
-def test_a_pipe_does_not_block(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "t.jsonl")
-    with pytest.raises(Denied, match="no regular file"):
-        beneath.read(tmp_path, "t.jsonl")
-
-
-def test_a_link_that_an_agent_planted_is_replaced_not_written_through(tmp_path: Path) -> None:
-    precious, top = tmp_path / "precious", tmp_path / "top"
-    precious.write_text("mine")
-    (top / "sub").mkdir(parents=True)
-    (top / "sub" / "settings").symlink_to(precious)
-    beneath.write(top, "sub/settings", "ours")
-    assert (precious.read_text(), (top / "sub" / "settings").read_text()) == ("mine", "ours")
-    assert not (top / "sub" / "settings").is_symlink()
-    (top / "away").symlink_to(tmp_path)
-    with pytest.raises(Denied):
-        beneath.write(top, "away/precious", "ours")
-    assert precious.read_text() == "mine"
-
-
-def test_a_link_is_made_and_made_again(tmp_path: Path) -> None:
-    for target in ("/one", "/two"):
-        beneath.link(tmp_path, "a/b", target)
-        assert os.readlink(tmp_path / "a" / "b") == target
-    with pytest.raises(NotFound):
-        beneath.read(tmp_path, "a/none")
-    assert not beneath.exists(tmp_path, "a/b")
-
-
-def test_the_tokens_of_a_message_count_once_however_many_lines_it_has() -> None:
-    tally = usage.Tally()
-    tally.add({"input": 10, "output": 1}, "a")
-    tally.add({"input": 10, "output": 5}, "a")
-    assert tally.add({"input": 7, "output": 2}, "b") == {"input": 17, "output": 7}
-
-
-def test_figures_without_a_message_are_totals() -> None:
-    tally = usage.Tally()
-    tally.add({"input": 10})
-    assert tally.add({"input": 25}) == {"input": 25}
