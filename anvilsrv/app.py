@@ -205,8 +205,9 @@ class App:
         self.reactor.close()
         self.beads.close()
         self.store.stop()
+        last = agents and not self.processes.others()
         self.tmux.close()
-        if agents:
+        if last:
             self._guard(self.tmux.kill_server)
 
     def _end_agents(self) -> None:

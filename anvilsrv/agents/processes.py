@@ -70,7 +70,7 @@ class Processes:
             self._reactor.do(lambda: self._look(after.id))
 
     def sweep(self) -> None:
-        """Close windows that belong to no session; once, at start, behind the last ``follow``."""
+        """Close windows of sessions that were killed; once, at start, after the last ``follow``."""
         self._reactor.do(self._sweep)
 
     def keys(self, session: str, names: tuple[str, ...]) -> None:
@@ -115,9 +115,17 @@ class Processes:
         self._look(session)
 
     def _sweep(self) -> None:
-        for pane in self._panes():
-            if pane.window not in self._registry.views:
-                self._tmux.kill(pane.id)
+        """The windows of sessions that this store does not know are another's: the same namespace with another HOME."""
+        strange = [pane for pane in self._panes() if pane.window not in self._registry.views]
+        if strange:
+            killed = self._store.call(self._registry.killed)
+            for pane in strange:
+                if pane.window in killed:
+                    self._tmux.kill(pane.id)
+
+    def others(self) -> bool:
+        """Whether agents run in tmux that are not of this store."""
+        return any(not pane.dead and pane.window not in self._registry.views for pane in self._panes())
 
     def _look(self, session: str) -> None:
         """Make up the difference between what the row wants and what is done."""

@@ -21,6 +21,7 @@ from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.words import ROOT
 
+KEEP = 90 * 86400.0  # s that the id of a killed session is remembered
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
@@ -233,6 +234,7 @@ class Registry:
         row = self.row(tx, session)
         check_change(row.state, State.EXITED)
         tx.run("DELETE FROM sessions WHERE id = ?", session)
+        tx.run("INSERT OR REPLACE INTO killed(id, at) VALUES(?, ?)", session, tx.now.wall)
         tx.touch(session)
         self.topics.notify(tx, "states")
         self.topics.notify(tx, f"log {session}")
@@ -242,6 +244,11 @@ class Registry:
         )
         self.stream.emit(tx, "session_end", session, concerns=concerns, alias=row.alias)
         self._log(tx, session, State.EXITED, alias=row.alias)
+
+    def killed(self, tx: Tx) -> frozenset[str]:
+        """The sessions of this store that were killed, as far back as their processes may be left."""
+        tx.run("DELETE FROM killed WHERE at < ?", tx.now.wall - KEEP)
+        return frozenset(row["id"] for row in tx.all("SELECT id FROM killed"))
 
     def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str) -> None:
         """A line in the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""

@@ -88,5 +88,8 @@ CREATE UNIQUE INDEX prompts_by_number ON prompts(session, n);
 DROP INDEX prompts_by_end;
 """
 
+# Sessions that were killed: what is left of them in tmux may be ended; anything else there belongs to another store.
+KILLED = "CREATE TABLE killed(id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;"
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS)
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS, KILLED)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from anvilsrv.p9.client import P9Error
-from tests.conftest import Daemon, wait_until
+from tests.conftest import PATIENCE, Daemon, wait_until
 from tests.session import Session
 
 
@@ -149,3 +149,22 @@ def test_a_session_that_is_stopped_or_killed_while_it_starts_leaves_no_agent_beh
         return f"{killed.id} " not in found and f"{stopped.id} 0" not in found
 
     wait_until(gone, "an agent is left")
+
+
+def test_a_daemon_with_another_home_leaves_the_agents_of_the_first_alone(daemon: Daemon) -> None:
+    """The same namespace, another store: what it does not know is not its own to end."""
+    first = Session.new(daemon)
+    pid = first.pid
+    daemon.kill()
+    home = daemon.home.env["HOME"], daemon.home.env["XDG_STATE_HOME"]
+    daemon.home.env |= {"HOME": str(daemon.home.top / "other"), "XDG_STATE_HOME": str(daemon.home.top / "other/state")}
+    daemon.start()
+    assert Session.new(daemon).ask("echo second") == "second\n"
+    assert daemon.process is not None
+    daemon.process.terminate()
+    assert daemon.process.wait(PATIENCE) == 0
+    daemon.home.env |= {"HOME": home[0], "XDG_STATE_HOME": home[1]}
+    daemon.start()
+    again = first.again()
+    assert again.ask("echo first") == "first\n"
+    assert again.pid == pid
