@@ -36,7 +36,12 @@ class Send:
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None) -> int:
         """A prompt is complete; ``n``: the number it was given. It was let in with its first write, so it is queued whatever the
         session is by now. Raises NotFound, and Invalid for an empty one. Returns its number."""
-        return self._turns.queue(tx, session, prompts.clean(text), origin, None, n)
+        made = self._turns.queue(tx, session, prompts.clean(text), origin, None, n)
+        if (
+            self.numbered(tx, session, made).status == Status.QUEUED
+        ):  # one that is given to the agent is told by its state
+            self._registry.tell(tx, session)
+        return made
 
     def last(self, tx: Tx, session: str) -> int:
         """The prompt whose answer ``out`` gives; 0: there was none. Raises NotFound."""
@@ -70,6 +75,7 @@ class Send:
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
         """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
         prompts.edit(tx, self.check_edit(tx, session, n), prompts.clean(text))
+        self._registry.tell(tx, session)
 
     def queued(self, tx: Tx, session: str, n: int) -> Prompt:
         """The prompt of that number while it is queued. Raises NotFound and Conflict."""
@@ -86,10 +92,12 @@ class Send:
         else:
             prompts.drop(tx, found)
             self._registry.topics.notify(tx, f"out {found.id}")
+            self._registry.tell(tx, session)
 
     def first(self, tx: Tx, session: str, n: int) -> None:
         """``first``: to the head of the queue. Raises NotFound and Conflict."""
         prompts.first(tx, self.queued(tx, session, n))
+        self._registry.tell(tx, session)
 
     def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         """The next blocks of ``<id>/log``, and the cursor behind them. Raises NotFound."""

@@ -4,7 +4,7 @@ All raise AnvilError: P9Error with the daemon's own sentence, Unavailable when i
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from anvilsrv import words
 from anvilsrv.errors import Conflict, NotFound, Unavailable
@@ -12,7 +12,8 @@ from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
 from anvilsrv.words import USER
 
-CONTROLS = ("stop", "restart", "kill", "interrupt")
+CONTROLS = ("stop", "restart", "kill", "interrupt", "hold", "go")
+MOVES = ("drop", "first")  # of a prompt that waits
 MAX_SUBJECT = 1000  # characters that the daemon takes
 
 
@@ -35,8 +36,38 @@ def prompt(client: Client, session: str, text: str) -> None:
 
 
 def control(client: Client, session: str, command: str) -> None:
-    """``stop``, ``restart``, ``kill`` or ``interrupt`` a session."""
+    """``stop``, ``restart``, ``kill`` or ``interrupt`` a session; ``hold`` its queue, or let it ``go`` on."""
     client.write(f"{session}/ctl", f"{command}\n".encode())
+
+
+class Queued(NamedTuple):
+    """A prompt that waits: its number in the session, ``queue`` or ``mail``, when it came (ISO 8601), how it begins."""
+
+    n: int
+    origin: str
+    when: str
+    words: str
+
+
+def queue(client: Client, session: str) -> list[Queued]:
+    """What waits, in the order in which the agent gets it."""
+    rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
+    return [Queued(int(row[0]), row[2], row[3], row[7]) for row in rows if row[1] == "queued"]
+
+
+def queued_text(client: Client, session: str, n: int) -> str:
+    """The text of prompt ``n``."""
+    return client.read(f"{session}/turns/{n}/prompt").decode("utf-8", "replace")
+
+
+def edit_queued(client: Client, session: str, n: int, text: str) -> None:
+    """Replace the text of a prompt that waits; that of mail stays."""
+    client.write(f"{session}/turns/{n}/prompt", text.encode("utf-8", "replace"))
+
+
+def move_queued(client: Client, session: str, n: int, move: str) -> None:
+    """``drop`` a prompt that waits, or make it the ``first``."""
+    client.write(f"{session}/turns/{n}/ctl", f"{move}\n".encode())
 
 
 def rename(client: Client, session: str, alias: str) -> None:

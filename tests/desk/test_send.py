@@ -65,6 +65,23 @@ def test_the_list_shows_what_runs_and_what_waits_in_its_order(parts: Parts) -> N
     ]
 
 
+def test_every_change_of_the_queue_is_told(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent, "first")
+    for change in (
+        lambda tx: parts.send.accept(tx, agent, "second", "user"),
+        lambda tx: parts.send.accept(tx, agent, "third", "user"),
+        lambda tx: parts.send.first(tx, agent, 3),
+        lambda tx: parts.send.edit(tx, agent, 3, "3rd"),
+        lambda tx: parts.send.drop(tx, agent, 2),
+        lambda tx: parts.life.hold(tx, agent),
+        lambda tx: parts.life.go(tx, agent),
+    ):
+        before = len(parts.events("state_change"))
+        parts.job(change)
+        assert len(parts.events("state_change")) == before + 1
+
+
 def test_what_is_not_queued_any_more_is_neither_edited_nor_dropped(parts: Parts) -> None:
     agent = parts.idle()
     parts.taken(agent, "first")

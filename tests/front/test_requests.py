@@ -7,6 +7,7 @@ import pytest
 
 from anvilsrv.errors import NotFound, Unavailable
 from anvilsrv.front import requests
+from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon
 from tests.tui.conftest import new
 
@@ -60,3 +61,24 @@ def test_mail_that_waits_for_a_session_can_be_answered_for_it_and_stays(daemon: 
     [waiting] = requests.box(client, two, "inbox")
     requests.reply(client, two, waiting["id"], "it is stopped")
     assert requests.box(client, two, "inbox") == [waiting]
+
+
+def test_what_waits_is_listed_reordered_edited_and_withdrawn(daemon: Daemon) -> None:
+    session, client = new(daemon), daemon.client()
+    requests.control(client, session, "hold")
+    for text in ("echo one", "echo two\n\t# more", "echo three"):
+        requests.prompt(client, session, text)
+    waiting = requests.queue(client, session)
+    assert [(one.n, one.origin, one.words) for one in waiting] == [
+        (1, "queue", "echo one"), (2, "queue", "echo two # more"), (3, "queue", "echo three"),
+    ]  # fmt: skip
+    assert requests.queued_text(client, session, 2) == "echo two\n\t# more"
+    requests.move_queued(client, session, 3, "first")
+    requests.edit_queued(client, session, 2, "echo second")
+    requests.move_queued(client, session, 1, "drop")
+    assert [(one.n, one.words) for one in requests.queue(client, session)] == [(3, "echo three"), (2, "echo second")]
+    requests.control(client, session, "go")
+    assert client.read(f"{session}/turns/2/out") == b"second\n"
+    assert requests.queue(client, session) == []
+    with pytest.raises(P9Error, match="prompt 3 is done"):
+        requests.move_queued(client, session, 3, "drop")
