@@ -30,6 +30,7 @@ class Acting(Shown, Screen[None]):
         Binding("w", "answer", show=False),
         Binding("i", "inbox('user')", show=False),
         Binding("I", "inbox", show=False),
+        Binding("Q", "queue", show=False),
         Binding("question_mark", "help", show=False),
     ]
 
@@ -132,6 +133,9 @@ class Acting(Shown, Screen[None]):
         row = self.selected()
         if owner or row is not None:
             self.host.show_mail(owner or str(row["id"] if row else ""))
+
+    def action_queue(self) -> None:
+        self._with(lambda row: self.host.show_queue(row["id"]))
 
     def action_help(self) -> None:
         self.app.push_screen(Help())

@@ -175,6 +175,11 @@ class Anvillm(App[None]):
 
         self.push_screen(MailScreen(self, owner))
 
+    def show_queue(self, session: str) -> None:
+        from tui.queue import QueueScreen
+
+        self.push_screen(QueueScreen(self, session))
+
     def show_daemon(self) -> None:
         from tui.daemon import DaemonScreen
 

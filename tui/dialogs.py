@@ -233,10 +233,12 @@ t  stop                         w  answer a waiting question
 R  restart, conversation kept   i  your inbox       I  the session's
 K  kill, for good               c  context put before prompts
 a  alias                        x  interrupt the turn
-r  refresh                      d  the daemon
-j k  C-n C-p  down, up          ?  these keys       q  quit
+r  refresh                      Q  the queue: what waits
+d  the daemon                   ?  these keys       q  quit
+j k  C-n C-p  down, up
 
 Messages: Enter or e reply, a archive it, v inbox or archive.
+Queue: d drop, f first, e edit, h hold, g go on.
 Conversation: Tab between text and prompt, PgUp PgDn scroll,
   Ctrl-J a new line, Ctrl-W answer, Esc back (the draft is kept)."""
 

@@ -76,6 +76,9 @@ class Host(Protocol):
     def show_mail(self, owner: str) -> None:
         """Open the mail of a session or of the user."""
 
+    def show_queue(self, session: str) -> None:
+        """Open what waits for ``session``."""
+
     def show_daemon(self) -> None:
         """Open the daemon's dialog."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from anvilsrv.front import requests
 from tests.conftest import PATIENCE, ROOT, Daemon, Home, wait_until
 from tests.scripted import install, script
 from tests.tui.conftest import Terminal, new
@@ -412,3 +413,35 @@ def test_the_first_paint_costs_less_than_a_second(home: Home) -> None:
         child.terminate()
         child.wait(PATIENCE)
         os.close(master)
+
+
+def test_what_waits_is_seen_edited_put_first_and_dropped(daemon: Daemon, terminal: Terminal) -> None:
+    session, client = new(daemon, "alias=talker"), daemon.client()
+    client.write(f"{session}/ctl", b"hold\n")
+    for word in ("one", "two", "three"):
+        client.write(f"{session}/in", f"echo {word}\necho [b]{word}[/b]".encode())
+    terminal.anvillm()
+    terminal.shows("talker")
+    terminal.keys("Q")
+    terminal.shows("queue of talker · 3 waiting · held: by the user", "\n echo one\n echo [b]one[/b]\n")
+    terminal.keys("d")
+    terminal.shows("2 waiting", "\n echo two\n")
+    terminal.keys("j")
+    terminal.shows("\n echo three\n")
+    terminal.keys("f")
+    wait_until(lambda: [one.n for one in requests.queue(client, session)] == [3, 2], "3 is not the first")
+    client.write(f"{session}/in", b"echo four")
+    terminal.shows("3 waiting", "echo four")
+    terminal.keys("e")
+    terminal.shows("Prompt 3 in the queue")
+    terminal.keys("C-a", "C-k")
+    terminal.type("echo THREE")
+    terminal.keys("Enter")
+    terminal.shows("echo three echo THREE")
+    terminal.keys("g")
+    terminal.shows("Nothing waits.")
+    assert client.read(f"{session}/turns/3/out") == b"three\nTHREE\n"
+    terminal.keys("h")
+    terminal.shows("held: by the user")
+    terminal.keys("Escape")
+    terminal.shows("1 session")
