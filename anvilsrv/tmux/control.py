@@ -1,15 +1,11 @@
 """A held control client of a tmux server (``tmux -C``, "CONTROL MODE" of tmux(1)).
 
-Every command is followed by a ``display-message`` of a random word, and its answer ends where that word comes back: a pane whose
-content looks like the protocol cannot forge the end of an answer.
-
 Threads: a Reactor reads the pipe from tmux and calls ``on_notice`` and ``on_lost``. Commands come from any other thread, one after
 another: ``_turn`` is whose turn it is, and is waited for no longer than an answer. ``_lock`` guards the descriptors and what is
 pending; nothing is waited for while it is held.
 """
 
 import os
-import secrets
 import subprocess
 import threading
 import time
@@ -19,79 +15,12 @@ from contextlib import suppress
 
 from anvilsrv.errors import Unavailable
 from anvilsrv.linux.reactor import Reactor
+from anvilsrv.tmux.process import environment
+from anvilsrv.tmux.protocol import Call, Hung, split
 
 MAX_COMMAND = 60000  # bytes: what surely fits into the pipe, so that a write never blocks
 CHUNK = 1 << 16
 REAP = 10.0  # s for a client to be gone that was sent SIGKILL
-
-Block = tuple[bool, list[bytes]]  # whether a command succeeded, and the lines that it printed
-
-
-class Hung(Unavailable):
-    """tmux is there, and has not answered in the time that it was given."""
-
-    def __init__(self, timeout: float) -> None:
-        super().__init__(f"the tmux server does not answer (waited {timeout:g} s)")
-
-
-def quote(word: str) -> str:
-    """``word`` as one argument in tmux's own command language, whatever is in it."""
-    out = []
-    for char in word:
-        if char in '"\\$':
-            out.append("\\" + char)
-        elif char == "\n":
-            out.append("\\n")
-        elif char < " " or char == "\x7f":
-            out.append(f"\\{ord(char):03o}")
-        else:
-            out.append(char)
-    return '"' + "".join(out) + '"'
-
-
-class Call:
-    """A line of commands on its way, and what came back."""
-
-    def __init__(self) -> None:
-        self.word = secrets.token_hex(16).encode()
-        self.lines: list[bytes] = []
-        self.done = threading.Event()
-        self.blocks: list[Block] | None = None  # one for each command that ran; None when tmux is gone
-
-    def result(self) -> list[list[str]]:
-        """What each command printed. Raises Unavailable, with tmux's words for the first that failed."""
-        if self.blocks is None:
-            raise Unavailable("the tmux server is gone")
-        if not self.blocks:
-            raise Unavailable("tmux: no reply")
-        found = []
-        for succeeded, lines in self.blocks:
-            text = [line.decode("utf-8", "replace") for line in lines]
-            if not succeeded:
-                raise Unavailable("tmux: " + (text[-1] if text else "error"))
-            found.append(text)
-        return found
-
-
-def split(lines: Sequence[bytes]) -> tuple[list[Block], list[bytes]]:
-    """The blocks between ``%begin`` and ``%end`` or ``%error``, and the lines beside them."""
-    blocks: list[Block] = []
-    beside: list[bytes] = []
-    at = 0
-    while at < len(lines):
-        if not lines[at].startswith(b"%begin "):
-            beside.append(lines[at])
-            at += 1
-            continue
-        head = lines[at].removeprefix(b"%begin ")
-        # A block ends at the last line that says so: before that it is content, which panes can forge.
-        end = max((n for n in range(at, len(lines)) if lines[n] in (b"%end " + head, b"%error " + head)), default=None)
-        if end is None:
-            blocks.append((False, [b"incomplete reply"]))
-            break
-        blocks.append((lines[end].startswith(b"%end "), list(lines[at + 1 : end])))
-        at = end + 1
-    return blocks, beside
 
 
 class ControlClient:
@@ -208,7 +137,7 @@ class ControlClient:
         try:
             process = subprocess.Popen(
                 self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                bufsize=0, cwd="/", start_new_session=True,
+                bufsize=0, cwd="/", env=environment(), start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             self._said = [f"cannot run it: {error.strerror}"]
@@ -220,6 +149,7 @@ class ControlClient:
             self._process = process
             if self.alive:
                 self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
+                os.set_blocking(self._stdout, False)
                 self._reactor.watch(self._stdout, self._readable)
                 return
             self._release()  # it was closed meanwhile
@@ -227,7 +157,10 @@ class ControlClient:
 
     def _readable(self) -> None:
         with self._lock:
-            data = os.read(self._stdout, CHUNK) if self.alive else b""
+            try:
+                data = os.read(self._stdout, CHUNK) if self.alive else b""
+            except BlockingIOError:
+                return
         if not data:
             self.close()
             return

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anvilsrv.tmux.control import quote
 from anvilsrv.tmux.options import SUBSCRIPTIONS
+from anvilsrv.tmux.protocol import quote
 
 CHANGED = b"%subscription-changed "
 

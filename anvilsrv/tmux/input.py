@@ -5,7 +5,7 @@ import re
 import tempfile
 
 from anvilsrv.errors import Unavailable
-from anvilsrv.tmux.control import quote
+from anvilsrv.tmux.protocol import quote
 from anvilsrv.tmux.server import Server
 from anvilsrv.tmux.windows import literal, target
 
@@ -50,7 +50,7 @@ class Input(Server):
     def _type(self, pane: str, line: str, buffer: str = "") -> None:
         """Run a line of commands if the program in ``pane`` lives; else delete the buffer.
 
-        A paste into a pane whose program has ended crashes tmux before 3.5, and every agent ends with it. So tmux looks and acts in one
+        A paste into a pane whose program has ended crashes tmux before 3.4, and every agent ends with it. So tmux looks and acts in one
         step.
         """
         dead = f"{f'delete-buffer -b {quote(buffer)} ;' if buffer else ''} display-message -p dead"

@@ -1,16 +1,8 @@
 """How our tmux server is started and set up: tables."""
 
-import re
-
 SESSION = "anvillm"
-HOLDER = (
-    "sh",
-    "-c",
-    "printf 'The agents of AnviLLM are in the other windows: C-b w\\r\\n'; exec cat",
-)  # the first window
-ENVIRONMENT = re.compile(
-    r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TERM|TMPDIR|XDG_RUNTIME_DIR|PWD)"
-)  # what it gets of ours
+GREETING = "The agents of AnviLLM are in the other windows: C-b w"
+HOLDER = ("sh", "-c", f"printf '{GREETING}\\r\\n'; exec cat")  # the first window
 
 OPTIONS = (
     ("-s", "exit-empty", "on"),  # earlier versions had it off

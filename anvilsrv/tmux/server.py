@@ -3,7 +3,7 @@
 A slow tmux is waited for: ``WAIT`` is a bound against one that hangs. A control client that is lost while its server lives (a person
 detached it) is replaced, for the sake of what it tells; one that cannot attach is not, until somebody needs it.
 
-tmux before 3.7c crashes, and every agent ends with it, when it tells its control clients something while one of them is just attaching:
+tmux before 3.7 crashes, and every agent ends with it, when it tells its control clients something while one of them is just attaching:
 that a client was detached, above all. So clients stay attached, and after one went none is attached for a while.
 
 Threads: one Reactor reads what comes from tmux and calls who wants to be told. Everything else may be called from any other thread;
@@ -12,14 +12,7 @@ Unavailable.
 """
 
 import os
-import select
-import shutil
 import signal
-import socket as sockets
-import stat
-import struct
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -29,16 +22,15 @@ from pathlib import Path
 
 from anvilsrv.errors import Unavailable
 from anvilsrv.linux.reactor import Reactor
-from anvilsrv.tmux.control import ControlClient, Hung, quote
+from anvilsrv.tmux import process
+from anvilsrv.tmux.control import ControlClient
 from anvilsrv.tmux.events import CHANGED, Events, subscribe
-from anvilsrv.tmux.options import ENVIRONMENT, HOLDER, OPTIONS, SESSION
+from anvilsrv.tmux.options import OPTIONS, SESSION
+from anvilsrv.tmux.protocol import Hung, quote
 
 WAIT = 60.0  # s for an answer of tmux
-MAX_SOCKET = 100  # bytes; sun_path of unix(7) holds 108, tmux adds ".lock"
 TRIES = 3  # to attach: a server that is just ending answers one thing and then another
 QUIET = 1.0  # s without an attachment after a client went
-END = 5.0  # s for a server that was told to end; then SIGKILL
-PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
 
 class Server:
@@ -93,20 +85,7 @@ class Server:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-        try:
-            server = os.pidfd_open(self._peer())
-        except OSError:
-            return
-        try:
-            with suppress(Hung):
-                self._run("-N", "kill-server", timeout=END)
-                ended(server, END)
-            if not ended(server, 0):  # it is stopped, or waits for a client that is (see _evict)
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(server, signal.SIGKILL)
-                ended(server, END)
-        finally:
-            os.close(server)
+        process.end(self.socket)
 
     def close(self) -> None:
         """Let go of the server, which lives on. Nothing can be asked of it any more."""
@@ -118,8 +97,6 @@ class Server:
         if reactor is not None:
             reactor.close()
 
-    # -- starting -------------------------------------------------------------------------------------------------
-
     def _attach_or_start(self) -> None:
         for _ in range(TRIES):
             try:
@@ -130,8 +107,8 @@ class Server:
             except Unavailable as error:
                 why = error
             try:
-                if self._run("-N", "has-session", "-t", f"={SESSION}")[0] != 0:
-                    self._start()
+                if not process.has_session(self.socket, self._timeout):
+                    process.start(self.socket, self._timeout)
             except Hung:
                 raise
             except Unavailable as error:  # another may have been faster
@@ -140,49 +117,6 @@ class Server:
             self._control()
         except Unavailable:
             raise why from None
-
-    def _start(self) -> None:
-        """A new server, or a session in one that has none."""
-        if len(os.fsencode(self.socket)) > MAX_SOCKET:
-            raise Unavailable(f"tmux socket path too long: '{self.socket}'")
-        status, words = self._run("-f/dev/null", "new-session", "-d", "-s", SESSION, "-n", "home", "-c", "/", *HOLDER)
-        if status:
-            raise Unavailable(f"cannot start tmux: {words or f'status {status}'}")
-
-    def _run(self, *args: str, timeout: float | None = None) -> tuple[int, str]:
-        """Run tmux in a process of its own; its status, and the last line of what it said.
-
-        Not through a pipe: a server that hangs would keep it open. It gets of our environment what terminals need, and no secrets.
-        """
-        bound = self._timeout if timeout is None else timeout
-        env = {name: value for name, value in os.environ.items() if ENVIRONMENT.fullmatch(name)}
-        with tempfile.TemporaryFile() as said:
-            try:
-                status = subprocess.run(
-                    [self._program(), "-S", str(self.socket), *args],
-                    stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=env, timeout=bound, check=False,
-                ).returncode  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise Hung(bound) from None
-            except OSError as error:
-                raise Unavailable(f"cannot run tmux: {error.strerror}") from None
-            said.seek(0)
-            lines = said.read().decode("utf-8", "replace").splitlines()
-        return status, lines[-1] if lines else ""
-
-    def _program(self) -> str:
-        found = shutil.which("tmux")
-        if found is None:
-            raise Unavailable("tmux is not installed")
-        return found
-
-    def _peer(self) -> int:
-        """The pid of the server that listens at our socket. Raises OSError."""
-        with sockets.socket(sockets.AF_UNIX) as probe:
-            probe.settimeout(1.0)
-            probe.connect(os.fspath(self.socket))
-            pid, _, _ = PEER.unpack(probe.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, PEER.size))
-        return int(pid)
 
     # -- control clients ------------------------------------------------------------------------------------------
 
@@ -208,7 +142,7 @@ class Server:
             self._reactor = Reactor("tmux", self._on_error)
             self._reactor.start()
         argv = [
-            self._program(), "-N", "-u", "-S", str(self.socket), "-C",
+            process.program(), "-N", "-u", "-S", str(self.socket), "-C",
             "attach-session", "-f", flags, "-t", f"={SESSION}",
         ]  # fmt: skip
         delay = max(0.0, self._quiet - time.monotonic())
@@ -236,29 +170,8 @@ class Server:
         """
         for row in self.command("list-clients", "-F", "#{client_control_mode} #{client_pid}"):
             mode, pid = row.split(" ")
-            if mode == "1" and pid.isdigit() and unread(int(pid)):
+            if mode == "1" and pid.isdigit() and process.unread(int(pid)):
                 with self._lock:
                     self._quiet = time.monotonic() + QUIET
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
-
-
-def ended(process: int, timeout: float) -> bool:
-    """Wait for the end of the process of a pidfd."""
-    poll = select.poll()
-    poll.register(process, select.POLLIN)
-    return bool(poll.poll(timeout * 1000))
-
-
-def unread(pid: int) -> bool:
-    """Whether the standard output of a process is a pipe that nobody reads any more."""
-    try:
-        out = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        poll = select.poll()
-        poll.register(out, 0)
-        return stat.S_ISFIFO(os.fstat(out).st_mode) and bool(poll.poll(0))
-    finally:
-        os.close(out)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from anvilsrv.errors import Unavailable
-from anvilsrv.tmux.control import quote
 from anvilsrv.tmux.events import number
 from anvilsrv.tmux.options import SESSION
+from anvilsrv.tmux.protocol import quote
 from anvilsrv.tmux.server import Server
 
 ID = re.compile(r"[0-9a-f]{8}")

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from anvilsrv.errors import Unavailable
-from anvilsrv.tmux.control import MAX_COMMAND, Hung, quote, split
+from anvilsrv.tmux.control import MAX_COMMAND
+from anvilsrv.tmux.protocol import Hung, quote, split
 from anvilsrv.tmux.tmux import Tmux
 from tests.panes import server_pid, shows, stopped, wait_screen
 

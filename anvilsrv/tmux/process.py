@@ -1,0 +1,119 @@
+"""tmux as a process of its own: how a server is started and ended, and what is left of those who used it."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import socket as sockets
+import stat
+import struct
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from anvilsrv.errors import Unavailable
+from anvilsrv.tmux.options import HOLDER, SESSION
+from anvilsrv.tmux.protocol import Hung
+
+KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TERM|TMPDIR|XDG_RUNTIME_DIR|PWD)")
+MAX_SOCKET = 100  # bytes; sun_path of unix(7) holds 108, tmux adds ".lock"
+END = 5.0  # s for a server that was told to end; then SIGKILL
+PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
+
+
+def program() -> str:
+    """The path of tmux. Raises Unavailable."""
+    found = shutil.which("tmux")
+    if found is None:
+        raise Unavailable("tmux is not installed")
+    return found
+
+
+def environment() -> dict[str, str]:
+    """What tmux gets of our environment: what terminals need, and none of our secrets."""
+    return {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
+
+
+def run(socket: Path, *args: str, timeout: float) -> tuple[int, str]:
+    """Run tmux to its end; its status, and the last line of what it said. Raises Unavailable, Hung.
+
+    Not through a pipe: a server that hangs would keep it open.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            status = subprocess.run(
+                [program(), "-S", str(socket), *args],
+                stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment(), timeout=timeout, check=False,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise Hung(timeout) from None
+        except OSError as error:
+            raise Unavailable(f"cannot run tmux: {error.strerror}") from None
+        said.seek(0)
+        lines = said.read().decode("utf-8", "replace").splitlines()
+    return status, lines[-1] if lines else ""
+
+
+def has_session(socket: Path, timeout: float) -> bool:
+    """Whether a server runs that has our session. Raises Unavailable, Hung."""
+    return run(socket, "-N", "has-session", "-t", f"={SESSION}", timeout=timeout)[0] == 0
+
+
+def start(socket: Path, timeout: float) -> None:
+    """A new server, or a session in one that has none. Raises Unavailable, Hung."""
+    if len(os.fsencode(socket)) > MAX_SOCKET:
+        raise Unavailable(f"tmux socket path too long: '{socket}'")
+    argv = ("-f/dev/null", "new-session", "-d", "-s", SESSION, "-n", "home", "-c", "/", *HOLDER)
+    status, words = run(socket, *argv, timeout=timeout)
+    if status:
+        raise Unavailable(f"cannot start tmux: {words or f'status {status}'}")
+
+
+def end(socket: Path) -> None:
+    """End the server with everything in it, also one that hangs; no-op if there is none. Raises Unavailable."""
+    try:
+        server = os.pidfd_open(peer(socket))
+    except OSError:
+        return
+    try:
+        with suppress(Hung):
+            run(socket, "-N", "kill-server", timeout=END)
+            ended(server, END)
+        if not ended(server, 0):  # it is stopped, or waits for a client that is unread
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(server, signal.SIGKILL)
+            ended(server, END)
+    finally:
+        os.close(server)
+
+
+def peer(socket: Path) -> int:
+    """The pid of the server that listens there. Raises OSError."""
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        probe.connect(os.fspath(socket))
+        pid, _, _ = PEER.unpack(probe.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, PEER.size))
+    return int(pid)
+
+
+def ended(process: int, timeout: float) -> bool:
+    """Wait for the end of the process of a pidfd."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))
+
+
+def unread(pid: int) -> bool:
+    """Whether the standard output of a process is a pipe that nobody reads any more."""
+    try:
+        out = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        poll = select.poll()
+        poll.register(out, 0)
+        return stat.S_ISFIFO(os.fstat(out).st_mode) and bool(poll.poll(0))
+    finally:
+        os.close(out)
