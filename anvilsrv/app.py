@@ -3,7 +3,8 @@
 Start order matters (:meth:`App.start`): the sockets of the sessions listen before their spools are read, so that no report falls
 between; agents are adopted after that, so that a turn which ended meanwhile is known to have ended; the tree is served last.
 
-Threads: owns the store's, the reactor of the agents, the 9P server's, and those of the followers, and joins them all in ``stop``.
+Threads: owns the store's, the reactor of the agents, and those of the 9P server, tmux, the beads and the followers, and joins them all
+in ``stop``.
 """
 
 import logging

@@ -8,7 +8,7 @@ configuration) run there too. With mounts the copy lies over the package, and ou
 Landlock can only add: everything around our other code is listed. A rule holds a file and not a name, so of the programs that
 are found where they are installed, those whose modules an upgrade replaced start again with the session's next launch.
 
-Threads: called on the 9P workers and on the supervisor's thread; nothing is kept between calls.
+Threads: called on the 9P workers and on the reactor of the agents; nothing is kept between calls.
 """
 
 import importlib.util

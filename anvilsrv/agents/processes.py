@@ -3,7 +3,7 @@
 What is to be is in the rows: a session that is ``starting`` without a pid is to be launched, one whose ``wanted`` is not ``run``
 or that is not live is to end, one that is gone is to be destroyed. What a process did becomes a job (desk/life.py).
 
-Threads: works on the reactor of the agents, one thing after another; ``keys`` may be called from any thread.
+Threads: works on the reactor of the agents, one thing after another; ``follow``, ``sweep`` and ``gentle`` from any thread.
 """
 
 import signal
@@ -72,10 +72,6 @@ class Processes:
     def sweep(self) -> None:
         """Close windows of sessions that were killed; once, at start, after the last ``follow``."""
         self._reactor.do(self._sweep)
-
-    def keys(self, session: str, names: tuple[str, ...]) -> None:
-        """Press keys in the agent's pane."""
-        self._reactor.do(lambda: self._keys(session, names))
 
     def close(self) -> None:
         """Nothing to do: the reactor lets go of the processes."""

@@ -43,7 +43,7 @@ class Idle:
 
 
 class Titles:
-    """Watches the titles of agents that are in a turn. ``keys(session, names)`` presses keys."""
+    """Watches the titles of agents that are in a turn."""
 
     def __init__(
         self, reactor: Reactor, store: Store, registry: Registry, turns: Turns, post: Post, life: Life, tmux: Tmux,

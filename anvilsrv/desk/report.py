@@ -1,7 +1,7 @@
 """What agents report, through their hooks and transcripts, and what the hooks are answered.
 
 A report is one JSON object of ``anvillm-hook``: ``{"report": uuid, "ts": s, "hook": name, "payload": {...}}``. The backend's table says
-what a hook's name means (``ready submit stop fail ask end note``); here that becomes a change of the session. A report is
+what a hook's name means (one of ``KINDS``, backends/backend.py); here that becomes a change of the session. A report is
 answered when its effect is on disk; one that came before (from the spool, or sent again) has no effect twice.
 
 A question (``ask``) is different: its reply is what somebody writes to ``answer`` (``answer.py``).
@@ -39,7 +39,7 @@ Line = dict[str, Any]
 
 
 class Kept(Protocol):
-    """What a session has in its own directory (agents/spool.py and transcript.py)."""
+    """What a session has in its own directory (agents/spool.py and agents/transcript.py)."""
 
     def spooled(self, session: str) -> list[tuple[object, dict[str, Any]]]:
         """Reports that hooks left while no daemon answered, oldest first, each with its place."""

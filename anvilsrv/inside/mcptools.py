@@ -90,7 +90,7 @@ class Beads(TypedDict):
 
 
 class Tools:
-    """The tools. `dial` makes a connection to the tree; `session` is the id that the environment claims for us."""
+    """The tools. `connect` makes a connection to the tree; `session` is the id that the environment claims for us."""
 
     def __init__(self, connect: Callable[[], Client] = dial, session: str | None = None) -> None:
         self._connect = connect

@@ -1,6 +1,7 @@
 """Who waits for what: readers are woken by name once a job that concerns them is on disk. The publisher knows no reader.
 
-Topics in use: ``log`` (all mail), ``log <id>`` (a conversation), ``out <n>`` (the answer to prompt n), ``states`` (some state changed).
+Topics in use: ``log`` (all mail), ``log <id>`` (a conversation), ``out <id>`` (the answer to the prompt in that row), ``states`` (some
+state changed).
 
 Threads: everything runs on the store's thread.
 """
