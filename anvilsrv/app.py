@@ -43,7 +43,7 @@ from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.effects import Asked, Effect, Interrupt, Note, Publish, Unasked, Wake
 from anvilsrv.store.events import EVERYBODY, Stream
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
@@ -117,7 +117,9 @@ class App:
 
     def _bead_changed(self, change: dict[str, Any]) -> None:
         fields = {key: value for key, value in change.items() if key != "type"}
-        self.store.post(lambda tx: self.stream.emit(tx, "bead", None, concerns=(EVERYBODY,), **fields))
+        self.store.post(
+            lambda tx: self.stream.emit(tx, "bead", None, concerns=(EVERYBODY,), **fields), need=Need.HAPPENED
+        )
 
     def _listen(self, path: str, session: str, spawn: bool, control: bool) -> None:
         self.server.listen(path, self.tree, Who(session, spawn, control), limit=64)
@@ -215,7 +217,7 @@ class App:
         live = [view for view in self.registry.views.values() if view.live]
         longest = max((self.processes.gentle(view.backend).grace for view in live), default=0.0)
         for view in live:
-            self.store.post(lambda tx, one=view.id: self.life.stop(tx, one))  # type: ignore[misc]
+            self.store.post(partial(self.life.stop, session=view.id), need=Need.OWN)
         done = threading.Event()
         deadline = time.monotonic() + 2 * longest + 3
 

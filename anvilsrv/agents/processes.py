@@ -19,7 +19,7 @@ from anvilsrv.errors import AnvilError, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
-from anvilsrv.store.store import Store
+from anvilsrv.store.store import Full, Need, Store
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tmux.windows import PaneInfo
 
@@ -165,7 +165,7 @@ class Processes:
         session, backend = view.id, self._backends.get(view.backend)
         if backend.conversation == "uuid" and not self._launch.can_resume(view):
             number = str(uuid.uuid4())
-            self._store.call(lambda tx: self._life.conversation(tx, session, number))
+            self._store.call(lambda tx: self._life.conversation(tx, session, number), need=Need.OWN)
             view = self._registry.get(session)
         start = self._launch.prepare(view)
         self._tmux.ensure()
@@ -182,10 +182,12 @@ class Processes:
 
     def _launched(self, session: str, pane: str, pid: int, start: Start) -> None:
         def done(_: object, error: BaseException | None) -> None:
-            if error is not None:
+            if error is not None and not isinstance(error, Full):
                 self._reactor.do(lambda: self._unwanted(session, pane, error))
 
-        self._store.post(lambda tx: self._life.launched(tx, session, pane, pid, start.tier, start.policy), done)
+        self._store.post(
+            lambda tx: self._life.launched(tx, session, pane, pid, start.tier, start.policy), done, Need.HAPPENED
+        )
 
     def _unwanted(self, session: str, pane: str, error: BaseException) -> None:
         """The session was killed while its agent was being started, or its row cannot be written."""

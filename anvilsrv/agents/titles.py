@@ -23,7 +23,7 @@ from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.tmux.tmux import Tmux
 
 ASKED = 2.0  # s that the title must stay idle after an interrupt of ours
@@ -157,7 +157,7 @@ class Titles:
         view = self._registry.views.get(session)
         if view is None or not view.pane or not view.pid:
             return
-        text = self._store.call(lambda tx: self._broken_off(tx, session, turn))
+        text = self._store.call(lambda tx: self._broken_off(tx, session, turn), need=Need.OWN)
         backend = self._backends.get(view.backend)
         screen = self._tmux.screen(view.pane, styled=backend.input.styled)
         if text and not backend.free(screen) and stands_in(text, backend.input_line(screen)):

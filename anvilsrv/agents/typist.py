@@ -26,7 +26,7 @@ from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.tmux.screen import Screen
 from anvilsrv.tmux.tmux import Tmux
 
@@ -124,7 +124,7 @@ class Typist:
             return ""
         if not self._wait_for_person(delivery, view.pane):
             return ""
-        text = self._store.call(lambda tx: self._turns.paste(tx, delivery.session, delivery.prompt))
+        text = self._store.call(lambda tx: self._turns.paste(tx, delivery.session, delivery.prompt), need=Need.OWN)
         if text is None or delivery.done.is_set():
             return ""
         backend = self._backends.get(view.backend)
@@ -152,7 +152,7 @@ class Typist:
         return backend.free(self._tmux.screen(pane, styled=backend.input.styled))
 
     def _submit(self, delivery: Delivery, pane: str, backend: Backend) -> bool:
-        if self._store.call(lambda tx: self._turns.send(tx, delivery.session, delivery.prompt)) is None:
+        if self._store.call(lambda tx: self._turns.send(tx, delivery.session, delivery.prompt), need=Need.OWN) is None:
             return True  # it is settled
         self._tmux.keys(pane, *backend.input.submit)
         return delivery.done.wait(backend.input.confirm)

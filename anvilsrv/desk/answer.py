@@ -11,7 +11,7 @@ from typing import Any
 from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Need, Store, Tx
 
 
 class Questions:
@@ -57,7 +57,7 @@ class Questions:
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The hook program that waited for an answer is gone (any thread)."""
-        self._store.post(lambda tx: self._abandoned(tx, session, by))
+        self._store.post(lambda tx: self._abandoned(tx, session, by), need=Need.HAPPENED)
 
     def _abandoned(self, tx: Tx, session: str, by: Waiting) -> None:
         question = self._asking.get(session)

@@ -22,7 +22,7 @@ from anvilsrv.sessions.machine import Event
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session, State, Wanted
 from anvilsrv.sessions.turns import Happened, Turns
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Full, Need, Store, Tx
 
 log = logging.getLogger("anvilsrv")
 
@@ -47,13 +47,13 @@ class Life:
     # -- what went wrong ----------------------------------------------------------------------------------------------
 
     def about(self, session: str, job: Callable[[Tx], object]) -> None:
-        """Post a job about a session. Whatever it raises leaves the session in ``error`` with a sentence."""
+        """Post a job about what happened to a session. Whatever it raises leaves the session in ``error`` with a sentence."""
 
         def done(_: object, error: BaseException | None) -> None:
-            if error is not None and not isinstance(error, NotFound):
+            if error is not None and not isinstance(error, NotFound | Full):
                 self.broken(session, error)
 
-        self._store.post(job, done)
+        self._store.post(job, done, Need.HAPPENED)
 
     @contextmanager
     def guard(self, session: str) -> Iterator[None]:
@@ -73,9 +73,11 @@ class Life:
 
         def done(_: object, again: BaseException | None) -> None:
             if again is not None and not isinstance(again, AnvilError):
-                self._store.post(lambda tx: self._stuck(tx, session, why))
+                self._store.post(lambda tx: self._stuck(tx, session, why), need=Need.HAPPENED)
 
-        self._store.post(lambda tx: self.failed(tx, session, why) if self._registry.there(tx, session) else None, done)
+        self._store.post(
+            lambda tx: self.failed(tx, session, why) if self._registry.there(tx, session) else None, done, Need.HAPPENED
+        )
 
     def _stuck(self, tx: Tx, session: str, why: str) -> None:
         """The same without mail and questions, since it may be these that go wrong."""
@@ -86,7 +88,7 @@ class Life:
 
     def error(self, session: str | None, why: str) -> None:
         """Report, as an ``error`` event, a failure after the write was acknowledged."""
-        self._store.post(lambda tx: self._registry.error(tx, session, why))
+        self._store.post(lambda tx: self._registry.error(tx, session, why), need=Need.HAPPENED)
 
     # -- what is asked of it ---------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Happened, Outcomes, Turns
 from anvilsrv.sessions.usage import Tally
 from anvilsrv.store.effects import Asked, Waiting
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Need, Store, Tx
 
 log = logging.getLogger("anvilsrv")
 
@@ -118,7 +118,11 @@ class Reports:
             meaning = self._understood(view, backend, hook, payload)
             told = Told(number, meaning, self._usage(view, meaning))
             handover = by is not None and backend.can("stop")
-            handed = self._store.call(lambda tx: self._job(tx, view.id, told, by, backend, handover))
+            # a spooled one stays on the disk until it is taken; one that came through the hook is kept by the store alone
+            handed = self._store.call(
+                lambda tx: self._job(tx, view.id, told, None if tx.late else by, backend, handover and not tx.late),
+                need=Need.OWN if by is None else Need.HAPPENED,
+            )
             if by is not None and not (meaning is not None and meaning.kind == "ask" and handed is None):
                 by.answer(as_json(backend.reply("stop", handed, meaning)) if handed else {})
 

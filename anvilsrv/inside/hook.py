@@ -14,7 +14,7 @@ It is started for every event of an agent, so it imports little, and late. It ru
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 if __package__ in (None, ""):  # run by its path
@@ -50,14 +50,41 @@ def send(hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wai
     try:
         return _report(path, session, data, timeout)
     except AnvilError:
-        spooled = spool(namespace, str(report["report"]), data)
-    try:
-        reply = _report(path, session, data, timeout)  # it may have come back before it could see the file
-    except AnvilError:
-        return {}
-    if spooled:
-        _remove(spooled)
-    return reply
+        return _leave(path, session, data, timeout, lambda: spool(namespace, str(report["report"]), data))
+
+
+def _leave(path: str, session: str, data: bytes, timeout: float, spool: Callable[[], str]) -> dict[str, Any]:
+    """Spool the report, and bring it once more: the daemon may have come back before it could see the file.
+
+    While the disk is full, both are tried again, for as long as a reply may take.
+    """
+    import errno
+
+    from anvilsrv.p9.client import P9Error
+
+    since, tries = time.monotonic(), 0
+    while True:
+        spooled, lost = "", None
+        try:
+            spooled = spool()
+        except OSError as error:
+            lost = error
+        try:
+            reply = _report(path, session, data, timeout)
+        except P9Error:
+            return {}  # it was heard: what the daemon cannot save yet, it keeps
+        except AnvilError:
+            if lost is None:
+                return {}
+            if lost.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() - since > timeout:
+                sys.stderr.write(f"anvillm-hook: report lost: cannot write '{lost.filename}': {lost.strerror}\n")
+                return {}
+        else:
+            if spooled:
+                _remove(spooled)
+            return reply
+        time.sleep(RETRY[min(tries, len(RETRY) - 1)])
+        tries += 1
 
 
 def _report(path: str, session: str, data: bytes, timeout: float | None) -> dict[str, Any]:
@@ -94,18 +121,20 @@ def _ask(path: str, session: str, data: bytes) -> dict[str, Any]:
 
 
 def spool(namespace: str, report: str, data: bytes) -> str:
-    """Leave the report for the next daemon; the file's path, empty if that failed too."""
+    """Leave the report for the next daemon; the file's path. Raises OSError."""
     path = f"{namespace.rstrip('/')}/spool/{time.time_ns()}-{report}.json"
+    fresh = path + ".tmp"
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(fd)
-        os.rename(path + ".tmp", path)
+        os.rename(fresh, path)
     except OSError as error:
-        sys.stderr.write(f"anvillm-hook: report lost: cannot write '{path}': {error.strerror}\n")
-        return ""
+        _remove(fresh)
+        error.filename = fresh
+        raise
     return path
 
 

@@ -8,36 +8,72 @@ others nothing. After the commit ``settle`` gets what was touched and the effect
 
 A job does no I/O but SQL: what must be read is read before and handed in, and what a job found out is used after its commit.
 
+A full disk: what a client asks for is refused. What the daemon does of its own accord may use the room that is kept for it
+(``reserve.py``); a job about what *has happened* (a report, the end of a process) is tried again until it is on disk, in its order.
+
 Threads: ``post`` and ``call`` may be called from any thread; jobs, answers and ``settle`` run on the store's thread and
 must not block.
 """
 
+import logging
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from enum import IntEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from anvilsrv.clock import Clock, Now
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.store.effects import Effect
+from anvilsrv.store.reserve import Reserve
 from anvilsrv.store.schema import MIGRATIONS
+
+log = logging.getLogger("anvilsrv")
 
 T = TypeVar("T")
 Outcome = Callable[[Any, BaseException | None], None]
 
 BATCH = 64  # jobs in one commit at most
+AGAIN = 1.0  # s between tries while the disk is full
+KEPT = 10_000  # jobs that wait for space at most
+NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)  # SQLite calls a quota and a limit of a file's size an I/O error
+
+
+class Need(IntEnum):
+    """What becomes of a job while the disk is full."""
+
+    ASKED = 0  # somebody asked for it, and is refused
+    OWN = 1  # it may use the room that is kept, and is refused when that is gone
+    HAPPENED = 2  # the same; then it waits for space: it is told Full, and done later
+
+
+class Full(Unavailable):
+    """The disk is full. A job of ``Need.HAPPENED`` that is told so will be done when there is space; its outcome then is the log's."""
+
+
+class Job(NamedTuple):
+    """One job, who hears of its outcome, and what becomes of it while the disk is full."""
+
+    run: "Callable[[Tx], Any]"
+    done: Outcome
+    need: Need
+    late: bool = False  # it was kept: who waited for it was told Full
 
 
 class Tx:
-    """One job's view of the database, and its time (``now``). Valid only while the job runs, on the store's thread."""
+    """One job's view of the database, and its time (``now``). Valid only while the job runs, on the store's thread.
 
-    def __init__(self, db: sqlite3.Connection, now: Now) -> None:
+    ``late``: it waited for space on the disk, and nobody waits for its result any more.
+    """
+
+    def __init__(self, db: sqlite3.Connection, now: Now, late: bool = False) -> None:
         self._db = db
         self.now = now
+        self.late = late
         self.effects: list[Effect] = []
         self.touched: set[str] = set()
 
@@ -76,11 +112,15 @@ class Store:
         self._settled = settle
         self._on_error = on_error
         self._clock = clock or Clock()
-        self._jobs: queue.SimpleQueue[tuple[Callable[[Tx], Any], Outcome] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="store")
         self._db: sqlite3.Connection
         self._opened: Future[None] = Future()
         self._closed = threading.Event()
+        self._reserve = Reserve(path.with_name("reserve"))
+        self._kept: list[Job] = []  # they wait for space; the thread's, as what follows
+        self._full = False  # the room is not there: nothing but reads for who asks
+        self._next_try = 0.0  # s, monotonic
 
     def start(self) -> None:
         """Open the database, bring it to the current version, start the thread. Raises Unavailable."""
@@ -94,28 +134,28 @@ class Store:
         if self._thread.is_alive():
             self._thread.join()
 
-    def post(self, job: Callable[[Tx], Any], done: Outcome | None = None) -> None:
-        """Queue ``job``; ``done(result, error)`` is called when it is on disk or refused."""
+    def post(self, job: Callable[[Tx], Any], done: Outcome | None = None, need: Need = Need.ASKED) -> None:
+        """Queue ``job``; ``done(result, error)`` is called when it is on disk, refused, or kept until there is space (Full)."""
         if self._closed.is_set():
             if done:
                 done(None, Unavailable("the daemon is stopping"))
             return
-        self._jobs.put((job, done or self._report))
+        self._jobs.put(Job(job, done or self._report, need))
 
-    def call(self, job: Callable[[Tx], T], timeout: float = 60.0) -> T:
+    def call(self, job: Callable[[Tx], T], timeout: float = 60.0, need: Need = Need.ASKED) -> T:
         """Run ``job`` and wait until it is on disk. Raises what it raised; never call it on the store's thread."""
         future: Future[T] = Future()
-        self.post(job, lambda result, error: future.set_exception(error) if error else future.set_result(result))
+        self.post(job, lambda result, error: future.set_exception(error) if error else future.set_result(result), need)
         try:
             return future.result(timeout)
         except TimeoutError:
             raise Unavailable("the store does not answer") from None
 
-    def _tx(self) -> Tx:
-        return Tx(self._db, Now.of(self._clock))
+    def _tx(self, late: bool = False) -> Tx:
+        return Tx(self._db, Now.of(self._clock), late)
 
     def _report(self, result: Any, error: BaseException | None) -> None:
-        if error is not None:
+        if error is not None and not isinstance(error, Full):
             self._on_error(error)
 
     def _serve(self) -> None:
@@ -124,12 +164,23 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             self._opened.set_exception(Unavailable(f"cannot open store '{self._path}': {error}"))
             return
+        self._full = not self._reserve.keep()
         self._opened.set_result(None)
-        while self._batch():
-            pass
-        self._db.close()
+        going = True
+        while going:
+            jobs, going = self._waiting()
+            self._batch(jobs, due=self._look_for_space())
+        self._close()
 
     def _open(self) -> None:
+        try:
+            self._connect()
+        except sqlite3.OperationalError as error:
+            if not no_space(error) or not self._reserve.give():
+                raise
+            self._connect()
+
+    def _connect(self) -> None:
         self._db = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -140,35 +191,73 @@ class Store:
         for number in range(version, len(MIGRATIONS)):
             self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
 
-    def _batch(self) -> bool:
-        """Run the jobs that wait in one transaction; False when the last one was the end."""
-        item = self._jobs.get()
-        if item is None:
-            return False
-        taken: list[Outcome] = []
+    def _close(self) -> None:
+        if self._kept:
+            log.error("%d changes are lost: the disk is full", len(self._kept))
+        self._db.close()
+
+    # -- batches -----------------------------------------------------------------------------------------------------------
+
+    def _waiting(self) -> tuple[list[Job], bool]:
+        """The jobs that wait, soon at least an empty list while the disk is full; False when the last one was the end."""
+        jobs: list[Job] = []
+        try:
+            item = self._jobs.get(timeout=AGAIN if self._full else None)
+            while item is not None:
+                jobs.append(item)
+                if len(jobs) >= BATCH or self._jobs.empty():
+                    return jobs, True
+                item = self._jobs.get()
+        except queue.Empty:
+            return jobs, True
+        self._next_try = 0.0  # the last one, for those that are kept
+        return jobs, False
+
+    def _batch(self, jobs: list[Job], due: bool) -> None:
+        """Run these jobs in one transaction; ``due``: with those that were kept for want of space."""
+        if self._kept and due:
+            jobs, self._kept = [*self._kept, *jobs], []
+        elif self._kept:
+            self._keep([job for job in jobs if job.need == Need.HAPPENED])
+            jobs = [job for job in jobs if job.need != Need.HAPPENED]
+        error = self._commit(jobs) if jobs else None
+        if error is None:
+            return
+        own = [job for job in jobs if job.need != Need.ASKED] if no_space(error) else []
+        self._refuse([job for job in jobs if not own or job.need == Need.ASKED], error)
+        if own:
+            self._full = True
+            if self._reserve.give():
+                log.warning("the disk is full: the room that was kept is used")
+                error = self._commit(own)
+        if own and error is not None:
+            self._refuse([job for job in own if job.need == Need.OWN], error)
+            self._keep([job for job in own if job.need == Need.HAPPENED])
+
+    def _commit(self, jobs: list[Job]) -> sqlite3.Error | None:
+        """Run the jobs in one transaction and answer them; or nothing of them is on disk, for the reason returned."""
         outcomes: list[tuple[Outcome, Any, BaseException | None]] = []
         whole = self._tx()
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            while item is not None:
-                taken.append(item[1])
-                outcomes.append(self._one(whole, *item))
-                if len(taken) >= BATCH or self._jobs.empty():
-                    break
-                item = self._jobs.get()
+            for job in jobs:
+                outcomes.append(self._one(whole, job))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            self._lost(taken or [item[1]] if item else taken, error)
-        else:
-            self._settle(whole, outcomes)
-        return item is not None
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            return error
+        self._settle(whole, outcomes)
+        return None
 
-    def _one(self, whole: Tx, job: Callable[[Tx], Any], done: Outcome) -> tuple[Outcome, Any, BaseException | None]:
+    def _one(self, whole: Tx, job: Job) -> tuple[Outcome, Any, BaseException | None]:
         """One job in its savepoint. What it raises is its caller's; only SQLite's own trouble ends the batch."""
-        tx = self._tx()
+        tx, before = self._tx(job.late), self._db.total_changes
         self._db.execute("SAVEPOINT job")
         try:
-            result = job(tx)
+            result = job.run(tx)
+            if self._full and job.need == Need.ASKED and self._db.total_changes != before:
+                raise Full("cannot save: the disk is full")  # what room there is, is for what has happened
         except sqlite3.OperationalError:
             raise  # disk full, I/O error: SQLite may have rolled everything back already
         except BaseException as error:
@@ -176,20 +265,11 @@ class Store:
             self._db.execute("RELEASE job")
             if not isinstance(error, AnvilError):
                 self._on_error(error)
-            return done, None, error
+            return job.done, None, error
         self._db.execute("RELEASE job")
         whole.touched |= tx.touched
         whole.effects += tx.effects
-        return done, result, None
-
-    def _lost(self, taken: list[Outcome], error: sqlite3.Error) -> None:
-        """Nothing of the batch is on disk: everybody in it is told so."""
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-        failure = Unavailable(f"cannot save: {error}")
-        self._on_error(failure)
-        for done in taken:
-            self._guard(partial(done, None, failure))
+        return job.done, result, None
 
     def _settle(self, whole: Tx, outcomes: list[tuple[Outcome, Any, BaseException | None]]) -> None:
         self._guard(lambda: self._settled(self._tx(), whole.touched, whole.effects))
@@ -201,3 +281,42 @@ class Store:
             call()
         except Exception as error:
             self._on_error(error)
+
+    # -- a full disk -------------------------------------------------------------------------------------------------------
+
+    def _look_for_space(self) -> bool:
+        """While the disk is full: whether it is time to try again. A file system does not tell when there is space."""
+        now = self._clock.monotonic()
+        if not self._full or now < self._next_try:
+            return False
+        self._next_try = now + AGAIN
+        if self._reserve.keep():
+            log.warning("there is space on the disk again")
+            self._full = False
+        return True
+
+    def _refuse(self, jobs: list[Job], error: sqlite3.Error) -> None:
+        """Nothing of these is on disk: each is told so."""
+        if not jobs:
+            return
+        failure = (Full if no_space(error) else Unavailable)(f"cannot save: {error}")
+        self._on_error(failure)
+        for job in jobs:
+            self._guard(partial(job.done, None, failure))
+
+    def _keep(self, jobs: list[Job]) -> None:
+        """Try these again when there is space; who waits for them is told."""
+        if any(not job.late for job in jobs) and not self._kept:
+            log.error("the disk is full: what happens is kept in memory until there is space")
+        for job in jobs:
+            if not job.late:
+                self._guard(partial(job.done, None, Full("cannot save yet: the disk is full")))
+            if len(self._kept) < KEPT:
+                self._kept.append(job._replace(done=self._report, late=True))
+            else:
+                self._on_error(Unavailable("cannot save: the disk is full, and so is the list of what waits for it"))
+
+
+def no_space(error: sqlite3.Error) -> bool:
+    """Whether it is for want of space that SQLite failed."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in NO_SPACE

@@ -21,7 +21,7 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
-from anvilsrv.store.store import Store, Tx
+from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
@@ -131,7 +131,7 @@ class Served:
         elif who.session == session:
             raise Denied(f"permission denied: {words[0]} is not for the session itself")
         else:
-            self.store.call(lambda tx: jobs[words[0]](tx, session))
+            self.store.call(lambda tx: jobs[words[0]](tx, session), need=Need.OWN)
         return None
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
