@@ -12,7 +12,7 @@ from anvilsrv.front import requests
 from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
 from anvilsrv.words import MAIL_TYPES
-from web.schema import BEAD_ID, MESSAGE_ID, OWNER, SESSION, Schema, array, record, ref, text, word
+from web.schema import BEAD_ID, MESSAGE_ID, OWNER, PROMPT, SESSION, Schema, array, record, ref, text, word
 
 MIB = 1 << 20
 BEAD_ACTIONS = ("claim", "unclaim", "complete", "reopen")
@@ -44,6 +44,22 @@ def _new(client: Client, backend: str, cwd: str, role: str = "", tasks: str = ""
 
 def _sandbox(client: Client, session: str) -> dict[str, str]:
     return {"policy": client.read(f"{session}/sandbox").decode("utf-8", "replace")}
+
+
+def _queue(client: Client, session: str) -> list[dict[str, Any]]:
+    return [one._asdict() for one in requests.queue(client, session)]
+
+
+def _queued(client: Client, session: str, prompt: str) -> dict[str, str]:
+    return {"text": requests.queued_text(client, session, int(prompt))}
+
+
+def _edit_queued(client: Client, session: str, prompt: str, text: str) -> None:
+    requests.edit_queued(client, session, int(prompt), text)
+
+
+def _move_queued(client: Client, session: str, prompt: str, move: str) -> None:
+    requests.move_queued(client, session, int(prompt), move)
 
 
 def _send(client: Client, to: str, type: str, subject: str = "", body: str = "", in_reply_to: str = "") -> None:
@@ -81,8 +97,25 @@ OPERATIONS: tuple[Operation, ...] = (
         {"session": SESSION}, record({"text": text(MIB, 1)}),
     ),
     Operation(
-        "POST", "/api/sessions/{session}/control", "control", "Stop, restart, kill or interrupt a session", requests.control,
+        "POST", "/api/sessions/{session}/control", "control",
+        "Stop, restart, kill or interrupt a session; hold its queue, or let it go on", requests.control,
         {"session": SESSION}, record({"command": word(*requests.CONTROLS)}),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/queue", "listQueue", "The prompts that wait, in the order in which the agent gets them",
+        _queue, {"session": SESSION}, reply=array(ref("Queued")),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/queue/{prompt}", "queued", "The text of a prompt", _queued,
+        {"session": SESSION, "prompt": PROMPT}, reply=record({"text": {"type": "string"}}),
+    ),
+    Operation(
+        "PUT", "/api/sessions/{session}/queue/{prompt}", "editQueued", "Replace the text of a prompt that waits; 409 for mail",
+        _edit_queued, {"session": SESSION, "prompt": PROMPT}, record({"text": text(MIB, 1)}),
+    ),
+    Operation(
+        "POST", "/api/sessions/{session}/queue/{prompt}", "moveQueued", "Drop a prompt that waits, or make it the first",
+        _move_queued, {"session": SESSION, "prompt": PROMPT}, record({"move": word(*requests.MOVES)}),
     ),
     Operation(
         "PUT", "/api/sessions/{session}/alias", "rename", "Name a session; an empty name takes it away", requests.rename,

@@ -29,6 +29,7 @@ PAGE = (
     "net.js",
     "sessions.js",
     "session.js",
+    "queue.js",
     "mail.js",
     "beads.js",
     "style.css",

@@ -33,6 +33,12 @@ COMPONENTS: dict[str, Schema] = {
         },
         "required": ["id", "alias", "backend", "cwd", "state", "ask", "unread", "queued", "error", "context", "notes"],
     },
+    "Queued": record({
+        "n": {"type": "integer", "description": "its number in the session"},
+        "origin": {"type": "string", "description": "`queue`, or `mail` for a delivered message"},
+        "when": {"type": "string", "description": "when it came, ISO 8601"},
+        "words": {"type": "string", "description": "how it begins, on one line"},
+    }),
     "Backend": record({"name": STRING, "title": STRING, "status": {"type": "string", "description": "`ok`, or why not"}}),
     "Message": {
         "type": "object",

@@ -161,7 +161,7 @@ class View(Session):
     @property
     def why_held(self) -> str:
         """Why its queue waits; empty: it does not."""
-        return self.held or ("by the user: write go to ctl" if self.paused else "")
+        return self.held or ("by the user" if self.paused else "")
 
     def gaps(self) -> list[str]:
         """What its sandbox does not enforce here, in words; empty where it holds."""

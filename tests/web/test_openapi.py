@@ -111,7 +111,7 @@ def test_what_does_not_fit_the_document_is_refused(
     site: Site, path: str, method: str, operation: dict[str, Any]
 ) -> None:
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    params = dict.fromkeys(re.findall(r"\{(\w+)\}", path), "a")
+    params = dict.fromkeys(re.findall(r"\{(\w+)\}", path), "1")
     for body in misfits(schema):
         with pytest.raises(Exception):  # noqa: B017  the document refuses it too
             check(body, schema) if "\ud800" not in body.values() and not any(
@@ -144,6 +144,19 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     call(site, "prompt", {"text": "echo seen > seen.txt; echo ok"}, session=session)
     assert shared.client().read(f"{session}/out", timeout=30) == b"ok\n"
     assert (shared.home.work / "seen.txt").read_text() == "seen\n"
+    call(site, "control", {"command": "hold"}, session=session)
+    for text in ("echo two", "echo three", "echo four"):
+        call(site, "prompt", {"text": text}, session=session)
+    assert [(one["n"], one["words"]) for one in call(site, "listQueue", session=session)][::2] == [
+        (2, "echo two"), (4, "echo four"),
+    ]  # fmt: skip
+    call(site, "moveQueued", {"move": "first"}, session=session, prompt="4")
+    call(site, "moveQueued", {"move": "drop"}, session=session, prompt="2")
+    call(site, "editQueued", {"text": "echo third"}, session=session, prompt="3")
+    assert call(site, "queued", session=session, prompt="3") == {"text": "echo third"}
+    assert [one["n"] for one in call(site, "listQueue", session=session)] == [4, 3]
+    call(site, "control", {"command": "go"}, session=session)
+    assert shared.client().read(f"{session}/turns/3/out", timeout=30) == b"third\n"
     call(site, "control", {"command": "stop"}, session=session)
     wait_until(lambda: shared.client().read(f"{session}/state") == b"stopped\n", "it does not stop")
 
@@ -184,6 +197,8 @@ def test_refusals_of_the_daemon_keep_their_sentence_and_have_a_fitting_status(si
         ("POST", "/api/sessions", {"backend": "nope", "cwd": "/tmp"}, 404, "nope"),
         ("POST", "/api/sessions", {"backend": "shell", "cwd": "/no/such/dir"}, 400, "/no/such/dir"),
         ("POST", "/api/sessions/deadbeef/prompt", {"text": "x"}, 404, "deadbeef"),
+        ("GET", "/api/sessions/deadbeef/queue", None, 404, "deadbeef"),
+        ("POST", "/api/sessions/deadbeef/queue/1", {"move": "drop"}, 404, "deadbeef"),
         ("POST", "/api/mail", {"to": "nobody", "type": "QUERY_REQUEST"}, 404, "nobody"),
         ("POST", "/api/mail/user/complete", {"message": "nope"}, 404, "nope"),
         (

@@ -286,3 +286,36 @@ def test_a_hidden_page_holds_no_connection(watched: Watched) -> None:
     with page.expect_request("**/api/stream"):
         page.evaluate(hide, False)
     expect(page.locator("#link")).to_have_text("live")
+
+
+def test_what_waits_stands_under_the_conversation_and_is_edited_put_first_and_dropped(
+    watched: Watched, shared: Daemon
+) -> None:
+    page = watched.page
+    session, client = start(page, shared.home.work, alias="queued"), shared.client()
+    queue = page.locator("#session .queue")
+    expect(queue).to_be_hidden()
+    page.get_by_role("button", name="Hold").click()
+    expect(queue).to_contain_text("0 waiting · held: by the user")
+    for text in ("echo one", f"echo two\n# {HOSTILE}", "echo three"):
+        prompt(page, text)
+        expect(page.get_by_label("Prompt")).to_have_value("")
+    words = queue.locator(".words")
+    expect(words).to_have_text(["echo one", f"echo two # {HOSTILE}"[:60], "echo three"])
+    queue.get_by_role("button", name="Drop").first.click()
+    expect(queue.locator("h3")).to_contain_text("2 waiting")
+    queue.get_by_role("button", name="First").click()
+    expect(words).to_have_text(["echo three", f"echo two # {HOSTILE}"[:60]])
+    queue.get_by_role("button", name="Edit…").last.click()
+    box = page.get_by_role("dialog").get_by_role("textbox")
+    expect(box).to_have_value(f"echo two\n# {HOSTILE}")
+    box.fill("echo second")
+    page.get_by_role("button", name="Save").click()
+    expect(words).to_have_text(["echo three", "echo second"])
+    client.write(f"{session}/in", b"echo from elsewhere")
+    expect(words).to_have_text(["echo three", "echo second", "echo from elsewhere"])
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("article.agent pre")).to_have_text(["three", "second", "from elsewhere"])
+    expect(queue).to_be_hidden()
+    assert client.read(f"{session}/turns/1/prompt") == b"echo one"
+    assert watched.wrong == []

@@ -40,6 +40,7 @@ const hear = {
       if (event.type === "message" && event.to === "user")
         toast(`Mail from ${label(event.from)}: ${event.subject || event.kind}`);
     }
+    session.happened(found);
     const changed = new Set(found.flatMap((event) => event.changes ?? []));
     if (changed.has("mail")) mail.refresh(), session.mailChanged();
     if (changed.has("beads")) beads.refresh();

@@ -3,6 +3,7 @@
 import {act, el, form, shown, toast} from "./dom.js";
 import {call} from "./net.js";
 import {Mail} from "./mail.js";
+import {Queue} from "./queue.js";
 import {notes, state} from "./sessions.js";
 
 const BLOCKS = 400; // of a conversation that stay on the page
@@ -36,7 +37,8 @@ export class Session {
       oninput: () => drafts.set(id, this.input.value), onkeydown: (event) => this.key(event)});
     this.send = el("button.primary", {onclick: () => this.prompt()}, "Send");
     this.panel = el("div.panel", {hidden: true});
-    this.place.replaceChildren(this.head, this.panel, this.talk, this.question, el("div.prompt", {}, this.input, this.send));
+    this.queue = new Queue(this.path);
+    this.place.replaceChildren(this.head, this.panel, this.talk, this.queue.place, this.question, el("div.prompt", {}, this.input, this.send));
     if (matchMedia("(pointer: fine)").matches) this.input.focus();
     this.draw();
   }
@@ -97,6 +99,13 @@ export class Session {
     this.was = was;
     this.head.replaceChildren(...(row ? this.heading(row) : [this.back(), el("b", {}, shown(this.id)), " is not there (any more)"]));
     this.ask(row?.ask ?? null);
+    this.queue.draw(row);
+  }
+
+  // Events came: what waits is told by no row alone, since an edit or another order changes none.
+  happened(found) {
+    if (this.row && found.some((event) => event.session_id === this.id && event.changes?.includes("sessions")))
+      this.queue.refresh();
   }
 
   back() {
@@ -113,14 +122,14 @@ export class Session {
         live ? control("stop", "Stop") : null,
         row.state === "running" ? control("interrupt", "Interrupt") : null,
         control("restart", "Restart"),
+        row.held ? control("go", "Go on") : control("hold", "Hold"),
         el("button.danger", {onclick: () => this.kill(row)}, "Kill…"),
         el("button", {onclick: () => this.rename(row)}, "Alias…"),
         el("button", {onclick: () => this.context(row)}, row.context ? "Context…*" : "Context…"),
         el("button", {onclick: () => this.toggleMail()}, "Mail"),
         el("button", {onclick: (event) => this.sandbox(event.target)}, "Sandbox")),
       el("p.quiet", {}, el("code", {}, row.id), ` ${row.backend} · `, el("code", {}, shown(row.cwd)),
-        row.role ? ` · role ${row.role}` : "", row.parent ? ` · by ${this.rows.get(row.parent)?.alias || row.parent}` : "",
-        row.held ? ` · held: ${shown(row.held)}` : ""),
+        row.role ? ` · role ${row.role}` : "", row.parent ? ` · by ${this.rows.get(row.parent)?.alias || row.parent}` : ""),
     ];
   }
 
