@@ -3,17 +3,13 @@
 Threads: ``Told`` and ``OnDeath`` are called on the Reactor of ``Server``, or on the caller's thread before ``death`` returns.
 """
 
-import os
-import signal
-from contextlib import suppress
 from functools import partial
 
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.events import Death, OnDeath, OnTitle, Told
 from anvilsrv.tmux.windows import LOOKS, Windows
 
-AGAIN = 2.0  # s after which tmux is told of the death once more
-LATEST = 5.0  # s after which nobody will know
+LATEST = 10.0  # s for tmux to notice a death
 
 
 class Deaths(Windows):
@@ -44,14 +40,13 @@ class Deaths(Windows):
         try:
             if self._looked(pane, pid):
                 return
-            server = self._reap()  # after the look: what made tmux miss the signal is over by its answer
+            self._reap()  # after the look: what made tmux miss the signal is over by its answer
             if any(self._looked(pane, pid) for _ in range(LOOKS)):
                 return
         except Unavailable:
             self._events.settle(pane, pid, None)
             return
         if self._reactor is not None:
-            self._reactor.at(AGAIN, partial(self._again, pane, pid, server))
             self._reactor.at(LATEST, partial(self._events.settle, pane, pid, None))
 
     def _looked(self, pane: str, pid: int) -> bool:
@@ -62,11 +57,6 @@ class Deaths(Windows):
         elif one.told:
             self._events.settle(pane, pid, Death(pane, pid, one.status, one.signal))
         return not self._events.waits(pane, pid)
-
-    def _again(self, pane: str, pid: int, server: int) -> None:
-        if self._events.waits(pane, pid):
-            with suppress(ProcessLookupError):
-                os.kill(server, signal.SIGCHLD)
 
     def _tell_all(self) -> None:
         """Have what there is told again."""

@@ -3,16 +3,18 @@
 tmux evaluates its subscriptions once a second, so an event comes within a second; after each attachment it tells the state of every
 pane first, so that nothing is missed while nobody was attached.
 
-tmux 3.3a misses a SIGCHLD now and then: while it runs utempter(8) for a pane that it opens or closes, the signal has its default
-disposition and is lost; the program stays a zombie and its status unknown until the next SIGCHLD. So whoever knows of a death that
-tmux does not tell sends one (``Awaited.kick``).
+tmux misses a SIGCHLD now and then: while it runs utempter(8) for a pane that it opens or closes, the signal has its default disposition
+and is lost; the program stays a zombie and its status unknown until the next SIGCHLD. So one is sent where tmux tells of such a pane.
 
 Threads: ``notice`` runs on the Reactor of ``Server``; the rest may be called from any thread. The lock guards the tables and is not
 held while a callback runs.
 """
 
+import os
+import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from anvilsrv.tmux.options import SUBSCRIPTIONS
@@ -93,9 +95,13 @@ class Events:
             callback(pane, value)
 
     def _dead(self, pane: str, value: str) -> None:
-        pid, dead, status, signal = value.split(" ")
-        death = Death(pane, number(pid) or 0, number(status), number(signal))
-        if dead != "1" or (death.status is None and death.signal is None):
+        server, pid, dead, status, killed = value.split(" ")
+        death = Death(pane, number(pid) or 0, number(status), number(killed))
+        if dead != "1":
+            return
+        if death.status is None and death.signal is None:
+            with suppress(ProcessLookupError):
+                os.kill(int(server), signal.SIGCHLD)
             return
         with self._lock:
             callbacks = list(self._deaths)

@@ -26,5 +26,5 @@ OPTIONS = (
 # What tmux tells without being asked, within a second: see ``%subscription-changed`` in tmux(1) and ``events``.
 SUBSCRIPTIONS = (
     ("titles", "#{pane_title}"),
-    ("deaths", "#{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal}"),
+    ("deaths", "#{pid} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal}"),
 )

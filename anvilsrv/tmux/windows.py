@@ -5,6 +5,7 @@ import re
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,11 +98,11 @@ class Windows(Server):
                 found.append(PaneInfo(pane, session, int(pid or 0), ended == "1", number(status), number(killed)))
         return sorted(found, key=lambda one: int(one.id[1:]))
 
-    def _reap(self) -> int:
-        """Have tmux look for children that have ended (it misses a SIGCHLD now and then: see ``events``). Returns its pid."""
+    def _reap(self) -> None:
+        """Have tmux look for children that have ended (it misses a SIGCHLD now and then: see ``events``)."""
         server = int(self.command("display-message", "-p", "#{pid}")[0])
-        os.kill(server, signal.SIGCHLD)
-        return server
+        with suppress(ProcessLookupError):  # the next call tells
+            os.kill(server, signal.SIGCHLD)
 
 
 def literal(word: str) -> str:
