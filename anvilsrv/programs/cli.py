@@ -71,6 +71,9 @@ def _serve(trace: bool, foreground: bool) -> None:
     except AnvilError as error:
         daemon.tell_starter(str(error))
         raise Failure(str(error)) from None
+    except Exception as error:
+        daemon.tell_starter(f"anvilsrv did not start: {error} (see the log)")
+        raise
     sys.exit(status)
 
 

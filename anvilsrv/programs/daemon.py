@@ -7,6 +7,7 @@ checked as plan9port does.
 Signals: SIGTERM and SIGINT stop (agents are ended gently); SIGHUP replaces the daemon (agents run on).
 """
 
+import contextlib
 import faulthandler
 import fcntl
 import logging
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
@@ -95,6 +96,7 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     """Run the daemon until a signal ends it; the exit status. Raises AnvilError when it cannot start."""
     from anvilsrv.app import App
 
+    settle()
     lock = place.take()
     logged = start_logging(None if foreground else place.log)
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -110,9 +112,8 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     try:
         app.start()
     except Exception:
-        late = overdue(END_PATIENCE, partial(os._exit, 1))  # also when this goes wrong, or takes for ever
+        overdue(END_PATIENCE, partial(os._exit, 1))  # whether this goes wrong, or the threads that are left never end
         app.stop(agents=False)
-        late.cancel()
         raise
     log.info("anvilsrv %d serves %s", os.getpid(), place.socket)
     tell_starter(f"ready {os.getpid()}")
@@ -121,13 +122,13 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if again else "stopping")
     notify("RELOADING=1" if again else "STOPPING=1")
     end = partial(become_new, lock, umask) if again else partial(os._exit, 1)
-    late = overdue(END_PATIENCE, end)
+    in_time = overdue(END_PATIENCE, end)
     try:
         app.stop(agents=not again)
     except Exception:  # the threads that are left would keep the process for ever
         log.exception("the end went wrong")
         end()
-    late.cancel()
+    in_time()
     if not again:
         place.pid_file.unlink(missing_ok=True)
     logging.getLogger().removeHandler(logged)
@@ -147,8 +148,8 @@ def become_new(lock: IO[bytes], umask: int) -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def overdue(seconds: float, then: Callable[[], None]) -> threading.Timer:
-    """After ``seconds`` say on standard error where each thread is, and call ``then``; unless it is cancelled.
+def overdue(seconds: float, then: Callable[[], None]) -> Callable[[], None]:
+    """After ``seconds`` say on standard error where each thread is, and call ``then``; unless what is returned is called first.
 
     What must not be lost is on disk before it is answered, so an end that takes too long may be cut short.
     """
@@ -160,8 +161,24 @@ def overdue(seconds: float, then: Callable[[], None]) -> threading.Timer:
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
-    timer.start()
-    return timer
+    try:
+        timer.start()
+    except RuntimeError:  # the limit of threads is reached: the kernel ends the process, without words
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        return lambda: signal.setitimer(signal.ITIMER_REAL, 0) and None
+    return timer.cancel
+
+
+def settle() -> None:
+    """Undo what a parent may have left us: blocked signals, an ignored SIGCHLD (then nobody learns how a child ended), and closed
+    standard descriptors (then a pipe or socket would take their numbers).
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while (fd := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 class Signals:
@@ -226,46 +243,66 @@ def notify_ready() -> None:
 
 
 def start(place: Place) -> int:
-    """Start a daemon in the background and wait until it serves; its pid. Raises AnvilError with its last words."""
+    """Start a daemon in the background and wait until it serves; its pid. Raises AnvilError with its last words.
+
+    A start that is interrupted while it waits leaves the daemon to go on.
+    """
     running = place.holder()
     if running is not None:
         raise Conflict(f"anvilsrv is running (pid {running or '?'})")
     paths.private_dir(place.state)
+    settle()
     ready, told = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(ready)
+        os.close(told)
+        raise Unavailable(f"cannot start a process: {error.strerror}") from None
     if pid == 0:
         _child(place, ready, told)
     os.close(told)
-    os.waitpid(pid, 0)
     with open(ready, "rb") as file:
+        os.waitpid(pid, 0)
         said = file.read().decode("utf-8", "replace")
     if not said.startswith("ready "):
         raise Unavailable(said.strip() or f"anvilsrv did not start: see {place.log}")
     return int(said.split()[1])
 
 
-def _child(place: Place, ready: int, told: int) -> None:
-    """Between fork and exec: a session of its own, no terminal, a new program that reports through ``told``."""
-    os.close(ready)
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    out = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for number, fd in ((0, null), (1, out), (2, out)):
-        os.dup2(fd, number)
-    os.set_inheritable(told, True)
-    os.chdir("/")
-    os.environ["ANVILSRV_READY_FD"] = str(told)
-    os.execv(sys.executable, [sys.executable, "-m", "anvilsrv.programs.cli", "serve"])
+def _child(place: Place, ready: int, told: int) -> NoReturn:
+    """Between fork and exec: a session of its own, no terminal, a new program that reports through ``told``. Never returns."""
+    try:
+        os.close(ready)
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        null = os.open(os.devnull, os.O_RDWR)
+        out = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for number, fd in ((0, null), (1, out), (2, out)):
+            os.dup2(fd, number)
+        os.set_inheritable(told, True)
+        os.chdir("/")
+        os.environ["ANVILSRV_READY_FD"] = str(told)
+        os.execv(sys.executable, [sys.executable, "-m", "anvilsrv.programs.cli", "serve"])
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the starter is gone too
+            os.write(told, f"cannot start a process: {error.strerror}".encode())
+    finally:  # also when Ctrl-C came before the new session: what the parent would do is not for us
+        os._exit(1)
 
 
 def tell_starter(words: str) -> None:
     """Answer the ``start`` that waits for us, if one does."""
     number = os.environ.pop("ANVILSRV_READY_FD", "")
-    if number.isdecimal():
-        with open(int(number), "wb") as file:
-            file.write(words.encode())
+    if not number.isdecimal():
+        return
+    try:
+        os.write(int(number), words.encode())
+    except BrokenPipeError:
+        log.info("the start was interrupted")
+    finally:
+        os.close(int(number))
 
 
 def stop(place: Place) -> None:
