@@ -48,20 +48,13 @@ def listed(small: Path, *argv: str) -> list[str]:
     return [line.split("::")[1] for line in run(small, "--collect-only", "-q", *argv).splitlines() if "::" in line]
 
 
-def test_without_a_sample_all_tests_run_and_the_slowest_comes_first(small: Path) -> None:
-    found = listed(small)
-    assert len(found) == 40
-    assert found[0] == "test_slowest"
-    assert [name for name in found if "slow" not in name] == found[31:]
-
-
-def test_a_sample_has_every_fast_test_and_the_third_of_the_slow_ones_that_the_commit_chooses(small: Path) -> None:
-    whole, first, again, other = ({*listed(small, *argv)} for argv in ([], *(["--sample", c] for c in "aab")))
-    assert first == again and first < whole
-    slow = {name for name in first if "slow" in name}
-    assert len(first - slow) == 9
-    assert 3 < len(slow) < 18
-    assert first != other
+def test_all_tests_run_the_slowest_first_and_a_sample_has_those_slow_ones_that_its_commit_chooses(small: Path) -> None:
+    whole, sample = listed(small), listed(small, "--sample", "abc")
+    assert len(whole) == 40
+    assert whole[0] == "test_slowest"
+    assert [name for name in whole if "slow" not in name] == whole[31:]
+    assert sample == [name for name in whole if "slow" not in name or suite.chosen(f"test_it.py::{name}", "abc")]
+    assert 9 + 3 < len(sample) < 9 + 18
 
 
 def test_in_many_commits_each_slow_test_has_its_turn_a_third_of_the_time() -> None:
@@ -84,8 +77,7 @@ def test_a_program_under_test_can_be_interrupted() -> None:
 
 def test_that_is_so_when_the_suite_is_started_with_interrupts_ignored() -> None:
     this = f"{__file__}::{test_a_program_under_test_can_be_interrupted.__name__}"
-    for workers in ("0", "1"):
-        argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", workers, this]
-        script = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *argv]
-        done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=100)
-        assert done.returncode == 0, done.stdout
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "1", this]
+    script = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *argv]
+    done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=100)
+    assert done.returncode == 0, done.stdout

@@ -13,8 +13,7 @@ from tests.real_agents.model import heard
 from tests.session import Session
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
-SECONDS = {"codex": 11, "gemini": 13, "opencode": 15}  # one test alone, most of it the start
-each = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow(s)) for name, s in SECONDS.items()])
+each = pytest.mark.parametrize("name", ["codex", "gemini", pytest.param("opencode", marks=pytest.mark.slow(17))])
 
 HAZARDS = {
     "three lines": "one\ntwo\nthree",
@@ -31,7 +30,7 @@ def bench(name: str, at: Benches) -> Bench:
     return at(name)
 
 
-@pytest.mark.parametrize("name", ["codex", "gemini", pytest.param("opencode", marks=pytest.mark.slow(12))])
+@each
 def test_it_starts_takes_prompts_and_can_be_interrupted(bench: Bench) -> None:
     agent = bench.new()
     for text in ("hello", "one\ntwo\nthree"):
