@@ -23,7 +23,7 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.processes import Processes
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.agents.spawn import Spawn
-from anvilsrv.agents.spool import Kept
+from anvilsrv.agents.spool import Kept, Spools
 from anvilsrv.agents.titles import Titles
 from anvilsrv.agents.transcript import Transcripts, Watcher
 from anvilsrv.agents.typist import Typist
@@ -91,6 +91,7 @@ class App:
             self.sockets,
             self.processes,
             Gate(self.reactor, self.registry, self.life, clock),
+            Spools(self.launch.directory, self.reports.spooled, self.on_error),
             Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,

@@ -2,20 +2,29 @@
 
 The agent can write there, so everything is hostile: what is a link, not a regular file, too large or not JSON is skipped.
 
-Threads: any; nothing is kept.
+A spool is watched: a hook that gave up on a daemon which was there, but silent, is not the last that anybody hears of its report.
+
+Threads: a :class:`Kept` is used on any, nothing is kept; :class:`Spools` has one of its own, for an agent may put much into its spool.
 """
 
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from anvilsrv.agents import transcript
 from anvilsrv.errors import AnvilError
+from anvilsrv.linux.inotify import IN_MOVED_TO, Inotify
+from anvilsrv.linux.reactor import Deadline, Reactor
+from anvilsrv.sessions.state import View
 
 MOST = 1000  # reports read at a time
 LARGEST = 16 << 20  # bytes of one
+SETTLE = 0.05  # s from the first news of a spool to its reading: what comes meanwhile is read with it
+OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
+AGAIN = 5.0  # s until a spool is read again that could not be read, or not all of it
 
 
 class Kept:
@@ -41,6 +50,83 @@ class Kept:
         return transcript.lines(self._sessions / session / "data", path)
 
 
+class Spools:
+    """Follows the rows: the spool of each session is read when it is met, and when something comes into it.
+
+    ``directory`` is the one that a session owns; ``read`` takes the reports in its spool and returns how many there were. ``on_error``
+    gets what went wrong, and the spool is read again later.
+    """
+
+    def __init__(
+        self, directory: Callable[[str], Path], read: Callable[[str], int], on_error: Callable[[BaseException], None]
+    ) -> None:
+        self._directory = directory
+        self._read = read
+        self._on_error = on_error
+        self._watches: dict[int, str] = {}  # number of the watch -> session; this and what follows is the thread's own
+        self._next: dict[str, Deadline] = {}
+        self._inotify = Inotify()
+        self._reactor = Reactor("spool", on_error)
+        self._reactor.watch(self._inotify.fileno(), self._changed)
+        self._reactor.start()
+
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`. A start makes the directory again if the agent has removed it."""
+        if after is None and before is not None:
+            self._reactor.do(lambda: self._leave(before.id))
+        elif after is not None and (before is None or before.state != after.state):
+            self._reactor.do(lambda: self._watch(after.id))
+
+    def close(self) -> None:
+        """End and join the thread."""
+        self._reactor.close()
+        self._inotify.close()
+
+    def _watch(self, session: str) -> None:
+        fd = transcript.directory(self._directory(session), ["ns", "spool"])
+        if fd is None:
+            return
+        try:
+            number = self._inotify.add(f"/proc/self/fd/{fd}", IN_MOVED_TO)
+        finally:
+            os.close(fd)
+        if self._watches.get(number) != session:
+            self._forget(session)
+            self._watches[number] = session
+            self._soon(session, 0.0)
+
+    def _changed(self) -> None:
+        news = set(self._inotify.read())
+        for number, session in self._watches.items():
+            if number in news or OVERFLOW in news:
+                self._soon(session, SETTLE)
+
+    def _soon(self, session: str, delay: float) -> None:
+        if session not in self._next:
+            self._next[session] = self._reactor.at(delay, lambda: self._look(session))
+
+    def _look(self, session: str) -> None:
+        self._next.pop(session, None)
+        try:
+            more = self._read(session) >= MOST
+        except Exception as error:
+            self._on_error(error)
+            more = True
+        if more and session in self._watches.values():
+            self._soon(session, AGAIN)
+
+    def _leave(self, session: str) -> None:
+        self._forget(session)
+        deadline = self._next.pop(session, None)
+        if deadline is not None:
+            deadline.cancel()
+
+    def _forget(self, session: str) -> None:
+        for number in [number for number, one in self._watches.items() if one == session]:
+            del self._watches[number]
+            self._inotify.remove(number)
+
+
 def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The reports in a spool, oldest first, each with its path; what is none is removed. Raises AnvilError."""
     found: list[tuple[Path, dict[str, Any]]] = []
@@ -62,12 +148,19 @@ def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 def _report(top: int, name: str) -> dict[str, Any] | None:
     try:
-        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=top), "rb") as file:
-            if not os.path.isfile(file.fileno()) or os.fstat(file.fileno()).st_size > LARGEST:
-                return None
-            content = json.load(file)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=top)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(LARGEST + 1)  # it may grow while it is read
+        content = json.loads(data) if len(data) <= LARGEST else None
     except (OSError, ValueError, RecursionError):
         return None
+    finally:
+        os.close(fd)
     return content if isinstance(content, dict) else None
 
 

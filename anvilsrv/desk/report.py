@@ -88,12 +88,15 @@ class Reports:
         )  # a submit must not be learned after its stop
         self._take(session, found, by)
 
-    def spooled(self, session: str, but: str | None = None) -> None:
+    def spooled(self, session: str, but: str | None = None) -> int:
         """Take the reports that hooks left while no daemon answered, except the one of number ``but``, which is here as well.
+
+        Returns how many there were.
 
         Raises Unavailable when the store does not take one: it and those after it stay where they are.
         """
-        for place, found in self._kept.spooled(session):
+        there = self._kept.spooled(session)
+        for place, found in there:
             if found.get("report") != but:
                 try:
                     self._take(session, found, None)
@@ -105,6 +108,7 @@ class Reports:
                     self._kept.take(place)
                 except AnvilError as error:  # it has no effect twice
                     log.warning("session %s: %s", session, error)
+        return len(there)
 
     def _take(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
