@@ -21,6 +21,7 @@ class About(Pane):
         "Log": "other",
         "Prompt": "other",
         "Context": "other",
+        "Queue": "other",
     }
     any_word = False
     _last: Session | None = None

@@ -117,6 +117,9 @@ class Agent:
     def box(self, owner: str, name: str) -> list[Row]:
         return self._again(partial(requests.box, owner=owner, name=name))
 
+    def queue(self, session: str) -> list[requests.Queued]:
+        return self._again(partial(requests.queue, session=session))
+
     def read(self, path: str) -> str:
         return self._again(lambda client: client.read(path)).decode("utf-8", "replace")
 

@@ -28,6 +28,7 @@ from acme.lib.mail import Archive, Compose, Inbox, Message
 from acme.lib.main import Main
 from acme.lib.pane import Pane
 from acme.lib.prompt import Context, Prompt
+from acme.lib.queue import Queue
 from acme.lib.terminal import open_terminal
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
@@ -43,14 +44,15 @@ PANES: dict[str, type[Pane]] = {
     "log": Log,
     "ask": AskPane,
     "context": Context,
+    "queue": Queue,
     "inbox": Inbox,
     "archive": Archive,
     "message": Message,
     "compose": Compose,
     "daemon": Daemon,
 }
-_ABOUT_SESSION = ("prompt", "log", "ask", "context")
-_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Inbox|Archive|Daemon)(?:\.([\w-]+))?")
+_ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue")
+_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon)(?:\.([\w-]+))?")
 
 
 class App:

@@ -35,11 +35,12 @@ class Main(Pane):
         "Context": "window_of",
         "Log": "window_of",
         "Ask": "window_of",
+        "Queue": "window_of",
         "Daemon": "daemon",
         "Inbox": "box",
         "Archive": "box",
     }
-    tag = "Get Attach Stop Restart Kill Alias Context Log Daemon Inbox Archive"
+    tag = "Get Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive"
 
     def title(self) -> str:
         return NAME

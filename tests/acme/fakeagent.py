@@ -11,7 +11,7 @@ from typing import Any
 from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.mail.message import reply_type
 from anvilsrv.p9.server import Server
-from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, SnapshotHandle, TextFile
+from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, SnapshotHandle, StaticDir, TextFile
 from anvilsrv.sessions.notes import notes
 from anvilsrv.store.events import TYPES
 
@@ -27,6 +27,7 @@ class Agent:
         self.path = path
         self.sessions: dict[str, dict[str, Any]] = {}
         self.boxes: dict[str, list[dict[str, Any]]] = {"user/inbox": [], "user/archive": []}
+        self.queues: dict[str, list[tuple[int, str, str]]] = {}  # of a session: number, origin, text
         self.texts: dict[str, str] = {}
         self.logs: dict[str, Stream] = {}
         self.events = Stream("events", fresh=True)
@@ -62,10 +63,16 @@ class Agent:
         }
         self.sessions[id] = row | known
         self.logs[id] = Stream("log")
+        self.queues[id] = []
         self.boxes |= {f"{id}/inbox": [], f"{id}/archive": []}
         self.texts |= {f"{id}/context": "", f"{id}/tmux": f"echo attached {id}\n"}
         self.emit("session_new", id)
         return id
+
+    def wait(self, id: str, *prompts: tuple[int, str, str]) -> None:
+        """These are the prompts that wait for a session: number, origin, text."""
+        self.queues[id] = list(prompts)
+        self.change(id, queued=len(prompts))
 
     def change(self, id: str, **new: Any) -> None:
         self.sessions[id] |= new
@@ -105,6 +112,8 @@ class Agent:
         name, _, file = path.partition("/")
         if file == "ctl":
             self._control(name, text.split())
+        elif file.startswith("turns/"):
+            self._move(name, int(file.split("/")[1]), text.strip())
         elif file == "alias":
             self.change(name, alias=text.strip())
         elif file == "answer":
@@ -136,10 +145,19 @@ class Agent:
                 self.emit("state_change", name)
         elif words[0] == "kill":
             self.remove(name)
+        elif words[0] in ("hold", "go"):
+            self.change(name, held="by the user" if words[0] == "hold" else "")
         elif words[0] in ("stop", "restart", "interrupt"):
             self.change(name, state={"stop": "stopped", "restart": "idle", "interrupt": "idle"}[words[0]])
         else:
             raise Invalid(f"unknown command '{words[0]}'")
+
+    def _move(self, name: str, n: int, word: str) -> None:
+        found = [one for one in self.queues[name] if one[0] == n]
+        if not found:
+            raise NotFound(f"no prompt {n} in session '{name}'")
+        rest = [one for one in self.queues[name] if one[0] != n]
+        self.wait(name, *(found + rest if word == "first" else rest))
 
     def await_written(self, path: str, timeout: float = 30.0) -> str:
         """The text of the first write to `path` that nobody has waited for yet."""
@@ -186,9 +204,32 @@ class One(Dir):
             return TextFile(name, lambda _: json.dumps(self.agent.boxes[path]).encode())
         if name == "log":
             return self.agent.logs[self.name]
+        if name == "turns":
+            return Turns(self.agent, self.name)
         if name in ("in", "ctl", "alias", "answer", "mail", "context", "tmux"):
             return Written(self.agent, name, path)
         return None
+
+
+class Turns(Dir):
+    def __init__(self, agent: Agent, id: str) -> None:
+        super().__init__("turns")
+        self.agent = agent
+        self.id = id
+
+    def lookup(self, who: Any, name: str) -> Node | None:
+        if name == "list":
+            return TextFile(name, lambda _: self._list())
+        path = f"{self.id}/turns/{name}"
+        return StaticDir(name, [Written(self.agent, "ctl", f"{path}/ctl")]) if name.isdecimal() else None
+
+    def _list(self) -> bytes:
+        done = "1\tdone\tqueue\t2026-01-01T09:00:00+0000\t1.5\t-\t-\tlong ago\n"
+        rows = (
+            f"{n}\tqueued\t{origin}\t2026-01-01T10:00:0{n}+0000\t-\t-\t-\t{text}\n"
+            for n, origin, text in self.agent.queues[self.id]
+        )
+        return (done + "".join(rows)).encode()
 
 
 class Written(File):

@@ -3,7 +3,7 @@
 import pytest
 
 MAIN = "/AnviLLM/"
-TAG = "Get Attach Stop Restart Kill Alias Context Log Daemon Inbox Archive"
+TAG = "Get Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive"
 
 
 def row(person, id):

@@ -260,3 +260,58 @@ def test_assist_outlives_a_restart_of_the_daemon(person, agent, log, anvilsrv):
     assert person.body(name).count("while away") == 1
     agent.change(other, state="running")
     person.sees(MAIN, "running")
+
+
+def queued(person, name):
+    """The lines of a queue's window, with their columns parted."""
+    return [line.split(None, 3) for line in person.body(name).splitlines()]
+
+
+def test_what_waits_is_listed_put_first_and_dropped_by_its_lines(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev", state="running")
+    agent.wait(
+        id, (2, "queue", "run the tests"), (3, "mail", "QUERY_REQUEST"), (4, "queue", "commit"), (5, "queue", "x")
+    )
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Queue", tag=True)
+    name = opened(person, f"{project}/+Queue.rev", "Drop First Hold Go Get Log")
+    person.sees(name, "commit\n")
+    assert queued(person, name)[:2] == [
+        ["2", "prompt", "10:00:02", "run the tests"],
+        ["3", "mail", "10:00:03", "QUERY_REQUEST"],
+    ]
+    person.select(name, "commit")
+    person.execute(name, "First", tag=True)
+    person.wait(lambda: [line[0] for line in queued(person, name)] == ["4", "2", "3", "5"], "4 to be the first")
+    start = person.body(name)
+    person.select(name, start[start.index("run the") : start.index("QUERY") + 2])
+    person.execute(name, "Drop", tag=True)
+    person.wait(lambda: [line[0] for line in queued(person, name)] == ["4", "5"], "2 and 3 to go")
+    person.type_at_end(name, "\nDrop 5")
+    person.execute(name, "Drop 5", sweep=True)
+    person.wait(lambda: queued(person, name)[0][0] == "4" and agent.queues[id] == [(4, "queue", "commit")], "5 to go")
+    person.select(name, "Drop 5")
+    person.execute(name, "Drop", tag=True)
+    person.sees(f"{project}/+Errors", "Assist: Drop: which prompt? put dot on its line, or give its number\n")
+
+
+def test_a_queue_is_held_and_goes_on_and_follows_what_happens(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Queue", tag=True)
+    name = opened(person, f"{project}/+Queue.rev", "Drop First Hold Go Get Log")
+    person.sees(name, "nothing waits\n")
+    person.execute(name, "Hold", tag=True)
+    assert agent.await_written(f"{id}/ctl") == "hold\n"
+    person.sees(name, "held: by the user\n")
+    agent.wait(id, (2, "queue", "run the tests"))
+    person.sees(name, "run the tests\n")
+    person.execute(name, "Go", tag=True)
+    assert agent.await_written(f"{id}/ctl") == "go\n"
+    person.wait(lambda: queued(person, name) == [["2", "prompt", "10:00:02", "run the tests"]], "it to go on")
+    agent.wait(id)
+    person.sees(name, "nothing waits\n")
+    agent.remove(id)
+    person.sees(name, "the session is gone\n")
