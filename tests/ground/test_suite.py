@@ -69,6 +69,12 @@ def test_each_worker_begins_with_slow_tests(small: Path) -> None:
         assert "slow" in first, ran
 
 
+def test_check_says_what_it_runs() -> None:
+    said = subprocess.run([ROOT / "check", "--help"], capture_output=True, text=True, timeout=60)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("usage: ./check [--all")
+
+
 def test_a_program_under_test_can_be_interrupted() -> None:
     with subprocess.Popen(["sleep", "60"]) as child:
         child.send_signal(signal.SIGINT)
