@@ -75,7 +75,7 @@ class ControlClient:
         try:
             call = self._send(line.encode("utf-8", "surrogateescape"))
             if not call.done.wait(max(0.0, until - time.monotonic())):
-                self.close()  # who else waits need not wait as long
+                self.close()  # what a server does not read must not fill the pipe; and who else waits need not wait as long
                 raise Hung(timeout)
         finally:
             self._turn.release()
