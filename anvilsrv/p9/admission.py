@@ -5,10 +5,10 @@ The checks run on the server's I/O thread when the request has come, also if its
 
 from typing import Any, Protocol
 
-from anvilsrv.errors import Denied, Invalid
+from anvilsrv.errors import Denied, Invalid, IsDirectory
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Caller
-from anvilsrv.p9.fids import Fid, Fids
+from anvilsrv.p9.fids import BadFid, Fid, Fids
 from anvilsrv.p9.tree import Dir, File, Node
 from anvilsrv.p9.wire import OWRITE
 
@@ -48,14 +48,14 @@ def openable(session: Session, fields: tuple[int, int, int]) -> Fid[Call]:
 def readable(session: Session, fields: tuple[int, int, int, int]) -> Fid[Call]:
     fid = session.fids.opened(fields[1])
     if fid.mode == OWRITE:
-        raise Denied(f"fid {fields[1]} is not open for reading")
+        raise BadFid(f"fid {fields[1]} is not open for reading")
     return fid
 
 
 def writable(session: Session, fields: tuple[int, int, int, bytes]) -> Fid[Call]:
     fid = session.fids.opened(fields[1])
     if fid.mode not in (OWRITE, wire.ORDWR):
-        raise Denied(f"fid {fields[1]} is not open for writing")
+        raise BadFid(f"fid {fields[1]} is not open for writing")
     return fid
 
 
@@ -72,18 +72,20 @@ def check_open(node: Node, who: Any, mode: int) -> None:
         raise Invalid(f"bad open mode {mode:#x}")
     need = _NEEDS[mode & 3] | (2 if mode & wire.OTRUNC else 0)
     if need & 2 and isinstance(node, Dir):
-        raise Denied(f"'{node.name}' is a directory")
+        raise IsDirectory(f"'{node.name}' is a directory")
     if need & ~(node.permissions(who) >> 6) or mode & wire.ORCLOSE:
         raise Denied(f"permission denied: '{node.name}'")
 
 
 def check_wstat(node: Node, who: Any, wanted: wire.Stat) -> None:
-    """Raise Denied unless this Twstat changes nothing, or only truncates a file that may be written."""
+    """Raise Denied unless this Twstat changes nothing, or only truncates a file that may be written (the times may come along)."""
     now = node.stat(who)
     changed = {
         field
         for field, new, old, untouched in zip(wire.Stat._fields, wanted, now, wire.UNTOUCHED, strict=True)
         if new not in (untouched, old)
     }
+    if wanted.length == 0 and now.mode & 0o200:
+        changed -= {"atime", "mtime"}  # Linux sets the time too when it truncates
     if changed - {"length"} or (changed and (wanted.length or not now.mode & 0o200 or now.mode & wire.DMDIR)):
         raise Denied(f"permission denied: cannot change {', '.join(sorted(changed))} of '{node.name}'")

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from anvilsrv.errors import AnvilError
+from anvilsrv.p9.dialect import Dialect
 from anvilsrv.p9.fids import Fid
 from anvilsrv.p9.tree import File, Handle
 
@@ -21,6 +22,7 @@ class Caller(Protocol):
     """What a call needs of the connection it came on."""
 
     msize: int
+    dialect: Dialect
 
     @property
     def who(self) -> Any: ...

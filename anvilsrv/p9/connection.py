@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Result, Stage
+from anvilsrv.p9.dialect import ename, number
 from anvilsrv.p9.fids import Fid, Fids
-from anvilsrv.p9.frames import tag_of, unpack
-from anvilsrv.p9.stream import Loop, Stream, rerror
+from anvilsrv.p9.frames import tag_of
+from anvilsrv.p9.stream import Loop, Stream
 from anvilsrv.p9.tree import LATER, Dir
 from anvilsrv.p9.verbs import MINMSIZE, PARKABLE, VERBS, Hangup, Verb, rflush, sversion
 
@@ -49,7 +50,7 @@ class Connection(Stream):
     def message(self, frame: bytes) -> None:
         """Answer the request in this frame, or see to it that it will be."""
         try:
-            fields = unpack(frame)
+            fields = self.dialect.unpack(frame)
             if self.trace:
                 self.show("<-", frame)
             verb = VERBS.get(frame[4])
@@ -80,8 +81,9 @@ class Connection(Stream):
 
     def error(self, tag: int, error: AnvilError | str) -> None:
         """An Rerror whatever the text is: cut to what fits, and made valid."""
-        text = str(error).encode("utf-8", "replace").replace(b"\0", b"?")
-        self.send(rerror(tag, text[: min(1024, (self.msize or MINMSIZE) - 9)].decode("utf-8", "ignore")))
+        text = ename(error).encode("utf-8", "replace").replace(b"\0", b"?")
+        cut = text[: min(1024, (self.msize or MINMSIZE) - 13)].decode("utf-8", "ignore")
+        self.send(self.dialect.rerror(tag, cut, number(error)))
 
     def hangup(self) -> None:
         if self.alive:

@@ -4,16 +4,24 @@ Both belong to the server's I/O thread, except for the handle of a fid: the thre
 it away at the end.
 """
 
+import errno as numbers
 from collections import deque
 from typing import Generic, TypeVar
 
-from anvilsrv.errors import Conflict, Invalid, NotFound
+from anvilsrv.errors import AnvilError, Conflict
 from anvilsrv.p9.tree import Handle, Node
 from anvilsrv.p9.wire import NOFID
 
 MAXFIDS = 4096
 
 W = TypeVar("W")  # what waits for its turn on a fid
+
+
+class BadFid(AnvilError):
+    """A fid that is not one, or is in the wrong state."""
+
+    errno = numbers.EBADF
+    phrases = ("bad fid", " fid ")
 
 
 class Fid(Generic[W]):
@@ -61,29 +69,29 @@ class Fids(Generic[W]):
         try:
             return self._fids[number]
         except KeyError:
-            raise NotFound(f"unknown fid {number}") from None
+            raise BadFid(f"unknown fid {number}") from None
 
     def unopened(self, number: int) -> Fid[W]:
         """A fid that is neither open nor being opened."""
         fid = self.get(number)
         if fid.mode is not None or fid.holder:
-            raise Conflict(f"fid {number} is open")
+            raise BadFid(f"fid {number} is open")
         return fid
 
     def opened(self, number: int) -> Fid[W]:
         fid = self._fids.get(number)
         if fid is None or fid.mode is None:
-            raise Invalid(f"fid {number} is not open") if fid else NotFound(f"unknown fid {number}")
+            raise BadFid(f"fid {number} is not open") if fid else BadFid(f"unknown fid {number}")
         return fid
 
     def check_unused(self, number: int) -> None:
         if number in self._fids:
-            raise Conflict(f"fid {number} is in use")
+            raise BadFid(f"fid {number} is in use")
 
     def add(self, number: int, trail: tuple[Node, ...]) -> None:
         """Name a file by an unused number."""
         if number == NOFID:
-            raise Invalid("NOFID is no fid")
+            raise BadFid("bad fid: NOFID is not a fid number")
         if len(self._fids) >= MAXFIDS:
             raise Conflict(f"too many fids: {MAXFIDS} at most")
         self._fids[number] = Fid(trail)
@@ -93,7 +101,7 @@ class Fids(Generic[W]):
         try:
             return self._fids.pop(number)
         except KeyError:
-            raise NotFound(f"unknown fid {number}") from None
+            raise BadFid(f"unknown fid {number}") from None
 
     def clear(self) -> list[Fid[W]]:
         """Free all numbers, and return the fids that they named."""

@@ -50,7 +50,7 @@ def tag_of(frame: bytes) -> int:
 Unpacker = Callable[[bytes], tuple[Any, ...]]
 
 
-def _general_unpacker(layout: str) -> Unpacker:
+def general_unpacker(layout: str) -> Unpacker:
     parts = [None if letter == "s" else _qid if letter == "q" else struct.Struct("<" + letter) for letter in layout]
 
     def unpack(frame: bytes) -> tuple[Any, ...]:
@@ -133,7 +133,7 @@ _OWN_UNPACKERS: dict[str, Unpacker] = {
 def _unpacker(name: str, layout: str) -> Unpacker:
     if name in _OWN_UNPACKERS:
         return _OWN_UNPACKERS[name]
-    return _general_unpacker(layout) if set(layout) & {"s", "q"} else struct.Struct("<5xH" + layout).unpack
+    return general_unpacker(layout) if set(layout) & {"s", "q"} else struct.Struct("<5xH" + layout).unpack
 
 
 _UNPACKERS = {kind: _unpacker(name, layout) for kind, (name, layout) in KINDS.items()}

@@ -4,20 +4,21 @@ A frame is refused by its size field before it is kept. ``load`` counts the byte
 socket does not take, and requests that wait for the tree. While it is over ``HIGH`` nothing more is read.
 """
 
+import errno
 import socket
 from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT
 from typing import Any, Protocol
 
 from anvilsrv.p9 import text
+from anvilsrv.p9.dialect import PLAIN
 from anvilsrv.p9.frames import HEADER, size_at, tag_of
-from anvilsrv.p9.wire import PACKERS, Rerror, decode
+from anvilsrv.p9.values import new
+from anvilsrv.p9.wire import TYPES
 
 FIRSTSIZE = 8192  # the largest message before a version is agreed on
 HIGH = 1024 * 1024
 RECEIVE = 32 * 1024  # more is slower: malloc gives a larger buffer back to the kernel after each receive
-
-rerror = PACKERS[Rerror]
 
 
 class Loop(Protocol):
@@ -50,6 +51,7 @@ class Stream:
         self.fd = sock.fileno()
         self.trace = loop.show
         self.alive = True
+        self.dialect = PLAIN
         self.msize = 0  # 0: no version agreed on
         self.load = 0
         self._mask = EPOLLIN
@@ -134,7 +136,7 @@ class Stream:
     def send(self, frame: bytes) -> None:
         """Add a reply to what goes out with the next ``flush``: at the end of the server's round, if it is touched."""
         if len(frame) > self.msize and self.msize:
-            frame = rerror(tag_of(frame), f"reply of {len(frame)} bytes does not fit")
+            frame = self.dialect.rerror(tag_of(frame), f"reply too long: {len(frame)} bytes", errno.E2BIG)
         if self.trace:
             self.show("->", frame)
         self._out.append(frame)
@@ -143,7 +145,7 @@ class Stream:
     def show(self, way: str, frame: bytes) -> None:
         """Trace a message: ``<- 9 Tclunk tag 1 fid 0`` came from connection 9."""
         if self.trace:
-            self.trace(f"{way} {self.fd} {text.format(decode(frame))}")
+            self.trace(f"{way} {self.fd} {text.format(new(TYPES[frame[4]], self.dialect.unpack(frame)))}")
 
     def flush(self) -> None:
         """Send what can be sent without waiting, then tell epoll what to wait for."""

@@ -205,30 +205,31 @@ class StaticDir(Dir):
         return list(self.nodes.values())
 
 
-def entries(node: Dir, who: Any) -> list[bytes]:
+def entries(node: Dir, who: Any, pack: Callable[[wire.Stat], bytes]) -> list[bytes]:
     """The packed directory entries of a listing."""
-    return [wire.pack_stat(child.stat(who)) for child in node.children(who)]
+    return [pack(child.stat(who)) for child in node.children(who)]
 
 
 class DirHandle(Handle):
     """A listing: whole entries only, from 0 or from where the last read ended (read(9p)); a read at 0 lists again."""
 
-    def __init__(self, node: Dir, who: Any) -> None:
+    def __init__(self, node: Dir, who: Any, pack: Callable[[wire.Stat], bytes]) -> None:
         self.node = node
         self.who = who
+        self.pack = pack  # of an entry
         self.entries: list[bytes] = []
         self.offset = self.index = 0
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
         if offset == 0:
-            self.entries, self.offset, self.index = entries(self.node, self.who), 0, 0
+            self.entries, self.offset, self.index = entries(self.node, self.who, self.pack), 0, 0
         elif offset != self.offset:
-            raise Invalid(f"bad offset in directory: {offset}, not 0 or {self.offset}")
+            raise Invalid(f"bad offset in a listing: {offset}, not 0 or {self.offset}")
         first, size = self.index, 0
         while self.index < len(self.entries) and size + len(self.entries[self.index]) <= count:
             size += len(self.entries[self.index])
             self.index += 1
         if not size and self.index < len(self.entries):
-            raise Invalid(f"count too small for a directory entry: {count}")
+            raise Invalid(f"count too small for a stat: {count}")
         self.offset += size
         return b"".join(self.entries[first : self.index])

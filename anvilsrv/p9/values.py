@@ -1,5 +1,6 @@
 """The values in a message other than numbers and data: strings, qids and stats (intro(9p), stat(9p))."""
 
+import errno as numbers
 import struct
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from anvilsrv.errors import AnvilError
 
 class WireError(AnvilError):
     """Bytes that are not a 9P message, or a message that cannot be encoded (a number or string too large for its field)."""
+
+    errno = numbers.EPROTO
+    phrases = ("protocol error",)
 
 
 class Qid(NamedTuple):

@@ -11,10 +11,11 @@ Everything runs on the server's I/O thread, except ``s<verb>(call)`` for a slow 
 from collections.abc import Callable
 from typing import Any
 
-from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
+from anvilsrv.errors import AnvilError, Denied, Invalid, NotDirectory, NotFound
 from anvilsrv.p9 import wire
 from anvilsrv.p9.admission import Session, check_wstat, dropped, openable, readable, writable
 from anvilsrv.p9.calls import Call, Result
+from anvilsrv.p9.dialect import PLAIN, chosen
 from anvilsrv.p9.fids import Fid
 from anvilsrv.p9.tree import Dir, DirHandle, File, Handle, Later, Node
 
@@ -22,9 +23,8 @@ MAXMSIZE = 128 * 1024
 MINMSIZE = 256
 RREAD = 11  # bytes of an Rread before its data
 
-rversion, rattach, rflush, rwalk, rstat, rwstat, rerror = (
-    wire.PACKERS[cls]
-    for cls in (wire.Rversion, wire.Rattach, wire.Rflush, wire.Rwalk, wire.Rstat, wire.Rwstat, wire.Rerror)
+rversion, rattach, rflush, rwalk, rwstat = (
+    wire.PACKERS[cls] for cls in (wire.Rversion, wire.Rattach, wire.Rflush, wire.Rwalk, wire.Rwstat)
 )
 pack_ropen, pack_rread, pack_rwrite, pack_rclunk = (
     wire.PACKERS[cls] for cls in (wire.Ropen, wire.Rread, wire.Rwrite, wire.Rclunk)
@@ -41,9 +41,10 @@ def sversion(session: Session, fields: tuple[int, int, str]) -> bytes:
     session.msize = 0
     if msize < MINMSIZE:
         raise Invalid(f"msize too small: {msize}, {MINMSIZE} at least")
-    known, msize = name.split(".")[0] == wire.VERSION, min(msize, MAXMSIZE)
-    session.msize = msize if known else 0
-    return rversion(tag, msize, wire.VERSION if known else "unknown")
+    dialect, msize = chosen(name), min(msize, MAXMSIZE)
+    session.msize = msize if dialect else 0
+    session.dialect = dialect or PLAIN
+    return rversion(tag, msize, dialect.version if dialect else "unknown")
 
 
 def sauth(session: Session, fields: tuple[int, int, str, str]) -> bytes:
@@ -56,7 +57,7 @@ def sattach(session: Session, fields: tuple[int, int, int, str, str]) -> bytes:
     if afid != wire.NOFID:
         raise Denied("no authentication required")
     if aname not in ("", "/"):
-        raise NotFound(f"no tree '{aname}'")
+        raise NotFound(f"no such tree '{aname}'")
     session.fids.check_unused(number)
     session.fids.add(number, (session.root,))
     return rattach(tag, session.root.qid(session.who))
@@ -77,7 +78,7 @@ def swalk(session: Session, fields: tuple[int, int, int, tuple[str, ...]]) -> by
     qids: list[wire.Qid] = []
     for name in names:
         try:
-            trail = (trail[:-1] or trail) if name == ".." else (*trail, step(trail[-1], who, name))
+            trail = up(trail) if name == ".." else (*trail, step(trail[-1], who, name))
             qids.append(trail[-1].qid(who))
         except AnvilError:
             if not qids:
@@ -90,10 +91,17 @@ def swalk(session: Session, fields: tuple[int, int, int, tuple[str, ...]]) -> by
     return rwalk(tag, qids)
 
 
+def up(trail: tuple[Node, ...]) -> tuple[Node, ...]:
+    """To the directory above; the root is above itself."""
+    if not isinstance(trail[-1], Dir):
+        raise NotDirectory(f"not a directory: '{trail[-1].name}'")
+    return trail[:-1] or trail
+
+
 def step(node: Node, who: Any, name: str) -> Node:
     """One name down."""
     if not isinstance(node, Dir):
-        raise Denied(f"not a directory: '{node.name}'")
+        raise NotDirectory(f"not a directory: '{node.name}'")
     found = node.lookup(who, name)
     if found is None:
         raise NotFound(f"file does not exist: '{name}'")
@@ -104,13 +112,13 @@ def screate(session: Session, fields: tuple[int, int, str, int, int]) -> bytes:
     _tag, number, name, _perm, _mode = fields
     node = session.fids.unopened(number).node
     if not isinstance(node, Dir):
-        raise Denied(f"not a directory: '{node.name}'")
+        raise NotDirectory(f"not a directory: '{node.name}'")
     raise Denied(f"permission denied: cannot create '{name}'")
 
 
 def sstat(session: Session, fields: tuple[int, int]) -> bytes:
     tag, number = fields
-    return rstat(tag, session.fids.get(number).node.stat(session.who))
+    return session.dialect.rstat(tag, session.fids.get(number).node.stat(session.who))
 
 
 def swstat(session: Session, fields: tuple[int, int, wire.Stat]) -> bytes:
@@ -131,7 +139,7 @@ def sopen(call: Call) -> Handle | Later:
     if isinstance(node, File):
         return node.open(call.caller.who, call.fields[2], call)
     assert isinstance(node, Dir)
-    return DirHandle(node, call.caller.who)
+    return DirHandle(node, call.caller.who, call.caller.dialect.pack_stat)
 
 
 def ropen(call: Call, handle: Handle) -> bytes:
@@ -187,7 +195,8 @@ sremove = sclunk  # remove(9p): the fid is gone even if the remove is refused, a
 
 
 def rremove(call: Call, result: None) -> bytes:
-    return rerror(call.tag, f"permission denied: cannot remove '{call.fid.node.name}'")
+    refused = Denied(f"permission denied: cannot remove '{call.fid.node.name}'")
+    return call.caller.dialect.rerror(call.tag, str(refused), refused.errno)
 
 
 def shangup(call: Call) -> None:

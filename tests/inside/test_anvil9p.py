@@ -93,7 +93,7 @@ def test_the_address_may_be_given_in_each_of_its_forms(run, place):
         assert run("-a", address, "read", "hello").stdout == b"hello world\n"
     assert run(f"-a{place}/agent", "-A", "/", "read", "hello").returncode == 0
     done = run("-a", f"{place}/agent", "-A", "other", "read", "hello")
-    assert (done.stderr, done.returncode) == (b"anvil9p: mount: no tree 'other'\n", 1)
+    assert (done.stderr, done.returncode) == (b"anvil9p: mount: no such tree 'other'\n", 1)
     assert run("-a", "tcp!127.0.0.1!1", "read", "hello").returncode == 1
 
 
