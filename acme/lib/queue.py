@@ -32,9 +32,9 @@ class Queue(About):
         self.shown: list[str] = []
         self._style = self.style()
         self.clear()
-        self.refresh()
         self.window.select(0, 0)
         self.window.show()
+        self.refresh()
 
     def refresh(self) -> None:
         if not self.app.online:
