@@ -44,7 +44,7 @@ from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.effects import Asked, Effect, Interrupt, Note, Publish, Unasked, Wake
 from anvilsrv.store.events import EVERYBODY, Stream
 from anvilsrv.store.store import Need, Store, Tx
-from anvilsrv.store.topics import Topics
+from anvilsrv.store.topics import STATES, Topics
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.served import Served
@@ -224,7 +224,7 @@ class App:
 
         def look() -> None:
             if any(view.live for view in self.registry.views.values()):
-                self.topics.wait("states", look, look)
+                self.topics.wait(STATES, look, look)
             else:
                 done.set()
 

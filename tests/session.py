@@ -67,8 +67,13 @@ class Session:
 
     def wait(self, *states: str) -> str:
         """Wait until the state is one of these."""
-        why = f"{self.id} is to become {' or '.join(states)}"
-        return str(wait_until(lambda: next((s for s in states if self.state == s), ""), why, self.patience))
+        try:
+            return str(wait_until(lambda: next((s for s in states if self.state == s), ""), "", self.patience))
+        except AssertionError:
+            row = self.row
+            raise AssertionError(
+                f"{self.id} is to become {' or '.join(states)}, and is {row['state']}: {row['error']}"
+            ) from None
 
     # -- prompts
 

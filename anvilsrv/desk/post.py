@@ -19,6 +19,7 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Ended, Turns
 from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import MAIL
 from anvilsrv.words import USER
 
 
@@ -55,7 +56,7 @@ class Post:
             tx, "message", None if made.to == USER else made.to, concerns=concerned,
             **{"id": made.id, "from": made.sender, "to": made.to, "kind": made.type, "subject": made.subject},
         )  # fmt: skip
-        self._registry.topics.notify(tx, "log")
+        self._registry.topics.notify(tx, MAIL)
         if made.to != USER:
             self._queue(tx, made)
         return made.id

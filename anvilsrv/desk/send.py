@@ -13,6 +13,7 @@ from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import answer_to
 
 
 class Send:
@@ -91,7 +92,7 @@ class Send:
             self._post.complete(tx, session, found.message)
         else:
             prompts.drop(tx, found)
-            self._registry.topics.notify(tx, f"out {found.id}")
+            self._registry.topics.notify(tx, answer_to(found.id))
             self._registry.tell(tx, session)
 
     def first(self, tx: Tx, session: str, n: int) -> None:

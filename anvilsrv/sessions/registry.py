@@ -18,7 +18,7 @@ from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, che
 from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Tx
-from anvilsrv.store.topics import Topics
+from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
 from anvilsrv.words import ROOT
 
 KEEP = 90 * 86400.0  # s that the id of a killed session is remembered
@@ -206,14 +206,14 @@ class Registry:
         )
         if state not in LIVE:  # who waits for a response must learn that it does not come now
             for number in prompts.queued(tx, session):
-                self.topics.notify(tx, f"out {number}")
+                self.topics.notify(tx, answer_to(number))
         self.tell(tx, session)
         if state not in (State.IDLE, State.RUNNING):  # turns are told by ``<id>/log``
             self._log(tx, session, state, alias=before.alias)
 
     def tell(self, tx: Tx, session: str) -> None:
         """A ``state_change`` event with what a list shows of the session."""
-        self.topics.notify(tx, "states")
+        self.topics.notify(tx, STATES)
         row = self.row(tx, session)
         extra = {"error": row.error} if row.error else {}
         self.stream.emit(
@@ -236,8 +236,8 @@ class Registry:
         tx.run("DELETE FROM sessions WHERE id = ?", session)
         tx.run("INSERT OR REPLACE INTO killed(id, at) VALUES(?, ?)", session, tx.now.wall)
         tx.touch(session)
-        self.topics.notify(tx, "states")
-        self.topics.notify(tx, f"log {session}")
+        self.topics.notify(tx, STATES)
+        self.topics.notify(tx, conversation_of(session))
         concerns = (row.parent or "",)
         self.stream.emit(
             tx, "state_change", session, concerns=concerns, state=State.EXITED, alias=row.alias, backend=row.backend

@@ -21,6 +21,7 @@ from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, Wanted, check_change
 from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import answer_to, conversation_of
 
 HANDOVERS = 4  # turns in a row that may be begun through the stop hook; then it is typed
 
@@ -124,7 +125,7 @@ class Turns:
     def withdraw(self, tx: Tx, session: str, message: str) -> None:
         """Take a mail out of the queue, if it is still there."""
         for number in prompts.withdraw(tx, session, message):
-            self._registry.topics.notify(tx, f"out {number}")
+            self._registry.topics.notify(tx, answer_to(number))
 
     # -- on its way (the typist asks) ---------------------------------------------------------------------------------
 
@@ -234,8 +235,8 @@ class Turns:
         prompts.end(tx, prompt, response, error)
         self._close(tx, prompt)
         topics = self._registry.topics
-        topics.notify(tx, f"out {prompt.id}")
-        topics.notify(tx, f"log {prompt.session}")
+        topics.notify(tx, answer_to(prompt.id))
+        topics.notify(tx, conversation_of(prompt.session))
         extra = {"error": error} if error else {}
         parent = self._registry.row(tx, prompt.session).parent or ""
         self._registry.stream.emit(tx, "response", prompt.session, concerns=(parent,), prompt_id=prompt.id, **extra)
@@ -265,7 +266,7 @@ class Turns:
         )  # fmt: skip
         prompts.begin(tx, prompt, turn)
         self._registry.set(tx, prompt.session, error="")
-        self._registry.topics.notify(tx, f"log {prompt.session}")
+        self._registry.topics.notify(tx, conversation_of(prompt.session))
         began = prompts.get(tx, prompt.id)
         assert began is not None
         return began

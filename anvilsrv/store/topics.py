@@ -1,8 +1,5 @@
 """Who waits for what: readers are woken by name once a job that concerns them is on disk. The publisher knows no reader.
 
-Topics in use: ``log`` (all mail), ``log <id>`` (a conversation), ``out <id>`` (the answer to the prompt in that row), ``states`` (some
-state changed).
-
 Threads: everything runs on the store's thread.
 """
 
@@ -12,6 +9,19 @@ from anvilsrv.store.effects import Wake
 from anvilsrv.store.store import Tx
 
 Call = Callable[[], None]
+
+MAIL = "log"  # all messages: the file ``log`` of the root
+STATES = "states"  # the state of some session
+
+
+def conversation_of(session: str) -> str:
+    """The topic of ``<id>/log``."""
+    return f"log {session}"
+
+
+def answer_to(prompt: int) -> str:
+    """The topic of the answer to a prompt, by its id: ``<id>/out``."""
+    return f"out {prompt}"
 
 
 class Topics:

@@ -1,4 +1,4 @@
-"""The kinds of file in ``beads/``: texts made by a query of the task graph (DESIGN section 6).
+"""The kinds of file in ``beads/``: texts made by a query of the task graph.
 
 Threads: lookups and stats run on the 9P thread (cheap queries only), opens and reads on its workers.
 """

@@ -1,6 +1,6 @@
 """What the tree asks of the daemon: every call that its files make, and nothing else.
 
-The rows of ``table.py`` and the kinds of file know the daemon by this Protocol alone; ``app.py`` has the one class that
+The rows of ``table.py`` and the kinds of file know the daemon by this Protocol alone; ``served.py`` has the one class that
 implements it, and a test of the tree implements as much as it needs.
 
 Threads: what takes a Tx runs on the store's thread, in a job; ``*_ctl`` on a worker of the 9P server, where it may wait for the
@@ -17,18 +17,6 @@ from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.tree.access import Who
-
-MAIL = "log"  # the topic of the file ``log`` of the root
-
-
-def conversation_of(session: str) -> str:
-    """The topic of ``<id>/log``."""
-    return f"log {session}"
-
-
-def answer_to(prompt: int) -> str:
-    """The topic of ``<id>/out`` for one prompt."""
-    return f"out {prompt}"
 
 
 class Domain(Protocol):

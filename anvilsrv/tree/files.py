@@ -1,4 +1,4 @@
-"""Plain kinds of file: texts, queries, one-line files, ctl files (DESIGN section 2).
+"""Plain kinds of file: texts, queries, one-line files, ctl files.
 
 What gathers a text or JSON from many writes is in ``drafts.py``, what blocks in ``streams.py``.
 

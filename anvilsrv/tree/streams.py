@@ -10,8 +10,8 @@ from typing import Any
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
 from anvilsrv.store.events import Reader, Stream
 from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import answer_to
 from anvilsrv.tree import access
-from anvilsrv.tree.domain import answer_to
 from anvilsrv.tree.files import answer
 from anvilsrv.tree.nodes import FileKind, Place, RowFile
 from anvilsrv.tree.parked import Found, Parked, Stored

@@ -1,4 +1,4 @@
-"""The file table: one row per file of the tree, each naming the call of the domain that it stands for (DESIGN section 2).
+"""The file table: one row per file of the tree, each naming the call of the domain that it stands for.
 
 To add a file is to add a row here; what a row is, is in ``nodes.py``, the letters of who may read and write in ``access.py``, the
 kinds of file in ``files.py``, ``drafts.py``, ``streams.py`` and ``beads.py``, and the calls in ``domain.py``.
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable
 from anvilsrv.beads.beads import FILES
 from anvilsrv.p9.tree import Node
 from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import MAIL, conversation_of
 from anvilsrv.strict_json import json_array
 from anvilsrv.tree import beads, drafts
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.beads import GraphText
-from anvilsrv.tree.domain import MAIL, Domain, conversation_of
+from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
 from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange

@@ -273,8 +273,9 @@ class Parts:
         return found
 
     def queue(self, session: str) -> list[str]:
-        """The texts that wait, and the one on its way or running."""
-        return [one.text for one in self.job(lambda tx: prompts.waiting(tx, session))]
+        """The text that is on its way or runs, and those that wait, in their order."""
+        waiting = {one.id for one in self.job(lambda tx: prompts.waiting(tx, session))}
+        return [one.text for one in self.job(lambda tx: prompts.every(tx, session)) if one.id in waiting]
 
     def events(self, *kinds: str, after: int = 0) -> list[dict[str, Any]]:
         rows = self.job(lambda tx: tx.all("SELECT line FROM events WHERE seq > ? ORDER BY seq", after))

@@ -18,7 +18,7 @@ from tests.tree.world import CREATED, USER, World, call, node, open_file
 ONE, TWO, CHILD = "00000001", "00000002", "00000003"
 LEAD = Who(ONE, spawn=True, control=True)
 
-# DESIGN section 2, as far as it is built: a file, and the bits of the user, the session itself, one that controls it, any other
+# Every file of the tree: its path, and the bits of the user, the session itself, one that controls it, any other
 FILES = [
     ("ctl", 0o600, 0o000, 0o600, 0o000),
     ("list", 0o444, 0o444, 0o444, 0o444),
