@@ -173,6 +173,6 @@ def status_of(error: AnvilError) -> int:
         if isinstance(error, kind):
             return status
     words = str(error)
-    if words.startswith(("bad ", "unknown ", "no such choice", "not a ", "not an ", "no directory")):
+    if words.startswith(("bad ", "unknown ", "not a ", "not an ", "no such directory")):
         return 400
     return 404 if words.startswith(("no ", "mail to nobody: no ", "file does not exist")) else 409

@@ -104,7 +104,7 @@ async def _stream(request: Request) -> Response:
     if session is not None and (why := wrong(session, SESSION, "session")):
         return failed(400, why)
     if session in ROOT:
-        return failed(404, f"no session '{session}'")
+        return failed(404, f"no such session '{session}'")
     if len(hub.feeds) >= STREAMS or hub.closing:
         return failed(503, f"{STREAMS} pages are open: close one")
     return StreamingResponse(hub.serve(session), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

@@ -88,7 +88,7 @@ class Roster:
         """The same; NotFound when there is none."""
         session = self.find(name)
         if session is None:
-            raise NotFound(f"no session '{name}'")
+            raise NotFound(f"no such session '{name}'")
         return session
 
     def backend(self, word: str) -> Backend | None:

@@ -40,7 +40,7 @@ def begin(word: str, where: str, wanted: Sequence[str]) -> str:
             backends = agent.roster()
         backend = backends.backend(word)
         if backend is None:
-            raise NotFound(f"no backend '{word}'")
+            raise NotFound(f"no such backend '{word}'")
         return agent.new(checked(backend).name, where, wanted)
     finally:
         agent.forget()

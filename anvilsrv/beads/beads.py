@@ -93,9 +93,9 @@ class Beads:
         """The contents of one of FILES in the bead's directory; NotFound for another name or bead."""
         record = self.get(bead_id)
         if record is None:
-            raise NotFound(f"no bead '{bead_id}'")
+            raise NotFound(f"no such bead '{bead_id}'")
         if name not in FILES:
-            raise NotFound(f"no file '{name}' in bead '{bead_id}'")
+            raise NotFound(f"no such file '{name}' in bead '{bead_id}'")
         if name == "json":
             return json.dumps(record, ensure_ascii=False).encode() + b"\n"
         text: str = record.get(name, "")

@@ -51,7 +51,7 @@ class Call:
     def get(self, bead_id: str) -> Record:
         record = graph.get(self.db, bead_id)
         if record is None:
-            raise NotFound(f"no bead '{bead_id}'")
+            raise NotFound(f"no such bead '{bead_id}'")
         return record
 
     def put(self, record: Record) -> str:
@@ -232,7 +232,7 @@ def _undep(call: Call, child: str, parent: str, kind: str = "blocks") -> str:
     rows = (record := call.get(bead_id)).get("dependencies", [])
     left = [r for r in rows if not (r["depends_on_id"] == target and r["type"] == kind)]
     if len(left) == len(rows):
-        raise NotFound(f"'{bead_id}' does not depend on '{target}'")
+        raise NotFound(f"no such dependency: '{bead_id}' on '{target}'")
     call.more["depends_on_id"] = target
     return call.put(record | {"dependencies": left})
 

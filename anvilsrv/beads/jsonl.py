@@ -25,7 +25,7 @@ def read(file: Path) -> Iterator[tuple[Record, bool]]:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        raise NotFound(f"no file {file}") from None
+        raise NotFound(f"no such file {file}") from None
     except OSError as error:
         raise Unavailable(f"{file}: {(error.strerror or str(error)).lower()}") from error
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):

@@ -149,7 +149,7 @@ def check_title(title: object) -> str:
     if not isinstance(title, str) or not title.strip():
         raise Invalid("a bead needs a title")
     if len(title) > TITLE_MAX:
-        raise Invalid(f"title too long: {len(title)} characters, at most {TITLE_MAX}")
+        raise Invalid(f"title of {len(title)} characters: at most {TITLE_MAX}")
     return title
 
 

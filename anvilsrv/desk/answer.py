@@ -91,7 +91,7 @@ def pick(choice: str, choices: list[str]) -> str:
     near = [one for one in choices if one.casefold().startswith(choice.casefold())] if choice else []
     if len(near) == 1:
         return near[0]
-    raise Invalid(f"no such choice '{choice[:80]}': {', '.join(choices)}")
+    raise Invalid(f"unknown choice '{choice[:80]}': {', '.join(choices)}")
 
 
 def plain(text: str) -> str:

@@ -139,7 +139,7 @@ class Life:
             raise Conflict(f"session '{session}' is {row.state}")
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
-            raise Invalid(f"backend '{row.backend}' cannot be interrupted")
+            raise Invalid(f"backend '{row.backend}' has no keys to break off a turn")
         outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.INTERRUPT)))
 
     def hold(self, tx: Tx, session: str) -> None:

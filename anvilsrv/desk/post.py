@@ -45,7 +45,7 @@ class Post:
         if made.to != USER:
             found = self._registry.named(tx, made.to)
             if found is None:
-                raise NotFound(f"mail to nobody: no session '{made.to[:80]}'")
+                raise NotFound(f"mail to nobody: no such session '{made.to[:80]}'")
             made = made._replace(to=found)
         return self._deliver(tx, made)
 

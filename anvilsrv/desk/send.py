@@ -58,7 +58,7 @@ class Send:
         """The prompt of that number. Raises NotFound."""
         found = prompts.numbered(tx, session, n)
         if found is None:
-            raise NotFound(f"no prompt {n} in session '{session}'")
+            raise NotFound(f"no such prompt {n} in session '{session}'")
         return found
 
     def listing(self, tx: Tx, session: str) -> bytes:

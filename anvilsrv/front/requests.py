@@ -143,7 +143,7 @@ def reply(client: Client, owner: str, message: str, body: str) -> None:
                 if (owner, name) == (USER, "inbox"):
                     complete(client, owner, message)
                 return
-    raise NotFound(f"no message '{message[:80]}' in the mail of {owner}")
+    raise NotFound(f"no such message '{message[:80]}' in the mail of {owner}")
 
 
 def bead(client: Client, *command: str) -> str:

@@ -84,7 +84,7 @@ def load(name: str) -> Skill:
             if (folder / name / "SKILL.md").is_file():
                 return read(folder / name / "SKILL.md")
     known = " ".join(one.name for one in skills() if isinstance(one, Skill))
-    raise NotFound(f"no skill '{name}': {known or 'none in ' + ':'.join(map(str, directories()))}")
+    raise NotFound(f"no such skill '{name}': {known or 'none in ' + ':'.join(map(str, directories()))}")
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})

@@ -120,7 +120,7 @@ def _unlink(directory: int, name: str) -> None:
 def refused(error: OSError, name: str) -> NotFound | Denied | Unavailable:
     """The error of the domain for one of the system."""
     if error.errno == errno.ENOENT:
-        return NotFound(f"no file '{name}'")
+        return NotFound(f"no such file '{name}'")
     if error.errno in LINKS:
         return Denied(f"a link stands in the way: {name}")
     return Unavailable(f"{(error.strerror or 'error').lower()}: {name}")

@@ -75,7 +75,7 @@ def put(tx: Tx, message: Message) -> None:
 def file(tx: Tx, owner: str, message: str) -> None:
     """Move a message of ``owner`` from the inbox to the archive. Raises NotFound."""
     if not filed(tx, owner, message):
-        raise NotFound(f"no message '{message[:80]}' in the inbox of {owner}")
+        raise NotFound(f"no such message '{message[:80]}' in the inbox of {owner}")
 
 
 def filed(tx: Tx, owner: str, message: str) -> bool:

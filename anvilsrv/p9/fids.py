@@ -21,7 +21,6 @@ class BadFid(AnvilError):
     """A fid that is not one, or is in the wrong state."""
 
     errno = numbers.EBADF
-    phrases = ("bad fid", " fid ")
 
 
 class Fid(Generic[W]):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from anvilsrv.display import one_line
-from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
+from anvilsrv.errors import AnvilError, Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
 from anvilsrv.store.effects import Note
@@ -78,7 +78,7 @@ class Registry:
         """The session of that id or alias. Raises NotFound."""
         found = self.find(name)
         if found is None:
-            raise NotFound(f"no session '{name[:80]}'")
+            raise NotFound(f"no such session '{name[:80]}'")
         return found
 
     def listing(self) -> bytes:
@@ -104,7 +104,7 @@ class Registry:
         """The session as this job sees it. Raises NotFound."""
         found = self.maybe(tx, session)
         if found is None:
-            raise NotFound(f"no session '{session[:80]}'")
+            raise NotFound(f"no such session '{session[:80]}'")
         return found
 
     def maybe(self, tx: Tx, session: str) -> Session | None:
@@ -164,7 +164,7 @@ class Registry:
     def _free(self, tx: Tx, alias: str, but: str) -> None:
         taken = tx.one("SELECT id FROM sessions WHERE alias = ? AND id != ?", alias, but)
         if taken is not None:
-            raise Conflict(f"alias '{alias}' is taken by {taken['id']}")
+            raise Exists(f"alias '{alias}' already exists: it is taken by {taken['id']}")
 
     def _move(self, tx: Tx, session: str, alias: str) -> None:
         number = 1
@@ -191,7 +191,7 @@ class Registry:
         """The next number of a prompt, which is never given again. Raises NotFound."""
         row = tx.one("UPDATE sessions SET numbers = numbers + 1 WHERE id = ? RETURNING numbers", session)
         if row is None:
-            raise NotFound(f"no session '{session[:80]}'")
+            raise NotFound(f"no such session '{session[:80]}'")
         tx.touch(session)
         return int(row["numbers"])
 
@@ -286,7 +286,7 @@ def parse_new(words: list[str]) -> dict[str, Any]:
     for word in words[2:]:
         key, equals, value = word.partition("=")
         if not equals or key not in ("role", "tasks", "alias"):
-            raise Invalid(f"new: what is '{word[:80]}'? (quote a directory with spaces; then role=, tasks=, alias=)")
+            raise Invalid(f"new: what is '{word[:80]}'? (quote a path with spaces; then role=, tasks=, alias=)")
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
     return found
 
@@ -294,11 +294,11 @@ def parse_new(words: list[str]) -> dict[str, Any]:
 def check_cwd(path: str) -> str:
     """``path`` if an agent can work there: an absolute, existing directory. Raises Invalid or NotFound."""
     if not path.startswith("/"):
-        raise Invalid(f"not an absolute directory: '{path[:200]}'")
+        raise Invalid(f"not an absolute path: '{path[:200]}'")
     if "\n" in path or "\t" in path:
-        raise Invalid("a directory's name cannot hold a tab or a newline here")
+        raise Invalid("a path cannot hold a tab or a newline here")
     if not os.path.isdir(path):
-        raise NotFound(f"no directory '{path[:200]}'")
+        raise NotFound(f"no such directory '{path[:200]}'")
     if not os.access(path, os.R_OK | os.X_OK):
         raise AnvilError(f"cannot enter directory '{path[:200]}'")
     return os.path.realpath(path)  # once: a link that is put there later is refused at the launch

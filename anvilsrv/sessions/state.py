@@ -56,7 +56,7 @@ def check_change(before: State, after: str) -> State:
     try:
         state = State(after)
     except ValueError:
-        raise Invalid(f"no such state: '{after}'") from None
+        raise Invalid(f"unknown state: '{after}'") from None
     if state != before and state not in LEGAL[before]:
         raise Conflict(f"cannot go from {before} to {state}")
     return state

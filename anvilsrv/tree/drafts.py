@@ -176,7 +176,7 @@ def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) 
                 raise Conflict(f"{one.file}: the daemon ended while it was being written; it was not taken")
             found = file(one.session, one.file)
             if found is None or not isinstance(found.kind, TextDraft):
-                raise Conflict(f"{one.file}: no such file any more; what was written to it was not taken")
+                raise Conflict(f"{one.file}: its file is gone; what was written to it was not taken")
             found.kind.commit(found.at, tx, taken.data.decode("utf-8", "replace"), taken.n)
         except AnvilError as error:
             domain.error(tx, one.session, str(error))

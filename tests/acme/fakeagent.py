@@ -138,7 +138,7 @@ class Agent:
         if words[0] == "complete":
             found = [m for m in self.boxes[f"{name}/inbox"] if m["id"] == words[1]]
             if not found:
-                raise NotFound(f"no message '{words[1]}'")
+                raise NotFound(f"no such message '{words[1]}'")
             self.boxes[f"{name}/inbox"].remove(found[0])
             self.boxes[f"{name}/archive"].append(found[0])
             if name != "user":  # of the user's own mail the daemon tells nothing here
@@ -155,7 +155,7 @@ class Agent:
     def _move(self, name: str, n: int, word: str) -> None:
         found = [one for one in self.queues[name] if one[0] == n]
         if not found:
-            raise NotFound(f"no prompt {n} in session '{name}'")
+            raise NotFound(f"no such prompt {n} in session '{name}'")
         rest = [one for one in self.queues[name] if one[0] != n]
         self.wait(name, *(found + rest if word == "first" else rest))
 

@@ -76,7 +76,7 @@ def test_a_hex_word_that_is_no_session_is_left_to_acme(person, agent, assist):
     person.type_at_end(MAIN, "\ndeadbeef\n")
     person.look(MAIN, "deadbeef")
     person.execute(MAIN, "Stop", tag=True, chord=(MAIN, "deadbeef"))
-    person.sees("/AnviLLM/+Errors", "Assist: no session 'deadbeef'\n")
+    person.sees("/AnviLLM/+Errors", "Assist: no such session 'deadbeef'\n")
     assert not any("Prompt" in name for name in person.names())
 
 

@@ -43,5 +43,5 @@ def test_the_users_file_comes_before_the_shipped_one_and_a_change_is_seen(top: P
     assert backends.get("x").title == "mine"
     load(top / "mine", MINIMAL + "  title: changed\n")
     assert backends.get("x").title == "changed"
-    with pytest.raises(NotFound, match="no backend 'nope'"):
+    with pytest.raises(NotFound, match="no such backend 'nope'"):
         backends.get("nope")

@@ -176,9 +176,9 @@ def test_the_files_of_a_bead_hold_its_fields(desk: Desk) -> None:
         b"\n",
     ]
     assert json.loads(beads.file(bead, "json")) == desk.record(bead)
-    with pytest.raises(NotFound, match="no bead 'bd-zzz'"):
+    with pytest.raises(NotFound, match="no such bead 'bd-zzz'"):
         beads.file("bd-zzz", "status")
-    with pytest.raises(NotFound, match="no file 'nope'"):
+    with pytest.raises(NotFound, match="no such file 'nope'"):
         beads.file(bead, "nope")
 
 
@@ -205,13 +205,13 @@ REFUSED: list[tuple[str, type[AnvilError], str]] = [
     ("new", Invalid, "usage: new 'title'"),
     ("new ''", Invalid, "needs a title"),
     ("new 'two\nlines'", Invalid, "one line"),
-    (f"new {'x' * 501}", Invalid, "title too long: 501 characters, at most 500"),
+    (f"new {'x' * 501}", Invalid, "title of 501 characters: at most 500"),
     ("new t d extra", Invalid, "not key=value: 'extra'"),
-    ("new t parent=bd-none", NotFound, "no bead 'bd-none'"),
-    ("new t deps=ID,bd-none", NotFound, "no bead 'bd-none'"),
+    ("new t parent=bd-none", NotFound, "no such bead 'bd-none'"),
+    ("new t deps=ID,bd-none", NotFound, "no such bead 'bd-none'"),
     ("new t type=tsak", Invalid, "unknown type 'tsak'"),
-    ("claim bd-none", NotFound, "no bead 'bd-none'"),
-    ("complete bd-none", NotFound, "no bead 'bd-none'"),
+    ("claim bd-none", NotFound, "no such bead 'bd-none'"),
+    ("complete bd-none", NotFound, "no such bead 'bd-none'"),
     ("complete CLOSED", Conflict, "already closed"),
     ("fail CLOSED 'late'", Conflict, "already closed"),
     ("claim CLOSED", Conflict, "is not open: closed"),
@@ -220,8 +220,8 @@ REFUSED: list[tuple[str, type[AnvilError], str]] = [
     ("fail ID", Invalid, "usage: fail <id> 'reason'"),
     ("fail ID ' '", Invalid, "needs a reason"),
     ("dep ID ID", Conflict, "cannot depend on itself"),
-    ("dep ID bd-none", NotFound, "no bead 'bd-none'"),
-    ("dep bd-none ID", NotFound, "no bead 'bd-none'"),
+    ("dep ID bd-none", NotFound, "no such bead 'bd-none'"),
+    ("dep bd-none ID", NotFound, "no such bead 'bd-none'"),
     ("dep ID CLOSED ../x", Invalid, "not a kind of dependency"),
     ("update ID nope=1", Invalid, "not key=value: 'nope=1'"),
     ("update ID priority=5", Invalid, "priority must be 0 to 4"),
@@ -235,7 +235,7 @@ REFUSED: list[tuple[str, type[AnvilError], str]] = [
     ("comment ID ''", Invalid, "needs text"),
     ("init 'a b'", Invalid, "not a prefix"),
     ("import issues.jsonl", Invalid, "not an absolute path"),
-    ("import /nonexistent/issues.jsonl", NotFound, "no file /nonexistent/issues.jsonl"),
+    ("import /nonexistent/issues.jsonl", NotFound, "no such file /nonexistent/issues.jsonl"),
     ("export /nonexistent/issues.jsonl", AnvilError, "no such file or directory"),
 ]
 

@@ -145,7 +145,7 @@ def test_an_import_is_one_change_and_says_how_many_beads(desk: Desk, tmp_path: P
         ('{"title":"no id"}', "line 2: not a bead id: null"),
         ('{"id":"bd-2"}', "line 2: a bead needs a title"),
         ('{"id":"../../etc","title":"x"}', "line 2: not a bead id"),
-        ('{"id":"bd-2","title":"%s"}' % ("x" * 501), "line 2: title too long: 501"),
+        ('{"id":"bd-2","title":"%s"}' % ("x" * 501), "line 2: title of 501"),
         ('{"id":"bd-2","title":"x","priority":9}', "line 2: priority must be 0 to 4: 9"),
         ('{"id":"bd-2","title":"x","n":NaN}', "line 2: NaN is not JSON"),
         ('{"id":"bd-2","title":"x","n":1e999}', "line 2: not storable"),

@@ -90,7 +90,7 @@ def test_the_users_mail_stays_until_it_is_completed(agent: Session) -> None:
     agent.client.write("user/ctl", f"complete {message['id']}".encode())
     assert inbox(agent) == []
     assert json.loads(agent.client.read("user/archive")) == [message]
-    with pytest.raises(P9Error, match="no message"):
+    with pytest.raises(P9Error, match="no such message"):
         agent.client.write("user/ctl", f"complete {message['id']}".encode())
 
 

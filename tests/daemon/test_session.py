@@ -81,7 +81,7 @@ def test_a_killed_session_leaves_the_tree_and_whoever_waits_is_told(agent: Sessi
     agent.write("ctl", "kill")
     with pytest.raises(P9Error, match="killed"):
         out.read(100)
-    with pytest.raises(P9Error, match="no session"):
+    with pytest.raises(P9Error, match="no such session"):
         agent.read("state")
     assert agent.client.read("list") == b""
 

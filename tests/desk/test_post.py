@@ -73,7 +73,7 @@ def test_a_message_that_is_completed_is_not_delivered(parts: Parts) -> None:
     made = parts.mail(agent)
     parts.job(lambda tx: parts.life.complete(tx, agent, made))
     assert (parts.queue(agent), parts.inbox(agent)) == (["first"], [])
-    with pytest.raises(NotFound, match="no message"):
+    with pytest.raises(NotFound, match="no such message"):
         parts.job(lambda tx: parts.life.complete(tx, agent, made))
 
 

@@ -92,7 +92,7 @@ def test_what_is_not_queued_any_more_is_neither_edited_nor_dropped(parts: Parts)
     ):
         with pytest.raises(Conflict, match="prompt 1 is running"):
             parts.job(refused)
-    with pytest.raises(NotFound, match="no prompt 2"):
+    with pytest.raises(NotFound, match="no such prompt 2"):
         parts.job(lambda tx: parts.send.drop(tx, agent, 2))
 
 
@@ -196,7 +196,7 @@ def test_the_state_of_an_agent_whose_hooks_tell_nothing_may_be_written(parts: Pa
     [
         ("running", Conflict, "hooks say idle"),
         ("stopped", Conflict, "hooks say idle"),
-        ("nonsense", Invalid, "no such state"),
+        ("nonsense", Invalid, "unknown state"),
     ],
 )
 def test_where_hooks_report_they_alone_say_the_state(

@@ -403,7 +403,7 @@
    (let ((inhibit-message nil))
      (anvillm-start "nonsense" daemon-test-work)
      (support-wait (with-current-buffer "*Messages*"
-                     (save-excursion (goto-char (point-max)) (search-backward "start: no backend 'nonsense'" nil t)))))))
+                     (save-excursion (goto-char (point-max)) (search-backward "start: no such backend 'nonsense'" nil t)))))))
 
 (provide 'daemon-test)
 ;;; daemon-test.el ends here

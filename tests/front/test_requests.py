@@ -49,7 +49,7 @@ def test_what_the_user_answers_is_filed_and_a_sessions_own_mail_is_left_to_it(da
     [(kind, body, metadata)] = [(one["type"], one["body"], one["metadata"]) for one in sent]
     assert (kind, body, metadata) == ("REVIEW_RESPONSE", "fine", {"in_reply_to": asked["id"]})
     requests.reply(client, "user", asked["id"], "once more, from the archive")
-    with pytest.raises(NotFound, match="no message 'gone' in the mail of user"):
+    with pytest.raises(NotFound, match="no such message 'gone' in the mail of user"):
         requests.reply(client, "user", "gone", "x")
 
 

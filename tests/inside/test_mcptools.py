@@ -102,10 +102,10 @@ def test_a_state_that_is_not_legal_is_refused_in_words(desk: Desk, call: Call) -
 
 
 def test_errors_of_the_tree_reach_the_model_as_sentences(desk: Desk, call: Call) -> None:
-    assert "no session 'nobody'" in call("send_message", desk.one, to="nobody", type="LOG_ERROR").error
+    assert "no such session 'nobody'" in call("send_message", desk.one, to="nobody", type="LOG_ERROR").error
     assert "PROMPT, QUERY, REVIEW or APPROVAL" in call("send_message", desk.one, to="two", type="GREETING").error
     assert "permission denied" in call("read_output", desk.one, session="two").error.lower()
-    assert "no bead 'bd-none'" in call("bead_claim", desk.one, bead="bd-none").error
+    assert "no such bead 'bd-none'" in call("bead_claim", desk.one, bead="bd-none").error
     assert "not a bead id" in call("bead_show", desk.one, bead="../ctl").error
 
 

@@ -53,4 +53,4 @@ def test_an_unknown_owner_and_a_missing_daemon_are_said(home: Home, stopped_daem
     stopped_daemon.start()
     done = home.run(*program("inside.read_inbox"), "nobody")
     assert done.returncode == 2
-    assert "no session 'nobody'" in done.stderr
+    assert "no such session 'nobody'" in done.stderr

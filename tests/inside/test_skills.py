@@ -117,7 +117,7 @@ def test_a_broken_skill_is_named_and_the_others_are_listed(folder: Path, home: H
 @pytest.mark.parametrize("name", ["nothing", "../beads", "", "/etc"])
 def test_an_unknown_skill_is_refused_with_those_that_there_are(folder: Path, name: str) -> None:
     put(folder, "good")
-    with pytest.raises(NotFound, match=f"^no skill '{name}': good$"):
+    with pytest.raises(NotFound, match=f"^no such skill '{name}': good$"):
         skills.load(name)
 
 

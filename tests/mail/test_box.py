@@ -60,7 +60,7 @@ def test_an_inbox_holds_what_was_put_in_its_order_and_filing_moves_it_to_the_arc
 def test_only_what_is_in_the_owners_inbox_can_be_filed(mail: Mail, owner: str, number: str) -> None:
     mail.put(message("1"), message("filed"))
     mail.store.call(lambda tx: box.file(tx, "a", "filed"))
-    with pytest.raises(NotFound, match=f"no message '{number}' in the inbox of {owner}"):
+    with pytest.raises(NotFound, match=f"no such message '{number}' in the inbox of {owner}"):
         mail.store.call(lambda tx: box.file(tx, owner, number))
     assert mail.store.call(lambda tx: box.waits(tx, "a", "1"))
 

@@ -237,9 +237,9 @@ def test_what_is_found_twice_is_given_once(world: World) -> None:
 
 def test_a_job_that_is_refused_refuses_the_reads_and_a_later_read_asks_again(world: World) -> None:
     rows = Rows(world)
-    rows.error = Unavailable("no session 'x'")
+    rows.error = Unavailable("no such session 'x'")
     for req in reads(rows, 9, 9):
-        with pytest.raises(AnvilError, match="no session 'x'"):
+        with pytest.raises(AnvilError, match="no such session 'x'"):
             _ = req.answer
     rows.error = None
     add(world, 1, "a")

@@ -106,7 +106,7 @@ def test_the_end_of_a_session_is_the_end_of_its_log(tree: Tree, world: World, se
     world.store.call(lambda tx: None)
     del world.sessions[session]
     world.said(session)
-    with pytest.raises(AnvilError, match="no session"):
+    with pytest.raises(AnvilError, match="no such session"):
         _ = req.answer
 
 

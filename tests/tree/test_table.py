@@ -139,7 +139,7 @@ def test_a_session_is_found_by_its_alias_and_its_files_are_the_same_ones(tree: T
 
 @pytest.mark.parametrize("name", ["nobody", "events.", "events.x", "events.-1", f"events.{'9' * 23}"])
 def test_a_name_that_is_no_file_of_the_root_is_a_session_that_does_not_exist(tree: Tree, name: str) -> None:
-    with pytest.raises(NotFound, match=rf"^no session '{name}'$"):
+    with pytest.raises(NotFound, match=rf"^no such session '{name}'$"):
         tree.lookup(USER, name)
 
 

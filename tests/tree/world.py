@@ -126,7 +126,7 @@ class World:
     def get(self, name: str) -> Any:
         found = self.find(name)
         if found is None:
-            raise NotFound(f"no session '{name}'")
+            raise NotFound(f"no such session '{name}'")
         return found
 
     def descends(self, child: str, ancestor: str) -> bool:
@@ -207,7 +207,7 @@ class World:
 
     def numbered(self, tx: Tx, session: str, n: int) -> int:
         if n not in self.prompts:
-            raise NotFound(f"no prompt {n}")
+            raise NotFound(f"no such prompt {n}")
         return n
 
     def prompt_text(self, tx: Tx, session: str, n: int) -> bytes:
@@ -306,7 +306,7 @@ def node(tree: Tree, who: Who, path: str) -> Any:
         assert isinstance(found, Dir), f"{found.name} is not a directory"
         found = found.lookup(who, name)
         if found is None:
-            raise NotFound(f"no file '{path}'")
+            raise NotFound(f"no such file '{path}'")
     return found
 
 

@@ -206,7 +206,7 @@ def test_refusals_of_the_daemon_keep_their_sentence_and_have_a_fitting_status(si
             "/api/mail/user/reply",
             {"message": "nope", "body": "x"},
             404,
-            "no message 'nope' in the mail of user",
+            "no such message 'nope' in the mail of user",
         ),
         ("POST", "/api/beads/nope-1/action", {"action": "claim"}, 404, "nope-1"),
     ):
