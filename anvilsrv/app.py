@@ -129,7 +129,7 @@ class App:
 
     def _settled(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
         """A batch of jobs is on disk: views first, then who follows them, then what was wanted of the world."""
-        self._guard(lambda: self._show(tx, touched))
+        self._show(tx, touched)
         for effect in effects:
             self._guard(partial(self._perform, effect))
 
@@ -165,6 +165,8 @@ class App:
     def _guard(self, call: Callable[[], object]) -> None:
         try:
             call()
+        except MemoryError:
+            raise
         except Exception as error:
             self.on_error(error)
 

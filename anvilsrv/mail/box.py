@@ -18,7 +18,7 @@ from anvilsrv.words import USER
 
 TOPIC = "mail "  # with the owner behind it: what a job touches that changes a box
 EMPTY = len(json_array([]))
-PAGE = 200  # messages of ``log`` fetched at a time
+PAGE = 1 << 16  # bytes of ``log`` fetched at a time, and as many more as the last message has
 
 
 class Inbox(NamedTuple):
@@ -126,8 +126,15 @@ def answered(tx: Tx, sender: str, to: str, kind: str, since: int) -> bool:
 
 def page(tx: Tx, after: int) -> tuple[list[Message], int]:
     """The next messages of all boxes, in the order of their sending, and where to go on; none at the end."""
-    rows = tx.all("SELECT * FROM messages WHERE seq > ? ORDER BY seq LIMIT ?", after, PAGE)
-    return [_message(row) for row in rows], rows[-1]["seq"] if rows else after
+    rows, found, size = tx.run("SELECT * FROM messages WHERE seq > ? ORDER BY seq", after), list[Message](), 0
+    for row in rows:
+        found.append(_message(row))
+        after = row["seq"]
+        size += len(row["json"])
+        if size >= PAGE:
+            break
+    rows.close()
+    return found, after
 
 
 def forget(tx: Tx, owner: str) -> None:

@@ -179,6 +179,8 @@ class Server:
             do, args = self._posted.popleft()
             try:
                 do(*args)
+            except MemoryError:
+                raise  # somebody would wait for ever
             except Exception as error:
                 self.failed(error)
 

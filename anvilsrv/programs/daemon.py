@@ -36,6 +36,7 @@ START_PATIENCE = 20.0  # s that `start` waits for the socket
 DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
 NAMESPACE_MAX = 107 - len("/anvillm.tmux")  # bytes: unix(7), struct sockaddr_un
 END_PATIENCE = 50.0  # s that an end may take before it is cut short
+BROKEN = 70  # exit status, EX_SOFTWARE of sysexits.h: a thread of ours could not go on
 STOP_PATIENCE = 60.0  # s that `stop` waits for the end
 
 
@@ -99,10 +100,10 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     settle()
     lock = place.take()
     logged = start_logging(None if foreground else place.log)
+    threading.excepthook = partial(die, BROKEN)
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     umask = os.umask(0o077)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
+    allow_descriptors()
     app = App(
         place.namespace,
         place.state,
@@ -138,6 +139,24 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
         become_new(lock, umask)
     lock.close()
     return 0
+
+
+def allow_descriptors() -> None:
+    """Raise the soft limit of descriptors."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
+
+
+def die(status: int, died: threading.ExceptHookArgs) -> None:
+    """A thread cannot go on: the daemon ends, loudly, and the service manager or ``start`` brings a new one.
+
+    Half a daemon would answer some and keep the others waiting for ever. What was answered is on disk, and agents run on.
+    """
+    try:
+        name = died.thread.name if died.thread is not None else "?"
+        log.critical("thread %s cannot go on: the daemon ends", name, exc_info=died.exc_value)
+    finally:
+        os._exit(status)
 
 
 def become_new(lock: IO[bytes], umask: int) -> None:

@@ -11,6 +11,8 @@ A job does no I/O but SQL: what must be read is read before and handed in, and w
 A full disk: what a client asks for is refused. What the daemon does of its own accord may use the room that is kept for it
 (``reserve.py``); a job about what *has happened* (a report, the end of a process) is tried again until it is on disk, in its order.
 
+What is raised anywhere but in a job or an answer ends the thread: what the daemon shows would not be what is on disk any more.
+
 Threads: ``post`` and ``call`` may be called from any thread; jobs, answers and ``settle`` run on the store's thread and
 must not block.
 """
@@ -272,13 +274,15 @@ class Store:
         return job.done, result, None
 
     def _settle(self, whole: Tx, outcomes: list[tuple[Outcome, Any, BaseException | None]]) -> None:
-        self._guard(lambda: self._settled(self._tx(), whole.touched, whole.effects))
+        self._settled(self._tx(), whole.touched, whole.effects)
         for done, result, error in outcomes:
             self._guard(partial(done, result, error))
 
     def _guard(self, call: Callable[[], None]) -> None:
         try:
             call()
+        except MemoryError:
+            raise
         except Exception as error:
             self._on_error(error)
 

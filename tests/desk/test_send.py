@@ -1,5 +1,7 @@
 """Prompts: which are accepted, and whose answer ``out`` gives."""
 
+from functools import partial
+
 import pytest
 
 from anvilsrv.errors import Conflict, Invalid, NotFound
@@ -210,3 +212,18 @@ def test_the_state_cannot_be_written_to_stop_an_agent(parts: Parts) -> None:
     agent = parts.idle(parts.backend("mute", hooks={"Ready": {"report": "ready"}}))
     with pytest.raises(Conflict, match="write stop, restart or kill to ctl"):
         write_state(parts, agent, "stopped")
+
+
+def test_a_log_comes_in_pages_of_some_bytes_however_long_the_answers_are(parts: Parts) -> None:
+    """A page is made on the store's thread, where nobody can write meanwhile."""
+    agent, size = parts.idle(), 300_000
+    for number in range(4):
+        parts.taken(agent, f"prompt {number}")
+        parts.report(agent, "Stop", response=f"{number}\n\n\n" + "x" * size)
+    pages, cursor = list[bytes](), 0
+    while (found := parts.job(partial(parts.send.conversation, session=agent, cursor=cursor)))[0]:
+        pages.append(found[0])
+        cursor = found[1]
+    assert [page.count(b"\nASSISTANT") for page in pages] == [1, 1, 1, 1]
+    assert cursor == 8 and [page.split(b"\n")[1] for page in pages] == [b"\tprompt %d" % n for n in range(4)]
+    assert all(page.endswith(b"\n\t%d\n\n\n\t%b\n\n" % (n, b"x" * size)) for n, page in enumerate(pages))

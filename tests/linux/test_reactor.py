@@ -298,3 +298,20 @@ def test_an_idle_loop_uses_no_processor_time(loop: Loop) -> None:
     before = switches()
     threading.Event().wait(0.2)
     assert switches() - before <= 1
+
+
+def test_a_reactor_that_has_no_memory_ends_and_does_not_leave_something_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    died, errors = queue.SimpleQueue[str](), list[BaseException]()
+    monkeypatch.setattr(threading, "excepthook", lambda args: died.put(args.thread.name))
+
+    def greedy() -> None:
+        raise MemoryError
+
+    reactor = Reactor("greedy", errors.append)
+    reactor.start()
+    reactor.do(greedy)
+    assert died.get(timeout=10) == "greedy"
+    reactor.close()
+    assert errors == []

@@ -126,7 +126,7 @@ def test_an_answer_counts_if_the_agent_sent_it_itself_since_then(mail: Mail) -> 
 def test_the_log_goes_through_all_boxes_in_pages_and_keeps_what_was_sent_to_the_dead(
     mail: Mail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(box, "PAGE", 2)
+    monkeypatch.setattr(box, "PAGE", 1 + len(message("0", to="a").json()))  # two messages
     mail.put(*(message(str(number), to=to) for number, to in enumerate("aabba")))
     mail.store.call(lambda tx: box.forget(tx, "a"))
     assert (mail.content("a", "inbox"), mail.boxes.of("a")) == ([], Inbox())

@@ -1,9 +1,11 @@
 """The store: jobs in order, answered when on disk, refused without a trace."""
 
 import json
+import queue
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,6 +198,7 @@ def test_messages_of_a_store_of_before_get_the_type_that_answers_them(
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from anvilsrv.store.store import Store
 store = Store(Path(sys.argv[1]), lambda *settled: None, print)
@@ -223,3 +226,23 @@ def test_what_was_answered_is_there_after_kill_9(tmp_path: Path, errors: list[Ba
     found = made.call(names)
     made.stop()
     assert [f"{number:06}" for number in answered] == found[: len(answered)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [MemoryError, ZeroDivisionError])
+def test_what_is_shown_and_cannot_be_made_anew_ends_the_thread(
+    tmp_path: Path, errors: list[BaseException], error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Views that are not what is on disk are worse than no daemon: the thread's end is the daemon's (programs/daemon.py)."""
+    died: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def settle(tx: Tx, touched: set[str], effects: list[Effect]) -> None:
+        raise error
+
+    monkeypatch.setattr(threading, "excepthook", lambda args: died.put(args.exc_value))
+    made = Store(tmp_path / "store.db", settle, errors.append)
+    made.start()
+    made.post(lambda tx: add(tx, "a"))
+    assert isinstance(died.get(timeout=10), error)
+    made.stop()
+    assert errors == []
