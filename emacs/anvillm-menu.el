@@ -40,6 +40,7 @@
     ("K" "Kill" anvillm-kill)
     ("a" "Alias" anvillm-alias)]
    ["Look"
+    ("Q" "Queue" anvillm-queue)
     ("i" "Inbox" anvillm-inbox)
     ("I" "Archive" anvillm-archive)
     ("D" "Directory" anvillm-dired)

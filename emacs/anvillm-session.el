@@ -85,7 +85,7 @@ Else ask with PROMPT."
     ("ask" (anvillm-ask-text session))
     ("nosandbox" (propertize "NO SANDBOX" 'face 'anvillm-error))
     ("weak" (propertize "weak sandbox" 'face 'anvillm-error))
-    ("held" (anvillm-one-line (plist-get session :held)))
+    ("held" (concat "held: " (anvillm-one-line (plist-get session :held))))
     ("error" (propertize (anvillm-one-line (plist-get session :error)) 'face 'anvillm-error))
     ((or "mail" "queued") nil) ; columns of their own
     (_ note)))
@@ -169,6 +169,16 @@ The default is the most recent one of this project."
   "Interrupt what the sessions IDS are at."
   (interactive (list (anvillm-current-many "Interrupt: ")))
   (anvillm--control 'interrupt ids))
+
+(defun anvillm-hold (ids)
+  "Hold the queues of the sessions IDS: their agents get nothing more of them."
+  (interactive (list (anvillm-current-many "Hold the queue of: ")))
+  (anvillm--control 'hold ids))
+
+(defun anvillm-go (ids)
+  "Let the queues of the sessions IDS go on."
+  (interactive (list (anvillm-current-many "Let go on the queue of: ")))
+  (anvillm--control 'go ids))
 
 (defun anvillm-alias (id alias)
   "Give the session ID the name ALIAS; an empty one takes it away."
@@ -391,6 +401,7 @@ If BACK, to the one before."
                      ("t" anvillm-stop) ("R" anvillm-restart) ("K" anvillm-kill) ("X" anvillm-interrupt)
                      ("a" anvillm-alias) ("!" anvillm-answer) ("c" anvillm-context)
                      ("A" anvillm-attach) ("i" anvillm-inbox) ("I" anvillm-archive) ("e" anvillm-mail-compose)
+                     ("Q" anvillm-queue)
                      ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
                      ("D" anvillm-dired) ("v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
                      ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)

@@ -38,6 +38,7 @@
 (autoload 'anvillm-archive "anvillm-mail" "Show the filed mail of a session, or of the user." t)
 (autoload 'anvillm-user-inbox "anvillm-mail" "Show the mail that waits for the user." t)
 (autoload 'anvillm-mail-compose "anvillm-mail" "Write a message." t)
+(autoload 'anvillm-queue "anvillm-queue" "Show what waits for a session." t)
 (autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
 (autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)
 (autoload 'anvillm-beads "anvillm-beads" "Show the beads." t)

@@ -47,6 +47,14 @@
   "Go to a message."
   (switch-to-buffer (anvillm-mail--draw (anvillm-json frozen-test--message) "user" "inbox")))
 
+(defun frozen-test--queue ()
+  "Go to a queue with a prompt."
+  (switch-to-buffer "*anvillm queue x*")
+  (anvillm-queue-mode)
+  (setq anvillm-buffer-session frozen-test-id)
+  (anvillm-queue--take "1\tqueued\tqueue\t2026-11-22T16:12:50+0000\t-\t-\t-\tdo it\n")
+  (goto-char (point-min)))
+
 (defconst frozen-test--bead "{\"id\":\"b-1\",\"title\":\"t\",\"status\":\"open\",\"priority\":1}" "A bead.")
 
 (defun frozen-test--beads ()
@@ -91,7 +99,8 @@
   (let (all)
     (pcase-dolist (`(,map . ,place)
                    `((,anvillm-mode-map . frozen-test--list) (,anvillm-log-mode-map . frozen-test--conversation)
-                     (,anvillm-mail-mode-map . frozen-test--mail) (,anvillm-message-mode-map . frozen-test--message)
+                     (,anvillm-mail-mode-map . frozen-test--mail) (,anvillm-queue-mode-map . frozen-test--queue)
+                     (,anvillm-message-mode-map . frozen-test--message)
                      (,anvillm-beads-mode-map . frozen-test--beads) (,anvillm-bead-mode-map . frozen-test--bead)
                      (,anvillm-daemon-mode-map . frozen-test--daemon) (,anvillm-compose-mode-map . frozen-test--compose)
                      (,anvillm-command-map . frozen-test--code)))

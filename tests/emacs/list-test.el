@@ -86,9 +86,9 @@
   (support-with-tree 5
     (support-publish tree :type "state_change" :session_id "00000001" :state "idle"
                      :error "boom" :held "limit" :sandbox_tier "weak")
-    (support-wait (support-row-says "agent-1 " "weak sandbox, limit, boom"))
+    (support-wait (support-row-says "agent-1 " "weak sandbox, held: limit, boom"))
     (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "1" :text "May I?" :choices ("a")))
-    (support-wait (support-row-says "agent-1 " "May I\\?, weak sandbox, limit, boom"))))
+    (support-wait (support-row-says "agent-1 " "May I\\?, weak sandbox, held: limit, boom"))))
 
 (ert-deftest list-marks-stay-when-rows-change ()
   (support-with-tree 5
@@ -195,7 +195,7 @@
     (support-wait (eq 'live (anvillm-link-status)))
     (signal-process (tree-process tree) 'SIGSTOP)
     (let ((inhibit-message t) (id "00000001") (anvillm-confirm nil))
-      (require 'anvillm-log) (require 'anvillm-compose) (require 'anvillm-mail) (require 'anvillm-beads) (require 'anvillm-daemon)
+      (require 'anvillm-log) (require 'anvillm-compose) (require 'anvillm-mail) (require 'anvillm-queue) (require 'anvillm-beads) (require 'anvillm-daemon)
       (dolist (command (list #'anvillm #'anvillm-refresh #'anvillm-daemon #'anvillm-beads #'anvillm-log #'anvillm-user-inbox
                              (lambda () (anvillm-stop (list id)))
                              (lambda () (anvillm-alias id "x"))
@@ -203,6 +203,7 @@
                              (lambda () (anvillm-context id))
                              (lambda () (anvillm-sandbox id))
                              (lambda () (anvillm-inbox id))
+                             (lambda () (anvillm-queue id))
                              (lambda () (anvillm-start "shell" "/tmp/"))
                              (lambda () (anvillm-prompt (list id) (make-string 2000000 ?x)))
                              (lambda () (dotimes (_ 100) (anvillm-prompt (list id) "one of many")))))
