@@ -20,6 +20,7 @@ NEVER = (
     "systemd",
     "ssh",
     "acme",
+    "root",
     "claude",
     "kiro",
     "9pfuse",
