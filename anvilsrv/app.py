@@ -180,6 +180,7 @@ class App:
 
     def start(self) -> None:
         """Bring everything up and adopt what a daemon before us left. Raises AnvilError."""
+        self.tmux.tidy()
         self.store.start()
         self.store.call(self._load)
         for name in {view.backend for view in self.registry.views.values()}:

@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from anvilsrv.beads.watch import Watch
 from anvilsrv.errors import AnvilError, NotFound
 
 Change = dict[str, Any]
+SOME = 200  # ids read at a time
 FILES = ("status", "title", "description", "assignee", "json")
 
 
@@ -78,6 +79,19 @@ class Beads:
     def ids(self) -> list[str]:
         """Every id, oldest bead first."""
         return self._rows("SELECT id FROM bead ORDER BY created, id")
+
+    def each_id(self) -> Iterator[str]:
+        """The same, a few at a time, as they are asked for: beads of now, not of one moment."""
+        self._notice()
+        after = (-(1 << 63), "")
+        while True:
+            with self._store.read() as db:
+                query = "SELECT created, id FROM bead WHERE (created, id) > (?, ?) ORDER BY created, id LIMIT ?"
+                rows = db.execute(query, (*after, SOME)).fetchall() if db else []
+            if not rows:
+                return
+            yield from (row[1] for row in rows)
+            after = rows[-1]
 
     def get(self, bead_id: str) -> Record | None:
         """The record of one bead, None if there is none."""

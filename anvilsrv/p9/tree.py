@@ -18,7 +18,7 @@ import os
 import pwd
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
@@ -116,8 +116,8 @@ class Dir(Node):
         """The file of that name, listed or not; None if there is none."""
         return next((node for node in self.children(who) if node.name == name), None)
 
-    def children(self, who: Any) -> Sequence[Node]:
-        """What a listing shows; asked once when a listing starts."""
+    def children(self, who: Any) -> Iterable[Node]:
+        """What a listing shows; asked once when a listing starts, and gone through as far as it is read."""
         return ()
 
 
@@ -205,9 +205,9 @@ class StaticDir(Dir):
         return list(self.nodes.values())
 
 
-def entries(node: Dir, who: Any, pack: Callable[[wire.Stat], bytes]) -> list[bytes]:
+def entries(node: Dir, who: Any, pack: Callable[[wire.Stat], bytes]) -> Iterator[bytes]:
     """The packed directory entries of a listing."""
-    return [pack(child.stat(who)) for child in node.children(who)]
+    return (pack(child.stat(who)) for child in node.children(who))
 
 
 class DirHandle(Handle):
@@ -217,19 +217,24 @@ class DirHandle(Handle):
         self.node = node
         self.who = who
         self.pack = pack  # of an entry
-        self.entries: list[bytes] = []
-        self.offset = self.index = 0
+        self.entries: Iterator[bytes] = iter(())
+        self.next = b""  # the entry that did not fit into the last read
+        self.offset = 0
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
         if offset == 0:
-            self.entries, self.offset, self.index = entries(self.node, self.who, self.pack), 0, 0
+            self.entries, self.offset, self.next = entries(self.node, self.who, self.pack), 0, b""
         elif offset != self.offset:
             raise Invalid(f"bad offset in a listing: {offset}, not 0 or {self.offset}")
-        first, size = self.index, 0
-        while self.index < len(self.entries) and size + len(self.entries[self.index]) <= count:
-            size += len(self.entries[self.index])
-            self.index += 1
-        if not size and self.index < len(self.entries):
+        found, size = list[bytes](), 0
+        while one := self.next or next(self.entries, b""):
+            self.next = one
+            if size + len(one) > count:
+                break
+            found.append(one)
+            size += len(one)
+            self.next = b""
+        if self.next and not size:
             raise Invalid(f"count too small for a stat: {count}")
         self.offset += size
-        return b"".join(self.entries[first : self.index])
+        return b"".join(found)

@@ -40,6 +40,10 @@ T = TypeVar("T")
 Outcome = Callable[[Any, BaseException | None], None]
 
 BATCH = 64  # jobs in one commit at most
+PAGE = 4096  # bytes, SQLite's own
+SLACK = 1024  # pages that a store may keep without using them
+PIECE = 1024  # of them given back at a time: others get their turn between
+INCREMENTAL = 2  # of PRAGMA auto_vacuum
 AGAIN = 1.0  # s between tries while the disk is full
 KEPT = 10_000  # jobs that wait for space at most
 NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)  # SQLite calls a quota and a limit of a file's size an I/O error
@@ -172,6 +176,8 @@ class Store:
         while going:
             jobs, going = self._waiting()
             self._batch(jobs, due=self._look_for_space())
+            while going and self._jobs.empty() and self._give_back():
+                pass
         self._close()
 
     def _open(self) -> None:
@@ -185,13 +191,41 @@ class Store:
     def _connect(self) -> None:
         self._db = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
         self._db.row_factory = sqlite3.Row
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if not version:
+            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before anything is in it
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        self._db.execute(f"PRAGMA journal_size_limit={SLACK * PAGE}")
         if version > len(MIGRATIONS):
             raise sqlite3.DatabaseError(f"it was written by a newer anvilsrv (version {version})")
         for number in range(version, len(MIGRATIONS)):
             self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
+        if self._db.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
+            self._convert()
+
+    def _convert(self) -> None:
+        """A store of before 0.2 never became smaller: written anew once, it can."""
+        size = self._path.stat().st_size >> 20
+        log.info("the store, %d MB, is written anew so that it can give space back", size)
+        try:
+            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            self._db.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            log.warning("the store stays as large as it is until the next start: %s", error)
+
+    def _give_back(self) -> bool:
+        """Give one piece of the space that the store does not use back to the disk; False: there is no more to give."""
+        if self._db.execute("PRAGMA freelist_count").fetchone()[0] <= SLACK:
+            return False
+        try:
+            self._db.execute(f"PRAGMA incremental_vacuum({PIECE})").fetchall()
+            if self._db.execute("PRAGMA freelist_count").fetchone()[0] > SLACK:
+                return True
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError as error:
+            log.warning("the store does not become smaller: %s", error)
+        return False
 
     def _close(self) -> None:
         if self._kept:

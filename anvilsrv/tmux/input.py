@@ -1,5 +1,6 @@
 """What is typed into panes. It reaches the program also while a person scrolls there."""
 
+import contextlib
 import os
 import re
 import tempfile
@@ -9,6 +10,7 @@ from anvilsrv.tmux.protocol import quote
 from anvilsrv.tmux.server import Server
 from anvilsrv.tmux.windows import literal, target
 
+PASTE = ".paste-"  # the beginning of a file's name, and of a buffer's
 RAW = {
     "Enter": "\r",
     "Escape": "\x1b",
@@ -21,12 +23,18 @@ RAW = {
 class Input(Server):
     """The part of ``Tmux`` that types. Raises Unavailable where the program has ended."""
 
+    def tidy(self) -> None:
+        """Remove what a daemon that was killed left of a paste. For the one that holds the namespace, at its start."""
+        for one in self.socket.parent.glob(f"{PASTE}*"):
+            with contextlib.suppress(OSError):  # a directory of that name is not ours
+                one.unlink()
+
     def paste(self, pane: str, data: bytes) -> None:
         """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size."""
         if not data:
             return
         target(pane)
-        fd, name = tempfile.mkstemp(dir=self.socket.parent, prefix=".paste-")
+        fd, name = tempfile.mkstemp(dir=self.socket.parent, prefix=PASTE)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(data)

@@ -57,8 +57,8 @@ class Domain(Protocol):
     def backends_listing(self) -> bytes:
         """The content of ``backends``."""
 
-    def summary(self, view: View, attach: str) -> Mapping[str, object]:
-        """The object of a session in ``sessions``; ``attach`` is the content of its ``tmux``."""
+    def summary(self, view: View, attach: bool) -> str:
+        """The object of a session in ``sessions``, as JSON; ``attach``: with the content of its ``tmux``."""
 
     def attach(self, view: View) -> str:
         """The content of ``tmux``: a command line; empty without a pane."""

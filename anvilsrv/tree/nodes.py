@@ -8,7 +8,7 @@ Kinds have no state: one serves every file of its rows. They get the file, or th
 Threads: as in ``p9/tree.py``; nodes are made for each lookup and belong to the fid that asked for them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -67,7 +67,7 @@ class Kind:
         """The file called ``name`` in the directory ``at``, if this row has it."""
         raise NotImplementedError
 
-    def listed(self, row: "Row", at: Place) -> Sequence[Node]:
+    def listed(self, row: "Row", at: Place) -> Iterable[Node]:
         """What a listing of ``at`` shows of this row."""
         raise NotImplementedError
 
@@ -105,9 +105,9 @@ class Table:
                 return found
         return None
 
-    def listed(self, at: Place) -> list[Node]:
-        """What a listing shows."""
-        return [node for row in self.rows for node in row.kind.listed(row, at)]
+    def listed(self, at: Place) -> Iterator[Node]:
+        """What a listing shows, made as it is read."""
+        return (node for row in self.rows for node in row.kind.listed(row, at))
 
 
 class FileKind(Kind):
@@ -124,7 +124,7 @@ class FileKind(Kind):
             return None
         return RowFile(row, self, at, name, int(digits))
 
-    def listed(self, row: Row, at: Place) -> Sequence[Node]:
+    def listed(self, row: Row, at: Place) -> Iterable[Node]:
         return () if row.many else (RowFile(row, self, at, row.name),)
 
     def open(self, file: "RowFile", mode: int, req: Request) -> Handle | Later:
@@ -187,7 +187,7 @@ class Directory(Dir):
     def lookup(self, who: Who, name: str) -> Node | None:
         return self._table.find(self._seen(who), name)
 
-    def children(self, who: Who) -> Sequence[Node]:
+    def children(self, who: Who) -> Iterable[Node]:
         return self._table.listed(self._seen(who))
 
     def mtime(self, who: Who) -> int:
@@ -223,7 +223,7 @@ class Folder(Kind):
             )
         return self._node(row, at)
 
-    def listed(self, row: Row, at: Place) -> Sequence[Node]:
+    def listed(self, row: Row, at: Place) -> Iterable[Node]:
         return (self._node(row, at),)
 
     def _node(self, row: Row, at: Place) -> Node:
@@ -251,8 +251,8 @@ class Members(Kind):
         enter(row, at, name)
         return self._node(row, at, member, name)
 
-    def listed(self, row: Row, at: Place) -> Sequence[Node]:
-        return [self._node(row, at, member, member) for member in self.ids(at)]
+    def listed(self, row: Row, at: Place) -> Iterable[Node]:
+        return (self._node(row, at, member, member) for member in self.ids(at))
 
     def _node(self, row: Row, at: Place, member: str, name: str) -> Node:
         return Directory(name, self.table, self.inside(at, member), searchable(row), self.changed)

@@ -25,7 +25,7 @@ from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
-from anvilsrv.tree.files import unknown
+from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
@@ -62,6 +62,7 @@ class Served:
         self.beads = parts.beads
         self._parts = parts
         self._registry = parts.registry
+        self._summaries: dict[tuple[str, bool], tuple[View, int, str]] = {}  # the 9P thread's
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -91,8 +92,16 @@ class Served:
     def backends_listing(self) -> bytes:
         return "".join("\t".join(row) + "\n" for row in self._parts.backends.listing()).encode()
 
-    def summary(self, view: View, attach: str) -> Mapping[str, object]:
-        return view.summary(attach, self._parts.boxes.of(view.id).unread)
+    def summary(self, view: View, attach: bool) -> str:
+        unread = self._parts.boxes.of(view.id).unread
+        kept = self._summaries.get((view.id, attach))
+        if kept is not None and kept[0] is view and kept[1] == unread:
+            return kept[2]
+        made = compact(view.summary(self.attach(view) if attach else "", unread))
+        if len(self._summaries) > 2 * len(self._registry.views) + 2:
+            self._summaries.clear()  # of sessions that are gone
+        self._summaries[view.id, attach] = (view, unread, made)
+        return made
 
     def attach(self, view: View) -> str:
         return self._parts.tmux.attach_command(view.id) if view.pane else ""

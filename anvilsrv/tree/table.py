@@ -41,8 +41,7 @@ def box(name: str) -> Query:
 def sessions(at: Place) -> bytes:
     """The content of ``sessions``: those that concern the caller; how to attach is told to the user alone."""
     shown = [view for view in at.domain.views().values() if at.concerns(view.id)]
-    attach = at.domain.attach if at.who.session is None else lambda view: ""
-    return json_array(compact(at.domain.summary(view, attach(view))) for view in shown)
+    return json_array(at.domain.summary(view, at.who.session is None) for view in shown)
 
 
 def mail_log(at: Place, tx: Tx, cursor: int) -> tuple[bytes, int]:
@@ -137,7 +136,7 @@ BEADS = Table(
     Row("ctl", "UA", "UA", Command(beads.command)),
     Row("list", "*", "", GraphText(lambda at: at.domain.beads.list_json())),
     Row("ready", "*", "", GraphText(lambda at: at.domain.beads.ready_json())),
-    Row("<bead-id>", "*", "", Members(BEAD, ids=lambda at: at.domain.beads.ids(), find_id=beads.find)),
+    Row("<bead-id>", "*", "", Members(BEAD, ids=lambda at: at.domain.beads.each_id(), find_id=beads.find)),
 )
 
 # agent/

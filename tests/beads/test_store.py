@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.beads import beads
 from anvilsrv.beads import store as beads_store
 from anvilsrv.beads.beads import Beads
 from anvilsrv.beads.store import BELL
@@ -264,3 +265,11 @@ def test_what_was_answered_survives_a_kill_at_any_instant(desk: Desk) -> None:
     assert kept[: len(answered)] == answered
     assert len(kept) - len(answered) <= 1
     desk("claim", answered[0], actor="a1")
+
+
+def test_ids_that_are_asked_for_one_by_one_are_those_of_the_list(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beads, "SOME", 2)
+    assert list(desk.beads.each_id()) == []
+    for number in range(5):
+        desk("new", f"bead {number}")
+    assert list(desk.beads.each_id()) == desk.beads.ids() and len(desk.beads.ids()) == 5

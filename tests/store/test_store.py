@@ -1,6 +1,7 @@
 """The store: jobs in order, answered when on disk, refused without a trace."""
 
 import json
+import logging
 import queue
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from anvilsrv.errors import Conflict, Unavailable
 from anvilsrv.store.effects import Effect, Wake
 from anvilsrv.store.schema import MIGRATIONS
 from anvilsrv.store.store import Store, Tx
+from tests.conftest import wait_until
 
 
 def settle(tx: Tx, touched: set[str], effects: list[Effect]) -> None:
@@ -246,3 +248,40 @@ def test_what_is_shown_and_cannot_be_made_anew_ends_the_thread(
     assert isinstance(died.get(timeout=10), error)
     made.stop()
     assert errors == []
+
+
+def grow(tx: Tx) -> None:
+    for number in range(5):
+        tx.run("INSERT INTO chunks VALUES(?, 0, ?)", number, bytes(4 << 20))
+
+
+def size(path: Path) -> int:
+    return sum(one.stat().st_size for one in path.glob("store.db*"))
+
+
+def test_what_is_deleted_leaves_the_disk(store: Store, tmp_path: Path, errors: list[BaseException]) -> None:
+    store.call(grow)
+    assert size(tmp_path) > 20 << 20
+    store.call(lambda tx: tx.run("DELETE FROM chunks"))
+    wait_until(lambda: size(tmp_path) < 8 << 20, "the store stays large")
+    store.call(lambda tx: add(tx, "a"))
+    assert store.call(names) == ["a"] and errors == []
+
+
+def test_a_store_of_before_that_could_not_become_smaller_is_written_anew(
+    tmp_path: Path, errors: list[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        db.executescript(f"PRAGMA journal_mode=WAL; {MIGRATIONS[0]} PRAGMA user_version=1;")
+        db.execute("INSERT INTO reports VALUES('a', 0)")
+    db.close()
+    for _ in range(2):
+        made = Store(tmp_path / "store.db", settle, errors.append)
+        made.start()
+        assert made.call(names) == ["a"]
+        assert made.call(lambda tx: tx.one("PRAGMA auto_vacuum")[0]) == 2  # type: ignore[index]
+        made.stop()
+    assert [one for one in caplog.messages if "written anew" in one] == [
+        "the store, 0 MB, is written anew so that it can give space back"
+    ]

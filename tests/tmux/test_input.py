@@ -103,3 +103,12 @@ def test_many_threads_at_once(tmux: Tmux, top: Path) -> None:
     wanted = b"".join(b"\x1b[200~%d,\x1b[201~" % n for n in range(20))
     for _, out in panes:
         assert wait_bytes(out, len(wanted)) == wanted
+
+
+def test_what_a_killed_daemon_left_of_a_paste_is_removed_and_nothing_else(tmux: Tmux, top: Path) -> None:
+    (tmux.socket.parent / ".paste-left").write_text("a prompt")
+    (tmux.socket.parent / ".paste-dir").mkdir()
+    (tmux.socket.parent / "kept").write_text("")
+    tmux.tidy()
+    assert {one.name for one in tmux.socket.parent.iterdir()} >= {".paste-dir", "kept"}
+    assert not (tmux.socket.parent / ".paste-left").exists()

@@ -1,5 +1,6 @@
 """The tree without a daemon: a domain with a real store, stream and beads, and sessions that are no more than their views."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -145,8 +146,8 @@ class World:
     def backends_listing(self) -> bytes:
         return b"shell\n"
 
-    def summary(self, view: Any, attach: str) -> Mapping[str, object]:
-        return {"id": view.id, "tmux": attach}
+    def summary(self, view: Any, attach: bool) -> str:
+        return json.dumps({"id": view.id, "tmux": self.attach(view) if attach else ""})
 
     def attach(self, view: Any) -> str:
         return f"tmux attach {view.id}"

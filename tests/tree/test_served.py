@@ -1,0 +1,29 @@
+"""What the tree is answered with."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from anvilsrv.tree.served import Served
+from tests.desk.conftest import parts as parts  # a fixture
+from tests.desk.parts import Parts
+
+
+def test_the_objects_of_sessions_are_made_once_per_change(parts: Parts) -> None:
+    views = parts.registry.views
+    tmux = SimpleNamespace(attach_command=lambda session: f"attach {session}")
+    other: Any = SimpleNamespace(**vars(parts), beads=None, tmux=tmux)
+    served = Served(other)
+    one, two = parts.idle(), parts.idle()
+    before = {session: served.summary(parts.registry.views[session], True) for session in (one, two)}
+    assert views is not parts.registry.views
+    parts.mail(two)
+    assert served.summary(parts.registry.views[one], True) is before[one]
+    assert '"unread":0' in before[two] and '"unread":1' in served.summary(parts.registry.views[two], True)
+    assert f"attach {one}" in before[one] and f"attach {one}" not in served.summary(parts.registry.views[one], False)
+    parts.prompt(one)
+    assert served.summary(parts.registry.views[one], True) != before[one]
+    for _ in range(20):
+        gone = parts.new()
+        served.summary(parts.registry.views[gone], True)
+        parts.job(lambda tx, gone=gone: parts.life.kill(tx, gone))  # type: ignore[misc]
+    assert len(served._summaries) < 10
