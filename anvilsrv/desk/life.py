@@ -192,7 +192,7 @@ class Life:
     def launched(self, tx: Tx, session: str, pane: str, pid: int, tier: str | None, policy: str | None) -> None:
         """It runs, in that pane; ``tier`` and ``policy`` None: it was found running. Raises NotFound if it was killed meanwhile."""
         self._registry.row(tx, session)
-        self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall)
+        self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall, began=tx.now.monotonic)
         if tier is not None and policy is not None:
             self._registry.set(tx, session, tier=tier, policy=policy)
         self._turns.pump(tx, session)
@@ -229,8 +229,10 @@ class Life:
             self._crashed(tx, row, why + (f": {words}" if words else ""))
 
     def _crashed(self, tx: Tx, row: Session, why: str) -> None:
-        lived = tx.now.wall - (row.started or 0)
-        crashes = 1 if lived > STABLE else row.crashes + 1
+        lived = tx.now.monotonic - row.began if row.began is not None else -1.0
+        crashes = (
+            row.crashes + 1 if 0 <= lived <= STABLE else 1
+        )  # it began before a reboot: that was no crash of its own
         self._registry.set(tx, row.id, crashes=crashes)
         if crashes > CRASHES:
             self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}")

@@ -34,7 +34,7 @@ from anvilsrv.store.store import Need, Store, Tx
 
 log = logging.getLogger("anvilsrv")
 
-KEEP = 7 * 86400.0  # s that the number of a report is remembered
+KEEP = 100_000  # reports whose numbers are remembered
 Line = dict[str, Any]
 
 
@@ -155,7 +155,7 @@ class Reports:
         fresh = tx.run(
             "INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {told.number}", tx.now.wall
         ).rowcount
-        tx.run("DELETE FROM reports WHERE ts < ?", tx.now.wall - KEEP)
+        tx.run("DELETE FROM reports WHERE rowid <= (SELECT max(rowid) FROM reports) - ?", KEEP)
         meaning = told.meaning
         if meaning is None:
             return None

@@ -122,7 +122,7 @@ def _ask(path: str, session: str, data: bytes) -> dict[str, Any]:
 
 def spool(namespace: str, report: str, data: bytes) -> str:
     """Leave the report for the next daemon; the file's path. Raises OSError."""
-    path = f"{namespace.rstrip('/')}/spool/{time.time_ns()}-{report}.json"
+    path = f"{namespace.rstrip('/')}/spool/{time.monotonic_ns():019}-{report}.json"  # read in this order
     fresh = path + ".tmp"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

@@ -36,9 +36,10 @@ class Prompt:
     started: float | None
     ended: float | None
     n: int  # its number in the session
+    took: float | None  # s from its beginning to its end
 
 
-COLUMNS = "id, session, origin, message, text, status, pasted, turn, response, error, created, started, ended, n"
+COLUMNS = "id, session, origin, message, text, status, pasted, turn, response, error, created, started, ended, n, took"
 
 
 def quoted(statuses: tuple[Status, ...]) -> str:
@@ -50,7 +51,7 @@ def prompt_of(row: sqlite3.Row) -> Prompt:
     """The typed value of a row."""
     return Prompt(
         row["id"], row["session"], row["origin"], row["message"], row["text"], Status(row["status"]), bool(row["pasted"]),
-        row["turn"], row["response"], row["error"], row["created"], row["started"], row["ended"], row["n"],
+        row["turn"], row["response"], row["error"], row["created"], row["started"], row["ended"], row["n"], row["took"],
     )  # fmt: skip
 
 
@@ -124,7 +125,10 @@ def requeue(tx: Tx, prompt: Prompt) -> None:
 
 def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
     """The agent took it, in that turn."""
-    tx.run("UPDATE prompts SET status = 'taken', turn = ?, started = ? WHERE id = ?", turn, tx.now.wall, prompt.id)
+    tx.run(
+        "UPDATE prompts SET status = 'taken', turn = ?, started = ?, began = ? WHERE id = ?",
+        turn, tx.now.wall, tx.now.monotonic, prompt.id,
+    )  # fmt: skip
     tx.touch(prompt.session)
 
 
@@ -133,8 +137,8 @@ def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None
     data = None if response is None else exact(response)
     status = Status.FAILED if error else Status.DONE
     tx.run(
-        "UPDATE prompts SET status = ?, response = ?, error = ?, ended = ? WHERE id = ?",
-        status, data, error, tx.now.wall, prompt.id,
+        "UPDATE prompts SET status = ?, response = ?, error = ?, ended = ?, took = max(0.0, ? - began) WHERE id = ?",
+        status, data, error, tx.now.wall, tx.now.monotonic, prompt.id,
     )  # fmt: skip
     tx.touch(prompt.session)
 
@@ -199,7 +203,7 @@ def every(tx: Tx, session: str) -> list[Prompt]:
 def line(prompt: Prompt) -> bytes:
     """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
     origin = TYPED if prompt.origin == TYPED else "mail" if prompt.message else "queue"
-    took = f"{max(0.0, prompt.ended - prompt.started):.1f}" if prompt.ended and prompt.started else "-"
+    took = "-" if prompt.took is None else f"{prompt.took:.1f}"
     words = " ".join("".join(c if c.isprintable() else " " for c in prompt.text[: 4 * FIRST_WORDS]).split())[
         :FIRST_WORDS
     ]

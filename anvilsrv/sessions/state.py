@@ -106,6 +106,7 @@ class Session:
     created: float
     changed: float
     started: float | None
+    began: float | None  # when its process was started, on the monotonic clock
 
     @property
     def live(self) -> bool:

@@ -91,5 +91,13 @@ DROP INDEX prompts_by_end;
 # Sessions that were killed: what is left of them in tmux may be ended; anything else there belongs to another store.
 KILLED = "CREATE TABLE killed(id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;"
 
+# Durations are taken on the monotonic clock: ``began`` is a time on it (s), of this boot or an earlier one; ``took`` is in s.
+DURATIONS = """
+ALTER TABLE sessions ADD COLUMN began REAL;
+ALTER TABLE prompts ADD COLUMN began REAL;
+ALTER TABLE prompts ADD COLUMN took REAL;
+UPDATE prompts SET took = max(0.0, ended - started) WHERE status IN ('done', 'failed');
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS, KILLED)
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS, KILLED, DURATIONS)

@@ -42,9 +42,10 @@ class Watch(Clock):
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
+        self.set = 0.0  # s by which somebody set the machine's clock
 
     def wall(self) -> float:
-        return self.now
+        return self.now + self.set
 
     def monotonic(self) -> float:
         return self.now - 1_600_000_000.0

@@ -137,6 +137,28 @@ def test_a_crash_after_a_stable_life_counts_as_the_first(parts: Parts) -> None:
     assert parts.row(agent).crashes == 1
 
 
+@pytest.mark.parametrize(
+    ("moved", "lived", "crashes"), [(86400, 1, 2), (-86400, 1, 2), (-86400, STABLE + 1, 1), (86400, STABLE + 1, 1)]
+)
+def test_how_long_an_agent_lived_does_not_depend_on_the_clock_that_is_shown(
+    parts: Parts, moved: float, lived: float, crashes: int
+) -> None:
+    agent = parts.idle()
+    for _ in range(2):
+        parts.clock.set += moved
+        parts.clock.now += lived
+        parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
+        parts.run(agent)
+    assert parts.row(agent).crashes == crashes
+
+
+def test_an_agent_that_ended_with_the_machine_did_not_crash_in_a_row(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.job(lambda tx: parts.registry.set(tx, agent, crashes=3, began=tx.now.monotonic + 1000))
+    parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
+    assert parts.row(agent).crashes == 1
+
+
 def test_a_sandbox_that_refuses_is_an_error_and_no_crash(parts: Parts) -> None:
     agent = parts.new()
     parts.run(agent)

@@ -340,3 +340,20 @@ def test_of_lines_that_stood_there_before_only_the_last_can_end_a_turn(parts: Pa
 
 def test_lines_of_a_session_that_is_gone_are_nothing(parts: Parts) -> None:
     parts.reports.transcript("deadbeef", [INTERRUPTED], old=False)
+
+
+@pytest.mark.parametrize("moved", [-86400.0, 30 * 86400.0])
+def test_a_report_counts_once_and_a_turn_lasts_as_long_as_it_does_whatever_the_clock_is_set_to(
+    parts: Parts, moved: float
+) -> None:
+    agent = parts.idle()
+    parts.taken(agent)
+    parts.clock.set += moved
+    parts.clock.now += 2.5
+    stop = parts.found("Stop", response="yes")
+    parts.reports.take(agent, stop, Asker())
+    number = parts.taken(agent)
+    parts.clock.set += moved
+    parts.reports.take(agent, stop, Asker())
+    assert parts.status(number) == Status.TAKEN
+    assert parts.job(lambda tx: parts.send.listing(tx, agent)).split(b"\n")[0].split(b"\t")[4] == b"2.5"

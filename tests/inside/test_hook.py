@@ -144,8 +144,8 @@ def test_the_spool_is_not_written_through_a_link(
 ) -> None:
     victim = top / "victim"
     victim.write_text("untouched")
-    monkeypatch.setattr(hook.time, "time_ns", lambda: 1)
-    os.symlink(victim, f"{daemon.namespace}/spool/1-x.json.tmp")
+    monkeypatch.setattr(hook.time, "monotonic_ns", lambda: 1)
+    os.symlink(victim, f"{daemon.namespace}/spool/{1:019}-x.json.tmp")
     with pytest.raises(FileExistsError):
         hook.spool(str(daemon.namespace), "x", b"data")
     assert victim.read_text() == "untouched"
