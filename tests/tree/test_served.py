@@ -22,8 +22,3 @@ def test_the_objects_of_sessions_are_made_once_per_change(parts: Parts) -> None:
     assert f"attach {one}" in before[one] and f"attach {one}" not in served.summary(parts.registry.views[one], False)
     parts.prompt(one)
     assert served.summary(parts.registry.views[one], True) != before[one]
-    for _ in range(20):
-        gone = parts.new()
-        served.summary(parts.registry.views[gone], True)
-        parts.job(lambda tx, gone=gone: parts.life.kill(tx, gone))  # type: ignore[misc]
-    assert len(served._summaries) < 10
