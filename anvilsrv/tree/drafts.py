@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.display import sanitize
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
@@ -77,7 +76,6 @@ class _TextHandle(Handle):
         self._draft = drafts.fresh()
         self._size = 0
         self._writes = 0
-        self._blank = True
         self._said = Said()
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
@@ -90,32 +88,21 @@ class _TextHandle(Handle):
         before = self._kept[:offset] if self._append and not self._size else b""
         if self._size + len(before) + len(data) > MAX_TEXT:
             raise Invalid(f"{self._file.name}: more than {MAX_TEXT >> 20} MiB")
-        self._decode(before, data)
+        self._check(data)
         self._size += len(before) + len(data)
         self._writes += 1
         draft = self._draft
         self._domain.store.post(lambda tx: self._add(tx, draft, before + data, len(data)), answer(req))
         return LATER
 
-    def _decode(self, before: bytes, data: bytes) -> None:
-        """Refuse what would have to be refused at the end: bytes that are not UTF-8, and a prompt that says nothing."""
-        last = len(data) < drafts.FULL  # of a client like 9p(1)
+    def _check(self, data: bytes) -> None:
+        """Refuse bytes that cannot be UTF-8. A character may be cut between two writes; one that is cut at the end is replaced."""
         state = self._decoder.getstate()
         try:
-            text = self._decoder.decode(data)
-            if last and self._decoder.getstate()[0]:
-                raise Invalid(f"{self._file.name}: invalid UTF-8")
+            self._decoder.decode(data)
         except UnicodeDecodeError:
             self._decoder.setstate(state)
             raise Invalid(f"{self._file.name}: invalid UTF-8") from None
-        except Invalid:
-            self._decoder.setstate(state)
-            raise
-        blank = self._blank and not sanitize(text).strip() and not before.strip()
-        if last and blank and self._kind.number is not None:
-            self._decoder.setstate(state)
-            raise Invalid("empty prompt")
-        self._blank = blank
 
     def _add(self, tx: Tx, draft: int, data: bytes, count: int) -> int:
         at, number = self._file.at, self._kind.number
@@ -127,7 +114,7 @@ class _TextHandle(Handle):
     def _commit(self, done: Callable[[BaseException | None], None]) -> None:
         """What was written takes effect, whole or not at all; the next write begins another text."""
         draft, writes = self._draft, self._writes
-        self._draft, self._writes, self._size, self._blank, self._append = drafts.fresh(), 0, 0, True, False
+        self._draft, self._writes, self._size, self._append = drafts.fresh(), 0, 0, False
         self._decoder.reset()
 
         def job(tx: Tx) -> str | None:

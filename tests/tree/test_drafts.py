@@ -143,22 +143,20 @@ def test_writes_sent_before_the_first_is_answered_are_one_text(prompt: Any, worl
     assert accepted(world) == [("accept", ONE, "01234", "user")]
 
 
-@pytest.mark.parametrize(
-    ("pieces", "why"),
-    [
-        ([b"\n"], "empty prompt"),
-        ([b" \t"], "empty prompt"),
-        ([b"ab\xc3"], "invalid UTF-8"),
-        ([b"a", b"\xff"], "invalid UTF-8"),
-    ],
-)
-def test_what_would_be_refused_at_the_end_is_refused_on_the_write(
-    prompt: Any, world: World, pieces: list[bytes], why: str
-) -> None:
-    for piece in pieces[:-1]:
+def test_bytes_that_are_no_text_are_refused_on_the_write(prompt: Any, world: World) -> None:
+    call(prompt.write, 0, b"a")
+    with pytest.raises(AnvilError, match="invalid UTF-8"):
+        call(prompt.write, 1, b"\xff")
+    call(prompt.write, 1, b"b")
+    call(prompt.clunk)
+    assert accepted(world) == [("accept", ONE, "ab", "user")]
+
+
+def test_a_character_may_be_cut_between_writes_and_is_replaced_where_it_has_no_end(prompt: Any, world: World) -> None:
+    for piece in (b"\xc3", b"\xa9", b"\xf0\x9f"):
         call(prompt.write, 0, piece)
-    with pytest.raises(AnvilError, match=why):
-        call(prompt.write, 0, pieces[-1])
+    call(prompt.clunk)
+    assert accepted(world) == [("accept", ONE, "\u00e9\ufffd", "user")]
 
 
 def test_a_client_that_hangs_up_takes_its_text_back(prompt: Any, world: World) -> None:
