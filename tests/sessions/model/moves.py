@@ -24,7 +24,7 @@ class Limits:
     dies_untold: bool = False  # 2, 9: an agent ends before its reports are in, or without any
     adds_keys: bool = False  # 3, 10: a person types into our text, or half a line before our Enter
     fails_unasked: bool = False  # 4, 5, 11: a failure is reported while a prompt is on its way
-    enters_ours: bool = False  # 6: a person presses Enter on our text while another prompt's report is on its way
+    enters_ours: bool = False  # 6: a person presses Enter on our text once something else came first
     late: bool = False  # 6: a report comes later than the typist waits for it
     overtakes: bool = False  # 7, 8, 9: an end is heard before its submit, or an older report after our paste
     reply_lost: bool = False  # 12: the daemon is killed between the row and the reply that hands mail over
@@ -69,11 +69,12 @@ def may_enter(world: World) -> bool:
     """Whether a person's prompt is none that today's table takes for another."""
     pane = world.pane
     untold = not pane.kind.line and bool(world.view.in_turn) and pane.turn is None
-    ours = any(piece.prompt for piece in pane.box)
+    ours = {piece.prompt for piece in pane.box} - {0}
+    expected = world.view.on_its_way and ours == {world.view.prompt} and not pane.coming
     return (
         (LIMITS.untitled or not untold)
-        and (LIMITS.enters_ours or not ours or not pane.coming)
-        and (LIMITS.silent or pane.kind.text or ours)
+        and (LIMITS.enters_ours or not ours or expected)
+        and (LIMITS.silent or pane.kind.text or bool(ours))
     )
 
 
