@@ -36,13 +36,14 @@ SHOWN = 60  # characters of a line
 
 
 class Delivery:
-    """One prompt on its way. ``done`` is set when it is settled or must not go on."""
+    """One prompt on its way. ``done`` is set when it is settled or must not go on, ``over`` (in a job) when it was given up."""
 
     def __init__(self, session: str, prompt: int, status: Status | None) -> None:
         self.session = session
         self.prompt = prompt
         self.resumed = status != Status.CHOSEN  # a daemon before us may have pasted it
         self.done = threading.Event()
+        self.over = False
         self.thread: threading.Thread | None = None
 
 
@@ -72,8 +73,8 @@ class Typist:
         wanted = after.prompt if after is not None and after.on_its_way and after.pane and after.pid else 0
         with self._lock:
             current = self._under_way.get(session)
-            if (current.prompt if current is not None else 0) == wanted or self._closed:
-                return
+            if (current.prompt if current is not None and not current.over else 0) == wanted or self._closed:
+                return  # over: it may have been chosen again in the same commit
             if current is not None:
                 del self._under_way[session]
                 current.done.set()
@@ -110,7 +111,7 @@ class Typist:
             self._life.about(delivery.session, lambda tx: self._undelivered(tx, delivery, why))
 
     def _undelivered(self, tx: Tx, delivery: Delivery, why: str) -> None:
-        session = delivery.session
+        session, delivery.over = delivery.session, True
         if self._registry.there(tx, session):
             outcomes.settle(tx, session, self._post, self._turns.undelivered(tx, session, delivery.prompt, why))
 
