@@ -96,6 +96,11 @@ def kill(world: World, when: str) -> None:
         world.kill()
 
 
+def killed_in_reply(world: World) -> None:
+    world.ledger.cut = True
+    world.report()
+
+
 def mail(world: World, who: str) -> None:
     world.mail(world.session if who == "itself" else "user")
 
@@ -116,6 +121,8 @@ MOVES: tuple[Move, ...] = (
     Move("a report overtakes", lambda w: len(w.pane.reports) > 1, lambda w, _: w.report(1), limit="overtakes"),
     Move("a hook waits no longer", lambda w: w.pane.held_up, lambda w, _: w.pane.gives_up(), limit="late"),
     Move("the daemon is killed", lambda w: True, kill, (NOW, LATER)),
+    Move("the daemon is killed as it replies to the end of a turn", lambda w: w.pane.reports and w.pane.reports[0].kind == "stop",
+         lambda w, _: killed_in_reply(w), limit="reply_lost"),
     Move("the daemon is killed and hooks take longer", lambda w: True, lambda w, _: w.kill(spooled=False), limit="late"),
     # the user
     Move("a prompt is written", lambda w: w.view.live, lambda w, _: w.write(), weight=3),

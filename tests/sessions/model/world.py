@@ -196,7 +196,9 @@ class World:
 
     def _row(self, name: str, prompt: int) -> str | None:
         step = {"paste": self.daemon.turns.paste, "send": self.daemon.turns.send}[name]
-        return self.job(lambda tx: step(tx, self.session, prompt))
+        text = self.job(lambda tx: step(tx, self.session, prompt))
+        assert name != "paste" or text is None or not self.view.held, "a prompt is pasted though the queue is held"
+        return text
 
     def _undelivered(self, prompt: int) -> None:
         self.happens(lambda tx: self.daemon.turns.undelivered(tx, self.session, prompt, "the agent did not take it"))
