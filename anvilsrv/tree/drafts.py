@@ -30,7 +30,7 @@ class TextDraft(FileKind):
     """``in``, ``context``, ``turns/<n>/prompt``: a text gathered from the writes of one fid, each on disk before it is answered.
 
     It takes effect (``commit``) at the clunk, and at an empty write after data; what ``commit`` returns is what reading the same
-    open file then gives. ``check`` refuses what can be refused on the write; what was written without an error is not refused later.
+    open file then gives. ``check`` refuses what can be refused on the write; later only a text that is blank as a whole is.
     ``number`` gives a prompt its number, with its first write. ``kept`` is the content now, for a file that can be read; ``stored``
     the same where the store must be asked.
     """
