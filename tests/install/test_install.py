@@ -174,6 +174,7 @@ def test_a_prefix_gets_no_configuration_and_is_empty_afterwards(lived_in: Home, 
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
 
 
+@pytest.mark.slow(10)
 def test_pip_alone_gives_a_daemon_that_runs_sessions(lived_in: Home, wheels: Wheels) -> None:
     env = lived_in.home / "env"
     borrow(env)

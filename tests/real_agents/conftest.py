@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -215,22 +215,20 @@ def a_bench(kind: str) -> Iterator[Bench]:
 Benches = Callable[[str], Bench]
 
 
-def _keeper(stack: ExitStack, made: Callable[[str], AbstractContextManager[Bench]]) -> Benches:
-    kept: dict[str, Bench] = {}
-
-    def bench(kind: str) -> Bench:
-        if kind not in kept:
-            kept[kind] = stack.enter_context(made(kind))
-        return kept[kind]
-
-    return bench
-
-
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Benches]:
-    """The benches of a module, by kind."""
+    """The bench of a module. One of another kind ends it: idle agents are not free."""
+    kept: dict[str, Bench] = {}
     with ExitStack() as stack:
-        yield _keeper(stack, a_bench)
+
+        def bench(kind: str) -> Bench:
+            if kind not in kept:
+                kept.clear()
+                stack.close()
+                kept[kind] = stack.enter_context(a_bench(kind))
+            return kept[kind]
+
+        yield bench
 
 
 @pytest.fixture
@@ -252,16 +250,15 @@ def at(shared: Benches, request: pytest.FixtureRequest) -> Iterator[Benches]:
 
 @pytest.fixture
 def fresh() -> Iterator[Benches]:
-    """Benches of the test's own, by kind."""
+    """Benches of the test's own."""
     with ExitStack() as stack:
 
-        @contextmanager
-        def shown(kind: str) -> Iterator[Bench]:
-            with a_bench(kind) as bench:
-                yield bench
-                bench.show()
+        def bench(kind: str) -> Bench:
+            made = stack.enter_context(a_bench(kind))
+            stack.callback(made.show)
+            return made
 
-        yield _keeper(stack, shown)
+        yield bench
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ from tests.real_agents.model import heard
 from tests.session import Session
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
-each = pytest.mark.parametrize("name", ["codex", "gemini", pytest.param("opencode", marks=pytest.mark.slow(17))])
+OPENCODE = pytest.param("opencode", marks=pytest.mark.slow(17))
+each = pytest.mark.parametrize(
+    "name", ["codex", "gemini", OPENCODE], scope="module"
+)  # all of one, then all of the next
 
 HAZARDS = {
     "three lines": "one\ntwo\nthree",
@@ -32,7 +35,7 @@ def bench(name: str, at: Benches) -> Bench:
 
 @each
 def test_it_starts_takes_prompts_and_can_be_interrupted(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     for text in ("hello", "one\ntwo\nthree"):
         assert agent.ask(text) == heard(text)
     interrupt(bench, agent)
