@@ -170,6 +170,7 @@
 (ert-deftest daemon-shows-what-waits-and-withdraws-it ()
   (daemon-test-with
    (anvillm-hold (list id))
+   (support-wait (equal "by the user" (anvillm-get id :held)))
    (dolist (text '("echo one" "echo two\n\t# \u00fcnd" "echo three")) (anvillm-prompt (list id) text))
    (daemon-test-keys "Q")
    (set-buffer (window-buffer))
