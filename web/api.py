@@ -167,12 +167,19 @@ OPERATIONS: tuple[Operation, ...] = (
 )  # fmt: skip
 
 
+STATUSES = {
+    "permission denied": 403, "i/o error": 503, "not permitted": 409, "already exists": 409, "busy": 409,
+    "invalid": 400, "unknown argument": 400, "no such": 404, "does not exist": 404, "not found": 404,
+}  # fmt: skip
+
+
 def status_of(error: AnvilError) -> int:
-    """The HTTP status for an error of the tree. The daemon's own are told by their sentence (anvilsrv(4))."""
+    """The HTTP status for an error of the tree. The daemon's are told by the phrase with which they begin (anvilsrv(4))."""
     for kind, status in ((Unavailable, 503), (NotFound, 404), (Invalid, 400), (Denied, 403), (Conflict, 409)):
         if isinstance(error, kind):
             return status
     words = str(error)
-    if words.startswith(("bad ", "unknown ", "not a ", "not an ", "no such directory")):
+    if words.startswith("no such directory"):  # that was to be a session's, not one of the tree
         return 400
-    return 404 if words.startswith(("no ", "mail to nobody: no ", "file does not exist")) else 409
+    found = [(words.find(phrase), status) for phrase, status in STATUSES.items() if phrase in words]
+    return min(found, default=(0, 409))[1]

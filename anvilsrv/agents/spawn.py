@@ -9,7 +9,7 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
-from anvilsrv.errors import Conflict
+from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions.registry import Registry, check_cwd, parse_new
 from anvilsrv.store.store import Store
 
@@ -38,7 +38,7 @@ class Spawn:
         backend = self._backends.get(asked["backend"])
         why = backend.available()
         if why != "ok":
-            raise Conflict(f"backend '{backend.name}' cannot run here: {why}")
+            raise NotPermitted(f"backend '{backend.name}' cannot run here: {why}")
         cwd = check_cwd(asked["cwd"])
         plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd)
         if parent is not None:

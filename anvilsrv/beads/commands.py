@@ -28,7 +28,7 @@ from anvilsrv.beads.record import (
     parse_time,
     unix_ns,
 )
-from anvilsrv.errors import Conflict, Denied, Invalid, NotFound
+from anvilsrv.errors import Conflict, Denied, Exists, Invalid, NotFound, NotPermitted
 
 PREFIX = "bd"
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -70,7 +70,7 @@ class Call:
         """The record, unless another agent works on it."""
         holder = record.get("assignee")
         if not self.user and record["status"] in ("in_progress", "hooked") and holder not in (None, "", self.actor):
-            raise Denied(f"'{record['id']}' is claimed by {holder}")
+            raise Denied(f"permission denied: '{record['id']}' is claimed by {holder}")
         return record
 
 
@@ -82,21 +82,21 @@ def run(call: Call, words: Sequence[str]) -> str | None:
 def _check(words: Sequence[str], user: bool) -> Command:
     found = COMMANDS.get(words[0]) if words else None
     if found is None:
-        raise Invalid(f"unknown beads command '{''.join(words[:1])[:40]}': {' '.join(COMMANDS)}")
+        raise Invalid(f"invalid beads command '{''.join(words[:1])[:40]}': {' '.join(COMMANDS)}")
     if not found.least <= len(words) - 1 <= found.most:
-        raise Invalid(f"usage: {words[0]} {found.usage}".rstrip())
+        raise Invalid(f"invalid arguments; usage: {words[0]} {found.usage}".rstrip())
     if found.user and not user:
-        raise Denied(f"{words[0]} is for the user")
+        raise Denied(f"permission denied: {words[0]} is for the user")
     return found
 
 
 def _init(call: Call, prefix: str = "") -> None:
     prefix = prefix.rstrip("-")
     if prefix and not _PREFIX.fullmatch(prefix):
-        raise Invalid(f"not a prefix: '{prefix[:40]}'")
+        raise Invalid(f"invalid prefix '{prefix[:40]}'")
     stored = _prefix(call.db)
     if prefix and prefix != stored and call.db.execute("SELECT 1 FROM bead LIMIT 1").fetchone():
-        raise Conflict(f"beads are there with prefix '{stored}'")
+        raise NotPermitted(f"beads are there with prefix '{stored}'")
     call.db.execute("INSERT OR REPLACE INTO meta VALUES ('prefix', ?)", (prefix or stored,))
     call.more["prefix"] = prefix or stored
 
@@ -166,14 +166,14 @@ def _claim(call: Call, bead_id: str) -> str:
 def _unclaim(call: Call, bead_id: str) -> str:
     record = call.own(call.get(bead_id))
     if record["status"] not in ("in_progress", "hooked"):
-        raise Conflict(f"'{bead_id}' is not claimed: {record['status']}")
+        raise NotPermitted(f"'{bead_id}' is not claimed: {record['status']}")
     return call.put(_free(record) | {"status": "open"})
 
 
 def _complete(call: Call, bead_id: str, reason: str = "") -> str:
     record = call.own(call.get(bead_id))
     if record["status"] == "closed":
-        raise Conflict(f"'{bead_id}' is already closed")
+        raise NotPermitted(f"'{bead_id}' is already closed")
     other = graph.obstacle(call.db, bead_id)
     if other is not None and not call.user:
         raise Conflict(f"'{bead_id}' waits for '{other}'")
@@ -184,7 +184,7 @@ def _complete(call: Call, bead_id: str, reason: str = "") -> str:
 def _fail(call: Call, bead_id: str, reason: str) -> str:
     record = call.own(call.get(bead_id))
     if record["status"] == "closed":
-        raise Conflict(f"'{bead_id}' is already closed")
+        raise NotPermitted(f"'{bead_id}' is already closed")
     if not reason.strip():
         raise Invalid("fail needs a reason")
     record = _commented(call, record, f"failed: {reason}")
@@ -197,7 +197,7 @@ def _fail(call: Call, bead_id: str, reason: str) -> str:
 def _reopen(call: Call, bead_id: str) -> str:
     record = call.get(bead_id)
     if record["status"] not in ("closed", "blocked", "deferred"):
-        raise Conflict(f"'{bead_id}' is not closed, blocked or deferred: {record['status']}")
+        raise NotPermitted(f"'{bead_id}' is not closed, blocked or deferred: {record['status']}")
     for key in ("close_reason", "defer_until"):
         record.pop(key, None)
     return call.put(_free(_unblocked(record)) | {"status": "open"})
@@ -222,7 +222,7 @@ def _dep(call: Call, child: str, parent: str, kind: str = "blocks") -> str:
     graph.refuse_cycle(call.db, bead_id, target, kind)
     rows = record.get("dependencies", [])
     if any(r["depends_on_id"] == target and r["type"] == kind for r in rows):
-        raise Conflict(f"'{bead_id}' already depends on '{target}'")
+        raise Exists(f"dependency already exists: '{bead_id}' on '{target}'")
     call.more["depends_on_id"] = target
     return call.put(record | {"dependencies": [*rows, row]})
 
@@ -240,7 +240,7 @@ def _undep(call: Call, child: str, parent: str, kind: str = "blocks") -> str:
 def _direction(child: str, parent: str, kind: str) -> tuple[str, str]:
     """Who depends on whom: a parent waits for its child, except that bd notes a parent-child edge at the child."""
     if not re.fullmatch(r"[a-z][a-z-]{0,49}", kind):
-        raise Invalid(f"not a kind of dependency: '{kind[:40]}'")
+        raise Invalid(f"invalid kind of dependency '{kind[:40]}'")
     return (child, parent) if kind == "parent-child" else (parent, child)
 
 
@@ -262,7 +262,7 @@ def _label(call: Call, bead_id: str, *words: str) -> str:
     for word in words:
         name = word.removeprefix("+").removeprefix("-")
         if not name or re.search(r"[\s,]", name):
-            raise Invalid(f"not a label: '{word[:40]}'")
+            raise Invalid(f"invalid label '{word[:40]}'")
         if word.startswith("-"):
             labels.pop(name, None)
         else:
@@ -308,7 +308,7 @@ def _path(word: str) -> Path:
     except RuntimeError as error:
         raise Invalid(str(error).lower()) from None
     if not path.is_absolute():
-        raise Invalid(f"not an absolute path: '{word[:200]}'")
+        raise Invalid(f"invalid path '{word[:200]}': not absolute")
     return path
 
 
@@ -324,7 +324,7 @@ def _text(value: str) -> Any:
 
 def _word(value: str) -> Any:
     if "\n" in value or len(value) > 200:
-        raise Invalid(f"not one short line: '{value[:40]}'")
+        raise Invalid(f"invalid text '{value[:40]}': must be one short line")
     return value or None
 
 
@@ -334,25 +334,25 @@ def _when(value: str) -> Any:
 
 def _number(value: str) -> Any:
     if value and not re.fullmatch(r"[0-9]{1,9}", value):
-        raise Invalid(f"not a number: '{value[:40]}'")
+        raise Invalid(f"invalid number '{value[:40]}'")
     return int(value) if value else None
 
 
 def _priority(value: str) -> Any:
     if not re.fullmatch(r"[Pp]?[0-4]", value):
-        raise Invalid(f"priority must be 0 to 4: '{value[:40]}'")
+        raise Invalid(f"invalid priority '{value[:40]}': must be 0 to 4")
     return int(value[-1])
 
 
 def _status(value: str) -> Any:
     if value not in STATUSES:
-        raise Invalid(f"unknown status '{value[:40]}': {' '.join(STATUSES)}")
+        raise Invalid(f"invalid status '{value[:40]}': {' '.join(STATUSES)}")
     return value
 
 
 def _type(value: str) -> Any:
     if value not in TYPES:
-        raise Invalid(f"unknown type '{value[:40]}': {' '.join(TYPES)}")
+        raise Invalid(f"invalid type '{value[:40]}': {' '.join(TYPES)}")
     return value
 
 
@@ -360,7 +360,7 @@ def _json(value: str) -> Any:
     try:
         found = json.loads(value or "null")
     except (ValueError, RecursionError):
-        raise Invalid("metadata is not JSON") from None
+        raise Invalid("invalid metadata: not JSON") from None
     dumps(found)
     return found
 
@@ -403,7 +403,7 @@ def _pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
     for word in words:
         pair = _pair(word, keys)
         if pair is None:
-            raise Invalid(f"not key=value: '{word[:40]}' (keys: {' '.join(dict.fromkeys(keys))})")
+            raise Invalid(f"invalid argument '{word[:40]}': must be key=value (keys: {' '.join(dict.fromkeys(keys))})")
         found[pair[0]] = pair[1]
     return found
 

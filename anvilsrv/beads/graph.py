@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from anvilsrv.beads.record import BLOCKING, DONE, NOT_WORK, Record, dumps, unix_ns
-from anvilsrv.errors import Conflict
+from anvilsrv.errors import NotPermitted
 
 _READY = """
 WITH RECURSIVE put_off(id) AS (
@@ -179,9 +179,9 @@ def obstacle(db: sqlite3.Connection, bead_id: str) -> str | None:
 def refuse_cycle(db: sqlite3.Connection, bead_id: str, target: str, kind: str) -> None:
     """Conflict if `bead_id` depending on `target` would make something wait for itself."""
     if bead_id == target:
-        raise Conflict(f"'{bead_id}' cannot depend on itself")
+        raise NotPermitted(f"'{bead_id}' cannot depend on itself")
     if kind in _ORDERING and db.execute(_REACHES, {"start": target, "goal": bead_id}).fetchone():
-        raise Conflict(f"cycle: '{target}' already waits for '{bead_id}'")
+        raise NotPermitted(f"cycle: '{target}' already waits for '{bead_id}'")
 
 
 def find_cycle(edges: Iterable[tuple[str, str]]) -> tuple[str, str] | None:

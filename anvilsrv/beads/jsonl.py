@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from anvilsrv.beads import graph
 from anvilsrv.beads.record import BLOCKING, COUNTS, Record, dumps, normal, unix_ns
-from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound, Unavailable
+from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted, Unavailable
 
 
 def read(file: Path) -> Iterator[tuple[Record, bool]]:
@@ -69,7 +69,7 @@ def _refuse_cycles(db: sqlite3.Connection) -> None:
         marks = ",".join("?" * len(kinds))
         found = graph.find_cycle(db.execute(f"SELECT bead, target FROM edge WHERE type IN ({marks})", kinds))
         if found:
-            raise Conflict(f"nothing imported: a cycle through '{found[0]}' and '{found[1]}'")
+            raise NotPermitted(f"nothing imported: a cycle through '{found[0]}' and '{found[1]}'")
 
 
 def save(db: sqlite3.Connection | None, file: Path) -> int:

@@ -107,7 +107,7 @@ def unix_ns(text: str) -> int:
             return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0")[:9])
         except (ValueError, OverflowError):
             pass
-    raise Invalid(f"not a time: '{text[:60]}' (2026-01-31T12:00:00Z)")
+    raise Invalid(f"invalid time '{text[:60]}' (2026-01-31T12:00:00Z)")
 
 
 def parse_time(text: str) -> str:
@@ -118,7 +118,7 @@ def parse_time(text: str) -> str:
             return time_text(time.time_ns() + int(ahead[1]) * (_SPAN[ahead[2]] // timedelta(seconds=1)) * 1_000_000_000)
         return time_text(unix_ns(text + "T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text))
     except OverflowError:
-        raise Invalid(f"not a time: '{text}'") from None
+        raise Invalid(f"invalid time '{text}'") from None
 
 
 def hash_id(prefix: str, title: str, description: str, creator: str, ns: int, length: int, nonce: int) -> str:
@@ -140,7 +140,7 @@ def id_length(count: int) -> int:
 def check_id(bead_id: object) -> str:
     """The id if it may name a directory of the tree; Invalid otherwise."""
     if not isinstance(bead_id, str) or not _ID.fullmatch(bead_id) or bead_id in ("ctl", "list", "ready"):
-        raise Invalid(f"not a bead id: {json.dumps(bead_id)[:60]}")
+        raise Invalid(f"invalid bead id {json.dumps(bead_id)[:60]}")
     return bead_id
 
 
@@ -174,11 +174,11 @@ def normal(record: Mapping[str, Any]) -> Record:
 def _normal_state(new: Record) -> None:
     status = new.setdefault("status", "open") or "open"
     if not isinstance(status, str) or not _STATUS.fullmatch(status):
-        raise Invalid(f"not a status: {json.dumps(status)[:60]}")
+        raise Invalid(f"invalid status {json.dumps(status)[:60]}")
     new["status"] = status
     priority = new.setdefault("priority", 2)
     if type(priority) is not int or not 0 <= priority <= 4:
-        raise Invalid(f"priority must be 0 to 4: {json.dumps(priority)[:60]}")
+        raise Invalid(f"invalid priority {json.dumps(priority)[:60]}: must be 0 to 4")
     kind = new.get("issue_type") or "task"
     if not isinstance(kind, str):
         raise Invalid("issue_type is not text")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
@@ -37,7 +37,7 @@ class Questions:
         view = self._registry.get(name)
         question = self._asking.get(view.id)
         if not view.ask or question is None or view.ask["id"] != question.number:
-            raise Conflict(f"session '{view.id}' asks nothing")
+            raise NotPermitted(f"session '{view.id}' asks nothing")
         choices = view.ask["choices"]
         chosen = choice if view.ask["free"] and choice not in choices else pick(choice, choices)
         reply = question.reply(chosen)
@@ -46,7 +46,7 @@ class Questions:
     def _answered(self, tx: Tx, session: str, number: str, reply: Mapping[str, Any]) -> None:
         ask = self._registry.row(tx, session).ask
         if not ask or ask["id"] != number:
-            raise Conflict(f"session '{session}' asks nothing")
+            raise NotPermitted(f"session '{session}' asks nothing")
         self._clear(tx, session, reply)
 
     def drop(self, tx: Tx, session: str) -> None:
@@ -91,7 +91,7 @@ def pick(choice: str, choices: list[str]) -> str:
     near = [one for one in choices if one.casefold().startswith(choice.casefold())] if choice else []
     if len(near) == 1:
         return near[0]
-    raise Invalid(f"unknown choice '{choice[:80]}': {', '.join(choices)}")
+    raise Invalid(f"invalid choice '{choice[:80]}': {', '.join(choices)}")
 
 
 def plain(text: str) -> str:

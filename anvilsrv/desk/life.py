@@ -15,7 +15,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.post import Post
-from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
+from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
 from anvilsrv.sessions import drafts
 from anvilsrv.sessions.machine import Event
@@ -136,7 +136,7 @@ class Life:
         """``interrupt``: break off the turn. Raises Conflict when there is none, Invalid for an agent that has no keys for it."""
         row = self._registry.row(tx, session)
         if row.state != State.RUNNING:
-            raise Conflict(f"session '{session}' is {row.state}")
+            raise NotPermitted(f"session '{session}' is {row.state}")
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
             raise Invalid(f"backend '{row.backend}' has no keys to break off a turn")

@@ -5,7 +5,7 @@ Threads: everything runs on the store's thread, in a job.
 
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
-from anvilsrv.errors import Conflict, NotFound
+from anvilsrv.errors import NotFound, NotPermitted
 from anvilsrv.mail import box
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.machine import Status
@@ -28,7 +28,7 @@ class Send:
         """Refuse a prompt that cannot be taken, on its first write. Raises Conflict when no agent is there."""
         row = self._registry.row(tx, session)
         if not row.live:
-            raise Conflict(row.refusal())
+            raise NotPermitted(row.refusal())
 
     def number(self, tx: Tx, session: str) -> int:
         """The number of a prompt that is about to be written. Raises NotFound."""
@@ -70,7 +70,7 @@ class Send:
         """Refuse to edit what is not queued any more, or is mail. Raises NotFound and Conflict."""
         found = self.queued(tx, session, n)
         if found.message:
-            raise Conflict(f"prompt {n} is mail: its text cannot be edited")
+            raise NotPermitted(f"prompt {n} is mail: its text cannot be edited")
         return found
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
@@ -82,7 +82,7 @@ class Send:
         """The prompt of that number while it is queued. Raises NotFound and Conflict."""
         found = self.numbered(tx, session, n)
         if found.status != Status.QUEUED:
-            raise Conflict(f"prompt {n} is {prompts.SHOWN[found.status]}")
+            raise NotPermitted(f"prompt {n} is {prompts.SHOWN[found.status]}")
         return found
 
     def drop(self, tx: Tx, session: str, n: int) -> None:

@@ -36,7 +36,7 @@ def command(owner: str, everything: bool, keep: bool, as_json: bool, wait: bool)
         with dial() as client:
             shown = 0
             for message in _messages(client, owner, wait):
-                if not keep and not _complete(client, owner, message["id"]):
+                if not keep and not complete(client, owner, message["id"]):
                     continue
                 text = json.dumps(message, ensure_ascii=False) if as_json else as_text(message, _name(client, message))
                 print(text, flush=True)
@@ -92,12 +92,12 @@ def _read(client: Client, owner: str) -> list[dict[str, Any]]:
     return found
 
 
-def _complete(client: Client, owner: str, message: str) -> bool:
+def complete(client: Client, owner: str, message: str) -> bool:
     """Mark it as done; False if somebody else just did."""
     try:
         client.write(f"{owner}/ctl", f"complete {message}\n".encode())
     except P9Error as error:
-        if str(error).startswith("no message"):
+        if str(error).startswith("no such message"):
             return False
         raise
     return True

@@ -44,11 +44,11 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
     if kind not in TYPES:
         # plan9port cuts an error at 127 bytes, and the list of all nine does not fit
         raise Invalid(
-            f"bad type '{str(kind)[:30]}': PROMPT, QUERY, REVIEW or APPROVAL, _REQUEST or _RESPONSE; or LOG_ERROR"
+            f"invalid type '{str(kind)[:30]}': PROMPT, QUERY, REVIEW or APPROVAL, _REQUEST or _RESPONSE; or LOG_ERROR"
         )
     for key in ("to", "subject", "body"):
         if not isinstance(fields.get(key, ""), str):
-            raise Invalid(f"bad {key}: not a string")
+            raise Invalid(f"invalid {key}: not a string")
     to, subject, body = (fields.get(key, "") for key in ("to", "subject", "body"))
     if not to:
         raise Invalid("mail to nobody: 'to' is missing")
@@ -58,11 +58,11 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
     extra = dict(given) if isinstance(given, dict) else {"metadata": given}
     extra |= {k: v for k, v in fields.items() if k not in OURS | {"to", "type", "subject", "body", "metadata"}}
     if _deep(extra):
-        raise Invalid(f"bad metadata: nested more than {DEEPEST} levels")
+        raise Invalid(f"invalid metadata: nested more than {DEEPEST} levels")
     try:
         json.dumps([extra, subject, body], ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise Invalid("bad message: half of a surrogate pair") from None
+        raise Invalid("invalid message: half of a surrogate pair") from None
     return Message(str(uuid.uuid4()), sender, to, kind, subject, body, round(now, 3), extra)
 
 

@@ -48,14 +48,14 @@ def openable(session: Session, fields: tuple[int, int, int]) -> Fid[Call]:
 def readable(session: Session, fields: tuple[int, int, int, int]) -> Fid[Call]:
     fid = session.fids.opened(fields[1])
     if fid.mode == OWRITE:
-        raise BadFid(f"fid {fields[1]} is not open for reading")
+        raise BadFid(f"bad fid {fields[1]}: not open for reading")
     return fid
 
 
 def writable(session: Session, fields: tuple[int, int, int, bytes]) -> Fid[Call]:
     fid = session.fids.opened(fields[1])
     if fid.mode not in (OWRITE, wire.ORDWR):
-        raise BadFid(f"fid {fields[1]} is not open for writing")
+        raise BadFid(f"bad fid {fields[1]}: not open for writing")
     return fid
 
 
@@ -69,7 +69,7 @@ def dropped(session: Session, fields: tuple[int, int]) -> Fid[Call]:
 def check_open(node: Node, who: Any, mode: int) -> None:
     """Raise Denied unless the node's permission bits allow this Topen, Invalid if its mode is not one."""
     if mode & ~(3 | wire.OTRUNC | wire.ORCLOSE):
-        raise Invalid(f"bad open mode {mode:#x}")
+        raise Invalid(f"invalid open mode {mode:#x}")
     need = _NEEDS[mode & 3] | (2 if mode & wire.OTRUNC else 0)
     if need & 2 and isinstance(node, Dir):
         raise IsDirectory(f"'{node.name}' is a directory")

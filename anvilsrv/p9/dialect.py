@@ -31,13 +31,19 @@ _unpack_create = frames.general_unpacker("IsIBs")
 
 
 def ename(error: AnvilError | str) -> str:
-    """The text of an Rerror."""
-    return _INTERRUPT.sub(lambda found: "cancelled" if found[1] else "cancel", str(error))
+    """The text of an Rerror: it has a phrase of which 9pfuse makes the ``number`` that goes with it."""
+    text = _INTERRUPT.sub(lambda found: "cancelled" if found[1] else "cancel", str(error))
+    phrases, lower = _kind(error).phrases, text.lower()
+    return text if any(one in lower for one in phrases) else f"{phrases[0]}: {text}"
 
 
 def number(error: AnvilError | str) -> int:
     """The errno that goes with it."""
-    return error.errno if isinstance(error, AnvilError) else AnvilError.errno
+    return _kind(error).errno
+
+
+def _kind(error: AnvilError | str) -> type[AnvilError]:
+    return AnvilError if isinstance(error, str) else type(error)
 
 
 class Dialect(NamedTuple):

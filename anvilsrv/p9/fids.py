@@ -21,6 +21,7 @@ class BadFid(AnvilError):
     """A fid that is not one, or is in the wrong state."""
 
     errno = numbers.EBADF
+    phrases = (" fid ",)
 
 
 class Fid(Generic[W]):
@@ -74,23 +75,23 @@ class Fids(Generic[W]):
         """A fid that is neither open nor being opened."""
         fid = self.get(number)
         if fid.mode is not None or fid.holder:
-            raise BadFid(f"fid {number} is open")
+            raise BadFid(f"bad fid {number}: open already")
         return fid
 
     def opened(self, number: int) -> Fid[W]:
         fid = self._fids.get(number)
         if fid is None or fid.mode is None:
-            raise BadFid(f"fid {number} is not open") if fid else BadFid(f"unknown fid {number}")
+            raise BadFid(f"bad fid {number}: not open") if fid else BadFid(f"unknown fid {number}")
         return fid
 
     def check_unused(self, number: int) -> None:
         if number in self._fids:
-            raise BadFid(f"fid {number} is in use")
+            raise BadFid(f"bad fid {number}: in use")
 
     def add(self, number: int, trail: tuple[Node, ...]) -> None:
         """Name a file by an unused number."""
         if number == NOFID:
-            raise BadFid("bad fid: NOFID is not a fid number")
+            raise BadFid("NOFID is not a fid number")
         if len(self._fids) >= MAXFIDS:
             raise Conflict(f"too many fids: {MAXFIDS} at most")
         self._fids[number] = Fid(trail)

@@ -225,7 +225,7 @@ class DirHandle(Handle):
         if offset == 0:
             self.entries, self.offset, self.next = entries(self.node, self.who, self.pack), 0, b""
         elif offset != self.offset:
-            raise Invalid(f"bad offset in a listing: {offset}, not 0 or {self.offset}")
+            raise Invalid(f"invalid offset in a listing: {offset}, not 0 or {self.offset}")
         found, size = list[bytes](), 0
         while one := self.next or next(self.entries, b""):
             self.next = one

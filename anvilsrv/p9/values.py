@@ -11,6 +11,7 @@ class WireError(AnvilError):
     """Bytes that are not a 9P message, or a message that cannot be encoded (a number or string too large for its field)."""
 
     errno = numbers.EPROTO
+    phrases = ("protocol error",)
 
 
 class Qid(NamedTuple):

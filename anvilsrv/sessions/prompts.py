@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from anvilsrv.display import sanitize
-from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.errors import Invalid, NoResponse
 from anvilsrv.sessions.machine import ACTIVE, WAITING, Status
 from anvilsrv.sessions.state import Session
 from anvilsrv.store.store import Tx
@@ -254,14 +254,14 @@ def last(tx: Tx, session: str) -> int:
 
 
 def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
-    """The answer to ``prompt`` of ``session``; None while it may still come. Raises Conflict when it cannot."""
+    """The answer to ``prompt`` of ``session``; None while it may still come. Raises NoResponse when it cannot."""
     if prompt is None or session is None:
-        raise Conflict("no response: the session was killed")
+        raise NoResponse("no response: the session was killed")
     if prompt.status in (Status.FAILED, Status.WITHDRAWN):
-        raise Conflict(f"no response: {prompt.error or 'withdrawn'}")
+        raise NoResponse(f"no response: {prompt.error or 'withdrawn'}")
     if prompt.status == Status.QUEUED and not session.live:
         why = f": {session.error}" if session.error else ""
-        raise Conflict(f"no response now: the session is {session.state}{why}")
+        raise NoResponse(f"no response now: the session is {session.state}{why}")
     return bytes(prompt.response or b"") if prompt.status == Status.DONE else None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from anvilsrv.display import one_line
-from anvilsrv.errors import AnvilError, Exists, Invalid, NotFound
+from anvilsrv.errors import Denied, Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
 from anvilsrv.store.effects import Note
@@ -281,12 +281,14 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
 def parse_new(words: list[str]) -> dict[str, Any]:
     """The arguments of ``new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]``. Raises Invalid."""
     if len(words) < 2:
-        raise Invalid("usage: new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]")
+        raise Invalid("invalid arguments; usage: new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]")
     found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "role": "", "tasks": [], "alias": ""}
     for word in words[2:]:
         key, equals, value = word.partition("=")
         if not equals or key not in ("role", "tasks", "alias"):
-            raise Invalid(f"new: what is '{word[:80]}'? (quote a path with spaces; then role=, tasks=, alias=)")
+            raise Invalid(
+                f"new: unknown argument '{word[:80]}' (expected role=, tasks= or alias=; quote a path that contains spaces)"
+            )
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
     return found
 
@@ -294,11 +296,11 @@ def parse_new(words: list[str]) -> dict[str, Any]:
 def check_cwd(path: str) -> str:
     """``path`` if an agent can work there: an absolute, existing directory. Raises Invalid or NotFound."""
     if not path.startswith("/"):
-        raise Invalid(f"not an absolute path: '{path[:200]}'")
+        raise Invalid(f"invalid path '{path[:200]}': not absolute")
     if "\n" in path or "\t" in path:
-        raise Invalid("a path cannot hold a tab or a newline here")
+        raise Invalid("invalid path: it cannot hold a tab or a newline")
     if not os.path.isdir(path):
         raise NotFound(f"no such directory '{path[:200]}'")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise AnvilError(f"cannot enter directory '{path[:200]}'")
+        raise Denied(f"permission denied: cannot enter '{path[:200]}'")
     return os.path.realpath(path)  # once: a link that is put there later is refused at the launch

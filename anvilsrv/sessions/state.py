@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.notes import notes
 from anvilsrv.words import ROOT
@@ -56,20 +56,20 @@ def check_change(before: State, after: str) -> State:
     try:
         state = State(after)
     except ValueError:
-        raise Invalid(f"unknown state: '{after}'") from None
+        raise Invalid(f"invalid state '{after}'") from None
     if state != before and state not in LEGAL[before]:
-        raise Conflict(f"cannot go from {before} to {state}")
+        raise NotPermitted(f"cannot go from {before} to {state}")
     return state
 
 
 def check_alias(alias: str) -> str:
     """``alias`` if it may name a session (``[A-Za-z0-9_-]+``, no file of the root, nothing like an id)."""
     if not ALIAS.fullmatch(alias):
-        raise Invalid(f"bad alias '{alias[:80]}': only letters, digits, '_' and '-', at most 64")
+        raise Invalid(f"invalid alias '{alias[:80]}': only letters, digits, '_' and '-', at most 64")
     if alias in ROOT:
-        raise Invalid(f"bad alias '{alias}': a file has that name")
+        raise Invalid(f"invalid alias '{alias}': a file has that name")
     if ID.fullmatch(alias):
-        raise Invalid(f"bad alias '{alias}': it looks like an id")
+        raise Invalid(f"invalid alias '{alias}': it looks like an id")
     return alias
 
 

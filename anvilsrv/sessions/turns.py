@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from anvilsrv.backends import reset_time
-from anvilsrv.errors import Conflict
+from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.machine import ON_ITS_WAY, Act, Event, Status, TurnStatus, step
 from anvilsrv.sessions.prompts import Prompt
@@ -324,9 +324,9 @@ class Turns:
         if state == before:
             return
         if reported:
-            raise Conflict(f"the agent's hooks say {before}")
+            raise NotPermitted(f"the agent's hooks say {before}")
         if state not in (State.IDLE, State.RUNNING):
-            raise Conflict(f"cannot make it {state} here: write stop, restart or kill to ctl")
+            raise NotPermitted(f"cannot make it {state} here: write stop, restart or kill to ctl")
         if state == State.RUNNING:
             yield from self.submitted(tx, session, None)
         else:

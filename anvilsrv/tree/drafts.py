@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.errors import AnvilError, Conflict, Invalid
+from anvilsrv.errors import AnvilError, Invalid, NotPermitted
 from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
 from anvilsrv.sessions import drafts
@@ -59,7 +59,7 @@ class TextDraft(FileKind):
         return LATER
 
 
-class Refused(Conflict):
+class Refused(NotPermitted):
     """A write was refused, and its client was told so; what it wrote beside that is not taken either."""
 
 
@@ -160,10 +160,10 @@ def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) 
         try:
             taken = drafts.take(tx, one.id)
             if not one.whole:
-                raise Conflict(f"{one.file}: the daemon ended while it was being written; it was not taken")
+                raise NotPermitted(f"{one.file}: the daemon ended while it was being written; it was not taken")
             found = file(one.session, one.file)
             if found is None or not isinstance(found.kind, TextDraft):
-                raise Conflict(f"{one.file}: its file is gone; what was written to it was not taken")
+                raise NotPermitted(f"{one.file}: its file is gone; what was written to it was not taken")
             found.kind.commit(found.at, tx, taken.data.decode("utf-8", "replace"), taken.n)
         except AnvilError as error:
             domain.error(tx, one.session, str(error))

@@ -60,7 +60,7 @@ def one_line(file: RowFile, data: bytes) -> str:
     """``data`` as a line without blanks around it. Raises Invalid."""
     value = utf8(data).strip()
     if "\n" in value:
-        raise Invalid(f"{file.name}: one line, please")
+        raise Invalid(f"invalid {file.name}: must be a single line")
     return value
 
 
@@ -255,4 +255,4 @@ def _whole_utf8(data: bytes) -> int:
 
 def unknown(words: list[str], known: str) -> Invalid:
     """The error for a ctl command that does not exist."""
-    return Invalid(f"unknown command '{words[0][:80]}': {known}") if words else Invalid(f"no command: {known}")
+    return Invalid(f"invalid command '{words[0][:80]}': {known}") if words else Invalid(f"no command: {known}")

@@ -150,7 +150,7 @@ class Agent:
         elif words[0] in ("stop", "restart", "interrupt"):
             self.change(name, state={"stop": "stopped", "restart": "idle", "interrupt": "idle"}[words[0]])
         else:
-            raise Invalid(f"unknown command '{words[0]}'")
+            raise Invalid(f"invalid command '{words[0]}'")
 
     def _move(self, name: str, n: int, word: str) -> None:
         found = [one for one in self.queues[name] if one[0] == n]
@@ -279,7 +279,7 @@ class Newborn(Handle):
     def write(self, offset: int, data: bytes, req: Request) -> int:
         command, backend, cwd, *more = data.decode().split()
         if command != "new":
-            raise Invalid(f"unknown command '{command}'")
+            raise Invalid(f"invalid command '{command}'")
         self.id = self.agent.add(backend, cwd, **dict(word.split("=", 1) for word in more))
         self.agent.note("ctl", data.decode())
         return len(data)

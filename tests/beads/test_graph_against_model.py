@@ -76,7 +76,7 @@ def test_ready_is_what_the_model_says_after_every_change(edges: list[tuple], cha
                 assert {r["id"]: r for r in json.loads(desk.beads.list_json())} == before
                 if change[0] == "dep":
                     assert isinstance(error, Conflict)
-                    assert closes or "already depends" in str(error)
+                    assert closes or "dependency already exists" in str(error)
             else:
                 assert change[0] != "dep" or not closes
             records = {r["id"]: r for r in json.loads(desk.beads.list_json())}

@@ -32,7 +32,7 @@ def test_plan9ports_9p_does_all_that_the_documentation_shows(daemon: Daemon) -> 
     made = nine("rdwr", "agent/ctl", data=f"new shell {daemon.home.work}\n").split()
     assert made == [nine("read", "agent/list").splitlines()[-1].split()[0]]
     refused = daemon.home.run(str(NINE), "write", "agent/bob/alias", input="a b")
-    assert refused.returncode == 1 and "bad alias" in refused.stderr
+    assert refused.returncode == 1 and "invalid alias" in refused.stderr
 
 
 @needs_9p

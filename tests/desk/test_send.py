@@ -198,7 +198,7 @@ def test_the_state_of_an_agent_whose_hooks_tell_nothing_may_be_written(parts: Pa
     [
         ("running", Conflict, "hooks say idle"),
         ("stopped", Conflict, "hooks say idle"),
-        ("nonsense", Invalid, "unknown state"),
+        ("nonsense", Invalid, "invalid state"),
     ],
 )
 def test_where_hooks_report_they_alone_say_the_state(

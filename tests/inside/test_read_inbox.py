@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from anvilsrv.inside.read_inbox import complete
 from tests.conftest import Daemon, Home
 from tests.mailing import archived, program, send, shell
 
@@ -29,6 +30,10 @@ def test_all_of_them_as_json_and_kept(home: Home, daemon: Daemon, shell: str) ->
         done = home.run(*program("inside.read_inbox"), "-a", "-j", "-k")
         assert [json.loads(line)["body"] for line in done.stdout.splitlines()] == ["one", "two"]
     assert archived(daemon, "user") == []
+
+
+def test_a_message_that_another_reader_just_filed_is_no_error(daemon: Daemon) -> None:
+    assert not complete(daemon.client(), "user", "0-gone")
 
 
 def test_it_waits_for_a_message_that_is_not_there_yet(home: Home, daemon: Daemon, shell: str) -> None:

@@ -20,11 +20,11 @@ def test_the_server_sets_id_from_and_timestamp_and_unknown_keys_are_metadata() -
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"to": "a", "type": "HELLO"}, "bad type 'HELLO': PROMPT, QUERY"),
-        ({"to": "a"}, "bad type ''"),
+        ({"to": "a", "type": "HELLO"}, "invalid type 'HELLO': PROMPT, QUERY"),
+        ({"to": "a"}, "invalid type ''"),
         ({"type": "QUERY_REQUEST"}, "mail to nobody"),
-        ({"to": 7, "type": "QUERY_REQUEST"}, "bad to: not a string"),
-        ({"to": "a", "type": "QUERY_REQUEST", "body": ["x"]}, "bad body: not a string"),
+        ({"to": 7, "type": "QUERY_REQUEST"}, "invalid to: not a string"),
+        ({"to": "a", "type": "QUERY_REQUEST", "body": ["x"]}, "invalid body: not a string"),
         ({"to": "a", "type": "QUERY_REQUEST", "subject": "x" * 1001}, "subject of 1001 characters"),
         ({"to": "a", "type": "QUERY_REQUEST", "body": "\ud800"}, "half of a surrogate pair"),
     ],

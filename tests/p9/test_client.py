@@ -44,8 +44,8 @@ def test_the_servers_words_are_the_error(client):
         (lambda: client.read("nope"), "file does not exist: 'nope'"),
         (lambda: client.read("dir/nope"), "file does not exist: 'dir/nope'"),
         (lambda: client.write("hello", b"x"), "permission denied: 'hello'"),
-        (lambda: client.write("ctl", b"bad"), "bad command: 'bad'"),
-        (lambda: client.write("ctl", b"late"), "too late"),
+        (lambda: client.write("ctl", b"bad"), "invalid: bad command: 'bad'"),
+        (lambda: client.write("ctl", b"late"), "invalid: too late"),
         (lambda: client.remove("hello"), "permission denied: cannot remove 'hello'"),
         (lambda: client.create("dir/new", 1), "permission denied: cannot create 'new'"),
     ]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.errors import Conflict, Denied, Invalid, NotFound
+from anvilsrv.errors import Conflict, Denied, Invalid, NotFound, NotPermitted
 from anvilsrv.p9 import wire
 from anvilsrv.p9.dialect import UNIX, ename
 from anvilsrv.p9.wire import Stat
@@ -49,7 +49,13 @@ def test_an_error_has_its_number_after_the_text(unix: Unix) -> None:
 
 @pytest.mark.parametrize(
     ("error", "number"),
-    [(NotFound, errno.ENOENT), (Denied, errno.EACCES), (Invalid, errno.EINVAL), (Conflict, errno.EBUSY)],
+    [
+        (NotFound, errno.ENOENT),
+        (Denied, errno.EACCES),
+        (Invalid, errno.EINVAL),
+        (Conflict, errno.EBUSY),
+        (NotPermitted, errno.EPERM),
+    ],
 )
 def test_each_kind_of_error_has_its_number(error: type[Exception], number: int) -> None:
     assert getattr(error, "errno", None) == number
@@ -115,7 +121,7 @@ def test_the_trace_shows_both(serve: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("word", ["interrupt", "Interrupted", "INTERRUPT"])
 def test_no_error_holds_the_word_that_9pfuse_repeats_the_call_for(word: str) -> None:
-    assert ename(Invalid(f"unknown command '{word}'")).startswith("unknown command 'cancel")
+    assert ename(Invalid(f"invalid command '{word}'")).startswith("invalid command 'cancel")
 
 
 def test_linux_truncates_with_the_time_and_may(client: Any) -> None:

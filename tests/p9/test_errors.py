@@ -3,12 +3,14 @@
 import ast
 import errno
 import importlib
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from anvilsrv.errors import AnvilError, Exists, IsDirectory, NotDirectory, NotFound
-from anvilsrv.p9.dialect import ename
+from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
+from anvilsrv.p9.dialect import ename, number
+from anvilsrv.p9.fids import BadFid
 from tests.conftest import ROOT, some
 
 # What 9pfuse takes a text for (plan9port's src/cmd/9pfuse/errstr.c): the first of these that it contains, in any case, counts.
@@ -33,6 +35,15 @@ CLIENTS = (
 
 def understood(text: str) -> int:
     return next((number for word, number in NINEPFUSE if word in text.lower()), errno.ERANGE)
+
+
+def every(kind: type[AnvilError]) -> Iterator[type[AnvilError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from every(below)
+
+
+SERVED = [one for one in every(AnvilError) if one.__module__.startswith("anvilsrv.")]
 
 
 def sentences(node: ast.expr) -> Iterator[str]:
@@ -66,17 +77,32 @@ def raised() -> Iterator[tuple[str, type[AnvilError], str]]:
                     yield f"{name}:{call.lineno}", kind, sentence
 
 
-@pytest.mark.parametrize("kind", [NotFound, Exists, NotDirectory, IsDirectory])
-def test_9pfuse_takes_what_is_missing_or_taken_for_that(kind: type[AnvilError]) -> None:
+def test_9pfuse_makes_of_each_text_the_number_that_linux_is_sent() -> None:
+    found = some(raised())
+    assert len(found) > 150
     wrong = [
-        f"{where}: {sentence}: {errno.errorcode[understood(ename(one(sentence)))]}"
-        for where, one, sentence in some(raised())
-        if one is kind and understood(ename(one(sentence))) != kind.errno
+        f"{where}: {ename(kind(text))}: {errno.errorcode[understood(ename(kind(text)))]}, not {errno.errorcode[kind.errno]}"
+        for where, kind, text in found
+        if understood(ename(kind(text))) != number(kind(text))
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_error_makes_9pfuse_repeat_the_call() -> None:
-    found = some(raised())
-    assert len(found) > 150
-    assert [where for where, kind, sentence in found if understood(ename(kind(sentence))) == errno.EINTR] == []
+def test_a_text_that_does_not_tell_its_kind_gets_the_phrase_of_its_kind() -> None:
+    assert ename(Conflict("'bd-1' waits for 'bd-2'")) == "busy: 'bd-1' waits for 'bd-2'"
+    assert ename(Invalid("invalid alias 'a b'")) == "invalid alias 'a b'"
+    assert ename(NotFound("no such session 'x'")) == "no such session 'x'"
+    assert ename("internal error") == "i/o error: internal error"
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_each_phrase_of_a_kind_alone_gives_its_number(kind: type[AnvilError]) -> None:
+    assert [understood(phrase) for phrase in kind.phrases] == [kind.errno] * len(kind.phrases)
+
+
+def test_the_manual_has_the_kinds_and_their_numbers() -> None:
+    rows = re.findall(r"^\.It (.+?) Ta (E[A-Z]+)", (ROOT / "man/anvilsrv.4").read_text(), re.MULTILINE)
+    told = {(phrase, name) for phrases, name in rows for phrase in phrases.split(", ")}
+    first = {(kind.phrases[0], errno.errorcode[kind.errno]) for kind in SERVED if kind is not BadFid}
+    assert first <= told
+    assert told <= {(phrase, errno.errorcode[kind.errno]) for kind in SERVED for phrase in kind.phrases}

@@ -106,11 +106,11 @@ def test_a_message_that_is_wrong_inside_is_an_rerror_and_no_more(raw):
     raw.sock.sendall(bytes.fromhex("0b000000 78 0500 020000") + b"\0")  # Tclunk of fid 2, tag 5
     assert raw.receive() == wire.Rerror(5, "unknown fid 2")
     raw.sock.sendall(bytes.fromhex("0d000000 6e 0600 00000000 0000"))
-    assert raw.receive() == wire.Rerror(6, "Twalk of the wrong size")
+    assert raw.receive() == wire.Rerror(6, "protocol error: Twalk of the wrong size")
     raw.sock.sendall(bytes.fromhex("11000000 6e 0600 00000000 02000000 1100"))
-    assert raw.receive() == wire.Rerror(6, "walk of 17 names, 16 at most")
+    assert raw.receive() == wire.Rerror(6, "protocol error: walk of 17 names, 16 at most")
     raw.sock.sendall(bytes.fromhex("07000000 6a 0700"))
-    assert raw.receive() == wire.Rerror(7, "unknown message type 106")
+    assert raw.receive() == wire.Rerror(7, "protocol error: unknown message type 106")
     raw.open(1, "hello")
 
 
@@ -118,7 +118,7 @@ def test_a_client_has_a_bounded_number_of_fids(raw):
     raw.send(*(wire.Twalk(1, 0, fid, ()) for fid in range(1, MAXFIDS + 10)))
     answers = [raw.receive() for _ in range(1, MAXFIDS + 10)]
     assert all(type(answer) is wire.Rwalk for answer in answers[: MAXFIDS - 1])
-    assert {answer.ename for answer in answers[MAXFIDS - 1 :]} == {f"too many fids: {MAXFIDS} at most"}
+    assert {answer.ename for answer in answers[MAXFIDS - 1 :]} == {f"busy: too many fids: {MAXFIDS} at most"}
     raw.ok(wire.Tclunk(1, 7))
     raw.ok(wire.Twalk(1, 0, 7, ("hello",)))
 
@@ -126,7 +126,7 @@ def test_a_client_has_a_bounded_number_of_fids(raw):
 def test_a_client_has_a_bounded_number_of_waiting_requests(served, raw):
     raw.open(1, "stream")
     raw.send(*(wire.Tread(tag, 1, 0, 100) for tag in range(MAXCALLS + 1)))
-    assert raw.receive() == wire.Rerror(MAXCALLS, f"too many requests wait: {MAXCALLS} at most")
+    assert raw.receive() == wire.Rerror(MAXCALLS, f"busy: too many requests wait: {MAXCALLS} at most")
     assert raw.call(wire.Tflush(60000, 5)) == wire.Rflush(60000)
     served.sample.stream.publish(b"x")
     assert len({raw.receive().tag for _ in range(MAXCALLS - 1)}) == MAXCALLS - 1

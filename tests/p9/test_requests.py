@@ -128,7 +128,7 @@ def test_a_parked_write_may_fail(served, raw):
     raw.send(Twrite(5, 1, 0, b"a"))
     served.sample.record.wait("begin a")
     assert served.sample.gate.waiting.popleft().fail("disk full")
-    assert raw.receive() == Rerror(5, "disk full")
+    assert raw.receive() == Rerror(5, "i/o error: disk full")
 
 
 def test_a_clunk_ends_the_reads_that_wait_on_its_fid(served, raw, stream):
@@ -137,7 +137,7 @@ def test_a_clunk_ends_the_reads_that_wait_on_its_fid(served, raw, stream):
     served.sample.record.wait("parked")
     assert raw.receive() == Rwrite(6, 4)
     raw.send(Tclunk(7, 1))
-    assert [raw.receive(), raw.receive()] == [Rerror(5, "fid was clunked"), wire.Rclunk(7)]
+    assert [raw.receive(), raw.receive()] == [Rerror(5, "i/o error: fid was clunked"), wire.Rclunk(7)]
     assert served.sample.record.seen[-2:] == ["cancel", "clunk 4"]
 
 
@@ -150,7 +150,7 @@ def test_a_clunk_ends_a_read_that_was_still_running_and_then_parks(served, raw):
     raw.send(Tclunk(6, 1), wire.Tstat(7, 0))
     assert raw.receive().tag == 7
     stream.hold.release()
-    assert [raw.receive(), raw.receive()] == [Rerror(5, "fid was clunked"), wire.Rclunk(6)]
+    assert [raw.receive(), raw.receive()] == [Rerror(5, "i/o error: fid was clunked"), wire.Rclunk(6)]
     assert served.sample.record.seen == ["reading", "parked", "cancel", "clunk 0"]
 
 
@@ -241,7 +241,7 @@ def test_a_tag_in_use_is_refused_and_the_first_request_lives_on(served, raw, str
     raw.open(1, stream.name)
     raw.send(Tread(5, 1, 0, 100))
     served.sample.record.wait("parked")
-    assert raw.error(wire.Tstat(5, 1)) == "duplicate tag 5"
+    assert raw.error(wire.Tstat(5, 1)) == "busy: duplicate tag 5"
     stream.publish(b"x")
     assert raw.receive() == Rread(5, b"x")
 

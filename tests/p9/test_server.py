@@ -155,7 +155,7 @@ def test_every_message_is_traced_in_a_form_that_parses(serve):
 
 
 def test_an_unexpected_exception_is_reported_and_told_as_an_internal_error(served, client):
-    with pytest.raises(P9Error, match=r"^internal error$"):
+    with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
         client.read("boom")
     assert [repr(error) for error in served.errors] == ["ZeroDivisionError('boom')"]
     served.errors.clear()
@@ -187,10 +187,10 @@ def test_values_that_cannot_be_sent_are_internal_errors(served, client):
     for name in ("odd", "slow"):
         with client.open(name, wire.ORDWR) as file:
             for do in (file.read, lambda: file.write(b"x")):
-                with pytest.raises(P9Error, match=r"^internal error$"):
+                with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
                     do()
     odd.value = odd
-    with pytest.raises(P9Error, match=r"^internal error$"):
+    with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
         client.open("odd")
     assert len(served.errors) == 5
     served.errors.clear()
@@ -199,7 +199,7 @@ def test_values_that_cannot_be_sent_are_internal_errors(served, client):
 def test_a_name_that_cannot_be_sent_is_an_internal_error(served, client):
     served.sample.nodes["void"].nodes["bad"] = TextFile("a\0b", lambda who: b"")
     for do in (client.stat, client.read):
-        with pytest.raises(P9Error, match=r"^internal error$"):
+        with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
             do("void/bad" if do == client.stat else "void")
     assert [str(error) for error in served.errors] == ["string holds a NUL"] * 2
     served.errors.clear()
@@ -207,7 +207,7 @@ def test_a_name_that_cannot_be_sent_is_an_internal_error(served, client):
 
 class Verbose(Dir):
     def lookup(self, who, name):
-        raise NotFound(f"no session '{name}': " + "é" * 100_000 + "\0")
+        raise NotFound(f"no such session '{name}': " + "é" * 100_000 + "\0")
 
 
 def test_a_long_error_is_cut_to_fit_and_stays_text(served, place, dial):
@@ -215,7 +215,9 @@ def test_a_long_error_is_cut_to_fit_and_stays_text(served, place, dial):
     for msize in (256, 8192):
         raw = dial(f"{place}/verbose").start(msize=msize)
         words = raw.error(wire.Twalk(1, 0, 1, ("x",)))
-        assert words.startswith("no session 'x': é") and len(wire.encode(wire.Rerror(1, words))) <= min(msize, 1033)
+        assert words.startswith("no such session 'x': é") and len(wire.encode(wire.Rerror(1, words))) <= min(
+            msize, 1033
+        )
 
 
 def test_a_listing_longer_than_a_message_comes_in_whole_entries(served, dial):

@@ -81,7 +81,7 @@ def test_a_word_is_read_as_a_line_and_each_write_is_one_value(tree: Tree, world:
 
 @pytest.mark.parametrize("name", ["alias", "answer"])
 def test_a_file_of_one_line_refuses_two_and_what_is_no_text(tree: Tree, world: World, name: str) -> None:
-    for data, why in ((b"a\nb", "one line"), (b"\xff", "invalid UTF-8")):
+    for data, why in ((b"a\nb", "single line"), (b"\xff", "invalid UTF-8")):
         with pytest.raises(Invalid, match=why):
             call(open_file(tree, f"{ONE}/{name}", wire.OWRITE).write, 0, data)
     assert not world.done

@@ -10,9 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
+from anvilsrv.p9.channel import P9Error
 from tests.conftest import Daemon, wait_until
 from tests.web.conftest import Reply, Site
-from web.api import OPERATIONS
+from web.api import OPERATIONS, status_of
 from web.app import PAGE, build
 from web.guard import Names, Secrets
 from web.openapi import document
@@ -223,3 +224,22 @@ def test_without_the_daemon_it_says_so(site: Site, stopped_daemon: Daemon, tmp_p
         assert "anvilsrv" in reply.json["error"]
     finally:
         lonely.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("no such session 'busy'", 404),
+        ("mail to nobody: no such session 'x'", 404),
+        ("no such directory '/x'", 400),
+        ("invalid alias 'a b'", 400),
+        ("new: unknown argument 'x=1'", 400),
+        ("permission denied: import is for the user", 403),
+        ("busy: 'bd-1' waits for 'bd-2'", 409),
+        ("not permitted: prompt 1 is running", 409),
+        ("alias 'x' already exists: it is taken by a3f2b9d1", 409),
+        ("i/o error: cannot save: the disk is full", 503),
+    ],
+)
+def test_what_the_daemon_says_is_told_with_its_status(text: str, status: int) -> None:
+    assert status_of(P9Error(text)) == status

@@ -120,14 +120,14 @@ def test_what_an_agent_says_is_text_wherever_it_is_shown(watched: Watched, share
 @pytest.mark.parametrize("alias", ["<script>alert(1)</script>", "a b", "a/../b", "sessions"])
 def test_an_alias_cannot_be_a_script(watched: Watched, shared: Daemon, alias: str) -> None:
     session = shared.client().write_read("ctl", f"new shell {shared.home.work}\n".encode()).decode().strip()
-    with pytest.raises(Exception, match="bad alias"):
+    with pytest.raises(Exception, match="invalid alias"):
         shared.client(session).write(f"{session}/alias", alias.encode())
     page = watched.page
     page.locator(f'tr[data-id="{session}"]').click()
     page.get_by_role("button", name="Alias…").click()
     page.get_by_role("dialog").get_by_role("textbox").fill(alias)
     page.get_by_role("button", name="Save").click()
-    expect(page.locator(".toast.wrong")).to_contain_text("bad alias")
+    expect(page.locator(".toast.wrong")).to_contain_text("invalid alias")
     shared.client().write(f"{session}/ctl", b"kill\n")
 
 
