@@ -9,6 +9,7 @@ whole must cost milliseconds.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 
 if __name__ == "__main__":
@@ -179,6 +180,7 @@ def _version(spec: dict[str, Any]) -> int:
 def _confine(spec: dict[str, Any], version: int) -> None:
     full, network = spec["tier"] == "full", spec["network"]
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would be written by the kernel, outside of all this
     ports = None if network == "all" or (full and network == "none") else (spec["connect"], spec["bind"])
     rules = [(path, letters) for path, letters in spec["rules"]]
     kernel.drop_capabilities()

@@ -40,7 +40,9 @@ CALLS: dict[str, tuple[int, int]] = {
     "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180),
     "mq_unlink": (241, 181), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
     "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
-    "setpriority": (141, 140), "ioprio_set": (251, 30), "seccomp": (317, 277),
+    "setpriority": (141, 140), "ioprio_set": (251, 30), "seccomp": (317, 277), "open": (2, -1), "openat": (257, 56),
+    "openat2": (437, 437), "creat": (85, -1), "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53),
+    "fchmodat2": (452, 452), "mkdir": (83, -1), "mkdirat": (258, 34), "mknod": (133, -1), "mknodat": (259, 33),
 }  # fmt: skip
 
 ALWAYS_DENIED = (
@@ -52,7 +54,17 @@ ALWAYS_DENIED = (
     "syslog", "vhangup", "settimeofday", "clock_settime", "lookup_dcookie", "nfsservctl", "iopl", "ioperm", "uselib",
     "ustat", "sysfs", "_sysctl", "migrate_pages", "move_pages",
 )  # fmt: skip
-ABSENT = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register")
+#: What says what it wants in memory, where a filter cannot look (openat2 would be told its mode there), and io_uring.
+ABSENT = ("clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register")
+#: Calls that give a file its mode: the argument that holds it, and that of the flags for those that may not create one.
+#: A set-uid program that an agent leaves in a directory of the user's makes whoever runs it the user.
+MODES = {
+    "chmod": (1, None), "fchmod": (1, None), "fchmodat": (2, None), "fchmodat2": (2, None), "creat": (1, None),
+    "mkdir": (1, None), "mkdirat": (2, None), "mknod": (1, None), "mknodat": (2, None), "open": (2, 1), "openat": (3, 2),
+}  # fmt: skip
+SET_ID = 0o6000
+#: O_CREAT, and the bit of O_TMPFILE that is its own: without them a mode is whatever stood in the register.
+CREATES = 0o100 | 0o20000000
 #: Without an ipc namespace these would reach the user's own segments and queues.
 SHARED_IPC = (
     "shmget", "shmat", "shmctl", "semget", "semop", "semctl", "semtimedop", "msgget", "msgsnd", "msgrcv", "msgctl",
@@ -92,6 +104,9 @@ class Rule:
 def rules(*, network: str, private_ipc: bool, private_pids: bool, private_network: bool) -> list[Rule]:
     """The rules for a network mode (``none``, ``ports``, ``all``) and for what namespaces already hold apart."""
     found = [Rule("ioctl", EPERM, (Test(1, 0xFFFFFFFF, (TIOCSTI, TIOCLINUX)),))]
+    for call, (mode, flags) in MODES.items():
+        creates = () if flags is None else (Test(flags, CREATES, (0,), negate=True),)
+        found.append(Rule(call, EPERM, (*creates, Test(mode, SET_ID, (0,), negate=True))))
     found += _sockets(network, private_network)
     if network != "all":
         for call, argument in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):

@@ -1,6 +1,7 @@
 """Attempts on the user's files from inside the full tier, each with its expected result."""
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -92,6 +93,50 @@ def test_nothing_of_the_system_can_be_changed(world: World, name: str) -> None:
     """Also where files belong to root and so does the agent."""
     code, right = SYSTEM[name]
     assert world.attempt(f"def attempt(): {code}\n") in right
+
+
+# Each makes or changes `sh`, a copy of a shell, and a directory; whoever runs it afterwards would be its owner.
+SET_ID = {
+    "chmod": "os.chmod('sh', 0o4755)",
+    "chmod of the group": "os.chmod('sh', 0o2755)",
+    "chmod of a descriptor": "os.fchmod(os.open('sh', os.O_RDONLY), 0o6755)",
+    "chmod from a directory": "os.chmod('sh', 0o4755, dir_fd=os.open('.', os.O_RDONLY))",
+    "chmod of a directory": "os.chmod('directory', 0o2755)",
+    "open": "os.open('new', os.O_CREAT | os.O_WRONLY, 0o4755)",
+    "open without a name": "os.open('.', os.O_TMPFILE | os.O_WRONLY, 0o4755)",
+    "mknod": "os.mknod('node', 0o104755)",
+    "the shell": "subprocess.run(['chmod', 'u+s', 'sh'])",
+    "the shell, in symbols": "subprocess.run(['chmod', '6755', 'sh'])",
+    "install": "subprocess.run(['install', '-m', '4755', 'sh', 'other'])",
+    "tar": "subprocess.run('cp sh here; tar cf a.tar --mode=4755 here && rm here && tar xpf a.tar', shell=True)",
+}
+
+
+@pytest.mark.parametrize("name", SET_ID)
+def test_no_agent_leaves_a_program_that_runs_as_the_user(world: World, name: str) -> None:
+    """In no way that works outside."""
+
+    def marked() -> set[str]:
+        return {path.name for path in world.proj.iterdir() if path.lstat().st_mode & 0o6000}
+
+    attempt = f"def attempt(): {SET_ID[name]}\n"
+    for tried in (world.attempt, world.freely):
+        for path in world.proj.iterdir():
+            path.rmdir() if path.is_dir() else path.unlink()
+        shutil.copy("/bin/sh", world.proj / "sh")
+        (world.proj / "directory").mkdir()
+        world.own()
+        tried(attempt)
+        assert bool(marked()) == (tried == world.freely and name != "open without a name"), marked()
+
+
+def test_an_agent_that_crashes_leaves_no_core(world: World) -> None:
+    """The kernel would write it, with the user's rights, to wherever it is told."""
+    assert (
+        world.attempt("import resource\ndef attempt(): return resource.getrlimit(resource.RLIMIT_CORE)\n") == "(0, 0)"
+    )
+    raised = "subprocess.run('ulimit -c 1', shell=True, stderr=subprocess.DEVNULL).returncode"
+    assert world.attempt(f"def attempt(): return {raised} != 0\n") == "True"
 
 
 def test_a_file_in_rw_does_not_run_and_one_in_rwx_does(world: World) -> None:

@@ -107,6 +107,29 @@ def test_what_is_always_denied_is_denied(machine: str, network: str, alone: bool
     assert wanted("socketpair", 1, 2 | 0x80000, 0) == seccomp.EACCES
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("alone", [True, False])
+def test_no_call_can_make_a_program_that_runs_as_its_owner(machine: str, network: str, alone: bool) -> None:
+    """Set-uid and set-gid, alone and together, beside every other bit; what opens a file without making it has no mode."""
+    wanted = Filter(machine, network, alone=alone)
+    for call, (mode, flags) in seccomp.MODES.items():
+        if seccomp.CALLS[call][wanted.column] < 0:
+            continue
+        for bits in (0o4000, 0o2000, 0o6777, 0o104755, 1 << 32 | 0o4755):
+            for made in (0o100, 0o100 | 0o2, 0o20200000):
+                arguments = [0, 0, 0, 0]
+                arguments[mode] = bits
+                if flags is not None:
+                    arguments[flags] = made
+                assert wanted(call, *arguments) == seccomp.EPERM, (call, oct(bits))
+        for arguments in ([0, 0o1777, 0o1777, 0o1777], [0o6000, 0, 0, 0]):
+            assert wanted(call, *arguments) == 0, call
+        if flags is not None:
+            arguments = [0, 0, 0, 0]
+            arguments[flags], arguments[mode] = 0o200000 | 0o2000000, 0o6777  # O_DIRECTORY, O_CLOEXEC
+            assert wanted(call, *arguments) == 0, "the register of a mode that is not read may hold anything"
+
+
 @pytest.mark.parametrize(
     ("network", "alone", "allowed"),
     [("none", True, "tcp udp route"), ("none", False, ""), ("ports", True, "tcp route"), ("ports", False, "tcp route"),
