@@ -82,3 +82,12 @@ class Exists(Conflict):
 
 class Unavailable(AnvilError):
     """Something outside is missing or failed: a program, the disk, the daemon."""
+
+
+class Full(Unavailable):
+    """The disk is full. What has happened (``store.store.Need.HAPPENED``) will be saved when there is space."""
+
+    errno = numbers.ENOSPC
+
+    WORDS: ClassVar[str] = "the disk is full"  # in the text: 9P2000 brings no number
+    NUMBERS: ClassVar[tuple[int, ...]] = (numbers.ENOSPC, numbers.EDQUOT)  # of an OSError that means the same

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from anvilsrv import paths
 from anvilsrv.agents import grants
 from anvilsrv.backends.registry import Backends, Place
-from anvilsrv.errors import AnvilError, Denied, Unavailable
+from anvilsrv.errors import AnvilError, Denied, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.sessions.state import View
 from sandbox import launcher, policy, tiers
@@ -185,7 +185,11 @@ class Launch:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         except OSError as error:
-            raise Unavailable(f"cannot prepare session '{view.id}': {error.strerror}: {error.filename}") from None
+            kind, where = (
+                (Full if error.errno in Full.NUMBERS else Unavailable),
+                f": {error.filename}" if error.filename else "",
+            )
+            raise kind(f"cannot prepare session '{view.id}': {error.strerror}{where}") from None
         return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text)
 
     def ended(self, session: str) -> tuple[int, str] | None:

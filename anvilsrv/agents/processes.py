@@ -15,15 +15,16 @@ from anvilsrv.agents.launch import Launch, Start
 from anvilsrv.backends.backend import Stop
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life, sentence
-from anvilsrv.errors import AnvilError, NotFound
+from anvilsrv.errors import AnvilError, Full, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
-from anvilsrv.store.store import Full, Need, Store
+from anvilsrv.store.store import Need, Store
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tmux.windows import PaneInfo
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, second … crash in a row
+NO_ROOM = 2.0  # s between tries to start one while the disk is full
 GRACE = 3.0  # s, where the backend's file cannot be asked
 
 
@@ -36,6 +37,7 @@ class Run:
         self.launching = False
         self.ending = 0  # pid of the process that is being ended
         self.start: Deadline | None = None
+        self.no_room = False  # that there is none was told
 
 
 class Processes:
@@ -156,12 +158,24 @@ class Processes:
         run.launching = True
         try:
             self._launch_one(view)
+            run.no_room = False
+        except Full as error:
+            run.launching = False
+            self._when_there_is_room(session, run, error)
         except Exception as error:
             run.launching = False
             if not isinstance(error, AnvilError):
                 self._on_error(error)
             why = sentence(error)
             self._life.about(session, lambda tx: self._life.failed(tx, session, why))
+
+    def _when_there_is_room(self, session: str, run: Run, error: Full) -> None:
+        """A full disk is no fault of the session's: it stays ``starting``."""
+        run.start = self._reactor.at(NO_ROOM, lambda: self._start(session))
+        if not run.no_room:
+            run.no_room = True
+            self._on_error(error)  # the event may wait for space itself
+            self._life.error(session, f"{error}; tried again until there is space")
 
     def _launch_one(self, view: View) -> None:
         session, backend = view.id, self._backends.get(view.backend)

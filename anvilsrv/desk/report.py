@@ -126,6 +126,7 @@ class Reports:
             handed = self._store.call(
                 lambda tx: self._job(tx, view.id, told, None if tx.late else by, backend, handover and not tx.late),
                 need=Need.OWN if by is None else Need.HAPPENED,
+                key=f"report {view.id} {number}",
             )
             if by is not None and not (meaning is not None and meaning.kind == "ask" and handed is None):
                 by.answer(as_json(backend.reply("stop", handed, meaning)) if handed else {})

@@ -22,12 +22,13 @@ if __package__ in (None, ""):  # run by its path
     sys.modules["anvilsrv"] = package = type(sys)("anvilsrv")
     package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from anvilsrv.errors import AnvilError
+from anvilsrv.errors import AnvilError, Full
 
 TIMEOUT = 20.0  # s for the daemon's reply
 CONNECT = 2.0  # s
 STDIN = 5.0  # s of silence after which the payload counts as complete
 RETRY = (0.05, 0.1, 0.2, 0.5)  # s between tries to reach a daemon that is just being replaced; the last repeats
+HOLD = 600.0  # s that a report is kept for which there is no room on the disk; some agents end their hooks before
 AWAY = 60.0  # s after which a waiting question gives up on a daemon that does not come back
 USAGE = "usage: anvillm-hook [--wait] HOOK < payload.json\n"
 
@@ -56,33 +57,33 @@ def send(hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wai
 def _leave(path: str, session: str, data: bytes, timeout: float, spool: Callable[[], str]) -> dict[str, Any]:
     """Spool the report, and bring it once more: the daemon may have come back before it could see the file.
 
-    While the disk is full, both are tried again, for as long as a reply may take.
+    On a full disk neither may work. The daemon then has the report in its memory only, which may end with it; so ours is kept, and
+    both are tried again, until one of them is on the disk.
     """
-    import errno
-
     from anvilsrv.p9.client import P9Error
 
-    since, tries = time.monotonic(), 0
+    since, tries, spooled, why = time.monotonic(), 0, "", ""
     while True:
-        spooled, lost = "", None
+        full = False
         try:
-            spooled = spool()
+            spooled = spooled or spool()
         except OSError as error:
-            lost = error
+            full, why = error.errno in Full.NUMBERS, f"cannot write '{error.filename}': {error.strerror}"
         try:
             reply = _report(path, session, data, timeout)
-        except P9Error:
-            return {}  # it was heard: what the daemon cannot save yet, it keeps
-        except AnvilError:
-            if lost is None:
-                return {}
-            if lost.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() - since > timeout:
-                sys.stderr.write(f"anvillm-hook: report lost: cannot write '{lost.filename}': {lost.strerror}\n")
-                return {}
+        except AnvilError as error:
+            full |= isinstance(error, P9Error) and Full.WORDS in str(error)
+            if isinstance(error, P9Error) and not full:
+                return {}  # refused for good; where it was spooled, the daemon finds that out as well
         else:
             if spooled:
                 _remove(spooled)
             return reply
+        if spooled:
+            return {}
+        if not full or time.monotonic() - since > HOLD:
+            sys.stderr.write(f"anvillm-hook: report lost: {why}\n")
+            return {}
         time.sleep(RETRY[min(tries, len(RETRY) - 1)])
         tries += 1
 

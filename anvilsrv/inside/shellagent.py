@@ -145,7 +145,18 @@ class Agent:
         self._write(f"\r\x1b[K{echo(self._text)}\n")
         hook.send("Submit", {"text": self._text})
         self._capture, self._display, self._interrupts = Capture(), Display(), 0
-        self._shell.run(self._text)
+        try:
+            self._shell.run(self._text)
+        except OSError as error:
+            self._not_run(f"cannot run the command: {error.strerror}")
+
+    def _not_run(self, why: str) -> None:
+        """The shell has not even seen it: the disk is full, as a rule."""
+        self._write(f"\x1b[31m{why}\x1b[0m\n")
+        self._redraw()
+        hook.send("Fail", {"text": why})
+        if self._ahead:
+            self._edit(b"")
 
     def _redraw(self) -> None:
         self._write(self._editor.row(os.get_terminal_size(self._tty).columns))

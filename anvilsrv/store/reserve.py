@@ -3,15 +3,15 @@
 Threads: belongs to the store's thread.
 """
 
-import errno
 import logging
 import os
 from pathlib import Path
 
+from anvilsrv.errors import Full
+
 log = logging.getLogger("anvilsrv")
 
 SIZE = 4 << 20  # bytes: thousands of reports, and the pages of the log that SQLite writes before them
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
@@ -39,7 +39,7 @@ class Reserve:
                 os.close(fd)
         except OSError as error:
             self.give()
-            if error.errno in FULL:
+            if error.errno in Full.NUMBERS:
                 return False
             log.warning("no room is kept for a full disk: %s", error.strerror)
         return True

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from anvilsrv.clock import Clock, Now
 from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.errors import Full as Full
 from anvilsrv.store.effects import Effect
 from anvilsrv.store.reserve import Reserve
 from anvilsrv.store.schema import MIGRATIONS
@@ -54,19 +55,19 @@ class Need(IntEnum):
 
     ASKED = 0  # somebody asked for it, and is refused
     OWN = 1  # it may use the room that is kept, and is refused when that is gone
-    HAPPENED = 2  # the same; then it waits for space: it is told Full, and done later
-
-
-class Full(Unavailable):
-    """The disk is full. A job of ``Need.HAPPENED`` that is told so will be done when there is space; its outcome then is the log's."""
+    HAPPENED = 2  # the same; then it waits for space: it is told Full, and done later; its outcome then is the log's
 
 
 class Job(NamedTuple):
-    """One job, who hears of its outcome, and what becomes of it while the disk is full."""
+    """One job, who hears of its outcome, and what becomes of it while the disk is full.
+
+    ``key``: of those with the same, which is somebody who tries again, one waits for space.
+    """
 
     run: "Callable[[Tx], Any]"
     done: Outcome
     need: Need
+    key: str = ""
     late: bool = False  # it was kept: who waited for it was told Full
 
 
@@ -140,18 +141,21 @@ class Store:
         if self._thread.is_alive():
             self._thread.join()
 
-    def post(self, job: Callable[[Tx], Any], done: Outcome | None = None, need: Need = Need.ASKED) -> None:
+    def post(
+        self, job: Callable[[Tx], Any], done: Outcome | None = None, need: Need = Need.ASKED, key: str = ""
+    ) -> None:
         """Queue ``job``; ``done(result, error)`` is called when it is on disk, refused, or kept until there is space (Full)."""
         if self._closed.is_set():
             if done:
                 done(None, Unavailable("the daemon is stopping"))
             return
-        self._jobs.put(Job(job, done or self._report, need))
+        self._jobs.put(Job(job, done or self._report, need, key))
 
-    def call(self, job: Callable[[Tx], T], timeout: float = 60.0, need: Need = Need.ASKED) -> T:
+    def call(self, job: Callable[[Tx], T], timeout: float = 60.0, need: Need = Need.ASKED, key: str = "") -> T:
         """Run ``job`` and wait until it is on disk. Raises what it raised; never call it on the store's thread."""
         future: Future[T] = Future()
-        self.post(job, lambda result, error: future.set_exception(error) if error else future.set_result(result), need)
+        done: Outcome = lambda result, error: future.set_exception(error) if error else future.set_result(result)  # noqa: E731
+        self.post(job, done, need, key)
         try:
             return future.result(timeout)
         except TimeoutError:
@@ -293,7 +297,7 @@ class Store:
         try:
             result = job.run(tx)
             if self._full and job.need == Need.ASKED and self._db.total_changes != before:
-                raise Full("cannot save: the disk is full")  # what room there is, is for what has happened
+                raise Full(f"cannot save: {Full.WORDS}")  # what room there is, is for what has happened
         except sqlite3.OperationalError:
             raise  # disk full, I/O error: SQLite may have rolled everything back already
         except BaseException as error:
@@ -337,7 +341,9 @@ class Store:
         """Nothing of these is on disk: each is told so."""
         if not jobs:
             return
-        failure = (Full if no_space(error) else Unavailable)(f"cannot save: {error}")
+        failure = (
+            Full(f"cannot save: {Full.WORDS} ({error})") if no_space(error) else Unavailable(f"cannot save: {error}")
+        )
         self._on_error(failure)
         for job in jobs:
             self._guard(partial(job.done, None, failure))
@@ -346,9 +352,13 @@ class Store:
         """Try these again when there is space; who waits for them is told."""
         if any(not job.late for job in jobs) and not self._kept:
             log.error("the disk is full: what happens is kept in memory until there is space")
+        known = {job.key for job in self._kept}
         for job in jobs:
             if not job.late:
-                self._guard(partial(job.done, None, Full("cannot save yet: the disk is full")))
+                self._guard(partial(job.done, None, Full(f"cannot save yet: {Full.WORDS}")))
+            if job.key and job.key in known:
+                continue
+            known.add(job.key)
             if len(self._kept) < KEPT:
                 self._kept.append(job._replace(done=self._report, late=True))
             else:

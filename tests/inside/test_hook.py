@@ -1,5 +1,6 @@
 """anvillm-hook as agents run it: by its path, without site-packages."""
 
+import errno
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from anvilsrv.errors import Full
 from anvilsrv.inside import hook
 from tests.conftest import wait_until
 from tests.panes import PYTHON, SOURCE, Daemon, daemon
@@ -137,6 +139,61 @@ def test_no_place_for_the_spool_is_said_on_standard_error_alone(daemon: Daemon) 
     done = run(daemon, "Stop", env=NOWHERE)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"report lost" in done.stderr
+
+
+@pytest.fixture
+def full_disk(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no room for the spool; the daemon has none twice."""
+
+    def spool(namespace: str, report: str, data: bytes) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/spool")
+
+    for name, value in daemon.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(hook, "spool", spool)
+    daemon.answer = lambda report: refuse() if daemon.reports.qsize() <= 2 else {"stdout": "saved"}
+
+
+def refuse() -> None:
+    raise Full(f"cannot save yet: {Full.WORDS}")
+
+
+def test_a_report_that_is_nowhere_on_a_full_disk_is_kept_until_the_daemon_has_saved_it(
+    daemon: Daemon, full_disk: None
+) -> None:
+    assert hook.send("Stop", {"a": 1}) == {"stdout": "saved"}
+    assert len({daemon.reports.get(timeout=5)["report"] for _ in range(3)}) == 1
+
+
+def test_it_is_kept_over_the_end_of_a_daemon_that_had_it_in_its_memory(daemon: Daemon, full_disk: None) -> None:
+    replies: list[dict[str, Any]] = []
+    hooked = threading.Thread(target=lambda: replies.append(hook.send("Stop", {"a": 1})))
+    hooked.start()
+    first = daemon.reports.get(timeout=10)
+    daemon.stop()
+    daemon.answer = lambda report: {"stdout": "saved"}
+    daemon.start()
+    hooked.join(10)
+    assert replies == [{"stdout": "saved"}]
+    assert daemon.reports.get(timeout=5) == first
+
+
+def test_a_report_is_not_kept_for_ever(
+    daemon: Daemon, full_disk: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hook, "HOLD", 0.0)
+    assert hook.send("Stop", {"a": 1}) == {}
+    assert "report lost: cannot write '/spool': No space left" in capsys.readouterr().err
+
+
+def test_a_daemon_without_room_may_be_left_alone_with_what_is_in_the_spool(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in daemon.env.items():
+        monkeypatch.setenv(name, value)
+    daemon.answer = lambda report: refuse()
+    assert hook.send("Stop", {"a": 1}) == {}
+    assert [one["payload"] for one in daemon.spooled()] == [{"a": 1}]
 
 
 def test_the_spool_is_not_written_through_a_link(

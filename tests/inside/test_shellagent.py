@@ -250,3 +250,12 @@ def test_a_pane_shows_command_output_and_prompt(shell: Shell) -> None:
     screen = wait_screen(shell.tmux, shell.pane, lambda screen: screen.line == "$")
     lines = [line for line in screen.lines if line][-6:]
     assert lines == ["$ printf 'a\\nb\\n'", "> false", "a", "b", "exit 1", "$"]
+
+
+def test_a_command_that_cannot_be_given_to_the_shell_has_failed_and_the_agent_goes_on(shell: Shell, top: Path) -> None:
+    [place] = (top / "tmp").iterdir()
+    place.rename(top / "away")  # as when there is no room for a file
+    shell.begin("echo lost")
+    assert shell.daemon.next("Fail") == {"text": "cannot run the command: No such file or directory"}
+    (top / "away").rename(place)
+    assert shell.ask("echo on") == "on\n"

@@ -83,8 +83,11 @@ class Scripted:
             return 0
 
     def remember(self, kind, text, **more):
-        with open(self.transcript, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"type": kind, "text": text, **more}) + "\n")
+        try:
+            with open(self.transcript, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"type": kind, "text": text, **more}) + "\n")
+        except OSError as error:  # the disk is full
+            self.log("not remembered", error=error.strerror)
 
     # -- hooks --------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What is tried on a full disk: a program, run by test_full_disk.py where ``$1`` is a small file system of its own."""
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -10,7 +11,10 @@ from pathlib import Path
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.inside import hook
 from anvilsrv.store.store import Full, Need, Store, Tx
+from tests.chaos.disk import Small
+from tests.conftest import Daemon, temporary_home
 from tests.desk.parts import Asker, Parts
+from tests.session import Session
 
 BIG = 1 << 20
 
@@ -41,9 +45,9 @@ def names(store: Store) -> list[str]:
     return store.call(lambda tx: [str(row["offset"]) for row in tx.all("SELECT offset FROM chunks ORDER BY draft")])
 
 
-def refused(store: Store, name: str, need: Need, size: int = 0) -> type[AnvilError]:
+def refused(store: Store, name: str, need: Need, size: int = 0, key: str = "") -> type[AnvilError]:
     try:
-        store.call(lambda tx: add(tx, name, size), need=need)
+        store.call(lambda tx: add(tx, name, size), need=need, key=key)
     except AnvilError as error:
         return type(error)
     raise AssertionError("it was saved")
@@ -68,6 +72,21 @@ def store(top: Path) -> None:
     soon(lambda: names(made) == ["1", "2", "3"])
     soon(lambda: (top / "reserve").exists())
     made.call(lambda tx: add(tx, "4"))
+    made.stop()
+
+
+def again(top: Path) -> None:
+    """Who tries again what is kept already is told the same, and it is done once."""
+    made = Store(top / "store.db", lambda tx, touched, effects: None, lambda error: None)
+    made.start()
+    fill(top)
+    made.call(lambda tx: add(tx, "1", BIG), need=Need.HAPPENED)
+    fill(top)
+    for _ in range(3):
+        assert refused(made, "2", Need.HAPPENED, 4 * BIG, key="two") is Full
+        assert refused(made, "3", Need.HAPPENED) is Full
+    (top / "filler").unlink()
+    soon(lambda: names(made) == ["1", "2", "3", "3", "3"])
     made.stop()
 
 
@@ -140,6 +159,24 @@ def handover(top: Path) -> None:
     soon(lambda: parts.get(prompt).response is not None)
     assert asker.replies == [] and parts.open_turns(agent) == 0 and len(parts.queue(agent)) == 1
     parts.close()
+
+
+def start(top: Path) -> None:
+    """An agent that cannot be started for want of space is started when there is some, and its queue goes on."""
+    with temporary_home() as home:
+        disk, daemon = Small(home.home), Daemon(home)
+        try:
+            agent = Session.new(daemon.start())
+            disk.fill()
+            os.kill(agent.pid, signal.SIGKILL)
+            soon(lambda: disk.fill() or "cannot prepare" in daemon.words())  # the room that was kept is filled, too
+            disk.free()
+            soon(lambda: "tried again" in daemon.words())
+            assert agent.wait("idle") and agent.ask("echo on") == "on\n"
+            assert daemon.words().count("tried again") == 1
+        finally:
+            daemon.close()
+            disk.close()
 
 
 if __name__ == "__main__":

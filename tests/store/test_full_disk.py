@@ -10,7 +10,7 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
 SMALL = 'mount -t tmpfs -o size=32m small "$0" && exec "$@"'
 
 
-@pytest.mark.parametrize("what", ["store", "small", "begin", "turn", "handover"])
+@pytest.mark.parametrize("what", ["store", "again", "small", "begin", "turn", "handover", "start"])
 def test_on_a_full_disk(tmp_path: Path, what: str) -> None:
     if subprocess.run([*NAMESPACE, SMALL, tmp_path, "true"], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
