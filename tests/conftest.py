@@ -107,11 +107,20 @@ class Home:
 
 
 class Daemon:
-    """A daemon in the foreground of a home, as a child of the test; ``first`` is done in the child before."""
+    """A daemon in the foreground of a home, as a child of the test; ``first`` is done in the child before.
 
-    def __init__(self, home: Home, first: Callable[[], None] | None = None) -> None:
+    ``program``: what Python runs.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        first: Callable[[], None] | None = None,
+        program: tuple[str, ...] = ("-m", "anvilsrv.programs.cli"),
+    ) -> None:
         self.home = home
         self.first = first
+        self.program = program
         self.log = open(home.top / "daemon.log", "ab")  # noqa: SIM115
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: list[Client] = []
@@ -119,7 +128,7 @@ class Daemon:
     def start(self) -> "Daemon":
         if self.process is not None:
             self.process.wait(PATIENCE)  # the one before
-        argv = [sys.executable, "-m", "anvilsrv.programs.cli", "fgstart"]
+        argv = [sys.executable, *self.program, "fgstart"]
         self.process = subprocess.Popen(
             argv, env=self.home.env, cwd=self.home.work, stdout=self.log, stderr=self.log, preexec_fn=self.first
         )

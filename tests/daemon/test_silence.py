@@ -1,0 +1,76 @@
+"""A daemon that is there and does not answer, as on a machine that swaps: hooks leave their reports, and each of them counts."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anvilsrv.inside import hook
+from anvilsrv.p9.client import File
+from tests.conftest import Daemon, wait_until
+from tests.session import Session
+
+
+@contextmanager
+def silent(daemon: Daemon, begin: bool = True) -> Iterator[None]:
+    """The daemon does not run meanwhile, or, with ``begin`` False, runs again at the end."""
+    assert daemon.process is not None
+    try:
+        if begin:
+            os.kill(daemon.process.pid, signal.SIGSTOP)
+        yield
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+
+
+def place(agent: Session) -> Path:
+    """The namespace of the agent."""
+    return next((agent.daemon.home.home / ".local/state/anvillm").iterdir()) / "sessions" / agent.id / "ns"
+
+
+def spooled(agent: Session) -> list[Path]:
+    return list((place(agent) / "spool").glob("*.json"))
+
+
+@pytest.mark.slow(6)
+def test_a_turn_that_ends_while_the_daemon_is_silent_has_its_answer_without_another_report(
+    daemon: Daemon, agent: Session
+) -> None:
+    os.mkfifo(fifo := daemon.home.work / "fifo")
+    agent.prompt("touch begun; read go < fifo; echo survived")
+    wait_until((daemon.home.work / "begun").exists, "the turn never began")
+    with silent(daemon):
+        fifo.write_text("go\n")
+        wait_until(lambda: spooled(agent), "the hook waits for ever")
+    assert agent.out() == "survived\n"
+    assert agent.state == "idle"
+    wait_until(lambda: not spooled(agent), "it stays in the spool")
+
+
+@pytest.mark.slow(6)
+def test_a_report_that_is_both_on_its_way_to_a_silent_daemon_and_in_the_spool_counts_once(
+    daemon: Daemon, agent: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = File.write, threading.Event()
+
+    def late(self: File, data: bytes, *args: Any, **options: Any) -> int:
+        """It has connected and opened the file when the daemon falls silent."""
+        assert daemon.process is not None
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        written.set()
+        return write(self, data, *args, **options)
+
+    monkeypatch.setenv("NAMESPACE", str(place(agent)))
+    monkeypatch.setenv("ANVILLM_SESSION", agent.id)
+    with silent(daemon, begin=False), monkeypatch.context() as patch:
+        patch.setattr(File, "write", late)
+        assert hook.send("Submit", {"text": "by hand"}, timeout=0.5) == {}
+        assert written.is_set() and len(spooled(agent)) == 1
+    wait_until(lambda: not spooled(agent), "nobody reads the spool")
+    assert agent.state == "running"
+    assert [line.split("\t")[1:3] for line in agent.read("turns/list").splitlines()] == [["running", "typed"]]
