@@ -102,6 +102,14 @@ class Daemon:
             self.server = None
             (self.namespace / "agent").unlink(missing_ok=True)
 
+    def silent(self, seconds: float) -> bool:
+        """Whether nothing is reported for so long."""
+        try:
+            self.reports.put(self.reports.get(timeout=seconds))
+        except queue.Empty:
+            return True
+        return False
+
     def next(self, hook: str, patience: float = PATIENCE) -> dict[str, Any]:
         """The payload of the next report, which must be ``hook``."""
         report = self.reports.get(timeout=patience)

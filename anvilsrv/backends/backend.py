@@ -18,11 +18,11 @@ from typing import Any
 
 from anvilsrv import paths
 from anvilsrv.backends import reset_time, templates
+from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment
+from anvilsrv.backends.rules import Report as Report  # files of users import it from here
 from anvilsrv.display import sanitize
 from anvilsrv.tmux.screen import Screen
 
-KINDS = ("ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage")
-TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail")
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
@@ -68,36 +68,6 @@ class Reply:
 
     stdout: str
     exit: int = 0
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One row of ``hooks:`` or ``transcript:``: which payloads it is for, and what they mean."""
-
-    report: str
-    when: tuple[tuple[str, re.Pattern[str]], ...] = ()
-    unless: tuple[tuple[str, re.Pattern[str]], ...] = ()
-    texts: Mapping[str, str] = field(default_factory=dict)
-    continued: str | None = None
-    usage: Mapping[str, str] = field(default_factory=dict)
-    choices: Mapping[str, Any] = field(default_factory=dict)
-    free: Any = None
-
-    def applies(self, payload: Mapping[str, Any]) -> bool:
-        """Whether the payload is one of those this rule is for."""
-        return all(_matches(payload, *one) for one in self.when) and not any(
-            _matches(payload, *one) for one in self.unless
-        )
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an agent said, in our words. ``fields`` holds what it told: see ``TEXTS``, and continued, usage, until, choices, free."""
-
-    kind: str
-    fields: dict[str, Any] = field(default_factory=dict)
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    rule: Rule | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +175,7 @@ class Backend:
     command: tuple[str, ...]
     resume: tuple[str, ...] | None
     conversation: str
+    evidence: str
     env: Mapping[str, str]
     files: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -218,7 +189,8 @@ class Backend:
     titles: Title
     hooks: Mapping[str, tuple[Rule, ...]]
     payload: Mapping[str, str]
-    ignore: tuple[tuple[str, re.Pattern[str]], ...]
+    at: str | None
+    ignore: Conditions
     transcript: tuple[Rule, ...]
     replies: Mapping[str, Any]
     input: Input
@@ -308,27 +280,21 @@ class Backend:
     # -- what the file says ------------------------------------------------------------------------------------------
 
     def declared_report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        if any(_matches(payload, *one) for one in self.ignore):
+        if matches_any(payload, self.ignore):
             return None
         rule = next((one for one in self.hooks.get(hook, ()) if one.applies(payload)), None)
         return None if rule is None else self._understood(rule, payload)
 
     def declared_transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
-        return [self._understood(rule, line) for rule in self.transcript if rule.applies(line)]
+        found = [self._understood(rule, line) for rule in self.transcript if rule.applies(line)]
+        if found and self.at is not None:
+            when = moment(templates.dig(line, self.at))
+            for one in found:
+                one.fields.update(when)
+        return found
 
     def _understood(self, rule: Rule, payload: Mapping[str, Any]) -> Report:
-        fields: dict[str, Any] = {}
-        for name, source in {**self.payload, **rule.texts}.items():
-            value = _field(source, payload)
-            if value is not None:
-                fields[name] = value
-        if rule.continued:
-            fields["continued"] = bool(templates.dig(payload, rule.continued))
-        if rule.usage:
-            figures = {name: _figure(payload, path) for name, path in rule.usage.items()}
-            fields["usage"] = {name: figure for name, figure in figures.items() if figure is not None}
-        if rule.report == "ask":
-            fields["choices"], fields["free"] = list(rule.choices), rule.free is not None
+        fields = rule.read(payload, self.payload)
         if rule.report == "fail":
             fields["until"] = self.until(f"{fields.get('reason', '')}\n{fields.get('detail', '')}", time.time())
         return Report(rule.report, fields, payload, rule)
@@ -404,24 +370,6 @@ def found_lines(pattern: re.Pattern[str], text: str) -> str | None:
 def comment(text: str) -> str:
     """``text`` as lines that a shell does not run."""
     return "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
-
-
-def _matches(payload: Mapping[str, Any], path: str, pattern: re.Pattern[str]) -> bool:
-    value = templates.dig(payload, path)
-    return value is not None and pattern.search(templates.as_text(value)) is not None
-
-
-def _field(source: str, payload: Mapping[str, Any]) -> str | None:
-    """A field of a report: a path into the payload, or a text with such paths in braces."""
-    if "{" in source:
-        return templates.fill(source, payload)
-    value = templates.dig(payload, source)
-    return None if value is None else templates.as_text(value)
-
-
-def _figure(payload: Mapping[str, Any], path: str) -> float | None:
-    value = templates.dig(payload, path)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _content_or_link(value: Any) -> str | dict[str, str]:

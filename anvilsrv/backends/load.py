@@ -14,13 +14,15 @@ from typing import Any
 import yaml
 
 from anvilsrv.backends import backend, private, templates
-from anvilsrv.backends.backend import KINDS, NAMES, TEXTS, Backend, Dialog, Guard, Input, Peculiarity, Rule, Stop, Title
+from anvilsrv.backends.backend import NAMES, Backend, Dialog, Guard, Input, Peculiarity, Stop, Title
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
+from anvilsrv.backends.rules import KINDS, TEXTS, Rule
 from anvilsrv.errors import Invalid
 from anvilsrv.linux import beneath
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LAYER = ("general", "filesystem", "network", "env", "unix", "agents", "permissions", "advanced", "description")
+EVIDENCE = ("hooks", "transcript", "late", "message")
 DIALOGS = ("start", "turn", "prompt")
 MISSING = object()
 Lines = dict[tuple[Any, ...], int]
@@ -190,6 +192,7 @@ def _note(node: yaml.Node, at: tuple[Any, ...], lines: Lines, file: Path) -> Non
 def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Backend:
     requires, ready, stop = body.table("requires"), body.table("ready"), body.table("stop")
     titles = body.table("titles")
+    payload, at = _payload(body)
     command = body.words("command")
     if not command:
         raise body.wrong("command", "is empty")
@@ -201,6 +204,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         command=body.template("command", command),
         resume=body.template("resume", body.words("resume", None)),
         conversation=body.one_of("conversation", ("none", "uuid", "hook"), "none"),
+        evidence=body.one_of("evidence", EVIDENCE, "hooks"),
         env=body.template("env", body.texts("env")),
         files=_files(body, "files"),
         data=_files(body, "data"),
@@ -213,7 +217,8 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         dialogs=tuple(_dialog(one) for one in body.tables("dialogs")),
         titles=Title(titles.pattern("busy", None), titles.pattern("idle", None)),
         hooks=_hooks(body),
-        payload=_payload(body),
+        payload=payload,
+        at=at,
         ignore=_conditions(body, "ignore"),
         transcript=tuple(_rule(one) for one in body.tables("transcript")),
         replies=_replies(body),
@@ -269,11 +274,13 @@ def _hooks(body: Table) -> dict[str, tuple[Rule, ...]]:
     return {name: tuple(_rule(one) for one in below.tables(name)) for name in list(below.rest)}
 
 
-def _payload(body: Table) -> dict[str, str]:
+def _payload(body: Table) -> tuple[dict[str, str], str | None]:
+    """The paths of fields that every report may have, and that of the time of a transcript's line."""
     below = body.table("payload")
     found = {name: below.text(name) for name in TEXTS if name in below.rest}
+    at = below.text("at", None)
     below.end()
-    return found
+    return found, at
 
 
 def _rule(table: Table) -> Rule:
@@ -283,6 +290,8 @@ def _rule(table: Table) -> Rule:
         unless=_conditions(table, "unless"),
         texts={name: table.text(name) for name in TEXTS if name in table.rest},
         continued=table.text("continued", None),
+        wake=_conditions(table, "wake"),
+        pending=table.text("pending", None),
         usage=table.texts("usage"),
         choices=dict(table.table("choices").rest),
         free=table.take("free", None),

@@ -1,11 +1,14 @@
 """anvillm-hook: what an agent's hooks run. It brings one report to the daemon and the daemon's reply back to the agent.
 
-    anvillm-hook [--wait] HOOK < payload.json
+    anvillm-hook [--wait] [--ago=MS] HOOK < payload.json
 
 Outside of AnviLLM (no ``ANVILLM_SESSION`` or ``NAMESPACE``) it is silent and exits 0. Inside it sends the payload to the
 session's own ``hook`` file, prints the reply's ``stdout`` and exits with its ``exit``. A daemon that is away costs nothing:
 the report waits in ``$NAMESPACE/spool`` for the next one. With ``--wait`` (for questions, whose answer takes a person's
 time) it waits as long as it takes, over restarts of the daemon too, and is not spooled: a question without its asker is none.
+
+A report says when it was made: ``mono``, the moment at which the agent started this program (CLOCK_MONOTONIC, s), less ``--ago`` if
+the agent had it wait before that. So the order of what happened is known, in whatever order the reports arrive.
 
 It is started for every event of an agent, so it imports little, and late. It runs without site-packages
 (``python3 -I -S /path/anvilsrv/inside/hook.py``), since it must not be led astray by the directory in which the agent works.
@@ -26,32 +29,40 @@ from anvilsrv.errors import AnvilError, Full
 
 TIMEOUT = 20.0  # s for the daemon's reply
 CONNECT = 2.0  # s
-STDIN = 5.0  # s of silence after which the payload counts as complete
+LIFE = 57.0  # s after which a hook must be over: agents end those of ours after 60
+SILENCE = 5.0  # s after which a payload that is whole counts as complete, although its end was not heard
+LARGEST = 8_000_000  # bytes of a report; the daemon takes 8 MiB
 RETRY = (0.05, 0.1, 0.2, 0.5)  # s between tries to reach a daemon that is just being replaced; the last repeats
 HOLD = 600.0  # s that a report is kept for which there is no room on the disk; some agents end their hooks before
 AWAY = 60.0  # s after which a waiting question gives up on a daemon that does not come back
-USAGE = "usage: anvillm-hook [--wait] HOOK < payload.json\n"
+USAGE = "usage: anvillm-hook [--wait] [--ago=MS] HOOK < payload.json\n"
 
 
-def send(hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wait: bool = False) -> dict[str, Any]:
+def send(
+    hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wait: bool = False, mono: float | None = None
+) -> dict[str, Any]:
     """Report ``hook`` with its payload; the daemon's reply (``stdout``, ``exit``), empty outside AnviLLM or when it is away.
 
-    Never raises for what is wrong with the daemon. Text with surrogate escapes arrives as the bytes it stands for.
+    ``mono``: when it happened, if that is not now. Never raises for what is wrong with the daemon. Text with surrogate escapes
+    arrives as the bytes it stands for.
     """
     session, namespace = os.environ.get("ANVILLM_SESSION", ""), os.environ.get("NAMESPACE", "")
     if not session or not namespace or "/" in session:
         return {}
     import json
 
-    report = {"report": _uuid(), "ts": time.time(), "hook": hook, "payload": payload}
+    made = time.monotonic() if mono is None else mono
+    report = {"report": _uuid(), "ts": time.time(), "mono": made, "hook": hook, "payload": payload}
     data = json.dumps(report, default=str).encode("ascii")
+    if len(data) > LARGEST:
+        data = json.dumps({**report, "payload": shortened(payload)}, default=str).encode("ascii")
     path = f"{namespace.rstrip('/')}/agent"
     if wait:
         return _ask(path, session, data)
     try:
         return _report(path, session, data, timeout)
     except AnvilError:
-        return _leave(path, session, data, timeout, lambda: spool(namespace, str(report["report"]), data))
+        return _leave(path, session, data, timeout, lambda: spool(namespace, str(report["report"]), data, made))
 
 
 def _leave(path: str, session: str, data: bytes, timeout: float, spool: Callable[[], str]) -> dict[str, Any]:
@@ -121,9 +132,10 @@ def _ask(path: str, session: str, data: bytes) -> dict[str, Any]:
     return {}
 
 
-def spool(namespace: str, report: str, data: bytes) -> str:
+def spool(namespace: str, report: str, data: bytes, made: float | None = None) -> str:
     """Leave the report for the next daemon; the file's path. Raises OSError."""
-    path = f"{namespace.rstrip('/')}/spool/{time.monotonic_ns():019}-{report}.json"  # read in this order
+    order = int((time.monotonic() if made is None else made) * 1e9)  # read in the order in which they were made
+    path = f"{namespace.rstrip('/')}/spool/{order:019}-{report}.json"
     fresh = path + ".tmp"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -154,38 +166,85 @@ def _uuid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def read_payload(fd: int) -> dict[str, Any]:
-    """The agent's JSON object on ``fd``; whatever else stands there is kept as text under ``garbage``."""
-    import json
-    import select
+def began() -> float:
+    """When this program was started (CLOCK_MONOTONIC, s): its interpreter may have had to wait for a processor since.
 
+    The kernel tells it in ticks since boot; a started tick counts as over, so that nothing seems earlier than it was.
+    """
+    now = time.monotonic()
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        started = (ticks + 1) / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - now)
+    except (OSError, ValueError, IndexError):
+        return now
+    return min(started, now)
+
+
+def shortened(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A payload that is too large for the daemon, without its largest texts; ``left_out`` says which, and how long each was."""
+    import json
+
+    sizes = {name: len(json.dumps(value, default=str)) for name, value in payload.items()}
+    left, total = {}, sum(sizes.values())
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if total > LARGEST // 2:
+            left[name] = sizes[name]
+            total -= sizes[name]
+    return {**{name: value for name, value in payload.items() if name not in left}, "left_out": left}
+
+
+def read_payload(fd: int, until: float) -> dict[str, Any]:
+    """The agent's JSON object on ``fd``, which may be long in coming; whatever else stands there is kept as text under ``garbage``.
+
+    It is read to the end of the input, until the moment ``until`` (CLOCK_MONOTONIC, s) at most; an input that is left open ends when
+    it is silent after a whole object.
+    """
     data = bytearray()
-    poll = select.poll()
     try:
         if os.isatty(fd):
             return {}
-        poll.register(fd, select.POLLIN)
-        while poll.poll(STDIN * 1000):
-            piece = os.read(fd, 1 << 16)
-            if not piece:
-                break
+        while (piece := _piece(fd, until, data)) and len(data) < LARGEST * 8:
             data += piece
     except OSError:
         pass  # closed, or nothing one can read: as if empty
     if not data.strip():
         return {}
+    found = _object(data)
+    return {"garbage": data[:65536].decode("utf-8", "replace")} if found is None else found
+
+
+def _piece(fd: int, until: float, data: bytearray) -> bytes:
+    """What comes next; empty at the end."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while (left := until - time.monotonic()) > 0:
+        if poll.poll(min(left, SILENCE) * 1000):
+            return os.read(fd, 1 << 20)
+        if data.rstrip().endswith(b"}") and _object(data) is not None:
+            break
+    return b""
+
+
+def _object(data: bytearray) -> dict[str, Any] | None:
+    import json
+
     try:
         payload = json.loads(data.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
-        return {"garbage": data[:65536].decode("utf-8", "replace")}
+        return None
     return payload if isinstance(payload, dict) else {"garbage": payload}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
+    made = began()
     words = list(sys.argv[1:] if argv is None else argv)
     wait = "--wait" in words
-    names = [word for word in words if word != "--wait"]
+    ago = next((word[6:] for word in words if word.startswith("--ago=") and word[6:].isdecimal()), "0")
+    names = [word for word in words if word != "--wait" and word != f"--ago={ago}"]
     if names in (["-h"], ["--help"], ["--version"]):
         import anvilsrv
 
@@ -197,7 +256,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if not os.environ.get("ANVILLM_SESSION") or not os.environ.get("NAMESPACE"):
         return 0
-    reply = send(names[0], read_payload(0), wait=wait)
+    payload = read_payload(0, made + LIFE - CONNECT)
+    left = max(CONNECT, made + LIFE - time.monotonic())
+    reply = send(names[0], payload, timeout=min(TIMEOUT, left), wait=wait, mono=made - int(ago) / 1000)
     out, status = reply.get("stdout"), reply.get("exit")
     if isinstance(out, str) and out:
         sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))

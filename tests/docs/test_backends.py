@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from anvilsrv.backends import load as backend_yaml
-from anvilsrv.backends.backend import KINDS, NAMES
+from anvilsrv.backends.backend import NAMES
 from anvilsrv.backends.reset_time import GROUPS
+from anvilsrv.backends.rules import KINDS
 from anvilsrv.errors import Invalid
 from tests.conftest import ROOT, some
 

@@ -41,6 +41,22 @@ def test_the_payload_arrives_with_its_name_time_and_number(daemon: Daemon) -> No
     assert abs(report["ts"] - time.time()) < 30
 
 
+def test_a_report_tells_when_its_program_was_started_and_so_does_one_that_waits_in_the_spool(daemon: Daemon) -> None:
+    program = ["sh", "-c", 'sleep 0.3; exec "$@"', "sh", *COMMAND, "Stop"]  # as if the interpreter got no processor
+    before = time.monotonic()
+    subprocess.run(program, input=b"{}", env=daemon.env, timeout=30, check=True)
+    assert before <= daemon.reports.get(timeout=5)["mono"] < before + 0.3
+    run(daemon, "--ago=1500", "Stop")
+    assert daemon.reports.get(timeout=5)["mono"] < before
+    daemon.stop()
+    before = time.monotonic()
+    run(daemon, "Later")
+    run(daemon, "--ago=60000", "Earlier")
+    earlier, later = daemon.spooled()
+    assert (earlier["hook"], later["hook"]) == ("Earlier", "Later")
+    assert before <= later["mono"] <= time.monotonic()
+
+
 def test_the_reply_is_printed_and_its_status_is_the_exit(daemon: Daemon) -> None:
     daemon.answer = lambda report: {"stdout": '{"decision": "é"}\n', "exit": 2}
     done = run(daemon, "Stop")
@@ -73,20 +89,50 @@ def test_whatever_stands_on_its_input_is_reported(daemon: Daemon, stdin: bytes, 
     assert daemon.next("Stop") == payload
 
 
+def patched(change: str, *words: str) -> list[str]:
+    """The program with other bounds."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})\n"
+        f"from anvilsrv.inside import hook; {change}; sys.exit(hook.main({list(words)!r}))"
+    )
+    return [PYTHON, "-I", "-S", "-c", code]
+
+
 def test_an_input_that_is_never_closed_or_missing_does_not_hold_it(daemon: Daemon) -> None:
     read, write = os.pipe()
     os.write(write, b'{"a": 1}')
-    program = [PYTHON, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})\n"
-               "from anvilsrv.inside import hook; hook.STDIN = 0.3; sys.exit(hook.main(['Stop']))"]  # fmt: skip
     try:
+        program = patched("hook.SILENCE = 0.2", "Stop")
         assert subprocess.run(program, stdin=read, env=daemon.env, timeout=20).returncode == 0
         assert daemon.next("Stop") == {"a": 1}
+        program = patched("hook.LIFE = hook.CONNECT + 0.5", "Stop")
+        assert subprocess.run(program, stdin=read, env=daemon.env, timeout=20).returncode == 0
+        assert daemon.next("Stop") == {}
     finally:
         os.close(read)
         os.close(write)
     closed = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "Stop"]
     assert subprocess.run(closed, env=daemon.env, timeout=20).returncode == 0
     assert daemon.next("Stop") == {}
+
+
+def test_a_payload_that_is_long_in_coming_is_read_to_its_end(daemon: Daemon) -> None:
+    program = patched("hook.SILENCE = 0.05", "Stop")
+    with subprocess.Popen(program, stdin=subprocess.PIPE, env=daemon.env) as begun:
+        assert begun.stdin is not None
+        for piece in (b"", b'{"a": "{}', b'{}"}'):
+            assert daemon.silent(0.3)
+            begun.stdin.write(piece)
+            begun.stdin.flush()
+        assert daemon.next("Stop") == {"a": "{}{}"}
+        begun.stdin.close()
+        assert begun.wait(20) == 0
+
+
+def test_of_a_payload_that_is_too_large_its_largest_texts_are_left_out(daemon: Daemon) -> None:
+    large, larger = "é" * 700_000, "x" * 5_000_000
+    run(daemon, "Stop", stdin=json.dumps({"id": "a", "large": large, "larger": larger}).encode())
+    assert daemon.next("Stop") == {"id": "a", "left_out": {"larger": len(larger) + 2, "large": 6 * len(large) + 2}}
 
 
 def test_while_the_daemon_is_away_the_report_is_spooled_and_private(daemon: Daemon) -> None:
@@ -109,8 +155,8 @@ def test_a_daemon_that_came_back_meanwhile_gets_it_and_the_spool_is_empty(
         monkeypatch.setenv(name, value)
     spool = hook.spool
 
-    def spool_and_start(namespace: str, report: str, data: bytes) -> str:
-        path = spool(namespace, report, data)
+    def spool_and_start(namespace: str, report: str, data: bytes, made: float | None = None) -> str:
+        path = spool(namespace, report, data, made)
         daemon.start()
         return path
 
@@ -145,7 +191,7 @@ def test_no_place_for_the_spool_is_said_on_standard_error_alone(daemon: Daemon) 
 def full_disk(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no room for the spool; the daemon has none twice."""
 
-    def spool(namespace: str, report: str, data: bytes) -> str:
+    def spool(namespace: str, report: str, data: bytes, made: float | None = None) -> str:
         raise OSError(errno.ENOSPC, "No space left on device", "/spool")
 
     for name, value in daemon.env.items():
@@ -196,15 +242,12 @@ def test_a_daemon_without_room_may_be_left_alone_with_what_is_in_the_spool(
     assert [one["payload"] for one in daemon.spooled()] == [{"a": 1}]
 
 
-def test_the_spool_is_not_written_through_a_link(
-    daemon: Daemon, top: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_spool_is_not_written_through_a_link(daemon: Daemon, top: Path) -> None:
     victim = top / "victim"
     victim.write_text("untouched")
-    monkeypatch.setattr(hook.time, "monotonic_ns", lambda: 1)
     os.symlink(victim, f"{daemon.namespace}/spool/{1:019}-x.json.tmp")
     with pytest.raises(FileExistsError):
-        hook.spool(str(daemon.namespace), "x", b"data")
+        hook.spool(str(daemon.namespace), "x", b"data", 1e-9)
     assert victim.read_text() == "untouched"
 
 

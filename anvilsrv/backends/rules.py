@@ -1,0 +1,128 @@
+"""Rows of ``hooks:`` and ``transcript:``: which payloads each is for, and what a payload means in our words.
+
+A payload was written by an agent: a path that leads nowhere, or to something of another kind, is a field that is missing.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from anvilsrv.backends import templates
+
+KINDS = (
+    "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage", "taken", "joined", "refused", "active",
+)  # fmt: skip
+TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn")
+MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
+
+Conditions = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row. ``wake`` are conditions too: those of a prompt that the agent gave itself."""
+
+    report: str
+    when: Conditions = ()
+    unless: Conditions = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    continued: str | None = None
+    wake: Conditions = ()
+    pending: str | None = None
+    usage: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    free: Any = None
+
+    def applies(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the payload is one of those this rule is for."""
+        return matches_all(payload, self.when) and not matches_any(payload, self.unless)
+
+    def read(self, payload: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+        """What the payload tells; ``texts`` are the paths of rows that have none of their own."""
+        fields: dict[str, Any] = {}
+        for name, source in {**texts, **self.texts}.items():
+            value = _field(source, payload)
+            if value is not None:
+                fields[name] = value
+        if self.continued:
+            fields["continued"] = bool(templates.dig(payload, self.continued))
+        if self.wake and matches_all(payload, self.wake):
+            fields["wake"] = True
+        if self.pending and (count := _count(templates.dig(payload, self.pending))):
+            fields["pending"] = count
+        if self.usage:
+            figures = {name: _figure(payload, path) for name, path in self.usage.items()}
+            fields["usage"] = {name: figure for name, figure in figures.items() if figure is not None}
+        if self.report == "ask":
+            fields["choices"], fields["free"] = list(self.choices), self.free is not None
+        return fields
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an agent said, in our words. ``fields`` holds what it told: see ``TEXTS``, and continued, wake, pending, usage, until,
+    choices, free; of a line of the transcript also ``at``, its time (epoch s), and ``mono``, the same on the monotonic clock."""
+
+    kind: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    rule: Rule | None = None
+
+
+def matches_all(payload: Mapping[str, Any], conditions: Conditions) -> bool:
+    """Whether every condition holds."""
+    return all(_matches(payload, *one) for one in conditions)
+
+
+def matches_any(payload: Mapping[str, Any], conditions: Conditions) -> bool:
+    """Whether one of them holds."""
+    return any(_matches(payload, *one) for one in conditions)
+
+
+def moment(
+    value: Any, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> dict[str, float]:
+    """A line's time as the fields ``at`` and ``mono``; empty where it is none. A line that was read is not of the future, so a clock
+    that was set back does not make it later than now."""
+    at = _epoch(value)
+    return {} if at is None else {"at": at, "mono": monotonic() - max(0.0, wall() - at)}
+
+
+def _epoch(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value)
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MILLISECONDS * 1000:
+        return None
+    return value / 1000 if value > MILLISECONDS else float(value)
+
+
+def _matches(payload: Mapping[str, Any], path: str, pattern: re.Pattern[str]) -> bool:
+    value = templates.dig(payload, path)
+    return value is not None and pattern.search(templates.as_text(value)) is not None
+
+
+def _field(source: str, payload: Mapping[str, Any]) -> str | None:
+    """A field of a report: a path into the payload, or a text with such paths in braces."""
+    if "{" in source:
+        return templates.fill(source, payload)
+    value = templates.dig(payload, source)
+    return None if value is None else templates.as_text(value)
+
+
+def _count(value: Any) -> int:
+    """How many: the number itself, or of how many a list is."""
+    if isinstance(value, list):
+        return len(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _figure(payload: Mapping[str, Any], path: str) -> float | None:
+    value = templates.dig(payload, path)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
