@@ -13,7 +13,8 @@ from typing import Any
 from anvilsrv.backends import templates
 
 KINDS = (
-    "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage", "taken", "joined", "refused", "active",
+    "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
+    "taken", "queued", "joined", "refused", "active",
 )  # fmt: skip
 TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn")
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138

@@ -30,6 +30,7 @@ LOGINS = (
 SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "path", "description")
 LOGIN = "{HOME}/.claude/anvillm/.credentials.json"
 ALWAYS = "always"
+REASON = 500  # characters of why a hook refused a prompt
 
 
 class Claude(Private):
@@ -75,12 +76,21 @@ class Claude(Private):
         return super().reply(kind, text, report)
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
-        """Every line of a message repeats the message's usage: its id says which are one."""
+        """Every line of a message repeats the message's usage: its id says which are one. What a hook has refused is told in words."""
         found = super().transcript_reports(line)
         for report in found:
             if report.kind == "usage":
                 report.fields["usage_id"] = str(line["message"].get("id"))
+            elif report.kind == "refused":
+                report.fields.update(refused(str(report.fields.get("reason", ""))))
         return found
+
+
+def refused(words: str) -> dict[str, str]:
+    """Why a hook of the user's refused a prompt, in a line, and which prompt that was."""
+    told, mark, text = words.partition("\n\nOriginal prompt: ")
+    why = " ".join(told.partition(":\n")[2].split())[:REASON]
+    return {"reason": f"refused by the hook {why}" if why else "refused by a hook", **({"text": text} if mark else {})}
 
 
 def configuration(path: Path, cwd: str) -> dict[str, Any]:
