@@ -150,7 +150,10 @@ def load(path: Path) -> Backend:
     layer = {key: top.rest.pop(key) for key in LAYER if key in top.rest}
     body = Table(path, lines, ("backend",), top.take("backend"))
     top.end()
-    return _backend(name, path, body, layer)
+    made = _backend(name, path, body, layer)
+    if made.ready_screen is None and not made.reports("ready"):
+        raise body.wrong("ready", "neither a hook that reports ready nor a screen: it would never become idle")
+    return made
 
 
 def _parse(path: Path) -> tuple[Any, Lines]:
@@ -193,15 +196,12 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
     requires, ready, stop = body.table("requires"), body.table("ready"), body.table("stop")
     titles = body.table("titles")
     payload, at = _payload(body)
-    command = body.words("command")
-    if not command:
-        raise body.wrong("command", "is empty")
     made = Backend(
         name=name,
         path=path,
         title=body.text("title", name),
         aliases=body.words("aliases", ()),
-        command=body.template("command", command),
+        command=_command(body),
         resume=body.template("resume", body.words("resume", None)),
         conversation=body.one_of("conversation", ("none", "uuid", "hook"), "none"),
         evidence=body.one_of("evidence", EVIDENCE, "hooks"),
@@ -234,9 +234,14 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
     )
     for table in (requires, ready, stop, titles, body):
         table.end()
-    if made.ready_screen is None and not made.reports("ready"):
-        raise body.wrong("ready", "neither a hook that reports ready nor a screen: it would never become idle")
     return made
+
+
+def _command(body: Table) -> tuple[str, ...]:
+    command: tuple[str, ...] = body.words("command")
+    if not command:
+        raise body.wrong("command", "is empty")
+    return tuple(body.template("command", command))
 
 
 def _files(body: Table, key: str) -> dict[str, Any]:
