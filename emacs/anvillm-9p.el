@@ -98,14 +98,28 @@ A unix socket holds 208 KiB by default, with what the kernel adds.")
             (funcall function (concat link "/" (file-name-nondirectory path))))
         (delete-directory dir t)))))
 
+(defun anvillm-9p--own (path)
+  "Return PATH, a socket's, if nobody but this user can have put it there.
+A namespace lies in /tmp, where anybody may have made it first.  Of its
+attributes those of a link are looked at as well as those of the directory."
+  (let ((directory (directory-file-name (file-name-directory path))))
+    (dolist (name (list directory (file-name-as-directory directory) path))
+      (let ((attributes (file-attributes name 'integer)))
+        (when (and attributes (/= (user-uid) (file-attribute-user-id attributes)))
+          (signal 'anvillm-9p-lost (list (abbreviate-file-name name) "it belongs to another user")))))
+    (let ((modes (file-modes directory)))
+      (when (and modes (/= 0 (logand #o022 modes)))
+        (signal 'anvillm-9p-lost (list (abbreviate-file-name directory) "others may write to it"))))
+    path))
+
 (defun anvillm-9p-connect (path &optional on-ready on-close)
   "Connect to the unix socket PATH and return the connection.
 Operations can be started at once.  ON-READY is called with the connection
 when the handshake is done, ON-CLOSE with the connection and a condition when it
 ends, except by `anvillm-9p-close'.
-Signal `anvillm-9p-lost' if nobody listens."
+Signal `anvillm-9p-lost' if nobody listens, or another user may."
   (let* ((conn (anvillm-9p--make :on-ready on-ready :on-close on-close))
-         (path (expand-file-name path))
+         (path (anvillm-9p--own (expand-file-name path)))
          (process (anvillm-9p--short-path path (lambda (name) (anvillm-9p--dial conn name)))))
     (unless (process-live-p process)
       (delete-process process)

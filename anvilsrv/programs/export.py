@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from anvilsrv import paths
 from anvilsrv.errors import Unavailable
+from anvilsrv.p9 import address
 
 PIECE = 65536  # bytes moved at a time
 UP, DOWN = "up", "down"
@@ -35,20 +36,8 @@ def export(source: int = 0, sink: int = 1) -> None:
 
 
 def connect() -> socket.socket:
-    """A connection to the daemon's socket. Raises Unavailable."""
-    where = paths.socket()
-    directory = os.open(os.path.dirname(where), os.O_PATH | os.O_DIRECTORY) if os.path.isdir(paths.namespace()) else -1
-    daemon = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # A path of any length: the address itself holds 108 bytes.
-        daemon.connect(f"/proc/self/fd/{directory}/{paths.SERVICE}" if directory >= 0 else where)
-    except OSError as error:
-        daemon.close()
-        raise Unavailable(f"no anvilsrv at '{where}': {(error.strerror or str(error)).lower()}") from None
-    finally:
-        if directory >= 0:
-            os.close(directory)
-    return daemon
+    """A connection to the daemon's socket. Raises Unavailable, and Denied where another user may serve it."""
+    return address.connect(paths.socket())
 
 
 def _carry(

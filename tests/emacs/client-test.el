@@ -208,4 +208,21 @@
     (fake-stop fake)))
 
 (provide 'client-test)
+
+(ert-deftest client-connects-only-where-nobody-else-can-have-put-the-socket ()
+  (client-test-with nil nil
+    (let* ((path (fake-path fake)) (directory (directory-file-name (file-name-directory path))))
+      (dolist (modes '(#o770 #o707))
+        (set-file-modes directory modes)
+        (should (equal (list 'anvillm-9p-lost (abbreviate-file-name directory) "others may write to it")
+                       (should-error (anvillm-9p-connect path)))))
+      (set-file-modes directory #o700)
+      (anvillm-9p-close (anvillm-9p-connect path))
+      (when (and (= 0 (user-uid)) (executable-find "chown"))
+        (dolist (file (list path directory))
+          (call-process "chown" nil nil nil "65534" file)
+          (should (equal (list 'anvillm-9p-lost (abbreviate-file-name file) "it belongs to another user")
+                         (should-error (anvillm-9p-connect path))))
+          (call-process "chown" nil nil nil "0" file))))))
+
 ;;; client-test.el ends here

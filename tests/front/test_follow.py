@@ -113,7 +113,7 @@ def test_a_daemon_that_is_away_is_told_once_and_found_when_it_comes(home: Home, 
     follower = Follower(heard, str(home.socket))
     follower.start()
     try:
-        assert "No such file" in heard.next("away")
+        assert "no such file" in heard.next("away")
         stopped_daemon.start()
         assert heard.next("sessions") == []
         assert heard.all.empty()

@@ -62,19 +62,19 @@ def test_errors_are_one_line_and_status_1(run):
     done = run("read", "agent/nope")
     assert (done.stderr, done.returncode) == (b"anvil9p: fsopen nope: file does not exist: 'nope'\n", 1)
     done = run("write", "agent/ctl", stdin=b"bad")
-    assert (done.stderr, done.returncode) == (b"anvil9p: write error: bad command: 'bad'\n", 1)
+    assert (done.stderr, done.returncode) == (b"anvil9p: write error: invalid: bad command: 'bad'\n", 1)
     done = run("read", "nobody/x")
     assert done.returncode == 1 and b"mount: cannot connect to" in done.stderr
 
 
 def test_by_line_a_refused_line_is_printed_and_the_next_one_is_sent(run):
     done = run("write", "-l", "agent/ctl", stdin=b"good\nbad")
-    assert (done.stderr, done.returncode) == (b"write: bad command: 'bad'\n", 0)
+    assert (done.stderr, done.returncode) == (b"write: invalid: bad command: 'bad'\n", 0)
 
 
 def test_an_error_at_the_end_is_printed_but_does_not_count(run):
     done = run("write", "agent/ctl", stdin=b"late")
-    assert (done.stderr, done.returncode) == (b"close: too late\n", 0)
+    assert (done.stderr, done.returncode) == (b"close: invalid: too late\n", 0)
 
 
 def test_rdwr_reads_the_answer_to_each_line(run):

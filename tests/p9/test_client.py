@@ -193,7 +193,7 @@ def test_closing_the_client_ends_those_who_wait(served, client):
 
 
 def test_nobody_there_is_said_with_the_path(place):
-    with pytest.raises(Unavailable, match=f"cannot connect to '{place}/nobody': No such file"):
+    with pytest.raises(Unavailable, match=f"cannot connect to '{place}/nobody': no such file"):
         Client(place / "nobody")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(place / "dead"))

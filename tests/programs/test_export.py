@@ -85,7 +85,7 @@ def test_the_end_of_the_daemon_is_the_end_of_the_export(daemon: Daemon) -> None:
 def test_without_a_daemon_it_says_so(home: Home) -> None:
     done = home.anvilsrv("export")
     assert done.returncode == 1
-    assert done.stderr == f"anvilsrv: no anvilsrv at '{home.socket}': no such file or directory\n"
+    assert done.stderr == f"anvilsrv: cannot connect to '{home.socket}': no such file or directory\n"
 
 
 @contextmanager
