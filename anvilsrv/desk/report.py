@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from anvilsrv.backends.backend import Backend, Reply, Report
+from anvilsrv.backends.ending import ended
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions, plain
@@ -137,16 +138,12 @@ class Reports:
         if meaning is None or meaning.kind != "stop" or meaning.fields.get("text") is not None:
             return meaning
         transcript = meaning.fields.get("transcript") or view.transcript
-        said = ""
         try:
-            for line in self._kept.lines(view.id, transcript) if transcript else ():
-                for one in backend.transcript_reports(line):
-                    said = one.fields.get("text", said) if one.kind == "note" else said
+            return ended(backend, meaning, self._kept.lines(view.id, transcript) if transcript else ())
         except AnvilError as error:
             return Report(
                 "fail", {**meaning.fields, "reason": f"the answer cannot be read: {error}"}, payload, meaning.rule
             )
-        return Report("stop", {**meaning.fields, "text": said}, payload, meaning.rule)
 
     def _job(
         self, tx: Tx, session: str, told: Told, by: Waiting | None, backend: Backend, handover: bool

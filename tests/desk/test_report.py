@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.backends.ending import NO_WORDS
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import STORE, Asker, Parts
@@ -122,11 +123,11 @@ def test_a_transcript_that_cannot_be_read_is_a_failed_turn_with_the_reason(parts
     assert (row.state, row.held, row.error) == ("idle", prompt.error, prompt.error)
 
 
-def test_an_agent_that_said_nothing_has_given_an_empty_answer(parts: Parts) -> None:
+def test_an_answer_that_is_nowhere_is_a_failed_turn_and_not_an_empty_answer(parts: Parts) -> None:
     agent = parts.idle(note(parts))
     number = parts.taken(agent)
     parts.report(agent, "Stop", transcript_path=str(parts.data(agent) / "not yet.jsonl"))
-    assert (parts.status(number), parts.get(number).response) == (Status.DONE, b"")
+    assert (parts.status(number), parts.get(number).error) == (Status.FAILED, NO_WORDS)
 
 
 # -- reports
