@@ -45,6 +45,7 @@ class OpenCode(Private):
         }  # fmt: skip
         made.env["OPENCODE_CONFIG_CONTENT"] = json.dumps(config)
         made.env["ANVILLM_HOOK"] = json.dumps(values["HOOK"])
+        made.env["ANVILLM_JOURNAL"] = f"{place.data_dir}/journal.jsonl"
         return made
 
     def available(self) -> str:

@@ -1,11 +1,14 @@
 // opencode's plugin of AnviLLM: tells what happens in the session through anvillm-hook ($ANVILLM_HOOK, a JSON array of words).
-// Reports go out one after another, in order. Subagents (sessions with a parent) are not told of.
+// Reports go out one after another, in order, each with how long it waited for that. Subagents (sessions with a parent) are not told of.
+// What is taken is first written to a file of JSON lines ($ANVILLM_JOURNAL), which proves it, whatever becomes of the report.
 import { spawn } from "node:child_process"
+import { appendFileSync } from "node:fs"
 
 const ATTEMPTS = 6
 const PATIENCE = 60_000 // ms
 
 const words = JSON.parse(process.env.ANVILLM_HOOK || "[]")
+const journal = process.env.ANVILLM_JOURNAL
 
 const run = (name, payload, flags = []) =>
   new Promise((resolve) => {
@@ -19,7 +22,17 @@ const run = (name, payload, flags = []) =>
   })
 
 let queue = Promise.resolve()
-const report = (name, payload) => (queue = queue.then(() => run(name, payload)))
+const report = (name, payload) => {
+  const made = performance.now()
+  queue = queue.then(() => run(name, { ...payload, journal }, [`--ago=${Math.round(performance.now() - made)}`]))
+  return queue
+}
+
+const write = (line) => {
+  try {
+    appendFileSync(journal, JSON.stringify({ ...line, at: Date.now() }) + "\n")
+  } catch {} // the report tells it too
+}
 
 const text = (parts) => parts.filter((part) => part.type === "text" && !part.synthetic).map((part) => part.text).join("")
 
@@ -27,6 +40,7 @@ export const AnviLLM = async ({ client }) => {
   if (!words.length || !process.env.ANVILLM_SESSION) return {}
   const children = new Set()
   let turn = null // the session in which a turn runs
+  let id = "" // of that turn: of the message that began it
   let stale = 0 // questions that went away: the newest that counts
 
   const last = async (session) => {
@@ -52,7 +66,7 @@ export const AnviLLM = async ({ client }) => {
   const giveUp = async (session, message, next) => {
     turn = null
     await client.session.abort({ path: { id: session } })
-    report("Fail", { session, reason: message, detail: `next attempt at ${next}` })
+    report("Fail", { session, turn: id, reason: message, detail: `next attempt at ${next}` })
   }
 
   const on = {
@@ -65,13 +79,13 @@ export const AnviLLM = async ({ client }) => {
     "session.error": ({ sessionID, error }) => {
       if (sessionID !== turn) return
       turn = null
-      if (error?.name === "MessageAbortedError") report("Abort", { session: sessionID })
-      else report("Fail", { session: sessionID, reason: error?.data?.message || error?.name || "error" })
+      if (error?.name === "MessageAbortedError") report("Abort", { session: sessionID, turn: id })
+      else report("Fail", { session: sessionID, turn: id, reason: error?.data?.message || error?.name || "error" })
     },
     "session.idle": async ({ sessionID }) => {
       if (sessionID !== turn) return
       turn = null
-      report("Stop", { session: sessionID, ...(await last(sessionID)) })
+      report("Stop", { session: sessionID, turn: id, ...(await last(sessionID)) })
     },
     "permission.asked": (asked) => void ask(asked),
     "permission.replied": ({ sessionID }) => {
@@ -82,10 +96,14 @@ export const AnviLLM = async ({ client }) => {
 
   return {
     event: async ({ event }) => on[event.type]?.(event.properties),
-    "chat.message": async ({ sessionID }, { parts }) => {
+    "chat.message": async ({ sessionID }, { message, parts }) => {
       if (children.has(sessionID)) return
+      const joins = turn === sessionID // it is read before the next step of the turn that runs
+      if (!joins) id = message?.id ?? ""
       turn = sessionID
-      report("Submit", { session: sessionID, text: text(parts) })
+      const told = { session: sessionID, turn: id, text: text(parts) }
+      write({ type: joins ? "joined" : "taken", ...told })
+      report(joins ? "Joined" : "Submit", told)
     },
   }
 }
