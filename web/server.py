@@ -3,6 +3,8 @@
 It prints a link with the token of this run. Exit status 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong usage.
 """
 
+import contextlib
+import errno
 import ipaddress
 import os
 import signal
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "127.0.0.1:8080"
 CONNECTIONS = 256
+PAIR = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +47,9 @@ def command(addr: str, ns: str | None, name: tuple[str, ...], unsafe_listen: boo
     except OSError as error:
         print(f"anvilweb: cannot listen on '{addr}': {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
-    with listening:
+    with contextlib.ExitStack() as held:
+        for one in listening:
+            held.enter_context(one)
         serve(listening, list(name), unsafe_listen)
 
 
@@ -71,13 +76,32 @@ def loopback(host: str) -> bool:
     return all(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError."""
-    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    made = socket.socket(family, kind, proto)
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets of one port. Raises OSError.
+
+    A browser that is told ``localhost`` takes the one or the other loopback address. Both are ours, so that nobody else listens on
+    the one that we leave.
+    """
+    families = {one[0] for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    if host not in ("localhost", *PAIR.values()):
+        return [bound(min(families, key=tuple(PAIR).index), host, port)]
+    first, second = sorted(PAIR, key=lambda family: PAIR[family] != host)
+    made = [bound(first, PAIR[first], port)]
+    try:
+        made.append(bound(second, PAIR[second], made[0].getsockname()[1]))
+    except OSError as error:
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # this machine does not have it
+            made[0].close()
+            raise OSError(error.errno, f"{error.strerror}, at {PAIR[second]}, which 'localhost' may mean too") from None
+    return made
+
+
+def bound(family: int, host: str, port: int) -> socket.socket:
+    """A socket that listens at one address. Raises OSError."""
+    made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
+        made.bind(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4])
         made.listen(128)
     except BaseException:
         made.close()
@@ -85,14 +109,14 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(listening: socket.socket, names: list[str], anywhere: bool) -> None:
+def serve(listening: list[socket.socket], names: list[str], anywhere: bool) -> None:
     """Serve until a signal ends it."""
     import uvicorn
 
     from web.app import build
     from web.guard import Names, Secrets
 
-    host, port = listening.getsockname()[:2]
+    host, port = listening[0].getsockname()[:2]
     secrets = Secrets()
     app = build(secrets, Names(names, anywhere), port)
 
@@ -115,16 +139,18 @@ def serve(listening: socket.socket, names: list[str], anywhere: bool) -> None:
         )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn raises them once more when it has ended
-    server.run([listening])
+    server.run(listening)
 
 
 def config(app: object) -> "uvicorn.Config":
     """How uvicorn serves: HTTP/1.1 alone, quietly, and with an end."""
     import uvicorn
 
+    from web.connections import Connection
+
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http="h11", ws="none", loop="asyncio", lifespan="on", access_log=False, log_level="warning", proxy_headers=False,
+        http=Connection, ws="none", loop="asyncio", lifespan="on", access_log=False, log_level="warning", proxy_headers=False,
         server_header=False, date_header=False, limit_concurrency=CONNECTIONS, timeout_keep_alive=30,
         timeout_graceful_shutdown=3, h11_max_incomplete_event_size=65536,
     )  # fmt: skip

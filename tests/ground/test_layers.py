@@ -35,7 +35,11 @@ SCREENS = {
     "tui": {"SessionsScreen", "ConversationScreen", "MailScreen", "DaemonScreen"},
     "acme.lib": {"Main", "Prompt", "Log", "AskPane", "Inbox", "Daemon"},
 }
-THIRD_PARTY = {"mcp": {"anvilsrv.inside.mcpserver"}, "uvicorn": {"web.server"}, "jsonschema": {"web.schema"}}
+THIRD_PARTY = {
+    "mcp": {"anvilsrv.inside.mcpserver"},
+    "uvicorn": {"web.server", "web.connections"},
+    "jsonschema": {"web.schema"},
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
