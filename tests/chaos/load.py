@@ -145,7 +145,7 @@ class Prompter(Writer):
             self.lost()  # done or not: then it was, or was not
 
     def _wait(self, token: str, number: int) -> None:
-        while (client := self.connection()) is not None:
+        while not self.over.is_set() and (client := self.connection()) is not None:
             try:
                 answer = client.read(f"{self.id}/turns/{number}/out", timeout=ANSWER).decode()
                 if answer not in (f"{token}\n", self.ledger.sent[token]):

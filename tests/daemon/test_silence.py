@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,15 @@ def spooled(agent: Session) -> list[Path]:
     return list((place(agent) / "spool").glob("*.json"))
 
 
+def connected(pid: int) -> bool:
+    """Whether a process, or one that it started, has a socket open."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    fds = Path(f"/proc/{pid}/fd").iterdir()
+    return any(os.readlink(one).startswith("socket:") for one in fds if os.path.islink(one)) or any(
+        connected(int(child)) for child in found.stdout.split()
+    )
+
+
 @pytest.mark.slow(6)
 def test_a_turn_that_ends_while_the_daemon_is_silent_has_its_answer_without_another_report(
     daemon: Daemon, agent: Session
@@ -44,9 +54,12 @@ def test_a_turn_that_ends_while_the_daemon_is_silent_has_its_answer_without_anot
     os.mkfifo(fifo := daemon.home.work / "fifo")
     agent.prompt("touch begun; read go < fifo; echo survived")
     wait_until((daemon.home.work / "begun").exists, "the turn never began")
+    pid = agent.pid
     with silent(daemon):
         fifo.write_text("go\n")
         wait_until(lambda: spooled(agent), "the hook waits for ever")
+        wait_until(lambda: connected(pid), "it is not tried once more")
+        wait_until(lambda: not connected(pid), "that has no end")
     assert agent.out() == "survived\n"
     assert agent.state == "idle"
     wait_until(lambda: not spooled(agent), "it stays in the spool")
