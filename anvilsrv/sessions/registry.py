@@ -21,7 +21,7 @@ from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
 from anvilsrv.words import ROOT
 
-KEEP = 90 * 86400.0  # s that the id of a killed session is remembered
+KEEP = 10_000  # killed sessions whose ids are remembered
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
@@ -234,7 +234,8 @@ class Registry:
         row = self.row(tx, session)
         check_change(row.state, State.EXITED)
         tx.run("DELETE FROM sessions WHERE id = ?", session)
-        tx.run("INSERT OR REPLACE INTO killed(id, at) VALUES(?, ?)", session, tx.now.wall)
+        tx.run("INSERT OR REPLACE INTO killed(id) VALUES(?)", session)
+        tx.run("DELETE FROM killed WHERE seq <= (SELECT max(seq) FROM killed) - ?", KEEP)
         tx.touch(session)
         self.topics.notify(tx, STATES)
         self.topics.notify(tx, conversation_of(session))
@@ -246,8 +247,7 @@ class Registry:
         self._log(tx, session, State.EXITED, alias=row.alias)
 
     def killed(self, tx: Tx) -> frozenset[str]:
-        """The sessions of this store that were killed, as far back as their processes may be left."""
-        tx.run("DELETE FROM killed WHERE at < ?", tx.now.wall - KEEP)
+        """The sessions of this store that were killed, the last of them."""
         return frozenset(row["id"] for row in tx.all("SELECT id FROM killed"))
 
     def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str) -> None:

@@ -99,5 +99,13 @@ ALTER TABLE prompts ADD COLUMN took REAL;
 UPDATE prompts SET took = max(0.0, ended - started) WHERE status IN ('done', 'failed');
 """
 
+# They are forgotten in the order in which they were killed: a clock that is set forward would forget them all at once.
+KILLED_IN_ORDER = """
+ALTER TABLE killed RENAME TO killed_before;
+CREATE TABLE killed(seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL);
+INSERT INTO killed(id) SELECT id FROM killed_before ORDER BY at;
+DROP TABLE killed_before;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS, KILLED, DURATIONS)
+MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS, KILLED, DURATIONS, KILLED_IN_ORDER)

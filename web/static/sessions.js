@@ -40,7 +40,7 @@ export class Sessions {
         this.shown.delete(id);
       }
     }
-    for (const row of [...this.rows.values()].sort((a, b) => a.created - b.created)) {
+    for (const row of this.rows.values()) {
       const was = JSON.stringify(row);
       let known = this.shown.get(row.id);
       if (!known) this.shown.set(row.id, (known = {was: "",
