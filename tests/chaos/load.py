@@ -120,6 +120,8 @@ class Prompter(Writer):
                 self.ledger.unknown.add(token)
                 begun = file.write(text.encode()) > 0
                 self.ledger.accepted.add(token)  # a write that was answered takes effect
+                if self.rng.random() < 0.3:
+                    self.over.wait(self.rng.uniform(0.0, 0.5))  # somebody else writes meanwhile
                 file.write(b"")
                 file.offset = 0
                 return int(file.read_all())
