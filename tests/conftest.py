@@ -30,6 +30,9 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # s; the bound of every wait, far above what any of them takes
 
+if os.environ.get("ANVILLM_TEST_TMUX"):  # the directory of another tmux than the machine's
+    os.environ["PATH"] = f"{os.environ['ANVILLM_TEST_TMUX']}:{os.environ['PATH']}"
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from anvilsrv.p9 import tree
@@ -178,6 +179,45 @@ def stopped(pid: int, seconds: float) -> Iterator[None]:
         with suppress(ProcessLookupError):  # it was ended
             signal.pidfd_send_signal(fd, signal.SIGCONT)
         os.close(fd)
+
+
+@contextmanager
+def person(tmux: Tmux, window: str, rows: int = 24, columns: int = 80, **env: str) -> Iterator["pexpect.spawn[bytes]"]:
+    """Somebody who looks at an agent's window in a terminal of that size, by the line that he is given for it."""
+    command = tmux.attach_command(window)
+    terminal = pexpect.spawn(
+        "sh",
+        ["-c", command],
+        env={**os.environ, "TERM": "xterm-256color", **env},
+        timeout=PATIENCE,
+        dimensions=(rows, columns),
+    )
+    try:
+        terminal.expect_exact(b"\x1b[?1049h")
+        yield terminal
+    finally:
+        terminal.close(force=True)
+
+
+@contextmanager
+def wheel(terminal: "pexpect.spawn[bytes]") -> Iterator[None]:
+    """He turns the wheel of his mouse up and down, without pause."""
+    over = threading.Event()
+
+    def turn() -> None:
+        while not over.is_set():
+            for button in (64, 64, 65, 65, 65):
+                terminal.send(f"\x1b[<{button};5;5M")
+            with suppress(pexpect.TIMEOUT):
+                terminal.read_nonblocking(1 << 16, timeout=0.001)  # or his terminal would come to a stop
+
+    turning = threading.Thread(target=turn)
+    turning.start()
+    try:
+        yield
+    finally:
+        over.set()
+        turning.join()
 
 
 def wait_screen(tmux: Tmux, pane: str, check: Callable[[Screen], object], patience: float = PATIENCE) -> Screen:

@@ -42,7 +42,7 @@ class Deaths:
 
     def _last_words(self, pane: PaneInfo) -> str:
         try:
-            return last_words(self._tmux.capture(pane.id))
+            return last_words(self._tmux.capture(pane.id, history=1))  # "Pane is dead" may have moved it there
         except AnvilError:
             return ""
 

@@ -21,6 +21,7 @@ from anvilsrv.errors import AnvilError
 OK, NOTE, DO = "ok", "note", "do"
 PATIENCE = 20.0  # s for any program that is asked for its version
 TMUX = (3, 2)  # the oldest with what anvilsrv.tmux uses
+TRIED = (3, 8)  # the newest with which the tests were run, while it was called next-3.8
 EMACS = (28, 1)
 ROOM = 64 << 20  # bytes that the state's file system should have
 TERMINALS = (
@@ -171,6 +172,12 @@ def tmux() -> Iterator[Line]:
         yield Line(DO, "tmux", f"missing: install it{packages('tmux')}")
     elif numbers(said) < TMUX and any(c.isdigit() for c in said):
         yield Line(DO, "tmux", f"{said} is too old: {'.'.join(map(str, TMUX))} or newer")
+    elif said.startswith("tmux ") and numbers(said) > TRIED and "openbsd" not in said:
+        yield Line(
+            NOTE,
+            "tmux",
+            f"{said} is newer than those that were tried, 3.2 to {'.'.join(map(str, TRIED))}; if prompts stay, say so",
+        )
     else:
         yield Line(OK, "tmux", said)
     try:

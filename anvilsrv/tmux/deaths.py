@@ -1,12 +1,12 @@
 """How the program in a pane ended, told as an event.
 
-Threads: ``Told`` and ``OnDeath`` are called on the Reactor of ``Server``, or on the caller's thread before ``death`` returns.
+Threads: ``Told`` and ``OnTitle`` are called on the Reactor of ``Server``, or on the caller's thread before ``death`` returns.
 """
 
 from functools import partial
 
 from anvilsrv.errors import Unavailable
-from anvilsrv.tmux.events import Death, OnDeath, OnTitle, Told
+from anvilsrv.tmux.events import Death, OnTitle, Told
 from anvilsrv.tmux.windows import LOOKS, Windows
 
 LATEST = 10.0  # s for tmux to notice a death
@@ -21,14 +21,6 @@ class Deaths(Windows):
         It outlives the server. A callback must not call tmux.
         """
         self._events.on_title(callback)
-        self._tell_all()
-
-    def on_death(self, callback: OnDeath) -> None:
-        """``callback(death)`` is called once tmux knows how a program ended, within a second, and first for the panes that are dead.
-
-        It outlives the server: after each attachment it is called again for every dead pane. A callback must not call tmux.
-        """
-        self._events.on_death(callback)
         self._tell_all()
 
     def death(self, pane: str, pid: int, told: Told) -> None:

@@ -39,7 +39,6 @@ class Death:
 
 
 OnTitle = Callable[[str, str], None]
-OnDeath = Callable[[Death], None]
 Told = Callable[[Death | None], None]
 
 
@@ -53,16 +52,11 @@ class Events:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._titles: list[OnTitle] = []
-        self._deaths: list[OnDeath] = []
         self._awaited: dict[tuple[str, int], list[Told]] = {}
 
     def on_title(self, callback: OnTitle) -> None:
         with self._lock:
             self._titles.append(callback)
-
-    def on_death(self, callback: OnDeath) -> None:
-        with self._lock:
-            self._deaths.append(callback)
 
     def wait(self, pane: str, pid: int, told: Told) -> None:
         """Call ``told`` once: by ``settle``."""
@@ -104,12 +98,9 @@ class Events:
                 os.kill(int(server), signal.SIGCHLD)
             return
         with self._lock:
-            callbacks = list(self._deaths)
             awaited = [key for key in self._awaited if key[0] == pane and death.pid in (0, key[1])]
         for key in awaited:
             self.settle(*key, death)
-        for callback in callbacks:
-            callback(death)
 
     _readers = {"titles": _title, "deaths": _dead}
 

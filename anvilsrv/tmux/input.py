@@ -3,11 +3,15 @@
 import contextlib
 import os
 import re
+import secrets
 import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 from anvilsrv.errors import Unavailable
+from anvilsrv.tmux.control import ControlClient
 from anvilsrv.tmux.protocol import quote
-from anvilsrv.tmux.server import Server
+from anvilsrv.tmux.server import WAIT, Server
 from anvilsrv.tmux.windows import literal, target
 
 PASTE = ".paste-"  # the beginning of a file's name, and of a buffer's
@@ -21,7 +25,12 @@ RAW = {
 
 
 class Input(Server):
-    """The part of ``Tmux`` that types. Raises Unavailable where the program has ended."""
+    """The part of ``Tmux`` that types. Raises Unavailable where the program has ended, or somebody has switched its input off."""
+
+    def __init__(self, socket: Path, on_error: Callable[[BaseException], None], timeout: float = WAIT) -> None:
+        super().__init__(socket, on_error, timeout)
+        self._asked: ControlClient | None = None  # the client whose server told
+        self._letter = ""  # ... this; both are the same whoever asks
 
     def tidy(self) -> None:
         """Remove what a daemon that was killed left of a paste. For the one that holds the namespace, at its start."""
@@ -29,41 +38,73 @@ class Input(Server):
             with contextlib.suppress(OSError):  # a directory of that name is not ours
                 one.unlink()
 
-    def paste(self, pane: str, data: bytes) -> None:
-        """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size."""
+    def paste(self, pane: str, data: bytes, buffer: str = "") -> None:
+        """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size.
+
+        ``buffer`` is the name of tmux's buffer that it goes through: see ``buffered``.
+        """
         if not data:
             return
         target(pane)
+        name = buffer or PASTE + secrets.token_hex(8)
+        self.load(name, data)
+        # In one line, since a person may begin to scroll at any moment: in copy mode a paste is not bracketed, so that each line of it
+        # would be submitted. It is not made raw (see ``_raw``): what is no text would arrive as something visible, and do nothing.
+        paste = f"copy-mode -q -t {pane} ; paste-buffer -p -d -b {quote(name)} -t {pane}"
+        self._type(pane, paste, "" if buffer else name)
+
+    def load(self, buffer: str, data: bytes) -> None:
+        """Fill tmux's buffer of that name."""
         fd, name = tempfile.mkstemp(dir=self.socket.parent, prefix=PASTE)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
-            buffer = os.path.basename(name)
             self.line(f"load-buffer -b {quote(buffer)} {literal(name)}")
-            # in copy mode it would not bracket, and every line were submitted
-            self._type(pane, f"copy-mode -q -t {pane} ; paste-buffer -p -d -b {quote(buffer)} -t {pane}", buffer)
         finally:
             os.unlink(name)
+
+    def buffered(self, buffer: str) -> bool:
+        """Whether tmux still has that buffer: what was loaded into it has not been pasted, not by a daemon before us either."""
+        return buffer in self.command("list-buffers", "-F", "#{buffer_name}")
+
+    def unload(self, buffer: str) -> None:
+        """Forget the buffer; no-op if there is none."""
+        if self.buffered(buffer):
+            self.command("delete-buffer", "-b", buffer)
 
     def keys(self, pane: str, *names: str) -> None:
         """Press keys, by their tmux names or as single characters."""
         raw = [bytes_of(name) for name in names]
-        if all(raw):
+        if all(raw):  # pasted: so they arrive while a person scrolls, and leave him there
             buffer = f"keys{target(pane)[1:]}"
-            self.command("set-buffer", "-b", buffer, "--", "".join(raw))
-            self._type(pane, f"paste-buffer -d -r -b {buffer} -t {pane}", buffer)
+            paste = f"paste-buffer -d -r{self._raw()} -b {buffer} -t {pane}"
+            self._type(pane, f"set-buffer -b {buffer} -- {quote(''.join(raw))} ; {paste}")
         else:
             self._type(target(pane), f"copy-mode -q -t {pane} ; send-keys -t {pane} -- {' '.join(map(quote, names))}")
 
     def _type(self, pane: str, line: str, buffer: str = "") -> None:
-        """Run a line of commands if the program in ``pane`` lives; else delete the buffer.
+        """Run a line of commands if what is typed reaches a program in ``pane``; else delete the buffer.
 
         A paste into a pane whose program has ended crashes tmux before 3.4, and every agent ends with it. So tmux looks and acts in one
         step.
         """
-        dead = f"{f'delete-buffer -b {quote(buffer)} ;' if buffer else ''} display-message -p dead"
-        if self.line(f"if-shell -F -t {pane} '#{{pane_dead}}' {{ {dead} }} {{ {line} }}")[-1] == ["dead"]:
-            raise Unavailable(f"pane '{pane}': its program has ended")
+        deaf = (
+            f"{f'delete-buffer -b {quote(buffer)} ;' if buffer else ''} display-message -p -t {pane} '#{{pane_dead}}'"
+        )
+        asked = "#{?pane_dead,1,#{pane_input_off}}"
+        said = self.line(f"if-shell -F -t {pane} '{asked}' {{ {deaf} }} {{ {line} }}")
+        if said[-1]:
+            raise Unavailable(
+                f"pane '{pane}': its {'program has ended' if said[-1] == ['1'] else 'input is switched off'}"
+            )
+
+    def _raw(self) -> str:
+        """The letter that makes ``paste-buffer`` pass control characters on as they are: tmux has it, and needs it, from 3.7 on."""
+        client = self._control()
+        if self._asked is not client:
+            [[usage]] = client.call("list-commands -F '#{command_list_usage}' paste-buffer", self._timeout)
+            self._letter, self._asked = "S" if "S" in usage.split("]")[0] else "", client
+        return self._letter
 
 
 def bytes_of(name: str) -> str:

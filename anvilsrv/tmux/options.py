@@ -1,16 +1,27 @@
-"""How our tmux server is started and set up: tables."""
+"""How our tmux server is started and set up: tables.
+
+The sizes of windows are ours: a window keeps its size when nobody looks at it, and who looks at it with a very small terminal sees a
+part of it. So a person on a telephone does not make an agent draw in a few columns, and stay there after he has gone. ``window-size
+manual`` for all would do half of that, but with it tmux 3.3a crashes at the next window; each window is given a size of its own instead
+(``resize-window``), and ``HOOKS`` fit it to the people who look. What agents print may set their title, and not the person's clipboard.
+"""
 
 SESSION = "anvillm"
 GREETING = "The agents of AnviLLM are in the other windows: C-b w"
 HOLDER = ("sh", "-c", f"printf '{GREETING}\\r\\n'; exec cat")  # the first window
+WIDTH, HEIGHT = 200, 50  # of a window at which nobody has looked yet
+LEAST = (80, 24)
+PID = "#{?pane_pid,#{pane_pid},#{@pid}}"  # from 3.8 tmux forgets the pid of a program that has ended
+# In a terminal of another tmux or of screen, whose prefix may be the same key.
+DETACH = "#{?#{m/r:^(tmux|screen),#{client_termname}},C-b d (C-b C-b d if C-b is your tmux's key),C-b d}"
 
 OPTIONS = (
     ("-s", "exit-empty", "on"),  # earlier versions had it off
     ("-s", "escape-time", "20"),
-    ("-s", "set-clipboard", "off"),
+    ("-s", "set-clipboard", "external"),  # what a person selects, and not what a program sends
     ("-g", "remain-on-exit", "on"),
     ("-g", "history-limit", "20000"),
-    ("-g", "default-size", "200x50"),
+    ("-g", "default-size", f"{WIDTH}x{HEIGHT}"),
     ("-g", "set-titles", "off"),
     ("-g", "automatic-rename", "off"),
     ("-g", "allow-rename", "off"),
@@ -19,12 +30,21 @@ OPTIONS = (
     ("-g", "update-environment", ""),
     ("-g", "status-left", "#[bold] AnviLLM #[default] "),
     ("-g", "status-left-length", "20"),
-    ("-g", "status-right", " C-b d leaves the agent running "),
-    ("-g", "status-right-length", "40"),
+    ("-g", "status-right", f" {DETACH} leaves the agent running "),
+    ("-g", "status-right-length", "60"),
+)
+
+FIT = (
+    "resize-window -A ; "
+    f"if-shell -F '#{{e|<:#{{window_width}},{LEAST[0]}}}' 'resize-window -x {LEAST[0]}' ; "
+    f"if-shell -F '#{{e|<:#{{window_height}},{LEAST[1]}}}' 'resize-window -y {LEAST[1]}'"
+)
+HOOKS = tuple(
+    (name, FIT) for name in ("client-attached", "client-resized", "client-session-changed", "session-window-changed")
 )
 
 # What tmux tells without being asked, within a second: see ``%subscription-changed`` in tmux(1) and ``events``.
 SUBSCRIPTIONS = (
     ("titles", "#{pane_title}"),
-    ("deaths", "#{pid} #{pane_pid} #{pane_dead} #{pane_dead_status} #{pane_dead_signal}"),
+    ("deaths", f"#{{pid}} {PID} #{{pane_dead}} #{{pane_dead_status}} #{{pane_dead_signal}}"),
 )

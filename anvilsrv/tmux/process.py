@@ -10,6 +10,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from anvilsrv.tmux.options import HOLDER, SESSION
 from anvilsrv.tmux.protocol import Hung
 
 KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TERM|TMPDIR|XDG_RUNTIME_DIR|PWD)")
-MAX_SOCKET = 100  # bytes; sun_path of unix(7) holds 108, tmux adds ".lock"
+MAX_SOCKET = 107  # bytes; sun_path of unix(7) holds one more, for the end
 END = 5.0  # s for a server that was told to end; then SIGKILL
 PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
@@ -105,7 +106,21 @@ def ended(process: int, timeout: float) -> bool:
     return bool(poll.poll(timeout * 1000))
 
 
-def unread(pid: int) -> bool:
+def control(socket: Path) -> list[str]:
+    """How a control client of ours is told from other programs."""
+    return ["-S", str(socket), "-C"]
+
+
+def unread(socket: Path) -> Iterator[int]:
+    """The control clients that were started to read from the server there, and that nobody reads from any more."""
+    words = b"\0" + b"\0".join(os.fsencode(word) for word in control(socket)) + b"\0"
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if words in (one / "cmdline").read_bytes() and _nobody_reads(int(one.name)):
+                yield int(one.name)
+
+
+def _nobody_reads(pid: int) -> bool:
     """Whether the standard output of a process is a pipe that nobody reads any more."""
     try:
         out = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

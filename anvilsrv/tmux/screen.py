@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from anvilsrv.tmux.cells import spaced
 from anvilsrv.tmux.control import ControlClient
 from anvilsrv.tmux.server import WAIT, Server
 from anvilsrv.tmux.windows import target
@@ -80,12 +81,12 @@ class Output(Server):
             "display-message", "-p", "-t", target(pane), "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height}"
         )
         lines = self.command("capture-pane", "-p", *(["-e"] if styled else []), "-t", pane)
-        return Screen(lines, *map(int, place[0].split()))
+        return Screen(list(map(spaced, lines)), *map(int, place[0].split()))
 
     def capture(self, pane: str, history: int = 0) -> str:
         """The text on the screen, and ``history`` lines above it."""
         lines = self.command("capture-pane", "-p", "-J", "-S", str(-history), "-t", target(pane))
-        return "\n".join(lines).rstrip("\n") + "\n"
+        return "\n".join(spaced(line).rstrip(" ") for line in lines).rstrip("\n") + "\n"
 
     def cursor_line(self, pane: str) -> str:
         """The line in which the cursor stands, without trailing blanks."""
@@ -127,11 +128,13 @@ class Output(Server):
 
     def listen(self) -> None:
         """Attach the client that hears output, unless it is. Raises Unavailable."""
+        self._attached(self._listening)
+
+    def _listening(self) -> ControlClient:
         with self._lock:
             if self._listener is None or not self._listener.alive:
                 self._listener = self._connect(self._printed, self._deaf, flags="ignore-size")
-            listener = self._listener
-        listener.attached(self._timeout)
+            return self._listener
 
     def _printed(self, line: bytes) -> None:
         if line.startswith(OUTPUT):

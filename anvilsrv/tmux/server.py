@@ -22,10 +22,10 @@ from pathlib import Path
 
 from anvilsrv.errors import Unavailable
 from anvilsrv.linux.reactor import Reactor
-from anvilsrv.tmux import process
+from anvilsrv.tmux import lost, process
 from anvilsrv.tmux.control import ControlClient
 from anvilsrv.tmux.events import CHANGED, Events, subscribe
-from anvilsrv.tmux.options import OPTIONS, SESSION
+from anvilsrv.tmux.options import HOOKS, OPTIONS, SESSION
 from anvilsrv.tmux.protocol import Hung, quote
 
 WAIT = 60.0  # s for an answer of tmux
@@ -75,6 +75,8 @@ class Server:
         self._attach_or_start()
         for where, name, value in OPTIONS:
             self.command("set-option", where, name, value)
+        for name, commands in HOOKS:
+            self.command("set-hook", "-g", name, commands)
         self._evict()
         with self._lock:
             self._set_up = self._client
@@ -121,12 +123,27 @@ class Server:
     # -- control clients ------------------------------------------------------------------------------------------
 
     def _control(self) -> ControlClient:
-        with self._lock:
-            if self._client is None or not self._client.alive:
-                self._client = self._connect(self._notice, self._lost, subscribe())
-            client = self._client
-        client.attached(self._timeout)
-        return client
+        def client() -> ControlClient:
+            with self._lock:
+                if self._client is None or not self._client.alive:
+                    self._client = self._connect(self._notice, self._lost, subscribe())
+                return self._client
+
+        return self._attached(client)
+
+    def _attached(self, client: Callable[[], ControlClient]) -> ControlClient:
+        """Wait until it is, also where the server's socket must be made again before. Raises Unavailable."""
+        found = client()
+        try:
+            found.attached(self._timeout)
+        except Hung:
+            raise
+        except Unavailable:
+            if not lost.revive(self.socket, self._timeout):
+                raise
+            found = client()
+            found.attached(self._timeout)
+        return found
 
     def _connect(
         self,
@@ -142,9 +159,16 @@ class Server:
             self._reactor = Reactor("tmux", self._on_error)
             self._reactor.start()
         argv = [
-            process.program(), "-N", "-u", "-S", str(self.socket), "-C",
-            "attach-session", "-f", flags, "-t", f"={SESSION}",
-        ]  # fmt: skip
+            process.program(),
+            "-N",
+            "-u",
+            *process.control(self.socket),
+            "attach-session",
+            "-f",
+            flags,
+            "-t",
+            f"={SESSION}",
+        ]
         delay = max(0.0, self._quiet - time.monotonic())
         client = ControlClient(self._reactor, argv, on_notice, on_lost, first, delay)
         self._clients.add(client)
@@ -166,12 +190,11 @@ class Server:
     def _evict(self) -> None:
         """End the control clients of a daemon that was killed.
 
-        One that had output on its way then never ends by itself (tmux 3.3a), and a server that is told to end waits for it for ever.
+        One that had output on its way then never ends by itself, whether its server still knows it (tmux 3.3a) or not (3.7), and
+        a server that is told to end waits for it for ever.
         """
-        for row in self.command("list-clients", "-F", "#{client_control_mode} #{client_pid}"):
-            mode, pid = row.split(" ")
-            if mode == "1" and pid.isdigit() and process.unread(int(pid)):
-                with self._lock:
-                    self._quiet = time.monotonic() + QUIET
-                with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+        for pid in process.unread(self.socket):
+            with self._lock:
+                self._quiet = time.monotonic() + QUIET
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -11,15 +11,18 @@ from typing import NamedTuple
 
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.events import number
-from anvilsrv.tmux.options import SESSION
+from anvilsrv.tmux.options import HEIGHT, PID, SESSION, WIDTH
 from anvilsrv.tmux.protocol import quote
 from anvilsrv.tmux.server import Server
 
 ID = re.compile(r"[0-9a-f]{8}")
 LOOKS = 2  # after a signal: the first may be answered in the round in which it came, before it is acted on
 COLUMNS = (
-    "pane_id", "pane_pid", "pane_dead", "pane_dead_status", "pane_dead_signal", "window_panes", "@session", "window_name",
+    "#{pane_id}", PID, "#{pane_dead}", "#{pane_dead_status}", "#{pane_dead_signal}", "#{window_panes}", "#{@session}", "#{window_name}",
 )  # fmt: skip
+WORDS = re.compile(
+    r"Pane is dead \(signal (\d+),"
+)  # what tmux 3.2, which has no pane_dead_signal, writes into the pane
 
 
 class Pane(NamedTuple):
@@ -54,13 +57,15 @@ class Windows(Server):
         window = f"new-window -d -P -F '#{{pane_id}} #{{pane_pid}}' -t ={SESSION}: -n {literal(name)} "
         [[made]] = self.line(window + program(argv, cwd, env))
         pane, pid = made.split()
-        self.command("set-option", "-p", "-t", pane, "@session", name)
+        mark = f"set-option -p -t {pane} @pid {pid} ; set-option -p -t {pane} @session {quote(name)}"
+        self.line(f"{mark} ; resize-window -t {pane} -x {WIDTH} -y {HEIGHT}")
         return Pane(pane, int(pid))
 
     def respawn(self, pane: str, argv: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> int:
         """Start ``argv`` in an existing pane, ending what still runs there. Returns the new pid."""
-        self.line(f"respawn-pane -k -t {target(pane)} " + program(argv, cwd, env))
-        return int(self.command("display-message", "-p", "-t", pane, "#{pane_pid}")[0])
+        again = f"respawn-pane -k -t {target(pane)} {program(argv, cwd, env)}"
+        mark = f"set-option -p -F -t {pane} @pid '#{{pane_pid}}' ; display-message -p -t {pane} '#{{@pid}}'"
+        return int(self.line(f"{again} ; {mark}")[-1][0])
 
     def panes(self) -> list[PaneInfo]:
         """The panes that ``new_window`` made, in the order of their making; not what people opened beside them."""
@@ -82,21 +87,32 @@ class Windows(Server):
         """
         if window.startswith("%"):
             window = next((one.window for one in self.panes() if one.id == window), window)
-        return shlex.join(
-            ["env", "-u", "TMUX", "tmux", "-u", "-S", str(self.socket), "new-session", "-t", f"={SESSION}", ";",
-             "set-option", "destroy-unattached", "on", ";", "select-window", "-t", f":={window}"]
+        words = (
+            "env", "-u", "TMUX", "tmux", "-u", "-S", str(self.socket), "new-session", "-t", f"={SESSION}", ";",
+            "set-option", "destroy-unattached", "on", ";", "select-window", "-t", f":={window}",
         )  # fmt: skip
+        return " ".join(
+            f"'{word}'" if word.startswith("=") else shlex.quote(word) for word in words
+        )  # zsh expands =word
 
     def _panes(self) -> list[PaneInfo]:
-        row = "|".join(f"#{{{column}}}" for column in COLUMNS)
         found = []
-        for line in self.command("list-panes", "-s", "-t", f"={SESSION}", "-F", row):
+        for line in self.command("list-panes", "-s", "-t", f"={SESSION}", "-F", "|".join(COLUMNS)):
             pane, pid, ended, status, killed, beside, session, window = line.split("|", 7)
             if not session and beside == "1" and ID.fullmatch(window):
                 session = window  # a daemon died between making the window and marking it
+            if ended == "1" and not status and not killed:
+                killed = self._written(pane)
             if session:
                 found.append(PaneInfo(pane, session, int(pid or 0), ended == "1", number(status), number(killed)))
         return sorted(found, key=lambda one: int(one.id[1:]))
+
+    def _written(self, pane: str) -> str:
+        """The number of the signal that ended a program, from what tmux wrote into its pane; nothing if that is not there."""
+        written = WORDS.match(
+            next((one for one in reversed(self.command("capture-pane", "-p", "-t", pane)) if one), "")
+        )
+        return written[1] if written else ""
 
     def _reap(self) -> None:
         """Have tmux look for children that have ended (it misses a SIGCHLD now and then: see ``events``)."""

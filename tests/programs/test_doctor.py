@@ -111,7 +111,10 @@ def test_a_machine_without_tmux_and_the_wanted_terminal_needs_them(home: Home, t
     assert found["plan9port"][0][0] == found["Emacs"][0][0] == "note"
 
 
-@pytest.mark.parametrize(("said", "verdict"), [("tmux 2.9a", "do"), ("tmux 3.2", "ok"), ("tmux master", "ok")])
+@pytest.mark.parametrize(("said", "verdict"), [
+    ("tmux 2.9a", "do"), ("tmux 3.2", "ok"), ("tmux 3.7c", "ok"), ("tmux next-3.8", "ok"), ("tmux 3.9", "note"), ("tmux master", "ok"),
+    ("tmux openbsd-7.6", "ok"),
+])  # fmt: skip
 def test_the_age_of_tmux_is_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, verdict: str) -> None:
     fake = tmp_path / "tmux"
     fake.write_text(f"#!/bin/sh\necho {said}\n")

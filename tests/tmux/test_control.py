@@ -40,7 +40,8 @@ def test_half_a_reply_is_an_error() -> None:
 
 def test_each_command_of_a_line_answers_and_the_first_error_is_told_in_the_words_of_tmux(tmux: Tmux) -> None:
     assert tmux.line("display-message -p a ; display-message -p b") == [["a"], ["b"]]
-    assert tmux.command("display-message", "-p", "a;#{l:b} $HOME '~\"\\") == ["a;b $HOME '~\"\\"]
+    [said] = tmux.command("display-message", "-p", "a;#{l:b} $HOME '~\"\\")
+    assert said.replace("\\$", "$") == "a;b $HOME '~\"\\"  # tmux 3.4 prints a backslash before $
     with pytest.raises(Unavailable, match="tmux: parse error: unknown command: nonsense"):
         tmux.command("nonsense")
     with pytest.raises(Unavailable, match="too long"):

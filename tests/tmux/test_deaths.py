@@ -60,10 +60,11 @@ def test_titles_are_told_when_they_change_and_to_one_who_comes_later_as_they_are
 
 def test_deaths_are_told_with_status_or_signal(tmux: Tmux) -> None:
     told = Told()
-    tmux.on_death(told)
-    first = tmux.new_window("00000001", ["sh", "-c", "exit 3"], cwd="/", env={})
-    second = tmux.new_window("00000002", ["sh", "-c", "kill -9 $$"], cwd="/", env={})
-    tmux.new_window("00000003", ["sleep", "1000"], cwd="/", env={})
+    first = tmux.new_window("00000001", ["sh", "-c", "read line; exit 3"], cwd="/", env={})
+    second = tmux.new_window("00000002", ["sh", "-c", "read line; kill -9 $$"], cwd="/", env={})
+    for pane, pid in (first, second):
+        end(tmux, pane, pid)
+        tmux.death(pane, pid, told)
     found = {told.next(), told.next()}
     assert found == {Death(*first, 3, None), Death(*second, None, 9)}
     assert sorted(one.code for one in found if isinstance(one, Death)) == [3, 128 + 9]
@@ -72,11 +73,12 @@ def test_deaths_are_told_with_status_or_signal(tmux: Tmux) -> None:
 
 def test_a_program_that_dies_as_the_one_before_it_did_is_told_too(tmux: Tmux) -> None:
     told = Told()
-    tmux.on_death(told)
-    pane, pid = tmux.new_window("00000001", ["sh", "-c", "exit 3"], cwd="/", env={})
-    assert told.next() == Death(pane, pid, 3, None)
-    pid = tmux.respawn(pane, ["sh", "-c", "exit 3"], cwd="/", env={})
-    assert told.next() == Death(pane, pid, 3, None)
+    pane, pid = tmux.new_window("00000001", DIES, cwd="/", env={})
+    for _ in range(2):
+        tmux.death(pane, pid, told)
+        tmux.keys(pane, "Enter")
+        assert told.next() == Death(pane, pid, 7, None)
+        pid = tmux.respawn(pane, DIES, cwd="/", env={})
 
 
 def test_who_asks_how_a_process_ended_is_told_once_although_tmux_misses_some(tmux: Tmux) -> None:
@@ -118,7 +120,6 @@ def test_a_death_that_nobody_can_know_is_told_as_that(tmux: Tmux, monkeypatch: p
 def test_events_go_on_after_a_person_detached_everything(tmux: Tmux) -> None:
     titles, dead = Told(), Told()
     tmux.on_title(titles)
-    tmux.on_death(dead)
     pane = tmux.new_window("00000001", title("first"), cwd="/", env={}).id
     doomed, pid = tmux.new_window("00000002", DIES, cwd="/", env={})
     titles.next(lambda one: one == (pane, "first"))
@@ -128,6 +129,7 @@ def test_events_go_on_after_a_person_detached_everything(tmux: Tmux) -> None:
     assert client not in control_clients(tmux)
     tmux.keys(pane, "x", "Enter")
     titles.next(lambda one: one == (pane, "after x"))
+    tmux.death(doomed, pid, dead)
     tmux.keys(doomed, "Enter")
     assert dead.next() == Death(doomed, pid, 7, None)
 
@@ -143,12 +145,12 @@ def test_a_callback_that_fails_is_told_and_harms_nothing_else(tmux: Tmux) -> Non
 
     try:
         frail.on_title(fails)
-        frail.on_death(told)
         frail.ensure()
         seen: set[str] = set()
         while not seen >= {"title 0", "title 1", "title 2"}:  # which come at once
             seen.add(str(errors.next()))
         pane, pid = frail.new_window("00000003", DIES, cwd="/", env={})
+        frail.death(pane, pid, told)
         frail.keys(pane, "Enter")
         assert told.next() == Death(pane, pid, 7, None)
     finally:

@@ -8,7 +8,7 @@ import pytest
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import wait_until
-from tests.panes import PYTHON, shows, wait_screen
+from tests.panes import PYTHON, person, shows, wait_screen, wheel
 
 # Says it is there, then writes what it reads to the file in its argument, raw, with bracketed paste asked for.
 READER = """
@@ -54,6 +54,83 @@ def test_prompts_and_keys_reach_an_agent_whose_pane_somebody_scrolls(tmux: Tmux,
     tmux.command("copy-mode", "-t", pane)
     tmux.keys(pane, "Up", ";")
     assert wait_bytes(out, len(wanted) + 4) == wanted + b"\x1b[A;"
+
+
+def test_every_control_key_reaches_the_program_as_its_byte(tmux: Tmux, top: Path) -> None:
+    """From 3.7 on tmux makes control characters visible where it is not told to leave them alone."""
+    pane, out = reader(tmux, top)
+    names = [f"C-{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"] + [
+        "Escape",
+        "Enter",
+        "Tab",
+        "BSpace",
+        "é",
+        "#",
+        "$",
+        ";",
+    ]
+    wanted = bytes(range(1, 27)) + b"\x1b\r\t\x7f" + "é#$;".encode()
+    tmux.keys(pane, *names)
+    assert wait_bytes(out, len(wanted)) == wanted
+    tmux.command("copy-mode", "-t", pane)
+    tmux.keys(pane, *names)
+    assert wait_bytes(out, 2 * len(wanted)) == 2 * wanted
+    assert tmux.command("display-message", "-p", "-t", pane, "#{pane_in_mode}") == ["1"]  # whoever scrolls goes on
+
+
+def test_every_character_of_a_prompt_arrives_as_it_is(tmux: Tmux, top: Path) -> None:
+    pane, out = reader(tmux, top)
+    points = [*range(0x20, 0x7F), *range(0xA0, 0xD800), *range(0xE000, 0x110000)]
+    text = "".join(map(chr, points)).encode()
+    tmux.paste(pane, text)
+    wanted = b"\x1b[200~" + text + b"\x1b[201~"
+    assert wait_bytes(out, len(wanted)) == wanted
+
+
+def test_two_lines_are_one_prompt_however_fast_somebody_scrolls(tmux: Tmux, top: Path) -> None:
+    """With the end of his scrolling and the paste in two commands, one of sixty was submitted line by line."""
+    pane, out = reader(tmux, top)
+    wanted = b""
+    with person(tmux, "00000001") as somebody, wheel(somebody):
+        for number in range(1000):
+            tmux.paste(pane, b"first %d\nsecond" % number)
+            tmux.keys(pane, "Enter")
+            wanted += b"\x1b[200~first %d\rsecond\x1b[201~\r" % number
+        assert wait_bytes(out, len(wanted)) == wanted
+
+
+def test_a_buffer_of_ones_own_is_there_until_it_was_pasted(tmux: Tmux, top: Path) -> None:
+    pane, out = reader(tmux, top)
+    dead = tmux.new_window("00000002", ["true"], cwd="/", env={}).id
+    wait_until(lambda: any(one.dead for one in tmux.panes()), "it does not end")
+    assert not tmux.buffered("p7")
+    with pytest.raises(Unavailable, match="has ended"):
+        tmux.paste(dead, b"text", "p7")
+    other = Tmux(tmux.socket, pytest.fail)
+    try:
+        assert other.buffered("p7")  # for the next daemon too
+        other.paste(pane, b"again", "p7")
+        assert not tmux.buffered("p7")
+        tmux.load("p8", b"never")
+        assert other.buffered("p8")
+        other.unload("p8")
+        other.unload("p8")
+        assert not tmux.buffered("p8")
+    finally:
+        other.close()
+    assert wait_bytes(out, 17) == b"\x1b[200~again\x1b[201~"
+
+
+def test_a_pane_whose_input_somebody_has_switched_off_is_an_error(tmux: Tmux, top: Path) -> None:
+    pane, out = reader(tmux, top)
+    tmux.command("select-pane", "-d", "-t", pane)
+    for deaf in (lambda: tmux.paste(pane, b"lost", "p1"), lambda: tmux.keys(pane, "Enter")):
+        with pytest.raises(Unavailable, match="its input is switched off"):
+            deaf()
+    assert tmux.buffered("p1")
+    tmux.command("select-pane", "-e", "-t", pane)
+    tmux.keys(pane, "x")
+    assert wait_bytes(out, 1) == b"x"
 
 
 @pytest.mark.parametrize("keys", [("Enter",), ("Up",)])

@@ -1,6 +1,7 @@
 """What panes show, and that they print."""
 
 import os
+import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,14 @@ def test_screen_gives_lines_cursor_and_colours(tmux: Tmux) -> None:
     assert tmux.cursor_line(pane) == "$ dr"
     assert "\x1b[31m" in tmux.screen(pane, styled=True).lines[1]
     assert tmux.capture(pane) == "one\ntwo\n$ dr\n"
+
+
+def test_tabs_are_seen_as_spaces_also_behind_wide_characters_and_colours(tmux: Tmux) -> None:
+    script = "printf 'a\\tb\\n\\346\\227\\245\\tb\\n\\033[31mred\\tb\\033[0m\\n\\tlast'; sleep 1000"
+    pane = tmux.new_window("00000001", ["sh", "-c", script], cwd="/", env={}).id
+    screen = wait_screen(tmux, pane, shows("last"))
+    assert screen.lines[:4] == ["a       b", "日      b", "red     b", "        last"]
+    assert re.sub(r"\x1b\[\d*m", "", tmux.screen(pane, styled=True).lines[2]) == "red     b"
 
 
 def test_a_watch_misses_nothing_between_looking_and_waiting(tmux: Tmux, top: Path) -> None:

@@ -1,5 +1,6 @@
 """Windows, and what runs in them, in a real tmux server."""
 
+import base64
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ import pytest
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import wait_until
-from tests.panes import PYTHON, shows, wait_screen
+from tests.panes import PYTHON, person, shows, wait_screen
 
 
 def test_argv_environment_and_directory_arrive_unchanged(tmux: Tmux, top: Path) -> None:
@@ -93,6 +94,78 @@ def test_two_people_attached_look_at_different_agents(tmux: Tmux) -> None:
     finally:
         for person in people:
             person.close(force=True)
+
+
+def sizes(tmux: Tmux) -> dict[str, str]:
+    rows = tmux.command("list-windows", "-t", "=anvillm", "-F", "#{window_name} #{window_width}x#{window_height}")
+    return dict(row.split(" ") for row in rows)
+
+
+def wait_sizes(tmux: Tmux, **wanted: str) -> None:
+    want = {f"0000000{name[1]}": size for name, size in wanted.items()}
+    wait_until(lambda: {name: sizes(tmux)[name] for name in want} == want, f"the windows are not {want}")
+
+
+def test_a_window_has_the_size_of_who_looks_at_it_and_is_never_tiny(tmux: Tmux) -> None:
+    for name in ("00000001", "00000002"):
+        tmux.new_window(name, ["sleep", "1000"], cwd="/", env={})
+    wait_sizes(tmux, w1="200x50", w2="200x50")
+    with person(tmux, "00000001", 4, 20) as tiny:
+        wait_sizes(tmux, w1="80x24", w2="200x50")
+        with person(tmux, "00000002", 40, 120) as usual:
+            wait_sizes(tmux, w1="80x24", w2="120x39")
+            usual.setwinsize(30, 300)
+            wait_sizes(tmux, w2="300x29")
+            usual.send("\x02p")
+            wait_sizes(tmux, w1="300x29", w2="300x29")
+        tiny.setwinsize(40, 20)
+        wait_sizes(tmux, w1="80x39", w2="300x29")
+        tmux.new_window("00000003", ["sleep", "1000"], cwd="/", env={})
+    wait_until(
+        lambda: tmux.command("list-sessions") != [] and len(tmux.command("list-sessions")) == 1, "he is not gone"
+    )
+    wait_sizes(tmux, w1="80x39", w2="300x29", w3="200x50")
+
+
+def test_a_person_copies_to_his_clipboard_and_an_agent_does_not(tmux: Tmux, top: Path) -> None:
+    script = f"printf 'word'; while [ ! -e {top}/go ]; do sleep 0.01; done; printf '\\033]52;c;ZXZpbA==\\007'; echo sent; sleep 1000"
+    tmux.new_window("00000001", ["sh", "-c", script], cwd="/", env={})
+    with person(tmux, "00000001") as somebody:
+        somebody.expect_exact("word")
+        (top / "go").touch()
+        somebody.expect_exact("sent")
+        assert b"]52;" not in somebody.before
+        for mouse in ("0;1;1M", "32;3;1M", "0;3;1m"):  # pressed, drawn, let go
+            somebody.send(f"\x1b[<{mouse}")
+        somebody.expect(rb"\]52;\w*;" + base64.b64encode(b"wo"))
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [("xterm-256color", "C-b d leaves"), ("tmux-256color", "C-b d (C-b C-b d if C-b is your tmux's key) leaves")],
+)
+def test_a_person_is_told_the_keys_that_leave_also_in_a_tmux_of_his_own(tmux: Tmux, term: str, said: str) -> None:
+    tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={})
+    with person(tmux, "00000001", 24, 120, TERM=term) as somebody:
+        somebody.expect_exact(said)
+
+
+def test_the_attach_line_has_no_word_that_a_shell_would_expand(tmux: Tmux) -> None:
+    """zsh takes =word for the path of a command, and for rc it is wrong."""
+    line = tmux.attach_command("00000001")
+    assert "'=anvillm'" in line
+    assert not re.search(r"(^|\s)=", line)
+    assert shlex.split(line)[-1] == ":=00000001"
+
+
+def test_the_pid_of_a_program_is_known_also_when_it_has_ended(tmux: Tmux) -> None:
+    """From 3.8 tmux forgets it."""
+    pane, pid = tmux.new_window("00000001", ["true"], cwd="/", env={})
+    wait_until(lambda: tmux.panes()[0].told, "its end is not told")
+    assert tmux.panes()[0].pid == pid
+    again = tmux.respawn(pane, ["true"], cwd="/", env={})
+    wait_until(lambda: tmux.panes()[0].told, "its end is not told")
+    assert tmux.panes()[0].pid == again != pid
 
 
 def test_attach_needs_no_call_and_takes_a_pane_too(tmux: Tmux) -> None:
