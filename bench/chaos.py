@@ -43,7 +43,10 @@ def main() -> int:
     with temporary_home() as home:
         chaos = Chaos(home, args.seed, WITHIN in os.environ, lambda words: print(words, flush=True))
         try:
-            wrong = chaos.run(60 * args.minutes)
+            try:
+                wrong = chaos.run(60 * args.minutes)
+            except AssertionError as error:
+                wrong = [f"the run was not finished: {error}"]
             place = args.keep or (Path(tempfile.mkdtemp(prefix="chaos-")) if wrong else None)
             if place is not None:
                 chaos.keep(place)
