@@ -85,9 +85,10 @@ class Unavailable(AnvilError):
 
 
 class Full(Unavailable):
-    """The disk is full. What has happened (``store.store.Need.HAPPENED``) will be saved when there is space."""
+    """The disk is full. What has happened (``store.store.Need.HAPPENED``) will be saved when there is space.
 
-    errno = numbers.ENOSPC
+    9pfuse knows no text for ENOSPC.
+    """
 
-    WORDS: ClassVar[str] = "the disk is full"  # in the text: 9P2000 brings no number
+    WORDS: ClassVar[str] = "the disk is full"  # by which a client knows it
     NUMBERS: ClassVar[tuple[int, ...]] = (numbers.ENOSPC, numbers.EDQUOT)  # of an OSError that means the same
