@@ -9,11 +9,19 @@ import json
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from anvilsrv.beads.beads import Beads
+from anvilsrv.p9.client import Client
+from anvilsrv.p9.server import Server
+from anvilsrv.tree.access import Who
+from anvilsrv.tree.domain import Domain
+from anvilsrv.tree.table import Tree
 
 
 def main() -> None:
@@ -31,10 +39,52 @@ def main() -> None:
         measure("new", 200, lambda n: beads.command(["new", f"fresh {n}", "text"], "user", True))
         measure("get", 200, lambda n: beads.get(ready[n]))
         measure("list", 5, lambda _: beads.list_json())
+        measure(
+            "its size after a change",
+            5,
+            lambda n: (beads.command(["comment", "b-gate", f"{n}"], "user", True), beads.list_size()),
+        )
+        measure("its size again", 20, lambda _: beads.list_size())
+        measure(
+            "size of ready",
+            5,
+            lambda n: (beads.command(["comment", "b-gate", f"{n}"], "user", True), beads.ready_size()),
+        )
+        listing(beads)
         measure("complete what most wait for", 1, lambda _: beads.command(["complete", "b-gate"], "user", True))
         measure("ready then", 5, lambda _: beads.ready_json())
         measure("export of all", 1, lambda _: beads.command(["export", str(file)], "user", True))
         beads.close()
+
+
+def listing(beads: Beads) -> None:
+    """``ls -l beads`` of a served tree, after a change each time, and what a client that asks for something else waits meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        server, path = Server(on_error=print), f"{folder}/agent"
+        server.listen(path, Tree(cast(Domain, SimpleNamespace(beads=beads))), Who())
+        server.start()
+        done, waits = threading.Event(), []
+
+        def other() -> None:
+            with Client(path) as client:
+                while not done.is_set():
+                    began = time.perf_counter()
+                    client.stat("beads/ctl")
+                    waits.append((time.perf_counter() - began) * 1000)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        with Client(path, 60) as client:
+            for n in range(3):
+                beads.command(["comment", "b-gate", f"again {n}"], "user", True)
+                began = time.perf_counter()
+                count = len(client.ls("beads"))
+                took = (time.perf_counter() - began) * 1000
+        done.set()
+        thread.join()
+        server.stop()
+    print(f"{f'listing of {count}':30} {took:10.2f}")
+    print(f"{'what others waited meanwhile':30} {statistics.median(waits):10.2f} {max(waits):10.2f}")
 
 
 def record(n: int, count: int) -> dict[str, object]:

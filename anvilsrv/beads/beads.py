@@ -26,6 +26,7 @@ from anvilsrv.errors import AnvilError, NotFound
 
 Change = dict[str, Any]
 SOME = 200  # ids read at a time
+_BETWEEN = ",\n"
 FILES = ("status", "title", "description", "assignee", "json")
 
 
@@ -40,6 +41,7 @@ class Beads:
         self._telling = threading.Lock()
         self._told = self._seq_or_zero()
         self._data_version = -1
+        self._sizes: dict[str, tuple[int, int | None, int]] = {}  # version, unix ns of the end, bytes
         try:
             self._watch: Watch | None = Watch(path / BELL, self._rung, on_error)
         except OSError:
@@ -75,6 +77,33 @@ class Beads:
         self._notice()
         with self._store.read() as db:
             return _array(graph.ready(db, time.time_ns()) if db else [])
+
+    def list_size(self) -> int:
+        """The bytes of ``list_json``."""
+        return self._size("list", graph.size, lambda db: None)
+
+    def ready_size(self) -> int:
+        """The bytes of ``ready_json``."""
+        now = time.time_ns()
+        return self._size("ready", lambda db: graph.ready_size(db, now), lambda db: graph.next_due(db, now))
+
+    def _size(
+        self,
+        name: str,
+        measure: Callable[[sqlite3.Connection], tuple[int, int]],
+        until: Callable[[sqlite3.Connection], int | None],
+    ) -> int:
+        """What was measured is kept until a bead changes, or is not put off any more."""
+        version = self.version()
+        known, end, size = self._sizes.get(name, (-1, None, 0))
+        if known == version and (end is None or time.time_ns() < end):
+            return size
+        with self._store.read(bulk=True) as db:
+            count, total = measure(db) if db else (0, 0)
+            end = until(db) if db else None
+        size = len(_array([])) + total + len(_BETWEEN) * max(0, count - 1)
+        self._sizes[name] = (version, end, size)
+        return size
 
     def ids(self) -> list[str]:
         """Every id, oldest bead first."""
@@ -189,4 +218,4 @@ def _seq(db: sqlite3.Connection) -> int:
 
 
 def _array(docs: Sequence[str]) -> bytes:
-    return ("[" + ",\n".join(docs) + "]\n").encode()
+    return ("[" + _BETWEEN.join(docs) + "]\n").encode()

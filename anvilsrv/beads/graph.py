@@ -163,6 +163,28 @@ def ready(db: sqlite3.Connection, now: int) -> list[str]:
     return [row[0] for row in db.execute(_READY, {"now": now})]
 
 
+def ready_size(db: sqlite3.Connection, now: int) -> tuple[int, int]:
+    """How many those are, and how many bytes."""
+    return _size(db, _READY, {"now": now})
+
+
+def size(db: sqlite3.Connection) -> tuple[int, int]:
+    """How many beads there are, and the bytes of their records as JSON texts."""
+    return _size(db, "SELECT doc FROM bead", {})
+
+
+def _size(db: sqlite3.Connection, query: str, values: dict[str, int]) -> tuple[int, int]:
+    found = db.execute(f"SELECT count(*), coalesce(sum(length(CAST(doc AS BLOB))), 0) FROM ({query})", values)
+    count, total = found.fetchone()
+    return count, total
+
+
+def next_due(db: sqlite3.Connection, now: int) -> int | None:
+    """When the next bead that is put off is not any more, unix ns."""
+    due: int | None = db.execute("SELECT min(defer) FROM bead WHERE defer > ?", (now,)).fetchone()[0]
+    return due
+
+
 def obstacle(db: sqlite3.Connection, bead_id: str) -> str | None:
     """Id of a bead that this one waits for, or of the parent that holds it back; None if it is not stuck."""
     if not db.execute("SELECT stuck FROM bead WHERE id = ?", (bead_id,)).fetchone()[0]:

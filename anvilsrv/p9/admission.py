@@ -9,7 +9,7 @@ from anvilsrv.errors import Denied, Invalid, IsDirectory
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Caller
 from anvilsrv.p9.fids import BadFid, Fid, Fids
-from anvilsrv.p9.tree import Dir, File, Node
+from anvilsrv.p9.tree import Dir, Node
 from anvilsrv.p9.wire import OWRITE
 
 _NEEDS = (4, 2, 6, 1)  # permission bits for OREAD, OWRITE, ORDWR, OEXEC
@@ -23,6 +23,9 @@ class Session(Caller, Protocol):
 
     @property
     def fids(self) -> Fids[Call]: ...
+
+    def call(self, call: Call) -> None:
+        """Run the tree's method for a request: now, or when its turn comes."""
 
     def reset(self) -> None:
         """End every call without an answer, and every fid as if the client had hung up."""
@@ -41,7 +44,7 @@ def openable(session: Session, fields: tuple[int, int, int]) -> Fid[Call]:
     _tag, number, mode = fields
     fid = session.fids.unopened(number)
     check_open(fid.node, session.who, mode)
-    fid.slow = isinstance(fid.node, File) and fid.node.slow
+    fid.slow = fid.node.slow
     return fid
 
 

@@ -44,6 +44,7 @@ class Stage(Enum):
 class Call:
     """One request; the ``req`` of the tree's methods. Each message that reaches a file has a subclass in ``verbs``."""
 
+    slow = False  # runs on a worker, also if the file is quick
     reads = False  # keeps no other call on its fid waiting while it is parked
     revocable = False  # a flush ends it while it waits; what the fid table has already seen is waited for instead
     stage = Stage.RUNNING

@@ -130,7 +130,7 @@ class Connection(Stream):
     def call(self, call: Call) -> None:
         """Run the tree's method for a request: now, or when its turn comes."""
         fid = call.fid
-        if fid.slow or (fid.holder and not call.reads):
+        if call.slow or fid.slow or (fid.holder and not call.reads):
             self.calls[call.tag] = call
             self._order(call)
             return
@@ -157,7 +157,7 @@ class Connection(Stream):
     def _begin(self, call: Call) -> None:
         call.stage = Stage.RUNNING
         call.fid.holder = call
-        if call.fid.slow:
+        if call.slow or call.fid.slow:
             self.host.work(call, self.returned)
         else:
             self.returned(call, call.run())

@@ -3,10 +3,11 @@
 Subclass ``Dir`` and ``File``, or use the ready-made ones: ``StaticDir``, ``TextFile``, ``SnapshotHandle``. ``who`` is
 whatever was given to ``Server.listen`` for the socket that the request came through; p9 never looks into it.
 
-Threads: every method is called on the server's one I/O thread, so it must be quick; on a ``File`` with ``slow = True``
+Threads: every method is called on the server's one I/O thread, so it must be quick; on a ``Node`` with ``slow = True``
 ``open`` and the handle's ``read``, ``write``, ``clunk`` and ``hangup`` are called on a worker instead, never two at a
-time for one handle, in the order the requests came. ``lookup``, ``children``, ``stat``, ``truncate`` and ``cancel``
-are always called on the I/O thread.
+time for one handle, in the order the requests came; for a directory that is its listing, with ``children`` and their
+``stat``. Of one with ``slow_stat = True`` a Tstat calls ``stat`` on a worker, too; its directory should be slow. Else
+``lookup``, ``children``, ``stat``, ``truncate`` and ``cancel`` are called on the I/O thread.
 
 A method that cannot answer yet keeps ``req``, returns ``LATER``, and answers once, from any thread, by
 ``req.done(value)`` or ``req.fail(error)``. An AnvilError that is raised becomes the Rerror of the request.
@@ -74,6 +75,8 @@ class Node:
 
     mode = 0o444
     qtype = wire.QTFILE
+    slow = False
+    slow_stat = False
 
     def __init__(self, name: str, path: int | None = None, mode: int | None = None) -> None:
         self.name = name
@@ -145,8 +148,6 @@ class Handle:
 
 class File(Node):
     """A plain file. The server has checked ``mode`` against the permission bits before ``open`` is called."""
-
-    slow = False
 
     def open(self, who: Any, mode: int, req: Request) -> Handle | Later:
         """A handle for this open; ``mode`` is as in open(9p), with OTRUNC if it was asked for."""

@@ -116,9 +116,13 @@ def screate(session: Session, fields: tuple[int, int, str, int, int]) -> bytes:
     raise Denied(f"permission denied: cannot create '{name}'")
 
 
-def sstat(session: Session, fields: tuple[int, int]) -> bytes:
+def sstat(session: Session, fields: tuple[int, int]) -> bytes | None:
     tag, number = fields
-    return session.dialect.rstat(tag, session.fids.get(number).node.stat(session.who))
+    fid = session.fids.get(number)
+    if fid.node.slow_stat:
+        session.call(Stat(session, fid, fields))
+        return None
+    return session.dialect.rstat(tag, fid.node.stat(session.who))
 
 
 def swstat(session: Session, fields: tuple[int, int, wire.Stat]) -> bytes:
@@ -182,6 +186,14 @@ def rwrite(call: Call, count: int) -> bytes:
     return pack_rwrite(call.tag, count)
 
 
+def sslowstat(call: Call) -> wire.Stat:
+    return call.fid.node.stat(call.caller.who)
+
+
+def rslowstat(call: Call, stat: wire.Stat) -> bytes:
+    return call.caller.dialect.rstat(call.tag, stat)
+
+
 def sclunk(call: Call) -> Later | None:
     handle, call.fid.handle = call.fid.handle, None
     return handle.clunk(call) if handle else None
@@ -214,6 +226,11 @@ class Open(Call):
 class Read(Call):
     serve, reply = sread, rread
     revocable = reads = True
+
+
+class Stat(Call):
+    serve, reply = sslowstat, rslowstat
+    slow = revocable = True
 
 
 class Write(Call):

@@ -1,6 +1,6 @@
 """The kinds of file in ``beads/``: texts made by a query of the task graph.
 
-Threads: lookups and stats run on the 9P thread (cheap queries only), opens and reads on its workers.
+Threads: lookups, and stats of beads, run on the 9P thread (cheap queries only), everything else on its workers.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,18 @@ class GraphText(FileKind):
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
         return SnapshotHandle(self.content(file.at))
+
+
+@dataclass(frozen=True)
+class GraphList(GraphText):
+    """A text about all beads, which may be long: its length is not found by making it."""
+
+    size: Callable[[Place], int]
+
+    slow_stat = True
+
+    def length(self, file: RowFile) -> int:
+        return self.size(file.at)
 
 
 def field(name: str) -> GraphText:

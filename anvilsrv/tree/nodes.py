@@ -113,7 +113,7 @@ class Table:
 class FileKind(Kind):
     """A plain file or a stream."""
 
-    slow = False  # see p9.tree.File
+    slow = slow_stat = False  # see p9/tree.py
 
     def find(self, row: Row, at: Place, name: str) -> Node | None:
         if not row.many:
@@ -153,7 +153,7 @@ class RowFile(File):
         self.kind = kind
         self.at = at
         self.number = number
-        self.slow = kind.slow
+        self.slow, self.slow_stat = kind.slow, kind.slow_stat
         self.born = at.born or self.born
 
     def permissions(self, who: Who) -> int:
@@ -212,9 +212,10 @@ def searchable(row: Row) -> int:
 
 @dataclass(frozen=True)
 class Folder(Kind):
-    """A directory with these rows."""
+    """A directory with these rows; its listing is made on a worker if it is ``slow``."""
 
     table: Table
+    slow: bool = False
 
     def find(self, row: Row, at: Place, name: str) -> Node:
         if not access.allowed(row.read, at.caller):
@@ -228,7 +229,9 @@ class Folder(Kind):
 
     def _node(self, row: Row, at: Place) -> Node:
         inside = at._replace(names=(*at.names, row.name))
-        return Directory(row.name, self.table, inside, searchable(row))
+        made = Directory(row.name, self.table, inside, searchable(row))
+        made.slow = self.slow
+        return made
 
 
 @dataclass(frozen=True)

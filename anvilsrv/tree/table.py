@@ -16,7 +16,7 @@ from anvilsrv.store.topics import MAIL, conversation_of
 from anvilsrv.strict_json import json_array
 from anvilsrv.tree import beads, drafts
 from anvilsrv.tree.access import Who
-from anvilsrv.tree.beads import GraphText
+from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
 from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
@@ -134,8 +134,8 @@ BEAD = Table(*(Row(name, "*", "", beads.field(name)) for name in FILES))
 # beads/
 BEADS = Table(
     Row("ctl", "UA", "UA", Command(beads.command)),
-    Row("list", "*", "", GraphText(lambda at: at.domain.beads.list_json())),
-    Row("ready", "*", "", GraphText(lambda at: at.domain.beads.ready_json())),
+    Row("list", "*", "", GraphList(lambda at: at.domain.beads.list_json(), lambda at: at.domain.beads.list_size())),
+    Row("ready", "*", "", GraphList(lambda at: at.domain.beads.ready_json(), lambda at: at.domain.beads.ready_size())),
     Row("<bead-id>", "*", "", Members(BEAD, ids=lambda at: at.domain.beads.each_id(), find_id=beads.find)),
 )
 
@@ -149,7 +149,7 @@ ROOT = Table(
     Row("events.<seq>", "*", "", Events()),
     Row("log", "*", "", Tail(topic=lambda at: MAIL, page=mail_log)),
     Row("user", "U", "", Folder(MAILBOX)),
-    Row("beads", "*", "", Folder(BEADS)),
+    Row("beads", "*", "", Folder(BEADS, slow=True)),
     Row("<id>", "*", "", Sessions(
         SESSION,
         ids=lambda at: at.domain.views(),
