@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
@@ -35,7 +36,7 @@ from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
 from anvilsrv.desk.report import Reports
 from anvilsrv.desk.send import Send
-from anvilsrv.errors import AnvilError
+from anvilsrv.errors import AnvilError, Full
 from anvilsrv.linux.reactor import Reactor
 from anvilsrv.mail.box import Snapshots
 from anvilsrv.p9.server import Server
@@ -182,7 +183,9 @@ class App:
         """Bring everything up and adopt what a daemon before us left. Raises AnvilError."""
         self.tmux.tidy()
         self.store.start()
-        self.store.call(self._load)
+        self.store.call(self._load, need=Need.OWN)
+        with suppress(Full):  # then that is done later, before anything else
+            self.store.call(self.tree.recover, need=Need.HAPPENED)
         for name in {view.backend for view in self.registry.views.values()}:
             self._guard(partial(self.backends.get, name))
         self.tmux.on_title(self.titles.changed)
@@ -200,7 +203,6 @@ class App:
         self.stream.load(tx)
         self.boxes.load(tx)
         self.registry.load(tx)
-        self.tree.recover(tx)
 
     def stop(self, agents: bool) -> None:
         """Shut down; with ``agents`` they are ended gently first and come back as ``stopped``."""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.inside import hook
+from anvilsrv.p9 import wire
 from anvilsrv.store.store import Full, Need, Store, Tx
 from tests.chaos.disk import Small
-from tests.conftest import Daemon, temporary_home
+from tests.conftest import Daemon, temporary_home, wait_until
 from tests.desk.parts import Asker, Parts
 from tests.session import Session
 
@@ -177,6 +178,31 @@ def start(top: Path) -> None:
         finally:
             daemon.close()
             disk.close()
+
+
+def started(top: Path, reserve: bool = True) -> None:
+    """A daemon that is started on a full disk serves; what was written to the one before it takes effect, when there is space."""
+    with temporary_home() as home:
+        disk, daemon = Small(home.home), Daemon(home)
+        try:
+            agent = Session.new(daemon.start())
+            agent.client.open(f"{agent.id}/in", wire.OWRITE).write(b"echo kept | tee -a ran")
+            daemon.kill()
+            if not reserve:
+                next(home.home.glob(".local/state/anvillm/*/reserve")).unlink()
+            disk.fill()
+            agent = Session(daemon.start(), agent.id)
+            disk.free()
+            wait_until(lambda: "done" in agent.read("turns/list"), "what was written is lost")
+            assert agent.out() == "kept\n" and (home.work / "ran").read_text() == "kept\n"
+        finally:
+            daemon.close()
+            disk.close()
+
+
+def started_without(top: Path) -> None:
+    """The same where the room that was kept is used up."""
+    started(top, reserve=False)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
 SMALL = 'mount -t tmpfs -o size=32m small "$0" && exec "$@"'
 
 
-@pytest.mark.parametrize("what", ["store", "again", "small", "begin", "turn", "handover", "start"])
+@pytest.mark.parametrize(
+    "what", ["store", "again", "small", "begin", "turn", "handover", "start", "started", "started_without"]
+)
 def test_on_a_full_disk(tmp_path: Path, what: str) -> None:
     if subprocess.run([*NAMESPACE, SMALL, tmp_path, "true"], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     program = [sys.executable, "-m", "tests.store.full_disk", what, tmp_path]
-    done = subprocess.run([*NAMESPACE, SMALL, tmp_path, *program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([*NAMESPACE, SMALL, tmp_path, *program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
