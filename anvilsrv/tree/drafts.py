@@ -48,14 +48,17 @@ class TextDraft(FileKind):
         return hash(self.kept(file.at)) if self.kept else 0
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle | Later:
-        stored = self.stored
-        if stored is None:
-            return _TextHandle(self, file, mode, self.kept(file.at) if self.kept else b"")
+        stored, kept = self.stored, self.kept
+        if stored is None and kept is None:
+            return _TextHandle(self, file, mode, b"")
 
-        def opened(content: Any, error: BaseException | None) -> None:
+        def opened(content: bytes, error: BaseException | None) -> None:
+            if error is None and kept is not None:
+                content = kept(file.at)
             answer(req)(None if error else _TextHandle(self, file, mode, content), error)
 
-        file.at.domain.store.post(lambda tx: stored(file.at, tx), opened)
+        # In a job, so that it comes after a close that is on its way: 9pfuse does not wait for the answer to its Tclunk.
+        file.at.domain.store.post(lambda tx: stored(file.at, tx) if stored else b"", opened)
         return LATER
 
 

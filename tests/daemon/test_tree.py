@@ -1,5 +1,6 @@
 """How files behave: what is refused and with which words, writes in pieces, snapshots, modes, lengths, versions."""
 
+import contextlib
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from anvilsrv import words
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, wait_until
+from tests.p9.conftest import Raw
 from tests.session import Session
 
 # the file, what is written, and the words that refuse it
@@ -176,3 +178,18 @@ def test_two_hundred_blocked_readers_cost_a_small_read_nothing_it_notices(daemon
     for thread in threads:
         thread.join()
     assert len(got) == 200 and all(b'"alias":"x"' in one for one in got)
+
+
+def test_an_open_that_follows_a_close_without_waiting_for_its_answer_sees_what_was_written(agent: Session) -> None:
+    """As through 9pfuse: FUSE does not wait for the end of a close."""
+    with contextlib.closing(Raw(str(agent.daemon.home.socket)).start()) as raw:
+        raw.open(1, f"{agent.id}/context", wire.OWRITE | wire.OTRUNC)
+        raw.ok(wire.Twalk(2, 0, 2, (agent.id, "context")))
+        for n in range(20):
+            raw.ok(wire.Twrite(2, 1, 0, b"%d" % n))
+            raw.send(wire.Tclunk(4, 1), wire.Topen(5, 2, wire.OREAD))
+            assert {type(raw.receive()) for _ in range(2)} == {wire.Rclunk, wire.Ropen}
+            assert raw.ok(wire.Tread(2, 2, 0, 100)).data == b"%d" % n
+            raw.ok(wire.Tclunk(2, 2))
+            raw.open(1, f"{agent.id}/context", wire.OWRITE | wire.OTRUNC)
+            raw.ok(wire.Twalk(2, 0, 2, (agent.id, "context")))
