@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sandbox.errors import SandboxError
+from sandbox.errors import PolicyError, SandboxError
+from sandbox.pathnames import resolve
+from sandbox.written import Written
 
 if TYPE_CHECKING:
     from sandbox.policy import Policy
@@ -108,10 +110,24 @@ def _policy(options: Mapping[str, Any]) -> Policy:
     if options["network"] or options["connect_tcp"] or options["bind_tcp"]:
         layer["network"] = {"enabled": True, "unrestricted": options["network"],
                             "connect_tcp": options["connect_tcp"], "bind_tcp": options["bind_tcp"]}  # fmt: skip
+    known = Written.of(os.environ).known()
     return policy.load(
         config=config(), backend=options["backend"], role=options["role"], tasks=options["task"],
-        cwd=os.path.realpath(options["cwd"]), namespace=_namespace(), env=os.environ, extra=[("command line", layer)],
+        cwd=_directory(options["cwd"], known), namespace=_namespace(), env=os.environ, extra=[("command line", layer)],
+        untrusted=known,
     )  # fmt: skip
+
+
+def _directory(path: str, untrusted: list[str]) -> str:
+    """Without links. The current one is named as the shell came there, if that is where it is."""
+    shell = os.environ.get("PWD", "")
+    here = shell if shell.startswith("/") and os.path.realpath(shell) == os.getcwd() else os.getcwd()
+    try:
+        return resolve(os.path.join(here, path), untrusted).path
+    except PermissionError as error:
+        raise PolicyError(
+            f"an agent may have made the link {error.filename}: name the directory that is meant"
+        ) from None
 
 
 def _namespace() -> str:
@@ -189,6 +205,7 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
         for gap in tiers.gaps(found, tier, report.abi):
             print(f"anvil-sandbox: warning: {gap}", file=sys.stderr)
         spec = specification(found, list(argv), tier=tier, namespace_source="", tmpdir="", env=os.environ)
+        Written.of(os.environ).add(found.writable)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
     path = os.path.join(directory, "spec.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -104,6 +104,11 @@ class Home:
         }
         return subprocess.run(argv, **(options | more))  # type: ignore[call-overload,no-any-return]
 
+    @property
+    def state(self) -> Path:
+        """The state directory of its daemon, once there is one."""
+        return next(path for path in (self.home / ".local/state/anvillm").iterdir() if path.is_dir())
+
     def anvilsrv(self, *argv: str) -> "subprocess.CompletedProcess[str]":
         """Run the command ``anvilsrv``."""
         return self.run(sys.executable, "-m", "anvilsrv.programs.cli", *argv)
@@ -156,8 +161,7 @@ class Daemon:
         """A connection to the daemon, closed with the test; with ``session`` as that session."""
         where = self.home.socket
         if session is not None:
-            state = next((self.home.home / ".local/state/anvillm").iterdir())
-            where = state / "sessions" / session / "ns" / paths.SERVICE
+            where = self.home.state / "sessions" / session / "ns" / paths.SERVICE
         made = Client(str(where), timeout=PATIENCE)
         self._clients.append(made)
         return made

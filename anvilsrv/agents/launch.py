@@ -8,8 +8,8 @@ A session owns ``<state>/sessions/<id>/``::
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
 
-Threads: called on the 9P workers (``plan``, to refuse early) and on the thread of the agents (``prepare``); the lock guards the two
-fields that are kept.
+Threads: called on the 9P workers (``plan``, to refuse early) and on the thread of the agents (``prepare``); the lock guards what
+was found out about the kernel.
 """
 
 import json
@@ -30,6 +30,7 @@ from sandbox import launcher, policy, tiers
 from sandbox.errors import SandboxError
 from sandbox.plan import specification
 from sandbox.text import describe
+from sandbox.written import Written
 
 
 class Plan(NamedTuple):
@@ -61,7 +62,7 @@ class Launch:
         self._namespace = namespace
         self._lock = threading.Lock()
         self._report: tiers.Report | None = None
-        self._writable: dict[str, tuple[str, ...]] = {}  # what each session may write: links in there are not followed
+        self.written = Written.of(os.environ)
 
     def directory(self, session: str) -> Path:
         """The session's own directory."""
@@ -80,8 +81,6 @@ class Launch:
 
     def forget(self, session: str) -> None:
         """Remove the session's directory."""
-        with self._lock:
-            self._writable.pop(session, None)
         shutil.rmtree(self.directory(session), ignore_errors=True)
 
     def tier_report(self) -> tiers.Report:
@@ -124,7 +123,7 @@ class Launch:
                 namespace=self._namespace,
                 env=os.environ,
                 extra=[("daemon", ours)],
-                untrusted=self._written_by_others(session),
+                untrusted=self.written.known(),
             )
             tier = tiers.choose(made, self.tier_report())
             if tier != "full":  # without mounts, some policies cannot be held: better said now than at the start
@@ -132,16 +131,9 @@ class Launch:
                 specification(made, ["true"], tier=tier, namespace_source=ns, tmpdir=tmp, env=os.environ)
         except SandboxError as error:
             raise Unavailable(str(error)) from None
-        if session != "new":
-            with self._lock:
-                self._writable[session] = tuple(made.writable)
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
         text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
         return Plan(made, tier, text, gaps)
-
-    def _written_by_others(self, session: str) -> list[str]:
-        with self._lock:
-            return [path for one, theirs in self._writable.items() if one != session for path in theirs]
 
     def within(self, child: Plan, parent: View) -> None:
         """Refuse a session that would get more than the one that spawns it. Raises Denied."""
@@ -179,6 +171,7 @@ class Launch:
                 shown=grants.shown(top / "run" / "code", view.cwd),
                 listed=grants.granted(plan.tier).listed,
             )
+            self.written.add(plan.policy.writable)
             (top / "status").unlink(missing_ok=True)
             path = top / "run" / "sandbox.json"
             write(path, json.dumps(spec | {"umask": self._umask}))

@@ -4,14 +4,17 @@ Threads: runs on a 9P worker.
 """
 
 import logging
+import os
 
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
-from anvilsrv.errors import NotPermitted
-from anvilsrv.sessions.registry import Registry, check_cwd, parse_new
+from anvilsrv.errors import Denied, Invalid, NotFound, NotPermitted, Unavailable
+from anvilsrv.sessions.registry import Registry, parse_new
 from anvilsrv.store.store import Store
+from sandbox.errors import SandboxError
+from sandbox.pathnames import resolve
 
 log = logging.getLogger("anvilsrv")
 
@@ -39,7 +42,7 @@ class Spawn:
         why = backend.available()
         if why != "ok":
             raise NotPermitted(f"backend '{backend.name}' cannot run here: {why}")
-        cwd = check_cwd(asked["cwd"])
+        cwd = self._directory(asked["cwd"])
         plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd)
         if parent is not None:
             self._launch.within(plan, self._registry.get(parent))
@@ -53,3 +56,25 @@ class Spawn:
             log.warning("session %s: sandbox: %s", made, gap)
         self._sockets.settled()
         return made
+
+    def _directory(self, path: str) -> str:
+        """Where an agent can work: ``path`` without links, looked at once, as one that is put there later is refused at the launch.
+
+        Raises Invalid, NotFound or Denied.
+        """
+        if not path.startswith("/"):
+            raise Invalid(f"invalid path '{path[:200]}': not absolute")
+        if "\n" in path or "\t" in path:
+            raise Invalid("invalid path: it cannot hold a tab or a newline")
+        if not os.path.isdir(path):
+            raise NotFound(f"no such directory '{path[:200]}'")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise Denied(f"permission denied: cannot enter '{path[:200]}'")
+        try:
+            return resolve(path, self._launch.written.known()).path
+        except PermissionError as error:
+            raise Denied(
+                f"permission denied: an agent may have made the link '{error.filename}': name the directory that is meant"
+            ) from None
+        except SandboxError as error:
+            raise Unavailable(str(error)) from None

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from anvilsrv.display import one_line
-from anvilsrv.errors import Denied, Exists, Invalid, NotFound
+from anvilsrv.errors import Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
 from anvilsrv.store.effects import Note
@@ -291,16 +291,3 @@ def parse_new(words: list[str]) -> dict[str, Any]:
             )
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
     return found
-
-
-def check_cwd(path: str) -> str:
-    """``path`` if an agent can work there: an absolute, existing directory. Raises Invalid or NotFound."""
-    if not path.startswith("/"):
-        raise Invalid(f"invalid path '{path[:200]}': not absolute")
-    if "\n" in path or "\t" in path:
-        raise Invalid("invalid path: it cannot hold a tab or a newline")
-    if not os.path.isdir(path):
-        raise NotFound(f"no such directory '{path[:200]}'")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise Denied(f"permission denied: cannot enter '{path[:200]}'")
-    return os.path.realpath(path)  # once: a link that is put there later is refused at the launch

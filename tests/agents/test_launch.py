@@ -5,15 +5,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from anvilsrv.agents.launch import Launch
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.errors import Unavailable
-from sandbox import policy, tiers
-from sandbox.policy import Policy
+from sandbox import tiers
+from sandbox.errors import SandboxRefused
+from sandbox.written import Written
 from tests.conftest import Home
 
 
@@ -49,32 +49,39 @@ def eager() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("eager")
-def test_starts_are_prepared_by_several_threads_at_once(
-    launch: Launch, home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Workers plan sessions while others are started and forgotten; what one may write is known to all the others."""
-    made = launch.plan("shell", "", [], str(home.work)).policy
-    known: list[int] = []
-
-    def load(**given: Any) -> Policy:
-        known.append(len(given["untrusted"]))
-        return made
-
-    monkeypatch.setattr(policy, "load", load)  # reading the layers takes a hundred times longer than what is tried here
+def test_starts_are_prepared_by_several_threads_at_once(home: Home) -> None:
+    """What one may write is known to all the others, each path once, also to another process or a later daemon."""
+    path = str(home.top / "state" / "written")
     failed: list[BaseException] = []
 
-    def go_on(first: str) -> None:
+    def go_on(first: int) -> None:
+        written = Written(path)
         try:
             for turn in range(60):
-                launch.plan("shell", "", [], str(home.work), f"{first}{turn % 20:02}")
-                launch.forget(f"{first}{(turn + 7) % 20:02}")
+                mine = f"/work/{(first + turn) % 100}"
+                written.add([mine, f"{mine}/beneath"])
+                assert mine in written.known()
         except BaseException as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=go_on, args=(f"{number:06x}",)) for number in range(8)]
+    threads = [threading.Thread(target=go_on, args=(10 * number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failed == []
-    assert max(known) > 50 * len(made.writable)
+    known = Written(path).known()
+    assert len(known) == len(set(known)) == 101  # and the directory of the file itself
+    assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+def test_where_agents_wrote_must_be_known_and_remembered(home: Home) -> None:
+    """A start that cannot tell, or leave word, is refused."""
+    path = home.top / "written"
+    path.mkdir()
+    with pytest.raises(SandboxRefused, match=f"cannot read {path}: Is a directory"):
+        Written(str(path)).known()
+    path.rmdir()
+    path.symlink_to(home.top / "elsewhere")
+    with pytest.raises(SandboxRefused, match=f"cannot write {path}"):
+        Written(str(path)).add(["/work"])

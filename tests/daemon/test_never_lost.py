@@ -28,7 +28,7 @@ def test_an_agent_outlives_its_daemon_and_the_answer_of_its_turn_is_not_lost(dae
     wait_until(lambda: begun(agent), "the turn never began")
     daemon.kill()
     (daemon.home.work / "fifo").write_text("go\n")  # the turn ends while no daemon is there
-    spool = next((daemon.home.home / ".local/state/anvillm").iterdir()) / "sessions" / agent.id / "ns/spool"
+    spool = daemon.home.state / "sessions" / agent.id / "ns/spool"
     wait_until(lambda: list(spool.glob("*.json")), "the hook left nothing in the spool")
     daemon.start()
     after = agent.again()

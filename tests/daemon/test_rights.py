@@ -108,11 +108,10 @@ def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Session) -
 
 
 def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent: Session) -> None:
-    own = daemon.home.home / ".local/state/anvillm"
     shown = agent.read("sandbox")
     assert "sessions/new" not in shown
     for name in ("data", "run"):
-        assert f"{next(own.iterdir())}/sessions/{agent.id}/{name}" in shown
+        assert f"{daemon.home.state}/sessions/{agent.id}/{name}" in shown
     role = daemon.home.home / ".config/anvillm/roles/default.yaml"
     role.parent.mkdir(parents=True, exist_ok=True)
     extra = daemon.home.top / "extra"
@@ -120,3 +119,26 @@ def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent:
     role.write_text(f"filesystem: {{ro: ['{extra}']}}\n")
     agent.write("ctl", "restart")
     wait_until(lambda: str(extra) in agent.read("sandbox"), "the next start has the old policy, or shows it")
+
+
+def test_a_link_that_an_agent_planted_leads_nobody_astray_ever_after(daemon: Daemon) -> None:
+    """While it lives, after it was killed, and after the daemon was started anew."""
+    secret = daemon.home.top / "private"
+    secret.mkdir()
+    (daemon.home.work / "sub").mkdir()
+    one = Session.new(daemon)
+    one.ask(f"rmdir sub && ln -s '{secret}' sub")
+
+    def astray() -> None:
+        with pytest.raises(
+            P9Error, match=f"permission denied: an agent may have made the link '{daemon.home.work}/sub'"
+        ):
+            Session.starting(daemon, cwd=daemon.home.work / "sub")
+
+    astray()
+    one.write("ctl", "kill")
+    astray()
+    daemon.kill()
+    daemon.start()
+    astray()
+    assert Session.new(daemon, cwd=secret).ask("pwd") == f"{secret}\n"

@@ -31,7 +31,7 @@ def silent(daemon: Daemon, begin: bool = True) -> Iterator[None]:
 
 def place(agent: Session) -> Path:
     """The namespace of the agent."""
-    return next((agent.daemon.home.home / ".local/state/anvillm").iterdir()) / "sessions" / agent.id / "ns"
+    return agent.daemon.home.state / "sessions" / agent.id / "ns"
 
 
 def spooled(agent: Session) -> list[Path]:

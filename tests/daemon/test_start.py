@@ -60,7 +60,7 @@ def test_an_exception_in_what_a_hook_means_is_an_error_of_the_session(daemon: Da
 
 
 def test_a_session_whose_socket_cannot_be_made_says_so(daemon: Daemon) -> None:
-    [state] = (daemon.home.home / ".local/state/anvillm").iterdir()
+    state = daemon.home.state
     (state / "sessions").write_text("a file where the directory should be\n")
     lost = Session.starting(daemon)
     assert lost.wait("error")

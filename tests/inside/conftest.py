@@ -53,7 +53,7 @@ class Desk:
     def address(self, session: str | None) -> str:
         if session is None:
             return str(self.daemon.home.socket)
-        state = next((self.daemon.home.home / ".local/state/anvillm").iterdir())
+        state = self.daemon.home.state
         return str(state / "sessions" / session / "ns" / "agent")
 
     def tools(self, session: str | None = None) -> Tools:

@@ -145,7 +145,7 @@ def test_agents_have_the_umask_of_the_user_and_keep_it_over_a_restart(home: Home
                 assert client.read(f"{again}/out") == b"0002\n"
             assert (home.work / again).stat().st_mode & 0o777 == 0o664
             assert home.anvilsrv("restart").returncode == 0
-        assert next((home.home / ".local/state/anvillm").iterdir()).stat().st_mode & 0o077 == 0
+        assert home.state.stat().st_mode & 0o077 == 0
         assert home.socket.stat().st_mode & 0o777 == 0o600
     finally:
         home.anvilsrv("stop")
@@ -199,7 +199,7 @@ def test_a_full_disk_refuses_writes_with_the_reason_and_loses_nothing(daemon: Da
 
     message = b'{"to":"user","type":"LOG_ERROR","subject":"kept"}'
     client.write("user/mail", message)
-    state = next((daemon.home.home / ".local/state/anvillm").iterdir())
+    state = daemon.home.state
     limit = sum(file.stat().st_size for file in state.glob("store.db*"))
     _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (limit, hard))

@@ -149,3 +149,27 @@ def test_the_command_line_imports_yaml_only_when_it_needs_it(shell: Shell) -> No
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, env=shell.env
     )
     assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_a_link_that_was_planted_by_one_run_is_not_followed_by_the_next(shell: Shell, full: None) -> None:
+    """As the working directory, named or come into, and for a grant; who planted it has long ended."""
+    outside = shell.proj.parent / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret\n")
+    (shell.proj / "own").symlink_to(outside)
+    seen = "--cwd", "own", "--", "cat", "secret"
+    assert shell("run", *seen).stdout == "secret\n"  # nobody else could have made it
+    assert shell("run", "--", "sh", "-c", "ln -s ../outside planted && mkdir sub").returncode == 0
+    for cwd in ("planted", "own", "sub/../planted", str(shell.proj / "planted")):
+        done = shell("run", "--cwd", cwd, *seen[2:])
+        assert (done.returncode, done.stdout) == (126, ""), cwd
+        assert "an agent may have made the link" in done.stderr and "name the directory that is meant" in done.stderr
+    command = [sys.executable, "-m", "sandbox.cli", "run", *seen[2:]]
+    come = subprocess.run(
+        ["sh", "-c", 'cd planted && exec "$@"', "sh", *command],
+        cwd=shell.proj, env=shell.env | {"PWD": str(shell.proj)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (come.returncode, come.stdout) == (126, "")
+    shown = shell("show", "--cwd", str(outside), "--ro", str(shell.proj / "planted"))
+    assert "planted is a link where an agent can put links" in shown.stdout
+    assert shell("run", "--cwd", str(outside), *seen[2:]).stdout == "secret\n"  # by its own name
