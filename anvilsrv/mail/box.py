@@ -58,6 +58,11 @@ class Snapshots:
         size = archived["bytes"] + 3 if archived is not None and archived["messages"] else EMPTY
         return Inbox(content, len(rows), size, before.changed if content == before.content else tx.now.wall)
 
+    @property
+    def state(self) -> object:
+        """Another object after each change."""
+        return self._inboxes
+
     def of(self, owner: str) -> Inbox:
         """The inbox of a session's id or the user."""
         return self._inboxes.get(owner, Inbox())

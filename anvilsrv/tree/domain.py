@@ -57,6 +57,9 @@ class Domain(Protocol):
     def backends_listing(self) -> bytes:
         """The content of ``backends``."""
 
+    def summaries(self) -> bytes:
+        """The content of ``sessions`` for the user."""
+
     def summary(self, view: View, attach: bool) -> str:
         """The object of a session in ``sessions``, as JSON; ``attach``: with the content of its ``tmux``."""
 

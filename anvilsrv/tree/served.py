@@ -23,6 +23,7 @@ from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import Topics
+from anvilsrv.strict_json import json_array
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.files import compact, unknown
@@ -62,7 +63,8 @@ class Served:
         self.beads = parts.beads
         self._parts = parts
         self._registry = parts.registry
-        self._summaries: dict[tuple[str, bool], tuple[View, int, str]] = {}  # the 9P thread's
+        self._summaries: dict[tuple[str, bool], tuple[View, int, str]] = {}  # the 9P thread's, as is the next
+        self._all: tuple[object, object, bytes] = (None, None, b"")
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -91,6 +93,12 @@ class Served:
 
     def backends_listing(self) -> bytes:
         return "".join("\t".join(row) + "\n" for row in self._parts.backends.listing()).encode()
+
+    def summaries(self) -> bytes:
+        views, boxes = self._registry.views, self._parts.boxes.state
+        if self._all[0] is not views or self._all[1] is not boxes:
+            self._all = (views, boxes, json_array(self.summary(view, True) for view in views.values()))
+        return self._all[2]
 
     def summary(self, view: View, attach: bool) -> str:
         unread = self._parts.boxes.of(view.id).unread

@@ -40,8 +40,9 @@ def box(name: str) -> Query:
 
 def sessions(at: Place) -> bytes:
     """The content of ``sessions``: those that concern the caller; how to attach is told to the user alone."""
-    shown = [view for view in at.domain.views().values() if at.concerns(view.id)]
-    return json_array(at.domain.summary(view, at.who.session is None) for view in shown)
+    if at.who.session is None:
+        return at.domain.summaries()
+    return json_array(at.domain.summary(view, False) for view in at.domain.views().values() if at.concerns(view.id))
 
 
 def mail_log(at: Place, tx: Tx, cursor: int) -> tuple[bytes, int]:

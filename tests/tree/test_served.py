@@ -1,5 +1,6 @@
 """What the tree is answered with."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,3 +23,17 @@ def test_the_objects_of_sessions_are_made_once_per_change(parts: Parts) -> None:
     assert f"attach {one}" in before[one] and f"attach {one}" not in served.summary(parts.registry.views[one], False)
     parts.prompt(one)
     assert served.summary(parts.registry.views[one], True) != before[one]
+
+
+def test_the_text_of_all_sessions_is_made_once_per_change_of_a_session_or_its_mail(parts: Parts) -> None:
+    tmux = SimpleNamespace(attach_command=lambda session: f"attach {session}")
+    other: Any = SimpleNamespace(**vars(parts), beads=None, tmux=tmux)
+    served = Served(other)
+    one = parts.idle()
+    first = served.summaries()
+    assert json.loads(first)[0]["id"] == one and served.summaries() is first
+    parts.mail(one)
+    second = served.summaries()
+    assert json.loads(second)[0]["unread"] == 1 and served.summaries() is second
+    parts.idle()
+    assert len(json.loads(served.summaries())) == 2

@@ -16,6 +16,7 @@ from anvilsrv.store.effects import Effect, Publish, Wake
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
+from anvilsrv.strict_json import json_array
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.table import Tree
 
@@ -145,6 +146,9 @@ class World:
 
     def backends_listing(self) -> bytes:
         return b"shell\n"
+
+    def summaries(self) -> bytes:
+        return json_array(self.summary(view, True) for view in self.views().values())
 
     def summary(self, view: Any, attach: bool) -> str:
         return json.dumps({"id": view.id, "tmux": self.attach(view) if attach else ""})
