@@ -50,6 +50,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow(4)
 def test_a_daemon_whose_store_cannot_go_on_ends_and_the_next_one_has_what_was_answered(home: Home) -> None:
     daemon = Daemon(home, program=("-c", BROKEN))
     try:

@@ -11,7 +11,11 @@ SMALL = 'mount -t tmpfs -o size=32m small "$0" && exec "$@"'
 
 
 @pytest.mark.parametrize(
-    "what", ["store", "again", "small", "begin", "turn", "handover", "start", "started", "started_without"]
+    "what",
+    [
+        *("store", "again", "small", "begin", "turn", "handover"),
+        *(pytest.param(one, marks=pytest.mark.slow(5)) for one in ("start", "started", "started_without")),
+    ],
 )
 def test_on_a_full_disk(tmp_path: Path, what: str) -> None:
     if subprocess.run([*NAMESPACE, SMALL, tmp_path, "true"], capture_output=True).returncode:
