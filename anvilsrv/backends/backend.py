@@ -20,6 +20,7 @@ from anvilsrv import paths
 from anvilsrv.backends import reset_time, templates
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
+from anvilsrv.backends.typed import Input
 from anvilsrv.display import sanitize
 from anvilsrv.tmux.screen import Screen
 
@@ -96,29 +97,6 @@ class Title:
 
     busy: re.Pattern[str] | None
     idle: re.Pattern[str] | None
-
-
-@dataclass(frozen=True)
-class Guard:
-    """A prompt that matches ``when`` gets ``prefix`` and ``suffix``, so that the agent takes it for text."""
-
-    when: re.Pattern[str]
-    prefix: str
-    suffix: str
-
-
-@dataclass(frozen=True)
-class Input:
-    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed."""
-
-    settle: float
-    submit: tuple[str, ...]
-    clear: tuple[str, ...]
-    confirm: float
-    empty: re.Pattern[str] | None
-    find: re.Pattern[str] | None
-    styled: bool
-    guards: tuple[Guard, ...]
 
 
 @dataclass(frozen=True)
@@ -308,17 +286,19 @@ class Backend:
         return _reply(templates.fill_all(template, report.payload if report else {}, text))
 
     def declared_prompt_text(self, text: str, context: str) -> str:
-        text, context = sanitize(text), sanitize(context).rstrip("\n")
-        if self.is_command(text):
+        text = sanitize(text)
+        return text if self.is_command(text) else self.input.safe(self._with_context(text, context))
+
+    def refusal(self, text: str, context: str = "") -> str:
+        """Why a prompt cannot be typed, as a sentence that says what to do instead; empty if it can."""
+        text = sanitize(text)
+        return "" if self.is_command(text) else self.input.refusal(self._with_context(text, context))
+
+    def _with_context(self, text: str, context: str) -> str:
+        context = sanitize(context).rstrip("\n")
+        if not context:
             return text
-        if context and self.context == "comment":
-            text = comment(context) + "\n" + text
-        elif context:
-            text = f"{context}\n\n{text}"
-        for guard in self.input.guards:
-            if guard.when.search(text):
-                text = guard.prefix + text + guard.suffix
-        return text
+        return comment(context) + "\n" + text if self.context == "comment" else f"{context}\n\n{text}"
 
     def is_command(self, text: str) -> bool:
         """Whether this is one of the agent's own commands that may pass as it is."""

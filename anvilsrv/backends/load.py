@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 
 from anvilsrv.backends import backend, private, templates
-from anvilsrv.backends.backend import NAMES, Backend, Dialog, Guard, Input, Peculiarity, Stop, Title
+from anvilsrv.backends.backend import NAMES, Backend, Dialog, Peculiarity, Stop, Title
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.backends.rules import KINDS, TEXTS, Rule
+from anvilsrv.backends.typed import Drop, Guard, Input
 from anvilsrv.errors import Invalid
 from anvilsrv.linux import beneath
 
@@ -79,10 +80,14 @@ class Table:
         return tuple(value)
 
     def seconds(self, key: str, default: float) -> float:
+        """A number of seconds."""
+        return self.number(key, default, " of seconds")
+
+    def number(self, key: str, default: float, of: str = "") -> float:
         """A number, not negative."""
         value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise self.wrong(key, "must be a number of seconds")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
+            raise self.wrong(key, f"must be a number{of}")
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
@@ -264,7 +269,7 @@ def _dialog(table: Table) -> Dialog:
     made = Dialog(
         screen=table.pattern("screen"),
         keys=table.words("keys"),
-        times=int(table.seconds("times", 1)),
+        times=int(table.number("times", 1)),
         at=table.one_of("at", DIALOGS, "start"),
         reason=table.pattern("reason", None),
     )
@@ -326,6 +331,8 @@ def _input(table: Table) -> Input:
         empty=table.pattern("empty", None),
         find=table.pattern("find", None),
         styled=table.flag("styled", False),
+        drop=_drop(table.table("drop")),
+        most=int(table.number("most", 0)),
         guards=tuple(_guard(one) for one in table.tables("guard")),
     )
     table.end()
@@ -343,8 +350,16 @@ def _limit(table: Table) -> re.Pattern[str]:
     return made
 
 
+def _drop(table: Table) -> Drop:
+    made = Drop(table.text("anywhere", ""), table.text("start", ""), table.text("end", ""))
+    table.end()
+    return made
+
+
 def _guard(table: Table) -> Guard:
-    made = Guard(table.pattern("when"), table.text("prefix", ""), table.text("suffix", ""))
+    made = Guard(table.pattern("when"), table.text("prefix", ""), table.text("suffix", ""), table.text("refuse", ""))
+    if made.refuse and (made.prefix or made.suffix):
+        raise table.wrong("refuse", "not with prefix or suffix")
     table.end()
     return made
 

@@ -30,7 +30,9 @@ from anvilsrv.errors import AnvilError, Full
 TIMEOUT = 20.0  # s for the daemon's reply
 CONNECT = 2.0  # s
 LIFE = 57.0  # s after which a hook must be over: agents end those of ours after 60
-SILENCE = 5.0  # s after which a payload that is whole counts as complete, although its end was not heard
+SILENCE = (
+    0.1  # s after which a payload that is whole counts as complete, although its end was not heard: nothing can follow
+)
 LARGEST = 8_000_000  # bytes of a report; the daemon takes 8 MiB
 RETRY = (0.05, 0.1, 0.2, 0.5)  # s between tries to reach a daemon that is just being replaced; the last repeats
 HOLD = 600.0  # s that a report is kept for which there is no room on the disk; some agents end their hooks before

@@ -14,7 +14,7 @@ from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
 from anvilsrv.desk.report import Reports
 from anvilsrv.desk.send import Send
-from anvilsrv.errors import Denied
+from anvilsrv.errors import Denied, Invalid
 from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
 from anvilsrv.sessions.registry import Registry
@@ -171,7 +171,18 @@ class Served:
         return self._parts.send.number(tx, session)
 
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int) -> int:
-        return self._parts.send.accept(tx, session, text, origin, n)
+        return self._parts.send.accept(tx, session, self._typed(tx, session, text), origin, n)
+
+    def _typed(self, tx: Tx, session: str, text: str) -> str:
+        """A prompt without what its agent would take away. Raises Invalid if it would not take it for a prompt, or not as a whole."""
+        row = self._registry.row(tx, session)
+        backend = self._parts.backends.last(row.backend)
+        if backend is None or not text.strip():
+            return text
+        why = backend.refusal(text, row.context.decode("utf-8", "replace"))
+        if why:
+            raise Invalid(f"this prompt cannot be typed: {why}")
+        return backend.input.drop.kept(text)
 
     def numbered(self, tx: Tx, session: str, n: int) -> int:
         return self._parts.send.numbered(tx, session, n).id
@@ -183,7 +194,7 @@ class Served:
         self._parts.send.check_edit(tx, session, n)
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
-        self._parts.send.edit(tx, session, n, text)
+        self._parts.send.edit(tx, session, n, self._typed(tx, session, text))
 
     def turns(self, tx: Tx, session: str) -> bytes:
         return self._parts.send.listing(tx, session)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ LOGINS = (
 SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "path", "description")
 LOGIN = "{HOME}/.claude/anvillm/.credentials.json"
 ALWAYS = "always"
-REASON = 500  # characters of why a hook refused a prompt
+IMAGE = re.compile(r"\.(?:png|jpe?g|gif|webp)[\"']?[ \t]{0,9}\Z", re.IGNORECASE)
+TAG = re.compile("<[^<>]*>")
+REASON = 500  # characters of why a prompt was refused
 
 
 class Claude(Private):
@@ -51,6 +54,11 @@ class Claude(Private):
         """Not without a way to log in: the agent would wait at a screen that nobody sees."""
         how = "run claude/login of this installation once, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
         return self.logged_in(LOGINS, LOGIN, how)
+
+    def prompt_text(self, text: str, context: str) -> str:
+        """It cuts what is pasted before each " /", and takes a piece that is the path of an image out of the text."""
+        first, *others = super().prompt_text(text, context).split(" /")
+        return first + "".join(("\n/" if IMAGE.search(one) else " /") + one for one in others)
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """A question gets the choices that its payload holds."""
@@ -87,7 +95,9 @@ class Claude(Private):
 
 
 def refused(words: str) -> dict[str, str]:
-    """Why a hook of the user's refused a prompt, in a line, and which prompt that was."""
+    """Why a prompt was refused, in a line, and which one it was: by a hook of the user's, or ``/compact`` with nothing to compact."""
+    if words.startswith("<"):
+        return {"reason": TAG.sub("", words)[:REASON], "text": "/compact"}
     told, mark, text = words.partition("\n\nOriginal prompt: ")
     why = " ".join(told.partition(":\n")[2].split())[:REASON]
     return {"reason": f"refused by the hook {why}" if why else "refused by a hook", **({"text": text} if mark else {})}

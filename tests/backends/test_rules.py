@@ -86,6 +86,8 @@ def item(kind: str, text: str) -> dict[str, Any]:
 
 BLOCKED = "UserPromptSubmit operation blocked by hook:\n[guard.sh]: no such\nwords\n\nOriginal prompt: a\n\nb"
 REFUSED = [("refused", {"text": "a\n\nb", "reason": "refused by the hook [guard.sh]: no such words"})]
+NOTHING = "<local-command-stdout>Not enough messages to compact.</local-command-stdout>"
+COMPACT = [("refused", {"text": "/compact", "reason": "Not enough messages to compact."})]
 TASK = "<task-notification>"
 QUEUED = {"type": "queued_command", "prompt": "a", "commandMode": "prompt"}
 
@@ -106,6 +108,7 @@ QUEUED = {"type": "queued_command", "prompt": "a", "commandMode": "prompt"}
         ("claude", claude(type="attachment", attachment={**QUEUED, "commandMode": "task-notification"}), []),
         ("claude", claude(type="system", content=BLOCKED), REFUSED),
         ("claude", claude(type="system", content=BLOCKED[:42]), [("refused", {"reason": "refused by a hook"})]),
+        ("claude", claude(type="system", subtype="local_command", content=NOTHING), COMPACT),
         ("claude", claude(type="assistant", message={"content": [{"type": "text", "text": "w"}]}), [("note", {"text": "w"})]),
         ("claude", claude(type="assistant", message={"content": [{"type": "text", "text": "w"}]}, isApiErrorMessage=True), []),
         ("codex", item("UserMessage", "a"), [("taken", {"text": "a", "turn": "t1"})]),

@@ -23,6 +23,7 @@ LEVELS = (
     "replies",
     "input",
     "guard",
+    "drop",
     "stop",
     "limits",
     "permissions",

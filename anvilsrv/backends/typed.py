@@ -1,0 +1,81 @@
+"""What is typed for a prompt: a text that the agent takes for one, and that it reports as it was typed. Pure.
+
+An agent takes some characters away, takes some texts for commands of its own, and ends at others. What it takes away is taken away
+before, so that its report can be compared; a guard makes a text harmless, or refuses it with a sentence that says what to do instead.
+
+Texts are others' and may have megabytes. A pattern can cost the square of its text, and while it is searched nothing else runs, so
+guards see the two ends of a long one only.
+"""
+
+import re
+from dataclasses import dataclass
+
+END = 2048  # characters at either end that guards see of a longer text
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Characters that the agent takes away: ``anywhere``, at the ``start`` or at the ``end``."""
+
+    anywhere: str = ""
+    start: str = ""
+    end: str = ""
+
+    def kept(self, text: str) -> str:
+        """What is left."""
+        return text.translate(dict.fromkeys(map(ord, self.anywhere))).lstrip(self.start).rstrip(self.end)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A prompt that matches ``when`` gets ``prefix`` and ``suffix``, so that the agent takes it for text; or it is ``refuse``\\ d,
+    which says why."""
+
+    when: re.Pattern[str]
+    prefix: str
+    suffix: str
+    refuse: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed; ``most`` is
+    how many characters the agent takes."""
+
+    settle: float
+    submit: tuple[str, ...]
+    clear: tuple[str, ...]
+    confirm: float
+    empty: re.Pattern[str] | None
+    find: re.Pattern[str] | None
+    styled: bool
+    drop: Drop
+    most: int
+    guards: tuple[Guard, ...]
+
+    def safe(self, text: str) -> str:
+        """The text as it is typed."""
+        text = self.drop.kept(text)
+        for guard in self.guards:
+            if not guard.refuse and guard.when.search(ends(text)):
+                text = guard.prefix + text + guard.suffix
+        return text
+
+    def refusal(self, text: str) -> str:
+        """Why the text cannot be typed; empty if it can."""
+        kept = self.drop.kept(text)
+        if not kept.strip():
+            return "the agent would take nothing of it: it has no character but blanks and invisible ones"
+        if self.most and (length := units(self.safe(text))) > self.most:
+            return f"it has {length:,} characters, and the agent takes {self.most:,}: put it into a file, and name that"
+        return next((one.refuse for one in self.guards if one.refuse and one.when.search(ends(kept))), "")
+
+
+def ends(text: str) -> str:
+    """A text, if it is not long; else its beginning and its end."""
+    return text if len(text) <= 2 * END else f"{text[:END]}\n{text[-END:]}"
+
+
+def units(text: str) -> int:
+    """How long a text is for programs that count in UTF-16: an emoji is two."""
+    return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)

@@ -1,0 +1,79 @@
+"""Texts that people type and agents do not take as they are: each real agent gets what was meant, or the prompt is refused before."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anvilsrv.errors import AnvilError
+from tests.real_agents.conftest import Bench, Benches, wait_until
+from tests.real_agents.golden import SHIPPED
+from tests.session import Session
+
+pytestmark = pytest.mark.timeout(300)
+each = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow(20)) for name in ("claude", "codex", "gemini", "opencode")],
+    scope="module",
+)
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+TEXTS = {
+    "claude": [
+        "text\ufeff", "\ufefftext", "a\u200bb\u202ec", "trail\u3000", "e\u0301",
+        "look at {PICTURE}", "a {PICTURE} /etc", "two\nlines {PICTURE}",
+    ],
+    "codex": ["text\ufeff", "\ufeff", "a\u200bb\u202ec", "look at {PICTURE}", "exit", ":q"],
+    "gemini": ["text\ufeff", "\ufefftext", "a\u200bb\u202ec", "look at {PICTURE}", "{PICTURE}", "exit", "/quit"],
+    "opencode": ["text\ufeff", "\ufefftext", "a\u200bb\u202ec", "look at {PICTURE}", ":wq", "/exit"],
+}  # fmt: skip
+REFUSED = {
+    "claude": ["{PICTURE}", "exit", ":wq!\n", "\ufeff"],
+    "codex": ["{PICTURE}", "picture.png"],
+    "gemini": ["\u200b"],
+    "opencode": ["{PICTURE}", "exit", "\ufeff"],
+}
+
+
+@pytest.fixture
+def bench(name: str, at: Benches) -> Iterator[Bench]:
+    found = at(name)
+    (found.daemon.home.work / "picture.png").write_bytes(PICTURE)
+    yield found
+
+
+def filled(bench: Bench, text: str) -> str:
+    return text.replace("{PICTURE}", str(Path(bench.daemon.home.work) / "picture.png"))
+
+
+@each
+def test_texts_that_agents_change_arrive_once_as_they_were_typed(bench: Bench) -> None:
+    agent, backend = bench.agent(), SHIPPED.get(bench.backend)
+    for text in TEXTS[bench.backend]:
+        typed, before = backend.prompt_text(filled(bench, text)), len(bench.model.prompts())
+        agent.ask(filled(bench, text))
+        assert bench.model.prompts()[before:] == [once_taken(typed)], text
+        assert not agent.row["held"], text
+
+
+def once_taken(typed: str) -> str:
+    """Blanks at the ends are of no account, and characters are composed."""
+    return typed.replace("e\u0301", "é")
+
+
+@each
+def test_what_is_no_prompt_to_the_agent_is_refused_and_the_next_one_goes(bench: Bench) -> None:
+    agent = bench.agent()
+    for text in REFUSED[bench.backend]:
+        assert "cannot be typed" in refusal(agent, filled(bench, text)), text
+    assert agent.ask("next").startswith("heard")
+    assert bench.model.prompts() == ["next"]
+    wait_until(lambda: agent.state == "idle", "it lives")
+
+
+def refusal(agent: Session, text: str) -> str:
+    with pytest.raises(AnvilError) as caught:
+        agent.prompt(text)
+    return str(caught.value)
