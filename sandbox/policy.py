@@ -83,39 +83,6 @@ class Policy:
         kept = "rx" if beneath_any(path, (top for top, _ in self.protect)) else "rwx"
         return "".join(letter for letter in kept if letter in letters)
 
-    def exceeds(self, parent: Policy) -> list[str]:
-        """What this policy grants and ``parent`` lacks, as sentences; empty if nothing."""
-        found = []
-        for grant in self.grants:
-            extra = set(self.rights(grant.path)) - set(parent.rights(grant.path))
-            if extra:
-                letters = "".join(letter for letter in "rwx" if letter in extra)
-                found.append(f"{grant.path}: {letters} is not the parent's")
-        found += [f"socket {grant.path} is not the parent's" for grant in self.unix
-                  if grant.path not in {other.path for other in parent.unix}]  # fmt: skip
-        found += _network_exceeds(self.network, parent.network)
-        theirs = {said.value[0] for said in parent.env}
-        found += [f"the variable {said.value[0]} is not passed to the parent" for said in self.env
-                  if said.value[1] is None and said.value[0] not in theirs]  # fmt: skip
-        for word in ("spawn", "control"):
-            if getattr(self.agents, word) and not getattr(parent.agents, word):
-                found.append(f"agents.{word} is not the parent's")
-        if self.permissions == "bypass" and parent.permissions == "ask":
-            found.append("the parent asks for permissions")
-        missing = [path for path, _ in parent.protect if not beneath_any(path, (top for top, _ in self.protect))]
-        found += [f"{path} is protected from the parent" for path in missing if "w" in self.rights(path)]
-        return found
-
-
-def _network_exceeds(mine: Network, theirs: Network) -> list[str]:
-    rank = ("none", "ports", "all")
-    if theirs.mode == "all" or mine.mode == "none":
-        return []
-    if rank.index(mine.mode) > rank.index(theirs.mode):
-        return [f"network {mine.mode} is not the parent's"]
-    found = [f"port {port} is not the parent's" for port in mine.connect if port not in theirs.connect]
-    return found + [f"binding port {port} is not the parent's" for port in mine.bind if port not in theirs.bind]
-
 
 def load(
     *,

@@ -7,6 +7,7 @@ A session owns ``<state>/sessions/<id>/``::
     run/    what is generated for one launch: settings files, the sandbox's specification, a copy of our code; read-only inside
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
+    rights.json, bound.json   what the last start gave it, and what the session had that spawned it; out of its sight
 
 Threads: called on the 9P workers (``plan``, to refuse early) and on the thread of the agents (``prepare``); the lock guards what
 was found out about the kernel.
@@ -22,13 +23,16 @@ from typing import NamedTuple
 
 from anvilsrv import paths
 from anvilsrv.agents import grants
+from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.backends.registry import Backends, Place
-from anvilsrv.errors import AnvilError, Denied, Full, Unavailable
+from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
+from anvilsrv.linux.replace import write
 from anvilsrv.sessions.state import View
 from sandbox import launcher, policy, tiers
 from sandbox.errors import SandboxError
 from sandbox.plan import specification
+from sandbox.rights import Rights, rights
 from sandbox.text import describe
 from sandbox.written import Written
 
@@ -62,6 +66,7 @@ class Launch:
         self._namespace = namespace
         self._lock = threading.Lock()
         self._report: tiers.Report | None = None
+        self._bounds = Bounds(self.directory)
         self.written = Written.of(os.environ)
 
     def directory(self, session: str) -> Path:
@@ -105,7 +110,7 @@ class Launch:
         top = self.directory(session)
         code = grants.granted(self.tier_report().tier)
         ours = {
-            "env": [f"{name}={value}" for name, value in (env or {}).items()],
+            "env": [f"{name}={value}" for name, value in {**(env or {}), "ANVILLM_SESSION": session}.items()],
             "filesystem": {
                 "rox": [*code.rox, *found.reads()],
                 "rw": [str(top / "data")],
@@ -137,10 +142,21 @@ class Launch:
 
     def within(self, child: Plan, parent: View) -> None:
         """Refuse a session that would get more than the one that spawns it. Raises Denied."""
-        above = self.plan(parent.backend, parent.role, parent.tasks, parent.cwd, parent.id)
-        more = child.policy.exceeds(above.policy)
-        if more:
-            raise Denied(f"more than the spawning session has: {'; '.join(more[:3])}")
+        bound = self._bounds.of(parent.id)
+        if bound is None:  # it was started by a version that did not keep them
+            bound = self._planned(
+                self.plan(parent.backend, parent.role, parent.tasks, parent.cwd, parent.id), parent.id
+            )
+        refuse_more(self._planned(child, "new"), bound)
+
+    def _planned(self, plan: Plan, session: str) -> Rights:
+        top = self.directory(session)
+        ns, tmp = str(top / "ns"), str(top / "tmp")
+        try:
+            spec = specification(plan.policy, ["true"], tier=plan.tier, namespace_source=ns, tmpdir=tmp, env=os.environ)
+        except SandboxError as error:
+            raise Unavailable(str(error)) from None
+        return rights(plan.policy, spec, [str(top)])
 
     def prepare(self, view: View) -> Start:
         """Write what one launch needs. Raises AnvilError."""
@@ -158,8 +174,7 @@ class Launch:
                     beneath.write(top / "data", name, found)
                 else:
                     beneath.link(top / "data", name, found["link"])
-            env = {**made.env, "ANVILLM_SESSION": view.id}
-            plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, env)
+            plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, made.env)
             spec = specification(
                 plan.policy,
                 made.argv,
@@ -171,9 +186,10 @@ class Launch:
                 shown=grants.shown(top / "run" / "code", view.cwd),
                 listed=grants.granted(plan.tier).listed,
             )
+            self._bounds.start(view, rights(plan.policy, spec, [str(top)]))
             self.written.add(plan.policy.writable)
             (top / "status").unlink(missing_ok=True)
-            path = top / "run" / "sandbox.json"
+            path = top / "run" / SPEC
             write(path, json.dumps(spec | {"umask": self._umask}))
         except SandboxError as error:
             raise Unavailable(str(error)) from None
@@ -210,14 +226,3 @@ class Launch:
             id=view.id, cwd=view.cwd, session_dir=str(top / "run"), data_dir=str(top / "data"), home=str(Path.home()),
             conversation=view.conversation, permissions=plan.policy.permissions, code=str(top / "run/code" / grants.HERE.name),
         )  # fmt: skip
-
-
-def write(path: Path, content: str) -> None:
-    """Replace a file at once, readable by us alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    with open(
-        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(content)
-    os.replace(fresh, path)

@@ -102,6 +102,40 @@ def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemo
     mine.write(f"{child}/ctl", b"kill")
 
 
+@pytest.fixture
+def family(daemon: Daemon) -> tuple[Session, Session]:
+    """A session that may spawn, and one that it spawned; a path that both are granted does not exist yet."""
+    roles = daemon.home.config / "roles"
+    roles.mkdir(parents=True)
+    later = daemon.home.top / "later"
+    (roles / "lead.yaml").write_text(ROLE)
+    (roles / "helper.yaml").write_text(f"filesystem: {{rwx: ['{{CWD}}', '{{TMPDIR}}'], ro: ['{later}']}}\n")
+    lead = Session.new(daemon, "shell", "role=lead")
+    made = daemon.client(lead.id).write_read("ctl", f"new shell {daemon.home.work} role=helper".encode())
+    child = Session(daemon, made.decode().strip())
+    child.wait("idle")
+    return lead, child
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["its parent lives", "its parent was killed"])
+def test_a_child_gets_no_more_than_its_parent_at_any_later_start(
+    daemon: Daemon, family: tuple[Session, Session], gone: bool
+) -> None:
+    """Here a path that was granted all along, and comes to be only now."""
+    lead, child = family
+    (daemon.home.top / "later").mkdir()
+    if gone:
+        lead.write("ctl", "kill")
+        wait_until(lambda: lead.id not in lead.client.read("list").decode(), "it is not killed")
+    child.write("ctl", "restart")
+    child.wait("error")
+    assert f"more than the spawning session has: {daemon.home.top}/later: r is not the parent's" in child.row["error"]
+    (daemon.home.top / "later").rmdir()
+    child.write("ctl", "restart")
+    child.wait("idle")
+    assert child.ask("echo back") == "back\n"
+
+
 def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Session) -> None:
     assert agent.ask('ls "$NAMESPACE"') == "agent\nspool\n"
     assert agent.ask('echo "$ANVILLM_SESSION"') == f"{agent.id}\n"

@@ -215,40 +215,6 @@ def test_global_yaml_lets_sockets_in_and_the_policy_says_so(setting: Setting) ->
             setting.load()
 
 
-def test_what_a_child_has_and_its_parent_lacks_is_named(setting: Setting) -> None:
-    """An agent that spawns gives at most what it has."""
-    sub = setting.proj / "sub"
-    sub.mkdir()
-    (setting.home / "data").mkdir()
-
-    def with_layer(layer: Mapping[str, Any], cwd: Path = setting.proj) -> policy.Policy:
-        return setting.load(cwd=str(cwd), extra=[("x", layer)])
-
-    plain = with_layer({})
-    assert plain.exceeds(plain) == []
-    assert with_layer({}, sub).exceeds(plain) == []
-    assert plain.exceeds(with_layer({}, sub)) == [f"{setting.proj}: rw is not the parent's"]
-    cases: dict[str, dict[str, Any]] = {
-        f"{setting.proj}: x is not the parent's": {"filesystem": {"rwx": ["{CWD}"]}},
-        f"{setting.home}/data: r is not the parent's": {"filesystem": {"ro": ["{HOME}/data"]}},
-        f"{TMPDIR}: x is not the parent's": {"filesystem": {"rwx": ["{TMPDIR}"]}},
-        "network all is not the parent's": {"network": {"enabled": True, "unrestricted": True}},
-        "network ports is not the parent's": {"network": {"enabled": True, "connect_tcp": [443]}},
-        "the variable SECRET is not passed to the parent": {"env": ["SECRET"]},
-        "agents.spawn is not the parent's": {"agents": {"spawn": True}},
-    }
-    for sentence, layer in cases.items():
-        assert with_layer(layer).exceeds(plain) == [sentence]
-        assert plain.exceeds(with_layer(layer)) == []
-        assert with_layer(layer).exceeds(with_layer(layer)) == []
-    some, more = ({"network": {"enabled": True, "connect_tcp": ports}} for ports in ([443], [443, 22]))
-    assert with_layer(more).exceeds(with_layer(some)) == ["port 22 is not the parent's"]
-    ask = with_layer({"permissions": "ask"})
-    assert plain.exceeds(ask) == ["the parent asks for permissions"]
-    protected = with_layer({"filesystem": {"protect": ["{CWD}/sub"]}})
-    assert f"{setting.proj}/sub is protected from the parent" in plain.exceeds(protected)
-
-
 def test_a_link_on_the_way_to_what_is_protected_is_refused_where_it_could_be_changed(setting: Setting) -> None:
     """A link cannot be bound over."""
     real = setting.home / "dotfiles"
