@@ -77,7 +77,7 @@ class App:
         self.send = Send(self.registry, self.turns, self.post)
         self.server = Server(on_error=self.on_error, trace=trace)
         self.beads = Beads(paths.beads_dir(), self._bead_changed, self.on_error)
-        self.tmux = Tmux(Path(namespace) / "anvillm.tmux", self.on_error)
+        self.tmux = Tmux(Path(namespace) / paths.TMUX, self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask)
         self.reactor = Reactor("agents", self.on_error)
         self.sockets = Sockets(self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten)

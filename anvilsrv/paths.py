@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # pathlib, hashlib and re are dear to import, and the hook pr
 from anvilsrv.errors import Unavailable
 
 SERVICE = "agent"
+TMUX = "anvillm.tmux"
 
 
 def user() -> str:

@@ -8,6 +8,7 @@ A session owns ``<state>/sessions/<id>/``::
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
     rights.json, bound.json   what the last start gave it, and what the session had that spawned it; out of its sight
+    process  which process it is (see ``birth``)
 
 Threads: called on the 9P workers (``plan``, to refuse early) and on the thread of the agents (``prepare``); the lock guards what
 was found out about the kernel.
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import paths
-from anvilsrv.agents import grants
+from anvilsrv.agents import birth, grants
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.errors import AnvilError, Full, Unavailable
@@ -200,6 +201,15 @@ class Launch:
             )
             raise kind(f"cannot prepare session '{view.id}': {error.strerror}{where}") from None
         return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text)
+
+    def started(self, session: str, pid: int) -> None:
+        """Its agent is that process."""
+        if self.living(session) != pid:
+            birth.note(self.directory(session) / "process", pid)
+
+    def living(self, session: str) -> int:
+        """The process of its agent, wherever it may run, as long as it does; else 0."""
+        return birth.living(self.directory(session) / "process")
 
     def ended(self, session: str) -> tuple[int, str] | None:
         """What the launcher wrote at the end: the exit status (128 and more: a signal) and its sentence; None if it was killed."""

@@ -20,11 +20,13 @@ from anvilsrv.linux.reactor import Deadline, Process, Reactor
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
 from anvilsrv.store.store import Need, Store
+from anvilsrv.tmux.protocol import Hung
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tmux.windows import PaneInfo
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, second … crash in a row
 NO_ROOM = 2.0  # s between tries to start one while the disk is full
+AGAIN = 5.0  # s before tmux is asked again that has not answered
 GRACE = 3.0  # s, where the backend's file cannot be asked
 
 
@@ -94,8 +96,15 @@ class Processes:
         self._new.append(view)
 
     def _adopt(self) -> None:
+        try:
+            panes = {pane.window: pane for pane in self._tmux.panes()}
+        except Hung as error:  # that nothing is known of the agents does not mean that they are gone
+            self._on_error(error)
+            self._reactor.at(AGAIN, self._adopt)
+            return
+        except AnvilError:
+            panes = {}
         new, self._new = self._new, []
-        panes = {pane.window: pane for pane in self._panes()}
         for view in new:
             self._guarded(view.id, lambda view=view: self._adopt_one(view, panes.get(view.id)))  # type: ignore[misc]
 
@@ -104,10 +113,13 @@ class Processes:
         if pane is not None and alive and view.live:
             if view.pid != pane.pid or view.pane != pane.id:  # a daemon died between the start and its row
                 self._life.about(session, lambda tx: self._life.launched(tx, session, pane.id, pane.pid, None, None))
+            self._launch.started(session, pane.pid)
             self._watch(session, pane.pid)
             self._life.about(session, lambda tx: self._life.adopted(tx, session))
         elif pane is not None and alive:
             self._tmux.kill(pane.id)  # it was to be stopped
+        elif view.pid and self._launch.living(session) == view.pid:
+            self._stray(view)
         elif view.pid:
             self._ended(session, view.pid)
         self._look(session)
@@ -123,8 +135,6 @@ class Processes:
 
     def others(self) -> bool:
         """Whether agents run in tmux that are not of this store."""
-        if not self._tmux.socket.exists():
-            return False
         return any(not pane.dead and pane.window not in self._registry.views for pane in self._panes())
 
     def _look(self, session: str) -> None:
@@ -185,16 +195,32 @@ class Processes:
             view = self._registry.get(session)
         start = self._launch.prepare(view)
         self._tmux.ensure()
-        pane = next((one.id for one in self._panes() if one.window == session), None)
+        found = next((one for one in self._panes() if one.window == session), None)
+        left = self._launch.living(session)
+        if left and (found is None or found.pid != left):
+            self._kill_first(session, left)
+            return
+        pane = found.id if found is not None else None
         if pane is None:
             made = self._tmux.new_window(session, start.argv, cwd=start.cwd, env={})
             pane, pid = made.id, made.pid
         else:
             pid = self._tmux.respawn(pane, start.argv, cwd=start.cwd, env={})
+        self._launch.started(session, pid)
         self._launched(session, pane, pid, start)
         self._watch(session, pid)
         patience = backend.ready_timeout
         self._reactor.at(patience, lambda: self._not_ready(session, pid, patience))
+
+    def _kill_first(self, session: str, left: int) -> None:
+        """An agent of the session runs where nobody reaches it: two would work in one directory."""
+        run = self._runs.setdefault(session, Run())
+
+        def gone() -> None:
+            run.launching = False
+            self._start(session)
+
+        self._reactor.process(left, gone).signal(signal.SIGKILL)
 
     def _launched(self, session: str, pane: str, pid: int, start: Start) -> None:
         def done(_: object, error: BaseException | None) -> None:
@@ -233,11 +259,17 @@ class Processes:
     def _told(self, session: str, pid: int, status: int | None, words: str) -> None:
         self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words))
 
+    def _stray(self, view: View) -> None:
+        """It lives and has no terminal any more: it is ended, and what is wanted of the session follows from that."""
+        self._watch(view.id, view.pid)
+        self._life.error(view.id, f"the terminal of session '{view.id}' is gone: its agent is ended")
+        self._runs[view.id].ending = view.pid
+        self._end(view)
+
     def _end(self, view: View) -> None:
         """By its own keys, then SIGTERM, then SIGKILL."""
         run, pid, stop = self._runs[view.id], view.pid, self.gentle(view.backend)
-        if stop.keys:
-            self._keys(view.id, stop.keys)
+        if stop.keys and self._keys(view.id, stop.keys):
             self._reactor.at(stop.grace, lambda: self._signal(run, pid, signal.SIGTERM))
         else:
             self._signal(run, pid, signal.SIGTERM)
@@ -248,10 +280,17 @@ class Processes:
         if run.process is not None and run.process.pid == pid:
             run.process.signal(number)
 
-    def _keys(self, session: str, names: tuple[str, ...]) -> None:
+    def _keys(self, session: str, names: tuple[str, ...]) -> bool:
+        """Press them; whether its terminal is still there and takes them. A new tmux may have given the pane's number to another."""
         view = self._registry.views.get(session)
-        if view is not None and view.pane and view.pid:
-            self._tmux.keys(view.pane, *names)
+        ours = view and next((pane for pane in self._panes() if (pane.window, pane.pid) == (session, view.pid)), None)
+        if not ours:
+            return False
+        try:
+            self._tmux.keys(ours.id, *names)
+        except AnvilError:  # a signal follows, which needs no terminal
+            return False
+        return True
 
     def _remove(self, session: str, pane: str | None) -> None:
         """End what is left of a killed session immediately."""

@@ -121,10 +121,11 @@ def status() -> None:
         with Client(str(place.socket), timeout=5) as client:
             listing = client.read("list").decode()
     except AnvilError as error:
-        raise Failure(f"anvilsrv {pid} runs but does not answer: {error}") from None
+        why = "its socket was deleted: 'anvilsrv restart' makes it again" if place.deleted else error
+        raise Failure(f"anvilsrv {pid} runs but does not answer: {why}") from None
     click.echo(f"anvilsrv {pid} serves {place.socket}")
     click.echo(f"log {place.log}")
-    click.echo(f"tmux -S {place.namespace}/anvillm.tmux attach")
+    click.echo(f"tmux -S {place.tmux} attach")
     click.echo(f"{len(listing.splitlines())} session(s)")
     click.echo(listing, nl=False)
 

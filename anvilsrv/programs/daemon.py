@@ -34,7 +34,7 @@ LOG_SIZE = 4 << 20  # bytes
 FLOCK = "hhqqi4x"  # struct flock where off_t has 64 bits
 START_PATIENCE = 20.0  # s that `start` waits for the socket
 DESCRIPTORS = 16384  # soft limit: each session has a socket, each client of each a connection
-NAMESPACE_MAX = 107 - len("/anvillm.tmux")  # bytes: unix(7), struct sockaddr_un
+NAMESPACE_MAX = 107 - len(f"/{paths.TMUX}")  # bytes: unix(7), struct sockaddr_un
 END_PATIENCE = 50.0  # s that an end may take before it is cut short
 BROKEN = 70  # exit status, EX_SOFTWARE of sysexits.h: a thread of ours could not go on
 STOP_PATIENCE = 60.0  # s that `stop` waits for the end
@@ -47,9 +47,15 @@ class Place:
         self.namespace = namespace or paths.namespace()
         self.state = paths.state_dir(self.namespace)
         self.socket = Path(self.namespace) / paths.SERVICE
+        self.tmux = Path(self.namespace) / paths.TMUX
         self.lock = self.state / "lock"
         self.pid_file = self.state / "pid"
         self.log = self.state / "anvilsrv.log"
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the socket is gone, as when somebody has cleared /tmp; a daemon that runs does not notice."""
+        return not os.path.lexists(self.socket)
 
     def holder(self) -> int | None:
         """The pid of the daemon that holds the namespace, None if there is none (0: one that is only just starting)."""
@@ -349,12 +355,19 @@ def end(pid: int, number: signal.Signals) -> None:
 
 
 def restart(place: Place) -> int:
-    """Replace the daemon; agents run on. Its pid (the same, since it execs). Raises Unavailable."""
+    """Replace the daemon; agents run on. Its pid (the same, since it execs). Raises Unavailable.
+
+    This also helps where the daemon's socket was deleted, or tmux's: both are made again.
+    """
     from anvilsrv.p9.client import Client
 
     pid = place.holder()
     if not pid:
         return start(place)
+    if place.deleted:  # whoever makes it again is the new daemon
+        os.kill(pid, signal.SIGHUP)
+        wait_for(place, START_PATIENCE + END_PATIENCE)
+        return pid
     with Client(str(place.socket)) as client:
         events = client.open("events")
         os.kill(pid, signal.SIGHUP)

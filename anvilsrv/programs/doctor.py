@@ -106,6 +106,7 @@ def daemon() -> Iterator[Line]:
     """Whether it runs, and answers."""
     from anvilsrv.p9.client import Client
     from anvilsrv.programs.daemon import Place
+    from anvilsrv.tmux.lost import listeners
 
     place = Place()
     pid = place.holder()
@@ -113,6 +114,13 @@ def daemon() -> Iterator[Line]:
         stale = " (the socket there is left over, and does no harm)" if os.path.exists(place.socket) else ""
         yield Line(NOTE, "daemon", f"does not run: anvilsrv start{stale}")
         return
+    if place.deleted:
+        yield Line(
+            DO, "daemon", f"{pid} runs, but its socket {place.socket} was deleted: anvilsrv restart makes it again"
+        )
+        return
+    if not os.path.lexists(place.tmux) and listeners(place.tmux):
+        yield Line(DO, "daemon", f"the socket of its tmux {place.tmux} was deleted: anvilsrv restart makes it again")
     try:
         with Client(str(place.socket), timeout=5) as client:
             sessions = len(client.read("list").splitlines())

@@ -19,10 +19,10 @@ ACCEPTS = 1 << 16  # __SO_ACCEPTCON of <linux/net.h>, in /proc/net/unix
 LISTEN = 1.0  # s between a socket's bind and its listen
 
 
-def revive(socket: Path, timeout: float) -> bool:
-    """Have a server whose socket is gone make it again; whether there is one. Raises Hung."""
+def revive(socket: Path, timeout: float) -> None:
+    """Have a server whose socket is gone make it again; no-op where there is none. Raises Hung."""
     if os.path.lexists(socket):
-        return False
+        return
     for server in listeners(socket):
         try:
             fd = os.pidfd_open(server)
@@ -31,10 +31,9 @@ def revive(socket: Path, timeout: float) -> bool:
         try:
             if server in listeners(socket):  # it still is the one that was found
                 _revive(socket, fd, timeout)
-                return True
+                return
         finally:
             os.close(fd)
-    return False
 
 
 def _revive(socket: Path, server: int, timeout: float) -> None:

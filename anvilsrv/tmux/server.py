@@ -139,7 +139,8 @@ class Server:
         except Hung:
             raise
         except Unavailable:
-            if not lost.revive(self.socket, self._timeout):
+            lost.revive(self.socket, self._timeout)
+            if not os.path.lexists(self.socket):
                 raise
             found = client()
             found.attached(self._timeout)
