@@ -188,6 +188,7 @@ class App:
             self.store.call(self.tree.recover, need=Need.HAPPENED)
         for name in {view.backend for view in self.registry.views.values()}:
             self._guard(partial(self.backends.get, name))
+        self._guard(self.launch.remember)
         self.tmux.on_title(self.titles.changed)
         self.reactor.start()
         self.server.start()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from sandbox.errors import SandboxRefused
 from sandbox.pathnames import absolute, beneath_any
@@ -22,7 +23,7 @@ class Written:
     """The paths, without links in them. ``path`` is the file; nothing is made until there is something to remember."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        self.path = Path(path)
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Written:
@@ -41,7 +42,7 @@ class Written:
             found = []
         except OSError as error:
             raise SandboxRefused(f"cannot read {self.path}: {error.strerror}") from None
-        return [os.path.realpath(os.path.dirname(self.path)), *filter(None, found)]
+        return [os.path.realpath(self.path.parent), *filter(None, found)]
 
     def add(self, paths: Iterable[str]) -> None:
         """Remember these, on disk, before an agent starts that may write there. Raises SandboxRefused."""
@@ -49,7 +50,7 @@ class Written:
         if all(beneath_any(path, self.known()) for path in wanted):
             return
         try:
-            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
             with open(
                 os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600),
                 "a", encoding="utf-8", errors="surrogateescape",

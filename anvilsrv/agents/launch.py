@@ -33,7 +33,7 @@ from anvilsrv.sessions.state import View
 from sandbox import launcher, policy, tiers
 from sandbox.errors import SandboxError
 from sandbox.plan import specification
-from sandbox.rights import Rights, rights
+from sandbox.rights import Rights, effective, rights
 from sandbox.text import describe
 from sandbox.written import Written
 
@@ -88,6 +88,17 @@ class Launch:
     def forget(self, session: str) -> None:
         """Remove the session's directory."""
         shutil.rmtree(self.directory(session), ignore_errors=True)
+
+    def remember(self) -> None:
+        """Where agents may write that a version started which left no word of it. Raises Unavailable."""
+        if self.written.path.exists():
+            return
+        try:
+            for path in self._state.glob(f"sessions/*/run/{SPEC}"):
+                spec = json.loads(path.read_text())
+                self.written.add(top for top, _ in spec["rules"] if "w" in effective(spec, top))
+        except (SandboxError, OSError, ValueError, KeyError) as error:
+            raise Unavailable(f"cannot tell where agents may write: {error}") from None
 
     def tier_report(self) -> tiers.Report:
         """What this kernel gives; found out once."""

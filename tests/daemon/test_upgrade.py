@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.written import Written
 from tests.conftest import PATIENCE, Home, wait_until
 from tests.upgrade import Tree
 
@@ -86,6 +87,7 @@ def test_an_agent_of_version_0_1_that_crashes_is_started_again_by_this_one(tree:
         pid = client.read(f"{one}/pid").decode().strip()
     tree.replace()
     tree.run("anvilsrv.programs.cli", "restart")
+    assert str(tree.home.work) in Written(str(tree.home.state.parent / "written")).known()
     with tree.client() as client:
         client.write(f"{one}/in", b"kill -9 $PPID")
         wait_until(lambda: client.read(f"{one}/pid").decode().strip() not in ("", "0", pid), "not started again")
