@@ -18,9 +18,11 @@ from typing import Any, assert_never
 
 from anvilsrv import paths
 from anvilsrv.agents.dialogs import Dialogs
+from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
 from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.agents.spawn import Spawn
@@ -42,7 +44,7 @@ from anvilsrv.mail.box import Snapshots
 from anvilsrv.p9.server import Server
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.effects import Asked, Effect, Interrupt, Note, Publish, Unasked, Wake
+from anvilsrv.store.effects import Asked, Clear, Effect, Interrupt, Note, Publish, Unasked, Wake
 from anvilsrv.store.events import EVERYBODY, Stream
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import STATES, Topics
@@ -71,24 +73,42 @@ class App:
         self.questions = Questions(self.store, self.registry)
         self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
         self.kept = Kept(state)
-        self.reports = Reports(
-            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept
-        )
         self.send = Send(self.registry, self.turns, self.post)
         self.server = Server(on_error=self.on_error, trace=trace)
         self.beads = Beads(paths.beads_dir(), self._bead_changed, self.on_error)
         self.tmux = Tmux(Path(namespace) / paths.TMUX, self.on_error)
+        self.evidence = Evidence(self.store, self.registry, self.tmux, self.backends, self.kept)
+        self.reports = Reports(
+            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
+            self.evidence, self.on_error,
+        )  # fmt: skip
         self.launch = Launch(self.backends, state, namespace, umask)
         self.reactor = Reactor("agents", self.on_error)
         self.sockets = Sockets(self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten)
         self.processes = Processes(
-            self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.on_error
-        )
+            self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
+            self.on_error,
+        )  # fmt: skip
         self.titles = Titles(
-            self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends
+            self.reactor,
+            self.store,
+            self.registry,
+            self.turns,
+            self.post,
+            self.life,
+            self.tmux,
+            self.backends,
+            self.evidence,
         )
         self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets)
-        self.followers: tuple[Follower, ...] = (
+        self.followers = self._made_followers(clock)
+        self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
+        self.tree = Tree(Served(self))
+        self.stopped = threading.Event()
+
+    def _made_followers(self, clock: Clock) -> tuple[Follower, ...]:
+        """In the order in which they follow."""
+        return (
             self.sockets,
             self.processes,
             Gate(self.reactor, self.registry, self.life, clock),
@@ -96,13 +116,11 @@ class App:
             Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
+            Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
-                self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error
+                self.store, self.registry, self.turns, self.post, self.tmux, self.backends, self.evidence, self.on_error
             ),
         )
-        self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
-        self.tree = Tree(Served(self))
-        self.stopped = threading.Event()
 
     def on_error(self, error: BaseException) -> None:
         """Log an error that has no caller."""
@@ -158,8 +176,10 @@ class App:
                 self.questions.asked(effect)
             case Unasked():
                 self.questions.unasked(effect)
-            case Interrupt(session, recalled):
-                self.titles.interrupt(session, recalled)
+            case Interrupt(session):
+                self.titles.interrupt(session)
+            case Clear(session):
+                self.titles.clear(session)
             case _:
                 assert_never(effect)
 
@@ -213,6 +233,7 @@ class App:
         for follower in reversed(self.followers):
             follower.close()
         self.reactor.close()
+        self.reports.close()
         self.beads.close()
         self.store.stop()
         last = agents and not self.processes.others()

@@ -1,15 +1,12 @@
 """Random runs of the machine of prompt and turn, in the model world of its tests.
 
-    python bench/turns.py [--minutes 2] [--seed 1] [--steps 60] [--lift LIMIT ...]
+    python bench/turns.py [--minutes 2] [--seed 1] [--steps 60]
 
 One run after another, each from its own seed: the seed of the first that breaks a rule is printed with what happened in it. Prints runs
-a second, how often each cell of the table was used, and the moves. Nothing is started and nothing is left behind.
-
-``--lift`` lets happen what today's table cannot hold (the fields of ``tests.sessions.model.moves.Limits``); ``all`` lifts every limit.
+a second, how often each cell of the tables was used, and the moves. Nothing is started and nothing is left behind.
 """
 
 import argparse
-import dataclasses
 import itertools
 import sys
 import time
@@ -18,21 +15,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from anvilsrv.sessions import machine, turns
-from anvilsrv.sessions.machine import Acts, Event, Status
-from tests.sessions.model.moves import LIMITS, walk
+from anvilsrv.sessions import course, machine, turn_machine, turns
+from anvilsrv.sessions.machine import Act, Event, Fact, Status
+from anvilsrv.sessions.turn_machine import Do, Heard, TurnStatus, When
+from tests.sessions.model.moves import walk
 
-CAN_LIFT = [one.name for one in dataclasses.fields(LIMITS) if one.name != "most_pastes"]
+Cells = Counter[tuple[str, str, str]]
 
 
-def counted(cells: Counter[tuple[str, str]]) -> None:
-    """Count the cells of the table that are looked up."""
+def counted(cells: Cells) -> None:
+    """Count what is done in the cells of the tables."""
 
-    def step(now: Status | None, event: Event) -> Acts:
-        cells[str(now or "none"), event.name.lower()] += 1
-        return machine.step(now, event)
+    def step(now: Status | None, event: Event, facts: frozenset[Fact]) -> tuple[Act, ...]:
+        acts = machine.step(now, event, facts)
+        cells[f"prompt {now or 'none'}", event.name.lower(), " ".join(act.name.lower() for act in acts)] += 1
+        return acts
 
-    turns.step = step
+    def turn_step(now: TurnStatus | None, heard: Heard, facts: frozenset[When]) -> tuple[Do, ...]:
+        done = turn_machine.step(now, heard, facts)
+        cells[f"turn {now or 'none'}", heard.name.lower(), " ".join(do.name.lower() for do in done)] += 1
+        return done
+
+    turns.step, course.step = step, turn_step
 
 
 def main() -> int:
@@ -40,11 +44,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--lift", nargs="*", default=[], choices=[*CAN_LIFT, "all"])
     given = parser.parse_args()
-    for name in CAN_LIFT if "all" in given.lift else given.lift:
-        setattr(LIMITS, name, True)
-    cells, moves = Counter[tuple[str, str]](), Counter[str]()
+    cells, moves = Cells(), Counter[str]()
     counted(cells)
     began, runs = time.monotonic(), 0
     for seed in itertools.count(given.seed):
@@ -58,9 +59,9 @@ def main() -> int:
         runs += 1
     print(f"{runs} runs of {given.steps} steps, seeds {given.seed} to {given.seed + runs - 1}: every rule held")
     print(f"{runs / (time.monotonic() - began):.1f} runs a second")
-    print("\ncells of the table")
-    for (now, event), count in sorted(cells.items()):
-        print(f"{count:9} {now} {event}")
+    print("\ncells of the tables")
+    for (now, event, done), count in sorted(cells.items()):
+        print(f"{count:9} {now}, {event}: {done or '-'}")
     print("\nmoves")
     for name, count in moves.most_common():
         print(f"{count:9} {name}")

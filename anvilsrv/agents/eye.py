@@ -26,21 +26,42 @@ class Terminals(Protocol):
 
 
 class Until:
-    """Says that there is nothing to be seen any more, and wakes the one who waits for it."""
+    """Says that something is wanted no longer, or that its rows have changed, and wakes the one who waits for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._set = False
+        self._moved = threading.Event()
         self._watch: Watch | None = None
 
     def set(self) -> None:
+        """It is wanted no longer."""
         with self._lock:
             self._set = True
+        self.poke()
+
+    def poke(self) -> None:
+        """Its rows have changed."""
+        self._moved.set()
+        with self._lock:
             watch = self._watch
         if watch is not None:
             watch.wake()
 
     def is_set(self) -> bool:
+        return self._set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is wanted no longer (True), its rows change, or ``timeout`` s are over."""
+        if self._moved.wait(timeout):
+            self._moved.clear()
+        return self._set
+
+    def last(self, timeout: float) -> bool:
+        """Wait until it is wanted no longer (True), or ``timeout`` s are over."""
+        end = time.monotonic() + timeout
+        while not self._set and (left := end - time.monotonic()) > 0:
+            self.wait(left)
         return self._set
 
     def wake(self, watch: Watch) -> None:

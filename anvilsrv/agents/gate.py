@@ -27,7 +27,7 @@ class Gate:
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`."""
-        until = [view.held_until if view is not None else None for view in (before, after)]
+        until = [view.gate.until if view is not None else None for view in (before, after)]
         session = after.id if after is not None else before.id if before is not None else ""
         if until[0] != until[1]:
             self._reactor.do(lambda: self._look(session))
@@ -40,9 +40,9 @@ class Gate:
         if deadline is not None:
             deadline.cancel()
         view = self._registry.views.get(session)
-        if view is None or view.held_until is None:
+        if view is None or view.gate.until is None:
             return
-        until = view.held_until
+        until = view.gate.until
         left = until - self._clock.wall()
         if 0 < left <= FURTHEST:
             self._deadlines[session] = self._reactor.at(min(left, LOOK), lambda: self._look(session))

@@ -7,16 +7,19 @@ Threads: works on the reactor of the agents, one thing after another; ``follow``
 """
 
 import signal
+import time
 import uuid
 from collections.abc import Callable
 
 from anvilsrv.agents.death import Deaths
+from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.launch import Launch, Start
 from anvilsrv.backends.backend import Stop
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life, sentence
 from anvilsrv.errors import AnvilError, Full, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
+from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
 from anvilsrv.store.store import Need, Store
@@ -47,9 +50,10 @@ class Processes:
 
     def __init__(
         self, reactor: Reactor, store: Store, registry: Registry, life: Life, tmux: Tmux, backends: Backends, launch: Launch,
-        on_error: Callable[[BaseException], None],
+        evidence: Evidence, on_error: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._reactor = reactor
+        self._evidence = evidence
         self._store = store
         self._registry = registry
         self._life = life
@@ -195,6 +199,7 @@ class Processes:
             view = self._registry.get(session)
         start = self._launch.prepare(view)
         self._tmux.ensure()
+        began = time.monotonic()
         found = next((one for one in self._panes() if one.window == session), None)
         left = self._launch.living(session)
         if left and (found is None or found.pid != left):
@@ -207,7 +212,7 @@ class Processes:
         else:
             pid = self._tmux.respawn(pane, start.argv, cwd=start.cwd, env={})
         self._launch.started(session, pid)
-        self._launched(session, pane, pid, start)
+        self._launched(session, pane, pid, start, began)
         self._watch(session, pid)
         patience = backend.ready_timeout
         self._reactor.at(patience, lambda: self._not_ready(session, pid, patience))
@@ -222,13 +227,13 @@ class Processes:
 
         self._reactor.process(left, gone).signal(signal.SIGKILL)
 
-    def _launched(self, session: str, pane: str, pid: int, start: Start) -> None:
+    def _launched(self, session: str, pane: str, pid: int, start: Start, began: float) -> None:
         def done(_: object, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, Full):
                 self._reactor.do(lambda: self._unwanted(session, pane, error))
 
         self._store.post(
-            lambda tx: self._life.launched(tx, session, pane, pid, start.tier, start.policy), done, Need.HAPPENED
+            lambda tx: self._life.launched(tx, session, pane, pid, start.tier, start.policy, began), done, Need.HAPPENED
         )
 
     def _unwanted(self, session: str, pane: str, error: BaseException) -> None:
@@ -257,7 +262,12 @@ class Processes:
         self._deaths.look(session, pid, lambda status, words: self._told(session, pid, status, words))
 
     def _told(self, session: str, pid: int, status: int | None, words: str) -> None:
-        self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words))
+        self._reactor.do(lambda: self._died(session, pid, status, words))  # this may be the thread that reads from tmux
+
+    def _died(self, session: str, pid: int, status: int | None, words: str) -> None:
+        view = self._registry.views.get(session)
+        seen = self._evidence.seen(session, alive=False) if view is not None and view.on_its_way else NOTHING
+        self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words, seen))
 
     def _stray(self, view: View) -> None:
         """It lives and has no terminal any more: it is ended, and what is wanted of the session follows from that."""

@@ -49,6 +49,14 @@ class Kept:
         """Every line of a transcript, from its beginning. Raises AnvilError."""
         return transcript.lines(self._sessions / session / "data", path)
 
+    def since(self, session: str, path: str, offset: int) -> Iterator[dict[str, Any]]:
+        """Its lines from ``offset`` bytes on. Raises AnvilError."""
+        return transcript.lines(self._sessions / session / "data", path, offset)
+
+    def size(self, session: str, path: str) -> int:
+        """How long it is, in bytes. Raises AnvilError."""
+        return transcript.size(self._sessions / session / "data", path)
+
 
 class Spools:
     """Follows the rows: the spool of each session is read when it is met, and when something comes into it.

@@ -8,30 +8,29 @@ Threads: ``changed`` is called by the reader of tmux, ``follow`` on the store's 
 the reactor of the agents.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from anvilsrv.agents.evidence import Evidence
+from anvilsrv.agents.obstacles import is_clear
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux.reactor import Deadline, Reactor
-from anvilsrv.sessions import prompts
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.registry import Registry
-from anvilsrv.sessions.state import State, View
+from anvilsrv.sessions.state import View
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.store import Need, Store, Tx
+from anvilsrv.store.store import Store
 from anvilsrv.tmux.tmux import Tmux
 
 ASKED = 2.0  # s that the title must stay idle after an interrupt of ours
 UNASKED = 8.0  # s, where we sent none: a loaded machine delivers hooks late
 PAUSE = 1.0  # s between looks at the input after an interrupt: an agent may put its prompt back some time later, line by line
 LOOKS = 8
-ALIKE = 30  # characters of a line that tell whose it is
-PASTED = re.compile(r"\[Pasted ")  # how agents show a long text
+CLEARS = 3  # looks after a prompt was given up
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Titles:
 
     def __init__(
         self, reactor: Reactor, store: Store, registry: Registry, turns: Turns, post: Post, life: Life, tmux: Tmux,
-        backends: Backends,
+        backends: Backends, evidence: Evidence,
     ) -> None:  # fmt: skip
         self._reactor = reactor
         self._store = store
@@ -57,6 +56,7 @@ class Titles:
         self._life = life
         self._tmux = tmux
         self._backends = backends
+        self._evidence = evidence
         self._titles: dict[str, str] = {}  # by pane; these three are the reactor's
         self._idle: dict[str, Idle] = {}  # by session
         self._interrupted: dict[str, int] = {}  # the turn of a session that we interrupted
@@ -74,9 +74,13 @@ class Titles:
         if turns[0] != turns[1] or (before is not None and after is not None and bool(before.ask) != bool(after.ask)):
             self._reactor.do(lambda: self._look(session))
 
-    def interrupt(self, session: str, recalled: bool) -> None:
+    def interrupt(self, session: str) -> None:
         """Press the keys that break a turn off, and clear what the agent then puts back into its input."""
-        self._reactor.do(lambda: self._interrupt(session, recalled))
+        self._reactor.do(lambda: self._interrupt(session))
+
+    def clear(self, session: str) -> None:
+        """Clear the input, where it holds nothing but what we typed."""
+        self._reactor.do(lambda: self._quietly(lambda: self._tidy(session, CLEARS)))
 
     def close(self) -> None:
         """Nothing to do: the reactor drops what was to come."""
@@ -117,61 +121,36 @@ class Titles:
         if view is None or view.in_turn != turn or view.ask:
             return
         if self._interrupted.get(session) == turn:
-            self._press(session, self._backends.get(view.backend).input.clear)
+            self._tidy(session, 1)
         self._life.about(
             session, lambda tx: outcomes.settle(tx, session, self._post, self._turns.over(tx, session, turn))
         )
 
     # -- interrupts -----------------------------------------------------------------------------------------------------
 
-    def _interrupt(self, session: str, recalled: bool) -> None:
+    def _interrupt(self, session: str) -> None:
         view = self._registry.views.get(session)
         if view is None:
             return
         self._press(session, self._backends.get(view.backend).interrupt)
-        if recalled:
-            self._later(lambda: self._tidy(session, 3))
-            return
-        turn = view.in_turn
-        self._interrupted[session] = turn
-        if session in self._idle:
-            self._idle.pop(session).deadline.cancel()
-        self._look(session)
-        self._later(lambda: self._take_back(session, turn, LOOKS))
+        if view.in_turn:
+            self._interrupted[session] = view.in_turn
+            if session in self._idle:
+                self._idle.pop(session).deadline.cancel()
+            self._look(session)
+        self._later(lambda: self._tidy(session, LOOKS))
 
     def _tidy(self, session: str, looks: int) -> None:
-        """A prompt was broken off while it was being submitted: clear what the agent put back.
-
-        Only while nothing of ours is on its way there: the session is idle, or its next prompt waits for the line to be free.
-        """
+        """Clear the input where it holds nothing but what we typed: an agent may put its prompt back, some time later."""
         view = self._registry.views.get(session)
         if view is None or not view.pane or not view.pid:
             return
-        if view.state == State.IDLE or view.held:
-            self._press(session, self._backends.get(view.backend).input.clear)
-        elif looks > 1:
-            self._later(lambda: self._tidy(session, looks - 1))
-
-    def _take_back(self, session: str, turn: int, looks: int) -> None:
-        """We broke the turn off: where the agent put its prompt back into the input, clear that, and nothing else."""
-        view = self._registry.views.get(session)
-        if view is None or not view.pane or not view.pid:
-            return
-        text = self._store.call(lambda tx: self._broken_off(tx, session, turn), need=Need.OWN)
-        backend = self._backends.get(view.backend)
-        screen = self._tmux.screen(view.pane, styled=backend.input.styled)
-        if text and not backend.free(screen) and stands_in(text, backend.input_line(screen)):
-            self._press(session, backend.input.clear)
+        if view.status in (None, Status.CHOSEN):
+            look = self._evidence.look(session)
+            if look is not None and is_clear(look):
+                self._press(session, self._backends.get(view.backend).input.clear)
         if looks > 1:
-            self._later(lambda: self._take_back(session, turn, looks - 1))
-
-    @staticmethod
-    def _broken_off(tx: Tx, session: str, turn: int) -> str | None:
-        """The prompt of that turn, if it is over and nothing of another was typed yet."""
-        current = prompts.active(tx, session)
-        if current is not None and current.status != Status.CHOSEN:
-            return None
-        return prompts.text_of_turn(tx, session, turn)
+            self._later(lambda: self._tidy(session, looks - 1))
 
     def _later(self, command: Callable[[], None]) -> None:
         self._reactor.at(PAUSE, lambda: self._quietly(command))
@@ -187,10 +166,3 @@ class Titles:
         view = self._registry.views.get(session)
         if keys and view is not None and view.pane and view.pid:
             self._tmux.keys(view.pane, *keys)
-
-
-def stands_in(text: str, shown: str | None) -> bool:
-    """Whether an input shows the beginning of ``text``, or that something long was pasted."""
-    line = "".join((shown or "").split())
-    first = "".join(next((one for one in text.splitlines() if one.strip()), "").split())[:ALIKE]
-    return bool(first) and (first in line or PASTED.search(shown or "") is not None)

@@ -32,7 +32,8 @@ OnLines = Callable[[str, list[Line], bool], None]
 class Tail:
     """A growing file of JSON lines, read on from where the last read ended."""
 
-    def __init__(self, top: Path, path: str) -> None:
+    def __init__(self, top: Path, path: str, offset: int = 0) -> None:
+        self._first = offset
         self.top = top
         self.name = beneath.relative(top, path)
         self._identity: tuple[int, int] | None = None
@@ -55,7 +56,8 @@ class Tail:
         state = os.fstat(fd)
         if (state.st_dev, state.st_ino) != self._identity or state.st_size < self._offset:
             self._identity = (state.st_dev, state.st_ino)
-            self._offset, self._partial, self._skipping = 0, b"", False
+            self._offset, self._partial, self._skipping = min(self._first, state.st_size), b"", False
+            self._first = 0
         end = state.st_size  # an agent that writes without end holds nobody up: what comes now has an event of its own
         while self._offset < end and (data := os.pread(fd, CHUNK, self._offset)):
             self._offset += len(data)
@@ -89,9 +91,21 @@ def parse(line: bytes) -> Line | None:
     return found if isinstance(found, dict) else None
 
 
-def lines(top: Path, path: str) -> Iterator[Line]:
-    """Every object in a transcript, once, from its beginning. Raises AnvilError."""
-    yield from Tail(top, path).read()
+def lines(top: Path, path: str, offset: int = 0) -> Iterator[Line]:
+    """Every object in a transcript, once, from its beginning or from ``offset`` bytes. Raises AnvilError."""
+    yield from Tail(top, path, offset).read()
+
+
+def size(top: Path, path: str) -> int:
+    """How long a transcript is, in bytes; 0: it is not there. Raises AnvilError."""
+    try:
+        fd = beneath.read(top, beneath.relative(top, path))
+    except NotFound:
+        return 0
+    try:
+        return os.fstat(fd).st_size
+    finally:
+        os.close(fd)
 
 
 class Watcher:

@@ -18,10 +18,12 @@ from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
 from anvilsrv.sessions import drafts
+from anvilsrv.sessions.gate import RESTART_KEEPS, By
+from anvilsrv.sessions.happened import NOTHING, Happened, Seen
 from anvilsrv.sessions.machine import Event
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session, State, Wanted
-from anvilsrv.sessions.turns import Happened, Turns
+from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Full, Need, Store, Tx
 
 log = logging.getLogger("anvilsrv")
@@ -82,7 +84,7 @@ class Life:
     def _stuck(self, tx: Tx, session: str, why: str) -> None:
         """The same without mail and questions, since it may be these that go wrong."""
         if self._registry.there(tx, session):
-            for _ in self._turns.apply(tx, session, Happened(Event.DIED, reason=why)):
+            for _ in self._turns.died(tx, session, Happened(tx.now.monotonic, reason=why)):
                 pass
             self._error(tx, session, why)
 
@@ -114,7 +116,7 @@ class Life:
     def restart(self, tx: Tx, session: str) -> None:
         """``restart``: the agent ends if it runs, and starts again with its conversation. Raises NotFound."""
         row = self._registry.row(tx, session)
-        self._registry.set(tx, session, crashes=0, held="", held_until=None)
+        self._registry.set(tx, session, crashes=0, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
             self._registry.set(tx, session, wanted=Wanted.RESTART)
         else:
@@ -135,40 +137,44 @@ class Life:
     def interrupt(self, tx: Tx, session: str) -> None:
         """``interrupt``: break off the turn. Raises Conflict when there is none, Invalid for an agent that has no keys for it."""
         row = self._registry.row(tx, session)
-        if row.state != State.RUNNING:
+        if not self._turns.busy(tx, session):
             raise NotPermitted(f"session '{session}' is {row.state}")
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
             raise Invalid(f"backend '{row.backend}' has no keys to break off a turn")
-        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.INTERRUPT)))
+        outcomes.settle(
+            tx, session, self._post, self._turns.apply(tx, session, Event.INTERRUPT, Happened(tx.now.monotonic))
+        )
 
     def hold(self, tx: Tx, session: str) -> None:
         """``hold``: nothing more of the queue is given to the agent. Raises NotFound."""
         self._registry.row(tx, session)
-        self._turns.hold(tx, session)
-        self._registry.tell(tx, session)
+        outcomes.settle(tx, session, self._post, self._turns.hold(tx, session))
 
     def go(self, tx: Tx, session: str) -> None:
         """``go``: the queue goes on, whatever held it. Raises NotFound."""
         self._registry.row(tx, session)
-        self._turns.go(tx, session)
-        self._registry.tell(tx, session)
+        self._turns.queue.go(tx, session)
 
     def complete(self, tx: Tx, session: str, number: str) -> None:
         """``complete``: archive a message that waits. Raises NotFound."""
         self._post.complete(tx, session, number)
 
-    def release(self, tx: Tx, session: str, until: float | None = None) -> None:
-        """Let a held queue go on; with ``until`` only if it still waits for that time."""
+    def release(self, tx: Tx, session: str, until: float) -> None:
+        """The limit is over, if the queue still waits for that time."""
         row = self._registry.maybe(tx, session)
-        if row is not None and (until is None or row.held_until == until):
-            self._turns.release(tx, session)
+        if row is not None and row.gate.until == until:
+            self._turns.queue.open(tx, session, By.LIMIT)
 
-    def held(self, tx: Tx, session: str, words: str) -> None:
-        """Show in ``sessions`` what the queue waits for."""
-        if self._registry.there(tx, session):
-            self._registry.set(tx, session, held=words)
-            self._registry.tell(tx, session)
+    def free(self, tx: Tx, session: str) -> None:
+        """What was in the way of the next prompt has gone."""
+        self._turns.queue.open(tx, session, By.OBSTACLE)
+
+    def in_the_way(self, tx: Tx, session: str, words: str) -> None:
+        """What is in the way of the next prompt, if something still is."""
+        row = self._registry.maybe(tx, session)
+        if row is not None and By.OBSTACLE in row.gate.holders:
+            self._turns.queue.hold(tx, session, By.OBSTACLE, words)
 
     # -- what its process did --------------------------------------------------------------------------------------------
 
@@ -176,9 +182,10 @@ class Life:
         self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
         self._registry.change(tx, session, State.STARTING)
 
-    def _lost(self, tx: Tx, session: str, why: str) -> None:
-        """No process is there: what was on its way is queued again, what ran is lost."""
-        outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.DIED, reason=why)))
+    def _lost(self, tx: Tx, session: str, why: str, status: int | None = None, seen: Seen = NOTHING) -> None:
+        """No process is there: what was on its way is queued again if that is certain to be no harm, what ran is lost."""
+        died = Happened(tx.now.monotonic, reason=why, status=status)
+        outcomes.settle(tx, session, self._post, self._turns.died(tx, session, died, seen))
 
     def _error(self, tx: Tx, session: str, why: str) -> None:
         if self._registry.row(tx, session).state != State.STOPPED:
@@ -189,17 +196,29 @@ class Life:
         """The number under which the agent will keep its conversation."""
         self._registry.set(tx, session, conversation=conversation)
 
-    def launched(self, tx: Tx, session: str, pane: str, pid: int, tier: str | None, policy: str | None) -> None:
-        """It runs, in that pane; ``tier`` and ``policy`` None: it was found running. Raises NotFound if it was killed meanwhile."""
+    def launched(
+        self,
+        tx: Tx,
+        session: str,
+        pane: str,
+        pid: int,
+        tier: str | None,
+        policy: str | None,
+        began: float | None = None,
+    ) -> None:
+        """It runs, in that pane, and was started not before ``began`` (monotonic, s). ``tier`` None: it was found running.
+
+        Raises NotFound if it was killed meanwhile.
+        """
         self._registry.row(tx, session)
-        self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall, began=tx.now.monotonic)
+        self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall, began=began, told=None)
         if tier is not None and policy is not None:
             self._registry.set(tx, session, tier=tier, policy=policy)
-        self._turns.pump(tx, session)
+        self._turns.queue.settle(tx, session)
 
     def adopted(self, tx: Tx, session: str) -> None:
         """It outlived a daemon: go on with its queue."""
-        self._turns.pump(tx, session)
+        outcomes.settle(tx, session, self._post, self._turns.adopted(tx, session))
 
     def failed(self, tx: Tx, session: str, why: str) -> None:
         """It cannot run: the session is in ``error``; what was on its way is queued again, what ran is lost."""
@@ -207,15 +226,16 @@ class Life:
         self._lost(tx, session, why)
         self._error(tx, session, why)
 
-    def died(self, tx: Tx, session: str, pid: int, status: int | None, words: str) -> None:
-        """The process ended: ``status`` as a shell gives it (128 + signal), None when it is not known; ``words`` it said last."""
+    def died(self, tx: Tx, session: str, pid: int, status: int | None, words: str, seen: Seen = NOTHING) -> None:
+        """The process ended: ``status`` as a shell gives it (128 + signal), None if that is not known; ``words`` it said last;
+        ``seen``: what was found out about the prompt on its way."""
         row = self._registry.maybe(tx, session)
         if row is None or row.pid != pid:
             return
         why = f"agent ended: {describe(status)}"
-        self._registry.set(tx, session, pid=0)
+        self._registry.set(tx, session, pid=0, told=tx.now.monotonic)
         self._questions.drop(tx, session)
-        self._lost(tx, session, why)
+        self._lost(tx, session, why, status, seen)
         if not row.live:
             self._registry.set(tx, session, wanted=Wanted.STOP)
         elif row.wanted == Wanted.RESTART:

@@ -6,9 +6,9 @@ Threads: runs on the store's thread, in the job that applied the event.
 from typing import assert_never
 
 from anvilsrv.desk.post import Post
+from anvilsrv.sessions.happened import Began, Ended, Handed, Outcomes, Press, Tidy
 from anvilsrv.sessions.prompts import Prompt
-from anvilsrv.sessions.turns import Began, Ended, Outcomes, Press
-from anvilsrv.store.effects import Interrupt
+from anvilsrv.store.effects import Clear, Interrupt
 from anvilsrv.store.store import Tx
 
 
@@ -17,13 +17,16 @@ def settle(tx: Tx, session: str, post: Post, outcomes: Outcomes) -> Prompt | Non
     handed = None
     for outcome in outcomes:
         match outcome:
-            case Began(prompt, handed=given):
+            case Began(prompt):
                 post.began(tx, prompt)
-                handed = prompt if given else handed
+            case Handed(prompt):
+                handed = prompt
             case Ended():
                 post.ended(tx, outcome)
-            case Press(recalled):
-                tx.after(Interrupt(session, recalled))
+            case Press():
+                tx.after(Interrupt(session))
+            case Tidy():
+                tx.after(Clear(session))
             case _:
                 assert_never(outcome)
     return handed

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
-from anvilsrv.errors import NotFound
+from anvilsrv.errors import Conflict, NotFound
 from anvilsrv.mail import box, message
 from anvilsrv.mail.message import Message
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions.happened import Ended
 from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
-from anvilsrv.sessions.turns import Ended, Turns
+from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import MAIL
 from anvilsrv.words import USER
@@ -67,7 +68,7 @@ class Post:
         if form == Form.COMMENT:
             text = message.as_comment(text)
         if text.strip():
-            self._turns.queue(tx, made.to, text, made.sender, made.id)
+            self._turns.queue.add(tx, made.to, text, made.sender, made.id)
 
     def _form(self, to: Session, kind: str, sender: str) -> Form:
         if self._prompted(to.backend):
@@ -81,15 +82,20 @@ class Post:
         return f"{row.alias} ({who})" if row is not None and row.alias else who
 
     def complete(self, tx: Tx, owner: str, number: str) -> None:
-        """Archive a waiting message; cancel its delivery if it is still queued. Raises NotFound."""
+        """Archive a waiting message; cancel its delivery if nothing of it can have reached the agent. Raises NotFound."""
         box.file(tx, owner, number)
         self._archived(tx, owner, number)
-        if owner != USER:
-            self._turns.withdraw(tx, owner, number)
+        delivers = prompts.delivers(tx, owner, number) if owner != USER else None
+        if delivers is not None:
+            try:
+                self._turns.queue.withdrawn(tx, self._turns.take_out(tx, delivers))
+            except Conflict:
+                return  # it is being delivered, or was
+            self._turns.queue.settle(tx, owner)
 
     def began(self, tx: Tx, prompt: Prompt) -> None:
         """The agent took a prompt: what it sends from now on counts as its own answer, and the mail that it delivers is archived."""
-        self._turns.mark(tx, prompt, box.newest(tx))
+        turn_rows.mark(tx, prompt.session, prompt.turn, box.newest(tx))
         if prompt.message and box.filed(tx, prompt.session, prompt.message):
             self._archived(tx, prompt.session, prompt.message)
 
@@ -106,7 +112,9 @@ class Post:
         row = self._registry.row(tx, prompt.session)
         if error is None and self._form(row, asked.type, asked.sender) == Form.COMMENT:
             error = f"a {row.backend} session reads mail and does not answer it; it runs a PROMPT_REQUEST of the user"
-        if error is None and box.answered(tx, prompt.session, asked.sender, kind, self._turns.marked(tx, prompt)):
+        if error is None and box.answered(
+            tx, prompt.session, asked.sender, kind, turn_rows.marked(tx, prompt.session, prompt.turn)
+        ):
             return  # by the agent itself, in this turn
         body = (ended.response or "").encode("utf-8", "replace").decode() if error is None else error
         fields = {

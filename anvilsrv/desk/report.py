@@ -6,29 +6,36 @@ answered when its effect is on disk; one that came before (from the spool, or se
 
 A question (``ask``) is different: its reply is what somebody writes to ``answer`` (``answer.py``).
 
-Threads: ``take``, ``spooled`` and ``transcript`` run on workers and on the threads of agents/; they read what must be read (spool,
-transcript, the backend's file and its Python) and post a job with it. Methods with a Tx run in a job. The lock guards the tallies.
+Threads: reports of one session are taken one after another, in the order in which they came, on the threads of ``inorder.py``: there
+is read what must be read (spool, transcript, the backend's file and its Python, sometimes the screen), and a job posted with it.
+``come``, ``spooled``, ``transcript`` and ``abandon`` are called from any thread but the store's. Methods with a Tx run in a job. The
+lock guards the tallies and the carriers.
 """
 
 import json
 import logging
+import math
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 from anvilsrv.backends.backend import Backend, Reply, Report
 from anvilsrv.backends.ending import ended
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions, plain
+from anvilsrv.desk.inorder import InOrder
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
-from anvilsrv.sessions.machine import Event
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
+from anvilsrv.sessions.machine import Event, Status
+from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
-from anvilsrv.sessions.turns import Happened, Outcomes, Turns
+from anvilsrv.sessions.turns import Turns
 from anvilsrv.sessions.usage import Tally
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
@@ -36,7 +43,11 @@ from anvilsrv.store.store import Need, Store, Tx
 log = logging.getLogger("anvilsrv")
 
 KEEP = 100_000  # reports whose numbers are remembered
+COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
 Line = dict[str, Any]
+
+
+Done = Callable[[BaseException | None], None]
 
 
 class Kept(Protocol):
@@ -57,8 +68,27 @@ class Told:
     """A report as it was understood: its number and meaning, and the usage of the conversation so far, if it tells."""
 
     number: str
+    at: float | None  # when its hook began (monotonic, s), if it tells
     meaning: Report | None
     usage: Mapping[str, float] | None = None
+
+
+class Known(NamedTuple):
+    """What a line of a transcript means; ``counts``: not only for its figures."""
+
+    report: Report
+    usage: Mapping[str, float] | None
+    counts: bool
+
+
+class Unseen:
+    """What a report does depends on something that must be looked at first."""
+
+
+class Eyes(Protocol):
+    """Looks for what decides about a prompt on its way (agents/evidence.py). Not in a job."""
+
+    def seen(self, session: str) -> Seen: ...
 
 
 class Reports:
@@ -66,7 +96,7 @@ class Reports:
 
     def __init__(
         self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions, life: Life,
-        backends: Backends, kept: Kept,
+        backends: Backends, kept: Kept, eyes: Eyes, on_error: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._registry = registry
@@ -78,24 +108,43 @@ class Reports:
         self._kept = kept
         self._lock = threading.Lock()
         self._tallies: dict[str, tuple[str, Tally]] = {}
+        self._carriers: dict[Waiting, tuple[str, str]] = {}  # who was given a prompt in the reply to which report
+        self._eyes = eyes
+        self._order = InOrder(on_error)
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
+    def come(self, session: str, found: Mapping[str, Any], by: Waiting, done: Done) -> None:
+        """A report came through ``hook``: it is taken after those that came before it; ``done(error)`` when it was. From any thread."""
+
+        def take() -> None:
+            try:
+                self.take(session, found, by)
+            except Exception as error:
+                done(error)
+            else:
+                done(None)
+
+        self._order.do(session, take)
+
     def take(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
-        """A report came through ``hook``. Raises Invalid and NotFound; else ``by`` is answered, or waits for an answer."""
+        """Take a report now. Raises Invalid and NotFound; else ``by`` is answered, or waits for an answer."""
         number = found.get("report")
-        self.spooled(
-            session, number if isinstance(number, str) else None
-        )  # a submit must not be learned after its stop
-        self._take(session, found, by)
+        self._spooled(session, number if isinstance(number, str) else None)  # it was made before
+        if "take" in found:
+            self._give(session, found, by)
+        else:
+            self._take(session, found, by)
 
-    def spooled(self, session: str, but: str | None = None) -> int:
-        """Take the reports that hooks left while no daemon answered, except the one of number ``but``, which is here as well.
-
-        Returns how many there were.
+    def spooled(self, session: str) -> int:
+        """Take the reports that hooks left while no daemon answered. Returns how many there were.
 
         Raises Unavailable when the store does not take one: it and those after it stay where they are.
         """
+        return self._order.call(session, lambda: self._spooled(session))
+
+    def _spooled(self, session: str, but: str | None = None) -> int:
+        """The same, except the one of number ``but``, which is here as well."""
         there = self._kept.spooled(session)
         for place, found in there:
             if found.get("report") != but:
@@ -113,7 +162,7 @@ class Reports:
 
     def _take(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
-        if not isinstance(number, str) or not 0 < len(number) <= 64 or not isinstance(hook, str):
+        if not is_number(number) or not isinstance(hook, str):
             raise Invalid("hook: a report has 'report' and 'hook', both strings")
         if not isinstance(payload, dict):
             raise Invalid("hook: 'payload' is not an object")
@@ -121,16 +170,59 @@ class Reports:
         with self._life.guard(view.id):
             backend = self._backends.get(view.backend)
             meaning = self._understood(view, backend, hook, payload)
-            told = Told(number, meaning, self._usage(view, meaning))
-            handover = by is not None and backend.can("stop")
+            told = Told(str(number), stamp(found.get("mono")), meaning, self._usage(view, meaning))
+            can = by is not None and found.get("takes") is True and backend.can("stop")
+            handed = self._done(view.id, told, by, backend, can)
+            if by is None or (meaning is not None and meaning.kind == "ask" and handed is None):
+                return
+            if not isinstance(handed, Prompt):
+                by.answer({})
+                return
+            with self._lock:
+                self._carriers[by] = (view.id, told.number)
+            by.answer(as_json(backend.reply("stop", handed.text, meaning)) | {"take": handed.id})
+
+    def _done(self, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool) -> Prompt | str | None:
+        """What a report means is done, once what must be seen for that was seen."""
+        seen: Seen | None = None
+        while True:
             # a spooled one stays on the disk until it is taken; one that came through the hook is kept by the store alone
-            handed = self._store.call(
-                lambda tx: self._job(tx, view.id, told, None if tx.late else by, backend, handover and not tx.late),
+            found = self._store.call(
+                lambda tx: self._job(tx, session, told, None if tx.late else by, backend, can and not tx.late, seen),  # noqa: B023
                 need=Need.OWN if by is None else Need.HAPPENED,
-                key=f"report {view.id} {number}",
+                key=f"report {session} {told.number}",
             )
-            if by is not None and not (meaning is not None and meaning.kind == "ask" and handed is None):
-                by.answer(as_json(backend.reply("stop", handed, meaning)) if handed else {})
+            if not isinstance(found, Unseen):
+                return found
+            seen = self._eyes.seen(session)
+
+    def _give(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
+        """A hook program asks whether it may give on the prompt that the reply to its report brought it."""
+        number, link = found.get("take"), found.get("of")
+        if not isinstance(number, int) or not is_number(link):
+            raise Invalid("hook: 'take' is a number, 'of' that of a report")
+
+        def job(tx: Tx) -> bool:
+            happened = self._turns.given(tx, session, number, f"{link}", stamp(found.get("mono")) or tx.now.monotonic)
+            outcomes.settle(tx, session, self._post, happened)
+            now = prompts.get(tx, number)
+            return now is not None and (now.session, now.link, now.status) == (session, link, Status.TAKEN)
+
+        by.answer({"go": self._store.call(job, need=Need.OWN)})
+
+    def abandon(self, session: str, by: Waiting) -> None:
+        """The connection of a hook program has closed (any thread): what it did not ask for is queued again."""
+
+        def gone() -> None:
+            with self._lock:
+                carried = self._carriers.pop(by, None)
+            if carried is not None:
+                link = carried[1]
+                self._life.about(
+                    session, lambda tx: outcomes.settle(tx, session, self._post, self._turns.gone(tx, session, link))
+                )
+
+        self._order.do(session, gone)  # after what it brought
 
     def _understood(self, view: Session, backend: Backend, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """What the hook means. The words of an end that does not tell them are the last in the transcript."""
@@ -146,15 +238,18 @@ class Reports:
             )
 
     def _job(
-        self, tx: Tx, session: str, told: Told, by: Waiting | None, backend: Backend, handover: bool
-    ) -> str | None:
-        """Do what a report means, unless it came before; the text of the prompt that is to be handed over in the reply."""
-        row = self._registry.row(tx, session)
+        self, tx: Tx, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool, seen: Seen | None
+    ) -> "Prompt | str | Unseen | None":
+        """Do what a report means, unless it came before; the prompt that is to be handed over in the reply. Nothing is done while what
+        was to be done depends on something that was not looked at."""
+        row, meaning = self._registry.row(tx, session), told.meaning
+        at = min(told.at or tx.now.monotonic, tx.now.monotonic)
+        if seen is None and not tx.late and meaning is not None and self._asks(tx, session, meaning, at):
+            return Unseen()
         fresh = tx.run(
             "INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {told.number}", tx.now.wall
         ).rowcount
         tx.run("DELETE FROM reports WHERE rowid <= (SELECT max(rowid) FROM reports) - ?", KEEP)
-        meaning = told.meaning
         if meaning is None:
             return None
         if meaning.kind == "ask":
@@ -169,29 +264,48 @@ class Reports:
         self._learn(tx, row, meaning, told.usage)
         if row.ask and meaning.kind != "note":
             self._questions.drop(tx, session)
-        handed = outcomes.settle(tx, session, self._post, self._happened(tx, session, meaning, handover))
-        return handed.text if handed is not None else None
+        happened = self._happened(tx, session, meaning, at, seen or NOTHING, told.number if can else "")
+        return outcomes.settle(tx, session, self._post, happened)
 
-    def _happened(self, tx: Tx, session: str, meaning: Report, handover: bool) -> Outcomes:
-        """What a report does to the turn."""
+    def _asks(self, tx: Tx, session: str, meaning: Report, at: float) -> bool:
+        happened = self._as_happened(meaning, at)
+        kinds = {"joined": Event.JOINED, "refused": Event.REFUSED}
+        if meaning.kind == "submit":
+            event = self._turns.submit_event(tx, session, happened, bool(meaning.fields.get("wake")))
+            return self._turns.asks(tx, session, event, happened)
+        return meaning.kind in kinds and self._turns.asks(tx, session, kinds[meaning.kind], happened)
+
+    @staticmethod
+    def _as_happened(meaning: Report, at: float, link: str = "") -> Happened:
+        fields = meaning.fields
+        text = fields.get("text")
+        return Happened(
+            at, ident=str(fields.get("turn") or ""), text=None if text is None else plain(text),
+            response=text or "", reason=fields.get("reason") or "", until=fields.get("until"),
+            pending=bool(fields.get("pending")), handover=link,
+        )  # fmt: skip
+
+    def _happened(self, tx: Tx, session: str, meaning: Report, at: float, seen: Seen, link: str) -> Outcomes:
+        """What a report does to prompts and turns."""
+        happened, turns = self._as_happened(meaning, at, link), self._turns
         match meaning.kind:
             case "ready":
-                return self._turns.ready(tx, session)
+                return turns.ready(tx, session, happened)
             case "submit":
-                text = meaning.fields.get("text")
-                return self._turns.submitted(tx, session, None if text is None else plain(text))
+                return turns.submitted(tx, session, happened, bool(meaning.fields.get("wake")), seen)
             case "stop":
-                said = meaning.fields.get("text") or ""
-                return self._turns.apply(tx, session, Happened(Event.STOP, response=said, handover=handover))
+                return turns.stopped(tx, session, replace(happened, reason=""))
             case "fail":
-                return self._failed(tx, session, meaning)
+                return turns.failed(tx, session, replace(happened, reason=happened.reason or "the agent failed"))
             case "interrupt":
-                return self._turns.apply(tx, session, Happened(Event.TOLD))
+                return turns.told(tx, session, happened)
+            case "active":
+                return turns.apply(tx, session, Event.ACTIVE, replace(happened, text=None))
+            case "joined":
+                return turns.joined(tx, session, happened, seen)
+            case "refused":
+                return turns.refused(tx, session, happened, seen)
         return iter(())
-
-    def _failed(self, tx: Tx, session: str, meaning: Report) -> Outcomes:
-        reason = meaning.fields.get("reason") or "the agent failed"
-        return self._turns.failed(tx, session, reason, meaning.fields.get("until"))
 
     def _learn(self, tx: Tx, row: Session, meaning: Report, usage: Mapping[str, float] | None) -> None:
         """Keep what every report may tell: which conversation it is, where its transcript lies, what it cost."""
@@ -224,29 +338,61 @@ class Reports:
         with self._life.guard(session):
             backend = self._backends.get(view.backend)
             found = [
-                (report, self._usage(view, report), not old or at == len(lines))
+                Known(report, self._usage(view, report), not old or at == len(lines))
                 for at, line in enumerate(lines, 1)
                 for report in backend.transcript_reports(line)
             ]
             if found:
-                self._life.about(session, lambda tx: self._read(tx, session, found))
+                self._order.do(session, lambda: self._know(session, found))
 
-    def _read(self, tx: Tx, session: str, found: list[tuple[Report, Mapping[str, float] | None, bool]]) -> None:
+    def _know(self, session: str, found: list[Known]) -> None:
+        """Lines are taken in their order with what hooks tell; what must be seen for that is looked at first."""
+        looks = any(one.report.kind in ("joined", "refused") for one in found) and self._view_on_its_way(session)
+        seen = self._eyes.seen(session) if looks else NOTHING
+        self._life.about(session, lambda tx: self._read(tx, session, found, seen))
+
+    def _view_on_its_way(self, session: str) -> bool:
+        view = self._registry.find(session)
+        return view is not None and view.on_its_way
+
+    def _read(self, tx: Tx, session: str, found: list[Known], seen: Seen) -> None:
         row = self._registry.maybe(tx, session)
         if row is None:
             return
         for report, usage, counts in found:
             self._learn(tx, row, report, usage)
-            if counts and report.kind == "interrupt":
+            if not counts or report.kind not in COUNTS or (report.kind == "fail" and not self._turns.busy(tx, session)):
+                continue
+            if report.kind == "interrupt":
                 self._questions.drop(tx, session)
-                outcomes.settle(tx, session, self._post, self._turns.apply(tx, session, Happened(Event.TOLD)))
-            elif counts and report.kind == "fail" and self._turns.busy(tx, session):
-                outcomes.settle(tx, session, self._post, self._failed(tx, session, report))
+            told = report.fields.get("mono")
+            at = min(told, tx.now.monotonic) if isinstance(told, float) else tx.now.monotonic
+            outcomes.settle(tx, session, self._post, self._happened(tx, session, report, at, seen, ""))
+
+    def idle(self) -> None:
+        """Wait until what came so far is taken. Not in a job."""
+        for session in list(self._registry.views):
+            self._order.call(session, lambda: None)
+
+    def close(self) -> None:
+        """End the threads; what waits is taken first."""
+        self._order.close()
 
     def forget(self, session: str) -> None:
         """A session is gone."""
         with self._lock:
             self._tallies.pop(session, None)
+
+
+def is_number(number: object) -> bool:
+    """Whether that may be the number of a report."""
+    return isinstance(number, str) and 0 < len(number) <= 64
+
+
+def stamp(mono: object) -> float | None:
+    """The time that a report tells, if it is one."""
+    good = isinstance(mono, int | float) and not isinstance(mono, bool) and math.isfinite(mono) and mono > 0
+    return float(mono) if good else None  # type: ignore[arg-type]
 
 
 def as_json(reply: Reply | None) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import conversation, prompts
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
-from anvilsrv.store.topics import answer_to
 
 
 class Send:
@@ -37,7 +36,7 @@ class Send:
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None) -> int:
         """A prompt is complete; ``n``: the number it was given. It was let in with its first write, so it is queued whatever the
         session is by now. Raises NotFound, and Invalid for an empty one. Returns its number."""
-        made = self._turns.queue(tx, session, prompts.clean(text), origin, None, n)
+        made = self._turns.queue.add(tx, session, prompts.clean(text), origin, None, n)
         if (
             self.numbered(tx, session, made).status == Status.QUEUED
         ):  # one that is given to the agent is told by its state
@@ -64,36 +63,44 @@ class Send:
     def listing(self, tx: Tx, session: str) -> bytes:
         """The content of ``turns/list``. Raises NotFound."""
         self._registry.row(tx, session)
-        return b"".join(prompts.line(one) for one in prompts.every(tx, session))
+        return b"".join(conversation.line(one) for one in prompts.every(tx, session))
 
     def check_edit(self, tx: Tx, session: str, n: int) -> Prompt:
-        """Refuse to edit what is not queued any more, or is mail. Raises NotFound and Conflict."""
-        found = self.queued(tx, session, n)
+        """Refuse to edit what may have left the queue, or is mail. Raises NotFound and Conflict."""
+        found = self.waiting(tx, session, n)
         if found.message:
             raise NotPermitted(f"prompt {n} is mail: its text cannot be edited")
         return found
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
         """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
-        prompts.edit(tx, self.check_edit(tx, session, n), prompts.clean(text))
+        prompts.edit(tx, self._turns.take_out(tx, self.check_edit(tx, session, n)), prompts.clean(text))
         self._registry.tell(tx, session)
+        self._turns.queue.settle(tx, session)
 
     def queued(self, tx: Tx, session: str, n: int) -> Prompt:
         """The prompt of that number while it is queued. Raises NotFound and Conflict."""
         found = self.numbered(tx, session, n)
         if found.status != Status.QUEUED:
-            raise NotPermitted(f"prompt {n} is {prompts.SHOWN[found.status]}")
+            raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}")
+        return found
+
+    def waiting(self, tx: Tx, session: str, n: int) -> Prompt:
+        """The prompt of that number while nothing of it has left us for certain. Raises NotFound and Conflict."""
+        found = self.numbered(tx, session, n)
+        if found.status not in (Status.QUEUED, Status.CHOSEN):
+            raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}")
         return found
 
     def drop(self, tx: Tx, session: str, n: int) -> None:
         """``drop``: out of the queue; a mail is archived, too. Raises NotFound and Conflict."""
-        found = self.queued(tx, session, n)
+        found = self._turns.take_out(tx, self.waiting(tx, session, n))
         if found.message and box.waits(tx, session, found.message):
             self._post.complete(tx, session, found.message)
         else:
-            prompts.drop(tx, found)
-            self._registry.topics.notify(tx, answer_to(found.id))
+            self._turns.queue.withdrawn(tx, found)
             self._registry.tell(tx, session)
+            self._turns.queue.settle(tx, session)
 
     def first(self, tx: Tx, session: str, n: int) -> None:
         """``first``: to the head of the queue. Raises NotFound and Conflict."""
@@ -103,7 +110,7 @@ class Send:
     def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         """The next blocks of ``<id>/log``, and the cursor behind them. Raises NotFound."""
         self._registry.row(tx, session)
-        return prompts.conversation_page(tx, session, cursor)
+        return conversation.conversation_page(tx, session, cursor)
 
     def context(self, tx: Tx, session: str, text: str) -> None:
         """``context`` was written. Raises NotFound."""

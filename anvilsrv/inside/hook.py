@@ -54,7 +54,7 @@ def send(
     import json
 
     made = time.monotonic() if mono is None else mono
-    report = {"report": _uuid(), "ts": time.time(), "mono": made, "hook": hook, "payload": payload}
+    report = {"report": _uuid(), "ts": time.time(), "mono": made, "hook": hook, "payload": payload, "takes": True}
     data = json.dumps(report, default=str).encode("ascii")
     if len(data) > LARGEST:
         data = json.dumps({**report, "payload": shortened(payload)}, default=str).encode("ascii")
@@ -102,14 +102,38 @@ def _leave(path: str, session: str, data: bytes, timeout: float, spool: Callable
 
 
 def _report(path: str, session: str, data: bytes, timeout: float | None) -> dict[str, Any]:
-    import json
-
+    from anvilsrv.p9 import wire
     from anvilsrv.p9.client import Client
 
-    with Client(path, uname=session, timeout=CONNECT) as client:
-        answer = client.write_read(f"{session}/hook", data, timeout=timeout)
+    with (
+        Client(path, uname=session, timeout=CONNECT) as client,
+        client.open(f"{session}/hook", wire.ORDWR, timeout) as file,
+    ):
+        reply = _exchange(file, data, timeout)
+        return reply if "take" not in reply or _may_take(file, data, reply["take"], timeout) else {}
+
+
+def _may_take(file: Any, data: bytes, prompt: Any, timeout: float | None) -> bool:
+    """The reply brings the agent its next prompt. It is given on only if the daemon says so now: it may have thought otherwise, or be
+    another, which will type it."""
+    import json
+
+    report = json.loads(data)["report"]
+    ask = {"report": _uuid(), "mono": time.monotonic(), "take": prompt, "of": report}
     try:
-        reply = json.loads(answer or b"{}")
+        return _exchange(file, json.dumps(ask).encode("ascii"), timeout).get("go") is True
+    except AnvilError:
+        return False
+
+
+def _exchange(file: Any, data: bytes, timeout: float | None) -> dict[str, Any]:
+    """Write a report, and read its reply."""
+    import json
+
+    file.write(data, timeout=timeout)
+    file.offset = 0
+    try:
+        reply = json.loads(file.read_all(timeout) or b"{}")
     except ValueError:
         return {}
     return reply if isinstance(reply, dict) else {}

@@ -1,10 +1,11 @@
-"""The machine of prompt and turn, as data: what is done when something happens to a prompt that is in a certain status.
+"""The machine of prompts, as data: what is done when something happens to a prompt that is in a certain status.
 
-Pure: no row, clock, thread or terminal. ``turns.py`` looks up what is to be done and does it to the rows, and says what came of it.
+Pure: no row, clock, thread or terminal. ``turns.py`` finds out which facts hold, looks up what is to be done, and does it to the rows.
+Turns have a machine of their own (``turn_machine.py``), for a prompt is not a turn: a turn may hold two prompts or none.
 
 A prompt goes QUEUED -> CHOSEN -> PASTED -> SENT -> TAKEN -> DONE or FAILED; or QUEUED -> WITHDRAWN. A status says what is known:
-CHOSEN nothing of it has left us; PASTED it may stand in the agent's input; SENT it may have been taken; TAKEN the agent said so.
-At most one prompt of a session is between CHOSEN and TAKEN. A turn is OPEN from the submit to its end, then CLOSED.
+CHOSEN nothing of it has left us; PASTED it may stand in the agent's input; SENT it may have been taken, and no report says so yet;
+TAKEN the agent said so. At most one prompt of a session is on its way (CHOSEN, PASTED, SENT); a turn may be open beside it.
 """
 
 from enum import Enum, StrEnum, auto
@@ -28,93 +29,179 @@ ACTIVE = (*ON_ITS_WAY, Status.TAKEN)
 WAITING = (Status.QUEUED, *ACTIVE)  # an answer may still come
 
 
-class TurnStatus(StrEnum):
-    """Of a turn."""
-
-    OPEN = "open"
-    CLOSED = "closed"
-
-
 class Event(Enum):
-    """What can happen to the prompt of a session that is on its way or runs."""
+    """What can happen to a prompt that is on its way or taken, or while there is none."""
 
-    SAME = auto()  # the agent reports a submit, of this text or without telling which
-    OTHER = auto()  # the agent reports a submit of another text
-    STOP = auto()  # the agent reports the end of its turn
-    FAIL = auto()  # the agent reports that its turn ended with an error
-    TOLD = auto()  # the transcript tells of an interrupt, or the title says that the turn is over
+    SAME = auto()  # a submit of exactly its text, or one that does not tell its text
+    OTHER = auto()  # a submit of other words
+    WAKE = auto()  # the agent began by itself, and says so
+    JOINED = auto()  # its text was taken into a turn that runs
+    ACTIVE = auto()  # a turn goes on
+    FAIL = auto()  # a turn failed
+    REFUSED = auto()  # the agent refused it, with a reason
     INTERRUPT = auto()  # the user wrote `interrupt` to ctl
     DIED = auto()  # the process is gone
-    GAVE_UP = auto()  # the prompt could not be delivered
-    STARTED = auto()  # a starting agent is ready
-    READY = auto()  # a running agent says that it is ready, while a command of its own (`/clear`) was on its way
+    OBSTACLE = auto()  # the input is not free, before anything is pasted
+    NOT_TAKEN = auto()  # the time for it is over, after a look at the input
+    WITHDRAW = auto()  # the user takes it out of the queue, or edits it
+    HOLD = auto()  # the gate has closed
+    GONE = auto()  # the connection that carried it as a message has closed
+    DAEMON = auto()  # another daemon has taken over
+    READY = auto()  # a running agent says that it is ready, after a command of its own such as `/clear`
+
+
+class Fact(Enum):
+    """What decides between the alternatives of a cell."""
+
+    EARLY = auto()  # the report is older than the paste
+    LATER = auto()  # the report is not older than the Enter
+    OURS = auto()  # the input shows exactly our text
+    ONLY_OURS = auto()  # the input shows nothing but texts of ours
+    MIXED = auto()  # the input shows something else, with ours or without
+    FREE = auto()  # the input is free
+    CONTAINS = auto()  # the other words have ours among them
+    PROVED = auto()  # the transcript says that it was taken
+    AGAIN = auto()  # it may be typed again: the one rule (``may_again``)
+    UNPASTED = auto()  # tmux still has the buffer that pasting takes away
+    QUIT = auto()  # the process ended with status 0
+    MESSAGE = auto()  # it was given in a reply, not typed
+    FEW = auto()  # its Enter was pressed less often than it may be
+    TRIED = auto()  # it is in the queue, and was pasted before the report
+    TURN = auto()  # a turn is open
+    COMMAND = auto()  # it is a command of the agent's own
+    NEVER = auto()  # it was never pasted
 
 
 class Act(Enum):
     """What is done about it, in order."""
 
-    BEGIN = auto()  # the prompt is TAKEN, its turn OPEN
-    PERSON = (
-        auto()
-    )  # the head of the queue begins if it was sent before and has the text reported; else a prompt that a person typed
-    REQUEUE = auto()  # back into the queue; that it was SENT is remembered
-    DONE = auto()  # answered: its turn is CLOSED
-    FAILED = auto()  # not answered: its turn, if it had one, is CLOSED
-    HOLD = auto()  # what is queued waits
-    NEXT = auto()  # the next mail is handed over through the stop hook, else the session is idle
-    IDLE = auto()  # the session is idle, if a turn ran, and the next prompt is chosen
-    START = auto()  # the session is idle for the first time, and the next prompt is chosen
+    TURN = auto()  # only the turns move
+    TAKE = auto()  # the prompt is TAKEN, in the turn that the report is about
+    REQUEUE = auto()  # back to its place in the queue; that it was pasted is remembered
+    UNPASTE = auto()  # the same, and that it was pasted is forgotten: it was not
+    FAIL = auto()  # FAILED, with the reason
+    DOUBT = auto()  # FAILED: it may have been taken
+    END = auto()  # its turn is closed, it has failed with the reason
+    ANSWER = auto()  # DONE at once, with no words
+    CLEAR = auto()  # what stands in the input is cleared, where that is nothing but texts of ours
+    SEND = auto()  # Enter
+    OBSTRUCT = auto()  # the gate has an obstacle
     KEYS = auto()  # the keys that interrupt are pressed
-    TIDY = auto()  # what the agent then puts back into its input is cleared
+    REFUSE = auto()  # an error for the one who asked
+    ALLOW = auto()  # it may be taken out of the queue
 
 
-Acts = tuple[Act, ...]
+PRESSES = 2  # of Enter, for one paste
+PASTES = 2  # of one prompt
 
-TABLE: dict[Status | None, dict[Event, Acts]] = {
+Case = tuple[tuple[Fact, ...], tuple[Act, ...]]
+A, F = Act, Fact
+AGAIN_OR_DOUBT: tuple[Case, ...] = (((F.AGAIN,), (A.REQUEUE,)), ((), (A.DOUBT,)))
+ONLY_TURN: tuple[Case, ...] = (((), (A.TURN,)),)
+STAYS: tuple[Case, ...] = ()  # nothing is done
+
+# In a cell the first alternative counts whose facts all hold.
+TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
     None: {
-        Event.SAME: (Act.PERSON,),
-        Event.OTHER: (Act.PERSON,),
-        Event.STOP: (Act.NEXT,),
-        Event.FAIL: (Act.HOLD, Act.IDLE),
-        Event.STARTED: (Act.START,),
+        Event.SAME: (((F.TRIED,), (A.TAKE,)), ((), (A.TURN,))),
+        Event.OTHER: ONLY_TURN,
+        Event.WAKE: ONLY_TURN,
+        Event.JOINED: (((F.TRIED,), (A.TAKE,)),),
+        Event.ACTIVE: ONLY_TURN,
+        Event.FAIL: ONLY_TURN,
+        Event.REFUSED: (((F.TRIED,), (A.FAIL,)),),
+        Event.INTERRUPT: (((F.TURN,), (A.KEYS,)), ((), (A.REFUSE,))),
+        Event.WITHDRAW: (((F.NEVER,), (A.ALLOW,)), ((F.AGAIN,), (A.ALLOW,)), ((), (A.REFUSE,))),
     },
     Status.CHOSEN: {
-        Event.SAME: (Act.BEGIN,),
-        Event.OTHER: (Act.REQUEUE, Act.PERSON),
-        Event.FAIL: (Act.HOLD,),
-        Event.INTERRUPT: (Act.FAILED, Act.IDLE),
-        Event.DIED: (Act.REQUEUE,),
-        Event.GAVE_UP: (Act.REQUEUE, Act.HOLD, Act.IDLE),
+        Event.SAME: (((), (A.REQUEUE, A.TURN)),),
+        Event.OTHER: (((), (A.REQUEUE, A.TURN)),),
+        Event.WAKE: (((), (A.REQUEUE, A.TURN)),),
+        Event.ACTIVE: (((), (A.REQUEUE, A.TURN)),),
+        Event.FAIL: (((), (A.REQUEUE, A.TURN)),),
+        Event.INTERRUPT: (((), (A.FAIL,)),),
+        Event.DIED: (((), (A.REQUEUE,)),),
+        Event.OBSTACLE: (((), (A.REQUEUE, A.OBSTRUCT)),),
+        Event.WITHDRAW: (((F.NEVER,), (A.ALLOW,)), ((F.AGAIN,), (A.ALLOW,)), ((), (A.REFUSE,))),
+        Event.HOLD: (((), (A.REQUEUE,)),),
+        Event.DAEMON: (((), (A.REQUEUE,)),),
+        Event.NOT_TAKEN: (((F.AGAIN,), ()), ((), (A.DOUBT,))),  # looked at before it is typed once more
     },
     Status.PASTED: {
-        Event.SAME: (Act.BEGIN,),
-        Event.OTHER: (Act.REQUEUE, Act.PERSON),
-        Event.FAIL: (Act.HOLD,),
-        Event.INTERRUPT: (Act.FAILED, Act.IDLE, Act.KEYS, Act.TIDY),
-        Event.DIED: (Act.REQUEUE,),
-        Event.GAVE_UP: (Act.REQUEUE, Act.HOLD, Act.IDLE),
+        Event.SAME: (((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((), (A.TAKE,))),
+        Event.OTHER: (
+            ((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.CONTAINS,), (A.FAIL, A.TURN)), ((), (A.TURN,)),
+        ),
+        Event.WAKE: ONLY_TURN,
+        Event.JOINED: (((F.EARLY,), ()), ((F.OURS,), ()), ((), (A.TAKE,))),
+        Event.ACTIVE: ONLY_TURN,
+        Event.FAIL: ONLY_TURN,
+        Event.REFUSED: (((F.EARLY,), ()), ((F.OURS,), ()), ((), (A.FAIL,))),
+        Event.INTERRUPT: (((F.TURN,), (A.KEYS, A.CLEAR, A.FAIL)), ((), (A.CLEAR, A.FAIL))),
+        Event.DIED: (
+            ((F.UNPASTED,), (A.UNPASTE,)), ((F.QUIT,), (A.FAIL,)), ((F.PROVED,), (A.FAIL,)), *AGAIN_OR_DOUBT,
+        ),
+        Event.NOT_TAKEN: (
+            ((F.OURS,), (A.SEND,)), ((F.ONLY_OURS,), (A.CLEAR, A.REQUEUE)), ((F.MIXED,), (A.OBSTRUCT,)),
+            ((F.PROVED,), (A.TAKE,)), ((), (A.DOUBT,)),
+        ),
+        Event.WITHDRAW: (((), (A.REFUSE,)),),
+        Event.DAEMON: (((F.UNPASTED,), (A.UNPASTE,)),),
     },
     Status.SENT: {
-        Event.SAME: (Act.BEGIN,),
-        Event.OTHER: (Act.REQUEUE, Act.PERSON),
-        Event.STOP: (Act.BEGIN, Act.DONE, Act.NEXT),
-        Event.FAIL: (Act.BEGIN, Act.FAILED, Act.HOLD, Act.IDLE),
-        Event.INTERRUPT: (Act.FAILED, Act.IDLE, Act.KEYS, Act.TIDY),
-        Event.DIED: (Act.REQUEUE,),
-        Event.GAVE_UP: (Act.REQUEUE, Act.HOLD, Act.IDLE),
-        Event.READY: (Act.BEGIN, Act.DONE, Act.NEXT),
+        Event.SAME: (((F.EARLY,), (A.TURN,)), ((F.LATER,), (A.TAKE,)), ((F.OURS,), (A.TURN,)), ((), (A.TAKE,))),
+        Event.OTHER: (
+            ((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)), ((), (A.FAIL, A.TURN)),
+        ),
+        Event.WAKE: ONLY_TURN,
+        Event.JOINED: (((F.EARLY,), ()), ((F.LATER,), (A.TAKE,)), ((F.OURS,), ()), ((), (A.TAKE,))),
+        Event.ACTIVE: ONLY_TURN,
+        Event.FAIL: ONLY_TURN,
+        Event.REFUSED: (((F.EARLY,), ()), ((), (A.FAIL,))),
+        Event.INTERRUPT: (((F.MESSAGE,), (A.FAIL,)), ((), (A.KEYS, A.CLEAR, A.FAIL))),
+        Event.DIED: (
+            ((F.MESSAGE,), (A.UNPASTE,)), ((F.QUIT,), (A.FAIL,)), ((F.PROVED,), (A.FAIL,)), *AGAIN_OR_DOUBT,
+        ),
+        Event.NOT_TAKEN: (
+            ((F.PROVED,), (A.TAKE,)), ((F.OURS, F.FEW), (A.SEND,)), ((F.OURS,), (A.CLEAR, A.FAIL)),
+            ((F.FREE, F.AGAIN), (A.REQUEUE,)), ((), (A.DOUBT,)),
+        ),
+        Event.WITHDRAW: (((), (A.REFUSE,)),),
+        Event.GONE: (((F.MESSAGE,), (A.UNPASTE,)),),
+        Event.DAEMON: (((F.MESSAGE,), (A.UNPASTE,)),),
+        Event.READY: (((F.COMMAND, F.LATER), (A.TAKE, A.ANSWER)),),
     },
     Status.TAKEN: {
-        Event.OTHER: (Act.FAILED, Act.PERSON),
-        Event.STOP: (Act.DONE, Act.NEXT),
-        Event.FAIL: (Act.FAILED, Act.HOLD, Act.IDLE),
-        Event.TOLD: (Act.FAILED, Act.IDLE),
-        Event.INTERRUPT: (Act.KEYS,),
-        Event.DIED: (Act.FAILED,),
+        Event.SAME: ONLY_TURN,
+        Event.OTHER: ONLY_TURN,
+        Event.WAKE: ONLY_TURN,
+        Event.JOINED: (((F.TRIED,), (A.TAKE,)),),
+        Event.ACTIVE: ONLY_TURN,
+        Event.FAIL: ONLY_TURN,
+        Event.REFUSED: (((), (A.END,)),),
+        Event.INTERRUPT: (((), (A.KEYS,)),),
+        Event.DIED: STAYS,  # its turn is closed, and it has failed with it
+        Event.WITHDRAW: (((), (A.REFUSE,)),),
     },
-}
+}  # fmt: skip
 
 
-def step(now: Status | None, event: Event) -> Acts:
-    """What is done when ``event`` happens to a prompt that is ``now`` so (None: no prompt is on its way or runs); often nothing."""
-    return TABLE[now].get(event, ())
+def step(now: Status | None, event: Event, facts: frozenset[Fact]) -> tuple[Act, ...]:
+    """What is done when ``event`` happens to a prompt that is ``now`` so (None: there is none), with these ``facts``; often nothing."""
+    return next((acts for needs, acts in TABLE[now].get(event, ()) if facts.issuperset(needs)), ())
+
+
+def asks(now: Status | None, event: Event, known: frozenset[Fact], unknown: frozenset[Fact]) -> bool:
+    """Whether what is done depends on one of the facts that are ``unknown`` yet."""
+    for needs, _ in TABLE[now].get(event, ()):
+        if unknown.intersection(needs) and known.issuperset(set(needs) - unknown):
+            return True
+        if known.issuperset(needs):
+            return False
+    return False
+
+
+def may_again(trusted: bool, free: bool, silent: bool, pastes: int) -> bool:
+    """The one rule for typing again: the agent's transcript can be ``trusted``, its input is ``free``, nothing at all was written there
+    since the paste, and it was not pasted too often."""
+    return trusted and free and silent and pastes < PASTES

@@ -1,26 +1,27 @@
-"""The prompts: the only module that reads and writes the table ``prompts``, and the conversation made of them.
+"""The prompts: the only module that reads and writes the table ``prompts``.
 
 Threads: methods run on the store's thread, in a job.
 """
 
 import sqlite3
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from anvilsrv.display import sanitize
 from anvilsrv.errors import Invalid, NoResponse
-from anvilsrv.sessions.machine import ACTIVE, WAITING, Status
+from anvilsrv.sessions.machine import ON_ITS_WAY, WAITING, Status
 from anvilsrv.sessions.state import Session
 from anvilsrv.store.store import Tx
 
-PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has
 TYPED = "typed"  # the origin of what a person typed into the pane
+AGENT = "agent"  # of what the agent began by itself
+OURS = 5  # of the texts that were typed last: what may stand in an input
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A row. ``message`` is the mail that it delivers; ``pasted``: it was sent before, and may still be taken up."""
+    """A row. ``message`` is the mail that it delivers. Times ending in ``_at`` are monotonic (s)."""
 
     id: int
     session: str
@@ -28,7 +29,6 @@ class Prompt:
     message: str | None
     text: str
     status: Status
-    pasted: bool
     turn: int | None
     response: bytes | None
     error: str | None
@@ -37,9 +37,31 @@ class Prompt:
     ended: float | None
     n: int  # its number in the session
     took: float | None  # s from its beginning to its end
+    pasted_at: float | None  # when it was pasted last; None: never, or that is undone for certain
+    sent_at: float | None  # when its Enter was pressed first, for that paste
+    pastes: int
+    presses: int  # of Enter, for the last paste
+    tries: int  # how often it was chosen
+    typed: str | None  # what was pasted, where that is not its text
+    mark: str | None  # how much was in the agent's transcript before it was pasted
+    link: str | None  # the reply that carries it, where it is not typed
+
+    @property
+    def words(self) -> str:
+        """What the agent got, or will get."""
+        return self.text if self.typed is None else self.typed
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it is a command of the agent's own, such as ``/clear``."""
+        return self.text.startswith("/")
 
 
-COLUMNS = "id, session, origin, message, text, status, pasted, turn, response, error, created, started, ended, n, took"
+COLUMNS = (
+    "id, session, origin, message, text, status, turn, response, error, created, started, ended, n, took,"
+    " pasted_at, sent_at, pastes, presses, tries, typed, mark, link"
+)
+FORGOTTEN = "pasted_at = NULL, sent_at = NULL, presses = 0, typed = NULL, mark = NULL, link = NULL"
 
 
 def quoted(statuses: tuple[Status, ...]) -> str:
@@ -49,10 +71,8 @@ def quoted(statuses: tuple[Status, ...]) -> str:
 
 def prompt_of(row: sqlite3.Row) -> Prompt:
     """The typed value of a row."""
-    return Prompt(
-        row["id"], row["session"], row["origin"], row["message"], row["text"], Status(row["status"]), bool(row["pasted"]),
-        row["turn"], row["response"], row["error"], row["created"], row["started"], row["ended"], row["n"], row["took"],
-    )  # fmt: skip
+    made = dict(row)
+    return Prompt(**{**made, "status": Status(made["status"])})
 
 
 def _one(tx: Tx, where: str, *args: object) -> Prompt | None:
@@ -60,9 +80,23 @@ def _one(tx: Tx, where: str, *args: object) -> Prompt | None:
     return None if row is None else prompt_of(row)
 
 
+def _all(tx: Tx, where: str, *args: object) -> list[Prompt]:
+    return [prompt_of(row) for row in tx.all(f"SELECT {COLUMNS} FROM prompts WHERE {where}", *args)]
+
+
+# -- one, or some ------------------------------------------------------------------------------------------------------
+
+
 def get(tx: Tx, number: int) -> Prompt | None:
     """The prompt of that number, or None."""
     return _one(tx, "id = ?", number)
+
+
+def there(tx: Tx, number: int) -> Prompt:
+    """The prompt of that number, which exists."""
+    found = get(tx, number)
+    assert found is not None
+    return found
 
 
 def numbered(tx: Tx, session: str, n: int) -> Prompt | None:
@@ -70,36 +104,34 @@ def numbered(tx: Tx, session: str, n: int) -> Prompt | None:
     return _one(tx, "session = ? AND n = ?", session, n)
 
 
-def add(
-    tx: Tx, session: str, n: int, text: str, origin: str, message: str | None, status: Status = Status.QUEUED
-) -> int:
-    """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and nobody typed it."""
-    if origin != TYPED and not text.strip():
-        raise Invalid("empty prompt")
-    tx.touch(session)
-    return tx.run(
-        "INSERT INTO prompts(session, n, place, origin, message, text, status, created)"
-        " VALUES(?1,?2,(SELECT coalesce(max(place), 0) + 1 FROM prompts WHERE session = ?1),?3,?4,?5,?6,?7)",
-        session, n, origin, message, text, status, tx.now.wall,
-    ).lastrowid or 0  # fmt: skip
-
-
 def head(tx: Tx, session: str) -> Prompt | None:
     """The first in the queue."""
     return _one(tx, "session = ? AND status = 'queued' ORDER BY place", session)
 
 
-def active(tx: Tx, session: str) -> Prompt | None:
-    """The one that is on its way or runs."""
-    return _one(tx, f"session = ? AND status IN {quoted(ACTIVE)}", session)
+def on_its_way(tx: Tx, session: str) -> Prompt | None:
+    """The one that is being delivered."""
+    return _one(tx, f"session = ? AND status IN {quoted(ON_ITS_WAY)}", session)
+
+
+def delivers(tx: Tx, session: str, message: str) -> Prompt | None:
+    """What delivers that mail and is not over yet."""
+    return _one(tx, f"session = ? AND message = ? AND status IN {quoted(WAITING)}", session, message)
+
+
+def tried(tx: Tx, session: str) -> list[Prompt]:
+    """Those in the queue that were pasted before, in its order."""
+    return _all(tx, "session = ? AND status = 'queued' AND pasted_at IS NOT NULL ORDER BY place", session)
+
+
+def of_turn(tx: Tx, session: str, turn: int) -> list[Prompt]:
+    """Those that were taken in that turn, in the order in which they were."""
+    return _all(tx, "session = ? AND turn = ? ORDER BY started, id", session, turn)
 
 
 def waiting(tx: Tx, session: str) -> list[Prompt]:
     """All whose answer may still come."""
-    rows = tx.all(
-        f"SELECT {COLUMNS} FROM prompts WHERE session = ? AND status IN {quoted(WAITING)} ORDER BY id", session
-    )
-    return [prompt_of(row) for row in rows]
+    return _all(tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY id", session)
 
 
 def queued(tx: Tx, session: str) -> list[int]:
@@ -110,73 +142,120 @@ def queued(tx: Tx, session: str) -> list[int]:
     ]
 
 
-def mark(tx: Tx, prompt: Prompt, status: Status) -> None:
-    """The next status on its way."""
-    tx.run("UPDATE prompts SET status = ? WHERE id = ?", status, prompt.id)
-    tx.touch(prompt.session)
+def texts(tx: Tx, session: str) -> list[str]:
+    """What was typed last, the newest first: what of ours may stand in the input."""
+    rows = tx.all(
+        "SELECT coalesce(typed, text) AS words FROM prompts WHERE session = ? AND pastes > 0 ORDER BY id DESC LIMIT ?",
+        session, OURS,
+    )  # fmt: skip
+    return [row["words"] for row in rows]
+
+
+def every(tx: Tx, session: str) -> list[Prompt]:
+    """All of a session: what is over or runs in the order of their numbers, then the queue in its own."""
+    return _all(tx, "session = ? ORDER BY status = 'queued', CASE status WHEN 'queued' THEN place ELSE n END", session)
+
+
+def last(tx: Tx, session: str) -> int:
+    """The id of the last prompt accepted that is not answered yet, else of the last that was; 0 if there was none.
+
+    What a person types into the pane, or the agent gives itself, counts only when nothing that was written to a file is waiting.
+    """
+    found = _one(
+        tx,
+        f"session = ? AND status IN {quoted(WAITING)} ORDER BY origin NOT IN ('typed', 'agent') DESC, n DESC",
+        session,
+    ) or _one(tx, "session = ? AND status IN ('done', 'failed') ORDER BY n DESC", session)
+    return found.id if found else 0
+
+
+# -- changes -----------------------------------------------------------------------------------------------------------
+
+
+def add(
+    tx: Tx, session: str, n: int, text: str, origin: str, message: str | None, status: Status = Status.QUEUED
+) -> int:
+    """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and somebody wrote it."""
+    if origin not in (TYPED, AGENT) and not text.strip():
+        raise Invalid("empty prompt")
+    tx.touch(session)
+    return tx.run(
+        "INSERT INTO prompts(session, n, place, origin, message, text, status, created)"
+        " VALUES(?1,?2,(SELECT coalesce(max(place), 0) + 1 FROM prompts WHERE session = ?1),?3,?4,?5,?6,?7)",
+        session, n, origin, message, text, status, tx.now.wall,
+    ).lastrowid or 0  # fmt: skip
+
+
+def choose(tx: Tx, prompt: Prompt) -> None:
+    """It is to be typed next."""
+    _change(tx, prompt, "status = 'chosen', tries = tries + 1")
+
+
+def paste(tx: Tx, prompt: Prompt, typed: str, mark: str | None) -> None:
+    """It is about to be pasted, as ``typed``."""
+    _change(
+        tx, prompt, "status = 'pasted', pastes = pastes + 1, presses = 0, sent_at = NULL, pasted_at = ?, typed = ?, mark = ?",
+        tx.now.monotonic, None if typed == prompt.text else typed, mark,
+    )  # fmt: skip
+
+
+def press(tx: Tx, prompt: Prompt) -> None:
+    """Its Enter is about to be pressed."""
+    _change(tx, prompt, "status = 'sent', presses = presses + 1, sent_at = coalesce(sent_at, ?)", tx.now.monotonic)
+
+
+def hand(tx: Tx, prompt: Prompt, link: str) -> None:
+    """It is given in the reply ``link``."""
+    _change(
+        tx, prompt, "status = 'sent', link = ?, sent_at = ?, pasted_at = ?", link, tx.now.monotonic, tx.now.monotonic
+    )
 
 
 def requeue(tx: Tx, prompt: Prompt) -> None:
-    """Back into the queue, to its place."""
-    sent = int(prompt.status == Status.SENT)
-    tx.run("UPDATE prompts SET status = 'queued', pasted = ? WHERE id = ?", sent, prompt.id)
-    tx.touch(prompt.session)
+    """Back into the queue, to its place; that it was pasted is remembered."""
+    _change(tx, prompt, "status = 'queued', sent_at = NULL, presses = 0, link = NULL")
+
+
+def unpaste(tx: Tx, prompt: Prompt) -> None:
+    """Back into the queue: for certain nothing of it has reached the agent."""
+    _change(tx, prompt, f"status = 'queued', {FORGOTTEN}")
 
 
 def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
     """The agent took it, in that turn."""
-    tx.run(
-        "UPDATE prompts SET status = 'taken', turn = ?, started = ?, began = ? WHERE id = ?",
-        turn, tx.now.wall, tx.now.monotonic, prompt.id,
-    )  # fmt: skip
-    tx.touch(prompt.session)
+    _change(tx, prompt, "status = 'taken', turn = ?, started = ?, began = ?", turn, tx.now.wall, tx.now.monotonic)
 
 
 def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None:
     """Its answer, or the reason that there is none."""
     data = None if response is None else exact(response)
     status = Status.FAILED if error else Status.DONE
-    tx.run(
-        "UPDATE prompts SET status = ?, response = ?, error = ?, ended = ?, took = max(0.0, ? - began) WHERE id = ?",
-        status, data, error, tx.now.wall, tx.now.monotonic, prompt.id,
+    _change(
+        tx, prompt, "status = ?, response = ?, error = ?, ended = ?, took = max(0.0, ? - began)",
+        status, data, error, tx.now.wall, tx.now.monotonic,
     )  # fmt: skip
-    tx.touch(prompt.session)
+
+
+def correct(tx: Tx, prompt: Prompt, response: str) -> None:
+    """Later words of its turn replace its answer."""
+    _change(tx, prompt, "response = ?", exact(response))
 
 
 def edit(tx: Tx, prompt: Prompt, text: str) -> None:
     """Another text, while it is queued. Raises Invalid for one that says nothing."""
     if not text.strip():
         raise Invalid("empty prompt")
-    tx.run("UPDATE prompts SET text = ?, pasted = 0 WHERE id = ?", text, prompt.id)
-    tx.touch(prompt.session)
+    _change(tx, prompt, f"text = ?, pastes = 0, {FORGOTTEN}", text)
 
 
 def first(tx: Tx, prompt: Prompt) -> None:
     """To the head of the queue."""
-    tx.run(
-        "UPDATE prompts SET place = (SELECT min(place) - 1 FROM prompts WHERE session = ?) WHERE id = ?",
-        prompt.session, prompt.id,
-    )  # fmt: skip
-    tx.touch(prompt.session)
+    _change(tx, prompt, "place = (SELECT min(place) - 1 FROM prompts WHERE session = ?)", prompt.session)
 
 
-def drop(tx: Tx, prompt: Prompt) -> None:
+def withdraw(tx: Tx, prompt: Prompt) -> None:
     """Out of the queue."""
-    tx.run("UPDATE prompts SET status = 'withdrawn', ended = ? WHERE id = ?", tx.now.wall, prompt.id)
-    tx.touch(prompt.session)
-
-
-def withdraw(tx: Tx, session: str, message: str) -> list[int]:
-    """Take what delivers ``message`` out of the queue, if it is still there; the numbers taken."""
-    gone = [
-        row["id"]
-        for row in tx.all(
-            "UPDATE prompts SET status = 'withdrawn', ended = ? WHERE session = ? AND message = ? AND status = 'queued' RETURNING id",
-            tx.now.wall, session, message,
-        )
-    ]  # fmt: skip
-    tx.touch(session)
-    return gone
+    _change(tx, prompt, "status = 'withdrawn', ended = ?", tx.now.wall)
 
 
 def forget(tx: Tx, session: str) -> None:
@@ -184,73 +263,43 @@ def forget(tx: Tx, session: str) -> None:
     tx.run("DELETE FROM prompts WHERE session = ?", session)
 
 
-SHOWN = {  # of a prompt, in ``turns/list``
-    Status.QUEUED: "queued", Status.CHOSEN: "sending", Status.PASTED: "sending", Status.SENT: "sending", Status.TAKEN: "running",
-    Status.DONE: "done", Status.FAILED: "failed", Status.WITHDRAWN: "withdrawn",
-}  # fmt: skip
-FIRST_WORDS = 60  # characters
+def _change(tx: Tx, prompt: Prompt, columns: str, *values: object) -> None:
+    tx.run(f"UPDATE prompts SET {columns} WHERE id = ?", *values, prompt.id)
+    tx.touch(prompt.session)
 
 
-def every(tx: Tx, session: str) -> list[Prompt]:
-    """All of a session: what is over or runs in the order of their numbers, then the queue in its own."""
-    rows = tx.all(
-        f"SELECT {COLUMNS} FROM prompts WHERE session = ? ORDER BY status = 'queued', CASE status WHEN 'queued' THEN place ELSE n END",
-        session,
-    )
-    return [prompt_of(row) for row in rows]
-
-
-def line(prompt: Prompt) -> bytes:
-    """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
-    origin = TYPED if prompt.origin == TYPED else "mail" if prompt.message else "queue"
-    took = "-" if prompt.took is None else f"{prompt.took:.1f}"
-    words = " ".join("".join(c if c.isprintable() else " " for c in prompt.text[: 4 * FIRST_WORDS]).split())[
-        :FIRST_WORDS
-    ]
-    return f"{prompt.n}\t{SHOWN[prompt.status]}\t{origin}\t{stamp(prompt.created)}\t{took}\t-\t-\t{words}\n".encode()
+# -- what is shown -----------------------------------------------------------------------------------------------------
 
 
 class Known(NamedTuple):
-    """What a view shows of a session's prompts: how many are queued, the last turn's number, the last
-    prompt's, and the one on its way or running."""
+    """What a view shows of a session's prompts: how many are queued, the last one's number, and the one on its way: its id, status,
+    how often it was chosen, and whether a reply carries it."""
 
     queued: int
-    turns: int
     last: int
     prompt: int
     status: Status | None
+    tries: int
+    handed_over: bool
 
 
 def known(tx: Tx, session: str) -> Known:
     """See :class:`Known`."""
     row = tx.one(
         "SELECT (SELECT count(*) FROM prompts WHERE session = ?1 AND status = 'queued') AS queued,"
-        " (SELECT coalesce(max(turn), 0) FROM prompts WHERE session = ?1) AS turns,"
         " (SELECT coalesce(max(n), 0) FROM prompts WHERE session = ?1) AS last",
         session,
     )
     assert row is not None
-    current = tx.one(f"SELECT id, status FROM prompts WHERE session = ? AND status IN {quoted(ACTIVE)}", session)
+    current = tx.one(
+        f"SELECT id, status, tries, link IS NOT NULL AS carried FROM prompts WHERE session = ? AND status IN {quoted(ON_ITS_WAY)}",
+        session,
+    )
     if current is None:
-        return Known(row["queued"], row["turns"], row["last"], 0, None)
-    return Known(row["queued"], row["turns"], row["last"], current["id"], Status(current["status"]))
-
-
-def text_of_turn(tx: Tx, session: str, turn: int) -> str | None:
-    """What the turn was begun with; None if there is no such turn."""
-    row = tx.one("SELECT text FROM prompts WHERE session = ? AND turn = ?", session, turn)
-    return None if row is None else str(row["text"])
-
-
-def last(tx: Tx, session: str) -> int:
-    """The id of the last prompt accepted that is not answered yet, else of the last that was; 0 if there was none.
-
-    What a person types into the pane counts only when nothing that was written to a file is waiting.
-    """
-    found = _one(
-        tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY origin != 'typed' DESC, n DESC", session
-    ) or _one(tx, "session = ? AND status IN ('done', 'failed') ORDER BY n DESC", session)
-    return found.id if found else 0
+        return Known(row["queued"], row["last"], 0, None, 0, False)
+    return Known(
+        row["queued"], row["last"], current["id"], Status(current["status"]), current["tries"], bool(current["carried"])
+    )
 
 
 def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
@@ -278,40 +327,19 @@ def exact(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-def stamp(when: float) -> str:
-    """A time (epoch s) as files show it: local, with its zone."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
-
-
-def block(word: str, when: float, text: str) -> bytes:
-    """One block of a conversation: a header line, the text indented by a tab, an empty line."""
-    paragraphs = map(
-        indented, text.rstrip("\n").split("\n\n")
-    )  # few replacements in megabytes, not a step for each line
-    return "".join((word, " ", stamp(when), "\n", "\n\n".join(paragraphs), "\n\n")).encode("utf-8", "replace")
-
-
-def indented(text: str) -> str:
-    """Lines without an empty one, but for the first, each with a tab before it."""
-    if text.startswith("\n"):
-        return "\n" + indented(text[1:])
-    return "\t" + text.replace("\n", "\n\t") if text else ""
-
-
-def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
-    """Blocks of a conversation from ``cursor`` (block 2k is what was said in turn k + 1, 2k + 1 the answer), until they are a page."""
-    rows = tx.run(f"SELECT {COLUMNS} FROM prompts WHERE session = ? AND turn > ? ORDER BY turn", session, cursor // 2)
-    out = bytearray()
+def spoken(tx: Tx, session: str, after: int) -> Iterator[tuple[Prompt, list[Prompt]]]:
+    """The first prompt of each turn after that one, and those that joined it."""
+    rows = tx.run(
+        f"SELECT {COLUMNS} FROM prompts WHERE session = ? AND turn > ? ORDER BY turn, started, id", session, after
+    )
+    first, joined = None, list[Prompt]()
     for one in map(prompt_of, rows):
-        if len(out) >= PAGE:
-            break
-        if cursor == 2 * ((one.turn or 0) - 1):
-            out += block("USER", one.started or one.created, one.text)
-            cursor += 1
-        if one.status not in (Status.DONE, Status.FAILED):
-            break
-        said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
-        out += block("ASSISTANT", one.ended or one.created, said)
-        cursor += 1
+        if first is not None and one.turn == first.turn:
+            joined.append(one)
+            continue
+        if first is not None:
+            yield first, joined
+        first, joined = one, []
+    if first is not None:
+        yield first, joined
     rows.close()
-    return bytes(out), cursor

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from anvilsrv.display import one_line
 from anvilsrv.errors import Exists, Invalid, NotFound
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import prompts, turn_rows
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
 from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
@@ -262,18 +262,16 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
     if row is None:
         return None
     made, known = from_row(row), prompts.known(tx, session)
-    now = tx.now.wall
+    now, last = tx.now.wall, turn_rows.last(tx, session)
     times = {
         name: before.times[name] if before is not None and getattr(before, name) == getattr(made, name) else now
         for name in TIMED
     }
     return View(
         **vars(made),
-        queued=known.queued,
-        turns=known.turns,
-        last=known.last,
-        prompt=known.prompt,
-        status=known.status,
+        turns=0 if last is None else last.number,
+        in_turn=turn_rows.number_open(tx, session),
+        **known._asdict(),
         times=times,
     )
 

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from anvilsrv.errors import Invalid, NotPermitted
+from anvilsrv.sessions import gate
+from anvilsrv.sessions.gate import Gate
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.notes import notes
 from anvilsrv.words import ROOT
@@ -98,15 +100,14 @@ class Session:
     crashes: int  # in a row
     handed: int  # turns in a row that were begun through the stop hook
     numbers: int  # the last number of a prompt that was given
-    paused: bool  # the user holds the queue
-    held: str  # why the queue waits; empty: it does not
-    held_until: float | None
+    gate: Gate  # who holds the queue
     ask: dict[str, Any] | None
     usage: dict[str, Any]
     created: float
     changed: float
     started: float | None
     began: float | None  # when its process was started, on the monotonic clock
+    told: float | None  # when an interrupt was told last, or its process ended, on the same
 
     @property
     def live(self) -> bool:
@@ -134,7 +135,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["state"], made["wanted"] = State(row["state"]), Wanted(row["wanted"])
     made["ask"] = json.loads(row["ask"]) if row["ask"] else None
     made["usage"] = json.loads(row["usage"])
-    made["paused"] = bool(row["paused"])
+    made["gate"] = gate.read(row["gate"])
     return Session(**made)
 
 
@@ -145,24 +146,17 @@ class View(Session):
     queued: int = 0  # prompts in the queue
     turns: int = 0  # number of the last turn
     last: int = 0  # number of the last prompt
-    prompt: int = 0  # the prompt that is on its way or runs; 0: none
+    in_turn: int = 0  # number of the turn that is open; 0: none
+    prompt: int = 0  # the prompt that is on its way; 0: none
     status: Status | None = None  # of that prompt
+    tries: int = 0  # how often it was chosen
+    handed_over: bool = False  # a reply to a hook carries it: it is not typed
     times: dict[str, float] = field(default_factory=dict)  # when what a file shows changed
 
     @property
     def on_its_way(self) -> bool:
         """Whether a prompt is being delivered."""
-        return self.status in (Status.CHOSEN, Status.PASTED, Status.SENT)
-
-    @property
-    def in_turn(self) -> int:
-        """The number of the turn that runs; 0: none."""
-        return self.turns if self.status == Status.TAKEN else 0
-
-    @property
-    def why_held(self) -> str:
-        """Why its queue waits; empty: it does not."""
-        return self.held or ("by the user" if self.paused else "")
+        return self.prompt != 0
 
     def gaps(self) -> list[str]:
         """What its sandbox does not enforce here, in words; empty where it holds."""
@@ -177,7 +171,7 @@ class View(Session):
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
-            "unread": unread, "queued": self.queued, "held": self.why_held, "usage": self.usage,
+            "unread": unread, "queued": self.queued, "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,

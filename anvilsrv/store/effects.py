@@ -65,10 +65,16 @@ class Unasked:
 
 @dataclass(frozen=True)
 class Interrupt:
-    """Press the keys that break off a turn. ``recalled``: the prompt was still on its way, else a turn runs."""
+    """Press the keys that break off a turn."""
 
     session: str
-    recalled: bool
 
 
-Effect = Publish | Wake | Note | Asked | Unasked | Interrupt
+@dataclass(frozen=True)
+class Clear:
+    """Clear the agent's input, where it holds nothing but texts that we typed."""
+
+    session: str
+
+
+Effect = Publish | Wake | Note | Asked | Unasked | Interrupt | Clear

@@ -107,5 +107,56 @@ INSERT INTO killed(id) SELECT id FROM killed_before ORDER BY at;
 DROP TABLE killed_before;
 """
 
+# A queue is held by a set of holders, each with its reason (sessions/gate.py). What held it before is one of them.
+GATE = """
+ALTER TABLE sessions ADD COLUMN gate TEXT NOT NULL DEFAULT '{}';
+UPDATE sessions SET held = substr(held, 1, instr(held, '; goes on at ') - 1) WHERE instr(held, '; goes on at ') > 0;
+UPDATE sessions SET gate = json_set(gate, '$.limit', json_array(held, held_until)) WHERE held_until IS NOT NULL;
+UPDATE sessions SET gate = json_set(gate, '$.failed', json_array(held, NULL)) WHERE held_until IS NULL AND held != '';
+UPDATE sessions SET gate = json_set(gate, '$.user', json_array('', NULL)) WHERE paused;
+ALTER TABLE sessions DROP COLUMN held;
+ALTER TABLE sessions DROP COLUMN held_until;
+ALTER TABLE sessions DROP COLUMN paused;
+"""
+
+# What is known of a prompt on its way: when it was pasted and its Enter pressed (monotonic, s), how often each, how often it was
+# chosen, what was pasted where that is not its text, how long the transcript was then, and the reply that carried it instead. A turn
+# has the agent's own name for it and its times (monotonic); ``ends`` are reports of a turn whose submit was not heard yet; ``told`` is
+# when an interrupt was told last.
+TABLES = """
+ALTER TABLE prompts ADD COLUMN pasted_at REAL;
+ALTER TABLE prompts ADD COLUMN sent_at REAL;
+ALTER TABLE prompts ADD COLUMN pastes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE prompts ADD COLUMN presses INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE prompts ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE prompts ADD COLUMN typed TEXT;
+ALTER TABLE prompts ADD COLUMN mark TEXT;
+ALTER TABLE prompts ADD COLUMN link TEXT;
+UPDATE prompts SET pastes = 1, pasted_at = 0 WHERE status IN ('pasted', 'sent') OR (status = 'queued' AND pasted);
+UPDATE prompts SET presses = 1, sent_at = 0 WHERE status = 'sent';
+ALTER TABLE prompts DROP COLUMN pasted;
+ALTER TABLE turns ADD COLUMN ident TEXT;
+ALTER TABLE turns ADD COLUMN opened_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE turns ADD COLUMN ended_at REAL;
+ALTER TABLE turns ADD COLUMN active_at REAL NOT NULL DEFAULT 0;
+UPDATE turns SET ended_at = 0 WHERE status = 'closed';
+CREATE INDEX turns_by_ident ON turns(session, ident);
+CREATE TABLE ends(
+    session TEXT NOT NULL, ident TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, pending INTEGER NOT NULL);
+CREATE INDEX ends_by_session ON ends(session, ident);
+ALTER TABLE sessions ADD COLUMN told REAL;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
-MIGRATIONS: tuple[str, ...] = (SCHEMA, TOTALS, REPLY_TYPES, TURNS, NUMBERS, KILLED, DURATIONS, KILLED_IN_ORDER)
+MIGRATIONS: tuple[str, ...] = (
+    SCHEMA,
+    TOTALS,
+    REPLY_TYPES,
+    TURNS,
+    NUMBERS,
+    KILLED,
+    DURATIONS,
+    KILLED_IN_ORDER,
+    GATE,
+    TABLES,
+)

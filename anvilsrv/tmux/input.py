@@ -38,20 +38,12 @@ class Input(Server):
             with contextlib.suppress(OSError):  # a directory of that name is not ours
                 one.unlink()
 
-    def paste(self, pane: str, data: bytes, buffer: str = "") -> None:
-        """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size.
-
-        ``buffer`` is the name of tmux's buffer that it goes through: see ``buffered``.
-        """
-        if not data:
-            return
-        target(pane)
-        name = buffer or PASTE + secrets.token_hex(8)
-        self.load(name, data)
-        # In one line, since a person may begin to scroll at any moment: in copy mode a paste is not bracketed, so that each line of it
-        # would be submitted. It is not made raw (see ``_raw``): what is no text would arrive as something visible, and do nothing.
-        paste = f"copy-mode -q -t {pane} ; paste-buffer -p -d -b {quote(name)} -t {pane}"
-        self._type(pane, paste, "" if buffer else name)
+    def paste(self, pane: str, data: bytes) -> None:
+        """Paste ``data`` (already sanitised), bracketed if the program asked for that. Any size."""
+        if data:
+            buffer = PASTE + secrets.token_hex(8)
+            self.load(buffer, data)
+            self.insert(pane, buffer, lose=True)
 
     def load(self, buffer: str, data: bytes) -> None:
         """Fill tmux's buffer of that name."""
@@ -62,6 +54,15 @@ class Input(Server):
             self.line(f"load-buffer -b {quote(buffer)} {literal(name)}")
         finally:
             os.unlink(name)
+
+    def insert(self, pane: str, buffer: str, lose: bool = False) -> None:
+        """Paste what was loaded into that buffer, which is gone with it: so it shows whether that was done, to later daemons too. Where
+        it cannot be pasted it stays, unless we ``lose`` it."""
+        target(pane)
+        # In one line, since a person may begin to scroll at any moment: in copy mode a paste is not bracketed, so that each line of it
+        # would be submitted. It is not made raw (see ``_raw``): what is no text would arrive as something visible, and do nothing.
+        paste = f"copy-mode -q -t {pane} ; paste-buffer -p -d -b {quote(buffer)} -t {pane}"
+        self._type(pane, paste, buffer if lose else "")
 
     def buffered(self, buffer: str) -> bool:
         """Whether tmux still has that buffer: what was loaded into it has not been pasted, not by a daemon before us either."""

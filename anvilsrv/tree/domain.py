@@ -157,9 +157,11 @@ class Domain(Protocol):
     def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
         """A message was written to ``mail`` of ``sender``."""
 
-    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting) -> None:
-        """A report was written to ``hook``. On a worker; returns when its effect is on disk. Raises AnvilError if it is refused; else
-        ``waiting.answer`` is called once with the reply: before that, or when there is one."""
+    def take_report(
+        self, session: str, report: dict[str, Any], waiting: Waiting, done: Callable[[BaseException | None], None]
+    ) -> None:
+        """A report was written to ``hook``. On a worker. ``done`` is called when its effect is on disk, or with the error if it is
+        refused; else ``waiting.answer`` is called once with the reply: before that, or when there is one. Raises Unavailable."""
 
     def abandoned(self, session: str, waiting: Waiting) -> None:
         """The client that brought a report no longer waits for its reply."""

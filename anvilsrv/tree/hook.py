@@ -1,14 +1,15 @@
 """The file ``<id>/hook``: one report is written, its reply is read from the same fid, now or when there is one.
 
-Threads: ``took`` runs on a worker, which may read the spool and the transcript; ``answer`` there or on the store's thread.
+Threads: ``took`` runs on a worker, where what was written is parsed; ``answer`` and ``done`` on any.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from anvilsrv.p9.tree import Later, Request
+from anvilsrv.p9.tree import LATER, Later, Request
 from anvilsrv.tree.drafts import Exchange
+from anvilsrv.tree.files import answer
 from anvilsrv.tree.nodes import Place
 from anvilsrv.tree.parked import Parked
 
@@ -49,14 +50,19 @@ class HookExchange(Exchange):
         self._session = at.view.id
         self._replies = _Replies()
 
-    def took(self, found: dict[str, Any], count: int, req: Request) -> int:
+    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                self._replies.give(None)
+            answer(req)(count, error)
+
         self._replies.expect()
         try:
-            self._domain.take_report(self._session, found, self)
+            self._domain.take_report(self._session, found, self, done)
         except BaseException:
             self._replies.give(None)
             raise
-        return count
+        return LATER
 
     def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._replies.read(offset, count, req)

@@ -251,8 +251,11 @@ class Served:
     def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
         self._parts.post.send(tx, sender, fields)
 
-    def take_report(self, session: str, report: dict[str, Any], waiting: Waiting) -> None:
-        self._parts.reports.take(session, report, waiting)
+    def take_report(
+        self, session: str, report: dict[str, Any], waiting: Waiting, done: Callable[[BaseException | None], None]
+    ) -> None:
+        self._parts.reports.come(session, report, waiting, done)
 
     def abandoned(self, session: str, waiting: Waiting) -> None:
         self._parts.questions.abandon(session, waiting)
+        self._parts.reports.abandon(session, waiting)

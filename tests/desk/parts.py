@@ -14,6 +14,7 @@ from anvilsrv.agents.spool import Kept
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.clock import Clock
+from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
@@ -22,12 +23,13 @@ from anvilsrv.desk.send import Send
 from anvilsrv.mail import box
 from anvilsrv.mail.box import Snapshots
 from anvilsrv.sessions import prompts
+from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.effects import Asked, Effect, Interrupt, Publish, Unasked, Wake
+from anvilsrv.store.effects import Asked, Clear, Effect, Interrupt, Publish, Unasked, Wake
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
@@ -102,7 +104,8 @@ class Parts:
         self.io: set[str] = set()  # threads on which files were read
         self.errors: list[BaseException] = []
         self.touched: list[Touched] = []
-        self.interrupts: list[Interrupt] = []
+        self.presses: list[Interrupt | Clear] = []
+        self.looks: list[Seen] = []  # what is seen next, when somebody looks
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
         self.registry = Registry(self.stream, self.topics)
         self.backends = SeenBackends(top / "config" / "backends", self.io)
@@ -113,8 +116,9 @@ class Parts:
         self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
         self.kept = SeenKept(top / "state", self.io)
         self.reports = Reports(
-            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept
-        )
+            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
+            self, self.errors.append,
+        )  # fmt: skip
         self.send = Send(self.registry, self.turns, self.post)
         self._count = 0
 
@@ -124,7 +128,13 @@ class Parts:
         return self
 
     def close(self) -> None:
+        self.reports.close()
         self.store.stop()
+
+    def seen(self, session: str) -> Seen:
+        """As ``agents/evidence.py``, by what the test says."""
+        self.io.add(threading.current_thread().name)
+        return self.looks.pop(0) if self.looks else Seen(Look.FREE)
 
     def _load(self, tx: Tx) -> None:
         self.stream.load(tx)
@@ -148,8 +158,8 @@ class Parts:
                     self.questions.asked(effect)
                 case Unasked():
                     self.questions.unasked(effect)
-                case Interrupt():
-                    self.interrupts.append(effect)
+                case Interrupt() | Clear():
+                    self.presses.append(effect)
 
     # -- backends ------------------------------------------------------------------------------------------------------
 
@@ -174,6 +184,7 @@ class Parts:
 
     def quiet(self) -> None:
         """Wait until what was posted is done, and what that posted in turn."""
+        self.reports.idle()
         for _ in range(3):
             self.job(lambda tx: None)
 
@@ -199,7 +210,7 @@ class Parts:
         """Its process runs; returns the pid."""
         self._count += 1
         pid = 100_000 + self._count
-        self.job(lambda tx: self.life.launched(tx, session, f"%{pid}", pid, None, None))
+        self.job(lambda tx: self.life.launched(tx, session, f"%{pid}", pid, None, None, tx.now.monotonic))
         return pid
 
     def row(self, session: str) -> Session:
@@ -222,9 +233,15 @@ class Parts:
 
     def deliver(self, session: str, number: int, to: Status = Status.SENT) -> None:
         """The typist's two steps."""
-        assert self.job(lambda tx: self.turns.paste(tx, session, number)) is not None
+        if self.status(number) == Status.CHOSEN and to != Status.CHOSEN:
+            prompt = self.get(number)
+            self.happens(session, lambda tx: self.turns.paste(tx, session, number, prompt.tries, prompt.text, None))
         if to == Status.SENT:
-            assert self.job(lambda tx: self.turns.send(tx, session, number)) is not None
+            self.happens(session, lambda tx: self.turns.not_taken(tx, session, number, Seen(Look.OURS)))
+        assert self.status(number) == to
+
+    def happens(self, session: str, what: Callable[[Tx], Outcomes]) -> Prompt | None:
+        return self.job(lambda tx: outcomes.settle(tx, session, self.post, what(tx)))
 
     def taken(self, session: str, text: str = "do it") -> int:
         """A prompt whose turn runs; its number."""
@@ -238,14 +255,27 @@ class Parts:
 
     def report(self, session: str, hook: str, number: str = "", **payload: Any) -> Asker:
         """The agent's hook reports; what it is answered."""
-        asker = Asker()
-        self.reports.take(session, self.found(hook, number, **payload), asker)
+        asker, found = Asker(), self.found(hook, number, **payload)
+        self.reports.take(session, found, asker)
+        if asker.replies and "take" in asker.replies[0]:  # as the hook program does it
+            confirm, ask = (
+                Asker(),
+                {"report": f"t{self._count}", "take": asker.replies[0]["take"], "of": found["report"]},
+            )
+            self.reports.take(session, ask, confirm)
+            assert confirm.replies == [{"go": True}]
         return asker
 
     def found(self, hook: str, number: str = "", **payload: Any) -> dict[str, Any]:
         """A report as the hook program makes it."""
         self._count += 1
-        return {"report": number or f"r{self._count}", "ts": self.clock.now, "hook": hook, "payload": payload}
+        return {
+            "report": number or f"r{self._count}",
+            "ts": self.clock.now,
+            "hook": hook,
+            "payload": payload,
+            "takes": True,
+        }
 
     def spool(self, session: str, report: Mapping[str, Any]) -> Path:
         """A report that a hook left while no daemon answered."""

@@ -6,7 +6,7 @@ from anvilsrv.desk.life import CRASHES, REFUSED, STABLE
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.sessions.machine import Status
 from anvilsrv.store.store import Tx
-from tests.desk.parts import Parts
+from tests.desk.parts import Asker, Parts
 
 
 def broken_mail(parts: Parts, agent: str) -> int:
@@ -100,13 +100,16 @@ def test_a_prompt_is_chosen_when_its_agent_is_ready_and_runs(parts: Parts) -> No
     assert (parts.status(number), parts.row(agent).state) == (Status.CHOSEN, "running")
 
 
-def test_an_agent_that_ends_by_itself_is_stopped_and_what_was_on_its_way_is_kept(parts: Parts) -> None:
+@pytest.mark.parametrize(("to", "then"), [(Status.CHOSEN, Status.QUEUED), (Status.PASTED, Status.FAILED)])
+def test_an_agent_that_ends_by_itself_is_stopped_and_what_may_have_ended_it_has_failed(
+    parts: Parts, to: Status, then: Status
+) -> None:
     agent = parts.idle()
     number = parts.prompt(agent)
-    parts.deliver(agent, number, Status.PASTED)
+    parts.deliver(agent, number, to)
     parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 0, ""))
     row = parts.row(agent)
-    assert (row.state, row.wanted, row.pid, parts.status(number)) == ("stopped", "stop", 0, Status.QUEUED)
+    assert (row.state, row.wanted, row.pid, parts.status(number)) == ("stopped", "stop", 0, then)
 
 
 def test_a_death_of_another_process_than_the_rows_is_ignored(parts: Parts) -> None:
@@ -196,26 +199,31 @@ def test_a_prompt_of_a_session_that_is_to_stop_is_not_chosen(parts: Parts) -> No
     assert parts.status(parts.prompt(agent)) == Status.QUEUED
 
 
-@pytest.mark.parametrize("ask", ["stop", "restart"])
-def test_a_turn_that_no_process_can_end_is_over_when_it_is_stopped_or_restarted(parts: Parts, ask: str) -> None:
-    """A report that came late began it, after its agent had died."""
+def test_a_turn_that_is_told_of_after_its_agent_has_died_is_over_at_once(parts: Parts) -> None:
     agent = parts.idle()
     parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 1, ""))
     parts.report(agent, "Submit", prompt="by hand")
-    assert parts.row(agent).state == "running"
-    parts.job(lambda tx: getattr(parts.life, ask)(tx, agent))
-    assert parts.row(agent).state == {"stop": "stopped", "restart": "starting"}[ask]
-    assert parts.open_turns(agent) == 0
+    assert (parts.row(agent).state, parts.open_turns(agent)) == ("starting", 0)
+    assert [one["error"] for one in parts.events("response")] == ["the agent ended"]
 
 
-def test_restart_lets_a_held_queue_go_on(parts: Parts) -> None:
+def test_a_ready_of_a_process_that_has_died_since_is_nothing(parts: Parts) -> None:
+    agent = parts.new()
+    pid, ready = parts.run(agent), parts.found("Ready") | {"mono": parts.clock.monotonic()}
+    parts.clock.now += 1
+    parts.job(lambda tx: parts.life.died(tx, agent, pid, 1, ""))
+    parts.reports.take(agent, ready, Asker())
+    assert parts.row(agent).state == "starting"
+
+
+def test_restart_lets_a_queue_go_on_that_a_failure_holds(parts: Parts) -> None:
     agent = parts.idle()
     parts.taken(agent, "first")
     parts.prompt(agent, "second")
     parts.report(agent, "Fail", error="API Error: 500")
     parts.job(lambda tx: parts.life.restart(tx, agent))
     row = parts.row(agent)
-    assert (row.held, row.crashes, row.wanted) == ("", 0, "restart")
+    assert (row.gate.why, row.crashes, row.wanted) == ("", 0, "restart")
     parts.job(lambda tx: parts.life.died(tx, agent, row.pid, 0, ""))
     assert parts.row(agent).state == "starting"
 
@@ -237,9 +245,10 @@ def test_a_killed_session_leaves_nothing(parts: Parts) -> None:
 # -- interrupt
 
 
-def interrupt(parts: Parts, agent: str) -> list[bool]:
+def interrupt(parts: Parts, agent: str) -> list[str]:
+    """What is pressed then."""
     parts.job(lambda tx: parts.life.interrupt(tx, agent))
-    return [one.recalled for one in parts.interrupts]
+    return [type(one).__name__ for one in parts.presses]
 
 
 def test_an_interrupt_of_what_waits_to_be_typed_presses_no_key(parts: Parts) -> None:
@@ -249,21 +258,22 @@ def test_an_interrupt_of_what_waits_to_be_typed_presses_no_key(parts: Parts) -> 
     assert (parts.get(number).error, parts.row(agent).state) == ("interrupted", "idle")
 
 
-@pytest.mark.parametrize("to", [Status.PASTED, Status.SENT])
-def test_an_interrupt_of_what_is_being_typed_takes_it_back(parts: Parts, to: Status) -> None:
+@pytest.mark.parametrize(("to", "pressed"), [(Status.PASTED, ["Clear"]), (Status.SENT, ["Interrupt", "Clear"])])
+def test_an_interrupt_of_what_is_being_typed_takes_it_back(parts: Parts, to: Status, pressed: list[str]) -> None:
     agent = parts.idle()
     number, following = parts.prompt(agent), parts.prompt(agent, "next")
     parts.deliver(agent, number, to)
-    assert interrupt(parts, agent) == [True]
+    assert interrupt(parts, agent) == pressed
     assert (parts.get(number).error, parts.status(following)) == ("interrupted", Status.CHOSEN)
 
 
 def test_an_interrupt_of_a_turn_presses_the_keys_and_waits_to_be_told(parts: Parts) -> None:
     agent = parts.idle()
     number = parts.taken(agent)
-    assert interrupt(parts, agent) == [False]
+    assert interrupt(parts, agent) == ["Interrupt"]
     assert parts.status(number) == Status.TAKEN
     parts.reports.transcript(agent, [{"type": "user", "text": "[Request interrupted by user]"}], old=False)
+    parts.quiet()
     assert (parts.get(number).error, parts.row(agent).state) == ("interrupted", "idle")
 
 
@@ -283,4 +293,4 @@ def test_an_agent_that_has_no_keys_for_it_cannot_be_interrupted_and_its_prompt_g
         parts.deliver(agent, number)
     with pytest.raises(Invalid, match="backend 'plain' has no keys to break off a turn"):
         interrupt(parts, agent)
-    assert (parts.status(number), parts.interrupts) == (to, [])
+    assert (parts.status(number), parts.presses) == (to, [])

@@ -34,7 +34,11 @@ def test_a_failure_that_is_mailed_to_the_agent_itself_waits_like_the_rest(parts:
     parts.deliver(agent, parts.job(lambda tx: parts.send.last(tx, agent)))
     parts.report(agent, "Submit")
     parts.report(agent, "Fail", error="API Error: 500")
-    assert (parts.row(agent).state, parts.row(agent).held, len(parts.queue(agent))) == ("idle", "API Error: 500", 1)
+    assert (parts.row(agent).state, parts.row(agent).gate.why, len(parts.queue(agent))) == (
+        "idle",
+        "API Error: 500; the next prompt or 'go' lets the queue go on",
+        1,
+    )
 
 
 def test_a_persons_prompt_ends_one_turn_and_begins_another(parts: Parts) -> None:
@@ -73,7 +77,10 @@ def test_a_kill_answers_everybody_before_the_session_is_gone(parts: Parts) -> No
 
 def test_what_comes_of_a_turn_is_never_dropped() -> None:
     """Outcomes happen as they are read, so a call whose result is not used would do nothing, silently."""
-    lazy = {"apply", "submitted", "ready", "failed", "over", "undelivered", "drop", "write_state"}
+    lazy = {
+        "apply", "submitted", "joined", "refused", "stopped", "failed", "told", "ready", "over", "died", "adopted", "paste", "obstacle",
+        "not_taken", "given", "gone", "hold", "drop", "write_state",
+    }  # fmt: skip
     found = 0
     for path in sorted((ROOT / "anvilsrv").rglob("*.py")):
         tree = ast.parse(path.read_text())

@@ -40,7 +40,7 @@ def test_a_transcript_that_a_backends_python_fails_on_leaves_the_session_in_erro
 
 
 def test_a_handover_that_cannot_be_put_into_words_leaves_nothing_half_begun(parts: Parts) -> None:
-    """The mail's turn has begun when the reply is made."""
+    """The mail is on its way when the reply is made."""
     odd = "def reply(self, kind, text, report):\n    raise RuntimeError('no words')\n"
     agent = parts.idle(parts.backend("odd", odd))
     parts.taken(agent)
@@ -49,7 +49,7 @@ def test_a_handover_that_cannot_be_put_into_words_leaves_nothing_half_begun(part
         parts.report(agent, "Stop", response="yes")
     parts.quiet()
     assert (parts.row(agent).state, parts.open_turns(agent)) == ("error", 0)
-    assert [one["body"] for one in parts.inbox()] == ["internal error: RuntimeError: no words"]
+    assert (len(parts.inbox(agent)), len(parts.queue(agent))) == (1, 1)
 
 
 def test_a_spooled_report_that_a_backends_python_fails_on_is_told_and_gone(parts: Parts) -> None:
@@ -120,7 +120,11 @@ def test_a_transcript_that_cannot_be_read_is_a_failed_turn_with_the_reason(parts
     prompt, row = parts.get(number), parts.row(agent)
     assert (prompt.status, prompt.response) == (Status.FAILED, None)
     assert prompt.error is not None and prompt.error.startswith("the answer cannot be read: ")
-    assert (row.state, row.held, row.error) == ("idle", prompt.error, prompt.error)
+    assert (row.state, row.gate.why, row.error) == (
+        "idle",
+        f"{prompt.error}; the next prompt or 'go' lets the queue go on",
+        prompt.error,
+    )
 
 
 def test_an_answer_that_is_nowhere_is_a_failed_turn_and_not_an_empty_answer(parts: Parts) -> None:
@@ -219,24 +223,30 @@ def test_a_limit_with_a_known_end_holds_the_queue_until_then_also_for_what_comes
     parts.taken(agent, "first")
     ends = parts.clock.now
     parts.report(agent, "Fail", error="limit reached, resets in 60 s")
-    until = parts.row(agent).held_until
+    until = parts.row(agent).gate.until
     assert until is not None and until > ends
     number = parts.prompt(agent, "second")
     assert parts.status(number) == Status.QUEUED
     parts.job(lambda tx: parts.life.release(tx, agent, until + 1))
     assert parts.status(number) == Status.QUEUED, "that was another limit"
     parts.job(lambda tx: parts.life.release(tx, agent, until))
-    assert (parts.status(number), parts.row(agent).held) == (Status.CHOSEN, "")
+    assert (parts.status(number), parts.row(agent).gate.why) == (Status.CHOSEN, "")
 
 
-def test_a_limit_outlasts_a_delivery_that_was_given_up(parts: Parts) -> None:
+def test_a_limit_and_an_obstacle_hold_the_queue_together(parts: Parts) -> None:
     agent = parts.idle()
     number = parts.prompt(agent)
     parts.report(agent, "Fail", error="limit reached, resets in 60 s")
-    until = parts.row(agent).held_until
-    parts.job(lambda tx: list(parts.turns.undelivered(tx, agent, number, "no pane")))
+    parts.happens(agent, lambda tx: parts.turns.obstacle(tx, agent, number, "somebody types"))
+    assert parts.status(number) == Status.QUEUED, "the limit came first"
+    until = parts.row(agent).gate.until
+    parts.job(lambda tx: parts.life.go(tx, agent))
+    parts.happens(agent, lambda tx: parts.turns.obstacle(tx, agent, number, "somebody types"))
     row = parts.row(agent)
-    assert (row.held, row.held_until, row.state) == ("no pane", until, "idle")
+    assert until is not None
+    assert (row.gate.why, row.state, parts.status(number)) == ("somebody types", "idle", Status.QUEUED)
+    parts.job(lambda tx: parts.life.free(tx, agent))
+    assert (parts.row(agent).gate.why, parts.status(number)) == ("", Status.CHOSEN)
 
 
 def test_an_answer_means_that_the_limit_is_over(parts: Parts) -> None:
@@ -244,14 +254,14 @@ def test_an_answer_means_that_the_limit_is_over(parts: Parts) -> None:
     parts.report(agent, "Fail", error="limit reached, resets in 60 s")
     parts.report(agent, "Submit", prompt="by hand")
     parts.report(agent, "Stop", response="ok")
-    assert (parts.row(agent).held, parts.row(agent).held_until) == ("", None)
+    assert (parts.row(agent).gate.why, parts.row(agent).gate.until) == ("", None)
 
 
 def test_a_failure_without_anything_queued_holds_nothing(parts: Parts) -> None:
     agent = parts.idle()
     parts.taken(agent)
     parts.report(agent, "Fail", error="API Error: 500")
-    assert (parts.row(agent).held, parts.row(agent).error) == ("", "API Error: 500")
+    assert (parts.row(agent).gate.why, parts.row(agent).error) == ("", "API Error: 500")
 
 
 # -- the spool

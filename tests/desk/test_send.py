@@ -104,9 +104,9 @@ def test_a_held_queue_goes_on_at_go_and_not_before(parts: Parts) -> None:
     number = parts.prompt(agent)
     assert parts.status(number) == Status.QUEUED
     parts.job(lambda tx: parts.life.restart(tx, agent))
-    assert parts.registry.get(agent).why_held
+    assert parts.registry.get(agent).gate.why
     parts.job(lambda tx: parts.life.go(tx, agent))
-    assert not parts.registry.get(agent).why_held
+    assert not parts.registry.get(agent).gate.why
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\x07"])

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from anvilsrv.sessions import machine
+from anvilsrv.sessions import machine, turn_machine
 from anvilsrv.tree import table
 from anvilsrv.tree.nodes import paths
 from anvilsrv.words import MAIL_TYPES
@@ -21,7 +21,10 @@ SPAN = re.compile(r"`([^`\n]+)`")
 BEGINS = re.compile(r"\s*(\||- |\d+\. |#|$)")  # a new block: a row, an item, a heading, an empty line
 PATH = re.compile(r"[\w.*-]+/[\w./*-]*|[\w-]+\.(py|md|yaml|toml)")
 NAME = re.compile(r"_?[A-Z]\w*(\.\w+)*|\w+\(\)")  # functions have brackets, so that other words are not taken for one
-ENUMS = (machine.Status, machine.TurnStatus, machine.Event, machine.Act)
+ENUMS = (
+    machine.Status, machine.Event, machine.Fact, machine.Act, turn_machine.TurnStatus, turn_machine.Heard, turn_machine.When,
+    turn_machine.Do,
+)  # fmt: skip
 WORDS = {one.name for kind in ENUMS for one in kind} | set(MAIL_TYPES)  # in capitals, and no names of constants
 FILES = set(paths(table.ROOT))
 SOURCES = ("anvilsrv", "acme", "tui", "web", "sandbox")  # folders of Python

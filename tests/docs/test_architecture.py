@@ -3,10 +3,13 @@
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 
-from anvilsrv.sessions.machine import TABLE, Act, Event, Status
+from anvilsrv.sessions.machine import TABLE, Act, Event, Fact, Status
 from anvilsrv.sessions.state import LEGAL
+from anvilsrv.sessions.turn_machine import TURNS, Do, Heard, TurnStatus, When
 from anvilsrv.store import schema
 from tests.conftest import ROOT, some
 from tests.docs.code import SOURCES, file, is_path, modules, names, references, rows, spans
@@ -58,7 +61,7 @@ def test_every_folder_of_the_program_is_on_the_page() -> None:
 # -- prompts, turns, sessions --------------------------------------------------------------------------------------------
 
 
-def test_the_table_of_turns_is_the_one_in_the_code() -> None:
+def test_the_table_of_prompts_is_the_one_in_the_code() -> None:
     columns: list[Status | None] = [None, Status.CHOSEN, Status.PASTED, Status.SENT, Status.TAKEN]
     assert set(columns) == set(TABLE)
     head = next(line for line in PAGE.splitlines() if line.startswith("| event | no such prompt"))
@@ -67,13 +70,39 @@ def test_the_table_of_turns_is_the_one_in_the_code() -> None:
     assert set(printed) == set(Event)
     for event, cells in printed.items():
         for status, cell in zip(columns, cells, strict=True):
-            acts = tuple(Act[word.upper()] for word in cell.split(", ") if word)
-            assert acts == TABLE[status].get(event, ()), (event, status)
+            assert alternatives(cell, Fact, Act) == sets(TABLE[status].get(event, ())), (event, status)
 
 
-def test_every_event_and_every_act_is_explained() -> None:
-    assert [name for name, _ in rows(PAGE, "event | what happened")] == [one.name for one in Event]
-    assert [name.upper() for name, _ in rows(PAGE, "act")] == [one.name for one in Act]
+def test_the_table_of_turns_is_the_one_in_the_code() -> None:
+    columns: list[TurnStatus | None] = [None, TurnStatus.OPEN, TurnStatus.PENDING, TurnStatus.CLOSED]
+    printed = {Heard[name]: cells for name, *cells in rows(PAGE, "heard | no such turn")}
+    assert (set(columns), set(printed)) == (set(TURNS), set(Heard))
+    for heard, cells in printed.items():
+        for status, cell in zip(columns, cells, strict=True):
+            assert alternatives(cell, When, Do) == sets(TURNS[status].get(heard, ())), (heard, status)
+
+
+def alternatives(cell: str, facts: type[Enum], acts: type[Enum]) -> list[tuple[set[Enum], list[Enum]]]:
+    """``early: turn; fact + fact: act, act; act``; a dash for nothing."""
+    found = []
+    for case in cell.split("; ") if cell else []:
+        needs, colon, done = case.rpartition(": ")
+        names = [one for one in done.split(", ") if one != "–"]
+        found.append(
+            ({facts[one.upper()] for one in needs.split(" + ") if colon}, [acts[one.upper()] for one in names])
+        )
+    return found
+
+
+def sets(cases: Iterable[tuple[Iterable[Enum], Iterable[Enum]]]) -> list[tuple[set[Enum], list[Enum]]]:
+    return [(set(needs), list(done)) for needs, done in cases]
+
+
+def test_every_event_fact_and_act_is_explained() -> None:
+    for heading, words in (
+        ("event | what happened", Event), ("fact", Fact), ("act", Act), ("heard | what is heard", Heard), ("when", When), ("done", Do),
+    ):  # fmt: skip
+        assert [name.upper() for name, _ in rows(PAGE, heading)] == [one.name for one in words]
 
 
 def test_the_changes_of_a_sessions_state_are_those_that_are_legal() -> None:

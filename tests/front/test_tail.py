@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anvilsrv.front.tail import Parser
-from anvilsrv.sessions.prompts import block
+from anvilsrv.sessions.conversation import block
 
 TEXT = st.text(st.characters(blacklist_characters="\r", blacklist_categories=("Cs",)), max_size=60)
 

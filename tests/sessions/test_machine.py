@@ -1,86 +1,164 @@
-"""The table of what is done when something happens to a prompt, held against the one that people read (docs/architecture.md)."""
+# ruff: noqa: E501  # tables are read by columns
+"""The tables of what is done to a prompt and to a turn, held against the ones that people read (docs/architecture.md)."""
+
+from collections.abc import Iterable
+from enum import Enum
+from itertools import combinations
+from typing import TypeVar
 
 import pytest
 
-from anvilsrv.sessions.machine import ACTIVE, ON_ITS_WAY, TABLE, Act, Event, Status, step
+from anvilsrv.sessions import turn_machine
+from anvilsrv.sessions.machine import ACTIVE, ON_ITS_WAY, TABLE, Act, Event, Fact, Status, asks, may_again, step
+from anvilsrv.sessions.turn_machine import TURNS, Do, Heard, TurnStatus, When
 
-# Rows: what happens. Columns: what is so of the prompt that is on its way or runs. A dash: nothing is done.
-TODAY = """
-          | none      | chosen            | pasted                | sent                   | taken
-same      | person    | begin             | begin                 | begin                  | -
-other     | person    | requeue person    | requeue person        | requeue person         | failed person
-stop      | next      | -                 | -                     | begin done next        | done next
-fail      | hold idle | hold              | hold                  | begin failed hold idle | failed hold idle
-told      | -         | -                 | -                     | -                      | failed idle
-interrupt | -         | failed idle       | failed idle keys tidy | failed idle keys tidy  | keys
-died      | -         | requeue           | requeue               | requeue                | failed
-gave up   | -         | requeue hold idle | requeue hold idle     | requeue hold idle      | -
-started   | start     | -                 | -                     | -                      | -
-ready     | -         | -                 | -                     | begin done next        | -
+E = TypeVar("E", bound=Enum)
+
+# Rows: what happens. Columns: what is so of the prompt that is on its way or taken. Each cell: "facts: acts; facts: acts; acts".
+PROMPTS = """
+          | none | chosen | pasted | sent | taken
+same      | tried: take; turn | requeue turn | early: turn; ours: turn; take | early: turn; later: take; ours: turn; take | turn
+other     | turn | requeue turn | early: turn; ours: turn; contains: fail turn; turn | early: turn; ours: turn; proved: take turn; fail turn | turn
+wake      | turn | requeue turn | turn | turn | turn
+joined    | tried: take | - | early: -; ours: -; take | early: -; later: take; ours: -; take | tried: take
+active    | turn | requeue turn | turn | turn | turn
+fail      | turn | requeue turn | turn | turn | turn
+refused   | tried: fail | - | early: -; ours: -; fail | early: -; fail | end
+interrupt | turn: keys; refuse | fail | turn: keys clear fail; clear fail | message: fail; keys clear fail | keys
+died      | - | requeue | unpasted: unpaste; quit: fail; proved: fail; again: requeue; doubt | message: unpaste; quit: fail; proved: fail; again: requeue; doubt | -
+obstacle  | - | requeue obstruct | - | - | -
+not taken | - | again: -; doubt | ours: send; only ours: clear requeue; mixed: obstruct; proved: take; doubt | proved: take; ours few: send; ours: clear fail; free again: requeue; doubt | -
+withdraw  | never: allow; again: allow; refuse | never: allow; again: allow; refuse | refuse | refuse | refuse
+hold      | - | requeue | - | - | -
+gone      | - | - | - | message: unpaste | -
+daemon    | - | requeue | unpasted: unpaste | message: unpaste | -
+ready     | - | - | - | command later: take answer | -
+"""
+
+TURN = """
+       | none | open | pending | closed
+submit | old: over; open | again: -; old: over; older: over; replace open | again: - | again: -
+wake   | old: over; meant: reopen; open | again: -; old: over; older: over; replace open | again: - | again: -
+joined | old: over; busy: replace open; open | join note | busy: join; reopen join | newer busy: join; newer: reopen join; join
+end    | keep | older: -; work: wait; close | newer: words | newer: words
+active | keep | note | newer busy: -; newer: reopen | newer busy: -; newer: reopen
+died   | - | close | close | -
 """
 
 
-def cells(text: str) -> dict[tuple[Status | None, Event], tuple[Act, ...]]:
-    """The table in words, read."""
-    header, *rows = [[cell.strip() for cell in line.split("|")] for line in text.strip("\n").splitlines()]
-    return {
-        (None if name == "none" else Status(name), Event[event.upper().replace(" ", "_")]): tuple(
-            Act[word.upper()] for word in cell.split() if word != "-"
+def cells(table: str) -> dict[tuple[str, str], str]:
+    header, *rows = ([cell.strip() for cell in line.split("|")] for line in table.strip().splitlines())
+    return {(name, event): cell for event, *found in rows for name, cell in zip(header[1:], found, strict=True)}
+
+
+def read(cell: str, facts: type[Enum], acts: type[Enum]) -> tuple[tuple[set[Enum], tuple[Enum, ...]], ...]:
+    """A cell as alternatives. Two words that are one name are one: "only ours"."""
+    found = []
+    for case in cell.split("; ") if cell != "-" else []:
+        needs, colon, done = case.rpartition(":")
+        words = needs.replace("only ours", "only_ours").split() if colon else []
+        found.append(
+            ({facts[one.upper()] for one in words}, tuple(acts[one.upper()] for one in done.split() if one != "-"))
         )
-        for event, *found in rows
-        for name, cell in zip(header[1:], found, strict=True)
-    }
+    return tuple(found)
 
 
-CELLS = cells(TODAY)
+def same(
+    mine: Iterable[tuple[Iterable[Enum], Iterable[Enum]]], theirs: Iterable[tuple[Iterable[Enum], Iterable[Enum]]]
+) -> bool:
+    return [(set(needs), tuple(acts)) for needs, acts in mine] == [(set(needs), tuple(acts)) for needs, acts in theirs]
 
 
-def test_the_table_that_people_read_has_every_status_and_every_event() -> None:
-    assert set(CELLS) == {(status, event) for status in (None, *ACTIVE) for event in Event}
-    assert set(TABLE) == {None, *ACTIVE}
+def event_of(word: str) -> Event:
+    return Event[word.replace(" ", "_").upper()]
 
 
-@pytest.mark.parametrize(("now", "event"), CELLS, ids=[f"{now or 'none'}-{event.name.lower()}" for now, event in CELLS])
-def test_each_cell_is_what_the_machine_does(now: Status | None, event: Event) -> None:
-    assert step(now, event) == CELLS[now, event]
+CELLS = cells(PROMPTS)
+TURN_CELLS = cells(TURN)
 
 
-@pytest.mark.parametrize(("now", "event"), CELLS, ids=[f"{now or 'none'}-{event.name.lower()}" for now, event in CELLS])
-def test_no_cell_names_what_cannot_be_done_there(now: Status | None, event: Event) -> None:
-    """Played through: which prompt there is after each act, and what each act needs."""
-    done: list[Act] = []
-    for act in step(now, event):
-        match act:
-            case Act.BEGIN:
-                assert now in ON_ITS_WAY, "nothing on its way can begin"
-                now = Status.TAKEN
-            case Act.REQUEUE:
-                assert now in ON_ITS_WAY, "nothing on its way can go back"
-                now = None
-            case Act.DONE:
-                assert now == Status.TAKEN, "what was not taken has no answer"
-                now = None
-            case Act.FAILED:
-                assert now is not None, "nothing there can fail"
-                now = None
-            case Act.PERSON:
-                assert now is None, "two turns would be open"
-                now = Status.TAKEN
-            case Act.NEXT | Act.IDLE | Act.START:
-                assert now is None, "idle with a prompt that is on its way or runs"
-            case Act.TIDY:
-                assert Act.KEYS in done, "only keys put something back"
-            case Act.KEYS:
-                assert event == Event.INTERRUPT, "keys that nobody asked for"
-            case Act.HOLD:
-                assert event in (Event.FAIL, Event.GAVE_UP), "held without a reason"
-        done.append(act)
+def test_the_tables_that_people_read_have_every_status_and_every_event() -> None:
+    statuses = {None if name == "none" else Status(name) for name, _ in CELLS}
+    assert statuses == {None, *ACTIVE} == set(TABLE)
+    assert {event_of(event) for _, event in CELLS} == set(Event)
+    assert {None if name == "none" else TurnStatus(name) for name, _ in TURN_CELLS} == {None, *TurnStatus} == set(TURNS)
+    assert {Heard[event.upper()] for _, event in TURN_CELLS} == set(Heard)
 
 
-def test_every_act_and_every_event_is_used() -> None:
-    assert {act for acts in CELLS.values() for act in acts} == set(Act)
-    assert {event for (_, event), acts in CELLS.items() if acts} == set(Event)
+@pytest.mark.parametrize(("now", "event"), CELLS, ids=" ".join)
+def test_each_cell_of_prompts_is_what_the_machine_does(now: str, event: str) -> None:
+    found = TABLE[None if now == "none" else Status(now)].get(event_of(event), ())
+    assert same(found, read(CELLS[now, event], Fact, Act))
+
+
+@pytest.mark.parametrize(("now", "event"), TURN_CELLS, ids=" ".join)
+def test_each_cell_of_turns_is_what_the_machine_does(now: str, event: str) -> None:
+    found = TURNS[None if now == "none" else TurnStatus(now)].get(Heard[event.upper()], ())
+    assert same(found, read(TURN_CELLS[now, event], When, Do))
+
+
+@pytest.mark.parametrize(("now", "event"), CELLS, ids=" ".join)
+def test_no_alternative_names_what_cannot_be_done_there(now: str, event: str) -> None:
+    """Played through: whether there is a prompt on its way after each act, and what each act needs."""
+    status = None if now == "none" else Status(now)
+    for needs, acts in TABLE[status].get(event_of(event), ()):
+        going = status in ON_ITS_WAY
+        for act in acts:
+            match act:
+                case Act.REQUEUE | Act.UNPASTE | Act.SEND | Act.DOUBT:
+                    assert going, "nothing is on its way"
+                    going = act == Act.SEND
+                case Act.FAIL | Act.TAKE:
+                    assert going or Fact.TRIED in needs, "nothing there can be taken or fail"
+                    going = False
+                case Act.END:
+                    assert status == Status.TAKEN
+                case Act.ANSWER:
+                    assert Act.TAKE in acts
+                case Act.OBSTRUCT:
+                    assert event in ("obstacle", "not taken")
+                case Act.KEYS | Act.REFUSE | Act.ALLOW:
+                    assert event in ("interrupt", "withdraw")
+
+
+def test_of_two_alternatives_the_second_is_not_hidden_by_the_first() -> None:
+    for row in TABLE.values():
+        for cases in row.values():
+            for (first, _), (second, _) in combinations(cases, 2):
+                assert not set(first) <= set(second), (first, second)
+
+
+def test_every_act_event_and_fact_is_used() -> None:
+    cases = [case for row in TABLE.values() for found in row.values() for case in found]
+    assert {act for _, acts in cases for act in acts} == set(Act)
+    assert {fact for needs, _ in cases for fact in needs} == set(Fact)
+    turns = [case for row in TURNS.values() for found in row.values() for case in found]
+    assert {do for _, done in turns for do in done} == set(Do)
+    assert {fact for needs, _ in turns for fact in needs} == set(When)
 
 
 def test_what_ended_is_never_touched_again() -> None:
     assert not {Status.QUEUED, Status.DONE, Status.FAILED, Status.WITHDRAWN} & set(TABLE)
+
+
+def test_the_first_alternative_counts_whose_facts_all_hold() -> None:
+    assert step(Status.SENT, Event.SAME, frozenset({Fact.LATER, Fact.OURS})) == (Act.TAKE,)
+    assert step(Status.SENT, Event.SAME, frozenset({Fact.EARLY, Fact.LATER})) == (Act.TURN,)
+    assert turn_machine.step(TurnStatus.OPEN, Heard.END, frozenset({When.OLDER, When.WORK})) == ()
+
+
+def test_a_look_is_asked_for_only_where_it_decides() -> None:
+    looks = frozenset({Fact.OURS, Fact.PROVED})
+    assert not asks(Status.SENT, Event.SAME, frozenset({Fact.LATER}), looks)
+    assert asks(Status.SENT, Event.SAME, frozenset(), looks)
+    assert not asks(Status.SENT, Event.OTHER, frozenset({Fact.EARLY}), looks)
+    assert not asks(Status.CHOSEN, Event.OTHER, frozenset(), looks)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "free", "silent", "pastes", "may"),
+    [(True, True, True, 1, True), (False, True, True, 1, False), (True, False, True, 1, False), (True, True, False, 1, False),
+     (True, True, True, 2, False)],
+)  # fmt: skip
+def test_the_one_rule_for_typing_again(trusted: bool, free: bool, silent: bool, pastes: int, may: bool) -> None:
+    assert may_again(trusted, free, silent, pastes) == may

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.sessions.gate import By
+from anvilsrv.sessions.happened import Look, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.store.schema import MIGRATIONS
 from tests.desk.parts import Parts
 
 V01 = 2
 V_KILLED = 7  # the last in which ids of killed sessions had a time
+V_HELD = 8  # the last in which a queue had one holder
+HELD = [
+    ("free", "", None, 0),
+    ("limit", "limit reached; goes on at 2033-05-18 03:33:20", 2e9, 0),
+    ("failed", "API error", None, 1),
+]
 #  id, session, message, text, status, pasted, turn, response, created, started, ended
 PROMPTS = [
     (1, "runs", None, "first", "done", 0, 1, b"one", 10.0, 10.0, 12.5),
@@ -66,7 +74,9 @@ def test_prompts_of_version_0_1_have_a_status_a_number_and_a_place(parts: Parts)
 def test_a_turn_that_ran_under_version_0_1_ends_with_its_answer_and_the_queue_goes_on(parts: Parts) -> None:
     parts.report("runs", "Stop", response="two")
     assert (parts.status(3), parts.get(3).response, parts.open_turns("runs")) == (Status.DONE, b"two", 0)
-    assert parts.status(6) == Status.PASTED  # it was pasted before: what stands in the input is looked for first
+    assert parts.status(6) == Status.CHOSEN  # it was pasted before, and what came of it cannot be known any more
+    parts.happens("runs", lambda tx: parts.turns.not_taken(tx, "runs", 6, Seen(Look.FREE)))
+    assert (parts.status(6), (parts.get(6).error or "")[:8]) == (Status.FAILED, "in doubt")
 
 
 def test_a_prompt_that_was_being_typed_under_version_0_1_is_the_one_that_the_agent_then_reports(parts: Parts) -> None:
@@ -76,11 +86,28 @@ def test_a_prompt_that_was_being_typed_under_version_0_1_is_the_one_that_the_age
     assert (parts.status(5), parts.status(7)) == (Status.DONE, Status.CHOSEN)
 
 
-def test_one_that_the_agent_never_got_is_given_up_and_queued_again(parts: Parts) -> None:
-    parts.job(lambda tx: list(parts.turns.undelivered(tx, "types", 5, "no report")))
-    assert (parts.status(5), parts.status(7)) == (Status.QUEUED, Status.QUEUED)
-    assert [row["id"] for row in parts.job(lambda tx: tx.all(
-        "SELECT id FROM prompts WHERE session = 'types' AND status = 'queued' ORDER BY place"))] == [5, 7]  # fmt: skip
+def test_one_of_which_nothing_is_heard_is_in_doubt_and_the_next_goes(parts: Parts) -> None:
+    parts.happens("types", lambda tx: parts.turns.not_taken(tx, "types", 5, Seen(Look.FREE)))
+    assert (parts.status(5), parts.status(7)) == (Status.FAILED, Status.CHOSEN)
+
+
+def test_what_held_a_queue_of_an_earlier_version_holds_it_for_the_same_reason(tmp_path: Path) -> None:
+    with made(tmp_path / "store.db", V_HELD) as db:
+        for seq, (session, held, until, paused) in enumerate(HELD, 1):
+            db.execute(
+                "INSERT INTO sessions(id, seq, backend, cwd, state, created, changed, held, held_until, paused)"
+                " VALUES(?, ?, 'scripted', '/', 'stopped', 0, 0, ?, ?, ?)", (session, seq, held, until, paused),
+            )  # fmt: skip
+    db.close()
+    parts = Parts(tmp_path).start()
+    try:
+        assert {one: set(parts.row(one).gate.holders) for one, *_ in HELD} == {
+            "free": set(), "limit": {By.LIMIT}, "failed": {By.FAILED, By.USER},
+        }  # fmt: skip
+        gate = parts.row("limit").gate
+        assert (gate.holders[By.LIMIT].why, gate.until) == ("limit reached", 2e9)
+    finally:
+        parts.close()
 
 
 def test_sessions_that_were_killed_are_forgotten_in_their_order_whatever_the_clock_says(

@@ -99,17 +99,22 @@ def test_two_lines_are_one_prompt_however_fast_somebody_scrolls(tmux: Tmux, top:
         assert wait_bytes(out, len(wanted)) == wanted
 
 
+def paste(tmux: Tmux, pane: str, data: bytes, buffer: str) -> None:
+    tmux.load(buffer, data)
+    tmux.insert(pane, buffer)
+
+
 def test_a_buffer_of_ones_own_is_there_until_it_was_pasted(tmux: Tmux, top: Path) -> None:
     pane, out = reader(tmux, top)
     dead = tmux.new_window("00000002", ["true"], cwd="/", env={}).id
     wait_until(lambda: any(one.dead for one in tmux.panes()), "it does not end")
     assert not tmux.buffered("p7")
     with pytest.raises(Unavailable, match="has ended"):
-        tmux.paste(dead, b"text", "p7")
+        paste(tmux, dead, b"text", "p7")
     other = Tmux(tmux.socket, pytest.fail)
     try:
         assert other.buffered("p7")  # for the next daemon too
-        other.paste(pane, b"again", "p7")
+        paste(other, pane, b"again", "p7")
         assert not tmux.buffered("p7")
         tmux.load("p8", b"never")
         assert other.buffered("p8")
@@ -124,7 +129,7 @@ def test_a_buffer_of_ones_own_is_there_until_it_was_pasted(tmux: Tmux, top: Path
 def test_a_pane_whose_input_somebody_has_switched_off_is_an_error(tmux: Tmux, top: Path) -> None:
     pane, out = reader(tmux, top)
     tmux.command("select-pane", "-d", "-t", pane)
-    for deaf in (lambda: tmux.paste(pane, b"lost", "p1"), lambda: tmux.keys(pane, "Enter")):
+    for deaf in (lambda: paste(tmux, pane, b"lost", "p1"), lambda: tmux.keys(pane, "Enter")):
         with pytest.raises(Unavailable, match="its input is switched off"):
             deaf()
     assert tmux.buffered("p1")

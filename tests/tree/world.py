@@ -282,12 +282,18 @@ class World:
     def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
         self._do("send", sender, fields)
 
-    def take_report(self, session: str, report: dict[str, Any], waiting: Any) -> None:
-        self._do("report", session, report)
+    def take_report(
+        self, session: str, report: dict[str, Any], waiting: Any, done: Callable[[BaseException | None], None]
+    ) -> None:
+        try:
+            self._do("report", session, report)
+        except AnvilError as error:
+            return done(error)
         if self.reports_wait:
             self.asking.append(waiting)
         else:
             waiting.answer({"report": report})
+        return done(None)
 
     def abandoned(self, session: str, waiting: Any) -> None:
         self.store.post(lambda tx: self.done.append(("abandoned", session)))

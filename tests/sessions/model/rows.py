@@ -59,6 +59,11 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def tick(self) -> float:
+        """The time goes on; what it is now (monotonic)."""
+        self._clock.wall()
+        return self._clock.monotonic()
+
     def call(self, job: Callable[[Tx], T]) -> T:
         """Run a job. Raises what it raised, or Cut."""
         tx = Tx(self._db, Now.of(self._clock))

@@ -1,4 +1,4 @@
-"""The steps of ``agents/typist.py``, one at a time: it follows the views, and does to the pane what the rows say.
+"""The steps of ``agents/delivery.py``, one at a time: it follows the views, and does to the pane what the rows say.
 
 What is a wait there ends here when nothing that is waited for can come any more, unless a run lets reports come late.
 """
@@ -6,18 +6,27 @@ What is a wait there ends here when nothing that is waited for can come any more
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from anvilsrv.sessions.gate import By
+from anvilsrv.sessions.happened import Look, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.state import View
 from tests.sessions.model.pane import Pane
 
-FOLLOWING = {  # step -> the next
-    "look": "confirm 0", "send 0": "key 0", "key 0": "confirm 0", "confirm 0": "free",
-    "free": "row", "row": "paste", "paste": "settle", "settle": "send 1",
-    "send 1": "key 1", "key 1": "confirm 1", "confirm 1": "send 2",
-    "send 2": "key 2", "key 2": "confirm 2", "confirm 2": "give up",
-}  # fmt: skip
-BEFORE = ("look", "free")  # steps up to which nothing of ours is put between a person's keys
+BEFORE = ("free", "check", "load", "row")  # steps before anything of ours is put between a person's keys
+
+
+class Rows(Protocol):
+    """The daemon, as a delivery sees it."""
+
+    def seen(self, alive: bool = True) -> Seen: ...
+    def text_of(self, prompt: int) -> str: ...
+    def was_pasted(self, prompt: int) -> bool: ...
+    def obstacle(self, prompt: int) -> None: ...
+    def pasted(self, prompt: int, tries: int) -> bool: ...
+    def unpasted(self, prompt: int) -> None: ...
+    def not_taken(self, prompt: int, seen: Seen) -> bool: ...
 
 
 @dataclass
@@ -25,33 +34,35 @@ class Delivery:
     """One prompt on its way, and the step that comes next ("": none). ``done``: it is settled, or must not go on."""
 
     prompt: int
+    tries: int
     step: str
-    text: str = ""
     done: bool = False
+    ours: bool = False  # this one has pasted it
 
 
 class Typist:
-    """``row(name, prompt)`` writes the row PASTED or SENT and gives the text; ``gave_up(prompt)`` tells that it did not work."""
+    """Deliveries of one session."""
 
-    def __init__(
-        self, pane: Pane, pastes: Counter[int], row: Callable[[str, int], str | None], gave_up: Callable[[int], None]
-    ) -> None:
+    def __init__(self, pane: Pane, pastes: Counter[int], rows: Rows, view: Callable[[], View | None]) -> None:
         self._pane = pane
         self._pastes = pastes
-        self._row = row
-        self._gave_up = gave_up
+        self._rows = rows
+        self._view = view
         self._deliveries: list[Delivery] = []  # the last is wanted; those before it come to their end first
 
     def follow(self, view: View | None) -> None:
         """As the real one: a prompt that is on its way has a delivery, any other has none."""
-        wanted = view.prompt if view is not None and view.on_its_way and view.pane and view.pid else 0
+        typed = view is not None and view.on_its_way and not view.handed_over and view.pane and view.pid
+        wanted = (view.prompt, view.tries) if view is not None and typed else None
         current = next((one for one in self._deliveries if not one.done), None)
-        if (current.prompt if current else 0) == wanted:
+        if ((current.prompt, current.tries) if current else None) == wanted:
             return
         if current is not None:
             current.done = True
-        if wanted and view is not None:
-            self._deliveries.append(Delivery(wanted, "free" if view.status == Status.CHOSEN else "look"))
+        if wanted is not None and view is not None:
+            at = {Status.CHOSEN: "free", Status.PASTED: "resume", Status.SENT: "confirm"}
+            assert view.status is not None
+            self._deliveries.append(Delivery(*wanted, step=at[view.status]))
 
     @property
     def at(self) -> str:
@@ -59,35 +70,80 @@ class Typist:
         return self._deliveries[0].step if self._deliveries else ""
 
     def due(self, late: bool) -> bool:
-        """Whether it comes now. It waits for a free input, and longer than a report takes that is on its way, unless it is ``late``."""
+        """Whether it comes now. It waits longer than a report takes that is on its way, unless it is ``late``; while a turn is open or
+        the queue is held it waits for that."""
         if not self._deliveries or self._deliveries[0].done:
             return bool(self._deliveries)
-        if self.at == "free":
-            return not self._pane.box
-        return late or not self.at.startswith(("settle", "confirm")) or not self._pane.coming
+        view = self._view()
+        if self.at in ("look", "confirm"):
+            waits = view is None or bool(view.in_turn) or not view.gate.without(By.OBSTACLE).open
+            stuck = (
+                self.at == "look"
+                and self._rows.seen().look == Look.MIXED
+                and By.OBSTACLE in (view.gate.holders if view else ())
+            )
+            return not waits and not stuck and (late or not self._pane.coming)
+        return True
 
     def step(self, swallowed: bool = False) -> None:
         """Do it; ``swallowed``: the agent does not heed the key."""
         delivery = self._deliveries[0]
-        step, delivery.step = delivery.step, FOLLOWING.get(delivery.step, "")
-        if delivery.done and not step.startswith("key"):
-            if step == "settle":
+        if delivery.done and delivery.step != "key":
+            if delivery.ours and self._rows.seen().look in (Look.OURS, Look.ONLY_OURS):
                 self._pane.clears()  # something else came first: our own text is taken away again
+            if self._pane.buffers.pop(delivery.prompt, None) is not None:
+                pass
             delivery.step = ""
-        elif step == "look" and self._pane.box:
-            delivery.step = "send 0"
-        elif step == "row":
-            delivery.text = self._row("paste", delivery.prompt) or ""
-            delivery.step = "paste" if delivery.text else ""
-        elif step == "paste":
-            self._pastes[delivery.prompt] += 1
-            self._pane.types(delivery.text, delivery.prompt)
-        elif step.startswith("send") and self._row("send", delivery.prompt) is None:
-            delivery.step = ""
-        elif step.startswith("key") and not swallowed:
-            self._pane.enters()
-        elif step == "give up":
-            self._pane.clears()
-            self._gave_up(delivery.prompt)
+        else:
+            getattr(self, f"_{delivery.step}")(delivery, swallowed)
         if not delivery.step:
             self._deliveries = [one for one in self._deliveries if one is not delivery]
+
+    def _free(self, delivery: Delivery, swallowed: bool) -> None:
+        look = self._rows.seen().look
+        if look in (Look.OURS, Look.ONLY_OURS):
+            self._pane.clears()
+            look = self._rows.seen().look
+        delivery.step = "check"
+        if look != Look.FREE:
+            delivery.step = ""
+            self._rows.obstacle(delivery.prompt)
+
+    def _check(self, delivery: Delivery, swallowed: bool) -> None:
+        delivery.step = "load"
+        if self._rows.was_pasted(delivery.prompt):
+            self._rows.not_taken(delivery.prompt, self._rows.seen())
+
+    def _load(self, delivery: Delivery, swallowed: bool) -> None:
+        self._pane.buffers[delivery.prompt] = self._rows.text_of(delivery.prompt)
+        delivery.step = "row"
+
+    def _row(self, delivery: Delivery, swallowed: bool) -> None:
+        delivery.step = "insert" if self._rows.pasted(delivery.prompt, delivery.tries) else ""
+        if not delivery.step:
+            self._pane.buffers.pop(delivery.prompt, None)
+
+    def _insert(self, delivery: Delivery, swallowed: bool) -> None:
+        text = self._pane.buffers.pop(delivery.prompt)
+        delivery.step, delivery.ours = "look", True
+        if self._pane.alive:
+            self._pastes[delivery.prompt] += 1
+            self._pane.types(text, delivery.prompt)
+
+    def _resume(self, delivery: Delivery, swallowed: bool) -> None:
+        delivery.step = "look"
+        if delivery.prompt in self._pane.buffers:
+            self._rows.unpasted(delivery.prompt)
+
+    def _look(self, delivery: Delivery, swallowed: bool) -> None:
+        if self._rows.not_taken(delivery.prompt, self._rows.seen()):
+            delivery.step = "key"
+
+    def _key(self, delivery: Delivery, swallowed: bool) -> None:
+        delivery.step = "confirm"
+        if not swallowed:
+            self._pane.enters()
+
+    def _confirm(self, delivery: Delivery, swallowed: bool) -> None:
+        if self._rows.not_taken(delivery.prompt, self._rows.seen()):
+            delivery.step = "key"

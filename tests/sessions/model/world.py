@@ -1,19 +1,22 @@
 """The whole of it: see the package. A method is one step, and does it whatever comes of it."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from anvilsrv.desk import outcomes
+from anvilsrv.errors import Conflict
 from anvilsrv.mail import box
 from anvilsrv.sessions import prompts
+from anvilsrv.sessions.facts import same_text
+from anvilsrv.sessions.gate import By
+from anvilsrv.sessions.happened import Happened, Look, Outcomes, Proof, Seen
 from anvilsrv.sessions.machine import Event, Status
 from anvilsrv.sessions.prompts import Prompt
 from anvilsrv.sessions.state import State, View, Wanted
-from anvilsrv.sessions.turns import Happened, Outcomes
-from anvilsrv.store.effects import Effect, Interrupt
+from anvilsrv.store.effects import Clear, Effect, Interrupt
 from anvilsrv.store.store import Tx
-from tests.sessions.model.pane import FULL, Kind, Pane
+from tests.sessions.model.pane import AT_ONCE, Kind, Line, Pane, Told
 from tests.sessions.model.rows import Cut, Daemon, Ledger
 from tests.sessions.model.typist import Typist
 
@@ -23,16 +26,24 @@ T = TypeVar("T")
 REPORTS_FIRST, REPORTS_LAST = "reports first", "reports last"
 
 
-class World:
-    """``session`` has an idle agent of ``kind``. ``late`` as in ``Typist.due``; ``untold``: it may die with a report to come."""
+class Reply(NamedTuple):
+    """What a hook program got for a stop, and has not asked for yet."""
 
-    def __init__(self, kind: Kind = FULL, late: bool = False, untold: bool = False) -> None:
+    prompt: int
+    text: str
+    link: str
+
+
+class World:
+    """``session`` has an idle agent of ``kind``. ``late``: a report may come later than the typist waits for it."""
+
+    def __init__(self, kind: Kind = AT_ONCE, late: bool = False) -> None:
         self._late = late
-        self._untold = untold
         self._count = 0
         self.ledger = Ledger(self._settled)
-        self.pane = Pane(kind)
+        self.pane = Pane(kind, self.ledger.tick)
         self.pastes: Counter[int] = Counter()
+        self.replies: deque[Reply] = deque()
         self.daemon, self.typist, self.tidying = Daemon(self.ledger), self._typist(), 0
         self.session = self.job(
             lambda tx: self.daemon.life.create(
@@ -43,7 +54,7 @@ class World:
         self.report()
 
     def _typist(self) -> Typist:
-        return Typist(self.pane, self.pastes, self._row, self._undelivered)
+        return Typist(self.pane, self.pastes, self, lambda: None if self.gone else self.view)
 
     def close(self) -> None:
         self.ledger.close()
@@ -54,6 +65,11 @@ class World:
     def gone(self) -> bool:
         """Whether the session was killed for good."""
         return self.session not in self.daemon.registry.views
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to interrupt."""
+        return self.view.on_its_way or bool(self.view.in_turn)
 
     @property
     def view(self) -> View:
@@ -86,7 +102,7 @@ class World:
         for effect in effects:
             if isinstance(effect, Interrupt):
                 self.pane.escapes(back=True)
-                self.tidying += effect.recalled
+            self.tidying += isinstance(effect, Interrupt | Clear)
 
     def happens(self, what: Callable[[Tx], Outcomes]) -> Prompt | None:
         """Let something happen to the turn; the prompt that is to be handed over."""
@@ -96,6 +112,7 @@ class World:
         """The daemon is killed, and another comes. ``spooled``: what was reported meanwhile is read before agents are adopted."""
         self.ledger.cut = False
         self.pane.gives_up()
+        self.replies.clear()
         self.daemon, self.typist, self.tidying = Daemon(self.ledger), self._typist(), 0
         self.job(lambda tx: self.daemon.registry.load(tx))
         if self.gone:
@@ -128,6 +145,29 @@ class World:
         self.job(lambda tx: self.daemon.post.send(tx, sender, fields))
         return self.prompts()[-1].id
 
+    def drop(self, number: int) -> None:
+        """``drop``; refused for what may have been taken."""
+        n = self.prompt(number).n
+        try:
+            self.job(lambda tx: self.daemon.send.drop(tx, self.session, n))
+        except Conflict:
+            return
+
+    def edit(self, number: int) -> None:
+        """Another text; refused for what may have been taken."""
+        n = self.prompt(number).n
+        self._count += 1
+        try:
+            self.job(lambda tx: self.daemon.send.edit(tx, self.session, n, f"edited {self._count};"))
+        except Conflict:
+            return
+
+    def hold(self) -> None:
+        self.job(lambda tx: self.daemon.life.hold(tx, self.session))
+
+    def go(self) -> None:
+        self.job(lambda tx: self.daemon.life.go(tx, self.session))
+
     def complete(self) -> None:
         """The oldest message that waits is archived."""
         message = self.inbox()[0]
@@ -148,7 +188,9 @@ class World:
 
     def release(self) -> None:
         """The limit is over."""
-        self.job(lambda tx: self.daemon.life.release(tx, self.session))
+        until = self.view.gate.until
+        assert until is not None
+        self.job(lambda tx: self.daemon.life.release(tx, self.session, until))
 
     # -- the person ----------------------------------------------------------------------------------------------------
 
@@ -167,21 +209,73 @@ class World:
         if self.gone:
             return
         turns, session = self.daemon.turns, self.session
+        happened = Happened(told.at, told.ident, told.text if self.pane.kind.text else None)
         match told.kind:
             case "ready":
-                self.happens(lambda tx: turns.ready(tx, session))
+                self.happens(lambda tx: turns.ready(tx, session, happened))
             case "submit":
-                self.happens(lambda tx: turns.submitted(tx, session, told.text if self.pane.kind.text else None))
+                self._submit(told, happened)
             case "stop":
-                stop = Happened(Event.STOP, response=told.text, handover=told.waits)
-                handed = self.happens(lambda tx: turns.apply(tx, session, stop))
-                if handed is not None:
-                    self.pane.handed(handed.id, handed.text)
+                self._stop(told)
             case "fail":
-                self.happens(lambda tx: turns.failed(tx, session, told.text, None))
-                assert self.view.held or not self.prompts(Status.QUEUED), "a failure lets the queue go on"
+                fails = Happened(told.at, told.ident, reason=told.text)
+                self.happens(lambda tx: turns.failed(tx, session, fails))
             case "told":
-                self.happens(lambda tx: turns.apply(tx, session, Happened(Event.TOLD)))
+                self.happens(lambda tx: turns.told(tx, session, Happened(told.at, told.ident)))
+            case "active":
+                self.happens(lambda tx: turns.apply(tx, session, Event.ACTIVE, Happened(told.at, told.ident)))
+            case "refused":
+                refused, seen = Happened(told.at, told.ident, told.text, reason="refused"), self.seen()
+                self.happens(lambda tx: turns.refused(tx, session, refused, seen))
+
+    def _submit(self, told: Told, happened: Happened) -> None:
+        """What must be seen is looked at when it is needed, as ``desk/report.py`` does it."""
+        turns, session = self.daemon.turns, self.session
+
+        def asks(tx: Tx) -> bool:
+            return turns.asks(tx, session, turns.submit_event(tx, session, happened, told.wake), happened)
+
+        seen = self.seen() if self.ledger.look(asks) else Seen()
+        self.happens(lambda tx: turns.submitted(tx, session, happened, told.wake, seen))
+
+    def _stop(self, told: Told) -> None:
+        self._count += 1
+        link = f"r{self._count}" if told.waits and self.pane.alive and self.pane.turn is None else ""
+        stop = Happened(told.at, told.ident, response=told.text, pending=told.pending, handover=link)
+        handed = self.happens(lambda tx: self.daemon.turns.stopped(tx, self.session, stop))
+        if handed is not None:
+            self.replies.append(Reply(handed.id, handed.text, link))
+
+    def takes(self) -> None:
+        """The hook program asks whether it may give on what it got."""
+        reply = self.replies.popleft()
+
+        def job(tx: Tx) -> bool:
+            at = tx.now.monotonic
+            given = self.daemon.turns.given(tx, self.session, reply.prompt, reply.link, at)
+            outcomes.settle(tx, self.session, self.daemon.post, given)
+            now = prompts.get(tx, reply.prompt)
+            return now is not None and (now.link, now.status) == (reply.link, Status.TAKEN)
+
+        if self.job(job) and self.pane.alive:
+            self.pane.handed(reply.prompt, reply.text)
+
+    def loses_reply(self) -> None:
+        """The hook program ends before it has asked."""
+        link = self.replies.popleft().link
+        self.happens(lambda tx: self.daemon.turns.gone(tx, self.session, link))
+
+    def line(self) -> None:
+        """A line that says that a text was taken into the turn that runs is read."""
+        line = self.joined_lines()[0]
+        self.heard_lines = self.pane.lines.index(line) + 1
+        joined, seen = Happened(line.at, line.ident, line.text), self.seen()
+        self.happens(lambda tx: self.daemon.turns.joined(tx, self.session, joined, seen))
+
+    heard_lines = 0
+
+    def joined_lines(self) -> list[Line]:
+        return [one for one in self.pane.lines[self.heard_lines :] if one.kind == "joined"]
 
     def titled(self) -> None:
         """Its title has been idle for long in this turn."""
@@ -189,19 +283,71 @@ class World:
         self.happens(lambda tx: self.daemon.turns.over(tx, self.session, turn))
 
     def tidy(self) -> None:
-        """What an interrupt left in the input is cleared, where nothing of ours is on its way there."""
+        """What is left of ours in the input is cleared, where nothing of ours is on its way there."""
         self.tidying -= 1
-        if self.view.state == State.IDLE or self.view.held:
+        if self.view.status in (None, Status.CHOSEN) and self.seen().look in (Look.OURS, Look.ONLY_OURS):
             self.pane.clears()
 
-    def _row(self, name: str, prompt: int) -> str | None:
-        step = {"paste": self.daemon.turns.paste, "send": self.daemon.turns.send}[name]
-        text = self.job(lambda tx: step(tx, self.session, prompt))
-        assert name != "paste" or text is None or not self.view.held, "a prompt is pasted though the queue is held"
-        return text
+    def frees(self) -> None:
+        """The obstacle is seen to have gone."""
+        self.job(lambda tx: self.daemon.life.free(tx, self.session))
 
-    def _undelivered(self, prompt: int) -> None:
-        self.happens(lambda tx: self.daemon.turns.undelivered(tx, self.session, prompt, "the agent did not take it"))
+    @property
+    def is_free(self) -> bool:
+        """Whether a watched obstacle has gone."""
+        watched = By.OBSTACLE in self.view.gate.holders and not self.view.on_its_way and self.pane.alive
+        return watched and self.seen().look != Look.MIXED
+
+    # -- what a delivery asks and says (see ``typist.Rows``) ---------------------------------------------------------------
+
+    def seen(self, alive: bool = True) -> Seen:
+        current, texts = self.ledger.look(
+            lambda tx: (prompts.on_its_way(tx, self.session), prompts.texts(tx, self.session))
+        )
+        words = current.words if current is not None and current.pastes else ""
+        look = look_at(self.pane.text, words, texts) if alive else None
+        if current is None:
+            return Seen(look)
+        mark = int(current.mark or 0)
+        proof = next(
+            (
+                Proof(one.at, one.ident, one.kind == "joined")
+                for one in self.pane.lines[mark:]
+                if one.kind in ("taken", "joined") and same_text(one.text, current.words)
+            ),
+            None,
+        )
+        trusted, silent = self.pane.kind.transcript == "at once", len(self.pane.lines) == mark
+        proof = proof if current.pasted_at is not None else None
+        return Seen(look, proof, trusted, current.mark is not None and silent, current.id in self.pane.buffers)
+
+    def text_of(self, prompt: int) -> str:
+        return self.prompt(prompt).text
+
+    def was_pasted(self, prompt: int) -> bool:
+        return self.prompt(prompt).pasted_at is not None
+
+    def obstacle(self, prompt: int) -> None:
+        self.happens(lambda tx: self.daemon.turns.obstacle(tx, self.session, prompt, "somebody types"))
+
+    def pasted(self, prompt: int, tries: int) -> bool:
+        before, text, mark = self.pastes[prompt], self.text_of(prompt), str(len(self.pane.lines))
+        del before
+        self.happens(lambda tx: self.daemon.turns.paste(tx, self.session, prompt, tries, text, mark))
+        now = self.prompt(prompt)
+        pasted = now.status == Status.PASTED and now.tries == tries
+        assert not pasted or self.view.gate.open, "a prompt is pasted though the queue is held"
+        return pasted
+
+    def unpasted(self, prompt: int) -> None:
+        self.happens(lambda tx: self.daemon.turns.adopted(tx, self.session, Seen(unpasted=True)))
+
+    def not_taken(self, prompt: int, seen: Seen) -> bool:
+        presses = self.prompt(prompt).presses
+        self.happens(lambda tx: self.daemon.turns.not_taken(tx, self.session, prompt, seen))
+        pressed = self.prompt(prompt).presses > presses and self.status(prompt) == Status.SENT
+        assert not pressed or self.view.gate.open, "Enter is pressed though the queue is held"
+        return pressed
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +363,7 @@ class World:
 
     @property
     def can_die(self) -> bool:
-        return self.pane.alive and (self._untold or not self.pane.coming)
+        return self.pane.alive
 
     @property
     def to_bury(self) -> bool:
@@ -225,13 +371,15 @@ class World:
         return not self.pane.alive and self.view.pid == self.pane.pid
 
     def launch(self) -> None:
+        began = self.ledger.tick()
         self.pane.starts()
         pid = self.pane.pid
-        self.job(lambda tx: self.daemon.life.launched(tx, self.session, "%1", pid, None, None))
+        self.job(lambda tx: self.daemon.life.launched(tx, self.session, "%1", pid, "full", "", began))
 
     def died(self) -> None:
-        pid, status = self.pane.pid, self.pane.status
-        self.job(lambda tx: self.daemon.life.died(tx, self.session, pid, status, ""))
+        pid, status, seen = self.pane.pid, self.pane.status, self.seen(alive=False)
+        self.replies.clear()
+        self.job(lambda tx: self.daemon.life.died(tx, self.session, pid, status, "", seen))
 
     # -- how it goes on by itself --------------------------------------------------------------------------------------
 
@@ -241,25 +389,35 @@ class World:
             return False
         report, typist = (bool(self.pane.reports), self.report), (self.typist.due(self._late), self.typist.step)
         others = (
+            (bool(self.pane.unwritten), self.pane.flushes),
+            (bool(self.replies), self.takes),
+            (bool(self.joined_lines()), self.line),
             (self.pane.can_begin, self.pane.begins),
             (self.to_end and self.can_die, lambda: self.pane.dies(143)),
             (self.to_bury, self.died),
             (self.to_launch, self.launch),
             (bool(self.tidying), self.tidy),
+            (self.is_free, self.frees),
         )
         return first(report, *others, typist) if order == REPORTS_FIRST else first(typist, *others, report)
 
     def calms_down(self) -> bool:
         """The same, and turns end, persons clear the input, and users let go on what waits; whether there was something."""
+        if not self.gone and self.pane.frozen is not None:
+            self.pane.thaws()
+            return True
         if self.gone or self.goes_on():
             return not self.gone
         queued = bool(self.prompts(Status.QUEUED))
+        waits = queued or self.view.on_its_way
         return first(
             (self.pane.can_end, self.pane.ends),
-            (bool(self.typist.at and self.pane.box), self.pane.clears),
+            (self.pane.background is not None and self.pane.turn is None, self.pane.wakes),
+            (bool(self.pane.box) and waits and self.seen().look == Look.MIXED, self.pane.clears),
             (not self.pane.kind.line and bool(self.view.in_turn), self.titled),
             (not self.view.live and queued, self.restart),
-            (bool(self.view.held) and queued, self.release),
+            (self.view.gate.until is not None and waits, self.release),
+            (bool({By.USER, By.FAILED} & set(self.view.gate.holders)) and waits, self.go),
         )
 
 
@@ -269,3 +427,15 @@ def first(*steps: tuple[bool, Callable[[], object]]) -> bool:
     if following is not None:
         following()
     return following is not None
+
+
+def look_at(shown: str, words: str, texts: list[str]) -> Look:
+    """What an input shows: see ``agents/input_line.py``."""
+    if not shown:
+        return Look.FREE
+    if words and shown == words:
+        return Look.OURS
+    rest = shown
+    while rest and (one := next((one for one in texts if rest.startswith(one)), "")):
+        rest = rest[len(one) :]
+    return Look.MIXED if rest else Look.ONLY_OURS

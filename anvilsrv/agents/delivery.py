@@ -1,0 +1,243 @@
+"""One prompt on its way into an agent's pane: paste, look, Enter, wait for the agent's own report, look again.
+
+Each step is a row before it is done (PASTED, SENT), so a daemon that takes over knows where it stands. What becomes of the prompt is
+never decided here: what was seen goes to the machine (``sessions/turns.py``), and what the rows say then is done.
+
+Threads: everything runs on the thread of the delivery; ``until`` is poked when the rows change, and set when it must not go on.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from anvilsrv.agents.evidence import Evidence, buffer_of
+from anvilsrv.agents.eye import Eye, Until
+from anvilsrv.agents.obstacles import in_the_way, is_clear
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.registry import Backends
+from anvilsrv.desk import outcomes
+from anvilsrv.desk.post import Post
+from anvilsrv.errors import AnvilError
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.gate import By
+from anvilsrv.sessions.happened import Look, Outcomes, Seen
+from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import View
+from anvilsrv.sessions.turns import Turns
+from anvilsrv.store.store import Full, Need, Store, Tx
+from anvilsrv.tmux.tmux import Tmux
+
+PATIENCE = 2.0  # s for an input to become free before it counts as an obstacle, or for a text to be drawn
+LATE = 20.0  # s for a report after Enter was heeded
+LONGEST = 60.0  # s of one wait for rows to change
+LOOK = 5.0  # s between looks where nothing is printed
+
+
+class Delivery:
+    """One prompt, chosen for the ``tries``-th time."""
+
+    def __init__(
+        self, session: str, prompt: int, tries: int, pane: str, until: Until, store: Store, registry: Registry, turns: Turns,
+        post: Post, tmux: Tmux, backends: Backends, evidence: Evidence, on_error: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self._session = session
+        self._prompt = prompt
+        self._tries = tries
+        self._pane = pane
+        self._until = until
+        self._store = store
+        self._registry = registry
+        self._turns = turns
+        self._post = post
+        self._tmux = tmux
+        self._backends = backends
+        self._evidence = evidence
+        self._on_error = on_error
+
+    def run(self) -> None:
+        """Until it is settled, or must not go on."""
+        try:
+            view = self._view()
+            if view is None:
+                return
+            if view.status != Status.CHOSEN:
+                self._resume()
+            elif not self._paste(view):
+                return
+            self._see_through()
+            if self._until.is_set() and self._pasted_by_us:
+                self._take_back()
+        except Full:
+            return  # what happened waits for space on the disk, and so does this
+        except Exception as error:
+            if not isinstance(error, AnvilError):
+                self._on_error(error)
+            self._failed(str(error) or type(error).__name__)
+
+    _pasted_by_us = False
+
+    # -- rows -----------------------------------------------------------------------------------------------------------
+
+    def _view(self) -> View | None:
+        """The session, while this prompt is on its way."""
+        view = self._registry.find(self._session)
+        return view if view is not None and (view.prompt, view.tries) == (self._prompt, self._tries) else None
+
+    def _job(self, what: Callable[[Tx], Outcomes]) -> Prompt | None:
+        """Let that happen; the prompt as it is then, while it is on its way."""
+
+        def job(tx: Tx) -> Prompt | None:
+            if self._registry.there(tx, self._session):
+                outcomes.settle(tx, self._session, self._post, what(tx))
+            now = prompts.on_its_way(tx, self._session)
+            return now if now is not None and (now.id, now.tries) == (self._prompt, self._tries) else None
+
+        return self._store.call(job, need=Need.OWN)
+
+    def _not_taken(self, seen: Seen, why: str = "") -> None:
+        """What was seen when the time was over: Enter is pressed if the rows say so."""
+        presses = self._get().presses
+        now = self._job(lambda tx: self._turns.not_taken(tx, self._session, self._prompt, seen, why))
+        if now is not None and now.presses > presses and not self._until.is_set():
+            self._tmux.keys(self._pane, *self._backend().input.submit)
+
+    def _get(self) -> Prompt:
+        return self._store.call(lambda tx: prompts.there(tx, self._prompt), need=Need.OWN)
+
+    def _backend(self) -> Backend:
+        return self._backends.get(self._registry.get(self._session).backend)
+
+    def _failed(self, why: str) -> None:
+        """It cannot go on here. The death of an agent, which is often the reason, is told by others: it comes first."""
+        view = self._view()
+        if view is None or self._until.last(PATIENCE if view.status != Status.CHOSEN else 0.0):
+            return
+        seen = Seen(unpasted=self._evidence.unpasted(self._prompt))
+
+        def lost(tx: Tx) -> Outcomes:
+            if view.status == Status.CHOSEN:
+                return self._turns.obstacle(tx, self._session, self._prompt, why)
+            if seen.unpasted:
+                return self._turns.kept_back(tx, self._session, seen, why)
+            return self._turns.not_taken(tx, self._session, self._prompt, seen, why)
+
+        try:
+            self._job(lost)
+        except AnvilError as error:
+            self._on_error(error)
+
+    # -- before the paste -------------------------------------------------------------------------------------------------
+
+    def _paste(self, view: View) -> bool:
+        """Bring it into the input; False when it was settled meanwhile, or waits for something."""
+        prompt = self._get()
+        if not self._wait_for_input() or self._until.is_set():
+            return False
+        if prompt.pasted_at is not None:
+            self._not_taken(self._evidence.seen(self._session))  # it may have been taken before
+            if self._until.is_set() or self._view() is None:
+                return False
+        typed = self._backend().prompt_text(prompt.text, view.context.decode("utf-8", "replace"))
+        mark, buffer = self._evidence.mark(self._session), buffer_of(self._prompt)
+        self._tmux.load(buffer, typed.encode("utf-8", "replace"))
+        now = self._job(lambda tx: self._turns.paste(tx, self._session, self._prompt, self._tries, typed, mark))
+        if now is None or now.status != Status.PASTED or self._until.is_set():
+            self._tmux.unload(buffer)
+            return False
+        self._tmux.insert(self._pane, buffer)
+        self._pasted_by_us = True
+        return True
+
+    def _wait_for_input(self) -> bool:
+        """Wait for the input to be free, but not for long: then it is an obstacle. What we left there ourselves is cleared."""
+        backend = self._backend()
+        if backend.input.empty is None or self._tmux_free(backend):
+            return True
+        since, cleared = time.monotonic(), False
+        eye = Eye(self._tmux, self._pane, backend.asks("prompt"))
+        with self._tmux.watch(self._pane) as output:
+            self._until.wake(output)
+            while not self._until.is_set():
+                backend = self._backend()  # its file may be corrected meanwhile
+                stood = time.monotonic() - since
+                look = self._evidence.look(self._session)
+                if look in (Look.FREE, Look.UNKNOWN):
+                    # A person may have submitted it, which is told soon; what stood there for a moment only was the agent, which
+                    # had not yet drawn its empty line.
+                    return not self._until.last(0.0 if cleared else min(stood, backend.input.confirm)) and (
+                        cleared or self._tmux_free(backend)
+                    )
+                if look is not None and is_clear(look) and not cleared and backend.input.clear:
+                    self._tmux.keys(self._pane, *backend.input.clear)
+                    cleared = True
+                screen = self._tmux.screen(self._pane, styled=backend.input.styled)
+                eye.answer("\n".join(screen.lines))
+                if stood > PATIENCE:
+                    why = in_the_way(backend, screen, long=False)
+                    self._job(partial(self._turns.obstacle, session=self._session, number=self._prompt, why=why))
+                    return False
+                output.wait(PATIENCE / 4)
+        return False
+
+    def _tmux_free(self, backend: Backend) -> bool:
+        return backend.free(self._tmux.screen(self._pane, styled=backend.input.styled))
+
+    def _resume(self) -> None:
+        """A daemon before us may have pasted it: tmux knows."""
+        if self._evidence.unpasted(self._prompt):
+            self._job(lambda tx: self._turns.adopted(tx, self._session, Seen(unpasted=True)))
+
+    # -- after it -----------------------------------------------------------------------------------------------------------
+
+    def _see_through(self) -> None:
+        since, resumed = time.monotonic(), not self._pasted_by_us
+        if self._pasted_by_us and self._until.last(self._backend().input.settle):
+            return
+        while not self._until.is_set() and (view := self._view()) is not None:
+            if view.in_turn or not view.gate.without(By.OBSTACLE).open:
+                self._until.wait(LONGEST)
+                since = time.monotonic()
+            elif view.status == Status.PASTED:
+                self._press(since)
+            elif resumed or not self._until.last(self._backend().input.confirm):
+                resumed = False
+                self._ask(since)
+            if view.status == Status.PASTED and (now := self._view()) is not None and now.status == Status.SENT:
+                since = time.monotonic()
+
+    def _press(self, since: float) -> None:
+        """It stands in the input, as far as is known: Enter, if it does. What is not drawn yet gets some time."""
+        with self._tmux.watch(self._pane) as output:
+            self._until.wake(output)
+            look, waited = self._evidence.look(self._session), time.monotonic() - since
+            ready = look in (Look.OURS, Look.UNKNOWN)
+            backend = self._backend()
+            patience = max(PATIENCE, backend.input.confirm) if look in (Look.FREE, None) else PATIENCE
+            if not ready and waited < patience:
+                output.wait(min(LOOK, patience - waited))
+                return
+            if ready:
+                self._not_taken(Seen(look))
+                return
+            screen = self._tmux.screen(self._pane, styled=backend.input.styled)
+            self._not_taken(self._evidence.seen(self._session), in_the_way(backend, screen, waited > LONGEST))
+            if not self._until.is_set():
+                output.wait(LOOK)
+
+    def _ask(self, since: float) -> None:
+        """No report came in time: look what became of it. A late report costs nothing while the input is free."""
+        seen, confirm = self._evidence.seen(self._session), self._backend().input.confirm
+        patience = 2 * confirm if seen.trusted and seen.silent else LATE
+        if seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN) or time.monotonic() - since >= patience:
+            self._not_taken(seen, f"the agent did not take it within {time.monotonic() - since:.0f} s")
+
+    def _take_back(self) -> None:
+        """Something else came first: take our own text away again, if nothing else stands there."""
+        view = self._registry.find(self._session)
+        if view is None or view.in_turn or not view.pid or view.pane != self._pane:
+            return
+        clear, look = self._backend().input.clear, self._evidence.look(self._session)
+        if look is not None and is_clear(look) and clear:
+            self._tmux.keys(self._pane, *clear)

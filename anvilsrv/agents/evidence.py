@@ -1,0 +1,121 @@
+"""What can be found out about a prompt on its way, outside of the rows: what the input shows, what the transcript says, what tmux has.
+
+Threads: methods run on any thread but the store's; nothing is kept.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from anvilsrv.agents.input_line import compare
+from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.registry import Backends
+from anvilsrv.errors import AnvilError
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.facts import same_text
+from anvilsrv.sessions.happened import Look, Proof, Seen
+from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import View
+from anvilsrv.store.store import Need, Store
+from anvilsrv.tmux.tmux import Tmux
+
+AT_ONCE = "transcript"  # the kind of agent whose transcript can be trusted: a line stands there before its input is free again
+
+
+class Transcript(Protocol):
+    """What is needed of the files of a session (agents/spool.py)."""
+
+    def size(self, session: str, transcript: str) -> int: ...
+    def since(self, session: str, transcript: str, offset: int) -> Iterator[dict[str, Any]]: ...
+
+
+def buffer_of(prompt: int) -> str:
+    """The name of the buffer in tmux from which a prompt is pasted: pasting takes it away."""
+    return f"p{prompt}"
+
+
+class Evidence:
+    """Looks for what decides about a prompt."""
+
+    def __init__(self, store: Store, registry: Registry, tmux: Tmux, backends: Backends, kept: Transcript) -> None:
+        self._store = store
+        self._registry = registry
+        self._tmux = tmux
+        self._backends = backends
+        self._kept = kept
+
+    def seen(self, session: str, alive: bool = True) -> Seen:
+        """Everything about the prompt on its way; of a process that is gone (not ``alive``) nothing can be seen in its pane."""
+        view = self._registry.find(session)
+        prompt = self._store.call(lambda tx: prompts.on_its_way(tx, session), need=Need.OWN)
+        if view is None or prompt is None:
+            return Seen()
+        backend = self._backends.last(view.backend)
+        if backend is None:
+            return Seen(unpasted=self.unpasted(prompt.id))
+        look = self.look(session) if alive else None
+        return Seen(
+            look, self._proof(view, backend, prompt), backend.evidence == AT_ONCE, self._silent(view, prompt),
+            self.unpasted(prompt.id),
+        )  # fmt: skip
+
+    def look(self, session: str) -> Look | None:
+        """What the input shows; None where the pane cannot be seen."""
+        view = self._registry.find(session)
+        if view is None or view.pane is None:
+            return None
+        texts = self._store.call(lambda tx: self._texts(tx, session), need=Need.OWN)
+        try:
+            backend = self._backends.get(view.backend)
+            if backend.input.empty is None:
+                return Look.UNKNOWN
+            screen = self._tmux.screen(view.pane, styled=backend.input.styled)
+        except AnvilError:
+            return None
+        return compare(backend, screen, texts[0] if texts else "", texts)
+
+    @staticmethod
+    def _texts(tx: Any, session: str) -> list[str]:
+        current = prompts.on_its_way(tx, session)
+        return [*([current.words] if current is not None and current.pastes else []), *prompts.texts(tx, session)]
+
+    def unpasted(self, prompt: int) -> bool:
+        """Whether tmux still has the text: no daemon has pasted it."""
+        try:
+            return self._tmux.buffered(buffer_of(prompt))
+        except AnvilError:
+            return False
+
+    # -- the transcript -------------------------------------------------------------------------------------------------
+
+    def mark(self, session: str) -> str | None:
+        """Where a transcript ends now, for the row of a prompt that is about to be pasted."""
+        view = self._registry.find(session)
+        if view is None or not view.transcript:
+            return None
+        try:
+            return json.dumps([view.transcript, self._kept.size(session, view.transcript)])
+        except AnvilError:
+            return None
+
+    def _silent(self, view: View, prompt: Prompt) -> bool:
+        return prompt.mark is not None and self.mark(view.id) == prompt.mark
+
+    def _proof(self, view: View, backend: Backend, prompt: Prompt) -> Proof | None:
+        """The first line since the paste that says that the prompt was taken."""
+        if not view.transcript or prompt.pasted_at is None:
+            return None
+        path, offset = json.loads(prompt.mark) if prompt.mark else (None, 0)
+        same = path == view.transcript
+        try:
+            for line in self._kept.since(view.id, view.transcript, offset if same else 0):
+                for one in backend.transcript_reports(line):
+                    at = one.fields.get("mono") or (time.monotonic() if same else 0.0)
+                    ours = one.kind in ("taken", "joined") and same_text(one.fields.get("text") or "", prompt.words)
+                    if ours and (same or at >= prompt.pasted_at):
+                        return Proof(at, one.fields.get("turn") or "", one.kind == "joined")
+        except AnvilError:
+            return None
+        return None

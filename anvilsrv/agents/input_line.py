@@ -1,0 +1,96 @@
+"""What an agent's input shows, compared with what we typed.
+
+Agents draw a text in their own way: wrapped, in a box, shortened, or as a placeholder for something long. So what is compared are the
+characters that everybody draws. Where only a part of a long text is shown, that part must be in it, in one piece. Pure.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from anvilsrv.backends.backend import Backend
+from anvilsrv.display import plain
+from anvilsrv.sessions.happened import Look
+from anvilsrv.tmux.screen import Screen
+
+LINES = re.compile("[─-▟⏎…�]")  # what boxes are drawn with, and signs for what cannot be shown
+RULER = re.compile(r"^\s*[─-▟][\s─-▟]*$")
+MARK = re.compile(r"^[\s│┃|]*[❯>›!$*#%]\s?")  # what stands before an input
+PLACEHOLDER = re.compile(r"\[Pasted[^\]\n]*\]", re.IGNORECASE)  # how a long text is shown
+PART = 100  # characters of a text that are taken for a part of it although nothing says that more is there
+LONG = 200  # characters of a text for which an agent may show a placeholder
+
+
+def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) -> Look:
+    """What the input shows: ``words`` is what was typed last, ``texts`` what else may be of ours."""
+    if backend.input.empty is None:
+        return Look.UNKNOWN
+    if backend.free(screen):
+        return Look.FREE
+    rows = rows_of(backend, screen)
+    ours, drawn = drawable(words), list(_ends(rows))
+    if ours and any(_is(one, ours, words) for one in drawn):
+        return Look.OURS
+    known = sorted({drawable(one) for one in (words, *texts)} - {""}, key=len, reverse=True)
+    long = any(_is_long(one) for one in (words, *texts))
+    if any(_made_of(one, known, long) for one in drawn):
+        return Look.ONLY_OURS
+    return Look.MIXED
+
+
+def rows_of(backend: Backend, screen: Screen) -> list[str]:
+    """The rows from the one in which the input begins; the one with the cursor, where a backend knows no other place."""
+    lines = [plain(line) for line in screen.lines]
+    if backend.input.find is None:
+        return lines[screen.y : screen.y + 1] if screen.y < len(lines) else []
+    text = "\n".join(screen.lines)
+    found = max(backend.input.find.finditer(text), key=re.Match.start, default=None)
+    return [] if found is None else lines[text.count("\n", 0, found.start()) :]
+
+
+def drawable(text: str) -> str:
+    """The characters of a text that every agent draws."""
+    kept = (c for c in unicodedata.normalize("NFC", plain(text)) if unicodedata.category(c)[0] not in "CZM")
+    return LINES.sub("", "".join(kept))
+
+
+def _ends(rows: Sequence[str]) -> Iterator[str]:
+    """What may be the whole input: its first rows, up to each that an empty row, a ruler or nothing follows."""
+    said = ""
+    for at, row in enumerate(rows):
+        if RULER.match(row) and at:
+            return
+        said += MARK.sub("", row, count=1) if not at else row
+        following = rows[at + 1] if at + 1 < len(rows) else ""
+        if not drawable(following) or RULER.match(following):
+            yield said
+        said += "\n"
+
+
+def _is(shown: str, ours: str, words: str) -> bool:
+    """Whether that is our text, whole, as a placeholder, or a part of it where not all can be seen."""
+    line = drawable(shown)
+    if line == ours:
+        return True
+    if _is_long(words) and PLACEHOLDER.fullmatch(shown.strip()):
+        return True
+    part = "…" in shown or len(line) >= PART
+    return part and len(line) > 3 and line in ours
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > LONG or "\n" in text
+
+
+def _made_of(shown: str, known: Sequence[str], long: bool) -> bool:
+    """Whether nothing stands there but such texts, one after the other."""
+    bare = PLACEHOLDER.sub("", shown) if long else shown
+    rest = drawable(bare)
+    if not rest:
+        return bare != shown
+    while rest:
+        first = next((one for one in known if rest.startswith(one)), None)
+        if first is None:
+            return any(one.startswith(rest) or one.endswith(rest) for one in known) and len(rest) >= PART
+        rest = rest[len(first) :]
+    return True

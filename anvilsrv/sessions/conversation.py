@@ -1,0 +1,70 @@
+"""What readers see of prompts: the lines of ``turns/list``, and the blocks of ``<id>/log``.
+
+Threads: ``conversation_page`` runs on the store's thread, in a job; the rest is pure.
+"""
+
+import time
+
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.prompts import AGENT, TYPED, Prompt
+from anvilsrv.store.store import Tx
+
+PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has
+
+
+def stamp(when: float) -> str:
+    """A time (epoch s) as files show it: local, with its zone."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
+
+
+def block(word: str, when: float, text: str) -> bytes:
+    """One block of a conversation: a header line, the text indented by a tab, an empty line."""
+    paragraphs = map(
+        indented, text.rstrip("\n").split("\n\n")
+    )  # few replacements in megabytes, not a step for each line
+    return "".join((word, " ", stamp(when), "\n", "\n\n".join(paragraphs), "\n\n")).encode("utf-8", "replace")
+
+
+def indented(text: str) -> str:
+    """Lines without an empty one, but for the first, each with a tab before it."""
+    if text.startswith("\n"):
+        return "\n" + indented(text[1:])
+    return "\t" + text.replace("\n", "\n\t") if text else ""
+
+
+SHOWN = {  # of a prompt, in ``turns/list``
+    Status.QUEUED: "queued", Status.CHOSEN: "sending", Status.PASTED: "sending", Status.SENT: "sending", Status.TAKEN: "running",
+    Status.DONE: "done", Status.FAILED: "failed", Status.WITHDRAWN: "withdrawn",
+}  # fmt: skip
+FIRST_WORDS = 60  # characters
+
+
+def line(prompt: Prompt) -> bytes:
+    """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
+    origin = prompt.origin if prompt.origin in (TYPED, AGENT) else "mail" if prompt.message else "queue"
+    took = "-" if prompt.took is None else f"{prompt.took:.1f}"
+    words = " ".join("".join(c if c.isprintable() else " " for c in prompt.text[: 4 * FIRST_WORDS]).split())[
+        :FIRST_WORDS
+    ]
+    return f"{prompt.n}\t{SHOWN[prompt.status]}\t{origin}\t{stamp(prompt.created)}\t{took}\t-\t-\t{words}\n".encode()
+
+
+def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+    """Blocks of a conversation from ``cursor`` until they are a page. Block 2k is what began turn k + 1; block 2k + 1 is what was
+    taken into it besides, and the answer."""
+    out = bytearray()
+    for one, joined in prompts.spoken(tx, session, cursor // 2):
+        if len(out) >= PAGE:
+            break
+        if cursor == 2 * ((one.turn or 0) - 1):
+            out += block("USER", one.started or one.created, one.text)
+            cursor += 1
+        if one.status not in (Status.DONE, Status.FAILED):
+            break
+        for other in joined:
+            out += block("USER", other.started or other.created, other.text)
+        said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
+        out += block("ASSISTANT", one.ended or one.created, said)
+        cursor += 1
+    return bytes(out), cursor

@@ -1,0 +1,227 @@
+"""The course of turns: what is heard about a turn, applied to its row and to the prompts in it. The tables are in ``turn_machine.py``.
+
+Threads: everything runs on the store's thread, in a job.
+"""
+
+from dataclasses import dataclass
+
+from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions.happened import Began, Ended, Happened, Outcomes
+from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import State
+from anvilsrv.sessions.turn_machine import Do, Heard, TurnStatus, When, step
+from anvilsrv.sessions.turn_rows import Kept, Turn
+from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import answer_to, conversation_of
+
+DOUBLE = 1.0  # s within which the same words submitted twice are one submit that was reported twice
+REPLACED = "interrupted: another prompt was submitted"
+TOO_LATE = "interrupted"  # it was submitted before an end that is known, and its own was not told
+GONE = "the agent ended"
+
+
+@dataclass(frozen=True)
+class About:
+    """One report: the turn that it is about, and the prompt that was taken by it."""
+
+    heard: Heard
+    happened: Happened
+    turn: Turn | None
+    prompt: Prompt | None
+
+
+class Course:
+    """The turns of all sessions."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def hear(
+        self,
+        tx: Tx,
+        session: str,
+        heard: Heard,
+        happened: Happened,
+        prompt: Prompt | None = None,
+        follows: bool = False,
+    ) -> Outcomes:
+        """Do what the table says; ``prompt`` was taken by this. ``follows``: it is a turn of its own, called as the one before."""
+        turn = None if follows else self._meant(tx, session, heard, happened)
+        named = turn is not None and bool(happened.ident) and turn.ident == happened.ident
+        if heard in (Heard.SUBMIT, Heard.WAKE) and named and prompt is not None:
+            heard = Heard.JOINED  # the turn of that line is known
+        about = About(heard, happened, turn, prompt)
+        facts = self._facts(tx, session, about)
+        for do in step(turn.status if turn is not None else None, heard, facts):
+            yield from self._do(tx, session, do, about)
+
+    def die(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
+        """The process is gone, and every turn with it."""
+        for turn in turn_rows.unfinished(tx, session):
+            for do in step(turn.status, Heard.DIED, frozenset()):
+                yield from self._do(tx, session, do, About(Heard.DIED, happened, turn, None))
+        turn_rows.unkeep(tx, session)
+
+    def end(self, tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> Ended:
+        """A prompt comes to its end: with its answer, or the reason that there is none."""
+        prompts.end(tx, prompt, response, error)
+        self._tell(tx, prompt, **({"error": error} if error else {}))
+        return Ended(prompt, response, error)
+
+    # -- which turn, and what is so -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _meant(tx: Tx, session: str, heard: Heard, happened: Happened) -> Turn | None:
+        """The turn that a report is about: the one of that name, else the open one, else (but for a submit) the last."""
+        if happened.ident and (found := turn_rows.named(tx, session, happened.ident)) is not None:
+            return found
+        if happened.ident and heard in (Heard.END, Heard.ACTIVE):
+            return None
+        found = turn_rows.opened(tx, session)
+        if found is not None or heard in (Heard.SUBMIT, Heard.WAKE):
+            return found
+        current = prompts.on_its_way(tx, session)
+        if heard in (Heard.END, Heard.ACTIVE) and current is not None and current.status != Status.CHOSEN:
+            return None  # perhaps its own, whose submit was not heard
+        return turn_rows.last(tx, session)
+
+    def _facts(self, tx: Tx, session: str, about: About) -> frozenset[When]:
+        heard, happened, turn, opened = about.heard, about.happened, about.turn, turn_rows.opened(tx, session)
+        facts = {
+            When.OLD: heard != Heard.END and self._is_old(tx, session, happened),
+            When.BUSY: opened is not None and (turn is None or opened.number != turn.number),
+            When.WORK: happened.pending,
+        }
+        if heard == Heard.END and turn is not None:
+            facts[When.OLDER] = happened.at < max(turn.opened_at, turn.active_at)
+        if heard in (Heard.SUBMIT, Heard.WAKE):
+            facts[When.AGAIN] = turn is not None and self._is_again(tx, turn, about)
+            facts[When.OLDER] = opened is not None and happened.at < opened.opened_at
+            facts[When.MEANT] = len(turn_rows.pending(tx, session)) == 1
+        if turn is not None:
+            facts[When.NEWER] = happened.at > turn.ended_at
+        return frozenset(fact for fact, holds in facts.items() if holds)
+
+    def _is_old(self, tx: Tx, session: str, happened: Happened) -> bool:
+        """Of a process that is gone; or, where turns have no names, older than the interrupt told last."""
+        row = self._registry.row(tx, session)
+        if not row.pid or (row.began is not None and happened.at < row.began <= tx.now.monotonic):
+            return True
+        return not happened.ident and row.told is not None and happened.at < row.told <= tx.now.monotonic
+
+    @staticmethod
+    def _is_again(tx: Tx, turn: Turn, about: About) -> bool:
+        """Whether that turn was begun by this very submit, reported twice."""
+        happened = about.happened
+        if happened.ident or turn.ident or about.prompt is not None:
+            return bool(happened.ident) and happened.ident == turn.ident
+        first = prompts.of_turn(tx, turn.session, turn.number)[:1]
+        same = bool(first) and happened.text in (None, first[0].words, first[0].text)
+        return same and abs(happened.at - turn.opened_at) < DOUBLE
+
+    # -- what is done ---------------------------------------------------------------------------------------------------
+
+    def _do(self, tx: Tx, session: str, do: Do, about: About) -> Outcomes:
+        happened, turn = about.happened, about.turn
+        match do:
+            case Do.OPEN | Do.OVER:
+                yield from self._open(tx, session, about, over=do == Do.OVER)
+            case Do.REPLACE:
+                if (opened := turn_rows.opened(tx, session)) is not None:
+                    yield from self._close(tx, opened, TurnStatus.CLOSED, happened.at, None, REPLACED)
+                    if self._registry.row(tx, session).state == State.RUNNING:
+                        self._registry.change(tx, session, State.IDLE)  # one is over and another begins
+            case Do.REOPEN:
+                turn = turn if turn is not None else turn_rows.pending(tx, session)[0]
+                turn_rows.reopen(tx, turn, happened.ident, happened.at)
+            case Do.JOIN:
+                assert turn is not None
+                yield from self._join(tx, turn, about.prompt)
+            case Do.CLOSE | Do.WAIT:
+                assert turn is not None
+                status = TurnStatus.CLOSED if do == Do.CLOSE else TurnStatus.PENDING
+                yield from self._close(tx, turn, status, happened.at, happened.response, happened.reason)
+            case Do.WORDS:
+                assert turn is not None
+                yield from self._again(tx, turn, happened)
+            case Do.NOTE:
+                assert turn is not None
+                turn_rows.note(tx, turn, happened.at)
+            case Do.KEEP:
+                kind = "active" if about.heard == Heard.ACTIVE else "fail" if happened.reason else "stop"
+                text = happened.reason or happened.response
+                turn_rows.keep(tx, session, happened.ident, Kept(kind, happened.at, text, happened.pending))
+
+    def _open(self, tx: Tx, session: str, about: About, over: bool) -> Outcomes:
+        """A new turn. Its end may have been heard already; where it is ``over`` without one, its prompt has failed."""
+        happened = about.happened
+        if not over:
+            for one in turn_rows.pending(tx, session):
+                turn_rows.finish(tx, one, TurnStatus.CLOSED, one.ended_at)
+        turn = turn_rows.add(tx, session, happened.ident, happened.at)
+        prompt = about.prompt or self._by_hand(tx, session, about)
+        yield self._begin(tx, prompt, turn)
+        kept = turn_rows.kept(tx, session, happened.ident, happened.at)
+        end = max((one for one in kept if one.kind != "active"), key=lambda one: one.at, default=None)
+        if end is not None and (over or not any(one.at > end.at for one in kept)):
+            fails, status = end.kind == "fail", TurnStatus.PENDING if end.pending else TurnStatus.CLOSED
+            yield from self._close(tx, turn, status, end.at, None if fails else end.text, end.text if fails else "")
+        elif over:
+            why = TOO_LATE if self._registry.row(tx, session).pid else GONE
+            yield from self._close(tx, turn, TurnStatus.CLOSED, happened.at, None, why)
+
+    def _by_hand(self, tx: Tx, session: str, about: About) -> Prompt:
+        """What a person typed, or the agent gave itself."""
+        origin = prompts.AGENT if about.heard == Heard.WAKE else prompts.TYPED
+        n = self._registry.number(tx, session)
+        return prompts.there(tx, prompts.add(tx, session, n, about.happened.text or "", origin, None, Status.TAKEN))
+
+    def _begin(self, tx: Tx, prompt: Prompt, turn: Turn) -> Began:
+        prompts.begin(tx, prompt, turn.number)
+        self._registry.set(tx, prompt.session, error="")
+        self._registry.topics.notify(tx, conversation_of(prompt.session))
+        return Began(prompts.there(tx, prompt.id))
+
+    def _join(self, tx: Tx, turn: Turn, prompt: Prompt | None) -> Outcomes:
+        """The prompt belongs to that turn; where it has said its words, they are its answer."""
+        if prompt is None:
+            return
+        beside = [one for one in prompts.of_turn(tx, turn.session, turn.number) if one.status != Status.TAKEN]
+        yield self._begin(tx, prompt, turn)
+        now = turn_rows.opened(tx, turn.session)
+        if now is None or now.number != turn.number:
+            first = beside[0] if beside else None
+            said = (first.response or b"").decode("utf-8", "surrogateescape") if first is not None else ""
+            failed = first.error if first is not None else TOO_LATE
+            yield self.end(tx, prompts.there(tx, prompt.id), None if failed else said, failed)
+
+    def _close(self, tx: Tx, turn: Turn, status: TurnStatus, at: float, response: str | None, reason: str) -> Outcomes:
+        """Its words were said, or the ``reason`` why there are none."""
+        turn_rows.finish(tx, turn, status, at)
+        for prompt in prompts.of_turn(tx, turn.session, turn.number):
+            if prompt.status == Status.TAKEN:
+                yield self.end(tx, prompt, None if reason else response, reason or None)
+            elif not reason and response:
+                yield from self._correct(tx, prompt, response)
+
+    def _again(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
+        """It spoke after its end."""
+        if not happened.reason and happened.response:
+            turn_rows.finish(tx, turn, TurnStatus.PENDING if happened.pending else TurnStatus.CLOSED, happened.at)
+            for prompt in prompts.of_turn(tx, turn.session, turn.number):
+                yield from self._correct(tx, prompt, happened.response)
+
+    def _correct(self, tx: Tx, prompt: Prompt, response: str) -> Outcomes:
+        if prompt.status == Status.DONE and prompts.exact(response) != (prompt.response or b""):
+            prompts.correct(tx, prompt, response)
+            self._tell(tx, prompt, again=True)
+            yield Ended(prompt, response, None, again=True)
+
+    def _tell(self, tx: Tx, prompt: Prompt, **extra: object) -> None:
+        topics = self._registry.topics
+        topics.notify(tx, answer_to(prompt.id))
+        topics.notify(tx, conversation_of(prompt.session))
+        parent = self._registry.row(tx, prompt.session).parent or ""
+        self._registry.stream.emit(tx, "response", prompt.session, concerns=(parent,), prompt_id=prompt.id, **extra)

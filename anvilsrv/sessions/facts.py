@@ -1,0 +1,61 @@
+"""Which facts of the machine of prompts hold, for one prompt and one event. Pure."""
+
+import re
+import unicodedata
+
+from anvilsrv.sessions.happened import Happened, Look, Seen
+from anvilsrv.sessions.machine import PRESSES, Event, Fact, may_again
+from anvilsrv.sessions.prompts import Prompt
+
+LOOKED_AT = frozenset(
+    {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}
+)  # what can only be found out outside of a job
+
+_LOOSE = re.compile(r"\s+")  # agents change tabs, line ends and blanks, and compose characters (NFC)
+
+
+def squeezed(text: str) -> str:
+    """``text`` without what every agent may change as it takes it."""
+    return unicodedata.normalize("NFC", _LOOSE.sub("", text))
+
+
+def same_text(reported: str, ours: str) -> bool:
+    """Whether a report is of exactly our text."""
+    return squeezed(reported) == squeezed(ours)
+
+
+def contains(reported: str, ours: str) -> bool:
+    """Whether other words have ours among them."""
+    return bool(squeezed(ours)) and squeezed(ours) in squeezed(reported)
+
+
+def of_prompt(prompt: Prompt, event: Event, happened: Happened) -> frozenset[Fact]:
+    """Those that need no look."""
+    pasted, sent = prompt.pasted_at, prompt.sent_at
+    holds = {
+        Fact.EARLY: pasted is not None and happened.at < pasted,
+        Fact.LATER: sent is not None and happened.at >= sent,
+        Fact.CONTAINS: happened.text is not None and contains(happened.text, prompt.words),
+        Fact.QUIT: event == Event.DIED and happened.status == 0,
+        Fact.MESSAGE: prompt.link is not None,
+        Fact.FEW: prompt.presses < PRESSES,
+        Fact.COMMAND: prompt.is_command,
+        Fact.NEVER: prompt.pasted_at is None,
+    }
+    return frozenset(fact for fact, true in holds.items() if true)
+
+
+def of_look(prompt: Prompt, event: Event, seen: Seen) -> frozenset[Fact]:
+    """Those that were found out by looking. Where nothing can be seen, a prompt that is not taken may still stand there."""
+    blind = seen.look == Look.UNKNOWN and event == Event.NOT_TAKEN
+    free = seen.look == Look.FREE or event == Event.DIED  # of the next process: it is looked at before it is typed
+    holds = {
+        Fact.OURS: seen.look == Look.OURS or blind,
+        Fact.ONLY_OURS: seen.look in (Look.OURS, Look.ONLY_OURS),
+        Fact.MIXED: seen.look == Look.MIXED,
+        Fact.FREE: seen.look == Look.FREE,
+        Fact.PROVED: seen.proof is not None,
+        Fact.AGAIN: may_again(seen.trusted, free, seen.silent, prompt.pastes),
+        Fact.UNPASTED: seen.unpasted,
+    }
+    return frozenset(fact for fact, true in holds.items() if true)

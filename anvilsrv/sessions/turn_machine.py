@@ -1,0 +1,100 @@
+"""The machine of turns, as data: what is done to a turn when a report about it comes.
+
+Pure. Which turn a report is about is found by the agent's own name for it (``turn_rows.py``); where the agent has none, it is the open
+turn, else the last. A report's time decides, never the order in which reports are heard.
+
+A turn is OPEN from its submit to its end. Where the agent said its words and work of its own goes on in the background it is PENDING,
+else CLOSED. At most one turn of a session is OPEN.
+"""
+
+from enum import Enum, StrEnum, auto
+
+
+class TurnStatus(StrEnum):
+    """Of a turn."""
+
+    OPEN = "open"
+    PENDING = "pending"
+    CLOSED = "closed"
+
+
+class Heard(Enum):
+    """What is heard about a turn."""
+
+    SUBMIT = auto()  # a prompt was submitted
+    WAKE = auto()  # a submit by which the agent began itself
+    JOINED = auto()  # another prompt was taken into it
+    END = auto()  # it stopped, failed, or an interrupt was told
+    ACTIVE = auto()  # a tool's report: it goes on
+    DIED = auto()  # the process is gone
+
+
+class When(Enum):
+    """What decides between the alternatives of a cell."""
+
+    OLD = auto()  # SUBMIT: of a process that is gone; where turns have no names, older than the last interrupt told
+    OLDER = auto()  # SUBMIT: older than the open turn. END: not later than the turn's beginning and last activity
+    AGAIN = auto()  # SUBMIT: of this turn, heard before
+    NEWER = auto()  # later than its end
+    MEANT = auto()  # WAKE: one turn alone can be meant
+    BUSY = auto()  # another turn is open
+    WORK = auto()  # END: work of its own goes on
+
+
+class Do(Enum):
+    """What is done, in order."""
+
+    OPEN = auto()  # a new turn, OPEN; it is closed at once if its end was heard before
+    OVER = auto()  # a new turn that is over already
+    REPLACE = auto()  # the turn that is open is closed, and its prompts have failed
+    REOPEN = auto()  # the turn is OPEN again
+    JOIN = auto()  # the prompt belongs to it
+    CLOSE = auto()  # CLOSED, its prompts DONE or FAILED
+    WAIT = auto()  # PENDING, its prompts DONE
+    WORDS = auto()  # what was said replaces its answer
+    NOTE = auto()  # the time of its last activity
+    KEEP = auto()  # it is kept until its submit is heard
+
+
+Cases = tuple[tuple[tuple[When, ...], tuple[Do, ...]], ...]
+W, D = When, Do
+HEARD_TWICE: Cases = (((W.AGAIN,), ()),)
+
+# The first alternative counts whose facts all hold. None: no turn is known that is meant; for a submit, none is open.
+TURNS: dict[TurnStatus | None, dict[Heard, Cases]] = {
+    None: {
+        Heard.SUBMIT: (((W.OLD,), (D.OVER,)), ((), (D.OPEN,))),
+        Heard.WAKE: (((W.OLD,), (D.OVER,)), ((W.MEANT,), (D.REOPEN,)), ((), (D.OPEN,))),
+        Heard.JOINED: (((W.OLD,), (D.OVER,)), ((W.BUSY,), (D.REPLACE, D.OPEN)), ((), (D.OPEN,))),
+        Heard.END: (((), (D.KEEP,)),),
+        Heard.ACTIVE: (((), (D.KEEP,)),),
+    },
+    TurnStatus.OPEN: {
+        Heard.SUBMIT: (*HEARD_TWICE, ((W.OLD,), (D.OVER,)), ((W.OLDER,), (D.OVER,)), ((), (D.REPLACE, D.OPEN))),
+        Heard.WAKE: (*HEARD_TWICE, ((W.OLD,), (D.OVER,)), ((W.OLDER,), (D.OVER,)), ((), (D.REPLACE, D.OPEN))),
+        Heard.JOINED: (((), (D.JOIN, D.NOTE)),),
+        Heard.END: (((W.OLDER,), ()), ((W.WORK,), (D.WAIT,)), ((), (D.CLOSE,))),
+        Heard.ACTIVE: (((), (D.NOTE,)),),
+        Heard.DIED: (((), (D.CLOSE,)),),
+    },
+    TurnStatus.PENDING: {
+        Heard.SUBMIT: HEARD_TWICE,
+        Heard.WAKE: HEARD_TWICE,
+        Heard.JOINED: (((W.BUSY,), (D.JOIN,)), ((), (D.REOPEN, D.JOIN))),
+        Heard.END: (((W.NEWER,), (D.WORDS,)),),
+        Heard.ACTIVE: (((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
+        Heard.DIED: (((), (D.CLOSE,)),),
+    },
+    TurnStatus.CLOSED: {
+        Heard.SUBMIT: HEARD_TWICE,
+        Heard.WAKE: HEARD_TWICE,
+        Heard.JOINED: (((W.NEWER, W.BUSY), (D.JOIN,)), ((W.NEWER,), (D.REOPEN, D.JOIN)), ((), (D.JOIN,))),
+        Heard.END: (((W.NEWER,), (D.WORDS,)),),
+        Heard.ACTIVE: (((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
+    },
+}
+
+
+def step(now: TurnStatus | None, heard: Heard, facts: frozenset[When]) -> tuple[Do, ...]:
+    """What is done to a turn that is ``now`` so (None: unknown) when this is heard of it."""
+    return next((done for needs, done in TURNS[now].get(heard, ()) if facts.issuperset(needs)), ())

@@ -1,0 +1,166 @@
+"""The rows of turns, and reports of turns whose submit was not heard yet: the only module that uses the tables ``turns`` and ``ends``.
+
+All times are monotonic (s) but ``opened`` and ``ended``, which are shown.
+
+Threads: everything runs on the store's thread, in a job.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+
+from anvilsrv.sessions.turn_machine import TurnStatus
+from anvilsrv.store.store import Tx
+
+MOST = 100  # reports kept for turns that are not known; an agent that tells of more has lost its oldest
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A row. ``ident`` is the agent's own name for it; empty: it has none."""
+
+    session: str
+    number: int
+    status: TurnStatus
+    ident: str
+    opened_at: float
+    ended_at: float
+    active_at: float
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A report of a turn that is not known yet. ``kind``: stop, fail or active."""
+
+    kind: str
+    at: float
+    text: str
+    pending: bool
+
+
+COLUMNS = "session, number, status, ident, opened_at, ended_at, active_at"
+
+
+def _turn(row: sqlite3.Row | None) -> Turn | None:
+    if row is None:
+        return None
+    return Turn(
+        row["session"], row["number"], TurnStatus(row["status"]), row["ident"] or "", row["opened_at"],
+        row["ended_at"] or 0.0, row["active_at"],
+    )  # fmt: skip
+
+
+def opened(tx: Tx, session: str) -> Turn | None:
+    """The turn that is open."""
+    return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND status = 'open'", session))
+
+
+def number_open(tx: Tx, session: str) -> int:
+    """Its number; 0: none is."""
+    found = opened(tx, session)
+    return 0 if found is None else found.number
+
+
+def unfinished(tx: Tx, session: str) -> list[Turn]:
+    """Those that are open or pending."""
+    rows = tx.all(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND status != 'closed' ORDER BY number", session)
+    return [found for row in rows if (found := _turn(row)) is not None]
+
+
+def pending(tx: Tx, session: str) -> list[Turn]:
+    """Those of which work goes on in the background."""
+    return [one for one in unfinished(tx, session) if one.status == TurnStatus.PENDING]
+
+
+def named(tx: Tx, session: str, ident: str) -> Turn | None:
+    """The last turn that the agent calls so."""
+    return _turn(
+        tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND ident = ? ORDER BY number DESC LIMIT 1", session, ident)
+    )  # fmt: skip
+
+
+def last(tx: Tx, session: str) -> Turn | None:
+    """The last turn of all."""
+    return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? ORDER BY number DESC LIMIT 1", session))
+
+
+def add(tx: Tx, session: str, ident: str, at: float) -> Turn:
+    """A new turn, open since ``at``."""
+    row = tx.one("SELECT coalesce(max(number), 0) AS last FROM turns WHERE session = ?", session)
+    number = (row["last"] if row else 0) + 1
+    tx.run(
+        "INSERT INTO turns(session, number, status, opened, ident, opened_at, active_at) VALUES(?,?,?,?,?,?,?)",
+        session, number, TurnStatus.OPEN, tx.now.wall, ident or None, at, at,
+    )  # fmt: skip
+    tx.touch(session)
+    return Turn(session, number, TurnStatus.OPEN, ident, at, 0.0, at)
+
+
+def finish(tx: Tx, turn: Turn, status: TurnStatus, at: float) -> None:
+    """Its words were said, at that time."""
+    tx.run(
+        "UPDATE turns SET status = ?, ended = ?, ended_at = ? WHERE session = ? AND number = ?",
+        status, tx.now.wall, at, turn.session, turn.number,
+    )  # fmt: skip
+    tx.touch(turn.session)
+
+
+def reopen(tx: Tx, turn: Turn, ident: str, at: float) -> None:
+    """It goes on; under another name where the agent gave it one."""
+    tx.run(
+        "UPDATE turns SET status = 'open', active_at = ?, ident = coalesce(?, ident) WHERE session = ? AND number = ?",
+        at, ident or None, turn.session, turn.number,
+    )  # fmt: skip
+    tx.touch(turn.session)
+
+
+def note(tx: Tx, turn: Turn, at: float) -> None:
+    """Something happened in it."""
+    tx.run(
+        "UPDATE turns SET active_at = max(active_at, ?) WHERE session = ? AND number = ?", at, turn.session, turn.number
+    )
+
+
+def mark(tx: Tx, session: str, number: int | None, mail: int) -> None:
+    """``mail`` was the newest message when that turn began."""
+    tx.run("UPDATE turns SET mail = ? WHERE session = ? AND number = ? AND mail = 0", mail, session, number)
+
+
+def marked(tx: Tx, session: str, number: int | None) -> int:
+    """The newest message when that turn began; 0: there is no such turn."""
+    row = tx.one("SELECT mail FROM turns WHERE session = ? AND number = ?", session, number)
+    return int(row["mail"]) if row else 0
+
+
+# -- reports of turns that are not known yet ------------------------------------------------------------------------------
+
+
+def keep(tx: Tx, session: str, ident: str, report: Kept) -> None:
+    """Until the turn's submit is heard."""
+    tx.run(
+        "INSERT INTO ends(session, ident, at, kind, text, pending) VALUES(?,?,?,?,?,?)",
+        session, ident, report.at, report.kind, report.text, report.pending,
+    )  # fmt: skip
+    tx.run(
+        "DELETE FROM ends WHERE session = ?1 AND rowid <= (SELECT max(rowid) FROM ends WHERE session = ?1) - ?2",
+        session, MOST,
+    )  # fmt: skip
+
+
+def kept(tx: Tx, session: str, ident: str, since: float) -> list[Kept]:
+    """What was kept of the turn of that name that began at ``since``, in the order of time; it is kept no longer."""
+    rows = tx.all(
+        "SELECT kind, at, text, pending FROM ends WHERE session = ? AND ident = ? AND at >= ? ORDER BY at", session, ident, since
+    )  # fmt: skip
+    tx.run("DELETE FROM ends WHERE session = ? AND ident = ?", session, ident)
+    return [Kept(row["kind"], row["at"], row["text"], bool(row["pending"])) for row in rows]
+
+
+def unkeep(tx: Tx, session: str) -> None:
+    """The process is gone, and what its hooks told has been heard."""
+    tx.run("DELETE FROM ends WHERE session = ?", session)
+
+
+def forget(tx: Tx, session: str) -> None:
+    """Remove all of a session."""
+    tx.run("DELETE FROM turns WHERE session = ?", session)
+    tx.run("DELETE FROM ends WHERE session = ?", session)
