@@ -54,7 +54,9 @@ def private_dir(path: str | Path) -> Path:
 
     path = Path(path)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (*reversed(path.parents), path):  # not by ``parents``, which leaves the modes to the umask
+            if not one.exists():
+                one.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:
         raise Unavailable(f"cannot make directory '{path}': {error.strerror}") from None
@@ -82,6 +84,7 @@ def config_dir() -> Path:
 def state_dir(of: str | None = None) -> Path:
     """The state of the daemon of one namespace, ``~/.local/state/anvillm/<namespace>``.
 
+    Without links in it, since agents are bound to what lies there.
     The last part is the namespace's path with ``/`` made ``_``; where that could stand for two namespaces
     (the path has an underscore, or is long) a piece of its hash tells them apart.
     """
@@ -92,7 +95,7 @@ def state_dir(of: str | None = None) -> Path:
     name = re.sub(r"[^A-Za-z0-9.:-]", "_", space.strip("/"))
     if name != space.strip("/").replace("/", "_") or "_" in space or len(name) > 80:
         name = f"{name[-80:]}-{hashlib.sha256(space.encode()).hexdigest()[:8]}"
-    return _xdg("XDG_STATE_HOME", ".local/state") / "anvillm" / name
+    return _xdg("XDG_STATE_HOME", ".local/state").resolve() / "anvillm" / name
 
 
 def beads_dir() -> Path:

@@ -93,7 +93,9 @@ def policy_options(command: F) -> F:
 
 def config() -> list[Path]:
     """The user's configuration directory, then the shipped one."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    home = os.environ.get("XDG_CONFIG_HOME", "")
+    if not home.startswith("/"):
+        home = os.path.expanduser("~/.config")
     shipped = Path(__file__).resolve().parents[1] / "cfg"
     if not shipped.is_dir():  # installed: beside the programs
         shipped = Path(sys.prefix, "share", "anvillm", "cfg")

@@ -32,7 +32,9 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         name = match[1]
         if name == "TMPDIR":
             return TMPDIR
-        found = values.get(name) or (expand(_XDG[name], values) if name in _XDG else "")
+        found = values.get(name, "")
+        if name in _XDG and not found.startswith("/"):  # relative ones are to be ignored, says the specification
+            found = expand(_XDG[name], values)
         if not found:
             raise ValueError(f"{{{name}}} has no value")
         return found

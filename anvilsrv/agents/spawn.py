@@ -71,10 +71,13 @@ class Spawn:
         if not os.access(path, os.R_OK | os.X_OK):
             raise Denied(f"permission denied: cannot enter '{path[:200]}'")
         try:
-            return resolve(path, self._launch.written.known()).path
+            real = resolve(path, self._launch.written.known()).path
         except PermissionError as error:
             raise Denied(
                 f"permission denied: an agent may have made the link '{error.filename}': name the directory that is meant"
             ) from None
         except SandboxError as error:
             raise Unavailable(str(error)) from None
+        if any("\ud800" <= char <= "\udfff" for char in real):  # as Python writes bytes that are none
+            raise Invalid(f"invalid path '{path[:200]}': it leads to a directory whose name is not UTF-8")
+        return real

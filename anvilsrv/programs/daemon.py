@@ -104,11 +104,11 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     from anvilsrv.app import App
 
     settle()
+    umask = os.umask(0o077)  # the user's, which is for agents
     lock = place.take()
     logged = start_logging(None if foreground else place.log)
     threading.excepthook = partial(die, BROKEN)
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    umask = os.umask(0o077)
     allow_descriptors()
     app = App(
         place.namespace,
