@@ -12,9 +12,8 @@ import re
 from typing import Any
 
 from fakescreen import FILES, Screen, Window
-from faketext import BadAddress, address
+from faketext import AcmeError, address
 
-from anvilsrv.errors import Conflict, Denied, Invalid
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, TextFile, owner
 
@@ -47,7 +46,7 @@ class FakeAcme(Screen):
         self.died = self.died or why
         if self.server is not None:
             self.server.unlisten(self.path)
-        raise Denied(why)
+        raise AcmeError(why)
 
     def _trace(self, line: str) -> None:
         if "Tattach" in line and owner() not in line:
@@ -121,7 +120,7 @@ class Opened(Handle):
         window = self.window
         with window.acme.changed:
             if window.gone:
-                raise Denied("deleted window")
+                raise AcmeError("deleted window")
             if self.name in ("data", "xdata"):
                 return self._runes(min(count, IOUNIT))
             if self.name == "event":
@@ -155,22 +154,19 @@ class Opened(Handle):
         window = self.window
         with window.acme.changed:
             if window.gone:
-                raise Denied("deleted window")
+                raise AcmeError("deleted window")
             if len(data) > IOUNIT:
                 window.acme.die(f"a message of {len(data)} bytes")
             try:
                 text = data.decode()
             except UnicodeDecodeError:
-                raise Invalid(f"fake acme: part of a rune in {self.name}") from None
+                raise AcmeError(f"fake acme: part of a rune in {self.name}") from None
             getattr(self, _WRITES.get(self.name, f"_{self.name}"))(text.replace("\0", ""))
             window.acme.changed.notify_all()
         return len(data)
 
     def _addr(self, text: str) -> None:
-        try:
-            self.window.addr = address(self.window.body.content, self.window.addr, text)
-        except BadAddress as error:
-            raise Invalid(str(error)) from None
+        self.window.addr = address(self.window.body.content, self.window.addr, text)
 
     def _data(self, text: str) -> None:
         self.window.replace(text)
@@ -207,14 +203,14 @@ class Opened(Handle):
             if text.startswith(name, at):
                 end = text.find("\n", at)
                 if end <= at + len(name):
-                    raise Invalid("ill-formed control message")
+                    raise AcmeError("ill-formed control message")
                 self._set(name.strip(), text[at + len(name) : end])
                 return end
         for name in _PLAIN:
             if text.startswith(name, at):
                 self._plain(name)
                 return at + len(name)
-        raise Invalid("ill-formed control message")
+        raise AcmeError("ill-formed control message")
 
     def _set(self, what: str, value: str) -> None:
         if what == "name":
@@ -230,7 +226,7 @@ class Opened(Handle):
             window.delete()
         elif name == "del":
             if not window.del_(cautious=True):
-                raise Conflict("file dirty")
+                raise AcmeError("file dirty")
         elif name == "dot=addr":
             window.body.q0, window.body.q1 = window.addr
         elif name == "addr=dot":

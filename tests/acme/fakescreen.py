@@ -9,9 +9,8 @@ import re
 import threading
 from typing import Any
 
-from faketext import BUILTINS, Text, file_at, grow, in_command, in_word
+from faketext import BUILTINS, AcmeError, Text, file_at, grow, in_command, in_word
 
-from anvilsrv.errors import Invalid
 from anvilsrv.p9.tree import Request
 
 EVENT = 256  # runes of text that an event record may carry
@@ -79,7 +78,7 @@ class Window:
         """A write to `data`."""
         q0, q1 = self.addr
         if max(q0, q1) > len(self.body.content):
-            raise Invalid("address out of range")
+            raise AcmeError("address out of range")
         if q1 > q0:
             self.cut("F", q0, q1)
         before = self.body.q0, self.body.q1
@@ -206,11 +205,11 @@ class Screen:
         for line in message.splitlines(keepends=True):
             parts = re.fullmatch(r"([EFKM])([xXlLrR])\s*(\d+) +(\d+) *\n", line)
             if parts is None:
-                raise Invalid("bad event syntax")
+                raise AcmeError("bad event syntax")
             q0, q1 = int(parts[3]), int(parts[4])
             text = window.body if parts[2].isupper() else window.tag
             if not q0 <= q1 <= len(text.content):
-                raise Invalid("bad event syntax")
+                raise AcmeError("bad event syntax")
             if parts[2] in "xX":
                 self.execute(window, text, q0, q1, None, back=True)
             else:

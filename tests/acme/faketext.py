@@ -6,6 +6,8 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from anvilsrv.errors import AnvilError
+
 _BUILTINS = """Abort Cut Del Delcol Delete Dump Edit Exit Font Get ID Incl Indent Kill Load Local Look New Newcol Paste
 Put Putall Redo Send Snarf Sort Tab Undo Zerox"""
 BUILTINS = set(_BUILTINS.split())
@@ -13,8 +15,14 @@ _PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~")
 _IN_FILE_NAMES = set(".-+/:@")
 
 
-class BadAddress(Exception):
-    """The message is acme's error."""
+class AcmeError(AnvilError):
+    """The message is acme's, as it stands."""
+
+    phrases = ("",)
+
+
+class BadAddress(AcmeError):
+    """No address."""
 
 
 @dataclass

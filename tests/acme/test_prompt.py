@@ -30,9 +30,9 @@ def test_put_sends_too_and_a_refusal_keeps_the_window(person, agent, assist, pro
     person.execute(name, "Send", tag=True)
     person.sees(f"{project}/+Errors", "Assist: nothing to send\n")
     person.type(name, "do it")
-    agent.refuse[f"{id}/in"] = "session 'x' has exited"
+    agent.refuse[f"{id}/in"] = "busy: session 'x' has exited"
     person.execute(name, "Put", tag=True)
-    person.sees(f"{project}/+Errors", "Assist: session 'x' has exited\n")
+    person.sees(f"{project}/+Errors", "Assist: busy: session 'x' has exited\n")
     assert person.body(name) == "do it"
     del agent.refuse[f"{id}/in"]
     person.execute(name, "Put", tag=True)
@@ -92,10 +92,10 @@ def test_a_chord_fires_the_selection_with_its_origin(person, agent, assist, proj
 def test_a_chord_that_is_refused_says_so(person, agent, assist):
     id = agent.add()
     assist()
-    agent.refuse[f"{id}/in"] = "session is gone"
+    agent.refuse[f"{id}/in"] = "busy: session is gone"
     person.new("/tmp/notes.txt", "mend\n")
     person.execute(MAIN, id, chord=("/tmp/notes.txt", "mend"))
-    person.sees("/AnviLLM/+Errors", "Assist: session is gone\n")
+    person.sees("/AnviLLM/+Errors", "Assist: busy: session is gone\n")
 
 
 def test_a_middle_click_on_an_id_attaches_a_terminal(person, agent, assist, namespace, monkeypatch):
