@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sandbox import outside
 from sandbox.errors import SandboxRefused
 from sandbox.mounts import EMPTY, TMPFS, TTY
 from sandbox.pathnames import TMPDIR, beneath_any, expand, kind, resolve, under
@@ -108,8 +109,14 @@ def _programs(policy: Policy, program: str, variables: Mapping[str, str]) -> lis
     if path is None or beneath_any(path, policy.writable):  # what an agent could have put there is not run by us
         return []
     found = [os.path.realpath(path)] if policy.add_exec else []
-    if policy.ldd:
-        result = subprocess.run(["ldd", path], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if policy.ldd and path == outside.which(path):  # ldd may run what it looks at
+        result = subprocess.run(
+            [outside.which("ldd") or "/usr/bin/ldd", path],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         words = [word for line in result.stdout.splitlines() for word in line.split()]
         found += [os.path.realpath(word) for word in words if word.startswith("/")]
     return found

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import label
+from sandbox import outside
 from tui.dialogs import Answer, Confirm, Help, Line, Prompt
 from tui.host import Host, Shown
 
@@ -109,7 +110,7 @@ class Acting(Shown, Screen[None]):
             self.host.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
             return
         with self.app.suspend():
-            done = subprocess.run(["sh", "-c", row["tmux"]], check=False)
+            done = subprocess.run(["sh", "-c", row["tmux"]], env=outside.environment(), cwd="/", check=False)
         self.app.refresh()
         if done.returncode:
             self.host.say(f"attaching failed: tmux ended with status {done.returncode}", error=True)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from anvilsrv.errors import Unavailable
+from sandbox import outside
 
 _WAYLAND: dict[str, list[str]] = {"foot": [], "footclient": []}
 _BOTH = {"kitty": [], "alacritty": ["-e"], "wezterm": ["start", "--"], "ghostty": ["-e"]}
@@ -83,6 +84,7 @@ def _run(line: list[str], directory: str) -> str | None:
     try:
         process = subprocess.Popen(
             line,
+            env=outside.environment(),
             cwd=directory if os.path.isdir(directory) else None,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -139,8 +139,6 @@ class Processes:
 
     def others(self) -> bool:
         """Whether agents run in tmux that are not of this store."""
-        if not self._tmux.exists():
-            return False
         return any(not pane.dead and pane.window not in self._registry.views for pane in self._panes())
 
     def _look(self, session: str) -> None:

@@ -23,6 +23,7 @@ from anvilsrv.backends.rules import Report as Report  # files of users import it
 from anvilsrv.backends.typed import Input
 from anvilsrv.display import sanitize
 from anvilsrv.tmux.screen import Screen
+from sandbox import outside
 
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
@@ -240,7 +241,7 @@ class Backend:
 
     def version(self) -> str:
         """The first line of what the program says of its version; empty if it says nothing."""
-        path = self.program_path()
+        path = outside.which(self.program) if self.program else None
         if path is None or not self.version_args:
             return ""
         try:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sandbox import outside
+
 TIMEOUT = 90.0  # s; above what anvilsrv takes at most
 
 
@@ -12,7 +14,7 @@ def anvilsrv(command: str) -> tuple[bool, str]:
     """Run ``anvilsrv <command>`` to its end: whether it succeeded, and what it said."""
     try:
         done = subprocess.run(
-            [*_program(), command],
+            [*_program(), command], cwd="/",
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -25,5 +27,5 @@ def anvilsrv(command: str) -> tuple[bool, str]:
 
 def _program() -> list[str]:
     """The one that a person would type, else the one beside this Python, else the module."""
-    found = shutil.which("anvilsrv") or shutil.which("anvilsrv", path=str(Path(sys.executable).parent))
-    return [found] if found else [sys.executable, "-m", "anvilsrv.programs.cli"]
+    found = outside.which("anvilsrv") or shutil.which("anvilsrv", path=str(Path(sys.executable).parent))
+    return [found] if found else outside.python("anvilsrv.programs.cli")

@@ -27,6 +27,7 @@ from typing import IO, NoReturn
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
+from sandbox import outside
 
 log = logging.getLogger("anvilsrv")
 
@@ -309,7 +310,7 @@ def _child(place: Place, ready: int, told: int) -> NoReturn:
         os.set_inheritable(told, True)
         os.chdir("/")
         os.environ["ANVILSRV_READY_FD"] = str(told)
-        os.execv(sys.executable, [sys.executable, "-m", "anvilsrv.programs.cli", "serve"])
+        os.execv(sys.executable, outside.python("anvilsrv.programs.cli", "serve"))
     except OSError as error:
         with contextlib.suppress(OSError):  # the starter is gone too
             os.write(told, f"cannot start a process: {error.strerror}".encode())

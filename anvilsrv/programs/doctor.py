@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from anvilsrv import __version__, paths
 from anvilsrv.errors import AnvilError
+from sandbox import outside
 
 OK, NOTE, DO = "ok", "note", "do"
 PATIENCE = 20.0  # s for any program that is asked for its version
@@ -305,7 +306,7 @@ LOOKS: tuple[Callable[[], Iterator[Line]], ...] = (
 
 def version(name: str, *argv: str) -> str | None:
     """The first line that a program says of itself; None if it is not here or says nothing."""
-    path = shutil.which(name)
+    path = outside.which(name)
     if path is None:
         return None
     try:

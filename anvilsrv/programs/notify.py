@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from anvilsrv import __version__
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9.client import Client, P9Error, dial
 from anvilsrv.words import USER
+from sandbox import outside
 
 RETRY = 1.0  # s between two attempts to reach a daemon that is away
 TEXT_MAX = 300
@@ -50,14 +50,14 @@ def main() -> None:
 def speaker() -> Say:
     """How to tell the user: title, text, and whether it is urgent."""
     command = shlex.split(os.environ.get("ANVILLM_NOTIFY", ""))
-    usual = not command and shutil.which("notify-send") is not None
+    usual = None if command else outside.which("notify-send")
 
     def say(title: str, text: str, urgent: bool) -> None:
         if not command and not usual:
             print(f"{title}: {text}", flush=True)
             return
         urgency = "critical" if urgent else "normal"
-        start = ["notify-send", "--app-name=AnviLLM", f"--urgency={urgency}", "--"] if usual else command
+        start = [usual, "--app-name=AnviLLM", f"--urgency={urgency}", "--"] if usual else command
         try:
             subprocess.run([*start, title, text], stdin=subprocess.DEVNULL, check=True)
         except (OSError, subprocess.CalledProcessError) as error:

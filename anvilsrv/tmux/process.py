@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import shutil
 import signal
 import socket as sockets
 import stat
@@ -17,6 +16,7 @@ from pathlib import Path
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.options import HOLDER, SESSION
 from anvilsrv.tmux.protocol import Hung
+from sandbox import outside
 
 KEPT = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TERM|TMPDIR|XDG_RUNTIME_DIR|PWD)")
 MAX_SOCKET = 107  # bytes; sun_path of unix(7) holds one more, for the end
@@ -26,7 +26,7 @@ PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
 def program() -> str:
     """The path of tmux. Raises Unavailable."""
-    found = shutil.which("tmux")
+    found = outside.which("tmux")
     if found is None:
         raise Unavailable("tmux is not installed")
     return found

@@ -60,10 +60,6 @@ class Server:
         """Run a line of commands in tmux's own language, ``;`` between them; what each printed. The first that fails ends it."""
         return self._control().call(line, self._timeout)
 
-    def exists(self) -> bool:
-        """Whether there may be a server; without a thread or a process for it."""
-        return os.path.lexists(self.socket) or bool(lost.listeners(self.socket))
-
     def ensure(self) -> None:
         """Start the server unless it runs, and set it up."""
         with self._lock:

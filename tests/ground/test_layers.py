@@ -77,6 +77,8 @@ ALL = dict(modules())
 def below(name: str, one: str) -> bool:
     """Whether ``name`` may import ``one``."""
     top, other = name.split(".")[0], one.split(".")[0]
+    if one == "sandbox.outside":
+        return folder(name) != "inside" and name not in INSIDE
     if "sandbox" in (top, other):
         return top == other or (other == "sandbox" and folder(name) in ("agents", "app", "programs"))
     if other in FRONT_ENDS:
