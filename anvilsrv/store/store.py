@@ -47,6 +47,11 @@ PIECE = 1024  # of them given back at a time: others get their turn between
 INCREMENTAL = 2  # of PRAGMA auto_vacuum
 AGAIN = 1.0  # s between tries while the disk is full
 KEPT = 10_000  # jobs that wait for space at most
+# What is wrong with the store, and not with one statement of one job.
+STORE = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL,
+)  # fmt: skip
 NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)  # SQLite calls a quota and a limit of a file's size an I/O error
 
 
@@ -291,21 +296,21 @@ class Store:
         return None
 
     def _one(self, whole: Tx, job: Job) -> tuple[Outcome, Any, BaseException | None]:
-        """One job in its savepoint. What it raises is its caller's; only SQLite's own trouble ends the batch."""
+        """One job in its savepoint. What it raises is its caller's; only what is wrong with the store itself ends the batch."""
         tx, before = self._tx(job.late), self._db.total_changes
         self._db.execute("SAVEPOINT job")
         try:
             result = job.run(tx)
             if self._full and job.need == Need.ASKED and self._db.total_changes != before:
                 raise Full(f"cannot save: {Full.WORDS}")  # what room there is, is for what has happened
-        except sqlite3.OperationalError:
-            raise  # disk full, I/O error: SQLite may have rolled everything back already
         except BaseException as error:
+            if isinstance(error, sqlite3.Error) and (of_the_store(error) or not self._db.in_transaction):
+                raise  # SQLite may have rolled everything back already
             self._db.execute("ROLLBACK TO job")
             self._db.execute("RELEASE job")
             if not isinstance(error, AnvilError):
                 self._on_error(error)
-            return job.done, None, error
+            return job.done, None, Unavailable(f"cannot save: {error}") if isinstance(error, sqlite3.Error) else error
         self._db.execute("RELEASE job")
         whole.touched |= tx.touched
         whole.effects += tx.effects
@@ -368,3 +373,8 @@ class Store:
 def no_space(error: sqlite3.Error) -> bool:
     """Whether it is for want of space that SQLite failed."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in NO_SPACE
+
+
+def of_the_store(error: sqlite3.Error) -> bool:
+    """Whether no other job of the batch can be saved either."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in STORE

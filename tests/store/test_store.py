@@ -100,13 +100,49 @@ def test_a_disk_error_fails_every_job_of_the_batch_and_the_store_goes_on(
 ) -> None:
     def broken(tx: Tx) -> None:
         add(tx, "a")
-        raise sqlite3.OperationalError("database or disk is full")
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
-    with pytest.raises(Unavailable, match="cannot save: database or disk is full"):
+    with pytest.raises(Unavailable, match="cannot save: database disk image is malformed"):
         store.call(broken)
     store.call(lambda tx: add(tx, "b"))
     assert store.call(names) == ["b"]
-    assert any("disk is full" in str(error) for error in errors)
+    assert any("disk image is malformed" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("sql", "args"),
+    [
+        ("SELECT json_extract(?, '$.x')", ['{"x":NaN}']),
+        ("SELECT * FROM nowhere", []),
+        ("INSERT INTO reports(id, ts) VALUES('a', NULL)", []),
+        ("INSERT INTO reports(id, ts) VALUES('b', 0), ('b', 0)", []),
+        ("SELECT zeroblob(?)", [1 << 40]),
+        ("SELECT abs(?)", [-(1 << 63)]),
+        ("SELECT ?", ["\ud800"]),
+        ("SELECT ?", [1 << 70]),
+        ("SELECT ?", []),
+    ],
+)
+def test_an_error_of_one_statement_costs_its_job_alone(
+    store: Store, errors: list[BaseException], sql: str, args: list[object]
+) -> None:
+    def broken(tx: Tx) -> None:
+        add(tx, "lost")
+        tx.all(sql, *args)
+
+    store.call(names)
+    began, gate = threading.Event(), threading.Event()
+    store.post(lambda tx: (began.set(), gate.wait(10)))
+    assert began.wait(10)
+    outcomes: list[BaseException | None] = []
+    for job in (lambda tx: add(tx, "a"), broken, lambda tx: add(tx, "c")):
+        store.post(job, lambda _, error: outcomes.append(error))
+    gate.set()  # what was posted meanwhile is one batch
+    assert store.call(names) == ["a", "c"]
+    assert [error is None for error in outcomes] == [True, False, True]
+    assert len(errors) == 1
 
 
 def test_an_exception_that_is_no_refusal_is_reported_and_the_store_goes_on(

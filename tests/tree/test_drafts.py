@@ -120,7 +120,9 @@ def test_a_write_whose_commit_failed_lends_its_draft_to_nobody(tree: Tree, promp
     """What a job that was rolled back had made is not known to anybody."""
 
     def full(*given: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
     world.on_write = full
     with pytest.raises(AnvilError):

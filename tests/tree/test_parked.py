@@ -195,7 +195,9 @@ def held(world: World) -> Iterator[None]:
 
 def full(tx: Tx) -> None:
     """The whole batch is lost."""
-    raise sqlite3.OperationalError("database or disk is full")
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    raise error
 
 
 def ignore(result: object, error: BaseException | None) -> None:
