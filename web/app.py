@@ -1,7 +1,6 @@
 """The application: routes from the table of operations, the page, the stream, and the guard before them all."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -13,7 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.strict_json import loads
 from anvilsrv.words import ROOT, USER
 from web import openapi
 from web.api import OPERATIONS, Operation, status_of
@@ -122,9 +122,9 @@ def _operation(operation: Operation) -> Handler:
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 return failed(415, "the body must be application/json")
             try:
-                body = json.loads(await request.body())
-            except (ValueError, RecursionError):
-                return failed(400, "the body is not JSON")
+                body = loads(await request.body())
+            except Invalid as error:
+                return failed(400, f"the body is {error}")
             except ClientDisconnect:
                 return failed(400, "the body was cut off")
             if why := wrong(body, operation.body):

@@ -14,13 +14,14 @@ Threats and answers:
 import hashlib
 import hmac
 import ipaddress
-import json
 import secrets
 from collections.abc import Iterable
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anvilsrv.strict_json import dumps
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
@@ -191,7 +192,7 @@ def _bounded(receive: Receive) -> Receive:
 
 
 async def _answer(send: Send, refused: Refused, as_json: bool) -> None:
-    body = json.dumps({"error": str(refused)}).encode() if as_json else f"{refused}\n".encode()
+    body = dumps({"error": str(refused)}).encode() if as_json else f"{refused}\n".encode()
     kind = b"application/json" if as_json else b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     if refused.status == 413:

@@ -9,7 +9,6 @@ Threads: ``Hub``'s methods named as ``Listener``'s run on the follower's thread,
 
 import asyncio
 import contextlib
-import json
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from typing import Any
 
 from anvilsrv.front.follow import Follower, Row
 from anvilsrv.front.tail import Piece, Tail, in_pieces
+from anvilsrv.strict_json import dumps
 
 HEARTBEAT = 20.0  # s without news after which a comment shows that the stream lives
 QUEUED = 500  # events that wait for one page
@@ -182,4 +182,4 @@ class Pieces:
 
 def sse(event: str, data: Any) -> bytes:
     """One server-sent event; JSON holds no line end, so the data is one line."""
-    return f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
+    return f"event: {event}\ndata: {dumps(data)}\n\n".encode()

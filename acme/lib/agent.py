@@ -6,7 +6,6 @@ that may have arrived is never repeated.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from anvilsrv.front.follow import Row, read_json
 from anvilsrv.front.notes import Note, label, notes
 from anvilsrv.p9.client import Client, ConnectionLost, File
 from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
+from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ class Agent:
 
     def send(self, message: dict[str, Any], sender: str = USER) -> None:
         """Mail; `message` has to, type, subject, body."""
-        self.write(f"{sender}/mail", json.dumps(message, ensure_ascii=False))
+        self.write(f"{sender}/mail", dumps(message))
 
     @contextmanager
     def _writing(self, path: str, mode: int) -> Iterator[File]:

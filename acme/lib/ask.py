@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call
 from anvilsrv.errors import Invalid
+from anvilsrv.strict_json import dumps, loads
 
 
 class AskPane(About):
@@ -67,8 +67,8 @@ def draw(ask: Ask) -> str:
 def detailed(detail: str) -> str:
     """What a question is about: JSON, as the input of a tool is, as a person reads it, other text as it is."""
     try:
-        values = json.loads(detail)
-    except ValueError:
+        values = loads(detail)
+    except Invalid:
         return detail.strip("\n")
     if not isinstance(values, dict):
         return detail.strip("\n")
@@ -76,5 +76,5 @@ def detailed(detail: str) -> str:
 
 
 def _value(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else dumps(value)
     return "\n" + textwrap.indent(text.strip("\n"), "\t") if "\n" in text.strip("\n") else f" {text.strip()}"

@@ -7,7 +7,6 @@ A spool is watched: a hook that gave up on a daemon which was there, but silent,
 Threads: a :class:`Kept` is used on any, nothing is kept; :class:`Spools` has one of its own, for an agent may put much into its spool.
 """
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.linux.inotify import IN_MOVED_TO, Inotify
 from anvilsrv.linux.reactor import Deadline, Reactor
 from anvilsrv.sessions.state import View
+from anvilsrv.strict_json import loads_bytes
 
 MOST = 1000  # reports read at a time
 LARGEST = 16 << 20  # bytes of one
@@ -164,8 +164,8 @@ def _report(top: int, name: str) -> dict[str, Any] | None:
             return None
         with open(fd, "rb", closefd=False) as file:
             data = file.read(LARGEST + 1)  # it may grow while it is read
-        content = json.loads(data) if len(data) <= LARGEST else None
-    except (OSError, ValueError, RecursionError):
+        content = loads_bytes(data, LARGEST)
+    except (OSError, AnvilError):
         return None
     finally:
         os.close(fd)

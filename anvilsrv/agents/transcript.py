@@ -11,17 +11,17 @@ Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is ca
 """
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.errors import AnvilError, Denied, NotFound
+from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import Inotify
 from anvilsrv.linux.reactor import Reactor
 from anvilsrv.sessions.state import View
+from anvilsrv.strict_json import loads_bytes
 
 LINE = 8 << 20  # bytes of one line; a longer one is skipped
 CHUNK = 1 << 18
@@ -82,11 +82,9 @@ class Tail:
 
 def parse(line: bytes) -> Line | None:
     """The object on a line, or None."""
-    if not line or len(line) > LINE:
-        return None
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = loads_bytes(line, LINE)
+    except Invalid:
         return None
     return found if isinstance(found, dict) else None
 

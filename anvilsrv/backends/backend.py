@@ -22,6 +22,7 @@ from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
 from anvilsrv.backends.typed import Input
 from anvilsrv.display import sanitize
+from anvilsrv.strict_json import dumps
 from anvilsrv.tmux.screen import Screen
 from sandbox import outside
 
@@ -368,4 +369,4 @@ def _reply(made: Any) -> Reply:
 
 
 def _printed(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) + "\n"
+    return value if isinstance(value, str) else dumps(value) + "\n"

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from anvilsrv.backends import templates
+from anvilsrv.strict_json import whole
 
 KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
     "taken", "queued", "joined", "refused", "active",
 )  # fmt: skip
 TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn")
+MOST = 1e15  # of a figure of usage: sums of them stay numbers
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
 
 Conditions = tuple[tuple[str, re.Pattern[str]], ...]
@@ -47,7 +49,7 @@ class Rule:
         for name, source in {**texts, **self.texts}.items():
             value = _field(source, payload)
             if value is not None:
-                fields[name] = value
+                fields[name] = value if name == "text" else whole(value)  # its bytes are told exactly
         if self.continued:
             fields["continued"] = bool(templates.dig(payload, self.continued))
         if self.wake and matches_all(payload, self.wake):
@@ -126,4 +128,5 @@ def _count(value: Any) -> int:
 
 def _figure(payload: Mapping[str, Any], path: str) -> float | None:
     value = templates.dig(payload, path)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST
+    return value if known else None

@@ -23,6 +23,7 @@ from anvilsrv.beads.record import Record
 from anvilsrv.beads.store import BELL, JOURNAL, Store
 from anvilsrv.beads.watch import Watch
 from anvilsrv.errors import AnvilError, NotFound
+from anvilsrv.strict_json import dumps
 
 Change = dict[str, Any]
 SOME = 200  # ids read at a time
@@ -61,7 +62,7 @@ class Beads:
         with self._store.write() as db:
             call = Call(db, actor, user, _seq(db) + 1, "".join(words[:1]), records)
             bead_id = run(call, words)
-            more = json.dumps(call.more, ensure_ascii=False)
+            more = dumps(call.more)
             db.execute("INSERT INTO change VALUES (?, ?, ?, ?, ?)", (call.rev, bead_id or "", call.op, actor, more))
             db.execute("DELETE FROM change WHERE seq <= ?", (call.rev - JOURNAL,))
         self._follow()
@@ -140,7 +141,7 @@ class Beads:
         if name not in FILES:
             raise NotFound(f"no such file '{name}' in bead '{bead_id}'")
         if name == "json":
-            return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+            return dumps(record).encode() + b"\n"
         text: str = record.get(name, "")
         return text.encode() if name == "description" and (text.endswith("\n") or not text) else text.encode() + b"\n"
 

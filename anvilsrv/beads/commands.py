@@ -6,7 +6,6 @@ It returns the id that the command created or touched.
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,6 @@ from anvilsrv.beads.record import (
     TYPES,
     Record,
     check_title,
-    dumps,
     hash_id,
     id_length,
     normal,
@@ -29,6 +27,7 @@ from anvilsrv.beads.record import (
     unix_ns,
 )
 from anvilsrv.errors import Conflict, Denied, Exists, Invalid, NotFound, NotPermitted
+from anvilsrv.strict_json import loads
 
 PREFIX = "bd"
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -358,11 +357,9 @@ def _type(value: str) -> Any:
 
 def _json(value: str) -> Any:
     try:
-        found = json.loads(value or "null")
-    except (ValueError, RecursionError):
-        raise Invalid("invalid metadata: not JSON") from None
-    dumps(found)
-    return found
+        return loads(value or "null")
+    except Invalid as error:
+        raise Invalid(f"invalid metadata: {error}") from None
 
 
 def _labels(value: str) -> Any:

@@ -13,8 +13,9 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from anvilsrv.beads.record import BLOCKING, DONE, NOT_WORK, Record, dumps, unix_ns
-from anvilsrv.errors import NotPermitted
+from anvilsrv.beads.record import BLOCKING, DONE, NOT_WORK, Record, unix_ns
+from anvilsrv.errors import Invalid, NotPermitted
+from anvilsrv.strict_json import dumps, loads
 
 _READY = """
 WITH RECURSIVE put_off(id) AS (
@@ -106,8 +107,8 @@ def _gate(row: Record) -> str | None:
         return None
     metadata = row.get("metadata")
     try:
-        found = json.loads(metadata) if isinstance(metadata, str) else metadata
-    except ValueError:
+        found = loads(metadata) if isinstance(metadata, str) else metadata
+    except Invalid:
         return None
     gate = found.get("gate") if isinstance(found, dict) else None
     return gate if isinstance(gate, str) else None

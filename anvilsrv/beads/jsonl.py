@@ -13,11 +13,12 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from anvilsrv.beads import graph
-from anvilsrv.beads.record import BLOCKING, COUNTS, Record, dumps, normal, unix_ns
+from anvilsrv.beads.record import BLOCKING, COUNTS, Record, normal, unix_ns
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted, Unavailable
+from anvilsrv.strict_json import dumps, loads
 
 
 def read(file: Path) -> Iterator[tuple[Record, bool]]:
@@ -32,20 +33,16 @@ def read(file: Path) -> Iterator[tuple[Record, bool]]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line.decode(), parse_constant=_constant)
+            found = loads(line)
             if not isinstance(found, dict):
                 raise Invalid("not a JSON object")
             if "_schema" in found or found.get("_type", "issue") != "issue" or found.get("status") == "tombstone":
                 continue
             record = normal(found)
             dumps(record)
-        except (ValueError, RecursionError, AnvilError) as error:
+        except AnvilError as error:
             raise Invalid(f"{file.name} line {number}: {error}") from None
         yield record, COUNTS[0] in found
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def load(db: sqlite3.Connection, records: Iterable[tuple[Record, bool]], rev: int) -> int:

@@ -73,16 +73,6 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 5, 8: 5}
 
 
-def dumps(record: object) -> str:
-    """Compact JSON on one line; Invalid for what JSON or UTF-8 cannot hold (NaN, lone surrogates)."""
-    try:
-        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"not storable as JSON: {error}") from None
-    return text
-
-
 def now() -> tuple[int, str]:
     """The present as Unix nanoseconds and as text."""
     ns = time.time_ns()

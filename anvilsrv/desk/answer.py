@@ -4,7 +4,6 @@ Threads: ``answer`` runs on a worker, methods with a Tx in a job; ``asked`` and 
 alone changes ``_asking``.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
+from anvilsrv.strict_json import dumps, whole
 
 
 class Questions:
@@ -29,7 +29,7 @@ class Questions:
             "detail": plain(fields.get("detail") or ""), "free": bool(fields.get("free")),
         }  # fmt: skip
         tx.after(asked)  # before the event: who answers at once must find the asker waiting
-        self._registry.set(tx, asked.session, ask=json.dumps(ask, ensure_ascii=False))
+        self._registry.set(tx, asked.session, ask=dumps(ask))
         self._registry.stream.emit(tx, "ask", asked.session, ask=ask)
 
     def answer(self, name: str, choice: str) -> None:
@@ -96,4 +96,4 @@ def pick(choice: str, choices: list[str]) -> str:
 
 def plain(text: str) -> str:
     """Text from an agent as it can be kept: without the half surrogates that JSON lets through."""
-    return text.encode("utf-8", "replace").decode()
+    return whole(text)

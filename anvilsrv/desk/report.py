@@ -12,7 +12,6 @@ is read what must be read (spool, transcript, the backend's file and its Python,
 lock guards the tallies and the carriers.
 """
 
-import json
 import logging
 import math
 import threading
@@ -39,6 +38,7 @@ from anvilsrv.sessions.turns import Turns
 from anvilsrv.sessions.usage import Tally
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
+from anvilsrv.strict_json import dumps
 
 log = logging.getLogger("anvilsrv")
 
@@ -314,7 +314,7 @@ class Reports:
             key: meaning.fields[key] for key, old in known.items() if meaning.fields.get(key) not in (None, "", old)
         }
         if usage is not None:
-            news["usage"] = json.dumps(usage)
+            news["usage"] = dumps(usage)
         if news:
             self._registry.set(tx, row.id, **news)
 

@@ -10,6 +10,7 @@ from anvilsrv import words
 from anvilsrv.errors import Conflict, NotFound, Unavailable
 from anvilsrv.front.follow import read_json
 from anvilsrv.p9.client import Client
+from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 CONTROLS = ("stop", "restart", "kill", "interrupt", "hold", "go")
@@ -102,7 +103,7 @@ def complete(client: Client, owner: str, message: str) -> None:
 
 def send(client: Client, message: dict[str, Any]) -> None:
     """Send mail as the user: ``to type subject body``, and what else is to be its metadata."""
-    client.write(f"{USER}/mail", json.dumps(message, ensure_ascii=False).encode("utf-8", "replace"))
+    client.write(f"{USER}/mail", dumps(message).encode())
 
 
 def reply_to(message: dict[str, Any], body: str) -> dict[str, Any]:

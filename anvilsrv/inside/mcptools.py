@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 from anvilsrv import words
 from anvilsrv.errors import Denied, Invalid, Unavailable
 from anvilsrv.p9.client import Client, P9Error, TimedOut, dial
+from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 WAIT_MAX = 3600.0
@@ -289,10 +290,7 @@ def _load(client: Client, path: str) -> Any:
 
 
 def _json(fields: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(fields, ensure_ascii=False).encode()
-    except ValueError as error:
-        raise Invalid(f"not storable as JSON: {error}") from None
+    return dumps(fields).encode()
 
 
 def _complete(client: Client, me: str, message: str) -> bool:

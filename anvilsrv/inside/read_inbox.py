@@ -17,6 +17,7 @@ import click
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client, P9Error, dial
+from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 
@@ -38,7 +39,7 @@ def command(owner: str, everything: bool, keep: bool, as_json: bool, wait: bool)
             for message in _messages(client, owner, wait):
                 if not keep and not complete(client, owner, message["id"]):
                     continue
-                text = json.dumps(message, ensure_ascii=False) if as_json else as_text(message, _name(client, message))
+                text = dumps(message) if as_json else as_text(message, _name(client, message))
                 print(text, flush=True)
                 shown += 1
                 if not everything:

@@ -3,19 +3,18 @@
 Pure: where messages lie is ``box.py``; who gets one, and what it starts, ``desk/post.py``.
 """
 
-import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import Invalid
+from anvilsrv.strict_json import dumps
 from anvilsrv.words import MAIL_TYPES
 
 TYPES = MAIL_TYPES
 OURS = frozenset({"id", "from", "timestamp", "reply_type"})  # set by the server; what a writer puts there is ignored
 MAX_SUBJECT = 1000  # characters
-DEEPEST = 100  # levels of metadata
 
 
 class Message(NamedTuple):
@@ -32,10 +31,10 @@ class Message(NamedTuple):
 
     def json(self) -> str:
         """One line of JSON, as in ``inbox``."""
-        return json.dumps(
+        return dumps(
             {"id": self.id, "from": self.sender, "to": self.to, "type": self.type, "reply_type": reply_type(self.type),
-             "subject": self.subject, "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata},
-            ensure_ascii=False, separators=(",", ":"))  # fmt: skip
+             "subject": self.subject, "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata}
+        )  # fmt: skip
 
 
 def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
@@ -57,25 +56,7 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
     given = fields.get("metadata", {})
     extra = dict(given) if isinstance(given, dict) else {"metadata": given}
     extra |= {k: v for k, v in fields.items() if k not in OURS | {"to", "type", "subject", "body", "metadata"}}
-    if _deep(extra):
-        raise Invalid(f"invalid metadata: nested more than {DEEPEST} levels")
-    try:
-        json.dumps([extra, subject, body], ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise Invalid("invalid message: half of a surrogate pair") from None
     return Message(str(uuid.uuid4()), sender, to, kind, subject, body, round(now, 3), extra)
-
-
-def _deep(value: object) -> bool:
-    """Whether ``value`` is nested deeper than every reader of it is sure to bear."""
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        level = [inner for one in level for inner in _inside(one)]
-    return bool(level)
-
-
-def _inside(value: object) -> Iterable[object]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def is_request(kind: str) -> bool:

@@ -8,7 +8,6 @@ Threads: ``publish`` runs on the store's thread, readers on the 9P thread; one l
 while a reader is answered.
 """
 
-import json
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 from anvilsrv.clock import Clock
 from anvilsrv.store.effects import Event, Publish
 from anvilsrv.store.store import Tx
+from anvilsrv.strict_json import dumps
 
 RING = 10_000  # events that a reader may be behind, and that outlive a restart
 EVERYBODY = "*"  # among the sessions of an event that concerns them all
@@ -104,7 +104,7 @@ class Stream:
         who = frozenset(s for s in (session, *concerns) if s)
         number = tx.run("INSERT INTO events(sessions, line) VALUES(?, '')", " ".join(sorted(who))).lastrowid or 0
         body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields, "changes": TYPES[what]}
-        line = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        line = dumps(body)
         tx.run("UPDATE events SET line = ? WHERE seq = ?", line, number)
         if number % 1000 == 0:
             tx.run("DELETE FROM events WHERE seq <= ?", number - self._size)
@@ -154,4 +154,4 @@ class Stream:
         """The line that tells a reader how many events it missed."""
         body = {"seq": seq, "ts": round(Clock().wall(), 3), "type": "overflow", "session_id": None, "lost": lost}
         body["changes"] = TYPES["overflow"]
-        return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+        return dumps(body).encode() + b"\n"

@@ -6,7 +6,6 @@ Threads: methods run on the 9P thread; what they post runs on the store's thread
 """
 
 import codecs
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +16,15 @@ from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
 from anvilsrv.sessions import drafts
 from anvilsrv.store.store import Tx
+from anvilsrv.strict_json import loads
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.files import Said, answer, reason
 from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 MAX_TEXT = 64 << 20  # bytes of a prompt or context
 MAX_JSON = 8 << 20  # bytes of a message or report
+
+Parse = Callable[[bytearray], Any]
 
 
 @dataclass(frozen=True)
@@ -176,14 +178,15 @@ def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) 
 class Json(FileKind):
     """``mail`` and ``hook``: acts as soon as a JSON object is complete, whatever writes it came in.
 
-    ``exchange`` makes what does so, for one open; with ``slow`` it runs on a worker.
+    ``exchange`` makes what does so, for one open; with ``slow`` it runs on a worker. ``parse`` is the reader.
     """
 
     exchange: Callable[[Place], "Exchange"]
     slow: bool = False
+    parse: Parse = loads
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return _JsonHandle(file, self.exchange(file.at))
+        return _JsonHandle(file, self.exchange(file.at), self.parse)
 
 
 class Exchange:
@@ -220,17 +223,18 @@ class Mail(Exchange):
 
 
 class _JsonHandle(Handle):
-    def __init__(self, file: RowFile, exchange: Exchange) -> None:
+    def __init__(self, file: RowFile, exchange: Exchange, parse: Parse) -> None:
         self._name = file.name
+        self._parse = parse
         self._exchange = exchange
         self._report = file.at.report
-        self._pieces = JsonPieces(file.name)
+        self._pieces = JsonPieces(file.name, parse)
 
     def read(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._exchange.reply(offset, count, req)
 
     def write(self, offset: int, data: bytes, req: Request) -> int | Later:
-        pieces, self._pieces = self._pieces, JsonPieces(self._name)
+        pieces, self._pieces = self._pieces, JsonPieces(self._name, self._parse)
         found = pieces.add(data)
         if found is None:
             self._pieces = pieces
@@ -257,8 +261,9 @@ _INSIDE = re.compile(rb'"|\\')
 class JsonPieces:
     """A JSON object that comes in pieces. Each byte is looked at once, so that a large one in small writes costs no more."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, parse: Parse = loads) -> None:
         self._name = name
+        self._read = parse
         self._data = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._at = 0  # up to where it was looked at
@@ -308,10 +313,8 @@ class JsonPieces:
 
     def _parse(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._data)
-        except RecursionError:
-            raise Invalid(f"{self._name}: nested too deeply") from None
-        except ValueError as error:
+            found = self._read(self._data)
+        except Invalid as error:
             raise Invalid(f"{self._name}: {error}") from None
         assert isinstance(found, dict)
         return found

@@ -5,7 +5,6 @@ What gathers a text or JSON from many writes is in ``drafts.py``, what blocks in
 Threads: methods run on the 9P thread unless the kind is ``slow``; what they post runs on the store's thread and answers from there.
 """
 
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from anvilsrv import words
 from anvilsrv.errors import AnvilError, Invalid
 from anvilsrv.p9.tree import LATER, Handle, Later, Request, SnapshotHandle
 from anvilsrv.store.store import Outcome, Tx
+from anvilsrv.strict_json import dumps
 from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 FULL = 4096  # bytes; a shorter write ends what it carries, a longer one may have been cut (``9p write`` cuts there)
@@ -40,7 +40,7 @@ def reason(error: BaseException) -> AnvilError | str:
 
 def compact(value: Any) -> str:
     """JSON in one line without blanks between its parts, so that grep finds ``"state":"idle"`` in every file of the tree."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return dumps(value)
 
 
 def line(value: str) -> bytes:

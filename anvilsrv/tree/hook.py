@@ -3,11 +3,11 @@
 Threads: ``took`` runs on a worker, where what was written is parsed; ``answer`` and ``done`` on any.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from anvilsrv.p9.tree import LATER, Later, Request
+from anvilsrv.strict_json import dumps
 from anvilsrv.tree.drafts import Exchange
 from anvilsrv.tree.files import answer
 from anvilsrv.tree.nodes import Place
@@ -69,7 +69,7 @@ class HookExchange(Exchange):
 
     def answer(self, reply: Mapping[str, Any]) -> None:
         """The reply is known."""
-        self._replies.give(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._replies.give(dumps(reply).encode() + b"\n")
 
     def cancelled(self, req: Request) -> None:
         self._replies.cancel(req)

@@ -13,7 +13,7 @@ from anvilsrv.beads.beads import FILES
 from anvilsrv.p9.tree import Node
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import MAIL, conversation_of
-from anvilsrv.strict_json import json_array
+from anvilsrv.strict_json import json_array, loads_bytes
 from anvilsrv.tree import beads, drafts
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.beads import GraphList
@@ -97,7 +97,7 @@ SESSION = Table(
     Row("ctl", "UOC", "UOC", Command(lambda at, words: at.domain.session_ctl(at.who, at.session, words))),
     Row("state", "UOCA", "UO", Word(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
-    Row("hook", "O", "O", Json(HookExchange, slow=True)),
+    Row("hook", "O", "O", Json(HookExchange, slow=True, parse=loads_bytes)),
     Row("turns", "UOC", "", Folder(TURNS)),
     Row("ask", "UOC", "", small(lambda at: compact(at.view.ask) if at.view.ask else "")),
     Row("answer", "", "U", Action(lambda at, choice: at.domain.answer(at.session, choice))),

@@ -9,6 +9,7 @@ from typing import Any
 
 from anvilsrv.backends.backend import Launch, Place, Reply, Report
 from anvilsrv.backends.private import Private
+from anvilsrv.strict_json import dumps
 
 SHARED = (
     "settings.json",
@@ -70,7 +71,7 @@ class Claude(Private):
         choices = ["allow", "deny"] + ([ALWAYS] if payload.get("permission_suggestions") else [])
         given = payload.get("tool_input")
         return Report("ask", {**found.fields, "question": permission(payload), "choices": choices,
-                              "detail": json.dumps(given, ensure_ascii=False)}, payload, found.rule)  # fmt: skip
+                              "detail": dumps(given)}, payload, found.rule)  # fmt: skip
 
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
         """Questions are answered by allowing the tool with its answers put in."""
@@ -168,4 +169,4 @@ def permission(payload: Mapping[str, Any]) -> str:
 def decision(what: Mapping[str, Any]) -> Reply:
     """The reply to a PermissionRequest."""
     made = {"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": what}}
-    return Reply(json.dumps(made, ensure_ascii=False) + "\n")
+    return Reply(dumps(made) + "\n")

@@ -61,13 +61,13 @@ def test_questions_carry_choices_and_are_answered_from_their_payload(rules: Back
     assert asked.fields == {"question": "Bash: rm {TEXT} {x}", "choices": ["allow", "deny"], "free": False}
     reply = rules.reply("ask", "allow", asked)
     assert reply is not None
-    assert reply.stdout == '{"ok": true, "again": {"command": "rm {TEXT} {x}"}}\n'
+    assert reply.stdout == '{"ok":true,"again":{"command":"rm {TEXT} {x}"}}\n'
     assert rules.reply("ask", "else", asked) is None
     free = rules.report("Choose", {"q": "which?", "id": 7})
     assert free is not None
     answer = rules.reply("ask", 'say "{id}"', free)
     assert answer is not None
-    assert (answer.stdout, answer.exit) == ('{"answer": "say \\"{id}\\"", "id": 7}\n', 2)
+    assert (answer.stdout, answer.exit) == ('{"answer":"say \\"{id}\\"","id":7}\n', 2)
 
 
 def test_what_can_be_said_and_is_reported_is_known(rules: Backend) -> None:
@@ -79,7 +79,7 @@ def test_what_can_be_said_and_is_reported_is_known(rules: Backend) -> None:
     )
     handed = rules.reply("stop", "next {TEXT}")
     assert handed is not None
-    assert handed.stdout == '{"decision": "block", "reason": "<next {TEXT}>"}\n'
+    assert handed.stdout == '{"decision":"block","reason":"<next {TEXT}>"}\n'
 
 
 def test_transcripts_tell_interrupts_and_usage(rules: Backend) -> None:

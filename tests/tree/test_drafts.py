@@ -253,3 +253,23 @@ def test_a_refused_message_leaves_room_for_the_next_one(tree: Tree, world: World
     world.refuse(None)
     call(handle.write, 0, b'{"to":"bob"}')
     assert world.done == [("send", "user", {"to": "bob"})]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("NaN", "NaN is not a number"),
+        ("1e999", "a number is too large"),
+        ('"\\ud800"', "half of a surrogate pair"),
+        ("[" * 65 + "]" * 65, "nested more than 64 levels"),
+        ('{"a":1,"a":2}', "duplicate key 'a'"),
+    ],
+)
+def test_mail_that_is_not_one_value_to_every_program_is_refused_to_its_writer(
+    tree: Tree, world: World, value: str, why: str
+) -> None:
+    mail = open_file(tree, "user/mail", OWRITE)
+    with pytest.raises(Invalid, match=f"mail: invalid JSON: {why}"):
+        call(mail.write, 0, b'{"to":"x","metadata":{"x":%s}}' % value.encode())
+    call(mail.write, 0, b'{"to":"x","body":"fine"}')
+    assert [one for one in world.done if one[0] == "send"] == [("send", "user", {"to": "x", "body": "fine"})]

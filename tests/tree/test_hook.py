@@ -48,7 +48,7 @@ def test_a_read_that_is_sent_with_the_report_waits_for_its_reply(hook: Any, worl
     third = read(hook)
     (waiting,) = world.asking
     world.store.call(lambda tx: waiting.answer({"stdout": "yes"}))
-    assert (first.answer, third.answer) == (b'{"std', b'{"stdout": "yes"}\n')
+    assert (first.answer, third.answer) == (b'{"std', b'{"stdout":"yes"}\n')
     assert not second.answers
 
 
