@@ -12,6 +12,7 @@ from functools import partial
 
 from anvilsrv.agents.evidence import Evidence, buffer_of
 from anvilsrv.agents.eye import Eye, Until
+from anvilsrv.agents.input_line import is_free
 from anvilsrv.agents.obstacles import in_the_way, is_clear
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
@@ -182,7 +183,7 @@ class Delivery:
         return False
 
     def _tmux_free(self, backend: Backend) -> bool:
-        return backend.free(self._tmux.screen(self._pane, styled=backend.input.styled))
+        return is_free(backend, self._tmux.screen(self._pane, styled=backend.input.styled))
 
     def _resume(self) -> None:
         """A daemon before us may have pasted it: tmux knows."""

@@ -14,7 +14,7 @@ from anvilsrv.sessions.happened import Look
 from anvilsrv.tmux.screen import Screen
 
 LINES = re.compile("[─-▟⏎…�]")  # what boxes are drawn with, and signs for what cannot be shown
-RULER = re.compile(r"^\s*[─-▟][\s─-▟]*$")
+RULER = re.compile(r"^\s*\S?[─━═▀▄▁▔]{3}")  # the edge of a box
 MARK = re.compile(r"^[\s│┃|]*[❯>›!$*#%]\s?")  # what stands before an input
 PLACEHOLDER = re.compile(r"\[Pasted[^\]\n]*\]", re.IGNORECASE)  # how a long text is shown
 PART = 100  # characters of a text that are taken for a part of it although nothing says that more is there
@@ -25,7 +25,7 @@ def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) 
     """What the input shows: ``words`` is what was typed last, ``texts`` what else may be of ours."""
     if backend.input.empty is None:
         return Look.UNKNOWN
-    if backend.free(screen):
+    if is_free(backend, screen):
         return Look.FREE
     rows = rows_of(backend, screen)
     ours, drawn = drawable(words), list(_ends(rows))
@@ -36,6 +36,18 @@ def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) 
     if any(_made_of(one, known, long) for one in drawn):
         return Look.ONLY_OURS
     return Look.MIXED
+
+
+def is_free(backend: Backend, screen: Screen) -> bool:
+    """Whether nothing stands in the input: neither in its first line, nor in what is below it in the same frame."""
+    if not backend.free(screen):
+        return False
+    whole = backend.input.find is None or "\n" in (
+        backend.input_line(screen) or ""
+    )  # what is seen of it is all there is
+    rows = [] if whole else rows_of(backend, screen)
+    end = next((at for at, row in enumerate(rows) if at and RULER.match(row)), 1)
+    return not any(drawable(row) for row in rows[1:end])
 
 
 def rows_of(backend: Backend, screen: Screen) -> list[str]:

@@ -34,6 +34,19 @@ def claude(*typed: str) -> list[str]:
     ]
 
 
+def opencode(*typed: str) -> list[str]:
+    """Its box: the lines, and at the bottom which model it is."""
+    return [
+        "said before",
+        "",
+        "  ┃",
+        *(f"  ┃  {one}".rstrip() for one in typed),
+        "  ┃",
+        "  ┃  Build · Model",
+        "  ╹▀▀▀▀▀▀▀▀▀▀▀▀",
+    ]
+
+
 def shell(typed: str) -> list[str]:
     return ["output", f"$ {typed}".rstrip()]
 
@@ -50,6 +63,8 @@ def look(name: str, lines: list[str], words: str, *texts: str) -> Look:
         ("claude", claude("ours"), "ours", Look.OURS),
         ("claude", claude("first line", "second line"), "first line\nsecond line", Look.OURS),
         ("claude", claude("first", "", "third"), "first\n\nthird", Look.OURS),
+        ("claude", claude("", "", "third line"), "\n\nthird line", Look.OURS),
+        ("claude", claude("", "", "by hand"), "ours", Look.MIXED),
         ("claude", claude("wrapped here and", "there"), "wrapped here and there", Look.OURS),
         ("claude", claude("[Pasted text #1 +40 lines]"), "line\n" * 40, Look.OURS),
         ("claude", claude("[Pasted text #1 +40 lines]"), "short", Look.MIXED),
@@ -63,6 +78,10 @@ def look(name: str, lines: list[str], words: str, *texts: str) -> Look:
         ("claude", claude("oursours"), "ours", Look.ONLY_OURS),
         ("claude", ["Do you want to proceed?", " 1. Yes"], "ours", Look.MIXED),
         ("claude", claude("a`b  c\\ d"), "a`b\tc\\ d", Look.OURS),
+        ("opencode", opencode(""), "ours", Look.FREE),
+        ("opencode", opencode("ours"), "ours", Look.OURS),
+        ("opencode", opencode("first", "", "third"), "first\n\nthird", Look.OURS),
+        ("opencode", opencode("oursz"), "ours", Look.MIXED),
         ("shell", shell(""), "ours", Look.FREE),
         ("shell", shell("echo 1⏎echo 2"), "echo 1\necho 2", Look.OURS),
         ("shell", shell("…" + LONG[-50:]), LONG, Look.OURS),
