@@ -24,6 +24,7 @@ from anvilsrv.linux import beneath
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LAYER = ("general", "filesystem", "network", "env", "unix", "agents", "permissions", "advanced", "description")
 EVIDENCE = ("hooks", "transcript", "late", "message")
+REPEATED = re.compile(r"(.+)\*(\d{1,3})")
 DIALOGS = ("start", "turn", "prompt")
 MISSING = object()
 Lines = dict[tuple[Any, ...], int]
@@ -326,13 +327,14 @@ def _input(table: Table) -> Input:
     made = Input(
         settle=table.seconds("settle", 0.3),
         submit=table.words("submit", ("Enter",)),
-        clear=table.words("clear", ()),
+        clear=_repeated(table.words("clear", ())),
         confirm=table.seconds("confirm", 3.0),
         empty=table.pattern("empty", None),
         find=table.pattern("find", None),
         styled=table.flag("styled", False),
         drop=_drop(table.table("drop")),
         most=int(table.number("most", 0)),
+        line=int(table.number("line", 0)),
         guards=tuple(_guard(one) for one in table.tables("guard")),
     )
     table.end()
@@ -348,6 +350,14 @@ def _limit(table: Table) -> re.Pattern[str]:
         raise table.wrong("match", f"no group says when: {' '.join(LIMITS)}")
     table.end()
     return made
+
+
+def _repeated(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """``C-u*3`` is that key three times."""
+    found = [REPEATED.fullmatch(key) for key in keys]
+    return tuple(
+        one for key, times in zip(keys, found, strict=True) for one in ([times[1]] * int(times[2]) if times else [key])
+    )
 
 
 def _drop(table: Table) -> Drop:

@@ -40,7 +40,7 @@ class Guard:
 @dataclass(frozen=True)
 class Input:
     """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed; ``most`` is
-    how many characters the agent takes."""
+    how many characters the agent takes, ``line`` how many in one line; 0: as many as there are."""
 
     settle: float
     submit: tuple[str, ...]
@@ -51,6 +51,7 @@ class Input:
     styled: bool
     drop: Drop
     most: int
+    line: int
     guards: tuple[Guard, ...]
 
     def safe(self, text: str) -> str:
@@ -68,6 +69,8 @@ class Input:
             return "the agent would take nothing of it: it has no character but blanks and invisible ones"
         if self.most and (length := units(self.safe(text))) > self.most:
             return f"it has {length:,} characters, and the agent takes {self.most:,}: put it into a file, and name that"
+        if self.line and (longest := max(map(units, kept.split("\n")))) > self.line:
+            return f"a line of it has {longest:,} characters, and the agent takes {self.line:,}: put it into a file, and name that"
         return next((one.refuse for one in self.guards if one.refuse and one.when.search(ends(kept))), "")
 
 

@@ -195,13 +195,14 @@ def _uuid() -> str:
 def began() -> float:
     """When this program was started (CLOCK_MONOTONIC, s): its interpreter may have had to wait for a processor since.
 
-    The kernel tells it in ticks since boot; a started tick counts as over, so that nothing seems earlier than it was.
+    The kernel tells it in ticks since boot; a started tick counts as over, and the clocks are read in an order in which a pause between
+    them makes it later: so nothing seems earlier than it was.
     """
     now = time.monotonic()
     try:
         with open("/proc/self/stat", "rb") as file:
             ticks = int(file.read().rpartition(b")")[2].split()[19])
-        started = (ticks + 1) / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - now)
+        started = (ticks + 1) / os.sysconf("SC_CLK_TCK") - time.clock_gettime(time.CLOCK_BOOTTIME) + time.monotonic()
     except (OSError, ValueError, IndexError):
         return now
     return min(started, now)

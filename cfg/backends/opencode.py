@@ -23,8 +23,10 @@ class OpenCode(Private):
     shared = {"data/opencode/auth.json": LOGIN}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """It breaks off at the second press; two Escapes in one write would be another key."""
-        return {"config/opencode/tui.json": {"keybinds": {"session_interrupt": "escape,ctrl+g"}}}
+        """It breaks off at the second press; two Escapes in one write would be another key. Ctrl-C, which empties the input, ends it
+        where that is empty already."""
+        keys = {"session_interrupt": "escape,ctrl+g", "input_clear": "ctrl+c,f12"}
+        return {"config/opencode/tui.json": {"keybinds": keys}}
 
     def launch(self, place: Place, resume: bool) -> Launch:
         """Ours goes in by the environment, over the user's."""

@@ -53,6 +53,11 @@ def test_what_is_wrong_is_named_with_file_line_and_key(top: Path, text: str, why
         load(top, text)
 
 
+def test_a_key_may_be_named_with_how_often_it_is_pressed(top: Path) -> None:
+    backend = load(top, MINIMAL + "  input: {clear: [C-e, C-u*3, '*', Up*]}\n")
+    assert backend.input.clear == ("C-e", "C-u", "C-u", "C-u", "*", "Up*")
+
+
 def test_a_class_in_a_file_beside_may_do_what_the_yaml_cannot_say(top: Path) -> None:
     (top / "odd.py").write_text(
         "from anvilsrv.backends.backend import Peculiarity, Report\n"

@@ -48,6 +48,7 @@ WORDS = {"claude": ("exit", "quit", ":q", ":q!", ":wq", ":wq!", " exit ", "quit\
         ("claude", "exit\ufeff", "write 'stop' to ctl"),
         ("claude", "\ufeff", NOTHING), ("opencode", "\ufeff", NOTHING), ("gemini", "\u200b \u202e", NOTHING),
         ("codex", "x" * 1_048_577, "it has 1,048,577 characters, and the agent takes 1,048,576: put it into a file, and name that"),
+        ("gemini", "short\n" + "x" * 20_001, "a line of it has 20,001 characters, and the agent takes 20,000"),
         ("opencode", "\U0001f600" * 524_289, "it has 1,048,578 characters"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import AnvilError
+from anvilsrv.tmux.screen import Screen
 from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.golden import SHIPPED
 from tests.session import Session
@@ -77,3 +78,25 @@ def refusal(agent: Session, text: str) -> str:
     with pytest.raises(AnvilError) as caught:
         agent.prompt(text)
     return str(caught.value)
+
+
+@each
+@pytest.mark.parametrize("cursor", ["end", "start"])
+def test_what_stands_in_the_input_is_cleared_wherever_the_cursor_is(bench: Bench, cursor: str) -> None:
+    agent, backend = bench.agent(), SHIPPED.get(bench.backend)
+    styled = ["-e"] if backend.input.styled else []
+
+    def free() -> bool:
+        lines = agent.tmux("capture-pane", "-p", *styled, "-t", agent.id).split("\n")
+        return backend.free(Screen(lines, 0, 0, 200, 50))
+
+    agent.ask("one that goes before")
+    wait_until(free, "nothing stands there")
+    for text in ("one line", "three\n\nlines", "word " * 80, "l\n" * 30 + "end"):
+        agent.tmux("set-buffer", "-b", "draft", text)
+        agent.tmux("paste-buffer", "-p", "-d", "-b", "draft", "-t", agent.id)
+        wait_until(lambda: not free(), f"{text!r} stands there")
+        if cursor == "start":
+            agent.keys("C-a")
+        agent.keys(*backend.input.clear)
+        wait_until(free, f"{text!r} is gone")
