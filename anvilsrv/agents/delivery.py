@@ -86,7 +86,7 @@ class Delivery:
         view = self._registry.find(self._session)
         return view if view is not None and (view.prompt, view.tries) == (self._prompt, self._tries) else None
 
-    def _job(self, what: Callable[[Tx], Outcomes]) -> Prompt | None:
+    def _job(self, what: Callable[[Tx], Outcomes], durable: bool = True) -> Prompt | None:
         """Let that happen; the prompt as it is then, while it is on its way."""
 
         def job(tx: Tx) -> Prompt | None:
@@ -95,7 +95,7 @@ class Delivery:
             now = prompts.on_its_way(tx, self._session)
             return now if now is not None and (now.id, now.tries) == (self._prompt, self._tries) else None
 
-        return self._store.call(job, need=Need.OWN)
+        return self._store.call(job, need=Need.OWN, durable=durable)
 
     def _not_taken(self, seen: Seen, why: str = "") -> None:
         """What was seen when the time was over: Enter is pressed if the rows say so."""
@@ -143,7 +143,11 @@ class Delivery:
         typed = self._backend().prompt_text(prompt.text, view.context.decode("utf-8", "replace"))
         mark, buffer = self._evidence.mark(self._session), buffer_of(self._prompt)
         self._tmux.load(buffer, typed.encode("utf-8", "replace"))
-        now = self._job(lambda tx: self._turns.paste(tx, self._session, self._prompt, self._tries, typed, mark))
+        # a power cut takes the agent and its input too: the row need only outlast the daemon
+        paste = partial(
+            self._turns.paste, session=self._session, number=self._prompt, tries=self._tries, typed=typed, mark=mark
+        )
+        now = self._job(paste, durable=False)
         if now is None or now.status != Status.PASTED or self._until.is_set():
             self._tmux.unload(buffer)
             return False

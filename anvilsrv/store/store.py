@@ -74,6 +74,7 @@ class Job(NamedTuple):
     need: Need
     key: str = ""
     late: bool = False  # it was kept: who waited for it was told Full
+    durable: bool = True
 
 
 class Tx:
@@ -147,20 +148,35 @@ class Store:
             self._thread.join()
 
     def post(
-        self, job: Callable[[Tx], Any], done: Outcome | None = None, need: Need = Need.ASKED, key: str = ""
+        self,
+        job: Callable[[Tx], Any],
+        done: Outcome | None = None,
+        need: Need = Need.ASKED,
+        key: str = "",
+        durable: bool = True,
     ) -> None:
-        """Queue ``job``; ``done(result, error)`` is called when it is on disk, refused, or kept until there is space (Full)."""
+        """Queue ``job``; ``done(result, error)`` is called when it is on disk, refused, or kept until there is space (Full).
+
+        Not ``durable``: it outlasts the end of the daemon, but perhaps not that of the machine, before the next that is.
+        """
         if self._closed.is_set():
             if done:
                 done(None, Unavailable("the daemon is stopping"))
             return
-        self._jobs.put(Job(job, done or self._report, need, key))
+        self._jobs.put(Job(job, done or self._report, need, key, durable=durable))
 
-    def call(self, job: Callable[[Tx], T], timeout: float = 60.0, need: Need = Need.ASKED, key: str = "") -> T:
+    def call(
+        self,
+        job: Callable[[Tx], T],
+        timeout: float = 60.0,
+        need: Need = Need.ASKED,
+        key: str = "",
+        durable: bool = True,
+    ) -> T:
         """Run ``job`` and wait until it is on disk. Raises what it raised; never call it on the store's thread."""
         future: Future[T] = Future()
         done: Outcome = lambda result, error: future.set_exception(error) if error else future.set_result(result)  # noqa: E731
-        self.post(job, done, need, key)
+        self.post(job, done, need, key, durable)
         try:
             return future.result(timeout)
         except TimeoutError:
@@ -282,8 +298,10 @@ class Store:
     def _commit(self, jobs: list[Job]) -> sqlite3.Error | None:
         """Run the jobs in one transaction and answer them; or nothing of them is on disk, for the reason returned."""
         outcomes: list[tuple[Outcome, Any, BaseException | None]] = []
-        whole = self._tx()
+        whole, light = self._tx(), not any(job.durable for job in jobs)
         try:
+            if light:
+                self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 outcomes.append(self._one(whole, job))
@@ -292,6 +310,9 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             return error
+        finally:
+            if light:
+                self._db.execute("PRAGMA synchronous=FULL")
         self._settle(whole, outcomes)
         return None
 

@@ -321,3 +321,12 @@ def test_a_store_of_before_that_could_not_become_smaller_is_written_anew(
     assert [one for one in caplog.messages if "written anew" in one] == [
         "the store, 0 MB, is written anew so that it can give space back"
     ]
+
+
+def test_a_commit_that_need_not_outlast_a_power_cut_is_not_synced_and_the_others_are(store: Store) -> None:
+    def level(tx: Tx) -> int:
+        row = tx.one("PRAGMA synchronous")
+        assert row is not None
+        return int(row[0])
+
+    assert [store.call(level, durable=durable) for durable in (True, False, True)] == [2, 1, 2]
