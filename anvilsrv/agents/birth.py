@@ -6,8 +6,9 @@ tmux may have lost its socket, or have been killed and left a program that ignor
 Threads: on the reactor of the agents.
 """
 
-import os
 from pathlib import Path
+
+from anvilsrv.linux.replace import write
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -23,9 +24,7 @@ def born(pid: int) -> str:
 
 def note(path: Path, pid: int) -> None:
     """Write down that this is the process. Raises OSError."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(f"{pid} {born(pid)}\n")
-    os.replace(fresh, path)
+    write(path, f"{pid} {born(pid)}\n")
 
 
 def living(path: Path) -> int:

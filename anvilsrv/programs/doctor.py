@@ -177,18 +177,17 @@ def configuration() -> Iterator[Line]:
 def tmux() -> Iterator[Line]:
     """That it is here, new enough, and gets terminals."""
     said = version("tmux", "-V")
+    tried = " to ".join(".".join(map(str, one)) for one in (TMUX, TRIED))
     if said is None:
         yield Line(DO, "tmux", f"missing: install it{packages('tmux')}")
     elif numbers(said) < TMUX and any(c.isdigit() for c in said):
         yield Line(DO, "tmux", f"{said} is too old: {'.'.join(map(str, TMUX))} or newer")
     elif said.startswith("tmux ") and numbers(said) > TRIED and "openbsd" not in said:
         yield Line(
-            NOTE,
-            "tmux",
-            f"{said} is newer than those that were tried, 3.2 to {'.'.join(map(str, TRIED))}; if prompts stay, say so",
+            NOTE, "tmux", f"{said} is newer than those that were tried: {tried}; if prompts are not taken, report it"
         )
     else:
-        yield Line(OK, "tmux", said)
+        yield Line(OK, "tmux", f"{said} (tried: {tried})")
     try:
         for fd in os.openpty():
             os.close(fd)
