@@ -30,7 +30,7 @@ from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
-SESSION_COMMANDS = "stop, restart, kill, interrupt, hold, go, complete <message-id>"
+SESSION_COMMANDS = "stop, restart, kill, cancel, hold, go, complete <message-id>"
 TURN_COMMANDS = "drop, first"
 
 
@@ -139,7 +139,7 @@ class Served:
         life = self._parts.life
         jobs = {
             "stop": life.stop, "restart": life.restart, "kill": life.kill, "interrupt": life.interrupt,
-            "hold": life.hold, "go": life.go,
+            "cancel": life.interrupt, "hold": life.hold, "go": life.go,  # as errors have to call it: see p9/dialect.py
         }  # fmt: skip
         if words[:1] == ["complete"] and len(words) == 2:
             self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]))

@@ -86,6 +86,20 @@ def test_a_killed_session_leaves_the_tree_and_whoever_waits_is_told(agent: Sessi
     assert agent.client.read("list") == b""
 
 
+def test_every_command_that_an_error_names_is_one(agent: Session) -> None:
+    """Also the one whose name an error cannot hold."""
+    with pytest.raises(P9Error) as caught:
+        agent.write("ctl", "frobnicate")
+    named = str(caught.value).split(": ")[1].removesuffix(", complete <message-id>").split(", ")
+    assert "interrupt" not in named and "stop" in named
+    for command in named:
+        if command != "kill":
+            try:
+                agent.write("ctl", command)
+            except P9Error as error:
+                assert "invalid" not in str(error)
+
+
 def test_an_interrupt_ends_the_turn_and_not_the_agent(agent: Session) -> None:
     agent.write("in", "echo begun; sleep 60")
     wait_until(lambda: "USER" in agent.client.open(f"{agent.id}/log").read(4096).decode(), "the turn never began")
