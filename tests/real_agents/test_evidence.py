@@ -1,6 +1,8 @@
 """What real agents leave as proof of what became of a prompt: the facts on which ``evidence`` in their files stands."""
 
+import json
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from anvilsrv.agents import transcript
 from anvilsrv.backends.rules import Report
+from anvilsrv.errors import AnvilError
 from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.directives import command
 from tests.real_agents.golden import SHIPPED
@@ -91,5 +94,40 @@ def test_what_a_person_types_while_a_tool_runs_is_known_to_join_or_to_be_a_turn_
     assert report.kind == kind
     agent.wait("idle")
     [first] = [one for one in proofs(agent, bench.backend, "taken") if "until" in one.fields["text"]]
+    assert agent.out(), "the prompt that ran has its answer"
     if "turn" in report.fields:
         assert (report.fields["turn"] == first.fields["turn"]) == (where == "turn")
+
+
+@pytest.mark.parametrize("name", ["gemini"], scope="module")
+def test_a_turn_that_was_broken_off_has_no_answer_least_of_all_that_of_the_prompt_before(bench: Bench) -> None:
+    agent = bench.agent()
+    assert agent.ask("before") == heard("before")
+    agent.prompt("@@hold gate one two three four")
+    bench.model.wait(2)
+    wait_until(lambda: "one two" in agent.screen, "words of the answer are shown")
+    agent.keys("Escape")
+    with pytest.raises(AnvilError, match="no response"):
+        agent.out()
+    assert agent.ask("after") == heard("after")
+
+
+GUARD = """
+import json, sys
+if "FORBIDDEN" in json.load(sys.stdin)["prompt"]:
+    sys.stderr.write("no such words here")
+    sys.exit(2)
+"""
+
+
+def test_a_prompt_that_a_hook_of_the_users_refuses_has_failed_with_the_reason(fresh: Benches) -> None:
+    bench = fresh("claude")
+    settings = bench.daemon.home.home / ".claude" / "settings.json"
+    settings.parent.mkdir(exist_ok=True)
+    hook = {"type": "command", "command": shlex.join(["python3", "-c", GUARD])}
+    settings.write_text(json.dumps({"hooks": {"UserPromptSubmit": [{"hooks": [hook]}]}}))
+    agent = bench.new()
+    assert "no such words here" in agent.refused("a FORBIDDEN word")
+    agent.wait("idle")
+    assert agent.ask("next") == heard("next")
+    assert bench.model.prompts() == ["next"]
