@@ -65,9 +65,9 @@ class App:
         self.namespace = namespace
         clock = Clock()
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
-        self.registry = Registry(self.stream, self.topics)
-        self.store = Store(state / "store.db", self._settled, self.on_error, clock)
         self.backends = Backends(*default_dirs())
+        self.registry = Registry(self.stream, self.topics, self.backends.known)
+        self.store = Store(state / "store.db", self._settled, self.on_error, clock)
         self.turns = Turns(self.registry)
         self.post = Post(self.registry, self.turns, self._prompted)
         self.questions = Questions(self.store, self.registry)

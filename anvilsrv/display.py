@@ -8,6 +8,12 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # C0 but tab and newline, DEL, C1
 _STYLE = re.compile(r"\x1b\[[\d;:]*m")
+# C0 but tab and newline, DEL, C1; what ends a line in some programs; what reorders the text around it (Unicode report 36)
+_SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = "(?:[^\\S\\n]|[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])*"  # blanks, and what has no width
+_HEADER = re.compile(
+    rf"^(?=[^\w\n]*(?:{_UNSEEN.join('mailfrom')}|{_UNSEEN.join('from:')}))", re.IGNORECASE | re.MULTILINE
+)
 
 
 def sanitize(text: str) -> str:
@@ -18,6 +24,29 @@ def sanitize(text: str) -> str:
 def one_line(text: str) -> str:
     """``text`` on one line, with a blank for each character that is not printable."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def printable(text: str) -> str:
+    """``text`` with each control character made visible: ESC becomes U+241B, what has no picture U+FFFD.
+
+    CRLF is a line end; tabs are kept.
+    """
+    return _SEEN.sub(_picture, text.replace("\r\n", "\n"))
+
+
+def _picture(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
+
+
+def shown(text: str) -> str:
+    """``text`` as a person reads it: without colours, and printable. Only a newline ends a line of it, for every program."""
+    return printable(_STYLE.sub("", text))
+
+
+def quoted(text: str) -> str:
+    """The text of a message, ``shown``, in which no line looks like the head of another message: such a line begins with ``> ``."""
+    return _HEADER.sub("> ", shown(text))
 
 
 def plain(text: str) -> str:

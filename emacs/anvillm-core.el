@@ -179,9 +179,28 @@ With nil when any number of them may have.")
 
 ;;;; JSON
 
+(defun anvillm--seen (value)
+  "Return VALUE with each control character in its texts made visible.
+So are marks that turn the direction of the text around them."
+  (cond ((stringp value)
+         (replace-regexp-in-string
+          "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
+          (lambda (char)
+            (let ((code (aref char 0)))
+              (string (cond ((< code 32) (+ #x2400 code)) ((= code 127) #x2421) (t #xfffd)))))
+          (replace-regexp-in-string "\r\n" "\n" value t t) t t))
+        ((consp value) (mapcar #'anvillm--seen value))
+        (t value)))
+
 (defun anvillm-json (bytes)
   "Return the value of JSON text BYTES: objects as plists, arrays as lists.
-Null, false and empty arrays are nil; no text is nil too."
+Null, false and empty arrays are nil; no text is nil too.
+The daemon escapes what would act on a terminal; here it is made visible."
+  (let ((value (anvillm--json bytes)))
+    (if (string-match-p "\\\\[ubfr]" bytes) (anvillm--seen value) value)))
+
+(defun anvillm--json (bytes)
+  "Return the value of JSON text BYTES as it is."
   (cond ((string-match-p "\\`[ \t\r\n]*\\'" bytes) nil)
         ((fboundp 'json-parse-string)
          (json-parse-string (if (multibyte-string-p bytes) bytes (decode-coding-string bytes 'utf-8 t))

@@ -35,7 +35,12 @@ def describe(policy: Policy, tier: str) -> str:
     lines.append(("permissions", policy.permissions, str(policy.origins.get("permissions", "default"))))
     lines.append(("landlock", f"ABI {least_abi(policy, tier)} or newer", "needed for all of this"))
     lines += [("note", note, "") for note in policy.notes]
-    return "".join("\t".join(part for part in line if part) + "\n" for line in lines)
+    return "".join("\t".join(_one_line(part) for part in line if part) + "\n" for line in lines)
+
+
+def _one_line(part: str) -> str:
+    """A name may hold a newline, which would make a line of its own."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in part)
 
 
 def _network(policy: Policy) -> list[tuple[str, str, str]]:

@@ -1,24 +1,9 @@
 """Text of agents on a terminal: nothing in it may act on the terminal, and it must fit."""
 
 import os
-import re
 import time
 
-# C0 but newline and tab, DEL, C1; then marks that reorder the text around them (Unicode Technical Report 36)
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """``text`` with each control character made visible: ESC becomes U+241B, what has no picture U+FFFD.
-
-    CRLF is a line end; tabs are kept.
-    """
-    return _CONTROL.sub(_picture, text.replace("\r\n", "\n"))
-
-
-def _picture(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
+from anvilsrv.display import printable as printable
 
 
 def one_line(text: str) -> str:

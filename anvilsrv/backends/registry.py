@@ -13,6 +13,7 @@ from pathlib import Path
 from anvilsrv import paths
 from anvilsrv.backends import load as backend_yaml
 from anvilsrv.backends.backend import Backend, Launch, Peculiarity, Place, Reply, Report, comment
+from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Invalid, NotFound
 
 __all__ = ["Backend", "Backends", "Launch", "Peculiarity", "Place", "Reply", "Report", "comment", "default_dirs"]
@@ -55,6 +56,10 @@ class Backends:
     def last(self, name: str) -> Backend | None:
         """The backend of that name as it was read last, whatever became of its file; None if it never was. No I/O: for jobs."""
         return self._last.get(name)
+
+    def known(self) -> set[str]:
+        """The names of those that were read. No I/O: for jobs."""
+        return set(self._last)
 
     def listing(self) -> list[tuple[str, str, str]]:
         """Name, title, and ``ok`` or why it cannot run here, of each; sorted by name."""
@@ -101,4 +106,4 @@ class Backends:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(one_line(text).split())

@@ -22,6 +22,7 @@ from anvilsrv.beads.commands import Call, export, records_of, run
 from anvilsrv.beads.record import Record
 from anvilsrv.beads.store import BELL, JOURNAL, Store
 from anvilsrv.beads.watch import Watch
+from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, NotFound
 from anvilsrv.strict_json import dumps
 
@@ -143,6 +144,7 @@ class Beads:
         if name == "json":
             return dumps(record).encode() + b"\n"
         text: str = record.get(name, "")
+        text = text if name == "description" else one_line(text)
         return text.encode() if name == "description" and (text.endswith("\n") or not text) else text.encode() + b"\n"
 
     def version(self, bead_id: str | None = None) -> int:

@@ -7,6 +7,7 @@ alone changes ``_asking``.
 from collections.abc import Mapping
 from typing import Any
 
+from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
@@ -25,8 +26,9 @@ class Questions:
     def ask(self, tx: Tx, asked: Asked, fields: Mapping[str, Any]) -> None:
         """The agent asks something; ``fields`` as its hook reported them: question, choices, detail, free."""
         ask = {
-            "id": asked.number, "text": plain(fields.get("question") or ""), "choices": [plain(c) for c in fields.get("choices") or []],
-            "detail": plain(fields.get("detail") or ""), "free": bool(fields.get("free")),
+            "id": asked.number, "text": shown(plain(fields.get("question") or "")),
+            "choices": [one_line(plain(c)) for c in fields.get("choices") or []],
+            "detail": shown(plain(fields.get("detail") or "")), "free": bool(fields.get("free")),
         }  # fmt: skip
         tx.after(asked)  # before the event: who answers at once must find the asker waiting
         self._registry.set(tx, asked.session, ask=dumps(ask))

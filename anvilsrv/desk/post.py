@@ -73,8 +73,13 @@ class Post:
     def _form(self, to: Session, kind: str, sender: str) -> Form:
         if self._prompted(to.backend):
             return Form.MAIL
-        trusted = sender == USER or self._registry.descends(to.id, sender)
+        trusted = sender == USER or (self._registry.descends(to.id, sender) and self._controls(sender))
         return Form.BODY if kind == "PROMPT_REQUEST" and trusted else Form.COMMENT
+
+    def _controls(self, session: str) -> bool:
+        """Whether its role lets it prompt what it spawned."""
+        view = self._registry.find(session)
+        return view is not None and view.controls
 
     def label(self, tx: Tx, who: str) -> str:
         """How a correspondent is called: the alias with the id behind it, or the id; ``user`` is the user."""

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from anvilsrv import __version__
+from anvilsrv.display import one_line, quoted
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import Client, P9Error, dial
 from anvilsrv.strict_json import dumps
@@ -62,9 +63,9 @@ def main() -> None:
 def as_text(message: dict[str, Any], sender: str) -> str:
     """A message as a person reads it: a head, an empty line, the body. ``sender`` is how to call who wrote it."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message["timestamp"]))
-    head = {"From": sender, "Date": when, "Type": message["type"], "Subject": message["subject"]}
+    head = {"From": sender, "Date": when, "Type": message["type"], "Subject": one_line(message["subject"])}
     head["Id"] = message["id"]
-    return "".join(f"{key}: {value}\n" for key, value in head.items() if value) + f"\n{message['body']}\n"
+    return "".join(f"{key}: {value}\n" for key, value in head.items() if value) + f"\n{quoted(message['body'])}\n"
 
 
 def _messages(client: Client, owner: str, wait: bool) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from anvilsrv.display import one_line, quoted, shown
 from anvilsrv.errors import Invalid
 from anvilsrv.strict_json import dumps
 from anvilsrv.words import MAIL_TYPES
@@ -51,6 +52,7 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
     to, subject, body = (fields.get(key, "") for key in ("to", "subject", "body"))
     if not to:
         raise Invalid("mail to nobody: 'to' is missing")
+    subject = one_line(subject).strip()
     if len(subject) > MAX_SUBJECT:
         raise Invalid(f"subject of {len(subject)} characters: at most {MAX_SUBJECT}")
     given = fields.get("metadata", {})
@@ -78,10 +80,10 @@ def reply_type(kind: str) -> str:
 
 
 def as_prompt(message: Message, label: str) -> str:
-    """How a message stands before an agent; ``label`` is how the sender is called."""
+    """How a message stands before an agent; ``label`` is how the sender is called. Its text has no second head in it."""
     head = f"[mail from {label} · {message.type} · id {message.id}]"
-    subject = f"\nSubject: {message.subject}" if message.subject else ""
-    return f"{head}{subject}\n\n{message.body}"
+    subject = f"\nSubject: {one_line(message.subject)}" if message.subject else ""
+    return f"{head}{subject}\n\n{quoted(message.body)}"
 
 
 def as_comment(text: str) -> str:
@@ -92,8 +94,8 @@ def as_comment(text: str) -> str:
 def as_log(message: Message, sender: str, to: str) -> bytes:
     """A message as a block of ``log``."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp))
-    body = "".join(f"\t{line}\n" for line in message.body.splitlines())
-    return f"{when} {sender} -> {to} {message.type} {message.subject}\n{body}\n".encode()
+    body = "".join(f"\t{line}\n" for line in shown(message.body).splitlines())
+    return f"{when} {sender} -> {to} {message.type} {one_line(message.subject)}\n{body}\n".encode()
 
 
 def reply_subject(subject: str) -> str:

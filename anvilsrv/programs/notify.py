@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from anvilsrv import __version__
+from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9.client import Client, P9Error, dial
 from anvilsrv.words import USER
@@ -120,7 +121,7 @@ def _question(ask: Any) -> str:
 
 def brief(text: str) -> str:
     """The text on one line, cut where a notification would be."""
-    line = " ".join(text.split())
+    line = " ".join(one_line(text).split())
     return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"
 
 

@@ -5,6 +5,7 @@ Threads: ``conversation_page`` runs on the store's thread, in a job; the rest is
 
 import time
 
+from anvilsrv.display import one_line, shown
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompts import AGENT, TYPED, Prompt
@@ -21,7 +22,7 @@ def stamp(when: float) -> str:
 def block(word: str, when: float, text: str) -> bytes:
     """One block of a conversation: a header line, the text indented by a tab, an empty line."""
     paragraphs = map(
-        indented, text.rstrip("\n").split("\n\n")
+        indented, shown(text).rstrip("\n").split("\n\n")
     )  # few replacements in megabytes, not a step for each line
     return "".join((word, " ", stamp(when), "\n", "\n\n".join(paragraphs), "\n\n")).encode("utf-8", "replace")
 
@@ -44,9 +45,7 @@ def line(prompt: Prompt) -> bytes:
     """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
     origin = prompt.origin if prompt.origin in (TYPED, AGENT) else "mail" if prompt.message else "queue"
     took = "-" if prompt.took is None else f"{prompt.took:.1f}"
-    words = " ".join("".join(c if c.isprintable() else " " for c in prompt.text[: 4 * FIRST_WORDS]).split())[
-        :FIRST_WORDS
-    ]
+    words = " ".join(one_line(prompt.text[: 4 * FIRST_WORDS]).split())[:FIRST_WORDS]
     return f"{prompt.n}\t{SHOWN[prompt.status]}\t{origin}\t{stamp(prompt.created)}\t{took}\t-\t-\t{words}\n".encode()
 
 

@@ -8,18 +8,18 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from anvilsrv.display import one_line
+from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts, turn_rows
-from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row
+from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row, same
 from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
-from anvilsrv.words import ROOT
+from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
@@ -35,9 +35,10 @@ class Touched(NamedTuple):
 class Registry:
     """All sessions of one namespace."""
 
-    def __init__(self, stream: Stream, topics: Topics) -> None:
+    def __init__(self, stream: Stream, topics: Topics, backends: Callable[[], Iterable[str]] = tuple) -> None:
         self.stream = stream
         self.topics = topics
+        self._backends = backends  # their names, which no session has; without I/O
         self.views: dict[str, View] = {}
         self._aliases: dict[str, str] = {}
         self._list: tuple[object, bytes] = (None, b"")
@@ -162,9 +163,13 @@ class Registry:
         return made
 
     def _free(self, tx: Tx, alias: str, but: str) -> None:
-        taken = tx.one("SELECT id FROM sessions WHERE alias = ? AND id != ?", alias, but)
-        if taken is not None:
-            raise Exists(f"alias '{alias}' already exists: it is taken by {taken['id']}")
+        """Refuse what a person would take for the user, a backend or another session."""
+        name = same(alias)
+        if name == same(USER) or name in map(same, self._backends()):
+            raise Invalid(f"invalid alias '{alias}': the user or a backend is called so")
+        for row in tx.all("SELECT id, alias FROM sessions WHERE alias IS NOT NULL AND id != ?", but):
+            if same(row["alias"]) == name:
+                raise Exists(f"alias '{row['alias']}' already exists: it is taken by {row['id']}")
 
     def _move(self, tx: Tx, session: str, alias: str) -> None:
         number = 1
@@ -223,7 +228,7 @@ class Registry:
 
     def error(self, tx: Tx, session: str | None, text: str) -> None:
         """An ``error`` event, shown in ``sessions`` and in the daemon's log too."""
-        row = self.maybe(tx, session) if session is not None else None
+        row, text = self.maybe(tx, session) if session is not None else None, shown(text)
         if row is not None:
             self.set(tx, row.id, error=text)
         self._log(tx, session, text, logging.WARNING, alias=row.alias if row else "")
@@ -281,6 +286,9 @@ def parse_new(words: list[str]) -> dict[str, Any]:
     if len(words) < 2:
         raise Invalid("invalid arguments; usage: new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]")
     found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "role": "", "tasks": [], "alias": ""}
+    for word in words:
+        if one_line(word) != word:
+            raise Invalid(f"new: '{one_line(word)[:80]}' holds a control character, or a mark that is not seen")
     for word in words[2:]:
         key, equals, value = word.partition("=")
         if not equals or key not in ("role", "tasks", "alias"):

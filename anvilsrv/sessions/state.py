@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from anvilsrv.display import one_line
 from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions import gate
 from anvilsrv.sessions.gate import Gate
@@ -75,6 +76,11 @@ def check_alias(alias: str) -> str:
     return alias
 
 
+def same(alias: str) -> str:
+    """What is equal for aliases that a person takes for the same."""
+    return alias.casefold().replace("-", "").replace("_", "")
+
+
 @dataclass(frozen=True)
 class Session:
     """A row of the table ``sessions``. Times are in seconds since the epoch; ``policy`` is the file ``sandbox``."""
@@ -118,6 +124,11 @@ class Session:
     def label(self) -> str:
         """How a person calls it: the alias, or the id."""
         return self.alias or self.id
+
+    @property
+    def controls(self) -> bool:
+        """Whether its sandbox's policy lets it prompt and control what it spawned."""
+        return any(line.startswith("agents\tcontrol\t") for line in self.policy.splitlines())
 
     def refusal(self) -> str:
         """Why a session that is not live takes nothing, as an error says it."""
@@ -164,7 +175,7 @@ class View(Session):
 
     def line(self) -> str:
         """Its line in ``list``."""
-        return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{self.cwd}\n"
+        return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}\n"
 
     def summary(self, attach: str, unread: int) -> dict[str, Any]:
         """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox."""

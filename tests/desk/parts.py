@@ -107,8 +107,8 @@ class Parts:
         self.presses: list[Interrupt | Clear] = []
         self.looks: list[Seen] = []  # what is seen next, when somebody looks
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
-        self.registry = Registry(self.stream, self.topics)
         self.backends = SeenBackends(top / "config" / "backends", self.io)
+        self.registry = Registry(self.stream, self.topics, self.backends.known)
         self.store = Store(top / "store.db", self._settled, self.errors.append, self.clock)
         self.turns = Turns(self.registry)
         self.post = Post(self.registry, self.turns, self._prompted)
@@ -188,19 +188,19 @@ class Parts:
         for _ in range(3):
             self.job(lambda tx: None)
 
-    def new(self, backend: str = "scripted", alias: str = "", parent: str | None = None) -> str:
+    def new(self, backend: str = "scripted", alias: str = "", parent: str | None = None, policy: str = "") -> str:
         """A session whose process does not run yet."""
         if self.backends.last(backend) is None:
             self.backend(backend)
         return self.job(
             lambda tx: self.life.create(
-                tx, gaps=[], backend=backend, cwd="/", role="", tasks=[], alias=alias, parent=parent, tier="full", policy=""
+                tx, gaps=[], backend=backend, cwd="/", role="", tasks=[], alias=alias, parent=parent, tier="full", policy=policy
             )
         )  # fmt: skip
 
-    def idle(self, backend: str = "scripted", alias: str = "", parent: str | None = None) -> str:
+    def idle(self, backend: str = "scripted", alias: str = "", parent: str | None = None, policy: str = "") -> str:
         """A session whose agent is ready for prompts."""
-        made = self.new(backend, alias, parent)
+        made = self.new(backend, alias, parent, policy)
         self.run(made)
         self.report(made, "Ready")
         assert self.row(made).state == "idle"

@@ -34,7 +34,7 @@ def test_mail_stands_before_an_agent_with_who_wrote_it(parts: Parts) -> None:
 
 def test_before_a_shell_it_is_a_comment_unless_somebody_it_belongs_to_asks_for_it(parts: Parts) -> None:
     shell = parts.backend("plain", mail="comment")
-    parent = parts.idle()
+    parent = parts.idle(policy="agents\tcontrol\troles/lead.yaml\n")
     agent, other = parts.idle(shell, parent=parent), parts.idle()
     for sender, kind in (
         ("user", "QUERY_REQUEST"),
@@ -47,6 +47,16 @@ def test_before_a_shell_it_is_a_comment_unless_somebody_it_belongs_to_asks_for_i
     assert [text.startswith("# [mail from") for text in texts] == [True, True, False, False]
     assert [line[:1] for line in texts[0].splitlines()] == ["#"] * 4
     assert texts[2:] == ["rm -r x", "rm -r x"]
+
+
+@pytest.mark.parametrize("policy", ["", "agents\tspawn\troles/r.yaml\n", "note\tagents\tcontrol\t\n"])
+def test_who_may_not_control_what_it_spawned_runs_nothing_in_it_by_mail(parts: Parts, policy: str) -> None:
+    shell = parts.backend("plain", mail="comment")
+    parent = parts.idle(policy=policy)
+    agent = parts.idle(shell, parent=parent)
+    parts.mail(agent, "PROMPT_REQUEST", parent, body="rm -r x")
+    (text,) = parts.queue(agent)
+    assert text.startswith("# [mail from") and text.endswith("\n# rm -r x")
 
 
 def test_what_nothing_can_read_is_mailed_to_nobody(parts: Parts) -> None:

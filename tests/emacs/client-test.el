@@ -4,6 +4,7 @@
 
 (require 'ert)
 (require 'anvillm-9p)
+(require 'anvillm-core)
 (require 'fake-9p)
 
 (defmacro client-test-with (files outgoing &rest body)
@@ -35,6 +36,11 @@
                      (Tread 7 1 18446744073709551615 8168) (Rread 7 "\0\377abc") (Rflush 9)
                      (Twrite 1 2 4294967296 "x") (Rstat 4 "12345")))
     (should (equal message (anvillm-wire-decode (apply #'anvillm-wire-encode message))))))
+
+(ert-deftest client-shows-what-acts-on-a-terminal-or-turns-the-text ()
+  (should (equal (anvillm-json "[{\"a\":\"x\\u001b[2J\\u009b\\u202ey\\r\\nz\\\\u202e\\t\"}]")
+                 `((:a ,(concat "x\u241b[2J\ufffd\ufffdy\nz\\u202e\t")))))
+  (should (equal (anvillm-json "{\"n\":[1,2.5,null,true]}") '(:n (1 2.5 nil t)))))
 
 (ert-deftest client-reads-a-file-longer-than-a-message-byte-for-byte ()
   (client-test-with `(("a/b" . ,client-test-bytes)) nil
