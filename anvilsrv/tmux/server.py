@@ -87,6 +87,8 @@ class Server:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+        with suppress(Unavailable):  # it hangs
+            lost.revive(self.socket, QUIET)
         process.end(self.socket)
 
     def close(self) -> None:

@@ -266,6 +266,13 @@ def test_a_server_ends_though_a_killed_daemon_left_a_client(tmux: Tmux, left: in
     assert ended(left)
 
 
+def test_a_server_whose_socket_was_deleted_is_ended_too(tmux: Tmux) -> None:
+    server = server_pid(tmux)
+    os.unlink(tmux.socket)
+    tmux.kill_server()
+    assert ended(server)
+
+
 def test_a_server_that_hangs_is_ended_too(tmux: Tmux) -> None:
     server = server_pid(tmux)
     with stopped(server, 60.0):
