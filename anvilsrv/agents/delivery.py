@@ -31,8 +31,10 @@ from anvilsrv.store.store import Full, Need, Store, Tx
 from anvilsrv.tmux.tmux import Tmux
 
 PATIENCE = 2.0  # s for an input to become free before it counts as an obstacle, or for a text to be drawn
-LATE = 20.0  # s for a report after Enter was heeded
+LATE = 20.0  # s for a text to show after it was pasted, and for a report after Enter was heeded
 LONGEST = 60.0  # s of one wait for rows to change
+CLEARS = 8  # times that what we left is cleared: one key may take no more than a line
+DRAWN = 0.3  # s for an agent to draw what a key has changed
 LOOK = 5.0  # s between looks where nothing is printed
 
 
@@ -160,7 +162,7 @@ class Delivery:
         backend = self._backend()
         if backend.input.empty is None or self._tmux_free(backend):
             return True
-        since, cleared = time.monotonic(), False
+        since, cleared = time.monotonic(), 0
         eye = Eye(self._tmux, self._pane, backend.asks("prompt"))
         with self._tmux.watch(self._pane) as output:
             self._until.wake(output)
@@ -171,12 +173,13 @@ class Delivery:
                 if look in (Look.FREE, Look.UNKNOWN):
                     # A person may have submitted it, which is told soon; what stood there for a moment only was the agent, which
                     # had not yet drawn its empty line.
-                    return not self._until.last(0.0 if cleared else min(stood, backend.input.confirm)) and (
-                        cleared or self._tmux_free(backend)
-                    )
-                if look is not None and is_clear(look) and not cleared and backend.input.clear:
+                    over = self._until.last(0.0 if cleared else min(stood, backend.input.confirm))
+                    return not over and (cleared > 0 or self._tmux_free(backend))
+                if look is not None and is_clear(look) and cleared < CLEARS and backend.input.clear:
                     self._tmux.keys(self._pane, *backend.input.clear)
-                    cleared = True
+                    cleared += 1
+                    output.wait(DRAWN)
+                    continue
                 screen = self._tmux.screen(self._pane, styled=backend.input.styled)
                 eye.answer("\n".join(screen.lines))
                 if stood > PATIENCE:
@@ -219,7 +222,8 @@ class Delivery:
             look, waited = self._evidence.look(self._session), time.monotonic() - since
             ready = look in (Look.OURS, Look.UNKNOWN)
             backend = self._backend()
-            patience = max(PATIENCE, backend.input.confirm) if look in (Look.FREE, None) else PATIENCE
+            hidden = look in (Look.FREE, None)  # an agent that is slow, or frozen, has not drawn it yet
+            patience = LATE if hidden else PATIENCE
             if not ready and waited < patience:
                 output.wait(min(LOOK, patience - waited))
                 return
@@ -227,7 +231,8 @@ class Delivery:
                 self._not_taken(Seen(look))
                 return
             screen = self._tmux.screen(self._pane, styled=backend.input.styled)
-            self._not_taken(self._evidence.seen(self._session), in_the_way(backend, screen, waited > LONGEST))
+            why = "it does not show in the input" if hidden else in_the_way(backend, screen, waited > LONGEST)
+            self._not_taken(self._evidence.seen(self._session), why)
             if not self._until.is_set():
                 output.wait(LOOK)
 

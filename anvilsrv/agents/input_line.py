@@ -18,6 +18,7 @@ RULER = re.compile(r"^\s*\S?[─━═▀▄▁▔]{3}")  # the edge of a box
 MARK = re.compile(r"^[\s│┃|]*[❯>›!$*#%]\s?")  # what stands before an input
 PLACEHOLDER = re.compile(r"\[Pasted[^\]\n]*\]", re.IGNORECASE)  # how a long text is shown
 PART = 100  # characters of a text that are taken for a part of it although nothing says that more is there
+LINES_LEFT = 100  # of a text, that may be left of it
 LONG = 200  # characters of a text for which an agent may show a placeholder
 
 
@@ -31,7 +32,7 @@ def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) 
     ours, drawn = drawable(words), list(_ends(rows))
     if ours and any(_is(one, ours, words) for one in drawn):
         return Look.OURS
-    known = sorted({drawable(one) for one in (words, *texts)} - {""}, key=len, reverse=True)
+    known = sorted({made for one in (words, *texts) for made in _beginnings(one)} - {""}, key=len, reverse=True)
     long = any(_is_long(one) for one in (words, *texts))
     if any(_made_of(one, known, long) for one in drawn):
         return Look.ONLY_OURS
@@ -88,6 +89,15 @@ def _is(shown: str, ours: str, words: str) -> bool:
         return True
     part = "…" in shown or len(line) >= PART
     return part and len(line) > 3 and line in ours
+
+
+def _beginnings(text: str) -> Iterator[str]:
+    """A text, and its first lines: each key that clears an input takes one line away, from the end."""
+    said = ""
+    for line in text.split("\n")[:LINES_LEFT]:
+        said += drawable(line)
+        yield said
+    yield drawable(text)
 
 
 def _is_long(text: str) -> bool:

@@ -76,6 +76,8 @@ def look(name: str, lines: list[str], words: str, *texts: str) -> Look:
         ("claude", claude("earlier"), "ours", Look.ONLY_OURS),
         ("claude", claude("earlierours"), "ours", Look.ONLY_OURS),
         ("claude", claude("oursours"), "ours", Look.ONLY_OURS),
+        ("claude", claude("one", "two"), "one\ntwo\nthree", Look.ONLY_OURS),
+        ("claude", claude("one", "tw"), "one\ntwo\nthree", Look.MIXED),
         ("claude", ["Do you want to proceed?", " 1. Yes"], "ours", Look.MIXED),
         ("claude", claude("a`b  c\\ d"), "a`b\tc\\ d", Look.OURS),
         ("opencode", opencode(""), "ours", Look.FREE),
