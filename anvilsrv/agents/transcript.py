@@ -82,6 +82,8 @@ class Tail:
 
 def parse(line: bytes) -> Line | None:
     """The object on a line, or None."""
+    if not line:
+        return None
     try:
         found = loads_bytes(line, LINE)
     except Invalid:

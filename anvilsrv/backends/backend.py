@@ -20,7 +20,7 @@ from anvilsrv import paths
 from anvilsrv.backends import reset_time, templates
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
-from anvilsrv.backends.typed import Input
+from anvilsrv.backends.typed import Input, bounded
 from anvilsrv.display import sanitize
 from anvilsrv.strict_json import dumps
 from anvilsrv.tmux.screen import Screen
@@ -89,7 +89,7 @@ class Dialog:
 
     def why(self, text: str) -> str:
         """The reason that the screen gives, as a line, without what boxes are drawn with."""
-        found = self.reason.search(text) if self.reason is not None else None
+        found = self.reason.search(bounded(text)) if self.reason is not None else None
         return " ".join(BOXES.sub(" ", found[0]).split()) if found is not None else ""
 
 

@@ -10,7 +10,10 @@ What cannot be a limit's end counts as not said: a time long over, or further aw
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
+from itertools import islice
 from zoneinfo import ZoneInfo
+
+from anvilsrv.backends.typed import bounded
 
 CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*(?:([ap])\.?m\.?)?", re.IGNORECASE)
 DATE = re.compile(r"([A-Z][a-z]{2})[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?(?:,? (\d{4}))?")
@@ -28,6 +31,7 @@ GROUPS = ("epoch", "iso", *UNITS, "clock", "date", "zone")
 MARGIN = 5.0  # s after the limit's end, since clocks differ
 MINUTE = 60.0  # s that a time of day without seconds may fall short of the end that it tells
 PAST = 120.0  # s that an end may lie back and still be this one's, not tomorrow's
+MENTIONS = 100  # of limits in one text: the others are not looked at
 FURTHEST = 35 * 86400.0  # s; no limit lasts longer than a month
 
 
@@ -38,8 +42,9 @@ def words(when: float) -> str:
 
 def until(patterns: Iterable[re.Pattern[str]], text: str, now: float) -> float | None:
     """The time (epoch s, never in the past) at which the first limit that ``text`` speaks of is over; None if it tells none."""
+    text = bounded(text)
     for pattern in patterns:
-        for found in pattern.finditer(text):
+        for found in islice(pattern.finditer(text), MENTIONS):
             when = _when(found.groupdict(), now)
             if when is not None and now - PAST <= when <= now + FURTHEST - MARGIN:
                 return max(when, now) + MARGIN

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from anvilsrv.backends import templates
+from anvilsrv.backends.typed import bounded
 from anvilsrv.strict_json import whole
 
 KINDS = (
@@ -108,7 +109,7 @@ def _epoch(value: Any) -> float | None:
 
 def _matches(payload: Mapping[str, Any], path: str, pattern: re.Pattern[str]) -> bool:
     value = templates.dig(payload, path)
-    return value is not None and pattern.search(templates.as_text(value)) is not None
+    return value is not None and pattern.search(bounded(templates.as_text(value))) is not None
 
 
 def _field(source: str, payload: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 END = 2048  # characters at either end that guards see of a longer text
+PART = 32768  # the same of what an agent says
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,14 @@ class Input:
         return next((one.refuse for one in self.guards if one.refuse and one.when.search(ends(kept))), "")
 
 
-def ends(text: str) -> str:
-    """A text, if it is not long; else its beginning and its end."""
-    return text if len(text) <= 2 * END else f"{text[:END]}\n{text[-END:]}"
+def ends(text: str, size: int = END) -> str:
+    """A text, if it is not long; else ``size`` characters of its beginning and of its end."""
+    return text if len(text) <= 2 * size else f"{text[:size]}\n{text[-size:]}"
+
+
+def bounded(text: str) -> str:
+    """What patterns are searched in of a text that an agent says."""
+    return ends(text, PART)
 
 
 def units(text: str) -> int:
