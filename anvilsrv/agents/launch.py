@@ -16,7 +16,6 @@ was found out about the kernel.
 
 import json
 import os
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,7 +86,7 @@ class Launch:
 
     def forget(self, session: str) -> None:
         """Remove the session's directory."""
-        shutil.rmtree(self.directory(session), ignore_errors=True)
+        beneath.remove(self.directory(session))
 
     def remember(self) -> None:
         """Where agents may write that a version started which left no word of it. Raises Unavailable."""

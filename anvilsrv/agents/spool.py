@@ -7,6 +7,7 @@ A spool is watched: a hook that gave up on a daemon which was there, but silent,
 Threads: a :class:`Kept` is used on any, nothing is kept; :class:`Spools` has one of its own, for an agent may put much into its spool.
 """
 
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from anvilsrv.sessions.state import View
 from anvilsrv.strict_json import loads_bytes
 
 MOST = 1000  # reports read at a time
+BYTES = 16 << 20  # the same, and as many more as the last one has
+LISTED = 10_000  # names looked at at a time
 LARGEST = 16 << 20  # bytes of one
 SETTLE = 0.05  # s from the first news of a spool to its reading: what comes meanwhile is read with it
 OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
@@ -116,7 +119,7 @@ class Spools:
     def _look(self, session: str) -> None:
         self._next.pop(session, None)
         try:
-            more = self._read(session) >= MOST
+            more = self._read(session) > 0  # perhaps not all of it
         except Exception as error:
             self._on_error(error)
             more = True
@@ -136,40 +139,59 @@ class Spools:
 
 
 def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The reports in a spool, oldest first, each with its path; what is none is removed. Raises AnvilError."""
+    """The reports in a spool, oldest first, each with its path, as many as are read at a time; what is none is removed.
+
+    Raises AnvilError.
+    """
     found: list[tuple[Path, dict[str, Any]]] = []
     try:
         top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return []
     try:
-        for name in sorted(n for n in os.listdir(top) if n.endswith(".json"))[:MOST]:
-            report = _report(top, name)
+        size = 0
+        for name in _names(top):
+            report, length = _report(top, name)
+            size += length
             if report is None:
                 _unlink(top, name)
             else:
                 found.append((directory / name, report))
+            if size >= BYTES:
+                break
     finally:
         os.close(top)
     return found
 
 
-def _report(top: int, name: str) -> dict[str, Any] | None:
+def _names(top: int) -> list[str]:
+    """Of what may be reports, in the order of their names. A directory is none, and cannot be removed as one."""
+    with os.scandir(top) as entries:
+        listed = itertools.islice(entries, LISTED)
+        return sorted(
+            one.name for one in listed if one.name.endswith(".json") and not one.is_dir(follow_symlinks=False)
+        )[:MOST]
+
+
+def _report(top: int, name: str) -> tuple[dict[str, Any] | None, int]:
+    """The report in a file, and how many bytes were read for it."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=top)
     except OSError:
-        return None
+        return None, 0
+    data = b""
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > LARGEST:
+            return None, 0
         with open(fd, "rb", closefd=False) as file:
             data = file.read(LARGEST + 1)  # it may grow while it is read
         content = loads_bytes(data, LARGEST)
     except (OSError, AnvilError):
-        return None
+        return None, len(data)
     finally:
         os.close(fd)
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else None, len(data)
 
 
 def _unlink(top: int, name: str) -> None:

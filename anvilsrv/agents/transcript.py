@@ -25,6 +25,7 @@ from anvilsrv.strict_json import loads_bytes
 
 LINE = 8 << 20  # bytes of one line; a longer one is skipped
 CHUNK = 1 << 18
+MOST = 64 << 20  # bytes read at one look: the last, where there are more
 Line = dict[str, Any]
 OnLines = Callable[[str, list[Line], bool], None]
 
@@ -58,6 +59,8 @@ class Tail:
             self._identity = (state.st_dev, state.st_ino)
             self._offset, self._partial, self._skipping = min(self._first, state.st_size), b"", False
             self._first = 0
+        if state.st_size - self._offset > MOST:  # it may be sparse, of terabytes: what came last counts
+            self._offset, self._partial, self._skipping = state.st_size - MOST, b"", True
         end = state.st_size  # an agent that writes without end holds nobody up: what comes now has an event of its own
         while self._offset < end and (data := os.pread(fd, CHUNK, self._offset)):
             self._offset += len(data)

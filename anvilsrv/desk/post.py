@@ -23,6 +23,9 @@ from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import MAIL
 from anvilsrv.words import USER
 
+WAITING = 1000  # messages of one session that wait in one inbox
+BYTES = 64 << 20  # of messages in an inbox, when a session sends another
+
 
 class Form(Enum):
     """How a message stands before an agent."""
@@ -48,7 +51,16 @@ class Post:
             if found is None:
                 raise NotFound(f"mail to nobody: no such session '{made.to[:80]}'")
             made = made._replace(to=found)
+        if sender != USER:
+            self._admit(tx, made)
         return self._deliver(tx, made)
+
+    def _admit(self, tx: Tx, made: Message) -> None:
+        """Raises Conflict when too much that its sender wrote waits there already."""
+        if box.waiting_of(tx, made.to, made.sender) >= WAITING:
+            raise Conflict(f"busy: {WAITING:,} messages from '{made.sender}' wait with '{made.to}'")
+        if box.size(tx, made.to) + len(made.body) > BYTES:
+            raise Conflict(f"busy: {BYTES >> 20} MiB of messages wait with '{made.to}'")
 
     def _deliver(self, tx: Tx, made: Message) -> str:
         box.put(tx, made)

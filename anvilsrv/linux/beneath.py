@@ -6,10 +6,11 @@ what is opened must turn out to be a regular file.
 """
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from anvilsrv.errors import Denied, NotFound, Unavailable
@@ -72,6 +73,51 @@ def link(top: Path, name: str, target: str) -> None:
             os.symlink(target, last, dir_fd=directory)
         except OSError as error:
             raise refused(error, name) from None
+
+
+def remove(top: Path) -> None:
+    """Remove a directory and all in it, whatever its depth and modes; what cannot be removed stays.
+
+    One directory is open at a time: those in it are moved up before they are emptied, so no depth costs descriptors or a stack.
+    """
+    try:
+        fd = os.open(top, DIRECTORY)
+    except OSError:
+        return
+    try:
+        moved = itertools.count()
+        waiting = _emptied(fd, fd, moved)
+        while waiting:
+            name = waiting.pop()
+            with suppress(OSError):
+                below = os.open(name, DIRECTORY, dir_fd=fd)
+                try:
+                    waiting += _emptied(below, fd, moved)
+                finally:
+                    os.close(below)
+                os.rmdir(name, dir_fd=fd)
+    finally:
+        os.close(fd)
+    with suppress(OSError):
+        top.rmdir()
+
+
+def _emptied(directory: int, top: int, moved: Iterator[int]) -> list[str]:
+    """Remove the files of a directory and move its directories to ``top``; their names there."""
+    found: list[str] = []
+    with os.scandir(directory) as entries:
+        listed = [(one.name, one.is_dir(follow_symlinks=False)) for one in entries]
+    for name, is_directory in listed:
+        with suppress(OSError):
+            if not is_directory:
+                os.unlink(name, dir_fd=directory)
+                continue
+            os.chmod(name, 0o700, dir_fd=directory)
+            if directory != top:
+                name, before = f".removed-{os.getpid()}-{next(moved)}", name
+                os.rename(before, name, src_dir_fd=directory, dst_dir_fd=top)
+            found.append(name)
+    return found
 
 
 @contextmanager

@@ -97,6 +97,20 @@ def waits(tx: Tx, owner: str, number: str) -> bool:
     return tx.one("SELECT 1 FROM messages WHERE id = ? AND recipient = ? AND box = 'inbox'", number, owner) is not None
 
 
+def waiting_of(tx: Tx, owner: str, sender: str) -> int:
+    """How many messages of ``sender`` are in the inbox of ``owner``."""
+    row = tx.one(
+        "SELECT count(*) AS n FROM messages WHERE recipient = ? AND box = 'inbox' AND sender = ?", owner, sender
+    )
+    return int(row["n"]) if row else 0
+
+
+def size(tx: Tx, owner: str) -> int:
+    """The bytes in an inbox."""
+    row = tx.one("SELECT bytes FROM boxes WHERE owner = ? AND box = 'inbox'", owner)
+    return int(row["bytes"]) if row else 0
+
+
 def newest(tx: Tx) -> int:
     """The place of the newest message of all, in the order of their sending; 0: there is none."""
     row = tx.one("SELECT coalesce(max(seq), 0) AS newest FROM messages")

@@ -136,3 +136,29 @@ def test_what_is_no_report_is_removed_and_costs_nothing(tmp_path: Path, monkeypa
     assert [(path.name, found) for path, found in spooled(place)] == [("6.json", {"report": "r"})]
     assert sorted(os.listdir("/proc/self/fd")) == before
     assert sorted(one.name for one in place.iterdir()) == ["1.json", "6.json"] and victim.exists()
+
+
+def test_a_full_spool_is_read_in_pieces_and_directories_in_it_cost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "BYTES", 1000)
+    for number in range(5):
+        (tmp_path / f"{number}.json").write_text('{"x": "%s"}' % ("y" * 400))
+        (tmp_path / f"0{number}.json").mkdir()
+        (tmp_path / f"0{number}.json" / "full").write_text("")
+    before = os.listdir("/proc/self/fd")
+    seen = []
+    while found := spooled(tmp_path):
+        seen.append(len(found))
+        for path, _ in found:
+            path.unlink()
+    assert seen == [3, 2]
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "0.json", "wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / "1.json").write_text("{}")
+    assert [path.name for path, _ in spooled(tmp_path)] == ["1.json"]
+    assert not (tmp_path / "0.json").exists()

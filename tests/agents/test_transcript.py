@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,15 @@ def test_links_are_not_followed(tmp_path: Path, where: str) -> None:
         (top / "sub" / "t.jsonl").symlink_to(outside / "t.jsonl")
     with pytest.raises(Denied):
         list(transcript.lines(top, str(top / "sub" / "t.jsonl")))
+
+
+def test_of_a_file_of_terabytes_the_end_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with open(path, "wb") as file:
+        file.write(b'{"n": 0}\n')
+        file.truncate(1 << 40)
+        file.seek(0, 2)
+        file.write(b'\n{"n": 1}\n')
+    before = time.thread_time()
+    assert list(transcript.lines(tmp_path, str(path))) == [{"n": 1}]
+    assert time.thread_time() - before < 5

@@ -2,7 +2,8 @@
 
 import pytest
 
-from anvilsrv.errors import Invalid, NotFound
+from anvilsrv.desk import post
+from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import Parts
 
@@ -201,3 +202,22 @@ def test_a_shell_that_only_showed_a_request_says_so(parts: Parts) -> None:
     assert (kind, body) == (
         "LOG_ERROR", "a plain session reads mail and does not answer it; it runs a PROMPT_REQUEST of the user",
     )  # fmt: skip
+
+
+def test_a_session_with_too_much_mail_that_waits_is_refused_alone(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post, "WAITING", 3)
+    monkeypatch.setattr(post, "BYTES", 5000)
+    hostile, other = parts.idle(), parts.idle()
+    for _ in range(3):
+        parts.mail("user", sender=hostile)
+    with pytest.raises(Conflict, match=f"busy: 3 messages from '{hostile}' wait with 'user'"):
+        parts.mail("user", sender=hostile)
+    parts.mail("user", sender=other)
+    with pytest.raises(Conflict, match="MiB of messages wait with 'user'"):
+        parts.mail("user", sender=other, body="x" * 5000)
+    parts.mail(other, sender="user", body="x" * 6000)
+    for one in parts.inbox():
+        parts.job(lambda tx, number=one["id"]: parts.post.complete(tx, "user", number))  # type: ignore[misc]
+    parts.mail("user", sender=hostile)

@@ -36,3 +36,24 @@ def test_a_link_is_made_and_made_again(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         beneath.read(tmp_path, "a/none")
     assert not beneath.exists(tmp_path, "a/b")
+
+
+def test_a_directory_of_any_depth_and_mode_is_removed(tmp_path: Path) -> None:
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("")
+    top.mkdir()
+    fd = os.open(top, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=fd)
+        following = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=following))
+        os.symlink(outside, "link", dir_fd=following)
+        os.close(fd)
+        fd = following
+    os.close(fd)
+    (top / "closed" / "in").mkdir(parents=True)
+    (top / "closed").chmod(0)
+    beneath.remove(top)
+    assert not top.exists() and (outside / "kept").exists()
+    beneath.remove(top)
