@@ -21,7 +21,7 @@ from anvilsrv.agents.dialogs import Dialogs
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.launch import CONNECTIONS, Launch
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
 from anvilsrv.agents.sockets import Sockets
@@ -142,7 +142,7 @@ class App:
         )
 
     def _listen(self, path: str, session: str, spawn: bool, control: bool) -> None:
-        self.server.listen(path, self.tree, Who(session, spawn, control), limit=64)
+        self.server.listen(path, self.tree, Who(session, spawn, control), limit=CONNECTIONS)
 
     # -- what a commit brings (store's thread) ---------------------------------------------------------------------------
 

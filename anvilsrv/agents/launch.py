@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import paths
-from anvilsrv.agents import birth, grants
+from anvilsrv.agents import birth, grants, spool, transcript
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.backends.registry import Backends, Place
+from anvilsrv.desk.post import BYTES, WAITING
 from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
+from anvilsrv.p9.fids import MAXFIDS
 from anvilsrv.sessions.state import View
 from sandbox import launcher, policy, tiers
 from sandbox.errors import SandboxError
@@ -35,6 +37,16 @@ from sandbox.plan import specification
 from sandbox.rights import Rights, effective, rights
 from sandbox.text import describe
 from sandbox.written import Written
+
+CONNECTIONS = 64  # of a session at a time
+# What one session may have of the daemon, as its file ``sandbox`` tells it.
+LIMITS = f"""limit\tconnections\t{CONNECTIONS}
+limit\tfids\t{MAXFIDS} on each
+limit\tmail\t{WAITING} messages that wait in one inbox
+limit\tinbox\t{BYTES >> 20} MiB, when a session writes to it
+limit\ttranscript\t{transcript.MOST >> 20} MiB at one look
+limit\tspool\t{spool.BYTES >> 20} MiB at one look
+"""
 
 
 class Plan(NamedTuple):
@@ -148,7 +160,7 @@ class Launch:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
-        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
+        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps) + LIMITS
         return Plan(made, tier, text, gaps)
 
     def within(self, child: Plan, parent: View) -> None:
