@@ -79,5 +79,5 @@ class Spawn:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         if any("\ud800" <= char <= "\udfff" for char in real):  # as Python writes bytes that are none
-            raise Invalid(f"invalid path '{path[:200]}': it leads to a directory whose name is not UTF-8")
+            raise Invalid(f"invalid path '{path[:200]}': what it leads to has a name that is not UTF-8")
         return real

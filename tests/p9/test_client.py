@@ -197,7 +197,7 @@ def test_nobody_there_is_said_with_the_path(place):
         Client(place / "nobody")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(place / "dead"))
-    with pytest.raises(Unavailable, match="Connection refused"):
+    with pytest.raises(Unavailable, match="connection refused"):
         Client(place / "dead")
 
 

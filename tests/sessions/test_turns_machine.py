@@ -63,9 +63,12 @@ TestRandomRuns.settings = settings(
 
 
 def test_random_walks_from_fixed_seeds() -> None:
-    """They go deeper than the runs above, and what they find can be told by its seed."""
-    happened = {line.partition(":")[0] for seed in range(60) for line in walk(seed, 45)}
-    assert {move.name for move in MOVES} <= happened, "a move never happens"
+    """They go deeper than the runs above, as many as it takes until every move has happened; what they find can be told by its seed."""
+    missing, seed = {move.name for move in MOVES}, 0
+    while missing or seed < 60:
+        assert seed < 400, f"these moves never happen: {missing}"
+        missing -= {line.partition(":")[0] for line in walk(seed, 45)}
+        seed += 1
 
 
 # -- deliveries
