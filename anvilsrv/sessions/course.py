@@ -77,9 +77,9 @@ class Course:
         """The turn that a report is about: the one of that name, else the open one, else (but for a submit) the last."""
         if happened.ident and (found := turn_rows.named(tx, session, happened.ident)) is not None:
             return found
-        if happened.ident and heard in (Heard.END, Heard.ACTIVE):
-            return None
         found = turn_rows.opened(tx, session)
+        if happened.ident and heard in (Heard.END, Heard.ACTIVE) and (found is None or found.ident):
+            return None  # while one without a name is open, as an older version left it, that one is meant
         if found is not None or heard in (Heard.SUBMIT, Heard.WAKE):
             return found
         current = prompts.on_its_way(tx, session)

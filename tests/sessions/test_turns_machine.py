@@ -506,6 +506,20 @@ def test_story_9_an_interrupt_that_is_told_after_the_next_submit_is_not_the_next
     world.close()
 
 
+def test_a_turn_whose_name_was_never_told_is_ended_by_the_first_end_with_a_name() -> None:
+    """As a version left it that did not keep names, while its agent works on."""
+    world = World(AT_ONCE)
+    world.types("by hand", enter=True)
+    world.pane.begins()
+    world.pane.reports.clear()
+    turns = world.daemon.turns
+    world.happens(lambda tx: turns.submitted(tx, world.session, Happened(world.ledger.tick(), text="by hand")))
+    assert world.open_turns() == 1
+    world.happens(lambda tx: turns.stopped(tx, world.session, Happened(world.ledger.tick(), "t1", response="done")))
+    assert world.open_turns() == 0
+    world.close()
+
+
 def test_story_10_a_persons_keys_in_our_text_are_not_submitted_by_the_next_daemon(world: World) -> None:
     world.write()
     type_on(world, "look")
