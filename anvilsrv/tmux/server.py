@@ -159,8 +159,13 @@ class Server:
         if self._closed:
             raise Unavailable("the tmux server was let go")
         if self._reactor is None:
-            self._reactor = Reactor("tmux", self._on_error)
-            self._reactor.start()
+            reactor = Reactor("tmux", self._on_error)
+            try:
+                reactor.start()
+            except RuntimeError as error:  # one that does not run would let everybody wait
+                reactor.close()
+                raise Unavailable(f"cannot reach tmux: {error}") from None
+            self._reactor = reactor
         argv = [
             process.program(),
             "-N",

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anvilsrv.display import shown
 from anvilsrv.front.tail import Parser
 from anvilsrv.sessions.conversation import block
 
@@ -30,7 +31,7 @@ def parse(data: bytes, cuts: list[int]) -> list[tuple[str, str]]:
 )
 def test_what_was_said_is_read_back_however_it_is_cut(said: list[tuple[str, str]], cuts: list[int]) -> None:
     data = b"".join(block(role, 0, text) for role, text in said)
-    assert parse(data, cuts) == [(role, text.rstrip("\n")) for role, text in said]
+    assert parse(data, cuts) == [(role, shown(text).rstrip("\n")) for role, text in said]
 
 
 def test_an_answer_cannot_pretend_to_be_a_person() -> None:

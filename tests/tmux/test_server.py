@@ -278,3 +278,25 @@ def test_a_server_that_hangs_is_ended_too(tmux: Tmux) -> None:
     with stopped(server, 60.0):
         tmux.kill_server()
         assert ended(server)
+
+
+def test_a_thread_that_cannot_be_had_is_told_at_once_each_time_and_later_had(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a loop that does not run."""
+    tmux = Tmux(top / "tmux", pytest.fail)
+    with monkeypatch.context() as full:
+
+        def start(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        full.setattr(threading.Thread, "start", start)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="cannot reach tmux: can't start new thread"):
+                tmux.panes()
+    tmux.ensure()
+    try:
+        assert tmux.panes() == []
+    finally:
+        tmux.kill_server()
+        tmux.close()

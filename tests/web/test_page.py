@@ -97,8 +97,8 @@ def test_what_an_agent_says_is_text_wherever_it_is_shown(watched: Watched, share
     work = shared.home.top / "<img src=x onerror=alert(1)>"
     work.mkdir()
     session = start(page, work)
-    prompt(page, "printf '%s\\033[31m\\342\\200\\256\\n' \"" + HOSTILE.replace('"', '\\"') + '"')
-    expect(page.locator("article.agent pre")).to_have_text(HOSTILE + "␛[31m�")
+    prompt(page, "printf '%s\\033[31m\\033\\342\\200\\256\\n' \"" + HOSTILE.replace('"', '\\"') + '"')
+    expect(page.locator("article.agent pre")).to_have_text(HOSTILE + "␛�")
     expect(page.locator(f'tr[data-id="{session}"]')).to_contain_text(session)
     message = {"to": "user", "type": "QUERY_REQUEST", "subject": HOSTILE, "body": HOSTILE}
     shared.client(session).write(f"{session}/mail", json.dumps(message).encode())
