@@ -220,10 +220,12 @@ class Delivery:
         with self._tmux.watch(self._pane) as output:
             self._until.wake(output)
             look, waited = self._evidence.look(self._session), time.monotonic() - since
-            ready = look in (Look.OURS, Look.UNKNOWN)
             backend = self._backend()
+            if look == Look.FREE and backend.input.find is None and waited >= DRAWN:
+                look = Look.UNKNOWN  # a program that reads lines need not show what is typed
+            ready = look in (Look.OURS, Look.UNKNOWN)
             hidden = look in (Look.FREE, None)  # an agent that is slow, or frozen, has not drawn it yet
-            patience = LATE if hidden else PATIENCE
+            patience = DRAWN if look == Look.FREE and backend.input.find is None else LATE if hidden else PATIENCE
             if not ready and waited < patience:
                 output.wait(min(LOOK, patience - waited))
                 return
