@@ -12,7 +12,7 @@ from functools import partial
 
 from anvilsrv.agents.evidence import Evidence, buffer_of
 from anvilsrv.agents.eye import Eye, Until
-from anvilsrv.agents.input_line import is_free
+from anvilsrv.agents.input_line import drawable, is_free
 from anvilsrv.agents.obstacles import in_the_way, is_clear
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
@@ -221,11 +221,13 @@ class Delivery:
             self._until.wake(output)
             look, waited = self._evidence.look(self._session), time.monotonic() - since
             backend = self._backend()
-            if look == Look.FREE and backend.input.find is None and waited >= DRAWN:
-                look = Look.UNKNOWN  # a program that reads lines need not show what is typed
+            # a program that reads lines need not show what is typed, and some texts cannot be seen
+            unseen = look == Look.FREE and (backend.input.find is None or not drawable(self._get().words))
+            if unseen and waited >= DRAWN:
+                look = Look.UNKNOWN
             ready = look in (Look.OURS, Look.UNKNOWN)
             hidden = look in (Look.FREE, None)  # an agent that is slow, or frozen, has not drawn it yet
-            patience = DRAWN if look == Look.FREE and backend.input.find is None else LATE if hidden else PATIENCE
+            patience = DRAWN if unseen else LATE if hidden else PATIENCE
             if not ready and waited < patience:
                 output.wait(min(LOOK, patience - waited))
                 return
