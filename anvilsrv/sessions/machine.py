@@ -70,6 +70,7 @@ class Fact(Enum):
     TURN = auto()  # a turn is open
     COMMAND = auto()  # it is a command of the agent's own
     NEVER = auto()  # it was never pasted
+    OWED = auto()  # the report tells no text, and may be of an earlier prompt, which failed in doubt
 
 
 class Act(Enum):
@@ -128,7 +129,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.NOT_TAKEN: (((F.AGAIN,), ()), ((), (A.DOUBT,))),  # looked at before it is typed once more
     },
     Status.PASTED: {
-        Event.SAME: (((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((), (A.TAKE,))),
+        Event.SAME: (((F.EARLY,), (A.TURN,)), ((F.OWED,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((), (A.TAKE,))),
         Event.OTHER: (
             ((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.CONTAINS,), (A.FAIL, A.TURN)), ((), (A.TURN,)),
         ),
@@ -149,7 +150,10 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.DAEMON: (((F.UNPASTED,), (A.UNPASTE,)),),
     },
     Status.SENT: {
-        Event.SAME: (((F.EARLY,), (A.TURN,)), ((F.LATER,), (A.TAKE,)), ((F.OURS,), (A.TURN,)), ((), (A.TAKE,))),
+        Event.SAME: (
+            ((F.EARLY,), (A.TURN,)), ((F.OWED,), (A.TURN,)), ((F.LATER,), (A.TAKE,)), ((F.OURS,), (A.TURN,)),
+            ((), (A.TAKE,)),
+        ),
         Event.OTHER: (
             ((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)), ((), (A.FAIL, A.TURN)),
         ),

@@ -124,6 +124,16 @@ def tried(tx: Tx, session: str) -> list[Prompt]:
     return _all(tx, "session = ? AND status = 'queued' AND pasted_at IS NOT NULL ORDER BY place", session)
 
 
+def doubted(tx: Tx, session: str, since: float) -> float | None:
+    """When Enter was pressed last, not before ``since``, for one that failed without having been taken, as far as is known."""
+    row = tx.one(
+        "SELECT max(sent_at) AS sent FROM prompts WHERE session = ? AND status = 'failed' AND turn IS NULL AND link IS NULL"
+        " AND sent_at >= ? AND text NOT LIKE '/%'",
+        session, since,
+    )  # fmt: skip
+    return None if row is None else row["sent"]
+
+
 def of_turn(tx: Tx, session: str, turn: int) -> list[Prompt]:
     """Those that were taken in that turn, in the order in which they were."""
     return _all(tx, "session = ? AND turn = ? ORDER BY started, id", session, turn)

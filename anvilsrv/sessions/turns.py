@@ -59,7 +59,8 @@ class Turns:
         current = prompts.on_its_way(tx, session)
         if current is None:
             return False
-        return asks(current.status, event, facts.of_prompt(current, event, happened), facts.LOOKED_AT)
+        known = facts.of_prompt(current, event, happened) | self._owed(tx, session, event, happened)
+        return asks(current.status, event, known, facts.LOOKED_AT)
 
     def _look_up(
         self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen
@@ -69,6 +70,7 @@ class Turns:
         tried = self._tried(tx, session, happened)
         beside = {Fact.TRIED} if tried is not None else set()
         beside |= {Fact.TURN} if opened is not None else set()
+        beside |= self._owed(tx, session, event, happened)
         if current is not None:
             known = facts.of_prompt(current, event, happened) | facts.of_look(current, event, seen) | beside
             acts = step(current.status, event, known)
@@ -89,6 +91,17 @@ class Turns:
             ),
             None,
         )  # fmt: skip
+
+    def _owed(self, tx: Tx, session: str, event: Event, happened: Happened) -> frozenset[Fact]:
+        """Whether a submit without its text may be of a prompt that failed in doubt: no submit was heard since its Enter."""
+        if event != Event.SAME or happened.text is not None:
+            return frozenset()
+        sent, last = (
+            prompts.doubted(tx, session, self._registry.row(tx, session).began or 0.0),
+            turn_rows.last(tx, session),
+        )
+        owed = sent is not None and (last is None or last.opened_at < sent)
+        return frozenset({Fact.OWED}) if owed else frozenset()
 
     def _do(
         self, tx: Tx, session: str, act: Act, event: Event, happened: Happened, current: Prompt | None, seen: Seen
@@ -342,7 +355,8 @@ class Turns:
         else:
             current = prompts.on_its_way(tx, session)
             if current is not None and current.status == Status.SENT:
-                yield from self.submitted(tx, session, now)  # nobody tells of that either
+                taken = Happened(now.at, text=current.words)
+                yield from self.submitted(tx, session, taken)  # nobody tells of that either
             yield from self.stopped(tx, session, now)
 
     def drop(self, tx: Tx, session: str, why: str) -> Outcomes:

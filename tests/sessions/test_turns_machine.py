@@ -566,6 +566,31 @@ def test_a_persons_prompt_is_not_ours_while_ours_is_not_pasted_where_the_agent_d
     world.close()
 
 
+def test_a_submit_without_its_text_counts_first_for_a_prompt_that_failed_in_doubt() -> None:
+    """The agent takes up the first late; its answer is not that of the second."""
+    world = World(SILENT, late=True)
+    try:
+        first = world.write()
+        type_on(world)  # it is entered, and not taken in time
+        assert world.status(first) == Status.FAILED
+        second = world.write()
+        type_on(world, "confirm")
+        take(world)
+        assert world.status(second) == Status.SENT
+        end(world)
+        take(world)
+        assert world.status(second) == Status.TAKEN
+        end(world)
+        world.typist.step()  # that delivery is over
+        third = world.write()  # nothing is owed any more
+        type_on(world, "confirm")
+        take(world)
+        assert world.status(third) == Status.TAKEN
+        rest(world)
+    finally:
+        world.close()
+
+
 def test_a_title_that_is_idle_ends_the_turn_of_an_agent_that_tells_nothing() -> None:
     world = World(HOOKS)
     try:
