@@ -43,6 +43,7 @@ from anvilsrv.linux.reactor import Reactor
 from anvilsrv.mail.box import Snapshots
 from anvilsrv.p9.server import Server
 from anvilsrv.sessions.registry import Registry, Touched
+from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.effects import Asked, Clear, Effect, Interrupt, Note, Publish, Unasked, Wake
 from anvilsrv.store.events import EVERYBODY, Stream
@@ -69,7 +70,7 @@ class App:
         self.registry = Registry(self.stream, self.topics, self.backends.known)
         self.store = Store(state / "store.db", self._settled, self.on_error, clock)
         self.turns = Turns(self.registry)
-        self.post = Post(self.registry, self.turns, self._prompted)
+        self.post = Post(self.registry, self.turns, self._prompted, self._refusal)
         self.questions = Questions(self.store, self.registry)
         self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
         self.kept = Kept(state)
@@ -128,6 +129,10 @@ class App:
             log.warning("%s", error)
         else:
             log.error("internal error", exc_info=error)
+
+    def _refusal(self, session: Session, text: str) -> str:
+        backend = self.backends.last(session.backend)
+        return "" if backend is None else backend.refusal(text, session.context.decode("utf-8", "replace"))
 
     def _prompted(self, backend: str) -> bool:
         found = self.backends.last(backend)

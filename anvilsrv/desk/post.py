@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
-from anvilsrv.errors import Conflict, NotFound
+from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.mail import box, message
 from anvilsrv.mail.message import Message
 from anvilsrv.sessions import prompts, turn_rows
@@ -36,12 +36,16 @@ class Form(Enum):
 
 
 class Post:
-    """Mail of all sessions and of the user. ``prompted(backend)``: whether agents of that backend take mail as a prompt."""
+    """Mail of all sessions and of the user. ``prompted(backend)``: whether agents of that backend take mail as a prompt;
+    ``refusal(session, text)``: why a text cannot be typed to that session's agent, empty if it can."""
 
-    def __init__(self, registry: Registry, turns: Turns, prompted: Callable[[str], bool]) -> None:
+    def __init__(
+        self, registry: Registry, turns: Turns, prompted: Callable[[str], bool], refusal: Callable[[Session, str], str]
+    ) -> None:
         self._registry = registry
         self._turns = turns
         self._prompted = prompted
+        self._refusal = refusal
 
     def send(self, tx: Tx, sender: str, fields: Mapping[str, Any]) -> str:
         """A message was written to ``mail`` of ``sender``. Raises Invalid and NotFound; returns its id."""
@@ -51,6 +55,9 @@ class Post:
             if found is None:
                 raise NotFound(f"mail to nobody: no such session '{made.to[:80]}'")
             made = made._replace(to=found)
+            _, why = self._as_prompt(tx, made)
+            if why:
+                raise Invalid(f"this mail cannot be typed: {why}")
         if sender != USER:
             self._admit(tx, made)
         return self._deliver(tx, made)
@@ -75,12 +82,21 @@ class Post:
         return made.id
 
     def _queue(self, tx: Tx, made: Message) -> None:
-        form = self._form(self._registry.row(tx, made.to), made.type, made.sender)
+        """What nobody can be told that it cannot be typed, such as an automatic answer, stays in the inbox."""
+        text, why = self._as_prompt(tx, made)
+        if why:
+            self._registry.error(tx, made.to, f"mail {made.id} cannot be typed and waits in the inbox: {why}")
+        elif text.strip():
+            self._turns.queue.add(tx, made.to, text, made.sender, made.id)
+
+    def _as_prompt(self, tx: Tx, made: Message) -> tuple[str, str]:
+        """A message as it is typed, and why it cannot be; empty if it can."""
+        row = self._registry.row(tx, made.to)
+        form = self._form(row, made.type, made.sender)
         text = prompts.clean(made.body if form == Form.BODY else message.as_prompt(made, self.label(tx, made.sender)))
         if form == Form.COMMENT:
             text = message.as_comment(text)
-        if text.strip():
-            self._turns.queue.add(tx, made.to, text, made.sender, made.id)
+        return text, self._refusal(row, text) if text.strip() else ""
 
     def _form(self, to: Session, kind: str, sender: str) -> Form:
         if self._prompted(to.backend):

@@ -111,7 +111,7 @@ class Parts:
         self.registry = Registry(self.stream, self.topics, self.backends.known)
         self.store = Store(top / "store.db", self._settled, self.errors.append, self.clock)
         self.turns = Turns(self.registry)
-        self.post = Post(self.registry, self.turns, self._prompted)
+        self.post = Post(self.registry, self.turns, self._prompted, self._refusal)
         self.questions = Questions(self.store, self.registry)
         self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
         self.kept = SeenKept(top / "state", self.io)
@@ -140,6 +140,10 @@ class Parts:
         self.stream.load(tx)
         self.boxes.load(tx)
         self.registry.load(tx)
+
+    def _refusal(self, session: Session, text: str) -> str:
+        found = self.backends.last(session.backend)
+        return "" if found is None else found.refusal(text, session.context.decode())
 
     def _prompted(self, backend: str) -> bool:
         found = self.backends.last(backend)

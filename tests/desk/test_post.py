@@ -6,6 +6,7 @@ from anvilsrv.desk import post
 from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import Parts
+from tests.scripted import BACKEND
 
 
 def request(parts: Parts, to: str, sender: str = "user", kind: str = "QUERY_REQUEST") -> int:
@@ -48,6 +49,36 @@ def test_before_a_shell_it_is_a_comment_unless_somebody_it_belongs_to_asks_for_i
     assert [text.startswith("# [mail from") for text in texts] == [True, True, False, False]
     assert [line[:1] for line in texts[0].splitlines()] == ["#"] * 4
     assert texts[2:] == ["rm -r x", "rm -r x"]
+
+
+REFUSED = [
+    {"when": r"\A\s*\S+\.png\Z", "refuse": "say what it is to do with it"},
+    {"when": r"\Aexit\Z", "refuse": "write stop"},
+]
+
+
+@pytest.mark.parametrize(("body", "why"), [("/tmp/a.png", "say what"), ("exit", "write stop")])
+def test_mail_that_its_agent_would_not_take_for_a_prompt_is_refused_to_its_sender(
+    parts: Parts, body: str, why: str
+) -> None:
+    shell = parts.backend("plain", mail="comment", input={**BACKEND["input"], "guard": REFUSED})
+    agent = parts.idle(shell)
+    with pytest.raises(Invalid, match=f"this mail cannot be typed: .*{why}"):
+        parts.mail(agent, "PROMPT_REQUEST", body=body)
+    assert (parts.queue(agent), parts.inbox(agent)) == ([], [])
+    parts.mail(agent, "PROMPT_REQUEST", body=f"look at {body}")
+    parts.mail(agent, "QUERY_REQUEST", body=body)  # read with its head
+    assert len(parts.queue(agent)) == 2
+
+
+def test_an_answer_that_cannot_be_typed_waits_in_the_inbox_and_that_is_told(parts: Parts) -> None:
+    small = parts.backend("small", input={**BACKEND["input"], "most": 300})
+    asks, agent = parts.idle(small), parts.idle()
+    request(parts, agent, sender=asks)
+    parts.report(agent, "Stop", response="x" * 400)
+    assert [one["body"] for one in parts.inbox(asks)] == ["x" * 400]
+    assert parts.queue(asks) == []
+    assert "cannot be typed and waits in the inbox" in parts.row(asks).error
 
 
 @pytest.mark.parametrize("policy", ["", "agents\tspawn\troles/r.yaml\n", "note\tagents\tcontrol\t\n"])

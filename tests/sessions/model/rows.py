@@ -92,7 +92,7 @@ class Daemon:
         backends = SimpleNamespace(last=lambda name: backend)
         self.registry = Registry(Stream(), Topics())
         self.turns = Turns(self.registry)
-        self.post = Post(self.registry, self.turns, lambda backend: True)
+        self.post = Post(self.registry, self.turns, lambda backend: True, lambda session, text: "")
         self.questions = Questions(ledger, self.registry)  # type: ignore[arg-type]
         self.life = Life(ledger, self.registry, self.turns, self.post, self.questions, backends)  # type: ignore[arg-type]
         self.send = Send(self.registry, self.turns, self.post)
