@@ -32,6 +32,7 @@ from anvilsrv.tmux.tmux import Tmux
 
 PATIENCE = 2.0  # s for an input to become free before it counts as an obstacle, or for a text to be drawn
 LATE = 20.0  # s for a text to show after it was pasted, and for a report after Enter was heeded
+SLOW = 50_000  # characters for which an agent gets a second more
 LONGEST = 60.0  # s of one wait for rows to change
 CLEARS = 8  # times that what we left is cleared: one key may take no more than a line
 DRAWN = 0.3  # s for an agent to draw what a key has changed
@@ -80,6 +81,7 @@ class Delivery:
             self._failed(str(error) or type(error).__name__)
 
     _pasted_by_us = False
+    _late = LATE
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -201,6 +203,7 @@ class Delivery:
 
     def _see_through(self) -> None:
         since, resumed = time.monotonic(), not self._pasted_by_us
+        self._late = LATE + len(self._get().words) / SLOW
         if self._pasted_by_us and self._until.last(self._backend().input.settle):
             return
         while not self._until.is_set() and (view := self._view()) is not None:
@@ -227,7 +230,7 @@ class Delivery:
                 look = Look.UNKNOWN
             ready = look in (Look.OURS, Look.UNKNOWN)
             hidden = look in (Look.FREE, None)  # an agent that is slow, or frozen, has not drawn it yet
-            patience = DRAWN if unseen else LATE if hidden else PATIENCE
+            patience = DRAWN if unseen else self._late if hidden else PATIENCE
             if not ready and waited < patience:
                 output.wait(min(LOOK, patience - waited))
                 return
@@ -243,7 +246,7 @@ class Delivery:
     def _ask(self, since: float) -> None:
         """No report came in time: look what became of it. A late report costs nothing while the input is free."""
         seen, confirm = self._evidence.seen(self._session), self._backend().input.confirm
-        patience = 2 * confirm if seen.trusted and seen.silent else LATE
+        patience = 2 * confirm if seen.trusted and seen.silent else self._late
         if seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN) or time.monotonic() - since >= patience:
             self._not_taken(seen, f"the agent did not take it within {time.monotonic() - since:.0f} s")
 
