@@ -99,7 +99,7 @@ MOVES: tuple[Move, ...] = (
     Move("a person presses Escape", lambda w: w.pane.turn, lambda w, back: w.pane.escapes(back), (False, True), 1),
     # the agent
     Move("its title is believed", lambda w: not w.pane.kind.line and w.view.in_turn and w.pane.turn is None and not w.pane.coming,
-         lambda w, _: w.titled()),
+         lambda w, _: w.titled(), weight=8),
     Move("the agent begins", lambda w: w.pane.can_begin, lambda w, _: w.pane.begins(), weight=4),
     Move("the agent begins with other words", lambda w: w.pane.can_begin, lambda w, says: w.pane.begins(says), ("[Image #1]",), 3),
     Move("what was entered ends the agent", lambda w: w.pane.can_begin, lambda w, _: w.pane.quits(), weight=2),

@@ -91,6 +91,7 @@ class Pane:
     buffers: dict[int, str] = field(default_factory=dict)
     reached: dict[int, list[Turn]] = field(default_factory=dict)  # prompt -> the turns that have it
     number: int = 0
+    asking: int = 0  # hooks that got something for it, and ask whether they may give it on
 
     @property
     def alive(self) -> bool:
@@ -109,7 +110,7 @@ class Pane:
     @property
     def held_up(self) -> bool:
         """Whether the agent waits for a hook of its."""
-        return any(told.waits for told in self.reports)
+        return bool(self.asking) or any(told.waits for told in self.reports)
 
     @property
     def can_begin(self) -> bool:
@@ -125,7 +126,7 @@ class Pane:
 
     def gives_up(self) -> None:
         """The daemon is away: hooks leave what they bring, and the agent goes on."""
-        self.reports = deque(told._replace(waits=False) for told in self.reports)
+        self.reports, self.asking = deque(told._replace(waits=False) for told in self.reports), 0
 
     # -- the process
 

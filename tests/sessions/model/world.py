@@ -245,10 +245,12 @@ class World:
         handed = self.happens(lambda tx: self.daemon.turns.stopped(tx, self.session, stop))
         if handed is not None:
             self.replies.append(Reply(handed.id, handed.text, link))
+            self.pane.asking += 1
 
     def takes(self) -> None:
         """The hook program asks whether it may give on what it got."""
         reply = self.replies.popleft()
+        self.pane.asking = len(self.replies)
 
         def job(tx: Tx) -> bool:
             at = tx.now.monotonic
@@ -263,6 +265,7 @@ class World:
     def loses_reply(self) -> None:
         """The hook program ends before it has asked."""
         link = self.replies.popleft().link
+        self.pane.asking = len(self.replies)
         self.happens(lambda tx: self.daemon.turns.gone(tx, self.session, link))
 
     def line(self) -> None:
