@@ -50,6 +50,7 @@ class Layer:
     unix: list[Said] = field(default_factory=list)
     env: list[Said] = field(default_factory=list)  # (name, value or None)
     network: dict[str, Said] = field(default_factory=dict)
+    configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
 
 
@@ -103,6 +104,7 @@ class _Parser:
         top = {
             "general": self._general, "filesystem": self._filesystem, "network": self._network, "env": self._env,
             "unix": self._unix, "agents": self._agents, "permissions": self._permissions, "advanced": self._advanced,
+            "configuration": self._configuration,
         }  # fmt: skip
         for key, value in self._mapping((), data).items():
             if key in ("backend", "description"):
@@ -164,6 +166,18 @@ class _Parser:
         for key, value in self._known(at, data, "spawn", "control").items():
             self._flag((*at, key), value)
             self.found.single[key] = self._said((*at, key), value)
+
+    def _configuration(self, at: tuple[Any, ...], data: object) -> None:
+        for key, value in self._known(at, data, "settings", "mcp", "secrets").items():
+            here = (*at, key)
+            if key == "settings":
+                self._flag(here, value)
+                self.found.configuration.append((key, self._said(here, value)))
+                continue
+            for index, name in enumerate(self._list(here, value)):
+                if not isinstance(name, str) or not name or not name.isprintable() or "*" in name:
+                    raise self._wrong((*here, index), f"{name!r} is not a name")
+                self.found.configuration.append((key, self._said((*here, index), name)))
 
     def _permissions(self, at: tuple[Any, ...], value: object) -> None:
         if value not in ("ask", "bypass"):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import defaults, layers, sockets
+from sandbox import configuration, defaults, layers, sockets
+from sandbox.configuration import Configuration
 from sandbox.errors import PolicyError
 from sandbox.layers import RIGHTS, Layer, Origin, Said
 from sandbox.pathnames import TMPDIR, Resolved, absolute, beneath_any, kind, resolve, under
@@ -68,6 +69,7 @@ class Policy:
     log_level: str
     ldd: bool
     add_exec: bool
+    configuration: Configuration = field(default_factory=Configuration)
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -170,7 +172,7 @@ class _Union:
             network=_network(found), agents=Agents(*(bool(singles.get(w)) for w in ("spawn", "control"))),
             permissions=str(singles.get("permissions", "bypass")), best_effort=singles.get("best_effort", False),
             log_level=str(singles.get("log_level", "warn")), ldd=bool(singles.get("ldd")),
-            add_exec=bool(singles.get("add_exec")), origins=self.origins, notes=self.notes,
+            add_exec=bool(singles.get("add_exec")), configuration=configuration.united(found), origins=self.origins, notes=self.notes,
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)

@@ -27,6 +27,7 @@ class Rights(TypedDict):
     permissions: str
     spawn: bool
     control: bool
+    configuration: list[str]
 
 
 def rights(policy: Policy, spec: dict[str, Any], own: list[str]) -> Rights:
@@ -34,7 +35,7 @@ def rights(policy: Policy, spec: dict[str, Any], own: list[str]) -> Rights:
     passed = sorted(said.value[0] for said in policy.env if said.value[1] is None)
     return Rights(
         spec=spec, own=own, passed=passed, permissions=policy.permissions, spawn=policy.agents.spawn,
-        control=policy.agents.control,
+        control=policy.agents.control, configuration=list(policy.configuration.named()),
     )  # fmt: skip
 
 
@@ -52,6 +53,8 @@ def exceeds(mine: Rights, theirs: Rights) -> list[str]:
         f"the variable {name} is not passed to the parent" for name in mine["passed"] if name not in theirs["passed"]
     ]
     found += [f"agents.{word} is not the parent's" for word in ("spawn", "control") if mine[word] and not theirs[word]]
+    had = theirs.get("configuration", mine["configuration"])  # of a version that did not keep it
+    found += [f"configuration: {name} is not the parent's" for name in mine["configuration"] if name not in had]
     if mine["permissions"] == "bypass" and theirs["permissions"] == "ask":
         found.append("the parent asks for permissions")
     return found

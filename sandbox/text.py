@@ -29,6 +29,8 @@ def describe(policy: Policy, tier: str) -> str:
     for said in policy.env:
         name, value = said.value
         lines.append(("env", name if value is None else f"{name}={value}", str(said.origin)))
+    for name, origins in policy.configuration.named().items():
+        lines.append(("configuration", name, ", ".join(map(str, origins))))
     for word in ("spawn", "control"):
         if getattr(policy.agents, word):
             lines.append(("agents", word, str(policy.origins[word])))

@@ -25,6 +25,7 @@ from anvilsrv.display import sanitize
 from anvilsrv.strict_json import dumps
 from anvilsrv.tmux.screen import Screen
 from sandbox import outside
+from sandbox.configuration import NOTHING, Configuration
 
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
@@ -49,6 +50,7 @@ class Place:
     permissions: str = "bypass"
     mcp: list[str] | None = None  # argv of the MCP server; None: our own
     code: str = str(HERE)
+    configuration: Configuration = NOTHING  # what may be seen of the user's own
 
 
 @dataclass(frozen=True)

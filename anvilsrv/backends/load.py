@@ -22,7 +22,18 @@ from anvilsrv.errors import Invalid
 from anvilsrv.linux import beneath
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-LAYER = ("general", "filesystem", "network", "env", "unix", "agents", "permissions", "advanced", "description")
+LAYER = (
+    "general",
+    "filesystem",
+    "network",
+    "env",
+    "unix",
+    "agents",
+    "permissions",
+    "advanced",
+    "configuration",
+    "description",
+)
 EVIDENCE = ("hooks", "transcript", "late", "message")
 REPEATED = re.compile(r"(.+)\*(\d{1,3})")
 DIALOGS = ("start", "turn", "prompt")

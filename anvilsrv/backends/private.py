@@ -1,8 +1,9 @@
 """Backends with a private configuration: a directory of the session's own, in which the user's files appear by links.
 
 An agent that may write its user's real configuration can leave hooks, plugins or servers there that run later, outside. So it gets
-one of its own. What of the user's is of use inside is linked and granted read-only by the sandbox layer; logins live in a directory
-that the sessions share, apart from the user's own, so that neither logs the other out.
+one of its own. Files of the user's that are of use inside are linked and granted read-only by the sandbox layer; of settings it has a
+copy, made anew at each start, without secrets (``sandbox.configuration``). Logins live in a directory that sessions share, apart from
+the user's own, so that neither logs the other out.
 """
 
 import json

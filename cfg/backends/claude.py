@@ -10,9 +10,9 @@ from typing import Any
 from anvilsrv.backends.backend import Launch, Place, Reply, Report
 from anvilsrv.backends.private import Private
 from anvilsrv.strict_json import dumps
+from sandbox.configuration import Configuration
 
 SHARED = (
-    "settings.json",
     "CLAUDE.md",
     "rules",
     "output-styles",
@@ -33,6 +33,14 @@ SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "pa
 LOGIN = "{HOME}/.claude/anvillm/.credentials.json"
 ALWAYS = "always"
 IMAGE = re.compile(r"\.(?:png|jpe?g|gif|webp)[\"']?[ \t]{0,9}\Z", re.IGNORECASE)
+CHOICES = (
+    "theme",
+    "editorMode",
+    "verbose",
+    "autoCompactEnabled",
+    "diffTool",
+    "todoFeatureEnabled",
+)  # of the state file
 TAG = re.compile("<[^<>]*>")
 REASON = 500  # characters of why a prompt was refused
 
@@ -43,8 +51,11 @@ class Claude(Private):
     links = {f"claude/{name}": f"{{HOME}}/.claude/{name}" for name in SHARED}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """Claude's own state file."""
-        return {"claude/.claude.json": configuration(Path(place.home) / ".claude.json", place.cwd)}
+        """Claude's own state file, and the user's settings."""
+        shown = place.configuration
+        settings = shown.visible(read(Path(place.home) / ".claude" / "settings.json"), "mcpServers")
+        state = configuration(read(Path(place.home) / ".claude.json"), place.cwd, shown)
+        return {"claude/.claude.json": state, "claude/settings.json": settings}
 
     def launch(self, place: Place, resume: bool) -> Launch:
         """The directory of the login is there before the sandbox looks for it."""
@@ -104,16 +115,31 @@ def refused(words: str) -> dict[str, str]:
     return {"reason": f"refused by the hook {why}" if why else "refused by a hook", **({"text": text} if mark else {})}
 
 
-def configuration(path: Path, cwd: str) -> dict[str, Any]:
-    """Claude's own state file: the user's, without the history of other projects, and with nothing left to ask at the start."""
+def read(path: Path) -> dict[str, Any]:
+    """A file of JSON of the user's; empty where there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = {}
-    config: dict[str, Any] = found if isinstance(found, dict) else {}
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration) -> dict[str, Any]:
+    """Claude's own state file: what the user has chosen in hers, MCP servers that a layer names, and nothing left to ask at the start.
+
+    Servers of the project's local scope go before those of all projects, as with Claude itself.
+    """
+    projects = config.get("projects")
+    local = projects.get(cwd) if isinstance(projects, Mapping) else None
+    servers = {
+        **shown.servers(config.get("mcpServers")),
+        **shown.servers(local.get("mcpServers") if isinstance(local, Mapping) else None),
+    }
     approved = [key[-20:] for key in [os.environ.get("ANTHROPIC_API_KEY", "")] if key]
+    chosen = {key: config[key] for key in CHOICES if key in config} if shown.settings else {}
     return {
-        **config,
+        **chosen,
+        "mcpServers": servers,
         "projects": {cwd: {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
         "hasCompletedOnboarding": True,
         "customApiKeyResponses": {"approved": approved, "rejected": []},

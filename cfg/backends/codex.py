@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import tomllib
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,14 @@ class Codex(Private):
     shared = {"codex/auth.json": LOGIN}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """A copy of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
+        """What may be seen of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
         hook = self.backend.values(place)["HOOK"]
         program = hook if isinstance(hook, str) else shlex.join(hook)
         made: dict[str, Any] = {
             "codex/hooks.json": {"hooks": {name: entry(program, name, flag) for name, flag in HOOKS.items()}}
         }
-        config = Path(place.home) / ".codex" / "config.toml"
-        if config.is_file():
-            made["codex/config.toml"] = config.read_text(encoding="utf-8", errors="replace")
+        seen = place.configuration.visible(configuration(Path(place.home)), "mcp_servers")
+        made["codex/config.toml"] = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in seen.items())
         if os.environ.get("OPENAI_API_KEY"):
             made["codex/auth.json"] = {"auth_mode": "apikey", "OPENAI_API_KEY": os.environ["OPENAI_API_KEY"]}
         return made
@@ -39,14 +39,14 @@ class Codex(Private):
         made = super().launch(place, resume)
         words = self.backend.values(place)["MCP_ARGS"]
         made.argv.extend(["-c", f"mcp_servers.anvillm.args={json.dumps(list(words))}"])
-        for name in provider_keys(Path(place.home) / ".codex" / "config.toml"):
-            if os.environ.get(name):
+        for name in provider_keys(Path(place.home)):
+            if place.configuration.settings and os.environ.get(name):
                 made.env[name] = os.environ[name]
         return made
 
     def available(self) -> str:
         """A login, a key, or a model provider of the user's own."""
-        keys = ("OPENAI_API_KEY", "CODEX_API_KEY", *provider_keys(Path.home() / ".codex" / "config.toml"))
+        keys = ("OPENAI_API_KEY", "CODEX_API_KEY", *provider_keys(Path.home()))
         return self.logged_in(keys, LOGIN, "run `CODEX_HOME=~/.codex/anvillm codex login` once, or set OPENAI_API_KEY")
 
 
@@ -56,11 +56,29 @@ def entry(program: str, name: str, flag: str) -> list[dict[str, Any]]:
     return [{"hooks": [{"type": "command", "command": f"{program} {flag}{name}", "timeout": timeout}]}]
 
 
-def provider_keys(path: Path) -> list[str]:
-    """The variables that hold the keys of model providers in a config.toml."""
+def configuration(home: Path) -> dict[str, Any]:
+    """The user's config.toml; empty where there is none that can be read."""
     try:
-        providers = tomllib.loads(path.read_text(encoding="utf-8")).get("model_providers", {})
+        return tomllib.loads((home / ".codex" / "config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return []
+        return {}
+
+
+def toml(value: Any) -> str:
+    """A value of TOML on one line: what JSON writes for texts, numbers and flags is TOML too."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value).replace("Infinity", "inf").replace("NaN", "nan")
+
+
+def provider_keys(home: Path) -> list[str]:
+    """The variables that hold the keys of model providers in the user's config.toml."""
+    providers = configuration(home).get("model_providers", {})
     rows = providers.values() if isinstance(providers, dict) else ()
     return [str(row["env_key"]) for row in rows if isinstance(row, dict) and "env_key" in row]

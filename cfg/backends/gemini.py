@@ -28,7 +28,7 @@ class Gemini(Private):
                 found = json.load(file)
         except (OSError, ValueError):
             found = {}
-        settings: dict[str, Any] = found if isinstance(found, dict) else {}
+        settings = place.configuration.visible(found if isinstance(found, dict) else {}, "mcpServers")
         if os.environ.get("GEMINI_API_KEY"):
             security = settings.get("security")
             security = security if isinstance(security, dict) else {}

@@ -32,7 +32,7 @@ class OpenCode(Private):
         """Ours goes in by the environment, over the user's."""
         made = super().launch(place, resume)
         values = self.backend.values(place)
-        config = configuration(Path(place.home) / ".config" / "opencode")
+        config = place.configuration.visible(configuration(Path(place.home) / ".config" / "opencode"), "mcp")
         plugins = config.get("plugin")
         mcp = config.get("mcp")
         experimental = config.get("experimental")

@@ -168,6 +168,9 @@ def opencode_with_a_provider(home: Home) -> Iterator[Service]:
         directory = home.home / ".config" / "opencode"
         directory.mkdir(parents=True)
         (directory / "opencode.json").write_text(json.dumps(config))
+        ours = home.home / ".config" / "anvillm"
+        ours.mkdir(parents=True, exist_ok=True)
+        (ours / "global.yaml").write_text("configuration: {secrets: [provider.standin.options.apiKey]}\n")
         yield service
 
 

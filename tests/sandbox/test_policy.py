@@ -83,7 +83,7 @@ def test_the_users_file_takes_the_place_of_the_shipped_one(setting: Setting) -> 
 WRONG = {
     "filesystm: {}": (
         1,
-        "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, advanced)",
+        "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, advanced, configuration)",
     ),
     "filesystem:\n  r: [/x]": (2, "filesystem.r: no such key (known: ro, rox, rw, rwx, private, protect, hide)"),
     "filesystem:\n  ro: /x": (2, "filesystem.ro: is not a list"),
