@@ -32,6 +32,7 @@ class Editor:
         self._draft = ""
         self._rest = b""
         self._pasting = False
+        self._pasted: list[str] = []
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> tuple[str, bytes]:
@@ -54,14 +55,19 @@ class Editor:
                 return event, data
         return "", b""
 
+    @property
+    def pasting(self) -> bool:
+        """Whether the end of a paste is still to come. The line does not have it yet: it comes in thousands of pieces."""
+        return self._pasting
+
     def _paste(self, data: bytes) -> bytes:
         end = data.find(PASTE_OFF)
         if end >= 0:
-            self._insert(self._decoder.decode(data[:end], final=True))
-            self._pasting = False
+            self._insert("".join([*self._pasted, self._decoder.decode(data[:end], final=True)]))
+            self._pasting, self._pasted = False, []
             return data[end + len(PASTE_OFF) :]
         keep = next((n for n in range(min(len(PASTE_OFF) - 1, len(data)), 0, -1) if PASTE_OFF.startswith(data[-n:])), 0)
-        self._insert(self._decoder.decode(data[: len(data) - keep]))
+        self._pasted.append(self._decoder.decode(data[: len(data) - keep]))
         self._rest = data[len(data) - keep :]
         return b""
 
@@ -157,7 +163,10 @@ class Editor:
     def row(self, width: int) -> str:
         """What redraws the row: the prompt, the line as far as it fits into ``width`` columns, the cursor put in place."""
         room = max(8, width - len(self.prompt) - 1)
-        before, after = _shown(self.text[: self.cursor][-4 * room :]), _shown(self.text[self.cursor :][: 4 * room])
+        before, after = (
+            _shown(self.text[max(0, self.cursor - 4 * room) : self.cursor]),
+            _shown(self.text[self.cursor : self.cursor + 4 * room]),
+        )
         left, right = _tail(before, room * 3 // 4 if after else room), ""
         right = _head(after, room - columns(left))
         if len(left) < len(before) or self.cursor > 4 * room:

@@ -4,21 +4,29 @@ The shell is ``sh -i`` without a terminal: interactive, so that neither an error
 pipe "run the file ``prompt``, its output into this FIFO", and then "say the status on descriptor 9". Every command has a
 FIFO of its own, so what a background job prints later can never get into the response of another command.
 Commands read an empty standard input (``/dev/null``) and have no controlling terminal: nothing can wait for a person unseen.
+
+A background job keeps the FIFO of its command open, and so one of our descriptors. We take as many as the kernel lets us have; the
+shell and its commands get the limit that we found.
 """
 
 import codecs
+import errno
 import fcntl
 import os
 import re
+import resource
 import select
 import shlex
 import signal
 import tempfile
+import termios
 from collections.abc import Callable
 
 KEEP = 4 << 20  # bytes of a response that are kept exactly; of a longer one the first three quarters and the last
 PIPE = 1 << 20  # bytes that a FIFO holds
 SHELL = "/bin/sh"
+RESERVE = 32  # descriptors that background jobs cannot take: reports to the daemon need some
+MOST = 16384  # descriptors, where more are allowed
 STATUS = 9  # the shell's descriptor for statuses; children do not have it
 PLAIN = {"PS1": "", "PS2": "", "TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat"}
 
@@ -57,7 +65,9 @@ class Capture:
 class Shell:
     """The shell and its current command. ``fds`` are to be watched; nothing here blocks."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], program: str = SHELL) -> None:
+        self._program = program
+        self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._environment = {
             name: value for name, value in environment.items() if name not in ("ENV", "BASH_ENV", "HISTFILE")
         }
@@ -65,6 +75,7 @@ class Shell:
         self._prompt = os.path.join(self._directory, "prompt")
         self._number = 0
         self._said = b""
+        self.most = 0  # descriptors that we may have
         self.pid = 0
         self.output = -1  # the FIFO of the running command
         self._held = -1  # our own end for writing, so that it never seems closed
@@ -75,9 +86,11 @@ class Shell:
         """A new shell."""
         read, self._commands = os.pipe()
         self._statuses, write = os.pipe()
+        os.set_blocking(self._commands, False)
         environment = {**self._environment, **PLAIN}
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
         self.pid = os.posix_spawn(
-            SHELL, ["sh", "-i"], environment,
+            self._program, ["sh", "-i"], environment,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, read, 0), (os.POSIX_SPAWN_DUP2, write, STATUS),
                 (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
@@ -86,8 +99,14 @@ class Shell:
         )  # fmt: skip
         os.close(read)
         os.close(write)
+        soft, hard = self._limits
+        self.most = max(soft, min(hard, MOST)) if hard != resource.RLIM_INFINITY else MOST
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.most, hard))
         self._process = os.pidfd_open(self.pid)
         self._said = b""
+        self._write(
+            "\\set +m\n"
+        )  # mksh would put each command into a process group of its own, where no signal of ours arrives
 
     @property
     def running(self) -> bool:
@@ -100,31 +119,44 @@ class Shell:
         return [self._statuses, self._process]
 
     def run(self, text: str) -> None:
-        """Begin a command."""
+        """Begin a command. Raises OSError."""
         self._number += 1
         self.status = None
         with open(self._prompt, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text + "\n")
         fifo = os.path.join(self._directory, f"out{self._number}")
         os.mkfifo(fifo, 0o600)
-        self.output = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._held = os.open(fifo, os.O_WRONLY | os.O_CLOEXEC)
+        self._open(fifo)
         try:
             fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, PIPE)
         except OSError:
             pass  # pipes of this user are small; slower, no more
         self._write(f"\\command . {shlex.quote(self._prompt)} </dev/null >{shlex.quote(fifo)} 2>&1 {STATUS}>&-\n")
-        self.ask()
+        self._ask()
+
+    def _open(self, fifo: str) -> None:
+        output = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if output >= self.most - RESERVE:
+            os.close(output)
+            os.unlink(fifo)
+            raise OSError(errno.EMFILE, "too many background jobs still hold their output open")
+        self.output, self._held = output, os.open(fifo, os.O_WRONLY | os.O_CLOEXEC)
 
     def ask(self) -> None:
-        """Let the shell say its status as soon as it comes to it."""
+        """Let the shell say its status as soon as it comes to it. No-op while it has not read what it was asked before: a pipe that
+        nobody reads is full one day."""
+        unread = fcntl.ioctl(self._commands, termios.FIONREAD, bytes(4))
+        if not any(unread):
+            self._ask()
+
+    def _ask(self) -> None:
         self._write(f"\\printf '%s %s\\n' {self._number} \"$?\" >&{STATUS}\n")
 
     def _write(self, line: str) -> None:
         try:
             os.write(self._commands, line.encode("utf-8", "surrogateescape"))
-        except BrokenPipeError:
-            pass  # it has ended; its pidfd says so
+        except (BrokenPipeError, BlockingIOError):
+            pass  # it has ended, as its pidfd says; or has much to read, and is asked again
 
     def look(self) -> bool:
         """Read what the shell says; True once the command has ended (then ``finish``)."""
@@ -132,14 +164,18 @@ class Shell:
             self._said += os.read(self._statuses, 4096)
             for line in self._said.split(b"\n")[:-1]:
                 number, _, status = line.partition(b" ")
-                if number == str(self._number).encode() and status.isdigit():
+                if (
+                    self.status is None and number == str(self._number).encode() and status.isdigit()
+                ):  # a second is of the first `ask`
                     self.status = int(status)
             self._said = self._said.rpartition(b"\n")[2]
         return self.status is not None
 
     @staticmethod
     def _readable(fd: int) -> bool:
-        return bool(select.select([fd], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def ended(self) -> int | None:
         """If the shell itself has ended: its status, as a shell gives it. It is reaped."""

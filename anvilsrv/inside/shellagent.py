@@ -77,7 +77,7 @@ class Agent:
             fds = [self._tty, self._wake_read, *self._shell.fds, *self._background]
             if self._shell.running:
                 fds.append(self._shell.output)
-            ready, _, _ = select.select(fds, [], [], ASK if self._interrupts else None)
+            ready = readable(fds, ASK if self._interrupts else None)
             if self._wake_read in ready and self._signalled():
                 return 128 + signal.SIGTERM
             for fd in [fd for fd in self._background if fd in ready]:
@@ -134,7 +134,8 @@ class Agent:
                 self._write("\n")
                 self._leaving = True
                 return
-        self._redraw()
+        if not self._editor.pasting:
+            self._redraw()
 
     def _enter(self) -> None:
         self._text = self._editor.take()
@@ -143,7 +144,7 @@ class Agent:
             self._edit(b"")
             return
         self._write(f"\r\x1b[K{echo(self._text)}\n")
-        hook.send("Submit", {"text": self._text})
+        hook.send("Submit", payload(self._text.encode("utf-8", "surrogateescape")))
         self._capture, self._display, self._interrupts = Capture(), Display(), 0
         try:
             self._shell.run(self._text)
@@ -177,7 +178,7 @@ class Agent:
         number = {1: signal.SIGINT, 2: signal.SIGTERM}.get(self._interrupts, signal.SIGKILL)
         self._shell.signal(number)
 
-    def _serve_shell(self, ready: list[int]) -> None:
+    def _serve_shell(self, ready: set[int]) -> None:
         if not self._shell.running:
             if self._shell.fds[1] in ready and self._shell.ended() is not None:
                 self._shell.start()  # killed from a background job
@@ -214,7 +215,7 @@ class Agent:
         self._leaving = self._leaving or meant
         if not self._leaving:
             self._redraw()
-        hook.send("Stop", {"text": response(self._capture, status), "status": status})
+        hook.send("Stop", {**payload(response(self._capture, status)), "status": status})
         if self._ahead and not self._leaving:
             self._edit(b"")
 
@@ -238,6 +239,14 @@ def _nothing(number: int, frame: FrameType | None) -> Any:
     """The signal is read from the wake-up descriptor."""
 
 
+def readable(fds: list[int], seconds: float | None) -> set[int]:
+    """Those of the descriptors that have something to read, or an end; however many there are."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)}
+
+
 def echo(text: str) -> str:
     """A command as it is shown while it runs."""
     shown = text if len(text) <= ECHO else f"{text[:ECHO]}… ({len(text)} characters)"
@@ -245,18 +254,24 @@ def echo(text: str) -> str:
     return "\n".join([f"\x1b[1m$ {first}\x1b[0m", *(f"\x1b[1m> {line}\x1b[0m" for line in more)])
 
 
-def response(capture: Capture, status: int) -> str:
-    """What the command printed, its bytes as surrogate escapes where they are no UTF-8, with the line ``exit N``."""
-    import json
-
+def response(capture: Capture, status: int) -> bytes:
+    """What the command printed, with the line ``exit N``."""
     data = capture.bytes()
-    if len(data) > JSON_LIMIT // 6 and len(json.dumps(data.decode("utf-8", "surrogateescape"))) > JSON_LIMIT:
-        smaller = Capture(JSON_LIMIT // 7)  # binary: six bytes of JSON for each
-        smaller.add(data)
-        data = smaller.bytes()
     if status:
         data += (b"\n" if data and not data.endswith(b"\n") else b"") + f"exit {status}\n".encode()
-    return data.decode("utf-8", "surrogateescape")
+    return data
+
+
+def payload(data: bytes) -> dict[str, str]:
+    """``data`` for a report: as ``text``, with surrogate escapes for bytes that are not UTF-8; in ``base64`` where JSON would make
+    it too long; where even that is too long, nothing (a prompt)."""
+    import base64
+    import json
+
+    text = data.decode("utf-8", "surrogateescape")
+    if len(text) <= JSON_LIMIT and len(json.dumps(text)) <= JSON_LIMIT:
+        return {"text": text}
+    return {"base64": base64.b64encode(data).decode("ascii")} if len(data) * 4 // 3 < JSON_LIMIT else {}
 
 
 def main() -> int:

@@ -1,13 +1,19 @@
 """The shell agent in a real tmux pane: what goes in, what comes out, what a person sees."""
 
+import base64
 import os
+import resource
+import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from anvilsrv.inside import shell_process
 from anvilsrv.inside.shell_process import KEEP
+from anvilsrv.inside.shellagent import readable
 from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import wait_until
 from tests.panes import PYTHON, SESSION, SOURCE, Daemon, daemon, shows, wait_screen
@@ -38,7 +44,11 @@ class Shell:
         return str(self.daemon.next("Stop")["text"])
 
     def exact(self, text: str) -> bytes:
-        return self.ask(text).encode("utf-8", "surrogateescape")
+        self.begin(text)
+        told = self.daemon.next("Stop")
+        if "base64" in told:
+            return base64.b64decode(told["base64"], validate=True)
+        return str(told["text"]).encode("utf-8", "surrogateescape")
 
     def dead(self) -> bool:
         return self.tmux.panes()[0].dead
@@ -195,6 +205,91 @@ def test_megabytes_are_exact_up_to_the_limit_and_bounded_beyond(shell: Shell) ->
         next(w for w in Path(f"/proc/{shell.pid}/status").read_text().splitlines() if w.startswith("VmHWM")).split()[1]
     )
     assert rss < 120_000, f"{rss} KiB"
+
+
+def test_megabytes_of_any_bytes_are_exact_too_and_what_is_left_out_is_counted(shell: Shell) -> None:
+    data = os.urandom(1 << 20) * (KEEP >> 20)
+    (shell.work / "data").write_bytes(data)
+    assert shell.exact("cat data") == data
+    left_out = f"\n[{len(data)} bytes left out]\n".encode()
+    head, tail = KEEP - KEEP // 4, KEEP // 4
+    assert shell.exact("cat data data") == data[:head] + left_out + data[-tail:]
+
+
+class Process(shell_process.Shell):
+    """The shell alone, driven by the test."""
+
+    def begin(self, text: str) -> bytearray:
+        said = bytearray()
+        self.run(text)
+        wait_until(lambda: self.drain(said.extend) or b"begun\n" in said, "it does not begin")
+        return said
+
+    def asked(self) -> int:
+        """The status of a command that was interrupted."""
+
+        def look() -> bool:
+            self.ask()
+            return self.look()
+
+        wait_until(look, "it is not interrupted")
+        return self.end()
+
+    def end(self) -> int:
+        wait_until(self.look, "it does not end")
+        self.finish(lambda data: None)
+        assert self.status is not None
+        return self.status
+
+
+@pytest.mark.parametrize("program", ["dash", "bash", "mksh", "yash", "zsh", "ksh93", "busybox"])
+def test_an_interrupt_reaches_the_command_whatever_shell_sh_is(program: str) -> None:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"no '{program}'")
+    with closing(Process(dict(os.environ), path)) as process:
+        process.begin("keep=1; echo begun; sleep 1000")
+        process.signal(signal.SIGINT)
+        assert process.asked() > 128
+        process.run('test "$keep" = 1')
+        assert process.end() == 0
+
+
+def test_a_shell_that_reads_nothing_can_be_asked_for_ever() -> None:
+    with closing(Process(dict(os.environ))) as process:
+        process.begin("trap '' INT; echo begun; sleep 1000")
+        process.signal(signal.SIGINT)
+        for _ in range(5000):
+            process.ask()
+
+
+def test_descriptors_above_those_of_select_are_waited_for_too() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]), before[1]))
+    try:
+        with ExitStack() as many:
+            for _ in range(1100):
+                many.enter_context(open(os.devnull))
+            process = many.enter_context(closing(Process(dict(os.environ))))
+            process.begin("echo begun; sleep 0.1")
+            assert process.output > 1024
+            assert readable([process.output, *process.fds], 20) == {process.fds[0]}
+            assert process.end() == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_background_jobs_that_use_up_the_descriptors_cost_the_next_command_alone() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(Process(dict(os.environ))) as process:
+        process.most = process.output + shell_process.RESERVE  # as if all below were taken
+        with pytest.raises(OSError, match="too many background jobs"):
+            process.run("true")
+        assert not process.running
+        process.most = before[0]
+        process.run("ulimit -n | grep -qx " + str(before[0]))
+        assert process.end() == 0
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_prompts_of_many_lines_and_sizes_arrive_whole(shell: Shell) -> None:
