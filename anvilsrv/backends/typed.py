@@ -56,8 +56,10 @@ class Input:
     guards: tuple[Guard, ...]
 
     def safe(self, text: str) -> str:
-        """The text as it is typed."""
+        """The text as it is typed, without empty lines before it: an input whose first line is empty may look as if it were free."""
         text = self.drop.kept(text)
+        begins = len(text) - len(text.lstrip())
+        text = text[text.rfind("\n", 0, begins) + 1 :] if begins < len(text) else text
         for guard in self.guards:
             if not guard.refuse and guard.when.search(ends(text)):
                 text = guard.prefix + text + guard.suffix

@@ -123,6 +123,7 @@ def test_prompts_are_made_safe(top: Path) -> None:
     )
     assert backend.prompt_text("plain\n/second !") == "plain\n/second !"
     assert backend.prompt_text("!ls") == " !ls"
+    assert backend.prompt_text("\n \n\n  plain\n\n second") == "  plain\n\n second"
     assert backend.prompt_text("/danger \\") == " /danger \\ "
     assert backend.prompt_text("/clear", "context") == "/clear"
     assert backend.prompt_text("/clear\nthe table") == " /clear\nthe table"

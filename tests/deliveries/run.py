@@ -37,7 +37,9 @@ class Result:
     wrong: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[str]:
-        return Counter(f"failed: {one.said[:110]}" if one.state == "failed" else one.state for one in self.outcomes)
+        return Counter(
+            f"failed ({one.shape}): {one.said[:150]}" if one.state == "failed" else one.state for one in self.outcomes
+        )
 
 
 def deliver(

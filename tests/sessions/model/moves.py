@@ -48,6 +48,11 @@ def tells_apart(world: World) -> bool:
     return world.pane.kind.text or (ours and not world.pane.coming)
 
 
+def keys_are_told(world: World) -> bool:
+    """Whether it shows that a person pressed keys between our look and our Enter: not where the agent does not tell its text."""
+    return world.pane.kind.text or world.typist.at != "key"
+
+
 def waiting(world: World) -> int:
     """A prompt that the agent has not taken; 0: there is none."""
     return next((one.id for one in world.prompts(Status.QUEUED, *ON_ITS_WAY) if not one.message), 0)
@@ -92,10 +97,10 @@ MOVES: tuple[Move, ...] = (
     Move("the session is restarted", lambda w: True, lambda w, _: w.restart(), weight=1),
     Move("the session is killed", lambda w: len(w.prompts()) > 5, lambda w, _: w.end(), weight=1),
     # the person
-    Move("a person types", lambda w: w.pane.alive, lambda w, _: w.types()),
+    Move("a person types", lambda w: w.pane.alive and keys_are_told(w), lambda w, _: w.types()),
     Move("a person types and presses Enter", lambda w: w.pane.alive and w.pane.kind.text, lambda w, _: w.types(enter=True)),
     Move("a person presses Enter", lambda w: w.pane.box and tells_apart(w), lambda w, _: w.pane.enters()),
-    Move("a person clears the input", lambda w: w.pane.box, lambda w, _: w.pane.clears(), weight=1),
+    Move("a person clears the input", lambda w: w.pane.box and keys_are_told(w), lambda w, _: w.pane.clears(), weight=1),
     Move("a person presses Escape", lambda w: w.pane.turn, lambda w, back: w.pane.escapes(back), (False, True), 1),
     # the agent
     Move("its title is believed", lambda w: not w.pane.kind.line and w.view.in_turn and w.pane.turn is None and not w.pane.coming,
