@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from anvilsrv import paths
+from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
@@ -117,6 +118,7 @@ class App:
             Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
+            Commits(self.store, self.registry, self.launch, self.on_error),
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
                 self.store, self.registry, self.turns, self.post, self.tmux, self.backends, self.evidence, self.on_error

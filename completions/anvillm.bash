@@ -45,7 +45,7 @@ _anvillm() {
 		--ro | --rox | --rw | --rwx | --unix) files=-f ;;
 		--connect-tcp | --bind-tcp | --env) ;;
 		*)
-			if [ "$COMP_CWORD" = 1 ]; then words='check show run why setup --help --version'
+			if [ "$COMP_CWORD" = 1 ]; then words='check show run why trust setup --help --version'
 			else
 				case $first,$word in
 				setup,-*) words='--dry-run --help' ;;

@@ -51,6 +51,7 @@ complete -c anvil-sandbox -n __fish_use_subcommand -a check -d 'What this kernel
 complete -c anvil-sandbox -n __fish_use_subcommand -a show -d 'The effective policy'
 complete -c anvil-sandbox -n __fish_use_subcommand -a run -d 'Run a command in the sandbox'
 complete -c anvil-sandbox -n __fish_use_subcommand -a why -d 'Why a path or port can or cannot be used'
+complete -c anvil-sandbox -n __fish_use_subcommand -a trust -d 'Say that a repository is yours'
 complete -c anvil-sandbox -n __fish_use_subcommand -a setup -d 'Let the launcher use user namespaces'
 complete -c anvil-sandbox -n '__fish_seen_subcommand_from setup' -l dry-run -d 'Only say what would be done'
 set -l policy '__fish_seen_subcommand_from show run why'

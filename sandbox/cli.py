@@ -174,10 +174,13 @@ def _what_old_kernels_lack(abi: int) -> list[str]:
 def show(**options: Any) -> None:
     """The effective policy, each line with the layer it came from."""
     from sandbox import tiers
+    from sandbox.git_cover import cover
+    from sandbox.git_trust import Trusted
     from sandbox.text import describe
 
     with errors_as(Failure):
         found = _policy(options)
+        over = cover(found, Trusted(Written.of(os.environ)), remember=False)
     report = tiers.probe()
     try:
         tier = tiers.choose(found, report)
@@ -186,6 +189,8 @@ def show(**options: Any) -> None:
         print(f"refused\t{error}")
         sys.exit(1)
     print(describe(found, tier), end="")
+    if tier == "full":
+        print(over.text(), end="")
     for gap in tiers.gaps(found, tier, report.abi):
         print(f"gap\t{gap}")
 
@@ -199,6 +204,8 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
     import tempfile
 
     from sandbox import launcher, tiers
+    from sandbox.git_cover import cover
+    from sandbox.git_trust import Trusted
     from sandbox.plan import specification
 
     with errors_as(Refusal):
@@ -206,8 +213,10 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
         tier = tiers.choose(found, report)
         for gap in tiers.gaps(found, tier, report.abi):
             print(f"anvil-sandbox: warning: {gap}", file=sys.stderr)
-        spec = specification(found, list(argv), tier=tier, namespace_source="", tmpdir="", env=os.environ)
-        Written.of(os.environ).add(found.writable)
+        written = Written.of(os.environ)
+        over = cover(found, Trusted(written)) if tier == "full" else None
+        spec = specification(found, list(argv), tier=tier, namespace_source="", tmpdir="", env=os.environ, cover=over)
+        written.add(found.writable)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
     path = os.path.join(directory, "spec.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -228,6 +237,23 @@ def why(path: tuple[str, ...], **options: Any) -> None:
         found = _policy(options)
     answers = [explain(found, one, os.environ) for one in path]
     print("\n\n".join("\n".join(lines) for lines in answers))
+
+
+@commands.command()
+@click.argument("directory")
+def trust(directory: str) -> None:
+    """Say that a repository is yours, though agents could write where it lies.
+
+    From the next start it is protected as the others are.
+    """
+    from sandbox.git_trust import Trusted
+
+    path = os.path.abspath(directory)
+    git = path if os.path.basename(path) == ".git" else os.path.join(path, ".git")
+    with errors_as(Failure):
+        if os.path.islink(git) or not os.path.exists(git):
+            raise PolicyError(f"no repository in {path}")
+        Trusted(Written.of(os.environ)).add(git)
 
 
 @commands.command()

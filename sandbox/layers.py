@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sandbox.errors import PolicyError
+from sandbox.git_find import NAMES
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
@@ -46,7 +47,7 @@ class Layer:
     """What one layer asks for, in its own words; templates are still in the paths."""
 
     name: str
-    paths: dict[str, list[Said]] = field(default_factory=dict)  # ro rox rw rwx private protect hide
+    paths: dict[str, list[Said]] = field(default_factory=dict)  # ro rox rw rwx private protect hide unprotect
     unix: list[Said] = field(default_factory=list)
     env: list[Said] = field(default_factory=list)  # (name, value or None)
     network: dict[str, Said] = field(default_factory=dict)
@@ -127,12 +128,16 @@ class _Parser:
             self.found.single[key] = self._said(here, value)
 
     def _filesystem(self, at: tuple[Any, ...], data: object) -> None:
-        for key, value in self._known(at, data, *RIGHTS, "private", "protect", "hide").items():
+        for key, value in self._known(at, data, *RIGHTS, "private", "protect", "hide", "unprotect").items():
             here = (*at, key)
             paths = self.found.paths.setdefault(key, [])
             for index, path in enumerate(self._list(here, value)):
                 if not isinstance(path, str) or not path:
                     raise self._wrong((*here, index), "is not a path")
+                if key == "unprotect" and path not in NAMES:
+                    raise self._wrong(
+                        (*here, index), f"'{path}' is not protected by its name (those: {', '.join(NAMES)})"
+                    )
                 paths.append(self._said((*here, index), path))
 
     def _network(self, at: tuple[Any, ...], data: object) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sandbox import outside
 from sandbox.errors import SandboxRefused
+from sandbox.git_cover import Cover
 from sandbox.mounts import EMPTY, TMPFS, TTY
 from sandbox.pathnames import TMPDIR, beneath_any, expand, kind, resolve, under
 from sandbox.policy import Policy
@@ -34,7 +35,7 @@ class Bind(NamedTuple):
 
 def specification(
     policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
-    status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (),
+    status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (), cover: Cover | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What the launcher needs to start ``argv``, as JSON.
 
@@ -43,8 +44,8 @@ def specification(
     the sandbox, gets the exit status (128 and more for a signal) and after a refusal, on a second line, its
     sentence; the full tier always writes it, the lower ones only for a refusal. ``shown`` are directories that the
     full tier shows, read-only, in place of those of the same path, unless the policy grants something in there;
-    ``listed`` are directories whose names, and no more, can be seen in the lower tiers. SandboxRefused where the
-    tier cannot hold what is protected.
+    ``listed`` are directories whose names, and no more, can be seen in the lower tiers. ``cover`` is what the full tier
+    lays over repositories. SandboxRefused where the tier cannot hold what is protected.
     """
     if not argv:
         raise SandboxRefused("no program to start")
@@ -57,6 +58,7 @@ def specification(
         grants[path] = "".join(sorted(set(grants.get(path, "")) | set("rx")))
     view = _View(policy, grants, inside, tmpdir, namespace_source)
     view.shown = {at: source for at, source in shown.items() if not any(under(path, at) for path in grants)}
+    view.cover = cover or Cover()
     view.home = env.get("HOME") or os.path.expanduser("~")
     if tier == "full":
         binds, rules = view.binds(), view.rules()
@@ -140,6 +142,7 @@ class _View:
         self.private = [grant.path for grant in policy.private]
         self.home = "/"
         self.shown: dict[str, str] = {}
+        self.cover = Cover()
 
     def effective(self, path: str) -> str:
         """The letters that hold at a path: all grants above it, as far up as the nearest private or hidden directory."""
@@ -179,6 +182,7 @@ class _View:
         if self.policy.cwd not in found:
             found[self.policy.cwd] = Bind(self.policy.cwd, self.policy.cwd, self.effective(self.policy.cwd), "refuse")
         self._protect(found)
+        self._lay_over(found)
         self._session(found)
         self._mask(found)
         return sorted(found.values(), key=lambda bind: (_depth(bind.target), bind.target))
@@ -198,7 +202,7 @@ class _View:
     def _protect(self, found: dict[str, Bind]) -> None:
         """Read-only over what must not change. Every directory on the way to it becomes a mount too: a mount cannot
         be renamed, so the name cannot be moved aside and made anew."""
-        for path, make in sorted(self.policy.protect, key=lambda entry: _depth(entry[0])):
+        for path, make in sorted([*self.policy.protect, *self.cover.protect], key=lambda entry: _depth(entry[0])):
             above = self._nearest(path, found)
             if above is None or "w" not in above.letters or above.source != above.target:
                 continue  # nothing of the host's shows there, or nothing that could be written
@@ -211,6 +215,16 @@ class _View:
         while between != above.target:
             found.setdefault(between, Bind(between, between, above.letters, "mkdir"))
             between = os.path.dirname(between)
+
+    def _lay_over(self, found: dict[str, Bind]) -> None:
+        """The session's own git directories, and read-only what they borrow. What they lie over cannot be moved."""
+        for target, source in (*self.cover.over, *self.cover.reads):
+            above = self._nearest(target, found)
+            if above is not None and "w" in above.letters and above.source == above.target:
+                self._pin(target, above, found)
+            letters = "rwx" if (target, source) in self.cover.over else "r"
+            found[target] = Bind(target, source, letters, "refuse")
+        found.update({path: Bind(path, EMPTY, "r", "skip") for path in self.cover.empty})
 
     def _session(self, found: dict[str, Bind]) -> None:
         """The session's own directory in place of the user's namespace, and the sockets let in."""
@@ -249,6 +263,8 @@ class _View:
         namespace = self.policy.namespace
         found = [("/", "l"), ("/proc", "r"), ("/dev", "rd"), ("/dev/shm", "rw"), (self.inside, self._tmp().letters)]
         found += [(path, letters) for path in self.grants if (letters := self.effective(path))]
+        found += [(target, "rwx") for target, _ in self.cover.over if not self.effective(target)]
+        found += [(target, "r") for target, _ in self.cover.reads]
         found += [(path, "rw") for path in self.private] + [(path, "rx") for path in self.shown]
         found += [(namespace, "rs"), (f"{namespace}/spool", "rw"), *((grant.path, "rs") for grant in self.policy.unix)]
         return [*found, ("/etc/resolv.conf", "r")]

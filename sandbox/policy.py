@@ -72,6 +72,7 @@ class Policy:
     configuration: Configuration = field(default_factory=Configuration)
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unprotect: list[Said] = field(default_factory=list)  # names in a project that stay writable
 
     @property
     def writable(self) -> list[str]:
@@ -173,6 +174,7 @@ class _Union:
             permissions=str(singles.get("permissions", "bypass")), best_effort=singles.get("best_effort", False),
             log_level=str(singles.get("log_level", "warn")), ldd=bool(singles.get("ldd")),
             add_exec=bool(singles.get("add_exec")), configuration=configuration.united(found), origins=self.origins, notes=self.notes,
+            unprotect=[said for layer in found for said in layer.paths.get("unprotect", ())],
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)

@@ -27,7 +27,7 @@ COMPONENTS: dict[str, Schema] = {
             "state": {"type": "string", "enum": STATES}, "pid": {"type": "integer"}, "role": STRING, "tasks": array(STRING),
             "parent": {"type": ["string", "null"]}, "tmux": STRING, "ask": {"anyOf": [ASK, {"type": "null"}]},
             "unread": {"type": "integer"}, "queued": {"type": "integer"}, "held": STRING, "usage": {"type": "object"},
-            "error": STRING, "sandbox_tier": STRING, "sandbox_gaps": array(STRING), "context": STRING,
+            "error": STRING, "sandbox_tier": STRING, "sandbox_gaps": array(STRING), "left": array(STRING), "context": STRING,
             "created": NUMBER, "changed": NUMBER,
             "notes": {"type": "array", "items": STRING, "description": "what to say beside the state, the most urgent first"},
         },

@@ -7,6 +7,8 @@ A session owns ``<state>/sessions/<id>/``::
     run/    what is generated for one launch: settings files, the sandbox's specification, a copy of our code; read-only inside
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
+    git/    git directories of the session's own, which lie over those of repositories in its grants
+    seen.json   what there was at the last look that runs something outside
     rights.json, bound.json   what the last start gave it, and what the session had that spawned it; out of its sight
     process  which process it is (see ``birth``)
 
@@ -15,9 +17,11 @@ was found out about the kernel.
 """
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,18 +30,22 @@ from anvilsrv.agents import birth, grants, spool, transcript
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.desk.post import BYTES, WAITING
+from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
 from anvilsrv.p9.fids import MAXFIDS
 from anvilsrv.sessions.state import View
-from sandbox import launcher, policy, tiers
+from sandbox import git_inside, git_land, git_own, git_watch, launcher, policy, tiers
 from sandbox.errors import SandboxError
+from sandbox.git_cover import Cover, cover
+from sandbox.git_trust import Trusted
 from sandbox.plan import specification
 from sandbox.rights import Rights, effective, rights
 from sandbox.text import describe
 from sandbox.written import Written
 
+log = logging.getLogger("anvilsrv")
 CONNECTIONS = 64  # of a session at a time
 # What one session may have of the daemon, as its file ``sandbox`` tells it.
 LIMITS = f"""limit\tconnections\t{CONNECTIONS}
@@ -97,7 +105,13 @@ class Launch:
         return top / "ns" / paths.SERVICE
 
     def forget(self, session: str) -> None:
-        """Remove the session's directory."""
+        """Remove the session's directory; what its agent committed goes to the user's repository first."""
+        try:
+            self.settle(session)
+            for record in git_own.records(self._git(session)):
+                git_land.release(record, session)
+        except SandboxError as error:
+            log.warning("%s: %s", session, error)
         beneath.remove(self.directory(session))
 
     def remember(self) -> None:
@@ -198,6 +212,7 @@ class Launch:
                 else:
                     beneath.link(top / "data", name, found["link"])
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, made.env)
+            over = self._cover(plan, view.id)
             spec = specification(
                 plan.policy,
                 made.argv,
@@ -208,6 +223,7 @@ class Launch:
                 status_file=str(top / "status"),
                 shown=grants.shown(top / "run" / "code", view.cwd),
                 listed=grants.granted(plan.tier).listed,
+                cover=over,
             )
             self._bounds.start(view, rights(plan.policy, spec, [str(top)]))
             self.written.add(plan.policy.writable)
@@ -222,7 +238,37 @@ class Launch:
                 f": {error.filename}" if error.filename else "",
             )
             raise kind(f"cannot prepare session '{view.id}': {error.strerror}{where}") from None
-        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text)
+        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text + over.text())
+
+    def _cover(self, plan: Plan, session: str) -> Cover:
+        """Git directories of the session's own; there is nothing to lay them over without mounts."""
+        if plan.tier != "full":
+            return Cover(lines=[("note", "git directories are not protected in this tier", "")])
+        made = cover(plan.policy, Trusted(self.written), place=self._git(session), session=session)
+        without = [*plan.policy.hide, *(path for path, _ in plan.policy.protect)]
+        tops = [path for path in plan.policy.writable if os.path.isdir(path)]
+        git_watch.begin(self._seen(session), tops, without, made.repositories)
+        return made
+
+    def _git(self, session: str) -> str:
+        return str(self.directory(session) / "git")
+
+    def _seen(self, session: str) -> str:
+        return str(self.directory(session) / "seen.json")
+
+    def settle(self, session: str) -> list[str]:
+        """Take out what the agent committed and land it; that, and what else it left, as lines of ``sandbox``."""
+        top = self.directory(session)
+        inside = partial(git_inside.output, str(top / "run" / SPEC), str(top))
+        said = []
+        for record in git_own.records(self._git(session)):
+            try:
+                found = git_land.settle(record, session, inside, str(top))
+            except SandboxError as error:
+                said.append(f"commits\t{one_line(record.tree)}\t{one_line(str(error))}\n")
+            else:
+                said += [f"commits\t{one_line(record.tree)}\t{one_line(found.said)}\n"] if found else []
+        return [*said, *(f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session)))]
 
     def started(self, session: str, pid: int) -> None:
         """Its agent is that process."""

@@ -22,6 +22,7 @@ from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
 from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
+LINES = 2000  # of the file `sandbox`
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
@@ -233,6 +234,19 @@ class Registry:
             self.set(tx, row.id, error=text)
         self._log(tx, session, text, logging.WARNING, alias=row.alias if row else "")
         self.stream.emit(tx, "error", session, error=text)
+
+    def told(self, tx: Tx, session: str, lines: list[str]) -> None:
+        """What a turn left behind (``commits``, ``planted``): an event, and in the file ``sandbox`` until the next start."""
+        row = self.maybe(tx, session)
+        if row is None:
+            return
+        there = row.policy.splitlines(keepends=True)
+        kept = [line for line in there if not (line.startswith("commits\t") and lines[0].startswith("commits\t"))]
+        self.set(tx, session, policy="".join([*kept, *(line for line in lines if line not in kept)][:LINES]))
+        for line in lines:
+            word, _, text = line.rstrip("\n").partition("\t")
+            self._log(tx, session, f"{word}: {text}", alias=row.alias)
+            self.stream.emit(tx, "git", session, what=word, text=text)
 
     def remove(self, tx: Tx, session: str) -> None:
         """Forget a session: it leaves the tree."""

@@ -173,6 +173,12 @@ class View(Session):
         """What its sandbox does not enforce here, in words; empty where it holds."""
         return [line[4:] for line in self.policy.splitlines() if line.startswith("gap\t")]
 
+    def left(self) -> list[str]:
+        """What its turns left in repositories: commits, and what may run something outside."""
+        return [
+            line for line in self.policy.splitlines() if line.startswith(("commits\t", "planted\t", "unprotected\t"))
+        ]
+
     def line(self) -> str:
         """Its line in ``list``."""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}\n"
@@ -184,7 +190,7 @@ class View(Session):
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
             "unread": unread, "queued": self.queued, "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
-            "sandbox_gaps": self.gaps(), "context": self.context.decode("utf-8", "replace"),
+            "sandbox_gaps": self.gaps(), "left": self.left(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
         return shown | {"notes": notes(shown)}

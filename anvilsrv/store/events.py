@@ -30,6 +30,7 @@ TYPES = {
     "ask": ["sessions"],
     "bead": ["beads"],
     "error": ["sessions"],
+    "git": ["sessions"],  # a turn left commits, or something that runs outside
     "session_end": ["sessions"],
     "overflow": ["sessions", "mail", "beads"],
 }

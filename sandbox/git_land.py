@@ -1,0 +1,131 @@
+"""The user's branch follows what a session has committed, where branch and index stand as they stood.
+
+Only the branch and the index change: the files are there already, since the agent wrote them. Whatever is otherwise than it was is
+left alone, and said.
+
+Threads: any, one for each session at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from sandbox import git_files, git_find, git_refs
+from sandbox.errors import SandboxRefused
+from sandbox.git_out import Inside, Tip, run, take, tip
+from sandbox.git_own import Record
+
+_TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
+
+
+class Outcome(NamedTuple):
+    """What became of the commits of one repository: a sentence, and the record as it is now."""
+
+    record: Record
+    said: str
+
+
+def settle(record: Record, session: str, inside: Inside, scratch: str) -> Outcome | None:
+    """Take out what was committed since the last time and land it; None if there is nothing. Raises SandboxRefused.
+
+    Doing it again after a crash between two steps goes on where it was.
+    """
+    found = tip(record)
+    if found is None or found.commit == record.base or record.landed == f"not {found.commit}":
+        return None
+    ref = name(record, session)
+    if found.commit != record.taken:
+        take(record, found.commit, ref, inside, scratch)
+        record = record.changed(taken=found.commit)
+    try:
+        told = _land(record, found, session)
+    except SandboxRefused as error:
+        record = record.changed(landed=f"not {found.commit}")
+        return Outcome(record, f"commits are at {ref}, and not on your branch: {error}")
+    branch = record.branch.removeprefix("refs/heads/")
+    record = record.changed(base=found.commit, landed=found.commit)
+    return Outcome(record, f"commits are on your branch {branch} now ({found.commit[:12]}{told})")
+
+
+def name(record: Record, session: str) -> str:
+    """The ref under which a session's commits are kept."""
+    number = os.path.basename(record.place)
+    return f"{git_refs.OURS}{session}" + (f"-{number}" if number != "0" else "")
+
+
+def _land(record: Record, found: Tip, session: str) -> str:
+    """Move branch and index; what is worth telling of it. Raises SandboxRefused with why not."""
+    old, new, branch = record.base, found.commit, record.branch
+    if found.branch != branch or not branch:
+        raise SandboxRefused(f"the session is on {found.branch.removeprefix('refs/heads/') or 'no branch'}")
+    if git_refs.head(record.directory) != f"ref: {branch}":
+        raise SandboxRefused("you have checked out something else")
+    if not old:
+        raise SandboxRefused("your branch had no commit yet")
+    there = git_refs.resolve(record.directory, record.common, f"ref: {branch}")
+    if there not in (old, new):
+        raise SandboxRefused("your branch was moved meanwhile")
+    git = f"--git-dir={record.directory}"
+    try:
+        run(git, "merge-base", "--is-ancestor", old, new)
+    except SandboxRefused:
+        raise SandboxRefused("the session rewrote commits that were yours") from None
+    told = _told(run(git, "diff-tree", "-r", "-z", "--raw", "--no-renames", old, new))
+    at = (git, f"--work-tree={record.tree}")
+    try:
+        run(*at, "read-tree", "-i", "-m", old, new, cwd=record.tree)
+    except SandboxRefused as error:
+        raise SandboxRefused(f"your index is not as it was ({error})") from None
+    if there != new:
+        try:
+            run(git, "update-ref", "-m", f"anvillm: session {session}", branch, new, old)
+        except SandboxRefused:
+            run(*at, "read-tree", "-i", "-m", new, old, cwd=record.tree)
+            raise
+    _refresh(at, record.tree)
+    return told
+
+
+def _refresh(at: tuple[str, ...], tree: str) -> None:
+    """The times of the files in the index; that some files differ is what it says when it fails."""
+    try:
+        run(*at, "update-index", "-q", "--refresh", cwd=tree)
+    except SandboxRefused:
+        return
+
+
+def _told(raw: bytes) -> str:
+    """What of the changed paths the user should know of. SandboxRefused for a repository in the repository."""
+    fields = raw.split(b"\0")
+    found = []
+    for head, path in zip(fields[::2], fields[1::2], strict=False):
+        text = os.fsdecode(path)
+        if b"160000" in head.split()[:2] or b":160000" in head:
+            raise SandboxRefused(f"{text} is a repository of its own")
+        if _runs(text) or text.rpartition("/")[2] in _TOLD:
+            found.append(text)
+    return "; changed: " + ", ".join(found[:10]) if found else ""
+
+
+def _runs(path: str) -> bool:
+    return any(git_find.matches(path, name) or f"/{name}/" in f"/{path}" for name in git_find.NAMES)
+
+
+def held(record: Record, session: str) -> str:
+    """The directory of refs that keep what the session borrows."""
+    return f"{git_refs.OURS}held/{session}-{os.path.basename(record.place)}/"
+
+
+def release(record: Record, session: str) -> None:
+    """The session is gone: nothing is borrowed any more. What was taken stays, unless it is on the branch. Raises SandboxRefused."""
+    if git_files.read(f"{record.common}/HEAD") is None:
+        return
+    git = f"--git-dir={record.common}"
+    prefix = held(record, session)
+    listed = run(git, "for-each-ref", "--format=delete %(refname)", prefix)
+    ours = name(record, session)
+    if record.taken and record.landed == record.taken:
+        listed += f"delete {ours}\n".encode()
+    if listed:
+        run(git, "update-ref", "--stdin", data=listed)

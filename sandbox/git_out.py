@@ -1,0 +1,129 @@
+"""Commits on their way out of a session: taken as a pack, checked in a scratch repository, then in the user's under ``refs/anvillm``.
+
+Git runs here in the user's repository, which no agent can write, and in a scratch one of ours. What an agent could write is read by
+the git inside its sandbox, which packs; and its pack is believed by nobody: it is unpacked with limits, and every object checked.
+
+Threads: any, one for each session at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sandbox import git_files, git_refs, outside
+from sandbox.errors import SandboxRefused
+from sandbox.git_own import Record
+
+PACK = 256 << 20  # bytes of a pack
+UNPACKED = 512 << 20  # bytes of all that is in it
+_FSCK = ("badFilemode=error", "gitattributesSymlink=error")
+_EXCLUDED = 100
+#: What runs in the session's sandbox: a command, its directory, its input, the most that is taken of its output.
+Inside = Callable[[list[str], str, bytes, int], bytes]
+ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_ALLOW_PROTOCOL": "file", "GIT_TERMINAL_PROMPT": "0", "GIT_COMMITTER_NAME": "anvillm", "LC_ALL": "C",
+    "GIT_COMMITTER_EMAIL": "anvillm@localhost", "GIT_OPTIONAL_LOCKS": "0",
+}  # fmt: skip
+
+
+class Tip(NamedTuple):
+    """What a session's HEAD is: the branch it is on, or none, and the commit."""
+
+    branch: str
+    commit: str
+
+
+def run(*words: str, data: bytes = b"", limits: str = "", cwd: str = "/") -> bytes:
+    """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said."""
+    program = outside.which("git")
+    if program is None:
+        raise SandboxRefused("git is not installed")
+    argv = [program]
+    for setting in ("core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false"):
+        argv += ["-c", setting]
+    argv += words
+    if limits:
+        argv = ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *argv]
+    environment = outside.environment() | ENVIRONMENT
+    environment = {key: value for key, value in environment.items() if not key.startswith("GIT_") or key in ENVIRONMENT}
+    try:
+        result = subprocess.run(
+            argv, input=data, capture_output=True, timeout=120, check=False, cwd=cwd, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SandboxRefused(f"git {words[0]}: {error}") from None
+    if result.returncode:
+        said = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
+        raise SandboxRefused(f"git: {said[-1][:300]}")
+    return result.stdout
+
+
+def tip(record: Record) -> Tip | None:
+    """Where the session stands, if that can be told; read from files that its agent writes."""
+    try:
+        head = git_refs.head(record.own)
+        commit = git_refs.resolve(record.own, record.own, head)
+    except OSError:
+        return None
+    if not git_refs.is_object(commit) or len(commit) != 2 * record.width:
+        return None
+    return Tip(head[5:] if head.startswith("ref: ") else "", commit)
+
+
+def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str) -> None:
+    """Bring a commit, with all that it needs, into the user's repository as ``ref``. Raises SandboxRefused.
+
+    ``scratch`` is a directory that no agent can write.
+    """
+    have = [name for name in dict.fromkeys([record.taken, record.base, *record.tips]) if name][:_EXCLUDED]
+    wanted = "".join([f"{commit}\n", *(f"^{name}\n" for name in have)]).encode()
+    pack = inside(
+        ["git", "pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "-q"], record.tree, wanted, PACK
+    )
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="take-") as top:
+        _unpack(record, commit, pack, f"{top}/s.git")
+        checks = [word for name in _FSCK for kind in ("fsck", "fetch.fsck") for word in ("-c", f"{kind}.{name}")]
+        run(
+            "-c", "fetch.fsckObjects=true", *checks, f"--git-dir={record.common}", "fetch", "-q", "--no-auto-maintenance",
+            "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags", "--atomic", f"{top}/s.git", f"+refs/t:{ref}",
+        )  # fmt: skip
+
+
+def _unpack(record: Record, commit: str, pack: bytes, place: str) -> None:
+    """Into a repository of its own: nothing is in the user's yet."""
+    run("init", "-q", "--bare", "--template=", f"--object-format={record.form}", place)
+    with open(f"{place}/objects/info/alternates", "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.writelines(f"{path}\n" for path in record.objects)
+    shallow = git_files.read(f"{record.common}/shallow", git_files.MOST)
+    if shallow:
+        with open(f"{place}/shallow", "wb") as copy:
+            copy.write(shallow)
+    checks = [word for name in _FSCK for word in ("-c", f"fsck.{name}")]
+    run(
+        *checks, "-c", "core.bigFileThreshold=16m", f"--git-dir={place}", "index-pack", "--stdin", "--fix-thin", "--strict",
+        f"--max-input-size={PACK}", data=pack, limits="ulimit -v 2000000; ulimit -t 60",
+    )  # fmt: skip
+    _measure(place)
+    run(f"--git-dir={place}", "update-ref", "refs/t", commit)
+
+
+def _measure(place: str) -> None:
+    """SandboxRefused if little unpacks to much."""
+    packs = f"{place}/objects/pack"
+    names: list[bytes] = []
+    for name in os.listdir(packs):
+        if name.endswith(".idx"):
+            with open(f"{packs}/{name}", "rb") as file:
+                listed = run(f"--git-dir={place}", "show-index", data=file.read())
+            names += [line.split()[1] for line in listed.splitlines()]
+    sizes = run(
+        f"--git-dir={place}", "cat-file", "--batch-check=%(objectsize)", data=b"".join(name + b"\n" for name in names)
+    )
+    total = sum(int(size) for size in sizes.split())
+    if total > UNPACKED:
+        raise SandboxRefused(f"what it committed is {total >> 20} MiB, more than {UNPACKED >> 20}")

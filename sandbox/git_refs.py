@@ -1,0 +1,101 @@
+"""The references of a git directory whose refs are files, read without git.
+
+Threads: any.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from sandbox import git_files
+
+OURS = "refs/anvillm/"
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+#: Stricter than git-check-ref-format(1) where that costs nothing: what does not match is left out.
+NAME = re.compile(
+    r"refs/(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)|\.$))[^\x00-\x20~^:?*\[\\\x7f]+[^\x00-\x20~^:?*\[\\\x7f/]"
+)
+_MOST = 100_000
+
+
+def is_object(text: str) -> bool:
+    """Whether this is the name of an object, in full."""
+    return _OBJECT.fullmatch(text) is not None
+
+
+def read(common: str) -> dict[str, str]:
+    """Every ref: an object's name, or ``ref: NAME``. Raises OSError."""
+    found: dict[str, str] = {}
+    for line in os.fsdecode(git_files.read(f"{common}/packed-refs", git_files.MOST) or b"").splitlines():
+        value, _, name = line.partition(" ")
+        if is_object(value) and NAME.fullmatch(name):
+            found[name] = value
+    for path in git_files.below(f"{common}/refs", _MOST):
+        name, value = f"refs/{path}", git_files.line(f"{common}/refs/{path}")
+        if NAME.fullmatch(name) and _value(value):
+            found[name] = value
+    return {name: value for name, value in found.items() if not name.startswith(OURS)}
+
+
+def head(directory: str) -> str:
+    """What HEAD says: an object's name, or ``ref: NAME``; empty where it says nothing that git would take."""
+    value = git_files.line(f"{directory}/HEAD")
+    return value if _value(value) else ""
+
+
+def resolve(directory: str, common: str, value: str) -> str:
+    """The object that such a value leads to; empty where there is none."""
+    for _ in range(5):
+        if not value.startswith("ref: "):
+            return value
+        name = value[5:]
+        value = git_files.line(f"{directory}/{name}") or git_files.line(f"{common}/{name}") or _packed(common, name)
+        if not _value(value):
+            return ""
+    return ""
+
+
+def _packed(common: str, wanted: str) -> str:
+    for line in os.fsdecode(git_files.read(f"{common}/packed-refs", git_files.MOST) or b"").splitlines():
+        value, _, name = line.partition(" ")
+        if name == wanted:
+            return value
+    return ""
+
+
+def _value(value: str) -> bool:
+    return is_object(value) or (value.startswith("ref: ") and NAME.fullmatch(value[5:]) is not None)
+
+
+def write(directory: str, refs: Mapping[str, str]) -> None:
+    """Write them into a git directory that has none yet: packed, and the symbolic ones as files."""
+    with open(f"{directory}/packed-refs", "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.writelines(f"{refs[name]} {name}\n" for name in sorted(refs) if is_object(refs[name]))
+    for name, value in refs.items():
+        if not is_object(value):
+            os.makedirs(os.path.dirname(f"{directory}/{name}"), 0o700, exist_ok=True)
+            with open(f"{directory}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{value}\n")
+
+
+def hold(common: str, name: str, objects: list[str]) -> None:
+    """Make refs below ``refs/anvillm/held/NAME`` for these objects, so that no gc takes them away. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    here = os.open(f"{common}/refs", flags)
+    try:
+        for part in ("anvillm", "held", name):
+            try:
+                os.mkdir(part, 0o777, dir_fd=here)
+            except FileExistsError:
+                pass
+            deeper = os.open(part, flags, dir_fd=here)
+            os.close(here)
+            here = deeper
+        for number, value in enumerate(objects):
+            create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(str(number), create, 0o666, dir_fd=here), "w", encoding="ascii") as file:
+                file.write(f"{value}\n")
+    finally:
+        os.close(here)

@@ -1,0 +1,64 @@
+"""What an agent commits: on the user's branch when the turn ends, and told."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Daemon, wait_until
+from tests.session import Session
+
+IDENTITY = "GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b"
+
+
+def git(at: Path, *words: str) -> str:
+    env = {**os.environ, **dict(word.split("=") for word in IDENTITY.split())}
+    return subprocess.run(["git", *words], cwd=at, env=env, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(daemon: Daemon) -> Path:
+    """Of the user's, beside the home."""
+    at = daemon.home.top / "repository"
+    at.mkdir()
+    git(at, "init", "-q", "-b", "main")
+    git(at, "commit", "-q", "--allow-empty", "-m", "one")
+    return at
+
+
+def test_commits_of_a_turn_come_to_the_users_branch_and_are_told(daemon: Daemon, repository: Path) -> None:
+    agent = Session.new(daemon, cwd=repository)
+    agent.ask(f"echo two > two && git add two && {IDENTITY} git commit -qm two")
+    wait_until(lambda: git(repository, "log", "--format=%s") == "two\none\n", "the commit on the branch")
+    wait_until(
+        lambda: f"commits\t{repository}\tcommits are on your branch main now" in agent.read("sandbox"),
+        "the line in sandbox",
+    )
+    assert git(repository, "status", "--short") == ""
+    assert any("on your branch main now" in line for line in agent.row["left"])
+    agent.write("ctl", "kill")
+    wait_until(lambda: git(repository, "for-each-ref", "refs/anvillm") == "", "the refs to go")
+    assert git(repository, "log", "-1", "--format=%s") == "two\n"
+
+
+def test_what_was_committed_is_there_after_a_kill_in_the_turn(daemon: Daemon, repository: Path) -> None:
+    agent = Session.new(daemon, cwd=repository)
+    agent.write("in", f"echo two > two && git add two && {IDENTITY} git commit -qm two && touch done && sleep 60")
+    wait_until((repository / "done").exists, "the commit")
+    agent.write("ctl", "kill")
+    wait_until(lambda: git(repository, "log", "--format=%s") == "two\none\n", "the commit on the branch")
+
+
+def test_what_a_turn_plants_is_named(daemon: Daemon, repository: Path) -> None:
+    agent = Session.new(daemon, cwd=repository)
+    agent.ask("git init -q new && mkdir deep && echo x > deep/.envrc && mkdir .vscode && touch .vscode/tasks.json")
+    for path in ("new/.git", "deep/.envrc", ".vscode"):
+        wait_until(lambda path=path: f"planted\t{repository}/{path}\n" in agent.read("sandbox"), path)  # type: ignore[misc]
+    assert f"planted\t{repository}/.vscode" in agent.row["left"]
+
+
+def test_a_directory_without_a_repository_needs_no_git(daemon: Daemon) -> None:
+    agent = Session.new(daemon)
+    assert "git\t" not in agent.read("sandbox")
+    assert agent.ask("echo ok") == "ok\n"
