@@ -85,7 +85,10 @@ WRONG = {
         1,
         "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, advanced, configuration)",
     ),
-    "filesystem:\n  r: [/x]": (2, "filesystem.r: no such key (known: ro, rox, rw, rwx, private, protect, hide)"),
+    "filesystem:\n  r: [/x]": (
+        2,
+        "filesystem.r: no such key (known: ro, rox, rw, rwx, private, protect, hide, unprotect)",
+    ),
     "filesystem:\n  ro: /x": (2, "filesystem.ro: is not a list"),
     "filesystem:\n  ro:\n    - /x\n    - 7": (4, "filesystem.ro: is not a path"),
     "filesystem:\n  ro: [relative]": (2, "filesystem.ro: 'relative' is not absolute"),
