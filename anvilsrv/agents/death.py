@@ -13,6 +13,9 @@ Told = Callable[[int | None, str], None]  # (status as a shell gives it, None: n
 Written = Callable[[str], tuple[int, str] | None]  # what the launcher wrote for a session (see ``Launch.ended``)
 
 
+ABOVE = 50  # lines of history in which the last words are looked for: what an agent leaves blank below them scrolls them away
+
+
 class Deaths:
     """Finds out about deaths."""
 
@@ -32,7 +35,8 @@ class Deaths:
         elif pane is None:
             told(None, "")
         else:
-            self._tmux.death(pane.id, pid, lambda death: told(death.code if death is not None else None, ""))
+            words = self._last_words(pane)  # now: ``told`` may come on the thread that reads from tmux
+            self._tmux.death(pane.id, pid, lambda death: told(death.code if death is not None else None, words))
 
     def _pane(self, session: str) -> PaneInfo | None:
         try:
@@ -42,7 +46,7 @@ class Deaths:
 
     def _last_words(self, pane: PaneInfo) -> str:
         try:
-            return last_words(self._tmux.capture(pane.id, history=1))  # "Pane is dead" may have moved it there
+            return last_words(self._tmux.capture(pane.id, history=ABOVE))  # "Pane is dead" may have moved it there
         except AnvilError:
             return ""
 

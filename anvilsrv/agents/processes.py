@@ -194,6 +194,10 @@ class Processes:
     def _launch_one(self, view: View) -> None:
         session, backend = view.id, self._backends.get(view.backend)
         if backend.conversation == "uuid" and not self._launch.can_resume(view):
+            if view.conversation and view.transcript:
+                self._life.error(
+                    session, f"the conversation is gone, with its file '{view.transcript}': a new one begins"
+                )
             number = str(uuid.uuid4())
             self._store.call(lambda tx: self._life.conversation(tx, session, number), need=Need.OWN)
             view = self._registry.get(session)

@@ -113,15 +113,15 @@ class Life:
                 self._lost(tx, session, "the agent does not run")
                 self._registry.change(tx, session, State.STOPPED)
 
-    def restart(self, tx: Tx, session: str) -> None:
-        """``restart``: the agent ends if it runs, and starts again with its conversation. Raises NotFound."""
+    def restart(self, tx: Tx, session: str, fresh: bool = False) -> None:
+        """``restart``: the agent ends if it runs, and starts again with its conversation, or with a ``fresh`` one. Raises NotFound."""
         row = self._registry.row(tx, session)
         self._registry.set(tx, session, crashes=0, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
-            self._registry.set(tx, session, wanted=Wanted.RESTART)
+            self._registry.set(tx, session, wanted=Wanted.FRESH if fresh else Wanted.RESTART)
         else:
             self._lost(tx, session, "the agent does not run")
-            self._again(tx, session)
+            self._again(tx, session, fresh)
 
     def kill(self, tx: Tx, session: str) -> None:
         """``kill``: the agent and the session go for good. Raises NotFound."""
@@ -178,8 +178,10 @@ class Life:
 
     # -- what its process did --------------------------------------------------------------------------------------------
 
-    def _again(self, tx: Tx, session: str) -> None:
+    def _again(self, tx: Tx, session: str, fresh: bool) -> None:
         self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
+        if fresh:  # the files of the old one stay where they are
+            self._registry.set(tx, session, conversation=None, transcript=None)
         self._registry.change(tx, session, State.STARTING)
 
     def _lost(self, tx: Tx, session: str, why: str, status: int | None = None, seen: Seen = NOTHING) -> None:
@@ -238,8 +240,8 @@ class Life:
         self._lost(tx, session, why, status, seen)
         if not row.live:
             self._registry.set(tx, session, wanted=Wanted.STOP)
-        elif row.wanted == Wanted.RESTART:
-            self._again(tx, session)
+        elif row.wanted in (Wanted.RESTART, Wanted.FRESH):
+            self._again(tx, session, row.wanted == Wanted.FRESH)
         elif row.wanted == Wanted.STOP or status == 0:
             self._registry.set(tx, session, wanted=Wanted.STOP)
             self._registry.change(tx, session, State.STOPPED)
@@ -255,7 +257,8 @@ class Life:
         )  # it began before a reboot: that was no crash of its own
         self._registry.set(tx, row.id, crashes=crashes)
         if crashes > CRASHES:
-            self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}")
+            new = "; 'restart fresh' begins a new conversation and keeps the old one's file" if row.conversation else ""
+            self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}{new}")
             return
         self._registry.change(tx, row.id, State.STARTING)
         self._registry.error(tx, row.id, why)

@@ -37,6 +37,7 @@ class Wanted(StrEnum):
     RUN = "run"
     STOP = "stop"
     RESTART = "restart"
+    FRESH = "fresh"  # restarted with a new conversation
 
 
 # from -> the states that may follow (`exited` is reached from anywhere and left never)

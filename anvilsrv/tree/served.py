@@ -4,6 +4,7 @@ Threads: see ``domain.py``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from anvilsrv.agents.spawn import Spawn
@@ -30,7 +31,7 @@ from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
-SESSION_COMMANDS = "stop, restart, kill, cancel, hold, go, complete <message-id>"
+SESSION_COMMANDS = "stop, restart [fresh], kill, cancel, hold, go, complete <message-id>"
 TURN_COMMANDS = "drop, first"
 
 
@@ -137,18 +138,19 @@ class Served:
     def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
         """The session itself may only complete its mail."""
         life = self._parts.life
-        jobs = {
-            "stop": life.stop, "restart": life.restart, "kill": life.kill, "interrupt": life.interrupt,
+        jobs: dict[str, Callable[[Tx, str], None]] = {
+            "stop": life.stop, "restart": life.restart, "restart fresh": partial(life.restart, fresh=True),
+            "kill": life.kill, "interrupt": life.interrupt,
             "cancel": life.interrupt, "hold": life.hold, "go": life.go,  # as errors have to call it: see p9/dialect.py
         }  # fmt: skip
         if words[:1] == ["complete"] and len(words) == 2:
             self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]))
-        elif len(words) != 1 or words[0] not in jobs:
+        elif (command := " ".join(words)) not in jobs:
             raise unknown(words, SESSION_COMMANDS)
         elif who.session == session:
             raise Denied(f"permission denied: {words[0]} is not for the session itself")
         else:
-            self.store.call(lambda tx: jobs[words[0]](tx, session), need=Need.OWN)
+            self.store.call(lambda tx: jobs[command](tx, session), need=Need.OWN)
         return None
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from anvilsrv.p9.client import P9Error
+from tests import scripted
 from tests.conftest import PATIENCE, Daemon, wait_until
 from tests.session import Session
 
@@ -194,3 +195,13 @@ def test_a_daemon_with_another_home_leaves_the_agents_of_the_first_alone(daemon:
     again = first.again()
     assert again.ask("echo first") == "first\n"
     assert again.pid == pid
+
+
+@pytest.mark.parametrize("end", ["exit 127", "kill -9 $$"])
+def test_the_last_words_of_an_agent_are_told_although_they_have_scrolled_away(daemon: Daemon, end: str) -> None:
+    blank = "\n" * 40
+    scripted.install(
+        daemon.home.config, name="dying", command=["/bin/sh", "-c", f"echo out of cheese; echo '{blank}'; {end}"]
+    )
+    agent = Session.starting(daemon, "dying")
+    wait_until(lambda: "out of cheese" in agent.row["error"], f"its words are lost: {agent.row['error']}")

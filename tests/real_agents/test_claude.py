@@ -377,3 +377,24 @@ def test_nothing_of_the_users_own_configuration_is_changed(fresh: Benches) -> No
     assert (user / "settings.json").read_text() == '{"includeCoAuthoredBy": false}'
     assert sorted(one.name for one in user.iterdir()) == ["anvillm", "settings.json"]
     assert not (claude.daemon.home.home / ".claude.json").exists()
+
+
+def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(claude: Bench) -> None:
+    agent = claude.new()
+    agent.ask("remember 42")
+    events = claude.daemon.client()
+    agent.write("ctl", "restart fresh")
+    wait_until(lambda: agent.state == "starting", "it does not end")
+    agent.wait("idle")
+    agent.ask("what was it?")
+    assert "remember 42" not in json.dumps(claude.model.asks[-1].raw)
+    data = claude.daemon.home.state / "sessions" / agent.id / "data"
+    files = sorted((data / "claude/projects").glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime)
+    assert len(files) == 2  # the old one is kept
+    files[-1].unlink()
+    agent.write("ctl", "restart")
+    wait_until(
+        lambda: b"the conversation is gone, with its file" in events.open("events.0").read(1 << 20), "it is not told"
+    )
+    agent.wait("idle")
+    assert agent.ask("still there?") == heard("still there?")
