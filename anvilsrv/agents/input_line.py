@@ -17,6 +17,9 @@ LINES = re.compile("[─-▟⏎…�]")  # what boxes are drawn with, and signs
 RULER = re.compile(r"^\s*\S?[─━═▀▄▁▔]{3}")  # the edge of a box
 MARK = re.compile(r"^[\s│┃|]*[❯>›!$*#%]\s?")  # what stands before an input
 PLACEHOLDER = re.compile(r"\[Pasted[^\]\n]*\]", re.IGNORECASE)  # how a long text is shown
+JOINED = re.compile(
+    "\u200d[\u2600-\u27bf\U0001f000-\U0001faff]?|[\U0001f3fb-\U0001f3ff]"
+)  # tmux draws not all of a joined sign
 PART = 100  # characters of a text that are taken for a part of it although nothing says that more is there
 LINES_LEFT = 100  # of a text, that may be left of it
 LONG = 200  # characters of a text for which an agent may show a placeholder
@@ -63,7 +66,8 @@ def rows_of(backend: Backend, screen: Screen) -> list[str]:
 
 def drawable(text: str) -> str:
     """The characters of a text that every agent draws."""
-    kept = (c for c in unicodedata.normalize("NFC", plain(text)) if unicodedata.category(c)[0] not in "CZM")
+    known = JOINED.sub("", unicodedata.normalize("NFC", plain(text)))
+    kept = (c for c in known if unicodedata.category(c)[0] not in "CZM")
     return LINES.sub("", "".join(kept))
 
 
