@@ -23,6 +23,7 @@ from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
 from anvilsrv.agents.launch import CONNECTIONS, Launch
+from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
 from anvilsrv.agents.sockets import Sockets
@@ -115,6 +116,7 @@ class App:
             self.processes,
             Gate(self.reactor, self.registry, self.life, clock),
             Spools(self.launch.directory, self.reports.spooled, self.on_error),
+            Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),
             Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,

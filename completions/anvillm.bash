@@ -28,7 +28,7 @@ _anvillm() {
 	COMPREPLY=()
 	case ${1##*/} in
 	anvilsrv)
-		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export --help --version'
+		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export login --help --version'
 		elif [ "$first" = fgstart ]; then words='-D --help'
 		else words=--help
 		fi ;;

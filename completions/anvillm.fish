@@ -40,6 +40,8 @@ complete -c anvilsrv -n __fish_use_subcommand -a restart -d 'Replace the daemon,
 complete -c anvilsrv -n __fish_use_subcommand -a status -d 'Whether it runs, and its sessions'
 complete -c anvilsrv -n __fish_use_subcommand -a doctor -d 'What is here, and what to do'
 complete -c anvilsrv -n __fish_use_subcommand -a export -d '9P on standard input and output'
+complete -c anvilsrv -n __fish_use_subcommand -a login -d 'To a backend, once for all its sessions'
+complete -c anvilsrv -n '__fish_seen_subcommand_from login' -l from -d 'Take this file of a login' -r -F
 complete -c anvilsrv -n '__fish_seen_subcommand_from fgstart' -s D -d 'Print each 9P message'
 
 for command in anvil9p 9p

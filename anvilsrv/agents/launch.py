@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import paths
-from anvilsrv.agents import birth, grants, spool, transcript
+from anvilsrv.agents import birth, grants, logins, spool, transcript
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
+from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends, Place
+from anvilsrv.backends.vault import Vault
 from anvilsrv.desk.post import BYTES, WAITING
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Full, Unavailable
@@ -88,6 +90,7 @@ class Launch:
         self._report: tiers.Report | None = None
         self._bounds = Bounds(self.directory)
         self.written = Written.of(os.environ)
+        self.vault = Vault()
 
     def directory(self, session: str) -> Path:
         """The session's own directory."""
@@ -211,6 +214,7 @@ class Launch:
                     beneath.write(top / "data", name, found)
                 else:
                     beneath.link(top / "data", name, found["link"])
+            self._log_in(backend, top, made.data)
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, made.env)
             over = self._cover(plan, view.id)
             spec = specification(
@@ -269,6 +273,12 @@ class Launch:
             else:
                 said += [f"commits\t{one_line(record.tree)}\t{one_line(found.said)}\n"] if found else []
         return [*said, *(f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session)))]
+
+    def _log_in(self, backend: Backend, top: Path, data: Mapping[str, object]) -> None:
+        if backend.login is None or any(name in data for name in backend.login.files):
+            logins.withhold(top)
+        else:
+            logins.give(self.vault, backend.name, backend.login, top)
 
     def started(self, session: str, pid: int) -> None:
         """Its agent is that process."""

@@ -21,6 +21,7 @@ from anvilsrv.backends import reset_time, templates
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
 from anvilsrv.backends.typed import Input, bounded
+from anvilsrv.backends.vault import Login
 from anvilsrv.display import sanitize
 from anvilsrv.strict_json import dumps
 from anvilsrv.tmux.screen import Screen
@@ -183,6 +184,7 @@ class Backend:
     stop: Stop
     limits: tuple[re.Pattern[str], ...]
     layer: Mapping[str, Any]
+    login: Login | None = None
     peculiarity: type[Peculiarity] = Peculiarity
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:

@@ -18,6 +18,7 @@ from anvilsrv.backends.backend import NAMES, Backend, Dialog, Peculiarity, Stop,
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.backends.rules import KINDS, TEXTS, Rule
 from anvilsrv.backends.typed import Drop, Guard, Input
+from anvilsrv.backends.vault import Login
 from anvilsrv.errors import Invalid
 from anvilsrv.linux import beneath
 
@@ -247,6 +248,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         stop=Stop(stop.words("keys", ()), stop.seconds("grace", 5.0)),
         limits=tuple(_limit(one) for one in body.tables("limits")),
         layer=layer,
+        login=_login(body),
         peculiarity=_peculiarity(body, path),
     )
     for table in (requires, ready, stop, titles, body):
@@ -268,6 +270,28 @@ def _files(body: Table, key: str) -> dict[str, Any]:
             raise below.wrong(name, "must be a relative name")
         below.template(name, below.rest[name])
     return below.rest
+
+
+def _login(body: Table) -> Login | None:
+    if "login" not in body.rest:
+        return None
+    below = body.table("login")
+    files = tuple(_files_named(below))
+    made = Login(
+        command=_command(below), env=below.template("env", below.texts("env")), files=files,
+        renews=below.words("renews", ()), data=_files(below, "data"),
+    )  # fmt: skip
+    below.end()
+    return made
+
+
+def _files_named(table: Table) -> list[str]:
+    names: tuple[str, ...] = table.words("files")
+    if not names or any(not name or name.startswith("/") or ".." in name.split("/") for name in names):
+        raise table.wrong("files", "must be relative names")
+    if len({name.rpartition("/")[2] for name in names}) < len(names):
+        raise table.wrong("files", "two have the same last part")
+    return list(names)
 
 
 def _permissions(body: Table) -> dict[str, tuple[str, ...]]:

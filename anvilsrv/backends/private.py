@@ -2,8 +2,8 @@
 
 An agent that may write its user's real configuration can leave hooks, plugins or servers there that run later, outside. So it gets
 one of its own. Files of the user's that are of use inside are linked and granted read-only by the sandbox layer; of settings it has a
-copy, made anew at each start, without secrets (``sandbox.configuration``). Logins live in a directory that sessions share, apart from
-the user's own, so that neither logs the other out.
+copy, made anew at each start, without secrets (``sandbox.configuration``). Of the login that its sessions
+share it has a copy (``agents.logins``), apart from the user's own, so that neither logs the other out.
 """
 
 import json
@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.backends.backend import Launch, Peculiarity, Place
+from anvilsrv.backends.vault import Vault
 
 
 class Private(Peculiarity):
     """Seeds ``{DATA_DIR}`` before each start. Names and targets may hold ``{HOME}``."""
 
     links: dict[str, str] = {}  # name in the data directory -> what of the user's it shows, if that exists
-    shared: dict[
-        str, str
-    ] = {}  # name in the data directory -> file in a directory that is made, whether it exists or not
 
     def seeds(self, place: Place) -> dict[str, Any]:
         """Files to write: relative name -> text, or a value that is written as JSON."""
@@ -35,10 +33,6 @@ class Private(Peculiarity):
             path = target.replace("{HOME}", place.home)
             if os.path.exists(path):
                 data[name] = {"link": path}
-        for name, target in self.shared.items():
-            path = target.replace("{HOME}", place.home)
-            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            data[name] = {"link": path}
         for name, content in self.seeds(place).items():
             data[name] = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
         return replace(made, data={**made.data, **data})
@@ -51,10 +45,12 @@ class Private(Peculiarity):
         )
         return [*super().reads(), *(str(one) for one in above[-1:])]
 
-    def logged_in(self, variables: tuple[str, ...], path: str, how: str) -> str:
-        """``ok``, or why it cannot run: one of the variables or the file of a login is needed."""
+    def logged_in(self, variables: tuple[str, ...], how: str) -> str:
+        """``ok``, or why it cannot run: one of the variables or a login is needed."""
         why = super().available()
         if why != "ok" or any(os.environ.get(name) for name in variables):
             return why
-        found = Path(path.replace("{HOME}", str(Path.home())))
-        return "ok" if found.exists() else f"not logged in: {how}"
+        login = self.backend.login
+        if login is not None and Vault().has(self.backend.name, login.files):
+            return "ok"
+        return f"not logged in: run 'anvilsrv login {self.backend.name}' once, or {how}"

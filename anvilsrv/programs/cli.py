@@ -5,6 +5,7 @@ Exit status: 0 done; 1 it failed, another daemon holds the namespace, or ``docto
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -151,6 +152,23 @@ def export() -> None:
 
     try:
         bridge()
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Take this file of a login instead.")
+@click.argument("backend")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def login(backend: str, words: tuple[str, ...], source: Path | None) -> None:
+    """Log in to BACKEND once for all its sessions.
+
+    WORDS go to the backend's own login.
+    """
+    from anvilsrv.programs.login import login as run
+
+    try:
+        click.echo(run(backend, list(words), source))
     except AnvilError as error:
         raise Failure(str(error)) from None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backends.backend import Launch, Place, Reply, Report
+from anvilsrv.backends.backend import Place, Reply, Report
 from anvilsrv.backends.private import Private
 from anvilsrv.strict_json import dumps
 from sandbox.configuration import Configuration
@@ -30,7 +30,6 @@ LOGINS = (
     "CLAUDE_CODE_USE_VERTEX",
 )
 SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "path", "description")
-LOGIN = "{HOME}/.claude/anvillm/.credentials.json"
 ALWAYS = "always"
 IMAGE = re.compile(r"\.(?:png|jpe?g|gif|webp)[\"']?[ \t]{0,9}\Z", re.IGNORECASE)
 CHOICES = (
@@ -57,15 +56,9 @@ class Claude(Private):
         state = configuration(read(Path(place.home) / ".claude.json"), place.cwd, shown)
         return {"claude/.claude.json": state, "claude/settings.json": settings}
 
-    def launch(self, place: Place, resume: bool) -> Launch:
-        """The directory of the login is there before the sandbox looks for it."""
-        Path(LOGIN.replace("{HOME}", place.home)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return super().launch(place, resume)
-
     def available(self) -> str:
         """Not without a way to log in: the agent would wait at a screen that nobody sees."""
-        how = "run claude/login of this installation once, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
-        return self.logged_in(LOGINS, LOGIN, how)
+        return self.logged_in(LOGINS, "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN")
 
     def prompt_text(self, text: str, context: str) -> str:
         """It cuts what is pasted before each " /", and takes a piece that is the path of an image out of the text."""

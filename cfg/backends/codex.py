@@ -12,14 +12,12 @@ from anvilsrv.backends.backend import Launch, Place
 from anvilsrv.backends.private import Private
 
 HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
-LOGIN = "{HOME}/.codex/anvillm/auth.json"
 
 
 class Codex(Private):
     """See ``codex.yaml``."""
 
     links = {f"codex/{name}": f"{{HOME}}/.codex/{name}" for name in ("AGENTS.md", "rules", "prompts", "skills")}
-    shared = {"codex/auth.json": LOGIN}
 
     def seeds(self, place: Place) -> dict[str, Any]:
         """What may be seen of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
@@ -47,7 +45,7 @@ class Codex(Private):
     def available(self) -> str:
         """A login, a key, or a model provider of the user's own."""
         keys = ("OPENAI_API_KEY", "CODEX_API_KEY", *provider_keys(Path.home()))
-        return self.logged_in(keys, LOGIN, "run `CODEX_HOME=~/.codex/anvillm codex login` once, or set OPENAI_API_KEY")
+        return self.logged_in(keys, "set OPENAI_API_KEY")
 
 
 def entry(program: str, name: str, flag: str) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from anvilsrv.backends.backend import Launch, Place, Report
 from anvilsrv.backends.private import Private
 
 NAMES = ("GEMINI.md", "commands", "extensions", "skills")
-LOGIN = "{HOME}/.gemini/anvillm/oauth_creds.json"
 ASKS = "run_shell_command|write_file|replace|web_fetch|save_memory|mcp_.*"
 
 
@@ -19,7 +18,6 @@ class Gemini(Private):
     """See ``gemini.yaml``."""
 
     links = {f"gemini/.gemini/{name}": f"{{HOME}}/.gemini/{name}" for name in NAMES}
-    shared = {"gemini/.gemini/oauth_creds.json": LOGIN}
 
     def seeds(self, place: Place) -> dict[str, Any]:
         """The user's settings, with the login chosen that there is: a missing choice is a dialog."""
@@ -50,10 +48,7 @@ class Gemini(Private):
     def available(self) -> str:
         """A key or a login."""
         keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI")
-        how = (
-            "set GEMINI_API_KEY, or log in once with `gemini` and copy ~/.gemini/oauth_creds.json to ~/.gemini/anvillm/"
-        )
-        return self.logged_in(keys, LOGIN, how)
+        return self.logged_in(keys, "set GEMINI_API_KEY")
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
         """A message is written again when its tools are done: its id says which are one."""

@@ -9,7 +9,6 @@ from anvilsrv.backends.backend import Launch, Place
 from anvilsrv.backends.private import Private
 
 NAMES = ("AGENTS.md", "agents", "commands", "plugins")
-LOGIN = "{HOME}/.local/share/opencode/anvillm/auth.json"
 KEYS = (
     "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY", "OPENCODE_API_KEY",
 )  # fmt: skip
@@ -20,7 +19,6 @@ class OpenCode(Private):
     """See ``opencode.yaml``."""
 
     links = {f"config/opencode/{name}": f"{{HOME}}/.config/opencode/{name}" for name in NAMES}
-    shared = {"data/opencode/auth.json": LOGIN}
 
     def seeds(self, place: Place) -> dict[str, Any]:
         """It breaks off at the second press; two Escapes in one write would be another key. Ctrl-C, which empties the input, ends it
@@ -55,7 +53,7 @@ class OpenCode(Private):
         if configuration(Path.home() / ".config" / "opencode").get("provider"):
             return super().available()
         how = "set a provider's API key, or configure a provider in ~/.config/opencode/opencode.json"
-        return self.logged_in(KEYS, LOGIN, how)
+        return self.logged_in(KEYS, how)
 
     def reads(self) -> list[str]:
         """The plugin too."""

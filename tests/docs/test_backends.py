@@ -27,6 +27,7 @@ LEVELS = (
     "stop",
     "limits",
     "permissions",
+    "login",
 )
 EVERYTHING = """
 backend:
@@ -35,6 +36,7 @@ backend:
   hooks: {Ready: {report: ready}}
   input: {guard: [{when: a}]}
   limits: [{match: '(?P<seconds>1)'}]
+  login: {command: [a], files: [b]}
 """
 
 

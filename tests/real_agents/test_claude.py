@@ -375,7 +375,7 @@ def test_nothing_of_the_users_own_configuration_is_changed(fresh: Benches) -> No
         '@@call Bash {"command":"echo x > ~/.claude/settings.json; touch ~/.claude/CLAUDE.md ~/.claude.json","description":"x"}'
     )
     assert (user / "settings.json").read_text() == '{"includeCoAuthoredBy": false}'
-    assert sorted(one.name for one in user.iterdir()) == ["anvillm", "settings.json"]
+    assert sorted(one.name for one in user.iterdir()) == ["settings.json"]
     assert not (claude.daemon.home.home / ".claude.json").exists()
 
 

@@ -1,0 +1,73 @@
+"""``anvilsrv login``: a backend's own login, run in a fresh directory that no agent can write, and its file kept for the sessions.
+
+The directory lies in the state, which every sandbox hides; the program comes from a directory of PATH that no agent could write, and
+starts in that fresh directory. A session's agent gets the file, and nothing that stands around it (``agents.logins``).
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from anvilsrv import paths
+from anvilsrv.backends import templates
+from anvilsrv.backends.backend import Backend, Place
+from anvilsrv.backends.registry import Backends, default_dirs
+from anvilsrv.backends.vault import Login, Vault, loaded
+from anvilsrv.errors import Invalid, NotFound, Unavailable
+from anvilsrv.linux import beneath
+from anvilsrv.strict_json import dumps
+from sandbox import outside
+
+
+def login(name: str, words: list[str], source: Path | None) -> str:
+    """Log in to the backend of that name, or take an existing file ``source``; a sentence. Raises AnvilError."""
+    backend = Backends(*default_dirs()).get(name)
+    how = backend.login
+    if how is None:
+        raise Invalid(f"invalid backend: '{backend.name}' has no login that sessions share")
+    vault = Vault()
+    if source is not None:
+        return _taken(vault, backend.name, how, source)
+    program = outside.which(backend.program) if backend.program else None
+    if backend.program and program is None:
+        raise NotFound(f"no such program '{backend.program}' in a directory that no agent can write")
+    paths.private_dir(vault.top)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{backend.name}-", dir=vault.top))
+    try:
+        status = _run(backend, how, program or "", fresh, words)
+        found = [one for one in how.files if beneath.exists(fresh, one)]
+        if not found:
+            stands = next((one for one in how.files if (fresh / one).is_symlink()), "")
+            why = f"{stands} is a link" if stands else f"it left no {' or '.join(how.files)} (exit status {status})"
+            raise Unavailable(f"i/o error: no login: {why}")
+        with vault.locked(backend.name):
+            for one in found:
+                vault.put(backend.name, one, loaded(fresh, one))
+    finally:
+        beneath.remove(fresh)
+    return f"logged in: sessions of {backend.name} have it from now on"
+
+
+def _taken(vault: Vault, backend: str, how: Login, source: Path) -> str:
+    """Its directory may be an agent's to write, so the last part at least is no link."""
+    content = loaded(source.absolute().parent, source.name)
+    with vault.locked(backend):
+        vault.put(backend, how.files[0], content)
+    return f"taken from {source}: sessions of {backend} have it from now on"
+
+
+def _run(backend: Backend, how: Login, program: str, fresh: Path, words: list[str]) -> int:
+    place = Place("login", str(fresh), str(fresh), str(fresh), str(Path.home()))
+    values = {**backend.values(place), "PROGRAM": program}
+    for name in how.files:
+        (fresh / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in how.data.items():
+        made = templates.expand(content, values)
+        beneath.write(fresh, name, made if isinstance(made, str) else dumps(made))
+    env = outside.environment() | templates.expand(how.env, values)
+    try:
+        return subprocess.run(
+            [*templates.expand(how.command, values), *words], cwd=fresh, env=env, check=False
+        ).returncode
+    except OSError as error:
+        raise Unavailable(f"i/o error: cannot run '{how.command[0]}': {error.strerror}") from None

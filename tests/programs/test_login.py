@@ -1,0 +1,90 @@
+"""``anvilsrv login`` runs where no agent can write, and keeps one file of what is left there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Home
+
+TOOL = """#!{python}
+import json, os, pathlib, sys
+top = pathlib.Path(os.environ["CLAUDE_CONFIG_DIR"])
+pathlib.Path(os.environ["HOME"], "seen").write_text(json.dumps([os.getcwd(), sorted(os.listdir(top)), sys.argv[1:]]))
+what = pathlib.Path(os.environ["HOME"], "what").read_text()
+if what == "link":
+    (top / ".credentials.json").symlink_to(os.environ["HOME"] + "/secret")
+elif what:
+    (top / "settings.json").write_text("left behind")
+    (top / ".credentials.json").write_text(what)
+sys.exit(3 if not what else 0)
+"""
+GOOD = '{"claudeAiOauth": {"accessToken": "a"}}'
+
+
+@pytest.fixture
+def tool(home: Home) -> Path:
+    made = home.home / "tools" / "claude"
+    made.parent.mkdir()
+    made.write_text(TOOL.replace("{python}", sys.executable))
+    made.chmod(0o755)
+    return made
+
+
+def login(home: Home, tool: Path, *words: str, what: str = GOOD) -> subprocess.CompletedProcess[str]:
+    (home.home / "what").write_text(what)
+    env = {**home.env, "PATH": f"{tool.parent}:{home.env['PATH']}"}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "anvilsrv.cli", "login", *words],
+        env=env,
+        cwd=home.work,
+        capture_output=True,
+        text=True,
+    )
+
+
+def kept(home: Home) -> list[str]:
+    top = home.home / ".local/state/anvillm/logins"
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+
+
+def test_a_login_is_made_in_a_fresh_hidden_directory_and_its_file_kept(home: Home, tool: Path) -> None:
+    done = login(home, tool, "claude", "--console", "x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert kept(home) == ["claude/.credentials.json", "claude/.lock"]
+    cwd, there, words = json.loads((home.home / "seen").read_text())
+    assert cwd.startswith(os.path.realpath(home.home / ".local/state/anvillm/logins"))
+    assert (there, words) == ([], ["auth", "login", "--console", "x"])
+    assert not Path(cwd).exists()
+
+
+@pytest.mark.parametrize(("what", "says"), [
+    ("", r"no login: it left no claude/.credentials.json (exit status 3)"), ("link", "claude/.credentials.json is a link"),
+    ("[]", "not an object"),
+])  # fmt: skip
+def test_what_is_no_login_is_refused_and_the_one_before_stays(home: Home, tool: Path, what: str, says: str) -> None:
+    login(home, tool, "claude")
+    (home.home / "secret").write_text(GOOD.replace('"a"', '"b"'))
+    done = login(home, tool, "claude", what=what)
+    assert done.returncode == 1 and says in done.stderr
+    path = home.home / ".local/state/anvillm/logins/claude/.credentials.json"
+    assert json.loads(path.read_text()) == json.loads(GOOD)
+
+
+def test_a_program_that_an_agent_may_have_put_there_is_not_run(home: Home, tool: Path) -> None:
+    written = home.home / ".local/state/anvillm/written"
+    written.parent.mkdir(parents=True)
+    written.write_text(f"{os.path.realpath(tool.parent)}\n")
+    done = login(home, tool, "claude")
+    assert done.returncode == 1 and not (home.home / "seen").exists()
+
+
+def test_a_login_that_is_there_is_taken_and_a_link_to_one_is_not(home: Home, tool: Path) -> None:
+    (home.home / "mine").write_text(GOOD)
+    (home.home / "link").symlink_to("mine")
+    assert login(home, tool, "claude", "--from", str(home.home / "link")).returncode == 1
+    assert login(home, tool, "claude", "--from", str(home.home / "mine")).returncode == 0
+    assert login(home, tool, "shell").stderr.startswith("anvilsrv: invalid backend: 'shell' has no login")
