@@ -82,6 +82,7 @@ class Delivery:
 
     _pasted_by_us = False
     _late = LATE
+    _words = ""  # what is typed, once it is known
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -103,9 +104,15 @@ class Delivery:
 
     def _not_taken(self, seen: Seen, why: str = "") -> None:
         """What was seen when the time was over: Enter is pressed if the rows say so."""
-        presses = self._get().presses
-        now = self._job(lambda tx: self._turns.not_taken(tx, self._session, self._prompt, seen, why))
-        if now is not None and now.presses > presses and not self._until.is_set():
+        presses = -1
+
+        def what(tx: Tx) -> Outcomes:
+            nonlocal presses
+            presses = prompts.there(tx, self._prompt).presses
+            return self._turns.not_taken(tx, self._session, self._prompt, seen, why)
+
+        now = self._job(what)
+        if now is not None and now.presses > presses >= 0 and not self._until.is_set():
             self._tmux.keys(self._pane, *self._backend().input.submit)
 
     def _get(self) -> Prompt:
@@ -145,6 +152,7 @@ class Delivery:
             if self._until.is_set() or self._view() is None:
                 return False
         typed = self._backend().prompt_text(prompt.text, view.context.decode("utf-8", "replace"))
+        self._words = typed
         mark, buffer = self._evidence.mark(self._session), buffer_of(self._prompt)
         self._tmux.load(buffer, typed.encode("utf-8", "replace"))
         # a power cut takes the agent and its input too: the row need only outlast the daemon
@@ -203,7 +211,8 @@ class Delivery:
 
     def _see_through(self) -> None:
         since, resumed = time.monotonic(), not self._pasted_by_us
-        self._late = LATE + len(self._get().words) / SLOW
+        self._words = self._words or self._get().words
+        self._late = LATE + len(self._words) / SLOW
         if self._pasted_by_us and self._until.last(self._backend().input.settle):
             return
         while not self._until.is_set() and (view := self._view()) is not None:
@@ -225,7 +234,7 @@ class Delivery:
             look, waited = self._evidence.look(self._session), time.monotonic() - since
             backend = self._backend()
             # a program that reads lines need not show what is typed, and some texts cannot be seen
-            unseen = look == Look.FREE and (backend.input.find is None or not drawable(self._get().words))
+            unseen = look == Look.FREE and (backend.input.find is None or not drawable(self._words))
             if unseen and waited >= DRAWN:
                 look = Look.UNKNOWN
             ready = look in (Look.OURS, Look.UNKNOWN)

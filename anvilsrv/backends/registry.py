@@ -41,13 +41,12 @@ class Backends:
 
     def get(self, name: str) -> Backend:
         """The backend of that name or alias. Raises NotFound, or Invalid when its file is wrong."""
-        files = self._files()
-        if name in files:
-            found = self._load(files[name])
-            if isinstance(found, Invalid):
-                raise found
+        found = self._named(name)
+        if isinstance(found, Invalid):
+            raise found
+        if found is not None:
             return found
-        for path in files.values():
+        for path in self._files().values():
             other = self._load(path)
             if isinstance(other, Backend) and name in other.aliases:
                 return other
@@ -72,6 +71,16 @@ class Backends:
             return name, _one_line(found.title), _one_line(found.available())
         except AnvilError as error:
             return name, _one_line(found.title), _one_line(str(error))
+
+    def _named(self, name: str) -> Backend | Invalid | None:
+        """That of the file of this name, without a look at the others: it is asked for at every step of a prompt."""
+        if not name or name.startswith(".") or "/" in name or "\0" in name:
+            return None
+        for directory in self._dirs:
+            path = f"{directory}/{name}.yaml"
+            if os.path.lexists(path):
+                return self._load(Path(path))
+        return None
 
     def _files(self) -> dict[str, Path]:
         found: dict[str, Path] = {}

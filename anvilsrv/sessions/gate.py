@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 
 from anvilsrv.backends import reset_time
@@ -81,6 +82,7 @@ class Gate:
         return json.dumps({by: [one.why, one.until] for by, one in self.holders.items()}, ensure_ascii=False)
 
 
+@lru_cache(maxsize=1024)
 def read(text: str) -> Gate:
-    """What ``kept`` wrote."""
+    """What ``kept`` wrote. A row is read far more often than its gate changes."""
     return Gate(MappingProxyType({By(by): Holder(why, until) for by, (why, until) in json.loads(text).items()}))

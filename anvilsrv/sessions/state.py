@@ -9,6 +9,7 @@ import re
 import sqlite3
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from anvilsrv.display import one_line
@@ -139,14 +140,19 @@ class Session:
 COLUMNS = tuple(one.name for one in fields(Session))
 
 
+@lru_cache(maxsize=1024)
+def _tasks(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
 def from_row(row: sqlite3.Row) -> Session:
     """The typed value of a row."""
     made: dict[str, Any] = {name: row[name] for name in COLUMNS}
     made["alias"] = row["alias"] or ""
-    made["tasks"] = tuple(json.loads(row["tasks"]))
+    made["tasks"] = _tasks(row["tasks"])
     made["state"], made["wanted"] = State(row["state"]), Wanted(row["wanted"])
     made["ask"] = json.loads(row["ask"]) if row["ask"] else None
-    made["usage"] = json.loads(row["usage"])
+    made["usage"] = json.loads(row["usage"]) if row["usage"] != "{}" else {}
     made["gate"] = gate.read(row["gate"])
     return Session(**made)
 
