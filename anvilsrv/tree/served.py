@@ -31,7 +31,7 @@ from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
-SESSION_COMMANDS = "stop, restart [fresh], kill, cancel, hold, go, complete <message-id>"
+SESSION_COMMANDS = "stop, restart, restart fresh, kill, cancel, hold, go, complete <message-id>"
 TURN_COMMANDS = "drop, first"
 
 
