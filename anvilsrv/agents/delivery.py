@@ -23,7 +23,7 @@ from anvilsrv.sessions import prompts
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.sessions.turns import Turns

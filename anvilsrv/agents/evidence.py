@@ -15,7 +15,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.facts import same_text
 from anvilsrv.sessions.happened import Look, Proof, Seen
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from anvilsrv.desk.post import Post
 from anvilsrv.sessions.happened import Began, Ended, Handed, Outcomes, Press, Tidy
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.store.effects import Clear, Interrupt
 from anvilsrv.store.store import Tx
 

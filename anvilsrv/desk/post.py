@@ -15,7 +15,7 @@ from anvilsrv.mail import box, message
 from anvilsrv.mail.message import Message
 from anvilsrv.sessions import prompts, turn_rows
 from anvilsrv.sessions.happened import Ended
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt, clean
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
@@ -93,7 +93,7 @@ class Post:
         """A message as it is typed, and why it cannot be; empty if it can."""
         row = self._registry.row(tx, made.to)
         form = self._form(row, made.type, made.sender)
-        text = prompts.clean(made.body if form == Form.BODY else message.as_prompt(made, self.label(tx, made.sender)))
+        text = clean(made.body if form == Form.BODY else message.as_prompt(made, self.label(tx, made.sender)))
         if form == Form.COMMENT:
             text = message.as_comment(text)
         return text, self._refusal(row, text) if text.strip() else ""

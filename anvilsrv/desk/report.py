@@ -31,7 +31,7 @@ from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
 from anvilsrv.sessions.machine import Event, Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns

@@ -9,7 +9,8 @@ from anvilsrv.errors import NotFound, NotPermitted
 from anvilsrv.mail import box
 from anvilsrv.sessions import conversation, prompts
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt, clean
+from anvilsrv.sessions.prompt import response as response_of
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
@@ -36,7 +37,7 @@ class Send:
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None) -> int:
         """A prompt is complete; ``n``: the number it was given. It was let in with its first write, so it is queued whatever the
         session is by now. Raises NotFound, and Invalid for an empty one. Returns its number."""
-        made = self._turns.queue.add(tx, session, prompts.clean(text), origin, None, n)
+        made = self._turns.queue.add(tx, session, clean(text), origin, None, n)
         if (
             self.numbered(tx, session, made).status == Status.QUEUED
         ):  # one that is given to the agent is told by its state
@@ -51,7 +52,7 @@ class Send:
     def response(self, tx: Tx, number: int) -> bytes | None:
         """The answer to a prompt; None while it may still come. Raises Conflict when it cannot."""
         prompt = prompts.get(tx, number)
-        return prompts.response(prompt, self._registry.maybe(tx, prompt.session) if prompt else None)
+        return response_of(prompt, self._registry.maybe(tx, prompt.session) if prompt else None)
 
     def numbered(self, tx: Tx, session: str, n: int) -> Prompt:
         """The prompt of that number. Raises NotFound."""
@@ -74,7 +75,7 @@ class Send:
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
         """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
-        prompts.edit(tx, self._turns.take_out(tx, self.check_edit(tx, session, n)), prompts.clean(text))
+        prompts.edit(tx, self._turns.take_out(tx, self.check_edit(tx, session, n)), clean(text))
         self._registry.tell(tx, session)
         self._turns.queue.settle(tx, session)
 

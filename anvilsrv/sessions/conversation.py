@@ -8,7 +8,7 @@ import time
 from anvilsrv.display import one_line, shown
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.prompts import AGENT, TYPED, Prompt
+from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt
 from anvilsrv.store.store import Tx
 
 PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has

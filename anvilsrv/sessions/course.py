@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anvilsrv.sessions import prompts, turn_rows
 from anvilsrv.sessions.happened import Began, Ended, Happened, Outcomes
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt, exact
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State
 from anvilsrv.sessions.turn_machine import Do, Heard, TurnStatus, When, step
@@ -174,7 +174,7 @@ class Course:
 
     def _by_hand(self, tx: Tx, session: str, about: About) -> Prompt:
         """What a person typed, or the agent gave itself."""
-        origin = prompts.AGENT if about.heard == Heard.WAKE else prompts.TYPED
+        origin = AGENT if about.heard == Heard.WAKE else TYPED
         n = self._registry.number(tx, session)
         return prompts.there(tx, prompts.add(tx, session, n, about.happened.text or "", origin, None, Status.TAKEN))
 
@@ -214,7 +214,7 @@ class Course:
                 yield from self._correct(tx, prompt, happened.response)
 
     def _correct(self, tx: Tx, prompt: Prompt, response: str) -> Outcomes:
-        if prompt.status == Status.DONE and prompts.exact(response) != (prompt.response or b""):
+        if prompt.status == Status.DONE and exact(response) != (prompt.response or b""):
             prompts.correct(tx, prompt, response)
             self._tell(tx, prompt, again=True)
             yield Ended(prompt, response, None, again=True)

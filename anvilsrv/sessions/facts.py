@@ -5,7 +5,7 @@ import unicodedata
 
 from anvilsrv.sessions.happened import Happened, Look, Seen
 from anvilsrv.sessions.machine import PRESSES, Event, Fact, may_again
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 
 LOOKED_AT = frozenset(
     {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 
 
 @dataclass(frozen=True)

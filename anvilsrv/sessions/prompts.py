@@ -5,56 +5,14 @@ Threads: methods run on the store's thread, in a job.
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from anvilsrv.display import sanitize
-from anvilsrv.errors import Invalid, NoResponse
+from anvilsrv.errors import Invalid
 from anvilsrv.sessions.machine import ON_ITS_WAY, WAITING, Status
-from anvilsrv.sessions.state import Session
+from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt, exact
 from anvilsrv.store.store import Tx
 
-TYPED = "typed"  # the origin of what a person typed into the pane
-AGENT = "agent"  # of what the agent began by itself
 OURS = 5  # of the texts that were typed last: what may stand in an input
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A row. ``message`` is the mail that it delivers. Times ending in ``_at`` are monotonic (s)."""
-
-    id: int
-    session: str
-    origin: str
-    message: str | None
-    text: str
-    status: Status
-    turn: int | None
-    response: bytes | None
-    error: str | None
-    created: float
-    started: float | None
-    ended: float | None
-    n: int  # its number in the session
-    took: float | None  # s from its beginning to its end
-    pasted_at: float | None  # when it was pasted last; None: never, or that is undone for certain
-    sent_at: float | None  # when its Enter was pressed first, for that paste
-    pastes: int
-    presses: int  # of Enter, for the last paste
-    tries: int  # how often it was chosen
-    typed: str | None  # what was pasted, where that is not its text
-    mark: str | None  # how much was in the agent's transcript before it was pasted
-    link: str | None  # the reply that carries it, where it is not typed
-
-    @property
-    def words(self) -> str:
-        """What the agent got, or will get."""
-        return self.text if self.typed is None else self.typed
-
-    @property
-    def is_command(self) -> bool:
-        """Whether it is a command of the agent's own, such as ``/clear``."""
-        return self.text.startswith("/")
 
 
 COLUMNS = (
@@ -310,31 +268,6 @@ def known(tx: Tx, session: str) -> Known:
     return Known(
         row["queued"], row["last"], current["id"], Status(current["status"]), current["tries"], bool(current["carried"])
     )
-
-
-def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
-    """The answer to ``prompt`` of ``session``; None while it may still come. Raises NoResponse when it cannot."""
-    if prompt is None or session is None:
-        raise NoResponse("no response: the session was killed")
-    if prompt.status in (Status.FAILED, Status.WITHDRAWN):
-        raise NoResponse(f"no response: {prompt.error or 'withdrawn'}")
-    if prompt.status == Status.QUEUED and not session.live:
-        why = f": {session.error}" if session.error else ""
-        raise NoResponse(f"no response now: the session is {session.state}{why}")
-    return bytes(prompt.response or b"") if prompt.status == Status.DONE else None
-
-
-def clean(text: str) -> str:
-    """A prompt as it may be typed: line ends made LF, control bytes out, no newlines at the end."""
-    return sanitize(text).rstrip("\n")
-
-
-def exact(text: str) -> bytes:
-    """The bytes of a response; what an agent could not say in UTF-8 came as surrogate escapes."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
 
 
 def spoken(tx: Tx, session: str, after: int) -> Iterator[tuple[Prompt, list[Prompt]]]:

@@ -6,7 +6,7 @@ Threads: everything runs on the store's thread, in a job.
 from anvilsrv.sessions import prompts, turn_rows
 from anvilsrv.sessions.gate import OPENED_BY_GO, By
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session, State, Wanted
 from anvilsrv.store.store import Tx

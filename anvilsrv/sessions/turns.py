@@ -15,7 +15,7 @@ from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Handed, Happened, Outcomes, Press, Seen, Tidy
 from anvilsrv.sessions.machine import Act, Event, Fact, Status, asks, step
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.queue import Queue
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, Wanted, check_change

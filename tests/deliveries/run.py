@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anvilsrv.backends.backend import Backend
 from anvilsrv.errors import AnvilError
 from anvilsrv.sessions.facts import squeezed
-from anvilsrv.sessions.prompts import clean
+from anvilsrv.sessions.prompt import clean
 from tests.conftest import wait_until
 from tests.deliveries.person import Person
 from tests.session import Session

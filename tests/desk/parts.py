@@ -25,7 +25,7 @@ from anvilsrv.mail.box import Snapshots
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns

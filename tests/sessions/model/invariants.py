@@ -4,9 +4,8 @@ import json
 from collections import Counter
 from dataclasses import replace
 
-from anvilsrv.sessions import prompts
 from anvilsrv.sessions.machine import ON_ITS_WAY, PASTES, WAITING, Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State
 from anvilsrv.store.events import Stream
@@ -41,7 +40,7 @@ def check(world: World) -> None:
 
 def check_prompt(one: Prompt, turns: list[Turn], inbox: list[str]) -> None:
     """What is said of a prompt is so; ``turns`` are those that have it."""
-    if one.status == Status.DONE and one.origin not in (prompts.TYPED, prompts.AGENT):
+    if one.status == Status.DONE and one.origin not in (TYPED, AGENT):
         assert turns, f"{one} is answered and never reached the agent"
         assert (one.response or b"").decode() in turns[0].said, f"{one} has the answer of another turn"
     if one.status == Status.WITHDRAWN:

@@ -12,7 +12,7 @@ from anvilsrv.sessions.facts import same_text
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import Happened, Look, Outcomes, Proof, Seen
 from anvilsrv.sessions.machine import Event, Status
-from anvilsrv.sessions.prompts import Prompt
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.state import State, View, Wanted
 from anvilsrv.store.effects import Clear, Effect, Interrupt
 from anvilsrv.store.store import Tx
