@@ -28,6 +28,10 @@
 Nil means $NAMESPACE, or else the one of plan9port for this user and display."
   :type '(choice (const :tag "From the environment" nil) directory))
 
+(defcustom anvillm-sandbox-program "anvil-sandbox"
+  "The program that runs git, for diffs, in a sandbox."
+  :type 'string)
+
 (defcustom anvillm-program "anvilsrv"
   "The program that starts and stops the daemon."
   :type 'string)

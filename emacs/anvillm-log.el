@@ -17,6 +17,7 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 (require 'iso8601)
+(defvar vc-handled-backends)
 
 (declare-function anvillm-bookmark-conversation "anvillm-resume")
 
@@ -277,7 +278,9 @@
 (defun anvillm-log--show (place)
   "Show PLACE, a (FILE LINE COLUMN), in another window."
   (pcase-let ((`(,file ,line ,column) place))
-    (pop-to-buffer (find-file-noselect file))
+    ;; Version control would run a git there that an agent could have configured.
+    (pop-to-buffer (let (vc-handled-backends) (find-file-noselect file)))
+    (setq-local vc-handled-backends nil)
     (save-restriction
       (widen)
       (goto-char (point-min))

@@ -295,20 +295,33 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
       (user-error "%s works in %s, which is not there" (anvillm-name id) (abbreviate-file-name cwd)))
     cwd))
 
+;; Git that an agent could have configured is never run by Emacs itself: neither by vc nor by Magit.
 (defun anvillm-project-diff (id)
-  "Show what has changed in the project of the session ID."
+  "Show what has changed in the project of ID, by git in a sandbox."
   (interactive (list (anvillm-current "Diff of: ")))
-  (let* ((root (anvillm-project-root (anvillm--cwd id))) (default-directory root))
-    (if (fboundp 'magit-status-setup-buffer)
-        (magit-status-setup-buffer root)
-      (require 'vc)
-      (let ((backend (ignore-errors (vc-responsible-backend root))))
-        (unless backend (user-error "%s is under no version control" (abbreviate-file-name root)))
-        (condition-case err
-            (vc-diff-internal t (list backend (list root)) nil nil)
-          (error (user-error "No diff of %s: %s" (abbreviate-file-name root) (error-message-string err))))))))
-(declare-function vc-diff-internal "vc" (async vc-fileset rev1 rev2 &optional verbose buffer))
-(declare-function magit-status-setup-buffer "ext:magit-status" (directory))
+  (let* ((root (anvillm-project-root (anvillm--cwd id)))
+         (program (executable-find anvillm-sandbox-program))
+         (buffer (get-buffer-create (format "*anvillm %s diff*" (anvillm-name id)))))
+    (unless (locate-dominating-file root ".git") (user-error "%s is under no git" (abbreviate-file-name root)))
+    (unless program (user-error "There is no program %s; set `anvillm-sandbox-program'" anvillm-sandbox-program))
+    (with-current-buffer buffer
+      (let ((inhibit-read-only t)) (erase-buffer))
+      (diff-mode)
+      (setq buffer-read-only t)
+      (setq-local default-directory root revert-buffer-function (lambda (&rest _) (anvillm-project-diff id)))
+      (make-process
+       :name "anvillm-diff" :buffer buffer :noquery t :connection-type 'pipe
+       :command (list program "run" "--cwd" root "--" "git" "--no-pager" "diff" "--no-color" "--no-ext-diff" "HEAD")
+       :filter (lambda (process text)
+                 (when (buffer-live-p (process-buffer process))
+                   (with-current-buffer (process-buffer process)
+                     (let ((inhibit-read-only t))
+                       (save-excursion (goto-char (point-max)) (insert text))))))
+       :sentinel (lambda (process _)
+                   (when (and (memq (process-status process) '(exit signal)) (buffer-live-p (process-buffer process))
+                              (= 0 (buffer-size (process-buffer process))))
+                     (message "Nothing has changed in %s" (abbreviate-file-name root))))))
+    (pop-to-buffer buffer)))
 
 (defun anvillm-copy-id (ids)
   "Copy the ids of the sessions IDS."

@@ -374,9 +374,15 @@
        (should (= 0 (apply #'call-process "git" nil nil nil words))))
      (with-temp-file changed (insert "line\nadded line\n")))
    (clrhash anvillm--roots)
+   (call-process "git" nil nil nil "-C" daemon-test-work "config" "core.fsmonitor"
+                 (format "touch %s; false" (expand-file-name "ran" "~")))
+   (setq anvillm-sandbox-program (expand-file-name "anvil-sandbox" (file-name-directory (getenv "PYTHON"))))
    (anvillm-project-diff id)
-   (with-current-buffer "*vc-diff*"
+   (with-current-buffer (format "*anvillm %s diff*" (anvillm-name id))
      (support-wait (string-match-p "^\\+added line" (buffer-string))))
+   (anvillm-log--show (list (expand-file-name "changed" daemon-test-work) 1 nil))
+   (should-not vc-mode)
+   (should-not (file-exists-p (expand-file-name "ran" "~")))
    (delete-directory (expand-file-name ".git" daemon-test-work) t)
    (anvillm-dired id)
    (should (derived-mode-p 'dired-mode))))
