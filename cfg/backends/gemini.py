@@ -11,6 +11,7 @@ from anvilsrv.backends.backend import Launch, Place, Report
 from anvilsrv.backends.private import Private
 
 NAMES = ("GEMINI.md", "commands", "extensions", "skills")
+SETTINGS = "gemini/.gemini/settings.json"
 ASKS = "run_shell_command|write_file|replace|web_fetch|save_memory|mcp_.*"
 
 
@@ -19,31 +20,19 @@ class Gemini(Private):
 
     links = {f"gemini/.gemini/{name}": f"{{HOME}}/.gemini/{name}" for name in NAMES}
 
-    def seeds(self, place: Place) -> dict[str, Any]:
-        """The user's settings, with the login chosen that there is: a missing choice is a dialog."""
-        try:
-            with open(f"{place.home}/.gemini/settings.json", encoding="utf-8") as file:
-                found = json.load(file)
-        except (OSError, ValueError):
-            found = {}
-        settings = place.configuration.visible(found if isinstance(found, dict) else {}, "mcpServers")
-        if os.environ.get("GEMINI_API_KEY"):
-            security = settings.get("security")
-            security = security if isinstance(security, dict) else {}
-            settings = {**settings, "security": {**security, "auth": {"selectedType": "gemini-api-key"}}}
-        return {"gemini/.gemini/settings.json": settings}
-
     def launch(self, place: Place, resume: bool) -> Launch:
-        """With ``ask`` every tool that changes something waits for our hook."""
+        """Our settings over the user's. With ``ask`` every tool that changes something waits for our hook."""
         made = super().launch(place, resume)
-        if place.permissions != "ask":
-            return made
-        settings = json.loads(made.files["settings.json"])
-        hook = self.backend.values(place)["HOOK"]
-        command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait BeforeTool"
-        row = {"type": "command", "name": "anvillm", "command": command, "timeout": 864000000}
-        settings["hooks"]["BeforeTool"] = [{"matcher": ASKS, "hooks": [row]}]
-        return replace(made, files={**made.files, "settings.json": json.dumps(settings, indent=2)})
+        ours = json.loads(str(made.data[SETTINGS]))
+        if place.permissions == "ask":
+            hook = self.backend.values(place)["HOOK"]
+            command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait BeforeTool"
+            row = {"type": "command", "name": "anvillm", "command": command, "timeout": 864000000}
+            ours["hooks"]["BeforeTool"] = [{"matcher": ASKS, "hooks": [row]}]
+        if os.environ.get("GEMINI_API_KEY"):  # a missing choice of the login is a dialog
+            ours["security"]["auth"] = {"selectedType": "gemini-api-key"}
+        theirs = place.configuration.visible(own(f"{place.home}/.gemini/settings.json"), "mcpServers")
+        return replace(made, data={**made.data, SETTINGS: json.dumps(over(theirs, ours), indent=2) + "\n"})
 
     def available(self) -> str:
         """A key or a login."""
@@ -57,3 +46,25 @@ class Gemini(Private):
             if report.kind == "usage":
                 report.fields["usage_id"] = str(line.get("id"))
         return found
+
+
+def own(path: str) -> dict[str, Any]:
+    """The user's settings; empty where they cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """``ours`` over ``theirs``: objects are united, lists joined (hooks of both run); of two other values ours counts."""
+    made = dict(theirs)
+    for name, value in ours.items():
+        there = made.get(name)
+        if isinstance(value, Mapping):
+            made[name] = over(there if isinstance(there, Mapping) else {}, value)
+        else:
+            made[name] = [*there, *value] if isinstance(value, list) and isinstance(there, list) else value
+    return made

@@ -81,3 +81,12 @@ def test_settings_are_seen_without_what_is_secret(tmp_path: Path) -> None:
     assert json.loads(str(made(tmp_path, "gemini", settings=True).data["gemini/.gemini/settings.json"]))["model"] == {
         "name": "m1"
     }
+
+
+def test_the_hooks_of_gemini_stand_in_its_own_home_beside_those_of_the_user(tmp_path: Path) -> None:
+    """A system settings file would have to belong to root."""
+    found = made(tmp_path, "gemini", settings=True)
+    settings = json.loads(str(found.data["gemini/.gemini/settings.json"]))
+    [hook] = settings["hooks"]["SessionStart"][0]["hooks"]
+    assert hook["name"] == "anvillm" and settings["model"] == {"name": "m1"}
+    assert "GEMINI_CLI_SYSTEM_SETTINGS_PATH" not in found.env
