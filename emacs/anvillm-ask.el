@@ -53,12 +53,18 @@
          (window (display-buffer buffer '(display-buffer-at-bottom (window-height . fit-window-to-buffer)))))
     (unwind-protect
         (let ((answer (cdr (assq (read-char-choice (format "Answer %s: " (anvillm-name id)) (mapcar #'car keys)) keys))))
-          (if (eq answer 'free) (read-string (format "Answer %s: " (anvillm-name id))) answer))
+          (if (eq answer 'free) (anvillm-ask--words id ask) answer))
       (when (window-live-p window) (quit-window t window)))))
+
+(defun anvillm-ask--words (id ask)
+  "Return the words that the user answers ASK of session ID with; a line for each where there are several questions in it."
+  (let ((parts (append (plist-get ask :questions) nil)))
+    (if (not (cdr parts)) (read-string (format "Answer %s: " (anvillm-name id)))
+      (mapconcat (lambda (part) (read-string (concat (anvillm-one-line (plist-get part :text)) " "))) parts "\n"))))
 
 ;;;###autoload
 (defun anvillm-answer (id)
-  "Answer what the session ID asks, with one key."
+  "Answer what the session ID asks, with one key; every question that it has open, one after the other."
   (interactive
    (list (let ((here (anvillm-at-point)))
            (if (and here (anvillm-get here :ask)) here
@@ -66,16 +72,18 @@
                (cond ((not asking) (user-error "Nobody asks anything"))
                      ((cdr asking) (anvillm-read-session "Answer: " asking))
                      (t (anvillm-id (car asking)))))))))
-  (let ((ask (anvillm-get id :ask)))
-    (unless ask (user-error "%s asks nothing" (anvillm-name id)))
-    (let ((answer (anvillm-ask--read id ask)))
-      (cond ((not answer) (message "%s still waits" (anvillm-name id)))
-            ;; The question on the screen is the one that is answered, or none.
-            ((not (equal (anvillm-ask--same ask) (anvillm-ask--same (anvillm-get id :ask))))
-             (user-error "The question has gone; nothing was answered"))
-            (t (anvillm-write (concat id "/answer") (concat answer "\n")
-                              (let ((name (anvillm-name id)))
-                                (anvillm-then "answer" (lambda (_) (message "%s: %s" name answer))))))))))
+  (let ((asks (anvillm-asks (anvillm-session id))))
+    (unless asks (user-error "%s asks nothing" (anvillm-name id)))
+    (dolist (ask asks)
+      (let ((answer (anvillm-ask--read id ask)))
+        (cond ((not answer) (message "%s still waits" (anvillm-name id)))
+              ;; The question on the screen is the one that is answered, or none.
+              ((not (member (anvillm-ask--same ask) (mapcar #'anvillm-ask--same (anvillm-asks (anvillm-session id)))))
+               (user-error "The question has gone; nothing was answered"))
+              (t (anvillm-write (concat id "/answer")
+                                (concat (if (plist-get ask :id) (concat (plist-get ask :id) " ") "") answer "\n")
+                                (let ((name (anvillm-name id)))
+                                  (anvillm-then "answer" (lambda (_) (message "%s: %s" name answer)))))))))))
 
 (defun anvillm-ask--same (ask)
   "Return what ASK is known by."

@@ -190,7 +190,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
                                               :state (or (plist-get event :state) "starting"))
                                      t))
       ("state_change" (anvillm--state-changed id event))
-      ("ask" (anvillm--patch id (list :ask (plist-get event :ask))))
+      ("ask" (anvillm--patch id (list :ask (plist-get event :ask) :asks (plist-get event :asks))))
       ("error" (push event anvillm-errors)
        (when (nthcdr 50 anvillm-errors) (setcdr (nthcdr 49 anvillm-errors) nil))
        (anvillm--patch id (list :error (anvillm-event-text event))))
@@ -217,7 +217,7 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
     (unless (equal state "exited")
       (dolist (key '(:state :alias :backend))
         (when (plist-member event key) (setq new (plist-put new key (plist-get event key)))))
-      (unless (equal state "running") (setq new (plist-put new :ask nil)))
+      (unless (member state '("running" "idle")) (setq new (append (list :ask nil :asks nil) new)))
       (setq new (plist-put new :error (plist-get event :error)))
       (anvillm--patch id new))))
 

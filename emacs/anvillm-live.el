@@ -122,7 +122,7 @@ The call over D-Bus does not wait for an answer."
   "Tell the user of EVENT if it is worth it."
   (let* ((id (plist-get event :session_id)) (name (if id (anvillm-name id) "AnviLLM")))
     (pcase (plist-get event :type)
-      ("ask" (when (plist-get event :ask)
+      ("ask" (when (and (plist-get event :ask) (not (plist-get event :over)))
                (anvillm-live--tell 'ask id (concat name " asks") (or (plist-get (plist-get event :ask) :text) ""))))
       ("error" (anvillm-live--tell 'error id (concat name ": error") (anvillm-event-text event)))
       ("state_change" (when (equal (plist-get event :state) "error")

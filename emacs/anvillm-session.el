@@ -77,7 +77,15 @@ Else ask with PROMPT."
 
 (defun anvillm-ask-text (session)
   "Return what SESSION asks, in one line."
-  (propertize (anvillm-one-line (or (plist-get (plist-get session :ask) :text) "")) 'face 'anvillm-waiting))
+  (let ((asks (anvillm-asks session)))
+    (propertize (concat (if (cdr asks) (format "(%d) " (length asks)) "")
+                        (mapconcat (lambda (ask) (anvillm-one-line (or (plist-get ask :text) ""))) asks "; "))
+                'face 'anvillm-waiting)))
+
+(defun anvillm-asks (session)
+  "Return the questions that SESSION has open, oldest first."
+  (or (append (plist-get session :asks) nil)
+      (and (plist-get session :ask) (list (plist-get session :ask)))))
 
 (defun anvillm-note--shown (note session)
   "Return how NOTE, a word of the daemon about SESSION, is shown, or nil."

@@ -3,13 +3,14 @@
 import subprocess
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.binding import Binding
 from textual.screen import Screen
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
+from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import label
 from sandbox import outside
 from tui.dialogs import Answer, Confirm, Help, Line, Prompt
@@ -122,13 +123,19 @@ class Acting(Shown, Screen[None]):
         if row is None:
             self.host.say("nobody asks anything")
             return
-        who, ask = row["id"], row["ask"]
+        self._answer_each(label(row), row["id"], waiting(row))
+
+    def _answer_each(self, name: str, who: str, asks: list[dict[str, Any]]) -> None:
+        """One question after the other; one that is left open is passed over."""
+        ask = asks.pop(0)
 
         def answer(choice: str | None) -> None:
             if choice is not None:
                 self.host.request(partial(requests.answer, session=who, choice=choice, ask=ask["id"]))
+            if asks:
+                self._answer_each(name, who, asks)
 
-        self.app.push_screen(Answer(label(row), ask), answer)
+        self.app.push_screen(Answer(name, ask), answer)
 
     def action_inbox(self, owner: str = "") -> None:
         row = self.selected()

@@ -9,6 +9,7 @@ from textual.widgets import RichLog, Static
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
+from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import label, notes
 from anvilsrv.front.tail import Piece, Tail
 from tui.acting import Acting
@@ -74,7 +75,9 @@ class ConversationScreen(Acting):
             self.query_one("#head", Static).update(Content(clip(f"{self.session} · {self._gone or '…'}", width)))
             return
         if row["ask"]:
-            asks.update(Content(clip(f"asks: {row['ask']['text']} (Ctrl-W answers)", width)))
+            asks.update(
+                Content("\n".join(clip(f"asks: {one['text']} (Ctrl-W answers)", width) for one in waiting(row)))
+            )
         state = "DAEMON AWAY" if self.host.why else row["state"]
         said = [label(row), row["id"], row["backend"], state, *(note.text for note in notes(row))]
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))

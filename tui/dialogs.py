@@ -204,14 +204,17 @@ class Answer(Dialog):
             yield Static(Content(printable(str(self.ask["detail"]))), classes="text hint")
         if self.choices:
             yield OptionList(*(Option(Content(f"{n} {one_line(one)}")) for n, one in enumerate(self.choices, 1)))
-        if self.free:
-            yield Field(placeholder="your own words")
+        for words in self.fields:
+            yield Field(placeholder=words)
         yield Label("Enter answers   1-9 that choice   Esc leaves the question open", classes="hint")
 
     @property
-    def free(self) -> bool:
-        """Whether any words are an answer."""
-        return bool(self.ask.get("free")) or not self.choices
+    def fields(self) -> list[str]:
+        """What is to be typed, if anything is: words of one's own, or an answer to each of several questions."""
+        parts = self.ask.get("questions") or []
+        if len(parts) > 1:
+            return [one_line(str(part.get("text") or "")) for part in parts]
+        return ["your own words"] if self.ask.get("free") or not self.choices else []
 
     def on_key(self, event: events.Key) -> None:
         if event.key.isdecimal() and not isinstance(self.focused, Input) and 0 < int(event.key) <= len(self.choices):
@@ -222,8 +225,12 @@ class Answer(Dialog):
         self.dismiss(self.choices[message.option_index])
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        if message.value.strip():
-            self.dismiss(message.value)
+        given = [field.value.strip() for field in self.query(Field)]
+        empty = next((field for field, words in zip(self.query(Field), given, strict=True) if not words), None)
+        if empty is None:
+            self.dismiss("\n".join(given))
+        elif message.value.strip():
+            empty.focus()
 
 
 KEYS = """\

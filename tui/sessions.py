@@ -12,6 +12,7 @@ from textual.widgets import DataTable, Static
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
+from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import notes
 from anvilsrv.p9.client import Client
 from tui.acting import Acting
@@ -134,7 +135,7 @@ class SessionsScreen(Acting):
     def _heading(self) -> str:
         if self.host.why:
             return clip(f"AnviLLM · {self.host.namespace} · DAEMON AWAY, connecting again (d)", self.app.size.width - 2)
-        asks = sum(1 for row in self.host.rows if row["ask"])
+        asks = sum(len(waiting(row)) for row in self.host.rows)
         count = len(self.host.rows)
         parts = ["AnviLLM", self.host.namespace, f"{count} session{'' if count == 1 else 's'}"]
         parts += [f"{asks} ASK (w)"] if asks else []

@@ -13,6 +13,7 @@ ASK = {
     "properties": {
         "id": STRING, "text": STRING, "choices": array(STRING), "detail": {},
         "free": {"type": "boolean", "description": "any words are an answer"},
+        "questions": {"type": "array", "items": {"type": "object"}, "description": "of a dialog with several: text, choices, multiple"},
     },
     "required": ["id", "text", "choices"],
 }  # fmt: skip
@@ -25,13 +26,15 @@ COMPONENTS: dict[str, Schema] = {
         "properties": {
             "id": {"type": "string", "pattern": "^[0-9a-f]{8}$"}, "alias": STRING, "backend": STRING, "cwd": STRING,
             "state": {"type": "string", "enum": STATES}, "pid": {"type": "integer"}, "role": STRING, "tasks": array(STRING),
-            "parent": {"type": ["string", "null"]}, "tmux": STRING, "ask": {"anyOf": [ASK, {"type": "null"}]},
+            "parent": {"type": ["string", "null"]}, "tmux": STRING,
+            "ask": {"anyOf": [ASK, {"type": "null"}], "description": "the oldest of asks"},
+            "asks": {"type": "array", "items": ASK, "description": "every open question, oldest first"},
             "unread": {"type": "integer"}, "queued": {"type": "integer"}, "held": STRING, "usage": {"type": "object"},
             "error": STRING, "sandbox_tier": STRING, "sandbox_gaps": array(STRING), "left": array(STRING), "context": STRING,
             "created": NUMBER, "changed": NUMBER,
             "notes": {"type": "array", "items": STRING, "description": "what to say beside the state, the most urgent first"},
         },
-        "required": ["id", "alias", "backend", "cwd", "state", "ask", "unread", "queued", "error", "context", "notes"],
+        "required": ["id", "alias", "backend", "cwd", "state", "ask", "asks", "unread", "queued", "error", "context", "notes"],
     },
     "Queued": record({
         "n": {"type": "integer", "description": "its number in the session"},

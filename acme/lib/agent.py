@@ -18,7 +18,7 @@ from anvilsrv import paths, words
 from anvilsrv.errors import NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row, read_json
-from anvilsrv.front.notes import Note, label, notes
+from anvilsrv.front.notes import Note, asks, label, notes
 from anvilsrv.p9.client import Client, ConnectionLost, File
 from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
 from anvilsrv.strict_json import dumps
@@ -49,7 +49,7 @@ class Session:
     backend: str
     state: str
     cwd: str
-    ask: Ask | None = None
+    asks: tuple[Ask, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
@@ -212,6 +212,12 @@ class Agent:
             raise Unavailable(f"the daemon went away: {error}") from None
 
 
+def named(asks: tuple[Ask, ...], choice: str) -> str:
+    """What is written to ``answer``: the choice after the id of its question, if there is no doubt which that is."""
+    sure = len(asks) == 1 and asks[0].id and choice.split(maxsplit=1)[:1] != [asks[0].id]
+    return f"{asks[0].id} {choice}\n" if sure else f"{choice}\n"
+
+
 def roster(rows: Iterable[Row], backends: tuple[Backend, ...]) -> Roster:
     """What is known of the rows of `sessions` and of the backends."""
     return Roster(tuple(map(_session, rows)), backends)
@@ -225,7 +231,7 @@ def _session(row: Row) -> Session:
         backend=row["backend"],
         state=row["state"],
         cwd=row["cwd"],
-        ask=_ask(row["ask"]) if row["ask"] else None,
+        asks=tuple(map(_ask, asks(row))),
         notes=tuple(notes(row)),
     )
 

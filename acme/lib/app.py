@@ -69,7 +69,7 @@ class App:
         self.done = End()
         self._lock = threading.Lock()
         self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
-        self._asked: dict[str, Ask | None] = {}
+        self._asked: dict[str, tuple[Ask, ...]] = {}
         self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._due: set[Callable[[], None]] = set()  # waits for the desk already, and is done once for many calls
         self._rows: list[Row] = []
@@ -305,9 +305,9 @@ class App:
     def _open_asks(self) -> None:
         """Open each new question, once: a window the person deleted stays deleted."""
         for session in self.roster.sessions:
-            if session.ask is not None and self._asked.get(session.id) != session.ask:
+            if not set(session.asks) <= set(self._asked.get(session.id, ())):
                 self.open("ask", session.id)
-            self._asked[session.id] = session.ask
+            self._asked[session.id] = session.asks
 
     def _ports(self) -> None:
         """Open the prompt window of what is plumbed to us."""

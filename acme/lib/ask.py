@@ -1,4 +1,4 @@
-"""What an agent waits for, with its choices to middle-click: `<cwd>/+Ask.<alias>`."""
+"""What an agent waits for, all its questions with their choices to middle-click: `<cwd>/+Ask.<alias>`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import textwrap
 from typing import ClassVar
 
 from acme.lib.about import About
-from acme.lib.agent import Ask
+from acme.lib.agent import Ask, named
 from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call
@@ -15,34 +15,34 @@ from anvilsrv.strict_json import dumps, loads
 
 
 class AskPane(About):
-    """One question. A middle click anywhere on a choice's line takes it; the window goes when the question does."""
+    """The open questions. A middle click anywhere on a choice's line takes it; the window goes with the last of them."""
 
     kind = "Ask"
     tag = "Answer Log Attach"
     commands: ClassVar = {**About.commands, "Answer": "answer"}
-    asked: Ask | None = None
+    asked: tuple[Ask, ...] = ()
 
     def open(self) -> None:
         self.refresh()
 
     def refresh(self) -> None:
         current = self.app.roster.find(self.subject_id)
-        ask = current.ask if current is not None else None
-        if ask is None:
+        asks = current.asks if current is not None else ()
+        if not asks:
             if self.app.online:
                 self.window.delete()
             return
-        if ask != self.asked:
-            self.asked = ask
+        if asks != self.asked:
+            self.asked = asks
             with self.window.bulk():
-                self.drawn = self.window.replace(0, self.window.address("$")[1], draw(ask))
+                self.drawn = self.window.replace(0, self.window.address("$")[1], draw(asks))
             self.window.select(0, 0)
             self.window.show()  # acme went to the end
 
     def executed(self, text: str, gesture: Gesture) -> bool:
-        if self.asked is None or not gesture.in_body:
+        if not gesture.in_body:
             return False
-        choice = picked(self._line(gesture)[1], text, self.asked.choices)
+        choice = picked(self._line(gesture)[1], text, [one for ask in self.asked for one in offered(ask, self.asked)])
         if choice is not None:
             self.give(choice)
         return choice is not None
@@ -55,13 +55,24 @@ class AskPane(About):
         self.give(text)
 
     def give(self, choice: str) -> None:
-        self.app.agent.write(f"{self.subject_id}/answer", choice + "\n")
-        self.window.delete()
+        last = len(self.asked) < 2
+        self.app.agent.write(f"{self.subject_id}/answer", named(self.asked, choice))
+        if last:
+            self.window.delete()
 
 
-def draw(ask: Ask) -> str:
-    parts = [ask.text.rstrip(), textwrap.indent(detailed(ask.detail), "\t"), drawn(ask.choices)]
-    return "\n\n".join(part for part in parts if part.strip()).rstrip("\n") + "\n"
+def offered(ask: Ask, asks: tuple[Ask, ...]) -> list[str]:
+    """Its choices as they are written: after its id where others are open too."""
+    return [f"{ask.id} {choice}" if len(asks) > 1 else choice for choice in ask.choices]
+
+
+def draw(asks: tuple[Ask, ...]) -> str:
+    """All of them; where there are several, each after its id."""
+    parts: list[str] = []
+    for ask in asks:
+        text = f"{ask.id}: {ask.text.rstrip()}" if len(asks) > 1 else ask.text.rstrip()
+        parts += [text, textwrap.indent(detailed(ask.detail), "\t"), drawn(offered(ask, asks))]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part.strip()) + "\n"
 
 
 def detailed(detail: str) -> str:

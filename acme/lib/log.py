@@ -11,6 +11,7 @@ import re
 from typing import ClassVar
 
 from acme.lib.about import About
+from acme.lib.agent import named
 from acme.lib.host import Call
 from anvilsrv.errors import Invalid
 from anvilsrv.front.tail import Tail
@@ -92,7 +93,8 @@ class Log(About):
     def answer(self, call: Call) -> None:
         """``Answer <choice>``; without a choice the question opens."""
         if call.argument:
-            self.app.agent.write(f"{self.subject_id}/answer", call.argument + "\n")
+            session = self.app.roster.find(self.subject_id)
+            self.app.agent.write(f"{self.subject_id}/answer", named(session.asks if session else (), call.argument))
         else:
             self.ask(call)
 

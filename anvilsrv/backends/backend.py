@@ -215,6 +215,11 @@ class Backend:
         """``ok``, or why it cannot run here."""
         return self.peculiarity(self).available()
 
+    def unanswered(self, report: Report) -> Reply | None:
+        """What the hook of a question gets where nobody answers; None: nothing, so the agent asks on its own screen."""
+        template = report.rule.otherwise if report.rule is not None else None
+        return None if template is None else _reply(templates.fill_all(template, report.payload, ""))
+
     def can(self, kind: str) -> bool:
         """Whether ``reply`` knows a way to say this."""
         return kind in self.replies or (

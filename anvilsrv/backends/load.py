@@ -341,6 +341,7 @@ def _rule(table: Table) -> Rule:
         usage=table.texts("usage"),
         choices=dict(table.table("choices").rest),
         free=table.take("free", None),
+        otherwise=table.take("otherwise", None),
     )
     table.end()
     return made

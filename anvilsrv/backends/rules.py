@@ -18,7 +18,7 @@ KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
     "taken", "queued", "joined", "refused", "active",
 )  # fmt: skip
-TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn")
+TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn", "agent", "tool")
 MOST = 1e15  # of a figure of usage: sums of them stay numbers
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
 
@@ -39,6 +39,7 @@ class Rule:
     usage: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
     free: Any = None
+    otherwise: Any = None
 
     def applies(self, payload: Mapping[str, Any]) -> bool:
         """Whether the payload is one of those this rule is for."""

@@ -1,4 +1,6 @@
-"""Questions: what an agent asks and waits for, and the answer that is written to ``answer``.
+"""Questions: what agents ask and wait for, and the answers that are written to ``answer``.
+
+A session may ask several at once: its subagents ask too. Each is over by itself: answered, its hook program gone, its agent gone on.
 
 Threads: ``answer`` runs on a worker, methods with a Tx in a job; ``asked`` and ``unasked``, the effects, on the store's thread, which
 alone changes ``_asking``.
@@ -8,92 +10,127 @@ from collections.abc import Mapping
 from typing import Any
 
 from anvilsrv.display import one_line, shown
-from anvilsrv.errors import Invalid, NotPermitted
+from anvilsrv.errors import NotPermitted
+from anvilsrv.sessions import questions
+from anvilsrv.sessions.questions import Question
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.strict_json import dumps, whole
 
+MOST = 100  # open questions of one session; the oldest gives way
+
 
 class Questions:
-    """The open questions of all sessions; one a session."""
+    """The open questions of all sessions."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
         self._registry = registry
-        self._asking: dict[str, Asked] = {}
+        self._asking: dict[tuple[str, str], Asked] = {}
 
     def ask(self, tx: Tx, asked: Asked, fields: Mapping[str, Any]) -> None:
-        """The agent asks something; ``fields`` as its hook reported them: question, choices, detail, free."""
-        ask = {
-            "id": asked.number, "text": shown(plain(fields.get("question") or "")),
+        """The agent asks something; ``fields`` as its hook reported them. A question that is asked again keeps its place."""
+        open_now = self._registry.row(tx, asked.session).ask
+        old = next((one for one in open_now if one["report"] == asked.number), None)
+        number = old["id"] if old is not None else questions.identify(asked.session, asked.number)
+        made = {
+            "id": number, "text": shown(plain(fields.get("question") or "")),
             "choices": [one_line(plain(c)) for c in fields.get("choices") or []],
             "detail": shown(plain(fields.get("detail") or "")), "free": bool(fields.get("free")),
+            "report": asked.number, "agent": str(fields.get("agent") or ""), "tool": str(fields.get("tool") or ""),
         }  # fmt: skip
+        if parts := fields.get("questions"):
+            made["questions"] = [parted(part) for part in parts]
         tx.after(asked)  # before the event: who answers at once must find the asker waiting
-        self._registry.set(tx, asked.session, ask=dumps(ask))
-        self._registry.stream.emit(tx, "ask", asked.session, ask=ask)
+        if old is not None:
+            self._keep(tx, asked.session, tuple(made if one is old else one for one in open_now))
+            return
+        for one in open_now[: max(0, len(open_now) + 1 - MOST)]:
+            self._end(tx, asked.session, one, None)
+        self._keep(tx, asked.session, (*self._registry.row(tx, asked.session).ask, made))
+        self._emit(tx, asked.session, questions.shown(made))
 
-    def answer(self, name: str, choice: str) -> None:
-        """``answer`` was written: a choice, by its name or its number from 1. Raises Conflict when nothing is asked, Invalid."""
+    def answer(self, name: str, text: str) -> None:
+        """``answer`` was written. Raises Conflict when that is not asked, or it is not said which is meant, and Invalid."""
         view = self._registry.get(name)
-        question = self._asking.get(view.id)
-        if not view.ask or question is None or view.ask["id"] != question.number:
-            raise NotPermitted(f"session '{view.id}' asks nothing")
-        choices = view.ask["choices"]
-        chosen = choice if view.ask["free"] and choice not in choices else pick(choice, choices)
-        reply = question.reply(chosen)
-        self._store.call(lambda tx: self._answered(tx, view.id, question.number, reply))
+        question, words = questions.meant(view.id, view.ask, text)
+        asker = self._asking.get((view.id, question["report"]))
+        if asker is None:
+            raise NotPermitted(f"question '{question['id']}' is not waited for at the moment")
+        reply = asker.reply(questions.chosen(question, words))
+        self._store.call(lambda tx: self._answered(tx, view.id, question, reply))
 
-    def _answered(self, tx: Tx, session: str, number: str, reply: Mapping[str, Any]) -> None:
-        ask = self._registry.row(tx, session).ask
-        if not ask or ask["id"] != number:
-            raise NotPermitted(f"session '{session}' asks nothing")
-        self._clear(tx, session, reply)
+    def _answered(self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any]) -> None:
+        if not any(one["id"] == question["id"] for one in self._registry.row(tx, session).ask):
+            raise NotPermitted(f"question '{question['id']}' is gone")
+        self._end(tx, session, question, reply)
+
+    def over(self, tx: Tx, session: str, agent: str, tool: str = "") -> None:
+        """That agent went on (with that tool), so what it asked was answered elsewhere."""
+        row = self._registry.maybe(tx, session)
+        gone = questions.ended(row.ask, agent, tool) if row is not None and row.ask else ()
+        for one in row.ask if row is not None else ():
+            if one["id"] in gone:
+                self._end(tx, session, one, None)
 
     def drop(self, tx: Tx, session: str) -> None:
-        """The question is gone: the agent went on, or ended. No-op if there is none."""
+        """Every question is gone: the agent ended, or is interrupted. No-op if there is none."""
         row = self._registry.maybe(tx, session)
-        if row is not None and row.ask:
-            self._clear(tx, session, {})
+        for one in row.ask if row is not None else ():
+            self._end(tx, session, one, None)
+
+    def interrupt(self, tx: Tx, session: str) -> None:
+        """The turn is to be broken off: who waits where keys do not reach the agent is let go."""
+        for one in self._registry.row(tx, session).ask:
+            asker = self._asking.get((session, one["report"]))
+            if asker is not None and asker.otherwise:
+                self._end(tx, session, one, None)
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The hook program that waited for an answer is gone (any thread)."""
         self._store.post(lambda tx: self._abandoned(tx, session, by), need=Need.HAPPENED)
 
     def _abandoned(self, tx: Tx, session: str, by: Waiting) -> None:
-        question = self._asking.get(session)
-        if question is not None and question.by is by:
-            self.drop(tx, session)
+        row = self._registry.maybe(tx, session)
+        for one in row.ask if row is not None else ():
+            asker = self._asking.get((session, one["report"]))
+            if asker is not None and asker.by is by:
+                self._end(tx, session, one, None)
 
-    def _clear(self, tx: Tx, session: str, reply: Mapping[str, Any]) -> None:
-        self._registry.set(tx, session, ask=None)
-        self._registry.stream.emit(tx, "ask", session, ask=None)
-        tx.after(Unasked(session, reply))
+    def _end(self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any] | None) -> None:
+        """One is over; without a ``reply`` its asker gets what is said where nobody answered."""
+        left = tuple(one for one in self._registry.row(tx, session).ask if one["id"] != question["id"])
+        self._keep(tx, session, left)
+        self._emit(tx, session, questions.shown(left[0]) if left else None, over=question["id"])
+        tx.after(Unasked(session, question["report"], reply))
+
+    def _keep(self, tx: Tx, session: str, left: tuple[Question, ...]) -> None:
+        self._registry.set(tx, session, ask=dumps(list(left)) if left else None)
+
+    def _emit(self, tx: Tx, session: str, question: Mapping[str, Any] | None, **extra: Any) -> None:
+        now = [questions.shown(one) for one in self._registry.row(tx, session).ask]
+        self._registry.stream.emit(tx, "ask", session, ask=question, asks=now, **extra)
 
     # -- effects -------------------------------------------------------------------------------------------------------
 
     def asked(self, effect: Asked) -> None:
         """The question is on disk: its asker waits."""
-        self._asking[effect.session] = effect
+        self._asking[effect.session, effect.number] = effect
 
     def unasked(self, effect: Unasked) -> None:
         """The question is over: its asker gets the reply."""
-        question = self._asking.pop(effect.session, None)
-        if question is not None:
-            question.by.answer(effect.reply)
+        asker = self._asking.pop((effect.session, effect.number), None)
+        if asker is not None:
+            asker.by.answer(asker.otherwise if effect.reply is None else effect.reply)
 
 
-def pick(choice: str, choices: list[str]) -> str:
-    """The choice that was meant. With no choices given, any text is one. Raises Invalid."""
-    if not choices or choice in choices:
-        return choice
-    if choice.isdecimal() and 1 <= int(choice) <= len(choices):
-        return choices[int(choice) - 1]
-    near = [one for one in choices if one.casefold().startswith(choice.casefold())] if choice else []
-    if len(near) == 1:
-        return near[0]
-    raise Invalid(f"invalid choice '{choice[:80]}': {', '.join(choices)}")
+def parted(part: Mapping[str, Any]) -> dict[str, Any]:
+    """One of several questions in a dialog."""
+    return {
+        "text": shown(plain(str(part.get("text") or ""))), "multiple": bool(part.get("multiple")),
+        "choices": [one_line(plain(str(one))) for one in part.get("choices") or []],
+    }  # fmt: skip
 
 
 def plain(text: str) -> str:

@@ -142,6 +142,7 @@ class Life:
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
             raise Invalid(f"backend '{row.backend}' has no keys to break off a turn")
+        self._questions.interrupt(tx, session)
         outcomes.settle(
             tx, session, self._post, self._turns.apply(tx, session, Event.INTERRUPT, Happened(tx.now.monotonic))
         )

@@ -253,17 +253,18 @@ class Reports:
         if meaning is None:
             return None
         if meaning.kind == "ask":
-            if by is not None and (fresh or (row.ask is not None and row.ask["id"] == told.number)):
+            if by is not None and (fresh or any(one["report"] == told.number for one in row.ask)):
                 self._learn(tx, row, meaning, told.usage)
                 reply = lambda choice: as_json(backend.reply("ask", choice, meaning))  # noqa: E731
-                self._questions.ask(tx, Asked(session, told.number, by, reply), meaning.fields)
+                otherwise = as_json(backend.unanswered(meaning))
+                self._questions.ask(tx, Asked(session, told.number, by, reply, otherwise), meaning.fields)
                 return None
             return ""
         if not fresh:
             return None
         self._learn(tx, row, meaning, told.usage)
         if row.ask and meaning.kind != "note":
-            self._questions.drop(tx, session)
+            self._questions.over(tx, session, str(meaning.fields.get("agent", "")), str(meaning.fields.get("tool", "")))
         happened = self._happened(tx, session, meaning, at, seen or NOTHING, told.number if can else "")
         return outcomes.settle(tx, session, self._post, happened)
 
@@ -364,7 +365,7 @@ class Reports:
             if not counts or report.kind not in COUNTS or (report.kind == "fail" and not self._turns.busy(tx, session)):
                 continue
             if report.kind == "interrupt":
-                self._questions.drop(tx, session)
+                self._questions.over(tx, session, "")
             told = report.fields.get("mono")
             at = min(told, tx.now.monotonic) if isinstance(told, float) else tx.now.monotonic
             outcomes.settle(tx, session, self._post, self._happened(tx, session, report, at, seen, ""))

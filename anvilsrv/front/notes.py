@@ -1,7 +1,7 @@
 """Notes about a session, as a person reads them. Which there are, and in which order, the daemon says (``notes`` of ``sessions``)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from anvilsrv.front.follow import Row
 
@@ -21,7 +21,7 @@ class Note(NamedTuple):
 
 # the daemon's word -> what is shown of it
 SHOWN: dict[str, Callable[[Row], Note]] = {
-    "ask": lambda row: Note("asks", row["ask"]["text"], loud=True),
+    "ask": lambda row: Note(asking(row), row["ask"]["text"], loud=True),
     "nosandbox": lambda row: Note("NO SANDBOX", loud=True),
     "weak": lambda row: Note("weak sandbox", "; ".join(row["sandbox_gaps"]), loud=True),
     "held": lambda row: Note("held", row["held"]),
@@ -29,6 +29,17 @@ SHOWN: dict[str, Callable[[Row], Note]] = {
     "mail": lambda row: Note(f"{row['unread']} mail"),
     "queued": lambda row: Note(f"{row['queued']} queued"),
 }
+
+
+def asks(row: Row) -> list[dict[str, Any]]:
+    """The open questions of a session, oldest first; an older daemon tells of one."""
+    return list(row.get("asks") or filter(None, [row["ask"]]))
+
+
+def asking(row: Row) -> str:
+    """How many questions wait."""
+    count = len(asks(row))
+    return f"asks ({count})" if count > 1 else "asks"
 
 
 def notes(row: Row) -> list[Note]:

@@ -82,11 +82,11 @@ def set_context(client: Client, session: str, context: str) -> None:
 
 
 def answer(client: Client, session: str, choice: str, ask: str | None = None) -> None:
-    """Answer the question ``ask`` (its id). Raises Conflict when another is waiting by now."""
+    """Answer the question ``ask`` (its id). Raises Conflict when that is not open any more."""
     if ask is not None:
-        waiting = client.read(f"{session}/ask")
-        if not waiting.strip() or json.loads(waiting).get("id") != ask:
+        if ask not in (json.loads(line)["id"] for line in client.read(f"{session}/ask").splitlines()):
             raise Conflict("the question is gone")
+        choice = f"{ask} {choice}"
     client.write(f"{session}/answer", f"{choice}\n".encode())
 
 

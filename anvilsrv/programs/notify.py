@@ -97,7 +97,7 @@ def reconnect() -> Client:
 def notice(event: dict[str, Any], called: Callable[[str], str]) -> tuple[str, str, bool] | None:
     """Title, text and urgency for an event; None for what the user need not know."""
     kind, session = event.get("type"), event.get("session_id") or ""
-    if kind == "ask" and event.get("ask"):
+    if kind == "ask" and event.get("ask") and not event.get("over"):
         return f"{called(session)} needs you", brief(_question(event["ask"])), True
     if kind == "response":
         return (

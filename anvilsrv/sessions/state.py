@@ -14,7 +14,7 @@ from typing import Any
 
 from anvilsrv.display import one_line
 from anvilsrv.errors import Invalid, NotPermitted
-from anvilsrv.sessions import gate
+from anvilsrv.sessions import gate, questions
 from anvilsrv.sessions.gate import Gate
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.notes import notes
@@ -109,7 +109,7 @@ class Session:
     handed: int  # turns in a row that were begun through the stop hook
     numbers: int  # the last number of a prompt that was given
     gate: Gate  # who holds the queue
-    ask: dict[str, Any] | None
+    ask: tuple[dict[str, Any], ...]  # the open questions, oldest first
     usage: dict[str, Any]
     created: float
     changed: float
@@ -151,7 +151,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["alias"] = row["alias"] or ""
     made["tasks"] = _tasks(row["tasks"])
     made["state"], made["wanted"] = State(row["state"]), Wanted(row["wanted"])
-    made["ask"] = json.loads(row["ask"]) if row["ask"] else None
+    made["ask"] = questions.kept(json.loads(row["ask"]) if row["ask"] else None)
     made["usage"] = json.loads(row["usage"]) if row["usage"] != "{}" else {}
     made["gate"] = gate.read(row["gate"])
     return Session(**made)
@@ -194,7 +194,8 @@ class View(Session):
         """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox."""
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
-            "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach, "ask": self.ask,
+            "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
+            "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
             "unread": unread, "queued": self.queued, "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "left": self.left(), "context": self.context.decode("utf-8", "replace"),

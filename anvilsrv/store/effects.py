@@ -4,7 +4,7 @@ They are for what happens and is no state. What *is* stands in rows, and the par
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 
@@ -47,20 +47,23 @@ class Note:
 
 @dataclass(frozen=True)
 class Asked:
-    """The agent of ``session`` asked question ``number``: ``by`` waits for the answer, which ``reply(choice)`` puts into its words."""
+    """The agent of ``session`` asked something in report ``number``: ``by`` waits for the answer, which ``reply(choice)`` puts into its
+    words; ``otherwise`` is what it gets where nobody answers."""
 
     session: str
     number: str
     by: Waiting
     reply: Callable[[str], Mapping[str, Any]]
+    otherwise: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Unasked:
-    """The question of ``session`` is over; whoever waits for its answer gets ``reply``."""
+    """That question of ``session`` is over; whoever waits for its answer gets ``reply`` (None: nobody answered)."""
 
     session: str
-    reply: Mapping[str, Any]
+    number: str
+    reply: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)

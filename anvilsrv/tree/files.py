@@ -166,9 +166,11 @@ class _WordHandle(SnapshotHandle):
 
 @dataclass(frozen=True)
 class Action(FileKind):
-    """A file that is only written: each write is one line, and one call, on a worker, which may wait for the store."""
+    """A file that is only written: each write is one line (``lines``: or several), and one call, on a worker, which may wait for the
+    store."""
 
     run: Callable[[Place, str], None]
+    lines: bool = False
 
     slow = True
 
@@ -185,7 +187,7 @@ class _ActionHandle(Handle):
         return b""
 
     def write(self, offset: int, data: bytes, req: Request) -> int:
-        self._kind.run(self._file.at, one_line(self._file, data))
+        self._kind.run(self._file.at, utf8(data).strip() if self._kind.lines else one_line(self._file, data))
         return len(data)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from anvilsrv.beads.beads import FILES
 from anvilsrv.p9.tree import Node
+from anvilsrv.sessions.questions import shown
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import MAIL, conversation_of
 from anvilsrv.strict_json import json_array, loads_bytes
@@ -99,8 +100,8 @@ SESSION = Table(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
     Row("hook", "O", "O", Json(HookExchange, slow=True, parse=loads_bytes)),
     Row("turns", "UOC", "", Folder(TURNS)),
-    Row("ask", "UOC", "", small(lambda at: compact(at.view.ask) if at.view.ask else "")),
-    Row("answer", "", "U", Action(lambda at, choice: at.domain.answer(at.session, choice))),
+    Row("ask", "UOC", "", small(lambda at: "\n".join(compact(shown(one)) for one in at.view.ask))),
+    Row("answer", "", "U", Action(lambda at, choice: at.domain.answer(at.session, choice), lines=True)),
     Row("context", "UOC", "UC", TextDraft(
         check=lambda at, tx: at.domain.check_session(tx, at.session),
         commit=lambda at, tx, text, n: at.domain.set_context(tx, at.session, text),

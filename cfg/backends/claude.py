@@ -68,14 +68,22 @@ class Claude(Private):
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """A question gets the choices that its payload holds."""
         found = super().report(hook, payload)
-        if found is None or found.kind != "ask":
+        if found is None:
+            return None
+        if payload.get("tool_name"):
+            found.fields["tool"] = use(payload)
+        if found.kind != "ask":
             return found
         if payload.get("tool_name") == "AskUserQuestion":
             return Report("ask", {**found.fields, **question(questions(payload))}, payload, found.rule)
         choices = ["allow", "deny"] + ([ALWAYS] if payload.get("permission_suggestions") else [])
         given = payload.get("tool_input")
-        return Report("ask", {**found.fields, "question": permission(payload), "choices": choices,
-                              "detail": dumps(given)}, payload, found.rule)  # fmt: skip
+        plan = given.get("plan") if payload.get("tool_name") == "ExitPlanMode" and isinstance(given, Mapping) else None
+        what = f"Go on with this plan?\n\n{plan}" if isinstance(plan, str) and plan.strip() else permission(payload)
+        detail = "" if plan else dumps(given)
+        return Report(
+            "ask", {**found.fields, "question": what, "choices": choices, "detail": detail}, payload, found.rule
+        )
 
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
         """Questions are answered by allowing the tool with its answers put in."""
@@ -154,20 +162,33 @@ def labels(asked: Mapping[str, Any]) -> list[str]:
 
 def question(asked: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of a report: several questions, or one with several answers, have no simple choice."""
-    text = "\n\n".join(described(one) for one in asked)
     if len(asked) == 1 and not asked[0].get("multiSelect"):
-        return {"question": text, "choices": labels(asked[0]), "free": True}
-    how = "answer with a line for each question" if len(asked) > 1 else "answer with one or more, commas between"
-    return {"question": f"{text}\n\n({how})", "choices": [], "free": True}
+        return {"question": described(asked[0], "-"), "choices": labels(asked[0]), "free": True}
+    text = "\n\n".join(described(one, "") for one in asked)
+    how = (
+        "answer with a line for each question, in their order"
+        if len(asked) > 1
+        else "answer with one or more, commas between"
+    )
+    parts = [
+        {"text": one["question"], "choices": labels(one), "multiple": bool(one.get("multiSelect"))} for one in asked
+    ]
+    return {"question": f"{text}\n\n({how})", "choices": [], "free": True, "questions": parts}
 
 
-def described(asked: Mapping[str, Any]) -> str:
-    """A question and what it offers, as text."""
+def described(asked: Mapping[str, Any], mark: str) -> str:
+    """A question and what it offers, as text; each choice after ``mark``, or else its number."""
     lines = [str(asked["question"])]
-    for one in asked.get("options") or []:
-        if isinstance(one, dict):
-            lines.append(f"- {one.get('label')}: {one.get('description', '')}".rstrip(": "))
+    offered = [one for one in asked.get("options") or [] if isinstance(one, dict) and one.get("label")]
+    for at, one in enumerate(offered, 1):
+        lines.append(f"{mark or at} {one.get('label')}: {one.get('description', '')}".rstrip(": "))
     return "\n".join(lines)
+
+
+def use(payload: Mapping[str, Any]) -> str:
+    """Which use of a tool a payload is about: a permission's hook is told no id of it. What a person answers is put into the input."""
+    name, given = payload.get("tool_name"), payload.get("tool_input")
+    return str(name) if name in ("AskUserQuestion", "ExitPlanMode") else f"{name} {dumps(given)}"
 
 
 def answers(asked: list[dict[str, Any]], text: str) -> dict[str, str]:

@@ -75,12 +75,12 @@ def test_a_question_opens_by_itself_and_is_answered_by_a_click(person, agent, as
     name = opened(person, f"{project}/+Ask.rev", "Answer")
     person.sees(name, "Run make?\nIt may take long.\n\n\tmake all\n\n[Yes]\n[Yes, and don't ask again]\n[Edit]\n")
     person.execute(name, "again")
-    assert agent.await_written(f"{id}/answer") == "Yes, and don't ask again\n"
+    assert agent.await_written(f"{id}/answer") == "1 Yes, and don't ask again\n"
     person.misses(name)
     agent.change(id, ask=ask | {"id": "2"})  # the same again
     person.sees(name, "Run make?")
     person.execute(name, "Edit")  # a word of acme's own too
-    assert agent.await_written(f"{id}/answer") == "Edit\n"
+    assert agent.await_written(f"{id}/answer") == "2 Edit\n"
     person.misses(name)
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.desk.answer import pick
 from anvilsrv.errors import AnvilError, Conflict, Invalid
+from anvilsrv.sessions import questions
+from anvilsrv.sessions.questions import identify, pick
 from tests.desk.parts import Asker, Parts
+from tests.scripted import BACKEND
 
 
 def ask(parts: Parts, agent: str, number: str = "q1", **fields: Any) -> Asker:
@@ -16,13 +18,17 @@ def ask(parts: Parts, agent: str, number: str = "q1", **fields: Any) -> Asker:
 def test_a_question_is_shown_and_its_answer_given_to_who_asks(parts: Parts) -> None:
     agent = parts.idle()
     asker = ask(parts, agent)
-    shown = parts.registry.get(agent).ask
-    assert shown is not None
-    assert (shown["id"], shown["text"], shown["choices"], shown["free"]) == ("q1", "really?", ["yes", "no"], True)
+    [shown] = parts.registry.get(agent).ask
+    assert (shown["id"], shown["text"], shown["choices"], shown["free"]) == (
+        identify(agent, "q1"),
+        "really?",
+        ["yes", "no"],
+        True,
+    )
     assert asker.replies == []
     parts.questions.answer(agent, "no")
-    assert (asker.replies, parts.row(agent).ask) == ([{"stdout": '{"choice":"no"}\n', "exit": 0}], None)
-    assert [one["ask"] and one["ask"]["id"] for one in parts.events("ask")] == ["q1", None]
+    assert (asker.replies, parts.row(agent).ask) == ([{"stdout": '{"choice":"no"}\n', "exit": 0}], ())
+    assert [one["ask"] and one["ask"]["id"] for one in parts.events("ask")] == [identify(agent, "q1"), None]
 
 
 def test_what_is_not_asked_cannot_be_answered(parts: Parts) -> None:
@@ -49,7 +55,7 @@ def test_the_agent_going_on_lets_the_asker_go(parts: Parts) -> None:
     parts.taken(agent)
     asker = ask(parts, agent)
     parts.report(agent, "Stop", response="done")
-    assert (asker.replies, parts.row(agent).ask) == ([{}], None)
+    assert (asker.replies, parts.row(agent).ask) == ([{}], ())
 
 
 @pytest.mark.parametrize("end", ["died", "kill", "failed"])
@@ -71,10 +77,10 @@ def test_an_asker_that_hung_up_takes_its_question_with_it_and_no_other(parts: Pa
     second = ask(parts, agent, "q2")
     parts.questions.abandon(agent, first)
     parts.quiet()
-    assert parts.row(agent).ask is not None
+    assert [one["report"] for one in parts.row(agent).ask] == ["q2"]
     parts.questions.abandon(agent, second)
     parts.quiet()
-    assert parts.row(agent).ask is None
+    assert parts.row(agent).ask == ()
 
 
 def test_an_answer_that_a_backends_python_fails_on_leaves_the_question_open(parts: Parts) -> None:
@@ -107,5 +113,125 @@ def test_half_a_surrogate_in_a_question_does_not_stop_it(parts: Parts) -> None:
         ask(parts, agent, question="a\ud800b")
     except AnvilError:
         pytest.fail("refused")
-    shown = parts.registry.get(agent).ask
-    assert shown is not None and shown["text"] == "a\ufffdb"
+    [shown] = parts.registry.get(agent).ask
+    assert shown["text"] == "a\ufffdb"
+
+
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+
+def ids(parts: Parts, agent: str) -> list[str]:
+    return [one["id"] for one in parts.registry.get(agent).ask]
+
+
+def many(parts: Parts) -> str:
+    """A backend that tells which of its agents says something, and about which use of a tool."""
+    hooks = {
+        **BACKEND["hooks"],
+        "Active": {"report": "active", "unless": {"agent_id": "."}},
+        "Done": {"report": "answered"},
+    }
+    fields = {"agent": "agent_id", "tool": "tool"}
+    return parts.backend("many", payload=fields, hooks=hooks, ignore={})
+
+
+def test_each_question_has_an_id_and_an_answer_goes_to_the_one_that_it_names(parts: Parts) -> None:
+    agent = parts.idle()
+    askers = [ask(parts, agent, number) for number in ("x1", "x2")]
+    first, second = ids(parts, agent)
+    parts.questions.answer(agent, f"{second} 2")
+    assert [asker.replies for asker in askers] == [[], [{"stdout": '{"choice":"no"}\n', "exit": 0}]]
+    assert ids(parts, agent) == [first]
+    last = parts.events("ask")[-1]
+    assert (last["ask"]["id"], [one["id"] for one in last["asks"]], last["over"]) == (first, [first], second)
+
+
+def test_a_choice_without_an_id_is_refused_while_several_questions_are_open(parts: Parts) -> None:
+    agent = parts.idle()
+    askers = [ask(parts, agent, number) for number in ("x1", "x2")]
+    with pytest.raises(Conflict, match="asks 2 questions: name one of"):
+        parts.questions.answer(agent, "yes")
+    parts.questions.answer(agent, f"{ids(parts, agent)[0]} yes")
+    parts.questions.answer(agent, "no")
+    assert [len(asker.replies) for asker in askers] == [1, 1]
+
+
+def test_an_answer_to_a_question_that_is_gone_is_not_given_to_the_next(parts: Parts) -> None:
+    agent = parts.idle()
+    ask(parts, agent, "x1")
+    [gone] = ids(parts, agent)
+    parts.questions.answer(agent, "yes")
+    after = ask(parts, agent, "x2")
+    with pytest.raises(Conflict, match=f"question '{gone}' is gone"):
+        parts.questions.answer(agent, f"{gone} yes")
+    with pytest.raises(Invalid, match="no choice after"):
+        parts.questions.answer(agent, ids(parts, agent)[0])
+    assert after.replies == []
+
+
+def test_what_one_agent_of_a_session_does_ends_no_question_of_another(parts: Parts) -> None:
+    agent = parts.idle(many(parts))
+    parts.taken(agent)
+    mine, other = ask(parts, agent, "x1", tool="make"), ask(parts, agent, "x2", agent_id="a1", tool="make")
+    parts.report(agent, "Done", agent_id="a1", tool="ls")
+    assert len(ids(parts, agent)) == 2
+    parts.report(agent, "Done", agent_id="a1", tool="make")
+    assert (mine.replies, other.replies) == ([], [{}])
+    parts.report(agent, "Done", agent_id="a1")
+    assert mine.replies == []
+    parts.report(agent, "Stop", response="done")
+    assert (mine.replies, ids(parts, agent)) == ([{}], [])
+
+
+def test_one_of_two_questions_about_the_same_is_over_when_one_was_done(parts: Parts) -> None:
+    agent = parts.idle(many(parts))
+    askers = [ask(parts, agent, number, tool="make") for number in ("x1", "x2")]
+    parts.report(agent, "Active", tool="make")
+    assert [asker.replies for asker in askers] == [[{}], []]
+
+
+def test_who_asks_again_after_a_restart_keeps_his_question_beside_the_others(parts: Parts) -> None:
+    agent = parts.idle()
+    ask(parts, agent, "x1")
+    ask(parts, agent, "x2")
+    before, told = ids(parts, agent), len(parts.events("ask"))
+    again = ask(parts, agent, "x1")
+    assert (ids(parts, agent), len(parts.events("ask"))) == (before, told)
+    parts.questions.answer(agent, f"{before[0]} yes")
+    assert len(again.replies) == 1
+
+
+def test_a_question_that_an_earlier_version_kept_is_still_asked(parts: Parts) -> None:
+    agent = parts.idle()
+    old = '{"id":"0b0c-4","text":"sure?","choices":["yes","no"],"detail":"","free":false}'
+    parts.job(lambda tx: parts.registry.set(tx, agent, ask=old))
+    asker = ask(parts, agent, "0b0c-4")
+    assert ids(parts, agent) == ["0b0c-4"]
+    parts.questions.answer(agent, "0b0c-4 yes")
+    assert len(asker.replies) == 1
+
+
+def test_an_interrupt_lets_go_who_would_not_hear_a_key(parts: Parts) -> None:
+    deaf = {"report": "ask", "question": "question", "free": {"choice": "{TEXT}"}, "otherwise": {"choice": "none"}}
+    agent = parts.idle(parts.backend("deaf", hooks={**BACKEND["hooks"], "Ask": deaf}))
+    parts.taken(agent)
+    asker = ask(parts, agent)
+    parts.job(lambda tx: parts.life.interrupt(tx, agent))
+    assert (asker.replies, ids(parts, agent)) == ([{"stdout": '{"choice":"none"}\n', "exit": 0}], [])
+    assert len(parts.presses) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"), [("2\n1,3", "blue\na, c"), ("red\n a\n", "red\na"), ("none\n2", "none\nb")]
+)
+def test_several_questions_in_one_take_a_line_each(given: str, chosen: str) -> None:
+    parts = [{"text": "?", "choices": ["red", "blue"]}, {"text": "?", "choices": ["a", "b", "c"], "multiple": True}]
+    question = {"id": "q000000", "choices": [], "free": True, "questions": parts}
+    assert questions.chosen(question, given) == chosen
+    with pytest.raises(Invalid, match="1 lines for 2 questions"):
+        questions.chosen(question, "2")
+
+
+def test_a_number_is_a_choice_also_where_any_words_are_an_answer() -> None:
+    assert questions.chosen({"choices": ["Red", "Blue"], "free": True}, "2") == "Blue"
+    assert questions.chosen({"choices": ["Red", "Blue"], "free": True}, "bl") == "bl"

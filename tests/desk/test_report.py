@@ -335,7 +335,7 @@ def test_an_interrupt_in_the_transcript_ends_the_turn_and_the_question(parts: Pa
     asker = parts.report(agent, "Ask", question="really?")
     parts.reports.transcript(agent, [INTERRUPTED], old=False)
     parts.quiet()
-    assert (parts.get(number).error, parts.row(agent).ask, asker.replies) == ("interrupted", None, [{}])
+    assert (parts.get(number).error, parts.row(agent).ask, asker.replies) == ("interrupted", (), [{}])
 
 
 def test_of_lines_that_stood_there_before_only_the_last_can_end_a_turn(parts: Parts) -> None:

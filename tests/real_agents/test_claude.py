@@ -398,3 +398,57 @@ def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(c
     )
     agent.wait("idle")
     assert agent.ask("still there?") == heard("still there?")
+
+
+def test_two_subagents_ask_at_once_and_each_gets_its_own_answer(claude: Bench) -> None:
+    agent = asking(claude)
+    files = [claude.daemon.home.work / f"by-{name}" for name in ("one", "two")]
+    calls = [f'@@call Bash {{"command":"touch {file}","description":"x"}}' for file in files]
+    for call in calls:
+        task = {"description": "x", "prompt": call, "subagent_type": "general-purpose", "run_in_background": True}
+        agent.prompt(f"@@call Task {json.dumps(task)}")
+        agent.out()
+    wait_until(lambda: len(agent.read("ask").splitlines()) == 2, "two questions")
+    asks = [json.loads(line) for line in agent.read("ask").splitlines()]
+    second = next(one for one in asks if str(files[1]) in json.dumps(one))
+    agent.write("answer", f"{second['id']} 1")
+    wait_until(files[1].exists, "the second may")
+    [left] = [json.loads(line) for line in agent.read("ask").splitlines()]
+    assert str(files[0]) in json.dumps(left)
+    agent.write("answer", f"{left['id']} deny")
+    wait_until(lambda: agent.read("ask") == "", "no question is left")
+    assert not files[0].exists()
+
+
+def test_several_questions_in_a_dialog_take_a_line_each_and_a_number_is_a_choice(claude: Bench) -> None:
+    agent = claude.agent()
+    options = [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}]
+    asked = {
+        "questions": [
+            {"question": f"Which {what}?", "header": what, "multiSelect": many, "options": options}
+            for what, many in (("color", False), ("colors", True))
+        ]
+    }
+    agent.prompt(f"@@call AskUserQuestion {json.dumps(asked)}")
+    ask = agent.question()
+    agent.write("answer", f"{ask['id']} 2\n1,2\n")
+    said = agent.out()
+    assert '"Which color?"="Blue"' in said
+    assert '"Which colors?"="Red, Blue"' in said
+
+
+def test_a_plan_is_shown_with_the_question_about_it(claude: Bench) -> None:
+    agent = claude.new("role=careful") if asking(claude) else claude.new()
+    agent.prompt("@@call EnterPlanMode {}")
+    wait_until(lambda: agent.read("ask") or agent.state == "idle", "it may plan")
+    if agent.read("ask"):
+        agent.write("answer", "allow")
+    agent.out()
+    plan = {"plan": "# The plan\n\nPaint it."}
+    agent.prompt(f"@@call ExitPlanMode {json.dumps(plan)}")
+    try:
+        assert "Paint it." in agent.question()["text"]
+    finally:
+        agent.write("ctl", "interrupt")
+    agent.wait("idle")
+    assert agent.read("ask") == ""

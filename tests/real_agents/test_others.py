@@ -140,6 +140,21 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     assert file.exists() == (choice == "allow")
 
 
+@pytest.mark.parametrize("name", ["codex", "gemini"], scope="module")
+def test_an_interrupt_while_something_is_asked_ends_the_turn_and_nothing_is_done(bench: Bench) -> None:
+    roles = bench.daemon.home.config / "roles"
+    roles.mkdir(parents=True, exist_ok=True)
+    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
+    agent = bench.agent("role=careful")
+    file = bench.daemon.home.work / "made-all-the-same"
+    agent.prompt(command(bench.backend, f"touch {file}", ask=True))
+    agent.question()
+    agent.write("ctl", "interrupt")
+    wait_until(lambda: agent.state == "idle", "the turn ends")
+    assert (agent.read("ask"), file.exists()) == ("", False)
+    assert agent.ask("next") == heard("next")
+
+
 @each
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
     agent = bench.new()

@@ -79,7 +79,7 @@ def test_a_word_is_read_as_a_line_and_each_write_is_one_value(tree: Tree, world:
     assert world.done == [("alias", ONE, "bob"), ("alias", ONE, "")]
 
 
-@pytest.mark.parametrize("name", ["alias", "answer"])
+@pytest.mark.parametrize("name", ["alias", "state"])
 def test_a_file_of_one_line_refuses_two_and_what_is_no_text(tree: Tree, world: World, name: str) -> None:
     for data, why in ((b"a\nb", "single line"), (b"\xff", "invalid UTF-8")):
         with pytest.raises(Invalid, match=why):

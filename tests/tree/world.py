@@ -110,7 +110,7 @@ class World:
     def add(self, session: str, alias: str = "", parent: str = "") -> None:
         """One more session."""
         self.sessions[session] = SimpleNamespace(
-            id=session, alias=alias, state="idle", context=b"be kind", ask=None, pid=12, cwd="/w", backend="shell", role="",
+            id=session, alias=alias, state="idle", context=b"be kind", ask=(), pid=12, cwd="/w", backend="shell", role="",
             tasks=("a", "b"), policy="tier full", usage={}, last=3, numbers=4, changed=CREATED + 5, created=CREATED,
         )  # fmt: skip
         if parent:

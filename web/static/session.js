@@ -27,7 +27,7 @@ export class Session {
   show(id) {
     if (id === this.id) return;
     this.id = id;
-    this.was = this.asked = "";
+    this.was = "";
     this.mail = null;
     if (id === null) return this.place.replaceChildren();
     this.head = el("div.head");
@@ -98,7 +98,7 @@ export class Session {
     if (was === this.was) return;
     this.was = was;
     this.head.replaceChildren(...(row ? this.heading(row) : [this.back(), el("b", {}, shown(this.id)), " is not there (any more)"]));
-    this.ask(row?.ask ?? null);
+    this.ask(row?.asks ?? []);
     this.queue.draw(row);
   }
 
@@ -133,15 +133,22 @@ export class Session {
     ];
   }
 
-  ask(ask) {
-    const now = JSON.stringify(ask);
-    if (now === this.asked) return; // what is being typed as an answer stays
-    this.asked = now;
-    this.question.hidden = !ask;
-    if (!ask) return this.question.replaceChildren();
+  // All open questions. A block that is there already stays, with what is being typed as an answer.
+  ask(asks) {
+    this.question.hidden = !asks.length;
+    const blocks = new Map([...this.question.children].map((one) => [one.dataset.ask, one]));
+    this.question.replaceChildren(...asks.map((ask) => {
+      const key = JSON.stringify(ask);
+      return blocks.get(key) ?? this.block(ask, key);
+    }));
+  }
+
+  block(ask, key) {
     const answer = (button, choice) => act(button, () => call("POST", `${this.path}/answer`, {choice, ask: ask.id}));
-    const own = el("input", {placeholder: "Your own words", "aria-label": "Your own words", autocomplete: "off"});
-    this.question.replaceChildren(
+    const several = (ask.questions ?? []).length > 1;
+    const own = el(several ? "textarea" : "input", {placeholder: several ? "A line for each" : "Your own words",
+      "aria-label": "Your own words", autocomplete: "off"});
+    const made = el("div", {},
       el("pre", {}, shown(ask.text)),
       ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : "",
       el("div.bar", {}, ...ask.choices.map((one) => el("button", {onclick: (event) => answer(event.target, one)}, shown(one))),
@@ -149,6 +156,8 @@ export class Session {
           event.preventDefault();
           if (own.value.trim()) answer(null, own.value);
         }}, own, el("button", {}, "Answer")) : ""));
+    made.dataset.ask = key;
+    return made;
   }
 
   // -- what can be done
