@@ -57,14 +57,16 @@
       (when (window-live-p window) (quit-window t window)))))
 
 (defun anvillm-ask--words (id ask)
-  "Return the words that the user answers ASK of session ID with; a line for each where there are several questions in it."
+  "Return the words that the user answers ASK of session ID with.
+They are a line for each where there are several questions in it."
   (let ((parts (append (plist-get ask :questions) nil)))
     (if (not (cdr parts)) (read-string (format "Answer %s: " (anvillm-name id)))
       (mapconcat (lambda (part) (read-string (concat (anvillm-one-line (plist-get part :text)) " "))) parts "\n"))))
 
 ;;;###autoload
 (defun anvillm-answer (id)
-  "Answer what the session ID asks, with one key; every question that it has open, one after the other."
+  "Answer what the session ID asks, with one key.
+If it has several questions open, they come one after the other."
   (interactive
    (list (let ((here (anvillm-at-point)))
            (if (and here (anvillm-get here :ask)) here
