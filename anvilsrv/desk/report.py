@@ -16,21 +16,21 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from anvilsrv.backends.backend import Backend, Reply, Report
 from anvilsrv.backends.ending import ended
 from anvilsrv.backends.registry import Backends
-from anvilsrv.desk import outcomes
-from anvilsrv.desk.answer import Questions, plain
+from anvilsrv.desk import heard, outcomes
+from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.inorder import InOrder
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.sessions import prompts
-from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
-from anvilsrv.sessions.machine import Event, Status
+from anvilsrv.sessions.happened import NOTHING, Seen
+from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
@@ -244,7 +244,7 @@ class Reports:
         was to be done depends on something that was not looked at."""
         row, meaning = self._registry.row(tx, session), told.meaning
         at = min(told.at or tx.now.monotonic, tx.now.monotonic)
-        if seen is None and not tx.late and meaning is not None and self._asks(tx, session, meaning, at):
+        if seen is None and not tx.late and meaning is not None and heard.asks(self._turns, tx, session, meaning, at):
             return Unseen()
         fresh = tx.run(
             "INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {told.number}", tx.now.wall
@@ -265,48 +265,8 @@ class Reports:
         self._learn(tx, row, meaning, told.usage)
         if row.ask and meaning.kind != "note":
             self._questions.over(tx, session, str(meaning.fields.get("agent", "")), str(meaning.fields.get("tool", "")))
-        happened = self._happened(tx, session, meaning, at, seen or NOTHING, told.number if can else "")
+        happened = heard.happen(self._turns, tx, session, meaning, at, seen or NOTHING, told.number if can else "")
         return outcomes.settle(tx, session, self._post, happened)
-
-    def _asks(self, tx: Tx, session: str, meaning: Report, at: float) -> bool:
-        happened = self._as_happened(meaning, at)
-        kinds = {"joined": Event.JOINED, "refused": Event.REFUSED}
-        if meaning.kind == "submit":
-            event = self._turns.submit_event(tx, session, happened, bool(meaning.fields.get("wake")))
-            return self._turns.asks(tx, session, event, happened)
-        return meaning.kind in kinds and self._turns.asks(tx, session, kinds[meaning.kind], happened)
-
-    @staticmethod
-    def _as_happened(meaning: Report, at: float, link: str = "") -> Happened:
-        fields = meaning.fields
-        text = fields.get("text")
-        return Happened(
-            at, ident=str(fields.get("turn") or ""), text=None if text is None else plain(text),
-            response=text or "", reason=fields.get("reason") or "", until=fields.get("until"),
-            pending=bool(fields.get("pending")), handover=link,
-        )  # fmt: skip
-
-    def _happened(self, tx: Tx, session: str, meaning: Report, at: float, seen: Seen, link: str) -> Outcomes:
-        """What a report does to prompts and turns."""
-        happened, turns = self._as_happened(meaning, at, link), self._turns
-        match meaning.kind:
-            case "ready":
-                return turns.ready(tx, session, happened)
-            case "submit":
-                return turns.submitted(tx, session, happened, bool(meaning.fields.get("wake")), seen)
-            case "stop":
-                return turns.stopped(tx, session, replace(happened, reason=""))
-            case "fail":
-                return turns.failed(tx, session, replace(happened, reason=happened.reason or "the agent failed"))
-            case "interrupt":
-                return turns.told(tx, session, happened)
-            case "active":
-                return turns.apply(tx, session, Event.ACTIVE, replace(happened, text=None))
-            case "joined":
-                return turns.joined(tx, session, happened, seen)
-            case "refused":
-                return turns.refused(tx, session, happened, seen)
-        return iter(())
 
     def _learn(self, tx: Tx, row: Session, meaning: Report, usage: Mapping[str, float] | None) -> None:
         """Keep what every report may tell: which conversation it is, where its transcript lies, what it cost."""
@@ -368,7 +328,7 @@ class Reports:
                 self._questions.over(tx, session, "")
             told = report.fields.get("mono")
             at = min(told, tx.now.monotonic) if isinstance(told, float) else tx.now.monotonic
-            outcomes.settle(tx, session, self._post, self._happened(tx, session, report, at, seen, ""))
+            outcomes.settle(tx, session, self._post, heard.happen(self._turns, tx, session, report, at, seen, ""))
 
     def idle(self) -> None:
         """Wait until what came so far is taken. Not in a job."""
