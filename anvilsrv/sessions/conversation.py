@@ -57,7 +57,8 @@ def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         if len(out) >= PAGE:
             break
         if cursor == 2 * ((one.turn or 0) - 1):
-            out += block("USER", one.started or one.created, one.text)
+            if one.origin != AGENT:  # nobody said that
+                out += block("USER", one.started or one.created, one.text)
             cursor += 1
         if one.status not in (Status.DONE, Status.FAILED):
             break

@@ -18,6 +18,7 @@ NOTES: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
     ),
     ("held", lambda shown: bool(shown["held"])),
     ("error", lambda shown: bool(shown["error"])),
+    ("background", lambda shown: shown["background"] > 0),
     ("mail", lambda shown: shown["unread"] > 0),
     ("queued", lambda shown: shown["queued"] > 0),
 )

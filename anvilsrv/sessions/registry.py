@@ -289,6 +289,7 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
     return View(
         **vars(made),
         turns=0 if last is None else last.number,
+        background=len(turn_rows.pending(tx, session)),
         in_turn=turn_rows.number_open(tx, session),
         **known._asdict(),
         times=times,

@@ -164,6 +164,7 @@ class View(Session):
     queued: int = 0  # prompts in the queue
     turns: int = 0  # number of the last turn
     last: int = 0  # number of the last prompt
+    background: int = 0  # turns of which work goes on after their words
     in_turn: int = 0  # number of the turn that is open; 0: none
     prompt: int = 0  # the prompt that is on its way; 0: none
     status: Status | None = None  # of that prompt
@@ -196,7 +197,7 @@ class View(Session):
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
-            "unread": unread, "queued": self.queued, "held": self.gate.why, "usage": self.usage,
+            "unread": unread, "queued": self.queued, "background": self.background, "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "left": self.left(), "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,

@@ -52,7 +52,16 @@ class Agent:
     def add(self, backend: str = "claude", cwd: str = "/tmp", **known: Any) -> str:
         id = known.pop("id", None) or f"{next(self._numbers):08x}"
         row = {"id": id, "alias": "", "backend": backend, "cwd": cwd, "state": "idle", "pid": 1, "role": "default"}
-        row |= {"tasks": [], "parent": "", "tmux": "", "ask": None, "unread": 0, "queued": 0, "error": ""}
+        row |= {
+            "tasks": [],
+            "parent": "",
+            "tmux": "",
+            "ask": None,
+            "unread": 0,
+            "queued": 0,
+            "background": 0,
+            "error": "",
+        }
         row |= {
             "usage": {},
             "held": "",

@@ -8,8 +8,10 @@ import pytest
 
 from anvilsrv.backends.ending import NO_WORDS
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
+from anvilsrv.sessions.conversation import conversation_page
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import STORE, Asker, Parts
+from tests.scripted import BACKEND
 
 INTERRUPTED = {"type": "user", "text": "[Request interrupted by user]"}
 FAILS = "def report(self, hook, payload):\n    raise RuntimeError('no idea')\n"
@@ -368,3 +370,15 @@ def test_a_report_counts_once_and_a_turn_lasts_as_long_as_it_does_whatever_the_c
     parts.reports.take(agent, stop, Asker())
     assert parts.status(number) == Status.TAKEN
     assert parts.job(lambda tx: parts.send.listing(tx, agent)).split(b"\n")[0].split(b"\t")[4] == b"2.5"
+
+
+def test_what_the_agent_began_by_itself_is_no_word_of_a_user_in_the_log(parts: Parts) -> None:
+    hooks = {**BACKEND["hooks"], "Submit": {"report": "submit", "text": "prompt", "wake": {"prompt": "^<task"}}}
+    hooks["Stop"] = {**hooks["Stop"], "pending": "tasks"}
+    agent = parts.idle(parts.backend("waking", hooks=hooks))
+    parts.report(agent, "Submit", prompt="<task-notification>")
+    assert parts.registry.get(agent).background == 0
+    parts.report(agent, "Stop", response="done", tasks=[1])
+    assert parts.registry.get(agent).background == 1
+    log, _ = parts.job(lambda tx: conversation_page(tx, agent, 0))
+    assert (b"USER" in log, b"ASSISTANT" in log) == (False, True)

@@ -7,7 +7,7 @@ import pytest
 from anvilsrv.sessions.notes import NOTES, notes
 
 PLAIN: dict[str, Any] = {
-    "ask": None, "sandbox_tier": "full", "sandbox_gaps": [], "held": "", "error": "", "unread": 0, "queued": 0,
+    "ask": None, "sandbox_tier": "full", "sandbox_gaps": [], "held": "", "error": "", "unread": 0, "queued": 0, "background": 0,
 }  # fmt: skip
 
 
@@ -37,6 +37,22 @@ def test_a_session_that_nothing_holds_is_called_so_and_not_weak_as_well() -> Non
 
 
 def test_what_waits_for_a_person_comes_first() -> None:
-    everything = {"ask": {}, "sandbox_tier": "weak", "held": "x", "error": "x", "unread": 1, "queued": 1}
-    assert notes(PLAIN | everything | {"ask": {"id": "1"}}) == ["ask", "weak", "held", "error", "mail", "queued"]
-    assert [word for word, _ in NOTES] == ["ask", "nosandbox", "weak", "held", "error", "mail", "queued"]
+    everything = {
+        "ask": {},
+        "sandbox_tier": "weak",
+        "held": "x",
+        "error": "x",
+        "unread": 1,
+        "queued": 1,
+        "background": 1,
+    }
+    assert notes(PLAIN | everything | {"ask": {"id": "1"}}) == [
+        "ask",
+        "weak",
+        "held",
+        "error",
+        "background",
+        "mail",
+        "queued",
+    ]
+    assert [word for word, _ in NOTES] == ["ask", "nosandbox", "weak", "held", "error", "background", "mail", "queued"]
