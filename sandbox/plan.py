@@ -65,11 +65,13 @@ def specification(
     else:
         binds, rules = [], [*view.lower_rules(tier), *((path, "l") for path in listed)]
     network = policy.network
+    home = resolve(variables["HOME"]) if variables.get("HOME", "").startswith("/") else None
+    links = view.links(home.links if home else ()) if tier == "full" else []
     return {
         "tier": tier, "argv": argv, "cwd": policy.cwd, "env": variables, "inherit": ["TERM", "COLORTERM"],
-        "binds": [list(bind) for bind in binds], "links": [list(link) for link in view.links()] if tier == "full" else [],
+        "binds": [list(bind) for bind in binds], "links": [list(link) for link in links],
         "files": _files(policy, env) if tier == "full" else {}, "rules": [list(rule) for rule in rules],
-        "directories": [variables["HOME"]] if tier == "full" and variables.get("HOME", "").startswith("/") else [],
+        "directories": [home.path] if tier == "full" and home else [],
         "protected": view.protected(binds),
         "network": network.mode, "connect": sorted(network.connect), "bind": sorted(network.bind),
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
@@ -253,10 +255,13 @@ class _View:
                     self._pin(path, above, found)
                 found[path] = Bind(path, EMPTY, "r", "skip")
 
-    def links(self) -> list[tuple[str, str]]:
+    def links(self, more: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Links that lead into the grants; those that lie in a grant are there already."""
         tops = [*self.grants, self.inside]
-        return [*_LINKS.items(), *((path, to) for path, to in self.policy.links if not beneath_any(path, tops))]
+        return [
+            *_LINKS.items(),
+            *((path, to) for path, to in dict.fromkeys([*self.policy.links, *more]) if not beneath_any(path, tops)),
+        ]
 
     def rules(self) -> list[tuple[str, str]]:
         """Landlock rules for the full tier. ``/`` can be listed: there is nothing in it but what is granted."""

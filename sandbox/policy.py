@@ -21,6 +21,7 @@ from sandbox.layers import RIGHTS, Layer, Origin, Said
 from sandbox.pathnames import TMPDIR, Resolved, absolute, beneath_any, kind, resolve, under
 
 GLOBAL = "global"
+DAEMON = "daemon"  # the layer by which a daemon grants a session its own directories
 
 
 class Grant(NamedTuple):
@@ -222,6 +223,9 @@ class _Union:
                 if said.origin.layer != "default":
                     self.notes.append(f"{path} does not exist ({said.origin})")
                 continue
+            if under(found.path, "/proc"):
+                self.notes.append(f"{path} is not granted: a session has a /proc of its own ({said.origin})")
+                continue
             where = TMPDIR if found.path.startswith(TMPDIR) else found.path  # all of it is the session's own
             rights, origins, _ = united.setdefault(where, (set(), [], found.kind))
             rights.update(letters[key])
@@ -237,6 +241,7 @@ class _Union:
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
             named[absolute(f"{{{name}}}/anvillm", self.values)] = "d"
         named[self.values.get("ANVILLM_BEADS_PATH") or self.values["HOME"] + "/.beads"] = "d"
+        named |= dict.fromkeys(self._holding_ours(), "d")
         for layer in found:
             for said in layer.paths.get("protect", ()):
                 path = self._path(said, "filesystem.protect")
@@ -250,6 +255,19 @@ class _Union:
             self.protected_links += [link for link, _ in at.links]
         return sorted((path, make) for path, make in paths.items() if path not in ("/", "/usr"))
 
+    def _holding_ours(self) -> list[str]:
+        """Where the installer put links to our programs. A link cannot be bound over, so the directory is what does not change."""
+        found = []
+        for name in ("bin", ".local/bin"):
+            directory = f"{self.values['HOME']}/{name}"
+            try:
+                with os.scandir(directory) as entries:
+                    if any(one.is_symlink() and under(os.path.realpath(one.path), sys.prefix) for one in entries):
+                        found.append(directory)
+            except OSError:
+                continue
+        return found
+
     def _hidden(self, found: list[Layer]) -> list[str]:
         paths = {*sockets.directories_of_tmux(self.values), absolute("{XDG_STATE_HOME}/anvillm", self.values)}
         paths |= {self._path(said, "filesystem.hide") for layer in found for said in layer.paths.get("hide", ())}
@@ -261,7 +279,7 @@ class _Union:
                 if under(link, top):
                     raise PolicyError(f"{link} is a link to what must not be written, and {top} is writable")
         for grant in list(policy.grants):
-            trusted = any(not origin.file and origin.layer != "default" for origin in grant.origins)
+            trusted = any(not origin.file and origin.layer == DAEMON for origin in grant.origins)
             if beneath_any(grant.path, policy.hide) and not trusted:
                 policy.grants.remove(grant)
                 policy.notes.append(f"{grant.path} is never reachable")
@@ -288,9 +306,10 @@ class _Union:
                 absolute(entry, self.values)
             except ValueError as error:
                 raise layers.wrong(said, "unix", str(error)) from None
+        hidden = self._hidden([])
         for path in sockets.values_of(entry, self.values):
             real = os.path.realpath(path)
-            if sockets.unreachable(path, self.values) or sockets.unreachable(real, self.values):
+            if any(sockets.unreachable(one, self.values) or beneath_any(one, hidden) for one in (path, real)):
                 raise layers.wrong(said, "unix", f"{path} is never reachable")
             acting = sockets.acts_as_user(entry, path, self.values) or sockets.acts_as_user(entry, real, self.values)
             if acting and not trusted:

@@ -60,12 +60,15 @@ def acts_as_user(entry: str, path: str, values: Mapping[str, str]) -> bool:
 
 
 def unreachable(path: str, values: Mapping[str, str]) -> bool:
-    """May nothing let this socket in: the user's own 9P socket, a tmux server?"""
-    if path == os.path.join(values["NAMESPACE"], "agent") or os.path.basename(os.path.dirname(path)).startswith(
-        "tmux-"
-    ):
+    """May nothing let this socket in: the user's own 9P socket, a tmux server, that of the daemon among them?"""
+    ours = [os.path.join(top, name) for top in _namespaces(values) for name in ("agent", "anvillm.tmux")]
+    if path in ours or os.path.basename(os.path.dirname(path)).startswith("tmux-"):
         return True
     return path in (values.get("TMUX", "").split(",")[0], values["NAMESPACE"])
+
+
+def _namespaces(values: Mapping[str, str]) -> set[str]:
+    return {values["NAMESPACE"], os.path.realpath(values["NAMESPACE"])}
 
 
 def directories_of_tmux(values: Mapping[str, str]) -> list[str]:

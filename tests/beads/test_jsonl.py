@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from anvilsrv.beads import jsonl
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 
 from .conftest import Desk
@@ -212,3 +214,16 @@ def test_any_title_and_any_unknown_value_survive(title: str, unknown: dict[str, 
         folder = desk.path
         imported(desk, folder, lines(record))
         assert exported(desk, folder) == [record]
+
+
+def test_what_a_client_names_for_an_import_keeps_nobody_waiting_and_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(AnvilError):
+            list(jsonl.read(name))
+    monkeypatch.setattr(jsonl, "LARGEST", 10)
+    (tmp_path / "large").write_text('{"id": "a-1", "title": "t"}\n')
+    with pytest.raises(Invalid, match=r"invalid file: .*large has more than"):
+        list(jsonl.read(tmp_path / "large"))
