@@ -150,7 +150,10 @@ class Launch:
         top = self.directory(session)
         code = grants.granted(self.tier_report().tier)
         ours = {
-            "env": [f"{name}={value}" for name, value in {**(env or {}), "ANVILLM_SESSION": session}.items()],
+            "env": [
+                name if os.environ.get(name) == value else f"{name}={value}"  # the user's own by its name: ``sandbox`` shows this
+                for name, value in {**(env or {}), "ANVILLM_SESSION": session}.items()
+            ],
             "filesystem": {
                 "rox": [*code.rox, *found.reads()],
                 "rw": [str(top / "data")],

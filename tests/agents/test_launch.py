@@ -39,6 +39,15 @@ def test_another_directory_is_taken_with_its_gaps(launch: Launch, home: Home) ->
     assert plan.gaps
 
 
+def test_a_variable_of_the_users_own_is_named_and_its_value_not_shown(
+    launch: Launch, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVIDER_KEY", "sk-of-the-user")
+    plan = launch.plan("shell", "", [], str(home.work), env={"PROVIDER_KEY": "sk-of-the-user", "COLOUR": "always"})
+    assert "env\tPROVIDER_KEY\t" in plan.text and "env\tCOLOUR=always\t" in plan.text
+    assert "sk-of-the-user" not in plan.text
+
+
 @pytest.fixture
 def eager() -> Iterator[None]:
     """Threads that take turns as often as they can."""
