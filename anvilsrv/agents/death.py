@@ -52,7 +52,7 @@ class Deaths:
 
 
 def last_words(screen: str) -> str:
-    """The last line of a screen that says anything, for an error message."""
+    """The last line of a screen that says anything, for an error message: an empty input or the edge of a box does not."""
     lines = [line.strip() for line in screen.splitlines()]
-    said = [line for line in lines if line and not line.startswith("Pane is dead")]
+    said = [line for line in lines if any(map(str.isalnum, line)) and not line.startswith("Pane is dead")]
     return said[-1][:300] if said else ""

@@ -151,7 +151,9 @@ class Launch:
         code = grants.granted(self.tier_report().tier)
         ours = {
             "env": [
-                name if os.environ.get(name) == value else f"{name}={value}"  # the user's own by its name: ``sandbox`` shows this
+                name
+                if os.environ.get(name) == value
+                else f"{name}={value}"  # the user's own by its name: ``sandbox`` shows this
                 for name, value in {**(env or {}), "ANVILLM_SESSION": session}.items()
             ],
             "filesystem": {

@@ -18,7 +18,7 @@ from typing import Any
 
 from anvilsrv import paths
 from anvilsrv.backends import reset_time, templates
-from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment
+from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment, spelled_out
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
 from anvilsrv.backends.typed import Input, bounded
 from anvilsrv.backends.vault import Login
@@ -189,7 +189,7 @@ class Backend:
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """What it means that ``hook`` fired; None: nothing."""
-        return self.peculiarity(self).report(hook, payload)
+        return self.peculiarity(self).report(hook, spelled_out(payload))
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
         """What one line of the agent's transcript means."""

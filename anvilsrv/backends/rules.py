@@ -3,6 +3,7 @@
 A payload was written by an agent: a path that leads nowhere, or to something of another kind, is a field that is missing.
 """
 
+import base64
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -132,3 +133,16 @@ def _figure(payload: Mapping[str, Any], path: str) -> float | None:
     value = templates.dig(payload, path)
     known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST
     return value if known else None
+
+
+def spelled_out(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A payload with its ``text``, which may come in ``base64``: bytes that are no UTF-8 are six times as long in JSON. What is not
+    base64 counts as no text."""
+    coded = payload.get("base64")
+    if not isinstance(coded, str):
+        return payload
+    try:
+        data = base64.b64decode(coded, validate=True)
+    except ValueError:
+        data = b""
+    return {**payload, "text": data.decode("utf-8", "surrogateescape")}

@@ -40,6 +40,15 @@ def rules(top: Path) -> Backend:
     return load(top, "backend:\n  command: [prog]\n" + RULES)
 
 
+@pytest.mark.parametrize(("coded", "text"), [("YWIK/w==", "ab\n\udcff"), ("YW=IK", ""), ("é", ""), ("", "")])
+def test_a_text_may_come_in_base64(top: Path, coded: str, text: str) -> None:
+    made = load(
+        top, "backend:\n  command: [prog]\n  hooks: {Ready: {report: ready}, Stop: {report: stop, text: text}}\n"
+    )
+    found = made.report("Stop", {"base64": coded, "status": 0})
+    assert found is not None and found.fields["text"] == text
+
+
 def test_hooks_become_reports(rules: Backend) -> None:
     stop = rules.report("Stop", {"session_id": "s", "transcript_path": "/t", "last": "answer\n", "active": True})
     assert stop is not None

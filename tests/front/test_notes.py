@@ -13,15 +13,21 @@ ROW: dict[str, Any] = {
 
 def test_the_notes_are_those_the_daemon_names_in_its_order() -> None:
     assert [note.text for note in notes(ROW)] == [
-        "asks", "NO SANDBOX", "weak sandbox", "held", "error", "2 mail", "1 queued",
+        "asks", "NO SANDBOX", "weak sandbox", "held", "error", "background", "2 mail", "1 queued",
     ]  # fmt: skip
     assert notes(ROW | {"notes": []}) == []
 
 
 def test_a_note_with_a_reason_has_it_behind_it() -> None:
     assert [note.line for note in notes(ROW)] == [
-        "asks: sure?", "NO SANDBOX", "weak sandbox: sockets stay open", "held: limit", "error: boom", "2 mail", "1 queued",
+        "asks: sure?", "NO SANDBOX", "weak sandbox: sockets stay open", "held: limit", "error: boom", "background",
+        "2 mail", "1 queued",
     ]  # fmt: skip
+
+
+def test_of_several_questions_the_oldest_is_quoted_and_the_number_told() -> None:
+    asks = [{"text": "sure?"}, {"text": "really?"}]
+    assert notes(ROW | {"asks": asks})[0].line == "asks (2): sure?"
 
 
 def test_what_needs_a_person_is_loud() -> None:

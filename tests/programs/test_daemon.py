@@ -236,6 +236,7 @@ def test_the_log_tells_what_became_of_sessions_and_what_went_wrong(home: Home, p
         f"INFO {session} one: new: shell in {home.work}",
         "WARNING user: mail: JSON without an end",
         f"INFO {session} one: starting",
-        f"WARNING {session} one: agent ended: killed by SIGKILL",
+        f"WARNING {session} one: agent ended: killed by SIGKILL: A prompt is a command, the response its output."
+        " C-c interrupts, C-d ends.",  # what it said last
         f"INFO {session} one: exited",
     ]
