@@ -25,7 +25,6 @@ HAZARDS = {
     "a trailing mention": "look at @file",
     "a command in the second line": "first\n/clear",
     "indentation": "a\n    b\n  c",
-    "leading newlines": "\n\nthird line",
     "wide letters": "héllo 日本語 🎉",
     "quotes and dollars": "'\"`$HOME $(id) {a} %s ;",
     "a lone question mark": "?",
@@ -37,6 +36,7 @@ CHANGED = {
     "CRLF": ("a\r\nb\r\n", "a\nb"),
     "an escape that would end the paste": ("a\x1b[201~b\rc", "a[201~b\nc"),
     "trailing blanks": ("a   ", "a"),
+    "leading newlines": ("\n\n  third line", "  third line"),
 }
 
 
