@@ -110,7 +110,8 @@ class Launch:
     def forget(self, session: str) -> None:
         """Remove the session's directory; what its agent committed goes to the user's repository first."""
         try:
-            self.settle(session)
+            for line in self.settle(session):
+                log.info("%s: %s", session, one_line(line))
             for record in git_own.records(self._git(session)):
                 git_land.release(record, session)
         except SandboxError as error:
@@ -150,12 +151,7 @@ class Launch:
         top = self.directory(session)
         code = grants.granted(self.tier_report().tier)
         ours = {
-            "env": [
-                name
-                if os.environ.get(name) == value
-                else f"{name}={value}"  # the user's own by its name: ``sandbox`` shows this
-                for name, value in {**(env or {}), "ANVILLM_SESSION": session}.items()
-            ],
+            "env": _variables({**(env or {}), "ANVILLM_SESSION": session}),
             "filesystem": {
                 "rox": [*code.rox, *found.reads()],
                 "rw": [str(top / "data")],
@@ -320,3 +316,8 @@ class Launch:
             conversation=view.conversation, permissions=plan.policy.permissions, code=str(top / "run/code" / grants.HERE.name),
             configuration=plan.policy.configuration,
         )  # fmt: skip
+
+
+def _variables(env: Mapping[str, str]) -> list[str]:
+    """These as a layer has them; what the user's own environment has by its name, since ``sandbox`` shows the others' values."""
+    return [name if os.environ.get(name) == value else f"{name}={value}" for name, value in env.items()]
