@@ -248,7 +248,7 @@ def test_an_interrupt_reaches_the_command_whatever_shell_sh_is(program: str) -> 
     if path is None:
         pytest.skip(f"no '{program}'")
     with closing(Process(dict(os.environ), path)) as process:
-        process.begin("keep=1; echo begun; sleep 1000")
+        process.begin("keep=1; /bin/sh -c 'echo begun; exec sleep 1000'")  # it runs: no signal is lost while it is made
         process.signal(signal.SIGINT)
         assert process.asked() > 128
         process.run('test "$keep" = 1')
