@@ -1,11 +1,12 @@
 """anvillm-hook: what an agent's hooks run. It brings one report to the daemon and the daemon's reply back to the agent.
 
-    anvillm-hook [--wait] [--ago=MS] HOOK < payload.json
+    anvillm-hook [--wait[=STATUS]] [--ago=MS] HOOK < payload.json
 
 Outside of AnviLLM (no ``ANVILLM_SESSION`` or ``NAMESPACE``) it is silent and exits 0. Inside it sends the payload to the
 session's own ``hook`` file, prints the reply's ``stdout`` and exits with its ``exit``. A daemon that is away costs nothing:
 the report waits in ``$NAMESPACE/spool`` for the next one. With ``--wait`` (for questions, whose answer takes a person's
-time) it waits as long as it takes, over restarts of the daemon too, and is not spooled: a question without its asker is none.
+time) it waits as long as it takes, over restarts of the daemon too, and is not spooled: a question without its asker is none. For
+agents that take silence for a yes, ``--wait=STATUS`` says with which status it ends when the daemon stays away.
 
 A report says when it was made: ``mono``, the moment at which the agent started this program (CLOCK_MONOTONIC, s), less ``--ago`` if
 the agent had it wait before that. So the order of what happened is known, in whatever order the reports arrive.
@@ -37,7 +38,7 @@ LARGEST = 8_000_000  # bytes of a report; the daemon takes 8 MiB
 RETRY = (0.05, 0.1, 0.2, 0.5)  # s between tries to reach a daemon that is just being replaced; the last repeats
 HOLD = 600.0  # s that a report is kept for which there is no room on the disk; some agents end their hooks before
 AWAY = 60.0  # s after which a waiting question gives up on a daemon that does not come back
-USAGE = "usage: anvillm-hook [--wait] [--ago=MS] HOOK < payload.json\n"
+USAGE = "usage: anvillm-hook [--wait[=STATUS]] [--ago=MS] HOOK < payload.json\n"
 
 
 def send(
@@ -265,13 +266,17 @@ def _object(data: bytearray) -> dict[str, Any] | None:
     return payload if isinstance(payload, dict) else {"garbage": payload}
 
 
+def _waits(word: str) -> bool:
+    return word == "--wait" or (word.startswith("--wait=") and word[7:].isdecimal())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     made = began()
     words = list(sys.argv[1:] if argv is None else argv)
-    wait = "--wait" in words
+    asks = next((word for word in words if _waits(word)), "")
     ago = next((word[6:] for word in words if word.startswith("--ago=") and word[6:].isdecimal()), "0")
-    names = [word for word in words if word != "--wait" and word != f"--ago={ago}"]
+    names = [word for word in words if word not in (asks, f"--ago={ago}")]
     if names in (["-h"], ["--help"], ["--version"]):
         import anvilsrv
 
@@ -285,7 +290,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     payload = read_payload(0, made + LIFE - CONNECT)
     left = max(CONNECT, made + LIFE - time.monotonic())
-    reply = send(names[0], payload, timeout=min(TIMEOUT, left), wait=wait, mono=made - int(ago) / 1000)
+    reply = send(names[0], payload, timeout=min(TIMEOUT, left), wait=bool(asks), mono=made - int(ago) / 1000)
+    if not reply and len(asks) > len("--wait="):
+        return min(int(asks[7:]), 255)
     out, status = reply.get("stdout"), reply.get("exit")
     if isinstance(out, str) and out:
         sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))

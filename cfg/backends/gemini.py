@@ -26,7 +26,8 @@ class Gemini(Private):
         ours = json.loads(str(made.data[SETTINGS]))
         if place.permissions == "ask":
             hook = self.backend.values(place)["HOOK"]
-            command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait BeforeTool"
+            # 2: not done; a hook that says nothing is a yes
+            command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait=2 BeforeTool"
             row = {"type": "command", "name": "anvillm", "command": command, "timeout": 864000000}
             ours["hooks"]["BeforeTool"] = [{"matcher": ASKS, "hooks": [row]}]
         if os.environ.get("GEMINI_API_KEY"):  # a missing choice of the login is a dialog

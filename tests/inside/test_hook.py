@@ -183,6 +183,17 @@ def test_a_daemon_that_does_not_answer_is_waited_for_only_so_long(
     assert numbers == {daemon.spooled()[0]["report"]}
 
 
+@pytest.mark.parametrize(("word", "status"), [("--wait", 0), ("--wait=2", 2), ("--wait=999", 255)])
+def test_a_question_that_no_daemon_answers_ends_as_its_agent_needs_it(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, word: str, status: int
+) -> None:
+    for name, value in {**daemon.env, "NAMESPACE": "/nonexistent"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(hook, "AWAY", 0.1)
+    monkeypatch.setattr(hook, "read_payload", lambda fd, until: {})
+    assert hook.main([word, "BeforeTool"]) == status
+
+
 def test_no_place_for_the_spool_is_said_on_standard_error_alone(daemon: Daemon) -> None:
     done = run(daemon, "Stop", env=NOWHERE)
     assert (done.returncode, done.stdout) == (0, b"")
