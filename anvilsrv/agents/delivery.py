@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from anvilsrv.agents.evidence import Evidence, buffer_of
+from anvilsrv.agents.evidence import Evidence, buffer_of, is_clear
 from anvilsrv.agents.eye import Eye, Until
 from anvilsrv.agents.input_line import drawable, is_free
-from anvilsrv.agents.obstacles import in_the_way, is_clear
+from anvilsrv.agents.obstacles import in_the_way
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
@@ -185,7 +185,7 @@ class Delivery:
                     # had not yet drawn its empty line.
                     over = self._until.last(0.0 if cleared else min(stood, backend.input.confirm))
                     return not over and (cleared > 0 or self._tmux_free(backend))
-                if look is not None and is_clear(look) and cleared < CLEARS and backend.input.clear:
+                if cleared < CLEARS and backend.input.clear and is_clear(look) and self._evidence.left(self._session):
                     self._tmux.keys(self._pane, *backend.input.clear)
                     cleared += 1
                     output.wait(DRAWN)
@@ -264,6 +264,9 @@ class Delivery:
         view = self._registry.find(self._session)
         if view is None or view.in_turn or not view.pid or view.pane != self._pane:
             return
-        clear, look = self._backend().input.clear, self._evidence.look(self._session)
-        if look is not None and is_clear(look) and clear:
+        prompt = self._store.call(lambda tx: prompts.get(tx, self._prompt), need=Need.OWN)
+        if prompt is None or prompt.turn is not None:
+            return  # it was taken, and what stands there now is somebody else's
+        clear = self._backend().input.clear
+        if clear and self._evidence.left(self._session):
             self._tmux.keys(self._pane, *clear)

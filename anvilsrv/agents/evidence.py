@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from anvilsrv.agents.eye import CALM
 from anvilsrv.agents.input_line import compare
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
@@ -29,6 +30,11 @@ class Transcript(Protocol):
 
     def size(self, session: str, transcript: str) -> int: ...
     def since(self, session: str, transcript: str, offset: int) -> Iterator[dict[str, Any]]: ...
+
+
+def is_clear(look: Look | None) -> bool:
+    """Whether nothing stands there but what we typed ourselves."""
+    return look in (Look.OURS, Look.ONLY_OURS)
 
 
 def buffer_of(prompt: int) -> str:
@@ -75,6 +81,17 @@ class Evidence:
         except AnvilError:
             return None
         return compare(backend, screen, texts[0] if texts else "", texts)
+
+    def left(self, session: str) -> bool:
+        """Whether nothing stands in the input but what we typed, now and ``CALM`` s later.
+
+        An agent that draws its screen anew shows for a moment what was said, and not yet the input below it: the last prompt looks
+        like one that stands there, while what a person types is not to be seen.
+        """
+        if not is_clear(self.look(session)):
+            return False
+        time.sleep(CALM)
+        return is_clear(self.look(session))
 
     @staticmethod
     def _texts(tx: Any, session: str) -> list[str]:

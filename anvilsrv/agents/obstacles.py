@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anvilsrv.agents.evidence import Evidence
+from anvilsrv.agents.evidence import Evidence, is_clear
 from anvilsrv.agents.eye import Eye, Until
 from anvilsrv.agents.following import Following
 from anvilsrv.agents.input_line import MARK
@@ -91,7 +91,7 @@ class Obstacles:
             first, told = True, False
             while not until.is_set():
                 look = self._evidence.look(session)
-                if look is not None and (look in (Look.FREE, Look.UNKNOWN) or is_clear(look)):
+                if look in (Look.FREE, Look.UNKNOWN) or is_clear(look):
                     stood = time.monotonic() - since
                     backend = self._backends.get(self._registry.get(session).backend)
                     # what is free at once was held up by something else: not too soon again. A person may have sent a line.
@@ -114,11 +114,6 @@ class Obstacles:
     @staticmethod
     def _rest(output: Watch) -> None:
         output.wait(LOOK)
-
-
-def is_clear(look: Look) -> bool:
-    """Whether nothing stands there but what we typed ourselves."""
-    return look in (Look.OURS, Look.ONLY_OURS)
 
 
 def in_the_way(backend: Backend, screen: Screen, long: bool) -> str:

@@ -11,8 +11,8 @@ the reactor of the agents.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anvilsrv.agents.evidence import Evidence
-from anvilsrv.agents.obstacles import is_clear
+from anvilsrv.agents.evidence import Evidence, is_clear
+from anvilsrv.agents.eye import CALM
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.life import Life
@@ -140,20 +140,23 @@ class Titles:
             self._look(session)
         self._later(lambda: self._tidy(session, LOOKS))
 
-    def _tidy(self, session: str, looks: int) -> None:
-        """Clear the input where it holds nothing but what we typed: an agent may put its prompt back, some time later."""
+    def _tidy(self, session: str, looks: int, seen: bool = False) -> None:
+        """Clear the input where it holds nothing but what we typed: an agent may put its prompt back, some time later. That is ``seen``
+        twice before a key is pressed (see ``Evidence.left``)."""
         view = self._registry.views.get(session)
         if view is None or not view.pane or not view.pid:
             return
-        if view.status in (None, Status.CHOSEN):
-            look = self._evidence.look(session)
-            if look is not None and is_clear(look):
-                self._press(session, self._backends.get(view.backend).input.clear)
+        ours = view.status in (None, Status.CHOSEN) and is_clear(self._evidence.look(session))
+        if ours and not seen:
+            self._later(lambda: self._tidy(session, looks, seen=True), CALM)
+            return
+        if ours:
+            self._press(session, self._backends.get(view.backend).input.clear)
         if looks > 1:
             self._later(lambda: self._tidy(session, looks - 1))
 
-    def _later(self, command: Callable[[], None]) -> None:
-        self._reactor.at(PAUSE, lambda: self._quietly(command))
+    def _later(self, command: Callable[[], None], pause: float = PAUSE) -> None:
+        self._reactor.at(pause, lambda: self._quietly(command))
 
     @staticmethod
     def _quietly(command: Callable[[], None]) -> None:
