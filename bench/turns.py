@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from anvilsrv.sessions import course, machine, turn_machine, turns
+from anvilsrv.sessions import course, machine, stepper, turn_machine
 from anvilsrv.sessions.machine import Act, Event, Fact, Status
 from anvilsrv.sessions.turn_machine import Do, Heard, TurnStatus, When
 from tests.sessions.model.moves import walk
@@ -36,7 +36,7 @@ def counted(cells: Cells) -> None:
         cells[f"turn {now or 'none'}", heard.name.lower(), " ".join(do.name.lower() for do in done)] += 1
         return done
 
-    turns.step, course.step = step, turn_step
+    stepper.step, course.step = step, turn_step
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """One prompt on its way into an agent's pane: paste, look, Enter, wait for the agent's own report, look again.
 
 Each step is a row before it is done (PASTED, SENT), so a daemon that takes over knows where it stands. What becomes of the prompt is
-never decided here: what was seen goes to the machine (``sessions/turns.py``), and what the rows say then is done.
+never decided here: what was seen goes to the machine (``sessions/delivered.py``), and what the rows say then is done.
 
 Threads: everything runs on the thread of the delivery; ``until`` is poked when the rows change, and set when it must not go on.
 """
@@ -109,7 +109,7 @@ class Delivery:
         def what(tx: Tx) -> Outcomes:
             nonlocal presses
             presses = prompts.there(tx, self._prompt).presses
-            return self._turns.not_taken(tx, self._session, self._prompt, seen, why)
+            return self._turns.delivered.not_taken(tx, self._session, self._prompt, seen, why)
 
         now = self._job(what)
         if now is not None and now.presses > presses >= 0 and not self._until.is_set():
@@ -130,10 +130,10 @@ class Delivery:
 
         def lost(tx: Tx) -> Outcomes:
             if view.status == Status.CHOSEN:
-                return self._turns.obstacle(tx, self._session, self._prompt, why)
+                return self._turns.delivered.obstacle(tx, self._session, self._prompt, why)
             if seen.unpasted:
-                return self._turns.kept_back(tx, self._session, seen, why)
-            return self._turns.not_taken(tx, self._session, self._prompt, seen, why)
+                return self._turns.delivered.kept_back(tx, self._session, seen, why)
+            return self._turns.delivered.not_taken(tx, self._session, self._prompt, seen, why)
 
         try:
             self._job(lost)
@@ -157,7 +157,12 @@ class Delivery:
         self._tmux.load(buffer, typed.encode("utf-8", "replace"))
         # a power cut takes the agent and its input too: the row need only outlast the daemon
         paste = partial(
-            self._turns.paste, session=self._session, number=self._prompt, tries=self._tries, typed=typed, mark=mark
+            self._turns.delivered.paste,
+            session=self._session,
+            number=self._prompt,
+            tries=self._tries,
+            typed=typed,
+            mark=mark,
         )
         now = self._job(paste, durable=False)
         if now is None or now.status != Status.PASTED or self._until.is_set():
@@ -194,7 +199,9 @@ class Delivery:
                 eye.answer("\n".join(screen.lines))
                 if stood > PATIENCE:
                     why = in_the_way(backend, screen, long=False)
-                    self._job(partial(self._turns.obstacle, session=self._session, number=self._prompt, why=why))
+                    self._job(
+                        partial(self._turns.delivered.obstacle, session=self._session, number=self._prompt, why=why)
+                    )
                     return False
                 output.wait(PATIENCE / 4)
         return False
@@ -205,7 +212,7 @@ class Delivery:
     def _resume(self) -> None:
         """A daemon before us may have pasted it: tmux knows."""
         if self._evidence.unpasted(self._prompt):
-            self._job(lambda tx: self._turns.adopted(tx, self._session, Seen(unpasted=True)))
+            self._job(lambda tx: self._turns.delivered.adopted(tx, self._session, Seen(unpasted=True)))
 
     # -- after it -----------------------------------------------------------------------------------------------------------
 

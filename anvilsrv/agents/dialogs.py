@@ -92,7 +92,9 @@ class Dialogs:
     def _ready(self, tx: Tx, at: Stage) -> None:
         row = self._registry.maybe(tx, at.session)
         if row is not None and row.state == State.STARTING and row.pid == at.pid:
-            outcomes.settle(tx, at.session, self._post, self._turns.ready(tx, at.session, Happened(tx.now.monotonic)))
+            outcomes.settle(
+                tx, at.session, self._post, self._turns.reported.ready(tx, at.session, Happened(tx.now.monotonic))
+            )
 
     def _turn(self, at: Stage, backend: Backend, until: Until) -> None:
         if not backend.asks("turn"):
@@ -106,7 +108,7 @@ class Dialogs:
     def _failed(self, tx: Tx, at: Stage, dialog: Dialog, text: str, ends: float | None) -> None:
         if turn_rows.number_open(tx, at.session) == at.turn:
             failed = Happened(tx.now.monotonic, reason=dialog.why(text), until=ends)
-            outcomes.settle(tx, at.session, self._post, self._turns.failed(tx, at.session, failed))
+            outcomes.settle(tx, at.session, self._post, self._turns.reported.failed(tx, at.session, failed))
 
 
 def stage(view: View | None) -> Stage | None:

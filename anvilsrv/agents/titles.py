@@ -123,7 +123,7 @@ class Titles:
         if self._interrupted.get(session) == turn:
             self._tidy(session, 1)
         self._life.about(
-            session, lambda tx: outcomes.settle(tx, session, self._post, self._turns.over(tx, session, turn))
+            session, lambda tx: outcomes.settle(tx, session, self._post, self._turns.reported.over(tx, session, turn))
         )
 
     # -- interrupts -----------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ def asks(turns: Turns, tx: Tx, session: str, meaning: Report, at: float) -> bool
     """Whether what is done depends on what must be looked at first."""
     happened = as_happened(meaning, at)
     if meaning.kind == "submit":
-        event = turns.submit_event(tx, session, happened, bool(meaning.fields.get("wake")))
-        return turns.asks(tx, session, event, happened)
-    return meaning.kind in LOOKED_AT and turns.asks(tx, session, LOOKED_AT[meaning.kind], happened)
+        event = turns.reported.submit_event(tx, session, happened, bool(meaning.fields.get("wake")))
+        return turns.stepper.asks(tx, session, event, happened)
+    return meaning.kind in LOOKED_AT and turns.stepper.asks(tx, session, LOOKED_AT[meaning.kind], happened)
 
 
 def as_happened(meaning: Report, at: float, link: str = "") -> Happened:
@@ -40,19 +40,19 @@ def happen(turns: Turns, tx: Tx, session: str, meaning: Report, at: float, seen:
     happened = as_happened(meaning, at, link)
     match meaning.kind:
         case "ready":
-            return turns.ready(tx, session, happened)
+            return turns.reported.ready(tx, session, happened)
         case "submit":
-            return turns.submitted(tx, session, happened, bool(meaning.fields.get("wake")), seen)
+            return turns.reported.submitted(tx, session, happened, bool(meaning.fields.get("wake")), seen)
         case "stop":
-            return turns.stopped(tx, session, replace(happened, reason=""))
+            return turns.reported.stopped(tx, session, replace(happened, reason=""))
         case "fail":
-            return turns.failed(tx, session, replace(happened, reason=happened.reason or "the agent failed"))
+            return turns.reported.failed(tx, session, replace(happened, reason=happened.reason or "the agent failed"))
         case "interrupt":
-            return turns.told(tx, session, happened)
+            return turns.reported.told(tx, session, happened)
         case "active":
-            return turns.apply(tx, session, Event.ACTIVE, replace(happened, text=None))
+            return turns.stepper.apply(tx, session, Event.ACTIVE, replace(happened, text=None))
         case "joined":
-            return turns.joined(tx, session, happened, seen)
+            return turns.reported.joined(tx, session, happened, seen)
         case "refused":
-            return turns.refused(tx, session, happened, seen)
+            return turns.reported.refused(tx, session, happened, seen)
     return iter(())

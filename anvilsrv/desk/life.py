@@ -20,7 +20,6 @@ from anvilsrv.mail import box
 from anvilsrv.sessions import drafts
 from anvilsrv.sessions.gate import RESTART_KEEPS, By
 from anvilsrv.sessions.happened import NOTHING, Happened, Seen
-from anvilsrv.sessions.machine import Event
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session, State, Wanted
 from anvilsrv.sessions.turns import Turns
@@ -84,7 +83,7 @@ class Life:
     def _stuck(self, tx: Tx, session: str, why: str) -> None:
         """The same without mail and questions, since it may be these that go wrong."""
         if self._registry.there(tx, session):
-            for _ in self._turns.died(tx, session, Happened(tx.now.monotonic, reason=why)):
+            for _ in self._turns.reported.died(tx, session, Happened(tx.now.monotonic, reason=why)):
                 pass
             self._error(tx, session, why)
 
@@ -128,8 +127,10 @@ class Life:
         self._registry.row(tx, session)
         self._questions.drop(tx, session)
         self._post.notify_senders(tx, session)
-        outcomes.settle(tx, session, self._post, self._turns.drop(tx, session, f"session '{session}' was killed"))
-        self._turns.forget(tx, session)
+        outcomes.settle(
+            tx, session, self._post, self._turns.by_hand.drop(tx, session, f"session '{session}' was killed")
+        )
+        self._turns.by_hand.forget(tx, session)
         drafts.forget(tx, session)
         box.forget(tx, session)
         self._registry.remove(tx, session)
@@ -137,20 +138,18 @@ class Life:
     def interrupt(self, tx: Tx, session: str) -> None:
         """``interrupt``: break off the turn. Raises Conflict when there is none, Invalid for an agent that has no keys for it."""
         row = self._registry.row(tx, session)
-        if not self._turns.busy(tx, session):
+        if not self._turns.queue.busy(tx, session):
             raise NotPermitted(f"session '{session}' is {row.state}")
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
             raise Invalid(f"backend '{row.backend}' has no keys to break off a turn")
         self._questions.interrupt(tx, session)
-        outcomes.settle(
-            tx, session, self._post, self._turns.apply(tx, session, Event.INTERRUPT, Happened(tx.now.monotonic))
-        )
+        outcomes.settle(tx, session, self._post, self._turns.by_hand.interrupt(tx, session))
 
     def hold(self, tx: Tx, session: str) -> None:
         """``hold``: nothing more of the queue is given to the agent. Raises NotFound."""
         self._registry.row(tx, session)
-        outcomes.settle(tx, session, self._post, self._turns.hold(tx, session))
+        outcomes.settle(tx, session, self._post, self._turns.by_hand.hold(tx, session))
 
     def go(self, tx: Tx, session: str) -> None:
         """``go``: the queue goes on, whatever held it. Raises NotFound."""
@@ -188,7 +187,7 @@ class Life:
     def _lost(self, tx: Tx, session: str, why: str, status: int | None = None, seen: Seen = NOTHING) -> None:
         """No process is there: what was on its way is queued again if that is certain to be no harm, what ran is lost."""
         died = Happened(tx.now.monotonic, reason=why, status=status)
-        outcomes.settle(tx, session, self._post, self._turns.died(tx, session, died, seen))
+        outcomes.settle(tx, session, self._post, self._turns.reported.died(tx, session, died, seen))
 
     def _error(self, tx: Tx, session: str, why: str) -> None:
         if self._registry.row(tx, session).state != State.STOPPED:
@@ -221,7 +220,7 @@ class Life:
 
     def adopted(self, tx: Tx, session: str) -> None:
         """It outlived a daemon: go on with its queue."""
-        outcomes.settle(tx, session, self._post, self._turns.adopted(tx, session))
+        outcomes.settle(tx, session, self._post, self._turns.delivered.adopted(tx, session))
 
     def failed(self, tx: Tx, session: str, why: str) -> None:
         """It cannot run: the session is in ``error``; what was on its way is queued again, what ran is lost."""

@@ -121,7 +121,7 @@ class Post:
         delivers = prompts.delivers(tx, owner, number) if owner != USER else None
         if delivers is not None:
             try:
-                self._turns.queue.withdrawn(tx, self._turns.take_out(tx, delivers))
+                self._turns.queue.withdrawn(tx, self._turns.by_hand.take_out(tx, delivers))
             except Conflict:
                 return  # it is being delivered, or was
             self._turns.queue.settle(tx, owner)

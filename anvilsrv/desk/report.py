@@ -203,7 +203,9 @@ class Reports:
             raise Invalid("hook: 'take' is a number, 'of' that of a report")
 
         def job(tx: Tx) -> bool:
-            happened = self._turns.given(tx, session, number, f"{link}", stamp(found.get("mono")) or tx.now.monotonic)
+            happened = self._turns.delivered.given(
+                tx, session, number, f"{link}", stamp(found.get("mono")) or tx.now.monotonic
+            )
             outcomes.settle(tx, session, self._post, happened)
             now = prompts.get(tx, number)
             return now is not None and (now.session, now.link, now.status) == (session, link, Status.TAKEN)
@@ -219,7 +221,8 @@ class Reports:
             if carried is not None:
                 link = carried[1]
                 self._life.about(
-                    session, lambda tx: outcomes.settle(tx, session, self._post, self._turns.gone(tx, session, link))
+                    session,
+                    lambda tx: outcomes.settle(tx, session, self._post, self._turns.delivered.gone(tx, session, link)),
                 )
 
         self._order.do(session, gone)  # after what it brought
@@ -322,7 +325,11 @@ class Reports:
             return
         for report, usage, counts in found:
             self._learn(tx, row, report, usage)
-            if not counts or report.kind not in COUNTS or (report.kind == "fail" and not self._turns.busy(tx, session)):
+            if (
+                not counts
+                or report.kind not in COUNTS
+                or (report.kind == "fail" and not self._turns.queue.busy(tx, session))
+            ):
                 continue
             if report.kind == "interrupt":
                 self._questions.over(tx, session, "")

@@ -75,7 +75,7 @@ class Send:
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
         """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
-        prompts.edit(tx, self._turns.take_out(tx, self.check_edit(tx, session, n)), clean(text))
+        prompts.edit(tx, self._turns.by_hand.take_out(tx, self.check_edit(tx, session, n)), clean(text))
         self._registry.tell(tx, session)
         self._turns.queue.settle(tx, session)
 
@@ -95,7 +95,7 @@ class Send:
 
     def drop(self, tx: Tx, session: str, n: int) -> None:
         """``drop``: out of the queue; a mail is archived, too. Raises NotFound and Conflict."""
-        found = self._turns.take_out(tx, self.waiting(tx, session, n))
+        found = self._turns.by_hand.take_out(tx, self.waiting(tx, session, n))
         if found.message and box.waits(tx, session, found.message):
             self._post.complete(tx, session, found.message)
         else:
@@ -120,4 +120,4 @@ class Send:
 
     def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> None:
         """``state`` was written; ``reported``: hooks of this agent say when a turn ends. Raises Invalid and Conflict."""
-        outcomes.settle(tx, session, self._post, self._turns.write_state(tx, session, word, reported))
+        outcomes.settle(tx, session, self._post, self._turns.by_hand.write_state(tx, session, word, reported))

@@ -1,6 +1,6 @@
 """The machine of prompts, as data: what is done when something happens to a prompt that is in a certain status.
 
-Pure: no row, clock, thread or terminal. ``turns.py`` finds out which facts hold, looks up what is to be done, and does it to the rows.
+Pure: no row, clock, thread or terminal. ``stepper.py`` finds out which facts hold, looks up what is to be done, and does it to rows.
 Turns have a machine of their own (``turn_machine.py``), for a prompt is not a turn: a turn may hold two prompts or none.
 
 A prompt goes QUEUED -> CHOSEN -> PASTED -> SENT -> TAKEN -> DONE or FAILED; or QUEUED -> WITHDRAWN. A status says what is known:

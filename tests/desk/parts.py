@@ -239,9 +239,11 @@ class Parts:
         """The typist's two steps."""
         if self.status(number) == Status.CHOSEN and to != Status.CHOSEN:
             prompt = self.get(number)
-            self.happens(session, lambda tx: self.turns.paste(tx, session, number, prompt.tries, prompt.text, None))
+            self.happens(
+                session, lambda tx: self.turns.delivered.paste(tx, session, number, prompt.tries, prompt.text, None)
+            )
         if to == Status.SENT:
-            self.happens(session, lambda tx: self.turns.not_taken(tx, session, number, Seen(Look.OURS)))
+            self.happens(session, lambda tx: self.turns.delivered.not_taken(tx, session, number, Seen(Look.OURS)))
         assert self.status(number) == to
 
     def happens(self, session: str, what: Callable[[Tx], Outcomes]) -> Prompt | None:

@@ -239,11 +239,11 @@ def test_a_limit_and_an_obstacle_hold_the_queue_together(parts: Parts) -> None:
     agent = parts.idle()
     number = parts.prompt(agent)
     parts.report(agent, "Fail", error="limit reached, resets in 60 s")
-    parts.happens(agent, lambda tx: parts.turns.obstacle(tx, agent, number, "somebody types"))
+    parts.happens(agent, lambda tx: parts.turns.delivered.obstacle(tx, agent, number, "somebody types"))
     assert parts.status(number) == Status.QUEUED, "the limit came first"
     until = parts.row(agent).gate.until
     parts.job(lambda tx: parts.life.go(tx, agent))
-    parts.happens(agent, lambda tx: parts.turns.obstacle(tx, agent, number, "somebody types"))
+    parts.happens(agent, lambda tx: parts.turns.delivered.obstacle(tx, agent, number, "somebody types"))
     row = parts.row(agent)
     assert until is not None
     assert (row.gate.why, row.state, parts.status(number)) == ("somebody types", "idle", Status.QUEUED)

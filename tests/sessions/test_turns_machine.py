@@ -393,7 +393,7 @@ def test_story_5_a_limit_holds_the_queue_also_after_another_failure_and_so_does_
     world.hold()
     for until in (2_000_000_000.0, None):
         fails = Happened(world.ledger.tick(), reason="API error", until=until)
-        world.happens(lambda tx, fails=fails: world.daemon.turns.failed(tx, world.session, fails))
+        world.happens(lambda tx, fails=fails: world.daemon.turns.reported.failed(tx, world.session, fails))
     assert set(world.view.gate.holders) == {By.USER, By.LIMIT, By.FAILED}
     assert world.view.gate.until == 2_000_000_000.0
     world.restart()
@@ -501,7 +501,7 @@ def test_story_9_an_interrupt_that_is_told_after_the_next_submit_is_not_the_next
     world.pane.reports.clear()
     world.types("again", enter=True)
     take(world)
-    world.happens(lambda tx: world.daemon.turns.told(tx, world.session, told))
+    world.happens(lambda tx: world.daemon.turns.reported.told(tx, world.session, told))
     assert world.view.in_turn == 2
     world.close()
 
@@ -513,9 +513,11 @@ def test_a_turn_whose_name_was_never_told_is_ended_by_the_first_end_with_a_name(
     world.pane.begins()
     world.pane.reports.clear()
     turns = world.daemon.turns
-    world.happens(lambda tx: turns.submitted(tx, world.session, Happened(world.ledger.tick(), text="by hand")))
+    world.happens(lambda tx: turns.reported.submitted(tx, world.session, Happened(world.ledger.tick(), text="by hand")))
     assert world.open_turns() == 1
-    world.happens(lambda tx: turns.stopped(tx, world.session, Happened(world.ledger.tick(), "t1", response="done")))
+    world.happens(
+        lambda tx: turns.reported.stopped(tx, world.session, Happened(world.ledger.tick(), "t1", response="done"))
+    )
     assert world.open_turns() == 0
     world.close()
 

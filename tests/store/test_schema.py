@@ -75,7 +75,7 @@ def test_a_turn_that_ran_under_version_0_1_ends_with_its_answer_and_the_queue_go
     parts.report("runs", "Stop", response="two")
     assert (parts.status(3), parts.get(3).response, parts.open_turns("runs")) == (Status.DONE, b"two", 0)
     assert parts.status(6) == Status.CHOSEN  # it was pasted before, and what came of it cannot be known any more
-    parts.happens("runs", lambda tx: parts.turns.not_taken(tx, "runs", 6, Seen(Look.FREE)))
+    parts.happens("runs", lambda tx: parts.turns.delivered.not_taken(tx, "runs", 6, Seen(Look.FREE)))
     assert (parts.status(6), (parts.get(6).error or "")[:8]) == (Status.FAILED, "in doubt")
 
 
@@ -87,7 +87,7 @@ def test_a_prompt_that_was_being_typed_under_version_0_1_is_the_one_that_the_age
 
 
 def test_one_of_which_nothing_is_heard_is_in_doubt_and_the_next_goes(parts: Parts) -> None:
-    parts.happens("types", lambda tx: parts.turns.not_taken(tx, "types", 5, Seen(Look.FREE)))
+    parts.happens("types", lambda tx: parts.turns.delivered.not_taken(tx, "types", 5, Seen(Look.FREE)))
     assert (parts.status(5), parts.status(7)) == (Status.FAILED, Status.CHOSEN)
 
 

@@ -212,37 +212,39 @@ class World:
         happened = Happened(told.at, told.ident, told.text if self.pane.kind.text else None)
         match told.kind:
             case "ready":
-                self.happens(lambda tx: turns.ready(tx, session, happened))
+                self.happens(lambda tx: turns.reported.ready(tx, session, happened))
             case "submit":
                 self._submit(told, happened)
             case "stop":
                 self._stop(told)
             case "fail":
                 fails = Happened(told.at, told.ident, reason=told.text)
-                self.happens(lambda tx: turns.failed(tx, session, fails))
+                self.happens(lambda tx: turns.reported.failed(tx, session, fails))
             case "told":
-                self.happens(lambda tx: turns.told(tx, session, Happened(told.at, told.ident)))
+                self.happens(lambda tx: turns.reported.told(tx, session, Happened(told.at, told.ident)))
             case "active":
-                self.happens(lambda tx: turns.apply(tx, session, Event.ACTIVE, Happened(told.at, told.ident)))
+                self.happens(lambda tx: turns.stepper.apply(tx, session, Event.ACTIVE, Happened(told.at, told.ident)))
             case "refused":
                 refused, seen = Happened(told.at, told.ident, told.text, reason="refused"), self.seen()
-                self.happens(lambda tx: turns.refused(tx, session, refused, seen))
+                self.happens(lambda tx: turns.reported.refused(tx, session, refused, seen))
 
     def _submit(self, told: Told, happened: Happened) -> None:
         """What must be seen is looked at when it is needed, as ``desk/report.py`` does it."""
         turns, session = self.daemon.turns, self.session
 
         def asks(tx: Tx) -> bool:
-            return turns.asks(tx, session, turns.submit_event(tx, session, happened, told.wake), happened)
+            return turns.stepper.asks(
+                tx, session, turns.reported.submit_event(tx, session, happened, told.wake), happened
+            )
 
         seen = self.seen() if self.ledger.look(asks) else Seen()
-        self.happens(lambda tx: turns.submitted(tx, session, happened, told.wake, seen))
+        self.happens(lambda tx: turns.reported.submitted(tx, session, happened, told.wake, seen))
 
     def _stop(self, told: Told) -> None:
         self._count += 1
         link = f"r{self._count}" if told.waits and self.pane.alive and self.pane.turn is None else ""
         stop = Happened(told.at, told.ident, response=told.text, pending=told.pending, handover=link)
-        handed = self.happens(lambda tx: self.daemon.turns.stopped(tx, self.session, stop))
+        handed = self.happens(lambda tx: self.daemon.turns.reported.stopped(tx, self.session, stop))
         if handed is not None:
             self.replies.append(Reply(handed.id, handed.text, link))
             self.pane.asking += 1
@@ -254,7 +256,7 @@ class World:
 
         def job(tx: Tx) -> bool:
             at = tx.now.monotonic
-            given = self.daemon.turns.given(tx, self.session, reply.prompt, reply.link, at)
+            given = self.daemon.turns.delivered.given(tx, self.session, reply.prompt, reply.link, at)
             outcomes.settle(tx, self.session, self.daemon.post, given)
             now = prompts.get(tx, reply.prompt)
             return now is not None and (now.link, now.status) == (reply.link, Status.TAKEN)
@@ -266,14 +268,14 @@ class World:
         """The hook program ends before it has asked."""
         link = self.replies.popleft().link
         self.pane.asking = len(self.replies)
-        self.happens(lambda tx: self.daemon.turns.gone(tx, self.session, link))
+        self.happens(lambda tx: self.daemon.turns.delivered.gone(tx, self.session, link))
 
     def line(self) -> None:
         """A line that says that a text was taken into the turn that runs is read."""
         line = self.joined_lines()[0]
         self.heard_lines = self.pane.lines.index(line) + 1
         joined, seen = Happened(line.at, line.ident, line.text), self.seen()
-        self.happens(lambda tx: self.daemon.turns.joined(tx, self.session, joined, seen))
+        self.happens(lambda tx: self.daemon.turns.reported.joined(tx, self.session, joined, seen))
 
     heard_lines = 0
 
@@ -283,7 +285,7 @@ class World:
     def titled(self) -> None:
         """Its title has been idle for long in this turn."""
         turn = self.view.in_turn
-        self.happens(lambda tx: self.daemon.turns.over(tx, self.session, turn))
+        self.happens(lambda tx: self.daemon.turns.reported.over(tx, self.session, turn))
 
     def tidy(self) -> None:
         """What is left of ours in the input is cleared, where nothing of ours is on its way there."""
@@ -331,23 +333,23 @@ class World:
         return self.prompt(prompt).pasted_at is not None
 
     def obstacle(self, prompt: int) -> None:
-        self.happens(lambda tx: self.daemon.turns.obstacle(tx, self.session, prompt, "somebody types"))
+        self.happens(lambda tx: self.daemon.turns.delivered.obstacle(tx, self.session, prompt, "somebody types"))
 
     def pasted(self, prompt: int, tries: int) -> bool:
         before, text, mark = self.pastes[prompt], self.text_of(prompt), str(len(self.pane.lines))
         del before
-        self.happens(lambda tx: self.daemon.turns.paste(tx, self.session, prompt, tries, text, mark))
+        self.happens(lambda tx: self.daemon.turns.delivered.paste(tx, self.session, prompt, tries, text, mark))
         now = self.prompt(prompt)
         pasted = now.status == Status.PASTED and now.tries == tries
         assert not pasted or self.view.gate.open, "a prompt is pasted though the queue is held"
         return pasted
 
     def unpasted(self, prompt: int) -> None:
-        self.happens(lambda tx: self.daemon.turns.adopted(tx, self.session, Seen(unpasted=True)))
+        self.happens(lambda tx: self.daemon.turns.delivered.adopted(tx, self.session, Seen(unpasted=True)))
 
     def not_taken(self, prompt: int, seen: Seen) -> bool:
         presses = self.prompt(prompt).presses
-        self.happens(lambda tx: self.daemon.turns.not_taken(tx, self.session, prompt, seen))
+        self.happens(lambda tx: self.daemon.turns.delivered.not_taken(tx, self.session, prompt, seen))
         pressed = self.prompt(prompt).presses > presses and self.status(prompt) == Status.SENT
         assert not pressed or self.view.gate.open, "Enter is pressed though the queue is held"
         return pressed

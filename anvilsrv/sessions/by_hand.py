@@ -1,0 +1,81 @@
+"""What the user does to prompts and turns: interrupt, hold, withdraw, edit, and write ``state`` where no hook tells it.
+
+Threads: everything runs on the store's thread, in a job. Nothing happens unless what is yielded is read (``stepper.py``).
+"""
+
+from anvilsrv.errors import NotPermitted
+from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions.course import Course
+from anvilsrv.sessions.gate import By
+from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
+from anvilsrv.sessions.machine import Event, Status
+from anvilsrv.sessions.prompt import Prompt
+from anvilsrv.sessions.queue import Queue
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.reported import Reported
+from anvilsrv.sessions.state import State, check_change
+from anvilsrv.sessions.stepper import Stepper
+from anvilsrv.store.store import Tx
+
+
+class ByHand:
+    """What is asked of all sessions' prompts and turns."""
+
+    def __init__(self, registry: Registry, queue: Queue, course: Course, stepper: Stepper, reported: Reported) -> None:
+        self._registry = registry
+        self._queue = queue
+        self._course = course
+        self._stepper = stepper
+        self._reported = reported
+
+    def interrupt(self, tx: Tx, session: str) -> Outcomes:
+        """The user breaks off what runs or is on its way."""
+        yield from self._stepper.apply(tx, session, Event.INTERRUPT, Happened(tx.now.monotonic))
+
+    def hold(self, tx: Tx, session: str) -> Outcomes:
+        """The user holds the queue: nothing more is typed until ``go``."""
+        self._queue.hold(tx, session, By.USER, "")
+        yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
+
+    def take_out(self, tx: Tx, prompt: Prompt, seen: Seen = NOTHING) -> Prompt:
+        """A prompt that the user withdraws or edits: back in the queue. Raises Conflict once it may have been taken."""
+        if not self._stepper.lets_out(tx, prompt, seen):
+            raise NotPermitted(f"prompt {prompt.n} may have been taken")
+        if prompt.status == Status.CHOSEN:
+            prompts.requeue(tx, prompt)
+        return prompts.there(tx, prompt.id)
+
+    def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> Outcomes:
+        """``state`` was written. Where hooks report (``reported``), they alone know; else idle and running may be said."""
+        before = self._registry.row(tx, session).state
+        state = check_change(before, word)
+        if state == before:
+            return
+        if reported:
+            raise NotPermitted(f"the agent's hooks say {before}")
+        if state not in (State.IDLE, State.RUNNING):
+            raise NotPermitted(f"cannot make it {state} here: write stop, restart or kill to ctl")
+        now = Happened(tx.now.monotonic)
+        if state == State.RUNNING:
+            yield from self._reported.submitted(tx, session, now)
+        elif before == State.STARTING:
+            yield from self._reported.ready(tx, session, now)
+        else:
+            current = prompts.on_its_way(tx, session)
+            if current is not None and current.status == Status.SENT:
+                taken = Happened(now.at, text=current.words)
+                yield from self._reported.submitted(tx, session, taken)  # nobody tells of that either
+            yield from self._reported.stopped(tx, session, now)
+
+    def drop(self, tx: Tx, session: str, why: str) -> Outcomes:
+        """The session goes for good: nothing in its queue can be answered. The senders of mail still queued are told elsewhere."""
+        for one in prompts.waiting(tx, session):
+            if one.status == Status.QUEUED and one.message:
+                prompts.end(tx, one, None, why)
+            else:
+                yield self._course.end(tx, one, None, why)
+
+    def forget(self, tx: Tx, session: str) -> None:
+        """Remove prompts and turns of a session."""
+        prompts.forget(tx, session)
+        turn_rows.forget(tx, session)

@@ -1,0 +1,95 @@
+"""What becomes of a prompt on its way: typed into a pane, or given in the reply to a hook.
+
+Threads: everything runs on the store's thread, in a job. Nothing happens unless what is yielded is read (``stepper.py``).
+"""
+
+from anvilsrv.sessions import facts, prompts, turn_rows
+from anvilsrv.sessions.course import Course
+from anvilsrv.sessions.gate import By
+from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
+from anvilsrv.sessions.machine import Event, Fact, Status
+from anvilsrv.sessions.queue import Queue
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import Wanted
+from anvilsrv.sessions.stepper import Stepper
+from anvilsrv.sessions.turn_machine import Heard
+from anvilsrv.store.store import Tx
+
+
+class Delivered:
+    """Deliveries of all sessions."""
+
+    def __init__(self, registry: Registry, queue: Queue, course: Course, stepper: Stepper) -> None:
+        self._registry = registry
+        self._queue = queue
+        self._course = course
+        self._stepper = stepper
+
+    # -- typed ------------------------------------------------------------------------------------------------------------
+
+    def paste(self, tx: Tx, session: str, number: int, tries: int, typed: str, mark: str | None) -> Outcomes:
+        """A prompt that was chosen is about to be pasted: it is PASTED, unless the gate has closed or a turn began meanwhile."""
+        current, row = prompts.on_its_way(tx, session), self._registry.row(tx, session)
+        if current is None or (current.id, current.tries, current.status) != (number, tries, Status.CHOSEN):
+            return
+        if row.gate.open and row.wanted == Wanted.RUN and turn_rows.opened(tx, session) is None:
+            prompts.paste(tx, current, typed, mark)
+        else:
+            yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
+
+    def obstacle(self, tx: Tx, session: str, number: int, why: str) -> Outcomes:
+        """The input is not free, and nothing was pasted."""
+        if self._is_on_its_way(tx, session, number, Status.CHOSEN):
+            yield from self._stepper.apply(tx, session, Event.OBSTACLE, Happened(tx.now.monotonic, reason=why))
+
+    def kept_back(self, tx: Tx, session: str, seen: Seen, why: str) -> Outcomes:
+        """It is PASTED and could not be pasted: tmux still has it."""
+        self._queue.hold(tx, session, By.OBSTACLE, why)
+        yield from self.adopted(tx, session, seen)
+
+    def not_taken(self, tx: Tx, session: str, number: int, seen: Seen, why: str = "") -> Outcomes:
+        """The time for the next step is over, and the input was looked at: Enter is pressed for what stands there, or it is over.
+
+        While a turn is open or the queue held it stays as it is.
+        """
+        if not self._is_on_its_way(tx, session, number):
+            return
+        gate = self._registry.row(tx, session).gate
+        if By.OBSTACLE in gate.holders and Fact.MIXED not in facts.of_look(
+            prompts.there(tx, number), Event.NOT_TAKEN, seen
+        ):
+            gate = gate.without(By.OBSTACLE)
+            self._registry.set(tx, session, gate=gate.kept())
+            self._registry.tell(tx, session)
+        if gate.without(By.OBSTACLE).open and turn_rows.opened(tx, session) is None:
+            yield from self._stepper.apply(tx, session, Event.NOT_TAKEN, Happened(tx.now.monotonic, reason=why), seen)
+
+    @staticmethod
+    def _is_on_its_way(tx: Tx, session: str, number: int, status: Status | None = None) -> bool:
+        current = prompts.on_its_way(tx, session)
+        return current is not None and current.id == number and status in (None, current.status)
+
+    def adopted(self, tx: Tx, session: str, seen: Seen = NOTHING) -> Outcomes:
+        """Another daemon has taken over."""
+        yield from self._stepper.apply(tx, session, Event.DAEMON, Happened(tx.now.monotonic), seen)
+
+    # -- by message -------------------------------------------------------------------------------------------------------
+
+    def given(self, tx: Tx, session: str, number: int, link: str, at: float) -> Outcomes:
+        """The program that got a prompt in the reply ``link`` asks whether it may give it on: it may if it is TAKEN after this."""
+        current = prompts.on_its_way(tx, session)
+        if current is None or (current.id, current.link) != (number, link):
+            return
+        if turn_rows.opened(tx, session) is not None:
+            prompts.unpaste(tx, current)
+        else:
+            last = turn_rows.last(tx, session)
+            taken = Happened(at, last.ident if last is not None else "", current.text)
+            yield from self._course.hear(tx, session, Heard.SUBMIT, taken, current, follows=True)
+        self._queue.settle(tx, session)
+
+    def gone(self, tx: Tx, session: str, link: str) -> Outcomes:
+        """Nobody reads the reply ``link`` any more."""
+        current = prompts.on_its_way(tx, session)
+        if current is not None and current.link == link:
+            yield from self._stepper.apply(tx, session, Event.GONE, Happened(tx.now.monotonic))
