@@ -54,14 +54,18 @@ class Evidence:
 
     def seen(self, session: str, alive: bool = True) -> Seen:
         """Everything about the prompt on its way; of a process that is gone (not ``alive``) nothing can be seen in its pane."""
-        view = self._registry.find(session)
         prompt = self._store.call(lambda tx: prompts.on_its_way(tx, session), need=Need.OWN)
-        if view is None or prompt is None:
+        return self.of(session, prompt, alive) if prompt is not None else Seen()
+
+    def of(self, session: str, prompt: Prompt, alive: bool = True) -> Seen:
+        """The same about a prompt that is on its way or queued."""
+        view = self._registry.find(session)
+        if view is None:
             return Seen()
         backend = self._backends.last(view.backend)
         if backend is None:
             return Seen(unpasted=self.unpasted(prompt.id))
-        look = self.look(session) if alive else None
+        look = self.look(session) if alive and view.pid else None
         return Seen(
             look, self._proof(view, backend, prompt), backend.evidence == AT_ONCE, self._silent(view, prompt),
             self.unpasted(prompt.id),

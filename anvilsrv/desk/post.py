@@ -115,16 +115,17 @@ class Post:
         return f"{row.alias} ({who})" if row is not None and row.alias else who
 
     def complete(self, tx: Tx, owner: str, number: str) -> None:
-        """Archive a waiting message; cancel its delivery if nothing of it can have reached the agent. Raises NotFound."""
+        """Archive a waiting message; cancel its delivery unless that has begun. Raises NotFound."""
         box.file(tx, owner, number)
         self._archived(tx, owner, number)
         delivers = prompts.delivers(tx, owner, number) if owner != USER else None
         if delivers is not None:
             try:
-                self._turns.queue.withdrawn(tx, self._turns.by_hand.take_out(tx, delivers))
+                for outcome in self._turns.by_hand.withdraw(tx, delivers):
+                    if isinstance(outcome, Ended):
+                        self.ended(tx, outcome)
             except Conflict:
                 return  # it is being delivered, or was
-            self._turns.queue.settle(tx, owner)
 
     def began(self, tx: Tx, prompt: Prompt) -> None:
         """The agent took a prompt: what it sends from now on counts as its own answer, and the mail that it delivers is archived."""

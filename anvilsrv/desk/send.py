@@ -8,6 +8,7 @@ from anvilsrv.desk.post import Post
 from anvilsrv.errors import NotFound, NotPermitted
 from anvilsrv.mail import box
 from anvilsrv.sessions import conversation, prompts
+from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt, clean
 from anvilsrv.sessions.prompt import response as response_of
@@ -75,9 +76,9 @@ class Send:
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
         """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
-        prompts.edit(tx, self._turns.by_hand.take_out(tx, self.check_edit(tx, session, n)), clean(text))
+        edited = self._turns.by_hand.edit(tx, self.check_edit(tx, session, n), clean(text))
+        outcomes.settle(tx, session, self._post, edited)
         self._registry.tell(tx, session)
-        self._turns.queue.settle(tx, session)
 
     def queued(self, tx: Tx, session: str, n: int) -> Prompt:
         """The prompt of that number while it is queued. Raises NotFound and Conflict."""
@@ -93,15 +94,22 @@ class Send:
             raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}")
         return found
 
-    def drop(self, tx: Tx, session: str, n: int) -> None:
-        """``drop``: out of the queue; a mail is archived, too. Raises NotFound and Conflict."""
-        found = self._turns.by_hand.take_out(tx, self.waiting(tx, session, n))
+    def tried(self, tx: Tx, session: str, n: int) -> Prompt | None:
+        """The prompt of that number, if it was typed before: whether it can be withdrawn must be looked at."""
+        found = self.waiting(tx, session, n)
+        return found if found.pasted_at is not None else None
+
+    def drop(self, tx: Tx, session: str, n: int, tried: Prompt | None = None, seen: Seen = NOTHING) -> None:
+        """``drop``: out of the queue; a mail is archived, too. ``seen`` was found out about it as it was ``tried``.
+
+        Raises NotFound and Conflict.
+        """
+        found = self.waiting(tx, session, n)
+        dropped = self._turns.by_hand.withdraw(tx, found, seen if tried == found else NOTHING)
+        outcomes.settle(tx, session, self._post, dropped)
         if found.message and box.waits(tx, session, found.message):
             self._post.complete(tx, session, found.message)
-        else:
-            self._turns.queue.withdrawn(tx, found)
-            self._registry.tell(tx, session)
-            self._turns.queue.settle(tx, session)
+        self._registry.tell(tx, session)
 
     def first(self, tx: Tx, session: str, n: int) -> None:
         """``first``: to the head of the queue. Raises NotFound and Conflict."""

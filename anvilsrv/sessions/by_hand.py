@@ -37,13 +37,18 @@ class ByHand:
         self._queue.hold(tx, session, By.USER, "")
         yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
 
-    def take_out(self, tx: Tx, prompt: Prompt, seen: Seen = NOTHING) -> Prompt:
-        """A prompt that the user withdraws or edits: back in the queue. Raises Conflict once it may have been taken."""
-        if not self._stepper.lets_out(tx, prompt, seen):
-            raise NotPermitted(f"prompt {prompt.n} may have been taken")
+    def withdraw(self, tx: Tx, prompt: Prompt, seen: Seen = NOTHING) -> Outcomes:
+        """A prompt leaves the queue; one that may have reached the agent has failed. Raises NotPermitted for what is being typed."""
+        yield from self._stepper.ask(tx, prompt, Event.WITHDRAW, seen)
+        self._queue.settle(tx, prompt.session)
+
+    def edit(self, tx: Tx, prompt: Prompt, text: str) -> Outcomes:
+        """A prompt gets another text, and its place in the queue. Raises NotPermitted once it may have been taken, and Invalid."""
+        yield from self._stepper.ask(tx, prompt, Event.EDIT)
         if prompt.status == Status.CHOSEN:
             prompts.requeue(tx, prompt)
-        return prompts.there(tx, prompt.id)
+        prompts.edit(tx, prompt, text)
+        self._queue.settle(tx, prompt.session)
 
     def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> Outcomes:
         """``state`` was written. Where hooks report (``reported``), they alone know; else idle and running may be said."""

@@ -55,7 +55,7 @@ def of_look(prompt: Prompt, event: Event, seen: Seen) -> frozenset[Fact]:
         Fact.MIXED: seen.look == Look.MIXED,
         Fact.FREE: seen.look == Look.FREE,
         Fact.PROVED: seen.proof is not None,
-        Fact.AGAIN: may_again(seen.trusted, free, seen.silent, prompt.pastes),
+        Fact.AGAIN: may_again(seen.trusted, free, seen.silent, prompt.pastes if event != Event.WITHDRAW else 0),
         Fact.UNPASTED: seen.unpasted,
     }
     return frozenset(fact for fact, true in holds.items() if true)

@@ -43,7 +43,8 @@ class Event(Enum):
     DIED = auto()  # the process is gone
     OBSTACLE = auto()  # the input is not free, before anything is pasted
     NOT_TAKEN = auto()  # the time for it is over, after a look at the input
-    WITHDRAW = auto()  # the user takes it out of the queue, or edits it
+    WITHDRAW = auto()  # the user takes it out of the queue
+    EDIT = auto()  # the user gives it another text
     HOLD = auto()  # the gate has closed
     GONE = auto()  # the connection that carried it as a message has closed
     DAEMON = auto()  # another daemon has taken over
@@ -89,7 +90,8 @@ class Act(Enum):
     OBSTRUCT = auto()  # the gate has an obstacle
     KEYS = auto()  # the keys that interrupt are pressed
     REFUSE = auto()  # an error for the one who asked
-    ALLOW = auto()  # it may be taken out of the queue
+    WITHDRAW = auto()  # WITHDRAWN: it has not reached the agent
+    ALLOW = auto()  # it may be edited: it has not reached the agent
 
 
 PRESSES = 2  # of Enter, for one paste
@@ -112,7 +114,8 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.FAIL: ONLY_TURN,
         Event.REFUSED: (((F.TRIED,), (A.FAIL,)),),
         Event.INTERRUPT: (((F.TURN,), (A.KEYS,)), ((), (A.REFUSE,))),
-        Event.WITHDRAW: (((F.NEVER,), (A.ALLOW,)), ((F.AGAIN,), (A.ALLOW,)), ((), (A.REFUSE,))),
+        Event.WITHDRAW: (((F.NEVER,), (A.WITHDRAW,)), ((F.AGAIN,), (A.WITHDRAW,)), ((), (A.DOUBT,))),
+        Event.EDIT: (((F.NEVER,), (A.ALLOW,)), ((), (A.REFUSE,))),
     },
     Status.CHOSEN: {
         Event.SAME: (((), (A.REQUEUE, A.TURN)),),
@@ -123,7 +126,8 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.INTERRUPT: (((), (A.FAIL,)),),
         Event.DIED: (((), (A.REQUEUE,)),),
         Event.OBSTACLE: (((), (A.REQUEUE, A.OBSTRUCT)),),
-        Event.WITHDRAW: (((F.NEVER,), (A.ALLOW,)), ((F.AGAIN,), (A.ALLOW,)), ((), (A.REFUSE,))),
+        Event.WITHDRAW: (((F.NEVER,), (A.WITHDRAW,)), ((F.AGAIN,), (A.WITHDRAW,)), ((), (A.DOUBT,))),
+        Event.EDIT: (((F.NEVER,), (A.ALLOW,)), ((), (A.REFUSE,))),
         Event.HOLD: (((), (A.REQUEUE,)),),
         Event.DAEMON: (((), (A.REQUEUE,)),),
         Event.NOT_TAKEN: (((F.AGAIN,), ()), ((), (A.DOUBT,))),  # looked at before it is typed once more
@@ -147,6 +151,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
             ((F.PROVED,), (A.TAKE,)), ((), (A.DOUBT,)),
         ),
         Event.WITHDRAW: (((), (A.REFUSE,)),),
+        Event.EDIT: (((), (A.REFUSE,)),),
         Event.DAEMON: (((F.UNPASTED,), (A.UNPASTE,)),),
     },
     Status.SENT: {
@@ -171,6 +176,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
             ((F.FREE, F.AGAIN), (A.REQUEUE,)), ((), (A.DOUBT,)),
         ),
         Event.WITHDRAW: (((), (A.REFUSE,)),),
+        Event.EDIT: (((), (A.REFUSE,)),),
         Event.GONE: (((F.MESSAGE,), (A.UNPASTE,)),),
         Event.DAEMON: (((F.MESSAGE,), (A.UNPASTE,)),),
         Event.READY: (((F.COMMAND, F.LATER), (A.TAKE, A.ANSWER)),),
@@ -186,6 +192,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.INTERRUPT: (((), (A.KEYS,)),),
         Event.DIED: STAYS,  # its turn is closed, and it has failed with it
         Event.WITHDRAW: (((), (A.REFUSE,)),),
+        Event.EDIT: (((), (A.REFUSE,)),),
     },
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ REASONS = {
     Event.INTERRUPT: "interrupted",
     Event.NOT_TAKEN: "the agent did not take it",
     Event.FAIL: "the agent failed",
+    Event.WITHDRAW: "it was withdrawn",
 }
 DOUBT = "in doubt: it may have been taken, so it is not typed again"
 
@@ -63,12 +64,12 @@ class Stepper:
         known = facts.of_prompt(current, event, happened) | self._owed(tx, session, event, happened)
         return asks(current.status, event, known, facts.LOOKED_AT)
 
-    @staticmethod
-    def lets_out(tx: Tx, prompt: Prompt, seen: Seen) -> bool:
-        """Whether a prompt may be withdrawn or edited."""
-        known = facts.of_prompt(prompt, Event.WITHDRAW, Happened(tx.now.monotonic))
-        known |= facts.of_look(prompt, Event.WITHDRAW, seen)
-        return Act.ALLOW in step(prompt.status if prompt.status != Status.QUEUED else None, Event.WITHDRAW, known)
+    def ask(self, tx: Tx, prompt: Prompt, event: Event, seen: Seen = NOTHING) -> Outcomes:
+        """The user asks for something to be done to a prompt that may be in the queue. Raises NotPermitted if it cannot be."""
+        happened = Happened(tx.now.monotonic)
+        known = facts.of_prompt(prompt, event, happened) | facts.of_look(prompt, event, seen)
+        for act in step(prompt.status if prompt.status != Status.QUEUED else None, event, known):
+            yield from self._do(tx, prompt.session, act, event, happened, prompt, seen)
 
     def _look_up(
         self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen
@@ -141,8 +142,14 @@ class Stepper:
                 yield Press()
             case Act.CLEAR:
                 yield Tidy()
-            case Act.REFUSE:
+            case Act.REFUSE if event == Event.INTERRUPT:
                 raise NotPermitted(f"session '{session}' is {self._registry.row(tx, session).state}")
+            case Act.REFUSE:
+                assert current is not None
+                raise NotPermitted(f"prompt {current.n} may have been taken: it can be dropped, not edited")
+            case Act.WITHDRAW:
+                assert current is not None
+                self._queue.withdrawn(tx, current)
             case Act.ALLOW:
                 pass
             case _:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.backends.registry import Backends
 from anvilsrv.beads.beads import Beads
@@ -18,6 +19,7 @@ from anvilsrv.desk.send import Send
 from anvilsrv.errors import Denied, Invalid
 from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
+from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.effects import Waiting
@@ -52,6 +54,7 @@ class Parts(Protocol):
     reports: Reports
     send: Send
     spawn: Spawn
+    evidence: Evidence
 
 
 class Served:
@@ -155,10 +158,14 @@ class Served:
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
         send = self._parts.send
-        jobs = {"drop": send.drop, "first": send.first}
-        if len(words) != 1 or words[0] not in jobs:
+        if words == ["drop"]:
+            tried = self.store.call(lambda tx: send.tried(tx, session, n))
+            seen = self._parts.evidence.of(session, tried) if tried is not None else NOTHING
+            self.store.call(lambda tx: send.drop(tx, session, n, tried, seen))
+        elif words == ["first"]:
+            self.store.call(lambda tx: send.first(tx, session, n))
+        else:
             raise unknown(words, TURN_COMMANDS)
-        self.store.call(lambda tx: jobs[words[0]](tx, session, n))
         return None
 
     def report(self, session: str | None, why: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from anvilsrv.agents import transcript
 from anvilsrv.errors import Denied
+from tests.conftest import PATIENCE
 
 Batch = tuple[str, list[dict[str, Any]], bool]
 
@@ -27,7 +28,7 @@ class Follower:
     def lines(self, count: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while len(found) < count:
-            found += self.batches.get(timeout=5)[1]
+            found += self.batches.get(timeout=PATIENCE)[1]
         return found
 
 
@@ -48,9 +49,9 @@ def test_what_stood_in_the_file_is_told_apart_from_what_comes(tmp_path: Path, fo
     path = tmp_path / "t.jsonl"
     append(path, {"n": 1})
     follower.watcher.watch("a", tmp_path, str(path))
-    assert follower.batches.get(timeout=5) == ("a", [{"n": 1}], True)
+    assert follower.batches.get(timeout=PATIENCE) == ("a", [{"n": 1}], True)
     append(path, {"n": 2})
-    assert follower.batches.get(timeout=5) == ("a", [{"n": 2}], False)
+    assert follower.batches.get(timeout=PATIENCE) == ("a", [{"n": 2}], False)
 
 
 def test_a_file_and_directories_that_come_later_are_found(tmp_path: Path, follower: Follower) -> None:
@@ -105,11 +106,11 @@ def test_two_sessions_in_one_directory_get_their_own_lines(tmp_path: Path, follo
     for name in "ab":
         follower.watcher.watch(name, tmp_path, str(tmp_path / name))
     append(tmp_path / "b", {"n": 1})
-    assert follower.batches.get(timeout=5)[:2] == ("b", [{"n": 1}])
+    assert follower.batches.get(timeout=PATIENCE)[:2] == ("b", [{"n": 1}])
     follower.watcher.forget("b")
     append(tmp_path / "b", {"n": 2})
     append(tmp_path / "a", {"n": 3})
-    assert follower.batches.get(timeout=5)[:2] == ("a", [{"n": 3}])
+    assert follower.batches.get(timeout=PATIENCE)[:2] == ("a", [{"n": 3}])
 
 
 def test_what_is_no_object_is_skipped(tmp_path: Path) -> None:

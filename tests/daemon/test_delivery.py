@@ -1,6 +1,8 @@
 """Honest delivery: every trouble that agents make, played by the scripted agent, against the real daemon."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, Home, wait_until
-from tests.scripted import install, script, seen
+from tests.scripted import BACKEND, install, script, seen
 from tests.session import Session
 
 
@@ -118,6 +120,39 @@ def test_what_waits_for_a_person_is_no_turn_to_interrupt_and_can_be_dropped(daem
     assert "my own words" in agent.row["held"]
     assert seen(daemon.home.work, "interrupted") == []
     assert turns(daemon) == ["first"]
+
+
+@pytest.mark.parametrize("evidence", ["transcript", "hooks"])
+def test_what_was_typed_once_can_be_dropped_and_is_only_said_to_be_withdrawn_where_that_is_certain(
+    daemon: Daemon, evidence: str
+) -> None:
+    """The agent does not heed Enter, and is killed."""
+    install(daemon.home.config, evidence=evidence, input={**BACKEND["input"], "confirm": 30.0})
+    agent = Session.new(daemon, "scripted")
+    agent.ask("first")
+    script(daemon.home.work, swallow_enter=1)
+    agent.write("in", "second")
+    wait_until(lambda: seen(daemon.home.work, "enter swallowed"), "its Enter was not pressed")
+    script(daemon.home.work)
+    agent.write("ctl", "hold")
+    os.kill(agent.pid, signal.SIGKILL)
+    wait_until(lambda: len(seen(daemon.home.work, "start")) == 2, "it was not started again")
+    agent.wait("idle")
+    if evidence == "transcript":
+        assert states(agent)[2] == "queued"
+        with pytest.raises(P9Error, match="prompt 2 may have been taken: it can be dropped, not edited"):
+            agent.write("turns/2/prompt", "other")
+        agent.write("turns/2/ctl", "drop")
+    assert states(agent)[2] == {"transcript": "withdrawn", "hooks": "failed"}[evidence]
+    agent.write("ctl", "go")
+    assert agent.ask("third") == "third"
+    assert turns(daemon) == ["first", "third"]
+
+
+def states(agent: Session) -> dict[int, str]:
+    """Of each prompt, by its number."""
+    rows = [line.split("\t") for line in agent.read("turns/list").splitlines()]
+    return {int(row[0]): row[1] for row in rows}
 
 
 def test_an_input_that_the_backend_cannot_see_is_told_and_a_corrected_file_is_taken_at_once(daemon: Daemon) -> None:

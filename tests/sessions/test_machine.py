@@ -28,7 +28,8 @@ interrupt | turn: keys; refuse | fail | turn: keys clear fail; clear fail | mess
 died      | - | requeue | unpasted: unpaste; quit: fail; proved: fail; again: requeue; doubt | message: unpaste; quit: fail; proved: fail; again: requeue; doubt | -
 obstacle  | - | requeue obstruct | - | - | -
 not taken | - | again: -; doubt | ours: send; only ours: clear requeue; mixed: obstruct; proved: take; doubt | proved: take; ours few: send; ours: clear fail; free again: requeue; doubt | -
-withdraw  | never: allow; again: allow; refuse | never: allow; again: allow; refuse | refuse | refuse | refuse
+withdraw  | never: withdraw; again: withdraw; doubt | never: withdraw; again: withdraw; doubt | refuse | refuse | refuse
+edit      | never: allow; refuse | never: allow; refuse | refuse | refuse | refuse
 hold      | - | requeue | - | - | -
 gone      | - | - | - | message: unpaste | -
 daemon    | - | requeue | unpasted: unpaste | message: unpaste | -
@@ -102,7 +103,7 @@ def test_no_alternative_names_what_cannot_be_done_there(now: str, event: str) ->
     """Played through: whether there is a prompt on its way after each act, and what each act needs."""
     status = None if now == "none" else Status(now)
     for needs, acts in TABLE[status].get(event_of(event), ()):
-        going = status in ON_ITS_WAY
+        going = status in ON_ITS_WAY or event == "withdraw"  # of one that is queued
         for act in acts:
             match act:
                 case Act.REQUEUE | Act.UNPASTE | Act.SEND | Act.DOUBT:
@@ -117,8 +118,10 @@ def test_no_alternative_names_what_cannot_be_done_there(now: str, event: str) ->
                     assert Act.TAKE in acts
                 case Act.OBSTRUCT:
                     assert event in ("obstacle", "not taken")
+                case Act.WITHDRAW:
+                    assert going and event == "withdraw"
                 case Act.KEYS | Act.REFUSE | Act.ALLOW:
-                    assert event in ("interrupt", "withdraw")
+                    assert event in ("interrupt", "withdraw", "edit")
 
 
 def test_of_two_alternatives_the_second_is_not_hidden_by_the_first() -> None:

@@ -418,6 +418,49 @@ def test_story_6_a_prompt_cannot_be_withdrawn_or_edited_once_it_may_have_been_ta
     world.close()
 
 
+def typed_once_and_queued(world: World, number: int) -> None:
+    """It was typed, is taken away again, and waits."""
+    type_on(world, "look")
+    world.pane.types(world.text_of(number), number)  # it stands there twice
+    world.typist.step()
+    world.hold()
+    world.tidy()
+    assert (world.status(number), world.pastes[number], world.pane.text) == (Status.QUEUED, 1, "")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=repr)
+def test_what_was_typed_once_and_is_certain_not_to_be_taken_can_be_withdrawn_and_else_has_failed_in_doubt(
+    kind: Kind,
+) -> None:
+    world = World(kind)
+    number, following = world.write(), world.write()
+    typed_once_and_queued(world, number)
+    world.edit(number)
+    assert world.text_of(number) == "prompt 1;", "edited"
+    world.drop(number)
+    expected = Status.WITHDRAWN if kind == AT_ONCE else Status.FAILED
+    assert (world.status(number), "in doubt" in (world.prompt(number).error or "")) == (expected, kind != AT_ONCE)
+    rest(world)
+    assert (world.status(following), world.pane.reached.get(number)) == (Status.DONE, None)
+    world.close()
+
+
+def test_what_may_have_ended_its_agent_is_not_said_to_be_withdrawn_and_is_not_typed_again(world: World) -> None:
+    message, following = world.mail(), world.write()
+    type_on(world, "confirm")
+    world.hold()
+    world.pane.begins()
+    world.pane.lines.clear()
+    world.pane.reports.clear()
+    world.pane.dies(137)
+    world.died()
+    assert world.status(message) == Status.QUEUED
+    world.drop(message)
+    assert (world.status(message), world.inbox()) == (Status.FAILED, [])
+    rest(world)
+    assert (world.status(following), world.pastes[message]) == (Status.DONE, 1)
+
+
 def test_story_6_a_frozen_agent_may_take_a_prompt_that_does_not_show(world: World) -> None:
     number = world.write()
     type_on(world, "insert")

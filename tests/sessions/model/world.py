@@ -146,10 +146,12 @@ class World:
         return self.prompts()[-1].id
 
     def drop(self, number: int) -> None:
-        """``drop``; refused for what may have been taken."""
+        """``drop``; refused for what is being typed or was taken."""
         n = self.prompt(number).n
         try:
-            self.job(lambda tx: self.daemon.send.drop(tx, self.session, n))
+            tried = self.job(lambda tx: self.daemon.send.tried(tx, self.session, n))
+            seen = self.seen_of(tried, self.pane.alive) if tried is not None else Seen()
+            self.job(lambda tx: self.daemon.send.drop(tx, self.session, n, tried, seen))
         except Conflict:
             return
 
@@ -306,9 +308,10 @@ class World:
     # -- what a delivery asks and says (see ``typist.Rows``) ---------------------------------------------------------------
 
     def seen(self, alive: bool = True) -> Seen:
-        current, texts = self.ledger.look(
-            lambda tx: (prompts.on_its_way(tx, self.session), prompts.texts(tx, self.session))
-        )
+        return self.seen_of(self.ledger.look(lambda tx: prompts.on_its_way(tx, self.session)), alive)
+
+    def seen_of(self, current: Prompt | None, alive: bool) -> Seen:
+        texts = self.ledger.look(lambda tx: prompts.texts(tx, self.session))
         words = current.words if current is not None and current.pastes else ""
         look = look_at(self.pane.text, words, texts) if alive else None
         if current is None:
