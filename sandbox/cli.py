@@ -30,6 +30,7 @@ _POLICY = (
     click.option("--cwd", default=".", metavar="D", help="The working directory (default: this one)."),
     *(click.option(f"--{word}", **_MORE, metavar="PATH", help=f"Grant a path {word}.") for word in _RIGHTS),
     click.option("--unix", **_MORE, metavar="SOCKET", help="Let in a socket, by path or name."),
+    click.option("--host", **_MORE, metavar="NAME[:PORT]", help="Let it reach a host by name (port 443)."),
     click.option("--connect-tcp", **_MORE, type=int, metavar="PORT", help="Let it connect to a port."),
     click.option("--bind-tcp", **_MORE, type=int, metavar="PORT", help="Let it serve a port."),
     click.option("--network", is_flag=True, help="Leave the network open."),
@@ -109,8 +110,8 @@ def _policy(options: Mapping[str, Any]) -> Policy:
         word: [path if path[:1] in "/{~" else os.path.abspath(path) for path in options[word]] for word in _RIGHTS
     }}  # fmt: skip
     layer |= {"unix": options["unix"], "env": options["env"]}
-    if options["network"] or options["connect_tcp"] or options["bind_tcp"]:
-        layer["network"] = {"enabled": True, "unrestricted": options["network"],
+    if options["network"] or options["host"] or options["connect_tcp"] or options["bind_tcp"]:
+        layer["network"] = {"enabled": True, "unrestricted": options["network"], "hosts": options["host"],
                             "connect_tcp": options["connect_tcp"], "bind_tcp": options["bind_tcp"]}  # fmt: skip
     known = Written.of(os.environ).known()
     return policy.load(
@@ -230,7 +231,7 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
 @policy_options
 @click.argument("path", nargs=-1, required=True)
 def why(path: tuple[str, ...], **options: Any) -> None:
-    """Why a path (or tcp:PORT) can or cannot be used."""
+    """Why a path (or tcp:PORT, host:NAME) can or cannot be used."""
     from sandbox.why import explain
 
     with errors_as(Failure):

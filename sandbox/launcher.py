@@ -115,7 +115,7 @@ def _tidy_descriptors() -> None:
 def _full(spec: dict[str, Any]) -> None:
     version = _version(spec)
     tty = processes.Tty()
-    namespaces.unshare_all(network=spec["network"] == "none")
+    namespaces.unshare_all(network=_private(spec))
     tty.release()
     alive_read, alive_write = os.pipe2(os.O_CLOEXEC)
     report_read, report_write = os.pipe2(os.O_CLOEXEC)
@@ -178,17 +178,20 @@ def _version(spec: dict[str, Any]) -> int:
 
 
 def _confine(spec: dict[str, Any], version: int) -> None:
-    full, network = spec["tier"] == "full", spec["network"]
+    full, network, private = spec["tier"] == "full", spec["network"], _private(spec)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would be written by the kernel, outside of all this
-    ports = None if network == "all" or (full and network == "none") else (spec["connect"], spec["bind"])
+    ports = None if network == "all" or private else (spec["connect"], spec["bind"])
     rules = [(path, letters) for path, letters in spec["rules"]]
     kernel.drop_capabilities()
     landlock.restrict(rules, version=version, ports=ports)
-    found = seccomp.rules(
-        network=network, private_ipc=full, private_pids=full, private_network=full and network == "none"
-    )
+    found = seccomp.rules(network=network, private_ipc=full, private_pids=full, private_network=private)
     seccomp.install(seccomp.assemble(found))
+
+
+def _private(spec: dict[str, Any]) -> bool:
+    """Whether there is a network namespace with nothing in it but a loopback and, for hosts, the door's listeners."""
+    return spec["tier"] == "full" and spec["network"] in ("none", "hosts")
 
 
 def _exec(spec: dict[str, Any]) -> NoReturn:

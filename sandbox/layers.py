@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from sandbox import hosts
 from sandbox.errors import PolicyError
 from sandbox.git_find import NAMES
 
@@ -51,6 +52,7 @@ class Layer:
     unix: list[Said] = field(default_factory=list)
     env: list[Said] = field(default_factory=list)  # (name, value or None)
     network: dict[str, Said] = field(default_factory=dict)
+    hosts: list[Said] = field(default_factory=list)  # of network: each a Host
     configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
 
@@ -141,15 +143,25 @@ class _Parser:
                 paths.append(self._said((*here, index), path))
 
     def _network(self, at: tuple[Any, ...], data: object) -> None:
-        for key, value in self._known(at, data, "enabled", "unrestricted", "connect_tcp", "bind_tcp").items():
+        known = ("enabled", "unrestricted", "connect_tcp", "bind_tcp", "hosts", "publish")
+        for key, value in self._known(at, data, *known).items():
             here = (*at, key)
             if key in ("enabled", "unrestricted"):
                 self._flag(here, value)
+            elif key == "hosts":
+                self._hosts(here, value)
             else:
                 for index, port in enumerate(self._list(here, value)):
                     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
                         raise self._wrong((*here, index), f"{port!r} is not a port (1 to 65535)")
-            self.found.network[key] = self._said(here, value or [] if key.endswith("_tcp") else value)
+            self.found.network[key] = self._said(here, value)
+
+    def _hosts(self, at: tuple[Any, ...], data: object) -> None:
+        for index, entry in enumerate(self._list(at, data)):
+            try:
+                self.found.hosts.append(self._said((*at, index), hosts.parse(entry)))
+            except ValueError as error:
+                raise self._wrong((*at, index), str(error)) from None
 
     def _env(self, at: tuple[Any, ...], data: object) -> None:
         for index, entry in enumerate(self._list(at, data)):

@@ -64,7 +64,7 @@ def specification(
         binds, rules = view.binds(), view.rules()
     else:
         binds, rules = [], [*view.lower_rules(tier), *((path, "l") for path in listed)]
-    network = policy.network
+    network = policy.network if tier == "full" else policy.network.shared()
     home = resolve(variables["HOME"]) if variables.get("HOME", "").startswith("/") else None
     links = view.links(home.links if home else ()) if tier == "full" else []
     return {
@@ -73,7 +73,8 @@ def specification(
         "files": _files(policy, env) if tier == "full" else {}, "rules": [list(rule) for rule in rules],
         "directories": [home.path] if tier == "full" and home else [],
         "protected": view.protected(binds),
-        "network": network.mode, "connect": sorted(network.connect), "bind": sorted(network.bind),
+        "network": network.mode, "connect": sorted({*network.connect, *network.widened()}), "bind": sorted(network.bind),
+        "hosts": [list(host) for host in network.hosts], "publish": sorted(network.publish),
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
         "status": status_file,
     }  # fmt: skip
@@ -81,11 +82,11 @@ def specification(
 
 def least_abi(policy: Policy, tier: str) -> int:
     """The oldest Landlock ABI that holds everything the policy asks for in this tier."""
-    mode = policy.network.mode
+    network = policy.network if tier == "full" else policy.network.shared()
     least = {"full": 1, "ll9": 9, "weak": 1}.get(tier, 0)
-    if mode != "none" and tier in ("full", "ll9"):
+    if (network.mode != "none" and tier == "ll9") or (tier == "full" and not network.private):
         least = max(least, 6)  # the network namespace is shared, and with it abstract sockets: X11, buses
-    return max(least, 4) if mode == "ports" else least
+    return max(least, 4) if network.mode == "ports" else least
 
 
 def _environment(policy: Policy, source: Mapping[str, str], *, tmpdir: str, namespace: str) -> dict[str, str]:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import configuration, defaults, layers, sockets
+from sandbox import configuration, defaults, layers, network, sockets
 from sandbox.configuration import Configuration
 from sandbox.errors import PolicyError
 from sandbox.layers import RIGHTS, Layer, Origin, Said
+from sandbox.network import Network
 from sandbox.pathnames import TMPDIR, Resolved, absolute, beneath_any, kind, resolve, under
 
 GLOBAL = "global"
@@ -31,15 +32,6 @@ class Grant(NamedTuple):
     letters: str
     origins: tuple[Origin, ...]
     kind: str
-
-
-class Network(NamedTuple):
-    """``mode`` is none, ports or all; the ports are those of TCP, each with who said so."""
-
-    mode: str
-    connect: dict[int, Origin]
-    bind: dict[int, Origin]
-    origins: tuple[Origin, ...]
 
 
 @dataclass(frozen=True)
@@ -171,7 +163,7 @@ class _Union:
             cwd=self.cwd, namespace=self.namespace, grants=self._grants(wanted, untrusted, RIGHTS),
             private=self._grants(wanted, untrusted, {"private": "rw"}), protect=self._protected(found),
             hide=self._hidden(found), links=[], unix=self._sockets(found), env=self._env(found),
-            network=_network(found), agents=Agents(*(bool(singles.get(w)) for w in ("spawn", "control"))),
+            network=network.united(found), agents=Agents(*(bool(singles.get(w)) for w in ("spawn", "control"))),
             permissions=str(singles.get("permissions", "bypass")), best_effort=singles.get("best_effort", False),
             log_level=str(singles.get("log_level", "warn")), ldd=bool(singles.get("ldd")),
             add_exec=bool(singles.get("add_exec")), configuration=configuration.united(found), origins=self.origins, notes=self.notes,
@@ -359,27 +351,3 @@ def _with_templates(value: str, values: Mapping[str, str]) -> str:
     for name in ("CWD", "HOME", "NAMESPACE"):
         value = value.replace(f"{{{name}}}", values[name])
     return value
-
-
-def _network(found: list[Layer]) -> Network:
-    """A layer that does not enable the network adds nothing to it."""
-    connect: dict[int, Origin] = {}
-    bind: dict[int, Origin] = {}
-    origins: list[Origin] = []
-    unrestricted = False
-    for layer in found:
-        said = layer.network
-        if "enabled" not in said or not said["enabled"].value:
-            continue
-        origins.append(said["enabled"].origin)
-        unrestricted |= "unrestricted" in said and said["unrestricted"].value
-        for key, ports in (("connect_tcp", connect), ("bind_tcp", bind)):
-            for port in said[key].value if key in said else ():
-                ports.setdefault(port, said[key].origin)
-    if unrestricted:
-        return Network("all", connect, bind, tuple(origins))
-    if not connect and not bind:
-        return Network("none", {}, {}, ())
-    if connect:
-        connect.setdefault(53, Origin("dns over tcp", "", 0))
-    return Network("ports", connect, bind, tuple(origins))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from sandbox import hosts
 from sandbox.mounts import TMPFS
+from sandbox.network import MODES
 from sandbox.pathnames import TMPDIR, beneath_any, under
 from sandbox.policy import Policy
 
 TIERS = ("full", "ll9", "weak", "none")
-NETWORKS = ("none", "ports", "all")
 
 
 class Rights(TypedDict):
@@ -106,9 +107,29 @@ def effective(spec: Mapping[str, Any], path: str) -> set[str]:
 
 
 def _network(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    found = [f"publishing port {port} is not the parent's" for port in _more("publish", mine, theirs)]
     if theirs["network"] == "all" or mine["network"] == "none":
-        return []
-    if NETWORKS.index(mine["network"]) > NETWORKS.index(theirs["network"]):
-        return [f"network {mine['network']} is not the parent's"]
-    found = [f"port {port} is not the parent's" for port in mine["connect"] if port not in theirs["connect"]]
-    return found + [f"binding port {port} is not the parent's" for port in mine["bind"] if port not in theirs["bind"]]
+        return found
+    if MODES.index(mine["network"]) > MODES.index(theirs["network"]):
+        return [*found, f"network {mine['network']} is not the parent's"]
+    if mine["network"] == "hosts":
+        return found + _hosts(mine, theirs)
+    found += [f"port {port} is not the parent's" for port in _more("connect", mine, theirs)]
+    return found + [f"binding port {port} is not the parent's" for port in _more("bind", mine, theirs)]
+
+
+def _more(key: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[int]:
+    return [port for port in mine.get(key, ()) if port not in theirs.get(key, ())]
+
+
+def _hosts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    if theirs["network"] == "ports":
+        return [
+            f"host {host} is not the parent's"
+            for host in hosts.listed(mine)
+            if host.port not in theirs["connect"] or host.header
+        ]
+    had = hosts.listed(theirs)
+    return [
+        f"host {host} is not the parent's" for host in hosts.listed(mine) if not any(one.gives(host) for one in had)
+    ]

@@ -102,7 +102,7 @@ class Rule:
 
 
 def rules(*, network: str, private_ipc: bool, private_pids: bool, private_network: bool) -> list[Rule]:
-    """The rules for a network mode (``none``, ``ports``, ``all``) and for what namespaces already hold apart."""
+    """The rules for a network mode (``none``, ``hosts``, ``ports``, ``all``) and for what namespaces already hold apart."""
     found = [Rule("ioctl", EPERM, (Test(1, 0xFFFFFFFF, (TIOCSTI, TIOCLINUX)),))]
     for call, (mode, flags) in MODES.items():
         creates = () if flags is None else (Test(flags, CREATES, (0,), negate=True),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.hosts import Host
 from sandbox.plan import least_abi
 from sandbox.policy import Policy
 
@@ -25,7 +26,7 @@ def describe(policy: Policy, tier: str) -> str:
     lines += [("protected", path, "never writable") for path, _ in policy.protect]
     lines += [("hidden", path, "never reachable") for path in policy.hide]
     lines += [("socket", grant.path, ", ".join(map(str, grant.origins))) for grant in policy.unix]
-    lines += _network(policy)
+    lines += _network(policy, tier)
     for said in policy.env:
         name, value = said.value
         lines.append(("env", name if value is None else f"{name}={value}", str(said.origin)))
@@ -45,10 +46,19 @@ def _one_line(part: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in part)
 
 
-def _network(policy: Policy) -> list[tuple[str, str, str]]:
-    network = policy.network
+def _network(policy: Policy, tier: str) -> list[tuple[str, str, str]]:
+    network = policy.network if tier == "full" else policy.network.shared()
     lines = [("network", network.mode, ", ".join(map(str, network.origins)))]
     if network.mode == "ports":
         lines += [("connect", f"tcp {port}", str(origin)) for port, origin in sorted(network.connect.items())]
+        lines += [("connect", f"tcp {port}", "granted for hosts, open to all") for port in network.widened()]
         lines += [("bind", f"tcp {port}", str(origin)) for port, origin in sorted(network.bind.items())]
-    return lines
+    if network.mode != "all":
+        lines += [("host", _host(host), ", ".join(map(str, said))) for host, said in sorted(network.hosts.items())]
+    return lines + [("publish", f"tcp {port}", str(origin)) for port, origin in sorted(network.publish.items())]
+
+
+def _host(host: Host) -> str:
+    """``NAME:PORT`` and what is said beside it; of a header, only where its value comes from."""
+    words = [str(host), *(f"at {address}" for address in host.addresses)]
+    return " ".join([*words, *(f"with {field}" for field, _ in host.header)])

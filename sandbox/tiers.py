@@ -91,12 +91,23 @@ def gaps(policy: Policy, tier: str, abi: int) -> list[str]:
         found.append("sockets by path stay open, and so tmux and the user's own 9P socket can be reached")
     if tier == "none":
         found.append("nothing is enforced")
-    mode = policy.network.mode
+    network = policy.network if tier == "full" else policy.network.shared()
+    mode = network.mode
+    if mode != policy.network.mode and tier != "none":
+        ports = ", ".join(str(port) for port in sorted({host.port for host in network.hosts}))
+        found.append(f"hosts cannot be held without a network namespace: port {ports} is open to every host")
+    if network.mode in ("ports", "all") and any(host.header for host in network.hosts):
+        found.append("headers of hosts are added by the door, and this network does not lead through it")
+    if widened := network.widened():
+        ports = ", ".join(map(str, widened))
+        found.append(
+            f"connect_tcp and bind_tcp share this machine's network: port {ports}, granted for hosts, is open to all"
+        )
     if tier == "weak" and abi < 6:
         found.append("signals to the user's other processes are not held back")
     if tier != "none" and mode == "ports" and abi < 4:
         found.append(f"TCP ports cannot be told apart by Landlock ABI {abi} (4 can, Linux 6.7)")
-    if ((tier == "full" and mode != "none") or tier in ("ll9", "weak")) and abi < 6:
+    if ((tier == "full" and not network.private) or tier in ("ll9", "weak")) and abi < 6:
         found.append(f"abstract sockets (X11, buses) stay open under Landlock ABI {abi} (6 closes them, Linux 6.12)")
     return found
 

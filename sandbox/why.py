@@ -1,10 +1,11 @@
-"""Why a path or a port can or cannot be used under a policy, and which line would change it."""
+"""Why a path, a port or a host can or cannot be used under a policy, and which line would change it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
+from sandbox import hosts
 from sandbox.pathnames import TMPDIR, beneath_any, resolve, under
 from sandbox.policy import Policy
 
@@ -15,6 +16,8 @@ def explain(policy: Policy, asked: str, env: Mapping[str, str]) -> list[str]:
     """Lines for people: first the verdict, then each reason."""
     if asked.startswith("tcp:"):
         return _port(policy, asked)
+    if asked.startswith("host:"):
+        return _host(policy, asked)
     path = os.path.abspath(os.path.expanduser(asked))
     found = resolve(path)
     lines = [f"link: {link} -> {target}" for link, target in found.links]
@@ -55,6 +58,11 @@ def _port(policy: Policy, asked: str) -> list[str]:
     network, number = policy.network, asked.removeprefix("tcp:")
     if network.mode == "all":
         return [f"{asked}: open", *(f"network unrestricted: {origin}" for origin in network.origins)]
+    if network.mode == "hosts":
+        open_to = [
+            f"{host}: {', '.join(map(str, said))}" for host, said in network.hosts.items() if str(host.port) == number
+        ]
+        return [f"{asked}: {'open to some hosts' if open_to else 'closed'}", *open_to]
     if network.mode == "none":
         return [f"{asked}: closed", "no layer gives a network; to allow it: "
                 f"network: {{enabled: true, connect_tcp: [{number}]}} in a role or task"]  # fmt: skip
@@ -63,3 +71,24 @@ def _port(policy: Policy, asked: str) -> list[str]:
         return [f"{asked}: open", f"connect_tcp: {origin}"]
     ports = " ".join(map(str, sorted(network.connect)))
     return [f"{asked}: closed", f"only these are open: {ports}"]
+
+
+def _host(policy: Policy, asked: str) -> list[str]:
+    network = policy.network
+    text = asked.removeprefix("host:")
+    name, _, port = text.partition(":")
+    try:
+        wanted = hosts.parse(f"{name}:{port}" if port else name)
+    except ValueError as error:
+        return [f"{asked}: closed", str(error)]
+    covering = {host: said for host, said in network.hosts.items() if host.covers(wanted.name)}
+    granted = [f"{host}: {', '.join(map(str, said))}" for host, said in covering.items()]
+    if network.mode == "all":
+        return [f"{asked}: open", *(f"network unrestricted: {origin}" for origin in network.origins)]
+    if network.mode == "ports" and wanted.port in {*network.connect, *network.widened()}:
+        return [f"{asked}: open", f"port {wanted.port} is open to every host", *granted]
+    if any(host.port == wanted.port for host in covering) and network.mode == "hosts":
+        return [f"{asked}: open", *granted]
+    what = str(wanted) if wanted.port != hosts.TLS_PORT else wanted.name
+    reason = [f"only on another port: {line}" for line in granted] or ["no layer names it"]
+    return [f"{asked}: closed", *reason, f'to allow it: network: {{hosts: ["{what}"]}} in a role or task']
