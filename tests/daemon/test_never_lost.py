@@ -4,6 +4,8 @@ import json
 import os
 import signal
 
+import pytest
+
 from anvilsrv.p9 import wire
 from tests.conftest import Daemon, wait_until
 from tests.kills import Kills
@@ -102,6 +104,7 @@ def test_stop_ends_agents_gently_and_restart_leaves_them_alone(daemon: Daemon, a
     stopped.wait("idle")
 
 
+@pytest.mark.slow(20)
 def test_kills_at_random_points_under_load_lose_nothing_that_was_answered(daemon: Daemon) -> None:
     """``bench/kills.py`` does it ten times as long, and with another seed each time."""
     Kills(daemon, seed=9).run(25)

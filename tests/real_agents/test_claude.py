@@ -277,6 +277,7 @@ def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(fresh: Benches) -
     assert agent.ask("next") == heard("next")
 
 
+@pytest.mark.slow(11)
 def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(fresh: Benches) -> None:
     claude = fresh("claude")
     agents = [claude.launch(), claude.launch()]  # in one directory

@@ -62,6 +62,7 @@ TestRandomRuns.settings = settings(
 )  # fmt: skip
 
 
+@pytest.mark.slow(15)
 def test_random_walks_from_fixed_seeds() -> None:
     """They go deeper than the runs above, as many as it takes until every move has happened; what they find can be told by its seed."""
     missing, seed = {move.name for move in MOVES}, 0
