@@ -28,8 +28,17 @@ _anvillm() {
 	COMPREPLY=()
 	case ${1##*/} in
 	anvilsrv)
-		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export login --help --version'
+		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export login ls ask run attach --help --version'
 		elif [ "$first" = fgstart ]; then words='-D --help'
+		elif [ "$first" = status ]; then words='--short --help'
+		elif [ "$COMP_CWORD" = 2 ] && [ "$first" = ask -o "$first" = attach ]; then words="$(_anvillm_sessions) --help"
+		elif [ "$first" = run ]; then
+			case $before in
+			-r | --role) words=$(_anvillm_policies roles) ;;
+			-t | --tasks) words=$(_anvillm_policies tasks) ;;
+			run) words="$(anvil9p read agent/backends 2>/dev/null | cut -f 1) --role --tasks --help" ;;
+			*) words='--role --tasks --help' files=-d ;;
+			esac
 		else words=--help
 		fi ;;
 	anvil9p | 9p)

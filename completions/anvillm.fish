@@ -41,6 +41,15 @@ complete -c anvilsrv -n __fish_use_subcommand -a status -d 'Whether it runs, and
 complete -c anvilsrv -n __fish_use_subcommand -a doctor -d 'What is here, and what to do'
 complete -c anvilsrv -n __fish_use_subcommand -a export -d '9P on standard input and output'
 complete -c anvilsrv -n __fish_use_subcommand -a login -d 'To a backend, once for all its sessions'
+complete -c anvilsrv -n __fish_use_subcommand -a ls -d 'The sessions'
+complete -c anvilsrv -n __fish_use_subcommand -a ask -d 'Prompt a session and print the answer'
+complete -c anvilsrv -n __fish_use_subcommand -a run -d 'A session for one prompt'
+complete -c anvilsrv -n __fish_use_subcommand -a attach -d "An agent's own terminal"
+complete -c anvilsrv -n '__fish_seen_subcommand_from status' -l short -d 'One line for a status bar'
+complete -c anvilsrv -n '__fish_seen_subcommand_from ask attach' -a '(__anvillm_sessions)'
+complete -c anvilsrv -n '__fish_seen_subcommand_from run' -a '(anvil9p read agent/backends 2>/dev/null | cut -f 1,2)'
+complete -c anvilsrv -n '__fish_seen_subcommand_from run' -s r -l role -r -a '(__anvillm_policies roles)' -d 'Its role'
+complete -c anvilsrv -n '__fish_seen_subcommand_from run' -s t -l tasks -r -a '(__anvillm_policies tasks)' -d 'Its tasks'
 complete -c anvilsrv -n '__fish_seen_subcommand_from login' -l from -d 'Take this file of a login' -r -F
 complete -c anvilsrv -n '__fish_seen_subcommand_from fgstart' -s D -d 'Print each 9P message'
 

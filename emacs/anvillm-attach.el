@@ -56,9 +56,11 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
        ;; As in `ansi-term': C-c is the agent's, and C-x o leads out.
        (let (term-escape-char) (term-set-escape-char ?\C-x)))))
 
-(defun anvillm-attach--show (id command)
-  "Attach to session ID by COMMAND."
-  (let* ((kind (anvillm-attach--kind)) (name (concat "attach " (anvillm-name id)))
+(defun anvillm-attach--show (id commands)
+  "Attach to session ID by the last line of COMMANDS."
+  (let* ((kind (anvillm-attach--kind))
+         (command (car (last (split-string commands "\n" t))))
+         (name (concat "attach " (anvillm-name id)))
          (default-directory (anvillm-directory id))
          ;; The agent's tmux is not the one Emacs may run in.
          (process-environment (cons "TMUX" process-environment)))

@@ -29,12 +29,12 @@ from acme.lib.main import Main
 from acme.lib.pane import Pane
 from acme.lib.prompt import Context, Prompt
 from acme.lib.queue import Queue
-from acme.lib.terminal import open_terminal
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.front.follow import Follower, Row
 from anvilsrv.front.program import anvilsrv
 from anvilsrv.front.tail import Tail
+from anvilsrv.front.terminal import open_terminal
 from anvilsrv.p9.client import Client, TimedOut
 from anvilsrv.words import USER
 
@@ -194,7 +194,8 @@ class App:
 
     def attach(self, session: Session) -> None:
         plain = ["-n", f"Talk.{session.label}", sys.executable, self.script, "talk", session.id]
-        open_terminal(self.agent.read(f"{session.id}/tmux").strip(), plain, session.cwd, self.say)
+        command = self.agent.read(f"{session.id}/tmux").strip().rpartition("\n")[2]
+        open_terminal(command, plain, session.cwd, self.say)
 
     def fire(self, session: Session, text: str, source: str | None) -> None:
         """Send a chorded text at once, with a line that says where it stands."""

@@ -1,29 +1,22 @@
-"""The command ``anvilsrv``: start, stop, restart and ask after the daemon of the current namespace.
+"""The command ``anvilsrv``: start, stop, restart and ask after the daemon of the current namespace, and use it from a shell.
 
 Exit status: 0 done; 1 it failed, another daemon holds the namespace, or ``doctor`` found that something needed is missing;
-2 wrong usage; 3 (``status``, ``stop``) no daemon runs.
+2 wrong usage; 3 no daemon runs; 130 interrupted while an answer was waited for.
 """
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from anvilsrv import __version__
 from anvilsrv.errors import AnvilError
+from anvilsrv.programs import shell
+from anvilsrv.programs.shell import NOT_RUNNING, Failure
 
 if TYPE_CHECKING:
     from anvilsrv.programs.daemon import Place
-
-NOT_RUNNING = 3
-
-
-class Failure(click.ClickException):
-    """An AnvilError on its way to the terminal."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"anvilsrv: {self.message}", err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,12 +102,16 @@ def restart() -> None:
 
 
 @main.command()
-def status() -> None:
+@click.option("--short", "brief", is_flag=True, help="One line for a status bar: what needs you, and what runs.")
+def status(brief: bool) -> None:
     """Say whether the daemon runs, and which sessions it has."""
     from anvilsrv.p9.client import Client
 
     place = _place()
     pid = place.holder()
+    if brief:
+        _short(pid)
+        return
     if not pid:
         click.echo(f"anvilsrv is not running in namespace '{place.namespace}'")
         sys.exit(NOT_RUNNING)
@@ -129,6 +126,17 @@ def status() -> None:
     click.echo(f"tmux -S {place.tmux} attach")
     click.echo(f"{len(listing.splitlines())} session(s)")
     click.echo(listing, nl=False)
+
+
+def _short(pid: int | None) -> None:
+    from anvilsrv.front.follow import read_json
+    from anvilsrv.programs import talk
+
+    if not pid:
+        click.echo("off")
+        sys.exit(NOT_RUNNING)
+    with shell.daemon() as client:
+        click.echo(talk.short(read_json(client, "sessions"), len(read_json(client, "user/inbox"))))
 
 
 @main.command()
@@ -171,6 +179,10 @@ def login(backend: str, words: tuple[str, ...], source: Path | None) -> None:
         click.echo(run(backend, list(words), source))
     except AnvilError as error:
         raise Failure(str(error)) from None
+
+
+for command in shell.COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -91,9 +91,8 @@ class Windows(Server):
             "env", "-u", "TMUX", "tmux", "-u", "-S", str(self.socket), "new-session", "-t", f"={SESSION}", ";",
             "set-option", "destroy-unattached", "on", ";", "select-window", "-t", f":={window}",
         )  # fmt: skip
-        return " ".join(
-            f"'{word}'" if word.startswith("=") else shlex.quote(word) for word in words
-        )  # zsh expands =word
+        # zsh expands =word, and to rc a = is an assignment
+        return " ".join(f"'{word}'" if "=" in word else shlex.quote(word) for word in words)
 
     def _panes(self) -> list[PaneInfo]:
         found = []

@@ -64,7 +64,7 @@ class Domain(Protocol):
         """The object of a session in ``sessions``, as JSON; ``attach``: with the content of its ``tmux``."""
 
     def attach(self, view: View) -> str:
-        """The content of ``tmux``: a command line; empty without a pane."""
+        """The content of ``tmux``: two command lines, ``anvilsrv attach`` and tmux's own; empty without a pane."""
 
     def inbox(self, session: str) -> bytes:
         """The content of a session's ``inbox``. Raises NotFound."""

@@ -116,7 +116,7 @@ class Served:
         return made
 
     def attach(self, view: View) -> str:
-        return self._parts.tmux.attach_command(view.id) if view.pane else ""
+        return f"anvilsrv attach {view.id}\n{self._parts.tmux.attach_command(view.id)}" if view.pane else ""
 
     def inbox(self, session: str) -> bytes:
         return self._parts.boxes.of(self.get(session).id).content

@@ -2,10 +2,10 @@
 
 import pytest
 
-from acme.lib import ask, begin, table, terminal
+from acme.lib import ask, begin, table
 from acme.lib.event import Parser
 from acme.lib.mail import parse, when
-from anvilsrv.errors import Invalid, Unavailable
+from anvilsrv.errors import Invalid
 
 CHORD = "MX2 2 10 0 \nMX0 4 0 4 Stop\nMX0 0 0 11 ä arg1 arg2\nMX0 0 0 24 /a/+Test:#45,#56\n"
 
@@ -114,29 +114,6 @@ def test_a_directory_is_found_from_what_is_swept_or_chorded(tmp_path):
     assert begin.options("/a b  role=x tasks=a,b") == ("/a b", ["role=x", "tasks=a,b"])
     assert begin.options("alias=n") == ("", ["alias=n"])
     assert begin.options("/a role:x alias:n") == ("/a", ["role=x", "alias=n"])
-
-
-def test_terminals_are_tried_in_order():
-    def programs(**environ):
-        return [line[0] for line in terminal.candidates("true", ["plain"], environ)]
-
-    assert programs() == ["win"]
-    assert programs(ANVILLM_TERMINAL="kitty -1", WAYLAND_DISPLAY="w")[:2] == ["kitty", "foot"]
-    assert "foot" not in programs(DISPLAY=":0")
-    assert programs(DISPLAY=":0")[-1] == "win"
-    assert next(terminal.candidates("true", [], {"ANVILLM_TERMINAL": "foot"})) == ["foot", "sh", "-c", "true"]
-    assert next(terminal.candidates("true", [], {"ANVILLM_TERMINAL": "xterm -e"})) == [
-        "xterm",
-        "-e",
-        "sh",
-        "-c",
-        "true",
-    ]
-
-
-def test_no_terminal_at_all_says_what_to_run():
-    with pytest.raises(Unavailable, match=r"no terminal to open: set \$ANVILLM_TERMINAL, or run: tmux attach"):
-        terminal.open_terminal("tmux attach", [], "/", print, {"PATH": "/nowhere"})
 
 
 def test_a_message_is_parsed_as_it_is_shown():

@@ -19,6 +19,11 @@ HERE = ROOT / "completions"
 OFFERED = {
     "anvilsrv st": {"start", "stop", "status"},
     "anvilsrv fgstart -": {"-D"},
+    "anvilsrv ask hel": {"hello"},
+    "anvilsrv attach hel": {"hello"},
+    "anvilsrv run she": {"shell"},
+    "anvilsrv run --role pack": {"packager"},
+    "anvilsrv status --": {"--short"},
     "anvil9p read": {"read", "readfd"},
     "anvil9p read agent/hel": {"agent/hello/"},
     "anvil9p read agent/hello/s": {"agent/hello/sandbox", "agent/hello/state"},
@@ -89,7 +94,7 @@ def zsh(home: Home, typed: str) -> set[str]:
 SHELLS: dict[str, Callable[[Home, str], set[str]]] = {"bash": bash, "fish": fish, "zsh": zsh}
 
 
-@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("name", ["bash", "fish", pytest.param("zsh", marks=pytest.mark.slow(20))])
 def test_tab_offers_commands_options_and_what_the_daemon_has(name: str, live: Home) -> None:
     if not shutil.which(name):
         pytest.skip(f"no {name}")

@@ -4,7 +4,9 @@ import base64
 import os
 import re
 import shlex
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pexpect
@@ -150,12 +152,21 @@ def test_a_person_is_told_the_keys_that_leave_also_in_a_tmux_of_his_own(tmux: Tm
         somebody.expect_exact(said)
 
 
-def test_the_attach_line_has_no_word_that_a_shell_would_expand(tmux: Tmux) -> None:
-    """zsh takes =word for the path of a command, and for rc it is wrong."""
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish", "rc"])
+def test_the_attach_line_is_understood_by_every_shell(tmux: Tmux, top: Path, shell: str) -> None:
+    """zsh takes =word for the path of a command, and a = means an assignment to rc."""
+    places = os.pathsep.join([os.environ["PATH"], "/usr/lib/plan9/bin"])
+    program = shutil.which(shell, path=places)
+    if program is None:
+        pytest.skip(f"no {shell} here")
+    programs = top / "bin"
+    programs.mkdir()
+    (programs / "tmux").write_text('#!/bin/sh\nprintf \'%s\\n\' "${TMUX-unset}" "$@"\n')
+    (programs / "tmux").chmod(0o755)
     line = tmux.attach_command("00000001")
-    assert "'=anvillm'" in line
-    assert not re.search(r"(^|\s)=", line)
-    assert shlex.split(line)[-1] == ":=00000001"
+    env = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(top), "TMUX": "/tmp/other,1,0"}
+    done = subprocess.run([program, "-c", line], capture_output=True, text=True, env=env, check=False)
+    assert (done.stderr, done.stdout.splitlines()) == ("", ["unset", *shlex.split(line)[4:]])
 
 
 def test_the_pid_of_a_program_is_known_also_when_it_has_ended(tmux: Tmux) -> None:

@@ -1,6 +1,8 @@
-"""Opening a terminal on an agent: ``$ANVILLM_TERMINAL``, else foot, else whatever is there, else acme's own win.
+"""Opening a terminal on an agent: ``$ANVILLM_TERMINAL``, else foot, else whatever is there, else, within acme, its own win.
 
 win is no terminal that tmux could use (it cannot clear), so what runs in it is a conversation line by line.
+
+Threads: ``open_terminal`` starts one that tries; a terminal that lives on has one that waits for its end.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _SOON = 2.0  # s: a terminal that fails within them never opened
 
 
 def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> Iterator[list[str]]:
-    """The command lines to try, best first; `command` is one line for sh(1), `plain` what win is given instead."""
+    """The command lines to try, best first; `command` is one line for sh(1), `plain` what win is given instead, if anything."""
     wanted = environ.get("ANVILLM_TERMINAL", "").strip()
     if wanted:
         yield _line(shlex.split(wanted), command)
@@ -32,7 +34,8 @@ def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> It
         yield from (_line([name], command) for name in _WAYLAND)
     if environ.get("WAYLAND_DISPLAY") or environ.get("DISPLAY"):
         yield from (_line([name], command) for name in (*_BOTH, *_X, *_DESKTOP))
-    yield ["win", *plain]
+    if plain:
+        yield ["win", *plain]
 
 
 def _line(terminal: list[str], command: str) -> list[str]:
@@ -52,9 +55,26 @@ def open_terminal(
 ) -> None:
     """Run `command` in the first terminal that opens, or win with `plain`; in `directory`, after which win is named.
 
-    Unavailable at once when no program is there to try; what fails after its start is reported by `failed`, on a
+    Raises Unavailable at once when no program is there to try; what fails after its start is reported by `failed`, on a
     thread of its own.
     """
+    found = _found(command, plain, environ)
+
+    def run() -> None:
+        if why := _try(found, directory, command):
+            failed(why)
+
+    threading.Thread(target=run, name="terminal", daemon=True).start()
+
+
+def show(command: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Run `command` in the first terminal that opens, and return when it has. Raises Unavailable with what went wrong."""
+    if why := _try(_found(command, [], environ), "/", command):
+        raise Unavailable(why)
+
+
+def _found(command: str, plain: list[str], environ: Mapping[str, str]) -> list[list[str]]:
+    """The candidates that are installed. Raises Unavailable."""
     found = [
         line
         for line in candidates(command, plain, environ)
@@ -65,18 +85,19 @@ def open_terminal(
         raise Unavailable(f"no terminal '{shlex.split(wanted)[0]}': see $ANVILLM_TERMINAL")
     if not found:
         raise Unavailable(f"no terminal to open: set $ANVILLM_TERMINAL, or run: {command}")
-    threading.Thread(target=_try, args=(found, directory, command, failed), name="terminal", daemon=True).start()
+    return found
 
 
-def _try(lines: list[list[str]], directory: str, command: str, failed: Callable[[str], None]) -> None:
+def _try(lines: list[list[str]], directory: str, command: str) -> str:
+    """Open the first that opens; else why none did."""
     troubles = []
     for line in lines:
         trouble = _run(line, directory)
         if trouble is None:
-            return
+            return ""
         name = os.path.basename(line[0])
         troubles.append(f"{name}: {trouble.removeprefix(f'{name}: ')}")
-    failed(f"no terminal opened: {'; '.join(troubles)}; by hand: {command}")
+    return f"no terminal opened: {'; '.join(troubles)}; by hand: {command}"
 
 
 def _run(line: list[str], directory: str) -> str | None:

@@ -1,0 +1,148 @@
+"""The commands of ``anvilsrv`` that use a daemon from a shell: ``ls``, ``ask``, ``run``, ``attach``. What they do is in ``talk``."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from anvilsrv import paths
+from anvilsrv.errors import AnvilError
+
+if TYPE_CHECKING:
+    from anvilsrv.p9.client import Client
+
+NOT_RUNNING = 3
+INTERRUPTED = 130  # as shells say it: 128 and SIGINT
+
+
+class Failure(click.ClickException):
+    """An AnvilError on its way to the terminal."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"anvilsrv: {self.message}", err=True)
+
+
+@contextmanager
+def daemon() -> "Iterator[Client]":
+    """A connection to the daemon of this namespace; what goes wrong ends the program."""
+    from anvilsrv.p9.client import Client
+    from anvilsrv.programs.daemon import Place
+
+    place = Place()
+    if not place.holder():
+        click.echo(f"anvilsrv: not running in namespace '{place.namespace}': start it with 'anvilsrv start'", err=True)
+        sys.exit(NOT_RUNNING)
+    try:
+        with Client(str(place.socket), timeout=30) as client:
+            yield client
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+
+
+@click.command()
+def ls() -> None:
+    """List the sessions: name, state, notes, backend and directory."""
+    from anvilsrv.front.follow import read_json
+    from anvilsrv.programs import talk
+
+    with daemon() as client:
+        rows = read_json(client, "sessions")
+    for line in talk.table(rows) if rows else ():
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("text", nargs=-1)
+def ask(name: str, text: tuple[str, ...]) -> None:
+    """Send a prompt to the session NAME, wait, and print the answer.
+
+    Without TEXT the prompt is read from standard input. What the agent asks meanwhile is told on standard error. Interrupted
+    (^C), the prompt stays with the agent.
+    """
+    from anvilsrv.programs import talk
+
+    with daemon() as client:
+        sent = talk.send(client, talk.find(client, name)["id"], _text(text))
+    try:
+        said = talk.answer(paths.socket(), sent, _aside)
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+    except KeyboardInterrupt:
+        _aside(f"not waited for; the answer will be in agent/{name}/turns/{sent.n}/out")
+        sys.exit(INTERRUPTED)
+    _print(said)
+
+
+@click.command()
+@click.option("-r", "--role", default="", help="The role of the session.")
+@click.option("-t", "--tasks", default="", metavar="A,B", help="Its tasks.")
+@click.argument("backend")
+@click.argument("words", nargs=-1, metavar="[DIR] [TEXT]...")
+def run(backend: str, words: tuple[str, ...], role: str, tasks: str) -> None:
+    """Start a session of BACKEND for one prompt, print the answer, and end the session.
+
+    DIR is the directory to work in, by default this one; a first word is taken for it if it is a directory and contains a slash or
+    is '.' or '..'. Without TEXT the prompt is read from standard input.
+    """
+    from anvilsrv.programs import talk
+
+    given = words[:1] and (words[0] in (".", "..") or "/" in words[0]) and os.path.isdir(words[0])
+    directory, text = (words[0], words[1:]) if given else (".", words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the session is ended too
+    with daemon():
+        pass
+    try:
+        said = talk.run(paths.socket(), backend, directory, _text(text), _aside, role=role, tasks=tasks)
+    except AnvilError as error:
+        raise Failure(str(error)) from None
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    _print(said)
+
+
+@click.command()
+@click.argument("name")
+def attach(name: str) -> None:
+    """Attach this terminal to the agent of the session NAME.
+
+    Where this is no terminal, one is opened: $ANVILLM_TERMINAL, or what is installed. From within another tmux the agent's shows in
+    the pane.
+    """
+    from anvilsrv.programs import talk
+
+    here = os.isatty(0) and os.isatty(1)
+    with daemon() as client:
+        argv = talk.attach(client, name, here)
+    if argv is not None:
+        try:
+            os.execvp(argv[0], argv)
+        except OSError as error:
+            raise Failure(f"cannot run '{argv[0]}': {error.strerror}") from None
+
+
+def _text(words: tuple[str, ...]) -> bytes:
+    if words:
+        return " ".join(words).encode("utf-8", "surrogateescape")
+    if os.isatty(0):
+        click.echo("the prompt, then ^D:", err=True)
+    return sys.stdin.buffer.read()
+
+
+def _aside(line: str) -> None:
+    click.echo(f"anvilsrv: {line}", err=True)
+
+
+def _print(said: bytes) -> None:
+    """The answer, byte for byte; on a terminal with a newline at its end."""
+    if os.isatty(1) and not said.endswith(b"\n"):
+        said += b"\n"
+    sys.stdout.buffer.write(said)
+    sys.stdout.buffer.flush()
+
+
+COMMANDS = (ls, ask, run, attach)

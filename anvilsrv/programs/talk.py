@@ -1,0 +1,157 @@
+"""What a shell wants of a daemon, one command each: ``anvilsrv ask``, ``run``, ``ls``, ``status --short`` and ``attach``.
+
+Threads: while an answer is waited for, one more reads ``events``, and says what the agent asks meanwhile; it ends with its connection.
+"""
+
+import json
+import os
+import shlex
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from anvilsrv.display import one_line, shown
+from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
+from anvilsrv.front import requests
+from anvilsrv.front.appear import Appearing
+from anvilsrv.front.follow import Row, read_json
+from anvilsrv.front.notes import asks, label, notes
+from anvilsrv.front.terminal import show
+from anvilsrv.p9 import wire
+from anvilsrv.p9.client import Client
+
+PATIENCE = 60.0  # s for a daemon that went away to come back, while an answer is waited for
+ENDING = 10.0  # s for a session to be ended
+SHORT = ("ask", "error", "held", "running", "mail")  # what `status --short` counts, in its order
+
+Say = Callable[[str], None]
+
+
+class Sent(NamedTuple):
+    """A prompt that was accepted: its number in the session of that id."""
+
+    session: str
+    n: int
+
+
+def find(client: Client, name: str) -> Row:
+    """The session of that alias or id. Raises NotFound."""
+    rows: list[Row] = read_json(client, "sessions")
+    for row in rows:
+        if name in (row["id"], row["alias"]):
+            return row
+    raise NotFound(f"no such session '{name}'; there are: {', '.join(map(label, rows)) or 'none'}")
+
+
+def send(client: Client, session: str, text: bytes) -> Sent:
+    """Queue a prompt. Raises Invalid for an empty one."""
+    if not text.strip():
+        raise Invalid("invalid prompt: it is empty")
+    with client.open(f"{session}/in", wire.ORDWR) as file:
+        file.write(text)
+        file.write(b"")  # accepted, or refused, here
+        return Sent(session, int(file.read()))
+
+
+def answer(socket: str, sent: Sent, say: Say) -> bytes:
+    """Wait for the answer, over restarts of the daemon; what the agent asks meanwhile is said. Raises AnvilError when none can come."""
+    while True:
+        try:
+            with Client(socket) as client, _asking(socket, sent.session, say):
+                return client.read(f"{sent.session}/turns/{sent.n}/out", timeout=None)
+        except Unavailable as gone:
+            _await(socket, gone)
+
+
+def _await(socket: str, gone: Unavailable) -> None:
+    """Wait until a daemon answers at the socket. Raises ``gone`` when none has come in time."""
+    end = time.monotonic() + PATIENCE
+    with Appearing(socket) as appearing:
+        while (left := end - time.monotonic()) > 0:
+            with suppress(AnvilError), Client(socket, timeout=left) as client:
+                client.read("list")
+                return
+            appearing.wait(min(left, 1.0))
+    raise gone
+
+
+@contextmanager
+def _asking(socket: str, session: str, say: Say) -> Iterator[None]:
+    """Say each question that the session has or gets, while the block runs."""
+    with Client(socket) as client, client.open("events") as events:
+        row = find(client, session)
+
+        def follow() -> None:
+            with suppress(AnvilError):  # the daemon is gone, which the one who waits notices too
+                for line in events.lines():
+                    event = json.loads(line)
+                    if event["session_id"] == session and event["type"] == "ask" and "over" not in event:
+                        _say(row, event["ask"], say)
+
+        for one in asks(row):
+            _say(row, one, say)
+        thread = threading.Thread(target=follow, name=f"asks {session}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            events.cancel()
+            thread.join(ENDING)
+
+
+def _say(row: Row, ask: Row, say: Say) -> None:
+    choices = f" ({', '.join(ask['choices'])})" if ask.get("choices") else ""
+    name = label(row)
+    say(shown(f"{name} asks: {ask['text']}{choices}"))
+    say(f"answer by: echo '{ask['id']} CHOICE' | anvil9p write agent/{name}/answer")
+
+
+def run(socket: str, backend: str, directory: str, text: bytes, say: Say, *, role: str = "", tasks: str = "") -> bytes:
+    """The answer of a session that is made for this prompt, and ended with it. Raises AnvilError."""
+    with Client(socket) as client:
+        session = requests.new(client, backend, os.path.abspath(directory), role=role, tasks=tasks)
+    try:
+        with Client(socket) as client:
+            sent = send(client, session, text)
+        return answer(socket, sent, say)
+    finally:
+        with suppress(AnvilError), Client(socket, timeout=ENDING) as client:
+            requests.control(client, session, "kill")
+
+
+def table(rows: list[Row]) -> list[str]:
+    """A line for each session: name, state, notes, backend, directory."""
+    cells = [
+        [label(row), row["state"], ", ".join(note.text for note in notes(row)) or "-", row["backend"], row["cwd"]]
+        for row in rows
+    ]
+    lines = [[one_line(cell) for cell in row] for row in cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
+
+
+def short(rows: list[Row], mail: int) -> str:
+    """What needs the user and what runs, in a few words: ``2 ask · 1 running``; empty if nothing."""
+    count = Counter({"mail": mail})
+    for row in rows:
+        held = "held" if row["held"] else ""
+        count["ask" if asks(row) else held or row["state"]] += 1
+    return " · ".join(f"{count[word]} {word}" for word in SHORT if count[word])
+
+
+def attach(client: Client, name: str, here: bool) -> list[str] | None:
+    """The argument list that attaches this terminal to an agent; not ``here``: None, after another terminal was opened for it.
+
+    Raises Unavailable where the agent has none, or no terminal opens.
+    """
+    row = find(client, name)
+    if not row["tmux"]:
+        raise Unavailable(f"'{label(row)}' has no terminal: it is {row['state']}")
+    command = row["tmux"].splitlines()[-1]
+    if here:
+        return shlex.split(command)
+    show(command)
+    return None
