@@ -111,7 +111,9 @@ class Acting(Shown, Screen[None]):
             self.host.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
             return
         with self.app.suspend():
-            done = subprocess.run(["sh", "-c", row["tmux"].splitlines()[-1]], env=outside.environment(), cwd="/", check=False)
+            done = subprocess.run(
+                ["sh", "-c", row["tmux"].splitlines()[-1]], env=outside.environment(), cwd="/", check=False
+            )
         self.app.refresh()
         if done.returncode:
             self.host.say(f"attaching failed: tmux ended with status {done.returncode}", error=True)
