@@ -131,6 +131,7 @@ OWN = {
     "anvilsrv/front/follow.py": "files of the tree, which the daemon wrote",
     "anvilsrv/front/requests.py": "files of the tree, which the daemon wrote",
     "anvilsrv/programs/notify.py": "files of the tree, which the daemon wrote",
+    "anvilsrv/programs/talk.py": "files of the tree, which the daemon wrote",
 }
 
 
