@@ -337,7 +337,7 @@ def _rule(table: Table) -> Rule:
         texts={name: table.text(name) for name in TEXTS if name in table.rest},
         continued=table.text("continued", None),
         wake=_conditions(table, "wake"),
-        pending=table.text("pending", None),
+        pending=table.words("pending", ()),
         usage=table.texts("usage"),
         choices=dict(table.table("choices").rest),
         free=table.take("free", None),

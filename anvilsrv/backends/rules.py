@@ -19,7 +19,9 @@ KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
     "taken", "queued", "joined", "refused", "active",
 )  # fmt: skip
-TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn", "agent", "tool")
+TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn", "agent", "tool", "task")
+WORKS = 100  # of which a report tells
+NAME = 200  # characters of the name of one
 MOST = 1e15  # of a figure of usage: sums of them stay numbers
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
 
@@ -36,7 +38,7 @@ class Rule:
     texts: Mapping[str, str] = field(default_factory=dict)
     continued: str | None = None
     wake: Conditions = ()
-    pending: str | None = None
+    pending: tuple[str, ...] = ()
     usage: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
     free: Any = None
@@ -57,8 +59,9 @@ class Rule:
             fields["continued"] = bool(templates.dig(payload, self.continued))
         if self.wake and matches_all(payload, self.wake):
             fields["wake"] = True
-        if self.pending and (count := _count(templates.dig(payload, self.pending))):
-            fields["pending"] = count
+        told = [works for path in self.pending if (works := _works(templates.dig(payload, path))) is not None]
+        if told:
+            fields["pending"] = [one for works in told for one in works]
         if self.usage:
             figures = {name: _figure(payload, path) for name, path in self.usage.items()}
             fields["usage"] = {name: figure for name, figure in figures.items() if figure is not None}
@@ -70,7 +73,7 @@ class Rule:
 @dataclass(frozen=True)
 class Report:
     """What an agent said, in our words. ``fields`` holds what it told: see ``TEXTS``, and continued, wake, pending, usage, until,
-    choices, free; of a line of the transcript also ``at``, its time (epoch s), and ``mono``, the same on the monotonic clock."""
+    task, choices, free; of a line of the transcript also ``at``, its time (epoch s), and ``mono``, the same on the monotonic clock."""
 
     kind: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -122,11 +125,20 @@ def _field(source: str, payload: Mapping[str, Any]) -> str | None:
     return None if value is None else templates.as_text(value)
 
 
-def _count(value: Any) -> int:
-    """How many: the number itself, or of how many a list is."""
-    if isinstance(value, list):
-        return len(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+def _works(value: Any) -> list[dict[str, Any]] | None:
+    """Work in the background, each with its ``id``, and the ``words`` with which it will prompt, if it has any: a list, or how many
+    without names. None: it is not told."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [{} for _ in range(min(max(value, 0), WORKS))]
+    if not isinstance(value, list):
+        return None
+    return [_work(one) if isinstance(one, dict) else {} for one in value[:WORKS]]
+
+
+def _work(found: Mapping[str, Any]) -> dict[str, Any]:
+    ident, words = found.get("id"), found.get("prompt")
+    named = {"id": whole(str(ident))[:NAME]} if isinstance(ident, str | int) and not isinstance(ident, bool) else {}
+    return named | ({"words": whole(words)} if isinstance(words, str) else {})
 
 
 def _figure(payload: Mapping[str, Any], path: str) -> float | None:

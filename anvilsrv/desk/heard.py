@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from anvilsrv.backends.backend import Report
 from anvilsrv.desk.answer import plain
+from anvilsrv.sessions import tasks
 from anvilsrv.sessions.happened import Happened, Outcomes, Seen
 from anvilsrv.sessions.machine import Event
 from anvilsrv.sessions.turns import Turns
@@ -31,7 +32,8 @@ def as_happened(meaning: Report, at: float, link: str = "") -> Happened:
     return Happened(
         at, ident=str(fields.get("turn") or ""), text=None if text is None else plain(text),
         response=text or "", reason=fields.get("reason") or "", until=fields.get("until"),
-        pending=bool(fields.get("pending")), handover=link,
+        pending=None if fields.get("pending") is None else tasks.told(fields["pending"]), task=str(fields.get("task") or ""),
+        handover=link,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ Threads: everything runs on the store's thread, in a job.
 
 from dataclasses import dataclass
 
-from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions import prompts, tasks, turn_rows
 from anvilsrv.sessions.happened import Began, Ended, Happened, Outcomes
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt, exact
@@ -24,12 +24,13 @@ GONE = "the agent ended"
 
 @dataclass(frozen=True)
 class About:
-    """One report: the turn that it is about, and the prompt that was taken by it."""
+    """One report: the turn that it is about, the prompt that was taken by it, and for a wake the turn that began the work."""
 
     heard: Heard
     happened: Happened
     turn: Turn | None
     prompt: Prompt | None
+    woken: Turn | None = None  # the turn of the work that woke the agent
 
 
 class Course:
@@ -52,10 +53,21 @@ class Course:
         named = turn is not None and bool(happened.ident) and turn.ident == happened.ident
         if heard in (Heard.SUBMIT, Heard.WAKE) and named and prompt is not None:
             heard = Heard.JOINED  # the turn of that line is known
-        about = About(heard, happened, turn, prompt)
+        about = About(heard, happened, turn, prompt, self._woken(tx, session, heard, happened))
         facts = self._facts(tx, session, about)
         for do in step(turn.status if turn is not None else None, heard, facts):
             yield from self._do(tx, session, do, about)
+
+    def left(self, tx: Tx, session: str, happened: Happened) -> None:
+        """It was told what goes on in the background: a turn that said its words before, and has nothing there any more, is closed."""
+        if happened.pending is None:
+            return
+        for turn in turn_rows.pending(tx, session):
+            if turn.ended_at < happened.at and (not happened.ident or turn.ident != happened.ident):
+                now = tasks.left(turn.tasks, happened.pending)
+                turn_rows.set_tasks(tx, turn, now)
+                if not tasks.going(now):
+                    turn_rows.finish(tx, turn, TurnStatus.CLOSED, turn.ended_at)
 
     def die(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
         """The process is gone, and every turn with it."""
@@ -87,19 +99,29 @@ class Course:
             return None  # perhaps its own, whose submit was not heard
         return turn_rows.last(tx, session)
 
+    @staticmethod
+    def _woken(tx: Tx, session: str, heard: Heard, happened: Happened) -> Turn | None:
+        """The turn that a wake is meant for: which began that work, or where it has no name, the only one of which some goes on."""
+        if heard != Heard.WAKE:
+            return None
+        known = turn_rows.began(tx, session, happened.task) if happened.task else None
+        waiting = turn_rows.pending(tx, session)
+        alone = len(waiting) == 1 and tasks.may_mean(waiting[0].tasks, happened.task)
+        return known or (waiting[0] if alone else None)
+
     def _facts(self, tx: Tx, session: str, about: About) -> frozenset[When]:
         heard, happened, turn, opened = about.heard, about.happened, about.turn, turn_rows.opened(tx, session)
         facts = {
             When.OLD: heard != Heard.END and self._is_old(tx, session, happened),
             When.BUSY: opened is not None and (turn is None or opened.number != turn.number),
-            When.WORK: happened.pending,
+            When.WORK: turn is not None and tasks.going(self._tasks(tx, turn, happened.pending)),
         }
         if heard == Heard.END and turn is not None:
             facts[When.OLDER] = happened.at < max(turn.opened_at, turn.active_at)
         if heard in (Heard.SUBMIT, Heard.WAKE):
             facts[When.AGAIN] = turn is not None and self._is_again(tx, turn, about)
             facts[When.OLDER] = opened is not None and happened.at < opened.opened_at
-            facts[When.MEANT] = len(turn_rows.pending(tx, session)) == 1
+            facts[When.MEANT] = about.woken is not None
         if turn is not None:
             facts[When.NEWER] = happened.at > turn.ended_at
         return frozenset(fact for fact, holds in facts.items() if holds)
@@ -134,14 +156,18 @@ class Course:
                     if self._registry.row(tx, session).state == State.RUNNING:
                         self._registry.change(tx, session, State.IDLE)  # one is over and another begins
             case Do.REOPEN:
-                turn = turn if turn is not None else turn_rows.pending(tx, session)[0]
-                turn_rows.reopen(tx, turn, happened.ident, happened.at)
+                yield from self._reopen(tx, about)
+            case Do.NAME:
+                assert about.woken is not None
+                turn_rows.name(tx, about.woken, happened.ident)
+                yield from self._late(tx, about.woken, happened)
             case Do.JOIN:
                 assert turn is not None
                 yield from self._join(tx, turn, about.prompt)
             case Do.CLOSE | Do.WAIT:
                 assert turn is not None
                 status = TurnStatus.CLOSED if do == Do.CLOSE else TurnStatus.PENDING
+                turn_rows.set_tasks(tx, turn, self._tasks(tx, turn, happened.pending))
                 yield from self._close(tx, turn, status, happened.at, happened.response, happened.reason)
             case Do.WORDS:
                 assert turn is not None
@@ -157,20 +183,50 @@ class Course:
     def _open(self, tx: Tx, session: str, about: About, over: bool) -> Outcomes:
         """A new turn. Its end may have been heard already; where it is ``over`` without one, its prompt has failed."""
         happened = about.happened
-        if not over:
-            for one in turn_rows.pending(tx, session):
-                turn_rows.finish(tx, one, TurnStatus.CLOSED, one.ended_at)
         turn = turn_rows.add(tx, session, happened.ident, happened.at)
         prompt = about.prompt or self._by_hand(tx, session, about)
         yield self._begin(tx, prompt, turn)
-        kept = turn_rows.kept(tx, session, happened.ident, happened.at)
-        end = max((one for one in kept if one.kind != "active"), key=lambda one: one.at, default=None)
-        if end is not None and (over or not any(one.at > end.at for one in kept)):
-            fails, status = end.kind == "fail", TurnStatus.PENDING if end.pending else TurnStatus.CLOSED
-            yield from self._close(tx, turn, status, end.at, None if fails else end.text, end.text if fails else "")
+        end = self._kept_end(tx, turn, happened, over)
+        if end is not None:
+            yield from self._end_kept(tx, turn, end)
         elif over:
             why = TOO_LATE if self._registry.row(tx, session).pid else GONE
             yield from self._close(tx, turn, TurnStatus.CLOSED, happened.at, None, why)
+
+    @staticmethod
+    def _kept_end(tx: Tx, turn: Turn, happened: Happened, over: bool = False) -> Kept | None:
+        """The last end of it that was heard before its submit, unless it went on after that (``over``: it cannot)."""
+        kept = turn_rows.kept(tx, turn.session, happened.ident, happened.at)
+        end = max((one for one in kept if one.kind != "active"), key=lambda one: one.at, default=None)
+        return end if end is not None and (over or not any(one.at > end.at for one in kept)) else None
+
+    def _end_kept(self, tx: Tx, turn: Turn, end: Kept) -> Outcomes:
+        fails, own = end.kind == "fail", self._tasks(tx, turn, end.pending)
+        turn_rows.set_tasks(tx, turn, own)
+        status = TurnStatus.PENDING if tasks.going(own) else TurnStatus.CLOSED
+        yield from self._close(tx, turn, status, end.at, None if fails else end.text, end.text if fails else "")
+
+    @staticmethod
+    def _tasks(tx: Tx, turn: Turn, now: tasks.Tasks | None) -> tasks.Tasks:
+        """The work that a turn has begun, as its end tells; where that does not, as it was."""
+        return turn.tasks if now is None else tasks.of_turn(turn.tasks, now, turn_rows.others(tx, turn.session, turn))
+
+    def _reopen(self, tx: Tx, about: About) -> Outcomes:
+        """The turn goes on; a wake is for the one that began the work, and its end may have been heard already."""
+        happened, turn = about.happened, about.woken or about.turn
+        assert turn is not None
+        if about.woken is not None:
+            turn_rows.set_tasks(tx, turn, tasks.over(turn.tasks, happened.task))
+        turn_rows.reopen(tx, turn, happened.ident, happened.at)
+        now = turn_rows.opened(tx, turn.session)
+        if about.woken is not None and now is not None and (end := self._kept_end(tx, now, happened)) is not None:
+            yield from self._end_kept(tx, now, end)
+
+    def _late(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
+        """It was woken, and another turn runs since: what it said is known, or will be heard."""
+        end = self._kept_end(tx, turn, happened, over=True)
+        if end is not None and end.kind == "stop" and end.at > turn.ended_at:
+            yield from self._again(tx, turn, Happened(end.at, happened.ident, response=end.text, pending=end.pending))
 
     def _by_hand(self, tx: Tx, session: str, about: About) -> Prompt:
         """What a person typed, or the agent gave itself."""
@@ -209,7 +265,10 @@ class Course:
     def _again(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
         """It spoke after its end."""
         if not happened.reason and happened.response:
-            turn_rows.finish(tx, turn, TurnStatus.PENDING if happened.pending else TurnStatus.CLOSED, happened.at)
+            now = self._tasks(tx, turn, happened.pending)
+            turn_rows.set_tasks(tx, turn, now)
+            status = TurnStatus.PENDING if tasks.going(now) else TurnStatus.CLOSED
+            turn_rows.finish(tx, turn, status, happened.at)
             for prompt in prompts.of_turn(tx, turn.session, turn.number):
                 yield from self._correct(tx, prompt, happened.response)
 

@@ -83,7 +83,7 @@ class Delivered:
         if turn_rows.opened(tx, session) is not None:
             prompts.unpaste(tx, current)
         else:
-            last = turn_rows.last(tx, session)
+            last = turn_rows.ended_last(tx, session)
             taken = Happened(at, last.ident if last is not None else "", current.text)
             yield from self._course.hear(tx, session, Heard.SUBMIT, taken, current, follows=True)
         self._queue.settle(tx, session)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from anvilsrv.sessions.prompt import Prompt
+from anvilsrv.sessions.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -12,8 +13,9 @@ class Happened:
     """Something that was reported or asked for. ``at``: when (monotonic, s). ``ident``: the agent's own name of the turn.
 
     ``text`` is what was submitted (None: it is not told), ``response`` what was said, ``reason`` why it failed, ``until`` when the
-    limit that it failed on ends (epoch, s), ``pending`` whether work goes on in the background, ``handover`` the reply in which the
-    next mail may be given, ``status`` how the process ended.
+    limit that it failed on ends (epoch, s), ``pending`` the work that goes on in the background (None: it is not told), ``task`` the
+    agent's own name of the work that woke it, ``handover`` the reply in which the next mail may be given, ``status`` how the process
+    ended.
     """
 
     at: float
@@ -22,7 +24,8 @@ class Happened:
     response: str = ""
     reason: str = ""
     until: float | None = None
-    pending: bool = False
+    pending: tuple[Task, ...] | None = None
+    task: str = ""
     handover: str = ""
     status: int | None = None
 

@@ -3,6 +3,8 @@
 Threads: everything runs on the store's thread, in a job. Nothing happens unless what is yielded is read (``stepper.py``).
 """
 
+from dataclasses import replace
+
 from anvilsrv.sessions import facts, prompts, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
@@ -27,7 +29,10 @@ class Reported:
 
     def submitted(self, tx: Tx, session: str, happened: Happened, wake: bool = False, seen: Seen = NOTHING) -> Outcomes:
         """A prompt was submitted: ours, or one that a person typed, or (``wake``) the agent itself gave itself."""
-        yield from self._stepper.apply(tx, session, self.submit_event(tx, session, happened, wake), happened, seen)
+        event = self.submit_event(tx, session, happened, wake)
+        if event == Event.WAKE and not happened.task:
+            happened = replace(happened, task=turn_rows.says(tx, session, happened.text or ""))
+        yield from self._stepper.apply(tx, session, event, happened, seen)
 
     def submit_event(self, tx: Tx, session: str, happened: Happened, wake: bool) -> Event:
         """Which event a submit is for the prompt on its way."""
@@ -35,7 +40,14 @@ class Reported:
         if wake:
             return Event.WAKE
         other = current is not None and happened.text is not None and not facts.same_text(happened.text, current.words)
+        if (other or current is None) and self._prompts_itself(tx, session, happened):
+            return Event.WAKE
         return Event.OTHER if other else Event.SAME
+
+    def _prompts_itself(self, tx: Tx, session: str, happened: Happened) -> bool:
+        """Whether it is by these words that the agent said it would prompt itself; not if they are ours, pasted before."""
+        said = bool(happened.text and turn_rows.says(tx, session, happened.text))
+        return said and self._stepper.tried(tx, session, happened) is None
 
     def joined(self, tx: Tx, session: str, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
         """A text was taken into the turn that runs. Nothing, unless it is one of ours."""
@@ -59,6 +71,7 @@ class Reported:
     def stopped(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
         """A turn ended with its words. Any answer means that the limit is over."""
         yield from self._course.hear(tx, session, Heard.END, happened)
+        self._course.left(tx, session, happened)
         gate = self._registry.row(tx, session).gate
         if not gate.open:
             self._registry.set(tx, session, gate=gate.without(By.LIMIT).kept())

@@ -1,7 +1,8 @@
 """The machine of turns, as data: what is done to a turn when a report about it comes.
 
 Pure. Which turn a report is about is found by the agent's own name for it (``turn_rows.py``); where the agent has none, it is the open
-turn, else the last. A report's time decides, never the order in which reports are heard.
+turn, else the last. A report's time decides, never the order in which reports are heard. What the agent begins because work in the
+background is done belongs to the turn that began that work, where the agent names it (``tasks.py``).
 
 A turn is OPEN from its submit to its end. Where the agent said its words and work of its own goes on in the background it is PENDING,
 else CLOSED. At most one turn of a session is OPEN.
@@ -36,9 +37,9 @@ class When(Enum):
     OLDER = auto()  # SUBMIT: older than the open turn. END: not later than the turn's beginning and last activity
     AGAIN = auto()  # SUBMIT: of this turn, heard before
     NEWER = auto()  # later than its end
-    MEANT = auto()  # WAKE: one turn alone can be meant
+    MEANT = auto()  # WAKE: the turn of the work that woke the agent is known, or one alone can be meant
     BUSY = auto()  # another turn is open
-    WORK = auto()  # END: work of its own goes on
+    WORK = auto()  # END: work that it began goes on
 
 
 class Do(Enum):
@@ -47,7 +48,8 @@ class Do(Enum):
     OPEN = auto()  # a new turn, OPEN; it is closed at once if its end was heard before
     OVER = auto()  # a new turn that is over already
     REPLACE = auto()  # the turn that is open is closed, and its prompts have failed
-    REOPEN = auto()  # the turn is OPEN again
+    REOPEN = auto()  # the turn is OPEN again; of WAKE: the one that is meant
+    NAME = auto()  # the turn that is meant has that name too: what is said under it are its words
     JOIN = auto()  # the prompt belongs to it
     CLOSE = auto()  # CLOSED, its prompts DONE or FAILED
     WAIT = auto()  # PENDING, its prompts DONE
@@ -71,7 +73,14 @@ TURNS: dict[TurnStatus | None, dict[Heard, Cases]] = {
     },
     TurnStatus.OPEN: {
         Heard.SUBMIT: (*HEARD_TWICE, ((W.OLD,), (D.OVER,)), ((W.OLDER,), (D.OVER,)), ((), (D.REPLACE, D.OPEN))),
-        Heard.WAKE: (*HEARD_TWICE, ((W.OLD,), (D.OVER,)), ((W.OLDER,), (D.OVER,)), ((), (D.REPLACE, D.OPEN))),
+        Heard.WAKE: (
+            *HEARD_TWICE,
+            ((W.OLD,), (D.OVER,)),
+            ((W.OLDER, W.MEANT), (D.NAME,)),
+            ((W.OLDER,), (D.OVER,)),
+            ((W.MEANT,), (D.REPLACE, D.REOPEN)),
+            ((), (D.REPLACE, D.OPEN)),
+        ),
         Heard.JOINED: (((), (D.JOIN, D.NOTE)),),
         Heard.END: (((W.OLDER,), ()), ((W.WORK,), (D.WAIT,)), ((), (D.CLOSE,))),
         Heard.ACTIVE: (((), (D.NOTE,)),),

@@ -8,15 +8,18 @@ Threads: everything runs on the store's thread, in a job.
 import sqlite3
 from dataclasses import dataclass
 
+from anvilsrv.sessions import tasks
+from anvilsrv.sessions.tasks import Tasks
 from anvilsrv.sessions.turn_machine import TurnStatus
 from anvilsrv.store.store import Tx
 
+WORKING = 200  # turns that began work in the background are looked through, the last
 MOST = 100  # reports kept for turns that are not known; an agent that tells of more has lost its oldest
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A row. ``ident`` is the agent's own name for it; empty: it has none."""
+    """A row. ``ident`` is the agent's own name for it; empty: it has none. ``tasks`` is the work in the background that it began."""
 
     session: str
     number: int
@@ -25,6 +28,7 @@ class Turn:
     opened_at: float
     ended_at: float
     active_at: float
+    tasks: Tasks = ()
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,10 @@ class Kept:
     kind: str
     at: float
     text: str
-    pending: bool
+    pending: Tasks | None
 
 
-COLUMNS = "session, number, status, ident, opened_at, ended_at, active_at"
+COLUMNS = "session, number, status, ident, opened_at, ended_at, active_at, tasks"
 
 
 def _turn(row: sqlite3.Row | None) -> Turn | None:
@@ -45,7 +49,7 @@ def _turn(row: sqlite3.Row | None) -> Turn | None:
         return None
     return Turn(
         row["session"], row["number"], TurnStatus(row["status"]), row["ident"] or "", row["opened_at"],
-        row["ended_at"] or 0.0, row["active_at"],
+        row["ended_at"] or 0.0, row["active_at"], tasks.read(row["tasks"]),
     )  # fmt: skip
 
 
@@ -71,6 +75,43 @@ def pending(tx: Tx, session: str) -> list[Turn]:
     return [one for one in unfinished(tx, session) if one.status == TurnStatus.PENDING]
 
 
+def began(tx: Tx, session: str, task: str) -> Turn | None:
+    """The first turn that began that work."""
+    return next((one for one in _with_tasks(tx, session) if any(task == work.ident for work in one.tasks)), None)
+
+
+def says(tx: Tx, session: str, text: str) -> str:
+    """The name of the work that prompts the agent with that text; empty: there is none."""
+    works = (work for one in _with_tasks(tx, session) for work in one.tasks)
+    return next((work.ident for work in works if work.says(text)), "")
+
+
+def others(tx: Tx, session: str, turn: Turn | None) -> list[str]:
+    """The names of what other turns began."""
+    found = _with_tasks(tx, session)
+    return [work.ident for one in found if turn is None or one.number != turn.number for work in one.tasks]
+
+
+def _with_tasks(tx: Tx, session: str) -> list[Turn]:
+    rows = tx.all(
+        f"SELECT {COLUMNS} FROM turns WHERE session = ? AND tasks IS NOT NULL ORDER BY number DESC LIMIT ?", session, WORKING
+    )  # fmt: skip
+    return [found for row in reversed(rows) if (found := _turn(row)) is not None]
+
+
+def set_tasks(tx: Tx, turn: Turn, now: Tasks) -> None:
+    """The work that it began."""
+    if now != turn.tasks:
+        tx.run(
+            "UPDATE turns SET tasks = ? WHERE session = ? AND number = ?", tasks.kept(now), turn.session, turn.number
+        )
+
+
+def name(tx: Tx, turn: Turn, ident: str) -> None:
+    """The agent calls it so now."""
+    tx.run("UPDATE turns SET ident = ? WHERE session = ? AND number = ?", ident, turn.session, turn.number)
+
+
 def named(tx: Tx, session: str, ident: str) -> Turn | None:
     """The last turn that the agent calls so."""
     return _turn(
@@ -81,6 +122,13 @@ def named(tx: Tx, session: str, ident: str) -> Turn | None:
 def last(tx: Tx, session: str) -> Turn | None:
     """The last turn of all."""
     return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? ORDER BY number DESC LIMIT 1", session))
+
+
+def ended_last(tx: Tx, session: str) -> Turn | None:
+    """The one that ended last, which is another where one went on after a later one had ended."""
+    return _turn(
+        tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? ORDER BY ended_at DESC, number DESC LIMIT 1", session)
+    )  # fmt: skip
 
 
 def add(tx: Tx, session: str, ident: str, at: float) -> Turn:
@@ -137,8 +185,9 @@ def marked(tx: Tx, session: str, number: int | None) -> int:
 def keep(tx: Tx, session: str, ident: str, report: Kept) -> None:
     """Until the turn's submit is heard."""
     tx.run(
-        "INSERT INTO ends(session, ident, at, kind, text, pending) VALUES(?,?,?,?,?,?)",
-        session, ident, report.at, report.kind, report.text, report.pending,
+        "INSERT INTO ends(session, ident, at, kind, text, pending, tasks) VALUES(?,?,?,?,?,?,?)",
+        session, ident, report.at, report.kind, report.text, bool(report.pending),
+        None if report.pending is None else tasks.kept(report.pending) or "[]",
     )  # fmt: skip
     tx.run(
         "DELETE FROM ends WHERE session = ?1 AND rowid <= (SELECT max(rowid) FROM ends WHERE session = ?1) - ?2",
@@ -149,10 +198,13 @@ def keep(tx: Tx, session: str, ident: str, report: Kept) -> None:
 def kept(tx: Tx, session: str, ident: str, since: float) -> list[Kept]:
     """What was kept of the turn of that name that began at ``since``, in the order of time; it is kept no longer."""
     rows = tx.all(
-        "SELECT kind, at, text, pending FROM ends WHERE session = ? AND ident = ? AND at >= ? ORDER BY at", session, ident, since
+        "SELECT kind, at, text, tasks FROM ends WHERE session = ? AND ident = ? AND at >= ? ORDER BY at", session, ident, since
     )  # fmt: skip
     tx.run("DELETE FROM ends WHERE session = ? AND ident = ?", session, ident)
-    return [Kept(row["kind"], row["at"], row["text"], bool(row["pending"])) for row in rows]
+    return [
+        Kept(row["kind"], row["at"], row["text"], None if row["tasks"] is None else tasks.read(row["tasks"]))
+        for row in rows
+    ]
 
 
 def unkeep(tx: Tx, session: str) -> None:

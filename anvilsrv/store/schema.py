@@ -147,6 +147,13 @@ CREATE INDEX ends_by_session ON ends(session, ident);
 ALTER TABLE sessions ADD COLUMN told REAL;
 """
 
+# The work in the background that a turn began (sessions/tasks.py), and of which a report tells that is kept.
+TASKS = """
+ALTER TABLE turns ADD COLUMN tasks TEXT;
+ALTER TABLE ends ADD COLUMN tasks TEXT;
+CREATE INDEX turns_with_tasks ON turns(session, number) WHERE tasks IS NOT NULL;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -159,4 +166,5 @@ MIGRATIONS: tuple[str, ...] = (
     KILLED_IN_ORDER,
     GATE,
     TABLES,
+    TASKS,
 )

@@ -1,4 +1,5 @@
-"""What Claude Code does otherwise than its YAML can say: a private configuration, questions, and usage counted once."""
+"""What Claude Code does otherwise than its YAML can say: a private configuration, questions, names of work in the background, and usage
+counted once."""
 
 import json
 import os
@@ -41,6 +42,9 @@ CHOICES = (
     "todoFeatureEnabled",
 )  # of the state file
 TAG = re.compile("<[^<>]*>")
+TASK = re.compile(r"<task-id>([^<\n]{1,200})</task-id>")
+HEAD = 4096  # characters of a notification in which the name of its task stands
+CLIPPED = re.compile(r"\u2026 \[\+\d{1,9} chars\]\Z")  # the end of words that a Stop tells of in part
 REASON = 500  # characters of why a prompt was refused
 
 
@@ -72,6 +76,11 @@ class Claude(Private):
             return None
         if payload.get("tool_name"):
             found.fields["tool"] = use(payload)
+        if found.fields.get("wake") and (named := TASK.search(str(found.fields.get("text", ""))[:HEAD])):
+            found.fields["task"] = named[1]
+        for work in found.fields.get("pending") or ():
+            if clipped := CLIPPED.search(work.get("words", "")):
+                work.update(words=work["words"][: clipped.start()], clipped=True)
         if found.kind != "ask":
             return found
         if payload.get("tool_name") == "AskUserQuestion":

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from anvilsrv.backends.registry import Backends
-from anvilsrv.backends.rules import moment
+from anvilsrv.backends.rules import WORKS, moment
+from anvilsrv.sessions.tasks import told
 from tests.backends.files import MINIMAL, load
 from tests.conftest import ROOT
 
@@ -37,7 +38,7 @@ def test_what_is_no_time_is_none(value: Any) -> None:
 
 ROWS = r"""
     Submit: {report: submit, text: text, wake: {text: '\A<task'}, turn: id}
-    Stop: {report: stop, pending: tasks}
+    Stop: {report: stop, pending: [tasks, crons]}
   payload: {turn: turn_id, at: when}
   transcript:
     - {report: taken, when: {type: user}, text: text}
@@ -59,12 +60,33 @@ def test_a_report_tells_its_turn_and_whether_the_agent_began_it(top: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("tasks", "count"), [(None, None), ([], None), ([{"id": 1}, {"id": 2}], 2), (3, 3), (0, None), ("x", None), (True, None)]
+    ("told", "works"),
+    [({}, None), ({"tasks": []}, []), ({"tasks": [{"id": 1}, {"id": "b"}, "x"]}, [{"id": "1"}, {"id": "b"}, {}]),
+     ({"tasks": 2}, [{}, {}]), ({"tasks": 0}, []), ({"tasks": "x"}, None), ({"tasks": True}, None),
+     ({"tasks": 10**9}, [{}] * WORKS), ({"tasks": [], "crons": [{"id": "c", "prompt": "go"}]}, [{"id": "c", "words": "go"}])],
 )  # fmt: skip
-def test_a_stop_tells_how_much_goes_on_in_the_background(top: Path, tasks: Any, count: int | None) -> None:
-    stop = load(top, MINIMAL + ROWS).report("Stop", {"tasks": tasks})
+def test_a_stop_tells_what_goes_on_in_the_background(
+    top: Path, told: dict[str, Any], works: list[dict[str, Any]] | None
+) -> None:
+    stop = load(top, MINIMAL + ROWS).report("Stop", told)
     assert stop is not None
-    assert stop.fields.get("pending") == count
+    assert stop.fields.get("pending") == works
+
+
+def test_claude_names_the_work_that_is_done_and_clips_the_words_of_what_is_to_come() -> None:
+    claude = SHIPPED.get("claude")
+    woken = claude.report(
+        "UserPromptSubmit", {"prompt": "<task-notification>\n<task-id>b1x</task-id>\n</task-notification>"}
+    )
+    assert woken is not None
+    assert (woken.fields["wake"], woken.fields["task"]) == (True, "b1x")
+    crons = [{"id": "c1", "prompt": "go on\u2026 [+12 chars]"}, {"id": "c2", "prompt": "go"}]
+    stop = claude.report("Stop", {"background_tasks": [{"id": "b2"}], "session_crons": crons})
+    assert stop is not None
+    works = [{"id": "b2"}, {"id": "c1", "words": "go on", "clipped": True}, {"id": "c2", "words": "go"}]
+    assert stop.fields["pending"] == works
+    [task, cron, _] = told(stop.fields["pending"])
+    assert (task.says(""), cron.says("go on and on"), cron.says("go")) == (False, True, False)
 
 
 def claude(**line: Any) -> dict[str, Any]:

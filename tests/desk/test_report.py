@@ -378,7 +378,46 @@ def test_what_the_agent_began_by_itself_is_no_word_of_a_user_in_the_log(parts: P
     agent = parts.idle(parts.backend("waking", hooks=hooks))
     parts.report(agent, "Submit", prompt="<task-notification>")
     assert parts.registry.get(agent).background == 0
-    parts.report(agent, "Stop", response="done", tasks=[1])
+    parts.report(agent, "Stop", response="done", tasks=[{"id": "b1"}])
     assert parts.registry.get(agent).background == 1
     log, _ = parts.job(lambda tx: conversation_page(tx, agent, 0))
     assert (b"USER" in log, b"ASSISTANT" in log) == (False, True)
+
+
+CRON = {"id": "c1", "prompt": "look at the build", "schedule": "*/5 * * * *"}
+
+
+def waking(parts: Parts) -> str:
+    """An agent that tells what goes on in the background."""
+    hooks = {**BACKEND["hooks"], "Submit": {"report": "submit", "text": "prompt"}}
+    hooks["Stop"] = {**hooks["Stop"], "pending": ["tasks", "crons"]}
+    return parts.idle(parts.backend("waking", hooks=hooks))
+
+
+def test_what_the_agent_prompts_itself_with_at_a_set_time_belongs_to_the_turn_that_set_it(parts: Parts) -> None:
+    agent = waking(parts)
+    made = parts.mail(agent, "QUERY_REQUEST", subject="the build", body="watch it")
+    number = parts.job(lambda tx: parts.send.last(tx, agent))
+    parts.deliver(agent, number)
+    parts.report(agent, "Submit", prompt=parts.get(number).text)
+    parts.report(agent, "Stop", response="I will look", tasks=[], crons=[CRON])
+    assert parts.registry.get(agent).background == 1
+    for words, left in (("it runs", [CRON]), ("it is green", [])):
+        parts.report(agent, "Submit", prompt=CRON["prompt"])
+        assert parts.registry.get(agent).in_turn == 1
+        parts.report(agent, "Stop", response=words, tasks=[], crons=left)
+    assert (parts.registry.get(agent).background, parts.registry.get(agent).turns) == (0, 1)
+    found = [(one["body"], one["metadata"]["in_reply_to"]) for one in parts.inbox("user")]
+    assert found == [("I will look", made), ("it runs", made), ("it is green", made)]
+    again = [one.get("again") for one in parts.events("response")]
+    assert again == [None, True, True]
+
+
+def test_the_same_words_from_the_user_are_a_prompt_of_the_user(parts: Parts) -> None:
+    agent = waking(parts)
+    parts.report(agent, "Submit", prompt="a")
+    parts.report(agent, "Stop", response="done", tasks=[], crons=[CRON])
+    number = parts.job(lambda tx: parts.send.accept(tx, agent, CRON["prompt"], "user"))
+    parts.deliver(agent, number)
+    parts.report(agent, "Submit", prompt=CRON["prompt"])
+    assert (parts.status(number), parts.registry.get(agent).in_turn) == (Status.TAKEN, 2)

@@ -114,6 +114,7 @@ OWN = {
     "anvilsrv/strict_json.py": "the reader",
     "anvilsrv/sessions/state.py": "rows of the store",
     "anvilsrv/sessions/gate.py": "rows of the store",
+    "anvilsrv/sessions/tasks.py": "rows of the store",
     "anvilsrv/agents/evidence.py": "rows of the store",
     "anvilsrv/agents/launch.py": "files of the daemon's own",
     "anvilsrv/mail/box.py": "rows of the store",

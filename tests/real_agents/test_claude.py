@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -453,3 +454,57 @@ def test_a_plan_is_shown_with_the_question_about_it(claude: Bench) -> None:
         agent.write("ctl", "interrupt")
     agent.wait("idle")
     assert agent.read("ask") == ""
+
+
+def in_background(seconds: float, then: str) -> str:
+    """Directives: a command goes on in the background, and the turn ends."""
+    call = {"command": f"sleep {seconds}; echo {then}", "description": then, "run_in_background": True}
+    return f"@@call Bash {json.dumps(call)}\n@@say {then} started"
+
+
+def test_what_work_in_the_background_comes_to_is_mailed_again_to_the_one_who_asked(claude: Bench) -> None:
+    agent, peer = claude.agent(), Session.new(claude.daemon)
+    body = {"to": agent.id, "type": "QUERY_REQUEST", "subject": "the build", "body": in_background(2, "build")}
+    claude.daemon.client(peer.id).write(f"{peer.id}/mail", json.dumps(body).encode())
+
+    def mailed() -> list[dict[str, Any]]:
+        return [*peer.json("archive"), *peer.json("inbox")]
+
+    wait_until(lambda: len(mailed()) == 1, "the first words are mailed")
+    wait_until(lambda: agent.row["background"] == 1 and "background" in agent.row["notes"], "it goes on")
+    assert agent.ask("meanwhile") == heard("meanwhile")
+    wait_until(lambda: len(mailed()) == 2, "the final words are mailed")
+    assert claude.model.prompts()[-1].startswith("<task-notification>")
+    first, second = mailed()
+    assert [first["body"], second["body"]] == ["build started", heard(claude.model.prompts()[-1])]
+    assert first["type"] == second["type"] == "QUERY_RESPONSE"
+    assert first["metadata"]["in_reply_to"] == second["metadata"]["in_reply_to"]
+    assert (agent.row["background"], agent.state) == (0, "idle")
+
+
+def test_work_of_two_turns_comes_to_each_of_them_whichever_is_done_first(claude: Bench) -> None:
+    agent = claude.agent()
+    agent.ask(in_background(5, "slow"))
+    slow = agent.read("turns/list").splitlines()[-1].split("\t")[0]
+    agent.ask(in_background(1, "fast"))
+    fast = agent.read("turns/list").splitlines()[-1].split("\t")[0]
+    answers = wait_until(
+        lambda: [words for n in (slow, fast) if (words := agent.read(f"turns/{n}/out")).startswith("heard")][1:],
+        "woken",
+    )
+    assert answers
+    notified = [one for one in claude.model.prompts() if one.startswith("<task-notification>")]
+    assert ["fast" in notified[0], "slow" in notified[1]] == [True, True]
+    assert [agent.read(f"turns/{n}/out") for n in (slow, fast)] == [heard(notified[1]), heard(notified[0])]
+    assert agent.row["background"] == 0
+
+
+@pytest.mark.slow(70)
+def test_what_the_agent_does_at_a_time_that_it_has_set_belongs_to_the_turn_that_set_it(claude: Bench) -> None:
+    agent = claude.agent()
+    cron = {"cron": "* * * * *", "prompt": "@@say it is time", "recurring": False}
+    assert agent.ask(f"@@call CronCreate {json.dumps(cron)}\n@@say set") == "set"
+    n = agent.read("turns/list").splitlines()[-1].split("\t")[0]
+    assert agent.row["background"] == 1
+    wait_until(lambda: agent.read(f"turns/{n}/out") == "it is time", "a minute passes")
+    assert (agent.row["background"], agent.read("turns/list").splitlines()[-1].split("\t")[0]) == (0, n)

@@ -295,6 +295,109 @@ def test_a_turn_whose_work_goes_on_lets_the_queue_go_on_and_is_woken_as_itself(w
     rest(world)
 
 
+def begun(world: World) -> int:
+    """A prompt whose turn has said its words, and of which work goes on in the background."""
+    number = world.write()
+    type_on(world, "confirm")
+    take(world)
+    type_on(world)
+    world.pane.ends(pending=True)
+    world.report()
+    return number
+
+
+def answer(world: World, number: int) -> str:
+    return (world.prompt(number).response or b"").decode()
+
+
+def test_a_new_prompt_leaves_work_that_goes_on_to_the_turn_that_began_it(world: World) -> None:
+    numbers = [begun(world), begun(world), world.write()]
+    type_on(world, "confirm")
+    take(world)
+    end(world)
+    assert (world.view.background, world.view.state) == (2, "idle")
+    for number, which in ((numbers[1], 1), (numbers[0], 0)):
+        world.pane.wakes(which)
+        world.report()
+        assert world.view.in_turn == numbers.index(number) + 1
+        end(world)
+        assert answer(world, number).endswith(" again")
+    assert (world.view.background, answer(world, numbers[2])) == (0, f"re {world.prompt(numbers[2]).text}")
+    rest(world)
+
+
+def test_work_that_is_not_listed_any_more_is_over_without_a_word(world: World) -> None:
+    begun(world)
+    world.pane.works.clear()  # ended by hand
+    world.write()
+    type_on(world, "confirm")
+    take(world)
+    end(world)
+    assert world.view.background == 0
+    rest(world)
+
+
+def test_a_wake_that_is_heard_after_the_next_prompt_still_belongs_to_its_turn(world: World) -> None:
+    number = begun(world)
+    world.pane.wakes()
+    world.pane.ends()
+    world.types("by hand", enter=True)
+    world.pane.gives_up()  # the daemon was away
+    world.pane.begins()
+    reports = world.pane.reports
+    for which in (2, 1, 0):  # the prompt's, the end of the wake, its beginning
+        assert [one.kind for one in reports][which] in ("submit", "stop")
+        world.report(which)
+    assert (answer(world, number).endswith(" again"), world.view.in_turn, world.view.background) == (True, 2, 0)
+    end(world)
+    rest(world)
+
+
+def test_an_end_of_a_wake_that_overtakes_its_beginning_is_not_lost(world: World) -> None:
+    number = begun(world)
+    world.pane.wakes()
+    world.pane.gives_up()
+    world.pane.ends()
+    world.report(1)
+    world.report()
+    assert (answer(world, number).endswith(" again"), world.open_turns(), world.view.background) == (True, 0, 0)
+    rest(world)
+
+
+def test_a_turn_that_fails_has_what_it_began_before_still_to_come(world: World) -> None:
+    number = begun(world)
+    world.pane.wakes()
+    world.report()
+    world.pane.ends(pending=True)
+    world.report()
+    assert world.view.background == 1
+    world.pane.wakes()
+    world.report()
+    world.pane.fails()
+    world.report()
+    assert (world.view.background, world.status(number)) == (0, Status.DONE)
+    rest(world)
+
+
+@pytest.mark.parametrize("kind", [HOOKS, SILENT], ids=repr)
+def test_where_work_has_no_names_a_wake_is_a_turn_of_its_own_unless_one_alone_can_be_meant(kind: Kind) -> None:
+    world = World(kind)
+    first = begun(world)
+    world.pane.wakes()
+    world.report()
+    assert world.view.in_turn == 1
+    world.pane.ends(pending=True)
+    world.report()
+    second = begun(world)
+    world.pane.wakes(1)
+    world.report()
+    assert world.view.in_turn == 3
+    end(world)
+    assert (answer(world, first).count("again"), answer(world, second).count("again")) == (1, 0)
+    rest(world)
+    world.close()
+
+
 def test_a_late_report_of_a_tool_that_is_older_than_the_end_opens_nothing(world: World) -> None:
     world.write()
     type_on(world, "confirm")

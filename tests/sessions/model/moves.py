@@ -58,9 +58,9 @@ def waiting(world: World) -> int:
     return next((one.id for one in world.prompts(Status.QUEUED, *ON_ITS_WAY) if not one.message), 0)
 
 
-def can_wake(world: World) -> bool:
+def can_wake(world: World) -> object:
     pane = world.pane
-    return pane.background is not None and pane.turn is None and pane.alive and pane.frozen is None
+    return pane.works and pane.turn is None and pane.alive and pane.frozen is None
 
 
 GO_ON = (
@@ -115,7 +115,7 @@ MOVES: tuple[Move, ...] = (
     Move("the turn ends and goes on", lambda w: w.pane.can_end and names_turns(w),
          lambda w, _: w.pane.ends(goes_on=True)),
     Move("the turn ends and work goes on", lambda w: w.pane.can_end, lambda w, _: w.pane.ends(pending=True)),
-    Move("the agent wakes", can_wake, lambda w, _: w.pane.wakes()),
+    Move("the agent wakes", can_wake, lambda w, which: w.pane.wakes(which), (0, -1)),
     Move("the turn fails", lambda w: w.pane.can_end, lambda w, _: w.pane.fails()),
     Move("the agent fails unasked", lambda w: w.pane.alive and w.pane.turn is None, lambda w, _: w.pane.fails(), weight=1),
     Move("the agent freezes", lambda w: w.pane.alive and w.pane.frozen is None, lambda w, _: w.pane.freezes(), weight=1),

@@ -6,7 +6,9 @@ Nothing here knows the daemon. A method is one step, and does it whatever comes 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from anvilsrv.sessions.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Told(NamedTuple):
     ident: str = ""
     waits: bool = True
     wake: bool = False
-    pending: bool = False
+    pending: tuple[Task, ...] = ()
+    task: str = ""
 
 
 class Line(NamedTuple):
@@ -84,7 +87,8 @@ class Pane:
     frozen: deque[list[Piece] | None] | None = None  # what it has not read yet, while it is stopped; None: Enter
     entered: deque[list[Piece]] = field(default_factory=deque)  # submitted and not taken up yet
     turn: Turn | None = None
-    background: Turn | None = None  # a turn that ended, of which work goes on
+    works: dict[str, Turn] = field(default_factory=dict)  # work in the background -> the turn that began it
+    last: str = ""  # the name of the turn that ended last
     reports: deque[Told] = field(default_factory=deque)
     lines: list[Line] = field(default_factory=list)
     unwritten: deque[Line] = field(default_factory=deque)
@@ -131,13 +135,13 @@ class Pane:
     # -- the process
 
     def starts(self) -> None:
-        self.pid, self.status, self.turn, self.background, self.frozen = self.pid + 1, None, None, None, None
+        self.pid, self.status, self.turn, self.works, self.frozen = self.pid + 1, None, None, {}, None
         self.box, self.entered = [], deque()
         self.tell("ready")
 
     def dies(self, status: int) -> None:
         """Its row learns that later. What it had not written is lost."""
-        self.status, self.turn, self.background, self.frozen = status, None, None, None
+        self.status, self.turn, self.works, self.frozen = status, None, {}, None
         self.box, self.entered = [], deque()
         self.unwritten.clear()
         self.gives_up()
@@ -188,7 +192,7 @@ class Pane:
 
     # -- what the agent tells
 
-    def tell(self, kind: str, text: str = "", ident: str = "", waits: bool = True, **more: bool) -> None:
+    def tell(self, kind: str, text: str = "", ident: str = "", waits: bool = True, **more: Any) -> None:
         self.reports.append(Told(kind, self.tick(), text, ident if self.kind.ident else "", waits, **more))
 
     def writes(self, kind: str, text: str = "", ident: str = "") -> None:
@@ -236,21 +240,20 @@ class Pane:
 
     def handed(self, prompt: int, text: str) -> None:
         """The reply to its hook: it goes on with that text, and does not report it."""
-        before = self.background.ident if self.background is not None else ""
-        self._works([Piece(prompt, text)], before or f"t{self.number}")
+        self._works([Piece(prompt, text)], self.last or f"t{self.number}")
 
     def uses_a_tool(self) -> None:
         assert self.turn is not None
         self.writes("assistant")
         self.tell("active", ident=self.turn.ident, waits=False)
 
-    def wakes(self) -> None:
+    def wakes(self, which: int = 0) -> None:
         """Work in the background is done: it goes on by itself."""
-        turn, self.background = self.background, None
-        assert turn is not None
-        self.turn = Turn([], self._name(), turn.said)
+        name = list(self.works)[which]
+        self.turn = Turn([], self._name(), self.works.pop(name).said)
         self.writes("taken", "<task-notification>", self.turn.ident)
-        self.tell("submit", "<task-notification>", self.turn.ident, wake=True)
+        task = name if self.kind.ident else ""
+        self.tell("submit", "<task-notification>", self.turn.ident, wake=True, task=task)
 
     def ends(self, goes_on: bool = False, pending: bool = False) -> None:
         """It stops; ``goes_on``: a hook of the user's own makes it go on with the same turn, ``pending``: work goes on."""
@@ -258,8 +261,11 @@ class Pane:
         words = f"re {self.turn.text or 'itself'}" + " again" * len(self.turn.said)
         self.turn.said.append(words)
         self.writes("assistant")
-        self.tell("stop", words, self.turn.ident, pending=pending)
-        self.background = self.turn if pending else None
+        if pending:
+            self.works[f"b{self.tick():.0f}"] = self.turn
+        works = tuple(Task(name if self.kind.ident else "") for name in self.works)
+        self.tell("stop", words, self.turn.ident, pending=works)
+        self.last = self.turn.ident
         if not goes_on:
             self.turn = None
 

@@ -211,7 +211,7 @@ class World:
         if self.gone:
             return
         turns, session = self.daemon.turns, self.session
-        happened = Happened(told.at, told.ident, told.text if self.pane.kind.text else None)
+        happened = Happened(told.at, told.ident, told.text if self.pane.kind.text else None, task=told.task)
         match told.kind:
             case "ready":
                 self.happens(lambda tx: turns.reported.ready(tx, session, happened))
@@ -420,7 +420,7 @@ class World:
         waits = queued or self.view.on_its_way
         return first(
             (self.pane.can_end, self.pane.ends),
-            (self.pane.background is not None and self.pane.turn is None, self.pane.wakes),
+            (bool(self.pane.works) and self.pane.turn is None, self.pane.wakes),
             (bool(self.pane.box) and waits and self.seen().look == Look.MIXED, self.pane.clears),
             (not self.pane.kind.line and bool(self.view.in_turn), self.titled),
             (not self.view.live and queued, self.restart),

@@ -1,0 +1,77 @@
+"""Work in the background: what agents tell of it, which turn began it, and which is meant when it wakes the agent.
+
+An agent that names its work lists all of it at each end of a turn: what no other turn has begun is that turn's own. A list that does
+not have some work any more says that it is over. Pure, but for what reads and writes the column ``tasks`` (``turn_rows.py``).
+"""
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+MOST = 100  # of one turn; the first go
+
+
+class Task(NamedTuple):
+    """Some work. ``ident``: the agent's own name for it (empty: it has none); ``words``: with which the agent will prompt itself, if it
+    says so; ``clipped``: they are only the beginning; ``on``: it goes on."""
+
+    ident: str = ""
+    words: str = ""
+    clipped: bool = False
+    on: bool = True
+
+    def says(self, text: str) -> bool:
+        """Whether it is this work that prompts the agent with ``text``."""
+        said, words = text.strip(), self.words.strip()
+        return bool(words) and (said.startswith(words) if self.clipped else said == words)
+
+
+Tasks = tuple[Task, ...]
+
+
+def told(found: Iterable[object]) -> Tasks:
+    """The work that a report tells of (``backends/rules.py``)."""
+    return tuple(
+        Task(str(one.get("id") or ""), str(one.get("words") or ""), bool(one.get("clipped")))
+        for one in found
+        if isinstance(one, dict)
+    )
+
+
+def read(column: str | None) -> Tasks:
+    """What a row holds."""
+    return tuple(Task(*one) for one in json.loads(column)) if column else ()
+
+
+def kept(tasks: Tasks) -> str | None:
+    """The same for a row."""
+    return json.dumps(tasks[-MOST:]) if tasks else None
+
+
+def going(tasks: Tasks) -> bool:
+    """Whether something goes on."""
+    return any(one.on for one in tasks)
+
+
+def may_mean(tasks: Tasks, ident: str) -> bool:
+    """Whether the end of work called so can be that of the only turn whose work goes on, which did not tell that name."""
+    return len(tasks) < 2 and not (ident and any(one.ident for one in tasks))
+
+
+def of_turn(before: Tasks, now: Tasks, others: Iterable[str]) -> Tasks:
+    """The work of a turn that had begun ``before`` when it tells of what goes on ``now``: what ``others`` began is not its own."""
+    theirs = set(others)
+    mine = tuple(one for one in now if not one.ident or one.ident not in theirs)
+    known = {one.ident for one in mine}
+    return tuple(one._replace(on=False) for one in before if one.ident and one.ident not in known) + mine
+
+
+def left(before: Tasks, now: Tasks) -> Tasks:
+    """The work of another turn when what goes on ``now`` is told: of what has no names, something is left while there is any."""
+    names = {one.ident for one in now}
+    return tuple(one._replace(on=one.on and (one.ident in names if one.ident else bool(now))) for one in before)
+
+
+def over(tasks: Tasks, ident: str) -> Tasks:
+    """That one has woken the agent: it is over, unless it comes again by itself."""
+    return tuple(one._replace(on=one.on and (one.ident != ident or bool(one.words))) for one in tasks)
