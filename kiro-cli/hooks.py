@@ -56,10 +56,14 @@ def hooks(python: str, program: str) -> dict[str, object]:
 
 
 def write(path: Path, content: object) -> None:
-    """Replace a file of ours at once."""
+    """Write a file of ours at once; beside one that stands there with other words, which may be the user's."""
+    text = json.dumps(content, indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
+        print(f"{path}: left as it is; the new version is {path}.new")
+        path = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
     os.replace(fresh, path)
     print(path)
 

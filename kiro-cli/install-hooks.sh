@@ -1,6 +1,7 @@
 #!/bin/sh
 # install-hooks.sh [--undo | --where]: tells Kiro CLI about AnviLLM, in files of their own: the agent ~/.kiro/agents/anvillm.json (with the
-# hooks of 2.x in it) and ~/.kiro/hooks/anvillm.json (the hooks of 3.x). No other file is touched. Outside of AnviLLM the hooks are
+# hooks of 2.x in it) and ~/.kiro/hooks/anvillm.json (the hooks of 3.x). No other file is touched; beside one of them that says something
+# else, which may be what you changed, the new version is put as anvillm.json.new. Outside of AnviLLM the hooks are
 # silent; of the two forms one reports, as $ANVILLM_KIRO says, since 3.x still runs the hooks of agents.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,16 @@ class Place:
     @property
     def record(self) -> Record:
         return Record(self.layout.home / "installed.json")
+
+    def own(self, folder: str) -> Path:
+        """A copy of a folder of the program, for a test that changes it."""
+        share = self.layout.env / "share/anvillm"
+        share.unlink()
+        share.mkdir()
+        for path in ROOT.iterdir():
+            if path.name != folder:
+                (share / path.name).symlink_to(path)
+        return Path(shutil.copytree(ROOT / folder, share / folder))
 
     def now(self) -> dict[str, str]:
         found = listing(self.home)
@@ -162,6 +175,44 @@ def test_a_hook_file_that_the_user_changed_stays(place: Place, capsys: pytest.Ca
     assert path.read_text() == "{}"
     assert not (place.home / ".kiro/hooks").exists() and not (place.home / ".kiro/settings").exists()
     assert f"could not take our entry out of {path}" in capsys.readouterr().out
+
+
+def test_at_an_upgrade_a_hook_file_that_the_user_changed_stays_and_the_new_one_is_put_beside(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agents, hooks = (place.home / ".kiro" / one / "anvillm.json" for one in ("agents", "hooks"))
+    agents.parent.parent.mkdir()
+    script = place.own("kiro-cli") / "hooks.py"
+    place.install()
+    changed = agents.read_text().replace('"tools"', '"model": "mine", "tools"')
+    agents.write_text(changed)
+    place.install()
+    assert not agents.with_name("anvillm.json.new").exists(), "there is no new version"
+    script.write_text(script.read_text().replace("an agent of AnviLLM", "its next version").replace('"v1"', '"v2"'))
+    place.install()
+    beside = agents.with_name("anvillm.json.new")
+    assert (agents.read_text(), '"its next version"' in beside.read_text()) == (changed, True)
+    assert json.loads(hooks.read_text())["version"] == "v2"
+    assert (
+        capsys.readouterr().out.count(f"changed by you, left as it is: {agents}\n    the new version is {beside}") == 1
+    )
+    place.install()
+    assert capsys.readouterr().out == "", "said once"
+    place.uninstall()
+    assert (agents.read_text(), beside.exists(), hooks.exists()) == (changed, False, False)
+
+
+def test_the_installer_of_kiro_s_hooks_overwrites_nothing_by_itself(tmp_path: Path) -> None:
+    env = {**os.environ, "KIRO_HOME": str(tmp_path)}
+    run = partial(
+        subprocess.run, ["sh", str(ROOT / "kiro-cli/install-hooks.sh")], env=env, check=True, capture_output=True
+    )
+    run()
+    path = tmp_path / "agents/anvillm.json"
+    made = path.read_text()
+    path.write_text("{}")
+    run()
+    assert (path.read_text(), path.with_name("anvillm.json.new").read_text()) == ("{}", made)
 
 
 def test_an_entry_of_the_user_s_own_is_left_alone(place: Place) -> None:
