@@ -13,7 +13,7 @@ import pytest
 from installer import agents, plumbing
 from installer.edits import undo
 from installer.layout import Layout
-from installer.record import Record, sweep
+from installer.record import Record, forget, sweep
 from tests.conftest import ROOT, Home
 from tests.install.conftest import listing
 
@@ -62,6 +62,8 @@ class Place:
         record = self.record
         for path in list(record.merged):
             undo(record, path, self.drop)
+        for path in list(record.beside):
+            forget(Path(path), record.beside)
         sweep(record)
 
     def drop(self, by: str, path: Path) -> None:
