@@ -37,6 +37,7 @@ from anvilsrv.beads.beads import Beads
 from anvilsrv.clock import Clock
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.life import Life
+from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.desk.report import Reports
 from anvilsrv.desk.send import Send
@@ -47,7 +48,7 @@ from anvilsrv.p9.server import Server
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.effects import Asked, Clear, Effect, Interrupt, Note, Publish, Unasked, Wake
+from anvilsrv.store.effects import Asked, Clear, Effect, Given, Interrupt, Note, Publish, Unasked, Wake
 from anvilsrv.store.events import EVERYBODY, Stream
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import STATES, Topics
@@ -81,9 +82,10 @@ class App:
         self.beads = Beads(paths.beads_dir(), self._bead_changed, self.on_error)
         self.tmux = Tmux(Path(namespace) / paths.TMUX, self.on_error)
         self.evidence = Evidence(self.store, self.registry, self.tmux, self.backends, self.kept)
+        self.messages = Messages(self.store, self.registry, self.turns, self.post, self.life.about)
         self.reports = Reports(
             self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
-            self.evidence, self.on_error,
+            self.evidence, self.messages, self.on_error,
         )  # fmt: skip
         self.launch = Launch(self.backends, state, namespace, umask)
         self.reactor = Reactor("agents", self.on_error)
@@ -121,6 +123,7 @@ class App:
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
             Commits(self.store, self.registry, self.launch, self.on_error),
+            self.messages,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
                 self.store, self.registry, self.turns, self.post, self.tmux, self.backends, self.evidence, self.on_error
@@ -185,6 +188,8 @@ class App:
                 self.questions.asked(effect)
             case Unasked():
                 self.questions.unasked(effect)
+            case Given():
+                self.messages.given(effect)
             case Interrupt(session):
                 self.titles.interrupt(session)
             case Clear(session):

@@ -39,15 +39,21 @@ class Typist:
         on_error: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._parts = (store, registry, turns, post, tmux, backends, evidence, on_error)
+        self._backends = backends
         self._following = Following[Wanted]("typist", self._run)
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`."""
         session = after.id if after is not None else before.id if before is not None else ""
         wanted = None
-        if after is not None and after.on_its_way and not after.handed_over and after.pane and after.pid:
+        if after is not None and self._typed(after) and after.on_its_way and not after.handed_over and after.pane and after.pid:
             wanted = Wanted(after.prompt, after.tries, after.pid, after.pane)
         self._following.want(session, wanted)
+
+    def _typed(self, view: View) -> bool:
+        """Whether its kind of agent gets prompts by keys. No I/O."""
+        backend = self._backends.last(view.backend)
+        return backend is None or not backend.by_message
 
     def close(self) -> None:
         """End every delivery and join its thread."""

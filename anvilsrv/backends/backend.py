@@ -220,6 +220,11 @@ class Backend:
         template = report.rule.otherwise if report.rule is not None else None
         return None if template is None else _reply(templates.fill_all(template, report.payload, ""))
 
+    @property
+    def by_message(self) -> bool:
+        """Whether a program of ours in the pane fetches prompts, and nothing is typed."""
+        return self.evidence == "message"
+
     def can(self, kind: str) -> bool:
         """Whether ``reply`` knows a way to say this."""
         return kind in self.replies or (

@@ -26,11 +26,12 @@ from anvilsrv.desk import heard, outcomes
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.inorder import InOrder
 from anvilsrv.desk.life import Life
+from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.happened import NOTHING, Seen
-from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.machine import ON_ITS_WAY, Status
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
@@ -44,6 +45,7 @@ log = logging.getLogger("anvilsrv")
 
 KEEP = 100_000  # reports whose numbers are remembered
 COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
+NEXT = "next"  # the report by which a program in the pane asks for a prompt
 Line = dict[str, Any]
 
 
@@ -96,7 +98,7 @@ class Reports:
 
     def __init__(
         self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions, life: Life,
-        backends: Backends, kept: Kept, eyes: Eyes, on_error: Callable[[BaseException], None],
+        backends: Backends, kept: Kept, eyes: Eyes, messages: Messages, on_error: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._registry = registry
@@ -110,6 +112,7 @@ class Reports:
         self._tallies: dict[str, tuple[str, Tally]] = {}
         self._carriers: dict[Waiting, tuple[str, str]] = {}  # who was given a prompt in the reply to which report
         self._eyes = eyes
+        self._messages = messages
         self._order = InOrder(on_error)
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ class Reports:
         self._spooled(session, number if isinstance(number, str) else None)  # it was made before
         if "take" in found:
             self._give(session, found, by)
+        elif found.get("hook") == NEXT:
+            self._next(session, found, by)
         else:
             self._take(session, found, by)
 
@@ -196,24 +201,40 @@ class Reports:
                 return found
             seen = self._eyes.seen(session)
 
+    def _next(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
+        """A program in the pane asks for the next prompt: of a kind of agent that gets them by message."""
+        number, view = found.get("report"), self._registry.get(session)
+        if not is_number(number):
+            raise Invalid("hook: a report has 'report', a string")
+        if not self._backends.get(view.backend).by_message:
+            raise Invalid(f"hook: prompts of '{view.backend}' are typed")
+        with self._lock:
+            self._carriers[by] = (view.id, str(number))
+        self._messages.ask(view.id, str(number), by)
+
     def _give(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
         """A hook program asks whether it may give on the prompt that the reply to its report brought it."""
-        number, link = found.get("take"), found.get("of")
-        if not isinstance(number, int) or not is_number(link):
-            raise Invalid("hook: 'take' is a number, 'of' that of a report")
+        number, link, turn = found.get("take"), found.get("of"), found.get("turn")
+        if not isinstance(number, int) or not is_number(link) or not (turn is None or is_number(turn)):
+            raise Invalid("hook: 'take' is a number, 'of' that of a report, 'turn' a name")
 
-        def job(tx: Tx) -> bool:
-            happened = self._turns.delivered.given(
-                tx, session, number, f"{link}", stamp(found.get("mono")) or tx.now.monotonic
-            )
+        def job(tx: Tx) -> dict[str, Any]:
+            at = stamp(found.get("mono")) or tx.now.monotonic
+            name = None if turn is None else f"{turn}"
+            happened = self._turns.delivered.given(tx, session, number, f"{link}", at, name)
             outcomes.settle(tx, session, self._post, happened)
             now = prompts.get(tx, number)
-            return now is not None and (now.session, now.link, now.status) == (session, link, Status.TAKEN)
+            if now is not None and (now.session, now.link, now.status) == (session, link, Status.TAKEN):
+                return {"go": True}
+            waits = now is not None and now.session == session and now.status in (Status.QUEUED, *ON_ITS_WAY)
+            return {"go": False, "why": "not now" if waits else "no"}
 
-        by.answer({"go": self._store.call(job, need=Need.OWN)})
+        by.answer(self._store.call(job, need=Need.OWN))
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The connection of a hook program has closed (any thread): what it did not ask for is queued again."""
+
+        self._messages.gone(session, by)
 
         def gone() -> None:
             with self._lock:

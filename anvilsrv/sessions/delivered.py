@@ -6,7 +6,7 @@ Threads: everything runs on the store's thread, in a job. Nothing happens unless
 from anvilsrv.sessions import facts, prompts, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
-from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
+from anvilsrv.sessions.happened import NOTHING, Handed, Happened, Outcomes, Seen
 from anvilsrv.sessions.machine import Event, Fact, Status
 from anvilsrv.sessions.queue import Queue
 from anvilsrv.sessions.registry import Registry
@@ -75,8 +75,22 @@ class Delivered:
 
     # -- by message -------------------------------------------------------------------------------------------------------
 
-    def given(self, tx: Tx, session: str, number: int, link: str, at: float) -> Outcomes:
-        """The program that got a prompt in the reply ``link`` asks whether it may give it on: it may if it is TAKEN after this."""
+    def offered(self, tx: Tx, session: str, link: str) -> Outcomes:
+        """A program waits for the next prompt under the number ``link``: the one that is chosen is SENT in its reply."""
+        current, row = prompts.on_its_way(tx, session), self._registry.row(tx, session)
+        if current is None or current.status != Status.CHOSEN:
+            return
+        if row.gate.open and row.wanted == Wanted.RUN and row.pid and turn_rows.opened(tx, session) is None:
+            prompts.hand(tx, current, link)
+            yield Handed(prompts.there(tx, current.id))
+        else:
+            yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
+
+    def given(self, tx: Tx, session: str, number: int, link: str, at: float, ident: str | None = None) -> Outcomes:
+        """The program that got a prompt in the reply ``link`` asks whether it may give it on: it may if it is TAKEN after this.
+
+        ``ident`` is what it will call the turn; None: it goes on with the last one.
+        """
         current = prompts.on_its_way(tx, session)
         if current is None or (current.id, current.link) != (number, link):
             return
@@ -84,7 +98,8 @@ class Delivered:
             prompts.unpaste(tx, current)
         else:
             last = turn_rows.ended_last(tx, session)
-            taken = Happened(at, last.ident if last is not None else "", current.text)
+            name = ident if ident is not None else last.ident if last is not None else ""
+            taken = Happened(at, name, current.text)
             yield from self._course.hear(tx, session, Heard.SUBMIT, taken, current, follows=True)
         self._queue.settle(tx, session)
 

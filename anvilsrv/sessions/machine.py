@@ -156,11 +156,12 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
     },
     Status.SENT: {
         Event.SAME: (
-            ((F.EARLY,), (A.TURN,)), ((F.OWED,), (A.TURN,)), ((F.LATER,), (A.TAKE,)), ((F.OURS,), (A.TURN,)),
-            ((), (A.TAKE,)),
+            ((F.EARLY,), (A.TURN,)), ((F.OWED,), (A.TURN,)), ((F.MESSAGE,), (A.TURN,)), ((F.LATER,), (A.TAKE,)),
+            ((F.OURS,), (A.TURN,)), ((), (A.TAKE,)),
         ),
         Event.OTHER: (
-            ((F.EARLY,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)), ((), (A.FAIL, A.TURN)),
+            ((F.EARLY,), (A.TURN,)), ((F.MESSAGE,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)),
+            ((), (A.FAIL, A.TURN)),
         ),
         Event.WAKE: ONLY_TURN,
         Event.JOINED: (((F.EARLY,), ()), ((F.LATER,), (A.TAKE,)), ((F.OURS,), ()), ((), (A.TAKE,))),

@@ -67,6 +67,16 @@ class Unasked:
 
 
 @dataclass(frozen=True)
+class Given:
+    """``by``, who asked under the number ``link`` for the next prompt of ``session``, gets it."""
+
+    session: str
+    link: str
+    by: Waiting
+    reply: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Interrupt:
     """Press the keys that break off a turn."""
 
@@ -80,4 +90,4 @@ class Clear:
     session: str
 
 
-Effect = Publish | Wake | Note | Asked | Unasked | Interrupt | Clear
+Effect = Publish | Wake | Note | Asked | Unasked | Given | Interrupt | Clear

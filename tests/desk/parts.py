@@ -17,6 +17,7 @@ from anvilsrv.clock import Clock
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.life import Life
+from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.desk.report import Reports
 from anvilsrv.desk.send import Send
@@ -29,7 +30,7 @@ from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.effects import Asked, Clear, Effect, Interrupt, Publish, Unasked, Wake
+from anvilsrv.store.effects import Asked, Clear, Effect, Given, Interrupt, Publish, Unasked, Wake
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
@@ -115,9 +116,10 @@ class Parts:
         self.questions = Questions(self.store, self.registry)
         self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
         self.kept = SeenKept(top / "state", self.io)
+        self.messages = Messages(self.store, self.registry, self.turns, self.post, self.life.about)
         self.reports = Reports(
             self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
-            self, self.errors.append,
+            self, self.messages, self.errors.append,
         )  # fmt: skip
         self.send = Send(self.registry, self.turns, self.post)
         self._count = 0
@@ -151,7 +153,10 @@ class Parts:
 
     def _settled(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
         self.boxes.refresh(tx, touched)
-        self.touched += self.registry.refresh(tx, {name for name in touched if " " not in name})
+        changed = list(self.registry.refresh(tx, {name for name in touched if " " not in name}))
+        self.touched += changed
+        for one in changed:
+            self.messages.follow(one.before, one.after)
         for effect in effects:
             match effect:
                 case Publish(event):
@@ -162,6 +167,8 @@ class Parts:
                     self.questions.asked(effect)
                 case Unasked():
                     self.questions.unasked(effect)
+                case Given():
+                    self.messages.given(effect)
                 case Interrupt() | Clear():
                     self.presses.append(effect)
 

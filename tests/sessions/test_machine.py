@@ -17,8 +17,8 @@ E = TypeVar("E", bound=Enum)
 # Rows: what happens. Columns: what is so of the prompt that is on its way or taken. Each cell: "facts: acts; facts: acts; acts".
 PROMPTS = """
           | none | chosen | pasted | sent | taken
-same      | tried: take; turn | requeue turn | early: turn; owed: turn; ours: turn; take | early: turn; owed: turn; later: take; ours: turn; take | turn
-other     | turn | requeue turn | early: turn; ours: turn; contains: fail turn; turn | early: turn; ours: turn; proved: take turn; fail turn | turn
+same      | tried: take; turn | requeue turn | early: turn; owed: turn; ours: turn; take | early: turn; owed: turn; message: turn; later: take; ours: turn; take | turn
+other     | turn | requeue turn | early: turn; ours: turn; contains: fail turn; turn | early: turn; message: turn; ours: turn; proved: take turn; fail turn | turn
 wake      | turn | requeue turn | turn | turn | turn
 joined    | tried: take | - | early: -; ours: -; take | early: -; later: take; ours: -; take | tried: take
 active    | turn | requeue turn | turn | turn | turn

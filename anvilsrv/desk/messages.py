@@ -1,0 +1,88 @@
+"""Prompts by message: a program of ours in the pane asks for the next one, and is answered when there is one; nothing is typed.
+
+It asks with a report ``next``; the prompt that is chosen, now or later, is SENT with the reply. Before the program gives it to the agent
+it asks whether it may (``Reports``): only then is it TAKEN. So a reply that is lost is no loss, and one that is read twice has no effect.
+
+Threads: ``ask`` on a thread of the reports; ``follow`` and jobs on the store's thread; ``gone`` on any. The lock guards who waits.
+"""
+
+import threading
+from collections.abc import Callable
+
+from anvilsrv.desk import outcomes
+from anvilsrv.desk.post import Post
+from anvilsrv.sessions.machine import Status
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import View
+from anvilsrv.sessions.turns import Turns
+from anvilsrv.store.effects import Given, Waiting
+from anvilsrv.store.store import Need, Store, Tx
+
+About = Callable[[str, Callable[[Tx], object]], None]
+
+
+class Messages:
+    """Who waits for the next prompt of its session, and under which report: the last who asked. A follower."""
+
+    def __init__(self, store: Store, registry: Registry, turns: Turns, post: Post, about: About) -> None:
+        self._store = store
+        self._registry = registry
+        self._turns = turns
+        self._post = post
+        self._about = about
+        self._lock = threading.Lock()
+        self._waiting: dict[str, tuple[Waiting, str]] = {}
+
+    def ask(self, session: str, number: str, by: Waiting) -> None:
+        """The program in the pane wants the next prompt; the reply comes when there is one. Who asked before gets none."""
+        with self._lock:
+            before = self._waiting.get(session)
+            self._waiting[session] = (by, number)
+        if before is not None:
+            before[0].answer({})
+        self._store.call(lambda tx: self._offer(tx, session), need=Need.OWN)
+
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`: a prompt was chosen."""
+        if after is None:
+            self._drop(before.id if before is not None else "")
+        elif after.status == Status.CHOSEN and after.id in self._waiting:
+            self._about(after.id, lambda tx: self._offer(tx, after.id))
+
+    def close(self) -> None:
+        """Nothing to do: connections end with the server."""
+
+    def gone(self, session: str, by: Waiting) -> str | None:
+        """The connection of one that asked has closed; the number of its report, if it was still waiting."""
+        with self._lock:
+            found = self._waiting.get(session)
+            if found is None or found[0] is not by:
+                return None
+            del self._waiting[session]
+        return found[1]
+
+    def _drop(self, session: str) -> None:
+        with self._lock:
+            found = self._waiting.pop(session, None)
+        if found is not None:
+            found[0].answer({})
+
+    def _offer(self, tx: Tx, session: str) -> None:
+        """The prompt that is chosen is given in the reply, if somebody waits for it."""
+        with self._lock:
+            found = self._waiting.get(session)
+        if found is None or not self._registry.there(tx, session):
+            return
+        by, link = found
+        prompt = outcomes.settle(tx, session, self._post, self._turns.delivered.offered(tx, session, link))
+        if prompt is not None:
+            context = self._registry.row(tx, session).context.decode("utf-8", "replace")
+            reply = {"take": prompt.id, "n": prompt.n, "text": prompt.text, "context": context}
+            tx.after(Given(session, link, by, reply))
+
+    def given(self, effect: Given) -> None:
+        """It is SENT on disk: the reply goes out."""
+        with self._lock:
+            if self._waiting.get(effect.session) == (effect.by, effect.link):
+                del self._waiting[effect.session]
+        effect.by.answer(effect.reply)
