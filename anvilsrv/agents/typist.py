@@ -46,7 +46,14 @@ class Typist:
         """See :class:`Follower`."""
         session = after.id if after is not None else before.id if before is not None else ""
         wanted = None
-        if after is not None and self._typed(after) and after.on_its_way and not after.handed_over and after.pane and after.pid:
+        if (
+            after is not None
+            and self._typed(after)
+            and after.on_its_way
+            and not after.handed_over
+            and after.pane
+            and after.pid
+        ):
             wanted = Wanted(after.prompt, after.tries, after.pid, after.pane)
         self._following.want(session, wanted)
 

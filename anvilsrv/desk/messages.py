@@ -1,7 +1,8 @@
 """Prompts by message: a program of ours in the pane asks for the next one, and is answered when there is one; nothing is typed.
 
-It asks with a report ``next``; the prompt that is chosen, now or later, is SENT with the reply. Before the program gives it to the agent
-it asks whether it may (``Reports``): only then is it TAKEN. So a reply that is lost is no loss, and one that is read twice has no effect.
+It asks with a report ``next``; the prompt that is chosen, now or later, is SENT with the reply. Before the program gives it to the
+agent it asks whether it may (``Reports``): only then is it TAKEN. So a reply that is lost is no loss, and one that is read twice has
+no effect.
 
 Threads: ``ask`` on a thread of the reports; ``follow`` and jobs on the store's thread; ``gone`` on any. The lock guards who waits.
 """

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from anvilsrv.desk.life import Life
 from anvilsrv.errors import AnvilError
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import Asker, Parts
@@ -98,13 +97,15 @@ def test_another_daemon_has_it_asked_for_again_unless_it_was_taken(parts: Parts,
 def test_a_prompt_that_was_interrupted_meanwhile_is_not_given(parts: Parts, agent: str) -> None:
     number = parts.prompt(agent)
     ask(parts, agent)
-    parts.job(lambda tx: Life.interrupt(parts.life, tx, agent))
+    parts.job(lambda tx: parts.life.interrupt(tx, agent))
     assert (parts.status(number), parts.presses) == (Status.FAILED, [])
     assert take(parts, agent, number) == {"go": False, "why": "no"}
 
 
 @pytest.mark.parametrize("typed", ["something else", "do it"])
-def test_what_a_person_types_meanwhile_comes_first_and_the_prompt_after_it(parts: Parts, agent: str, typed: str) -> None:
+def test_what_a_person_types_meanwhile_comes_first_and_the_prompt_after_it(
+    parts: Parts, agent: str, typed: str
+) -> None:
     number = parts.prompt(agent, "do it")
     ask(parts, agent)
     parts.report(agent, "Submit", prompt=typed, turn="p1")
