@@ -95,16 +95,8 @@ class App:
             self.on_error,
         )  # fmt: skip
         self.titles = Titles(
-            self.reactor,
-            self.store,
-            self.registry,
-            self.turns,
-            self.post,
-            self.life,
-            self.tmux,
-            self.backends,
-            self.evidence,
-        )
+            self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
+        )  # fmt: skip
         self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets)
         self.followers = self._made_followers(clock)
         self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
