@@ -22,6 +22,7 @@ from anvilsrv.agents.dialogs import Dialogs
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
+from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.launch import CONNECTIONS, Launch
 from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
@@ -98,6 +99,7 @@ class App:
             self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
         )  # fmt: skip
         self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets)
+        self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)
         self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
         self.tree = Tree(Served(self))

@@ -37,6 +37,7 @@
     ("t" "Stop" anvillm-stop)
     ("R" "Restart" anvillm-restart)
     ("X" "Interrupt" anvillm-interrupt)
+    ("k" "Type keys" anvillm-keys)
     ("K" "Kill" anvillm-kill)
     ("a" "Alias" anvillm-alias)]
    ["Look"

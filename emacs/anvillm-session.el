@@ -188,6 +188,15 @@ The default is the most recent one of this project."
   (interactive (list (anvillm-current-many "Let go on the queue of: ")))
   (anvillm--control 'go ids))
 
+(defun anvillm-keys (id keys)
+  "Press KEYS in the pane of the session ID.
+KEYS are names with blanks between, as in \"Down Enter\"."
+  (interactive (let ((id (anvillm-current "Keys for the pane of: ")))
+                 (list id (read-string (format "Keys for the pane of %s (as in Down Enter): " (anvillm-name id))))))
+  (anvillm-write (concat id "/ctl")
+                 (concat "keys " (mapconcat #'anvillm-quote (split-string keys) " ") "\n")
+                 (anvillm-then "keys" (lambda (_) (message "%s: %s" (anvillm-name id) keys)))))
+
 (defun anvillm-alias (id alias)
   "Give the session ID the name ALIAS; an empty one takes it away."
   (interactive (let ((id (anvillm-current "Alias of: ")))

@@ -26,6 +26,7 @@ class Acting(Shown, Screen[None]):
         Binding("R", "control('restart')", show=False),
         Binding("x", "control('interrupt')", show=False),
         Binding("K", "kill", show=False),
+        Binding("T", "type", show=False),
         Binding("a", "alias", show=False),
         Binding("c", "context", show=False),
         Binding("A", "attach", show=False),
@@ -88,6 +89,16 @@ class Acting(Shown, Screen[None]):
             self.app.push_screen(
                 Line(f"Alias of {row['id']}", row["alias"], "letters, digits, _ and -; empty takes it away"), rename
             )
+
+        self._with(ask)
+
+    def action_type(self) -> None:
+        def ask(row: Row) -> None:
+            def press(keys: str | None) -> None:
+                if keys:
+                    self.host.request(partial(requests.press, session=row["id"], keys=keys))
+
+            self.app.push_screen(Line(f"Keys for the pane of {label(row)}", "", "names, as in Down Enter"), press)
 
         self._with(ask)
 

@@ -241,6 +241,7 @@ R  restart, conversation kept   i  your inbox       I  the session's
 K  kill, for good               c  context put before prompts
 a  alias                        x  interrupt the turn
 r  refresh                      Q  the queue: what waits
+T  type keys into its pane, as in Down Enter
 d  the daemon                   ?  these keys       q  quit
 j k  C-n C-p  down, up
 

@@ -102,6 +102,10 @@ OPERATIONS: tuple[Operation, ...] = (
         {"session": SESSION}, record({"command": word(*requests.CONTROLS)}),
     ),
     Operation(
+        "POST", "/api/sessions/{session}/keys", "press", "Press keys in the agent's pane, by their names with blanks between",
+        requests.press, {"session": SESSION}, record({"keys": text(1024, 1)}),
+    ),
+    Operation(
         "GET", "/api/sessions/{session}/queue", "listQueue", "The prompts that wait, in the order in which the agent gets them",
         _queue, {"session": SESSION}, reply=array(ref("Queued")),
     ),

@@ -10,6 +10,7 @@ from acme.lib import table
 from acme.lib.agent import Roster, Session
 from acme.lib.host import Call
 from acme.lib.pane import Pane
+from anvilsrv import words
 from anvilsrv.errors import Invalid
 
 NAME = "/AnviLLM/"
@@ -32,6 +33,7 @@ class Main(Pane):
         "Kill": "control",
         "Interrupt": "control",
         "Alias": "alias",
+        "Keys": "keys",
         "Context": "window_of",
         "Log": "window_of",
         "Ask": "window_of",
@@ -129,6 +131,15 @@ class Main(Pane):
         if len(words) != 2:
             raise Invalid("usage: Alias <id> <name>")
         self.app.agent.write(f"{self.app.roster.get(words[0]).id}/alias", words[1] + "\n")
+
+    def keys(self, call: Call) -> None:
+        """``Keys <id> Down Enter``, or ``Keys Down Enter`` for the line of dot."""
+        names = call.words
+        named = self.app.roster.find(names[0]) if names else None
+        session = named or self.session()
+        if session is None or not names[named is not None :]:
+            raise Invalid("usage: Keys <id> <name of a key> ...")
+        self.app.agent.write(f"{session.id}/ctl", words.join(["keys", *names[named is not None :]]) + "\n")
 
     def window_of(self, call: Call) -> None:
         self.app.open(call.word.lower(), self.subject(call).id)

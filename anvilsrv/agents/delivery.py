@@ -19,7 +19,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import conversation, prompts
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
@@ -151,7 +151,7 @@ class Delivery:
             self._not_taken(self._evidence.seen(self._session))  # it may have been taken before
             if self._until.is_set() or self._view() is None:
                 return False
-        typed = self._backend().prompt_text(prompt.text, view.context.decode("utf-8", "replace"))
+        typed = self._backend().prompt_text(prompt.text, self._context(view))
         self._words = typed
         mark, buffer = self._evidence.mark(self._session), buffer_of(self._prompt)
         self._tmux.load(buffer, typed.encode("utf-8", "replace"))
@@ -171,6 +171,14 @@ class Delivery:
         self._tmux.insert(self._pane, buffer)
         self._pasted_by_us = True
         return True
+
+    def _context(self, view: View) -> str:
+        """What goes before it: the session's context, and before the first of a conversation the log that this is to have."""
+        context = view.context.decode("utf-8", "replace")
+        if not view.carried or view.carried != view.turns:
+            return context
+        log = self._store.call(lambda tx: conversation.carried(tx, view.id, view.carried), need=Need.OWN)
+        return f"{log}\n\n{context}".rstrip("\n")
 
     def _wait_for_input(self) -> bool:
         """Wait for the input to be free, but not for long: then it is an obstacle. What we left there ourselves is cleared."""

@@ -1,6 +1,6 @@
-"""What is seen on the screen: dialogs to answer, at the start and in a turn, and readiness that no hook reports.
+"""What is seen on the screen: dialogs at the start and in a turn, readiness that no hook reports, and what keeps an agent from it.
 
-It follows the rows: an agent that is starting, or in a turn, is watched where its backend needs it, and one that is not, is not.
+It follows the rows: an agent that is starting is watched, and one in a turn where its backend knows of dialogs then.
 
 Threads: one for each watch (``following.py``). ``close`` ends and joins them.
 """
@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anvilsrv.agents.eye import Starter, Until, watch_turn
+from anvilsrv.agents.eye import Until, watch_turn
 from anvilsrv.agents.following import Following
+from anvilsrv.agents.starting import Starter
 from anvilsrv.backends.backend import Backend, Dialog
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
@@ -59,12 +60,9 @@ class Dialogs:
         self._following.want(session, self._stage(after))
 
     def _stage(self, view: View | None) -> Stage | None:
-        """What of a session there is to watch; None also where its backend, as it was read last, knows of no dialogs then."""
+        """What of a session there is to watch; nothing in a turn where its backend, as it was read last, knows of no dialogs then."""
         found, backend = stage(view), self._backends.last(view.backend) if view is not None else None
-        if found is None or backend is None:
-            return found
-        needed = bool(backend.asks("turn")) if found.turn else bool(backend.asks("start") or backend.ready_screen)
-        return found if needed else None
+        return None if found is not None and found.turn and backend is not None and not backend.asks("turn") else found
 
     def close(self) -> None:
         """End every watch and join its thread."""
@@ -84,9 +82,13 @@ class Dialogs:
             self._life.broken(session, error)
 
     def _start(self, at: Stage, backend: Backend, until: Until) -> None:
-        if not backend.asks("start") and backend.ready_screen is None:
-            return
-        if Starter(self._tmux, at.pane, backend).run(until):
+        def told(words: str) -> None:
+            self._life.about(at.session, lambda tx: self._life.shows(tx, at.session, at.pid, words))
+
+        def answered(words: str) -> None:
+            self._life.error(at.session, words)
+
+        if Starter(self._tmux, at.pane, backend, told, answered).run(until):
             self._life.about(at.session, lambda tx: self._ready(tx, at))
 
     def _ready(self, tx: Tx, at: Stage) -> None:

@@ -1,4 +1,4 @@
-"""An agent as it is seen on its screen: dialogs to answer, and readiness that no hook reports.
+"""An agent as it is seen on its screen: dialogs to answer.
 
 The screen is looked at when something was printed and it came to rest, never in between; and once more after a dialog was answered.
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from anvilsrv.backends.backend import Backend, Dialog
+from anvilsrv.backends.backend import Dialog
 from anvilsrv.tmux.screen import Screen, Watch
 
 CALM = 0.15  # s without output after which what stands on the screen is taken as drawn
@@ -96,37 +96,6 @@ class Eye:
                 self._tmux.keys(self._pane, *dialog.keys)
                 return dialog
         return None
-
-
-class Starter:
-    """Watches ``pane`` while its agent starts."""
-
-    def __init__(self, tmux: Terminals, pane: str, backend: Backend) -> None:
-        self._tmux = tmux
-        self._pane = pane
-        self._backend = backend
-        self._eye = Eye(tmux, pane, backend.asks("start"))
-
-    def run(self, until: Until) -> bool:
-        """Answer dialogs until the agent is seen to be ready: then True. False once ``until`` is set or its time is over.
-
-        Raises Unavailable when the pane or tmux is gone.
-        """
-        deadline = time.monotonic() + self._backend.ready_timeout
-
-        def over() -> bool:
-            return until.is_set() or time.monotonic() >= deadline
-
-        with self._tmux.watch(self._pane) as watch:
-            until.wake(watch)
-            while (text := self._eye.look(watch, over)) is not None:
-                answered = self._eye.answer(text)
-                ready = self._backend.ready_screen
-                if answered is None and ready is not None and ready.search(text):
-                    return True
-                left = max(0.0, deadline - time.monotonic())
-                watch.wait(left if answered is None else min(left, AGAIN))
-        return False
 
 
 def watch_turn(tmux: Terminals, pane: str, dialogs: Iterable[Dialog], until: Until) -> tuple[Dialog, str] | None:

@@ -243,7 +243,8 @@ class Launch:
                 f": {error.filename}" if error.filename else "",
             )
             raise kind(f"cannot prepare session '{view.id}': {error.strerror}{where}") from None
-        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text + over.text())
+        lacks = backend.lacks(self._place(view, plan, top), plan.policy.rights)
+        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text + lacks + over.text())
 
     def _cover(self, plan: Plan, session: str) -> Cover:
         """Git directories of the session's own; there is nothing to lay them over without mounts."""

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from anvilsrv.agents.death import Deaths
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.launch import Launch, Start
-from anvilsrv.backends.backend import Stop
+from anvilsrv.agents.starting import unheard
+from anvilsrv.backends.backend import Backend, Stop
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life, sentence
 from anvilsrv.errors import AnvilError, Full, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
+from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
@@ -43,6 +45,7 @@ class Run:
         self.ending = 0  # pid of the process that is being ended
         self.start: Deadline | None = None
         self.no_room = False  # that there is none was told
+        self.why = ""  # why we killed it
 
 
 class Processes:
@@ -120,6 +123,8 @@ class Processes:
             self._launch.started(session, pane.pid)
             self._watch(session, pane.pid)
             self._life.about(session, lambda tx: self._life.adopted(tx, session))
+            if view.state == State.STARTING and (backend := self._backends.last(view.backend)) is not None:
+                self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pane.pid, backend))
         elif pane is not None and alive:
             self._tmux.kill(pane.id)  # it was to be stopped
         elif view.pid and self._launch.living(session) == view.pid:
@@ -218,8 +223,7 @@ class Processes:
         self._launch.started(session, pid)
         self._launched(session, pane, pid, start, began)
         self._watch(session, pid)
-        patience = backend.ready_timeout
-        self._reactor.at(patience, lambda: self._not_ready(session, pid, patience))
+        self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pid, backend))
 
     def _kill_first(self, session: str, left: int) -> None:
         """An agent of the session runs where nobody reaches it: two would work in one directory."""
@@ -246,11 +250,19 @@ class Processes:
             self._life.broken(session, error)
         self._remove(session, pane)
 
-    def _not_ready(self, session: str, pid: int, patience: float) -> None:
+    def _not_ready(self, session: str, pid: int, backend: Backend) -> None:
+        """Its time is over. It goes on waiting for the user if its screen says for what; without hooks it never would be ready."""
         view, run = self._registry.views.get(session), self._runs.get(session)
-        if view is not None and run is not None and view.pid == pid and view.state == State.STARTING:
-            self._life.error(session, f"the agent was not ready within {patience:g} s")
+        if view is None or run is None or view.pid != pid or view.state != State.STARTING:
+            return
+        shown, late = view.gate.holders.get(By.START), f"the agent was not ready within {backend.ready_timeout:g} s"
+        if shown is None:
+            run.why = late
             self._signal(run, pid, signal.SIGKILL)
+        elif shown.why == unheard(backend):
+            self._life.about(session, lambda tx: self._life.failed(tx, session, shown.why))
+        else:
+            self._life.error(session, f"{late}: {shown.why}")
 
     # -- the end ----------------------------------------------------------------------------------------------------------
 
@@ -269,7 +281,8 @@ class Processes:
         self._reactor.do(lambda: self._died(session, pid, status, words))  # this may be the thread that reads from tmux
 
     def _died(self, session: str, pid: int, status: int | None, words: str) -> None:
-        view = self._registry.views.get(session)
+        view, run = self._registry.views.get(session), self._runs.setdefault(session, Run())
+        words, run.why = run.why or words, ""
         seen = self._evidence.seen(session, alive=False) if view is not None and view.on_its_way else NOTHING
         self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words, seen))
 

@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anvilsrv import paths
-from anvilsrv.backends import reset_time, templates
+from anvilsrv.backends import lacks, reset_time, templates
+from anvilsrv.backends.lacks import Lack, Rights
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment, spelled_out
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
 from anvilsrv.backends.typed import Input, bounded
@@ -82,6 +83,7 @@ class Dialog:
 
     It comes up ``at`` the start, in a turn, or stands there after one, seen when a prompt is to be typed. A turn in which it came
     up with a ``reason`` has failed: that is what ``reason`` matches, and when the limit ends is looked for in the whole screen.
+    One without ``keys`` is the user's to answer; ``says`` is what it means.
     """
 
     screen: re.Pattern[str]
@@ -89,6 +91,7 @@ class Dialog:
     times: int = 1
     at: str = "start"
     reason: re.Pattern[str] | None = None
+    says: str = ""
 
     def why(self, text: str) -> str:
         """The reason that the screen gives, as a line, without what boxes are drawn with."""
@@ -146,6 +149,10 @@ class Peculiarity:
         """``ok``, or why it cannot run here."""
         return self.backend.declared_available()
 
+    def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
+        """What of the user's own set-up is not granted there; ``rights`` are the letters that hold for a path."""
+        return iter(())
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -185,6 +192,7 @@ class Backend:
     limits: tuple[re.Pattern[str], ...]
     layer: Mapping[str, Any]
     login: Login | None = None
+    unheard: str = ""  # what may keep hooks from reporting
     peculiarity: type[Peculiarity] = Peculiarity
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
@@ -214,6 +222,10 @@ class Backend:
     def available(self) -> str:
         """``ok``, or why it cannot run here."""
         return self.peculiarity(self).available()
+
+    def lacks(self, place: Place, rights: Rights) -> str:
+        """What of the user's own set-up is not granted there, as lines of ``sandbox``."""
+        return lacks.lines(self.peculiarity(self).lacks(place, rights))
 
     def unanswered(self, report: Report) -> Reply | None:
         """What the hook of a question gets where nobody answers; None: nothing, so the agent asks on its own screen."""

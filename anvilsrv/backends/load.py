@@ -232,6 +232,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         version_args=requires.words("version", ()),
         ready_timeout=ready.seconds("timeout", 60.0),
         ready_screen=ready.pattern("screen", None),
+        unheard=ready.text("unheard", ""),
         dialogs=tuple(_dialog(one) for one in body.tables("dialogs")),
         titles=Title(titles.pattern("busy", None), titles.pattern("idle", None)),
         hooks=_hooks(body),
@@ -304,11 +305,16 @@ def _permissions(body: Table) -> dict[str, tuple[str, ...]]:
 def _dialog(table: Table) -> Dialog:
     made = Dialog(
         screen=table.pattern("screen"),
-        keys=table.words("keys"),
+        keys=table.words("keys", ()),
         times=int(table.number("times", 1)),
         at=table.one_of("at", DIALOGS, "start"),
         reason=table.pattern("reason", None),
+        says=table.text("says", ""),
     )
+    if made.says and made.at != "start":
+        raise table.wrong("says", "only with at: start")
+    if not made.keys and not made.says:
+        raise table.wrong("keys", "needed, or says")
     if made.reason is not None and made.at != "turn":
         raise table.wrong("reason", "only with at: turn")
     table.end()

@@ -17,7 +17,7 @@ from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import drafts
+from anvilsrv.sessions import drafts, turn_rows
 from anvilsrv.sessions.gate import RESTART_KEEPS, By
 from anvilsrv.sessions.happened import NOTHING, Happened, Seen
 from anvilsrv.sessions.registry import Registry
@@ -112,15 +112,21 @@ class Life:
                 self._lost(tx, session, "the agent does not run")
                 self._registry.change(tx, session, State.STOPPED)
 
-    def restart(self, tx: Tx, session: str, fresh: bool = False) -> None:
-        """``restart``: the agent ends if it runs, and starts again with its conversation, or with a ``fresh`` one. Raises NotFound."""
+    def restart(self, tx: Tx, session: str, how: Wanted = Wanted.RESTART) -> None:
+        """``restart``: the agent ends if it runs, and starts again with its conversation, or with a new one (FRESH, LOG).
+
+        Raises NotFound, and NotPermitted for the log of what has no conversation.
+        """
         row = self._registry.row(tx, session)
+        backend = self._backends.last(row.backend)
+        if how == Wanted.LOG and backend is not None and backend.conversation == "none":
+            raise NotPermitted(f"backend '{row.backend}' has no conversation")
         self._registry.set(tx, session, crashes=0, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
-            self._registry.set(tx, session, wanted=Wanted.FRESH if fresh else Wanted.RESTART)
+            self._registry.set(tx, session, wanted=how)
         else:
             self._lost(tx, session, "the agent does not run")
-            self._again(tx, session, fresh)
+            self._again(tx, session, how)
 
     def kill(self, tx: Tx, session: str) -> None:
         """``kill``: the agent and the session go for good. Raises NotFound."""
@@ -176,12 +182,20 @@ class Life:
         if row is not None and By.OBSTACLE in row.gate.holders:
             self._turns.queue.hold(tx, session, By.OBSTACLE, words)
 
+    def shows(self, tx: Tx, session: str, pid: int, words: str) -> None:
+        """What keeps that process from being ready, as its screen shows it."""
+        row = self._registry.maybe(tx, session)
+        if row is not None and row.state == State.STARTING and row.pid == pid:
+            self._turns.queue.hold(tx, session, By.START, words)
+
     # -- what its process did --------------------------------------------------------------------------------------------
 
-    def _again(self, tx: Tx, session: str, fresh: bool) -> None:
+    def _again(self, tx: Tx, session: str, how: Wanted) -> None:
         self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
-        if fresh:  # the files of the old one stay where they are
-            self._registry.set(tx, session, conversation=None, transcript=None)
+        if how != Wanted.RESTART:  # the files of the old one stay where they are
+            last = turn_rows.last(tx, session) if how == Wanted.LOG else None
+            carried = last.number if last is not None else 0
+            self._registry.set(tx, session, conversation=None, transcript=None, carried=carried)
         self._registry.change(tx, session, State.STARTING)
 
     def _lost(self, tx: Tx, session: str, why: str, status: int | None = None, seen: Seen = NOTHING) -> None:
@@ -240,8 +254,8 @@ class Life:
         self._lost(tx, session, why, status, seen)
         if not row.live:
             self._registry.set(tx, session, wanted=Wanted.STOP)
-        elif row.wanted in (Wanted.RESTART, Wanted.FRESH):
-            self._again(tx, session, row.wanted == Wanted.FRESH)
+        elif row.wanted in (Wanted.RESTART, Wanted.FRESH, Wanted.LOG):
+            self._again(tx, session, row.wanted)
         elif row.wanted == Wanted.STOP or status == 0:
             self._registry.set(tx, session, wanted=Wanted.STOP)
             self._registry.change(tx, session, State.STOPPED)

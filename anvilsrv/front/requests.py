@@ -41,6 +41,11 @@ def control(client: Client, session: str, command: str) -> None:
     client.write(f"{session}/ctl", f"{command}\n".encode())
 
 
+def press(client: Client, session: str, keys: str) -> None:
+    """Press keys in the agent's pane, by their names with blanks between: ``Down Enter``."""
+    client.write(f"{session}/ctl", f"{words.join(['keys', *keys.split()])}\n".encode())
+
+
 class Queued(NamedTuple):
     """A prompt that waits: its number in the session, ``queue`` or ``mail``, when it came (ISO 8601), how it begins."""
 

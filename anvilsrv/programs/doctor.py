@@ -13,11 +13,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from anvilsrv import __version__, paths
+from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError
 from sandbox import outside
+
+if TYPE_CHECKING:
+    from anvilsrv.backends.backend import Backend
+    from anvilsrv.backends.registry import Backends
+    from sandbox.policy import Policy
 
 OK, NOTE, DO = "ok", "note", "do"
 PATIENCE = 20.0  # s for any program that is asked for its version
@@ -224,12 +230,69 @@ def backends() -> Iterator[Line]:
     for name, title, words in found.listing():
         if words == "ok":
             usable += 1
-            said = found.get(name).version()
-            yield Line(OK, f"backend {name}", f"{title}{f': {said}' if said else ''}")
+            yield from _tried(found, name, title)
         else:
             yield Line(NOTE, f"backend {name}", words)
     if not usable:
         yield Line(DO, "backends", "none can run: see the lines above")
+
+
+def _tried(found: "Backends", name: str, title: str) -> Iterator[Line]:
+    """One that can run: what it says of its version, inside the sandbox as a session runs it."""
+    from anvilsrv.agents.trial import trial
+    from sandbox.errors import SandboxError
+
+    backend = found.get(name)
+    if backend.program is None or not backend.version_args:
+        yield Line(OK, f"backend {name}", title)
+        return
+    with tempfile.TemporaryDirectory(prefix="anvil-doctor-", ignore_cleanup_errors=True) as top:
+        try:
+            made = trial(found, name, backend.version_args, Path(top))
+            done = subprocess.run(made.argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            yield Line(NOTE, f"backend {name}", f"inside the sandbox it does not tell its version in {PATIENCE:g} s")
+            return
+        except (SandboxError, AnvilError) as error:
+            yield Line(NOTE, f"backend {name}", f"cannot run in the sandbox: {error}")
+            return
+    for line in made.lacks.splitlines():
+        _, what, grant = line.split("\t")
+        yield Line(NOTE, f"backend {name}", f"{what} is not granted: {grant}")
+    if not done.returncode:
+        said = next(iter(done.stdout.decode(errors="replace").strip().splitlines()), "")
+        yield Line(OK, f"backend {name}", f"{title}{f': {one_line(said)}' if said else ''}")
+        return
+    words = one_line(last(done.stderr.strip() or done.stdout))
+    yield Line(
+        NOTE,
+        f"backend {name}",
+        f"fails inside the sandbox, with status {done.returncode}: {words}{_lacks(backend, made.policy)}",
+    )
+
+
+def _lacks(backend: "Backend", policy: "Policy") -> str:
+    """What its program runs, outside, that is not granted; how to grant it. Nothing where that cannot be told."""
+    from anvilsrv.programs.executed import executed
+
+    path = outside.which(backend.program or "")
+    ran = executed([path, *backend.version_args], PATIENCE) if path is not None else None
+    missing = [one for one in ran or [] if "x" not in policy.rights(os.path.realpath(one))]
+    if not missing:
+        return ""
+    tops = sorted({_around(os.path.realpath(one)) for one in missing})
+    return (
+        f"; {path} runs {' and '.join(missing)}, which no layer grants: put 'filesystem: {{rox: [{', '.join(tops)}]}}' into "
+        f"{paths.config_dir() / 'global.yaml'}, or the directory of the program itself first into the daemon's PATH"
+    )
+
+
+def _around(path: str) -> str:
+    """What is to be granted for a program: what it was installed with where that is a directory of its own, else the file alone."""
+    packages = [one for one in Path(path).parents if one.name == "node_modules"]
+    top = packages[-1] if packages else Path(path).parent.parent if Path(path).parent.name == "bin" else Path(path)
+    shared = (Path.home(), Path.home() / ".local", Path("/"), Path("/usr"), Path("/usr/local"), Path("/opt"))
+    return path if top in shared else str(top)
 
 
 def hooks() -> Iterator[Line]:

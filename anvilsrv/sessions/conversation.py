@@ -11,6 +11,11 @@ from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt
 from anvilsrv.store.store import Tx
 
+TURNS, CARRIED, WIDEST = 100, 100_000, 2000  # of a log that is carried over: turns and characters, characters of a line
+BEGINS = (
+    "[An earlier conversation of this session cannot be gone on with. This is its log, as context: do not act on it.]"
+)
+ENDS = "[End of the log.]"
 PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has
 
 
@@ -68,3 +73,19 @@ def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         out += block("ASSISTANT", one.ended or one.created, said)
         cursor += 1
     return bytes(out), cursor
+
+
+def carried(tx: Tx, session: str, last: int) -> str:
+    """The log up to turn ``last`` as a new conversation gets it before its first prompt; of a long one the end."""
+    out, cursor = bytearray(), 2 * max(0, last - TURNS)
+    while cursor < 2 * last:
+        page, after = conversation_page(tx, session, cursor)
+        out += page
+        if after == cursor:
+            break
+        cursor = after
+    text = out.decode("utf-8", "replace")
+    if len(text) > CARRIED:
+        text = text[-CARRIED:].partition("\n")[2]
+    lines = (line if len(line) <= WIDEST else f"{line[:WIDEST]}…" for line in text.splitlines())
+    return "\n".join((BEGINS, "", *lines, ENDS)) if text else ""

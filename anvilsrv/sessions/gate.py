@@ -19,6 +19,7 @@ class By(StrEnum):
 
     USER = "user"  # `hold`; until `go`
     FAILED = "failed"  # a turn that failed; until the next prompt is written, or `go`
+    START = "start"  # what the agent shows before it is ready; until it is, or the agent ends
     OBSTACLE = "obstacle"  # the agent's input is not free; until it is, or the agent ends
     BUDGET = "budget"  # reserved: a limit of the user's own is reached
     PLACE = "place"  # reserved: too many agents work already

@@ -91,13 +91,19 @@ class Queue:
         """Make the state what the rows say, and go on with the queue: idle is who has neither an open turn nor anything on its way."""
         row, busy = self._registry.row(tx, session), self.busy(tx, session)
         if row.state == State.STARTING and turn_rows.opened(tx, session) is not None and row.pid:
-            self._registry.change(tx, session, State.IDLE)  # a turn runs before anybody said that it is ready
+            self.ready(tx, session)  # a turn runs before anybody said so
             self._registry.change(tx, session, State.RUNNING)
         elif row.state == State.IDLE and busy:
             self._registry.change(tx, session, State.RUNNING)
         elif row.state == State.RUNNING and not busy:
             self._registry.change(tx, session, State.IDLE)
         self.pump(tx, session)
+
+    def ready(self, tx: Tx, session: str) -> None:
+        """The agent has started; what it showed before that holds nothing any more."""
+        row = self._registry.row(tx, session)
+        self._registry.set(tx, session, gate=row.gate.without(By.START).kept())
+        self._registry.change(tx, session, State.IDLE)
 
     def withdrawn(self, tx: Tx, prompt: Prompt) -> None:
         """It is out of the queue."""

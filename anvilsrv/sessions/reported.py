@@ -109,7 +109,7 @@ class Reported:
         if any(since is not None and happened.at < since <= tx.now.monotonic for since in (row.began, row.told)):
             return
         if row.state == State.STARTING:
-            self._registry.change(tx, session, State.IDLE)
+            self._queue.ready(tx, session)
             self._queue.settle(tx, session)
         else:
             yield from self._stepper.apply(tx, session, Event.READY, happened)
@@ -126,4 +126,4 @@ class Reported:
         yield from self._course.die(tx, session, happened)
         gate = self._registry.row(tx, session).gate
         if not gate.open:
-            self._registry.set(tx, session, gate=gate.without(By.OBSTACLE).kept())
+            self._registry.set(tx, session, gate=gate.without(By.OBSTACLE, By.START).kept())

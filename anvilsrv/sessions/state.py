@@ -39,6 +39,7 @@ class Wanted(StrEnum):
     STOP = "stop"
     RESTART = "restart"
     FRESH = "fresh"  # restarted with a new conversation
+    LOG = "log"  # restarted with a new one that has the log of the old one as its context
 
 
 # from -> the states that may follow (`exited` is reached from anywhere and left never)
@@ -106,6 +107,7 @@ class Session:
     tier: str
     policy: str
     crashes: int  # in a row
+    carried: int  # the last turn whose log the first prompt of its conversation has before it; 0: none
     handed: int  # turns in a row that were begun through the stop hook
     numbers: int  # the last number of a prompt that was given
     gate: Gate  # who holds the queue

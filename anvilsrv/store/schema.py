@@ -154,6 +154,9 @@ ALTER TABLE ends ADD COLUMN tasks TEXT;
 CREATE INDEX turns_with_tasks ON turns(session, number) WHERE tasks IS NOT NULL;
 """
 
+# The last turn whose log a conversation that was begun anew has as its context, put before its first prompt; 0: none.
+CARRIED = "ALTER TABLE sessions ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;"
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -167,4 +170,5 @@ MIGRATIONS: tuple[str, ...] = (
     GATE,
     TABLES,
     TASKS,
+    CARRIED,
 )

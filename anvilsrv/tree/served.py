@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from anvilsrv.agents.evidence import Evidence
+from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.backends.registry import Backends
 from anvilsrv.beads.beads import Beads
@@ -21,7 +22,7 @@ from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
 from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.registry import Registry
-from anvilsrv.sessions.state import View
+from anvilsrv.sessions.state import View, Wanted
 from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Need, Store, Tx
@@ -33,7 +34,9 @@ from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
-SESSION_COMMANDS = "stop, restart, restart fresh, kill, cancel, hold, go, complete <message-id>"
+SESSION_COMMANDS = (
+    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, keys <name>…, complete <message-id>"
+)
 TURN_COMMANDS = "drop, first"
 
 
@@ -55,6 +58,7 @@ class Parts(Protocol):
     send: Send
     spawn: Spawn
     evidence: Evidence
+    keys: Keys
 
 
 class Served:
@@ -142,12 +146,17 @@ class Served:
         """The session itself may only complete its mail."""
         life = self._parts.life
         jobs: dict[str, Callable[[Tx, str], None]] = {
-            "stop": life.stop, "restart": life.restart, "restart fresh": partial(life.restart, fresh=True),
+            "stop": life.stop, "restart": life.restart, "restart fresh": partial(life.restart, how=Wanted.FRESH),
+            "restart log": partial(life.restart, how=Wanted.LOG),
             "kill": life.kill, "interrupt": life.interrupt,
             "cancel": life.interrupt, "hold": life.hold, "go": life.go,  # as errors have to call it: see p9/dialect.py
         }  # fmt: skip
         if words[:1] == ["complete"] and len(words) == 2:
             self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]))
+        elif words[:1] == ["keys"]:
+            if who.session is not None:
+                raise Denied("permission denied: keys are pressed for the user alone")
+            self._parts.keys.press(session, words[1:])
         elif (command := " ".join(words)) not in jobs:
             raise unknown(words, SESSION_COMMANDS)
         elif who.session == session:

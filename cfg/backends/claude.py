@@ -4,11 +4,12 @@ counted once."""
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from anvilsrv.backends.backend import Place, Reply, Report
+from anvilsrv.backends.lacks import Lack, Rights, mentions, programs, servers
 from anvilsrv.backends.private import Private
 from anvilsrv.strict_json import dumps
 from sandbox.configuration import Configuration
@@ -59,6 +60,28 @@ class Claude(Private):
         settings = shown.visible(read(Path(place.home) / ".claude" / "settings.json"), "mcpServers")
         state = configuration(read(Path(place.home) / ".claude.json"), place.cwd, shown)
         return {"claude/.claude.json": state, "claude/settings.json": settings}
+
+    def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
+        """MCP servers, files that CLAUDE.md takes in, programs of hooks, and a setting that overrules ``permissions``."""
+        home, shown, own = place.home, place.configuration, Path(place.home) / ".claude"
+        config, settings = read(Path(home) / ".claude.json"), read(own / "settings.json")
+        yield from servers(config.get("mcpServers"), shown, "~/.claude.json")
+        yield from servers(local(config, place.cwd).get("mcpServers"), shown, f"~/.claude.json for {place.cwd}")
+        project = Path(place.cwd)
+        for file in (
+            own / "CLAUDE.md",
+            *(project / name for name in ("CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md")),
+        ):
+            yield from mentions(file, home, rights)
+        if shown.settings:
+            yield from programs(commands(settings.get("hooks")), home, rights, "~/.claude/settings.json")
+            chosen = settings.get("permissions")
+            asks = isinstance(chosen, Mapping) and chosen.get("disableBypassPermissionsMode") == "disable"
+            if asks and place.permissions == "bypass":
+                yield Lack(
+                    "permissions bypass, which disableBypassPermissionsMode in ~/.claude/settings.json rules out",
+                    "Claude Code asks for each permission; a role with 'permissions: ask' says the same",
+                )
 
     def available(self) -> str:
         """Not without a way to log in: the agent would wait at a screen that nobody sees."""
@@ -139,22 +162,33 @@ def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration) -> 
 
     Servers of the project's local scope go before those of all projects, as with Claude itself.
     """
-    projects = config.get("projects")
-    local = projects.get(cwd) if isinstance(projects, Mapping) else None
-    servers = {
-        **shown.servers(config.get("mcpServers")),
-        **shown.servers(local.get("mcpServers") if isinstance(local, Mapping) else None),
-    }
+    named = {**shown.servers(config.get("mcpServers")), **shown.servers(local(config, cwd).get("mcpServers"))}
     approved = [key[-20:] for key in [os.environ.get("ANTHROPIC_API_KEY", "")] if key]
     chosen = {key: config[key] for key in CHOICES if key in config} if shown.settings else {}
     return {
         **chosen,
-        "mcpServers": servers,
+        "mcpServers": named,
         "projects": {cwd: {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
         "hasCompletedOnboarding": True,
         "customApiKeyResponses": {"approved": approved, "rejected": []},
         "autoUpdates": False,
     }
+
+
+def local(config: Mapping[str, Any], cwd: str) -> Mapping[str, Any]:
+    """What the user's state file keeps for a project."""
+    projects = config.get("projects")
+    found = projects.get(cwd) if isinstance(projects, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def commands(hooks: object) -> Iterator[str]:
+    """The command lines of hooks, as settings and plugins have them; what is not well formed is passed over."""
+    for groups in hooks.values() if isinstance(hooks, Mapping) else ():
+        for group in groups if isinstance(groups, list) else ():
+            for one in (group.get("hooks") if isinstance(group, Mapping) else None) or ():
+                if isinstance(one, Mapping) and isinstance(one.get("command"), str):
+                    yield one["command"]
 
 
 def questions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:

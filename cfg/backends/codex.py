@@ -4,11 +4,13 @@ import json
 import os
 import shlex
 import tomllib
+from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from anvilsrv.backends.backend import Launch, Place
+from anvilsrv.backends.lacks import Lack, Rights, servers
 from anvilsrv.backends.private import Private
 
 HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
@@ -41,6 +43,10 @@ class Codex(Private):
             if place.configuration.settings and os.environ.get(name):
                 made.env[name] = os.environ[name]
         return made
+
+    def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
+        """MCP servers."""
+        return servers(configuration(Path(place.home)).get("mcp_servers"), place.configuration, "~/.codex/config.toml")
 
     def available(self) -> str:
         """A login, a key, or a model provider of the user's own."""

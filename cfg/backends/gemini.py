@@ -3,11 +3,13 @@
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from anvilsrv.backends.backend import Launch, Place, Report
+from anvilsrv.backends.lacks import Lack, Rights, mentions, servers
 from anvilsrv.backends.private import Private
 
 NAMES = ("GEMINI.md", "commands", "extensions", "skills")
@@ -34,6 +36,13 @@ class Gemini(Private):
             ours["security"]["auth"] = {"selectedType": "gemini-api-key"}
         theirs = place.configuration.visible(own(f"{place.home}/.gemini/settings.json"), "mcpServers")
         return replace(made, data={**made.data, SETTINGS: json.dumps(over(theirs, ours), indent=2) + "\n"})
+
+    def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
+        """MCP servers, and files that GEMINI.md takes in."""
+        settings = own(f"{place.home}/.gemini/settings.json")
+        yield from servers(settings.get("mcpServers"), place.configuration, "~/.gemini/settings.json")
+        for file in (Path(place.home, ".gemini/GEMINI.md"), Path(place.cwd, "GEMINI.md")):
+            yield from mentions(file, place.home, rights)
 
     def available(self) -> str:
         """A key or a login."""

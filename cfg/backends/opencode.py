@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from anvilsrv.backends.backend import Launch, Place
+from anvilsrv.backends.lacks import Lack, Rights, servers
 from anvilsrv.backends.private import Private
 
 NAMES = ("AGENTS.md", "agents", "commands", "plugins")
@@ -47,6 +49,14 @@ class OpenCode(Private):
         made.env["ANVILLM_HOOK"] = json.dumps(values["HOOK"])
         made.env["ANVILLM_JOURNAL"] = f"{place.data_dir}/journal.jsonl"
         return made
+
+    def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
+        """MCP servers."""
+        return servers(
+            configuration(Path(place.home) / ".config" / "opencode").get("mcp"),
+            place.configuration,
+            "~/.config/opencode",
+        )
 
     def available(self) -> str:
         """A key, a login, or a provider in the user's configuration."""

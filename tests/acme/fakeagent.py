@@ -158,6 +158,8 @@ class Agent:
             self.change(name, held="by the user" if words[0] == "hold" else "")
         elif words[0] in ("stop", "restart", "interrupt"):
             self.change(name, state={"stop": "stopped", "restart": "idle", "interrupt": "idle"}[words[0]])
+        elif words[0] == "keys":
+            pass  # no pane is here
         else:
             raise Invalid(f"invalid command '{words[0]}'")
 

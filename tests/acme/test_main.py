@@ -92,6 +92,16 @@ def test_alias_names_a_session_by_dot_or_by_id(person, agent, assist):
     person.wait(lambda: row(person, two)[3] == "second", "the alias")
 
 
+def test_keys_are_pressed_in_the_session_that_is_named(person, agent, assist):
+    one = agent.add()
+    assist()
+    person.type_at_end(MAIN, f"\nKeys {one} Down Enter\n")
+    person.execute(MAIN, f"Keys {one} Down Enter", sweep=True)
+    assert agent.await_written(f"{one}/ctl") == "keys Down Enter\n"
+    person.execute(MAIN, "Keys", sweep=True)
+    person.sees("/AnviLLM/+Errors", "Assist: usage: Keys <id> <name of a key> ...\n")
+
+
 def test_a_backend_starts_in_the_directory_that_is_swept(person, agent, assist, project):
     assist()
     person.type_at_end(MAIN, f"\nClaude {project} role=reviewer alias=rev\n")

@@ -39,7 +39,7 @@ def test_defaults(top: Path) -> None:
         (MINIMAL + "  resume: [a, '{NOPE}']\n", "x.yaml:6: backend.resume: unknown name {NOPE}"),
         (MINIMAL + "  files: {../x: a}\n", "x.yaml:6: backend.files.../x: must be a relative name"),
         (MINIMAL + "  files: {/etc/x: a}\n", "must be a relative name"),
-        (MINIMAL + "  dialogs: [{screen: a}]\n", "x.yaml:6: backend.dialogs.0: key 'keys' is missing"),
+        (MINIMAL + "  dialogs: [{screen: a}]\n", "x.yaml:6: backend.dialogs.0.keys: needed, or says"),
         (MINIMAL + "  python: nofile.py:Class\n", "x.yaml:6: backend.python: cannot load 'nofile.py:Class'"),
         (MINIMAL + "  title: a\n  title: b\n", "x.yaml:7: backend.title: said twice"),
         ("backend: [\n", "x.yaml:2: not YAML"),

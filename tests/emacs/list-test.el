@@ -199,6 +199,7 @@
       (dolist (command (list #'anvillm #'anvillm-refresh #'anvillm-daemon #'anvillm-beads #'anvillm-log #'anvillm-user-inbox
                              (lambda () (anvillm-stop (list id)))
                              (lambda () (anvillm-alias id "x"))
+                             (lambda () (anvillm-keys id "Down Enter"))
                              (lambda () (anvillm-conversation id))
                              (lambda () (anvillm-context id))
                              (lambda () (anvillm-sandbox id))

@@ -8,7 +8,8 @@ import pytest
 from anvilsrv.errors import NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.p9.client import P9Error
-from tests.conftest import Daemon
+from tests.conftest import Daemon, wait_until
+from tests.session import Session
 from tests.tui.conftest import new
 
 MESSAGE: dict[str, Any] = {
@@ -83,3 +84,11 @@ def test_what_waits_is_listed_reordered_edited_and_withdrawn(daemon: Daemon) -> 
     assert requests.queue(client, session) == []
     with pytest.raises(P9Error, match="prompt 3 is done"):
         requests.move_queued(client, session, 3, "drop")
+
+
+def test_keys_reach_the_pane_and_what_is_no_key_is_refused(daemon: Daemon) -> None:
+    session, client = new(daemon), daemon.client()
+    requests.press(client, session, "e c h o Space \" ' Enter")
+    wait_until(lambda: "echo \"'" in Session(daemon, session).screen, "they are not typed")
+    with pytest.raises(P9Error, match="invalid key 'Entr'"):
+        requests.press(client, session, "Entr")

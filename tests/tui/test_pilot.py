@@ -7,10 +7,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
+from anvilsrv.front import requests
 from tests.conftest import Home, run_async
 from tui.anvillm import Anvillm
 from tui.daemon import DaemonScreen
-from tui.dialogs import Answer, Field, Help, Start
+from tui.dialogs import Answer, Field, Help, Line, Start
 
 ROW: dict[str, Any] = {
     "id": "a3f2b9d1", "alias": "dev", "backend": "claude", "cwd": "/p", "state": "idle", "pid": 7, "role": "", "tasks": [],
@@ -156,5 +157,22 @@ def test_a_new_session_needs_a_backend_and_a_directory(home: Home) -> None:
         await pilot.press(*"/p", "enter")
         await pilot.pause()
         assert taken == [{"backend": "shell", "directory": "/p", "alias": "", "role": "", "tasks": ""}]
+
+    drive(home, play)
+
+
+def test_keys_for_a_pane_are_asked_for_by_their_names_and_pressed(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(1))
+        await pilot.press("T")
+        await pilot.pause()
+        assert isinstance(app.screen, Line)
+        app.screen.query_one(Input).value = "Down Enter"
+        asked: list[Any] = []
+        app.request = lambda act, *more: asked.append(act)  # type: ignore[method-assign,assignment]
+        await pilot.press("enter")
+        await pilot.pause()
+        [act] = asked
+        assert (act.func, act.keywords) == (requests.press, {"session": "00000000", "keys": "Down Enter"})
 
     drive(home, play)

@@ -145,6 +145,7 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     call(site, "prompt", {"text": "echo seen > seen.txt; echo ok"}, session=session)
     assert shared.client().read(f"{session}/out", timeout=30) == b"ok\n"
     assert (shared.home.work / "seen.txt").read_text() == "seen\n"
+    call(site, "press", {"keys": "C-l"}, session=session)
     call(site, "control", {"command": "hold"}, session=session)
     for text in ("echo two", "echo three", "echo four"):
         call(site, "prompt", {"text": text}, session=session)

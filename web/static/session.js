@@ -122,6 +122,7 @@ export class Session {
         live ? control("stop", "Stop") : null,
         row.state === "running" ? control("interrupt", "Interrupt") : null,
         control("restart", "Restart"),
+        live ? el("button", {onclick: () => this.keys(row)}, "Keys…") : null,
         row.held ? control("go", "Go on") : control("hold", "Hold"),
         el("button.danger", {onclick: () => this.kill(row)}, "Kill…"),
         el("button", {onclick: () => this.rename(row)}, "Alias…"),
@@ -167,6 +168,11 @@ export class Session {
       await call("POST", `${this.path}/control`, {command: "kill"});
       location.hash = "#sessions";
     });
+  }
+
+  keys(row) {
+    form(`Keys for the pane of ${row.alias || row.id}`, [{name: "keys", label: "Names, as in Down Enter"}], "Press",
+      (values) => call("POST", `${this.path}/keys`, values));
   }
 
   rename(row) {

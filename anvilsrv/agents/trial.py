@@ -1,0 +1,54 @@
+"""A program of a backend, run once inside the sandbox as a session would run it, without a session.
+
+Threads: any; everything is in the directory that is given.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from anvilsrv import paths
+from anvilsrv.agents import grants
+from anvilsrv.agents.launch import Launch
+from anvilsrv.backends.registry import Backends, Place
+from anvilsrv.linux.replace import write
+from sandbox import launcher
+from sandbox.plan import specification
+from sandbox.policy import Policy
+
+NAME = "trial"
+
+
+class Trial(NamedTuple):
+    """The command line that runs it, the policy, and what of the user's own that does not grant (lines of ``sandbox``)."""
+
+    argv: list[str]
+    policy: Policy
+    lacks: str
+
+
+def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path) -> Trial:
+    """For the backend's program with these arguments; ``top`` is an empty directory, kept until it has ended. Raises AnvilError,
+    SandboxError and OSError."""
+    backend, launch = backends.get(name), Launch(backends, top / "state", paths.namespace())
+    launch.make_directories(NAME)
+    own, cwd = launch.directory(NAME), top / "work"
+    cwd.mkdir()
+    grants.copy(own / "run/code")
+    plan = launch.plan(name, "", [], str(cwd), NAME)
+    place = Place(
+        id=NAME, cwd=str(cwd), session_dir=str(own / "run"), data_dir=str(own / "data"), home=str(Path.home()),
+        permissions=plan.policy.permissions, code=str(own / "run/code" / grants.HERE.name),
+    )  # fmt: skip
+    plan = launch.plan(name, "", [], str(cwd), NAME, backend.launch(place, resume=False).env)
+    spec = specification(
+        plan.policy, [backend.program_path() or "", *args], tier=plan.tier, namespace_source=str(own / "ns"),
+        tmpdir=str(own / "tmp"), env=os.environ, shown=grants.shown(own / "run/code", str(cwd)),
+        listed=grants.granted(plan.tier).listed,
+    )  # fmt: skip
+    path = own / "run/trial.json"
+    write(path, json.dumps(spec | {"umask": 0o077}))
+    lacks = backend.lacks(replace(place, cwd=os.getcwd(), configuration=plan.policy.configuration), plan.policy.rights)
+    return Trial(launcher.command(str(path)), plan.policy, lacks)
