@@ -27,6 +27,7 @@ from anvilsrv.backends.registry import Backends  # noqa: E402
 from tests.conftest import Daemon, temporary_home  # noqa: E402
 from tests.deliveries.run import deliver  # noqa: E402
 from tests.deliveries.shapes import texts  # noqa: E402
+from tests.real_agents.model import heard  # noqa: E402
 from tests.scripted import install, script, seen  # noqa: E402
 from tests.session import Session  # noqa: E402
 
@@ -72,8 +73,8 @@ def main() -> int:
     began = time.monotonic()
     with scripted() if given.agent == "scripted" else real(given.agent) as (agent, backend, taken):
         progress = lambda number: print(f"\r{number}", end="", file=sys.stderr, flush=True)  # noqa: E731
-        echoes, made = given.agent == "scripted", texts(given.prompts, given.seed, given.huge)
-        result = deliver(agent, backend, made, given.seed, taken, echoes, given.pace, progress)
+        answer, made = (str if given.agent == "scripted" else heard), texts(given.prompts, given.seed, given.huge)
+        result = deliver(agent, backend, made, given.seed, taken, answer, given.pace, progress)
         screen, words = agent.screen, agent.daemon.words()
     print(
         f"\r{len(result.outcomes)} prompts to {given.agent} in {time.monotonic() - began:.0f} s; the person: {dict(result.did)}"

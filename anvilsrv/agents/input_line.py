@@ -18,8 +18,8 @@ RULER = re.compile(r"^\s*\S?[─━═▀▄▁▔]{3}")  # the edge of a box
 MARK = re.compile(r"^[\s│┃|]*[❯>›!$*#%]\s?")  # what stands before an input
 PLACEHOLDER = re.compile(r"\[Pasted[^\]\n]*\]", re.IGNORECASE)  # how a long text is shown
 JOINED = re.compile(
-    "\u200d[\u2600-\u27bf\U0001f000-\U0001faff]?|[\U0001f3fb-\U0001f3ff]"
-)  # tmux draws not all of a joined sign
+    "[\u200d\ufffd][\u2600-\u27bf\U0001f000-\U0001faff]?|[\U0001f3fb-\U0001f3ff]"
+)  # tmux draws not all of a joined sign, and some agents draw what joins it as a sign of its own
 PART = 100  # characters of a text that are taken for a part of it although nothing says that more is there
 LINES_LEFT = 100  # of a text, that may be left of it
 LONG = 200  # characters of a text for which an agent may show a placeholder

@@ -81,6 +81,7 @@ def look(name: str, lines: list[str], words: str, *texts: str) -> Look:
         ("claude", ["Do you want to proceed?", " 1. Yes"], "ours", Look.MIXED),
         ("claude", claude("a`b  c\\ d"), "a`b\tc\\ d", Look.OURS),
         ("claude", claude("👩\u200d👩\u200d👧\u200d  ok 👍"), "👩\u200d👩\u200d👧\u200d👦 ok 👍🏽", Look.OURS),
+        ("claude", claude("👩\ufffd👩\ufffd👧\ufffd👦 ok 👍🏽"), "👩\u200d👩\u200d👧\u200d👦 ok 👍🏽", Look.OURS),
         ("claude", claude("👩\u200d👩  no 👍"), "👩\u200d👩 ok 👍🏽", Look.MIXED),
         ("opencode", opencode(""), "ours", Look.FREE),
         ("opencode", opencode("ours"), "ours", Look.OURS),

@@ -131,3 +131,31 @@ def test_a_prompt_that_a_hook_of_the_users_refuses_has_failed_with_the_reason(fr
     agent.wait("idle")
     assert agent.ask("next") == heard("next")
     assert bench.model.prompts() == ["next"]
+
+
+GO_ON = """
+import json, sys
+if not json.load(sys.stdin)["stop_hook_active"]:
+    print(json.dumps({{"decision": "block", "reason": "not yet\\n" + {more!r}}}))
+"""
+
+
+@pytest.mark.slow(10)
+def test_a_prompt_that_waits_while_a_stop_hook_of_the_users_makes_the_turn_go_on_is_given_once(fresh: Benches) -> None:
+    """We hear of an end, and Claude takes what is typed then into the turn that goes on."""
+    bench = fresh("claude")
+    home, work = bench.daemon.home.home, bench.daemon.home.work
+    settings = home / ".claude" / "settings.json"
+    settings.parent.mkdir(exist_ok=True)
+    more = command("claude", f"touch started; until [ -e {work}/gate ]; do sleep 0.1; done")
+    hook = {"type": "command", "command": shlex.join(["python3", "-c", GO_ON.format(more=more)])}
+    settings.write_text(json.dumps({"hooks": {"Stop": [{"hooks": [hook]}]}}))
+    agent = bench.new()
+    agent.prompt("@@say first words")
+    agent.prompt("the second prompt")
+    wait_until(lambda: (work / "started").exists(), "the turn goes on")
+    wait_until(lambda: "the second prompt" in agent.screen, "it is typed")
+    (work / "gate").touch()
+    answer = agent.out()
+    print(answer, bench.model.prompts(), agent.read("turns/list"))
+    assert 0
