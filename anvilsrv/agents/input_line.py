@@ -39,7 +39,7 @@ def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) 
     long = any(_is_long(one) for one in (words, *texts))
     if any(_made_of(one, known, long) for one in drawn):
         return Look.ONLY_OURS
-    return Look.MIXED
+    return Look.AMONG if ours and any(ours in drawable(one) for one in drawn) else Look.MIXED
 
 
 def is_free(backend: Backend, screen: Screen) -> bool:

@@ -52,7 +52,7 @@ def of_look(prompt: Prompt, event: Event, seen: Seen) -> frozenset[Fact]:
     holds = {
         Fact.OURS: seen.look == Look.OURS or blind,
         Fact.ONLY_OURS: seen.look in (Look.OURS, Look.ONLY_OURS),
-        Fact.MIXED: seen.look == Look.MIXED,
+        Fact.MIXED: seen.look in (Look.MIXED, Look.AMONG),
         Fact.FREE: seen.look == Look.FREE,
         Fact.PROVED: seen.proof is not None,
         Fact.AGAIN: may_again(seen.trusted, free, seen.silent, prompt.pastes if event != Event.WITHDRAW else 0),

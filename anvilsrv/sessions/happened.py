@@ -36,7 +36,8 @@ class Look(Enum):
     FREE = auto()  # nothing
     OURS = auto()  # exactly the prompt on its way
     ONLY_OURS = auto()  # nothing but texts that we typed
-    MIXED = auto()  # something else, perhaps with ours in it
+    AMONG = auto()  # the prompt on its way, and other words
+    MIXED = auto()  # something else
     UNKNOWN = auto()  # the kind of agent does not say what its input looks like
 
 

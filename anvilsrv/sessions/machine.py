@@ -71,7 +71,9 @@ class Fact(Enum):
     TURN = auto()  # a turn is open
     COMMAND = auto()  # it is a command of the agent's own
     NEVER = auto()  # it was never pasted
-    OWED = auto()  # the report tells no text, and may be of an earlier prompt, which failed in doubt
+    OWED = (
+        auto()
+    )  # the report tells no text, and may be of an earlier prompt, which failed in doubt, or ours still stands there
 
 
 class Act(Enum):

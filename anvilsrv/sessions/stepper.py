@@ -13,7 +13,7 @@ from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions import facts, prompts, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
-from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Press, Seen, Tidy
+from anvilsrv.sessions.happened import NOTHING, Happened, Look, Outcomes, Press, Seen, Tidy
 from anvilsrv.sessions.machine import Act, Event, Fact, Status, asks, step
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.queue import Queue
@@ -61,7 +61,7 @@ class Stepper:
         current = prompts.on_its_way(tx, session)
         if current is None:
             return False
-        known = facts.of_prompt(current, event, happened) | self._owed(tx, session, event, happened)
+        known = facts.of_prompt(current, event, happened) | self._owed(tx, session, event, happened, NOTHING)
         return asks(current.status, event, known, facts.LOOKED_AT)
 
     def ask(self, tx: Tx, prompt: Prompt, event: Event, seen: Seen = NOTHING) -> Outcomes:
@@ -79,7 +79,7 @@ class Stepper:
         tried = self.tried(tx, session, happened)
         beside = {Fact.TRIED} if tried is not None else set()
         beside |= {Fact.TURN} if opened is not None else set()
-        beside |= self._owed(tx, session, event, happened)
+        beside |= self._owed(tx, session, event, happened, seen)
         if current is not None:
             known = facts.of_prompt(current, event, happened) | facts.of_look(current, event, seen) | beside
             acts = step(current.status, event, known)
@@ -101,15 +101,16 @@ class Stepper:
             None,
         )  # fmt: skip
 
-    def _owed(self, tx: Tx, session: str, event: Event, happened: Happened) -> frozenset[Fact]:
-        """Whether a submit without its text may be of a prompt that failed in doubt: no submit was heard since its Enter."""
+    def _owed(self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen) -> frozenset[Fact]:
+        """Whether a submit without its text is not of the prompt on its way: that still stands in the input, among other words, or
+        the submit of one that failed in doubt was not heard since its Enter."""
         if event != Event.SAME or happened.text is not None:
             return frozenset()
         sent, last = (
             prompts.doubted(tx, session, self._registry.row(tx, session).began or 0.0),
             turn_rows.last(tx, session),
         )
-        owed = sent is not None and (last is None or last.opened_at < sent)
+        owed = seen.look == Look.AMONG or (sent is not None and (last is None or last.opened_at < sent))
         return frozenset({Fact.OWED}) if owed else frozenset()
 
     def _do(

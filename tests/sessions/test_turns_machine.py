@@ -740,6 +740,27 @@ def test_a_submit_without_its_text_counts_first_for_a_prompt_that_failed_in_doub
         world.close()
 
 
+def test_a_submit_that_tells_no_text_is_not_of_the_prompt_that_still_stands_in_the_input_among_other_words() -> None:
+    """A person's Enter sent the one before it, which was given up, and the agent was frozen until now."""
+    world = World(SILENT)
+    try:
+        first = world.write()
+        type_on(world, "look")
+        world.pane.enters()
+        world.pane.freezes()
+        world.interrupt()
+        second = world.write()
+        type_on(world, "free")
+        type_on(world, "look")
+        world.types("by hand")
+        world.pane.thaws()
+        take(world)
+        assert [world.status(one) for one in (first, second)] == [Status.FAILED, Status.PASTED]
+        rest(world)
+    finally:
+        world.close()
+
+
 def test_a_title_that_is_idle_ends_the_turn_of_an_agent_that_tells_nothing() -> None:
     world = World(HOOKS)
     try:

@@ -79,7 +79,7 @@ class Typist:
             waits = view is None or bool(view.in_turn) or not view.gate.without(By.OBSTACLE).open
             stuck = (
                 self.at == "look"
-                and self._rows.seen().look == Look.MIXED
+                and self._rows.seen().look in (Look.MIXED, Look.AMONG)
                 and By.OBSTACLE in (view.gate.holders if view else ())
             )
             return not waits and not stuck and (late or not self._pane.coming)

@@ -303,7 +303,7 @@ class World:
     def is_free(self) -> bool:
         """Whether a watched obstacle has gone."""
         watched = By.OBSTACLE in self.view.gate.holders and not self.view.on_its_way and self.pane.alive
-        return watched and self.seen().look != Look.MIXED
+        return watched and self.seen().look not in (Look.MIXED, Look.AMONG)
 
     # -- what a delivery asks and says (see ``typist.Rows``) ---------------------------------------------------------------
 
@@ -421,7 +421,7 @@ class World:
         return first(
             (self.pane.can_end, self.pane.ends),
             (bool(self.pane.works) and self.pane.turn is None, self.pane.wakes),
-            (bool(self.pane.box) and waits and self.seen().look == Look.MIXED, self.pane.clears),
+            (bool(self.pane.box) and waits and self.seen().look in (Look.MIXED, Look.AMONG), self.pane.clears),
             (not self.pane.kind.line and bool(self.view.in_turn), self.titled),
             (not self.view.live and queued, self.restart),
             (self.view.gate.until is not None and waits, self.release),
@@ -446,4 +446,6 @@ def look_at(shown: str, words: str, texts: list[str]) -> Look:
     rest = shown
     while rest and (one := next((one for one in texts if rest.startswith(one)), "")):
         rest = rest[len(one) :]
-    return Look.MIXED if rest else Look.ONLY_OURS
+    if not rest:
+        return Look.ONLY_OURS
+    return Look.AMONG if words and words in shown else Look.MIXED
