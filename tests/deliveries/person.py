@@ -19,6 +19,7 @@ from tests.session import Session
 
 UP, DOWN = b"\x1b[<64;5;5M", b"\x1b[<65;5;5M"
 STUCK = 3.0  # s after which a person clears what is in the way
+SOON = 1.0  # s in which a prompt may come that a person adds a key to
 
 
 class Person:
@@ -70,7 +71,12 @@ class Person:
     # -- what is done
 
     def _work(self) -> None:
-        acts = [self._turns_the_wheel, self._types_half_a_line, self._makes_it_another_size]
+        acts = [
+            self._turns_the_wheel,
+            self._types_half_a_line,
+            self._makes_it_another_size,
+            self._adds_to_what_is_typed,
+        ]
         since: float | None = None
         while not self._over.is_set():
             try:
@@ -117,6 +123,18 @@ class Person:
         for _ in text:
             os.write(self._master, b"\x7f")
             self._pause(0.03)
+
+    def _adds_to_what_is_typed(self) -> None:
+        """A key while a prompt is on its way, if one is soon."""
+        over = time.monotonic() + SOON
+        while "\tsending\t" not in self._rows.read("turns/list"):
+            if time.monotonic() > over or self._over.is_set():
+                return
+        self.did["adds"] += 1
+        self._pause(0.1)
+        os.write(self._master, b"z")
+        self._pause(1.0)
+        os.write(self._master, b"\x7f")
 
     def _makes_it_another_size(self) -> None:
         self.did["resizes"] += 1
