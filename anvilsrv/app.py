@@ -90,7 +90,10 @@ class App:
         )  # fmt: skip
         self.launch = Launch(self.backends, state, namespace, umask)
         self.reactor = Reactor("agents", self.on_error)
-        self.sockets = Sockets(self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten)
+        self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
+        self.sockets = Sockets(
+            self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, self.commits.forget
+        )
         self.processes = Processes(
             self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
             self.on_error,
@@ -116,7 +119,7 @@ class App:
             Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
-            Commits(self.store, self.registry, self.launch, self.on_error),
+            self.commits,
             self.messages,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
@@ -226,6 +229,7 @@ class App:
             self._guard(partial(self.reports.spooled, session))
         self.store.call(lambda tx: self._adopt(self.followers[1:]))
         self.processes.sweep()
+        self.reactor.do(self.commits.sweep)
         self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())
 
     def _load(self, tx: Tx) -> None:

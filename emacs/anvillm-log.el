@@ -45,7 +45,7 @@
 (defvar-local anvillm-log--fold nil "The overlay that folds the last block.")
 (defvar-local anvillm-log--over nil "Why the stream ended for good, or nil.")
 
-(defconst anvillm-log--turn "^\\(USER\\|ASSISTANT\\) \\([-0-9T:+Z. ]+\\)$"
+(defconst anvillm-log--turn "^\\(USER\\|ASSISTANT\\|NOTE\\) \\([-0-9T:+Z. ]+\\)$"
   "The header of a turn, as the daemon writes it.")
 (defconst anvillm-log--message "^[0-9]+-[0-9]+-[0-9]+ [0-9:]+ .* -> .*$"
   "The header of a message in the log of the root.")
@@ -124,9 +124,9 @@
 
 (defun anvillm-log--turn-head ()
   "Return what is shown for the turn's header just matched."
-  (let* ((user (equal (match-string 1) "USER"))
+  (let* ((who (match-string 1))
          (time (ignore-errors (encode-time (iso8601-parse (match-string 2))))))
-    (concat (if user "You" (anvillm-name anvillm-buffer-session))
+    (concat (pcase who ("USER" "You") ("NOTE" "Left in repositories") (_ (anvillm-name anvillm-buffer-session)))
             (propertize (concat "  " (if time (format-time-string "%a %d %b %H:%M:%S" time) (match-string 2)))
                         'face 'anvillm-id))))
 

@@ -18,6 +18,11 @@ from tui.host import Host
 from tui.text import clip, printable
 
 LINES = 20_000  # of a conversation that are kept on the screen
+_WHO = {
+    "USER": ("you", "bold cyan"),
+    "ASSISTANT": ("agent", "bold green"),
+    "NOTE": ("left in repositories", "bold yellow"),
+}
 HINTS = "Enter sends  Ctrl-J new line  Ctrl-W answer  Tab text/prompt  PgUp PgDn  Esc back"
 
 
@@ -92,8 +97,7 @@ class ConversationScreen(Acting):
         for piece in pieces:
             if piece.role:
                 when = piece.time[11:16] or piece.time
-                style = "bold cyan" if piece.role == "USER" else "bold green"
-                who = "you" if piece.role == "USER" else "agent"
+                who, style = _WHO.get(piece.role, _WHO["ASSISTANT"])
                 talk.write(Text(f"── {who} {when} ".ljust(max(20, talk.size.width - 4), "─"), style))
             if piece.text:
                 talk.write(

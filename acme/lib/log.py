@@ -17,7 +17,7 @@ from anvilsrv.errors import Invalid
 from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import P9Error
 
-_LOGGED = re.compile(r"\t|(USER|ASSISTANT) \d")  # how a line of a log begins that is not empty
+_LOGGED = re.compile(r"\t|(USER|ASSISTANT|NOTE) \d")  # how a line of a log begins that is not empty
 _TAIL = 64  # runes of the log by which its end is known again
 
 

@@ -1,9 +1,12 @@
 """What agents commit comes to the user's repository when a turn ends, and when an agent or its session does.
 
-Threads: one for a session at a time (``following.py``); ``follow`` on the store's. ``close`` joins them; what they did not do, the
-next end of a turn does.
+A session that was killed loses its directory here, after that. What was not done for it before a daemon died, the next one does.
+
+Threads: one for a session at a time (``following.py``), of which a few work at once; ``follow`` on the store's, ``forget`` on any.
+``close`` joins them; what they did not do, the next end of a turn or the next daemon does.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,13 +17,16 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store
 
+AT_ONCE = 4  # sessions whose repositories are looked at
+
 
 @dataclass(frozen=True)
 class Ended:
-    """After which turn, of which process, it is looked."""
+    """After which turn, of which process, it is looked; ``gone``: the session was killed."""
 
     turns: int
     pid: int
+    gone: bool = False
 
 
 class Commits:
@@ -33,25 +39,42 @@ class Commits:
         self._registry = registry
         self._launch = launch
         self._on_error = on_error
+        self._turn = threading.BoundedSemaphore(AT_ONCE)
         self._following = Following[Ended]("commits", self._run)
 
     def follow(self, before: View | None, after: View | None) -> None:
-        """See :class:`Follower`."""
-        if after is None:
-            if before is not None:
-                self._following.want(before.id, None)
-        elif not after.in_turn and after.turns:
+        """See :class:`Follower`. Of a session that is gone, ``forget`` tells, when nothing of it runs any more."""
+        if after is not None and not after.in_turn and after.turns:
             self._following.want(after.id, Ended(after.turns, after.pid))
+
+    def forget(self, session: str) -> None:
+        """It was killed, and its agent and socket are gone: take out what it committed, and remove its directory."""
+        self._following.want(session, Ended(0, 0, gone=True))
+
+    def sweep(self) -> None:
+        """Forget the sessions that were killed before a daemon that died could do it. Once, at start."""
+        killed = self._store.call(self._registry.killed)
+        for session in self._launch.there():
+            if session in killed and session not in self._registry.views and not self._launch.living(session):
+                self.forget(session)
 
     def close(self) -> None:
         """Join what is at work."""
         self._following.close()
 
-    def _run(self, session: str, _: Ended, until: Until) -> None:
-        try:
-            said = self._launch.settle(session)
-        except Exception as error:  # the repository may be gone, or git: the next turn tries again
-            self._on_error(error)
-            return
-        if said and not until.is_set():
+    def _run(self, session: str, ended: Ended, until: Until) -> None:
+        with self._turn:
+            try:
+                if not ended.gone:
+                    self._settle(session)
+                elif not until.is_set():
+                    self._launch.forget(session)
+            except Exception as error:  # the repository may be gone, or git: the next turn tries again
+                self._on_error(error)
+        if ended.gone:
+            self._following.want(session, None)
+
+    def _settle(self, session: str) -> None:
+        said = self._launch.settle(session)
+        if said:  # whoever ended this work: what was found is not found again
             self._store.post(lambda tx: self._registry.told(tx, session, said), need=Need.HAPPENED)

@@ -73,4 +73,9 @@ class Following(Generic[W]):
     def _work(self, session: str, worker: Worker[W], before: Worker[W] | None) -> None:
         if before is not None and before.thread is not None:
             before.thread.join()
-        self._run(session, worker.wanted, worker.until)
+        try:
+            self._run(session, worker.wanted, worker.until)
+        finally:
+            with self._lock:
+                if self._ending.get(session) is worker:
+                    del self._ending[session]

@@ -49,6 +49,7 @@ from sandbox.written import Written
 
 log = logging.getLogger("anvilsrv")
 CONNECTIONS = 64  # of a session at a time
+PLANTED = 100  # paths that are named after one turn
 # What one session may have of the daemon, as its file ``sandbox`` tells it.
 LIMITS = f"""limit\tconnections\t{CONNECTIONS}
 limit\tfids\t{MAXFIDS} on each
@@ -117,6 +118,10 @@ class Launch:
         except SandboxError as error:
             log.warning("%s: %s", session, error)
         beneath.remove(self.directory(session))
+
+    def there(self) -> list[str]:
+        """The sessions that have a directory."""
+        return sorted(path.name for path in self._state.glob("sessions/*") if path.is_dir())
 
     def remember(self) -> None:
         """Where agents may write that a version started which left no word of it. Raises Unavailable."""
@@ -274,7 +279,9 @@ class Launch:
                 said.append(f"commits\t{one_line(record.tree)}\t{one_line(str(error))}\n")
             else:
                 said += [f"commits\t{one_line(record.tree)}\t{one_line(found.said)}\n"] if found else []
-        return [*said, *(f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session)))]
+        planted = [f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session))]
+        more = [f"planted\t{len(planted) - PLANTED} more\n"] if len(planted) > PLANTED else []
+        return [*said, *planted[:PLANTED], *more]
 
     def _log_in(self, backend: Backend, top: Path, data: Mapping[str, object]) -> None:
         if backend.login is None or any(name in data for name in backend.login.files):

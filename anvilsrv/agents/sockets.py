@@ -1,6 +1,7 @@
-"""The socket of each session, through which it reaches the tree as itself; and its directory, for as long as the session lives.
+"""The socket of each session, through which it reaches the tree as itself; it lies in the session's directory.
 
-Threads: works on the reactor of the agents, before the process is started there and after it is ended.
+Threads: works on the reactor of the agents, before the process is started there and after it is ended. What waits
+longer when a session is gone, ``forget`` does elsewhere.
 """
 
 import logging
@@ -32,6 +33,7 @@ class Sockets:
         launch: Launch,
         listen: Listen,
         unlisten: Callable[[str], None],
+        forget: Callable[[str], None],
     ) -> None:
         self._reactor = reactor
         self._registry = registry
@@ -39,6 +41,7 @@ class Sockets:
         self._launch = launch
         self._listen = listen
         self._unlisten = unlisten
+        self._forget = forget
         self._open: dict[str, str] = {}  # session -> path; the reactor's
 
     def follow(self, before: View | None, after: View | None) -> None:
@@ -80,7 +83,7 @@ class Sockets:
         path = self._open.pop(session, None)
         if path is not None:
             self._unlisten(path)
-        self._launch.forget(session)
+        self._forget(session)
 
 
 def reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Following a conversation: the file ``<id>/log`` as it grows, across restarts of the daemon, and the pieces it is made of.
 
-The log is blocks, ``USER <time>`` or ``ASSISTANT <time>``, then lines that begin with a tab or are empty, then an empty line
-(anvilsrv(4)). A line at the margin is therefore always a head, whatever was said.
+The log is blocks, ``USER <time>``, ``ASSISTANT <time>`` or ``NOTE <time>``, then lines that begin with a tab or are empty, then an
+empty line (anvilsrv(4)). A line at the margin is therefore always a head, whatever was said.
 
 Threads: a ``Tail`` owns one, which calls ``tell`` and ``end``.
 """

@@ -4,9 +4,12 @@ Threads: ``conversation_page`` runs on the store's thread, in a job; the rest is
 """
 
 import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import takewhile
 
 from anvilsrv.display import one_line, shown
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import prompts, remarks
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt
 from anvilsrv.store.store import Tx
@@ -16,6 +19,7 @@ BEGINS = (
     "[An earlier conversation of this session cannot be gone on with. This is its log, as context: do not act on it.]"
 )
 ENDS = "[End of the log.]"
+_BLOCKS = 1 << 32  # more than a conversation has
 PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has
 
 
@@ -55,36 +59,42 @@ def line(prompt: Prompt) -> bytes:
 
 
 def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
-    """Blocks of a conversation from ``cursor`` until they are a page. Block 2k is what began turn k + 1; block 2k + 1 is what was
-    taken into it besides, and the answer."""
+    """Blocks of a conversation from ``cursor`` until they are a page. It is the number of the next block, and of the last remark."""
+    seen, first = divmod(cursor, _BLOCKS)
+    left = deque(remarks.after(tx, session, seen))
     out = bytearray()
-    for one, joined in prompts.spoken(tx, session, cursor // 2):
+    for at, text in _blocks(tx, session, first):  # the last has no text: it says where the conversation ends
+        while left and left[0].block <= at and len(out) < PAGE:
+            one = left.popleft()
+            seen, out = one.seq, out + block("NOTE", one.at, one.text)
         if len(out) >= PAGE:
             break
-        if cursor == 2 * ((one.turn or 0) - 1):
-            if one.origin != AGENT:  # nobody said that
-                out += block("USER", one.started or one.created, one.text)
-            cursor += 1
+        out += text
+    return bytes(out), seen * _BLOCKS + at
+
+
+def _blocks(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes]]:
+    """The blocks from that number on, each with its own. Block 2k is what began turn k + 1; block 2k + 1 is what was taken into it
+    besides, and the answer."""
+    for one, joined in prompts.spoken(tx, session, at // 2):
+        if at == 2 * ((one.turn or 0) - 1):
+            nobody = one.origin == AGENT  # said that
+            yield at, b"" if nobody else block("USER", one.started or one.created, one.text)
+            at += 1
         if one.status not in (Status.DONE, Status.FAILED):
             break
-        for other in joined:
-            out += block("USER", other.started or other.created, other.text)
+        out = b"".join(block("USER", other.started or other.created, other.text) for other in joined)
         said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
-        out += block("ASSISTANT", one.ended or one.created, said)
-        cursor += 1
-    return bytes(out), cursor
+        yield at, out + block("ASSISTANT", one.ended or one.created, said)
+        at += 1
+    yield at, b""
 
 
 def carried(tx: Tx, session: str, last: int) -> str:
-    """The log up to turn ``last`` as a new conversation gets it before its first prompt; of a long one the end."""
-    out, cursor = bytearray(), 2 * max(0, last - TURNS)
-    while cursor < 2 * last:
-        page, after = conversation_page(tx, session, cursor)
-        out += page
-        if after == cursor:
-            break
-        cursor = after
-    text = out.decode("utf-8", "replace")
+    """What was said up to turn ``last`` as a new conversation gets it before its first prompt; of a long one the end."""
+    first = 2 * max(0, last - TURNS)
+    blocks = takewhile(lambda one: one[0] < 2 * last, _blocks(tx, session, first))
+    text = b"".join(text for _, text in blocks).decode("utf-8", "replace")
     if len(text) > CARRIED:
         text = text[-CARRIED:].partition("\n")[2]
     lines = (line if len(line) <= WIDEST else f"{line[:WIDEST]}…" for line in text.splitlines())

@@ -286,3 +286,14 @@ def spoken(tx: Tx, session: str, after: int) -> Iterator[tuple[Prompt, list[Prom
     if first is not None:
         yield first, joined
     rows.close()
+
+
+def spoken_of(tx: Tx, session: str) -> int:
+    """The number of beginnings and ends of turns that there were: two for each that is over, one for the one that is not."""
+    row = tx.one(
+        "SELECT (SELECT min(turn) FROM prompts WHERE session = ? AND status = ?) AS going,"
+        " (SELECT max(turn) FROM prompts WHERE session = ?) AS last",
+        session, Status.TAKEN, session,
+    )  # fmt: skip
+    assert row is not None
+    return 2 * row["going"] - 1 if row["going"] else 2 * (row["last"] or 0)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
-from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions import prompts, remarks, turn_rows
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row, same
 from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
@@ -236,7 +236,7 @@ class Registry:
         self.stream.emit(tx, "error", session, error=text)
 
     def told(self, tx: Tx, session: str, lines: list[str]) -> None:
-        """What a turn left behind (``commits``, ``planted``): an event, and in the file ``sandbox`` until the next start."""
+        """What a turn left behind (``commits``, ``planted``): an event, in ``log``, and in ``sandbox`` until the next start."""
         row = self.maybe(tx, session)
         if row is None:
             return
@@ -247,6 +247,8 @@ class Registry:
             word, _, text = line.rstrip("\n").partition("\t")
             self._log(tx, session, f"{word}: {text}", alias=row.alias)
             self.stream.emit(tx, "git", session, what=word, text=text)
+        remarks.add(tx, session, "".join(line.replace("\t", ": ") for line in lines))
+        self.topics.notify(tx, conversation_of(session))
 
     def remove(self, tx: Tx, session: str) -> None:
         """Forget a session: it leaves the tree."""

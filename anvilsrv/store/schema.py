@@ -157,6 +157,13 @@ CREATE INDEX turns_with_tasks ON turns(session, number) WHERE tasks IS NOT NULL;
 # The last turn whose log a conversation that was begun anew has as its context, put before its first prompt; 0: none.
 CARRIED = "ALTER TABLE sessions ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;"
 
+# What the daemon remarks in a conversation, and how many of its blocks stand before that.
+REMARKS = """
+CREATE TABLE remarks(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, block INTEGER NOT NULL, at REAL NOT NULL, text TEXT NOT NULL);
+CREATE INDEX remarks_by_session ON remarks(session, seq);
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -171,4 +178,5 @@ MIGRATIONS: tuple[str, ...] = (
     TABLES,
     TASKS,
     CARRIED,
+    REMARKS,
 )

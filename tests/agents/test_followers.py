@@ -1,5 +1,6 @@
 """Followers act on what the rows say: told twice they do it once, told anew (as by a daemon that starts) they begin nothing again."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,43 @@ def test_told_twice_that_a_session_is_gone_they_clear_it_away_once(app: App, ses
     app.store.call(job)
     app.sockets.settled()
     assert app.tmux.panes() == []
-    assert not (Path(home.top) / "state/sessions" / session).exists()
+    gone = Path(home.top) / "state/sessions" / session
+    wait_until(lambda: not gone.exists(), "its directory")
+
+
+def test_a_killed_session_whose_repository_takes_long_holds_up_no_other(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def slow(_: str) -> list[str]:
+        assert go.wait(60)
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.launch, "settle", slow)
+        app.store.call(lambda tx: app.life.kill(tx, session))
+        other = app.spawn.new(["shell", str(home.work)], None)
+        wait_until(lambda: app.registry.get(other).state == State.IDLE, "the other is not ready")
+        assert app.launch.directory(session).exists()
+        go.set()
+        wait_until(lambda: not app.launch.directory(session).exists(), "its directory")
+
+
+def test_what_a_daemon_that_died_did_not_clear_away_the_next_one_does(
+    app: App, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(app.launch, "forget", died.append)  # as if the daemon died before it
+        app.store.call(lambda tx: app.life.kill(tx, session))
+        wait_until(lambda: died == [session], "the end of the session")
+    wait_until(lambda: not app.launch.living(session), "its agent")
+    stranger = app.launch.directory("strange")
+    stranger.mkdir()
+    app.commits.sweep()
+    wait_until(lambda: not app.launch.directory(session).exists(), "its directory")
+    assert stranger.exists()
 
 
 def test_a_kill_between_a_commit_and_its_deed_loses_nothing(app: App, session: str, home: Home) -> None:

@@ -56,6 +56,9 @@ def test_what_a_turn_plants_is_named(daemon: Daemon, repository: Path) -> None:
     for path in ("new/.git", "deep/.envrc", ".vscode"):
         wait_until(lambda path=path: f"planted\t{repository}/{path}\n" in agent.read("sandbox"), path)  # type: ignore[misc]
     assert f"planted\t{repository}/.vscode" in agent.row["left"]
+    with daemon.client() as client:
+        lines = client.open(f"{agent.id}/log").lines()
+        assert f"\tplanted: {repository}/deep/.envrc\n".encode() in lines
 
 
 def test_a_directory_without_a_repository_needs_no_git(daemon: Daemon) -> None:

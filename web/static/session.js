@@ -7,6 +7,7 @@ import {Queue} from "./queue.js";
 import {notes, state} from "./sessions.js";
 
 const BLOCKS = 400; // of a conversation that stay on the page
+const WHO = {USER: ["You", "user"], ASSISTANT: ["Agent", "agent"], NOTE: ["Left in repositories", "note"]};
 const drafts = new Map(); // session id -> text not yet sent
 
 export class Session {
@@ -56,8 +57,8 @@ export class Session {
     for (const piece of pieces) {
       if (piece.role) {
         this.last = el("pre");
-        const who = piece.role === "USER" ? "You" : "Agent";
-        this.talk.append(el(`article.${piece.role === "USER" ? "user" : "agent"}`, {},
+        const [who, kind] = WHO[piece.role] || WHO.ASSISTANT;
+        this.talk.append(el(`article.${kind}`, {},
           el("h3", {}, who, " ", el("time", {dateTime: piece.time}, piece.time.slice(11, 16))), this.last));
       }
       this.last?.append(shown(piece.text));
