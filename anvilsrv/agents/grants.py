@@ -58,6 +58,7 @@ def copy(code: Path) -> None:
             _copy(Path(importlib.util.cache_from_source(str(source))), compiled)
         except FileNotFoundError:
             pass  # slower, no more
+    (code / "skills").symlink_to(paths.share() / "skills")  # where they are looked for
 
 
 def _copy(source: Path, target: Path) -> None:

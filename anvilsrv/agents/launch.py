@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import paths
-from anvilsrv.agents import birth, grants, logins, spool, transcript
+from anvilsrv.agents import birth, commands, grants, logins, spool, transcript
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends, Place
@@ -158,7 +158,7 @@ class Launch:
         ours = {
             "env": _variables({**(env or {}), "ANVILLM_SESSION": session}),
             "filesystem": {
-                "rox": [*code.rox, *found.reads()],
+                "rox": [*code.rox, *found.reads(), str(top / "run" / "bin")],
                 "rw": [str(top / "data")],
                 "ro": [str(top / "run"), *code.ro],
                 "hide": code.hide,
@@ -212,6 +212,7 @@ class Launch:
         try:
             self.make_directories(view.id)
             grants.copy(top / "run" / "code")
+            commands.put(top / "run" / "bin", top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             for name, content in made.files.items():
                 write(top / "run" / name, content)
@@ -239,7 +240,8 @@ class Launch:
             self.written.add(plan.policy.writable)
             (top / "status").unlink(missing_ok=True)
             path = top / "run" / SPEC
-            write(path, json.dumps(spec | {"umask": self._umask}))
+            env = commands.found(spec["env"], top / "run" / "bin")
+            write(path, json.dumps(spec | {"umask": self._umask, "env": env}))
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         except OSError as error:

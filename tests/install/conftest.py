@@ -61,6 +61,8 @@ def borrow(env: Path) -> None:
     done = subprocess.run([base_python(), "-m", "venv", str(env)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
     site = env / f"lib/python{sysconfig.get_python_version()}/site-packages"
+    for package in ("click", "yaml"):  # an agent sees this environment, not the other
+        shutil.copytree(Path(sysconfig.get_path("purelib")) / package, site / package)
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.agents import commands
 from tests.conftest import ROOT, Home, wait_until
 from tests.install.conftest import NEXT, borrow, listing
 
@@ -37,6 +38,14 @@ def session(home: Home) -> str:
     made = home.run("anvil9p", "write", "agent/ctl", input=f"new shell {home.work} alias=one\n")
     assert made.returncode == 0, made.stderr
     return ask(home, "echo $$; echo one >>seen") + home.run("anvil9p", "read", "agent/one/pid").stdout
+
+
+def finds_its_commands(home: Home) -> None:
+    """The agent runs the commands that skills name, of the installed program."""
+    for name in commands.COMMANDS.keys() - {"anvilmcp"}:  # its library is not copied
+        assert ask(home, f"{name} --version").startswith(f"{name} "), name
+    assert "anvillm-communication" in ask(home, "anvillm-skills list")
+    assert "one" in ask(home, "anvil9p read agent/list")
 
 
 def ask(home: Home, prompt: str) -> str:
@@ -79,6 +88,7 @@ def test_a_home_is_as_before_after_install_use_upgrade_and_uninstall(lived_in: H
     assert list((home.home / ".local/share/anvillm/env").rglob("anvilsrv/p9/__pycache__/client.*.pyc")), "not compiled"
 
     agent = session(home)
+    finds_its_commands(home)
     mine = (config / "roles/default.yaml").read_text() + "# my own line\n"
     (config / "roles/default.yaml").write_text(mine)
     (config / "tasks/go.yaml").unlink()
@@ -183,6 +193,7 @@ def test_pip_alone_gives_a_daemon_that_runs_sessions(lived_in: Home, wheels: Whe
     done = lived_in.run(*argv, timeout=300)
     assert done.returncode == 0, done.stderr
     assert session(lived_in).split()[0].isdecimal()
+    finds_its_commands(lived_in)
     assert "anvillm-communication" in lived_in.run("anvillm-skills", "list").stdout
     for command in COMMANDS:
         assert (env / "bin" / command).exists()
