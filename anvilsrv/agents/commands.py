@@ -36,6 +36,6 @@ def put(directory: Path, code: Path) -> None:
         path.chmod(0o700)
 
 
-def found(env: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """The environment with the commands at the end of its PATH: what the user has installed comes first."""
-    return {**env, "PATH": os.pathsep.join([env.get("PATH") or PATH, str(directory)])}
+def found(env: Mapping[str, str], directory: Path) -> dict[str, dict[str, str]]:
+    """The ``env`` of a specification with the commands at the end of its PATH: what the user has installed comes first."""
+    return {"env": {**env, "PATH": os.pathsep.join([env.get("PATH") or PATH, str(directory)])}}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import paths
+from anvilsrv.agents import commands
 
 HERE = Path(__file__).resolve().parent.parent
 PACKAGES = ("acme", "sandbox", "tui", "web")  # ours, beside anvilsrv in an installed environment
@@ -46,7 +47,8 @@ def sources() -> Iterator[Path]:
 
 
 def copy(code: Path) -> None:
-    """Put what runs inside into the directory ``code``, compiled where it is compiled here: an agent cannot write there."""
+    """Put what runs inside into the directory ``code``, compiled where it is compiled here: an agent cannot write there. Beside it the
+    commands that run it."""
     shutil.rmtree(code, ignore_errors=True)
     for source in sources():
         target = code / source.relative_to(HERE.parent)
@@ -58,6 +60,7 @@ def copy(code: Path) -> None:
             _copy(Path(importlib.util.cache_from_source(str(source))), compiled)
         except FileNotFoundError:
             pass  # slower, no more
+    commands.put(code.with_name("bin"), code)
     (code / "skills").symlink_to(paths.share() / "skills")  # where they are looked for
 
 

@@ -212,7 +212,6 @@ class Launch:
         try:
             self.make_directories(view.id)
             grants.copy(top / "run" / "code")
-            commands.put(top / "run" / "bin", top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             for name, content in made.files.items():
                 write(top / "run" / name, content)
@@ -240,8 +239,7 @@ class Launch:
             self.written.add(plan.policy.writable)
             (top / "status").unlink(missing_ok=True)
             path = top / "run" / SPEC
-            env = commands.found(spec["env"], top / "run" / "bin")
-            write(path, json.dumps(spec | {"umask": self._umask, "env": env}))
+            write(path, json.dumps(spec | {"umask": self._umask} | commands.found(spec["env"], top / "run" / "bin")))
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         except OSError as error:
