@@ -23,7 +23,7 @@ from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
 from anvilsrv.agents.keys import Keys
-from anvilsrv.agents.launch import CONNECTIONS, Launch
+from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
@@ -33,6 +33,7 @@ from anvilsrv.agents.spool import Kept, Spools
 from anvilsrv.agents.titles import Titles
 from anvilsrv.agents.transcript import Transcripts, Watcher
 from anvilsrv.agents.typist import Typist
+from anvilsrv.allowance import BOUNDS, Allowance
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.beads.beads import Beads
 from anvilsrv.clock import Clock
@@ -107,6 +108,7 @@ class App:
         self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
         self.tree = Tree(Served(self))
         self.stopped = threading.Event()
+        self._allowances: dict[str, Allowance] = {}  # by family; of the thread of the agents
 
     def _made_followers(self, clock: Clock) -> tuple[Follower, ...]:
         """In the order in which they follow."""
@@ -151,7 +153,10 @@ class App:
         )
 
     def _listen(self, path: str, session: str, spawn: bool, control: bool) -> None:
-        self.server.listen(path, self.tree, Who(session, spawn, control), limit=CONNECTIONS)
+        family = self.registry.family(session)
+        allowance = self._allowances.setdefault(family, Allowance())
+        who = Who(session, spawn, control, family, allowance)
+        self.server.listen(path, self.tree, who, limit=BOUNDS["connections"].most, allowance=allowance)
 
     # -- what a commit brings (store's thread) ---------------------------------------------------------------------------
 

@@ -11,9 +11,7 @@ _STYLE = re.compile(r"\x1b\[[\d;:]*m")
 # C0 but tab and newline, DEL, C1; what ends a line in some programs; what reorders the text around it (Unicode report 36)
 _SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UNSEEN = "(?:[^\\S\\n]|[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])*"  # blanks, and what has no width
-_HEADER = re.compile(
-    rf"^(?=[^\w\n]*(?:{_UNSEEN.join('mailfrom')}|{_UNSEEN.join('from:')}))", re.IGNORECASE | re.MULTILINE
-)
+_HEADER = re.compile(rf"\n(?=[^\w\n]*+(?:{_UNSEEN.join('mailfrom')}|{_UNSEEN.join('from:')}))", re.IGNORECASE)
 
 
 def sanitize(text: str) -> str:
@@ -46,7 +44,7 @@ def shown(text: str) -> str:
 
 def quoted(text: str) -> str:
     """The text of a message, ``shown``, in which no line looks like the head of another message: such a line begins with ``> ``."""
-    return _HEADER.sub("> ", shown(text))
+    return _HEADER.sub("\n> ", "\n" + shown(text))[1:]  # a line end is found sooner than a beginning
 
 
 def plain(text: str) -> str:

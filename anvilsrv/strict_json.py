@@ -1,7 +1,8 @@
 """JSON from and to the outside: the one reader for what agents, mail, clients and files say, and the one writer for what is told.
 
 The reader takes what every other program takes to be the same value, and refuses the rest: NaN and Infinity, a number beyond a double,
-a key that is said twice, half of a surrogate pair, what is nested too deeply or too large. The writer makes one line that is one line
+a key that is said twice, half of a surrogate pair, what is nested too deeply, too large, or of too many values: a few MiB of empty
+lists would be hundreds in memory. The writer makes one line that is one line
 for every program: characters that end a line, act on a terminal or turn the direction of the text are escaped.
 
 Pure; ``json`` is imported when it is needed, for the hook program counts milliseconds.
@@ -11,10 +12,12 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import Invalid
 
 DEEPEST = 64  # levels of arrays and objects
 LARGEST = 64 << 20  # bytes, where nothing smaller is said
+VALUES = BOUNDS["values"].most
 DIGITS = 300  # of an integer: more are beyond a double
 
 # What JSON lets stand as it is, and no line and no terminal should see: DEL, C1, the line and paragraph separators, what turns the
@@ -89,6 +92,8 @@ def _parsed(data: bytes | bytearray | str, largest: int) -> tuple[str, Any]:
         text = data if isinstance(data, str) else data.decode()
     except UnicodeDecodeError:
         raise Invalid("invalid UTF-8") from None
+    if text.count(",") + text.count("[") + text.count("{") > VALUES and _many(text):
+        raise Invalid(f"invalid JSON: {BOUNDS['values'].full.format(BOUNDS['values'].figure)}")
     try:
         found = json.loads(
             text, parse_constant=_constant, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
@@ -100,6 +105,13 @@ def _parsed(data: bytes | bytearray | str, largest: int) -> tuple[str, Any]:
     if text.count("[") + text.count("{") > DEEPEST and _deep(found):
         raise Invalid(f"invalid JSON: nested more than {DEEPEST} levels")
     return text, found
+
+
+def _many(text: str) -> bool:
+    import re
+
+    bare = re.sub(r'"(?:[^"\\]++|\\.)*+"', "", text, flags=re.DOTALL)
+    return bare.count(",") + bare.count("[") + bare.count("{") > VALUES
 
 
 def _constant(name: str) -> Any:

@@ -25,18 +25,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from anvilsrv import paths
-from anvilsrv.agents import birth, commands, grants, logins, spool, transcript
+from anvilsrv import allowance, paths
+from anvilsrv.agents import birth, commands, grants, logins
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.backends.vault import Vault
-from anvilsrv.desk.post import BYTES, WAITING
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
-from anvilsrv.p9.fids import MAXFIDS
 from anvilsrv.sessions.state import View
 from sandbox import git_inside, git_land, git_own, git_watch, launcher, policy, tiers
 from sandbox.errors import SandboxError
@@ -48,16 +46,7 @@ from sandbox.text import describe
 from sandbox.written import Written
 
 log = logging.getLogger("anvilsrv")
-CONNECTIONS = 64  # of a session at a time
 PLANTED = 100  # paths that are named after one turn
-# What one session may have of the daemon, as its file ``sandbox`` tells it.
-LIMITS = f"""limit\tconnections\t{CONNECTIONS}
-limit\tfids\t{MAXFIDS} on each
-limit\tmail\t{WAITING} messages that wait in one inbox
-limit\tinbox\t{BYTES >> 20} MiB, when a session writes to it
-limit\ttranscript\t{transcript.MOST >> 20} MiB at one look
-limit\tspool\t{spool.BYTES >> 20} MiB at one look
-"""
 
 
 class Plan(NamedTuple):
@@ -183,7 +172,7 @@ class Launch:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
-        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps) + LIMITS
+        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps) + allowance.lines()
         return Plan(made, tier, text, gaps)
 
     def within(self, child: Plan, parent: View) -> None:

@@ -8,6 +8,7 @@ import os
 
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.sockets import Sockets
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import Denied, Invalid, NotFound, NotPermitted, Unavailable
@@ -46,6 +47,7 @@ class Spawn:
         plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd)
         if parent is not None:
             self._launch.within(plan, self._registry.get(parent))
+            self._few(parent)
         made = self._store.call(
             lambda tx: self._life.create(
                 tx, gaps=plan.gaps, backend=backend.name, cwd=cwd, role=asked["role"], tasks=asked["tasks"],
@@ -56,6 +58,12 @@ class Spawn:
             log.warning("session %s: sandbox: %s", made, gap)
         self._sockets.settled()
         return made
+
+    def _few(self, parent: str) -> None:
+        """Raises Conflict when the sessions that this one started, or those started, are as many as they may be."""
+        family = sum(self._registry.descends(one, parent) for one in self._registry.views)
+        if family >= BOUNDS["sessions"].most:
+            raise BOUNDS["sessions"].refusal()
 
     def _directory(self, path: str) -> str:
         """Where an agent can work: ``path`` without links, looked at once, as one that is put there later is refused at the launch.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import Inotify
@@ -25,7 +26,7 @@ from anvilsrv.strict_json import loads_bytes
 
 LINE = 8 << 20  # bytes of one line; a longer one is skipped
 CHUNK = 1 << 18
-MOST = 64 << 20  # bytes read at one look: the last, where there are more
+MOST = BOUNDS["transcript"].most  # bytes read at one look: the last, where there are more
 Line = dict[str, Any]
 OnLines = Callable[[str, list[Line], bool], None]
 

@@ -22,6 +22,7 @@ KINDS = (
 TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn", "agent", "tool", "task")
 WORKS = 100  # of which a report tells
 NAME = 200  # characters of the name of one
+SAID = 10_000  # characters of any of them but ``text``
 MOST = 1e15  # of a figure of usage: sums of them stay numbers
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
 
@@ -54,7 +55,7 @@ class Rule:
         for name, source in {**texts, **self.texts}.items():
             value = _field(source, payload)
             if value is not None:
-                fields[name] = value if name == "text" else whole(value)  # its bytes are told exactly
+                fields[name] = value if name == "text" else whole(value[:SAID])  # its bytes are told exactly
         if self.continued:
             fields["continued"] = bool(templates.dig(payload, self.continued))
         if self.wake and matches_all(payload, self.wake):

@@ -24,7 +24,9 @@ class Drop:
 
     def kept(self, text: str) -> str:
         """What is left."""
-        return text.translate(dict.fromkeys(map(ord, self.anywhere))).lstrip(self.start).rstrip(self.end)
+        if self.anywhere:  # str.translate looks each character up
+            text = re.sub(f"[{re.escape(self.anywhere)}]", "", text)
+        return text.lstrip(self.start).rstrip(self.end)
 
 
 @dataclass(frozen=True)
@@ -89,4 +91,4 @@ def bounded(text: str) -> str:
 
 def units(text: str) -> int:
     """How long a text is for programs that count in UTF-16: an emoji is two."""
-    return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

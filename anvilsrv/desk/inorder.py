@@ -2,17 +2,19 @@
 
 So the reports of a session are taken in the order in which they came, and one that takes long holds up nobody but its own session.
 
-Threads: ``do`` and ``call`` from any thread; calls are made on a few threads of its own. The condition guards what waits, and is not
+Threads: ``do`` and ``call`` from any thread; calls are made on a few threads of its own. The lock guards how many wait, and is not
 held while a call is made. ``close`` makes what waits and joins the threads.
 """
 
 import threading
-from collections import deque
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 from anvilsrv.errors import Unavailable
+from anvilsrv.p9.pace import FairQueue
 
 T = TypeVar("T")
 THREADS = 4
@@ -24,28 +26,23 @@ class InOrder:
 
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
         self._on_error = on_error
-        self._changed = threading.Condition()
-        self._waiting: dict[str, deque[Callable[[], None]]] = {}
-        self._ready: deque[str] = deque()  # keys of which no call is being made
+        self._lock = threading.Lock()
+        self._queue: FairQueue[Callable[[], None]] = FairQueue(1)
+        self._waiting: Counter[str] = Counter()  # calls that are not over
         self._threads: list[threading.Thread] = []
         self._closed = False
 
     def do(self, key: str, call: Callable[[], None]) -> None:
         """Make the call when those before it with the same key were made. Raises Unavailable when too many wait."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise Unavailable("the daemon is stopping")
-            before = self._waiting.get(key)
-            if before is None:
-                self._waiting[key] = deque([call])
-                self._ready.append(key)
-            elif len(before) < MOST:
-                before.append(call)
-            else:
+            if self._waiting[key] > MOST:
                 raise Unavailable(f"too many reports of '{key}' wait")
-            if len(self._threads) < THREADS and len(self._threads) < len(self._waiting):
+            self._waiting[key] += 1
+            self._queue.put(key, call)
+            if len(self._threads) < min(THREADS, len(self._waiting)):
                 self._start()
-            self._changed.notify()
 
     def call(self, key: str, call: Callable[[], T]) -> T:
         """The same, and wait for its result. Not from within a call."""
@@ -62,10 +59,10 @@ class InOrder:
 
     def close(self) -> None:
         """Make the calls that wait, and end the threads."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             threads = self._threads
-            self._changed.notify_all()
+        self._queue.close()
         for thread in threads:
             thread.join()
 
@@ -76,21 +73,15 @@ class InOrder:
         thread.start()
 
     def _serve(self) -> None:
-        while (key := self._next()) is not None:
+        while (found := self._queue.get()) is not None:
+            key, call = found
+            began = time.thread_time()
             try:
-                self._waiting[key][0]()
+                call()
             except Exception as error:
                 self._on_error(error)
-            with self._changed:
-                self._waiting[key].popleft()
-                if self._waiting[key]:
-                    self._ready.append(key)
-                else:
-                    del self._waiting[key]
-
-    def _next(self) -> str | None:
-        """The next key whose turn it is; None at the end."""
-        with self._changed:
-            while not self._ready and not self._closed:
-                self._changed.wait()
-            return self._ready.popleft() if self._ready else None
+            with self._lock:
+                self._waiting[str(key)] -= 1
+                if not self._waiting[str(key)]:
+                    del self._waiting[str(key)]
+            self._queue.done(key, time.thread_time() - began)

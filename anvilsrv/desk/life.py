@@ -87,9 +87,11 @@ class Life:
                 pass
             self._error(tx, session, why)
 
-    def error(self, session: str | None, why: str) -> None:
-        """Report, as an ``error`` event, a failure after the write was acknowledged."""
-        self._store.post(lambda tx: self._registry.error(tx, session, why), need=Need.HAPPENED)
+    def error(self, session: str | None, why: str, told: Callable[[], None] = lambda: None, by: str = "") -> None:
+        """Report, as an ``error`` event, a failure after the write was acknowledged; ``told`` is called when it was."""
+        self._store.post(
+            lambda tx: self._registry.error(tx, session, why), lambda *outcome: told(), Need.HAPPENED, by=by
+        )
 
     # -- what is asked of it ---------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.mail import box, message
 from anvilsrv.mail.message import Message
@@ -22,9 +23,6 @@ from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import MAIL
 from anvilsrv.words import USER
-
-WAITING = 1000  # messages of one session that wait in one inbox
-BYTES = 64 << 20  # of messages in an inbox, when a session sends another
 
 
 class Form(Enum):
@@ -55,21 +53,34 @@ class Post:
             if found is None:
                 raise NotFound(f"mail to nobody: no such session '{made.to[:80]}'")
             made = made._replace(to=found)
-            _, why = self._as_prompt(tx, made)
-            if why:
-                raise Invalid(f"this mail cannot be typed: {why}")
         if sender != USER:
             self._admit(tx, made)
-        return self._deliver(tx, made)
+        text, why = ("", "") if made.to == USER else self._as_prompt(tx, made)
+        if why:
+            raise Invalid(f"this mail cannot be typed: {why}")
+        return self._deliver(tx, made, text)
 
     def _admit(self, tx: Tx, made: Message) -> None:
-        """Raises Conflict when too much that its sender wrote waits there already."""
-        if box.waiting_of(tx, made.to, made.sender) >= WAITING:
-            raise Conflict(f"busy: {WAITING:,} messages from '{made.sender}' wait with '{made.to}'")
-        if box.size(tx, made.to) + len(made.body) > BYTES:
-            raise Conflict(f"busy: {BYTES >> 20} MiB of messages wait with '{made.to}'")
+        """Raises Conflict when too much that its sender wrote waits already, or is kept, or waits where it goes."""
+        size = len(made.json().encode())
+        if size > BOUNDS["message"].most:
+            raise Invalid(f"a message of {size:,} bytes: a session sends at most {BOUNDS['message'].figure} in one")
+        self.admit(tx, made.sender, size)
+        for name, has in (("sent", box.sent(tx, made.sender)), ("inbox", box.size(tx, made.to))):
+            if has + size > BOUNDS[name].most:
+                raise BOUNDS[name].refusal()
 
-    def _deliver(self, tx: Tx, made: Message) -> str:
+    def admit(self, tx: Tx, origin: str, size: int) -> None:
+        """Raises Conflict when a prompt or message of ``origin`` with so many bytes is more than may wait of it. The user may."""
+        if origin == USER:
+            return
+        (messages, mailed), (asked, bytes_) = box.waiting_of(tx, origin), prompts.waiting_of(tx, origin)
+        for name, has in (("messages", max(messages, asked) + 1), ("waiting", max(mailed, bytes_) + size)):
+            if has > BOUNDS[name].most:
+                raise BOUNDS[name].refusal()
+
+    def _deliver(self, tx: Tx, made: Message, text: str | None = None) -> str:
+        """``text``: as it will be typed, where that is known."""
         box.put(tx, made)
         concerned = tuple(one for one in (made.sender, made.to) if one != USER)
         self._registry.stream.emit(
@@ -78,12 +89,12 @@ class Post:
         )  # fmt: skip
         self._registry.topics.notify(tx, MAIL)
         if made.to != USER:
-            self._queue(tx, made)
+            self._queue(tx, made, text)
         return made.id
 
-    def _queue(self, tx: Tx, made: Message) -> None:
+    def _queue(self, tx: Tx, made: Message, text: str | None) -> None:
         """What nobody can be told that it cannot be typed, such as an automatic answer, stays in the inbox."""
-        text, why = self._as_prompt(tx, made)
+        text, why = self._as_prompt(tx, made) if text is None else (text, "")
         if why:
             self._registry.error(tx, made.to, f"mail {made.id} cannot be typed and waits in the inbox: {why}")
         elif text.strip():

@@ -43,7 +43,8 @@ from anvilsrv.strict_json import dumps
 
 log = logging.getLogger("anvilsrv")
 
-KEEP = 100_000  # reports whose numbers are remembered
+KEEP = 2000  # reports of a session whose numbers are remembered, at least
+OFTEN = 100  # reports of all sessions between looks at how many there are of one
 COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
 NEXT = "next"  # the report by which a program in the pane asks for a prompt
 Line = dict[str, Any]
@@ -196,6 +197,7 @@ class Reports:
                 lambda tx: self._job(tx, session, told, None if tx.late else by, backend, can and not tx.late, seen),  # noqa: B023
                 need=Need.OWN if by is None else Need.HAPPENED,
                 key=f"report {session} {told.number}",
+                by=self._registry.family(session),
             )
             if not isinstance(found, Unseen):
                 return found
@@ -229,7 +231,7 @@ class Reports:
             waits = now is not None and now.session == session and now.status in (Status.QUEUED, *ON_ITS_WAY)
             return {"go": False, "why": "not now" if waits else "no"}
 
-        by.answer(self._store.call(job, need=Need.OWN))
+        by.answer(self._store.call(job, need=Need.OWN, by=self._registry.family(session)))
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The connection of a hook program has closed (any thread): what it did not ask for is queued again."""
@@ -270,10 +272,10 @@ class Reports:
         at = min(told.at or tx.now.monotonic, tx.now.monotonic)
         if seen is None and not tx.late and meaning is not None and heard.asks(self._turns, tx, session, meaning, at):
             return Unseen()
-        fresh = tx.run(
-            "INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {told.number}", tx.now.wall
-        ).rowcount
-        tx.run("DELETE FROM reports WHERE rowid <= (SELECT max(rowid) FROM reports) - ?", KEEP)
+        inserted = tx.run("INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {told.number}", tx.now.wall)
+        fresh = inserted.rowcount
+        if fresh and (inserted.lastrowid or 0) % OFTEN == 0:
+            forget_old(tx, session)
         if meaning is None:
             return None
         if meaning.kind == "ask":
@@ -371,6 +373,12 @@ class Reports:
         """A session is gone."""
         with self._lock:
             self._tallies.pop(session, None)
+
+
+def forget_old(tx: Tx, session: str) -> None:
+    """Of a session's reports only the last are remembered: one that makes them up pushes nobody else's out."""
+    own = "SELECT rowid FROM reports WHERE id >= ?1 || ' ' AND id < ?1 || '!'"  # the number follows a blank, and ! is next to it
+    tx.run(f"DELETE FROM reports WHERE rowid IN ({own} ORDER BY rowid DESC LIMIT -1 OFFSET ?2)", session, KEEP)
 
 
 def is_number(number: object) -> bool:

@@ -37,7 +37,9 @@ class Send:
 
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None) -> int:
         """A prompt is complete; ``n``: the number it was given. It was let in with its first write, so it is queued whatever the
-        session is by now. Raises NotFound, and Invalid for an empty one. Returns its number."""
+        session is by now. Raises NotFound, Conflict where too much of its origin waits, and Invalid for an empty one. Returns its
+        number."""
+        self._post.admit(tx, origin, len(text.encode("utf-8", "replace")))
         made = self._turns.queue.add(tx, session, clean(text), origin, None, n)
         if (
             self.numbered(tx, session, made).status == Status.QUEUED

@@ -1,7 +1,7 @@
-"""The boxes: the only module that reads and writes the table ``messages`` (and ``boxes``, which triggers keep).
+"""The boxes: the only module that reads and writes the table ``messages`` (and ``boxes`` and ``sent``, which triggers keep).
 
-Each owner, a session or the user, has an inbox and an archive. What an inbox holds is kept as a snapshot, made anew after each
-commit that changed it, so that reading one costs no query.
+Each owner, a session or the user, has an inbox and an archive. How much an inbox holds is kept in memory, looked up after each
+commit that changed it; what it holds is a query, for it may be much, and its owner seldom reads it.
 
 Threads: functions run on the store's thread, in a job; a :class:`Snapshots` is read from any thread.
 """
@@ -22,10 +22,12 @@ PAGE = 1 << 16  # bytes of ``log`` fetched at a time, and as many more as the la
 
 
 class Inbox(NamedTuple):
-    """``content`` of the file ``inbox``, the number of messages in it, the length of ``archive``, and when the inbox changed."""
+    """The length of the file ``inbox``, the number of messages in it, the newest of them, the length of ``archive``, and when the
+    inbox changed."""
 
-    content: bytes = json_array([])
+    length: int = EMPTY
     unread: int = 0
+    newest: int = 0
     archive: int = EMPTY
     changed: float = 0.0
 
@@ -52,11 +54,15 @@ class Snapshots:
             self._inboxes = {owner: one for owner, one in known.items() if one.unread or one.archive != EMPTY}
 
     def _make(self, tx: Tx, owner: str) -> Inbox:
-        rows = tx.all("SELECT json FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", owner)
-        archived = tx.one("SELECT bytes, messages FROM boxes WHERE owner = ? AND box = 'archive'", owner)
-        content, before = json_array(row["json"] for row in rows), self.of(owner)
-        size = archived["bytes"] + 3 if archived is not None and archived["messages"] else EMPTY
-        return Inbox(content, len(rows), size, before.changed if content == before.content else tx.now.wall)
+        rows = {row["box"]: row for row in tx.all("SELECT box, bytes, messages FROM boxes WHERE owner = ?", owner)}
+        sizes = {name: row["bytes"] + 3 if row["messages"] else EMPTY for name, row in rows.items()}
+        newest = tx.one("SELECT max(seq) AS newest FROM messages WHERE recipient = ? AND box = 'inbox'", owner)
+        made = Inbox(
+            sizes.get("inbox", EMPTY), rows["inbox"]["messages"] if "inbox" in rows else 0,
+            newest["newest"] or 0 if newest else 0, sizes.get("archive", EMPTY), tx.now.wall,
+        )  # fmt: skip
+        before = self.of(owner)
+        return made._replace(changed=before.changed) if made[:3] == before[:3] else made
 
     @property
     def state(self) -> object:
@@ -97,12 +103,16 @@ def waits(tx: Tx, owner: str, number: str) -> bool:
     return tx.one("SELECT 1 FROM messages WHERE id = ? AND recipient = ? AND box = 'inbox'", number, owner) is not None
 
 
-def waiting_of(tx: Tx, owner: str, sender: str) -> int:
-    """How many messages of ``sender`` are in the inbox of ``owner``."""
-    row = tx.one(
-        "SELECT count(*) AS n FROM messages WHERE recipient = ? AND box = 'inbox' AND sender = ?", owner, sender
-    )
-    return int(row["n"]) if row else 0
+def waiting_of(tx: Tx, sender: str) -> tuple[int, int]:
+    """How many messages of ``sender`` wait in all inboxes, and their bytes."""
+    row = tx.one("SELECT messages, bytes FROM sent WHERE sender = ? AND box = 'inbox'", sender)
+    return (row["messages"], row["bytes"]) if row else (0, 0)
+
+
+def sent(tx: Tx, sender: str) -> int:
+    """The bytes of all that ``sender`` ever sent and is kept."""
+    row = tx.one("SELECT sum(bytes) AS bytes FROM sent WHERE sender = ?", sender)
+    return int(row["bytes"] or 0) if row else 0
 
 
 def size(tx: Tx, owner: str) -> int:

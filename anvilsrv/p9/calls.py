@@ -10,6 +10,7 @@ What differs between the messages is in ``verbs``.
 from enum import Enum
 from typing import Any, Protocol
 
+from anvilsrv.allowance import Allowance
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.dialect import Dialect
 from anvilsrv.p9.fids import Fid
@@ -23,6 +24,7 @@ class Caller(Protocol):
 
     msize: int
     dialect: Dialect
+    allowance: Allowance
 
     @property
     def who(self) -> Any: ...

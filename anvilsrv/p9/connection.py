@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from anvilsrv.allowance import BOUNDS, Allowance
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Result, Stage
 from anvilsrv.p9.dialect import ename, number
 from anvilsrv.p9.fids import Fid, Fids
 from anvilsrv.p9.frames import tag_of
+from anvilsrv.p9.pace import Pace
 from anvilsrv.p9.stream import Loop, Stream
 from anvilsrv.p9.tree import LATER, Dir
 from anvilsrv.p9.verbs import MINMSIZE, PARKABLE, VERBS, Hangup, Verb, rflush, sversion
@@ -37,13 +39,18 @@ class Host(Loop, Protocol):
 
 
 class Connection(Stream):
-    def __init__(self, host: Host, sock: socket.socket, root: Dir, who: Any) -> None:
-        super().__init__(host, sock)
+    """``allowance`` bounds what the connections of one listener have together."""
+
+    def __init__(
+        self, host: Host, sock: socket.socket, root: Dir, who: Any, allowance: Allowance, pace: Pace[Any] | None
+    ) -> None:
+        super().__init__(host, sock, pace)
         self.host = host
         self.failed = host.failed
         self.root = root
         self.who = who
-        self.fids: Fids[Call] = Fids()
+        self.allowance = allowance
+        self.fids: Fids[Call] = Fids(allowance)
         self.calls: dict[int, Call] = {}  # those that wait, by tag; the tag of a pending Tflush is that of what it ends
         self._claims = threading.Lock()  # of Call.claimed
 
@@ -56,7 +63,7 @@ class Connection(Stream):
             verb = VERBS.get(frame[4])
             if verb is None:
                 raise Invalid(f"not a request: {wire.TYPES[frame[4]].__name__}")
-            if self.calls or not self.msize:
+            if self.calls or not self.msize or self.allowance.bounded:
                 self._check(verb, fields[0])
             if isinstance(verb, tuple):
                 admit, call = verb
@@ -78,6 +85,8 @@ class Connection(Stream):
             raise Conflict(f"duplicate tag {tag}")
         if len(self.calls) >= MAXCALLS and verb in PARKABLE:
             raise Conflict(f"too many requests wait: {MAXCALLS} at most")
+        if verb in PARKABLE and self.allowance.full("requests"):
+            raise BOUNDS["requests"].refusal()
 
     def error(self, tag: int, error: AnvilError | str) -> None:
         """An Rerror whatever the text is: cut to what fits, and made valid."""
@@ -120,6 +129,7 @@ class Connection(Stream):
             call.silent = True
             if call.stage is Stage.PARKED:  # what is not will be, or will find that it is silent
                 self.abandon(call)
+        self.allowance.give("requests", len(self.calls))
         self.calls.clear()
         for fid in self.fids.clear():
             if fid.handle or fid.holder:
@@ -131,7 +141,7 @@ class Connection(Stream):
         """Run the tree's method for a request: now, or when its turn comes."""
         fid = call.fid
         if call.slow or fid.slow or (fid.holder and not call.reads):
-            self.calls[call.tag] = call
+            self._wait(call.tag, call)
             self._order(call)
             return
         result = call.serve()  # what it raises becomes the answer in ``message``
@@ -139,11 +149,16 @@ class Connection(Stream):
             call.claimed = True
             self.send(call.reply(result))
             return
-        self.calls[call.tag] = call
+        self._wait(call.tag, call)
         call.stage = Stage.PARKED
         if not call.reads:
             self.load += call.weight
             fid.holder = call
+
+    def _wait(self, tag: int, call: Call) -> None:
+        """That tag is used until the call is over."""
+        self.calls[tag] = call
+        self.allowance.add("requests")
 
     def _order(self, call: Call) -> None:
         """Let a call go ahead after those before it on its fid."""
@@ -231,7 +246,8 @@ class Connection(Stream):
     def _forget(self, call: Call) -> None:
         """Its tags may be used again."""
         for tag in (call.tag, *call.flushes):
-            self.calls.pop(tag, None)
+            if self.calls.pop(tag, None) is not None:
+                self.allowance.give("requests")
         self.loop.touched.add(self)
 
     def await_end(self, oldtag: int, tag: int) -> bool:
@@ -240,7 +256,7 @@ class Connection(Stream):
         if call is None:
             return False
         call.flushes += (tag,)
-        self.calls[tag] = call
+        self._wait(tag, call)
         if call.revocable and call.stage is Stage.QUEUED:
             assert call.fid.queue
             call.fid.queue.remove(call)

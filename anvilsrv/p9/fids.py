@@ -8,6 +8,7 @@ import errno as numbers
 from collections import deque
 from typing import Generic, TypeVar
 
+from anvilsrv.allowance import Allowance
 from anvilsrv.errors import AnvilError, Conflict
 from anvilsrv.p9.tree import Handle, Node
 from anvilsrv.p9.wire import NOFID
@@ -55,12 +56,13 @@ class Fid(Generic[W]):
 
 
 class Fids(Generic[W]):
-    """The fids of one connection, by number."""
+    """The fids of one connection, by number; ``allowance`` is that of whoever it belongs to."""
 
-    __slots__ = ("_fids",)
+    __slots__ = ("_allowance", "_fids")
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance) -> None:
         self._fids: dict[int, Fid[W]] = {}
+        self._allowance = allowance
 
     def __len__(self) -> int:
         return len(self._fids)
@@ -94,17 +96,21 @@ class Fids(Generic[W]):
             raise BadFid("NOFID is not a fid number")
         if len(self._fids) >= MAXFIDS:
             raise Conflict(f"too many fids: {MAXFIDS} at most")
+        self._allowance.take("fids")
         self._fids[number] = Fid(trail)
 
     def remove(self, number: int) -> Fid[W]:
         """Free a number, and return the fid that it named."""
         try:
-            return self._fids.pop(number)
+            found = self._fids.pop(number)
         except KeyError:
             raise BadFid(f"unknown fid {number}") from None
+        self._allowance.give("fids")
+        return found
 
     def clear(self) -> list[Fid[W]]:
         """Free all numbers, and return the fids that they named."""
         fids = list(self._fids.values())
         self._fids.clear()
+        self._allowance.give("fids", len(fids))
         return fids

@@ -6,8 +6,10 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+from anvilsrv.allowance import Allowance
 from anvilsrv.errors import Conflict, Unavailable
 from anvilsrv.p9.address import fitting
+from anvilsrv.p9.pace import Pace
 from anvilsrv.p9.stream import Stream
 from anvilsrv.p9.tree import Dir
 
@@ -15,20 +17,29 @@ BACKLOG = 128
 
 
 class Listener:
-    """A socket that is listened to, and its connections."""
+    """A socket that is listened to, and its connections, which share an ``allowance``; a bounded one is served at a ``pace``."""
 
-    def __init__(self, accept: Callable[["Listener"], None], path: str, root: Dir, who: Any, limit: int) -> None:
+    def __init__(
+        self, accept: Callable[["Listener"], None], path: str, root: Dir, who: Any, limit: int, allowance: Allowance
+    ) -> None:
         self.accept = accept
         self.path = path
         self.root = root
         self.who = who
         self.limit = limit
+        self.allowance = allowance
+        self.pace: Pace[Stream | Listener] | None = Pace() if allowance.bounded else None
+        self.paused = False  # it waits for another round
         self.connections: set[Stream] = set()
         self.sock, self._inode = listening(path)
         self.fd = self.sock.fileno()
 
     def ready(self, event: int) -> None:
         """epoll reports ``event`` for the socket."""
+        self.accept(self)
+
+    def resume(self) -> None:
+        """It is its turn again."""
         self.accept(self)
 
     def unlink(self) -> None:

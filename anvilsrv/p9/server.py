@@ -10,16 +10,22 @@ Connections, fids and requests belong to this thread alone; only who answers a c
 import errno
 import os
 import select
+import socket
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
+from anvilsrv.allowance import Allowance
+from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Result
 from anvilsrv.p9.connection import Connection
+from anvilsrv.p9.dialect import PLAIN
 from anvilsrv.p9.listener import Listener
+from anvilsrv.p9.pace import FairQueue, Pace
 from anvilsrv.p9.stream import Stream
 from anvilsrv.p9.tree import Dir
 
@@ -63,7 +69,8 @@ class Server:
         self._awake = False  # a byte is in the eventfd, or its reader is about to look
         self._epoll.register(self._wake, select.EPOLLIN)
         self._posted: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._jobs: SimpleQueue[tuple[Call, Returned] | None] = SimpleQueue()
+        self.paced: set[Pace[Stream | Listener]] = set()  # some of theirs wait for another round
+        self._jobs: FairQueue[tuple[Call, Returned]] = FairQueue(max(1, workers // 2))
         self._sources: dict[int, Listener | Connection] = {}
         self._through: dict[Connection, Listener] = {}  # where a connection came from
         self._listeners: dict[str, Listener] = {}
@@ -74,13 +81,16 @@ class Server:
 
     # --- for the owner, from any thread ---
 
-    def listen(self, path: str, root: Dir, who: Any = None, *, limit: int = 1024) -> None:
+    def listen(
+        self, path: str, root: Dir, who: Any = None, *, limit: int = 1024, allowance: Allowance | None = None
+    ) -> None:
         """Serve ``root`` at ``path``, a new unix socket of mode 0600; ``who`` is handed to the tree with each request.
 
-        At most ``limit`` connections are kept at a time; further ones are closed. A socket file that no server
-        answers is replaced. Raises Conflict if one does, Unavailable if the socket cannot be made.
+        At most ``limit`` connections are kept at a time; further ones are refused. With an ``allowance`` they have no more than
+        that together, and get their turn after those that have none. A socket file that no server answers is replaced. Raises
+        Conflict if one does, Unavailable if the socket cannot be made.
         """
-        listener = Listener(self._accept, str(path), root, who, limit)
+        listener = Listener(self._accept, str(path), root, who, limit, allowance or Allowance(bounded=False))
         self._listeners[listener.path] = listener
         self._sources[listener.fd] = listener
         self._epoll.register(listener.fd, select.EPOLLIN)
@@ -100,8 +110,7 @@ class Server:
         process had ended."""
         self._stopping = True
         self.post(lambda: None)
-        for _ in self._workers:
-            self._jobs.put(None)
+        self._jobs.close()
         for thread in (self._io, *self._workers):
             if thread.ident:
                 thread.join()
@@ -135,7 +144,8 @@ class Server:
 
     def work(self, call: Call, returned: Returned) -> None:
         """Have a worker run a call, and the I/O thread ``returned`` with its result."""
-        self._jobs.put((call, returned))
+        allowance = call.caller.allowance
+        self._jobs.put(allowance if allowance.bounded else None, (call, returned))
 
     def watch(self, fd: int, mask: int) -> None:
         self._epoll.modify(fd, mask)
@@ -152,26 +162,63 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
-            timeout = 0 if self._posted else REST if self._resting else None
+            timeout = self._timeout()
+            later: list[tuple[Stream | Listener, int]] = []
             for fd, event in self._epoll.poll(timeout, ROUND):
                 if fd == self._wake:
                     os.eventfd_read(self._wake)
                     self._awake = False
                 elif source := self._sources.get(fd):
-                    try:
-                        source.ready(event)
-                    except Exception as error:
-                        self._broken(source, error)
+                    if source.pace is not None:
+                        later.append((source, event))
+                    else:
+                        self._ready(source, event)
             if self._posted:
                 self._catch_up()
+            if self.paced or later:
+                self._serve_paced(later)
             while self.touched:
                 conn = self.touched.pop()
                 try:
                     conn.flush()
                 except Exception as error:
                     self._broken(conn, error)
-            if timeout:
+            if self._resting and timeout:
                 self._rouse()
+
+    def _ready(self, source: Listener | Stream, event: int) -> None:
+        try:
+            source.ready(event)
+        except Exception as error:
+            self._broken(source, error)
+
+    def _timeout(self) -> float | None:
+        """How long there may be nothing to do."""
+        if self._posted:
+            return 0
+        rest = REST if self._resting else None
+        if not self.paced:
+            return rest
+        now = perf_counter()
+        due = min(pace.due(now) for pace in self.paced)
+        return due if rest is None else min(due, rest)
+
+    def _serve_paced(self, ready: list[tuple[Stream | Listener, int]]) -> None:
+        """A part of a round for each listener that is paced: first for those that waited, then for those that are ready now."""
+        now = perf_counter()
+        for pace in self.paced | {source.pace for source, _ in ready if source.pace is not None}:
+            pace.begin(now)
+            while pace.waiting and not pace.over:
+                one = pace.waiting.popleft()
+                try:
+                    if one.fd in self._sources:
+                        one.resume()
+                except Exception as error:
+                    self._broken(one, error)
+        self.paced = {pace for pace in self.paced if pace.waiting}
+        for source, event in ready:
+            if isinstance(source, Listener) or source.alive:
+                self._ready(source, event)
 
     def _catch_up(self) -> None:
         """Do what was posted."""
@@ -192,11 +239,25 @@ class Server:
 
     def _labour(self) -> None:
         while job := self._jobs.get():
-            call, returned = job
-            self.post(returned, call, call.run())
+            key, (call, returned) = job
+            began = thread_time()
+            try:
+                self.post(returned, call, call.run())
+            finally:
+                self._jobs.done(key, thread_time() - began)
 
     def _accept(self, listener: Listener) -> None:
+        if listener.paused:
+            listener.paused = False
+            self._epoll.modify(listener.fd, select.EPOLLIN)
         for _ in range(ACCEPTS):
+            began = perf_counter()
+            if listener.pace is not None and listener.pace.over:
+                listener.paused = True
+                self._epoll.modify(listener.fd, 0)
+                listener.pace.waiting.append(listener)
+                self.paced.add(listener.pace)
+                return
             try:
                 sock, _address = listener.sock.accept()
             except OSError as error:
@@ -204,15 +265,17 @@ class Server:
                     self._epoll.unregister(listener.fd)
                     self._resting.append(listener)
                 return
-            if len(listener.connections) >= listener.limit:
-                sock.close()
-                continue
             sock.setblocking(False)
-            conn = Connection(self, sock, listener.root, listener.who)
+            if len(listener.connections) >= listener.limit:
+                refuse(sock, listener.limit)
+                continue
+            conn = Connection(self, sock, listener.root, listener.who, listener.allowance, listener.pace)
             self._through[conn] = listener
             listener.connections.add(conn)
             self._sources[conn.fd] = conn
             self._epoll.register(conn.fd, select.EPOLLIN)
+            if listener.pace is not None:
+                listener.pace.spend(perf_counter() - began)
 
     def _rouse(self) -> None:
         """Accept again."""
@@ -231,3 +294,9 @@ class Server:
         for conn in list(listener.connections):
             conn.flush()
             conn.hangup()
+
+
+def refuse(sock: socket.socket, limit: int) -> None:
+    """One connection too many: its client is told so in answer to its Tversion, which has no other tag."""
+    with suppress(OSError), sock:
+        sock.send(PLAIN.rerror(wire.NOTAG, f"busy: {limit:,} connections are open, and that is the limit", errno.EBUSY))

@@ -7,12 +7,14 @@ socket does not take, and requests that wait for the tree. While it is over ``HI
 import errno
 import socket
 from collections.abc import Callable
-from select import EPOLLIN, EPOLLOUT
+from select import EPOLLIN, EPOLLONESHOT, EPOLLOUT
+from time import perf_counter
 from typing import Any, Protocol
 
 from anvilsrv.p9 import text
 from anvilsrv.p9.dialect import PLAIN
 from anvilsrv.p9.frames import HEADER, size_at, tag_of
+from anvilsrv.p9.pace import Pace
 from anvilsrv.p9.values import new
 from anvilsrv.p9.wire import TYPES
 
@@ -32,6 +34,10 @@ class Loop(Protocol):
     def touched(self) -> "set[Stream]":
         """Those that the loop is to ``flush`` at the end of its round."""
 
+    @property
+    def paced(self) -> "set[Pace[Any]]":
+        """Those with streams that wait for another round."""
+
     def post(self, do: Callable[..., None], *args: Any) -> None:
         """Call ``do`` in the next round."""
 
@@ -43,10 +49,15 @@ class Loop(Protocol):
 
 
 class Stream:
-    """The framing and buffering of one socket. Subclasses implement ``message``, and extend ``hangup``."""
+    """The framing and buffering of one socket. Subclasses implement ``message``, and extend ``hangup``.
 
-    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+    With a ``pace`` it is served for a part of each round only; what has come beyond that is looked at in the next.
+    """
+
+    def __init__(self, loop: Loop, sock: socket.socket, pace: "Pace[Any] | None" = None) -> None:
         self.loop = loop
+        self.pace = pace
+        self._paused = False  # it waits for another round
         self.sock = sock
         self.fd = sock.fileno()
         self.trace = loop.show
@@ -76,7 +87,12 @@ class Stream:
 
     def ready(self, event: int) -> None:
         """epoll reports ``event`` for the socket."""
+        if self._paused and not event & EPOLLOUT:
+            return  # epoll says it again when it goes on
         if event != EPOLLIN and not self._readable(event):
+            return
+        if self.pace is not None and self.pace.over:
+            self._pause()
             return
         try:
             data = self.sock.recv(RECEIVE)
@@ -103,6 +119,7 @@ class Stream:
 
     def resume(self) -> None:
         """Look again at input that was kept."""
+        self._paused = False
         data = bytes(self._in)
         self._in.clear()
         self._take(data)
@@ -111,6 +128,7 @@ class Stream:
         """Act on each whole frame; keep the rest."""
         self.loop.touched.add(self)
         pos, available, need = 0, len(data), 4
+        began = perf_counter() if self.pace is not None else 0.0
         while available - pos >= 4:
             (size,) = size_at(data, pos)
             if not HEADER <= size <= (self.msize or FIRSTSIZE):
@@ -129,9 +147,24 @@ class Stream:
                 self.flush()
                 if self.load > HIGH or not self.alive:
                     break
+            if self.pace is not None:
+                now = perf_counter()
+                self.pace.spend(now - began)
+                began = now
+                if self.pace.over and pos < available:
+                    self._pause()
+                    break
         if pos < available and self.alive:
             self._in += data[pos:]
             self._need = need
+
+    def _pause(self) -> None:
+        """Go on in another round, and read nothing before."""
+        if self.pace is not None and not self._paused:
+            self._paused = True
+            self.pace.waiting.append(self)
+            self.loop.paced.add(self.pace)
+            self.loop.touched.add(self)
 
     def send(self, frame: bytes) -> None:
         """Add a reply to what goes out with the next ``flush``: at the end of the server's round, if it is touched."""
@@ -165,11 +198,16 @@ class Stream:
         except OSError:
             self.hangup()
             return
-        if self.load or self._mask != EPOLLIN:
+        if self.load or self._mask != EPOLLIN or self._paused:
             self._attend()
 
     def _attend(self) -> None:
-        mask = EPOLLOUT if self._backlog or self._out else 0 if self.load > HIGH else EPOLLIN
+        if self._backlog or self._out:
+            mask = EPOLLOUT
+        elif self._paused:
+            mask = EPOLLONESHOT  # not even a hangup is told more than once
+        else:
+            mask = 0 if self.load > HIGH else EPOLLIN
         if mask != self._mask:
             self._mask = mask
             self.loop.watch(self.fd, mask)

@@ -1,7 +1,7 @@
 """Which facts of the machine of prompts hold, for one prompt and one event. Pure."""
 
-import re
 import unicodedata
+from functools import lru_cache
 
 from anvilsrv.sessions.happened import Happened, Look, Seen
 from anvilsrv.sessions.machine import PRESSES, Event, Fact, may_again
@@ -11,12 +11,11 @@ LOOKED_AT = frozenset(
     {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}
 )  # what can only be found out outside of a job
 
-_LOOSE = re.compile(r"\s+")  # agents change tabs, line ends and blanks, and compose characters (NFC)
 
-
+@lru_cache(maxsize=4)  # the same two texts, which may be long, are compared for several facts
 def squeezed(text: str) -> str:
-    """``text`` without what every agent may change as it takes it."""
-    return unicodedata.normalize("NFC", _LOOSE.sub("", text))
+    """``text`` without what every agent may change as it takes it: tabs, line ends and blanks; characters are composed (NFC)."""
+    return unicodedata.normalize("NFC", "".join(text.split()))
 
 
 def same_text(reported: str, ours: str) -> bool:

@@ -1,4 +1,4 @@
-"""The prompts: the only module that reads and writes the table ``prompts``.
+"""The prompts: the only module that reads and writes the table ``prompts`` (and ``asked`` and ``answers``, which triggers keep).
 
 Threads: methods run on the store's thread, in a job.
 """
@@ -7,11 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import Invalid
 from anvilsrv.sessions.machine import ON_ITS_WAY, WAITING, Status
 from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt, exact
 from anvilsrv.store.store import Tx
 
+SHORT = 1024  # bytes of an answer that is always kept
 OURS = 5  # of the texts that were typed last: what may stand in an input
 
 
@@ -119,6 +121,12 @@ def texts(tx: Tx, session: str) -> list[str]:
     return [row["words"] for row in rows]
 
 
+def waiting_of(tx: Tx, origin: str) -> tuple[int, int]:
+    """How many prompts of ``origin`` are queued, in all sessions, and their bytes."""
+    row = tx.one("SELECT prompts, bytes FROM asked WHERE origin = ?", origin)
+    return (row["prompts"], row["bytes"]) if row else (0, 0)
+
+
 def every(tx: Tx, session: str) -> list[Prompt]:
     """All of a session: what is over or runs in the order of their numbers, then the queue in its own."""
     return _all(tx, "session = ? ORDER BY status = 'queued', CASE status WHEN 'queued' THEN place ELSE n END", session)
@@ -196,7 +204,7 @@ def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
 
 def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None:
     """Its answer, or the reason that there is none."""
-    data = None if response is None else exact(response)
+    data = None if response is None else _within(tx, prompt, exact(response))
     status = Status.FAILED if error else Status.DONE
     _change(
         tx, prompt, "status = ?, response = ?, error = ?, ended = ?, took = max(0.0, ? - began)",
@@ -206,7 +214,15 @@ def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None
 
 def correct(tx: Tx, prompt: Prompt, response: str) -> None:
     """Later words of its turn replace its answer."""
-    _change(tx, prompt, "response = ?", exact(response))
+    _change(tx, prompt, "response = ?", _within(tx, prompt, exact(response)))
+
+
+def _within(tx: Tx, prompt: Prompt, response: bytes) -> bytes:
+    """An answer as it is kept: as it is, while what the session said has its bound; then a line that says how much was not kept."""
+    row, bound = tx.one("SELECT bytes FROM answers WHERE session = ?", prompt.session), BOUNDS["answers"]
+    if (row["bytes"] if row else 0) + len(response) <= bound.most or len(response) <= SHORT:
+        return response
+    return f"(an answer of {len(response):,} bytes was not kept: {bound.full.format(bound.figure)})".encode()
 
 
 def edit(tx: Tx, prompt: Prompt, text: str) -> None:

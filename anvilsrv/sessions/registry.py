@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts, remarks, turn_rows
+from anvilsrv.sessions.errors import Errors
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row, same
 from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
@@ -23,6 +24,7 @@ from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
 LINES = 2000  # of the file `sandbox`
+LONGEST = 10_000  # characters of an error
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
@@ -43,6 +45,7 @@ class Registry:
         self.views: dict[str, View] = {}
         self._aliases: dict[str, str] = {}
         self._list: tuple[object, bytes] = (None, b"")
+        self._errors = Errors()
         self.changed = time.time()
 
     # -- views ---------------------------------------------------------------------------------------------------
@@ -99,6 +102,14 @@ class Registry:
             seen.add(child)
             child = one.parent
         return False
+
+    def family(self, session: str) -> str:
+        """Who began it: the first of those that spawned one another, which may be gone. What is bounded is bounded for all of them."""
+        seen: set[str] = set()
+        while (view := self.views.get(session)) is not None and view.parent and session not in seen:
+            seen.add(session)
+            session = view.parent
+        return session
 
     # -- rows (store's thread) ---------------------------------------------------------------------------------------
 
@@ -229,8 +240,12 @@ class Registry:
 
     def error(self, tx: Tx, session: str | None, text: str) -> None:
         """An ``error`` event, shown in ``sessions`` and in the daemon's log too."""
-        row, text = self.maybe(tx, session) if session is not None else None, shown(text)
+        row, text = self.maybe(tx, session) if session is not None else None, shown(text[:LONGEST])
         if row is not None:
+            left_out = self._errors.left_out(row.id, tx.now.monotonic)
+            if left_out is None:
+                return
+            text += f" ({left_out:,} before it were left out)" if left_out else ""
             self.set(tx, row.id, error=text)
         self._log(tx, session, text, logging.WARNING, alias=row.alias if row else "")
         self.stream.emit(tx, "error", session, error=text)
@@ -255,6 +270,7 @@ class Registry:
         row = self.row(tx, session)
         check_change(row.state, State.EXITED)
         tx.run("DELETE FROM sessions WHERE id = ?", session)
+        self._errors.forget(session)
         tx.run("INSERT OR REPLACE INTO killed(id) VALUES(?)", session)
         tx.run("DELETE FROM killed WHERE seq <= (SELECT max(seq) FROM killed) - ?", KEEP)
         tx.touch(session)

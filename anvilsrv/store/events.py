@@ -19,6 +19,9 @@ from anvilsrv.store.store import Tx
 from anvilsrv.strict_json import dumps
 
 RING = 10_000  # events that a reader may be behind, and that outlive a restart
+BYTES = 16 << 20  # of their lines: fewer, where they are long
+LONGEST = 1 << 16  # characters of one
+CUT = 4000  # characters of a text in one that would be longer
 EVERYBODY = "*"  # among the sessions of an event that concerns them all
 # what happens -> what a reader that shows it reads again: `sessions`; the boxes of whom it was sent to; the beads
 TYPES = {
@@ -81,11 +84,13 @@ class Reader:
 
 
 class Stream:
-    """The ring, of ``size`` events, and the readers that wait at its end."""
+    """The ring, of ``size`` events and so many ``bytes`` at most, and the readers that wait at its end."""
 
-    def __init__(self, size: int = RING) -> None:
+    def __init__(self, size: int = RING, bytes: int = BYTES) -> None:
         self._size = size
-        self._ring: deque[Event] = deque(maxlen=size)
+        self._most = bytes
+        self._bytes = 0  # in the ring
+        self._ring: deque[Event] = deque()
         self._lock = threading.Lock()
         self._waiting: dict[object, Callable[[], bool]] = {}
         self._last = 0
@@ -94,8 +99,9 @@ class Stream:
         """Fill the ring from the database, at start."""
         last = tx.one("SELECT max(seq) AS last FROM events")
         self._last = last["last"] or 0 if last else 0
-        for row in tx.all("SELECT * FROM events WHERE seq > ? ORDER BY seq", self._last - self._size):
-            self._ring.append(Event(row["seq"], frozenset(row["sessions"].split()), row["line"].encode()))
+        rows = tx.run("SELECT * FROM events WHERE seq > ? ORDER BY seq", self._last - self._size)
+        for row in rows:
+            self._add(Event(row["seq"], frozenset(row["sessions"].split()), row["line"].encode()))
 
     def emit(
         self, tx: Tx, what: str, session: str | None = None, /, *, concerns: tuple[str, ...] = (), **fields: Any
@@ -106,15 +112,17 @@ class Stream:
         number = tx.run("INSERT INTO events(sessions, line) VALUES(?, '')", " ".join(sorted(who))).lastrowid or 0
         body = {"seq": number, "ts": now, "type": what, "session_id": session, **fields, "changes": TYPES[what]}
         line = dumps(body)
+        if len(line) > LONGEST:
+            line = dumps({name: shortened(value) for name, value in body.items()})
         tx.run("UPDATE events SET line = ? WHERE seq = ?", line, number)
-        if number % 1000 == 0:
-            tx.run("DELETE FROM events WHERE seq <= ?", number - self._size)
+        if number % 100 == 0:
+            tx.run("DELETE FROM events WHERE seq < ?", self._ring[0].seq if self._ring else number - self._size)
         tx.after(Publish(Event(number, who, line.encode())))
 
     def publish(self, event: Event) -> None:
         """Append to the ring and wake the readers that wait."""
         with self._lock:
-            self._ring.append(event)
+            self._add(event)
             self._last = event.seq
             waiting = list(self._waiting.items())
         for key, wake in waiting:
@@ -122,6 +130,12 @@ class Stream:
                 with self._lock:
                     if self._waiting.get(key) is wake:
                         del self._waiting[key]
+
+    def _add(self, event: Event) -> None:
+        self._ring.append(event)
+        self._bytes += len(event.line)
+        while len(self._ring) > 1 and (len(self._ring) > self._size or self._bytes > self._most):
+            self._bytes -= len(self._ring.popleft().line)
 
     def wait(self, key: object, wake: Callable[[], bool]) -> None:
         """Call ``wake`` at each event until it returns True (it answered) or ``forget(key)``."""
@@ -156,3 +170,10 @@ class Stream:
         body = {"seq": seq, "ts": round(Clock().wall(), 3), "type": "overflow", "session_id": None, "lost": lost}
         body["changes"] = TYPES["overflow"]
         return dumps(body).encode() + b"\n"
+
+
+def shortened(value: Any) -> Any:
+    """A field of an event that is too long as a whole: its text is cut, what is no text is left out where it is long."""
+    if isinstance(value, str):
+        return value if len(value) <= CUT else value[:CUT] + " …"
+    return value if len(dumps(value)) <= LONGEST // 4 else None

@@ -164,6 +164,51 @@ CREATE TABLE remarks(
 CREATE INDEX remarks_by_session ON remarks(session, seq);
 """
 
+# What one session has waiting, or in the store at all, is looked up and not summed: ``sent`` has the messages of each sender by the
+# box in which they are, ``asked`` the queued prompts of each origin, ``answers`` the bytes of the answers of each session.
+SHARES = """
+CREATE TABLE sent(
+    sender TEXT NOT NULL, box TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(sender, box)) WITHOUT ROWID;
+INSERT INTO sent SELECT sender, box, count(*), sum(length(CAST(json AS BLOB))) FROM messages GROUP BY sender, box;
+CREATE TRIGGER sent_comes AFTER INSERT ON messages BEGIN
+    INSERT INTO sent VALUES(NEW.sender, NEW.box, 1, length(CAST(NEW.json AS BLOB)))
+        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER sent_goes AFTER DELETE ON messages BEGIN
+    UPDATE sent SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) WHERE sender = OLD.sender AND box = OLD.box;
+END;
+CREATE TRIGGER sent_moves AFTER UPDATE OF sender, box, json ON messages BEGIN
+    UPDATE sent SET messages = messages - 1, bytes = bytes - length(CAST(OLD.json AS BLOB)) WHERE sender = OLD.sender AND box = OLD.box;
+    INSERT INTO sent VALUES(NEW.sender, NEW.box, 1, length(CAST(NEW.json AS BLOB)))
+        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TABLE asked(origin TEXT PRIMARY KEY, prompts INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO asked SELECT origin, count(*), sum(length(CAST(text AS BLOB))) FROM prompts WHERE status = 'queued' GROUP BY origin;
+CREATE TRIGGER asked_comes AFTER INSERT ON prompts WHEN NEW.status = 'queued' BEGIN
+    INSERT INTO asked VALUES(NEW.origin, 1, length(CAST(NEW.text AS BLOB)))
+        ON CONFLICT DO UPDATE SET prompts = prompts + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER asked_goes AFTER DELETE ON prompts WHEN OLD.status = 'queued' BEGIN
+    UPDATE asked SET prompts = prompts - 1, bytes = bytes - length(CAST(OLD.text AS BLOB)) WHERE origin = OLD.origin;
+END;
+CREATE TRIGGER asked_leaves AFTER UPDATE OF status, text ON prompts WHEN OLD.status = 'queued' BEGIN
+    UPDATE asked SET prompts = prompts - 1, bytes = bytes - length(CAST(OLD.text AS BLOB)) WHERE origin = OLD.origin;
+END;
+CREATE TRIGGER asked_returns AFTER UPDATE OF status, text ON prompts WHEN NEW.status = 'queued' BEGIN
+    INSERT INTO asked VALUES(NEW.origin, 1, length(CAST(NEW.text AS BLOB)))
+        ON CONFLICT DO UPDATE SET prompts = prompts + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TABLE answers(session TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO answers SELECT session, sum(length(response)) FROM prompts WHERE response IS NOT NULL GROUP BY session;
+CREATE TRIGGER answer_comes AFTER UPDATE OF response ON prompts BEGIN
+    INSERT INTO answers VALUES(NEW.session, coalesce(length(NEW.response), 0) - coalesce(length(OLD.response), 0))
+        ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER answer_goes AFTER DELETE ON prompts WHEN OLD.response IS NOT NULL BEGIN
+    UPDATE answers SET bytes = bytes - length(OLD.response) WHERE session = OLD.session;
+END;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -179,4 +224,5 @@ MIGRATIONS: tuple[str, ...] = (
     TASKS,
     CARRIED,
     REMARKS,
+    SHARES,
 )

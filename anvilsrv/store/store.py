@@ -18,9 +18,9 @@ must not block.
 """
 
 import logging
-import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
@@ -34,6 +34,7 @@ from anvilsrv.errors import Full as Full
 from anvilsrv.store.effects import Effect
 from anvilsrv.store.reserve import Reserve
 from anvilsrv.store.schema import MIGRATIONS
+from anvilsrv.store.turn import Jobs
 
 log = logging.getLogger("anvilsrv")
 
@@ -75,6 +76,7 @@ class Job(NamedTuple):
     key: str = ""
     late: bool = False  # it was kept: who waited for it was told Full
     durable: bool = True
+    by: str = ""  # which session it is for; empty: the daemon or the user
 
 
 class Tx:
@@ -125,7 +127,7 @@ class Store:
         self._settled = settle
         self._on_error = on_error
         self._clock = clock or Clock()
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: Jobs[Job] = Jobs()
         self._thread = threading.Thread(target=self._serve, name="store")
         self._db: sqlite3.Connection
         self._opened: Future[None] = Future()
@@ -143,7 +145,7 @@ class Store:
     def stop(self) -> None:
         """Finish what is queued, close the database, join the thread."""
         self._closed.set()
-        self._jobs.put(None)
+        self._jobs.end()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -154,8 +156,11 @@ class Store:
         need: Need = Need.ASKED,
         key: str = "",
         durable: bool = True,
+        by: str = "",
     ) -> None:
         """Queue ``job``; ``done(result, error)`` is called when it is on disk, refused, or kept until there is space (Full).
+
+        ``by`` the session whose turn it is; empty: it is the daemon's own or the user's, and comes first.
 
         Not ``durable``: it outlasts the end of the daemon, but perhaps not that of the machine, before the next that is.
         """
@@ -163,7 +168,7 @@ class Store:
             if done:
                 done(None, Unavailable("the daemon is stopping"))
             return
-        self._jobs.put(Job(job, done or self._report, need, key, durable=durable))
+        self._jobs.put(Job(job, done or self._report, need, key, durable=durable, by=by), by)
 
     def call(
         self,
@@ -172,11 +177,12 @@ class Store:
         need: Need = Need.ASKED,
         key: str = "",
         durable: bool = True,
+        by: str = "",
     ) -> T:
         """Run ``job`` and wait until it is on disk. Raises what it raised; never call it on the store's thread."""
         future: Future[T] = Future()
         done: Outcome = lambda result, error: future.set_exception(error) if error else future.set_result(result)  # noqa: E731
-        self.post(job, done, need, key, durable)
+        self.post(job, done, need, key, durable, by)
         try:
             return future.result(timeout)
         except TimeoutError:
@@ -261,18 +267,10 @@ class Store:
 
     def _waiting(self) -> tuple[list[Job], bool]:
         """The jobs that wait, soon at least an empty list while the disk is full; False when the last one was the end."""
-        jobs: list[Job] = []
-        try:
-            item = self._jobs.get(timeout=AGAIN if self._full else None)
-            while item is not None:
-                jobs.append(item)
-                if len(jobs) >= BATCH or self._jobs.empty():
-                    return jobs, True
-                item = self._jobs.get()
-        except queue.Empty:
-            return jobs, True
-        self._next_try = 0.0  # the last one, for those that are kept
-        return jobs, False
+        jobs, going = self._jobs.batch(BATCH, AGAIN if self._full else None)
+        if not going:
+            self._next_try = 0.0  # the last one, for those that are kept
+        return jobs, going
 
     def _batch(self, jobs: list[Job], due: bool) -> None:
         """Run these jobs in one transaction; ``due``: with those that were kept for want of space."""
@@ -304,8 +302,14 @@ class Store:
                 self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             for job in jobs:
+                began = time.monotonic()
                 outcomes.append(self._one(whole, job))
+                if job.by:
+                    self._jobs.spent(job.by, time.monotonic() - began)
+            began = time.monotonic()
             self._db.execute("COMMIT")
+            for by in {job.by for job in jobs if job.by}:
+                self._jobs.spent(by, (time.monotonic() - began) / len(jobs))
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -11,9 +11,10 @@ Pure functions; any thread.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
+from anvilsrv.allowance import Allowance
 from anvilsrv.store.events import EVERYBODY, Sees
 from anvilsrv.words import USER
 
@@ -22,11 +23,18 @@ Descends = Callable[[str, str], bool]  # whether the first session was spawned b
 
 @dataclass(frozen=True)
 class Who:
-    """An identity: which socket was connected to. ``session`` is None for the user."""
+    """An identity: which socket was connected to. ``session`` is None for the user, who has no bounds."""
 
     session: str | None = None
     spawn: bool = False
     control: bool = False
+    family: str = ""  # of the session: what is bounded is bounded for all that belong to it
+    allowance: Allowance = field(default_factory=lambda: Allowance(bounded=False), compare=False, repr=False)
+
+    @property
+    def by(self) -> str:
+        """Whose turn its jobs are; empty: the user's."""
+        return self.family or self.session or ""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,8 @@ Threads: lookups, and stats of beads, run on the 9P thread (cheap queries only),
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anvilsrv.p9.tree import Handle, Request, SnapshotHandle
+from anvilsrv.p9.tree import Handle, Request
+from anvilsrv.tree.files import Content
 from anvilsrv.tree.nodes import FileKind, Place, RowFile
 
 
@@ -25,7 +26,7 @@ class GraphText(FileKind):
         return file.at.domain.beads.version(file.at.member or None)
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return SnapshotHandle(self.content(file.at))
+        return Content(self.content(file.at), file.at)
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,6 @@ class Domain(Protocol):
     def attach(self, view: View) -> str:
         """The content of ``tmux``: two command lines, ``anvilsrv attach`` and tmux's own; empty without a pane."""
 
-    def inbox(self, session: str) -> bytes:
-        """The content of a session's ``inbox``. Raises NotFound."""
-
     def box_length(self, owner: str, box: str) -> int:
         """The length of ``inbox`` or ``archive`` of a session or of the user. Raises NotFound."""
 
@@ -86,8 +83,8 @@ class Domain(Protocol):
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
         """A command of ``<id>/turns/<n>/ctl``."""
 
-    def report(self, session: str | None, why: str) -> None:
-        """An error that no write can be answered with any more becomes an event."""
+    def report(self, session: str | None, why: str, told: Callable[[], None], by: str) -> None:
+        """An error that no write can be answered with any more becomes an event, then ``told`` is called; ``by``: of which turn."""
 
     # -- prompts and contexts --------------------------------------------------------------------------------------------
 

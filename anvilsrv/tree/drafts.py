@@ -6,16 +6,16 @@ Threads: methods run on the 9P thread; what they post runs on the store's thread
 """
 
 import codecs
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.errors import AnvilError, Invalid, NotPermitted
+from anvilsrv.allowance import Share
+from anvilsrv.errors import AnvilError, Conflict, Invalid, NotPermitted
 from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
 from anvilsrv.sessions import drafts
-from anvilsrv.store.store import Tx
+from anvilsrv.store.store import Outcome, Tx
 from anvilsrv.strict_json import loads
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.files import Said, answer, reason
@@ -57,10 +57,13 @@ class TextDraft(FileKind):
         def opened(content: bytes, error: BaseException | None) -> None:
             if error is None and kept is not None:
                 content = kept(file.at)
-            answer(req)(None if error else _TextHandle(self, file, mode, content), error)
+            try:
+                answer(req)(None if error else _TextHandle(self, file, mode, content), error)
+            except Conflict as full:
+                req.fail(full)
 
         # In a job, so that it comes after a close that is on its way: 9pfuse does not wait for the answer to its Tclunk.
-        file.at.domain.store.post(lambda tx: stored(file.at, tx) if stored else b"", opened)
+        file.at.domain.store.post(lambda tx: stored(file.at, tx) if stored else b"", opened, by=file.at.by)
         return LATER
 
 
@@ -75,6 +78,9 @@ class _TextHandle(Handle):
         self._kind = kind
         self._file = file
         self._domain = file.at.domain
+        self._by = file.at.by
+        self._held = Share(file.at.who.allowance, "open", len(kept))
+        self._written = Share(file.at.who.allowance, "drafts")
         self._kept = kept
         self._append = not mode & wire.OTRUNC
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -94,10 +100,11 @@ class _TextHandle(Handle):
         if self._size + len(before) + len(data) > MAX_TEXT:
             raise Invalid(f"{self._file.name}: more than {MAX_TEXT >> 20} MiB")
         self._check(data)
+        self._written.grow(len(before) + len(data))
         self._size += len(before) + len(data)
         self._writes += 1
         draft = self._draft
-        self._domain.store.post(lambda tx: self._add(tx, draft, before + data, len(data)), answer(req))
+        self._domain.store.post(lambda tx: self._add(tx, draft, before + data, len(data)), answer(req), by=self._by)
         return LATER
 
     def _check(self, data: bytes) -> None:
@@ -118,7 +125,7 @@ class _TextHandle(Handle):
 
     def _commit(self, done: Callable[[BaseException | None], None]) -> None:
         """What was written takes effect, whole or not at all; the next write begins another text."""
-        draft, writes = self._draft, self._writes
+        draft, writes, written = self._draft, self._writes, self._size
         self._draft, self._writes, self._size, self._append = drafts.fresh(), 0, 0, False
         self._decoder.reset()
 
@@ -129,15 +136,17 @@ class _TextHandle(Handle):
             return self._kind.commit(self._file.at, tx, taken.data.decode("utf-8", "replace"), taken.n)
 
         def settled(said: str | None, error: BaseException | None) -> None:
+            self._written.shrink_by(written)
             if error is not None:
-                self._domain.store.post(lambda tx: drafts.take(tx, draft))
+                self._domain.store.post(lambda tx: drafts.take(tx, draft), by=self._by)
             elif said is not None:
                 self._said.give(f"{said}\n".encode())
             done(error)
 
-        self._domain.store.post(job, settled)
+        self._domain.store.post(job, settled, by=self._by)
 
     def clunk(self, req: Request) -> Later | None:
+        self._held.let_go()
         if not self._writes:
             return None
         self._commit(lambda error: self._clunked(req, error))
@@ -147,13 +156,15 @@ class _TextHandle(Handle):
         """A client seldom looks at the answer to its Tclunk, so a refusal there is an event as well."""
         if error is not None and not isinstance(error, Refused):
             why = f"{self._file.name}: {reason(error)}"
-            self._domain.store.post(lambda tx: self._domain.error(tx, self._file.at.session, why))
+            self._domain.store.post(lambda tx: self._domain.error(tx, self._file.at.session, why), by=self._by)
         answer(req)(None, None if isinstance(error, Refused) else error)
 
     def hangup(self) -> None:
+        self._held.let_go()
         if self._writes:
-            draft = self._draft
-            self._domain.store.post(lambda tx: drafts.take(tx, draft))
+            draft, written = self._draft, self._size
+            gone: Outcome = lambda result, error: self._written.shrink_by(written)  # noqa: E731
+            self._domain.store.post(lambda tx: drafts.take(tx, draft), gone, by=self._by)
 
 
 def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) -> None:
@@ -192,8 +203,9 @@ class Json(FileKind):
 class Exchange:
     """What a JSON file does for one open: take objects and, perhaps, give a reply."""
 
-    def took(self, found: dict[str, Any], count: int, req: Request) -> int | Later:
-        """An object is complete; ``count`` is what the write must be answered with."""
+    def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> int | Later:
+        """An object is complete; ``count`` is what the write must be answered with. ``held`` is let go of when it is needed no
+        longer, unless this raises."""
         raise NotImplementedError
 
     def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
@@ -213,12 +225,16 @@ class Mail(Exchange):
     def __init__(self, at: Place) -> None:
         self._at = at
 
-    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
+    def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> Later:
         def job(tx: Tx) -> int:
             self._at.domain.send(tx, self._at.owner, found)
             return count
 
-        self._at.domain.store.post(job, answer(req))
+        def done(result: Any, error: BaseException | None) -> None:
+            held.let_go()
+            answer(req)(result, error)
+
+        self._at.domain.store.post(job, done, by=self._at.by)
         return LATER
 
 
@@ -228,34 +244,40 @@ class _JsonHandle(Handle):
         self._parse = parse
         self._exchange = exchange
         self._report = file.at.report
+        self._allowance = file.at.who.allowance
         self._pieces = JsonPieces(file.name, parse)
+        self._held = Share(self._allowance, "open")
 
     def read(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._exchange.reply(offset, count, req)
 
     def write(self, offset: int, data: bytes, req: Request) -> int | Later:
-        pieces, self._pieces = self._pieces, JsonPieces(self._name, self._parse)
-        found = pieces.add(data)
-        if found is None:
-            self._pieces = pieces
-            return len(data)
-        return self._exchange.took(found, len(data), req)
+        (pieces, held), self._pieces = (self._pieces, self._held), JsonPieces(self._name, self._parse)
+        self._held = Share(self._allowance, "open")
+        try:
+            held.grow(len(data))
+            found = pieces.add(data)
+            if found is not None:
+                return self._exchange.took(found, len(data), req, held)
+        except BaseException:
+            held.let_go()
+            raise
+        self._pieces, self._held = pieces, held
+        return len(data)
 
     def cancel(self, req: Request) -> None:
         self._exchange.cancelled(req)
 
     def clunk(self, req: Request) -> None:
         self._exchange.gone()
+        self._held.let_go()
         if self._pieces.begun:
             self._report(f"{self._name}: JSON without an end")
             raise Invalid(f"{self._name}: JSON without an end")
 
     def hangup(self) -> None:
         self._exchange.gone()
-
-
-_OUTSIDE = re.compile(rb'["{}\[\]]')
-_INSIDE = re.compile(rb'"|\\')
+        self._held.let_go()
 
 
 class JsonPieces:
@@ -289,27 +311,19 @@ class JsonPieces:
         return self._parse() if self._closed() else None
 
     def _closed(self) -> bool:
-        """Whether the brace that opened it is closed; a scan that knows strings and brackets and nothing more."""
+        """Whether the brace that opened it is closed; a scan that knows strings and brackets and nothing more.
+
+        It is made of a few passes over the new bytes, for an agent may send megabytes of brackets.
+        """
         data = self._data
-        while self._at < len(data):
-            found = (_INSIDE if self._quoted else _OUTSIDE).search(data, self._at)
-            if found is None:
-                self._at = len(data)
-                break
-            char = found.group()
-            if char == b"\\" and found.end() == len(data):
-                self._at = found.start()  # what it escapes has not come yet
-                break
-            self._at = found.end() + (char == b"\\")
-            if char == b'"':
-                self._quoted = not self._quoted
-            elif char in b"{[":
-                self._depth += 1
-            elif char in b"}]":
-                self._depth -= 1
-                if self._depth <= 0:
-                    return True
-        return False
+        end = len(data) - (len(data) - len(data.rstrip(b"\\"))) % 2  # what the last backslash escapes has not come yet
+        parts = bytes(data[self._at : end]).replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        self._at = end
+        outside = b"".join(parts[self._quoted :: 2])
+        self._quoted ^= len(parts) % 2 == 0
+        closing = outside.count(b"}") + outside.count(b"]")
+        self._depth += outside.count(b"{") + outside.count(b"[") - closing
+        return closing > 0 and self._depth <= 0
 
     def _parse(self) -> dict[str, Any]:
         try:

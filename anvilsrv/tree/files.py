@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anvilsrv import words
-from anvilsrv.errors import AnvilError, Invalid
+from anvilsrv.allowance import Share
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.p9.tree import LATER, Handle, Later, Request, SnapshotHandle
 from anvilsrv.store.store import Outcome, Tx
 from anvilsrv.strict_json import dumps
@@ -64,6 +65,21 @@ def one_line(file: RowFile, data: bytes) -> str:
     return value
 
 
+class Content(SnapshotHandle):
+    """Content that is fixed at the open, and counts as the reader's as long as it is open. Raises Conflict when that is too much."""
+
+    def __init__(self, content: bytes, at: Place) -> None:
+        self._held = Share(at.who.allowance, "open", len(content))
+        super().__init__(content)
+
+    def clunk(self, req: Request) -> Later | None:
+        self._held.let_go()
+        return None
+
+    def hangup(self) -> None:
+        self._held.let_go()
+
+
 class Said:
     """What an open file says after a write: its reading begins at the first read after it, whatever the offset.
 
@@ -103,15 +119,16 @@ class Text(FileKind):
         return int(self.changed(file.at, file.name)) if self.changed else file.born
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return SnapshotHandle(self.content(file.at))
+        return Content(self.content(file.at), file.at)
 
 
 @dataclass(frozen=True)
 class Query(FileKind):
-    """A file whose content the store is asked for at the open. ``size`` is its length for stat."""
+    """A file whose content the store is asked for at the open. ``size`` is its length for stat, ``changed(at, name)`` its mtime."""
 
     content: Callable[[Place, Tx], bytes]
     size: Callable[[Place], int]
+    changed: Callable[[Place, str], float] | None = None
 
     def length(self, file: RowFile) -> int:
         return self.size(file.at)
@@ -119,11 +136,17 @@ class Query(FileKind):
     def version(self, file: RowFile) -> int:
         return self.size(file.at)
 
+    def mtime(self, file: RowFile) -> int:
+        return int(self.changed(file.at, file.name)) if self.changed else file.born
+
     def open(self, file: RowFile, mode: int, req: Request) -> Later:
         def opened(result: Any, error: BaseException | None) -> None:
-            answer(req)(None if error else SnapshotHandle(result), error)
+            try:
+                answer(req)(None if error else Content(result, file.at), error)
+            except Conflict as full:
+                req.fail(full)
 
-        file.at.domain.store.post(lambda tx: self.content(file.at, tx), opened)
+        file.at.domain.store.post(lambda tx: self.content(file.at, tx), opened, by=file.at.by)
         return LATER
 
 
@@ -160,7 +183,7 @@ class _WordHandle(SnapshotHandle):
             self._written(self._file.at, tx, value)
             return len(data)
 
-        self._file.at.domain.store.post(job, answer(req))
+        self._file.at.domain.store.post(job, answer(req), by=self._file.at.by)
         return LATER
 
 
@@ -212,18 +235,22 @@ class _CommandHandle(Handle):
         self._file = file
         self._rest = b""
         self._said = Said()
+        self._held = Share(file.at.who.allowance, "open")
 
     def read(self, offset: int, count: int, req: Request) -> bytes:
         return self._said.read(offset, count)
 
     def write(self, offset: int, data: bytes, req: Request) -> int:
         buffer, self._rest = self._rest + data, b""
+        self._held.shrink()
         if len(buffer) > MAX_COMMANDS:
             raise Invalid(f"{self._file.name}: a command of more than {MAX_COMMANDS >> 20} MiB")
         if len(data) >= FULL and not data.endswith(b"\n"):
             cut = _whole_utf8(buffer)
             commands, rest = words.lines(utf8(buffer[:cut]))
-            self._rest = rest.encode() + buffer[cut:]
+            kept = rest.encode() + buffer[cut:]
+            self._held.grow(len(kept))
+            self._rest = kept
         else:
             commands, rest = words.lines(utf8(buffer))
             commands += [rest] if rest.strip() else []
@@ -236,7 +263,11 @@ class _CommandHandle(Handle):
         if said is not None:
             self._said.give(f"{said}\n".encode())
 
+    def hangup(self) -> None:
+        self._held.let_go()
+
     def clunk(self, req: Request) -> None:
+        self._held.let_go()
         if self._rest.strip():
             try:
                 self._run(utf8(self._rest))

@@ -3,9 +3,11 @@
 Threads: ``took`` runs on a worker, where what was written is parsed; ``answer`` and ``done`` on any.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
+from anvilsrv.allowance import Share
 from anvilsrv.p9.tree import LATER, Later, Request
 from anvilsrv.strict_json import dumps
 from anvilsrv.tree.drafts import Exchange
@@ -49,20 +51,37 @@ class HookExchange(Exchange):
         self._domain = at.domain
         self._session = at.view.id
         self._replies = _Replies()
+        self._lock = threading.Lock()
+        self._waiting: list[Share] = []  # what reports that are not answered yet hold; under the lock
 
-    def took(self, found: dict[str, Any], count: int, req: Request) -> Later:
+    def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> Later:
+        """What a report holds is let go of when it was taken, and answered: until then a question is kept as it came."""
+
         def done(error: BaseException | None) -> None:
+            held.let_go()
             if error is not None:
                 self._replies.give(None)
+                self._over()
             answer(req)(count, error)
 
+        held.parts(2)
+        with self._lock:
+            self._waiting.append(held)
         self._replies.expect()
         try:
             self._domain.take_report(self._session, found, self, done)
         except BaseException:
             self._replies.give(None)
+            self._over()
             raise
         return LATER
+
+    def _over(self) -> None:
+        """The first of the reports that wait does not any more."""
+        with self._lock:
+            held = self._waiting.pop(0) if self._waiting else None
+        if held is not None:
+            held.let_go()
 
     def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
         return self._replies.read(offset, count, req)
@@ -70,9 +89,14 @@ class HookExchange(Exchange):
     def answer(self, reply: Mapping[str, Any]) -> None:
         """The reply is known."""
         self._replies.give(dumps(reply).encode() + b"\n")
+        self._over()
 
     def cancelled(self, req: Request) -> None:
         self._replies.cancel(req)
 
     def gone(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for held in waiting:
+            held.let_go()
         self._domain.abandoned(self._session, self)

@@ -42,6 +42,11 @@ class Place(NamedTuple):
         return self.domain.get(self.session)
 
     @property
+    def by(self) -> str:
+        """Whose turn a job of this caller is (``Store.post``): that of a family of sessions; empty: the user's."""
+        return self.who.by
+
+    @property
     def owner(self) -> str:
         """Whose mailbox it is: the session's or the user's."""
         return self.session or USER
@@ -56,8 +61,10 @@ class Place(NamedTuple):
         return access.concerns(self.who, session, self.domain.descends)
 
     def report(self, why: str) -> None:
-        """Report a failure after the write was acknowledged."""
-        self.domain.report(self.session or None, why)
+        """Report a failure after the write was acknowledged; as many at a time as may wait to be told."""
+        allowance = self.who.allowance
+        if allowance.may("mistakes"):
+            self.domain.report(self.session or None, why, lambda: allowance.give("mistakes"), self.by)
 
 
 class Kind:

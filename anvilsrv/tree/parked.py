@@ -16,10 +16,12 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
+from anvilsrv.allowance import Share
+from anvilsrv.errors import Conflict
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
-from anvilsrv.store.store import Tx
-from anvilsrv.tree.domain import Domain
-from anvilsrv.tree.files import reason
+from anvilsrv.store.store import Outcome, Tx
+from anvilsrv.tree.files import answer, reason
+from anvilsrv.tree.nodes import Place
 
 
 class Parked(Handle):
@@ -87,8 +89,9 @@ class Parked(Handle):
         with self.lock:
             self._reads.pop(req, None)
 
-    def clunk(self, req: Request) -> None:
+    def clunk(self, req: Request) -> Later | None:
         self.close()
+        return None
 
     def hangup(self) -> None:
         self.close()
@@ -107,9 +110,12 @@ class Stored(Parked):
     One job at a time is on its way, however many reads wait.
     """
 
-    def __init__(self, domain: Domain, topic: str) -> None:
+    def __init__(self, at: Place, topic: str) -> None:
         super().__init__()
-        self._domain = domain
+        self._open = Share(at.who.allowance, "streams", 1)
+        self.held = Share(at.who.allowance, "open")  # what was kept; subclasses count it
+        self._by = at.by
+        self._domain = at.domain
         self._topic = topic
         self._cursor = 0  # changes on the store's thread alone, after a commit
         self._asked = False  # a job is queued, or the topic will bring one; under the lock
@@ -122,7 +128,7 @@ class Stored(Parked):
         raise NotImplementedError
 
     def keep(self, data: bytes) -> None:
-        """``data`` is on disk: it comes after what was kept before. Called with the lock."""
+        """``data`` is on disk: it comes after what was kept before. Called with the lock. Raises Conflict when it is too much."""
         raise NotImplementedError
 
     # -- the store -----------------------------------------------------------------------------------------------------
@@ -132,7 +138,7 @@ class Stored(Parked):
             if self._asked or self._closed:
                 return
             self._asked = True
-        self._domain.store.post(self._job, self._done)
+        self._domain.store.post(self._job, self._done, by=self._by)
 
     def _job(self, tx: Tx) -> tuple[int, Found]:
         found = self.ask(tx, self._cursor)
@@ -148,10 +154,14 @@ class Stored(Parked):
             return
         since, (data, cursor) = result
         if since == self._cursor:  # else another job found the same: a lost one may leave its wait behind
-            self._cursor = cursor
             if data is not None:
-                with self.lock:
-                    self.keep(data)
+                try:
+                    with self.lock:
+                        self.keep(data)
+                except Conflict as full:
+                    self._done(result, full)
+                    return
+            self._cursor = cursor
         if data is not None:
             self.wake()
             self._again()
@@ -166,4 +176,18 @@ class Stored(Parked):
 
     def close(self) -> None:
         self._closed = True
-        self._domain.store.post(lambda tx: self._domain.topics.forget(self._topic, self))
+        self._open.let_go()
+        self.held.let_go()
+
+    def _forget(self, done: Outcome | None = None) -> None:
+        self._domain.store.post(lambda tx: self._domain.topics.forget(self._topic, self), done, by=self._by)
+
+    def clunk(self, req: Request) -> Later:
+        """Answered when it is forgotten: who opens and closes without end waits for that."""
+        self.close()
+        self._forget(lambda result, error: answer(req)(None, error))
+        return LATER
+
+    def hangup(self) -> None:
+        self.close()
+        self._forget()

@@ -122,12 +122,9 @@ class Served:
     def attach(self, view: View) -> str:
         return f"anvilsrv attach {view.id}\n{self._parts.tmux.attach_command(view.id)}" if view.pane else ""
 
-    def inbox(self, session: str) -> bytes:
-        return self._parts.boxes.of(self.get(session).id).content
-
     def box_length(self, owner: str, name: str) -> int:
         found = self._parts.boxes.of(owner if owner == USER else self.get(owner).id)
-        return found.archive if name == "archive" else len(found.content)
+        return found.archive if name == "archive" else found.length
 
     # -- commands --------------------------------------------------------------------------------------------------------
 
@@ -152,7 +149,7 @@ class Served:
             "cancel": life.interrupt, "hold": life.hold, "go": life.go,  # as errors have to call it: see p9/dialect.py
         }  # fmt: skip
         if words[:1] == ["complete"] and len(words) == 2:
-            self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]))
+            self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]), by=who.by)
         elif words[:1] == ["keys"]:
             if who.session is not None:
                 raise Denied("permission denied: keys are pressed for the user alone")
@@ -162,7 +159,7 @@ class Served:
         elif who.session == session:
             raise Denied(f"permission denied: {words[0]} is not for the session itself")
         else:
-            self.store.call(lambda tx: jobs[command](tx, session), need=Need.OWN)
+            self.store.call(lambda tx: jobs[command](tx, session), need=Need.OWN, by=who.by)
         return None
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
@@ -177,8 +174,8 @@ class Served:
             raise unknown(words, TURN_COMMANDS)
         return None
 
-    def report(self, session: str | None, why: str) -> None:
-        self._parts.life.error(session, why)
+    def report(self, session: str | None, why: str, told: Callable[[], None], by: str) -> None:
+        self._parts.life.error(session, why, told, by)
 
     # -- prompts and contexts --------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from anvilsrv.allowance import Share
+from anvilsrv.errors import Conflict
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
 from anvilsrv.store.events import Reader, Stream
 from anvilsrv.store.store import Tx
@@ -24,12 +26,13 @@ class Events(FileKind):
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
         domain = file.at.domain
         sees = access.sees(file.at.who, domain.descends)
-        return _Events(domain.stream, domain.stream.reader(sees, file.number))
+        return _Events(domain.stream, domain.stream.reader(sees, file.number), file.at)
 
 
 class _Events(Parked):
-    def __init__(self, stream: Stream, reader: Reader) -> None:
+    def __init__(self, stream: Stream, reader: Reader, at: Place) -> None:
         super().__init__()
+        self._held = Share(at.who.allowance, "streams", 1)
         self._stream = stream
         self._reader = reader
         self._after = reader.mark()  # what was looked at
@@ -50,6 +53,7 @@ class _Events(Parked):
         self.wake()  # something may have come before we waited
 
     def close(self) -> None:
+        self._held.let_go()
         self._stream.forget(self)
 
 
@@ -70,7 +74,7 @@ class Tail(FileKind):
 
 class _Tail(Stored):
     def __init__(self, kind: Tail, at: Place) -> None:
-        super().__init__(at.domain, kind.topic(at))
+        super().__init__(at, kind.topic(at))
         self._kind = kind
         self._at = at
         self._page, self._given = b"", 0
@@ -82,12 +86,14 @@ class _Tail(Stored):
         self._given += len(data)
         if self._given == len(self._page):
             self._page, self._given = b"", 0
+            self.held.shrink()
 
     def ask(self, tx: Tx, cursor: int) -> Found:
         page, after = self._kind.page(self._at, tx, cursor)
         return Found(page or None, after)
 
     def keep(self, data: bytes) -> None:
+        self.held.grow(len(data))
         self._page, self._given = self._page[self._given :] + data, 0
 
 
@@ -104,15 +110,18 @@ class Answer(FileKind):
 
     def open(self, file: RowFile, mode: int, req: Request) -> Later:
         def opened(prompt: Any, error: BaseException | None) -> None:
-            answer(req)(None if error else _Answer(self, file.at, prompt), error)
+            try:
+                answer(req)(None if error else _Answer(self, file.at, prompt), error)
+            except Conflict as full:
+                req.fail(full)
 
-        file.at.domain.store.post(lambda tx: self.last(file.at, tx), opened)
+        file.at.domain.store.post(lambda tx: self.last(file.at, tx), opened, by=file.at.by)
         return LATER
 
 
 class _Answer(Stored):
     def __init__(self, kind: Answer, at: Place, prompt: int) -> None:
-        super().__init__(at.domain, answer_to(prompt))
+        super().__init__(at, answer_to(prompt))
         self._kind = kind
         self._at = at
         self._prompt = prompt
@@ -125,4 +134,5 @@ class _Answer(Stored):
         return Found(self._kind.response(self._at, tx, self._prompt))
 
     def keep(self, data: bytes) -> None:
+        self.held.grow(len(data))
         self._data = data

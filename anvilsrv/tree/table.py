@@ -34,9 +34,13 @@ def small(get: Callable[[Place], str]) -> Text:
     return Text(lambda at: line(get(at)), lambda at, name: at.domain.stamp(at.session, name))
 
 
-def box(name: str) -> Query:
-    """A mailbox, of the session or the user."""
-    return Query(lambda at, tx: at.domain.box(tx, at.owner, name), lambda at: at.domain.box_length(at.owner, name))
+def box(name: str, stamped: bool = False) -> Query:
+    """A mailbox, of the session or the user; ``stamped``: it is a session's, and it is known when it changed."""
+    return Query(
+        lambda at, tx: at.domain.box(tx, at.owner, name),
+        lambda at: at.domain.box_length(at.owner, name),
+        (lambda at, name: at.domain.stamp(at.session, name)) if stamped else None,
+    )
 
 
 def sessions(at: Place) -> bytes:
@@ -108,10 +112,9 @@ SESSION = Table(
         kept=lambda at: at.view.context)),
     Row("alias", "UOCA", "UO", Word(
         lambda at: at.view.alias, lambda at, tx, alias: at.domain.rename(tx, at.session, alias))),
-    Row("inbox", "UO", "", Text(
-        lambda at: at.domain.inbox(at.session), lambda at, name: at.domain.stamp(at.session, name))),
+    Row("inbox", "UO", "", box("inbox", stamped=True)),
     Row("archive", "UO", "", box("archive")),
-    Row("mail", "", "UO", Json(Mail)),
+    Row("mail", "", "UO", Json(Mail, slow=True)),
     Row("pid", "UOC", "", small(lambda at: str(at.view.pid))),
     Row("cwd", "UOC", "", small(lambda at: at.view.cwd)),
     Row("backend", "UOCA", "", small(lambda at: at.view.backend)),
@@ -126,7 +129,7 @@ SESSION = Table(
 MAILBOX = Table(
     Row("inbox", "U", "", box("inbox")),
     Row("archive", "U", "", box("archive")),
-    Row("mail", "U", "U", Json(Mail)),
+    Row("mail", "U", "U", Json(Mail, slow=True)),
     Row("ctl", "U", "U", Command(lambda at, words: at.domain.user_ctl(words))),
 )
 

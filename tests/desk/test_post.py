@@ -2,7 +2,7 @@
 
 import pytest
 
-from anvilsrv.desk import post
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import Parts
@@ -238,17 +238,45 @@ def test_a_shell_that_only_showed_a_request_says_so(parts: Parts) -> None:
 def test_a_session_with_too_much_mail_that_waits_is_refused_alone(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(post, "WAITING", 3)
-    monkeypatch.setattr(post, "BYTES", 5000)
+    for name, most in (("messages", 3), ("inbox", 5000), ("message", 6000)):
+        monkeypatch.setitem(BOUNDS, name, BOUNDS[name]._replace(most=most))
     hostile, other = parts.idle(), parts.idle()
     for _ in range(3):
         parts.mail("user", sender=hostile)
-    with pytest.raises(Conflict, match=f"busy: 3 messages from '{hostile}' wait with 'user'"):
-        parts.mail("user", sender=hostile)
+    for to in ("user", other):
+        with pytest.raises(Conflict, match=r"^busy: 3 prompts and messages from this session wait"):
+            parts.mail(to, sender=hostile)
     parts.mail("user", sender=other)
-    with pytest.raises(Conflict, match="MiB of messages wait with 'user'"):
+    with pytest.raises(Conflict, match=r"^busy: .* of messages wait there"):
         parts.mail("user", sender=other, body="x" * 5000)
+    with pytest.raises(Invalid, match="a session sends at most"):
+        parts.mail("user", sender=other, body="x" * 6000)
     parts.mail(other, sender="user", body="x" * 6000)
     for one in parts.inbox():
         parts.job(lambda tx, number=one["id"]: parts.post.complete(tx, "user", number))  # type: ignore[misc]
     parts.mail("user", sender=hostile)
+
+
+def test_what_a_session_ever_sent_and_its_prompts_that_wait_are_bounded_too(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in (("sent", 2000), ("waiting", 1500)):
+        monkeypatch.setitem(BOUNDS, name, BOUNDS[name]._replace(most=most))
+    hostile, child = parts.idle(), parts.idle()
+    parts.taken(child)
+    parts.mail("user", sender=hostile, body="x" * 700)
+    with pytest.raises(Conflict, match=r"^busy: .* from this session wait"):
+        parts.mail("user", sender=hostile, body="x" * 700)
+    parts.job(lambda tx: parts.send.accept(tx, child, "y" * 400, hostile))
+    parts.job(lambda tx: parts.send.accept(tx, child, "y" * 500, hostile))
+    with pytest.raises(Conflict, match=r"^busy: .* from this session wait"):
+        parts.job(lambda tx: parts.send.accept(tx, child, "y" * 700, hostile))
+    parts.job(lambda tx: parts.send.accept(tx, child, "y" * 4000, "user"))
+    for _ in range(2):
+        for one in parts.inbox():
+            parts.job(lambda tx, number=one["id"]: parts.post.complete(tx, "user", number))  # type: ignore[misc]
+        if len(parts.inbox("user", "archive")) < 2:
+            parts.mail("user", sender=hostile, body="x" * 10)
+    parts.mail("user", sender=hostile, body="x" * 300)
+    with pytest.raises(Conflict, match=r"^busy: this session has sent"):
+        parts.mail("user", sender=hostile, body="x" * 300)

@@ -303,7 +303,7 @@ def test_a_spooled_report_that_cannot_be_saved_stays_and_holds_up_those_after_it
     agent = parts.idle()
     path = parts.spool(agent, parts.found("Submit", prompt="by hand"))
 
-    def full(job: object, timeout: float = 0, need: object = None, key: str = "") -> None:
+    def full(job: object, timeout: float = 0, need: object = None, key: str = "", by: str = "") -> None:
         raise Unavailable("cannot save: database or disk is full")
 
     with monkeypatch.context() as patch:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Each row may import from the rows above it, and the folders of a row not from each other.
 ORDER = (
-    {"errors", "paths", "words", "display", "strict_json", "clock", ""},
+    {"errors", "paths", "words", "display", "strict_json", "clock", "allowance", ""},
     {"linux", "p9"},
     {"store", "tmux", "beads"},
     {"backends"},

@@ -104,7 +104,7 @@ def test_reading_costs_linear_time(unit: str) -> None:
 
     gc.disable()
     try:
-        assert min(cost(160_000) for _ in range(5)) < 10 * max(min(cost(40_000) for _ in range(5)), 0.01)
+        assert min(cost(80_000) for _ in range(5)) < 10 * max(min(cost(20_000) for _ in range(5)), 0.01)
     finally:
         gc.enable()
 

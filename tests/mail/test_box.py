@@ -76,12 +76,12 @@ def test_a_snapshot_tells_what_the_queries_would(mail: Mail) -> None:
     mail.put(*(message(str(number)) for number in range(4)))
     mail.store.call(lambda tx: [box.file(tx, "a", number) for number in ("0", "2")])
     shown = mail.boxes.of("a")
-    assert json.loads(shown.content) == mail.content("a", "inbox")
+    assert shown.length == len(mail.store.call(lambda tx: box.content(tx, "a", "inbox")))
     assert shown.unread == 2
     assert shown.archive == len(mail.store.call(lambda tx: box.content(tx, "a", "archive")))
     again = Snapshots()
     mail.store.call(again.load)
-    assert again.of("a")[:3] == shown[:3]
+    assert again.of("a")[:4] == shown[:4]
 
 
 def test_a_snapshot_says_when_the_inbox_changed_and_not_when_only_the_archive_did(mail: Mail) -> None:

@@ -196,7 +196,7 @@ def test_more_connections_than_allowed_are_closed_at_once(served, place, dial):
     first, second, third = (dial(str(place / "few")) for _ in range(3))
     first.start()
     second.start()
-    assert gone(third)
+    assert "busy: 2 connections are open" in third.receive().ename and gone(third)
     first.close()
     for _ in range(100):
         again = dial(str(place / "few"))

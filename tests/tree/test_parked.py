@@ -13,6 +13,8 @@ import pytest
 from anvilsrv.errors import AnvilError, Unavailable
 from anvilsrv.p9.tree import LATER, Later
 from anvilsrv.store.store import BATCH, Outcome, Tx
+from anvilsrv.tree.access import Who
+from anvilsrv.tree.nodes import Place
 from anvilsrv.tree.parked import Found, Parked, Stored
 from tests.tree.world import PATIENCE, Request, World, flush
 
@@ -125,7 +127,7 @@ class Rows(Stored):
     """Reads of the rows of a table, as bytes."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world, "rows")
+        super().__init__(Place(world, Who()), "rows")
         self.asked = 0
         self.data = b""
         self.error: AnvilError | None = None
@@ -280,12 +282,12 @@ def test_a_close_between_a_read_and_its_job_leaves_no_wait_behind(world: World) 
     rows = Rows(world)
     store, real = world.store, world.store.post
 
-    def post(job: Callable[[Tx], Any], done: Outcome | None = None) -> None:
+    def post(job: Callable[[Tx], Any], done: Outcome | None = None, **more: Any) -> None:
         store.post = real  # type: ignore[method-assign]
         rows.hangup()
         real(job, done)
 
-    store.post = post  # type: ignore[method-assign]
+    store.post = post  # type: ignore[method-assign,assignment]
     reads(rows, 9)
     store.call(lambda tx: None)
     assert rows.asked == 1 and not world.topics.waiting("rows")

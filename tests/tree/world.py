@@ -156,9 +156,6 @@ class World:
     def attach(self, view: Any) -> str:
         return f"tmux attach {view.id}"
 
-    def inbox(self, session: str) -> bytes:
-        return b"[]\n"
-
     def box_length(self, owner: str, box: str) -> int:
         return len(f"{box} of {owner}")
 
@@ -176,8 +173,9 @@ class World:
         self.done.append((session, who, *words))
         return None
 
-    def report(self, session: str | None, why: str) -> None:
+    def report(self, session: str | None, why: str, told: Callable[[], None], by: str) -> None:
         self.done.append(("report", session, why))
+        told()
 
     def error(self, tx: Tx, session: str, why: str) -> None:
         self.done.append(("error", session, why))

@@ -1,0 +1,125 @@
+"""How long the I/O thread serves one listener before it looks at the others, and the queue of what its workers do, fair to all.
+
+So an agent that asks without end, through as many connections as it may have, costs the user a fraction of a millisecond, and leaves
+the processor to the threads that do what he asks for.
+
+Threads: a :class:`Pace` belongs to the I/O thread; a :class:`FairQueue` is used from any.
+"""
+
+import threading
+import time
+from collections import deque
+from typing import Generic, TypeVar
+
+from anvilsrv.allowance import Budget
+
+T = TypeVar("T")
+
+SLICE = 0.0002  # s of one round
+BURST = 0.02  # s that one that was quiet may have at once, in rounds
+RATE = 0.25  # of the I/O thread's time, for one that is never quiet
+WORKER_BURST = 0.25  # s of the workers' time, likewise
+WORKER_RATE = 0.1
+LEAST = 0.001  # s that must be left of it
+
+
+class Pace(Generic[T]):
+    """How much of the I/O thread's time the connections of one listener may have, and those of them that wait for it."""
+
+    __slots__ = ("_budget", "_round", "waiting")
+
+    def __init__(self) -> None:
+        self._budget = Budget(BURST, RATE)
+        self._round = SLICE  # what is left of this round
+        self.waiting: deque[T] = deque()
+
+    def begin(self, now: float) -> None:
+        """Another round."""
+        self._round = min(SLICE, self._budget.left(now))
+
+    def spend(self, seconds: float) -> None:
+        """So long it was served."""
+        self._budget.spend(seconds)
+        self._round -= seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether it is the others' turn."""
+        return self._round <= 0
+
+    def due(self, now: float) -> float:
+        """s until it may have a round again."""
+        return self._budget.due(now, SLICE)
+
+
+class FairQueue(Generic[T]):
+    """Jobs by key, handed out in turn, at most ``share`` of one key at a time; those of ``None`` without a bound, and first.
+
+    A key whose jobs had much of the processor rests: what one thread computes, the others wait for.
+    """
+
+    def __init__(self, share: int) -> None:
+        self._share = share
+        self._changed = threading.Condition()
+        self._first: deque[T] = deque()
+        self._waiting: dict[object, deque[T]] = {}  # by key, the next one first; none is empty
+        self._running: dict[object, int] = {}
+        self._budgets: dict[object, Budget] = {}
+        self._closed = False
+
+    def put(self, key: object, job: T) -> None:
+        """One more."""
+        with self._changed:
+            if key is None:
+                self._first.append(job)
+            else:
+                self._waiting.setdefault(key, deque()).append(job)
+            self._changed.notify()
+
+    def get(self) -> tuple[object, T] | None:
+        """The next one, with its key; None after ``close``, if there is none. ``done`` must be called for it."""
+        with self._changed:
+            while True:
+                if self._first:
+                    return None, self._first.popleft()
+                now = time.monotonic()
+                dues = {key: self._due(key, now) for key in self._waiting if self._running.get(key, 0) < self._share}
+                key = next((key for key, due in dues.items() if due == 0 or self._closed), None)
+                if key is not None:
+                    return key, self._taken(key)
+                if self._closed:
+                    return None
+                self._changed.wait(min(dues.values(), default=None))
+
+    def _due(self, key: object, now: float) -> float:
+        budget = self._budgets.get(key)
+        return 0.0 if budget is None else budget.due(now, LEAST)
+
+    def _taken(self, key: object) -> T:
+        jobs = self._waiting.pop(key)
+        job = jobs.popleft()
+        if jobs:
+            self._waiting[key] = jobs  # after the others
+        self._running[key] = self._running.get(key, 0) + 1
+        return job
+
+    def done(self, key: object, seconds: float = 0.0) -> None:
+        """One of that key is over, and took so much of the processor's time."""
+        if key is None:
+            return
+        with self._changed:
+            self._running[key] -= 1
+            if not self._running[key]:
+                del self._running[key]
+            now = time.monotonic()
+            budget = self._budgets.setdefault(key, Budget(WORKER_BURST, WORKER_RATE))
+            if budget.left(now) - seconds >= WORKER_BURST - LEAST and key not in self._waiting:
+                del self._budgets[key]  # it was quiet: nothing is kept of it
+            budget.spend(seconds)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
