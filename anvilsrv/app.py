@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from anvilsrv import paths
+from anvilsrv.agents.banners import Banners
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
 from anvilsrv.agents.evidence import Evidence
@@ -121,6 +122,7 @@ class App:
             Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
+            Banners(self.reactor, self.registry, self.tmux, self.on_error),
             self.commits,
             self.messages,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),

@@ -33,7 +33,7 @@
       (let ((inhibit-read-only t))
         (erase-buffer)
         (insert (propertize (anvillm-name id) 'face 'anvillm-name) " asks"
-                (if (plist-get ask :kind) (format " (%s)" (plist-get ask :kind)) "") "\n\n"
+                (if (cdr (anvillm-asks (anvillm-session id))) (format " (%s)" (plist-get ask :id)) "") "\n\n"
                 (string-trim (or (plist-get ask :text) "")) "\n\n")
         (dolist (choice (plist-get ask :choices))
           (let ((its (cl-remove-if-not (lambda (k) (eq (cdr k) choice)) keys)))

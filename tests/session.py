@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import pytest
 
 from anvilsrv import words
 from anvilsrv.errors import AnvilError
+from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client
 from tests.conftest import PATIENCE, Daemon, wait_until
 
@@ -101,6 +103,12 @@ class Session:
         wait_until(lambda: self.read("ask").strip(), f"{self.id} asks nothing", self.patience)
         found: dict[str, Any] = self.json("ask")
         return found
+
+    def asks_too(self, text: str) -> None:
+        """Another tool of its agent asks at the same time; its hook waits as long as the daemon runs."""
+        report = {"report": str(uuid.uuid4()), "hook": "Ask", "payload": {"question": text}}
+        self.daemon.client(self.id).open(f"{self.id}/hook", wire.ORDWR).write(json.dumps(report).encode())
+        wait_until(lambda: text in self.read("ask"), "it does not ask")
 
     # -- its pane
 

@@ -136,19 +136,24 @@ class Acting(Shown, Screen[None]):
         if row is None:
             self.host.say("nobody asks anything")
             return
-        self._answer_each(label(row), row["id"], waiting(row))
+        asks = waiting(row)
+        titles = [
+            f"{label(row)} asks" + (f" ({at} of {len(asks)}, {ask['id']})" if asks[1:] else "")
+            for at, ask in enumerate(asks, 1)
+        ]
+        self._answer_each(row["id"], list(zip(titles, asks, strict=True)))
 
-    def _answer_each(self, name: str, who: str, asks: list[dict[str, Any]]) -> None:
+    def _answer_each(self, who: str, asks: list[tuple[str, dict[str, Any]]]) -> None:
         """One question after the other; one that is left open is passed over."""
-        ask = asks.pop(0)
+        title, ask = asks.pop(0)
 
         def answer(choice: str | None) -> None:
             if choice is not None:
                 self.host.request(partial(requests.answer, session=who, choice=choice, ask=ask["id"]))
             if asks:
-                self._answer_each(name, who, asks)
+                self._answer_each(who, asks)
 
-        self.app.push_screen(Answer(name, ask), answer)
+        self.app.push_screen(Answer(title, ask), answer)
 
     def action_inbox(self, owner: str = "") -> None:
         row = self.selected()

@@ -193,8 +193,8 @@ class Start(Dialog):
 class Answer(Dialog):
     """What an agent asks; gives the choice. A digit takes the choice of that number."""
 
-    def __init__(self, who: str, ask: dict[str, Any]) -> None:
-        super().__init__(f"{who} asks")
+    def __init__(self, title: str, ask: dict[str, Any]) -> None:
+        super().__init__(title)
         self.ask = ask
         self.choices: list[str] = list(ask.get("choices") or [])
 

@@ -15,6 +15,13 @@ PID = "#{?pane_pid,#{pane_pid},#{@pid}}"  # from 3.8 tmux forgets the pid of a p
 # In a terminal of another tmux or of screen, whose prefix may be the same key.
 DETACH = "#{?#{m/r:^(tmux|screen),#{client_termname}},C-b d (C-b C-b d if C-b is your tmux's key),C-b d}"
 
+# What a pane's agent asks, how that is answered, and the file for it. It stands in the status line, though there is little room: so the
+# pane keeps its size. An agent that is told of another one draws its screen anew, and some draw it badly.
+ASK, ANSWER, FILE = "@ask", "@answer", "@file"
+LOUD = "#[fg=black bg=yellow bold]"
+WIDE, FULL, SHORT = 120, 66, 32  # columns of a terminal that has room for the second, and of these two at the right
+IS_WIDE = f"#{{e|>=:#{{client_width}},{WIDE}}}"
+
 OPTIONS = (
     ("-s", "exit-empty", "on"),  # earlier versions had it off
     ("-s", "escape-time", "20"),
@@ -28,10 +35,12 @@ OPTIONS = (
     ("-g", "mouse", "on"),
     ("-g", "detach-on-destroy", "on"),
     ("-g", "update-environment", ""),
-    ("-g", "status-left", "#[bold] AnviLLM #[default] "),
-    ("-g", "status-left-length", "20"),
-    ("-g", "status-right", f" {DETACH} leaves the agent running "),
-    ("-g", "status-right-length", "60"),
+    ("-g", "status-left", f"#{{?{ASK},#{{E:@asks}},#[bold] AnviLLM #[default] }}"),
+    ("-g", "status-left-length", "1000"),
+    ("-g", "status-right", f"#{{?{ASK},#{{E:@answers}}, {DETACH} leaves the agent running }}"),
+    ("-g", "status-right-length", str(FULL)),
+    ("-g", "@asks", f"{LOUD} #{{=/#{{e|-:#{{client_width}},#{{?{IS_WIDE},{FULL},{SHORT}}}}}/...:{ASK}}} #[default] "),
+    ("-g", "@answers", f"{LOUD} #{{?{IS_WIDE},#{{{ANSWER}}},#{{{FILE}}}}} "),
 )
 
 FIT = (

@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from anvilsrv.display import one_line
 from anvilsrv.errors import Unavailable
 from anvilsrv.tmux.events import number
-from anvilsrv.tmux.options import HEIGHT, PID, SESSION, WIDTH
+from anvilsrv.tmux.options import ANSWER, ASK, FILE, HEIGHT, PID, SESSION, WIDTH
 from anvilsrv.tmux.protocol import quote
 from anvilsrv.tmux.server import Server
 
@@ -23,6 +24,8 @@ COLUMNS = (
 WORDS = re.compile(
     r"Pane is dead \(signal (\d+),"
 )  # what tmux 3.2, which has no pane_dead_signal, writes into the pane
+
+ASKS = (ASK, ANSWER, FILE)
 
 
 class Pane(NamedTuple):
@@ -80,6 +83,18 @@ class Windows(Server):
         """End the pane and what runs in it."""
         self.command("kill-pane", "-t", target(pane))
 
+    def ask(self, pane: str, name: str, *shown: str) -> None:
+        """Show who looks at the window made with that name what its agent asks, how that is answered, and the file for it; nothing: it
+        asks nothing. No-op where the pane is another's now.
+        """
+        where = target(pane)
+        if shown:
+            found = zip(ASKS, shown, strict=True)
+            line = " ; ".join(f"set-option -p -t {where} {name} {quote(harmless(text))}" for name, text in found)
+        else:
+            line = " ; ".join(f"set-option -p -u -t {where} {name}" for name in ASKS)
+        self.line(f"if-shell -F -t {where} {quote(f'#{{==:#{{@session}},{name}}}')} {{ {line} }}")
+
     def attach_command(self, window: str) -> str:
         """A command line for a shell that shows the agent's window; its own view, which is gone when the person detaches.
 
@@ -123,6 +138,11 @@ class Windows(Server):
 def literal(word: str) -> str:
     """Quoted, and safe where tmux expands formats."""
     return quote(word.replace("#", "##"))
+
+
+def harmless(text: str) -> str:
+    """A text of others as the value of an option that a format shows: one line, in which ``#`` begins no style."""
+    return one_line(text).replace("#", "##")
 
 
 def program(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> str:

@@ -128,7 +128,7 @@ class Agent:
         elif file == "answer":
             if self.sessions[name]["ask"] is None:
                 raise Conflict("nothing is asked any more")
-            self.change(name, ask=None)
+            self.change(name, ask=None, asks=[])
         elif file == "context":
             self.texts[path] = text
         self.note(path, text)

@@ -84,6 +84,25 @@ def test_a_question_opens_by_itself_and_is_answered_by_a_click(person, agent, as
     person.misses(name)
 
 
+def test_of_several_questions_each_choice_names_the_one_that_it_answers(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    assist()
+    first = {"id": "q000001", "text": "Run make?", "choices": ["allow", "deny"], "detail": "", "free": False}
+    second = {**first, "id": "q000002", "text": "Remove it?", "free": True}
+    agent.change(id, ask=first, asks=[first, second])
+    name = opened(person, f"{project}/+Ask.rev", "Answer")
+    drawn = [f"{one['id']}: {one['text']}\n\n[{one['id']} allow]\n[{one['id']} deny]\n" for one in (first, second)]
+    person.sees(name, "\n".join(drawn))
+    person.execute(name, "q000002 deny")
+    assert agent.await_written(f"{id}/answer") == "q000002 deny\n"
+    agent.change(id, ask=first, asks=[first])
+    person.wait(lambda: "Remove it?" not in person.body(name), "the one that was answered goes")
+    person.sees(name, "Run make?\n\n[allow]\n[deny]\n")
+    person.execute(name, "allow")
+    assert agent.await_written(f"{id}/answer") == "q000001 allow\n"
+    person.misses(name)
+
+
 def test_a_question_that_is_over_takes_its_window_away(person, agent, assist, project):
     id = agent.add("claude", project, alias="rev")
     ask = {"text": "Name?", "choices": [], "kind": "question"}

@@ -179,5 +179,20 @@
                  ?y)))
       (should-error (anvillm-answer "00000001") :type 'user-error))))
 
+(ert-deftest ask-shows-every-question-and-each-answer-names-its-own ()
+  (support-with-tree 2
+    (let* ((one '(:id "q1" :text "One?" :choices ("yes" "no"))) (two '(:id "q2" :text "Two?" :choices ("yes" "no")))
+           (keys '(?y ?n)) seen written)
+      (support-publish tree :type "ask" :session_id "00000001" :ask one :asks (vector one two))
+      (support-wait (cdr (anvillm-asks (anvillm-session "00000001"))))
+      (cl-letf (((symbol-function 'read-char-choice)
+                 (lambda (&rest _)
+                   (push (with-current-buffer "*anvillm asks*" (buffer-string)) seen)
+                   (pop keys)))
+                ((symbol-function 'anvillm-write) (lambda (file text &rest _) (push (list file text) written))))
+        (anvillm-answer "00000001"))
+      (should (cl-every #'string-match-p '("(q2)\n\nTwo\\?" "(q1)\n\nOne\\?") seen))
+      (should (equal '(("00000001/answer" "q1 yes\n") ("00000001/answer" "q2 no\n")) (nreverse written))))))
+
 (provide 'log-test)
 ;;; log-test.el ends here

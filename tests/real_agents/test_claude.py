@@ -184,6 +184,17 @@ def test_a_permission_is_asked_and_answered(claude: Bench, choice: str) -> None:
     assert agent.read("ask").strip() == ""
 
 
+def test_an_interrupt_while_something_is_asked_ends_the_turn_and_nothing_is_done(claude: Bench) -> None:
+    agent = asking(claude)
+    file = claude.daemon.home.work / "made-all-the-same"
+    agent.prompt(f'@@call Bash {{"command":"touch {file}","description":"x"}}')
+    agent.question()
+    agent.write("ctl", "interrupt")
+    agent.wait("idle")
+    assert (agent.read("ask"), file.exists()) == ("", False)
+    assert agent.ask("next") == heard("next")
+
+
 def test_a_permission_answered_on_the_screen_is_no_question_any_more(claude: Bench) -> None:
     agent = asking(claude)
     agent.prompt(f'@@call Bash {{"command":"touch {claude.daemon.home.work}/made; sleep 1","description":"x"}}')

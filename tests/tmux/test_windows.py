@@ -182,3 +182,32 @@ def test_the_pid_of_a_program_is_known_also_when_it_has_ended(tmux: Tmux) -> Non
 def test_attach_needs_no_call_and_takes_a_pane_too(tmux: Tmux) -> None:
     pane = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={}).id
     assert tmux.attach_command(pane) == tmux.attach_command("00000001")
+
+
+HOSTILE = "run #[fg=red]this#{pid}#(touch /tmp/x) 100%H ##[x]\x1b[2J\x07,}"
+SEEN = rb"run #\[fg=red\]this#\{pid\}#\(touch /tmp/x\) 100%H ##\[x\] \[2J ,\}"
+
+
+@pytest.mark.parametrize(("columns", "how"), [(160, "echo CHOICE | write it"), (80, "to a/b")])
+def test_who_looks_at_an_agent_sees_what_it_asks_and_how_to_answer_until_it_is_over(
+    tmux: Tmux, columns: int, how: str
+) -> None:
+    program = [PYTHON, "-c", "import signal; print('ready', flush=True); signal.pause()"]
+    pane, _ = tmux.new_window("00000001", program, cwd="/", env={})
+    wait_screen(tmux, pane, shows("ready"))
+    with person(tmux, "00000001", columns=columns) as terminal:
+        terminal.expect_exact(b"leaves the agent running")
+        size = tmux.command("display-message", "-p", "-t", pane, "#{pane_width}x#{pane_height}")
+        tmux.ask(pane, "00000001", HOSTILE if columns > 80 else "A" * 200, "echo CHOICE | write it", "to a/b")
+        terminal.expect(SEEN if columns > 80 else rb"A{20,60}\.\.\.")
+        terminal.expect_exact(how.encode())
+        assert tmux.command("display-message", "-p", "-t", pane, "#{pane_width}x#{pane_height}") == size
+        tmux.ask(pane, "00000001")
+        terminal.expect_exact(b"leaves the agent running")
+
+
+def test_a_question_is_not_shown_in_the_window_of_another_session(tmux: Tmux) -> None:
+    pane, _ = tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={})
+    tmux.ask(pane, "00000002", "sure?", "how", "where")
+    tmux.ask("%99", "00000001", "sure?", "how", "where")
+    assert tmux.command("display-message", "-p", "-t", pane, "#{@ask}") == [""]

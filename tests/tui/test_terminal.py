@@ -1,5 +1,6 @@
 """anvillm in a real terminal: every key, what is on the screen, and what comes out of the program."""
 
+import json
 import os
 import re
 import select
@@ -14,6 +15,7 @@ import pytest
 from anvilsrv.front import requests
 from tests.conftest import PATIENCE, ROOT, Daemon, Home, wait_until
 from tests.scripted import install, script
+from tests.session import Session
 from tests.tui.conftest import Terminal, new
 
 
@@ -181,6 +183,21 @@ def test_a_question_is_shown_and_answered(daemon: Daemon, terminal: Terminal) ->
         terminal.keys(*keys)
         assert client.read(f"{session}/out", timeout=PATIENCE) == answer
         terminal.hides("ASK")
+    client.write(f"{session}/in", b"do it")
+    asker = Session(daemon, session)
+    first = asker.question()["id"]
+    asker.asks_too("make it?")
+    second = json.loads(asker.read("ask").splitlines()[1])["id"]
+    terminal.shows("asks (2)")
+    terminal.keys("w")
+    terminal.shows(f"asker asks (1 of 2, {first})", "really delete it?")
+    terminal.keys("Escape")
+    terminal.shows(f"asker asks (2 of 2, {second})", "make it?")
+    terminal.keys("2")
+    wait_until(lambda: second not in asker.read("ask"), "the second is answered")
+    assert first in asker.read("ask")
+    asker.write("answer", f"{first} no")
+    terminal.hides("ASK")
     terminal.keys("g", "Enter")
     terminal.shows("asker ·")
     terminal.type("again")

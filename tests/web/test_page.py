@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import PATIENCE, Daemon, wait_until
 from tests.scripted import install, script
+from tests.session import Session
 from tests.web.conftest import Site, Watched
 
 expect.set_options(timeout=PATIENCE * 1000)
@@ -70,7 +71,7 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
     work.mkdir()
     install(shared.home.config)
     script(work, turns=[{"ask": "really <b>delete</b> it?", "say": ""}])
-    start(page, work, "scripted", "asker")
+    asker = Session(shared, start(page, work, "scripted", "asker"))
     for choice in ("yes", "my own words"):
         prompt(page, "do it")
         box = page.locator("#session .ask")
@@ -86,6 +87,16 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
         expect(page.locator("article.agent pre").last).to_have_text(f"answer: {choice}")
         expect(box).to_be_hidden()
         expect(page).to_have_title("AnviLLM")
+    prompt(page, "do it")
+    first = asker.question()["id"]
+    asker.asks_too("make it?")
+    boxes = page.locator("#session .ask > *")
+    expect(boxes).to_have_count(2)
+    boxes.nth(1).get_by_role("button", name="no").click()
+    expect(boxes).to_have_count(1)
+    assert [json.loads(line)["id"] for line in asker.read("ask").splitlines()] == [first]
+    boxes.get_by_role("button", name="yes").click()
+    expect(page.locator("article.agent pre").last).to_have_text("answer: yes")
     assert watched.wrong == []
 
 
