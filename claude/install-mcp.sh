@@ -5,6 +5,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 # shellcheck source=/dev/null
 . "$here/installer.sh"
+helped 'install-mcp.sh [--desktop] [--undo | --where]' "$@"
 file=${CLAUDE_CONFIG_DIR:-$HOME}/.claude.json
 if [ "${1-}" = --desktop ]; then
 	shift

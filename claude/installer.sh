@@ -10,6 +10,19 @@ fail() {
 	exit 1
 }
 
+# helped USAGE WORD...: says the usage and ends if any of the words asks for help, before anything is done.
+helped() {
+	usage=$1
+	shift
+	for word; do
+		case $word in -h | --help)
+			echo "usage: $usage"
+			exit
+			;;
+		esac
+	done
+}
+
 programs=
 for one in "$root/.venv/bin" "${root%/share/anvillm}/bin"; do
 	if [ -x "$one/python" ] && [ -x "$one/anvilmcp" ]; then
@@ -39,7 +52,6 @@ install_server() {
 	--undo) merge drop "$1" mcpServers.anvillm ;;
 	--where) printf '%s\n' "$1" ;;
 	'') merge put "$1" mcpServers.anvillm "$(server)" ;;
-	-h | --help) echo "usage: ${0##*/} [--undo | --where]" ;;
 	*) fail "usage: ${0##*/} [--undo | --where]" ;;
 	esac
 }

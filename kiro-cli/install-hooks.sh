@@ -7,6 +7,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 # shellcheck source=/dev/null
 . "$here/../claude/installer.sh"
+helped 'install-hooks.sh [--undo | --where]' "$@"
 kiro=${KIRO_HOME:-$HOME/.kiro}
 case ${1-} in
 --undo)
@@ -18,10 +19,6 @@ case ${1-} in
 	exit 0
 	;;
 '') ;;
--h | --help)
-	echo 'usage: install-hooks.sh [--undo | --where]'
-	exit 0
-	;;
 *) fail 'usage: install-hooks.sh [--undo | --where]' ;;
 esac
 # shellcheck disable=SC2154

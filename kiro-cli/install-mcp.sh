@@ -6,4 +6,5 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 # shellcheck source=/dev/null
 . "$here/../claude/installer.sh"
+helped 'install-mcp.sh [--undo | --where]' "$@"
 install_server "${KIRO_SETTINGS:-$HOME/.kiro/settings}/mcp.json" "$@"

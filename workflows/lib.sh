@@ -12,6 +12,14 @@
 set -eu
 
 program=${0##*/}
+usage="usage: $program [-r role] [-t task,task...] <backend> <directory> ['what to do']"
+for word; do
+	case $word in -h | --help)
+		echo "$usage"
+		exit
+		;;
+	esac
+done
 ninep=$(command -v 9p || command -v anvil9p) || { echo "$program: neither 9p nor anvil9p is there" >&2; exit 2; }
 # Behind that, plan9port's own sed, awk and the like may not come before those of the system.
 PATH=$(command -p getconf PATH):$PATH
@@ -24,7 +32,7 @@ fail() {
 }
 
 usage() {
-	echo "usage: $program [-r role] [-t task,task...] <backend> <directory> ['what to do']" >&2
+	echo "$usage" >&2
 	exit 2
 }
 

@@ -12,12 +12,14 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "allow_interspersed_args": Fa
 
 
 def answered(program: str, arguments: str, words: Sequence[str]) -> int | None:
-    """The exit status if ``words`` begin with an option (a directory of such a name is ``./-name``), once it was answered."""
+    """The exit status if ``words`` begin with an option (a directory of such a name is ``./-name``), or ask for help anywhere, once
+    that was answered."""
     every = click.Argument(["words"], nargs=-1, metavar=arguments)
     command = click.Command(program, SETTINGS, params=[every], help="See Assist(1).", options_metavar="")
     click.version_option(__version__, message="%(prog)s %(version)s")(command)
     try:
-        status: int | None = command.main(list(words), program, standalone_mode=False)
+        asked = ["--help"] if {"-h", "--help"} & set(words) else list(words)
+        status: int | None = command.main(asked, program, standalone_mode=False)
     except click.UsageError as error:
         error.show()
         return error.exit_code
