@@ -106,6 +106,7 @@ def restart() -> None:
 def status(brief: bool) -> None:
     """Say whether the daemon runs, and which sessions it has."""
     from anvilsrv.p9.client import Client
+    from anvilsrv.programs import elsewhere
 
     place = _place()
     pid = place.holder()
@@ -113,7 +114,7 @@ def status(brief: bool) -> None:
         _short(pid)
         return
     if not pid:
-        click.echo(f"anvilsrv is not running in namespace '{place.namespace}'")
+        click.echo("\n".join([f"anvilsrv is not running in namespace '{place.namespace}'", *elsewhere.lines(place)]))
         sys.exit(NOT_RUNNING)
     try:
         with Client(str(place.socket), timeout=5) as client:
@@ -126,6 +127,8 @@ def status(brief: bool) -> None:
     click.echo(f"tmux -S {place.tmux} attach")
     click.echo(f"{len(listing.splitlines())} session(s)")
     click.echo(listing, nl=False)
+    for line in elsewhere.lines(place):
+        click.echo(line)
 
 
 def _short(pid: int | None) -> None:

@@ -30,11 +30,14 @@ class Failure(click.ClickException):
 def daemon() -> "Iterator[Client]":
     """A connection to the daemon of this namespace; what goes wrong ends the program."""
     from anvilsrv.p9.client import Client
+    from anvilsrv.programs import elsewhere
     from anvilsrv.programs.daemon import Place
 
     place = Place()
     if not place.holder():
         click.echo(f"anvilsrv: not running in namespace '{place.namespace}': start it with 'anvilsrv start'", err=True)
+        for line in elsewhere.lines(place):
+            click.echo(f"anvilsrv: {line}", err=True)
         sys.exit(NOT_RUNNING)
     try:
         with Client(str(place.socket), timeout=30) as client:
