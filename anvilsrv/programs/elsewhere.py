@@ -1,4 +1,4 @@
-"""Daemons of ours in other namespaces: which one is meant depends on ``$NAMESPACE`` and ``$DISPLAY``, and a shell may have others than the desktop."""
+"""Daemons of ours in other namespaces: which one is meant depends on ``$NAMESPACE`` and ``$DISPLAY``."""
 
 import glob
 import os
