@@ -92,6 +92,8 @@ def _lay(made: Cover, repositories: Iterable[Repository]) -> None:
             made.over.append((record.own, record.own))
         else:
             made.over.append((one.git, record.own))
+        if os.path.isdir(f"{record.common}/lfs/objects"):
+            made.reads.append((f"{record.place}/objects/lfs/objects", f"{record.common}/lfs/objects"))
         for source, target in zip(record.objects, record.borrowed(), strict=True):
             made.reads.append((target, source))
             if os.path.lexists(f"{source}/info/alternates"):

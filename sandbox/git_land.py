@@ -1,7 +1,7 @@
 """The user's branch follows what a session has committed, where branch and index stand as they stood.
 
 Only the branch and the index change: the files are there already, since the agent wrote them. Whatever is otherwise than it was is
-left alone, and said.
+left alone, and said. What a crash interrupts goes on where it was (``git_journal``).
 
 Threads: any, one for each session at a time.
 """
@@ -9,14 +9,21 @@ Threads: any, one for each session at a time.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from sandbox import git_files, git_find, git_refs
+from sandbox import git_files, git_find, git_journal, git_lfs, git_refs
 from sandbox.errors import SandboxRefused
 from sandbox.git_out import Inside, Tip, run, take, tip
 from sandbox.git_own import Record
 
 _TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
+Git = Callable[..., bytes]
+
+
+class _Busy(SandboxRefused):
+    """Something is locked; it is tried again."""
 
 
 class Outcome(NamedTuple):
@@ -27,19 +34,46 @@ class Outcome(NamedTuple):
 
 
 def settle(record: Record, session: str, inside: Inside, scratch: str) -> Outcome | None:
-    """Take out what was committed since the last time and land it; None if there is nothing. Raises SandboxRefused.
+    """Take out what was committed since the last time and land it; None if there is nothing. Raises SandboxRefused."""
+    with git_journal.step(record) as step:
+        before = _resumed(record, session, step)
+        record = before.record if before else record
+        found = tip(record)
+        if found is None or found.commit == record.base or record.landed == f"not {found.commit}":
+            return before
+        step.begin(found.branch, found.commit)
+        if found.commit != record.taken:
+            take(record, found.commit, name(record, session), inside, scratch, step.keep)
+            record = record.changed(taken=found.commit)
+        return _settled(record, session, found, step)
 
-    Doing it again after a crash between two steps goes on where it was.
-    """
-    found = tip(record)
-    if found is None or found.commit == record.base or record.landed == f"not {found.commit}":
+
+def resume(record: Record, session: str) -> Outcome | None:
+    """Go on with what was being landed when a daemon died, though the session is in a turn. Raises SandboxRefused."""
+    with git_journal.step(record) as step:
+        return _resumed(record, session, step)
+
+
+def _resumed(record: Record, session: str, step: git_journal.Step) -> Outcome | None:
+    begun = step.begun()
+    if begun is None:
         return None
+    found = Tip(*begun)
+    outcome = None
+    if found.commit and found.commit == record.taken and record.landed != found.commit:
+        outcome = _settled(record, session, found, step)
+    step.end()
+    return outcome
+
+
+def _settled(record: Record, session: str, found: Tip, step: git_journal.Step) -> Outcome:
     ref = name(record, session)
-    if found.commit != record.taken:
-        take(record, found.commit, ref, inside, scratch)
-        record = record.changed(taken=found.commit)
     try:
-        told = _land(record, found, session)
+        if not record.land:
+            raise SandboxRefused("a layer of its policy says so (git: {land: false})")
+        told = _land(record, found, session, partial(run, keep=(step.keep,)))
+    except _Busy as error:
+        return Outcome(record, f"commits are at {ref}, and not on your branch yet: a git of yours is at work ({error})")
     except SandboxRefused as error:
         record = record.changed(landed=f"not {found.commit}")
         return Outcome(record, f"commits are at {ref}, and not on your branch: {error}")
@@ -54,43 +88,52 @@ def name(record: Record, session: str) -> str:
     return f"{git_refs.OURS}{session}" + (f"-{number}" if number != "0" else "")
 
 
-def _land(record: Record, found: Tip, session: str) -> str:
+def _land(record: Record, found: Tip, session: str, git: Git) -> str:
     """Move branch and index; what is worth telling of it. Raises SandboxRefused with why not."""
     old, new, branch = record.base, found.commit, record.branch
     if found.branch != branch or not branch:
         raise SandboxRefused(f"the session is on {found.branch.removeprefix('refs/heads/') or 'no branch'}")
     if git_refs.head(record.directory) != f"ref: {branch}":
         raise SandboxRefused("you have checked out something else")
-    if not old:
-        raise SandboxRefused("your branch had no commit yet")
     there = git_refs.resolve(record.directory, record.common, f"ref: {branch}")
     if there not in (old, new):
-        raise SandboxRefused("your branch was moved meanwhile")
-    git = f"--git-dir={record.directory}"
+        raise SandboxRefused("your branch was moved meanwhile" if old else "your branch has a commit by now")
+    at = f"--git-dir={record.directory}"
+    tree = old or git(at, "hash-object", "-t", "tree", "/dev/null").decode().strip()
+    if old:
+        try:
+            git(at, "merge-base", "--is-ancestor", old, new)
+        except SandboxRefused:
+            raise SandboxRefused("the session rewrote commits that were yours") from None
+    changed = git(at, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", tree, new)
+    told = _told(changed)
+    git_lfs.bring(record, changed, git)
+    places = (at, f"--work-tree={record.tree}")
     try:
-        run(git, "merge-base", "--is-ancestor", old, new)
-    except SandboxRefused:
-        raise SandboxRefused("the session rewrote commits that were yours") from None
-    told = _told(run(git, "diff-tree", "-r", "-z", "--raw", "--no-renames", old, new))
-    at = (git, f"--work-tree={record.tree}")
-    try:
-        run(*at, "read-tree", "-i", "-m", old, new, cwd=record.tree)
+        git(*places, "read-tree", "-i", "-m", tree, new, cwd=record.tree)
     except SandboxRefused as error:
+        _busy(error)
         raise SandboxRefused(f"your index is not as it was ({error})") from None
     if there != new:
         try:
-            run(git, "update-ref", "-m", f"anvillm: session {session}", branch, new, old)
-        except SandboxRefused:
-            run(*at, "read-tree", "-i", "-m", new, old, cwd=record.tree)
+            git(at, "update-ref", "-m", f"anvillm: session {session}", branch, new, old or "0" * len(new))
+        except SandboxRefused as error:
+            git(*places, "read-tree", "-i", "-m", new, tree, cwd=record.tree)
+            _busy(error)
             raise
-    _refresh(at, record.tree)
+    _refresh(places, record.tree, git)
     return told
 
 
-def _refresh(at: tuple[str, ...], tree: str) -> None:
+def _busy(error: SandboxRefused) -> None:
+    if ".lock'" in str(error):
+        raise _Busy(str(error)) from None
+
+
+def _refresh(at: tuple[str, ...], tree: str, git: Git) -> None:
     """The times of the files in the index; that some files differ is what it says when it fails."""
     try:
-        run(*at, "update-index", "-q", "--refresh", cwd=tree)
+        git(*at, "update-index", "-q", "--refresh", cwd=tree)
     except SandboxRefused:
         return
 
@@ -121,11 +164,12 @@ def release(record: Record, session: str) -> None:
     """The session is gone: nothing is borrowed any more. What was taken stays, unless it is on the branch. Raises SandboxRefused."""
     if git_files.read(f"{record.common}/HEAD") is None:
         return
-    git = f"--git-dir={record.common}"
-    prefix = held(record, session)
-    listed = run(git, "for-each-ref", "--format=delete %(refname)", prefix)
+    at = f"--git-dir={record.common}"
+    listed = run(at, "for-each-ref", "--format=delete %(refname)", held(record, session))
     ours = name(record, session)
     if record.taken and record.landed == record.taken:
         listed += f"delete {ours}\n".encode()
-    if listed:
-        run(git, "update-ref", "--stdin", data=listed)
+    with git_journal.step(record) as step:
+        step.begin("", "")
+        if listed:
+            run(at, "update-ref", "--stdin", data=listed, keep=(step.keep,))

@@ -38,8 +38,11 @@ class Tip(NamedTuple):
     commit: str
 
 
-def run(*words: str, data: bytes = b"", limits: str = "", cwd: str = "/") -> bytes:
-    """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said."""
+def run(*words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = ()) -> bytes:
+    """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
+
+    ``keep`` are descriptors that stay open as long as it lives.
+    """
     program = outside.which("git")
     if program is None:
         raise SandboxRefused("git is not installed")
@@ -53,13 +56,21 @@ def run(*words: str, data: bytes = b"", limits: str = "", cwd: str = "/") -> byt
     environment = {key: value for key, value in environment.items() if not key.startswith("GIT_") or key in ENVIRONMENT}
     try:
         result = subprocess.run(
-            argv, input=data, capture_output=True, timeout=120, check=False, cwd=cwd, env=environment
+            argv,
+            input=data,
+            capture_output=True,
+            timeout=120,
+            check=False,
+            cwd=cwd,
+            env=environment,
+            pass_fds=keep,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SandboxRefused(f"git {words[0]}: {error}") from None
     if result.returncode:
-        said = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
-        raise SandboxRefused(f"git: {said[-1][:300]}")
+        lines = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
+        said = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
+        raise SandboxRefused(f"git: {said.removeprefix('fatal: ').removeprefix('error: ')[:300]}")
     return result.stdout
 
 
@@ -75,10 +86,10 @@ def tip(record: Record) -> Tip | None:
     return Tip(head[5:] if head.startswith("ref: ") else "", commit)
 
 
-def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str) -> None:
+def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str, keep: int) -> None:
     """Bring a commit, with all that it needs, into the user's repository as ``ref``. Raises SandboxRefused.
 
-    ``scratch`` is a directory that no agent can write.
+    ``scratch`` is a directory that no agent can write, ``keep`` a descriptor for the git that works in the user's repository.
     """
     have = [name for name in dict.fromkeys([record.taken, record.base, *record.tips]) if name][:_EXCLUDED]
     wanted = "".join([f"{commit}\n", *(f"^{name}\n" for name in have)]).encode()
@@ -91,6 +102,7 @@ def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str) ->
         run(
             "-c", "fetch.fsckObjects=true", *checks, f"--git-dir={record.common}", "fetch", "-q", "--no-auto-maintenance",
             "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags", "--atomic", f"{top}/s.git", f"+refs/t:{ref}",
+            keep=(keep,),
         )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ _HELD = 500
 @dataclass(frozen=True)
 class Record:
     """One such directory. ``branch`` is the ref that was checked out, empty for none; ``base`` its commit, empty for none yet.
-    ``tips`` are commits that the repository has and the session need not bring; ``taken`` is the last that was taken out."""
+    ``tips`` are commits that the repository has and the session need not bring; ``taken`` is the last that was taken out.
+    With ``land`` as false the branch is left where it is."""
 
     place: str
     git: str
@@ -47,6 +48,7 @@ class Record:
     tips: list[str]
     taken: str = ""
     landed: str = ""
+    land: bool = True
 
     @property
     def own(self) -> str:
@@ -76,7 +78,7 @@ class Record:
             os.fsync(file.fileno())
         os.replace(fresh, f"{self.place}/record")
 
-    def changed(self, **fields: str) -> Record:
+    def changed(self, **fields: str | bool) -> Record:
         """The same with other fields, written down."""
         found = replace(self, **fields)  # type: ignore[arg-type]
         found.save()

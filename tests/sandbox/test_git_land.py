@@ -1,17 +1,21 @@
 """Commits of a session come to the user's branch where it stands as it stood; of what is hostile in them, nothing comes."""
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from git_world import IDENTITY, LAYER, GitWorld
-from sandbox_world import World
+from sandbox_world import PYTHON, World
 
-from sandbox import git_inside, git_land, git_out, git_own
+from sandbox import git_out
 from sandbox.errors import SandboxRefused
 from sandbox.git_cover import Cover
 from sandbox.plan import specification
@@ -32,8 +36,8 @@ class Session(GitWorld):
     def work(self, script: str, check: bool = True) -> str:
         return self.agent(script, self.covered, check=check)
 
-    def land(self) -> str:
-        """What is said of it; the git outside runs as whoever runs the tests."""
+    def land(self, **asked: Any) -> str:
+        """What is said of it; empty also where it was killed. See ``landing.py``."""
         layer = LAYER | {"env": [f"{name}={value}" for name, value in IDENTITY.items()]}
         spec = specification(
             self.world.policy(layer), ["true"], tier="full", namespace_source=str(self.world.sess), tmpdir="", env=self.env,
@@ -42,22 +46,34 @@ class Session(GitWorld):
         path = self.scratch / "spec.json"
         path.write_text(json.dumps(spec))
         path.chmod(0o600)
+        self.world.own()
+        asked |= {"sandbox": str(self.world.top / "lib"), "state": str(self.state / "s1"), "spec": str(path),
+                  "scratch": str(self.scratch)}  # fmt: skip
+        program = Path(__file__).with_name("landing.py").read_text()
+        result = subprocess.run(
+            [PYTHON, "-I", "-S", "-c", program], input=json.dumps(asked), env=self.env, cwd="/", text=True, timeout=100, check=False,
+            capture_output=True, start_new_session=True, **self.world.identity,
+        )  # fmt: skip
+        assert result.returncode in (0, -signal.SIGKILL), result.stderr
+        return result.stdout
 
-        def inside(argv: list[str], cwd: str, data: bytes, most: int) -> bytes:
-            return git_inside.output(str(path), str(self.scratch), argv, cwd, data, most)
-
-        said = []
-        for record in git_own.records(str(self.state / "s1")):
-            found = git_land.settle(record, "s1", inside, str(self.scratch))
-            said += [found.said] if found else []
-        return "; ".join(said)
+    def locks(self) -> list[Path]:
+        """Those in the user's repository."""
+        return list((self.proj / ".git").rglob("*.lock"))
 
 
 @pytest.fixture
 def session(world: World) -> Iterator[Session]:
-    if world.uid != os.geteuid():
-        pytest.skip("the daemon is the user")
     yield Session(world).begin()
+
+
+def wait_for(path: Path) -> None:
+    """Until it is there."""
+    for _ in range(2000):
+        if path.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"no {path}")
 
 
 def test_commits_come_to_the_users_branch_and_index(session: Session) -> None:
@@ -107,11 +123,9 @@ def test_a_branch_that_the_session_left_or_rewrote_stays(session: Session) -> No
     assert session.user("git log --format=%s main") == "one\n"
 
 
-def test_a_linked_worktree_and_a_submodule_get_theirs(world: World) -> None:
+def test_a_linked_worktree_and_a_submodule_get_theirs(user_world: World) -> None:
     """Each on its own branch."""
-    if world.uid != os.geteuid():
-        pytest.skip("the daemon is the user")
-    session = Session(world)
+    session = Session(user_world)
     session.user("git worktree add -q wt -b wt && git init -q -b main ../outside/lib && "
                  "git -C ../outside/lib commit -q --allow-empty -m x && "
                  "git -c protocol.file.allow=always submodule --quiet add ../outside/lib sub")  # fmt: skip
@@ -123,26 +137,87 @@ def test_a_linked_worktree_and_a_submodule_get_theirs(world: World) -> None:
     )
 
 
-@pytest.mark.slow(6)
-def test_a_crash_between_two_steps_is_made_good(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each git of landing dies in turn; the next end of a turn goes on."""
-    real, left = git_land.run, 0
-
-    def dying(*words: str, **more: object) -> bytes:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise KeyboardInterrupt
-        return real(*words, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(git_land, "run", dying)
-    for step in range(1, 6):
+@pytest.mark.slow(8)
+def test_a_crash_before_any_git_of_landing_is_made_good(session: Session) -> None:
+    """All of it is killed; the next time goes on."""
+    for step in range(1, 20):
         session.work(f"echo {step} > file && git commit -qam step{step}")
-        left = step
-        with pytest.raises(KeyboardInterrupt):
-            session.land()
+        whole = session.land(die=step)
         session.land()
         assert session.user("git log -1 --format=%s; git status --short") == f"step{step}\n"
+        assert session.locks() == []
+        if whole:
+            break
+    assert step > 8
+
+
+@pytest.mark.slow(20)
+def test_killed_at_any_moment_it_leaves_no_lock_and_goes_on(user_world: World) -> None:
+    """The gits that it has started are killed with it; what it left is cleared away by the next daemon, in a turn too."""
+    session, after, whole = Session(user_world).begin(), 0.0, ""
+    session.work("for n in $(seq 300); do echo $n > n$n; done; git add . && git commit -qm many")
+    session.land()
+    while not whole:
+        after += 0.05
+        session.work(f"for n in $(seq 300); do echo {after} > n$n; done; git commit -qam {after}")
+        whole = session.land(after=after)
+        session.land(resume=True)
+        assert session.locks() == []
+        assert session.user("git diff --cached --name-only") == ""
+        session.land()
+        assert session.user("git log -1 --format=%s; git status --short") == f"{after}\n"
+        assert session.user("git fsck --no-dangling --no-progress") == ""
+
+
+LOCKS = ("index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", "refs/anvillm/s1.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_that_a_git_of_landing_left_is_taken_away(user_world: World, lock: str) -> None:
+    """As a power failure leaves it."""
+    session = Session(user_world).begin()
+    session.work("git commit -q --allow-empty -m two")
+    assert session.land(die=8) == ""
+    path = session.proj / ".git" / lock
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    assert "now" in session.land()
+    assert session.locks() == []
+
+
+def test_a_lock_of_the_users_stays_and_the_next_time_it_lands(user_world: World) -> None:
+    """Whether its git lives or not, and after a crash too."""
+    session = Session(user_world).begin()
+    session.work("git commit -q --allow-empty -m two")
+    index = session.proj / ".git/index.lock"
+    index.touch()
+    assert "git of yours is at work" in session.land()
+    assert index.exists()
+    index.unlink()
+    assert session.land(die=3) == ""
+    editor = "sh -c 'touch edited; exec sleep 60'"
+    command = ["git", "-c", f"core.editor={editor}", "commit", "-q", "--allow-empty", "-a"]
+    with subprocess.Popen(command, env=session.env | {"GIT_EDITOR": editor}, cwd=session.proj, **session.world.identity,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as git:  # fmt: skip
+        try:
+            wait_for(session.proj / "edited")
+            assert index.exists()
+            assert "git of yours is at work" in session.land()
+            assert index.exists()
+        finally:
+            os.killpg(git.pid, signal.SIGTERM)
+    session.user("rm -f edited")
+    assert "now" in session.land()
+
+
+def test_two_do_not_land_at_once(session: Session) -> None:
+    """A git of a daemon that was killed may live on."""
+    session.work("git commit -q --allow-empty -m two")
+    with open(f"{session.covered.records[0].place}/lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "git of an earlier daemon" in session.land()
+    assert "now" in session.land()
 
 
 MAKE = """
@@ -157,6 +232,7 @@ blob = bytes.fromhex(git("hash-object", "-w", "--stdin", data=b"x").decode())
 sub = bytes.fromhex(tree(b"100644 config\\0" + blob).decode())
 """
 MODULES = 'git("hash-object", "-w", "--stdin", data=b"[submodule \\"a\\"]\\n\\tpath=a\\n\\turl=-u./x\\n")'
+LINKED = "a repository in the repository"
 HOSTILE = {
     "a tree with .git": 'point(tree(b"40000 .git\\0" + sub))',
     "a tree with ..": 'point(tree(b"40000 ..\\0" + sub))',
@@ -164,31 +240,37 @@ HOSTILE = {
     "a submodule that runs a command": f'point(tree(b"100644 .gitmodules\\0" + bytes.fromhex({MODULES}.decode())))',
     "a link as .gitattributes": 'point(tree(b"120000 .gitattributes\\0" + blob))',
     "a mode that there is not": 'point(tree(b"100666 a\\0" + blob))',
-    "a repository in the repository": 'point(tree(b"160000 sub\\0" + blob))',
+    LINKED: 'point(tree(b"160000 sub\\0" + blob))',
     "little that unpacks to much": 'big = git("-c", "core.bigFileThreshold=1m", "hash-object", "-w", "/tmp/big")\n'
     'point(tree(b"100644 a\\0" + bytes.fromhex(big.decode())))',
 }  # fmt: skip
 
 
+def hostile(session: Session, name: str) -> None:
+    big = "truncate -s 48M /tmp/big && " if "unpacks" in name else ""
+    session.work(f"{big}python3 - <<'END'\n{MAKE}{HOSTILE[name]}\nEND")
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_hostile_comes_to_the_users_branch(
-    session: Session, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Index, branch and work tree stay as they were; and it is told."""
-    monkeypatch.setattr(git_out, "UNPACKED", 32 << 20)
-    if "unpacks" in name:
-        session.work("truncate -s 48M /tmp/big && python3 - <<'END'\n" + MAKE + HOSTILE[name] + "\nEND")
-    else:
-        session.work("python3 - <<'END'\n" + MAKE + HOSTILE[name] + "\nEND")
+def test_nothing_hostile_comes_to_the_users_repository(session: Session, name: str) -> None:
+    """Not even under a ref of ours; a repository in the repository comes there, but not to the branch. It is told."""
+    hostile(session, name)
     state = "git rev-parse main; git ls-files -s; git status --short"
     before = session.user(state)
-    try:
-        said = session.land()
-    except SandboxRefused as error:
-        said = str(error)
-    assert said
-    assert "now" not in said, said
+    said = session.land(unpacked=32 << 20)
+    assert said.startswith("commits are at refs/anvillm/s1, and not" if name == LINKED else "refused: "), said
     assert session.user(state) == before
+    assert (session.user("git for-each-ref refs/anvillm/s1") == "") == (name != LINKED)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_each_of_these_comes_there_where_nothing_is_checked(user_world: World, name: str) -> None:
+    """What git would refuse anyway proves nothing."""
+    session = Session(user_world).begin()
+    hostile(session, name)
+    said = session.land(unchecked=True)
+    assert session.user("git for-each-ref refs/anvillm/s1") != ""
+    assert name != LINKED or "now" in said
 
 
 def test_a_git_that_an_agent_plants_in_its_sandbox_gets_nowhere(session: Session) -> None:
@@ -199,7 +281,7 @@ def test_a_git_that_an_agent_plants_in_its_sandbox_gets_nowhere(session: Session
     assert session.land() == ""
     with pytest.raises(SandboxRefused, match="git: "):
         git_out.take(
-            session.covered.records[0], "1" * 40, "refs/anvillm/s1", lambda *_: b"PACK" * 100, str(session.scratch)
+            session.covered.records[0], "1" * 40, "refs/anvillm/s1", lambda *_: b"PACK" * 100, str(session.scratch), 2
         )
     assert session.user("git for-each-ref refs/anvillm/s1") == ""
 
@@ -212,6 +294,5 @@ def test_what_is_borrowed_is_held_and_let_go(session: Session) -> None:
     session.begin()
     session.user("git branch -D gone && git reflog expire --expire=all --all && git gc -q --prune=now")
     assert session.work("git log -1 --format=%s gone") == "gone\n"
-    for record in git_own.records(git_own_place):
-        git_land.release(record, "s1")
+    session.land(release=True)
     assert session.user("git for-each-ref refs/anvillm") == ""
