@@ -50,7 +50,7 @@ def cover(policy: Policy, trusted: Trusted, *, place: str = "", session: str = "
     repositories = [one for one in walked.repositories if one.git in mine]
     made.repositories = repositories
     if place:
-        made.records = _records(repositories, place, session, made)
+        made.records = [record.changed(land=policy.land) for record in _records(repositories, place, session, made)]
     _lay(made, repositories)
     _pointed_to(made, repositories, [path for path in walked.bare if path in mine], tops)
     _names(made, policy, walked, repositories)

@@ -70,7 +70,7 @@ def _settled(record: Record, session: str, found: Tip, step: git_journal.Step) -
     ref = name(record, session)
     try:
         if not record.land:
-            raise SandboxRefused("a layer of its policy says so (git: {land: false})")
+            raise SandboxRefused("a layer of its policy says so (git: {land: off})")
         told = _land(record, found, session, partial(run, keep=(step.keep,)))
     except _Busy as error:
         return Outcome(record, f"commits are at {ref}, and not on your branch yet: a git of yours is at work ({error})")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sandbox import git_config, git_find
-from sandbox.pathnames import under
+from sandbox import git_find, outside
+from sandbox.pathnames import beneath_any
 
 _FILES = 200  # of one directory that is watched
 
@@ -38,7 +39,8 @@ class Seen:
 
 def begin(place: str, tops: Iterable[str], without: Iterable[str], repositories: Iterable[git_find.Repository]) -> None:
     """Remember what there is before an agent starts."""
-    found = Seen(place, list(tops), list(without), _hooks(repositories), {})
+    tops = list(tops)
+    found = Seen(place, tops, list(without), _hooks(repositories, tops), {})
     found.marks = _marks(found)
     found.save()
 
@@ -57,13 +59,17 @@ def changes(place: str) -> list[str]:
     return changed
 
 
-def _hooks(repositories: Iterable[git_find.Repository]) -> list[str]:
-    found = []
-    for one in repositories:
-        path = git_config.last(git_config.read(f"{one.common}/config"), "core.hookspath")
-        if path:
-            path = os.path.normpath(os.path.join(one.tree, os.path.expanduser(path)))
-            found += [path] if under(path, one.tree) else []
+def _hooks(repositories: Iterable[git_find.Repository], tops: Iterable[str]) -> list[str]:
+    """The directories of hooks that the user's git is told of, wherever it is told, and that the agent may write."""
+    program, found = outside.which("git"), []
+    for one in repositories if program else ():
+        result = subprocess.run(
+            [str(program), f"--git-dir={one.directory}", "config", "--type=path", "--get", "core.hooksPath"],
+            capture_output=True, timeout=20, check=False, cwd=one.tree, stdin=subprocess.DEVNULL, env=outside.environment(),
+        )  # fmt: skip
+        path = os.fsdecode(result.stdout.rstrip(b"\n"))
+        path = os.path.normpath(os.path.join(one.tree, path)) if path else ""
+        found += [path] if path and beneath_any(path, tops) else []
     return found
 
 

@@ -107,7 +107,7 @@ class _Parser:
         top = {
             "general": self._general, "filesystem": self._filesystem, "network": self._network, "env": self._env,
             "unix": self._unix, "agents": self._agents, "permissions": self._permissions, "advanced": self._advanced,
-            "configuration": self._configuration,
+            "configuration": self._configuration, "git": self._git,
         }  # fmt: skip
         for key, value in self._mapping((), data).items():
             if key in ("backend", "description"):
@@ -195,6 +195,11 @@ class _Parser:
                 if not isinstance(name, str) or not name or not name.isprintable() or "*" in name:
                     raise self._wrong((*here, index), f"{name!r} is not a name")
                 self.found.configuration.append((key, self._said((*here, index), name)))
+
+    def _git(self, at: tuple[Any, ...], data: object) -> None:
+        for key, value in self._known(at, data, "land").items():
+            self._flag((*at, key), value)
+            self.found.single[key] = self._said((*at, key), value)
 
     def _permissions(self, at: tuple[Any, ...], value: object) -> None:
         if value not in ("ask", "bypass"):

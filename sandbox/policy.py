@@ -66,6 +66,7 @@ class Policy:
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unprotect: list[Said] = field(default_factory=list)  # names in a project that stay writable
+    land: bool = True  # whether the user's branch follows what is committed
 
     @property
     def writable(self) -> list[str]:
@@ -167,7 +168,7 @@ class _Union:
             permissions=str(singles.get("permissions", "bypass")), best_effort=singles.get("best_effort", False),
             log_level=str(singles.get("log_level", "warn")), ldd=bool(singles.get("ldd")),
             add_exec=bool(singles.get("add_exec")), configuration=configuration.united(found), origins=self.origins, notes=self.notes,
-            unprotect=[said for layer in found for said in layer.paths.get("unprotect", ())],
+            unprotect=[said for layer in found for said in layer.paths.get("unprotect", ())], land=bool(singles.get("land", True)),
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)
@@ -334,6 +335,7 @@ class _Union:
             "best_effort": (False, True, "unsandboxed"), "permissions": ("ask", "bypass"),
             "log_level": ("error", "warn", "info", "debug"),
             **dict.fromkeys(("spawn", "control", "ldd", "add_exec"), (False, True)),
+            "land": (True, False),  # what leaves the user's branch alone
         }  # fmt: skip
         values: dict[str, Any] = {}
         for layer in found:

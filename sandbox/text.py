@@ -35,6 +35,8 @@ def describe(policy: Policy, tier: str) -> str:
     for word in ("spawn", "control"):
         if getattr(policy.agents, word):
             lines.append(("agents", word, str(policy.origins[word])))
+    if not policy.land:
+        lines.append(("land", "off", str(policy.origins["land"])))
     lines.append(("permissions", policy.permissions, str(policy.origins.get("permissions", "default"))))
     lines.append(("landlock", f"ABI {least_abi(policy, tier)} or newer", "needed for all of this"))
     lines += [("note", note, "") for note in policy.notes]

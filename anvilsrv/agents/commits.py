@@ -9,6 +9,7 @@ Threads: one for a session at a time (``following.py``), of which a few work at 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from anvilsrv.agents.eye import Until
 from anvilsrv.agents.following import Following
@@ -20,13 +21,21 @@ from anvilsrv.store.store import Need, Store
 AT_ONCE = 4  # sessions whose repositories are looked at
 
 
+class What(Enum):
+    """What is done for a session: what it committed is landed; what a daemon that died had begun is ended; it is forgotten."""
+
+    SETTLE = auto()
+    RESUME = auto()
+    FORGET = auto()
+
+
 @dataclass(frozen=True)
 class Ended:
-    """After which turn, of which process, it is looked; ``gone``: the session was killed."""
+    """After which turn, of which process, what is done."""
 
     turns: int
     pid: int
-    gone: bool = False
+    what: What = What.SETTLE
 
 
 class Commits:
@@ -44,12 +53,16 @@ class Commits:
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`. Of a session that is gone, ``forget`` tells, when nothing of it runs any more."""
-        if after is not None and not after.in_turn and after.turns:
+        if after is None or not after.turns:
+            return
+        if not after.in_turn:
             self._following.want(after.id, Ended(after.turns, after.pid))
+        elif before is None:
+            self._following.want(after.id, Ended(after.turns, after.pid, What.RESUME))
 
     def forget(self, session: str) -> None:
         """It was killed, and its agent and socket are gone: take out what it committed, and remove its directory."""
-        self._following.want(session, Ended(0, 0, gone=True))
+        self._following.want(session, Ended(0, 0, What.FORGET))
 
     def sweep(self) -> None:
         """Forget the sessions that were killed before a daemon that died could do it. Once, at start."""
@@ -65,16 +78,16 @@ class Commits:
     def _run(self, session: str, ended: Ended, until: Until) -> None:
         with self._turn:
             try:
-                if not ended.gone:
-                    self._settle(session)
+                if ended.what != What.FORGET:
+                    self._settle(session, ended.what == What.RESUME)
                 elif not until.is_set():
                     self._launch.forget(session)
             except Exception as error:  # the repository may be gone, or git: the next turn tries again
                 self._on_error(error)
-        if ended.gone:
+        if ended.what == What.FORGET:
             self._following.want(session, None)
 
-    def _settle(self, session: str) -> None:
-        said = self._launch.settle(session)
+    def _settle(self, session: str, resume: bool) -> None:
+        said = self._launch.resume(session) if resume else self._launch.settle(session)
         if said:  # whoever ended this work: what was found is not found again
             self._store.post(lambda tx: self._registry.told(tx, session, said), need=Need.HAPPENED)

@@ -20,7 +20,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -259,18 +259,28 @@ class Launch:
     def settle(self, session: str) -> list[str]:
         """Take out what the agent committed and land it; that, and what else it left, as lines of ``sandbox``."""
         top = self.directory(session)
+        for path in top.glob("take-*"):  # of a daemon that was killed
+            beneath.remove(path)
         inside = partial(git_inside.output, str(top / "run" / SPEC), str(top))
-        said = []
-        for record in git_own.records(self._git(session)):
-            try:
-                found = git_land.settle(record, session, inside, str(top))
-            except SandboxError as error:
-                said.append(f"commits\t{one_line(record.tree)}\t{one_line(str(error))}\n")
-            else:
-                said += [f"commits\t{one_line(record.tree)}\t{one_line(found.said)}\n"] if found else []
+        said = self._landed(session, lambda record: git_land.settle(record, session, inside, str(top)))
         planted = [f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session))]
         more = [f"planted\t{len(planted) - PLANTED} more\n"] if len(planted) > PLANTED else []
         return [*said, *planted[:PLANTED], *more]
+
+    def resume(self, session: str) -> list[str]:
+        """Go on with what a daemon that died had begun to land; lines as those of ``settle``."""
+        return self._landed(session, lambda record: git_land.resume(record, session))
+
+    def _landed(self, session: str, land: Callable[[git_own.Record], git_land.Outcome | None]) -> list[str]:
+        said = []
+        for record in git_own.records(self._git(session)):
+            try:
+                found = land(record)
+            except (SandboxError, OSError) as error:
+                said.append(f"commits\t{one_line(record.tree)}\t{one_line(str(error))}\n")
+            else:
+                said += [f"commits\t{one_line(record.tree)}\t{one_line(found.said)}\n"] if found else []
+        return said
 
     def _log_in(self, backend: Backend, top: Path, data: Mapping[str, object]) -> None:
         if backend.login is None or any(name in data for name in backend.login.files):

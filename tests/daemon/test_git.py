@@ -61,6 +61,21 @@ def test_what_a_turn_plants_is_named(daemon: Daemon, repository: Path) -> None:
         assert f"\tplanted: {repository}/deep/.envrc\n".encode() in lines
 
 
+@pytest.mark.parametrize("configured", ["the repository", "the user"])
+def test_a_change_of_the_hooks_that_the_users_git_runs_is_named(
+    daemon: Daemon, repository: Path, configured: str
+) -> None:
+    """They lie in the work tree, where the agent must be able to write."""
+    (repository / ".githooks").mkdir()
+    config = daemon.home.home / ".gitconfig" if configured == "the user" else repository / ".git/config"
+    git(repository, "config", "--file", str(config), "core.hooksPath", ".githooks")
+    agent = Session.new(daemon, cwd=repository)
+    agent.ask("touch other")
+    agent.ask("echo evil > .githooks/pre-commit")
+    wait_until(lambda: f"planted\t{repository}/.githooks\n" in agent.read("sandbox"), "the line in sandbox")
+    assert f"{repository}/other" not in agent.read("sandbox")
+
+
 def test_a_directory_without_a_repository_needs_no_git(daemon: Daemon) -> None:
     agent = Session.new(daemon)
     assert "git\t" not in agent.read("sandbox")

@@ -137,6 +137,32 @@ def test_a_linked_worktree_and_a_submodule_get_theirs(user_world: World) -> None
     )
 
 
+def test_the_first_commit_comes_to_a_branch_that_has_none(user_world: World) -> None:
+    """What the user has staged before is in the way only if it is something else."""
+    session = Session(user_world)
+    session.user("rm -rf .git && git init -q -b main && git add file")
+    session.begin()
+    session.work("git add . && git commit -qm first")
+    assert "on your branch main now" in session.land()
+    assert session.user("git log --format=%s; git status --short") == "first\n"
+    session.work("git commit -q --allow-empty -m second")
+    assert "on your branch main now" in session.land()
+
+
+def test_a_layer_can_say_that_the_branch_is_left_where_it_is(user_world: World) -> None:
+    """The commits wait under their ref; without that layer a later one brings them all."""
+    session = Session(user_world)
+    session.covered = session.cover(LAYER | {"git": {"land": False}})
+    session.work("git commit -q --allow-empty -m two")
+    assert "and not on your branch: a layer of its policy says so" in session.land()
+    assert session.land() == ""
+    assert session.user("git log -1 --format=%s main; git log -1 --format=%s refs/anvillm/s1") == "one\ntwo\n"
+    session.begin()
+    session.work("git commit -q --allow-empty -m three")
+    assert "on your branch main now" in session.land()
+    assert session.user("git log --format=%s") == "three\ntwo\none\n"
+
+
 @pytest.mark.slow(8)
 def test_a_crash_before_any_git_of_landing_is_made_good(session: Session) -> None:
     """All of it is killed; the next time goes on."""

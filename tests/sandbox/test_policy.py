@@ -80,10 +80,23 @@ def test_the_users_file_takes_the_place_of_the_shipped_one(setting: Setting) -> 
     assert setting.load(config=config).rights(str(setting.proj)) == "r"
 
 
+def test_one_layer_is_enough_to_leave_the_users_branch_alone(setting: Setting) -> None:
+    """Whatever the others say, and it is told."""
+    setting.write("roles/default", "git: {land: off}\n")
+    assert setting.load().land is False
+    setting.write("global", "git: {land: on}\n")
+    found = setting.load()
+    assert found.land is False
+    assert "land\toff\trole default" in describe(found, "full")
+    setting.write("roles/default", "git: {}\n")
+    assert setting.load().land is True
+
+
 WRONG = {
+    "git: {land: maybe}": (1, "git.land: is true or false, not 'maybe'"),
     "filesystm: {}": (
         1,
-        "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, advanced, configuration)",
+        "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, advanced, configuration, git)",
     ),
     "filesystem:\n  r: [/x]": (
         2,
