@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from anvilsrv.backends import backend, private, templates
+from anvilsrv.backends import acp, backend, private, templates
 from anvilsrv.backends.backend import NAMES, Backend, Dialog, Peculiarity, Stop, Title
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.backends.rules import KINDS, TEXTS, Rule
@@ -211,6 +211,7 @@ def _note(node: yaml.Node, at: tuple[Any, ...], lines: Lines, file: Path) -> Non
 
 
 def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Backend:
+    acp.expand(body)
     requires, ready, stop = body.table("requires"), body.table("ready"), body.table("stop")
     titles = body.table("titles")
     payload, at = _payload(body)
@@ -346,6 +347,7 @@ def _rule(table: Table) -> Rule:
         pending=table.words("pending", ()),
         usage=table.texts("usage"),
         choices=dict(table.table("choices").rest),
+        offered=table.text("offered", None),
         free=table.take("free", None),
         otherwise=table.take("otherwise", None),
     )

@@ -23,6 +23,7 @@ TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "
 WORKS = 100  # of which a report tells
 NAME = 200  # characters of the name of one
 SAID = 10_000  # characters of any of them but ``text``
+OFFERED = 50  # choices that a payload brings
 MOST = 1e15  # of a figure of usage: sums of them stay numbers
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
 
@@ -42,6 +43,7 @@ class Rule:
     pending: tuple[str, ...] = ()
     usage: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
+    offered: str | None = None
     free: Any = None
     otherwise: Any = None
 
@@ -68,6 +70,11 @@ class Rule:
             fields["usage"] = {name: figure for name, figure in figures.items() if figure is not None}
         if self.report == "ask":
             fields["choices"], fields["free"] = list(self.choices), self.free is not None
+            if self.offered:
+                found = templates.dig(payload, self.offered)
+                listed = found if isinstance(found, list) else []
+                fields["choices"] = [whole(one) for one in listed if isinstance(one, str)][:OFFERED]
+                fields["free"] = not fields["choices"]
         return fields
 
 

@@ -35,12 +35,12 @@ class Send:
         """The number of a prompt that is about to be written. Raises NotFound."""
         return self._registry.number(tx, session)
 
-    def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None) -> int:
-        """A prompt is complete; ``n``: the number it was given. It was let in with its first write, so it is queued whatever the
-        session is by now. Raises NotFound, Conflict where too much of its origin waits, and Invalid for an empty one. Returns its
-        number."""
+    def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None, exact: bool = False) -> int:
+        """A prompt is complete; ``n``: the number it was given; ``exact``: it is not typed, so no character of it can do harm. It was
+        let in with its first write, so it is queued whatever the session is by now. Raises NotFound, Conflict where too much of its
+        origin waits, and Invalid for an empty one. Returns its number."""
         self._post.admit(tx, origin, len(text.encode("utf-8", "replace")))
-        made = self._turns.queue.add(tx, session, clean(text), origin, None, n)
+        made = self._turns.queue.add(tx, session, text if exact else clean(text), origin, None, n)
         if (
             self.numbered(tx, session, made).status == Status.QUEUED
         ):  # one that is given to the agent is told by its state
@@ -76,9 +76,9 @@ class Send:
             raise NotPermitted(f"prompt {n} is mail: its text cannot be edited")
         return found
 
-    def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
+    def edit(self, tx: Tx, session: str, n: int, text: str, exact: bool = False) -> None:
         """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
-        edited = self._turns.by_hand.edit(tx, self.check_edit(tx, session, n), clean(text))
+        edited = self._turns.by_hand.edit(tx, self.check_edit(tx, session, n), text if exact else clean(text))
         outcomes.settle(tx, session, self._post, edited)
         self._registry.tell(tx, session)
 

@@ -186,7 +186,12 @@ class Served:
         return self._parts.send.number(tx, session)
 
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int) -> int:
-        return self._parts.send.accept(tx, session, self._typed(tx, session, text), origin, n)
+        return self._parts.send.accept(tx, session, self._typed(tx, session, text), origin, n, self._exact(tx, session))
+
+    def _exact(self, tx: Tx, session: str) -> bool:
+        """Whether prompts reach its agent byte for byte."""
+        backend = self._parts.backends.last(self._registry.row(tx, session).backend)
+        return backend is not None and backend.by_message
 
     def _typed(self, tx: Tx, session: str, text: str) -> str:
         """A prompt without what its agent would take away. Raises Invalid if it would not take it for a prompt, or not as a whole."""
@@ -209,7 +214,7 @@ class Served:
         self._parts.send.check_edit(tx, session, n)
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
-        self._parts.send.edit(tx, session, n, self._typed(tx, session, text))
+        self._parts.send.edit(tx, session, n, self._typed(tx, session, text), self._exact(tx, session))
 
     def turns(self, tx: Tx, session: str) -> bytes:
         return self._parts.send.listing(tx, session)

@@ -28,6 +28,7 @@ LEVELS = (
     "limits",
     "permissions",
     "login",
+    "acp",
 )
 EVERYTHING = """
 backend:
@@ -37,6 +38,10 @@ backend:
   input: {guard: [{when: a}]}
   limits: [{match: '(?P<seconds>1)'}]
   login: {command: [a], files: [b]}
+"""
+PROTOCOL = """
+backend:
+  acp: {command: [a]}
 """
 
 
@@ -68,6 +73,16 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str,
     monkeypatch.setattr(backend_yaml, "Table", Noting)
     (tmp_path / "all.yaml").write_text(EVERYTHING)
     backend_yaml.load(tmp_path / "all.yaml")
+    rows, told = (
+        {name: set(found) for name, found in keys.items()},
+        dict(defaults),
+    )  # what it brings along is not described
+    (tmp_path / "protocol.yaml").write_text(PROTOCOL)
+    backend_yaml.load(tmp_path / "protocol.yaml")
+    keys |= {name: rows[name] for name in rows if name != "backend"}
+    for one in [one for one in defaults if one[0] not in ("acp", "backend") and one not in told]:
+        del defaults[one]
+    defaults |= told
     return {name: found for name, found in keys.items() if found}, defaults
 
 

@@ -37,6 +37,7 @@ SCREENS = {
 }
 THIRD_PARTY = {
     "mcp": {"anvilsrv.inside.mcpserver"},
+    "prompt_toolkit": {"anvilsrv.inside.acp_pane"},
     "uvicorn": {"web.server", "web.connections"},
     "jsonschema": {"web.schema"},
 }

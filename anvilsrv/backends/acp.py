@@ -1,0 +1,87 @@
+"""The table ``acp:`` of a backend's file: an agent that speaks the Agent Client Protocol, behind a front of ours in the pane.
+
+Everything else that such a backend needs follows from it: the front's command, its settings, and what its reports mean. They are rows
+as they could stand in the file, so nothing else has to know of it. What the file says itself counts before them.
+"""
+
+from typing import Any, Protocol
+
+from anvilsrv.errors import Invalid
+
+SETTINGS = "acp.json"
+FRONT = ["{MCP_COMMAND}", "-I", "-m", "anvilsrv.inside.acp", "{SESSION_DIR}/" + SETTINGS]
+USAGE = ("input", "output", "cached", "thinking", "context", "window", "cost", "credits")
+ROWS: dict[str, Any] = {
+    "command": FRONT,
+    "resume": [*FRONT, "{CONVERSATION}"],
+    "conversation": "hook",
+    "evidence": "message",
+    "interrupt": ["C-c"],
+    "stop": {"grace": 5},
+    "ready": {"timeout": 200},
+    "payload": {"conversation": "session", "turn": "turn"},
+    "hooks": {
+        "Ready": {"report": "ready"},
+        "Submit": {"report": "submit", "text": "text"},
+        "Stop": {"report": "stop", "text": "text", "usage": {name: f"usage.{name}" for name in USAGE}},
+        "Fail": {"report": "fail", "reason": "reason", "detail": "detail"},
+        "Interrupt": {"report": "interrupt"},
+        "Ask": {
+            "report": "ask", "question": "question", "detail": "detail", "agent": "agent", "offered": "choices", "free": "{TEXT}",
+        },
+    },
+}  # fmt: skip
+
+
+class Table(Protocol):
+    """A table of the file (``load.py``)."""
+
+    rest: dict[Any, Any]
+
+    def wrong(self, key: Any, why: str) -> Invalid: ...
+    def table(self, key: str) -> "Table": ...
+    def text(self, key: str, default: Any = ...) -> Any: ...
+    def words(self, key: str, default: Any = ...) -> Any: ...
+    def texts(self, key: str) -> dict[str, str]: ...
+    def flag(self, key: str, default: bool) -> bool: ...
+    def number(self, key: str, default: float) -> float: ...
+    def template(self, key: str, value: Any) -> Any: ...
+    def end(self) -> None: ...
+
+
+def expand(body: Table) -> None:
+    """Put the rows that follow from ``acp:`` into the body of the file, if it has that table."""
+    if "acp" not in body.rest:
+        return
+    for key in ("command", "resume"):
+        if key in body.rest:
+            raise body.wrong(key, "not beside acp, which has a command of its own")
+    table = body.table("acp")
+    command = body.template("acp", table.words("command"))
+    if not command:
+        raise table.wrong("command", "is empty")
+    modes = {word: _choice(table, word, table.text(word, "")) for word in ("bypass", "ask")}
+    settings = {
+        "command": list(command), "env": body.template("acp", table.texts("env")), "cwd": "{CWD}",
+        "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
+        "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
+        "permissions": "{PERMISSIONS}",
+    }  # fmt: skip
+    most = int(table.number("most", 0))
+    table.end()
+    files = dict(body.rest.get("files") or {})
+    body.rest["files"] = {SETTINGS: settings, **files}
+    body.rest.setdefault("input", {"most": most})
+    body.rest["permissions"] = {"bypass": ["bypass"], "ask": ["ask"]}
+    for key, value in ROWS.items():
+        body.rest.setdefault(key, value)
+
+
+def _choice(table: Table, key: str, value: str) -> list[str]:
+    """``MODE``, or ``option=value``, as a pair; empty: there is none."""
+    if not value:
+        return []
+    name, mark, chosen = value.partition("=")
+    if mark and not (name and chosen):
+        raise table.wrong(key, "must be a mode, or option=value")
+    return [name, chosen] if mark else ["mode", value]

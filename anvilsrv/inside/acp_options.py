@@ -1,0 +1,80 @@
+"""What can be chosen of an agent: mode, model and whatever else it has. Pure.
+
+Agents tell it in three forms: ``configOptions``, or ``modes`` and ``models``; one and the same option may be in two of them. What is
+chosen is checked here, since several agents take any nonsense without a word.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anvilsrv.inside.acp_said import word
+
+
+@dataclass(frozen=True)
+class Option:
+    """One: its name, what it is now, and what it may be (empty: anything). ``how``: the request that sets it."""
+
+    name: str
+    value: str
+    choices: tuple[str, ...]
+    how: str = "config"
+    flag: bool = False
+
+
+def read(result: Mapping[str, Any]) -> dict[str, Option]:
+    """The options in an answer to ``session/new`` and the like; those of ``configOptions`` count before the older forms."""
+    made = {one.name: one for one in _config(result.get("configOptions"))}
+    for name, key, rows, ident in (
+        ("mode", "currentModeId", "availableModes", "id"),
+        ("model", "currentModelId", "availableModels", "modelId"),
+    ):
+        found = result.get(f"{name}s")
+        if name not in made and isinstance(found, dict):
+            listed = found.get(rows)
+            choices = (
+                [word(one.get(ident)) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+            )
+            made[name] = Option(name, word(found.get(key)), tuple(filter(None, choices)), name)
+    return made
+
+
+def _config(found: Any) -> list[Option]:
+    made = []
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, dict) and word(one.get("id")):
+            current = one.get("currentValue")
+            if isinstance(current, bool):
+                made.append(Option(one["id"], "true" if current else "false", ("true", "false"), flag=True))
+            else:
+                made.append(Option(one["id"], word(current), tuple(_values(one.get("options")))))
+    return made
+
+
+def _values(found: Any) -> list[str]:
+    """The values of a choice; they may stand in groups."""
+    values: list[str] = []
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, dict):
+            values += _values(one.get("options")) if "options" in one else [word(one.get("value"))]
+    return [one for one in values if one]
+
+
+def setting(option: Option, value: str, session: str) -> tuple[str, dict[str, Any]]:
+    """The request that sets it, and its parameters."""
+    if option.how != "config":
+        return f"session/set_{option.how}", {"sessionId": session, f"{option.how}Id": value}
+    given: dict[str, Any] = {"sessionId": session, "configId": option.name}
+    return "session/set_config_option", given | (
+        {"type": "boolean", "value": value == "true"} if option.flag else {"value": value}
+    )
+
+
+def refusal(known: Mapping[str, Option], name: str, value: str) -> str:
+    """Why it cannot be set; empty if it can."""
+    option = known.get(name)
+    if option is None:
+        return f"the agent has no option '{name}'" + (f", only {', '.join(known)}" if known else "")
+    if option.choices and value not in option.choices:
+        return f"'{value}' is no {name}: {', '.join(option.choices)}"
+    return ""

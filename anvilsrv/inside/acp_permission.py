@@ -1,0 +1,55 @@
+"""What an agent asks leave for, and the answers that it offers. Pure.
+
+An answer is chosen by the id of its option; ``allow``, ``always``, ``deny`` and ``never`` are short for the first of each kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anvilsrv.inside.acp_said import Tool, word
+
+SHORT = {"allow_once": "allow", "allow_always": "always", "reject_once": "deny", "reject_always": "never"}
+MOST = 50  # options
+
+
+@dataclass(frozen=True)
+class Option:
+    """An answer: the ``id`` that the agent wants, what it calls it, and the ``word`` that chooses it."""
+
+    id: str
+    name: str
+    word: str
+
+
+def options(found: Any) -> tuple[Option, ...]:
+    """The answers that are offered, in their order."""
+    rows = [one for one in found if isinstance(one, dict)][:MOST] if isinstance(found, list) else []
+    made: list[Option] = []
+    taken = {word(one.get("optionId")) for one in rows}
+    for one in rows:
+        ident, short = word(one.get("optionId")), SHORT.get(word(one.get("kind")), "")
+        if ident and not any(known.id == ident for known in made):
+            first = short and not any(known.word == short for known in made) and short not in taken - {ident}
+            made.append(Option(ident, word(one.get("name")) or ident, short if first else ident))
+    return tuple(made)
+
+
+def chosen(offered: tuple[Option, ...], answer: str) -> Option | None:
+    """The option that an answer means: its id, its word, or the first letter of its word where that is unlike the others."""
+    exact = next((one for one in offered if answer in (one.id, one.word)), None)
+    if exact is not None or not answer:
+        return exact
+    near = [one for one in offered if one.word.startswith(answer)]
+    return near[0] if len(near) == 1 else None
+
+
+def selected(option: Option | None) -> Mapping[str, Any]:
+    """The result that the agent gets; without an option: it was cancelled."""
+    return {"outcome": {"outcome": "cancelled"} if option is None else {"outcome": "selected", "optionId": option.id}}
+
+
+def question(tool: Tool) -> str:
+    """What is asked, in a line."""
+    what = tool.title or tool.kind or "something"
+    return " ".join(f"{what} ({', '.join(tool.places[:3])})".split()) if tool.places else " ".join(what.split())

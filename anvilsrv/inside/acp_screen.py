@@ -1,0 +1,82 @@
+"""A turn on the pane: pieces of text made into whole lines, tools as they come and end.
+
+Threads: called on the thread of the front.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from anvilsrv.display import printable
+from anvilsrv.inside import acp_shown
+from anvilsrv.inside.acp_said import Tool
+
+LONGEST = 4000  # characters after which a line is printed without waiting for its end
+ENDED = ("completed", "failed", "cancelled")
+
+
+class Paper(Protocol):
+    """What is printed on (acp_pane.py)."""
+
+    def line(self, text: str) -> None: ...
+    def unfinished(self, text: str) -> None: ...
+
+
+class Screen:
+    """Prints on ``paper``."""
+
+    def __init__(self, paper: Paper) -> None:
+        self._paper = paper
+        self._rest = ""
+        self._shown: dict[str, str] = {}  # tools, as they were shown last
+
+    def text(self, piece: str) -> None:
+        """More of what the agent says."""
+        *lines, self._rest = (self._rest + piece).split("\n")
+        self.lines(map(printable, lines), rest=False)
+        if len(self._rest) > LONGEST:
+            self._flush()
+        self._paper.unfinished(printable(self._rest))
+
+    def tool(self, known: Tool, news: Tool) -> None:
+        """A use of a tool: once when it begins, once when it ends."""
+        ended = known.status in ENDED
+        line = acp_shown.tool(known)
+        before = self._shown.get(known.id)
+        if before == line or (before is not None and not ended):
+            return
+        self._shown[known.id] = line
+        self.lines([line])
+        if ended:
+            for one in known.diffs or ():
+                self.lines(acp_shown.diff(one))
+            self.lines(acp_shown.output(known))
+
+    def prompt(self, text: str) -> None:
+        """A turn begins."""
+        self.lines(acp_shown.prompt(text))
+
+    def note(self, text: str) -> None:
+        """A sentence of ours."""
+        self.lines([acp_shown.note(text)])
+
+    def alarm(self, text: str) -> None:
+        """One that must be seen."""
+        self.lines([acp_shown.alarm(text)])
+
+    def end(self) -> None:
+        """The turn is over."""
+        self._flush()
+        self._shown.clear()
+
+    def lines(self, lines: Iterable[str], rest: bool = True) -> None:
+        """Whole lines, after the one that is not whole yet."""
+        if rest:
+            self._flush()
+        for one in lines:
+            self._paper.line(one)
+
+    def _flush(self) -> None:
+        if self._rest:
+            rest, self._rest = self._rest, ""
+            self._paper.line(printable(rest))
+            self._paper.unfinished("")

@@ -1,0 +1,94 @@
+"""What a person sees of an agent's turn, as lines for a terminal. Pure; what the agent says is made printable here."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from anvilsrv.display import one_line, printable
+from anvilsrv.inside.acp_permission import Option
+from anvilsrv.inside.acp_said import Diff, Plan, Tool
+
+DIM, BOLD, RED, GREEN, CYAN, OFF = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
+MARKS = {"pending": "·", "in_progress": "▸", "completed": "✓", "failed": "✗", "cancelled": "✗"}
+LARGEST = 200_000  # characters of a side of a diff; a larger one is only counted
+LINES = 2000  # of a side, likewise
+SHOWN = 40  # lines of a diff
+OUTPUT = 8  # lines of a tool's output
+
+
+def prompt(text: str) -> Iterator[str]:
+    """A prompt, as it begins a turn."""
+    for at, one in enumerate(printable(text).split("\n")[:SHOWN]):
+        yield f"{BOLD}{'> ' if at == 0 else '  '}{one}{OFF}"
+
+
+def note(text: str) -> str:
+    """A sentence of ours."""
+    return f"{DIM}{one_line(text)}{OFF}"
+
+
+def alarm(text: str) -> str:
+    """One that must be seen."""
+    return f"{RED}{one_line(text)}{OFF}"
+
+
+def tool(one: Tool) -> str:
+    """A use of a tool, in a line."""
+    mark = MARKS.get(one.status or "pending", "▸")
+    name = one_line(one.title or one.kind or one.id)
+    ended = f" {RED}(exit {one.exit}){OFF}" if one.exit else ""
+    colour = RED if one.status == "failed" else CYAN
+    return f"{colour}{mark} {name}{OFF}{ended}"
+
+
+def output(one: Tool) -> Iterator[str]:
+    """The last lines of what it gave."""
+    lines = printable(one.text or "").rstrip("\n").split("\n")
+    if lines == [""]:
+        return
+    if len(lines) > OUTPUT:
+        yield note(f"  … {len(lines) - OUTPUT} lines")
+    yield from (f"{DIM}  {line}{OFF}" for line in lines[-OUTPUT:])
+
+
+def plan(one: Plan) -> Iterator[str]:
+    """The whole list."""
+    yield note("plan:")
+    yield from (f"  {MARKS.get(state, '·')} {one_line(text)}" for text, state in one.items[:SHOWN])
+
+
+def diff(one: Diff) -> Iterator[str]:
+    """An edit, coloured; a large one in figures."""
+    yield f"{BOLD}{one_line(one.path)}{OFF}"
+    found = changes(one)
+    if found is None:
+        yield note(f"  a large edit: {len(one.new):,} characters now, {len(one.old or ''):,} before")
+        return
+    for at, line in enumerate(found):
+        if at == SHOWN:
+            yield note("  …")
+            return
+        colour = GREEN if line.startswith("+") else RED if line.startswith("-") else DIM
+        yield f"{colour}  {printable(line)}{OFF}"
+
+
+def changes(one: Diff) -> Iterable[str] | None:
+    """The lines of a unified diff without its head; None where it would take too long."""
+    old, new = (one.old or "").splitlines(), one.new.splitlines()
+    if max(len(one.old or ""), len(one.new)) > LARGEST or max(len(old), len(new)) > LINES:
+        return None
+    return (line for line in difflib.unified_diff(old, new, lineterm="", n=2) if not line.startswith(("---", "+++")))
+
+
+def detail(one: Tool, options: Iterable[Option]) -> str:
+    """What else there is to know of a question: what the tool is to do, and what each answer is called by the agent."""
+    edits = [f"{edit.path}\n" + "\n".join(changes(edit) or ["a large edit"]) for edit in one.diffs or ()]
+    answers = "\n".join(f"{option.word}: {option.name}" for option in options)
+    return "\n\n".join(filter(None, [one.text or "", *edits, answers]))
+
+
+def asked(question: str, options: Iterable[Option]) -> Iterator[str]:
+    """A question, and the keys that answer it."""
+    yield f"{BOLD}{one_line(question)}{OFF}"
+    yield "  " + "   ".join(
+        f"{BOLD}{at}{OFF} {one_line(one.word)} {DIM}{one_line(one.name)}{OFF}" for at, one in enumerate(options, 1)
+    )

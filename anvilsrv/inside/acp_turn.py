@@ -1,0 +1,76 @@
+"""One turn of an agent, from its prompt to its end: what is its answer, and what its tools did. Pure.
+
+The answer is the text of the last message: after the last tool call, and of the last message id where there is one. All that is
+remembered has a bound.
+"""
+
+from typing import TypeVar
+
+from anvilsrv.inside.acp_said import Text, Tool
+
+T = TypeVar("T")
+LONGEST = 5_000_000  # characters of an answer that are kept
+TOOLS = 1000  # that are remembered
+
+
+class Turn:
+    """``ident``: its name in reports. ``text``: its prompt."""
+
+    def __init__(self, ident: str, text: str) -> None:
+        self.ident = ident
+        self.text = text
+        self.cancelled = False
+        self.left_out = 0  # characters of the answer
+        self.tools: dict[str, Tool] = {}
+        self._pieces: list[str] = []
+        self._size = 0
+        self._message = ""
+        self._over = False  # a tool was called since
+
+    @property
+    def answer(self) -> str:
+        """What it has said last."""
+        return "".join(self._pieces)
+
+    def cancel(self) -> None:
+        """It is to end: whatever the agent answers, it was cancelled."""
+        self.cancelled = True
+
+    def say(self, piece: Text) -> None:
+        """More of what the agent says."""
+        other = bool(piece.message and self._message and piece.message != self._message)
+        if self._over or other:
+            self._pieces, self._size, self.left_out, self._over = [], 0, 0, False
+        self._message = piece.message
+        kept = piece.text[: LONGEST - self._size]
+        self._pieces.append(kept)
+        self._size += len(kept)
+        self.left_out += len(piece.text) - len(kept)
+
+    def use(self, news: Tool) -> Tool:
+        """What is known of that use of a tool now. One that was not told of before ends the message."""
+        before = self.tools.pop(news.id, None)
+        if before is None:
+            self._over = True
+        if len(self.tools) >= TOOLS:
+            del self.tools[next(iter(self.tools))]
+        made = self.tools[news.id] = news if before is None else merged(before, news)
+        return made
+
+    def known(self, news: Tool) -> Tool:
+        """The same, of a request for a permission: some agents tell in it what they told nowhere else, others nothing."""
+        before = self.tools.get(news.id)
+        return news if before is None else merged(before, news)
+
+
+def merged(before: Tool, news: Tool) -> Tool:
+    """What is known after the news."""
+    return Tool(
+        news.id, _newer(news.title, before.title), _newer(news.kind, before.kind), _newer(news.status, before.status),
+        _newer(news.text, before.text), news.part, news.diffs or before.diffs, news.places or before.places,
+        _newer(news.exit, before.exit), False,
+    )  # fmt: skip
+
+
+def _newer(news: T | None, before: T | None) -> T | None:
+    return before if news is None else news
