@@ -65,14 +65,13 @@ def expand(body: Table) -> None:
         "command": list(command), "env": body.template("acp", table.texts("env")), "cwd": "{CWD}",
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
-        "permissions": "{PERMISSIONS}",
+        "permissions": "{PERMISSION}",
     }  # fmt: skip
     most = int(table.number("most", 0))
     table.end()
     files = dict(body.rest.get("files") or {})
     body.rest["files"] = {SETTINGS: settings, **files}
     body.rest.setdefault("input", {"most": most})
-    body.rest["permissions"] = {"bypass": ["bypass"], "ask": ["ask"]}
     for key, value in ROWS.items():
         body.rest.setdefault(key, value)
 

@@ -32,7 +32,7 @@ from sandbox.configuration import NOTHING, Configuration
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
-    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSIONS",
+    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS",
 )  # fmt: skip
 BOXES = re.compile("[─-▟]")
 VERSION_WAIT = 10.0  # s
@@ -352,7 +352,7 @@ class Backend:
             "PROGRAM": self.program_path() or self.program or "", "BACKEND_DIR": str(self.path.parent),
             "ID": place.id, "CWD": place.cwd, "HOME": place.home, "CONVERSATION": place.conversation or "",
             "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
-            "PERMISSIONS": self.permissions.get(place.permissions, ()),
+            "PERMISSION": place.permissions, "PERMISSIONS": self.permissions.get(place.permissions, ()),
         }  # fmt: skip
 
     def declared_reads(self) -> list[str]:

@@ -139,6 +139,15 @@ class Claude(Private):
         return found
 
 
+class ClaudeAcp(Claude):
+    """See ``claude-acp.yaml``: the same private configuration; the rest is the protocol's."""
+
+    prompt_text = Private.prompt_text
+    report = Private.report
+    reply = Private.reply
+    transcript_reports = Private.transcript_reports
+
+
 def refused(words: str) -> dict[str, str]:
     """Why a prompt was refused, in a line, and which one it was: by a hook of the user's, or ``/compact`` with nothing to compact."""
     if words.startswith("<"):

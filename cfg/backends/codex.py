@@ -54,6 +54,22 @@ class Codex(Private):
         return self.logged_in(keys, "set OPENAI_API_KEY")
 
 
+class CodexAcp(Codex):
+    """See ``codex-acp.yaml``: the same private home without hooks; its MCP server comes with the session."""
+
+    def seeds(self, place: Place) -> dict[str, Any]:
+        """What may be seen of the user's configuration, and the login when there is an API key."""
+        return {name: content for name, content in super().seeds(place).items() if name != "codex/hooks.json"}
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """The key of the user's own model provider comes along."""
+        made = Private.launch(self, place, resume)
+        for name in provider_keys(Path(place.home)):
+            if place.configuration.settings and os.environ.get(name):
+                made.env[name] = os.environ[name]
+        return made
+
+
 def entry(program: str, name: str, flag: str) -> list[dict[str, Any]]:
     """One row of hooks.json."""
     timeout = 864000 if flag else 60

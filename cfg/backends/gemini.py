@@ -32,10 +32,7 @@ class Gemini(Private):
             command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait=2 BeforeTool"
             row = {"type": "command", "name": "anvillm", "command": command, "timeout": 864000000}
             ours["hooks"]["BeforeTool"] = [{"matcher": ASKS, "hooks": [row]}]
-        if os.environ.get("GEMINI_API_KEY"):  # a missing choice of the login is a dialog
-            ours["security"]["auth"] = {"selectedType": "gemini-api-key"}
-        theirs = place.configuration.visible(own(f"{place.home}/.gemini/settings.json"), "mcpServers")
-        return replace(made, data={**made.data, SETTINGS: json.dumps(over(theirs, ours), indent=2) + "\n"})
+        return replace(made, data={**made.data, SETTINGS: settings(place, ours)})
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
         """MCP servers, and files that GEMINI.md takes in."""
@@ -56,6 +53,23 @@ class Gemini(Private):
             if report.kind == "usage":
                 report.fields["usage_id"] = str(line.get("id"))
         return found
+
+
+class GeminiAcp(Gemini):
+    """See ``gemini-acp.yaml``: it tells everything in the protocol, and asks in it."""
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """Our settings over the user's."""
+        made = Private.launch(self, place, resume)
+        return replace(made, data={**made.data, SETTINGS: settings(place, json.loads(str(made.data[SETTINGS])))})
+
+
+def settings(place: Place, ours: dict[str, Any]) -> str:
+    """Ours over what may be seen of the user's. A missing choice of the login is a dialog."""
+    if os.environ.get("GEMINI_API_KEY"):
+        ours["security"]["auth"] = {"selectedType": "gemini-api-key"}
+    theirs = place.configuration.visible(own(f"{place.home}/.gemini/settings.json"), "mcpServers")
+    return json.dumps(over(theirs, ours), indent=2) + "\n"
 
 
 def own(path: str) -> dict[str, Any]:

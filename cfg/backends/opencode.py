@@ -29,18 +29,12 @@ class OpenCode(Private):
         return {"config/opencode/tui.json": {"keybinds": keys}}
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Ours goes in by the environment, over the user's."""
+        """Ours goes in by the environment, over the user's; and what the plugin needs."""
         made = super().launch(place, resume)
         values = self.backend.values(place)
-        config = place.configuration.visible(configuration(Path(place.home) / ".config" / "opencode"), "mcp")
-        plugins = config.get("plugin")
-        mcp = config.get("mcp")
-        experimental = config.get("experimental")
+        config = self.configured(place)
+        plugins, mcp = config.get("plugin"), config.get("mcp")
         config |= {
-            "autoupdate": False,
-            "share": "disabled",
-            "permission": "ask" if place.permissions == "ask" else "allow",
-            "experimental": {**(experimental if isinstance(experimental, dict) else {}), "disable_paste_summary": True},
             "plugin": [*(plugins if isinstance(plugins, list) else []), f"file://{self.backend.path.parent}/opencode/anvillm.js"],
             "mcp": {**(mcp if isinstance(mcp, dict) else {}),
                     "anvillm": {"type": "local", "command": [values["MCP_COMMAND"], *values["MCP_ARGS"]], "enabled": True}},
@@ -49,6 +43,17 @@ class OpenCode(Private):
         made.env["ANVILLM_HOOK"] = json.dumps(values["HOOK"])
         made.env["ANVILLM_JOURNAL"] = f"{place.data_dir}/journal.jsonl"
         return made
+
+    def configured(self, place: Place) -> dict[str, Any]:
+        """What may be seen of the user's configuration, with what every session has."""
+        config = place.configuration.visible(configuration(Path(place.home) / ".config" / "opencode"), "mcp")
+        experimental = config.get("experimental")
+        return config | {
+            "autoupdate": False,
+            "share": "disabled",
+            "permission": "ask" if place.permissions == "ask" else "allow",
+            "experimental": {**(experimental if isinstance(experimental, dict) else {}), "disable_paste_summary": True},
+        }
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
         """MCP servers."""
@@ -68,6 +73,20 @@ class OpenCode(Private):
     def reads(self) -> list[str]:
         """The plugin too."""
         return [*super().reads(), str(self.backend.path.parent / "opencode")]
+
+
+class OpenCodeAcp(OpenCode):
+    """See ``opencode-acp.yaml``: it tells everything in the protocol, and needs no plugin."""
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """Its configuration, by the environment."""
+        made = Private.launch(self, place, resume)
+        made.env["OPENCODE_CONFIG_CONTENT"] = json.dumps(self.configured(place))
+        return made
+
+    def reads(self) -> list[str]:
+        """No plugin of ours."""
+        return Private.reads(self)
 
 
 def configuration(directory: Path) -> dict[str, Any]:

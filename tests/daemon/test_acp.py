@@ -1,12 +1,24 @@
 """A session whose agent speaks the Agent Client Protocol: a real daemon, the front in its pane, and an agent that follows a script."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Daemon, wait_until
 from tests.scripted.acp import install, script, seen, sent
 from tests.session import Session
+
+BAD: list[dict[str, Any]] = [
+    {"raw": "no JSON"}, {"raw": "[1,2]"}, {"zeros": 17 << 20}, {"update": {"sessionUpdate": "dream", "x": [1]}},
+    {"notify": "some/thing", "params": {"a": 1}}, {"raw": '{"id": 77, "result": {}}'}, {"raw": '{"id": {"a": 1}, "method": "x/y"}'},
+    {"request": "fs/read_text_file", "params": {"path": "/etc/passwd"}}, {"request": "elicitation/create", "params": {}},
+    {"update": {"sessionUpdate": "agent_message_chunk", "content": {"type": "video"}}},
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -138,3 +150,175 @@ def test_a_turn_is_broken_off(acp: Daemon, how: str) -> None:
     agent.wait("idle")
     assert agent.ask("next") == "you said: next"
     assert len(sent(acp.home.work, "session/cancel")) == 1
+
+
+# -- agents that do not behave ------------------------------------------------------------------------------------------
+
+
+def alive(home: Path, agent: int) -> list[int]:
+    """Processes of the host that work in the session's directory and are its agent or what that has started."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(one / "cwd") == str(home) and (
+                b"acp_agent" in (one / "cmdline").read_bytes() or b"98765" in (one / "cmdline").read_bytes()
+            ):
+                found.append(int(one.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_an_agent_that_does_not_heed_a_cancel_is_ended_with_its_children_and_loaded_again(acp: Daemon) -> None:
+    hangs = {"match": "hang", "do": [{"child": True}, {"text": "I hang"}, {"hang": True}]}
+    script(acp.home.work, hangs, cancel="ignore", term="ignore", eof="ignore")
+    agent = new(acp)
+    agent.prompt("hang")
+    wait_until(lambda: seen(acp.home.work, "hang"), "it hangs")
+    agent.write("ctl", "interrupt")
+    agent.wait("idle")
+    assert agent.ask("next") == "you said: next"
+    assert [one["sessionId"] for one in sent(acp.home.work, "session/load")] == [
+        sent(acp.home.work, "session/prompt")[0]["sessionId"]
+    ]
+    assert len(alive(acp.home.work, agent.pid)) == 1
+
+
+def test_an_agent_that_crashes_in_a_turn_goes_on_with_its_conversation(acp: Daemon) -> None:
+    script(acp.home.work, {"match": "crash", "times": 1, "do": [{"child": True}, {"text": "half"}, {"kill": True}]})
+    agent = new(acp)
+    assert "agent ended" in agent.refused("crash")
+    agent.wait("idle")
+    assert agent.ask("after") == "you said: after"
+    assert len(sent(acp.home.work, "session/load")) == 1
+    assert len(alive(acp.home.work, agent.pid)) == 1
+
+
+def test_what_is_not_of_the_protocol_does_no_harm(acp: Daemon) -> None:
+    agent, call = new(acp), {"sessionUpdate": "tool_call", "toolCallId": "1", "title": "t"}
+    for bad in BAD:
+        script(acp.home.work, {"match": "bad", "do": [bad, {"update": call}, {"text": "fine"}]})
+        assert agent.ask("bad") == "fine", bad
+        assert agent.ask("next") == "you said: next", bad
+    assert len(seen(acp.home.work, "start")) == 1
+
+
+def test_a_flood_of_news_is_answered_and_does_not_keep_an_interrupt_waiting(acp: Daemon) -> None:
+    script(
+        acp.home.work, {"match": "flood", "do": [{"flood": 5000}]}, {"match": "drown", "do": [{"flood": 10_000_000}]}
+    )
+    agent = new(acp)
+    assert agent.ask("flood").splitlines()[-1] == "4999"
+    agent.prompt("drown")
+    wait_until(lambda: len(seen(acp.home.work, "turn")) == 2, "the turn runs")
+    agent.write("ctl", "interrupt")
+    agent.wait("idle")
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"initialize": {"protocolVersion": 2}}, "speaks version 2"),
+        ({"on": {"session/new": [{"error": {"code": -32000, "message": "run `x login`"}}]}}, "run `x login`"),
+        ({"on": {"initialize": [{"error": {"code": -32603, "message": "no"}}]}}, "initialize: no"),
+    ],
+)
+def test_a_start_that_cannot_come_to_anything_is_an_error_with_words(
+    acp: Daemon, keys: dict[str, Any], why: str
+) -> None:
+    script(acp.home.work, **keys)
+    agent = Session.starting(acp, "fake-acp")
+    agent.wait("error")
+    assert why in agent.row["error"]
+
+
+def test_an_agent_that_dies_as_it_loads_gets_a_new_conversation(acp: Daemon) -> None:
+    agent = new(acp)
+    agent.ask("one")
+    script(acp.home.work, on={"session/load": [{"exit": 0}]})
+    agent.write("ctl", "restart")
+    wait_until(lambda: len(seen(acp.home.work, "start")) == 3, "it is started again")
+    agent.wait("idle")
+    assert agent.ask("two") == "you said: two"
+
+
+def test_an_agent_that_refuses_to_load_gets_a_new_conversation_loudly(acp: Daemon) -> None:
+    agent = new(acp)
+    agent.ask("one")
+    script(acp.home.work, on={"session/load": [{"error": {"code": -32602, "message": "no such session"}}]})
+    agent.write("ctl", "restart")
+    wait_until(lambda: len(sent(acp.home.work, "session/new")) == 2, "a new one begins")
+    agent.wait("idle")
+    assert "no such session" in agent.screen
+
+
+def test_history_is_no_answer_also_what_comes_after_the_answer_to_load(acp: Daemon) -> None:
+    agent = new(acp)
+    agent.ask("one")
+    old = [{"user": "one"}, {"text": "OLD"}]
+    script(acp.home.work, {"match": "two", "do": [{"text": "new"}]}, on={"session/load": [*old]})
+    agent.write("ctl", "restart")
+    wait_until(lambda: sent(acp.home.work, "session/load"), "it is loaded")
+    agent.wait("idle")
+    assert agent.ask("two") == "new"
+    assert "OLD" not in agent.screen
+
+
+def test_a_mode_in_which_it_asks_that_it_does_not_have_is_an_error(acp: Daemon) -> None:
+    install(acp.home.config, ask="careful")
+    roles = acp.home.config / "roles"
+    roles.mkdir(parents=True, exist_ok=True)
+    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
+    agent = Session.starting(acp, "fake-acp", "role=careful")
+    agent.wait("error")
+    assert "no option 'mode'" in agent.row["error"]
+
+
+def test_a_program_that_is_not_there_is_named(acp: Daemon) -> None:
+    install(acp.home.config, command=["/nonexistent/agent"])
+    agent = Session.starting(acp, "fake-acp")
+    agent.wait("error")
+    assert "/nonexistent/agent" in agent.row["error"]
+
+
+def test_an_error_of_the_service_fails_the_turn_with_its_words_and_a_limit_holds_the_queue(acp: Daemon) -> None:
+    error = {"error": {"code": 429, "message": "limit reached, resets in 3600 s"}}
+    script(acp.home.work, {"match": "fail", "do": [error]})
+    agent = new(acp)
+    assert "limit reached" in agent.refused("fail")
+    agent.prompt("later")
+    assert (agent.row["queued"], "goes on at" in agent.row["held"]) == (1, True)
+
+
+# -- what is killed in between ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow(25)
+def test_a_daemon_killed_again_and_again_gives_each_prompt_to_the_agent_once(acp: Daemon) -> None:
+    agent = new(acp)
+    count = 12
+    for at in range(count):
+        agent.prompt(f"prompt {at}")
+        threading.Event().wait(0.02 * at)  # at another step each time
+        acp.kill()
+        acp.start()
+        agent = agent.again()
+    assert agent.out() == f"you said: prompt {count - 1}"
+    given = [one["prompt"][0]["text"] for one in sent(acp.home.work, "session/prompt")]
+    assert given == [f"prompt {at}" for at in range(count)]
+    assert {line.split("\t")[1] for line in agent.read("turns/list").splitlines()} == {"done"}
+
+
+@pytest.mark.slow(25)
+def test_a_front_killed_again_and_again_gives_no_prompt_twice(acp: Daemon) -> None:
+    agent = new(acp)
+    for at in range(4):
+        agent.prompt(f"prompt {at}")
+        threading.Event().wait(0.03 * at)
+        os.kill(agent.pid or pytest.fail("it does not run"), signal.SIGKILL)
+        wait_until(lambda: agent.state != "running", "it is over, or starts again")
+        agent.wait("idle")
+        wait_until(lambda: agent.pid, "it runs again")
+    wait_until(lambda: agent.state == "idle" and not agent.row["queued"], "nothing is left")
+    given = [one["prompt"][0]["text"] for one in sent(acp.home.work, "session/prompt")]
+    assert sorted(set(given)) == sorted(given)

@@ -151,6 +151,21 @@ def codex_with_a_provider(home: Home) -> Iterator[Service]:
         yield service
 
 
+def claude_adapter(home: Home) -> Iterator[Service]:
+    with MessagesApi() as service:
+        with_program(home, "claude-agent-acp", **claude_env(service))
+        yield service
+
+
+def codex_adapter(home: Home) -> Iterator[Service]:
+    program("codex-acp")
+    with ResponsesApi() as service:
+        with_program(home, "codex-acp", STANDIN_KEY="x")
+        (home.home / ".codex").mkdir()
+        (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.url))
+        yield service
+
+
 def gemini_with_a_key(home: Home) -> Iterator[Service]:
     with GeminiApi() as service:
         with_program(home, "gemini", GEMINI_API_KEY="x", GOOGLE_GEMINI_BASE_URL=service.url)
@@ -200,6 +215,10 @@ KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
     "gemini": ("gemini", gemini_with_a_key),
     "opencode": ("opencode", opencode_with_a_provider),
     "kiro-cli": ("kiro-cli", kiro_standin),
+    "gemini-acp": ("gemini-acp", gemini_with_a_key),
+    "opencode-acp": ("opencode-acp", opencode_with_a_provider),
+    "claude-acp": ("claude-acp", claude_adapter),
+    "codex-acp": ("codex-acp", codex_adapter),
 }
 
 

@@ -7,6 +7,7 @@ SHELL = {"claude": "Bash", "codex": "exec_command", "gemini": "run_shell_command
 
 def command(backend: str, line: str, ask: bool = False) -> str:
     """The agent runs a shell command; with ``ask`` one that wants a permission."""
+    backend = backend.removesuffix("-acp")
     arguments = {"codex": {"cmd": line}, "gemini": {"command": line}}.get(
         backend, {"command": line, "description": "x"}
     )
@@ -17,7 +18,7 @@ def command(backend: str, line: str, ask: bool = False) -> str:
 
 def limit(backend: str, now: float, ends: float) -> str:
     """The service refuses because a limit is reached, which ends then (epoch s); for Claude that of a subscription, once."""
-    wait = int(ends - now)
+    backend, wait = backend.removesuffix("-acp"), int(ends - now)
     if backend == "claude":
         unified = f"status=rejected reset={ends:.0f} representative-claim=five_hour".split()
         headers = " ".join(f"anthropic-ratelimit-unified-{one}" for one in unified)
