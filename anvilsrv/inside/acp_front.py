@@ -57,7 +57,7 @@ class Front:
         self._client: Client | None = None
         self._ready = False
         self._told_ready = False
-        self._history = 0.0  # until when news may be of earlier turns; 0: a prompt was given
+        self._history = float("inf")  # until when news may be of earlier turns; 0: a prompt was given
         self._quiet = float("inf")  # when it counts as told
         self._turn: Turn | None = None
         self._going: Offered | None = None  # the daemon was asked whether it may be given
@@ -120,7 +120,7 @@ class Front:
 
     def _start(self) -> None:
         """Start the agent; it goes on with the session, if there is one."""
-        self._ready, self._client = False, None
+        self._ready, self._client, self._history = False, None, float("inf")
         try:
             self._process = Process(
                 self._settings.command, {**os.environ, **self._settings.env}, self._settings.cwd,
