@@ -317,7 +317,8 @@ def test_a_front_killed_again_and_again_gives_no_prompt_twice(acp: Daemon) -> No
         threading.Event().wait(0.03 * at)
         before = agent.pid
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: agent.state in ("idle", "running") and agent.pid not in (0, before), "it runs again")
+        wait_until(lambda before=before: agent.pid not in (0, before), "it runs again")  # type: ignore[misc]
+        agent.wait("idle", "running")
     wait_until(lambda: agent.state == "idle" and not agent.row["queued"], "nothing is left")
     given = [one["prompt"][0]["text"] for one in sent(acp.home.work, "session/prompt")]
     assert sorted(set(given)) == sorted(given)
