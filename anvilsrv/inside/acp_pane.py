@@ -173,15 +173,9 @@ class Lined:
         keys = KeyBindings()
         asking = Condition(lambda: self._asking and not get_app().current_buffer.text)
 
-        @keys.add("escape", eager=True)
-        @keys.add("c-c")
-        def cancel(event: KeyPressEvent) -> None:
-            self._tell(Cancel())
-
-        @keys.add("c-d", filter=Condition(lambda: not get_app().current_buffer.text))
-        def leave(event: KeyPressEvent) -> None:
-            self._tell(Leave())
-
+        keys.add("escape", eager=True)(lambda event: self._tell(Cancel()))
+        keys.add("c-c")(lambda event: self._tell(Cancel()))
+        keys.add("c-d", filter=Condition(lambda: not get_app().current_buffer.text))(lambda event: self._tell(Leave()))
         for key, word in {**KEYS, **{str(one): str(one) for one in range(1, 10)}}.items():
             keys.add(key, filter=asking)(self._chooses(word))
         return keys
