@@ -1,137 +1,88 @@
-"""A delivery, step by step, on real rows: its terminal is played by the test, which decides what stands on the screen at each look."""
+"""What goes wrong while a prompt is typed: it is typed when that is over, or has failed with a reason, and the next one goes."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import cast
+from collections.abc import Callable
 
 import pytest
 
-from anvilsrv.agents import delivery, evidence
-from anvilsrv.agents.delivery import Delivery
-from anvilsrv.agents.evidence import Evidence
-from anvilsrv.agents.eye import Until
+from anvilsrv.app import App
+from anvilsrv.errors import AnvilError, Unavailable
+from anvilsrv.sessions import prompts
+from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.machine import Status
-from anvilsrv.tmux.screen import Screen
+from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.tmux.tmux import Tmux
-from tests.desk.parts import Parts
+from tests.agents.test_followers import app, ask, ran, session
+from tests.conftest import Home, wait_until
+
+__all__ = ["app", "session"]  # fixtures
 
 
-class Terminal:
-    """What a delivery needs of tmux. Each look shows the next line of ``lines``, the last one for good."""
+def once(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., None]) -> None:
+    """The next call of that method of tmux does something else."""
+    done: list[str] = []
+    method = getattr(Tmux, name)
 
-    def __init__(self) -> None:
-        self.lines = [">"]
-        self.pressed: list[tuple[str, ...]] = []
-        self.on_enter: Callable[[], None] = lambda: None
+    def call(self: Tmux, *args: object, **more: object) -> object:
+        if done:
+            return method(self, *args, **more)
+        done.append(name)
+        return instead(self, *args)
 
-    def screen(self, pane: str, styled: bool = False) -> Screen:
-        line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
-        return Screen([line], len(line), 0, 80, 24)
-
-    def watch(self, pane: str) -> "Terminal":
-        return self
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def wait(self, timeout: float) -> bool:
-        return False
-
-    def wake(self) -> None:
-        return
-
-    def load(self, buffer: str, data: bytes) -> None:
-        self.loaded = data.decode()
-
-    def unload(self, buffer: str) -> None:
-        return
-
-    def buffered(self, buffer: str) -> bool:
-        return False
-
-    def insert(self, pane: str, buffer: str, lose: bool = False) -> None:
-        self.lines = [f"> {self.loaded}"]
-
-    def keys(self, pane: str, *names: str) -> None:
-        self.pressed.append(names)
-        if names == ("Enter",):
-            self.on_enter()
+    monkeypatch.setattr(Tmux, name, call)
 
 
-@pytest.fixture
-def parts(top: Path) -> Iterator[Parts]:
-    made = Parts(top).start()
-    yield made
-    made.close()
+def fails(error: Exception) -> Callable[..., None]:
+    def instead(tmux: Tmux, *args: object) -> None:
+        raise error
+
+    return instead
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    for module, name in ((delivery, "PATIENCE"), (delivery, "DRAWN"), (evidence, "CALM")):
-        monkeypatch.setattr(module, name, 0.0)  # what the screen shows is up to the test
-    return Terminal()
+def loses_the_buffer(tmux: Tmux, pane: str, buffer: str) -> None:
+    """Somebody has deleted it; what tmux says then."""
+    tmux.unload(buffer)
+    tmux.insert(pane, buffer)
 
 
-def deliver(parts: Parts, terminal: Terminal, session: str, prompt: int, until: Until) -> None:
-    """Run the delivery of that prompt to its end."""
-    tmux, view = cast(Tmux, terminal), parts.registry.get(session)
-    looks = Evidence(parts.store, parts.registry, tmux, parts.backends, parts.kept)
-    Delivery(
-        session, prompt, view.tries, view.pane or "", until, parts.store, parts.registry, parts.turns, parts.post, tmux,
-        parts.backends, looks, parts.errors.append,
-    ).run()  # fmt: skip
-    assert not parts.errors
+def end_of(app: App, number: int) -> Prompt:
+    def over() -> Prompt | None:
+        found = app.store.call(lambda tx: prompts.there(tx, number))
+        return found if found.status in (Status.DONE, Status.FAILED) else None
+
+    made = wait_until(over, f"no end: {app.registry.views}")
+    assert isinstance(made, Prompt)
+    return made
 
 
-def answered(parts: Parts, session: str, text: str) -> None:
-    """A prompt that is over."""
-    parts.taken(session, text)
-    parts.report(session, "Stop", response="done")
+DISK = OSError(28, "No space left on device")
 
 
-def test_a_draft_is_not_cleared_where_the_last_prompt_shows_for_a_moment_in_its_place(
-    parts: Parts, terminal: Terminal
+@pytest.mark.slow(7)
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [("load", DISK), ("load", Unavailable("no tmux")), ("insert", DISK), ("insert", Unavailable("its input is off"))],
+)
+def test_what_was_certain_not_to_be_typed_is_typed_when_that_is_over(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch, step: str, error: AnvilError | OSError
 ) -> None:
-    session = parts.idle()
-    answered(parts, session, "first")
-    second = parts.prompt(session, "second")
-    assert parts.status(second) == Status.CHOSEN
-    # whether it is free; what stands there instead; whether that is only ours, twice
-    terminal.lines = ["> first", "> first", "> first", "> a draft"]
-    deliver(parts, terminal, session, second, Until())
-    assert terminal.pressed == []
-    assert parts.status(second) == Status.QUEUED
-    assert parts.registry.get(session).gate.why == "somebody is typing in the pane: '> a draft'"
+    once(monkeypatch, step, fails(error))
+    number, following = ask(app, session, "echo one >> ran"), ask(app, session, "echo two >> ran")
+    wait_until(lambda: By.OBSTACLE in app.registry.get(session).gate.holders, "it is not told")
+    assert str(error) in app.registry.get(session).gate.why
+    assert [end_of(app, one).status for one in (number, following)] == [Status.DONE, Status.DONE]
+    assert (ran(home), app.registry.get(session).gate.why) == (["one", "two"], "")
 
 
-def test_what_we_left_ourselves_is_cleared(parts: Parts, terminal: Terminal) -> None:
-    session = parts.idle()
-    answered(parts, session, "first")
-    second = parts.prompt(session, "second")
-    terminal.lines = ["> first", "> first", "> first", "> first", ">"]
-    until = Until()
-
-    def submitted() -> None:
-        terminal.lines = [">"]
-        until.set()
-
-    terminal.on_enter = submitted
-    deliver(parts, terminal, session, second, until)
-    assert terminal.pressed == [("C-u",), ("Enter",)]
-
-
-def test_nothing_is_cleared_after_a_prompt_that_was_taken(parts: Parts, terminal: Terminal) -> None:
-    session, until = parts.idle(), Until()
-    first = parts.prompt(session, "first")
-
-    def whole_turn() -> None:  # before the delivery looks again
-        parts.report(session, "Submit", prompt="first")
-        parts.report(session, "Stop", response="done")
-        until.set()
-
-    terminal.on_enter = whole_turn
-    deliver(parts, terminal, session, first, until)
-    assert (parts.status(first), terminal.pressed) == (Status.DONE, [("Enter",)])
+@pytest.mark.parametrize(
+    ("step", "instead"), [("insert", loses_the_buffer), ("keys", fails(DISK))], ids=["buffer", "Enter"]
+)
+def test_what_may_stand_in_the_input_has_an_end_and_the_next_one_goes(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch, step: str, instead: Callable[..., None]
+) -> None:
+    once(monkeypatch, step, instead)
+    number, following = ask(app, session, "echo one >> ran"), ask(app, session, "echo two >> ran")
+    first = end_of(app, number)
+    assert first.status == Status.FAILED
+    assert "in doubt" in (first.error or "")
+    assert end_of(app, following).status == Status.DONE
+    assert ran(home) == ["two"]
