@@ -3,6 +3,7 @@
 A prompt may hold directives, one a line, carried out one for each request of the turn:
 
     @@say TEXT             answer TEXT (a literal ``\\n`` starts a new line)
+    @@size BYTES           answer so many bytes of lines (``sized``)
     @@slow SECONDS TEXT    answer word by word, SECONDS in all
     @@hold NAME TEXT       answer the first half, wait until ``release(NAME)``, answer the rest
     @@mute NAME TEXT       send not a byte until ``release(NAME)``
@@ -24,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-DIRECTIVE = re.compile(r"^\s*@@(say|slow|hold|mute|call|both|fail)\b[ ]?(.*)$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^\s*@@(say|size|slow|hold|mute|call|both|fail)\b[ ]?(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def heard(prompt: str) -> str:
     """What the model answers to a prompt without directives."""
     data = prompt.encode()
     return f"heard {len(data)} {hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def sized(count: int) -> str:
+    """So many bytes of lines, each another."""
+    return "".join(f"line {number} {'x' * 60}\n" for number in range(count // 60))[:count]
 
 
 class Model:
@@ -141,6 +147,8 @@ class Model:
     def _carry_out(self, kind: str, rest: str, ask: Ask) -> Reply | None:
         if kind == "say":
             return Say(rest.replace("\\n", "\n"))
+        if kind == "size":
+            return Say(sized(int(rest)))
         if kind in ("call", "both"):
             return Call(tuple(_tool(part) for part in (rest.split(" ;; ") if kind == "both" else [rest])))
         first, _, text = rest.partition(" ")

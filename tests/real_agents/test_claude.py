@@ -13,7 +13,7 @@ import pytest
 from anvilsrv.errors import AnvilError
 from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.directives import limit
-from tests.real_agents.model import heard
+from tests.real_agents.model import heard, sized
 from tests.session import Session
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
@@ -77,6 +77,24 @@ def test_usage_counts_every_message_once(claude: Bench) -> None:
     expected = {"input": 300, "output": 21, "cached": 9, "cache_written": 60}
     wait_until(lambda: agent.json("usage").get("output") == 21, f"usage is {agent.read('usage')}")
     assert {key: agent.json("usage")[key] for key in expected} == expected
+
+
+def test_a_command_of_its_own_that_it_refuses_has_failed_with_the_reason_and_the_next_prompt_goes(
+    claude: Bench,
+) -> None:
+    agent = claude.new()
+    assert "Not enough messages to compact" in agent.refused("/compact")
+    assert agent.ask("next") == heard("next")
+
+
+@pytest.mark.slow(40)
+def test_an_answer_of_megabytes_is_told_whole(claude: Bench) -> None:
+    """Claude starts its Stop hook, and writes the payload seconds later."""
+    agent = claude.agent()
+    agent.patience = 200
+    assert agent.ask("@@size 2000000") == sized(2_000_000).rstrip("\n")
+    agent.wait("idle")
+    assert agent.ask("next") == heard("next")
 
 
 def test_an_interrupt_ends_the_turn_and_the_next_prompt_is_taken(claude: Bench) -> None:
