@@ -216,7 +216,18 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
             print(f"anvil-sandbox: warning: {gap}", file=sys.stderr)
         written = Written.of(os.environ)
         over = cover(found, Trusted(written)) if tier == "full" else None
-        spec = specification(found, list(argv), tier=tier, namespace_source="", tmpdir="", env=os.environ, cover=over)
+        door = _door() if tier == "full" and (found.network.mode == "hosts" or found.network.publish) else ""
+        spec = specification(
+            found,
+            list(argv),
+            tier=tier,
+            namespace_source="",
+            tmpdir="",
+            env=os.environ,
+            cover=over,
+            door=door,
+            session="run",
+        )
         written.add(found.writable)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
     path = os.path.join(directory, "spec.json")
@@ -225,6 +236,15 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
     sys.stdout.flush()
     command = launcher.command(path)
     os.execv(command[0], command)
+
+
+def _door() -> str:
+    """One for this run."""
+    from sandbox import door_client
+
+    path = door_client.temporary(os.environ)
+    door_client.ensure(path)
+    return path
 
 
 @commands.command()

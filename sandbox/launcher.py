@@ -16,7 +16,7 @@ if __name__ == "__main__":
     # Isolated mode leaves our own directory out; behind the standard library nothing of ours can stand in for it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from sandbox import kernel, landlock, mounts, namespaces, processes, seccomp, selftest
+from sandbox import kernel, landlock, listeners, mounts, namespaces, processes, seccomp, selftest
 from sandbox.errors import SandboxRefused
 
 TYPE_CHECKING = False  # the package typing imports re: 10 ms
@@ -114,8 +114,12 @@ def _tidy_descriptors() -> None:
 
 def _full(spec: dict[str, Any]) -> None:
     version = _version(spec)
+    if spec["network"] == "hosts" and not spec.get("door"):
+        raise SandboxRefused("hosts were granted, and there is no door to them")
     tty = processes.Tty()
     namespaces.unshare_all(network=_private(spec))
+    held = listeners.Held(spec.get("door"))
+    held.pass_out()
     tty.release()
     alive_read, alive_write = os.pipe2(os.O_CLOEXEC)
     report_read, report_write = os.pipe2(os.O_CLOEXEC)
@@ -126,9 +130,10 @@ def _full(spec: dict[str, Any]) -> None:
         os.close(report_write)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.drop_capabilities()
-        processes.end_as(processes.keep(init, report_read, tty), spec["status"])
+        processes.end_as(processes.keep(init, report_read, tty, held), spec["status"])
     os.close(alive_write)
     os.close(report_read)
+    held.close()
     try:
         processes.die_with_parent(alive_read)
         os.setpgid(0, 0)

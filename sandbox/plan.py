@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from sandbox import outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_cover import Cover
 from sandbox.mounts import EMPTY, TMPFS, TTY
+from sandbox.network import Network
 from sandbox.pathnames import TMPDIR, beneath_any, expand, kind, resolve, under
 from sandbox.policy import Policy
 from sandbox.sockets import MASKED
@@ -21,6 +23,7 @@ from sandbox.sockets import MASKED
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1",
           "/dev/stderr": "/proc/self/fd/2", "/dev/ptmx": "pts/ptmx"}  # fmt: skip
+_HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 _FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -36,6 +39,7 @@ class Bind(NamedTuple):
 def specification(
     policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
     status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (), cover: Cover | None = None,
+    door: str = "", session: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """What the launcher needs to start ``argv``, as JSON.
 
@@ -45,39 +49,48 @@ def specification(
     sentence; the full tier always writes it, the lower ones only for a refusal. ``shown`` are directories that the
     full tier shows, read-only, in place of those of the same path, unless the policy grants something in there;
     ``listed`` are directories whose names, and no more, can be seen in the lower tiers. ``cover`` is what the full tier
-    lays over repositories. SandboxRefused where the tier cannot hold what is protected.
+    lays over repositories. ``door`` is the socket of the door, which knows the sandbox as ``session``. SandboxRefused where the
+    tier cannot hold what is protected.
     """
     if not argv:
         raise SandboxRefused("no program to start")
     inside = "/tmp" if tier == "full" else tmpdir
     namespace = policy.namespace if tier == "full" else namespace_source
     variables = _environment(policy, env, tmpdir=inside, namespace=namespace)
-    grants = {grant.path.replace(TMPDIR, inside, 1): grant.letters for grant in policy.grants
-              if inside or not grant.path.startswith(TMPDIR)}  # fmt: skip
-    for path in _programs(policy, argv[0], variables):
-        grants[path] = "".join(sorted(set(grants.get(path, "")) | set("rx")))
+    grants = _granted(policy, argv[0], inside, variables)
     view = _View(policy, grants, inside, tmpdir, namespace_source)
     view.shown = {at: source for at, source in shown.items() if not any(under(path, at) for path in grants)}
     view.cover = cover or Cover()
     view.home = env.get("HOME") or os.path.expanduser("~")
+    network = policy.network if tier == "full" else policy.network.shared()
+    view.made = files = _files(network, env) if tier == "full" else {}
     if tier == "full":
         binds, rules = view.binds(), view.rules()
     else:
         binds, rules = [], [*view.lower_rules(tier), *((path, "l") for path in listed)]
-    network = policy.network if tier == "full" else policy.network.shared()
     home = resolve(variables["HOME"]) if variables.get("HOME", "").startswith("/") else None
     links = view.links(home.links if home else ()) if tier == "full" else []
     return {
         "tier": tier, "argv": argv, "cwd": policy.cwd, "env": variables, "inherit": ["TERM", "COLORTERM"],
         "binds": [list(bind) for bind in binds], "links": [list(link) for link in links],
-        "files": _files(policy, env) if tier == "full" else {}, "rules": [list(rule) for rule in rules],
+        "files": files, "rules": [list(rule) for rule in rules],
         "directories": [home.path] if tier == "full" and home else [],
         "protected": view.protected(binds),
         "network": network.mode, "connect": sorted({*network.connect, *network.widened()}), "bind": sorted(network.bind),
         "hosts": [list(host) for host in network.hosts], "publish": sorted(network.publish),
+        "door": _door(network, door, session) if door and tier == "full" and network.private else None,
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
         "status": status_file,
     }  # fmt: skip
+
+
+def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """The letters of each path, with what ``advanced`` adds for the program."""
+    grants = {grant.path.replace(TMPDIR, inside, 1): grant.letters for grant in policy.grants
+              if inside or not grant.path.startswith(TMPDIR)}  # fmt: skip
+    for path in _programs(policy, program, variables):
+        grants[path] = "".join(sorted(set(grants.get(path, "")) | set("rx")))
+    return grants
 
 
 def least_abi(policy: Policy, tier: str) -> int:
@@ -127,14 +140,24 @@ def _programs(policy: Policy, program: str, variables: Mapping[str, str]) -> lis
     return found
 
 
-def _files(policy: Policy, env: Mapping[str, str]) -> dict[str, str]:
-    """Small files made for the inside: name service by TCP where UDP is closed."""
+def _door(network: Network, socket: str, session: str) -> dict[str, Any]:
+    """What the launcher needs of it (``listeners``). The hello is made here, since the launcher has no json."""
+    granted = [list(host) for host in network.hosts]
+    hello = {"session": session, "hosts": granted, "publish": sorted(network.publish)}
+    return {"socket": socket, "ports": sorted({host.inside for host in network.hosts}), "hello": json.dumps(hello)}
+
+
+def _files(network: Network, env: Mapping[str, str]) -> dict[str, str]:
+    """Small files made for the inside: who answers for names. By host that is the door alone: a name in the machine's hosts(5) would
+    come before it, and one that a domain of the machine's is added to could match a pattern."""
+    if network.mode == "hosts":
+        return {"/etc/resolv.conf": "nameserver 127.0.0.1\nsearch invalid\n", "/etc/hosts": _HOSTS}
     try:
         with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError:
         return {}
-    return {"/etc/resolv.conf": text + ("\noptions use-vc\n" if policy.network.mode == "ports" else "")}
+    return {"/etc/resolv.conf": text + ("\noptions use-vc\n" if network.mode == "ports" else "")}
 
 
 class _View:
@@ -145,6 +168,7 @@ class _View:
         self.private = [grant.path for grant in policy.private]
         self.home = "/"
         self.shown: dict[str, str] = {}
+        self.made: Mapping[str, str] = {}
         self.cover = Cover()
 
     def effective(self, path: str) -> str:
@@ -188,6 +212,8 @@ class _View:
         self._lay_over(found)
         self._session(found)
         self._mask(found)
+        for path in self.made:  # a file of ours lies there
+            found.pop(path, None)
         return sorted(found.values(), key=lambda bind: (_depth(bind.target), bind.target))
 
     def _tmp(self) -> Bind:
@@ -273,7 +299,7 @@ class _View:
         found += [(target, "r") for target, _ in self.cover.reads]
         found += [(path, "rw") for path in self.private] + [(path, "rx") for path in self.shown]
         found += [(namespace, "rs"), (f"{namespace}/spool", "rw"), *((grant.path, "rs") for grant in self.policy.unix)]
-        return [*found, ("/etc/resolv.conf", "r")]
+        return [*found, *((path, "r") for path in self.made)]
 
     def lower_rules(self, tier: str) -> list[tuple[str, str]]:
         """Landlock rules where there is no mount namespace; SandboxRefused where they cannot hold."""

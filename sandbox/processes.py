@@ -21,6 +21,8 @@ from sandbox import kernel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+
+    from sandbox.listeners import Held
 else:
     import _signal as signal  # the package signal imports enum: 6 ms
 
@@ -149,7 +151,7 @@ class Ending:
         self.kind, self.number, self.sentence = b"", 0, ""
 
 
-def keep(init: int, report: int, tty: Tty) -> Ending:
+def keep(init: int, report: int, tty: Tty, held: Held) -> Ending:
     """The keeper's loop, until init and with it everything inside is gone."""
     for number in FORWARDED:
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -158,10 +160,14 @@ def keep(init: int, report: int, tty: Tty) -> Ending:
     poll.register(report, select.POLLIN)
     if tty.mode == "given":
         poll.register(tty.fd, 0)  # only to hear that it hung up
-    ending, deadline = Ending(), None
+    ending, deadline, door = Ending(), None, -1
     while True:
-        for fd, event in poll.poll(None if deadline is None else max(0, (deadline - time.monotonic()) * 1000)):
-            if fd == report and event & select.POLLIN:
+        if door != held.fileno():
+            door = _watch_door(poll, door, held.fileno())
+        for fd, event in poll.poll(_patience(deadline, held.wait())):
+            if fd == door:
+                held.hear()
+            elif fd == report and event & select.POLLIN:
                 _hear(init, report, tty, ending)
             elif fd == report:
                 return _last_words(init, ending, tty)
@@ -171,6 +177,23 @@ def keep(init: int, report: int, tty: Tty) -> Ending:
         if deadline is not None and time.monotonic() >= deadline:
             _kill(init, signal.SIGKILL)
             deadline = None
+        held.look()
+
+
+def _watch_door(poll: select.poll, before: int, now: int) -> int:
+    """The connection to the door is another one, or gone (-1)."""
+    if before >= 0:
+        poll.unregister(before)
+    if now >= 0:
+        poll.register(now, select.POLLIN)
+    return now
+
+
+def _patience(deadline: float | None, door: float | None) -> float | None:
+    """Milliseconds until the first of what is due; None if nothing is."""
+    waits = [door] if door is not None else []
+    waits += [max(0.0, deadline - time.monotonic())] if deadline is not None else []
+    return min(waits) * 1000 if waits else None
 
 
 def _hear(init: int, report: int, tty: Tty, ending: Ending) -> None:

@@ -31,6 +31,8 @@ def run(spec: dict[str, Any], version: int) -> None:
             _failed(f"{path} is writable")
     if spec["network"] == "ports" and version >= 4:
         _port_closed(spec["connect"])
+    if spec["tier"] == "full" and spec["network"] in ("none", "hosts") and _interfaces() != ["lo"]:
+        _failed("the network is not empty")
 
 
 def _failed(what: str) -> None:
@@ -106,6 +108,10 @@ def _only_the_grants(spec: dict[str, Any]) -> None:
 def _outside_is_closed() -> None:
     if _errno(lambda: os.open("/", os.O_RDONLY | os.O_DIRECTORY)) != seccomp.EACCES:  # / cannot be granted
         _failed("Landlock does not hold")
+
+
+def _interfaces() -> list[str]:
+    return [name for _, name in _socket.if_nameindex()]
 
 
 def _port_closed(allowed: list[int]) -> None:

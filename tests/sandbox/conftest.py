@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from door_world import Authority, DoorWorld, authority, with_h11
 from sandbox_world import ORDINARY, PYTHON, World
 
 import sandbox
@@ -54,6 +55,30 @@ def world(request: pytest.FixtureRequest, library: Path, report: tiers.Report) -
 def user_world(library: Path, report: tiers.Report) -> Iterator[World]:
     """The world of an ordinary user, where it makes no difference who it is."""
     yield from _use(_make(_ordinary(), library), report)
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Authority]:
+    """A certificate authority of the tests."""
+    yield from authority()
+
+
+@pytest.fixture
+def doors(world: World, library: Path, issuer: Authority) -> Iterator[DoorWorld]:
+    """The world of root, then of an ordinary user, with a door."""
+    with_h11(library)
+    made = DoorWorld(world, issuer)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def door(user_world: World, library: Path, issuer: Authority) -> Iterator[DoorWorld]:
+    """A door of an ordinary user."""
+    with_h11(library)
+    made = DoorWorld(user_world, issuer)
+    yield made
+    made.close()
 
 
 def _ordinary() -> int:
