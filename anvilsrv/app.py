@@ -20,6 +20,7 @@ from anvilsrv import paths
 from anvilsrv.agents.banners import Banners
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
+from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
@@ -90,7 +91,8 @@ class App:
             self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
             self.evidence, self.messages, self.on_error,
         )  # fmt: skip
-        self.launch = Launch(self.backends, state, namespace, umask)
+        self.door = Door(state, self.store, self.registry, self.on_error)
+        self.launch = Launch(self.backends, state, namespace, umask, self.door)
         self.reactor = Reactor("agents", self.on_error)
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
         self.sockets = Sockets(
@@ -116,6 +118,7 @@ class App:
         return (
             self.sockets,
             self.processes,
+            self.door,
             Gate(self.reactor, self.registry, self.life, clock),
             Spools(self.launch.directory, self.reports.spooled, self.on_error),
             Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),

@@ -2,12 +2,13 @@
 
 Keepers connect to its socket and pass what was made inside (``listeners``); for each session the door forks a process that serves it
 (``door_session``), so that a busy session takes no turn of another's, and one that fails ends alone. A daemon connects to be told what
-was refused, and to have ports forwarded. One door serves a socket, held by a lock on a file beside it; it ends some seconds after the
-last of both has gone. A session's process that loses the door starts the next one.
+was refused, and to have ports forwarded. One door serves a socket, held by a lock on a file beside it; it ends with the
+last of both. A session's process that loses the door starts the next one.
 
 What comes and goes are JSON objects, one a message:
 
     session   {"session": ID, "hosts": [...], "publish": [...]}, with descriptors; the answer is "k", or "r" and a sentence
+    ping      {"ping": true}; the answer is "k"
     watch     {"watch": true}; then {"session": ID, "forward": BOOL, "port": N, "ticket": N}
     to it     {"session": ID, "refused": NAME, "why": SENTENCE} and {"session": ID, "answer": TICKET, "error": SENTENCE}
 
@@ -34,7 +35,7 @@ from typing import Any, NoReturn
 from sandbox import door_client
 from sandbox.door_session import Session
 
-LINGER = 10.0  # seconds that a door stays when nobody needs it
+LINGER = 10.0  # seconds in which the first of those that need a door comes
 _WORDS = 1 << 17  # bytes of a message
 _KEPT = 256  # refusals that wait for a daemon
 
@@ -59,7 +60,6 @@ class Door:
         self._watchers: list[socket.socket] = []
         self._waiting: deque[bytes] = deque(maxlen=_KEPT)
         self._processes: dict[int, int] = {}  # a pidfd, and its process
-        self._needed = time.monotonic()
         self._watch(listener.fileno(), self._accept)
 
     def _watch(self, fd: int, call: Callable[[], None]) -> None:
@@ -73,13 +73,14 @@ class Door:
 
     def run(self) -> None:
         """Until nobody needs it."""
+        came, deadline = False, time.monotonic() + LINGER
         while True:
             for fd, _ in self._epoll.poll(LINGER):
                 if fd in self._calls:
                     self._calls[fd]()
-            if self._sessions or self._watchers or self._processes or len(self._calls) > 1:
-                self._needed = time.monotonic()
-            elif time.monotonic() - self._needed >= LINGER:
+            needed = bool(self._sessions or self._watchers or self._processes)
+            came |= needed
+            if not needed and len(self._calls) == 1 and (came or time.monotonic() >= deadline):
                 return
 
     def _accept(self) -> None:
@@ -106,6 +107,8 @@ class Door:
         elif words and isinstance(words.get("session"), str):
             self._begin(sock, words, sockets)
         else:
+            if words and words.get("ping"):
+                _send(sock, b"k")
             self._drop(sock)
         for one in sockets:
             one.close()
@@ -267,11 +270,11 @@ def main(path: str) -> int:
     os.write(1, b"ready\n")
     os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 1)
     Door(path, listener).run()
-    os.unlink(path)
     log = top + "/door.log"
-    if os.path.exists(log) and not os.path.getsize(log):
-        os.unlink(log)
-    with suppress(OSError):
+    with suppress(OSError):  # somebody may have removed it all
+        os.unlink(path)
+        if os.path.exists(log) and not os.path.getsize(log):
+            os.unlink(log)
         os.rmdir(top)  # where it is the door's alone
     return 0
 

@@ -36,16 +36,19 @@ def _serves(path: str) -> bool:
         sock.settimeout(PATIENCE)
         try:
             sock.connect(path)
+            sock.send(json.dumps({"ping": True}).encode())
+            return sock.recv(16) == b"k"  # one that is being killed takes connections to the last
         except OSError as error:
             if "too long" in str(error):
                 raise SandboxRefused(f"{path}: {error}") from None
             return False
-    return True
 
 
 def _start(path: str) -> None:
     """Start one, and wait until it serves, or has left that to another."""
-    with open(os.path.dirname(path) + "/door.log", "ab") as log:
+    top = os.path.dirname(path)
+    os.makedirs(top, 0o700, exist_ok=True)  # the door before may have removed it
+    with open(top + "/door.log", "ab") as log:
         process = subprocess.Popen(
             outside.python("sandbox.door", path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             start_new_session=True, cwd="/", env=outside.environment(),

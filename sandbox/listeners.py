@@ -80,14 +80,23 @@ class Held:
         """Give them to the door and wait until it serves. Raises SandboxRefused."""
         if self._door is None:
             return
-        try:
-            self._connect()
-            answer = self._connection.recv(4096)
-        except OSError as error:
-            raise SandboxRefused(f"the door of the network does not answer ({error.strerror or 'timed out'})") from None
-        if answer != b"k":
-            sentence = answer[1:].decode("utf-8", "replace") or "it closed the connection"
-            raise SandboxRefused(f"the door of the network refuses: {sentence}")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            why, answer = "it closed the connection", b""
+            try:
+                self._connect()
+                answer = self._connection.recv(4096)
+            except OSError as error:
+                why = error.strerror or "timed out"
+            if answer == b"k":
+                return
+            if why == os.strerror(2):  # ENOENT: nobody has begun one
+                raise SandboxRefused(f"the door of the network does not answer ({why})")
+            if answer:
+                raise SandboxRefused(f"the door of the network refuses: {answer[1:].decode('utf-8', 'replace')}")
+            if time.monotonic() >= deadline:
+                raise SandboxRefused(f"the door of the network does not answer ({why})")
+            time.sleep(AGAIN)
 
     def _connect(self) -> None:
         assert self._door is not None

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from anvilsrv import allowance, paths
 from anvilsrv.agents import birth, commands, grants, logins
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
+from anvilsrv.agents.door import Door
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.backends.vault import Vault
@@ -71,8 +72,11 @@ class Launch:
     """Prepares starts. ``state`` is the daemon's state directory, ``namespace`` the user's namespace directory,
     ``umask`` that of the agents: the user's, since what they make is the user's work."""
 
-    def __init__(self, backends: Backends, state: Path, namespace: str, umask: int = 0o022) -> None:
+    def __init__(
+        self, backends: Backends, state: Path, namespace: str, umask: int = 0o022, door: Door | None = None
+    ) -> None:
         self._umask = umask
+        self._door = door
         self._backends = backends
         self._state = state
         self._namespace = namespace
@@ -223,7 +227,11 @@ class Launch:
                 shown=grants.shown(top / "run" / "code", view.cwd),
                 listed=grants.granted(plan.tier).listed,
                 cover=over,
+                door=self._door.path if self._door is not None else "",
+                session=view.id,
             )
+            if self._door is not None and spec["door"]:
+                self._door.ensure()
             self._bounds.start(view, rights(plan.policy, spec, [str(top)]))
             self.written.add(plan.policy.writable)
             (top / "status").unlink(missing_ok=True)

@@ -250,8 +250,9 @@ class Registry:
         self._log(tx, session, text, logging.WARNING, alias=row.alias if row else "")
         self.stream.emit(tx, "error", session, error=text)
 
-    def told(self, tx: Tx, session: str, lines: list[str]) -> None:
-        """What a turn left behind (``commits``, ``planted``): an event, in ``log``, and in ``sandbox`` until the next start."""
+    def told(self, tx: Tx, session: str, lines: list[str], event: str = "git") -> None:
+        """What a turn left behind (``commits``, ``planted``), or the network refused: an event, in ``log``, and in ``sandbox`` until
+        the next start."""
         row = self.maybe(tx, session)
         if row is None:
             return
@@ -261,9 +262,18 @@ class Registry:
         for line in lines:
             word, _, text = line.rstrip("\n").partition("\t")
             self._log(tx, session, f"{word}: {text}", alias=row.alias)
-            self.stream.emit(tx, "git", session, what=word, text=text)
+            self.stream.emit(tx, event, session, what=word, text=text)
         remarks.add(tx, session, "".join(line.replace("\t", ": ") for line in lines))
         self.topics.notify(tx, conversation_of(session))
+
+    def forwarded(self, tx: Tx, session: str, port: int, on: bool) -> None:
+        """A port of its sandbox is served outside, or no more: in the file ``sandbox`` until the next start."""
+        row = self.maybe(tx, session)
+        if row is None:
+            return
+        line = f"forward\ttcp {port}\thttp://127.0.0.1:{port}\n"
+        kept = [one for one in row.policy.splitlines(keepends=True) if one != line]
+        self.set(tx, session, policy="".join([*kept, *([line] if on else [])]))
 
     def remove(self, tx: Tx, session: str) -> None:
         """Forget a session: it leaves the tree."""

@@ -189,6 +189,11 @@ class View(Session):
             line for line in self.policy.splitlines() if line.startswith(("commits\t", "planted\t", "unprotected\t"))
         ]
 
+    def forwards(self) -> list[int]:
+        """The ports of its sandbox that are served on this machine's loopback."""
+        words = [line.split("\t") for line in self.policy.splitlines() if line.startswith(("forward\t", "publish\t"))]
+        return sorted({int(word[1].removeprefix("tcp ")) for word in words})
+
     def line(self) -> str:
         """Its line in ``list``."""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}\n"
@@ -201,7 +206,8 @@ class View(Session):
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
             "unread": unread, "queued": self.queued, "background": self.background, "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
-            "sandbox_gaps": self.gaps(), "left": self.left(), "context": self.context.decode("utf-8", "replace"),
+            "sandbox_gaps": self.gaps(), "left": self.left(), "forwards": self.forwards(),
+            "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
         return shown | {"notes": notes(shown)}

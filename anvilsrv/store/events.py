@@ -34,6 +34,7 @@ TYPES = {
     "bead": ["beads"],
     "error": ["sessions"],
     "git": ["sessions"],  # a turn left commits, or something that runs outside
+    "network": ["sessions"],  # a sandbox asked for a host that is not granted
     "session_end": ["sessions"],
     "overflow": ["sessions", "mail", "beads"],
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.spawn import Spawn
@@ -35,7 +36,8 @@ from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
 SESSION_COMMANDS = (
-    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, keys <name>…, complete <message-id>"
+    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, keys <name>…, forward <port>, unforward <port>, "
+    "complete <message-id>"
 )
 TURN_COMMANDS = "drop, first"
 
@@ -59,6 +61,7 @@ class Parts(Protocol):
     spawn: Spawn
     evidence: Evidence
     keys: Keys
+    door: Door
 
 
 class Served:
@@ -154,6 +157,8 @@ class Served:
             if who.session is not None:
                 raise Denied("permission denied: keys are pressed for the user alone")
             self._parts.keys.press(session, words[1:])
+        elif words[:1] in (["forward"], ["unforward"]) and len(words) == 2:
+            self._forward(who, session, words[1], words[0] == "forward")
         elif (command := " ".join(words)) not in jobs:
             raise unknown(words, SESSION_COMMANDS)
         elif who.session == session:
@@ -161,6 +166,15 @@ class Served:
         else:
             self.store.call(lambda tx: jobs[command](tx, session), need=Need.OWN, by=who.by)
         return None
+
+    def _forward(self, who: Who, session: str, port: str, on: bool) -> None:
+        """The user's alone: it opens something on the user's machine."""
+        if who.session is not None:
+            raise Denied("permission denied: forward is for the user")
+        if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+            raise Invalid(f"invalid port: '{port}' (1 to 65535)")
+        self._parts.door.forward(session, int(port), on)
+        self.store.call(lambda tx: self._parts.registry.forwarded(tx, session, int(port), on))
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
         send = self._parts.send

@@ -1,0 +1,152 @@
+"""The daemon's side of the door (``sandbox/door.py``): there is one when an agent starts, what it refuses is told, ports are forwarded.
+
+The door is a process of its own and outlives a daemon, as agents do; it ends when no agent and no daemon needs it.
+
+Threads: one, ``door``, holds the connection; ``ensure`` is called on the thread of the agents, ``forward`` on the workers of the 9P
+server, both wait for it. The lock guards the answers that are waited for.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from anvilsrv.display import one_line
+from anvilsrv.errors import Unavailable
+from anvilsrv.linux.reactor import Reactor
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.state import View
+from anvilsrv.store.store import Need, Store
+from sandbox import door_client
+from sandbox.errors import SandboxError
+
+PATIENCE = 12.0  # s for a door that is started, or an answer
+AGAIN = 1.0  # s until a door is started again
+
+
+class Door:
+    """One daemon's. ``state`` is its state directory."""
+
+    def __init__(
+        self, state: Path, store: Store, registry: Registry, on_error: Callable[[BaseException], None]
+    ) -> None:
+        self.path = str(state / "door" / "socket")
+        self._store, self._registry, self._on_error = store, registry, on_error
+        self._reactor = Reactor("door", on_error)
+        self._started = False
+        self._watch: door_client.Watch | None = None
+        self._lock = threading.Lock()
+        self._tickets = itertools.count(1)
+        self._answers: dict[int, _Answer] = {}
+
+    def follow(self, before: View | None, after: View | None) -> None:
+        """See :class:`Follower`: an agent that runs needs a door."""
+        if after is not None and after.live and (before is None or not before.live):
+            self._do(self._connect)
+
+    def close(self) -> None:
+        """Let go of it; agents keep it."""
+        if self._started:
+            self._reactor.close()
+        if self._watch is not None:
+            self._watch.close()
+
+    def _do(self, command: Callable[[], None]) -> None:
+        with self._lock:
+            first, self._started = not self._started, True
+        if first:
+            self._reactor.start()
+        self._reactor.do(command)
+
+    def ensure(self) -> None:
+        """Return when there is a door. Raises Unavailable."""
+        done = _Answer()
+
+        def connect() -> None:
+            self._connect()
+            done.give("" if self._watch is not None else "the door of the network did not start")
+
+        self._do(connect)
+        done.wait()
+
+    def forward(self, session: str, port: int, on: bool) -> None:
+        """Serve a port of a session's sandbox on this machine's loopback, or no more. Raises Unavailable with the reason."""
+        answer = _Answer()
+        ticket = next(self._tickets)
+        with self._lock:
+            self._answers[ticket] = answer
+        self._do(lambda: self._ask(ticket, session, port, on))
+        try:
+            answer.wait()
+        finally:
+            with self._lock:
+                self._answers.pop(ticket, None)
+
+    # -- the thread ------------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        """Have a door and a connection to it."""
+        if self._watch is not None:
+            return
+        try:
+            door_client.ensure(self.path)
+            watch = door_client.Watch(self.path)
+        except (SandboxError, OSError) as error:
+            self._on_error(Unavailable(f"the door of the network: {error}"))
+            self._reactor.at(AGAIN, self._connect)
+            return
+        self._watch = watch
+        self._reactor.watch(watch.fileno(), self._read)
+
+    def _ask(self, ticket: int, session: str, port: int, on: bool) -> None:
+        self._connect()
+        try:
+            if self._watch is None:
+                raise OSError
+            self._watch.forward(session, port, on, ticket)
+        except OSError:
+            self._answered(ticket, "the door of the network is not there")
+
+    def _read(self) -> None:
+        if self._watch is None:
+            return
+        found = self._watch.read()
+        if found is None:  # it died: the next one is started, and gets the sandboxes from their keepers
+            self._reactor.unwatch(self._watch.fileno())
+            self._watch.close()
+            self._watch = None
+            self._connect()
+            return
+        for words in found:
+            if "answer" in words:
+                self._answered(words["answer"], words["error"])
+            else:
+                self._refused(words["session"], f"refused\t{one_line(words['refused'])}\t{one_line(words['why'])}\n")
+
+    def _refused(self, session: str, line: str) -> None:
+        self._store.post(lambda tx: self._registry.told(tx, session, [line], event="network"), need=Need.HAPPENED)
+
+    def _answered(self, ticket: int, error: str) -> None:
+        with self._lock:
+            answer = self._answers.get(ticket)
+        if answer is not None:
+            answer.give(error)
+
+
+class _Answer:
+    """What one thread waits for and another gives: nothing, or why not."""
+
+    def __init__(self) -> None:
+        self._given = threading.Event()
+        self._error = ""
+
+    def give(self, error: str) -> None:
+        self._error = error
+        self._given.set()
+
+    def wait(self) -> None:
+        """Raises Unavailable."""
+        if not self._given.wait(PATIENCE):
+            raise Unavailable("the door of the network does not answer")
+        if self._error:
+            raise Unavailable(self._error)
