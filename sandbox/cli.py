@@ -165,7 +165,7 @@ def _what_old_kernels_lack(abi: int) -> list[str]:
         found.append("a network limited to ports (connect_tcp) needs Landlock ABI 4, Linux 6.7")
     if 0 < abi < 6:
         found.append(
-            "any network needs Landlock ABI 6, Linux 6.12, to keep abstract sockets (X11) closed, or best_effort"
+            "ports or an unrestricted network need Landlock ABI 6, Linux 6.12, to keep abstract sockets (X11) closed; hosts do not"
         )
     return found
 

@@ -84,6 +84,12 @@ def specification(
     }  # fmt: skip
 
 
+def offline(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same for a program that needs no network: without the door, which would take it for the session itself."""
+    private = spec["tier"] == "full" and spec["network"] in ("none", "hosts")
+    return spec | {"network": "none", "door": None} if private else spec
+
+
 def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, str]) -> dict[str, str]:
     """The letters of each path, with what ``advanced`` adds for the program."""
     grants = {grant.path.replace(TMPDIR, inside, 1): grant.letters for grant in policy.grants

@@ -30,6 +30,7 @@ from anvilsrv.agents import birth, commands, grants, logins
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.agents.door import Door
 from anvilsrv.backends.backend import Backend
+from anvilsrv.backends.backend import Launch as Made
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.backends.vault import Vault
 from anvilsrv.display import one_line
@@ -206,13 +207,7 @@ class Launch:
             self.make_directories(view.id)
             grants.copy(top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
-            for name, content in made.files.items():
-                write(top / "run" / name, content)
-            for name, found in made.data.items():
-                if isinstance(found, str):
-                    beneath.write(top / "data", name, found)
-                else:
-                    beneath.link(top / "data", name, found["link"])
+            _write(made, top)
             self._log_in(backend, top, made.data)
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, made.env)
             over = self._cover(plan, view.id)
@@ -331,6 +326,17 @@ class Launch:
             conversation=view.conversation, permissions=plan.policy.permissions, code=str(top / "run/code" / grants.HERE.name),
             configuration=plan.policy.configuration,
         )  # fmt: skip
+
+
+def _write(made: Made, top: Path) -> None:
+    """The files of one launch, and those that the agent keeps."""
+    for name, content in made.files.items():
+        write(top / "run" / name, content)
+    for name, found in made.data.items():
+        if isinstance(found, str):
+            beneath.write(top / "data", name, found)
+        else:
+            beneath.link(top / "data", name, found["link"])
 
 
 def _variables(env: Mapping[str, str]) -> list[str]:

@@ -15,7 +15,7 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.linux.replace import write
 from sandbox import launcher
-from sandbox.plan import specification
+from sandbox.plan import offline, specification
 from sandbox.policy import Policy
 
 NAME = "trial"
@@ -49,6 +49,6 @@ def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path) -> Tr
         listed=grants.granted(plan.tier).listed,
     )  # fmt: skip
     path = own / "run/trial.json"
-    write(path, json.dumps(spec | {"umask": 0o077}))
+    write(path, json.dumps(offline(spec) | {"umask": 0o077}))
     lacks = backend.lacks(replace(place, cwd=os.getcwd(), configuration=plan.policy.configuration), plan.policy.rights)
     return Trial(launcher.command(str(path)), plan.policy, lacks)

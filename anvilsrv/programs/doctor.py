@@ -240,6 +240,7 @@ def backends() -> Iterator[Line]:
 def _tried(found: "Backends", name: str, title: str) -> Iterator[Line]:
     """One that can run: what it says of its version, inside the sandbox as a session runs it."""
     from anvilsrv.agents.trial import trial
+    from anvilsrv.programs import ways
     from sandbox.errors import SandboxError
 
     backend = found.get(name)
@@ -262,6 +263,8 @@ def _tried(found: "Backends", name: str, title: str) -> Iterator[Line]:
     if not done.returncode:
         said = next(iter(done.stdout.decode(errors="replace").strip().splitlines()), "")
         yield Line(OK, f"backend {name}", f"{title}{f': {one_line(said)}' if said else ''}")
+        for why in ways.refused(made.policy.network.hosts, PATIENCE):
+            yield Line(NOTE, f"backend {name}", f"from this machine, {why}")
         return
     words = one_line(last(done.stderr.strip() or done.stdout))
     yield Line(

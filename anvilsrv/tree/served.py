@@ -36,7 +36,7 @@ from anvilsrv.words import USER
 
 NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
 SESSION_COMMANDS = (
-    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, keys <name>…, forward <port>, unforward <port>, "
+    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, forward <port>, unforward <port>, keys <name>…, "
     "complete <message-id>"
 )
 TURN_COMMANDS = "drop, first"

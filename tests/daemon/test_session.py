@@ -103,7 +103,12 @@ def test_every_command_that_an_error_names_is_one(agent: Session) -> None:
     """Also the one whose name an error cannot hold."""
     with pytest.raises(P9Error) as caught:
         agent.write("ctl", "frobnicate")
-    named = str(caught.value).split(": ")[1].removesuffix(", keys <name>…, complete <message-id>").split(", ")
+    named = (
+        str(caught.value)
+        .split(": ")[1]
+        .removesuffix(", forward <port>, unforward <port>, keys <name>…, complete <message-id>")
+        .split(", ")
+    )
     assert "interrupt" not in named and "stop" in named
     for command in named:
         if command != "kill":

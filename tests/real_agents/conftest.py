@@ -114,14 +114,22 @@ def with_program(home: Home, name: str, **env: str) -> None:
     home.env |= {"PATH": f"{Path(program(name)).parent}{os.pathsep}{home.env['PATH']}", **env}
 
 
+def with_service(home: Home, service: Service, more: str = "") -> None:
+    """Let every session reach the stand-in, by name, as it reaches a real service; the shipped layers name only those."""
+    host = f"{{name: 'model.test:{service.port}', addresses: [127.0.0.1]}}"
+    home.config.mkdir(parents=True, exist_ok=True)
+    (home.config / "global.yaml").write_text(f"network: {{hosts: [{host}]}}\n{more}")
+
+
 def claude_env(service: Service, **login: str) -> dict[str, str]:
     """What Claude Code needs to find the stand-in, and to leave everybody else alone; without ``login`` a key."""
     quiet = ("DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_ERROR_REPORTING")
-    return {"ANTHROPIC_BASE_URL": service.url, **(login or {"ANTHROPIC_API_KEY": KEY}), **dict.fromkeys(quiet, "1")}
+    return {"ANTHROPIC_BASE_URL": service.inside, **(login or {"ANTHROPIC_API_KEY": KEY}), **dict.fromkeys(quiet, "1")}
 
 
 def claude_with_a_key(home: Home) -> Iterator[Service]:
     with MessagesApi() as service:
+        with_service(home, service)
         with_program(home, "claude", **claude_env(service))
         yield service
 
@@ -129,6 +137,7 @@ def claude_with_a_key(home: Home) -> Iterator[Service]:
 def claude_with_a_subscription(home: Home) -> Iterator[Service]:
     """Whose limits it tells in words of its own."""
     with MessagesApi() as service:
+        with_service(home, service)
         with_program(home, "claude", **claude_env(service, CLAUDE_CODE_OAUTH_TOKEN="sk-ant-oat01-standin"))
         yield service
 
@@ -145,9 +154,10 @@ env_key = "STANDIN_KEY"
 
 def codex_with_a_provider(home: Home) -> Iterator[Service]:
     with ResponsesApi() as service:
+        with_service(home, service)
         with_program(home, "codex", STANDIN_KEY="x")
         (home.home / ".codex").mkdir()
-        (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.url))
+        (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.inside))
         yield service
 
 
@@ -168,7 +178,8 @@ def codex_adapter(home: Home) -> Iterator[Service]:
 
 def gemini_with_a_key(home: Home) -> Iterator[Service]:
     with GeminiApi() as service:
-        with_program(home, "gemini", GEMINI_API_KEY="x", GOOGLE_GEMINI_BASE_URL=service.url)
+        with_service(home, service)
+        with_program(home, "gemini", GEMINI_API_KEY="x", GOOGLE_GEMINI_BASE_URL=service.inside)
         yield service
 
 
@@ -176,16 +187,14 @@ def opencode_with_a_provider(home: Home) -> Iterator[Service]:
     """One that speaks the Messages API."""
     with MessagesApi() as service:
         with_program(home, "opencode")
-        options = {"baseURL": f"{service.url}/v1", "apiKey": "x"}
+        options = {"baseURL": f"{service.inside}/v1", "apiKey": "x"}
         models = {"m1": {"name": "M1", "limit": {"context": 200000, "output": 8000}}}
         provider = {"npm": "@ai-sdk/anthropic", "name": "stand-in", "options": options, "models": models}
         config = {"model": "standin/m1", "small_model": "standin/m1", "provider": {"standin": provider}}
         directory = home.home / ".config" / "opencode"
         directory.mkdir(parents=True)
         (directory / "opencode.json").write_text(json.dumps(config))
-        ours = home.home / ".config" / "anvillm"
-        ours.mkdir(parents=True, exist_ok=True)
-        (ours / "global.yaml").write_text("configuration: {secrets: [provider.standin.options.apiKey]}\n")
+        with_service(home, service, "configuration: {secrets: [provider.standin.options.apiKey]}\n")
         yield service
 
 

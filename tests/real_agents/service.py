@@ -100,7 +100,9 @@ class Service:
         self.requests: list[dict[str, Any]] = []
         self._listener = _Listener(self, port)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), name="stand-in")
-        self.url = f"http://127.0.0.1:{self._listener.server_address[1]}"
+        self.port = self._listener.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.inside = f"http://model.test:{self.port}"  # where an agent's sandbox finds it: through the door
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -13,7 +13,7 @@ from tests.upgrade import Tree
 @pytest.fixture
 def tree(home: Home, messages_api: MessagesApi) -> Iterator[Tree]:
     made = Tree(home)
-    with_program(home, "claude", **claude_env(messages_api))
+    with_program(home, "claude", **claude_env(messages_api) | {"ANTHROPIC_BASE_URL": messages_api.url})
     try:
         made.run("anvilsrv.cli", "start")
         yield made

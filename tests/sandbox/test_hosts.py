@@ -149,6 +149,7 @@ def test_a_child_gets_no_host_that_its_parent_has_not(setting: Setting) -> None:
         spec = specification(made, ["true"], tier="full", namespace_source="", tmpdir="", env=ENV)
         return rights(made, spec, [])
 
+    assert exceeds(of(), of("a.example")) == []
     parent = of("*.example", "git.example:22", {"name": "x.corp", "addresses": ["10.0.0.0/8"]}, publish=[3000])
     assert exceeds(of("a.example", "git.example:22", publish=[3000]), parent) == []
     assert exceeds(of({"name": "x.corp", "addresses": ["10.1.0.0/16"]}), parent) == []

@@ -250,7 +250,7 @@ def test_shipped_layers_are_whole_and_narrow(setting: Setting, path: Path) -> No
     options: dict[str, Any] = {"role": path.stem} if path.parent.name == "roles" else {"tasks": [path.stem]}
     found = setting.load(config=[setting.config, SHIPPED], **options)
     assert set(found.writable) <= {str(setting.proj)}
-    assert found.network.mode in ("none", "ports")
+    assert found.network.mode in ("none", "hosts", "ports")
     assert "description:" in path.read_text()
     for private in (
         ".ssh/id_ed25519",
