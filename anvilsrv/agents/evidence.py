@@ -22,6 +22,7 @@ from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store
 from anvilsrv.tmux.tmux import Tmux
 
+PROMPTS = ("taken", "joined", "queued")  # what lines of a transcript say of prompts
 AT_ONCE = "transcript"  # the kind of agent whose transcript can be trusted: a line stands there before its input is free again
 
 
@@ -108,6 +109,20 @@ class Evidence:
             return self._tmux.buffered(buffer_of(prompt))
         except AnvilError:
             return False
+
+    def written(self, session: str) -> bool:
+        """Whether the agent's file has a prompt of its conversation. What cannot be read may have."""
+        view = self._registry.find(session)
+        backend = self._backends.last(view.backend) if view is not None else None
+        if view is None or backend is None:
+            return True
+        if not view.transcript:
+            return False
+        try:
+            lines = self._kept.since(session, view.transcript, 0)
+            return any(one.kind in PROMPTS for line in lines for one in backend.transcript_reports(line))
+        except AnvilError:
+            return True
 
     # -- the transcript -------------------------------------------------------------------------------------------------
 

@@ -313,7 +313,7 @@ class Launch:
         if not view.conversation:
             return False
         if not view.transcript:
-            return view.turns > 0
+            return view.turns > view.since
         data = self.directory(view.id) / "data"
         try:
             return beneath.exists(data, beneath.relative(data, view.transcript))

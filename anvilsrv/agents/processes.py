@@ -199,7 +199,7 @@ class Processes:
     def _launch_one(self, view: View) -> None:
         session, backend = view.id, self._backends.get(view.backend)
         if backend.conversation == "uuid" and not self._launch.can_resume(view):
-            if view.conversation and view.transcript:
+            if view.conversation and view.transcript and view.turns > view.since:
                 self._life.error(
                     session, f"the conversation is gone, with its file '{view.transcript}': a new one begins"
                 )
@@ -284,7 +284,8 @@ class Processes:
         view, run = self._registry.views.get(session), self._runs.setdefault(session, Run())
         words, run.why = run.why or words, ""
         seen = self._evidence.seen(session, alive=False) if view is not None and view.on_its_way else NOTHING
-        self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words, seen))
+        written = view is None or view.state != State.STARTING or self._evidence.written(session)
+        self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words, seen, written))
 
     def _stray(self, view: View) -> None:
         """It lives and has no terminal any more: it is ended, and what is wanted of the session follows from that."""

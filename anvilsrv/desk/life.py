@@ -195,10 +195,16 @@ class Life:
     def _again(self, tx: Tx, session: str, how: Wanted) -> None:
         self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
         if how != Wanted.RESTART:  # the files of the old one stay where they are
-            last = turn_rows.last(tx, session) if how == Wanted.LOG else None
-            carried = last.number if last is not None else 0
-            self._registry.set(tx, session, conversation=None, transcript=None, carried=carried)
+            last = self._turn(tx, session)
+            carried = last if how == Wanted.LOG else 0
+            self._registry.set(tx, session, conversation=None, transcript=None, since=last, carried=carried)
         self._registry.change(tx, session, State.STARTING)
+
+    @staticmethod
+    def _turn(tx: Tx, session: str) -> int:
+        """The number of its last turn; 0: there was none."""
+        last = turn_rows.last(tx, session)
+        return last.number if last is not None else 0
 
     def _lost(self, tx: Tx, session: str, why: str, status: int | None = None, seen: Seen = NOTHING) -> None:
         """No process is there: what was on its way is queued again if that is certain to be no harm, what ran is lost."""
@@ -212,7 +218,7 @@ class Life:
 
     def conversation(self, tx: Tx, session: str, conversation: str) -> None:
         """The number under which the agent will keep its conversation."""
-        self._registry.set(tx, session, conversation=conversation)
+        self._registry.set(tx, session, conversation=conversation, since=self._turn(tx, session))
 
     def launched(
         self,
@@ -244,9 +250,11 @@ class Life:
         self._lost(tx, session, why)
         self._error(tx, session, why)
 
-    def died(self, tx: Tx, session: str, pid: int, status: int | None, words: str, seen: Seen = NOTHING) -> None:
+    def died(
+        self, tx: Tx, session: str, pid: int, status: int | None, words: str, seen: Seen = NOTHING, written: bool = True
+    ) -> None:
         """The process ended: ``status`` as a shell gives it (128 + signal), None if that is not known; ``words`` it said last;
-        ``seen``: what was found out about the prompt on its way."""
+        ``seen``: what was found out about the prompt on its way; ``written``: the agent has its conversation in a file."""
         row = self._registry.maybe(tx, session)
         if row is None or row.pid != pid:
             return
@@ -263,8 +271,29 @@ class Life:
             self._registry.change(tx, session, State.STOPPED)
         elif status == REFUSED:
             self.failed(tx, session, words or "the sandbox refused to start the agent")
+        elif self._cannot_resume(tx, row, status):
+            self._resumed(tx, row, words or describe(status), written)
         else:
             self._crashed(tx, row, why + (f": {words}" if words else ""))
+
+    def _cannot_resume(self, tx: Tx, row: Session, status: int | None) -> bool:
+        """Whether it is its old conversation with which it does not start: it was tried before, and ends by itself."""
+        used = row.conversation is not None and self._turn(tx, row.id) > row.since
+        return used and row.state == State.STARTING and row.crashes > 0 and status is not None and status < REFUSED
+
+    def _resumed(self, tx: Tx, row: Session, words: str, written: bool) -> None:
+        """It does not start with its conversation, which is lost only if it was never ``written``."""
+        if written:
+            kept = f"; its file '{row.transcript}' is kept" if row.transcript else ""
+            ways = "'restart log' begins a new one with the log of this one, 'restart fresh' an empty one"
+            self.failed(tx, row.id, f"the agent does not go on with its conversation: {words}{kept}; {ways}")
+            return
+        self._again(tx, row.id, Wanted.LOG)
+        self._registry.error(
+            tx,
+            row.id,
+            f"the agent ended before it had written its conversation down: a new one begins, with the log ({words})",
+        )
 
     def _crashed(self, tx: Tx, row: Session, why: str) -> None:
         lived = tx.now.monotonic - row.began if row.began is not None else -1.0
@@ -273,8 +302,7 @@ class Life:
         )  # it began before a reboot: that was no crash of its own
         self._registry.set(tx, row.id, crashes=crashes)
         if crashes > CRASHES:
-            new = "; 'restart fresh' begins a new conversation and keeps the old one's file" if row.conversation else ""
-            self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}{new}")
+            self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}")
             return
         self._registry.change(tx, row.id, State.STARTING)
         self._registry.error(tx, row.id, why)

@@ -107,6 +107,7 @@ class Session:
     tier: str
     policy: str
     crashes: int  # in a row
+    since: int  # the last turn before its conversation began; 0: none
     carried: int  # the last turn whose log the first prompt of its conversation has before it; 0: none
     handed: int  # turns in a row that were begun through the stop hook
     numbers: int  # the last number of a prompt that was given

@@ -154,8 +154,12 @@ ALTER TABLE ends ADD COLUMN tasks TEXT;
 CREATE INDEX turns_with_tasks ON turns(session, number) WHERE tasks IS NOT NULL;
 """
 
-# The last turn whose log a conversation that was begun anew has as its context, put before its first prompt; 0: none.
-CARRIED = "ALTER TABLE sessions ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;"
+# ``since`` is the last turn before the conversation that the agent keeps, ``carried`` the last turn whose log goes before its first
+# prompt; 0: none.
+CARRIED = """
+ALTER TABLE sessions ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;
+"""
 
 # What the daemon remarks in a conversation, and how many of its blocks stand before that.
 REMARKS = """

@@ -422,7 +422,9 @@ def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(c
     data = claude.daemon.home.state / "sessions" / agent.id / "data"
     files = sorted((data / "claude/projects").glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime)
     assert len(files) == 2  # the old one is kept
-    files[-1].unlink()
+    agent.write("ctl", "stop")
+    agent.wait("stopped")
+    files[-1].unlink()  # not before its end: it may write it again
     agent.write("ctl", "restart")
     wait_until(
         lambda: b"the conversation is gone, with its file" in events.open("events.0").read(1 << 20), "it is not told"

@@ -1,6 +1,8 @@
 """The real Claude Code where its start goes otherwise than planned: dialogs, warnings, hooks that are switched off."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,27 @@ def test_hooks_that_are_switched_off_are_told_as_that_and_no_agent_is_started_ag
     agent.wait("error")
     assert "none of its hooks has reported" in agent.row["error"]
     wait_until(lambda: agent.read("pid") == "0\n", "it runs on")
+
+
+@pytest.mark.slow(25)
+def test_claude_killed_the_moment_its_first_answer_is_out_comes_back(claude: Bench) -> None:
+    agent = claude.new()
+    agent.ask("remember 42")
+    os.kill(agent.pid, signal.SIGKILL)
+    wait_until(lambda: agent.state == "starting", "it did not die")
+    agent.wait("idle")
+    agent.ask("what was it?")
+    assert "remember 42" in json.dumps(claude.model.asks[-1].raw)
+
+
+def test_claude_goes_on_with_the_log_of_a_conversation_where_that_is_asked(claude: Bench) -> None:
+    agent = claude.new()
+    agent.ask("remember 42")
+    agent.write("ctl", "restart log")
+    wait_until(lambda: agent.state == "starting", "it does not end")
+    agent.wait("idle")
+    agent.ask("what was it?")
+    asked = claude.model.prompts()[-1]
+    assert "\n    remember 42\n" in asked.replace("\t", "    ")
+    assert asked.endswith("what was it?")
+    assert agent.row["error"] == ""
