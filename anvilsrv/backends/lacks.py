@@ -8,12 +8,13 @@ Threads: any; nothing is kept.
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv.display import one_line
+from anvilsrv.errors import AnvilError
+from anvilsrv.linux import beneath
 from anvilsrv.strict_json import dumps
 from sandbox.configuration import Configuration
 
@@ -43,13 +44,15 @@ def servers(entries: object, shown: Configuration, where: str) -> Iterator[Lack]
             yield Lack(f"MCP server {name} of {where}", f"configuration: {{mcp: [{dumps(name)}]}}")
 
 
-def mentions(file: Path, home: str, rights: Rights) -> Iterator[Lack]:
-    """Files that a text of instructions takes in (``@~/notes.md``) and that cannot be read inside."""
-    for path in _MENTION.findall(_CODE.sub("", _read(file))):
+def mentions(top: Path, name: str, home: str, rights: Rights) -> Iterator[Lack]:
+    """Files that the text of instructions ``name`` below ``top``, reached without links, takes in (``@~/notes.md``) and that cannot be
+    read inside."""
+    place = (top / name).parent
+    for path in _MENTION.findall(_CODE.sub("", _read(top, name))):
         path = path.rstrip(".,;:!)")
-        full = os.path.normpath(os.path.join(file.parent, home + path[1:] if path.startswith("~/") else path))
+        full = os.path.normpath(os.path.join(place, home + path[1:] if path.startswith("~/") else path))
         if "r" not in rights(full):
-            yield Lack(f"@{path} in {file}", f"filesystem: {{ro: [{dumps(_short(full, home))}]}}")
+            yield Lack(f"@{path} in {top / name}", f"filesystem: {{ro: [{dumps(_short(full, home))}]}}")
 
 
 def programs(commands: Iterator[str], home: str, rights: Rights, where: str) -> Iterator[Lack]:
@@ -70,13 +73,10 @@ def _short(path: str, home: str) -> str:
     return "{HOME}" + path[len(home) :] if path.startswith(home + "/") else path
 
 
-def _read(file: Path) -> str:
+def _read(top: Path, name: str) -> str:
     """The beginning of a plain file; nothing of anything else, which may belong to an agent."""
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
+        with open(beneath.read(top, name), "rb") as opened:
+            return opened.read(BYTES).decode("utf-8", "replace")
+    except (AnvilError, OSError):
         return ""
-    with open(fd, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return opened.read(BYTES).decode("utf-8", "replace")

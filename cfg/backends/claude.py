@@ -5,10 +5,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backends.backend import Place, Reply, Report
+from anvilsrv.backends.backend import Launch, Place, Reply, Report
 from anvilsrv.backends.lacks import Lack, Rights, mentions, programs, servers
 from anvilsrv.backends.private import Private
 from anvilsrv.strict_json import dumps
@@ -22,7 +23,6 @@ SHARED = (
     "agents",
     "commands",
     "skills",
-    "plugins",
 )
 LOGINS = (
     "ANTHROPIC_API_KEY",
@@ -42,6 +42,14 @@ CHOICES = (
     "diffTool",
     "todoFeatureEnabled",
 )  # of the state file
+MEMORIES = ("CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md")  # of a project
+PLUGINS = (
+    "claude/plugin-files"  # of the session's own: what plugins keep (data) is written there, the rest is the user's
+)
+ACCEPTED = (  # of a project: the sandbox shows what may be seen, and no more
+    "hasTrustDialogAccepted", "hasCompletedProjectOnboarding", "hasClaudeMdExternalIncludesApproved",
+    "hasClaudeMdExternalIncludesWarningShown",
+)  # fmt: skip
 TAG = re.compile("<[^<>]*>")
 TASK = re.compile(r"<task-id>([^<\n]{1,200})</task-id>")
 HEAD = 4096  # characters of a notification in which the name of its task stands
@@ -67,12 +75,14 @@ class Claude(Private):
         config, settings = read(Path(home) / ".claude.json"), read(own / "settings.json")
         yield from servers(config.get("mcpServers"), shown, "~/.claude.json")
         yield from servers(local(config, place.cwd).get("mcpServers"), shown, f"~/.claude.json for {place.cwd}")
-        project = Path(place.cwd)
-        for file in (
-            own / "CLAUDE.md",
-            *(project / name for name in ("CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md")),
-        ):
-            yield from mentions(file, home, rights)
+        for top, name in ((own, "CLAUDE.md"), *((Path(place.cwd), one) for one in MEMORIES)):
+            yield from mentions(top, name, home, rights)
+        for market, path in marketplaces(own / "plugins"):
+            if "r" not in rights(path):
+                yield Lack(f"marketplace {market} of plugins", f"filesystem: {{rox: [{dumps(path)}]}}")
+        for plugin in installed(own / "plugins"):
+            hooks = read(plugin / "hooks" / "hooks.json").get("hooks")
+            yield from programs(commands(hooks), home, rights, f"the plugin in {plugin}")
         if shown.settings:
             yield from programs(commands(settings.get("hooks")), home, rights, "~/.claude/settings.json")
             chosen = settings.get("permissions")
@@ -82,6 +92,14 @@ class Claude(Private):
                     "permissions bypass, which disableBypassPermissionsMode in ~/.claude/settings.json rules out",
                     "Claude Code asks for each permission; a role with 'permissions: ask' says the same",
                 )
+
+    def launch(self, place: Place, resume: bool) -> Launch:
+        """With the user's plugins: their files by links, and a directory for what they keep, made before hooks run."""
+        made = super().launch(place, resume)
+        there = Path(place.home) / ".claude" / "plugins"
+        names = [one for one in sorted(os.listdir(there)) if one != "data"] if there.is_dir() else []
+        links: dict[str, str | dict[str, str]] = {f"{PLUGINS}/{one}": {"link": str(there / one)} for one in names}
+        return replace(made, data={**made.data, **links})
 
     def available(self) -> str:
         """Not without a way to log in: the agent would wait at a screen that nobody sees."""
@@ -177,7 +195,7 @@ def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration) -> 
     return {
         **chosen,
         "mcpServers": named,
-        "projects": {cwd: {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
+        "projects": {cwd: dict.fromkeys(ACCEPTED, True)},
         "hasCompletedOnboarding": True,
         "customApiKeyResponses": {"approved": approved, "rejected": []},
         "autoUpdates": False,
@@ -189,6 +207,22 @@ def local(config: Mapping[str, Any], cwd: str) -> Mapping[str, Any]:
     projects = config.get("projects")
     found = projects.get(cwd) if isinstance(projects, Mapping) else None
     return found if isinstance(found, Mapping) else {}
+
+
+def marketplaces(plugins: Path) -> Iterator[tuple[str, str]]:
+    """Where the marketplaces are of which the user has plugins: each plugin is looked up there at every start."""
+    for name, row in read(plugins / "known_marketplaces.json").items():
+        path = row.get("installLocation") if isinstance(row, Mapping) else None
+        if isinstance(path, str) and path.startswith("/"):
+            yield name, os.path.normpath(path)
+
+
+def installed(plugins: Path) -> list[Path]:
+    """Where plugins of the user's are installed."""
+    found = read(plugins / "installed_plugins.json").get("plugins")
+    rows = [row for one in found.values() if isinstance(one, list) for row in one] if isinstance(found, Mapping) else []
+    paths = [row.get("installPath") for row in rows if isinstance(row, Mapping)]
+    return [Path(path) for path in paths if isinstance(path, str)]
 
 
 def commands(hooks: object) -> Iterator[str]:

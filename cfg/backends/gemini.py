@@ -38,8 +38,8 @@ class Gemini(Private):
         """MCP servers, and files that GEMINI.md takes in."""
         settings = own(f"{place.home}/.gemini/settings.json")
         yield from servers(settings.get("mcpServers"), place.configuration, "~/.gemini/settings.json")
-        for file in (Path(place.home, ".gemini/GEMINI.md"), Path(place.cwd, "GEMINI.md")):
-            yield from mentions(file, place.home, rights)
+        for top in (Path(place.home, ".gemini"), Path(place.cwd)):
+            yield from mentions(top, "GEMINI.md", place.home, rights)
 
     def available(self) -> str:
         """A key or a login."""

@@ -8,7 +8,7 @@ import pytest
 
 from anvilsrv.programs import doctor
 from sandbox import tiers
-from tests.conftest import Daemon, Home
+from tests.conftest import ROOT, Daemon, Home
 
 
 def examine(home: Home, **more: str) -> tuple[int, dict[str, list[tuple[str, str]]]]:
@@ -131,3 +131,41 @@ def test_a_machine_that_gives_no_pseudo_terminals_is_told(monkeypatch: pytest.Mo
     last = list(doctor.tmux())[-1]
     assert last.verdict == "do"
     assert "Permission denied (/dev/ptmx has mode" in last.words
+
+
+def wrapped(home: Home, script: str) -> Path:
+    """A backend whose program is a script in ~/bin that executes another one; where that is."""
+    real = home.home / "tools/bin/real"
+    for path, text in (
+        (real, "#!/bin/sh\necho wrapped 1.2\n"),
+        (home.home / "bin/wrapped", script.replace("REAL", str(real))),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    (home.config / "backends").mkdir(parents=True)
+    (home.config / "backends/wrapped.yaml").write_text(
+        "backend:\n  command: ['{PROGRAM}']\n  requires: {program: wrapped, version: [--version]}\n"
+        "  hooks: {Ready: {report: ready}}\nfilesystem: {rwx: ['{CWD}']}\n"
+    )
+    home.env["PATH"] = f"{home.home}/bin:{home.env['PATH']}"
+    return real
+
+
+def test_what_a_wrapper_runs_and_nobody_grants_is_named_with_the_line_that_grants_it(home: Home) -> None:
+    real = wrapped(home, '#!/bin/sh\nexec REAL "$@"\n')
+    _, found = examine(home)
+    [(verdict, words)] = found["backend wrapped"]
+    assert (verdict, f"{home.home}/bin/wrapped runs {real}, which no layer grants" in words) == ("note", True)
+    assert "fails inside the sandbox, with status 126" in words or "status 127" in words
+    line = words.split("put '")[1].split("' into")[0]
+    assert line == f"filesystem: {{rox: [{home.home}/tools]}}"
+    (home.config / "global.yaml").write_text((ROOT / "cfg/global.yaml").read_text() + f"\n{line}\n")
+    _, found = examine(home)
+    assert found["backend wrapped"] == [("ok", "wrapped: wrapped 1.2")]
+
+
+def test_the_last_words_of_an_agent_that_does_not_run_inside_are_told(home: Home) -> None:
+    wrapped(home, "#!/bin/sh\necho first >&2; echo out of cheese >&2; exit 3\n")
+    _, found = examine(home)
+    assert found["backend wrapped"] == [("note", "fails inside the sandbox, with status 3: out of cheese")]
