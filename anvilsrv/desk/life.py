@@ -30,6 +30,8 @@ log = logging.getLogger("anvilsrv")
 CRASHES = 5  # in a row after which an agent is started again; then `error`
 STABLE = 60.0  # s of life after which a crash counts as the first again
 REFUSED = 126  # exit status of the sandbox launcher when it does not start the agent (anvil-sandbox(1))
+NOT_FOUND = 127  # of a program that is not there, the launcher's as well as a shell's
+LACKS = "; 'anvilsrv doctor' runs it as a session does, and names what is not granted"
 
 
 class Life:
@@ -274,7 +276,8 @@ class Life:
         elif self._cannot_resume(tx, row, status):
             self._resumed(tx, row, words or describe(status), written)
         else:
-            self._crashed(tx, row, why + (f": {words}" if words else ""))
+            lacks = LACKS if status == NOT_FOUND else ""
+            self._crashed(tx, row, why + (f": {words}" if words else "") + lacks)
 
     def _cannot_resume(self, tx: Tx, row: Session, status: int | None) -> bool:
         """Whether it is its old conversation with which it does not start: it was tried before, and ends by itself."""

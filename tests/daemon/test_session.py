@@ -210,3 +210,4 @@ def test_the_last_words_of_an_agent_are_told_although_they_have_scrolled_away(da
     )
     agent = Session.starting(daemon, "dying")
     wait_until(lambda: "out of cheese" in agent.row["error"], f"its words are lost: {agent.row['error']}")
+    assert ("'anvilsrv doctor'" in agent.row["error"]) == (end == "exit 127")
