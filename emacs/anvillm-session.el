@@ -313,8 +313,15 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
     cwd))
 
 ;; Git that an agent could have configured is never run by Emacs itself: neither by vc nor by Magit.
+(defun anvillm--policy (id)
+  "Return the options of `anvillm-sandbox-program' for the policy of ID."
+  (let ((role (anvillm-get id :role)))
+    (append (list "--backend" (anvillm-get id :backend))
+            (unless (member role '(nil "")) (list "--role" role))
+            (mapcan (lambda (task) (list "--task" task)) (append (anvillm-get id :tasks) nil)))))
+
 (defun anvillm-project-diff (id)
-  "Show what has changed in the project of ID, by git in a sandbox."
+  "Show what has changed in the project of ID, by git in such a sandbox."
   (interactive (list (anvillm-current "Diff of: ")))
   (let* ((root (anvillm-project-root (anvillm--cwd id)))
          (program (executable-find anvillm-sandbox-program))
@@ -328,7 +335,8 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
       (setq-local default-directory root revert-buffer-function (lambda (&rest _) (anvillm-project-diff id)))
       (make-process
        :name "anvillm-diff" :buffer buffer :noquery t :connection-type 'pipe
-       :command (list program "run" "--cwd" root "--" "git" "--no-pager" "diff" "--no-color" "--no-ext-diff" "HEAD")
+       :command (append (list program "run") (anvillm--policy id)
+                        (list "--cwd" root "--" "git" "--no-pager" "diff" "--no-color" "--no-ext-diff" "HEAD"))
        :filter (lambda (process text)
                  (when (buffer-live-p (process-buffer process))
                    (with-current-buffer (process-buffer process)

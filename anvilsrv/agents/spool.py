@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.agents import transcript
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux.inotify import IN_MOVED_TO, Inotify
 from anvilsrv.linux.reactor import Deadline, Reactor
@@ -25,6 +26,7 @@ MOST = 1000  # reports read at a time
 BYTES = 16 << 20  # the same, and as many more as the last one has
 LISTED = 10_000  # names looked at at a time
 LARGEST = 16 << 20  # bytes of one
+TOTAL = BOUNDS["spool"].most  # bytes of all; what comes after is removed unread
 SETTLE = 0.05  # s from the first news of a spool to its reading: what comes meanwhile is read with it
 OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
 AGAIN = 5.0  # s until a spool is read again that could not be read, or not all of it
@@ -150,7 +152,7 @@ def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
         return []
     try:
         size = 0
-        for name in _names(top):
+        for name in _names(top)[:MOST]:
             report, length = _report(top, name)
             size += length
             if report is None:
@@ -165,12 +167,33 @@ def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def _names(top: int) -> list[str]:
-    """Of what may be reports, in the order of their names. A directory is none, and cannot be removed as one."""
+    """Of what may be reports, in the order of their names. A directory is none, and cannot be removed as one.
+
+    What is beyond the size that a spool may have is removed, the last first.
+    """
     with os.scandir(top) as entries:
-        listed = itertools.islice(entries, LISTED)
-        return sorted(
-            one.name for one in listed if one.name.endswith(".json") and not one.is_dir(follow_symlinks=False)
-        )[:MOST]
+        listed = [
+            (one.name, _size(one))
+            for one in itertools.islice(entries, LISTED)
+            if one.name.endswith(".json") and not one.is_dir(follow_symlinks=False)
+        ]
+    names, size = list[str](), 0
+    for name, more in sorted(listed):
+        size += more
+        if size <= TOTAL:
+            names.append(name)
+        else:
+            _unlink(top, name)
+    return names
+
+
+def _size(entry: "os.DirEntry[str]") -> int:
+    """Its bytes; none where it is too large to be read, and is removed for that."""
+    try:
+        size = entry.stat(follow_symlinks=False).st_size
+    except OSError:  # it is gone
+        return 0
+    return size if size <= LARGEST else 0
 
 
 def _report(top: int, name: str) -> tuple[dict[str, Any] | None, int]:

@@ -28,7 +28,7 @@ from anvilsrv.desk.inorder import InOrder
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
-from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.sessions import prompts
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import ON_ITS_WAY, Status
@@ -158,6 +158,8 @@ class Reports:
                     self._take(session, found, None)
                 except Unavailable:
                     raise
+                except NotFound:  # the session was killed
+                    break
                 except AnvilError as error:
                     self._life.error(session, f"spooled report: {error}")
                 try:

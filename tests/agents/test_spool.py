@@ -162,3 +162,13 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "1.json").write_text("{}")
     assert [path.name for path, _ in spooled(tmp_path)] == ["1.json"]
     assert not (tmp_path / "0.json").exists()
+
+
+def test_what_is_beyond_the_size_of_a_spool_is_removed_unread_the_last_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "TOTAL", 40_000)
+    for number in range(6):
+        (tmp_path / f"{number}.json").write_text('{"report":"x","pad":"' + "x" * 9000 + '"}')
+    assert [path.name for path, _ in spooled(tmp_path)] == [f"{number}.json" for number in range(4)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{number}.json" for number in range(4)]

@@ -1,6 +1,6 @@
 """An agent that does all at once what may hurt the daemon or the other sessions, while the file ``attack`` is in its directory.
 
-    python agent.py <anvilsrv's directory>
+    python agent.py <anvilsrv>
 
 Each of ``ATTACKS`` is a process of its own, which repeats one thing as fast as it can. What each did and was told is in
 ``<attack>.told``: how often, and the last few errors. Ready, it reports as any agent; a prompt is answered with ``ok``.
@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-sys.path.insert(0, sys.argv[1])
+sys.path.insert(0, os.path.dirname(sys.argv[1]))
 from anvilsrv.errors import AnvilError
 from anvilsrv.inside import hook
 from anvilsrv.p9 import wire

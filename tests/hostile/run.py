@@ -8,21 +8,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from anvilsrv.p9.client import Client
-from tests.conftest import ROOT, Daemon, Home, wait_until
+from tests.conftest import Daemon, Home, wait_until
 from tests.session import Session
 
 BACKEND = """
 backend:
   title: Hostile
-  command: ["{{PYTHON}}", "-I", "-S", "{program}", "{root}"]
+  command: ["{{PYTHON}}", "-I", "-S", "{program}", "{{ANVILSRV}}"]
   ready: {{timeout: 20}}
   hooks:
     Ready:  {{report: ready, transcript: transcript}}
     Submit: {{report: submit, text: text}}
     Stop:   {{report: stop, text: text}}
   input: {{settle: 0, submit: Enter, confirm: 3}}
-filesystem: {{ro: ["{root}"], rox: ["{root}"]}}
+filesystem: {{rox: ["{place}"]}}
 """
 ROLE = 'agents: {spawn: true, control: true}\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n'
 OPERATIONS = ("read", "list", "write", "mail", "prompt")
@@ -43,7 +42,7 @@ class Run:
         for one in (backends, roles):
             one.mkdir(parents=True, exist_ok=True)
         program = Path(__file__).with_name("agent.py")
-        (backends / "hostile.yaml").write_text(BACKEND.format(program=program, root=ROOT))
+        (backends / "hostile.yaml").write_text(BACKEND.format(program=program, place=program.parent))
         (roles / "hostile.yaml").write_text(ROLE)
         self.place = home.work / "hostile"
         self.place.mkdir()
@@ -139,6 +138,3 @@ def run(home: Home, daemon: Daemon, rounds: int, seconds: float, only: str = "")
     made.attack(False)
     made.finish()
     return made
-
-
-__all__ = ["Client", "Run", "run"]
