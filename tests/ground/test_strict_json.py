@@ -149,3 +149,14 @@ def test_the_reader_does_not_make_the_hook_program_slower() -> None:
     assert "json" in sys.modules
     source = (ROOT / "anvilsrv/strict_json.py").read_text()
     assert not re.search(r"^(import|from) json", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", ["[],", '{"a":1},', '"",', "1,"])
+def test_what_is_small_as_a_text_and_large_in_memory_is_refused(unit: str) -> None:
+    with pytest.raises(Invalid, match="more than 200,000 values"):
+        loads("[" + unit * 200_001 + "0]")
+
+
+def test_commas_and_brackets_in_strings_are_no_values() -> None:
+    text = ',[{\\"' * 100_000
+    assert loads(f'["{text}"]') == [text.replace('\\"', '"')]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.store.effects import Effect, Publish
+from anvilsrv.store.effects import Effect, Event, Publish
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 
@@ -107,3 +107,30 @@ def test_a_filter_hides_what_does_not_concern_the_reader(store: Store, stream: S
     emit(store, stream, 2, "a")
     emit(store, stream, 1, "b")
     assert [one["session_id"] for one in parse(reader.take(4096))] == ["b"]
+
+
+def test_long_events_leave_room_for_fewer_and_are_gone_from_the_disk_too(store: Store, tmp_path: Path) -> None:
+    stream = Stream(size=1000, bytes=5000)
+    for number in range(200):
+        event = store.call(lambda tx, number=number: _emitted(tx, stream, "x" * 900))  # type: ignore[misc]
+        stream.publish(event)
+    ring, lost = stream.following(0)
+    assert 1 <= len(ring) <= 5 and lost == 200 - len(ring)
+    assert len(store.call(lambda tx: tx.all("SELECT 1 FROM events"))) <= 110
+    again = Stream(size=1000, bytes=5000)
+    store.call(again.load)
+    assert len(again.following(0)[0]) <= 5
+
+
+def test_an_event_that_is_too_long_has_its_texts_cut_and_tells_all_else(store: Store) -> None:
+    stream = Stream()
+    event = store.call(lambda tx: _emitted(tx, stream, "x" * 1_000_000))
+    found = json.loads(event.line)
+    assert len(event.line) < 10_000 and found["error"].startswith("xxx") and found["type"] == "error"
+
+
+def _emitted(tx: Tx, stream: Stream, text: str) -> Event:
+    stream.emit(tx, "error", "a", error=text)
+    effect = tx.effects.pop()
+    assert isinstance(effect, Publish)
+    return effect.event
