@@ -48,7 +48,7 @@ BOUNDS = {
     "message": Bound(MiB, "in one message", "", bytes=True),
     "inbox": Bound(64 * MiB, "of messages in an inbox, when a session sends another", "{} of messages wait there", bytes=True),
     "sent": Bound(512 * MiB, "of messages that it sent, archived ones included", "this session has sent {}", bytes=True),
-    "answers": Bound(512 * MiB, "of answers that are kept", "{} of answers of this session are kept", bytes=True),
+    "answers": Bound(512 * MiB, "of answers and typed prompts that are kept", "{} of what this session said are kept", bytes=True),
     "mistakes": Bound(16, "that are not told as errors yet", "{} mistakes of this session are not told yet"),
     "sessions": Bound(64, "that it started, directly or through others", "{} sessions were started by this one"),
     "values": Bound(200_000, "in one JSON text", "more than {} values in one JSON text"),

@@ -111,7 +111,7 @@ class App:
         self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
         self.tree = Tree(Served(self))
         self.stopped = threading.Event()
-        self._allowances: dict[str, Allowance] = {}  # by family; of the thread of the agents
+        self._allowances: dict[str, Allowance] = {}  # by family
 
     def _made_followers(self, clock: Clock) -> tuple[Follower, ...]:
         """In the order in which they follow."""
@@ -182,6 +182,7 @@ class App:
             self._guard(partial(follower.follow, one.before, one.after))
         if one.after is None and one.before is not None:
             self.reports.forget(one.before.id)
+            self._allowances.pop(one.before.id, None)
 
     def _perform(self, effect: Effect) -> None:
         match effect:

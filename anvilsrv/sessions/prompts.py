@@ -152,7 +152,9 @@ def add(
     tx: Tx, session: str, n: int, text: str, origin: str, message: str | None, status: Status = Status.QUEUED
 ) -> int:
     """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and somebody wrote it."""
-    if origin not in (TYPED, AGENT) and not text.strip():
+    if origin in (TYPED, AGENT):
+        text = _within(tx, session, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    elif not text.strip():
         raise Invalid("empty prompt")
     tx.touch(session)
     return tx.run(
@@ -204,7 +206,7 @@ def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
 
 def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None:
     """Its answer, or the reason that there is none."""
-    data = None if response is None else _within(tx, prompt, exact(response))
+    data = None if response is None else _within(tx, prompt.session, exact(response))
     status = Status.FAILED if error else Status.DONE
     _change(
         tx, prompt, "status = ?, response = ?, error = ?, ended = ?, took = max(0.0, ? - began)",
@@ -214,15 +216,15 @@ def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None
 
 def correct(tx: Tx, prompt: Prompt, response: str) -> None:
     """Later words of its turn replace its answer."""
-    _change(tx, prompt, "response = ?", _within(tx, prompt, exact(response)))
+    _change(tx, prompt, "response = ?", _within(tx, prompt.session, exact(response)))
 
 
-def _within(tx: Tx, prompt: Prompt, response: bytes) -> bytes:
-    """An answer as it is kept: as it is, while what the session said has its bound; then a line that says how much was not kept."""
-    row, bound = tx.one("SELECT bytes FROM answers WHERE session = ?", prompt.session), BOUNDS["answers"]
-    if (row["bytes"] if row else 0) + len(response) <= bound.most or len(response) <= SHORT:
-        return response
-    return f"(an answer of {len(response):,} bytes was not kept: {bound.full.format(bound.figure)})".encode()
+def _within(tx: Tx, session: str, said: bytes) -> bytes:
+    """What an agent said as it is kept: as it is, while all of it has its bound; then a line that says how much was not kept."""
+    row, bound = tx.one("SELECT bytes FROM answers WHERE session = ?", session), BOUNDS["answers"]
+    if (row["bytes"] if row else 0) + len(said) <= bound.most or len(said) <= SHORT:
+        return said
+    return f"({len(said):,} bytes were not kept: {bound.full.format(bound.figure)})".encode()
 
 
 def edit(tx: Tx, prompt: Prompt, text: str) -> None:
@@ -245,6 +247,8 @@ def withdraw(tx: Tx, prompt: Prompt) -> None:
 def forget(tx: Tx, session: str) -> None:
     """Remove all of a session."""
     tx.run("DELETE FROM prompts WHERE session = ?", session)
+    tx.run("DELETE FROM answers WHERE session = ?", session)
+    tx.run("DELETE FROM asked WHERE origin = ?", session)
 
 
 def _change(tx: Tx, prompt: Prompt, columns: str, *values: object) -> None:

@@ -213,6 +213,14 @@ CREATE TRIGGER answer_goes AFTER DELETE ON prompts WHEN OLD.response IS NOT NULL
 END;
 """
 
+# What an agent says was typed to it counts with its answers.
+TYPED = """
+CREATE TRIGGER typed_comes AFTER INSERT ON prompts WHEN NEW.origin IN ('typed', 'agent') BEGIN
+    INSERT INTO answers VALUES(NEW.session, length(CAST(NEW.text AS BLOB)))
+        ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -229,4 +237,5 @@ MIGRATIONS: tuple[str, ...] = (
     CARRIED,
     REMARKS,
     SHARES,
+    TYPED,
 )

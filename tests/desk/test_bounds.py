@@ -25,7 +25,10 @@ def test_answers_are_kept_while_a_session_has_not_filled_its_part(
     monkeypatch.setitem(BOUNDS, "answers", BOUNDS["answers"]._replace(most=10_000))
     hostile, other = parts.idle(), parts.idle()
     assert len(turn(parts, hostile, "x" * 9000)) == 9000
-    assert turn(parts, hostile, "y" * 5000).startswith(b"(an answer of 5,000 bytes was not kept: ")
+    assert turn(parts, hostile, "y" * 5000).startswith(b"(5,000 bytes were not kept: ")
+    parts.report(hostile, "Submit", prompt="forged " + "z" * 5000)
+    parts.report(hostile, "Stop", response="")
+    assert len(parts.get(parts.job(lambda tx: prompts.last(tx, hostile))).text) < 200
     assert turn(parts, hostile, "short") == b"short"
     assert len(turn(parts, other, "x" * 9000)) == 9000
     parts.job(lambda tx: parts.life.kill(tx, hostile))

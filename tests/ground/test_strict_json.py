@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anvilsrv.errors import Invalid
@@ -89,6 +89,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]))
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS
 
 
+@settings(deadline=None)  # the first example imports
 @given(st.recursive(SIMPLE, lambda inner: st.lists(inner) | st.dictionaries(WORDS, inner)))
 def test_what_the_writer_writes_the_reader_reads(value: object) -> None:
     assert loads(dumps(value)) == value
