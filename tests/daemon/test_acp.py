@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Daemon, wait_until
 from tests.scripted.acp import install, script, seen, sent
+from tests.scripted.acp_schema import deviations, schema
 from tests.session import Session
 
 BAD: list[dict[str, Any]] = [
@@ -30,6 +31,7 @@ def acp(daemon: Daemon) -> Iterator[Daemon]:
         if len(one.name) == 8:
             print(Session(daemon, one.name).screen)
     print(daemon.words())
+    assert deviations([one["message"] for one in seen(daemon.home.work, "received")]) == []
     print("\n".join(str(one)[:400] for one in seen(daemon.home.work)))
 
 
@@ -322,3 +324,13 @@ def test_a_front_killed_again_and_again_gives_no_prompt_twice(acp: Daemon) -> No
     wait_until(lambda: agent.state == "idle" and not agent.row["queued"], "nothing is left")
     given = [one["prompt"][0]["text"] for one in sent(acp.home.work, "session/prompt")]
     assert sorted(set(given)) == sorted(given)
+
+
+def test_the_published_schema_is_there_to_check_every_message_against() -> None:
+    if schema() is None:
+        pytest.skip(
+            "no @agentclientprotocol/sdk in node_modules: what the front sends is not checked against its schema"
+        )
+    good = {"jsonrpc": "2.0", "id": 1, "method": "session/new", "params": {"cwd": "/", "mcpServers": []}}
+    assert deviations([good]) == []
+    assert deviations([{**good, "params": {"cwd": "/"}}, {**good, "method": "session/dream"}, {"id": 2}]) != []
