@@ -96,7 +96,7 @@ def test_prompts_that_wait_are_given_one_after_another(bench: Bench) -> None:
     for text in texts:
         agent.prompt(text)
     assert agent.out() == "number 2"
-    assert bench.model.prompts() == texts
+    assert [one for one in bench.model.prompts() if one in texts] == texts  # some ask the model for things of their own
 
 
 @each
