@@ -217,6 +217,27 @@ class DoorWorld:
     def close(self) -> None:
         for one in reversed(self._closing):
             one.close()
+        for pid in processes(self.socket):  # they end now, and remove what is theirs
+            try:
+                end = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            assert select.select([end], [], [], PATIENCE)[0], f"the door {pid} does not end"
+            os.close(end)
+
+
+def processes(path: str) -> list[int]:
+    """Those of the door at a socket, the oldest first."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if path.encode() in words and b"sandbox.door" in words:
+            found.append(int(name))
+    return sorted(found)
 
 
 #: What every program inside can use: ``told`` is the errno's name of what did not work.

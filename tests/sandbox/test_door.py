@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from door_world import HTTP, PATIENCE, PYTHON, RAW, TLS, DoorWorld, lines
+from door_world import HTTP, PATIENCE, PYTHON, RAW, TLS, DoorWorld, lines, processes
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -206,20 +206,6 @@ for line in sys.stdin:
             assert select.select([over], [], [], PATIENCE)[0]
             os.close(over)
             assert ask() == "HTTP/1.1 200 OK\n", victim
-
-
-def processes(path: str) -> list[int]:
-    """Those of the door at a socket, the oldest first."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-        except OSError:
-            continue
-        if path.encode() in words and b"sandbox.door" in words:
-            found.append(int(name))
-    return sorted(found)
 
 
 def test_the_door_of_a_session_ends_with_it_and_the_last_door_some_time_later(door: DoorWorld) -> None:
