@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from anvilsrv import paths
+from anvilsrv.agents.activity import Activities
 from anvilsrv.agents.banners import Banners
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
@@ -52,7 +53,7 @@ from anvilsrv.p9.server import Server
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.effects import Asked, Clear, Effect, Given, Interrupt, Note, Publish, Unasked, Wake
+from anvilsrv.store.effects import Asked, Clear, Effect, Given, Interrupt, Later, Note, Publish, Said, Unasked, Wake
 from anvilsrv.store.events import EVERYBODY, Stream
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import STATES, Topics
@@ -87,12 +88,13 @@ class App:
         self.tmux = Tmux(Path(namespace) / paths.TMUX, self.on_error)
         self.evidence = Evidence(self.store, self.registry, self.tmux, self.backends, self.kept)
         self.messages = Messages(self.store, self.registry, self.turns, self.post, self.life.about)
-        self.reports = Reports(
-            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
-            self.evidence, self.messages, self.on_error,
-        )  # fmt: skip
         self.door = Door(state, self.store, self.registry, self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask, self.door)
+        self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
+        self.reports = Reports(
+            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
+            self.evidence, self.messages, self.on_error, self.activities,
+        )  # fmt: skip
         self.reactor = Reactor("agents", self.on_error)
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
         self.sockets = Sockets(
@@ -100,7 +102,7 @@ class App:
         )
         self.processes = Processes(
             self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
-            self.on_error,
+            self.on_error, self.activities,
         )  # fmt: skip
         self.titles = Titles(
             self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
@@ -117,6 +119,7 @@ class App:
         """In the order in which they follow."""
         return (
             self.sockets,
+            self.activities,
             self.processes,
             self.door,
             Gate(self.reactor, self.registry, self.life, clock),
@@ -183,11 +186,16 @@ class App:
         if one.after is None and one.before is not None:
             self.reports.forget(one.before.id)
             self._allowances.pop(one.before.id, None)
+            self.registry.activity.live.drop(one.before.id)
 
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Publish(event):
                 self.stream.publish(event)
+            case Said():
+                self.registry.activity.said(effect)
+            case Later(session, delay):
+                self.reactor.at(delay, partial(self._tell_doing, session))
             case Wake(topic):
                 self.topics.wake(topic)
             case Note(level, text):
@@ -204,6 +212,9 @@ class App:
                 self.titles.clear(session)
             case _:
                 assert_never(effect)
+
+    def _tell_doing(self, session: str) -> None:
+        self.store.post(lambda tx: self.registry.catch_up(tx, session), need=Need.HAPPENED, durable=False)
 
     def _guard(self, call: Callable[[], object]) -> None:
         try:
@@ -234,11 +245,11 @@ class App:
         self.tmux.on_title(self.titles.changed)
         self.reactor.start()
         self.server.start()
-        self.store.call(lambda tx: self._adopt(self.followers[:1]))
+        self.store.call(lambda tx: self._adopt(self.followers[:2]))
         self.sockets.settled()
         for session in list(self.registry.views):
             self._guard(partial(self.reports.spooled, session))
-        self.store.call(lambda tx: self._adopt(self.followers[1:]))
+        self.store.call(lambda tx: self._adopt(self.followers[2:]))
         self.processes.sweep()
         self.reactor.do(self.commits.sweep)
         self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())

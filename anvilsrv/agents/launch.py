@@ -207,7 +207,7 @@ class Launch:
             self.make_directories(view.id)
             grants.copy(top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
-            _write(made, top)
+            _write(backend, made, top)
             self._log_in(backend, top, made.data)
             plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, made.env)
             over = self._cover(plan, view.id)
@@ -328,8 +328,11 @@ class Launch:
         )  # fmt: skip
 
 
-def _write(made: Made, top: Path) -> None:
-    """The files of one launch, and those that the agent keeps."""
+def _write(backend: Backend, made: Made, top: Path) -> None:
+    """The files of one launch, and those that the agent keeps; what it is to begin anew is removed."""
+    for row in backend.follow:
+        if row.fresh:
+            beneath.discard(top / "data", row.path.removeprefix("{DATA}/"))
     for name, content in made.files.items():
         write(top / "run" / name, content)
     for name, found in made.data.items():

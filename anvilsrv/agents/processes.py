@@ -18,6 +18,7 @@ from anvilsrv.agents.starting import unheard
 from anvilsrv.backends.backend import Backend, Stop
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life, sentence
+from anvilsrv.desk.report import Listener
 from anvilsrv.errors import AnvilError, Full, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
 from anvilsrv.sessions.gate import By
@@ -53,9 +54,10 @@ class Processes:
 
     def __init__(
         self, reactor: Reactor, store: Store, registry: Registry, life: Life, tmux: Tmux, backends: Backends, launch: Launch,
-        evidence: Evidence, on_error: Callable[[BaseException], None],
+        evidence: Evidence, on_error: Callable[[BaseException], None], listener: Listener,
     ) -> None:  # fmt: skip
         self._reactor = reactor
+        self._listener = listener
         self._evidence = evidence
         self._store = store
         self._registry = registry
@@ -283,6 +285,7 @@ class Processes:
     def _died(self, session: str, pid: int, status: int | None, words: str) -> None:
         view, run = self._registry.views.get(session), self._runs.setdefault(session, Run())
         words, run.why = run.why or words, ""
+        self._listener.catch_up(session)
         seen = self._evidence.seen(session, alive=False) if view is not None and view.on_its_way else NOTHING
         written = view is None or view.state != State.STARTING or self._evidence.written(session)
         self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words, seen, written))

@@ -18,6 +18,7 @@ from typing import Any
 
 from anvilsrv import paths
 from anvilsrv.backends import lacks, reset_time, templates
+from anvilsrv.backends.follow import Follow, Said, Tool
 from anvilsrv.backends.lacks import Lack, Rights
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment, spelled_out
 from anvilsrv.backends.rules import Report as Report  # files of users import it from here
@@ -129,6 +130,10 @@ class Peculiarity:
         """What a line of the transcript means."""
         return self.backend.declared_transcript_reports(line)
 
+    def told(self, by: Follow, line: Mapping[str, Any]) -> list[Said]:
+        """The objects of activity that a line of a followed file, or a hook's payload, tells."""
+        return self.backend.declared_told(by, line)
+
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
         """How to say something back through a hook."""
         return self.backend.declared_reply(kind, text, report)
@@ -193,6 +198,8 @@ class Backend:
     layer: Mapping[str, Any]
     login: Login | None = None
     unheard: str = ""  # what may keep hooks from reporting
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    follow: tuple[Follow, ...] = ()
     peculiarity: type[Peculiarity] = Peculiarity
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
@@ -202,6 +209,10 @@ class Backend:
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
         """What one line of the agent's transcript means."""
         return self.peculiarity(self).transcript_reports(line)
+
+    def told(self, by: Follow, line: Mapping[str, Any]) -> list[Said]:
+        """The objects of activity that a line of a followed file, or a hook's payload, tells."""
+        return self.peculiarity(self).told(by, line)
 
     def reply(self, kind: str, text: str = "", report: Report | None = None) -> Reply | None:
         """How to hand over the next prompt (``stop``) or an answer (``ask``) through the hook of ``report``; None: not at all."""
@@ -298,6 +309,9 @@ class Backend:
             for one in found:
                 one.fields.update(when)
         return found
+
+    def declared_told(self, by: Follow, line: Mapping[str, Any]) -> list[Said]:
+        return [said for row in by.tell for said in row.read(line, self.tools)]
 
     def _understood(self, rule: Rule, payload: Mapping[str, Any]) -> Report:
         fields = rule.read(payload, self.payload)

@@ -1,6 +1,6 @@
 """Reading a backend's file. Whatever is wrong in it is an Invalid that names the file, the line and the key.
 
-A table is read key by key; what nobody asked for is unknown. Defaults stand here and nowhere else.
+Defaults stand here and nowhere else.
 """
 
 import importlib
@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from anvilsrv.backends import acp, backend, private, templates
-from anvilsrv.backends.backend import NAMES, Backend, Dialog, Peculiarity, Stop, Title
+from anvilsrv.backends import acp, backend, private
+from anvilsrv.backends.backend import Backend, Dialog, Peculiarity, Stop, Title
+from anvilsrv.backends.load_follow import conditions, follows, tools
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.backends.rules import KINDS, TEXTS, Rule
+from anvilsrv.backends.tables import Table, parse
 from anvilsrv.backends.typed import Drop, Guard, Input
 from anvilsrv.backends.vault import Login
 from anvilsrv.errors import Invalid
@@ -38,182 +38,27 @@ LAYER = (
 EVIDENCE = ("hooks", "transcript", "late", "message")
 REPEATED = re.compile(r"(.+)\*(\d{1,3})")
 DIALOGS = ("start", "turn", "prompt")
-MISSING = object()
-Lines = dict[tuple[Any, ...], int]
-
-
-class Table:
-    """A mapping of a file, with the line of everything in it."""
-
-    def __init__(self, file: Path, lines: Lines, at: tuple[Any, ...], value: Any) -> None:
-        self.file, self.lines, self.at = file, lines, at
-        if value is None:
-            value = {}
-        if not isinstance(value, dict):
-            raise self.wrong(None, "must be a table of keys")
-        self.rest: dict[Any, Any] = dict(value)
-
-    def wrong(self, key: Any, why: str) -> Invalid:
-        """The error that ``why`` is wrong with ``key`` (or with the table itself)."""
-        place = self.at if key is None else (*self.at, key)
-        known = next((self.lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in self.lines), 1)
-        name = ".".join(map(str, place))
-        return Invalid(f"{self.file}:{known}: {name + ': ' if name else ''}{why}")
-
-    def take(self, key: str, default: Any = MISSING) -> Any:
-        """The value of ``key``, whatever it is."""
-        if key not in self.rest:
-            if default is MISSING:
-                raise self.wrong(None, f"key '{key}' is missing")
-            return default
-        return self.rest.pop(key)
-
-    def text(self, key: str, default: Any = MISSING) -> Any:
-        """A string."""
-        value = self.take(key, default)
-        if value is not default and not isinstance(value, str):
-            raise self.wrong(key, "must be a text")
-        return value
-
-    def one_of(self, key: str, words: tuple[str, ...], default: Any = MISSING) -> str:
-        """One of a few words."""
-        value = self.text(key, default)
-        if value not in words:
-            raise self.wrong(key, f"must be one of: {' '.join(words)}")
-        return str(value)
-
-    def words(self, key: str, default: Any = MISSING) -> Any:
-        """A list of strings; one string stands for a list of one."""
-        value = self.take(key, default)
-        if value is default:
-            return value
-        value = [value] if isinstance(value, str) else value
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.wrong(key, "must be a list of texts")
-        return tuple(value)
-
-    def seconds(self, key: str, default: float) -> float:
-        """A number of seconds."""
-        return self.number(key, default, " of seconds")
-
-    def number(self, key: str, default: float, of: str = "") -> float:
-        """A number, not negative."""
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
-            raise self.wrong(key, f"must be a number{of}")
-        return float(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        """true or false."""
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            raise self.wrong(key, "must be true or false")
-        return value
-
-    def pattern(self, key: str, default: Any = MISSING) -> Any:
-        """A regular expression; ``^`` and ``$`` match at every line, ``\\A`` and ``\\Z`` at the ends of the whole."""
-        value = self.text(key, default)
-        return value if value is default else self.compiled(key, value)
-
-    def compiled(self, key: Any, value: Any) -> re.Pattern[str]:
-        """``value``, a regular expression, of ``key``."""
-        if not isinstance(value, str):
-            raise self.wrong(key, "must be a regular expression")
-        try:
-            return re.compile(value, re.MULTILINE)
-        except re.error as error:
-            raise self.wrong(key, f"not a regular expression: {error}") from None
-
-    def table(self, key: str) -> "Table":
-        """A table below; an empty one if it is missing."""
-        return Table(self.file, self.lines, (*self.at, key), self.take(key, {}))
-
-    def tables(self, key: str) -> list["Table"]:
-        """A list of tables; one table stands for a list of one."""
-        value = self.take(key, [])
-        if isinstance(value, dict):
-            return [Table(self.file, self.lines, (*self.at, key), value)]
-        if not isinstance(value, list):
-            raise self.wrong(key, "must be a list of tables")
-        return [Table(self.file, self.lines, (*self.at, key, at), one) for at, one in enumerate(value)]
-
-    def texts(self, key: str) -> dict[str, str]:
-        """A table of strings; numbers are taken as text."""
-        below = self.table(key)
-        for name, value in below.rest.items():
-            if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise below.wrong(name, "must be a text")
-        return {name: str(value) for name, value in below.rest.items()}
-
-    def template(self, key: str, value: Any) -> Any:
-        """``value``, refused if it has a name that nobody knows."""
-        unknown = templates.unknown_names(value, NAMES)
-        if unknown:
-            raise self.wrong(key, f"unknown name {unknown[0]}; known: {' '.join(NAMES)} ENV:<variable>")
-        return value
-
-    def end(self) -> None:
-        """Nothing may be left."""
-        for key in self.rest:
-            raise self.wrong(key, "unknown key")
 
 
 def load(path: Path) -> Backend:
     """The backend in ``path``, named after it. Raises Invalid."""
     name = path.name.removesuffix(".yaml")
-    data, lines = _parse(path)
+    data, lines = parse(path)
     top = Table(path, lines, (), data)
     if not NAME.fullmatch(name):
         raise Invalid(f"{path}: not a name for a backend: '{name}'")
     layer = {key: top.rest.pop(key) for key in LAYER if key in top.rest}
     body = Table(path, lines, ("backend",), top.take("backend"))
     top.end()
+    acp.expand(body)
     made = _backend(name, path, body, layer)
     if made.ready_screen is None and not made.reports("ready"):
         raise body.wrong("ready", "neither a hook that reports ready nor a screen: it would never become idle")
     return made
 
 
-def _parse(path: Path) -> tuple[Any, Lines]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    lines: Lines = {}
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None, lines
-        _note(node, (), lines, path)
-        return loader.construct_document(node), lines
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise Invalid(
-            f"{path}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', None) or error}"
-        ) from None
-    finally:
-        loader.dispose()
-
-
-def _note(node: yaml.Node, at: tuple[Any, ...], lines: Lines, file: Path) -> None:
-    lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            below = (*at, key.value)
-            if below in lines:
-                raise Invalid(f"{file}:{key.start_mark.line + 1}: {'.'.join(map(str, below))}: said twice")
-            lines[below] = key.start_mark.line + 1
-            _note(value, below, lines, file)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            _note(value, (*at, number), lines, file)
-
-
 def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Backend:
-    acp.expand(body)
-    requires, ready, stop = body.table("requires"), body.table("ready"), body.table("stop")
-    titles = body.table("titles")
+    requires, ready, stop, titles = (body.table(name) for name in ("requires", "ready", "stop", "titles"))
     payload, at = _payload(body)
     made = Backend(
         name=name,
@@ -239,7 +84,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         hooks=_hooks(body),
         payload=payload,
         at=at,
-        ignore=_conditions(body, "ignore"),
+        ignore=conditions(body, "ignore"),
         transcript=tuple(_rule(one) for one in body.tables("transcript")),
         replies=_replies(body),
         input=_input(body.table("input")),
@@ -251,6 +96,8 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         limits=tuple(_limit(one) for one in body.tables("limits")),
         layer=layer,
         login=_login(body),
+        tools=tools(body),
+        follow=follows(body),
         peculiarity=_peculiarity(body, path),
     )
     for table in (requires, ready, stop, titles, body):
@@ -339,11 +186,11 @@ def _payload(body: Table) -> tuple[dict[str, str], str | None]:
 def _rule(table: Table) -> Rule:
     made = Rule(
         report=table.one_of("report", KINDS),
-        when=_conditions(table, "when"),
-        unless=_conditions(table, "unless"),
+        when=conditions(table, "when"),
+        unless=conditions(table, "unless"),
         texts={name: table.text(name) for name in TEXTS if name in table.rest},
         continued=table.text("continued", None),
-        wake=_conditions(table, "wake"),
+        wake=conditions(table, "wake"),
         pending=table.words("pending", ()),
         usage=table.texts("usage"),
         choices=dict(table.table("choices").rest),
@@ -353,11 +200,6 @@ def _rule(table: Table) -> Rule:
     )
     table.end()
     return made
-
-
-def _conditions(table: Table, key: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    below = table.table(key)
-    return tuple((path, below.compiled(path, "" if value is True else value)) for path, value in below.rest.items())
 
 
 def _replies(body: Table) -> dict[str, Any]:

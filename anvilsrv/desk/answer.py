@@ -11,7 +11,7 @@ from typing import Any
 
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import NotPermitted
-from anvilsrv.sessions import questions
+from anvilsrv.sessions import questions, whose
 from anvilsrv.sessions.questions import Question
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
@@ -47,9 +47,14 @@ class Questions:
             self._keep(tx, asked.session, tuple(made if one is old else one for one in open_now))
             return
         for one in open_now[: max(0, len(open_now) + 1 - MOST)]:
-            self._end(tx, asked.session, one, None)
+            self._end(tx, asked.session, one, None, "timeout")
         self._keep(tx, asked.session, (*self._registry.row(tx, asked.session).ask, made))
         self._emit(tx, asked.session, questions.shown(made))
+        self._registry.activity.record(
+            tx, asked.session, whose.turn_of(tx, asked.session), "ask", id=number, text=made["text"], choices=made["choices"],
+            what="question" if made["free"] else "permission", questions=made.get("questions"),
+            **({"parent": made["agent"]} if made["agent"] else {}),
+        )  # fmt: skip
 
     def answer(self, name: str, text: str) -> None:
         """``answer`` was written. Raises Conflict when that is not asked, or it is not said which is meant, and Invalid."""
@@ -59,12 +64,12 @@ class Questions:
         if asker is None:
             raise NotPermitted(f"question '{question['id']}' is not waited for at the moment")
         reply = asker.reply(questions.chosen(question, words))
-        self._store.call(lambda tx: self._answered(tx, view.id, question, reply))
+        self._store.call(lambda tx: self._answered(tx, view.id, question, reply, words))
 
-    def _answered(self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any]) -> None:
+    def _answered(self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any], words: str) -> None:
         if not any(one["id"] == question["id"] for one in self._registry.row(tx, session).ask):
             raise NotPermitted(f"question '{question['id']}' is gone")
-        self._end(tx, session, question, reply)
+        self._end(tx, session, question, reply, "person", words)
 
     def over(self, tx: Tx, session: str, agent: str, tool: str = "") -> None:
         """That agent went on (with that tool), so what it asked was answered elsewhere."""
@@ -72,20 +77,20 @@ class Questions:
         gone = questions.ended(row.ask, agent, tool) if row is not None and row.ask else ()
         for one in row.ask if row is not None else ():
             if one["id"] in gone:
-                self._end(tx, session, one, None)
+                self._end(tx, session, one, None, "pane")
 
     def drop(self, tx: Tx, session: str) -> None:
         """Every question is gone: the agent ended, or is interrupted. No-op if there is none."""
         row = self._registry.maybe(tx, session)
         for one in row.ask if row is not None else ():
-            self._end(tx, session, one, None)
+            self._end(tx, session, one, None, "agent")
 
     def interrupt(self, tx: Tx, session: str) -> None:
         """The turn is to be broken off: who waits where keys do not reach the agent is let go."""
         for one in self._registry.row(tx, session).ask:
             asker = self._asking.get((session, one["report"]))
             if asker is not None and asker.otherwise:
-                self._end(tx, session, one, None)
+                self._end(tx, session, one, None, "agent")
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The hook program that waited for an answer is gone (any thread)."""
@@ -96,10 +101,14 @@ class Questions:
         for one in row.ask if row is not None else ():
             asker = self._asking.get((session, one["report"]))
             if asker is not None and asker.by is by:
-                self._end(tx, session, one, None)
+                self._end(tx, session, one, None, "agent")
 
-    def _end(self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any] | None) -> None:
-        """One is over; without a ``reply`` its asker gets what is said where nobody answered."""
+    def _end(
+        self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any] | None, by: str, choice: str = ""
+    ) -> None:
+        """One is over, ``by`` whom; without a ``reply`` its asker gets what is said where nobody answered."""
+        turn = whose.turn_of(tx, session)
+        self._registry.activity.record(tx, session, turn, "decision", id=question["id"], choice=choice, by=by)
         left = tuple(one for one in self._registry.row(tx, session).ask if one["id"] != question["id"])
         self._keep(tx, session, left)
         self._emit(tx, session, questions.shown(left[0]) if left else None, over=question["id"])

@@ -142,6 +142,7 @@ class Life:
         )
         self._turns.by_hand.forget(tx, session)
         drafts.forget(tx, session)
+        self._registry.activity.forget(tx, session)
         box.forget(tx, session)
         self._registry.remove(tx, session)
 

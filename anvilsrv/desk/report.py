@@ -29,7 +29,7 @@ from anvilsrv.desk.life import Life
 from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import prompts, whose
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import ON_ITS_WAY, Status
 from anvilsrv.sessions.prompt import Prompt
@@ -47,10 +47,21 @@ KEEP = 2000  # reports of a session whose numbers are remembered, at least
 OFTEN = 100  # reports of all sessions between looks at how many there are of one
 COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
 NEXT = "next"  # the report by which a program in the pane asks for a prompt
+OVER = ("stop", "fail", "interrupt", "end")  # kinds with which a turn ends
 Line = dict[str, Any]
 
 
 Done = Callable[[BaseException | None], None]
+
+
+class Listener:
+    """Who hears what reports tell besides (agents/activity.py); this one does not."""
+
+    def heard(self, session: str, hook: str, payload: Mapping[str, Any]) -> None:
+        """A hook has told something."""
+
+    def catch_up(self, session: str) -> None:
+        """A turn is about to end: what was told in it by then is to be recorded first. Waits for it."""
 
 
 class Kept(Protocol):
@@ -100,6 +111,7 @@ class Reports:
     def __init__(
         self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions, life: Life,
         backends: Backends, kept: Kept, eyes: Eyes, messages: Messages, on_error: Callable[[BaseException], None],
+        listener: Listener | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._registry = registry
@@ -115,6 +127,7 @@ class Reports:
         self._eyes = eyes
         self._messages = messages
         self._order = InOrder(on_error)
+        self._listener = listener or Listener()
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
@@ -175,9 +188,12 @@ class Reports:
         if not isinstance(payload, dict):
             raise Invalid("hook: 'payload' is not an object")
         view = self._registry.get(session)
+        self._listener.heard(view.id, hook, payload)
         with self._life.guard(view.id):
             backend = self._backends.get(view.backend)
             meaning = self._understood(view, backend, hook, payload)
+            if meaning is not None and meaning.kind in OVER:
+                self._listener.catch_up(view.id)
             told = Told(str(number), stamp(found.get("mono")), meaning, self._usage(view, meaning))
             can = by is not None and found.get("takes") is True and backend.can("stop")
             handed = self._done(view.id, told, by, backend, can)
@@ -304,6 +320,7 @@ class Reports:
         }
         if usage is not None:
             news["usage"] = dumps(usage)
+            self._registry.activity.record(tx, row.id, whose.turn_of(tx, row.id), "usage", **usage)
         if news:
             self._registry.set(tx, row.id, **news)
 
@@ -336,6 +353,8 @@ class Reports:
 
     def _know(self, session: str, found: list[Known]) -> None:
         """Lines are taken in their order with what hooks tell; what must be seen for that is looked at first."""
+        if any(one.counts and one.report.kind in OVER for one in found):
+            self._listener.catch_up(session)
         looks = any(one.report.kind in ("joined", "refused") for one in found) and self._view_on_its_way(session)
         seen = self._eyes.seen(session) if looks else NOTHING
         self._life.about(session, lambda tx: self._read(tx, session, found, seen))

@@ -64,6 +64,11 @@ class Send:
             raise NotFound(f"no such prompt {n} in session '{session}'")
         return found
 
+    def turn_of(self, tx: Tx, session: str, n: int) -> int:
+        """The number of the prompt that began the turn of that one; its own while it has none. Raises NotFound."""
+        found = self.numbered(tx, session, n)
+        return n if found.turn is None else prompts.first_number(tx, session, found.turn)
+
     def listing(self, tx: Tx, session: str) -> bytes:
         """The content of ``turns/list``. Raises NotFound."""
         self._registry.row(tx, session)

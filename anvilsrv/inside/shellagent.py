@@ -1,11 +1,12 @@
 """The shell agent: what runs in the pane of a ``shell`` session. A prompt is a command, the response its output.
 
-    python3 -I -S /path/anvilsrv/inside/shellagent.py
+    python3 -I -S /path/anvilsrv/inside/shellagent.py [output]
 
 The response is byte for byte what the command printed (standard output and errors in their order), with a last line
-``exit N`` when N is not 0. The shell behind it lives on: directory, variables and functions stay. ``exit`` ends the agent; a
-shell that is killed is replaced by a new one, and the response says so. Commands read an empty standard input and have no
-terminal. C-c interrupts the command; pressed again it terminates it, a third time it kills it with the shell.
+``exit N`` when N is not 0. ``output`` is a file in which it is told while the command runs. The shell behind it lives on: directory,
+variables and functions stay. ``exit`` ends the agent; a shell that is killed is replaced by a new one, and the response says so.
+Commands read an empty standard input and have no terminal. C-c interrupts the command; pressed again it terminates it, a third time it
+kills it with the shell.
 
 One thread, one poll loop; standard library only, since it runs sandboxed on whatever Python there is.
 """
@@ -26,6 +27,7 @@ if __package__ in (None, ""):  # run by its path
 
 from anvilsrv.inside import hook
 from anvilsrv.inside.shell_editor import Editor
+from anvilsrv.inside.shell_output import Pieces
 from anvilsrv.inside.shell_process import Capture, Display, Shell
 
 LEAVES = re.compile(r"\b(exit|exec|logout)\b")
@@ -38,8 +40,9 @@ JSON_LIMIT = 7 << 20  # bytes: a report must be smaller than 8 MiB
 class Agent:
     """The terminal, the line, the shell, and what is told to the daemon."""
 
-    def __init__(self, tty: int) -> None:
+    def __init__(self, tty: int, output: str | None = None) -> None:
         self._tty = tty
+        self._pieces = Pieces(output)
         self._editor = Editor()
         self._shell = Shell(dict(os.environ))
         self._text = ""
@@ -77,7 +80,9 @@ class Agent:
             fds = [self._tty, self._wake_read, *self._shell.fds, *self._background]
             if self._shell.running:
                 fds.append(self._shell.output)
-            ready = readable(fds, ASK if self._interrupts else None)
+            waits = [ASK if self._interrupts else None, self._pieces.patience]
+            ready = readable(fds, min((one for one in waits if one is not None), default=None))
+            self._pieces.tell()
             if self._wake_read in ready and self._signalled():
                 return 128 + signal.SIGTERM
             for fd in [fd for fd in self._background if fd in ready]:
@@ -146,6 +151,7 @@ class Agent:
         self._write(f"\r\x1b[K{echo(self._text)}\n")
         hook.send("Submit", payload(self._text.encode("utf-8", "surrogateescape")))
         self._capture, self._display, self._interrupts = Capture(), Display(), 0
+        self._pieces.begin()
         try:
             self._shell.run(self._text)
         except OSError as error:
@@ -196,6 +202,7 @@ class Agent:
 
     def _take(self, data: bytes) -> None:
         self._capture.add(data)
+        self._pieces.add(data)
         self._write(self._display.show(data))
 
     def _end(self, status: int, ended: bool = False) -> None:
@@ -215,6 +222,7 @@ class Agent:
         self._leaving = self._leaving or meant
         if not self._leaving:
             self._redraw()
+        self._pieces.tell(now=True)
         hook.send("Stop", {**payload(response(self._capture, status)), "status": status})
         if self._ahead and not self._leaving:
             self._edit(b"")
@@ -279,7 +287,7 @@ def main() -> int:
     if not os.isatty(0):
         sys.stderr.write("shellagent: needs a terminal\n")
         return 1
-    return Agent(0).run()
+    return Agent(0, *sys.argv[1:2]).run()
 
 
 if __name__ == "__main__":

@@ -75,6 +75,17 @@ def link(top: Path, name: str, target: str) -> None:
             raise refused(error, name) from None
 
 
+def discard(top: Path, name: str) -> None:
+    """Remove a file or a link, if it is there. Raises Denied, Unavailable."""
+    try:
+        with _parent(top, name) as (directory, last):
+            _unlink(directory, last)
+    except NotFound:
+        pass
+    except OSError as error:
+        raise refused(error, name) from None
+
+
 def remove(top: Path) -> None:
     """Remove a directory and all in it, whatever its depth and modes; what cannot be removed stays.
 

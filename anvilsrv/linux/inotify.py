@@ -3,12 +3,21 @@
 import ctypes
 import os
 import struct
+from typing import NamedTuple
 
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF, IN_MOVE_SELF = (
     0x2, 0x4, 0x8, 0x80, 0x100, 0x400, 0x800,
 )  # fmt: skip
 CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MOVE_SELF | IN_DELETE_SELF
 EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the name
+
+
+class Event(NamedTuple):
+    """What happened to a watch; ``name`` is that of the file in a watched directory."""
+
+    watch: int
+    mask: int
+    name: str
 
 
 class Inotify:
@@ -31,15 +40,19 @@ class Inotify:
 
     def read(self) -> list[int]:
         """The watches something happened to, in order, once for each event; empty when nothing did."""
+        return [event.watch for event in self.events()]
+
+    def events(self) -> list[Event]:
+        """What happened, in order; empty when nothing did."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:
             return []
         found, at = [], 0
         while at < len(data):
-            watch, _, _, length = EVENT.unpack_from(data, at)
-            found.append(watch)
+            watch, mask, _, length = EVENT.unpack_from(data, at)
             at += EVENT.size + length
+            found.append(Event(watch, mask, os.fsdecode(data[at - length : at].rstrip(b"\0"))))
         return found
 
     def close(self) -> None:

@@ -22,14 +22,15 @@ PAGE = 1 << 16  # bytes of ``log`` fetched at a time, and as many more as the la
 
 
 class Inbox(NamedTuple):
-    """The length of the file ``inbox``, the number of messages in it, the newest of them, the length of ``archive``, and when the
-    inbox changed."""
+    """The length of the file ``inbox``, the number of messages in it, the newest of them, the length of ``archive``, when the inbox
+    changed, and, of the user's, whose mail is in it."""
 
     length: int = EMPTY
     unread: int = 0
     newest: int = 0
     archive: int = EMPTY
     changed: float = 0.0
+    senders: frozenset[str] = frozenset()
 
 
 class Snapshots:
@@ -60,6 +61,7 @@ class Snapshots:
         made = Inbox(
             sizes.get("inbox", EMPTY), rows["inbox"]["messages"] if "inbox" in rows else 0,
             newest["newest"] or 0 if newest else 0, sizes.get("archive", EMPTY), tx.now.wall,
+            _senders(tx) if owner == USER else frozenset(),
         )  # fmt: skip
         before = self.of(owner)
         return made._replace(changed=before.changed) if made[:3] == before[:3] else made
@@ -72,6 +74,12 @@ class Snapshots:
     def of(self, owner: str) -> Inbox:
         """The inbox of a session's id or the user."""
         return self._inboxes.get(owner, Inbox())
+
+
+def _senders(tx: Tx) -> frozenset[str]:
+    """Whose mail is in the user's inbox."""
+    rows = tx.all("SELECT DISTINCT sender FROM messages WHERE recipient = ? AND box = 'inbox'", USER)
+    return frozenset(row["sender"] for row in rows)
 
 
 def put(tx: Tx, message: Message) -> None:

@@ -168,7 +168,8 @@ class Course:
                 assert turn is not None
                 status = TurnStatus.CLOSED if do == Do.CLOSE else TurnStatus.PENDING
                 turn_rows.set_tasks(tx, turn, self._tasks(tx, turn, happened.pending))
-                yield from self._close(tx, turn, status, happened.at, happened.response, happened.reason)
+                died = about.heard == Heard.DIED
+                yield from self._close(tx, turn, status, happened.at, happened.response, happened.reason, died)
             case Do.WORDS:
                 assert turn is not None
                 yield from self._again(tx, turn, happened)
@@ -238,7 +239,12 @@ class Course:
         prompts.begin(tx, prompt, turn.number)
         self._registry.set(tx, prompt.session, error="")
         self._registry.topics.notify(tx, conversation_of(prompt.session))
-        return Began(prompts.there(tx, prompt.id))
+        begun = prompts.there(tx, prompt.id)
+        first = prompts.first_number(tx, turn.session, turn.number)
+        self._registry.activity.record(
+            tx, turn.session, first, "prompt", id=str(begun.n), text=begun.text, origin=begun.whence
+        )
+        return Began(begun)
 
     def _join(self, tx: Tx, turn: Turn, prompt: Prompt | None) -> Outcomes:
         """The prompt belongs to that turn; where it has said its words, they are its answer."""
@@ -253,9 +259,16 @@ class Course:
             failed = first.error if first is not None else TOO_LATE
             yield self.end(tx, prompts.there(tx, prompt.id), None if failed else said, failed)
 
-    def _close(self, tx: Tx, turn: Turn, status: TurnStatus, at: float, response: str | None, reason: str) -> Outcomes:
+    def _close(
+        self, tx: Tx, turn: Turn, status: TurnStatus, at: float, response: str | None, reason: str, died: bool = False
+    ) -> Outcomes:
         """Its words were said, or the ``reason`` why there are none."""
         turn_rows.finish(tx, turn, status, at)
+        self._registry.activity.end(
+            tx, turn.session, prompts.first_number(tx, turn.session, turn.number), None if reason else response,
+            how="interrupted" if died else how_ended(reason), reason=reason, seconds=round(max(0.0, at - turn.opened_at), 1),
+            background=int(status == TurnStatus.PENDING),
+        )  # fmt: skip
         for prompt in prompts.of_turn(tx, turn.session, turn.number):
             if prompt.status == Status.TAKEN:
                 yield self.end(tx, prompt, None if reason else response, reason or None)
@@ -284,3 +297,10 @@ class Course:
         topics.notify(tx, conversation_of(prompt.session))
         parent = self._registry.row(tx, prompt.session).parent or ""
         self._registry.stream.emit(tx, "response", prompt.session, concerns=(parent,), prompt_id=prompt.id, **extra)
+
+
+def how_ended(reason: str) -> str:
+    """``answer``, or what its ``reason`` comes to."""
+    if not reason:
+        return "answer"
+    return "interrupted" if reason.startswith("interrupted") or reason == GONE else "error"

@@ -27,3 +27,16 @@ NOTES: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
 def notes(shown: Mapping[str, Any]) -> list[str]:
     """The words for the session with that object in ``sessions``."""
     return [word for word, said in NOTES if said(shown)]
+
+
+def needs(shown: Mapping[str, Any], mailed: bool, news: bool) -> str:
+    """What the session needs its user for, the most urgent; empty: nothing. ``mailed``: mail of it waits in the user's inbox;
+    ``news``: the user has not looked at its last answer."""
+    found = (
+        ("ask", bool(shown["ask"])),
+        ("error", shown["state"] == "error"),
+        ("held", bool(shown["held"])),
+        ("mail", mailed),
+        ("done", news and shown["state"] not in ("running", "starting")),
+    )
+    return next((word for word, true in found if true), "")

@@ -44,6 +44,11 @@ class Prompt:
         return self.text if self.typed is None else self.typed
 
     @property
+    def whence(self) -> str:
+        """Where it comes from, as files say it."""
+        return self.origin if self.origin in (TYPED, AGENT) else "mail" if self.message else "queue"
+
+    @property
     def is_command(self) -> bool:
         """Whether it is a command of the agent's own, such as ``/clear``."""
         return self.text.startswith("/")

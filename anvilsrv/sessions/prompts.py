@@ -99,6 +99,20 @@ def of_turn(tx: Tx, session: str, turn: int) -> list[Prompt]:
     return _all(tx, "session = ? AND turn = ? ORDER BY started, id", session, turn)
 
 
+def first_number(tx: Tx, session: str, turn: int) -> int:
+    """The number of the prompt that began that turn, which is what readers call it by; 0: there is none."""
+    row = tx.one("SELECT n FROM prompts WHERE session = ? AND turn = ? ORDER BY started, id LIMIT 1", session, turn)
+    return 0 if row is None else int(row["n"])
+
+
+def answered(tx: Tx, session: str) -> int:
+    """The number of the last prompt that is answered, or failed; 0: none is."""
+    row = tx.one(
+        "SELECT n FROM prompts WHERE session = ? AND status IN ('done', 'failed') ORDER BY n DESC LIMIT 1", session
+    )
+    return 0 if row is None else int(row["n"])
+
+
 def waiting(tx: Tx, session: str) -> list[Prompt]:
     """All whose answer may still come."""
     return _all(tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY id", session)

@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from anvilsrv.activity.recorder import Recorder
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts, remarks, turn_rows
 from anvilsrv.sessions.errors import Errors
 from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row, same
-from anvilsrv.store.effects import Note
+from anvilsrv.store.effects import Later, Note
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
 from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
+OFTEN = 0.3  # s between two events of what a session does
 LINES = 2000  # of the file `sandbox`
 LONGEST = 10_000  # characters of an error
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
@@ -41,6 +43,11 @@ class Registry:
     def __init__(self, stream: Stream, topics: Topics, backends: Callable[[], Iterable[str]] = tuple) -> None:
         self.stream = stream
         self.topics = topics
+        self.activity = Recorder(self._does)
+        self._told: dict[
+            str, float
+        ] = {}  # when it was told last what a session does (monotonic, s); the store's thread
+        self._late: set[str] = set()  # sessions of which it is to be told; the same
         self._backends = backends  # their names, which no session has; without I/O
         self.views: dict[str, View] = {}
         self._aliases: dict[str, str] = {}
@@ -198,6 +205,15 @@ class Registry:
         self.set(tx, session, alias=alias or None)
         self.tell(tx, session)
 
+    def see(self, tx: Tx, session: str, number: str) -> None:
+        """The user has looked at the answers up to that number of a prompt. Raises Invalid and NotFound."""
+        row = self.row(tx, session)
+        if not (number.isascii() and number.isdecimal() and len(number) < 20) or int(number) > row.numbers:
+            raise Invalid(f"invalid seen: must be the number of a prompt, at most {row.numbers}")
+        if int(number) != row.seen:
+            self.set(tx, session, seen=int(number))
+            self.stream.emit(tx, "session_update", session, seen=int(number))
+
     def set(self, tx: Tx, session: str, **columns: Any) -> None:
         """Change columns of the session's row."""
         names = ", ".join(f"{name} = ?" for name in columns)
@@ -227,6 +243,26 @@ class Registry:
         self.tell(tx, session)
         if state not in (State.IDLE, State.RUNNING):  # turns are told by ``<id>/log``
             self._log(tx, session, state, alias=before.alias)
+
+    def _does(self, tx: Tx, session: str, words: str) -> None:
+        """What a session does has changed: told now, or soon, with what it does then."""
+        since = tx.now.monotonic - self._told.get(session, -OFTEN)
+        if 0 <= since < OFTEN:
+            if session not in self._late:
+                self._late.add(session)
+                tx.after(Later(session, OFTEN))
+            return
+        self._told[session] = tx.now.monotonic
+        self.set(tx, session, doing=words, doing_since=tx.now.wall)
+        self.stream.emit(tx, "session_update", session, doing=words, since=round(tx.now.wall, 3))
+
+    def catch_up(self, tx: Tx, session: str) -> None:
+        """Tell what a session does by now, if that was put off (effect ``Later``)."""
+        self._late.discard(session)
+        self._told.pop(session, None)
+        row, words = self.maybe(tx, session), self.activity.doing(session)
+        if row is not None and row.doing != words:
+            self._does(tx, session, words)
 
     def tell(self, tx: Tx, session: str) -> None:
         """A ``state_change`` event with what a list shows of the session."""
@@ -318,6 +354,7 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
         **vars(made),
         turns=0 if last is None else last.number,
         background=len(turn_rows.pending(tx, session)),
+        answered=prompts.answered(tx, session),
         in_turn=turn_rows.number_open(tx, session),
         **known._asdict(),
         times=times,

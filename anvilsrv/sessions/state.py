@@ -17,7 +17,7 @@ from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions import gate, questions
 from anvilsrv.sessions.gate import Gate
 from anvilsrv.sessions.machine import Status
-from anvilsrv.sessions.notes import notes
+from anvilsrv.sessions.notes import needs, notes
 from anvilsrv.words import ROOT
 
 
@@ -118,6 +118,9 @@ class Session:
     changed: float
     started: float | None
     began: float | None  # when its process was started, on the monotonic clock
+    doing: str  # in a turn, what its agent does
+    doing_since: float | None  # when that began, or the turn ended
+    seen: int  # the number of the last prompt whose answer the user has looked at
     told: float | None  # when an interrupt was told last, or its process ended, on the same
 
     @property
@@ -168,6 +171,7 @@ class View(Session):
     turns: int = 0  # number of the last turn
     last: int = 0  # number of the last prompt
     background: int = 0  # turns of which work goes on after their words
+    answered: int = 0  # number of the last prompt that is answered, or failed
     in_turn: int = 0  # number of the turn that is open; 0: none
     prompt: int = 0  # the prompt that is on its way; 0: none
     status: Status | None = None  # of that prompt
@@ -199,16 +203,19 @@ class View(Session):
         """Its line in ``list``."""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}\n"
 
-    def summary(self, attach: str, unread: int) -> dict[str, Any]:
-        """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox."""
+    def summary(self, attach: str, unread: int, mailed: bool = False) -> dict[str, Any]:
+        """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox,
+        ``mailed`` whether mail of it waits in the user's."""
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
-            "unread": unread, "queued": self.queued, "background": self.background, "held": self.gate.why, "usage": self.usage,
+            "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since,
+            "doing": self.doing if self.state == State.RUNNING else "", "seen": self.seen, "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "left": self.left(), "forwards": self.forwards(),
             "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
-        return shown | {"notes": notes(shown)}
+        need = needs(shown, mailed, self.answered > self.seen)
+        return shown | {"notes": notes(shown), "needs": need}

@@ -131,6 +131,17 @@ def ended_last(tx: Tx, session: str) -> Turn | None:
     )  # fmt: skip
 
 
+def before(tx: Tx, session: str, number: int) -> Turn | None:
+    """The turn before that one."""
+    return _turn(
+        tx.one(
+            f"SELECT {COLUMNS} FROM turns WHERE session = ? AND number < ? ORDER BY number DESC LIMIT 1",
+            session,
+            number,
+        )
+    )
+
+
 def add(tx: Tx, session: str, ident: str, at: float) -> Turn:
     """A new turn, open since ``at``."""
     row = tx.one("SELECT coalesce(max(number), 0) AS last FROM turns WHERE session = ?", session)

@@ -16,6 +16,15 @@ class Event(NamedTuple):
     line: bytes
 
 
+class Item(NamedTuple):
+    """An object of ``activity``: its number, the turn that it belongs to, its kind, its line with the newline."""
+
+    seq: int
+    turn: int
+    kind: str
+    line: bytes
+
+
 class Waiting(Protocol):
     """A hook program that brought a report and waits for the reply (tree/hook.py). Called on the store's thread."""
 
@@ -28,6 +37,23 @@ class Publish:
     """Readers of ``events`` get this event."""
 
     event: Event
+
+
+@dataclass(frozen=True)
+class Said:
+    """Readers of ``<id>/activity`` get these; the blocks that are ``whole`` (kind, id) grow no more."""
+
+    session: str
+    items: tuple[Item, ...]
+    whole: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Later:
+    """What ``session`` does is to be told in ``delay`` seconds."""
+
+    session: str
+    delay: float
 
 
 @dataclass(frozen=True)
@@ -90,4 +116,4 @@ class Clear:
     session: str
 
 
-Effect = Publish | Wake | Note | Asked | Unasked | Given | Interrupt | Clear
+Effect = Publish | Said | Later | Wake | Note | Asked | Unasked | Given | Interrupt | Clear

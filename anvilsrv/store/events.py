@@ -27,6 +27,7 @@ EVERYBODY = "*"  # among the sessions of an event that concerns them all
 TYPES = {
     "session_new": ["sessions"],
     "state_change": ["sessions"],
+    "session_update": ["sessions"],
     "message": ["sessions", "mail"],
     "archived": ["sessions", "mail"],
     "response": ["sessions"],

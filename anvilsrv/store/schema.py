@@ -221,6 +221,36 @@ CREATE TRIGGER typed_comes AFTER INSERT ON prompts WHEN NEW.origin IN ('typed', 
 END;
 """
 
+# What happens in a session, as lines of JSON (activity/schema.py); ``ident`` is the id, of an edit with its number. ``followed``
+# is how far files that agents write were read. A session of before has ``*`` there: what stands in its files already is not told.
+ACTIVITY = """
+CREATE TABLE activity(
+    session TEXT NOT NULL, seq INTEGER NOT NULL, turn INTEGER NOT NULL, kind TEXT NOT NULL, ident TEXT NOT NULL, line TEXT NOT NULL,
+    PRIMARY KEY(session, seq));
+CREATE INDEX activity_by_ident ON activity(session, kind, ident, seq);
+CREATE INDEX activity_by_turn ON activity(session, turn, seq);
+CREATE TABLE activity_size(session TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER activity_comes AFTER INSERT ON activity BEGIN
+    INSERT INTO activity_size VALUES(NEW.session, length(CAST(NEW.line AS BLOB)) + 1)
+        ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER activity_goes AFTER DELETE ON activity BEGIN
+    UPDATE activity_size SET bytes = bytes - length(CAST(OLD.line AS BLOB)) - 1 WHERE session = OLD.session;
+END;
+CREATE TABLE followed(
+    session TEXT NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
+    PRIMARY KEY(session, path)) WITHOUT ROWID;
+INSERT INTO followed SELECT id, '*', 0, 0, 0 FROM sessions;
+"""
+
+# What a session is doing, and since when (epoch, s); the last prompt whose answer the user has looked at.
+DOING = """
+ALTER TABLE sessions ADD COLUMN doing TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN doing_since REAL;
+ALTER TABLE sessions ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+UPDATE sessions SET seen = numbers;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -238,4 +268,6 @@ MIGRATIONS: tuple[str, ...] = (
     REMARKS,
     SHARES,
     TYPED,
+    ACTIVITY,
+    DOING,
 )

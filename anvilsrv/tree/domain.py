@@ -10,6 +10,7 @@ store; everything else on any thread, and quickly.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from anvilsrv.activity.live import Live
 from anvilsrv.beads.beads import Beads
 from anvilsrv.sessions.state import View
 from anvilsrv.store.effects import Waiting
@@ -30,6 +31,9 @@ class Domain(Protocol):
     def topics(self) -> Topics: ...
     @property
     def beads(self) -> Beads: ...
+
+    @property
+    def activity(self) -> Live: ...
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -132,6 +136,16 @@ class Domain(Protocol):
     def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         """The blocks of ``<id>/log`` after ``cursor`` (empty: no more yet), and the next cursor. Raises NotFound."""
 
+    def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
+        """Lines of ``<id>/activity`` after a number (of one turn), the number of the last, and whether that is all by now. Raises
+        NotFound."""
+
+    def turn_of(self, tx: Tx, session: str, n: int) -> int:
+        """The number of the prompt that began the turn of that one. Raises NotFound."""
+
+    def is_over(self, tx: Tx, session: str, n: int) -> bool:
+        """Whether nothing more comes of the prompt of that number."""
+
     def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
         """The blocks of ``log`` after ``cursor``, and the next cursor: messages between owners that are ``shown``."""
 
@@ -139,6 +153,9 @@ class Domain(Protocol):
 
     def rename(self, tx: Tx, session: str, alias: str) -> None:
         """``alias`` was written."""
+
+    def see(self, tx: Tx, session: str, number: str) -> None:
+        """``seen`` was written."""
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         """``state`` was written."""

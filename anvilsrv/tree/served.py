@@ -22,6 +22,7 @@ from anvilsrv.errors import Denied, Invalid
 from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
 from anvilsrv.sessions.happened import NOTHING
+from anvilsrv.sessions.machine import WAITING
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View, Wanted
 from anvilsrv.store.effects import Waiting
@@ -72,9 +73,10 @@ class Served:
         self.stream = parts.stream
         self.topics = parts.topics
         self.beads = parts.beads
+        self.activity = parts.registry.activity.live
         self._parts = parts
         self._registry = parts.registry
-        self._summaries: dict[tuple[str, bool], tuple[View, int, str]] = {}  # the 9P thread's, as is the next
+        self._summaries: dict[tuple[str, bool], tuple[View, int, bool, str]] = {}  # the 9P thread's, as is the next
         self._all: tuple[object, object, bytes] = (None, None, b"")
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -112,14 +114,14 @@ class Served:
         return self._all[2]
 
     def summary(self, view: View, attach: bool) -> str:
-        unread = self._parts.boxes.of(view.id).unread
+        unread, mailed = self._parts.boxes.of(view.id).unread, view.id in self._parts.boxes.of(USER).senders
         kept = self._summaries.get((view.id, attach))
-        if kept is not None and kept[0] is view and kept[1] == unread:
-            return kept[2]
-        made = compact(view.summary(self.attach(view) if attach else "", unread))
+        if kept is not None and kept[0] is view and kept[1:3] == (unread, mailed):
+            return kept[3]
+        made = compact(view.summary(self.attach(view) if attach else "", unread, mailed))
         if len(self._summaries) > 2 * len(self._registry.views) + 2:
             self._summaries.clear()  # of sessions that are gone
-        self._summaries[view.id, attach] = (view, unread, made)
+        self._summaries[view.id, attach] = (view, unread, mailed, made)
         return made
 
     def attach(self, view: View) -> str:
@@ -253,6 +255,16 @@ class Served:
     def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
         return self._parts.send.conversation(tx, session, cursor)
 
+    def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
+        self._registry.row(tx, session)
+        return self._registry.activity.page(tx, session, after, turn)
+
+    def turn_of(self, tx: Tx, session: str, n: int) -> int:
+        return self._parts.send.turn_of(tx, session, n)
+
+    def is_over(self, tx: Tx, session: str, n: int) -> bool:
+        return self._parts.send.numbered(tx, session, n).status not in WAITING
+
     def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
         label, blocks = self._parts.post.label, list[bytes]()
         while not blocks:
@@ -268,6 +280,9 @@ class Served:
 
     def rename(self, tx: Tx, session: str, alias: str) -> None:
         self._registry.rename(tx, session, alias)
+
+    def see(self, tx: Tx, session: str, number: str) -> None:
+        self._registry.see(tx, session, number)
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         row = self._registry.row(tx, session)

@@ -17,6 +17,7 @@ from anvilsrv.store.topics import MAIL, conversation_of
 from anvilsrv.strict_json import json_array, loads_bytes
 from anvilsrv.tree import beads, drafts
 from anvilsrv.tree.access import Who
+from anvilsrv.tree.activity import Activity, TurnActivity
 from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
@@ -77,6 +78,7 @@ TURN = Table(
     Row("out", "UOC", "", Answer(
         last=lambda at, tx: at.domain.numbered(tx, at.session, int(at.member)),
         response=lambda at, tx, prompt: at.domain.response(tx, prompt))),
+    Row("activity", "UOC", "", TurnActivity()),
     Row("ctl", "UC", "UC", Command(lambda at, words: at.domain.turn_ctl(at.session, int(at.member), words))),
 )  # fmt: skip
 
@@ -99,6 +101,8 @@ SESSION = Table(
     Row("log", "UOC", "", Tail(
         topic=lambda at: conversation_of(at.session),
         page=lambda at, tx, cursor: at.domain.conversation(tx, at.session, cursor))),
+    Row("activity", "UOC", "", Activity()),
+    Row("activity.<seq>", "UOC", "", Activity()),
     Row("ctl", "UOC", "UOC", Command(lambda at, words: at.domain.session_ctl(at.who, at.session, words))),
     Row("state", "UOCA", "UO", Word(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
@@ -110,6 +114,8 @@ SESSION = Table(
         check=lambda at, tx: at.domain.check_session(tx, at.session),
         commit=lambda at, tx, text, n: at.domain.set_context(tx, at.session, text),
         kept=lambda at: at.view.context)),
+    Row("seen", "UOC", "U", Word(
+        lambda at: str(at.view.seen), lambda at, tx, number: at.domain.see(tx, at.session, number))),
     Row("alias", "UOCA", "UO", Word(
         lambda at: at.view.alias, lambda at, tx, alias: at.domain.rename(tx, at.session, alias))),
     Row("inbox", "UO", "", box("inbox", stamped=True)),

@@ -15,6 +15,8 @@ from anvilsrv.backends.private import Private
 
 HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
 
+TELLS = ("PreToolUse", "PreModelRequest")  # whose payloads go into a file that is followed
+
 
 class Codex(Private):
     """See ``codex.yaml``."""
@@ -25,9 +27,10 @@ class Codex(Private):
         """What may be seen of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
         hook = self.backend.values(place)["HOOK"]
         program = hook if isinstance(hook, str) else shlex.join(hook)
-        made: dict[str, Any] = {
-            "codex/hooks.json": {"hooks": {name: entry(program, name, flag) for name, flag in HOOKS.items()}}
-        }
+        hooks = {name: entry(f"{program} {flag}{name}", 864000 if flag else 60) for name, flag in HOOKS.items()}
+        told = shlex.quote(f"{place.data_dir}/tools.jsonl")
+        hooks |= {name: entry(f"{{ cat; echo; }} >> {told}", 10) for name in TELLS}
+        made: dict[str, Any] = {"codex/hooks.json": {"hooks": hooks}}
         seen = place.configuration.visible(configuration(Path(place.home)), "mcp_servers")
         made["codex/config.toml"] = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in seen.items())
         if os.environ.get("OPENAI_API_KEY"):
@@ -70,10 +73,9 @@ class CodexAcp(Codex):
         return made
 
 
-def entry(program: str, name: str, flag: str) -> list[dict[str, Any]]:
+def entry(command: str, timeout: int) -> list[dict[str, Any]]:
     """One row of hooks.json."""
-    timeout = 864000 if flag else 60
-    return [{"hooks": [{"type": "command", "command": f"{program} {flag}{name}", "timeout": timeout}]}]
+    return [{"hooks": [{"type": "command", "command": command, "timeout": timeout}]}]
 
 
 def configuration(home: Path) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class OpenCode(Private):
         }  # fmt: skip
         made.env["OPENCODE_CONFIG_CONTENT"] = json.dumps(config)
         made.env["ANVILLM_HOOK"] = json.dumps(values["HOOK"])
+        made.env["ANVILLM_TOLD"] = f"{place.data_dir}/told.jsonl"
         made.env["ANVILLM_JOURNAL"] = f"{place.data_dir}/journal.jsonl"
         return made
 

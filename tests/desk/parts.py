@@ -30,7 +30,7 @@ from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry, Touched
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.store.effects import Asked, Clear, Effect, Given, Interrupt, Publish, Unasked, Wake
+from anvilsrv.store.effects import Asked, Clear, Effect, Given, Interrupt, Publish, Said, Unasked, Wake
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
@@ -159,6 +159,8 @@ class Parts:
             self.messages.follow(one.before, one.after)
         for effect in effects:
             match effect:
+                case Said():
+                    self.registry.activity.said(effect)
                 case Publish(event):
                     self.stream.publish(event)
                 case Wake(topic):

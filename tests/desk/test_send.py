@@ -225,5 +225,5 @@ def test_a_log_comes_in_pages_of_some_bytes_however_long_the_answers_are(parts: 
         pages.append(found[0])
         cursor = found[1]
     assert [page.count(b"\nASSISTANT") for page in pages] == [1, 1, 1, 1]
-    assert cursor == 8 and [page.split(b"\n")[1] for page in pages] == [b"\tprompt %d" % n for n in range(4)]
+    assert cursor == 8 << 64 and [page.split(b"\n")[1] for page in pages] == [b"\tprompt %d" % n for n in range(4)]
     assert all(page.endswith(b"\n\t%d\n\n\n\t%b\n\n" % (n, b"x" * size)) for n, page in enumerate(pages))

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from anvilsrv.activity.schema import COMMON
+from anvilsrv.activity.schema import KINDS as ACTIVITY
 from anvilsrv.backends import load as backend_yaml
+from anvilsrv.backends import tables
 from anvilsrv.backends.backend import NAMES
 from anvilsrv.backends.reset_time import GROUPS
 from anvilsrv.backends.rules import KINDS
@@ -29,6 +32,8 @@ LEVELS = (
     "permissions",
     "login",
     "acp",
+    "follow",
+    "tell",
 )
 EVERYTHING = """
 backend:
@@ -37,6 +42,8 @@ backend:
   hooks: {Ready: {report: ready}}
   input: {guard: [{when: a}]}
   limits: [{match: '(?P<seconds>1)'}]
+  tools: {Bash: {type: execute}}
+  follow: [{path: "{DATA}/a", tell: [{kind: text}]}]
   login: {command: [a], files: [b]}
 """
 PROTOCOL = """
@@ -60,17 +67,18 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str,
     keys: dict[str, set[str]] = {}
     defaults: dict[tuple[str, str], Any] = {}
 
-    class Noting(backend_yaml.Table):
-        def __init__(self, file: Path, lines: backend_yaml.Lines, at: tuple[Any, ...], value: Any) -> None:
+    class Noting(tables.Table):
+        def __init__(self, file: Path, lines: tables.Lines, at: tuple[Any, ...], value: Any) -> None:
             super().__init__(file, lines, at, value)
             self.rest = Asked(self.rest)
             self.rest.notes = keys.setdefault(level(at), set())
 
-        def take(self, key: str, default: Any = backend_yaml.MISSING) -> Any:
+        def take(self, key: str, default: Any = tables.MISSING) -> Any:
             defaults[level(self.at), key] = default
             return super().take(key, default)
 
-    monkeypatch.setattr(backend_yaml, "Table", Noting)
+    for module in (backend_yaml, tables):
+        monkeypatch.setattr(module, "Table", Noting)
     (tmp_path / "all.yaml").write_text(EVERYTHING)
     backend_yaml.load(tmp_path / "all.yaml")
     rows, told = (
@@ -88,6 +96,8 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str,
 
 def level(at: tuple[Any, ...]) -> str:
     names = [str(one) for one in at if not isinstance(one, int)]
+    if names[1:2] == ["tools"]:
+        return "tools" if len(names) == 3 else "free"
     if names[1:2] in (["hooks"], ["transcript"]) and (len(names) > 2 or names[1] == "transcript"):
         return "rows" if len(names) == (3 if names[1] == "hooks" else 2) else "free"
     return names[-1] if names and names[-1] in (*LEVELS, "backend") else "free" if len(names) > 1 else "file"
@@ -108,6 +118,7 @@ def test_every_key_that_the_loader_takes_is_described_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, _ = accepted(tmp_path, monkeypatch)
+    keys["tell"] -= {*COMMON, *ACTIVITY["text"].fields}  # those of the kind
     assert {name: sorted(found) for name, found in keys.items() if name not in ("file", "free")} == {
         name: sorted(found) for name, found in described().items()
     }
@@ -124,7 +135,7 @@ def test_defaults_are_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def words(name: str, key: str, default: Any) -> str:
     if (name, key) == ("backend", "title"):
         return "the file's name"
-    if default is backend_yaml.MISSING and name != "replies":
+    if default is tables.MISSING and name != "replies":
         return "required"
     if default == "":
         return "empty"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from anvilsrv import __version__
+from anvilsrv.activity.fields import Word
+from anvilsrv.activity.schema import KINDS
 from anvilsrv.tree import table
 from tests.conftest import ROOT, Daemon, Home, some
 from tests.docs.examples import NEVER, flat, manual, shell_path
@@ -111,9 +113,23 @@ def test_the_page_of_the_tree_lists_every_file_and_no_other() -> None:
     assert set(re.findall(r"^\.Pa (\w+)", user, re.MULTILINE)) == tree["user"]
 
 
+def test_the_page_of_the_tree_has_every_kind_of_activity_with_its_fields_and_words() -> None:
+    listed = dict(re.findall(r"^\.It Li (\w+)\n((?:(?!\.It|\.El).*\n)*)", section("Activity"), re.MULTILINE))
+    assert {name: set(re.findall(r"^\.Li (\w+)", text, re.MULTILINE)) for name, text in listed.items()} == {
+        name: set(kind.fields) for name, kind in KINDS.items()
+    }
+    told = re.findall(r"^\.Li (\w+)\nof\n\.Li (\w+)\nis one of\n\.Li (.*) \.$", section("Activity"), re.MULTILINE)
+    assert {(kind, name): tuple(words.split()) for name, kind, words in told} == {
+        (kind, name): field.words
+        for kind, row in KINDS.items()
+        for name, field in row.fields.items()
+        if isinstance(field, Word)
+    }
+
+
 def test_the_page_of_the_tree_names_what_stands_for_many_files() -> None:
     shown = {"events.<seq>": ".Pa events . Ns Ar seq", "<id>": ".Pa <id>/", "<bead-id>": ".It Pa beads/<bead-id>/",
-             "<n>": ".Pa <n>/prompt"}  # fmt: skip
+             "<n>": ".Pa <n>/prompt", "activity.<seq>": ".Pa activity . Ns Ar seq"}  # fmt: skip
     assert {row.name for rows in TABLES.values() for row in rows.rows if row.many} == set(shown)
     for macros in shown.values():
         assert macros in TREE.read_text()

@@ -18,6 +18,7 @@ ORDER = (
     {"errors", "paths", "words", "display", "strict_json", "clock", "allowance", ""},
     {"linux", "p9"},
     {"store", "tmux", "beads"},
+    {"activity"},
     {"backends"},
     {"sessions", "mail", "git"},
     {"desk"},

@@ -124,6 +124,7 @@ OWN = {
     "anvilsrv/beads/jsonl.py": "rows of the store",
     "anvilsrv/agents/bounds.py": "files of the daemon's own",
     "anvilsrv/programs/json_entry.py": "settings of the user's",
+    "anvilsrv/activity/rows.py": "our own rows",
     "cfg/backends/claude.py": "settings of the user's",
     "cfg/backends/gemini.py": "settings of the user's",
     "cfg/backends/opencode.py": "settings of the user's",

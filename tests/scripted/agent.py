@@ -25,6 +25,7 @@
            "crash": 3 or "crash": -9,        ends in the middle of the turn with that status, or by that signal
            "ask": "question",                asks (choices yes, no, or any text); the answer is part of the response
            "fail": "reason",                 an API failure instead of a Stop ("… resets in 3 s" is a limit with its end)
+           "tell": [[0.1, {...}], ...],      s before each, and what is appended to told.jsonl, as other agents tell what they do
            "subagent": true,                 hooks of a subagent come first; they must be ignored
            "draft": "text"}                  afterwards a person has half typed this into the input line
 """
@@ -225,6 +226,8 @@ class Scripted:
             self.remember("user", "[Request interrupted by user]")
             self.write("interrupted\n")
             return
+        if not all(self.tell(delay, line) for delay, line in turn.get("tell", [])):
+            return
         said = self.said(turn, text)
         if "crash" in turn:
             self.crash(turn["crash"])
@@ -235,6 +238,17 @@ class Scripted:
             self.write("API error\n")
             return
         self.over(turn, said, continued)
+
+    def tell(self, delay, line):
+        """Something is told in a file; False when interrupted before."""
+        if not self.work(delay):
+            self.log("interrupted")
+            self.remember("user", "[Request interrupted by user]")
+            return False
+        path = os.path.join(os.path.dirname(self.transcript), "told.jsonl")
+        with open(path, "a", encoding="utf-8") as file:
+            file.write((line if isinstance(line, str) else json.dumps({"at": time.time(), **line})) + "\n")
+        return True
 
     def said(self, turn, text):
         if "size" in turn:

@@ -46,6 +46,8 @@ FILES = [
     ("<id>/in", 0o600, 0o000, 0o600, 0o000),
     ("<id>/out", 0o400, 0o400, 0o400, 0o000),
     ("<id>/log", 0o400, 0o400, 0o400, 0o000),
+    ("<id>/activity", 0o400, 0o400, 0o400, 0o000),
+    ("<id>/activity.<seq>", 0o400, 0o400, 0o400, 0o000),
     ("<id>/ctl", 0o600, 0o600, 0o600, 0o000),
     ("<id>/state", 0o600, 0o600, 0o400, 0o400),
     ("<id>/hook", 0o000, 0o600, 0o000, 0o000),
@@ -54,10 +56,12 @@ FILES = [
     ("<id>/turns/<n>", 0o500, 0o500, 0o500, None),
     ("<id>/turns/<n>/prompt", 0o600, 0o400, 0o600, None),
     ("<id>/turns/<n>/out", 0o400, 0o400, 0o400, None),
+    ("<id>/turns/<n>/activity", 0o400, 0o400, 0o400, None),
     ("<id>/turns/<n>/ctl", 0o600, 0o000, 0o600, None),
     ("<id>/ask", 0o400, 0o400, 0o400, 0o000),
     ("<id>/answer", 0o200, 0o000, 0o000, 0o000),
     ("<id>/context", 0o600, 0o400, 0o600, 0o000),
+    ("<id>/seen", 0o600, 0o400, 0o400, 0o000),
     ("<id>/alias", 0o600, 0o600, 0o400, 0o400),
     ("<id>/inbox", 0o400, 0o400, 0o000, 0o000),
     ("<id>/archive", 0o400, 0o400, 0o000, 0o000),
@@ -122,7 +126,7 @@ def test_listings_show_the_rows_in_their_order_and_then_the_members(tree: Tree, 
     assert names(node(tree, USER, "user")) == [row.name for row in MAILBOX.rows]
     assert names(node(tree, USER, "beads")) == ["ctl", "list", "ready", bead]
     assert names(node(tree, USER, f"beads/{bead}")) == [row.name for row in BEAD.rows]
-    assert names(node(tree, USER, ONE)) == [row.name for row in SESSION.rows]
+    assert names(node(tree, USER, ONE)) == [row.name for row in SESSION.rows if not row.many]
 
 
 def test_an_alias_may_not_be_a_name_of_the_root() -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from anvilsrv.activity.recorder import Recorder, Told
+from anvilsrv.activity.schema import clean
 from anvilsrv.beads.beads import Beads
 from anvilsrv.errors import AnvilError, Conflict, NotFound
 from anvilsrv.p9.tree import LATER, Dir, Handle
-from anvilsrv.store.effects import Effect, Publish, Wake
+from anvilsrv.store.effects import Effect, Publish, Said, Wake
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
@@ -86,6 +88,8 @@ class World:
         self.store = Store(where / "store.db", self._settle, lambda error: None)
         self.stream = Stream()
         self.topics = Topics()
+        self.recorder = Recorder()
+        self.activity = self.recorder.live
         self.beads = Beads(where / "beads", lambda change: None, lambda error: None)
         self.sessions: dict[str, SimpleNamespace] = {}
         self.parents: dict[str, str] = {}
@@ -94,6 +98,7 @@ class World:
         self.answers: dict[int, bytes | Conflict] = {}
         self.numbers = 0
         self.prompts: dict[int, str] = {}
+        self.running: set[int] = set()
         self.asking: list[Any] = []  # those whose report is not answered yet
         self.reports_wait = False
         self.refusal: AnvilError | None = None
@@ -104,6 +109,8 @@ class World:
             match effect:
                 case Publish(event):
                     self.stream.publish(event)
+                case Said():
+                    self.recorder.said(effect)
                 case Wake(topic):
                     self.topics.wake(topic)
 
@@ -111,7 +118,7 @@ class World:
         """One more session."""
         self.sessions[session] = SimpleNamespace(
             id=session, alias=alias, state="idle", context=b"be kind", ask=(), pid=12, cwd="/w", backend="shell", role="",
-            tasks=("a", "b"), policy="tier full", usage={}, last=3, numbers=4, changed=CREATED + 5, created=CREATED,
+            tasks=("a", "b"), policy="tier full", usage={}, seen=0, last=3, numbers=4, changed=CREATED + 5, created=CREATED,
         )  # fmt: skip
         if parent:
             self.parents[session] = parent
@@ -252,6 +259,26 @@ class World:
         found = self.blocks.get(session, [])[cursor : cursor + 3]
         return b"".join(found), cursor + len(found)
 
+    def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
+        self.get(session)
+        return self.recorder.page(tx, session, after, turn)
+
+    def turn_of(self, tx: Tx, session: str, n: int) -> int:
+        return self.numbered(tx, session, n)
+
+    def is_over(self, tx: Tx, session: str, n: int) -> bool:
+        return n not in self.running
+
+    def tell(self, *told: dict[str, Any], turn: int = 1) -> None:
+        """The first session's agent tells these."""
+
+        def job(tx: Tx) -> None:
+            self.recorder.tell(
+                tx, next(iter(self.sessions)), [Told(clean(one.pop("kind"), one) or {}, turn) for one in told]
+            )
+
+        self.store.call(job)
+
     def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
         found = self.blocks.get("", [])[cursor:]
         return b"".join(one for one in found if shown([one.split()[0].decode()])), cursor + len(found)
@@ -267,6 +294,9 @@ class World:
 
     def rename(self, tx: Tx, session: str, alias: str) -> None:
         self._do("alias", session, alias)
+
+    def see(self, tx: Tx, session: str, number: str) -> None:
+        self._do("seen", session, number)
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         self._do("state", session, word)

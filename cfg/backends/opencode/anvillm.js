@@ -34,6 +34,14 @@ const write = (line) => {
   } catch {} // the report tells it too
 }
 
+// What streams: a file of JSON lines ($ANVILLM_TOLD), which the daemon follows. Nobody waits for it.
+const told = process.env.ANVILLM_TOLD
+const tell = (line) => {
+  try {
+    if (told) appendFileSync(told, JSON.stringify({ ...line, at: Date.now() }) + "\n")
+  } catch {} // the answer is told all the same
+}
+
 const text = (parts) => parts.filter((part) => part.type === "text" && !part.synthetic).map((part) => part.text).join("")
 
 export const AnviLLM = async ({ client }) => {
@@ -41,6 +49,9 @@ export const AnviLLM = async ({ client }) => {
   const children = new Set()
   let turn = null // the session in which a turn runs
   let id = "" // of that turn: of the message that began it
+  const answers = new Set() // ids of messages of the model
+  const texts = new Set() // ids of their texts
+  const printed = new Map() // of a tool: how much of its output was told
   let stale = 0 // questions that went away: the newest that counts
 
   const last = async (session) => {
@@ -69,13 +80,57 @@ export const AnviLLM = async ({ client }) => {
     report("Fail", { session, turn: id, reason: message, detail: `next attempt at ${next}` })
   }
 
+  // A part of a message, told anew whenever it has changed.
+  const part = (one) => {
+    if (!answers.has(one.messageID)) return
+    const parent = children.has(one.sessionID) ? one.sessionID : undefined
+    if (one.type === "text" && !one.synthetic) {
+      texts.add(one.id)
+      if (one.time?.end) tell({ type: "text", id: one.id, parent, text: one.text })
+    } else if (one.type === "reasoning") {
+      const done = one.time?.end
+      tell({ type: "thinking", id: one.id, parent, on: !done, ...(done ? { seconds: (done - one.time.start) / 1000, text: one.text } : {}) })
+    } else if (one.type === "tool") {
+      const { callID: id, tool: name, state } = one
+      if (state.status === "running" && !printed.has(id)) {
+        printed.set(id, 0)
+        tell({ type: "tool", id, parent, name, input: state.input, title: state.title })
+      }
+      const output = state.output ?? state.metadata?.output ?? ""
+      if (state.status === "running" && output.length > printed.get(id)) {
+        tell({ type: "output", id, parent, part: output.slice(printed.get(id)) })
+        printed.set(id, output.length)
+      } else if (state.status === "completed" || state.status === "error") {
+        printed.delete(id)
+        const { diff, exists } = state.metadata ?? {}
+        const wrote = name === "write" && state.status === "completed"
+        if (diff || wrote) tell({ type: "edit", id, parent, path: state.input?.filePath, diff, op: wrote && !exists ? "add" : "change" })
+        tell({ type: "output", id, parent, text: state.error ?? output, status: state.status, exit: state.metadata?.exit })
+      }
+    }
+  }
+
   const on = {
+    "message.updated": ({ info }) => {
+      if (info.role === "assistant") answers.add(info.id)
+    },
+    "message.part.updated": (found) => part(found.part),
+    "message.part.delta": ({ sessionID, partID, field, delta }) => {
+      if (field === "text" && texts.has(partID))
+        tell({ type: "text", id: partID, parent: children.has(sessionID) ? sessionID : undefined, part: delta })
+    },
+    "todo.updated": ({ sessionID, todos }) => children.has(sessionID) || tell({ type: "plan", todos }),
     "session.status": ({ sessionID, status }) => {
       if (sessionID !== turn || status?.type !== "retry") return
+      tell({ type: "retry", attempt: status.attempt, reason: status.message, next: status.next / 1000 })
       if (status.attempt < ATTEMPTS && status.next - Date.now() < PATIENCE) return
       return giveUp(sessionID, status.message, Math.ceil(status.next / 1000))
     },
-    "session.created": ({ info }) => info.parentID && children.add(info.id),
+    "session.created": ({ info }) => {
+      if (!info.parentID) return
+      children.add(info.id)
+      tell({ type: "subagent", id: info.id, title: info.title, state: "begun" })
+    },
     "session.error": ({ sessionID, error }) => {
       if (sessionID !== turn) return
       turn = null
@@ -83,6 +138,7 @@ export const AnviLLM = async ({ client }) => {
       else report("Fail", { session: sessionID, turn: id, reason: error?.data?.message || error?.name || "error" })
     },
     "session.idle": async ({ sessionID }) => {
+      if (children.has(sessionID)) tell({ type: "subagent", id: sessionID, state: "ended" })
       if (sessionID !== turn) return
       turn = null
       report("Stop", { session: sessionID, turn: id, ...(await last(sessionID)) })

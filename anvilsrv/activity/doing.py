@@ -1,0 +1,62 @@
+"""What a session is doing, in one line, made of what is told of it: ``doing`` in ``sessions``. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MODEL = "waiting for the model"
+OPEN = 100  # tools that may be open at a time; the oldest are forgotten
+
+
+class Doing:
+    """Of one session. What was begun last, and has not ended, is what it does."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, str] = {}
+        self.words = ""
+
+    def hear(self, made: Mapping[str, Any]) -> None:
+        """An object of activity."""
+        kind, ident = made["kind"], str(made.get("id", ""))
+        if kind == "end":
+            self._tools.clear()
+            self.words = ""
+        elif kind == "tool":
+            self._tools[ident] = tool(made)
+            while len(self._tools) > OPEN:
+                del self._tools[next(iter(self._tools))]
+            self.words = self._tools[ident]
+        elif kind == "output" and "end" in made:
+            self._tools.pop(ident, None)
+            self.words = next(reversed(self._tools.values()), MODEL)
+        elif not made.get("parent"):
+            self.words = said(made, self.words)
+
+
+def tool(made: Mapping[str, Any]) -> str:
+    """``Bash: make check``."""
+    name, title = made.get("name", ""), made.get("title", "")
+    return f"{name}: {title}" if title and title != name else str(name)
+
+
+def said(made: Mapping[str, Any], before: str) -> str:
+    """What it does after this was told of it."""
+    match made["kind"]:
+        case "prompt":
+            return MODEL
+        case "text" if "part" in made or "grows" in made:
+            return "answering"
+        case "thinking":
+            return "thinking" if made.get("on") else MODEL
+        case "retry":
+            return retrying(made)
+        case "compact":
+            return "shortening the conversation" if made.get("state") == "begun" else MODEL
+    return before
+
+
+def retrying(made: Mapping[str, Any]) -> str:
+    """``retrying 7 of 10: overloaded``, as much of it as is known."""
+    many = f" {made['attempt']}" if made.get("attempt") is not None else ""
+    most = f" of {made['of']}" if many and made.get("of") is not None else ""
+    why = made.get("reason") or made.get("status")
+    return f"retrying{many}{most}" + (f": {why}" if why else "")

@@ -1,0 +1,198 @@
+"""What happens now: the last objects of each session, and the texts that grow. Who is near the end of ``activity`` reads here.
+
+A session's numbers go on where its records end, and a new daemon leaves a gap: pieces that the one before told are not used again.
+
+Threads: the store's thread alone changes a :class:`Channel`; ``after`` and ``wait`` are called by readers on the 9P thread. The lock
+guards the rings and who waits; it is not held while a reader is woken.
+"""
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from anvilsrv.activity.doing import Doing
+from anvilsrv.activity.schema import LONG, OUTPUT
+from anvilsrv.store.effects import Item
+
+RING = 512  # objects of a session that are kept in memory
+BYTES = 256 << 10  # the same
+GAP = 10_000  # numbers that a new daemon leaves out
+RUN = 4096  # pieces without a record after which what has grown is one
+
+
+class Grown:
+    """A text that grows: all of it, or of a long one the beginning and the end."""
+
+    def __init__(self, most: int) -> None:
+        self._head, self._tail, self._size, self._most = list[str](), deque[str](), 0, most
+        self._begun = 0  # characters of the beginning
+        self._ending = 0  # of the end
+        self.left_out = 0
+
+    def add(self, part: str) -> None:
+        """More of it."""
+        room = self._most * 3 // 4 - self._begun
+        if room > 0:
+            self._head.append(part[:room])
+            self._begun += len(self._head[-1])
+        if rest := part[max(0, room) :]:
+            self._tail.append(rest)
+            self._ending += len(rest)
+        while self._tail and self._ending - len(self._tail[0]) >= self._most // 4:
+            gone = self._tail.popleft()
+            self._ending -= len(gone)
+            self.left_out += len(gone.encode())
+
+    @property
+    def text(self) -> str:
+        """What there is of it."""
+        between = f"\n[{self.left_out} bytes left out]\n" if self.left_out else ""
+        return "".join(self._head) + between + "".join(self._tail)
+
+
+class Begun(NamedTuple):
+    """Where a block begins: the path of the file that told it, and the offset there."""
+
+    path: str
+    offset: int
+
+
+@dataclass
+class Block:
+    """An object that grows. ``seq`` is that of its last part."""
+
+    turn: int
+    parent: str
+    begun: Begun | None
+    grown: Grown
+    seq: int = 0
+    pieces: int = 0
+
+
+@dataclass
+class Channel:
+    """One session. ``last`` is the last number that was given; the ring has everything after ``floor``."""
+
+    last: int = 0
+    floor: int = 0
+    ring: deque[Item] = field(default_factory=deque)
+    size: int = 0
+    blocks: dict[tuple[str, str], Block] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # of a text from one source -> its id, from another
+    doing: Doing = field(default_factory=Doing)
+    ended: dict[str, str] = field(
+        default_factory=dict
+    )  # texts that were whole because their turn had ended, without blanks
+
+    def number(self) -> int:
+        """The next number. A job that is lost leaves a gap."""
+        self.last += 1
+        return self.last
+
+    def block(self, kind: str, ident: str, turn: int, parent: str, begun: Begun | None) -> Block:
+        """The block that grows; begun now if there is none."""
+        found = self.blocks.get((kind, ident))
+        if found is None:
+            found = Block(turn, parent, begun, Grown(LONG if kind == "text" else OUTPUT))
+            self.blocks[kind, ident] = found
+        return found
+
+
+class Live:
+    """The channels of all sessions."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._channels: dict[str, Channel] = {}
+        self._waiting: dict[str, dict[object, Callable[[], bool]]] = {}
+
+    def channel(self, session: str) -> Channel | None:
+        """That of a session; None: it was not used yet by this daemon. Store's thread."""
+        return self._channels.get(session)
+
+    def begin(self, session: str, last: int) -> Channel:
+        """A new one, which goes on after the ``last`` number that a daemon before us recorded. Store's thread."""
+        start = (last // GAP + 1) * GAP if last else 0
+        with self._lock:
+            found = self._channels[session] = Channel(start, start)
+        return found
+
+    def publish(self, session: str, items: tuple[Item, ...], whole: tuple[tuple[str, str], ...]) -> None:
+        """These are on disk, or need not be: readers get them. Blocks that are ``whole`` grow no more. Store's thread."""
+        channel = self._channels.get(session)
+        if channel is None:
+            return
+        for one in whole:
+            channel.blocks.pop(one, None)
+        with self._lock:
+            for item in items:
+                channel.ring.append(item)
+                channel.size += len(item.line)
+            while channel.ring and (len(channel.ring) > RING or channel.size > BYTES):
+                gone = channel.ring.popleft()
+                channel.size -= len(gone.line)
+                channel.floor = gone.seq
+            waiting = list(self._waiting.get(session, {}).items())
+        for key, wake in waiting:
+            if wake():
+                self._answered(session, key, wake)
+
+    def _answered(self, session: str, key: object, wake: Callable[[], bool]) -> None:
+        """It waits no more, unless it has begun to wait again."""
+        with self._lock:
+            waiting = self._waiting.get(session, {})
+            if waiting.get(key) is wake:
+                del waiting[key]
+            if not waiting:
+                self._waiting.pop(session, None)
+
+    def drop(self, session: str) -> None:
+        """The session is gone: readers see the end."""
+        with self._lock:
+            self._channels.pop(session, None)
+            waiting = list(self._waiting.get(session, {}).values())
+        for wake in waiting:
+            wake()
+
+    # -- readers (9P thread) ------------------------------------------------------------------------------------------------
+
+    def after(self, session: str, cursor: int, count: int, turn: int | None) -> "Now":
+        """What comes after ``cursor``, at most about ``count`` bytes of it."""
+        with self._lock:
+            channel = self._channels.get(session)
+            if channel is None or cursor < channel.floor:
+                return Now([], cursor, behind=True)
+            new = list(itertools.takewhile(lambda item: item.seq > cursor, reversed(channel.ring)))
+        found, size = list[Item](), 0
+        for item in reversed(new):
+            if turn is None or item.turn == turn:
+                if found and size + len(item.line) > count:
+                    break
+                found.append(item)
+                size += len(item.line)
+            cursor = item.seq
+        return Now(found, cursor)
+
+    def wait(self, session: str, key: object, wake: Callable[[], bool]) -> None:
+        """Call ``wake`` at each object until it returns True or ``forget(session, key)``."""
+        with self._lock:
+            self._waiting.setdefault(session, {})[key] = wake
+
+    def forget(self, session: str, key: object) -> None:
+        """Stop waking ``key``."""
+        with self._lock:
+            waiting = self._waiting.get(session, {})
+            waiting.pop(key, None)
+            if not waiting:
+                self._waiting.pop(session, None)
+
+
+class Now(NamedTuple):
+    """What a reader gets of the ring, and the cursor behind it; ``behind``: what it wants is in the store only."""
+
+    items: list[Item]
+    cursor: int
+    behind: bool = False

@@ -1,0 +1,279 @@
+"""What happens in sessions is recorded here: told by whoever hears of it, cleaned, numbered, kept, and given to readers.
+
+What two sources tell is one object: what says nothing new is dropped, what says more is told again with all that is known. Text that
+grows is kept in memory; it becomes a record when it is whole, when its turn ends, or when it has grown for long.
+
+Threads: everything runs on the store's thread; ``record``, ``end`` and ``tell`` in a job, ``said`` after its commit.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from anvilsrv.activity import rows
+from anvilsrv.activity.live import RUN, Begun, Block, Channel, Live
+from anvilsrv.activity.rows import Mark, Record
+from anvilsrv.activity.schema import KINDS, clean, key
+from anvilsrv.store.effects import Item, Said, Wake
+from anvilsrv.store.store import Tx
+from anvilsrv.store.topics import conversation_of
+from anvilsrv.strict_json import dumps
+
+MOST = 64 << 20  # bytes of the records of one session
+SHOWN = ("tool", "edit", "decision")  # kinds of which the log has a line
+OFTEN = 64  # records after which their size is looked at
+NAMES = 200  # of a session that are remembered
+Does = Callable[[Tx, str, str], None]
+FRESH = ("seq", "ts", "turn")  # fields that say nothing of what happened
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that a source tells: ``made`` as ``schema.clean`` made it, ``turn`` the number of its turn, and where it begins in the
+    file that told it, if it grows."""
+
+    made: dict[str, Any]
+    turn: int
+    begun: Begun | None = None
+
+
+@dataclass
+class Saying:
+    """What one job says: the items in their order, and what is whole."""
+
+    items: list[Item] = field(default_factory=list)
+    whole: list[tuple[str, str]] = field(default_factory=list)
+    made: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+class Recorder:
+    """The activity of all sessions. ``live`` is what readers get of it at once; ``most`` how many bytes of a session are kept.
+
+    ``does(tx, session, words)`` hears what a session does when that has changed."""
+
+    def __init__(self, does: Does = lambda tx, session, words: None, most: int = MOST) -> None:
+        self.live = Live()
+        self._does_so = does
+        self._most = most
+
+    def record(self, tx: Tx, session: str, turn: int, kind: str, **fields: Any) -> None:
+        """Something happened, and somebody of ours knows it."""
+        made = clean(kind, fields)
+        if made is not None:
+            self.tell(tx, session, [Told(made, turn)])
+
+    def tell(
+        self, tx: Tx, session: str, told: Iterable[Told], read: Mapping[str, Mark] | None = None, again: bool = False
+    ) -> None:
+        """Sources tell these, in this order; ``read`` is how far files were read with that. ``again``: the job runs a second time."""
+        channel, saying = self._channel(tx, session), Saying()
+        for one in told:
+            self._one(tx, session, channel, one, saying, again)
+        self._does(tx, session, channel, saying)
+        if read:
+            rows.follow(tx, session, {path: _held(path, mark, channel, saying) for path, mark in read.items()})
+        if any(made["kind"] in SHOWN for made in saying.made):
+            tx.after(Wake(conversation_of(session)))
+        if saying.items or saying.whole:
+            tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
+
+    def end(self, tx: Tx, session: str, turn: int, answer: str | None, **fields: Any) -> None:
+        """A turn has ended. What still grows in it is whole with that; ``answer`` is what it said last (None: it is not known)."""
+        channel, saying = self._channel(tx, session), Saying()
+        self._whole(tx, session, channel, turn, answer, saying)
+        self._one(tx, session, channel, Told(clean("end", fields) or {}, turn), saying, False)
+        self._does(tx, session, channel, saying)
+        tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
+
+    def said(self, effect: Said) -> None:
+        """It is on disk, or need not be: readers get it."""
+        self.live.publish(effect.session, effect.items, effect.whole)
+
+    def page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
+        """What comes after a number, as lines; the number of the last; and whether that is all that there is by now: then it ends
+        with what grows just now, as far as it has come."""
+        found = rows.page(tx, session, after, turn)
+        if found:
+            return b"".join(f"{one.line}\n".encode() for one in found), found[-1].seq, False
+        channel = self._channel(tx, session)
+        blocks = sorted(channel.blocks.items(), key=lambda one: one[1].seq)
+        grown = [
+            _item(tx, block.seq, block.turn, _text_of(name, block))[0].line
+            for name, block in blocks
+            if block.seq > after and turn in (None, block.turn)
+        ]
+        return b"".join(grown), channel.last, True
+
+    def forget(self, tx: Tx, session: str) -> None:
+        """The session goes for good."""
+        rows.forget(tx, session)
+
+    def _does(self, tx: Tx, session: str, channel: Channel, saying: Saying) -> None:
+        before = channel.doing.words
+        for made in saying.made:
+            channel.doing.hear(made)
+        if channel.doing.words != before:
+            self._does_so(tx, session, channel.doing.words)
+
+    def doing(self, session: str) -> str:
+        """What it does, in a line."""
+        channel = self.live.channel(session)
+        return channel.doing.words if channel is not None else ""
+
+    def _channel(self, tx: Tx, session: str) -> Channel:
+        return self.live.channel(session) or self.live.begin(session, rows.last(tx, session))
+
+    # -- one object -----------------------------------------------------------------------------------------------------
+
+    def _one(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
+        if told.made["kind"] == "text":
+            ident = told.made.get("id") or answer_of(told.turn)
+            told = replace(told, made={**told.made, "id": self._called(channel, told, ident)})
+        if "part" in told.made:
+            self._part(tx, session, channel, told, saying, again)
+        else:
+            self._keep(tx, session, channel, told.made, told.turn, saying)
+
+    @staticmethod
+    def _called(channel: Channel, told: Told, ident: str) -> str:
+        """The id of a text. A whole one may be known by a name that another source has for it: by what it says."""
+        if ident in channel.names or ("text", ident) in channel.blocks or "text" not in told.made:
+            return channel.names.get(ident, ident)
+        words, taken = squeezed(told.made["text"]), {*channel.names.values()}
+        grown = {
+            name: squeezed(one.grown.text)
+            for (kind, name), one in channel.blocks.items()
+            if kind == "text" and one.turn == told.turn
+        }
+        for name, text in {**grown, **channel.ended}.items():
+            if name not in taken and text and words.startswith(text):
+                channel.names[ident] = name
+                while len(channel.names) > NAMES:
+                    del channel.names[next(iter(channel.names))]
+                return name
+        return ident
+
+    def _part(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
+        made, name = told.made, (told.made["kind"], told.made["id"])
+        if name not in channel.blocks and not self._grows(rows.newest(tx, session, *name)):
+            return
+        first = name not in channel.blocks
+        block = channel.block(*name, told.turn, made.get("parent", ""), told.begun)
+        if not again:
+            block.grown.add(made["part"])
+            block.pieces += 1
+        block.seq = channel.number()
+        shown = _text_of(name, block) if first else made  # a daemon before us may have told some of it
+        saying.items.append(_item(tx, block.seq, block.turn, shown)[0])
+        saying.made.append(shown)
+        if block.pieces % RUN == 0:
+            self._add(tx, session, channel, _text_of(name, block), block.turn, saying)
+
+    @staticmethod
+    def _grows(known: tuple[int, dict[str, Any]] | None) -> bool:
+        """Whether an object may grow on: it was not said as a whole. One that has grown for long is said anew after a crash."""
+        return known is None or bool(known[1].get("grows"))
+
+    def _keep(self, tx: Tx, session: str, channel: Channel, made: dict[str, Any], turn: int, saying: Saying) -> None:
+        """A record, unless it says nothing new."""
+        kind, ident = made["kind"], key(made)
+        if KINDS[kind].grows:
+            block = channel.blocks.get((kind, ident))
+            if block is not None:
+                turn = block.turn
+                made = made if "text" in made or "void" in made else {**_text_of((kind, ident), block), **made}
+                made.pop("grows", None)
+                saying.whole.append((kind, ident))
+        known = rows.newest(tx, session, kind, ident) if ident or KINDS[kind].once else None
+        if known is not None and ident:
+            turn, before = known[0], known[1]
+            made = {**{name: value for name, value in before.items() if name not in (*FRESH, "grows", "cut")}, **made}
+            if made.get("void"):
+                made.pop("text", None)
+        if known is not None and _same(known[1], made):
+            return
+        self._add(tx, session, channel, made, turn, saying)
+
+    def _add(self, tx: Tx, session: str, channel: Channel, made: dict[str, Any], turn: int, saying: Saying) -> None:
+        item, line = _item(tx, channel.number(), turn, made)
+        saying.items.append(item)
+        saying.made.append(made)
+        rows.add(tx, session, Record(item.seq, turn, line), made["kind"], key(made))
+        if item.seq % OFTEN == 0:
+            rows.trim(tx, session, self._most)
+
+    def _whole(self, tx: Tx, session: str, channel: Channel, turn: int, answer: str | None, saying: Saying) -> None:
+        """What grows in a turn that ends: as far as it has come. The last text is the answer, where that begins with it."""
+        blocks = [(name, one) for name, one in channel.blocks.items() if one.turn == turn and not one.parent]
+        texts = [name for name, _ in blocks if name[0] == "text"]
+        channel.ended = {}
+        for name, block in blocks:
+            made = _text_of(name, block)
+            made.pop("grows", None)
+            if answer and texts[-1:] == [name] and _begins(answer, block):
+                made = clean("text", {"id": name[1], "text": answer}) or made
+            saying.whole.append(name)
+            if name[0] == "text" and "void" not in made:
+                channel.ended[name[1]] = squeezed(made["text"])
+            self._keep(tx, session, channel, made, turn, saying)
+        if answer:
+            said = [one.get("text", "") for one in rows.of_turn(tx, session, turn, "text") if "parent" not in one]
+            whole = clean("text", {"id": answer_of(turn), "text": answer})
+            if whole is not None and (not said or not _told(whole["text"], said)):
+                channel.ended[answer_of(turn)] = squeezed(answer)
+                self._keep(tx, session, channel, whole, turn, saying)
+
+
+def answer_of(turn: int) -> str:
+    """The id of a turn's answer, where its agent has none for it."""
+    return f"answer {turn}"
+
+
+def squeezed(text: str) -> str:
+    """A text without blanks, which agents change."""
+    return "".join(text.split())
+
+
+def _told(answer: str, said: list[str]) -> bool:
+    """Whether the last texts of a turn are its answer: agents give the last alone, or all of them."""
+    return squeezed(answer) in [squeezed("".join(said[at:])) for at in range(len(said))]
+
+
+def _begins(answer: str, block: Block) -> bool:
+    return squeezed(answer).startswith(squeezed(block.grown.text)[:1000])
+
+
+def _text_of(name: tuple[str, str], block: Block) -> dict[str, Any]:
+    """What has grown, as an object. ``grows``: more may come."""
+    made: dict[str, Any] = {
+        "kind": name[0],
+        "id": name[1],
+        **({"parent": block.parent} if block.parent else {}),
+        "text": block.grown.text,
+    }
+    if block.grown.left_out:
+        made["cut"] = block.grown.left_out
+    return {**made, "grows": True}
+
+
+def _item(tx: Tx, seq: int, turn: int, made: Mapping[str, Any]) -> tuple[Item, str]:
+    """The object as its line, for readers and for the store."""
+    kind = made["kind"]
+    rest = {name: value for name, value in made.items() if name not in (*FRESH, "kind")}
+    line = dumps({"seq": seq, "ts": round(tx.now.wall, 3), "turn": turn, "kind": kind, **rest})
+    return Item(seq, turn, kind, f"{line}\n".encode()), line
+
+
+def _same(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether that says nothing which was not said."""
+    return {n: v for n, v in before.items() if n not in FRESH} == {n: v for n, v in made.items() if n not in FRESH}
+
+
+def _held(path: str, mark: Mark, channel: Channel, saying: Saying) -> Mark:
+    """From where the file is read after a crash: from the beginning of the first block in it that is not whole."""
+    begun = [
+        block.begun.offset
+        for name, block in channel.blocks.items()
+        if block.begun is not None and block.begun.path == path and name not in saying.whole
+    ]
+    return mark._replace(offset=min([mark.offset, *begun]))

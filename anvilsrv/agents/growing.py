@@ -1,0 +1,104 @@
+"""One file that an agent writes, read on from where it was read last: JSON lines, lines, or bytes as they come.
+
+The agent is hostile: the file is opened without links in a directory that was reached without links, and must be a regular one. A line
+has a bounded length; of what was written since the last look only the end is read where it is too much.
+
+Threads: belongs to the thread of the follower.
+"""
+
+import codecs
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from anvilsrv.activity.rows import Mark
+from anvilsrv.errors import Invalid
+from anvilsrv.strict_json import loads_bytes
+
+LINE = 8 << 20  # bytes; a longer line is skipped
+CHUNK = 1 << 18
+LOOK = 4 << 20  # bytes read at one look; the rest at the next
+MOST = 64 << 20  # bytes that may wait; of more the last are read
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+Line = Mapping[str, Any]
+
+
+class Growing:
+    """A file called ``name``; ``how`` is json, lines or bytes. ``mark`` is how far it was read before."""
+
+    def __init__(self, name: str, how: str, mark: Mark | None, end: bool = False) -> None:
+        self.name = name
+        self.how = how
+        self.mark = mark
+        self.unread = False  # there was more than one look takes
+        self._end = end  # what stands in it already is old
+        self._partial = b""
+        self._skipping = False
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self, directory: int) -> Iterator[tuple[int, Line]]:
+        """What came since the last look, each with the offset where it begins. Raises OSError."""
+        fd = os.open(self.name, OPEN, dir_fd=directory)
+        try:
+            state = os.fstat(fd)
+            if not stat.S_ISREG(state.st_mode):
+                return
+            at = self._begin(state)
+            end = min(state.st_size, at + LOOK)
+            self.unread = end < state.st_size
+            while at < end and (data := os.pread(fd, min(CHUNK, end - at), at)):
+                at += len(data)
+                yield from self._take(data, at)
+        finally:
+            os.close(fd)
+
+    def _begin(self, state: os.stat_result) -> int:
+        """Where to go on reading: at the start of another file, and of one that has become shorter."""
+        mark, size = self.mark, state.st_size
+        read = mark.offset + len(self._partial) if mark is not None else 0
+        if mark is None or (mark.device, mark.inode) != (state.st_dev, state.st_ino) or size < read:
+            self._forget(skipping=False)
+            read = size if self._end and mark is None else 0
+        self._end = False
+        if size - read > MOST:
+            read = size - MOST
+            self._forget(skipping=self.how != "bytes")
+        self.mark = Mark(state.st_dev, state.st_ino, read - len(self._partial))
+        return read
+
+    def _forget(self, skipping: bool) -> None:
+        self._partial, self._skipping = b"", skipping
+        self._decoder.reset()
+
+    def _take(self, data: bytes, after: int) -> Iterator[tuple[int, Line]]:
+        assert self.mark is not None
+        if self.how == "bytes":
+            begun, self.mark = self.mark.offset, self.mark._replace(offset=after)
+            if text := self._decoder.decode(data):
+                yield begun, {"text": text, "file": self.name}
+            return
+        *lines, rest = (self._partial + data).split(b"\n")
+        begun = self.mark.offset
+        self.mark = self.mark._replace(offset=after - len(rest))
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+            elif (made := self._made(line)) is not None:
+                yield begun, made
+            begun += len(line) + 1
+        self._partial = rest
+        if len(rest) > LINE:
+            self._partial, self._skipping = b"", True
+            self.mark = self.mark._replace(offset=after)
+
+    def _made(self, line: bytes) -> Line | None:
+        if not line or len(line) > LINE:
+            return None
+        if self.how == "lines":
+            return {"line": line.decode("utf-8", "replace"), "file": self.name}
+        try:
+            found = loads_bytes(line, LINE)
+        except Invalid:
+            return None
+        return {**found, "file": found.get("file", self.name)} if isinstance(found, dict) else None

@@ -1,0 +1,225 @@
+"""Rows of ``follow:``: which files of an agent are followed, and what a line of one, or a hook, means as an object of activity.
+
+A field of an object is a path into the line, a text with such paths in braces, ``=`` and a text that stands for itself, or, where only
+a few words can be meant, one of them; or a table, word → pattern of what ``of`` gives; or, of a list, ``each`` and the fields of a
+member.
+
+What an agent says is hostile: every object goes through ``activity/schema.py``. Pure.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anvilsrv.activity import diffs
+from anvilsrv.activity.fields import Field, Flag, Line, Number, Rows, Text, Word
+from anvilsrv.activity.schema import COMMON, KINDS, PART, clean
+from anvilsrv.backends import templates
+from anvilsrv.backends.rules import Conditions, matches_all, matches_any, moment
+from anvilsrv.backends.typed import bounded
+
+ITEMS = 200  # objects of one line
+PIECE = PART // 4  # characters of one part
+DIFF = KINDS["edit"].fields["diff"]
+HOW = ("json", "lines", "bytes")
+
+
+@dataclass(frozen=True)
+class Words:
+    """One of a few words: the first whose pattern what ``of`` gives matches."""
+
+    of: str
+    words: tuple[tuple[str, re.Pattern[str]], ...]
+
+
+@dataclass(frozen=True)
+class Members:
+    """A list: what ``each`` gives, with the fields of a member."""
+
+    each: str
+    fields: Mapping[str, "Source"]
+
+
+Source = str | Words | Members | bool | float
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What is shown of the uses of one tool: its type, and paths into its input."""
+
+    type: str
+    title: str | None = None
+    places: str | None = None
+
+
+@dataclass(frozen=True)
+class Tell:
+    """One row: an object of ``kind`` for each line that it is for, or for ``each`` member of a list in it.
+
+    ``match``: the groups of these patterns are fields of the line too. ``index`` puts parts in order that were written side by side.
+    ``later``: it comes after what other files say that was written at the same time.
+    """
+
+    kind: str
+    when: Conditions = ()
+    unless: Conditions = ()
+    match: Conditions = ()
+    each: str | None = None
+    fields: Mapping[str, Source] = field(default_factory=dict)
+    index: str | None = None
+    turn: str | None = None
+    at: str | None = None
+    later: bool = False
+
+    def read(self, line: Mapping[str, Any], tools: Mapping[str, Tool]) -> Iterator["Said"]:
+        """The objects that a line tells."""
+        members = [line] if self.each is None else _members(line, self.each)
+        for one in members:
+            seen = self._matched(one)
+            if seen is None or not matches_all(seen, self.when) or matches_any(seen, self.unless):
+                continue
+            found = {name: _value(source, seen, _field(self.kind, name)) for name, source in self.fields.items()}
+            given = {name: value for name, value in found.items() if value is not None}
+            if self.kind == "tool":
+                given = described(given, tools)
+            elif self.kind == "edit":
+                given = counted_edit(given)
+            for piece in pieces(given):
+                made = clean(self.kind, piece)
+                if made is not None:
+                    yield Said(made, self._index(seen), self._text(self.turn, seen), self._at(seen), self.later)
+
+    def _matched(self, line: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        for path, pattern in self.match:
+            value = templates.dig(line, path)
+            found = pattern.search(bounded(value)) if isinstance(value, str) else None
+            if found is None:
+                return None
+            line = {**line, **{name: text for name, text in found.groupdict().items() if text is not None}}
+        return line
+
+    def _index(self, line: Mapping[str, Any]) -> int | None:
+        value = templates.dig(line, self.index) if self.index else None
+        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+    @staticmethod
+    def _text(path: str | None, line: Mapping[str, Any]) -> str:
+        value = templates.dig(line, path) if path else None
+        return value if isinstance(value, str) else ""
+
+    def _at(self, line: Mapping[str, Any]) -> float | None:
+        found = moment(templates.dig(line, self.at)).get("mono") if self.at else None
+        return found if isinstance(found, float) else None
+
+
+@dataclass(frozen=True)
+class Said:
+    """An object that a line told; of which turn (the agent's own name for it), when (monotonic, s)."""
+
+    made: dict[str, Any]
+    index: int | None = None
+    turn: str = ""
+    at: float | None = None
+    later: bool = False
+
+
+@dataclass(frozen=True)
+class Follow:
+    """One entry. ``path`` is a template below {DATA}, in which ``*`` stands for what is there; ``transcript`` is the agent's
+    transcript; none where ``hooks`` tell. ``fresh``: the file is removed before the agent starts. ``end``: what stands in it when it is
+    met is old."""
+
+    path: str
+    how: str
+    hooks: tuple[str, ...]
+    tell: tuple[Tell, ...]
+    fresh: bool = False
+    end: bool = False
+
+
+def _members(line: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
+    found = templates.dig(line, path)
+    if isinstance(found, Mapping):
+        found = [{"key": key, "value": value} for key, value in list(found.items())[:ITEMS]]
+    return (
+        [{**line, "each": one, "number": at} for at, one in enumerate(found[:ITEMS], 1)]
+        if isinstance(found, list)
+        else []
+    )
+
+
+def _field(kind: str, name: str) -> Field:
+    return KINDS[kind].fields.get(name) or COMMON[name]
+
+
+def _value(source: Source, line: Mapping[str, Any], kind: Field) -> Any:
+    """What a source gives for a field of that kind; None: nothing."""
+    if isinstance(source, bool | float | int):
+        return source
+    if isinstance(source, Words):
+        value = _text(source.of, line)
+        return None if value is None else next((word for word, one in source.words if one.search(bounded(value))), None)
+    if isinstance(source, Members):
+        below = kind.fields if isinstance(kind, Rows) else {}
+        return [
+            {name: found for name, one in source.fields.items() if (found := _value(one, member, below[name])) is not None}
+            for member in _members(line, source.each)
+        ]  # fmt: skip
+    if source.startswith("="):
+        return source[1:]
+    if isinstance(kind, Word) and source in kind.words:
+        return source
+    found = templates.fill(source, line) if "{" in source else templates.dig(line, source)
+    if kind is DIFF and isinstance(found, list):
+        return diffs.of_hunks(found) or None
+    return fitting(found, kind)
+
+
+def _text(path: str, line: Mapping[str, Any]) -> str | None:
+    found = templates.fill(path, line) if "{" in path else templates.dig(line, path)
+    return None if found is None else templates.as_text(found)
+
+
+def fitting(value: Any, kind: Field) -> Any:
+    """A value as such a field takes it: a number that was written as text, or a path that stands for a place."""
+    if isinstance(kind, Number) and isinstance(value, str):
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            return None
+    if isinstance(kind, Flag) and not isinstance(value, bool):
+        return None if value is None else bool(value)
+    if isinstance(kind, Rows):
+        paths = value if isinstance(value, list) else [value]
+        return [{"path": one} if isinstance(one, str) else one for one in paths if one]
+    return templates.as_text(value) if isinstance(kind, Text | Line) and value is not None else value
+
+
+def pieces(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same, a long part in several."""
+    part = given.get("part")
+    if not isinstance(part, str) or len(part) <= PIECE:
+        return [given]
+    return [{**given, "part": part[at : at + PIECE]} for at in range(0, len(part), PIECE)]
+
+
+def counted_edit(given: dict[str, Any]) -> dict[str, Any]:
+    """An edit with what its diff tells."""
+    diff = given.get("diff")
+    return {**diffs.counted(diff), **given} if isinstance(diff, str) else given
+
+
+def described(given: dict[str, Any], tools: Mapping[str, Tool]) -> dict[str, Any]:
+    """A tool with its type, title and places, which its name and input tell."""
+    name, found = str(given.get("name", "")), given.get("input")
+    alike = (one for known, one in tools.items() if known.endswith("*") and name.startswith(known[:-1]))
+    tool = tools.get(name) or next(alike, None)
+    made = {**({"type": tool.type if tool else "other"} if name else {}), **given}
+    if isinstance(found, Mapping):
+        title = _text(tool.title, found) if tool is not None and tool.title else None
+        made.setdefault("title", title or next((one for one in found.values() if isinstance(one, str)), name))
+        places = templates.dig(found, tool.places) if tool is not None and tool.places else None
+        if places:
+            made.setdefault("places", fitting(places, KINDS["tool"].fields["places"]))
+    return made

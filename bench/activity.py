@@ -1,0 +1,107 @@
+"""How soon what agents tell is in ``activity``, and what following it costs the daemon.
+
+    python bench/activity.py [streams] [pieces a second] [seconds]
+
+Sessions of the scripted backend, each in a turn; this program appends to the file that its agent would write, and reads ``activity``
+of each. A piece has the time at which it was written; the delay is from there until a reader has it, in milliseconds. The processor
+time of the daemon is that of all its threads, in percent of one core.
+"""
+
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests import scripted
+from tests.conftest import Daemon, temporary_home
+from tests.session import Session
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def read(agent: Session, delays: list[float], over: threading.Event) -> None:
+    """Read ``activity``; note how late each piece is."""
+    rest = b""
+    with agent.daemon.client().open(f"{agent.id}/activity") as file:
+        while not over.is_set():
+            data = file.read(timeout=60)
+            now = time.time()
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                one = json.loads(line)
+                for word in str(one.get("part") or one.get("text") or "").split():
+                    if word.startswith("@"):
+                        delays.append(1000 * (now - float(word[1:])))
+                over.set() if "@@end" in str(one) else None
+
+
+def write(paths: list[Path], rate: float, seconds: float) -> None:
+    """Append a piece to each file, ``rate`` times a second, spread over the time between."""
+    files = [os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) for path in paths]
+    began, count = time.monotonic(), int(rate * seconds)
+    for n in range(count):
+        for at, fd in enumerate(files):
+            due = began + (n + at / len(files)) / rate
+            if (left := due - time.monotonic()) > 0:
+                time.sleep(left)
+            piece = {"type": "text", "id": "m", "part": f"@{time.time():.6f} ", "index": n, "at": time.time()}
+            os.write(fd, json.dumps(piece).encode() + b"\n")
+    for fd in files:
+        os.close(fd)
+
+
+def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
+    """Start the sessions, write and read, and print the figures."""
+    scripted.script(daemon.home.work, turns=[{"until": "over", "delay": 0.1}])
+    agents = [Session.new(daemon, "scripted") for _ in range(streams)]
+    for agent in agents:
+        agent.prompt("go")
+    for agent in agents:
+        agent.wait("running")
+    time.sleep(2)
+    delays: list[float] = []
+    over = threading.Event()
+    threads = [threading.Thread(target=read, args=(agent, delays, over), daemon=True) for agent in agents]
+    for thread in threads:
+        thread.start()
+    assert daemon.process is not None
+    before, began = cpu(daemon.process.pid), time.monotonic()
+    write([daemon.home.state / "sessions" / agent.id / "data" / "told.jsonl" for agent in agents], rate, seconds)
+    used, took = cpu(daemon.process.pid) - before, time.monotonic() - began
+    time.sleep(0.5)
+    over.set()
+    delays.sort()
+    (daemon.home.work / "over").touch()
+    print(
+        f"{streams} streams, {rate:g} pieces a second each, {took:.1f} s: {len(delays)} of {int(rate * seconds) * streams} pieces"
+    )
+    print(
+        f"delay ms: median {statistics.median(delays):.0f}, p99 {delays[int(len(delays) * 0.99)]:.0f}, most {delays[-1]:.0f}"
+    )
+    print(f"daemon: {100 * used / took:.1f} % of a core")
+    for agent in agents:
+        agent.write("ctl", "kill")
+
+
+def main() -> None:
+    given = [float(word) for word in sys.argv[1:4]]
+    streams, rate, seconds = [*given, *(30, 20, 20)[len(given) :]]
+    with temporary_home() as home:
+        scripted.install(home.home / ".config" / "anvillm")
+        daemon = Daemon(home)
+        try:
+            measure(daemon.start(), int(streams), rate, seconds)
+        finally:
+            daemon.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""``activity``: what agents do while they do it, from a live daemon and the scripted agent."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests import scripted
+from tests.conftest import PATIENCE, Daemon, Home, wait_until
+from tests.session import Session
+
+Object = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def backend(home: Home) -> None:
+    scripted.install(home.home / ".config" / "anvillm")
+
+
+def told(agent: Session, path: str = "activity", until: Callable[[Object], bool] | None = None) -> list[Object]:
+    """What there is until the end of a turn, or what ``until`` holds for."""
+    return list(following(agent, path, until or (lambda one: one["kind"] == "end")))
+
+
+def following(agent: Session, path: str, until: Callable[[Object], bool]) -> Iterator[Object]:
+    rest = b""
+    with agent.client.open(f"{agent.id}/{path}") as file:
+        while data := file.read(timeout=PATIENCE):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                one = json.loads(line)
+                yield one
+                if until(one):
+                    return
+
+
+def kinds(objects: list[Object]) -> list[str]:
+    return [one["kind"] for one in objects]
+
+
+def text(objects: list[Object], ident: str, kind: str = "text") -> str:
+    """What a reader has of a text that grows."""
+    found = ""
+    for one in objects:
+        if (one["kind"], one.get("id")) == (kind, ident):
+            found = one["text"] if "text" in one else found + one.get("part", "")
+    return found
+
+
+def script(daemon: Daemon, *turns: Object) -> None:
+    scripted.script(daemon.home.work, turns=list(turns))
+
+
+def test_a_turn_is_told_as_it_happens(daemon: Daemon) -> None:
+    lines: list[Object] = [
+        {"type": "thinking", "id": "th", "on": True},
+        {"type": "thinking", "id": "th", "on": False, "text": "hm"},
+        {"type": "text", "id": "m1", "part": "I shall ", "index": 0},
+        {"type": "text", "id": "m1", "part": "look\n", "index": 1},
+        {"type": "text", "id": "m1", "text": "I shall look\n"},
+        {"type": "tool", "id": "t1", "name": "Bash", "input": {"command": "make check"}},
+        {"type": "output", "id": "t1", "part": "one\n"},
+        {"type": "output", "id": "t1", "part": "two\n"},
+        {"type": "output", "id": "t1", "status": "1", "exit": 2},
+        {"type": "tool", "id": "t2", "name": "Edit", "input": {"file": "/w/a.py"}},
+        {"type": "edit", "id": "t2", "file": "/w/a.py", "diff": "@@ -3,2 +3,3 @@\n a\n-b\n+c\n+d\n"},
+        {"type": "retry", "attempt": 3, "of": 10, "reason": "overloaded"},
+        {"type": "plan", "steps": [{"step": "one", "state": "done"}, {"step": "two", "state": "doing"}]},
+        {"type": "usage", "input": 5, "output": 7},
+    ]
+    script(daemon, {"tell": [[0.1, one] for one in lines], "say": "done"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    found = told(agent)
+    assert kinds(found) == [
+        "prompt", "thinking", "thinking", "text", "text", "text", "tool", "output", "output", "output", "tool", "edit", "retry",
+        "plan", "usage", "text", "end",
+    ]  # fmt: skip
+    assert [one["seq"] for one in found] == sorted(one["seq"] for one in found)
+    assert {one["turn"] for one in found} == {1}
+    prompt, end = found[0], found[-1]
+    assert (prompt["text"], prompt["origin"], prompt["id"]) == ("go", "queue", "1")
+    assert (end["how"], end["background"]) == ("answer", 0)
+    assert 1.3 < end["seconds"] < 20
+    tool = next(one for one in found if one["kind"] == "tool")
+    assert (tool["type"], tool["title"], tool["input"]) == ("execute", "make check", {"command": "make check"})
+    assert text(found, "t1", "output") == "one\ntwo\n"
+    assert (found[9]["end"], found[9]["exit"]) == ("failed", 2)
+    edit = next(one for one in found if one["kind"] == "edit")
+    assert (edit["path"], edit["line"], edit["added"], edit["removed"]) == ("/w/a.py", 3, 2, 1)
+    assert found[10]["places"] == [{"path": "/w/a.py"}]
+    assert found[13]["items"] == [{"text": "one", "state": "done"}, {"text": "two", "state": "doing"}]
+    assert found[-2]["text"] == "done"
+    assert told(agent, "turns/1/activity", lambda one: False) == [
+        one for one in found if "part" not in one and "grows" not in one
+    ]
+
+
+def test_a_reader_that_comes_in_the_middle_gets_what_has_grown_and_then_the_rest(daemon: Daemon) -> None:
+    script(
+        daemon,
+        {"tell": [[0.05, {"type": "text", "id": "m", "part": f"word{n} ", "index": n}] for n in range(40)], "say": "x"},
+    )
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    first = told(agent, until=lambda one: "word7 " in str(one.get("part")))
+    later, resumed = told(agent), told(agent, f"activity.{first[-1]['seq']}")
+    whole = "".join(f"word{n} " for n in range(40))
+    assert whole.startswith(text(first, "m"))
+    assert text(later, "m") == whole
+    assert text(first + resumed, "m") == whole
+    assert min(one["seq"] for one in resumed) > first[-1]["seq"]
+
+
+def test_pieces_that_were_written_side_by_side_are_put_in_order(daemon: Daemon) -> None:
+    order = [1, 0, 2, 5, 4, 3]
+    lines: list[Any] = [[0.02, {"type": "text", "id": "m", "part": f"{n}", "index": n}] for n in order]
+    script(daemon, {"tell": [*lines, [0.2, ""]], "say": "x"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    assert text(told(agent), "m") == "012345"
+
+
+def test_what_a_text_says_comes_before_the_tools_of_its_message(daemon: Daemon) -> None:
+    lines = [
+        [0.0, {"type": "tool", "id": "t", "name": "Bash", "input": {}}],
+        [0.0, {"type": "text", "id": "m", "text": "I look"}],
+    ]
+    script(daemon, {"tell": lines, "delay": 0.1, "say": "x"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    assert kinds(told(agent))[:3] == ["prompt", "text", "tool"]
+
+
+def test_what_is_told_twice_is_one_object_and_what_says_more_is_told_with_all_of_it(daemon: Daemon) -> None:
+    lines: list[Object] = [
+        {"type": "tool", "id": "t", "name": "Bash"},
+        {"type": "tool", "id": "t", "name": "Bash"},
+        {"type": "tool", "id": "t", "input": {"command": "ls"}},
+        {"type": "tool", "id": "t", "name": "Bash"},
+    ]
+    script(daemon, {"tell": [[0.1, one] for one in lines], "say": "x"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    tools = [one for one in told(agent) if one["kind"] == "tool"]
+    assert len(tools) == 2
+    assert (tools[1]["name"], tools[1]["input"]) == ("Bash", {"command": "ls"})
+
+
+def test_kill_9_of_the_daemon_loses_no_record_and_a_text_that_grows_is_given_whole(daemon: Daemon) -> None:
+    words = [[0.05, {"type": "text", "id": "m", "part": f"w{n} ", "index": n}] for n in range(40)]
+    tool = [0.0, {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "ls"}}]
+    script(daemon, {"tell": [tool, *words], "say": "x"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    before = told(agent, until=lambda one: "w9 " in str(one.get("part")))
+    daemon.kill()
+    time.sleep(0.3)  # it goes on while nobody follows
+    daemon.start()
+    agent = agent.again()
+    after, resumed = told(agent), told(agent, f"activity.{before[-1]['seq']}")
+    whole = "".join(f"w{n} " for n in range(40))
+    assert text(after, "m") == text(before + resumed, "m") == whole
+    assert [one["seq"] for one in after if one["kind"] in ("prompt", "tool")] == [
+        one["seq"] for one in before if one["kind"] in ("prompt", "tool")
+    ]
+    assert min(one["seq"] for one in resumed) > before[-1]["seq"]
+    assert kinds(after)[-1] == "end"
+
+
+def test_an_agent_that_is_killed_in_the_middle_of_a_sentence_leaves_it(daemon: Daemon) -> None:
+    script(
+        daemon,
+        {
+            "tell": [[0.0, {"type": "text", "id": "m", "part": "I was just", "index": 0}], [0.3, ""]],
+            "crash": -9,
+            "times": 1,
+        },
+    )
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    found = told(agent)
+    assert (found[-1]["how"], text(found, "m")) == ("interrupted", "I was just")
+    agent.wait("idle")
+    assert text(told(agent), "m") == "I was just"
+
+
+def test_an_interrupt_ends_the_turn_as_interrupted(daemon: Daemon) -> None:
+    script(daemon, {"tell": [[0.0, {"type": "text", "id": "m", "part": "I was just", "index": 0}], [20, {}]]})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    told(agent, until=lambda one: one["kind"] == "text")
+    agent.write("ctl", "interrupt")
+    end = told(agent)[-1]
+    assert (end["kind"], end["how"]) == ("end", "interrupted")
+
+
+def test_a_hostile_agent_tells_what_is_harmless_or_nothing(daemon: Daemon) -> None:
+    lines: list[Any] = [
+        "no json", "[1]", "{" * 5000, '{"type":"text","id":"m","text":NaN}',
+        {"type": "text", "id": "m" * 5000, "text": "\x1b[31mred\x1b]0;title\x07\u202e"},
+        {"type": "text", "id": {"a": 1}, "text": ["x"]},
+        {"type": "output", "id": "t", "text": "x" * 900_000},
+        {"type": "plan", "steps": {"step": 3}},
+        {"type": "tool", "id": "z", "name": 3, "input": [[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]},
+        {"type": "usage", "input": 1e300, "output": True},
+    ]  # fmt: skip
+    script(daemon, {"tell": [[0.0, one] for one in lines], "delay": 0.1, "say": "fine"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    found = told(agent)
+    assert found[-1]["how"] == "answer"
+    raw = agent.client.read(f"{agent.id}/turns/1/activity")
+    assert b"\x1b" not in raw
+    assert "\u202e" not in raw.decode()
+    output = next(one for one in found if one["kind"] == "output")
+    assert output["cut"] > 600_000
+    assert "bytes left out" in output["text"]
+    assert all(len(str(one.get("id", ""))) <= 200 for one in found)
+    assert not any("error" in row for row in [daemon.words()] if "internal" in row)
+
+
+def test_a_session_that_is_killed_ends_its_activity(daemon: Daemon) -> None:
+    agent = Session.new(daemon, "scripted")
+    agent.ask("go")
+    with agent.client.open(f"{agent.id}/activity") as file:
+        lines = file.lines()
+        while json.loads(next(lines))["kind"] != "end":
+            pass
+        agent.write("ctl", "kill")
+        with pytest.raises(Exception, match="no such session"):
+            next(lines)
+
+
+def test_what_a_person_types_and_what_mail_says_are_prompts_of_their_origin(daemon: Daemon) -> None:
+    agent = Session.new(daemon, "scripted")
+    agent.keys("-l", "typed by hand")
+    agent.keys("Enter")
+    wait_until(lambda: "typed" in agent.read("turns/list"), "it is a turn")
+    assert next(one for one in told(agent) if one["kind"] == "prompt")["origin"] == "typed"
+    agent.client.write(
+        "user/mail", json.dumps({"to": agent.id, "type": "PROMPT_REQUEST", "subject": "s", "body": "b"}).encode()
+    )
+    found = told(agent, until=lambda one: one["kind"] == "prompt" and one["turn"] == 2)
+    assert found[-1]["origin"] == "mail"
+
+
+def test_sessions_say_what_an_agent_does_and_what_it_needs(daemon: Daemon) -> None:
+    lines = [
+        [0.1, {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "make check"}}],
+        [1.5, {"type": "output", "id": "t", "status": "0"}],
+        [0.5, {"type": "retry", "attempt": 7, "of": 10, "reason": "overloaded"}],
+        [1.5, ""],
+    ]
+    script(daemon, {"tell": lines, "say": "x"})
+    agent = Session.new(daemon, "scripted")
+    assert (agent.row["doing"], agent.row["needs"]) == ("", "")
+    agent.prompt("go")
+    for words in ("waiting for the model", "Bash: make check", "retrying 7 of 10: overloaded"):
+        wait_until(lambda words=words: agent.row["doing"] == words, words)  # type: ignore[misc]
+    agent.out()
+    agent.wait("idle")
+    assert agent.row["doing"] == ""
+    assert agent.row["needs"] == "done"
+    agent.write("seen", "1")
+    assert (agent.row["needs"], agent.read("seen")) == ("", "1\n")
+    with pytest.raises(Exception, match="invalid seen: must be the number of a prompt, at most 1"):
+        agent.write("seen", "2")
+
+
+def test_the_log_has_a_line_for_each_step_between_a_prompt_and_its_answer(daemon: Daemon) -> None:
+    lines = [
+        {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "make check"}},
+        {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "make check"}},
+        {"type": "tool", "id": "e", "name": "Edit", "input": {"file": "a.py"}},
+        {"type": "edit", "id": "e", "file": "a.py", "diff": "@@ -3,1 +3,2 @@\n-b\n+c\n+d\n"},
+    ]
+    script(daemon, {"tell": [*([0.1, one] for one in lines), [0.3, ""]], "say": "done"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    found = b""
+    with agent.client.open(f"{agent.id}/log") as file:
+        while b"\tdone\n" not in found:
+            found += file.read(timeout=PATIENCE)
+    told = [line for line in found.decode().splitlines() if not line.startswith(("USER", "ASSISTANT"))]
+    assert told == ["\tgo", "", "\t· Bash make check", "\t· Edit a.py:3 +2 −1", "", "\tdone", ""]

@@ -1,0 +1,61 @@
+"""What real agents do, as ``activity`` tells it: the kinds of objects are those that the model was scripted to bring about."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.real_agents.conftest import Benches
+from tests.session import Session
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+
+Object = dict[str, Any]
+WORDS = "one two three\\nfour five six"
+SCRIPTS: dict[str, list[tuple[str, list[str]]]] = {  # to each agent its prompts, and the kinds of its records
+    "claude": [
+        ('@@call Bash {"command":"echo hi; echo a > a.py","description":"x"}\n@@call Read {"file_path":"a.py"}\n'
+         '@@call Edit {"file_path":"a.py","old_string":"a","new_string":"b"}\n@@say done',
+         ["prompt", "tool", "output", "tool", "output", "tool", "edit", "output", "text", "end"]),
+        ("@@fail 529 times=1 overloaded\n@@say after", ["prompt", "retry", "text", "end"]),
+        ('@@call Agent {"description":"look","prompt":"@@say sub","subagent_type":"general-purpose"}\n@@say all',
+         ["prompt", "tool", "subagent", "text", "subagent", "output", "text", "end"]),
+    ],
+    "codex": [('@@call exec_command {"cmd":"echo hi"}\n@@say done', ["prompt", "tool", "output", "text", "end"])],
+    "gemini": [('@@call write_file {"file_path":"n.txt","content":"one"}\n@@say done',
+                ["prompt", "tool", "edit", "output", "text", "end"])],
+    "opencode": [
+        ('@@call bash {"command":"echo hi; sleep 1; echo there","description":"x"}\n@@say done',
+         ["prompt", "tool", "output", "text", "end"]),
+        ('@@call write {"filePath":"n.txt","content":"one"}\n'
+         '@@call edit {"filePath":"n.txt","oldString":"one","newString":"two"}\n@@say done',
+         ["prompt", "tool", "edit", "output", "tool", "edit", "output", "text", "end"]),
+    ],
+}  # fmt: skip
+
+
+def of_turn(agent: Session, n: int) -> list[Object]:
+    """The records of a turn that is over, each thing once, at the place where it was told first."""
+    lines = agent.client.read(f"{agent.id}/turns/{n}/activity", timeout=agent.patience).decode().splitlines()
+    found: dict[tuple[str, str], Object] = {}
+    for one in map(json.loads, lines):
+        if one["kind"] not in ("usage", "session", "note"):
+            state = one.get("state", "") if one["kind"] == "subagent" else ""
+            found[one["kind"], f"{one.get('id', len(found))} {state}"] = one
+    return list(found.values())
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> None:
+    bench = at(kind)
+    agent = bench.new()
+    for n, (prompt, kinds) in enumerate(SCRIPTS[kind], 1):
+        answer = agent.ask(prompt)
+        told = of_turn(agent, n)
+        assert [one["kind"] for one in told] == kinds
+        assert [one["text"] for one in told if one["kind"] == "text" and "parent" not in one] == [answer]
+        assert all(one["turn"] == n for one in told)
+        assert told[-1]["how"] == "answer"
+        for edit in (one for one in told if one["kind"] == "edit"):
+            assert edit["path"].endswith((".py", ".txt"))
+    assert " " in agent.read("turns/list")
