@@ -113,7 +113,7 @@ class Model:
         with self._changed:
             return [ask.prompt for ask in self.asks if not ask.side and not ask.results]
 
-    def wait(self, count: int, timeout: float = 60.0) -> list[str]:
+    def wait(self, count: int, timeout: float = 120.0) -> list[str]:
         """Wait until so many prompts arrived; AssertionError with what came if they do not."""
         with self._changed:
             done = self._changed.wait_for(lambda: self._count() >= count, timeout)

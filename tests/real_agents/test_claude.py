@@ -387,6 +387,19 @@ def test_what_a_person_has_half_typed_is_left_alone(claude: Bench) -> None:
     assert claude.model.prompts() == ["waits"]
 
 
+def test_a_search_in_what_was_typed_before_is_waited_for(claude: Bench) -> None:
+    """What is pasted then would be searched for."""
+    agent = claude.agent()
+    agent.ask("before")
+    agent.keys("C-r")
+    wait_until(lambda: "search prompts:" in agent.screen, "the search is open")
+    agent.prompt("after the search")
+    wait_until(lambda: "search prompts:" in agent.row["held"], "the prompt waits")
+    agent.keys("Escape")
+    assert agent.out() == heard("after the search")
+    assert not agent.row["held"]
+
+
 def test_six_agents_work_at_once(claude: Bench) -> None:
     agents = [claude.launch(f"alias=a{n}") for n in range(6)]
     for agent in agents:
