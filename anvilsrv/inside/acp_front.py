@@ -86,8 +86,11 @@ class Front:
     def _wait(self) -> Any:
         """What happens next; None when a time is over."""
         until = min(self._client.deadline if self._client else float("inf"), self._late, self._quiet)
+        left = until - time.monotonic()
+        if left <= 0:
+            return None  # also while an agent floods
         try:
-            return self._events.get(timeout=None if until == float("inf") else max(0.0, until - time.monotonic()))
+            return self._events.get(timeout=None if until == float("inf") else left)
         except queue.Empty:
             return None
 

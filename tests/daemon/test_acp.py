@@ -205,9 +205,13 @@ def test_what_is_not_of_the_protocol_does_no_harm(acp: Daemon) -> None:
     assert len(seen(acp.home.work, "start")) == 1
 
 
-def test_a_flood_of_news_is_answered_and_does_not_keep_an_interrupt_waiting(acp: Daemon) -> None:
+@pytest.mark.parametrize("cancel", ["heed", "ignore"])
+def test_a_flood_of_news_is_answered_and_does_not_keep_an_interrupt_waiting(acp: Daemon, cancel: str) -> None:
     script(
-        acp.home.work, {"match": "flood", "do": [{"flood": 5000}]}, {"match": "drown", "do": [{"flood": 10_000_000}]}
+        acp.home.work,
+        {"match": "flood", "do": [{"flood": 5000}]},
+        {"match": "drown", "do": [{"flood": 10_000_000}]},
+        cancel=cancel,
     )
     agent = new(acp)
     assert agent.ask("flood").splitlines()[-1] == "4999"

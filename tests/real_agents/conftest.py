@@ -163,17 +163,14 @@ def codex_with_a_provider(home: Home) -> Iterator[Service]:
 
 def claude_adapter(home: Home) -> Iterator[Service]:
     with MessagesApi() as service:
+        with_service(home, service)
         with_program(home, "claude-agent-acp", **claude_env(service))
         yield service
 
 
 def codex_adapter(home: Home) -> Iterator[Service]:
     program("codex-acp")
-    with ResponsesApi() as service:
-        with_program(home, "codex-acp", STANDIN_KEY="x")
-        (home.home / ".codex").mkdir()
-        (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.url))
-        yield service
+    yield from codex_with_a_provider(home)
 
 
 def gemini_with_a_key(home: Home) -> Iterator[Service]:
