@@ -59,6 +59,12 @@ def last(pairs: Iterable[Pair], key: str) -> str:
     return (values[-1] if values[-1] is not None else "true") if values else ""
 
 
+def partial(pairs: Iterable[Pair]) -> bool:
+    """Whether this is a partial clone, which lacks objects that it can fetch."""
+    return any(re.fullmatch(r"extensions\.partialclone|remote\..+\.promisor", key, re.DOTALL) and value not in ("", "false")
+               for key, value in pairs)  # fmt: skip
+
+
 def harmless(pairs: Iterable[Pair]) -> list[Pair]:
     """Those that a session may have."""
     found = []

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox import git_files, git_find, git_index, git_own
+from sandbox import git_files, git_find, git_index, git_own, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_find import Repository, Walk
 from sandbox.git_own import Record
@@ -50,7 +50,9 @@ def cover(policy: Policy, trusted: Trusted, *, place: str = "", session: str = "
     repositories = [one for one in walked.repositories if one.git in mine]
     made.repositories = repositories
     if place:
-        made.records = [record.changed(land=policy.land) for record in _records(repositories, place, session, made)]
+        made.records = [
+            record.changed(land=policy.land) for record in _records(repositories, place, session, made, _lfs(policy))
+        ]
     _lay(made, repositories)
     _pointed_to(made, repositories, [path for path in walked.bare if path in mine], tops)
     _names(made, policy, walked, repositories)
@@ -62,7 +64,14 @@ def cover(policy: Policy, trusted: Trusted, *, place: str = "", session: str = "
     return made
 
 
-def _records(repositories: Iterable[Repository], place: str, session: str, made: Cover) -> list[Record]:
+def _lfs(policy: Policy) -> str:
+    """git-lfs(1), if the agent can run it; else empty."""
+    program = outside.which("git-lfs")
+    real = os.path.realpath(program) if program else ""
+    return real if "x" in policy.rights(real) else ""
+
+
+def _records(repositories: Iterable[Repository], place: str, session: str, made: Cover, lfs: str) -> list[Record]:
     there = {record.git: record for record in git_own.records(place)}
     found = []
     for one in repositories:
@@ -70,7 +79,7 @@ def _records(repositories: Iterable[Repository], place: str, session: str, made:
         if record is None:
             number = len(os.listdir(place)) if os.path.isdir(place) else 0
             try:
-                record = git_own.make(one, f"{place}/{number}", session)
+                record = git_own.make(one, f"{place}/{number}", session, lfs)
             except SandboxRefused as error:
                 made.lines.append(("note", f"{error}; it is read-only", ""))
                 continue

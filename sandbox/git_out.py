@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sandbox import git_files, git_refs, outside
+from sandbox import git_config, git_files, git_refs, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_own import Record
 
@@ -96,18 +96,19 @@ def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str, ke
     pack = inside(
         ["git", "pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "-q"], record.tree, wanted, PACK
     )
+    links = not git_config.partial(git_config.read(f"{record.common}/config"))
     with tempfile.TemporaryDirectory(dir=scratch, prefix="take-") as top:
-        _unpack(record, commit, pack, f"{top}/s.git")
+        _unpack(record, commit, pack, f"{top}/s.git", links)
         checks = [word for name in _FSCK for kind in ("fsck", "fetch.fsck") for word in ("-c", f"{kind}.{name}")]
         run(
-            "-c", "fetch.fsckObjects=true", *checks, f"--git-dir={record.common}", "fetch", "-q", "--no-auto-maintenance",
-            "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags", "--atomic", f"{top}/s.git", f"+refs/t:{ref}",
+            "-c", f"fetch.fsckObjects={str(links).lower()}", *checks, f"--git-dir={record.common}", "fetch", "-q",
+            "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags", "--atomic", f"{top}/s.git", f"+refs/t:{ref}",
             keep=(keep,),
         )  # fmt: skip
 
 
-def _unpack(record: Record, commit: str, pack: bytes, place: str) -> None:
-    """Into a repository of its own: nothing is in the user's yet."""
+def _unpack(record: Record, commit: str, pack: bytes, place: str, links: bool) -> None:
+    """Into a repository of its own: nothing is in the user's yet. With ``links`` all that an object names must be there."""
     run("init", "-q", "--bare", "--template=", f"--object-format={record.form}", place)
     with open(f"{place}/objects/info/alternates", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.writelines(f"{path}\n" for path in record.objects)
@@ -117,7 +118,8 @@ def _unpack(record: Record, commit: str, pack: bytes, place: str) -> None:
             copy.write(shallow)
     checks = [word for name in _FSCK for word in ("-c", f"fsck.{name}")]
     run(
-        *checks, "-c", "core.bigFileThreshold=16m", f"--git-dir={place}", "index-pack", "--stdin", "--fix-thin", "--strict",
+        *checks, "-c", "core.bigFileThreshold=16m", f"--git-dir={place}", "index-pack", "--stdin", "--fix-thin",
+        "--strict" if links else "--fsck-objects",
         f"--max-input-size={PACK}", data=pack, limits="ulimit -v 2000000; ulimit -t 60",
     )  # fmt: skip
     _measure(place)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -103,13 +104,13 @@ def _number(name: str) -> int:
     return int(name) if name.isdigit() else 1 << 30
 
 
-def make(repository: Repository, place: str, session: str) -> Record:
-    """Make one at ``place``, a path that does not exist yet. Raises SandboxRefused."""
+def make(repository: Repository, place: str, session: str, lfs: str = "") -> Record:
+    """Make one at ``place``, a path that does not exist yet; ``lfs`` is git-lfs(1) as the agent can run it. Raises SandboxRefused."""
     fresh = f"{place}.new"
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(f"{fresh}/git", 0o700)
-        found = _fill(repository, fresh, place)
+        found = _fill(repository, fresh, place, lfs)
         os.rename(fresh, place)
         found.save()
         if session:
@@ -122,7 +123,7 @@ def make(repository: Repository, place: str, session: str) -> Record:
     return found
 
 
-def _fill(repository: Repository, fresh: str, place: str) -> Record:
+def _fill(repository: Repository, fresh: str, place: str, lfs: str) -> Record:
     own, directory, common = f"{fresh}/git", repository.directory, repository.common
     pairs = git_config.read(f"{common}/config", *([f"{directory}/config.worktree"]))
     if git_config.last(pairs, "extensions.refstorage") not in ("", "files"):
@@ -134,7 +135,7 @@ def _fill(repository: Repository, fresh: str, place: str) -> Record:
         os.makedirs(f"{own}/{name}", 0o777, exist_ok=True)
     git_refs.write(own, refs)
     _put(f"{own}/HEAD", f"{head or 'ref: refs/heads/main'}\n")
-    _put(f"{own}/config", git_config.text([*_base(pairs), *git_config.harmless(pairs)]))
+    _put(f"{own}/config", git_config.text([*_base(pairs), *git_config.harmless(pairs), *_large(common, pairs, lfs)]))
     record = Record(
         place, repository.git, repository.pointer, directory, common, objects, width, *_where(repository, refs, head)
     )
@@ -150,6 +151,15 @@ def _base(pairs: list[Pair]) -> list[Pair]:
         Pair("core.repositoryformatversion", "1" if extended else "0"), Pair("core.bare", "false"),
         Pair("core.logallrefupdates", "true"),
     ]  # fmt: skip
+
+
+def _large(common: str, pairs: list[Pair], lfs: str) -> list[Pair]:
+    """The filters of a repository with large files; without git-lfs such a file is what it is in the work tree."""
+    if not os.path.isdir(f"{common}/lfs") and not any(pair.key.startswith(("lfs.", "filter.lfs.")) for pair in pairs):
+        return []
+    words = {"clean": "clean -- %f", "smudge": "smudge -- %f", "process": "filter-process"}
+    found = [Pair(f"filter.lfs.{name}", f"{shlex.quote(lfs)} {rest}" if lfs else "") for name, rest in words.items()]
+    return [*found, Pair("filter.lfs.required", "true" if lfs else "false")]
 
 
 def _where(repository: Repository, refs: Mapping[str, str], head: str) -> tuple[str, str, list[str]]:

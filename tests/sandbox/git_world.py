@@ -13,6 +13,7 @@ from sandbox_world import World
 from sandbox.git_cover import Cover, cover
 from sandbox.git_trust import Trusted
 from sandbox.plan import specification
+from sandbox.policy import Policy
 from sandbox.written import Written
 
 LAYER: dict[str, Any] = {"filesystem": {"rwx": ["{CWD}", "{TMPDIR}"]}}
@@ -31,6 +32,7 @@ class GitWorld:
             pytest.skip("no git")
         self.world, self.proj = world, world.proj
         self.env = world.env | IDENTITY | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_EDITOR": "true"}
+        self.layer, self.cwd = LAYER, self.proj
         self.state = world.home / ".local/state/anvillm"
         self.written = Written(str(self.state / "written"))
         self.user(
@@ -46,9 +48,13 @@ class GitWorld:
         assert result.returncode == 0 or not check, result.stdout
         return result.stdout
 
-    def cover(self, layer: Mapping[str, Any] = LAYER, place: str = "s1", **more: Any) -> Cover:
+    def policy(self, layer: Mapping[str, Any] | None = None, **more: Any) -> Policy:
+        """That of a session."""
+        return self.world.policy(layer or self.layer, cwd=str(self.cwd), **more)
+
+    def cover(self, layer: Mapping[str, Any] | None = None, place: str = "s1", **more: Any) -> Cover:
         """What a session gets; made anew only where it is not there yet."""
-        policy = self.world.policy(layer, **more)
+        policy = self.policy(layer, **more)
         made = cover(policy, Trusted(self.written), place=place and str(self.state / place), session=place)
         self.written.add(policy.writable)
         self.world.own()
@@ -56,15 +62,19 @@ class GitWorld:
 
     def agent(self, script: str, covered: Cover | None = None, check: bool = True, **more: Any) -> str:
         """What a script prints inside, errors too; without ``covered`` there is nothing over the repository."""
-        layer = LAYER | {"env": [f"{name}={value}" for name, value in IDENTITY.items()]}
-        policy = self.world.policy(layer, **more)
         spec = specification(
-            policy, ["sh", "-euc", f"exec 2>&1; {script}"], tier="full", namespace_source=str(self.world.sess), tmpdir="",
-            env=self.env, cover=covered,
+            self.policy(self.with_identity(), **more), ["sh", "-euc", f"exec 2>&1; {script}"], tier="full",
+            namespace_source=str(self.world.sess), tmpdir="", env=self.env, cover=covered,
         )  # fmt: skip
         result = self.world.start(spec, timeout=60)
         assert result.returncode == 0 or not check, result.stdout + result.stderr
         return result.stdout + result.stderr
+
+    def with_identity(self) -> dict[str, Any]:
+        """The layer of an agent that may commit."""
+        return self.layer | {
+            "env": [*self.layer.get("env", ()), *(f"{name}={value}" for name, value in IDENTITY.items())]
+        }
 
     def snapshot(self, git: Path | None = None) -> dict[str, tuple[int, bytes]]:
         """Every file of the user's git directory, byte for byte; what we hold there aside."""

@@ -55,6 +55,12 @@ LAYOUTS = {
         "for i in 1 2 3 4 5; do git commit -q --allow-empty -m $i; done; git clone -q --depth 4 file://$PWD ../outside/c && "
         "rm -rf .git && mv ../outside/c/.git . && git branch start && git tag old", ".",
     ),
+    "partial": (
+        "mkdir e && echo y > e/y && git add e && git commit -qm e && echo yy > e/y && git commit -qam yy && "
+        "for i in 1 2 3; do git commit -q --allow-empty -m $i; done; git config uploadpack.allowFilter true && "
+        "git clone -q --filter=blob:none file://$PWD ../outside/c && rm -rf .git && mv ../outside/c/.git . && "
+        "git branch start && git tag old && git rev-list --objects --missing=print HEAD | grep -q '^?'", ".",
+    ),
     "sparse": (f"{MAIN} && git sparse-checkout set --cone --sparse-index d", "."),
     "sha256": (
         f"rm -rf .git && git init -q -b main --object-format=sha256 . && git add . && git commit -qm one && {MAIN}", ".",

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from git_world import IDENTITY, LAYER, GitWorld
+from git_world import LAYER, GitWorld
 from sandbox_world import PYTHON, World
+from test_git_commands import LAYOUTS
 
 from sandbox import git_out
 from sandbox.errors import SandboxRefused
@@ -38,9 +39,8 @@ class Session(GitWorld):
 
     def land(self, **asked: Any) -> str:
         """What is said of it; empty also where it was killed. See ``landing.py``."""
-        layer = LAYER | {"env": [f"{name}={value}" for name, value in IDENTITY.items()]}
         spec = specification(
-            self.world.policy(layer), ["true"], tier="full", namespace_source=str(self.world.sess), tmpdir="", env=self.env,
+            self.policy(self.with_identity()), ["true"], tier="full", namespace_source=str(self.world.sess), tmpdir="", env=self.env,
             cover=self.covered,
         )  # fmt: skip
         path = self.scratch / "spec.json"
@@ -161,6 +161,37 @@ def test_a_layer_can_say_that_the_branch_is_left_where_it_is(user_world: World) 
     session.work("git commit -q --allow-empty -m three")
     assert "on your branch main now" in session.land()
     assert session.user("git log --format=%s") == "three\ntwo\none\n"
+
+
+@pytest.mark.slow(3)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_commits_land_in_a_repository_of_this_layout(user_world: World, layout: str) -> None:
+    """Twice, and the work tree has nothing to tell that it did not tell before."""
+    session = Session(user_world)
+    setup, at = LAYOUTS[layout]
+    session.user(setup)
+    where = session.proj / at
+    status = session.user("git status --short", where)
+    session.begin()
+    for n in ("a", "b"):
+        session.work(f"cd {at} && echo {n} >> d/new && git add d/new && git commit -qm {n} -- d/new")
+        assert "on your branch" in session.land()
+        assert session.user("git log -1 --format=%s; git status --short", where) == f"{n}\n{status}"
+    assert session.user("git fsck --no-dangling --no-progress", where) == ""
+
+
+def test_what_the_user_has_not_fetched_is_not_asked_for(user_world: World) -> None:
+    """A partial clone lacks a file beside the one that is committed."""
+    session = Session(user_world)
+    session.user(
+        "mkdir e && echo y > e/y && git add e && git commit -qm e && git config uploadpack.allowFilter true && "
+        "git clone -q --filter=blob:none --sparse file://$PWD ../outside/c && rm -rf .git d e && mv ../outside/c/.git . && "
+        "git rev-list --objects --missing=print HEAD | grep -q '^?'"
+    )
+    session.begin()
+    session.work("mkdir e && echo n > e/new && git add --sparse e/new && git commit -qm new")
+    assert "on your branch" in session.land()
+    assert session.user("git log -1 --format=%s; git ls-files e") == "new\ne/new\ne/y\n"
 
 
 @pytest.mark.slow(8)
@@ -287,6 +318,17 @@ def test_nothing_hostile_comes_to_the_users_repository(session: Session, name: s
     assert said.startswith("commits are at refs/anvillm/s1, and not" if name == LINKED else "refused: "), said
     assert session.user(state) == before
     assert (session.user("git for-each-ref refs/anvillm/s1") == "") == (name != LINKED)
+
+
+@pytest.mark.parametrize("name", ["a tree with .git", "a submodule that runs a command"])
+def test_nor_does_it_come_to_a_partial_clone(user_world: World, name: str) -> None:
+    """There, an object may name others that are missing."""
+    session = Session(user_world)
+    session.user("git config remote.origin.promisor true")
+    session.begin()
+    hostile(session, name)
+    assert session.land().startswith("refused: ")
+    assert session.user("git for-each-ref refs/anvillm/s1") == ""
 
 
 @pytest.mark.parametrize("name", HOSTILE)
