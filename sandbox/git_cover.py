@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox import git_files, git_find, git_index, git_own, outside
+from sandbox import git_above, git_files, git_find, git_index, git_own, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_find import Repository, Walk
 from sandbox.git_own import Record
@@ -21,7 +21,8 @@ from sandbox.policy import Policy
 @dataclass
 class Cover:
     """``over`` are mounts (target, source); ``reads`` such that are read-only; ``empty`` files are masked. ``protect`` are
-    paths (and their kinds) that become read-only where they are. ``lines`` say it to people."""
+    paths (and their kinds) that become read-only where they are. ``lines`` say it to people. With ``across`` git is to look for
+    its directory beyond what is granted."""
 
     over: list[tuple[str, str]] = field(default_factory=list)
     reads: list[tuple[str, str]] = field(default_factory=list)
@@ -30,18 +31,21 @@ class Cover:
     lines: list[tuple[str, str, str]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     repositories: list[Repository] = field(default_factory=list)
+    across: bool = False
 
     def text(self) -> str:
         """As lines of the file ``sandbox``."""
         return "".join("\t".join(_printable(part) for part in line) + "\n" for line in self.lines)
 
 
-def cover(policy: Policy, trusted: Trusted, *, place: str = "", session: str = "", remember: bool = True) -> Cover:
+def cover(
+    policy: Policy, trusted: Trusted, *, place: str = "", session: str = "", remember: bool = True, home: str = ""
+) -> Cover:
     """What is to be laid over what the policy makes writable.
 
     ``place`` is where a session keeps its own git directories; they are made where they are missing. Without it the
-    user's are read-only. With ``remember`` as false nothing is written down. To be called before the policy's paths are
-    added to ``Written``. Raises SandboxRefused.
+    user's are read-only. ``home`` is the user's. With ``remember`` as false nothing is written down. To be called before the
+    policy's paths are added to ``Written``. Raises SandboxRefused.
     """
     made = Cover()
     tops = [path for path in policy.writable if os.path.isdir(path)]
@@ -50,8 +54,12 @@ def cover(policy: Policy, trusted: Trusted, *, place: str = "", session: str = "
     repositories = [one for one in walked.repositories if one.git in mine]
     made.repositories = repositories
     if place:
+        above = git_above.repository(policy, home)
+        if above is not None and above.git in trusted.sort([above.git], remember):
+            repositories.append(above)
+            made.across = True
         made.records = [
-            record.changed(land=policy.land) for record in _records(repositories, place, session, made, _lfs(policy))
+            record.changed(land=policy.land) for record in _records(repositories, place, session, made, policy)
         ]
     _lay(made, repositories)
     _pointed_to(made, repositories, [path for path in walked.bare if path in mine], tops)
@@ -71,7 +79,7 @@ def _lfs(policy: Policy) -> str:
     return real if "x" in policy.rights(real) else ""
 
 
-def _records(repositories: Iterable[Repository], place: str, session: str, made: Cover, lfs: str) -> list[Record]:
+def _records(repositories: Iterable[Repository], place: str, session: str, made: Cover, policy: Policy) -> list[Record]:
     there = {record.git: record for record in git_own.records(place)}
     found = []
     for one in repositories:
@@ -79,7 +87,9 @@ def _records(repositories: Iterable[Repository], place: str, session: str, made:
         if record is None:
             number = len(os.listdir(place)) if os.path.isdir(place) else 0
             try:
-                record = git_own.make(one, f"{place}/{number}", session, lfs)
+                record = git_own.make(
+                    one, f"{place}/{number}", session, _lfs(policy), lambda record: git_above.narrow(record, policy)
+                )
             except SandboxRefused as error:
                 made.lines.append(("note", f"{error}; it is read-only", ""))
                 continue

@@ -38,10 +38,12 @@ class Tip(NamedTuple):
     commit: str
 
 
-def run(*words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = ()) -> bytes:
+def run(
+    *words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = (), index: str = ""
+) -> bytes:
     """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
 
-    ``keep`` are descriptors that stay open as long as it lives.
+    ``keep`` are descriptors that stay open as long as it lives; ``index`` is another than the repository's.
     """
     program = outside.which("git")
     if program is None:
@@ -54,17 +56,11 @@ def run(*words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: 
         argv = ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *argv]
     environment = outside.environment() | ENVIRONMENT
     environment = {key: value for key, value in environment.items() if not key.startswith("GIT_") or key in ENVIRONMENT}
+    environment |= {"GIT_INDEX_FILE": index} if index else {}
     try:
         result = subprocess.run(
-            argv,
-            input=data,
-            capture_output=True,
-            timeout=120,
-            check=False,
-            cwd=cwd,
-            env=environment,
-            pass_fds=keep,
-        )
+            argv, input=data, capture_output=True, timeout=120, check=False, cwd=cwd, env=environment, pass_fds=keep
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SandboxRefused(f"git {words[0]}: {error}") from None
     if result.returncode:
@@ -102,7 +98,8 @@ def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str, ke
         checks = [word for name in _FSCK for kind in ("fsck", "fetch.fsck") for word in ("-c", f"{kind}.{name}")]
         run(
             "-c", f"fetch.fsckObjects={str(links).lower()}", *checks, f"--git-dir={record.common}", "fetch", "-q",
-            "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags", "--atomic", f"{top}/s.git", f"+refs/t:{ref}",
+            "--no-auto-maintenance",
+            "--no-write-fetch-head", "--no-recurse-submodules", "--no-tags", "--atomic", f"{top}/s.git", f"+refs/t:{ref}",
             keep=(keep,),
         )  # fmt: skip
 

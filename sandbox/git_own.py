@@ -17,7 +17,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from sandbox import git_config, git_files, git_find, git_refs
@@ -104,20 +104,26 @@ def _number(name: str) -> int:
     return int(name) if name.isdigit() else 1 << 30
 
 
-def make(repository: Repository, place: str, session: str, lfs: str = "") -> Record:
-    """Make one at ``place``, a path that does not exist yet; ``lfs`` is git-lfs(1) as the agent can run it. Raises SandboxRefused."""
+def make(repository: Repository, place: str, session: str, lfs: str, narrow: Callable[[Record], None]) -> Record:
+    """Make one at ``place``, a path that does not exist yet; ``lfs`` is git-lfs(1) as the agent can run it, or empty.
+
+    ``narrow`` gets it before it is used. Raises SandboxRefused.
+    """
     fresh = f"{place}.new"
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(f"{fresh}/git", 0o700)
         found = _fill(repository, fresh, place, lfs)
         os.rename(fresh, place)
+        narrow(found)
         found.save()
         if session:
             git_refs.hold(repository.common, f"{session}-{os.path.basename(place)}", found.tips)
-    except OSError as error:
+    except (OSError, SandboxRefused) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(place, ignore_errors=True)
+        if isinstance(error, SandboxRefused):
+            raise
         where = f": {error.filename}" if error.filename else ""
         raise SandboxRefused(f"no git directory for {repository.tree}: {error.strerror}{where}") from None
     return found

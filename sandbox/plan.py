@@ -57,6 +57,8 @@ def specification(
     inside = "/tmp" if tier == "full" else tmpdir
     namespace = policy.namespace if tier == "full" else namespace_source
     variables = _environment(policy, env, tmpdir=inside, namespace=namespace)
+    if cover is not None and cover.across:
+        variables["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"
     grants = _granted(policy, argv[0], inside, variables)
     view = _View(policy, grants, inside, tmpdir, namespace_source)
     view.shown = {at: source for at, source in shown.items() if not any(under(path, at) for path in grants)}
@@ -301,7 +303,7 @@ class _View:
         namespace = self.policy.namespace
         found = [("/", "l"), ("/proc", "r"), ("/dev", "rd"), ("/dev/shm", "rw"), (self.inside, self._tmp().letters)]
         found += [(path, letters) for path in self.grants if (letters := self.effective(path))]
-        found += [(target, "rwx") for target, _ in self.cover.over if not self.effective(target)]
+        found += [(target, "rwx") for target, _ in self.cover.over if "w" not in self.effective(target)]
         found += [(target, "r") for target, _ in self.cover.reads]
         found += [(path, "rw") for path in self.private] + [(path, "rx") for path in self.shown]
         found += [(namespace, "rs"), (f"{namespace}/spool", "rw"), *((grant.path, "rs") for grant in self.policy.unix)]

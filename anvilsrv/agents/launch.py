@@ -247,7 +247,8 @@ class Launch:
         """Git directories of the session's own; there is nothing to lay them over without mounts."""
         if plan.tier != "full":
             return Cover(lines=[("note", "git directories are not protected in this tier", "")])
-        made = cover(plan.policy, Trusted(self.written), place=self._git(session), session=session)
+        trusted, home = Trusted(self.written), str(Path.home())
+        made = cover(plan.policy, trusted, place=self._git(session), session=session, home=home)
         without = [*plan.policy.hide, *(path for path, _ in plan.policy.protect)]
         tops = [path for path in plan.policy.writable if os.path.isdir(path)]
         git_watch.begin(self._seen(session), tops, without, made.repositories)

@@ -55,7 +55,8 @@ class GitWorld:
     def cover(self, layer: Mapping[str, Any] | None = None, place: str = "s1", **more: Any) -> Cover:
         """What a session gets; made anew only where it is not there yet."""
         policy = self.policy(layer, **more)
-        made = cover(policy, Trusted(self.written), place=place and str(self.state / place), session=place)
+        where, home = place and str(self.state / place), str(self.world.home)
+        made = cover(policy, Trusted(self.written), place=where, session=place, home=home)
         self.written.add(policy.writable)
         self.world.own()
         return made

@@ -177,7 +177,7 @@ def test_commits_land_in_a_repository_of_this_layout(user_world: World, layout: 
         session.work(f"cd {at} && echo {n} >> d/new && git add d/new && git commit -qm {n} -- d/new")
         assert "on your branch" in session.land()
         assert session.user("git log -1 --format=%s; git status --short", where) == f"{n}\n{status}"
-    assert session.user("git fsck --no-dangling --no-progress", where) == ""
+    assert session.user("git -c advice.sparseIndexExpanded=false fsck --no-dangling --no-progress", where) == ""
 
 
 def test_what_the_user_has_not_fetched_is_not_asked_for(user_world: World) -> None:
