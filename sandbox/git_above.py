@@ -14,8 +14,8 @@ import re
 from sandbox import git_config, git_find
 from sandbox.git_config import Pair
 from sandbox.git_find import Repository
-from sandbox.git_out import run
 from sandbox.git_own import Record
+from sandbox.git_run import run
 from sandbox.pathnames import beneath_any, under
 from sandbox.policy import Policy
 

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from sandbox import git_files, git_find, git_journal, git_lfs, git_refs
 from sandbox.errors import SandboxRefused
-from sandbox.git_out import Inside, Tip, run, take, tip
+from sandbox.git_out import Inside, Tip, take, tip
 from sandbox.git_own import Record
+from sandbox.git_run import run
 
 _TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
 Git = Callable[..., bytes]
@@ -93,9 +94,9 @@ def _land(record: Record, found: Tip, session: str, git: Git) -> str:
     old, new, branch = record.base, found.commit, record.branch
     if found.branch != branch or not branch:
         raise SandboxRefused(f"the session is on {found.branch.removeprefix('refs/heads/') or 'no branch'}")
-    if git_refs.head(record.directory) != f"ref: {branch}":
+    if git_refs.head(record.directory, users=True) != f"ref: {branch}":
         raise SandboxRefused("you have checked out something else")
-    there = git_refs.resolve(record.directory, record.common, f"ref: {branch}")
+    there = git_refs.resolve(record.directory, record.common, f"ref: {branch}", users=True)
     if there not in (old, new):
         raise SandboxRefused("your branch was moved meanwhile" if old else "your branch has a commit by now")
     at = f"--git-dir={record.directory}"

@@ -1,7 +1,7 @@
 """A git directory of a session's own, which lies over that of a repository: what an agent does there stays there.
 
-It is put together from files that no agent could write, before the session's agent starts for the first time, without running git in
-the repository: refs, a copy of the index, harmless configuration; objects are read where they are. ``<place>/<n>/`` holds::
+It is put together from files that no agent could write, before the session's agent starts for the first time: refs, a copy of the
+index, harmless configuration; objects are read where they are. ``<place>/<n>/`` holds::
 
     git/      the git directory
     pointer   what lies over a `.git` that is a file
@@ -132,10 +132,10 @@ def make(repository: Repository, place: str, session: str, lfs: str, narrow: Cal
 def _fill(repository: Repository, fresh: str, place: str, lfs: str) -> Record:
     own, directory, common = f"{fresh}/git", repository.directory, repository.common
     pairs = git_config.read(f"{common}/config", *([f"{directory}/config.worktree"]))
-    if git_config.last(pairs, "extensions.refstorage") not in ("", "files"):
+    if git_config.last(pairs, "extensions.refstorage") not in ("", "files", "reftable"):
         raise OSError(95, "refs that are not kept as files", common)
     width = 32 if git_config.last(pairs, "extensions.objectformat") == "sha256" else 20
-    refs, head = git_refs.read(common), git_refs.head(directory)
+    refs, head = git_refs.read(common), git_refs.head(directory, users=True)
     objects = git_find.alternates(common)
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks", "logs/refs"):
         os.makedirs(f"{own}/{name}", 0o777, exist_ok=True)
@@ -171,7 +171,7 @@ def _large(common: str, pairs: list[Pair], lfs: str) -> list[Pair]:
 def _where(repository: Repository, refs: Mapping[str, str], head: str) -> tuple[str, str, list[str]]:
     """The branch, its commit, and all commits that are held: HEAD's first, then branches, the rest."""
     branch = head[5:] if head.startswith("ref: ") else ""
-    base = git_refs.resolve(repository.directory, repository.common, head) if head else ""
+    base = git_refs.resolve(repository.directory, repository.common, head, users=True) if head else ""
     order = ("refs/heads/", "refs/stash", "refs/remotes/", "refs/tags/")
     rest = [
         refs[name]

@@ -1,4 +1,6 @@
-"""The references of a git directory whose refs are files, read without git.
+"""The references of a git directory: read without git where they are files, since an agent may have written those.
+
+Of a repository of the user's (``users``) they are asked of git where they are kept otherwise (reftable).
 
 Threads: any.
 """
@@ -10,6 +12,8 @@ import re
 from collections.abc import Mapping
 
 from sandbox import git_files
+from sandbox.errors import SandboxRefused
+from sandbox.git_run import run
 
 OURS = "refs/anvillm/"
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -25,8 +29,24 @@ def is_object(text: str) -> bool:
     return _OBJECT.fullmatch(text) is not None
 
 
+def tabled(common: str) -> bool:
+    """Whether they are no files."""
+    return os.path.isdir(f"{common}/reftable")
+
+
 def read(common: str) -> dict[str, str]:
-    """Every ref: an object's name, or ``ref: NAME``. Raises OSError."""
+    """Every ref of a repository of the user's: an object's name, or ``ref: NAME``. Raises OSError, SandboxRefused."""
+    found = _asked(common) if tabled(common) else _read(common)
+    return {name: value for name, value in found.items() if not name.startswith(OURS)}
+
+
+def _asked(common: str) -> dict[str, str]:
+    listed = run(f"--git-dir={common}", "for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)")
+    lines = (line.split("\0") for line in os.fsdecode(listed).splitlines())
+    return {name: f"ref: {to}" if to else value for name, value, to in lines if NAME.fullmatch(name)}
+
+
+def _read(common: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in os.fsdecode(git_files.read(f"{common}/packed-refs", git_files.MOST) or b"").splitlines():
         value, _, name = line.partition(" ")
@@ -36,17 +56,34 @@ def read(common: str) -> dict[str, str]:
         name, value = f"refs/{path}", git_files.line(f"{common}/refs/{path}")
         if NAME.fullmatch(name) and _value(value):
             found[name] = value
-    return {name: value for name, value in found.items() if not name.startswith(OURS)}
+    return found
 
 
-def head(directory: str) -> str:
+def head(directory: str, users: bool = False) -> str:
     """What HEAD says: an object's name, or ``ref: NAME``; empty where it says nothing that git would take."""
     value = git_files.line(f"{directory}/HEAD")
+    if users and value == "ref: refs/heads/.invalid":
+        at = f"--git-dir={directory}"
+        try:
+            value = f"ref: {os.fsdecode(run(at, 'symbolic-ref', 'HEAD')).strip()}"
+        except SandboxRefused:
+            value = _parsed(directory, "HEAD")
     return value if _value(value) else ""
 
 
-def resolve(directory: str, common: str, value: str) -> str:
+def _parsed(directory: str, name: str) -> str:
+    try:
+        return (
+            run(f"--git-dir={directory}", "rev-parse", "--verify", "--quiet", "--end-of-options", name).decode().strip()
+        )
+    except SandboxRefused:
+        return ""
+
+
+def resolve(directory: str, common: str, value: str, users: bool = False) -> str:
     """The object that such a value leads to; empty where there is none."""
+    if users and tabled(common) and value.startswith("ref: "):
+        return _parsed(directory, value[5:])
     for _ in range(5):
         if not value.startswith("ref: "):
             return value
@@ -81,7 +118,11 @@ def write(directory: str, refs: Mapping[str, str]) -> None:
 
 
 def hold(common: str, name: str, objects: list[str]) -> None:
-    """Make refs below ``refs/anvillm/held/NAME`` for these objects, so that no gc takes them away. Raises OSError."""
+    """Make refs below ``refs/anvillm/held/NAME`` for these objects, so that no gc takes them away. Raises OSError, SandboxRefused."""
+    if tabled(common):
+        lines = (f"update {OURS}held/{name}/{number} {value}\n" for number, value in enumerate(objects))
+        run(f"--git-dir={common}", "update-ref", "--stdin", data="".join(lines).encode())
+        return
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     here = os.open(f"{common}/refs", flags)
     try:

@@ -28,10 +28,12 @@ class GitWorld:
     """The repository lies in ``proj``; ``user`` runs a script as the user, ``agent`` as an agent."""
 
     def __init__(self, world: World) -> None:
-        if not shutil.which("git", path="/usr/bin:/bin"):
+        program = shutil.which("git")
+        if not program or not shutil.which("git", path="/usr/bin:/bin"):
             pytest.skip("no git")
         self.world, self.proj = world, world.proj
         self.env = world.env | IDENTITY | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_EDITOR": "true"}
+        self.env["PATH"] = f"{os.path.dirname(program)}:/usr/bin:/bin"  # another git than the agent's can be tried
         self.layer, self.cwd = LAYER, self.proj
         self.state = world.home / ".local/state/anvillm"
         self.written = Written(str(self.state / "written"))
@@ -83,6 +85,6 @@ class GitWorld:
         found = {}
         for path in sorted(top.rglob("*")):
             name = str(path.relative_to(top))
-            if path.is_file() and "refs/anvillm/" not in name:
+            if path.is_file() and "refs/anvillm/" not in name and not name.startswith("reftable/"):
                 found[name] = (os.lstat(path).st_mode, path.read_bytes())
         return found

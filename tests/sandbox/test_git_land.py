@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from git_world import LAYER, GitWorld
 from sandbox_world import PYTHON, World
-from test_git_commands import LAYOUTS
+from test_git_commands import LAYOUTS, set_up
 
 from sandbox import git_out
 from sandbox.errors import SandboxRefused
@@ -168,8 +168,7 @@ def test_a_layer_can_say_that_the_branch_is_left_where_it_is(user_world: World) 
 def test_commits_land_in_a_repository_of_this_layout(user_world: World, layout: str) -> None:
     """Twice, and the work tree has nothing to tell that it did not tell before."""
     session = Session(user_world)
-    setup, at = LAYOUTS[layout]
-    session.user(setup)
+    at = set_up(session, layout)
     where = session.proj / at
     status = session.user("git status --short", where)
     session.begin()

@@ -1,0 +1,49 @@
+"""Git outside, in a repository that no agent can write: without hooks, without any configuration but the repository's, bounded in time.
+
+Threads: any.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from sandbox import outside
+from sandbox.errors import SandboxRefused
+
+ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_ALLOW_PROTOCOL": "file", "GIT_TERMINAL_PROMPT": "0", "GIT_COMMITTER_NAME": "anvillm", "LC_ALL": "C",
+    "GIT_COMMITTER_EMAIL": "anvillm@localhost", "GIT_OPTIONAL_LOCKS": "0",
+}  # fmt: skip
+
+
+def run(
+    *words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = (), index: str = ""
+) -> bytes:
+    """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
+
+    ``keep`` are descriptors that stay open as long as it lives; ``index`` is another than the repository's.
+    """
+    program = outside.which("git")
+    if program is None:
+        raise SandboxRefused("git is not installed")
+    argv = [program]
+    for setting in ("core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false"):
+        argv += ["-c", setting]
+    argv += words
+    if limits:
+        argv = ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *argv]
+    environment = outside.environment() | ENVIRONMENT
+    environment = {key: value for key, value in environment.items() if not key.startswith("GIT_") or key in ENVIRONMENT}
+    environment |= {"GIT_INDEX_FILE": index} if index else {}
+    try:
+        result = subprocess.run(
+            argv, input=data, capture_output=True, timeout=120, check=False, cwd=cwd, env=environment, pass_fds=keep
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SandboxRefused(f"git {words[0]}: {error}") from None
+    if result.returncode:
+        lines = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
+        said = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
+        raise SandboxRefused(f"git: {said.removeprefix('fatal: ').removeprefix('error: ')[:300]}")
+    return result.stdout
