@@ -21,8 +21,7 @@ from sandbox.policy import Policy
 @dataclass
 class Cover:
     """``over`` are mounts (target, source); ``reads`` such that are read-only; ``empty`` files are masked. ``protect`` are
-    paths (and their kinds) that become read-only where they are. ``lines`` say it to people. With ``across`` git is to look for
-    its directory beyond what is granted."""
+    paths (and their kinds) that become read-only where they are. ``lines`` say it to people. ``variables`` are set inside."""
 
     over: list[tuple[str, str]] = field(default_factory=list)
     reads: list[tuple[str, str]] = field(default_factory=list)
@@ -31,7 +30,7 @@ class Cover:
     lines: list[tuple[str, str, str]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     repositories: list[Repository] = field(default_factory=list)
-    across: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """As lines of the file ``sandbox``."""
@@ -57,7 +56,7 @@ def cover(
         above = git_above.repository(policy, home)
         if above is not None and above.git in trusted.sort([above.git], remember):
             repositories.append(above)
-            made.across = True
+            made.variables["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"  # beyond what is granted
         made.records = [
             record.changed(land=policy.land) for record in _records(repositories, place, session, made, policy)
         ]

@@ -13,7 +13,6 @@ import threading
 
 from sandbox import launcher
 from sandbox.errors import SandboxRefused
-from sandbox.plan import offline
 
 PATIENCE = 60.0  # s
 
@@ -27,7 +26,7 @@ def command(specification: str, argv: list[str], cwd: str, scratch: str) -> list
         with open(
             os.open(f"{top}/spec.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
         ) as file:
-            json.dump(offline(spec) | {"argv": argv, "cwd": cwd, "status": "", "once": True}, file)
+            json.dump(launcher.offline(spec) | {"argv": argv, "cwd": cwd, "status": "", "once": True}, file)
     except (OSError, ValueError, TypeError) as error:
         raise SandboxRefused(f"cannot enter the sandbox: {error}") from None
     return launcher.command(f"{top}/spec.json")

@@ -245,6 +245,12 @@ def _say(error: Exception) -> str:
     return sentence
 
 
+def offline(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same for a program that needs no network: without the door, which would take it for the session itself."""
+    private = spec["tier"] == "full" and spec["network"] in ("none", "hosts")
+    return spec | {"network": "none", "door": None} if private else spec
+
+
 def command(spec_path: str) -> list[str]:
     """The command line that starts the program of a specification file."""
     return [launcher_python(), "-I", "-S", os.path.abspath(__file__), spec_path]

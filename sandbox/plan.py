@@ -56,9 +56,7 @@ def specification(
         raise SandboxRefused("no program to start")
     inside = "/tmp" if tier == "full" else tmpdir
     namespace = policy.namespace if tier == "full" else namespace_source
-    variables = _environment(policy, env, tmpdir=inside, namespace=namespace)
-    if cover is not None and cover.across:
-        variables["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"
+    variables = _environment(policy, env, tmpdir=inside, namespace=namespace) | (cover.variables if cover else {})
     grants = _granted(policy, argv[0], inside, variables)
     view = _View(policy, grants, inside, tmpdir, namespace_source)
     view.shown = {at: source for at, source in shown.items() if not any(under(path, at) for path in grants)}
@@ -84,12 +82,6 @@ def specification(
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
         "status": status_file,
     }  # fmt: skip
-
-
-def offline(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same for a program that needs no network: without the door, which would take it for the session itself."""
-    private = spec["tier"] == "full" and spec["network"] in ("none", "hosts")
-    return spec | {"network": "none", "door": None} if private else spec
 
 
 def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.linux.replace import write
 from sandbox import launcher
-from sandbox.plan import offline, specification
+from sandbox.launcher import offline
+from sandbox.plan import specification
 from sandbox.policy import Policy
 
 NAME = "trial"
