@@ -82,6 +82,7 @@ def test_prompts_wait_for_the_turn_and_the_agent_never_has_two(acp: Daemon) -> N
     assert seen(acp.home.work, "second") == []
 
 
+@pytest.mark.slow(4)
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered_from_outside(acp: Daemon, choice: str) -> None:
     script(acp.home.work, {"match": "ask", "do": [{"ask": []}, {"text": "answered {answer}"}]})
@@ -142,6 +143,7 @@ def test_a_person_types_in_the_pane_and_the_queue_waits_for_it(acp: Daemon) -> N
     assert [line.split("\t")[1] for line in agent.read("turns/list").splitlines()] == ["done", "done"]
 
 
+@pytest.mark.slow(4)
 @pytest.mark.parametrize("how", ["ctl", "Escape", "C-c"])
 def test_a_turn_is_broken_off(acp: Daemon, how: str) -> None:
     script(acp.home.work, {"match": "long", "do": [{"text": "I begin"}, {"wait": 60}]})
@@ -171,6 +173,7 @@ def alive(home: Path, agent: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow(10)
 def test_an_agent_that_does_not_heed_a_cancel_is_ended_with_its_children_and_loaded_again(acp: Daemon) -> None:
     hangs = {"match": "hang", "do": [{"child": True}, {"text": "I hang"}, {"hang": True}]}
     script(acp.home.work, hangs, cancel="ignore", term="ignore", eof="ignore")
@@ -186,6 +189,7 @@ def test_an_agent_that_does_not_heed_a_cancel_is_ended_with_its_children_and_loa
     assert len(alive(acp.home.work, agent.pid)) == 1
 
 
+@pytest.mark.slow(6)
 def test_an_agent_that_crashes_in_a_turn_goes_on_with_its_conversation(acp: Daemon) -> None:
     script(acp.home.work, {"match": "crash", "times": 1, "do": [{"child": True}, {"text": "half"}, {"kill": True}]})
     agent = new(acp)
@@ -196,6 +200,7 @@ def test_an_agent_that_crashes_in_a_turn_goes_on_with_its_conversation(acp: Daem
     assert len(alive(acp.home.work, agent.pid)) == 1
 
 
+@pytest.mark.slow(6)
 def test_what_is_not_of_the_protocol_does_no_harm(acp: Daemon) -> None:
     agent, call = new(acp), {"sessionUpdate": "tool_call", "toolCallId": "1", "title": "t"}
     for bad in BAD:
@@ -205,6 +210,7 @@ def test_what_is_not_of_the_protocol_does_no_harm(acp: Daemon) -> None:
     assert len(seen(acp.home.work, "start")) == 1
 
 
+@pytest.mark.slow(12)
 @pytest.mark.parametrize("cancel", ["heed", "ignore"])
 def test_a_flood_of_news_is_answered_and_does_not_keep_an_interrupt_waiting(acp: Daemon, cancel: str) -> None:
     script(
@@ -221,6 +227,7 @@ def test_a_flood_of_news_is_answered_and_does_not_keep_an_interrupt_waiting(acp:
     agent.wait("idle")
 
 
+@pytest.mark.slow(4)
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
@@ -238,6 +245,7 @@ def test_a_start_that_cannot_come_to_anything_is_an_error_with_words(
     assert why in agent.row["error"]
 
 
+@pytest.mark.slow(5)
 def test_an_agent_that_dies_as_it_loads_gets_a_new_conversation(acp: Daemon) -> None:
     agent = new(acp)
     agent.ask("one")
@@ -248,6 +256,7 @@ def test_an_agent_that_dies_as_it_loads_gets_a_new_conversation(acp: Daemon) -> 
     assert agent.ask("two") == "you said: two"
 
 
+@pytest.mark.slow(5)
 def test_an_agent_that_refuses_to_load_gets_a_new_conversation_loudly(acp: Daemon) -> None:
     agent = new(acp)
     agent.ask("one")
@@ -258,6 +267,7 @@ def test_an_agent_that_refuses_to_load_gets_a_new_conversation_loudly(acp: Daemo
     assert "no such session" in agent.screen
 
 
+@pytest.mark.slow(5)
 def test_history_is_no_answer_also_what_comes_after_the_answer_to_load(acp: Daemon) -> None:
     agent = new(acp)
     agent.ask("one")
