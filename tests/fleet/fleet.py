@@ -180,12 +180,19 @@ def shown(session: Session) -> str:
 
 
 def saw(service: Service) -> Counter[str]:
-    """How often the service was asked each prompt; of a log that was carried over nothing counts."""
+    """How often the service was asked each prompt; of a log that was carried over nothing counts, nor what an agent asks again after an
+    error, with nothing else of its session between."""
     found: Counter[str] = Counter()
+    last: dict[str, set[str]] = {}  # by the letter of the session
     for text in service.model.prompts():
         before, mark, rest = text.partition(BEGINS)
         own = before + rest.partition(ENDS)[2] if mark else text
-        found.update(set(TOKEN.findall(own)))
+        tokens = set(TOKEN.findall(own))
+        for letter in {token[1] for token in tokens}:
+            mine = {token for token in tokens if token[1] == letter}
+            if last.get(letter) != mine:
+                found.update(mine)
+            last[letter] = mine
     return found
 
 

@@ -172,15 +172,28 @@ class Person(Writer):
     def once(self, count: int) -> None:
         self.over.wait(self.rng.uniform(10.0, 40.0))
         token = f"t{self._name}{count}"
+        if self._asked():  # her Enter would answer it
+            return
         self._keys("-l", f"typed {token}")
         self.over.wait(self.rng.uniform(0.3, 2.0))
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.5 and not self._asked():
             self.ledger.sent[token] = token
             self._keys("Enter")
         else:
             self._keys("C-e")
             for _ in range(len(token) + 6):
                 self._keys("BSpace")
+
+    def _asked(self) -> bool:
+        """Whether a question is open, or that cannot be told now."""
+        client = self.connection()
+        try:
+            return client is None or bool(client.read(f"{self.id}/ask"))
+        except P9Error:
+            return True
+        except AnvilError:
+            self.lost()
+            return True
 
     def _keys(self, *names: str) -> None:
         socket = self.session.daemon.home.namespace / "anvillm.tmux"
