@@ -93,8 +93,8 @@ def test_a_turn_is_told_as_it_happens(daemon: Daemon) -> None:
     assert (edit["path"], edit["line"], edit["added"], edit["removed"]) == ("/w/a.py", 3, 2, 1)
     assert found[10]["places"] == [{"path": "/w/a.py"}]
     assert found[13]["items"] == [{"text": "one", "state": "done"}, {"text": "two", "state": "doing"}]
-    assert [one["text"] for one in found if one["kind"] == "text"][-1] == "done"
-    assert any((one["input"], one["output"]) == (5, 7) for one in found if one["kind"] == "usage")
+    assert [one.get("text") for one in found if one["kind"] == "text"][-1] == "done"
+    assert any((one.get("input"), one.get("output")) == (5, 7) for one in found if one["kind"] == "usage")
     records = [one for one in found if "part" not in one and "grows" not in one]
     assert told(agent, "turns/1/activity", lambda one: False)[: len(records)] == records
 
