@@ -125,7 +125,12 @@ class App:
             Gate(self.reactor, self.registry, self.life, clock),
             Spools(self.launch.directory, self.reports.spooled, self.on_error),
             Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),
-            Transcripts(Watcher(self.reports.transcript, self.on_error), self.launch.data, self.on_error),
+            Transcripts(
+                Watcher(self.reports.transcript, self.on_error, self.reports.beside),
+                self.backends,
+                self.launch.data,
+                self.on_error,
+            ),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
             Banners(self.reactor, self.registry, self.tmux, self.on_error),
@@ -184,7 +189,6 @@ class App:
         for follower in followers if one.after is not None else reversed(followers):
             self._guard(partial(follower.follow, one.before, one.after))
         if one.after is None and one.before is not None:
-            self.reports.forget(one.before.id)
             self._allowances.pop(one.before.id, None)
             self.registry.activity.live.drop(one.before.id)
 

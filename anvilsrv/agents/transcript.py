@@ -4,12 +4,15 @@ Hooks do not say everything: an interrupt, the tokens used and a few more stand 
 transcripts of all sessions with inotify(7), one thread for all, and hands on the parsed lines. What they mean is said by the
 backend (``Backend.transcript_reports``).
 
+Subagents may have files of their own beside it, in a directory called as it is without its ending. They are followed too (``beside``).
+
 The file belongs to the agent, so it is hostile input: it is opened beneath the session's own directory (``beneath``), a line has a
 bounded length, what is no JSON object is skipped, and a file that shrinks or is replaced is read from its new beginning.
 
 Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is called from the watcher's thread, with no lock held.
 """
 
+import fnmatch
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.allowance import BOUNDS
+from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import Inotify
@@ -29,6 +33,8 @@ CHUNK = 1 << 18
 MOST = BOUNDS["transcript"].most  # bytes read at one look: the last, where there are more
 Line = dict[str, Any]
 OnLines = Callable[[str, list[Line], bool], None]
+OnBeside = Callable[[str, list[Line]], None]
+FILES = 10_000  # beside one transcript
 
 
 class Tail:
@@ -112,27 +118,60 @@ def size(top: Path, path: str) -> int:
         os.close(fd)
 
 
+class Beside:
+    """The files in a directory beside a transcript, ``pattern`` being ``DIRECTORY/NAMES``."""
+
+    def __init__(self, tail: Tail, pattern: str) -> None:
+        where, _, self._names = pattern.rpartition("/")
+        stem = tail.name.rpartition(".")[0] if "." in tail.name.rpartition("/")[2] else tail.name
+        self.parts = [*stem.split("/"), *where.split("/")]
+        self._top = tail.top
+        self._tails: dict[str, Tail] = {}
+
+    def read(self) -> Iterator[Line]:
+        """The objects on the lines completed since in all of them. Raises AnvilError."""
+        fd = directory(self._top, self.parts)
+        if fd is None:
+            return
+        try:
+            with os.scandir(fd) as entries:
+                names = [one.name for one in itertools.islice(entries, FILES)]
+        finally:
+            os.close(fd)
+        for name in sorted(fnmatch.filter(names, self._names)):
+            if name not in self._tails:
+                self._tails[name] = Tail(self._top, str(self._top / "/".join([*self.parts, name])))
+            yield from self._tails[name].read()
+
+
 class Watcher:
     """Follows one transcript for each session.
 
     ``on_lines(session, lines, old)`` gets what was appended, in batches as it comes; ``old`` marks the first batches, which stood in
-    the file when ``watch`` was called. ``on_error`` gets what went wrong in the thread (a file that cannot be opened, a callback).
+    the file when ``watch`` was called. ``on_beside(session, lines)`` gets those of the files beside it. ``on_error`` gets what went
+    wrong in the thread (a file that cannot be opened, a callback).
     """
 
-    def __init__(self, on_lines: OnLines, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, on_lines: OnLines, on_error: Callable[[BaseException], None], on_beside: OnBeside = lambda *_: None
+    ) -> None:
         self._on_lines = on_lines
+        self._on_beside = on_beside
         self._on_error = on_error
         self._tails: dict[str, Tail] = {}  # this and what follows is the thread's own
-        self._directories: dict[str, int] = {}  # session -> number of its watch
+        self._beside: dict[str, Beside] = {}
+        self._directories: dict[str, frozenset[int]] = {}  # session -> numbers of its watches
         self._inotify = Inotify()
         self._reactor = Reactor("transcripts", on_error)
         self._reactor.watch(self._inotify.fileno(), self._changed)
         self._reactor.start()
 
-    def watch(self, session: str, top: Path, path: str) -> None:
-        """Follow ``path``, which must lie beneath ``top``, from now on; the same path again changes nothing. Raises Denied."""
+    def watch(self, session: str, top: Path, path: str, beside: str = "") -> None:
+        """Follow ``path``, which must lie beneath ``top``, from now on, and the files that match ``beside``; the same path again
+        changes nothing. Raises Denied.
+        """
         tail = Tail(top, path)
-        self._reactor.do(lambda: self._start(session, tail))
+        self._reactor.do(lambda: self._start(session, tail, Beside(tail, beside) if beside else None))
 
     def forget(self, session: str) -> None:
         """Stop following; a batch under way may still be handed on."""
@@ -145,25 +184,33 @@ class Watcher:
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
-    def _start(self, session: str, tail: Tail) -> None:
+    def _start(self, session: str, tail: Tail, beside: "Beside | None") -> None:
         before = self._tails.get(session)
         if before is None or (before.top, before.name) != (tail.top, tail.name):
+            self._read_beside(session)
             self._leave(session)
             self._tails[session] = tail
+            self._beside.pop(session, None)
+            if beside is not None:
+                self._beside[session] = beside
             self._serve(session, tail, old=True)
 
     def _end(self, session: str) -> None:
         self._tails.pop(session, None)
+        self._beside.pop(session, None)
         self._leave(session)
 
     def _changed(self) -> None:
         numbers = set(self._inotify.read())
-        for session in [session for session, number in self._directories.items() if number in numbers]:
+        for session in [session for session, its in self._directories.items() if its & numbers]:
             self._serve(session, self._tails[session], old=False)
 
-    def _leave(self, session: str) -> None:
-        number = self._directories.pop(session, None)
-        if number is not None and number not in self._directories.values():
+    def _leave(self, session: str, numbers: frozenset[int] = frozenset()) -> None:
+        """Watch these for it, and no others."""
+        before = self._directories.pop(session, frozenset())
+        if numbers:
+            self._directories[session] = numbers
+        for number in before.difference(*self._directories.values()):
             self._inotify.remove(number)
 
     def _serve(self, session: str, tail: Tail, old: bool) -> None:
@@ -173,18 +220,27 @@ class Watcher:
                 self._on_lines(session, batch, old)
         except Exception as error:
             self._on_error(error)
+        self._read_beside(session)
+
+    def _read_beside(self, session: str) -> None:
+        beside = self._beside.get(session)
+        if beside is None:
+            return
+        try:
+            for batch in batches(beside.read()):
+                self._on_beside(session, batch)
+        except Exception as error:
+            self._on_error(error)
 
     def _follow(self, session: str, tail: Tail) -> None:
-        """Watch the nearest directory of the file that exists. Made anew until nothing changed meanwhile, then nothing is missed."""
-        parts = tail.name.split("/")[:-1]
+        """Watch the nearest directories of the files that exist. Made anew until nothing changed meanwhile, then nothing is missed."""
+        beside = self._beside.get(session)
+        wanted = [tail.name.split("/")[:-1], *([beside.parts] if beside is not None else [])]
         while True:
-            number = self._nearest(tail.top, parts)
-            if number == self._directories.get(session):
+            numbers = frozenset(one for parts in wanted if (one := self._nearest(tail.top, parts)) is not None)
+            if numbers == self._directories.get(session, frozenset()):
                 return
-            self._leave(session)
-            if number is None:
-                return
-            self._directories[session] = number
+            self._leave(session, numbers)
 
     def _nearest(self, top: Path, parts: list[str]) -> int | None:
         for depth in range(len(parts), -1, -1):
@@ -224,9 +280,14 @@ class Transcripts:
     """Follows the rows: each session's transcript is watched as soon as it is known; it must lie in ``data(session)``."""
 
     def __init__(
-        self, watcher: Watcher, data: Callable[[str], Path], on_error: Callable[[BaseException], None]
+        self,
+        watcher: Watcher,
+        backends: Backends,
+        data: Callable[[str], Path],
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self._watcher = watcher
+        self._backends = backends
         self._data = data
         self._on_error = on_error
 
@@ -235,8 +296,11 @@ class Transcripts:
         if after is None and before is not None:
             self._watcher.forget(before.id)
         elif after is not None and after.transcript and (before is None or before.transcript != after.transcript):
+            backend = self._backends.last(after.backend)
             try:
-                self._watcher.watch(after.id, self._data(after.id), after.transcript)
+                self._watcher.watch(
+                    after.id, self._data(after.id), after.transcript, backend.beside if backend is not None else ""
+                )
             except AnvilError as error:
                 self._on_error(Denied(f"session '{after.id}': transcript: {error}"))
 

@@ -187,6 +187,7 @@ class Backend:
     at: str | None
     ignore: Conditions
     transcript: tuple[Rule, ...]
+    beside: str
     replies: Mapping[str, Any]
     input: Input
     context: str

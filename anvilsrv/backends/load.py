@@ -86,6 +86,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         at=at,
         ignore=conditions(body, "ignore"),
         transcript=tuple(_rule(one) for one in body.tables("transcript")),
+        beside=body.text("beside", ""),
         replies=_replies(body),
         input=_input(body.table("input")),
         context=body.one_of("context", ("before", "comment"), "before"),
@@ -100,9 +101,14 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         follow=follows(body),
         peculiarity=_peculiarity(body, path),
     )
-    for table in (requires, ready, stop, titles, body):
-        table.end()
+    end(requires, ready, stop, titles, body)
     return made
+
+
+def end(*tables: Table) -> None:
+    """Raise Invalid for what nobody has asked for in one of these."""
+    for table in tables:
+        table.end()
 
 
 def _command(body: Table) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ A question (``ask``) is different: its reply is what somebody writes to ``answer
 Threads: reports of one session are taken one after another, in the order in which they came, on the threads of ``inorder.py``: there
 is read what must be read (spool, transcript, the backend's file and its Python, sometimes the screen), and a job posted with it.
 ``come``, ``spooled``, ``transcript`` and ``abandon`` are called from any thread but the store's. Methods with a Tx run in a job. The
-lock guards the tallies and the carriers.
+lock guards the carriers.
 """
 
 import logging
@@ -29,14 +29,13 @@ from anvilsrv.desk.life import Life
 from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
-from anvilsrv.sessions import prompts, whose
+from anvilsrv.sessions import prompts, usage, whose
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import ON_ITS_WAY, Status
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
-from anvilsrv.sessions.usage import Tally
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.strict_json import dumps
@@ -79,19 +78,17 @@ class Kept(Protocol):
 
 @dataclass(frozen=True)
 class Told:
-    """A report as it was understood: its number and meaning, and the usage of the conversation so far, if it tells."""
+    """A report as it was understood: its number and meaning."""
 
     number: str
     at: float | None  # when its hook began (monotonic, s), if it tells
     meaning: Report | None
-    usage: Mapping[str, float] | None = None
 
 
 class Known(NamedTuple):
     """What a line of a transcript means; ``counts``: not only for its figures."""
 
     report: Report
-    usage: Mapping[str, float] | None
     counts: bool
 
 
@@ -122,7 +119,6 @@ class Reports:
         self._backends = backends
         self._kept = kept
         self._lock = threading.Lock()
-        self._tallies: dict[str, tuple[str, Tally]] = {}
         self._carriers: dict[Waiting, tuple[str, str]] = {}  # who was given a prompt in the reply to which report
         self._eyes = eyes
         self._messages = messages
@@ -194,7 +190,7 @@ class Reports:
             meaning = self._understood(view, backend, hook, payload)
             if meaning is not None and meaning.kind in OVER:
                 self._listener.catch_up(view.id)
-            told = Told(str(number), stamp(found.get("mono")), meaning, self._usage(view, meaning))
+            told = Told(str(number), stamp(found.get("mono")), meaning)
             can = by is not None and found.get("takes") is True and backend.can("stop")
             handed = self._done(view.id, told, by, backend, can)
             if by is None or (meaning is not None and meaning.kind == "ask" and handed is None):
@@ -298,7 +294,7 @@ class Reports:
             return None
         if meaning.kind == "ask":
             if by is not None and (fresh or any(one["report"] == told.number for one in row.ask)):
-                self._learn(tx, row, meaning, told.usage)
+                self._learn(tx, row, meaning)
                 reply = lambda choice: as_json(backend.reply("ask", choice, meaning))  # noqa: E731
                 otherwise = as_json(backend.unanswered(meaning))
                 self._questions.ask(tx, Asked(session, told.number, by, reply, otherwise), meaning.fields)
@@ -306,33 +302,35 @@ class Reports:
             return ""
         if not fresh:
             return None
-        self._learn(tx, row, meaning, told.usage)
+        self._learn(tx, row, meaning)
+        source = meaning.fields.get("conversation") or row.conversation or meaning.fields.get("transcript")
+        self._used(tx, row, [meaning], str(source or ""))
         if row.ask and meaning.kind != "note":
             self._questions.over(tx, session, str(meaning.fields.get("agent", "")), str(meaning.fields.get("tool", "")))
         happened = heard.happen(self._turns, tx, session, meaning, at, seen or NOTHING, told.number if can else "")
         return outcomes.settle(tx, session, self._post, happened)
 
-    def _learn(self, tx: Tx, row: Session, meaning: Report, usage: Mapping[str, float] | None) -> None:
-        """Keep what every report may tell: which conversation it is, where its transcript lies, what it cost."""
+    def _learn(self, tx: Tx, row: Session, meaning: Report) -> None:
+        """Keep what every report may tell: which conversation it is, where its transcript lies."""
         known = {"conversation": row.conversation, "transcript": row.transcript}
         news = {
             key: meaning.fields[key] for key, old in known.items() if meaning.fields.get(key) not in (None, "", old)
         }
-        if usage is not None:
-            news["usage"] = dumps(usage)
-            self._registry.activity.record(tx, row.id, whose.turn_of(tx, row.id), "usage", **usage)
         if news:
             self._registry.set(tx, row.id, **news)
 
-    def _usage(self, view: Session, meaning: Report | None) -> Mapping[str, float] | None:
-        """What the conversation has used so far; another conversation begins at nothing. None if nothing is told."""
-        if meaning is None or not meaning.fields.get("usage"):
-            return None
-        transcript = meaning.fields.get("transcript") or view.transcript or ""
-        with self._lock:
-            if self._tallies.get(view.id, (None, None))[0] != transcript:
-                self._tallies[view.id] = (transcript, Tally())
-            return self._tallies[view.id][1].add(meaning.fields["usage"], meaning.fields.get("usage_id"))
+    def _used(self, tx: Tx, row: Session, found: list[Report], source: str) -> None:
+        """Count the figures of these; of one that names no message they are totals, of the conversation or file ``source``."""
+        told = [
+            (f"message {named}" if (named := one.fields.get("usage_id")) else f"all of {source}", one.fields["usage"])
+            for one in found
+            if one.fields.get("usage")
+        ]
+        if told:
+            now = usage.shown(row.usage, usage.add(tx, row.id, told))
+            if now != row.usage:
+                self._registry.set(tx, row.id, usage=dumps(now))
+                self._registry.activity.record(tx, row.id, whose.turn_of(tx, row.id), "usage", **now)
 
     # -- transcripts ---------------------------------------------------------------------------------------------------
 
@@ -344,31 +342,44 @@ class Reports:
         with self._life.guard(session):
             backend = self._backends.get(view.backend)
             found = [
-                Known(report, self._usage(view, report), not old or at == len(lines))
+                Known(report, not old or at == len(lines))
                 for at, line in enumerate(lines, 1)
                 for report in backend.transcript_reports(line)
             ]
             if found:
-                self._order.do(session, lambda: self._know(session, found))
+                source = view.transcript or ""
+                self._order.do(session, lambda: self._know(session, found, source))
 
-    def _know(self, session: str, found: list[Known]) -> None:
+    def beside(self, session: str, lines: list[Line]) -> None:
+        """New lines of the files beside the transcript, which are subagents': their figures count, and nothing else."""
+        view = self._registry.find(session)
+        if view is None:
+            return
+        with self._life.guard(session):
+            backend = self._backends.get(view.backend)
+            found = [one for line in lines for one in backend.transcript_reports(line) if one.kind == "usage"]
+            if found:
+                self._order.do(session, lambda: self._know(session, [Known(one, False) for one in found], ""))
+
+    def _know(self, session: str, found: list[Known], source: str) -> None:
         """Lines are taken in their order with what hooks tell; what must be seen for that is looked at first."""
         if any(one.counts and one.report.kind in OVER for one in found):
             self._listener.catch_up(session)
         looks = any(one.report.kind in ("joined", "refused") for one in found) and self._view_on_its_way(session)
         seen = self._eyes.seen(session) if looks else NOTHING
-        self._life.about(session, lambda tx: self._read(tx, session, found, seen))
+        self._life.about(session, lambda tx: self._read(tx, session, found, seen, source))
 
     def _view_on_its_way(self, session: str) -> bool:
         view = self._registry.find(session)
         return view is not None and view.on_its_way
 
-    def _read(self, tx: Tx, session: str, found: list[Known], seen: Seen) -> None:
+    def _read(self, tx: Tx, session: str, found: list[Known], seen: Seen, source: str) -> None:
         row = self._registry.maybe(tx, session)
         if row is None:
             return
-        for report, usage, counts in found:
-            self._learn(tx, row, report, usage)
+        self._used(tx, row, [one.report for one in found], source)
+        for report, counts in found:
+            self._learn(tx, row, report)
             if (
                 not counts
                 or report.kind not in COUNTS
@@ -389,11 +400,6 @@ class Reports:
     def close(self) -> None:
         """End the threads; what waits is taken first."""
         self._order.close()
-
-    def forget(self, session: str) -> None:
-        """A session is gone."""
-        with self._lock:
-            self._tallies.pop(session, None)
 
 
 def forget_old(tx: Tx, session: str) -> None:

@@ -4,7 +4,7 @@ Threads: everything runs on the store's thread, in a job. Nothing happens unless
 """
 
 from anvilsrv.errors import NotPermitted
-from anvilsrv.sessions import prompts, remarks, turn_rows
+from anvilsrv.sessions import prompts, remarks, turn_rows, usage
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
@@ -84,4 +84,5 @@ class ByHand:
         """Remove prompts, turns and remarks of a session."""
         prompts.forget(tx, session)
         turn_rows.forget(tx, session)
+        usage.forget(tx, session)
         remarks.forget(tx, session)

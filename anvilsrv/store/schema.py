@@ -251,6 +251,13 @@ ALTER TABLE sessions ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
 UPDATE sessions SET seen = numbers;
 """
 
+# What each message of a model used, by a digest of the agent's name for it, and the sum (sessions/usage.py). ``usage`` of a session
+# is as it was until the sum is more: what was counted before is read again.
+USAGE = """
+CREATE TABLE usage(
+    session TEXT NOT NULL, message BLOB NOT NULL, figures TEXT NOT NULL, PRIMARY KEY(session, message)) WITHOUT ROWID;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -270,4 +277,5 @@ MIGRATIONS: tuple[str, ...] = (
     TYPED,
     ACTIVITY,
     DOING,
+    USAGE,
 )

@@ -151,7 +151,8 @@ class Claude(Private):
         found = super().transcript_reports(line)
         for report in found:
             if report.kind == "usage":
-                report.fields["usage_id"] = str(line["message"].get("id"))
+                told = line.get("message")
+                report.fields["usage_id"] = str(told.get("id") if isinstance(told, Mapping) else line.get("uuid"))
             elif report.kind == "refused":
                 report.fields.update(refused(str(report.fields.get("reason", ""))))
         return found

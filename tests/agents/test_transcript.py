@@ -22,8 +22,11 @@ class Follower:
 
     def __init__(self) -> None:
         self.batches: queue.Queue[Batch] = queue.Queue()
+        self.beside: queue.Queue[tuple[str, list[dict[str, Any]]]] = queue.Queue()
         self.errors: queue.Queue[BaseException] = queue.Queue()
-        self.watcher = transcript.Watcher(lambda *batch: self.batches.put(batch), self.errors.put)
+        self.watcher = transcript.Watcher(
+            lambda *batch: self.batches.put(batch), self.errors.put, lambda *batch: self.beside.put(batch)
+        )
 
     def lines(self, count: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -157,3 +160,42 @@ def test_of_a_file_of_terabytes_the_end_is_read(tmp_path: Path) -> None:
     before = time.thread_time()
     assert list(transcript.lines(tmp_path, str(path))) == [{"n": 1}]
     assert time.thread_time() - before < 5
+
+
+def test_files_beside_a_transcript_are_followed_as_they_come_each_from_its_beginning(
+    tmp_path: Path, follower: Follower
+) -> None:
+    path = tmp_path / "projects" / "t.jsonl"
+    follower.watcher.watch("a", tmp_path, str(path), "agents/*.jsonl")
+    directory = tmp_path / "projects" / "t" / "agents"
+    directory.mkdir(parents=True)
+    append(directory / "one.jsonl", {"n": 1})
+    assert follower.beside.get(timeout=5) == ("a", [{"n": 1}])
+    append(directory / "two.jsonl", {"n": 2})
+    append(directory / "two.meta.json", {"n": 3})
+    assert follower.beside.get(timeout=5) == ("a", [{"n": 2}])
+    append(directory / "one.jsonl", {"n": 4})
+    assert follower.beside.get(timeout=5) == ("a", [{"n": 4}])
+    append(path, {"n": 5})
+    assert follower.batches.get(timeout=5) == ("a", [{"n": 5}], False)
+    follower.watcher.watch("a", tmp_path, str(tmp_path / "projects" / "new.jsonl"), "agents/*.jsonl")
+    append(tmp_path / "projects" / "new.jsonl", {"n": 6})
+    assert follower.lines(1) == [{"n": 6}]
+    append(directory / "one.jsonl", {"n": 7})
+    append(tmp_path / "projects" / "new.jsonl", {"n": 8})
+    assert follower.lines(1) == [{"n": 8}]
+    assert follower.beside.empty()
+
+
+def test_a_link_beside_a_transcript_is_not_followed(tmp_path: Path) -> None:
+    follower, outside = Follower(), tmp_path / "outside.jsonl"
+    top = tmp_path / "top"
+    (top / "t" / "agents").mkdir(parents=True)
+    append(outside, {"n": 1})
+    (top / "t" / "agents" / "one.jsonl").symlink_to(outside)
+    try:
+        follower.watcher.watch("a", top, str(top / "t.jsonl"), "agents/*.jsonl")
+        assert isinstance(follower.errors.get(timeout=5), Denied)
+        assert follower.beside.empty()
+    finally:
+        follower.watcher.close()

@@ -421,3 +421,19 @@ def test_the_same_words_from_the_user_are_a_prompt_of_the_user(parts: Parts) -> 
     parts.deliver(agent, number)
     parts.report(agent, "Submit", prompt=CRON["prompt"])
     assert (parts.status(number), parts.registry.get(agent).in_turn) == (Status.TAKEN, 2)
+
+
+def test_what_a_session_has_used_never_becomes_less_over_conversations_subagents_and_restarts(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent)
+    for path, figures in (("/one", {"input": 3, "output": 4}), ("/two", {"input": 1, "output": 1})):
+        parts.report(agent, "Stop", response="yes", transcript_path=path)
+        parts.reports.transcript(agent, [{"type": "assistant", "usage": figures}], old=False)
+        parts.reports.idle()
+    assert parts.row(agent).usage == {"input": 4, "output": 5}
+    parts.reports.beside(agent, [{"type": "assistant", "usage": {"input": 9, "output": 9}}, INTERRUPTED])
+    parts.reports.idle()
+    assert parts.row(agent).usage == {"input": 13, "output": 14}
+    parts.reports.transcript(agent, [{"type": "assistant", "usage": {"input": 1, "output": 1}}], old=True)
+    parts.reports.idle()
+    assert parts.row(agent).usage == {"input": 13, "output": 14}

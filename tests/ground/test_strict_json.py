@@ -116,6 +116,7 @@ OWN = {
     "anvilsrv/sessions/state.py": "rows of the store",
     "anvilsrv/sessions/gate.py": "rows of the store",
     "anvilsrv/sessions/tasks.py": "rows of the store",
+    "anvilsrv/sessions/usage.py": "rows of the store",
     "anvilsrv/agents/evidence.py": "rows of the store",
     "anvilsrv/agents/launch.py": "files of the daemon's own",
     "anvilsrv/mail/box.py": "rows of the store",

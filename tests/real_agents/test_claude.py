@@ -97,6 +97,40 @@ def test_an_answer_of_megabytes_is_told_whole(claude: Bench) -> None:
     assert agent.ask("next") == heard("next")
 
 
+@pytest.mark.slow(25)
+def test_usage_counts_subagents_and_compaction_and_never_goes_back(fresh: Benches) -> None:
+    claude = fresh("claude")
+    agent = claude.new()
+
+    def used(output: float) -> dict[str, float]:
+        wait_until(lambda: agent.json("usage").get("output") == output, f"usage is {agent.read('usage')}")
+        found: dict[str, float] = agent.json("usage")
+        assert found["input"] == output / 7 * 100
+        return found
+
+    task = {"description": "x", "prompt": "work for another", "subagent_type": "general-purpose"}
+    agent.ask(f"@@call Task {json.dumps(task)}")
+    used(21)  # the call, what the subagent said, and the answer
+    agent.prompt("/compact")
+    wait_until(lambda: agent.json("usage").get("compacted"), "the compaction is told")
+    agent.ask("after it")
+    compacted = used(28)["compacted"]
+    agent.prompt("/clear")
+    assert agent.ask("in a new conversation") == heard("in a new conversation")
+    before = used(35)
+    assert before["compacted"] == compacted
+    claude.daemon.kill()
+    claude.daemon.start()
+    agent = agent.again()
+    assert agent.json("usage") == before
+    agent.ask("after a restart")
+    assert used(42)["compacted"] == compacted
+    agent.write("ctl", "restart fresh")
+    wait_until(lambda: agent.state == "starting", "it does not end")
+    agent.wait("idle")
+    assert agent.json("usage")["output"] == 42
+
+
 def test_an_interrupt_ends_the_turn_and_the_next_prompt_is_taken(claude: Bench) -> None:
     agent = claude.agent()
     agent.prompt("@@hold gate one two three four")
@@ -506,6 +540,7 @@ def in_background(seconds: float, then: str) -> str:
     return f"@@call Bash {json.dumps(call)}\n@@say {then} started"
 
 
+@pytest.mark.slow(8)
 def test_what_work_in_the_background_comes_to_is_mailed_again_to_the_one_who_asked(claude: Bench) -> None:
     agent, peer = claude.agent(), Session.new(claude.daemon)
     body = {"to": agent.id, "type": "QUERY_REQUEST", "subject": "the build", "body": in_background(2, "build")}
@@ -526,6 +561,7 @@ def test_what_work_in_the_background_comes_to_is_mailed_again_to_the_one_who_ask
     assert (agent.row["background"], agent.state) == (0, "idle")
 
 
+@pytest.mark.slow(10)
 def test_work_of_two_turns_comes_to_each_of_them_whichever_is_done_first(claude: Bench) -> None:
     agent = claude.agent()
     agent.ask(in_background(5, "slow"))

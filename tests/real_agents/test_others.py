@@ -85,6 +85,15 @@ def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     wait_until(lambda: agent.json("usage").get("output") == 14, "usage of two answers")
 
 
+@pytest.mark.parametrize("name", [OPENCODE], scope="module")
+def test_what_a_subagent_uses_is_counted(bench: Bench) -> None:
+    agent = bench.new()
+    task = {"description": "x", "prompt": "work for another", "subagent_type": "general"}
+    agent.ask(f"@@call task {json.dumps(task)}")
+    assert "work for another" in bench.model.prompts()
+    wait_until(lambda: agent.json("usage").get("output") == 21, f"usage is {agent.read('usage')}")
+
+
 @each
 def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     agent = bench.agent()

@@ -54,11 +54,22 @@ export const AnviLLM = async ({ client }) => {
   const printed = new Map() // of a tool: how much of its output was told
   let stale = 0 // questions that went away: the newest that counts
 
-  const last = async (session) => {
+  const answersOf = async (session) => {
     const found = await client.session.messages({ path: { id: session } })
-    const all = found.data ?? []
-    const answers = all.filter(({ info }) => info.role === "assistant")
-    const sum = (pick) => answers.reduce((total, { info }) => total + (pick(info.tokens ?? {}) || 0), 0)
+    return (found.data ?? []).filter(({ info }) => info.role === "assistant")
+  }
+
+  const family = async (session, depth = 0) => {
+    const found = depth < 5 ? await client.session.children({ path: { id: session } }) : {}
+    const below = await Promise.all((found.data ?? []).map(({ id }) => family(id, depth + 1)))
+    return [session, ...below.flat()]
+  }
+
+  // What was said last, and what this conversation and its subagents have used so far.
+  const last = async (session) => {
+    const answers = await answersOf(session)
+    const everybody = (await Promise.all((await family(session)).map(answersOf))).flat()
+    const sum = (pick) => everybody.reduce((total, { info }) => total + (pick(info.tokens ?? {}) || 0), 0)
     const usage = { input: sum((t) => t.input), output: sum((t) => t.output), cached: sum((t) => t.cache?.read) }
     return { text: answers.length ? text(answers[answers.length - 1].parts) : "", usage }
   }
