@@ -8,7 +8,7 @@ import pytest
 from tests.real_agents.conftest import Benches
 from tests.session import Session
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow(20)]
 
 Object = dict[str, Any]
 WORDS = "one two three\\nfour five six"
