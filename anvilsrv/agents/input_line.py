@@ -35,7 +35,7 @@ def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) 
     ours, drawn = drawable(words), list(_ends(rows))
     if ours and any(_is(one, ours, words) for one in drawn):
         return Look.OURS
-    known = sorted({made for one in (words, *texts) for made in _beginnings(one)} - {""}, key=len, reverse=True)
+    known = sorted({made for one in (words, *texts) for made in _left(one)} - {""}, key=len, reverse=True)
     long = any(_is_long(one) for one in (words, *texts))
     if any(_made_of(one, known, long) for one in drawn):
         return Look.ONLY_OURS
@@ -95,11 +95,16 @@ def _is(shown: str, ours: str, words: str) -> bool:
     return part and len(line) > 3 and line in ours
 
 
-def _beginnings(text: str) -> Iterator[str]:
-    """A text, and its first lines: each key that clears an input takes one line away, from the end."""
+def _left(text: str) -> Iterator[str]:
+    """A text, and its first and its last lines: each key that clears an input takes one line away, before the cursor or behind it."""
+    lines = text.split("\n")
     said = ""
-    for line in text.split("\n")[:LINES_LEFT]:
+    for line in lines[:LINES_LEFT]:
         said += drawable(line)
+        yield said
+    said = ""
+    for line in reversed(lines[-LINES_LEFT:]):
+        said = drawable(line) + said
         yield said
     yield drawable(text)
 

@@ -77,6 +77,8 @@ def look(name: str, lines: list[str], words: str, *texts: str) -> Look:
         ("claude", claude("earlierours"), "ours", Look.ONLY_OURS),
         ("claude", claude("oursours"), "ours", Look.ONLY_OURS),
         ("claude", claude("one", "two"), "one\ntwo\nthree", Look.ONLY_OURS),
+        ("claude", claude("two", "three"), "one\ntwo\nthree", Look.ONLY_OURS),
+        ("claude", claude("", "three"), "one\ntwo\nthree", Look.ONLY_OURS),
         ("claude", claude("one", "tw"), "one\ntwo\nthree", Look.MIXED),
         ("claude", ["Do you want to proceed?", " 1. Yes"], "ours", Look.MIXED),
         ("claude", claude("a`b  c\\ d"), "a`b\tc\\ d", Look.OURS),

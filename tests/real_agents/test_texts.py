@@ -2,10 +2,12 @@
 
 import base64
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from anvilsrv.agents.delivery import CLEARS
 from anvilsrv.errors import AnvilError
 from anvilsrv.tmux.screen import Screen
 from tests.real_agents.conftest import Bench, Benches, wait_until
@@ -81,7 +83,7 @@ def refusal(agent: Session, text: str) -> str:
 
 
 @each
-@pytest.mark.parametrize("cursor", ["end", "start"])
+@pytest.mark.parametrize("cursor", ["end", "start", "above"])
 def test_what_stands_in_the_input_is_cleared_wherever_the_cursor_is(bench: Bench, cursor: str) -> None:
     agent, backend = bench.agent(), SHIPPED.get(bench.backend)
     styled = ["-e"] if backend.input.styled else []
@@ -98,5 +100,11 @@ def test_what_stands_in_the_input_is_cleared_wherever_the_cursor_is(bench: Bench
         wait_until(lambda: not free(), f"{text!r} stands there")
         if cursor == "start":
             agent.keys("C-a")
-        agent.keys(*backend.input.clear)
+        if cursor == "above" and "\n" in text:
+            agent.keys("Up", "Up")
+        for _ in range(CLEARS):  # as a delivery does it
+            agent.keys(*backend.input.clear)
+            with suppress(AssertionError):
+                wait_until(free, "", 5)
+                break
         wait_until(free, f"{text!r} is gone")
