@@ -92,6 +92,19 @@
   (add-hook 'anvillm-session-functions #'anvillm-daemon--draw)
   (add-hook 'anvillm-event-functions #'anvillm-daemon--draw))
 
+(defun anvillm-daemon--backends ()
+  "Insert a line for each backend, those that can run first."
+  (let* ((ok (lambda (row) (equal (nth 2 row) "ok")))
+         (rows (append (seq-filter ok anvillm-backends) (seq-remove ok anvillm-backends)))
+         (width (lambda (n) (apply #'max 0 (mapcar (lambda (row) (string-width (nth n row))) rows))))
+         (line (format "  %%-%ds %%-%ds " (funcall width 0) (funcall width 1))))
+    (pcase-dolist (`(,name ,title ,status . ,_) rows)
+      (let ((start (point)))
+        (insert (format line name title))
+        (let ((indent (- (point) start)))
+          (insert (propertize status 'face (if (equal status "ok") 'anvillm-idle 'anvillm-off)) "\n")
+          (put-text-property start (point) 'wrap-prefix (make-string indent ?\s)))))))
+
 (defun anvillm-daemon--counts ()
   "Return how many sessions there are in each state, in words."
   (let (counts)
@@ -114,11 +127,7 @@
             (field "Sessions" (anvillm-daemon--counts))
             (field "Your mail" (if (> anvillm-user-unread 0) (format "%d waiting" anvillm-user-unread) "none")))
           (insert "\n" (propertize "Backends" 'face 'anvillm-heading) "\n")
-          (pcase-dolist (`(,name ,title ,status . ,_) anvillm-backends)
-            (let ((start (point)))
-              (insert (format "  %-9s %-13s " name title)
-                      (propertize status 'face (if (equal status "ok") 'anvillm-idle 'anvillm-off)) "\n")
-              (put-text-property start (point) 'wrap-prefix (make-string 26 ?\s))))
+          (anvillm-daemon--backends)
           (when anvillm-errors
             (insert "\n" (propertize "Last errors" 'face 'anvillm-heading) "\n")
             (dolist (event (cl-subseq anvillm-errors 0 (min 10 (length anvillm-errors))))
