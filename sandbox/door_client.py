@@ -19,12 +19,13 @@ from sandbox import outside
 from sandbox.errors import SandboxRefused
 from sandbox.pathnames import absolute
 
-PATIENCE = 5.0  # seconds in which a door begins to serve
+START = 30.0  # seconds in which a door begins to serve: a busy machine starts Python slowly
+PATIENCE = 5.0  # seconds for an answer of one that serves
 
 
 def ensure(path: str) -> None:
     """There is a door at the socket ``path``: start one if there is none. Raises SandboxRefused."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START
     while not _serves(path):
         if time.monotonic() > deadline:
             raise SandboxRefused(f"the door of the network did not start ({path})")
@@ -55,7 +56,7 @@ def _start(path: str) -> None:
         )  # fmt: skip
     assert process.stdout is not None
     with process.stdout:
-        if select.select([process.stdout], [], [], PATIENCE)[0]:
+        if select.select([process.stdout], [], [], START)[0]:
             process.stdout.read(1)
         else:
             process.kill()

@@ -20,7 +20,7 @@ from anvilsrv.store.store import Need, Store
 from sandbox import door_client
 from sandbox.errors import SandboxError
 
-PATIENCE = 12.0  # s for a door that is started, or an answer
+PATIENCE = 40.0  # s for a door that is started, or an answer
 AGAIN = 1.0  # s until a door is started again
 
 
