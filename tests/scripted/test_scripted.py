@@ -97,7 +97,8 @@ def test_troubles_with_enter_and_paste(agent: Player) -> None:
     agent.tmux.keys(agent.pane, "Enter")
     assert agent.said("submit")["text"] == "kept"
     events = [one["event"] for one in seen(agent.work)]
-    assert [event for event in events if event not in ("hook", "turn")] == ["start", "paste lost", "enter swallowed"]
+    played = [event for event in events if event not in ("hook", "turn")]
+    assert played[:3] == ["start", "paste lost", "enter swallowed"]  # the last Enter may have been swallowed too by now
 
 
 def test_a_split_prompt_comes_in_two_turns(agent: Player) -> None:
