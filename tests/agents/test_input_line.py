@@ -81,7 +81,12 @@ def look(name: str, lines: list[str], words: str, *texts: str) -> Look:
         ("claude", claude("", "three"), "one\ntwo\nthree", Look.ONLY_OURS),
         ("claude", claude("one", "tw"), "one\ntwo\nthree", Look.MIXED),
         ("claude", ["Do you want to proceed?", " 1. Yes"], "ours", Look.MIXED),
-        ("claude", ["❯ earlier", *["a line"] * 30, "─" * 40, "❯", "─" * 40, "  search prompts:  x"], "ours", Look.MIXED),
+        (
+            "claude",
+            ["❯ earlier", "", *["a line"] * 30, "─" * 40, "❯", "─" * 40, "  search prompts:  x"],
+            "ours",
+            Look.MIXED,
+        ),
         ("claude", claude("a`b  c\\ d"), "a`b\tc\\ d", Look.OURS),
         ("claude", claude("👩\u200d👩\u200d👧\u200d  ok 👍"), "👩\u200d👩\u200d👧\u200d👦 ok 👍🏽", Look.OURS),
         ("claude", claude("👩\ufffd👩\ufffd👧\ufffd👦 ok 👍🏽"), "👩\u200d👩\u200d👧\u200d👦 ok 👍🏽", Look.OURS),
