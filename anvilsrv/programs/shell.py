@@ -69,14 +69,16 @@ def ask(name: str, text: tuple[str, ...]) -> None:
     """
     from anvilsrv.programs import talk
 
-    with daemon() as client:
-        sent = talk.send(client, talk.find(client, name)["id"], _text(text))
+    words, where = _text(text), "turns/last"
     try:
+        with daemon() as client:
+            sent = talk.send(client, talk.find(client, name)["id"], words)
+        where = f"turns/{sent.n}"
         said = talk.answer(paths.socket(), sent, _aside)
     except AnvilError as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
-        _aside(f"not waited for; the answer will be in agent/{name}/turns/{sent.n}/out")
+        _aside(f"not waited for; the answer will be in agent/{name}/{where}/out")
         sys.exit(INTERRUPTED)
     _print(said)
 

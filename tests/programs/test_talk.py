@@ -10,6 +10,7 @@ import pytest
 
 from anvilsrv.programs import talk
 from tests.conftest import PATIENCE, Daemon, Home, wait_until
+from tests.daemon.test_silence import sockets
 from tests.scripted import install, script, seen
 from tests.session import Session
 
@@ -99,6 +100,8 @@ def test_interrupted_the_prompt_stays_with_the_agent(home: Home, daemon: Daemon,
     script(home.work, turns=[{"until": "go", "say": "done"}])
     process = begun(home, "ask", "bob", "wait")
     agent.wait("running")
+    # it has its number, and waits: for the answer on one connection, for questions on another
+    wait_until(lambda: len(sockets(process.pid)) == 2, "it does not wait for the answer")
     process.send_signal(signal.SIGINT)
     status, out, err = ended(process)
     assert (status, out, err) == (

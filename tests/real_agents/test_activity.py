@@ -1,5 +1,6 @@
 """What real agents do, as ``activity`` tells it: the kinds of objects are those that the model was scripted to bring about."""
 
+import itertools
 import json
 from typing import Any
 
@@ -42,7 +43,11 @@ def of_turn(agent: Session, n: int) -> list[Object]:
         if one["kind"] not in ("usage", "session", "note"):
             state = one.get("state", "") if one["kind"] == "subagent" else ""
             found[one["kind"], f"{one.get('id', len(found))} {state}"] = one
-    return list(found.values())
+    made = list(found.values())
+    for at, (one, after) in enumerate(itertools.pairwise(made)):
+        if (one["kind"], after["kind"]) == ("output", "edit"):  # hooks run side by side
+            made[at], made[at + 1] = after, one
+    return made
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
