@@ -3,12 +3,16 @@
 Threads: runs on a 9P worker.
 """
 
+import time
+
+from anvilsrv.agents.eye import CALM
 from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.tmux.key_names import named
+from anvilsrv.tmux.screen import Watch
 from anvilsrv.tmux.tmux import Tmux
 
-DRAWN = 0.3  # s that an agent gets to answer a key before the next: two that arrive together may be taken for text
+DRAWN = 0.6  # s that an agent gets to answer a key before the next: two that arrive together may be taken for text, or for one
 
 
 class Keys:
@@ -29,4 +33,12 @@ class Keys:
         with self._tmux.watch(ours.id) as output:
             for key in keys:
                 self._tmux.keys(ours.id, key)
-                output.wait(DRAWN)
+                self._answered(output)
+
+    @staticmethod
+    def _answered(output: Watch) -> None:
+        """Wait until the agent has drawn what the key did and come to rest, or prints nothing or for ever."""
+        end = time.monotonic() + 2 * DRAWN
+        calm = not output.wait(DRAWN)
+        while not calm and time.monotonic() < end:
+            calm = not output.wait(CALM)
