@@ -8,7 +8,8 @@ server, both wait for it. The lock guards the answers that are waited for.
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from anvilsrv.display import one_line
@@ -21,6 +22,7 @@ from sandbox import door_client
 from sandbox.errors import SandboxError
 
 PATIENCE = 40.0  # s for a door that is started, or an answer
+STOPPING = "the daemon is stopping"
 AGAIN = 1.0  # s until a door is started again
 
 
@@ -38,6 +40,7 @@ class Door:
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         self._answers: dict[int, _Answer] = {}
+        self._closed = False
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`: an agent that runs needs a door."""
@@ -45,14 +48,21 @@ class Door:
             self._do(self._connect)
 
     def close(self) -> None:
-        """Let go of it; agents keep it."""
-        if self._started:
+        """Let go of it; agents keep it. Who waits for it is told."""
+        with self._lock:
+            self._closed = True
+            waiting, started = list(self._answers.values()), self._started
+        for one in waiting:
+            one.give(STOPPING)
+        if started:
             self._reactor.close()
         if self._watch is not None:
             self._watch.close()
 
     def _do(self, command: Callable[[], None]) -> None:
         with self._lock:
+            if self._closed:
+                return
             first, self._started = not self._started, True
         if first:
             self._reactor.start()
@@ -60,27 +70,34 @@ class Door:
 
     def ensure(self) -> None:
         """Return when there is a door. Raises Unavailable."""
-        done = _Answer()
 
-        def connect() -> None:
+        def connect(done: _Answer) -> None:
             self._connect()
             done.give("" if self._watch is not None else "the door of the network did not start")
 
-        self._do(connect)
-        done.wait()
+        with self._answer() as (_, done):
+            self._do(lambda: connect(done))
+            done.wait()
 
     def forward(self, session: str, port: int, on: bool) -> None:
         """Serve a port of a session's sandbox on this machine's loopback, or no more. Raises Unavailable with the reason."""
-        answer = _Answer()
-        ticket = next(self._tickets)
-        with self._lock:
-            self._answers[ticket] = answer
-        self._do(lambda: self._ask(ticket, session, port, on))
-        try:
+        with self._answer() as (ticket, answer):
+            self._do(lambda: self._ask(ticket, session, port, on))
             answer.wait()
+
+    @contextmanager
+    def _answer(self) -> "Iterator[tuple[int, _Answer]]":
+        """One to wait for, and its number. Raises Unavailable when no answer comes any more."""
+        answer, ticket = _Answer(), next(self._tickets)
+        with self._lock:
+            if self._closed:
+                raise Unavailable(STOPPING)
+            self._answers[ticket] = answer
+        try:
+            yield ticket, answer
         finally:
             with self._lock:
-                self._answers.pop(ticket, None)
+                del self._answers[ticket]
 
     # -- the thread ------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import AnvilError
-from tests.conftest import Daemon, wait_until
+from tests.conftest import PATIENCE, Daemon, wait_until
 from tests.session import Session
 
 FETCH = "/usr/bin/python3 -c 'import urllib.request as u; print(u.urlopen(\"http://api.test:8080/\").read().decode())'"
@@ -45,6 +45,13 @@ def agent(daemon: Daemon) -> Iterator[Session]:
         yield Session.new(daemon, "shell", "role=net")
         service.shutdown()
         thread.join()
+
+
+def test_a_daemon_that_is_ended_while_an_agent_starts_does_not_wait_for_the_door(daemon: Daemon) -> None:
+    Session.starting(daemon)
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(PATIENCE / 2) == 0
 
 
 def door(daemon: Daemon) -> list[int]:
