@@ -13,7 +13,7 @@ from tests.agents.test_grants import READ, TOPS, no_namespaces
 from tests.conftest import Home, wait_until
 from tests.install.conftest import NEXT, borrow
 
-pytestmark = pytest.mark.timeout(400)  # pip on a busy machine
+pytestmark = [pytest.mark.timeout(400), pytest.mark.slow(17)]  # pip on a busy machine
 
 Wheels = tuple[Path, Path]
 

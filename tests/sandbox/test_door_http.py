@@ -182,6 +182,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_never_sent_on(between: Betw
     assert service.came == 0
 
 
+@pytest.mark.slow(15)
 def test_a_name_without_a_grant_gets_403_with_a_sentence(between: Between) -> None:
     client = between.client(None)
     status, _, body = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
