@@ -9,73 +9,29 @@ tests/daemon/test_chaos.py. Exit status: 0 all is well; 1 not, with what, and wh
 interrupted, and what it started has ended.
 """
 
-import argparse
 import os
-import random
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
-import time
-from functools import partial
 from pathlib import Path
-from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests.accidents import among, arguments, told  # noqa: E402
 from tests.chaos.chaos import Chaos  # noqa: E402
 from tests.chaos.disk import mountable  # noqa: E402
-from tests.conftest import Home, temporary_home  # noqa: E402
+from tests.conftest import temporary_home  # noqa: E402
 
 WITHIN = "CHAOS_MAY_MOUNT"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run a daemon among accidents and count what is lost or done twice.")
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long (default 60)")
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30), help="of the plan (default: another)")
-    parser.add_argument(
-        "--keep", type=Path, help="where to copy what is left at the end (default: a new directory, after a failure)"
-    )
-    args = parser.parse_args()
+    args = arguments("Run a daemon among accidents and count what is lost or done twice.")
     if WITHIN not in os.environ and (way := mountable()) is not None:
         again = [sys.executable, __file__, f"--minutes={args.minutes}", f"--seed={args.seed}"]
         again += [f"--keep={args.keep}"] if args.keep else []
         os.execvpe(way[0], [*way, *again], os.environ | {WITHIN: "1"})
-    print(f"seed {args.seed}, {args.minutes:g} minutes", flush=True)
-    began = time.monotonic()
     with temporary_home() as home:
-        chaos = Chaos(home, args.seed, WITHIN in os.environ, lambda words: print(words, flush=True))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, partial(leave, chaos, home))
-        try:
-            try:
-                wrong = chaos.run(60 * args.minutes)
-            except AssertionError as error:
-                wrong = [f"the run was not finished: {error}"]
-            place = args.keep or (Path(tempfile.mkdtemp(prefix="chaos-")) if wrong else None)
-            if place is not None:
-                chaos.keep(place)
-        finally:
-            chaos.close()
-    if not wrong:
-        print(f"every prompt and message has one outcome, after {time.monotonic() - began:.0f} s")
-        return 0
-    print(f"WRONG with --minutes {args.minutes:g} --seed {args.seed}; kept in {place}:", file=sys.stderr)
-    print("\n".join(wrong[:100]), file=sys.stderr)
-    return 1
-
-
-def leave(chaos: Chaos, home: Home, number: int, frame: FrameType | None) -> None:
-    """End what was started, by force: the daemon may be stopped just now, and the writers wait for it."""
-    if chaos.daemon.process is not None:
-        chaos.daemon.process.kill()
-    tmux = ["tmux", "-S", str(home.namespace / "anvillm.tmux"), "kill-server"]
-    subprocess.run(tmux, capture_output=True, check=False, timeout=10)
-    shutil.rmtree(home.top, ignore_errors=True)
-    os._exit(128 + number)
+        return among(Chaos(home, args.seed, WITHIN in os.environ, told), home, args, "prompt and message")
 
 
 if __name__ == "__main__":

@@ -175,15 +175,18 @@ class Daemon:
     def close(self) -> None:
         for client in self._clients:
             client.close()
+        late = False
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
+                late = True
                 self.process.kill()
                 self.process.wait(PATIENCE)
         Tmux(self.home.namespace / "anvillm.tmux", pytest.fail).kill_server()
         self.log.close()
+        assert not late, f"the daemon did not end within {PATIENCE:g} s of SIGTERM:\n{self.words()}"
 
 
 @contextmanager

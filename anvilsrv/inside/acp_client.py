@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from anvilsrv import __version__
 from anvilsrv.inside import acp_options
 from anvilsrv.inside.acp_options import Option
 from anvilsrv.inside.acp_process import Process
@@ -101,7 +102,7 @@ class Client:
     def start(self) -> None:
         """Shake hands, then open the session."""
         given = {**CAPABILITIES, **({"_meta": self.wanted.meta} if self.wanted.meta else {})}
-        info = {"name": "anvillm", "title": "AnviLLM", "version": "0.2.0"}
+        info = {"name": "anvillm", "title": "AnviLLM", "version": __version__}
         params = {"protocolVersion": VERSION, "clientCapabilities": given, "clientInfo": info}
         self.call("initialize", params, self._met, START)
 

@@ -139,7 +139,7 @@ def _short(pid: int | None) -> None:
         click.echo("off")
         sys.exit(NOT_RUNNING)
     with shell.daemon() as client:
-        click.echo(talk.short(read_json(client, "sessions"), len(read_json(client, "user/inbox"))))
+        click.echo(talk.short(read_json(client, "sessions")))
 
 
 @main.command()

@@ -21,11 +21,11 @@ from anvilsrv.front.follow import Row, read_json
 from anvilsrv.front.notes import asks, label, notes
 from anvilsrv.front.terminal import show
 from anvilsrv.p9 import wire
-from anvilsrv.p9.client import Client
+from anvilsrv.p9.client import Client, P9Error
 
 PATIENCE = 60.0  # s for a daemon that went away to come back, while an answer is waited for
 ENDING = 10.0  # s for a session to be ended
-SHORT = ("ask", "error", "held", "running", "mail")  # what `status --short` counts, in its order
+SHORT = ("ask", "error", "held", "mail", "running")  # what `status --short` counts, in its order
 
 Say = Callable[[str], None]
 
@@ -61,9 +61,18 @@ def answer(socket: str, sent: Sent, say: Say) -> bytes:
     while True:
         try:
             with Client(socket) as client, _asking(socket, sent.session, say):
-                return client.read(f"{sent.session}/turns/{sent.n}/out", timeout=None)
+                said = client.read(f"{sent.session}/turns/{sent.n}/out", timeout=None)
+                with suppress(NotFound, P9Error):  # the session may be gone by now
+                    _looked(client, sent)
+                return said
         except Unavailable as gone:
             _await(socket, gone)
+
+
+def _looked(client: Client, sent: Sent) -> None:
+    """The user has that answer now."""
+    if sent.n > find(client, sent.session)["seen"]:
+        client.write(f"{sent.session}/seen", f"{sent.n}\n".encode())
 
 
 def _await(socket: str, gone: Unavailable) -> None:
@@ -133,12 +142,9 @@ def table(rows: list[Row]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
 
 
-def short(rows: list[Row], mail: int) -> str:
-    """What needs the user and what runs, in a few words: ``2 ask · 1 running``; empty if nothing."""
-    count = Counter({"mail": mail})
-    for row in rows:
-        held = "held" if row["held"] else ""
-        count["ask" if asks(row) else held or row["state"]] += 1
+def short(rows: list[Row]) -> str:
+    """What needs the user and what runs, in a few words: ``2 ask · 1 running``; empty if nothing. Each session counts once."""
+    count = Counter(row["needs"] or row["state"] for row in rows)
     return " · ".join(f"{count[word]} {word}" for word in SHORT if count[word])
 
 

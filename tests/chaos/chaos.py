@@ -1,7 +1,6 @@
 """A run: a daemon, its sessions and writers, the accidents, and the judgement."""
 
 import random
-import shutil
 import sys
 import threading
 from collections import Counter
@@ -96,13 +95,6 @@ class Chaos:
             f"prompts, with those of mail: {dict(states)}; refused: {dict(refused)}"
         )
         return wrong
-
-    def keep(self, place: Path) -> None:
-        """Copy what tells how it came about."""
-        place.mkdir(parents=True, exist_ok=True)
-        for one in (self._home.top / "daemon.log", *self._home.home.glob(".local/state/anvillm/*/store.db*")):
-            shutil.copy(one, place)
-        shutil.copytree(self._home.work, place / "work", dirs_exist_ok=True)
 
     def close(self) -> None:
         """End the daemon and what it started."""

@@ -1,7 +1,6 @@
 """``activity``: what agents do while they do it, from a live daemon and the scripted agent."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -158,7 +157,9 @@ def test_kill_9_of_the_daemon_loses_no_record_and_a_text_that_grows_is_given_who
     agent.prompt("go")
     before = told(agent, until=lambda one: "w9 " in str(one.get("part")))
     daemon.kill()
-    time.sleep(0.3)  # it goes on while nobody follows
+    file = daemon.home.state / "sessions" / agent.id / "data" / "told.jsonl"
+    told_by_now = len(file.read_bytes())
+    wait_until(lambda: len(file.read_bytes()) > told_by_now + 100, "it goes on while nobody follows")
     daemon.start()
     agent = agent.again()
     after, resumed = told(agent), told(agent, f"activity.{before[-1]['seq']}")

@@ -10,10 +10,10 @@ NOISE = 20.0  # ms by which a loaded machine may make a median of a few longer
 
 
 @pytest.mark.slow(40)
-def test_beside_a_hostile_agent_the_users_reads_and_writes_take_no_longer_than_twice(
+def test_beside_a_hostile_agent_the_user_waits_some_milliseconds_more_and_the_daemon_stays_small(
     home: Home, stopped_daemon: Daemon
 ) -> None:
-    """It does all that it can at once; it alone is refused, the daemon stays small, and its end leaves nothing."""
+    """It does all that it can at once; it alone is refused, and its end leaves nothing. How much longer is for the bench."""
     made = run(home, stopped_daemon, rounds=2, seconds=5.0)
     slow = {
         name: figures

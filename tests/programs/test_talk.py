@@ -40,9 +40,10 @@ def agent(home: Home, daemon: Daemon) -> Session:
 
 @pytest.mark.parametrize(("words", "given"), [(("echo", "one", "two"), ""), ((), "echo one two")])
 def test_ask_prints_the_answer_and_nothing_else(home: Home, daemon: Daemon, words: tuple[str, ...], given: str) -> None:
-    Session.new(daemon, "shell", "alias=sh")
+    agent = Session.new(daemon, "shell", "alias=sh")
     done = anvilsrv(home, "ask", "sh", *words, input=given)
     assert (done.returncode, done.stdout, done.stderr) == (0, "one two\n", "")
+    assert (agent.row["seen"], agent.row["needs"]) == (1, "")  # it has been looked at
 
 
 def test_ask_gives_the_bytes_of_its_own_prompt_not_of_a_later_one(home: Home, daemon: Daemon, agent: Session) -> None:
@@ -153,12 +154,19 @@ def test_ls_and_the_short_status_say_who_is_there_and_what_they_need(
 
 
 def test_the_short_status_counts_each_session_once_by_what_is_most_urgent() -> None:
-    def row(state: str, ask: object = None, held: str = "") -> talk.Row:
-        return {"state": state, "ask": ask, "held": held}
+    def row(state: str, needs: str = "") -> talk.Row:
+        return {"state": state, "needs": needs}
 
-    rows = [row("running", ask={}), row("running", ask={"id": "1"}), row("idle", held="x"), row("idle"), row("error")]
-    assert talk.short(rows, 3) == "1 ask · 1 error · 1 held · 1 running · 3 mail"
-    assert talk.short([], 0) == ""
+    rows = [
+        row("running"),
+        row("running", "ask"),
+        row("idle", "held"),
+        row("idle"),
+        row("error", "error"),
+        row("idle", "done"),
+    ]
+    assert talk.short([*rows, row("idle", "mail")]) == "1 ask · 1 error · 1 held · 1 mail · 1 running"
+    assert talk.short([]) == ""
 
 
 def test_attach_shows_the_agents_terminal_also_inside_another_tmux(home: Home, daemon: Daemon, agent: Session) -> None:

@@ -43,6 +43,14 @@ def program(name: str) -> str:
     return found
 
 
+def careful(home: Home) -> str:
+    """The option of ``new`` for an agent that asks before it acts."""
+    roles = home.config / "roles"
+    roles.mkdir(parents=True, exist_ok=True)
+    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
+    return "role=careful"
+
+
 class Bench:
     """A daemon with everything to start agents of one kind."""
 

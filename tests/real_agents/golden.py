@@ -19,7 +19,7 @@ from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.tmux.screen import Screen
 from tests.conftest import ROOT
-from tests.real_agents.conftest import Bench, wait_until
+from tests.real_agents.conftest import Bench, careful, wait_until
 from tests.real_agents.directives import command, limit
 from tests.session import Session
 
@@ -175,18 +175,15 @@ def drive(bench: Bench, version: str) -> Iterator[tuple[str, Shot]]:
     agent.wait("idle")
     yield settled(agent, bench, version, "failed")
     if "permission" in STATES[bench.backend]:
-        agent = careful(bench)
+        agent = asking(bench)
         yield settled(agent, bench, version, "permission")
         agent.write("answer", "deny")
         wait_until(lambda: agent.state == "idle", "the turn ends")
 
 
-def careful(bench: Bench) -> Session:
+def asking(bench: Bench) -> Session:
     """An agent that waits for a permission."""
-    roles = bench.daemon.home.config / "roles"
-    roles.mkdir(parents=True)
-    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
-    agent = bench.new("role=careful")
+    agent = bench.new(careful(bench.daemon.home))
     agent.prompt(command(bench.backend, "touch made", ask=True))
     agent.question()
     return agent

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.real_agents.conftest import Bench, Benches, wait_until
+from tests.real_agents.conftest import Bench, Benches, careful, wait_until
 from tests.real_agents.directives import command
 from tests.real_agents.model import heard
 
@@ -60,10 +60,7 @@ def test_a_tool_runs_and_the_answer_is_what_is_said_after_it(bench: Bench) -> No
 @each
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
-    roles = bench.daemon.home.config / "roles"
-    roles.mkdir(parents=True, exist_ok=True)
-    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
-    agent = bench.agent("role=careful")
+    agent = bench.agent(careful(bench.daemon.home))
     file = bench.daemon.home.work / f"made-{choice}"
     agent.prompt(command(bench.backend, f"touch {file}", ask=True))
     assert choice in agent.question()["choices"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_agents.conftest import Bench, wait_until
+from tests.real_agents.conftest import Bench, careful, wait_until
 from tests.real_agents.model import heard
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
@@ -41,11 +41,8 @@ def test_a_hook_event_that_claude_does_not_know_is_passed_over_and_told(claude: 
 
 
 def test_servers_of_the_project_are_the_users_decision_where_permissions_are_asked(claude: Bench) -> None:
-    roles = claude.daemon.home.config / "roles"
-    roles.mkdir(parents=True, exist_ok=True)
-    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
     cwd = project(claude, "servers", servers={"mcpServers": {"x": {"command": "true"}}})
-    agent = claude.launch("role=careful", cwd=cwd)
+    agent = claude.launch(careful(claude.daemon.home), cwd=cwd)
     wait_until(lambda: ".mcp.json names MCP servers" in agent.row["held"], "it is not told")
     agent.write("ctl", "keys Down Down Enter")
     agent.wait("idle")

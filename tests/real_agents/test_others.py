@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.real_agents.conftest import Bench, Benches, wait_until
+from tests.real_agents.conftest import Bench, Benches, careful, wait_until
 from tests.real_agents.directives import command, limit
 from tests.real_agents.model import heard
 from tests.session import Session
@@ -137,10 +137,7 @@ def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> 
 @each
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
-    roles = bench.daemon.home.config / "roles"
-    roles.mkdir(parents=True, exist_ok=True)
-    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
-    agent = bench.agent("role=careful")
+    agent = bench.agent(careful(bench.daemon.home))
     file = bench.daemon.home.work / f"made-{choice}"
     agent.prompt(command(bench.backend, f"touch {file}", ask=True))
     assert "allow" in agent.question()["choices"]
@@ -151,10 +148,7 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
 
 @pytest.mark.parametrize("name", ["codex", "gemini"], scope="module")
 def test_an_interrupt_while_something_is_asked_ends_the_turn_and_nothing_is_done(bench: Bench) -> None:
-    roles = bench.daemon.home.config / "roles"
-    roles.mkdir(parents=True, exist_ok=True)
-    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
-    agent = bench.agent("role=careful")
+    agent = bench.agent(careful(bench.daemon.home))
     file = bench.daemon.home.work / "made-all-the-same"
     agent.prompt(command(bench.backend, f"touch {file}", ask=True))
     agent.question()

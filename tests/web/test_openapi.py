@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from anvilsrv.p9.channel import P9Error
 from tests.conftest import Daemon, wait_until
+from tests.session import Session
 from tests.web.conftest import Reply, Site
 from web.api import OPERATIONS, status_of
 from web.app import PAGE, build
@@ -244,3 +245,7 @@ def test_without_the_daemon_it_says_so(site: Site, stopped_daemon: Daemon, tmp_p
 )
 def test_what_the_daemon_says_is_told_with_its_status(text: str, status: int) -> None:
     assert status_of(P9Error(text)) == status
+
+
+def test_every_key_of_a_session_is_described(daemon: Daemon) -> None:
+    assert set(Session.new(daemon).row) == set(DOCUMENT["components"]["schemas"]["Session"]["properties"])
