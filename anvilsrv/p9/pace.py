@@ -38,7 +38,7 @@ class Pace(Generic[T]):
         self._round = min(SLICE, self._budget.left(now))
 
     def spend(self, seconds: float) -> None:
-        """So long it was served."""
+        """It had so much of the processor's time, which stands still while the daemon is stopped or others run."""
         self._budget.spend(seconds)
         self._round -= seconds
 

@@ -251,7 +251,7 @@ class Server:
             listener.paused = False
             self._epoll.modify(listener.fd, select.EPOLLIN)
         for _ in range(ACCEPTS):
-            began = perf_counter()
+            began = thread_time()
             if listener.pace is not None and listener.pace.over:
                 listener.paused = True
                 self._epoll.modify(listener.fd, 0)
@@ -275,7 +275,7 @@ class Server:
             self._sources[conn.fd] = conn
             self._epoll.register(conn.fd, select.EPOLLIN)
             if listener.pace is not None:
-                listener.pace.spend(perf_counter() - began)
+                listener.pace.spend(thread_time() - began)
 
     def _rouse(self) -> None:
         """Accept again."""

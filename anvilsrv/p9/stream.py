@@ -8,7 +8,7 @@ import errno
 import socket
 from collections.abc import Callable
 from select import EPOLLIN, EPOLLONESHOT, EPOLLOUT
-from time import perf_counter
+from time import thread_time
 from typing import Any, Protocol
 
 from anvilsrv.p9 import text
@@ -128,7 +128,7 @@ class Stream:
         """Act on each whole frame; keep the rest."""
         self.loop.touched.add(self)
         pos, available, need = 0, len(data), 4
-        began = perf_counter() if self.pace is not None else 0.0
+        began = thread_time() if self.pace is not None else 0.0
         while available - pos >= 4:
             (size,) = size_at(data, pos)
             if not HEADER <= size <= (self.msize or FIRSTSIZE):
@@ -148,7 +148,7 @@ class Stream:
                 if self.load > HIGH or not self.alive:
                     break
             if self.pace is not None:
-                now = perf_counter()
+                now = thread_time()
                 self.pace.spend(now - began)
                 began = now
                 if self.pace.over and pos < available:

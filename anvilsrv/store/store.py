@@ -302,14 +302,14 @@ class Store:
                 self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                began = time.monotonic()
+                began = time.thread_time()
                 outcomes.append(self._one(whole, job))
                 if job.by:
-                    self._jobs.spent(job.by, time.monotonic() - began)
-            began = time.monotonic()
+                    self._jobs.spent(job.by, time.thread_time() - began)
+            began = time.thread_time()
             self._db.execute("COMMIT")
             for by in {job.by for job in jobs if job.by}:
-                self._jobs.spent(by, (time.monotonic() - began) / len(jobs))
+                self._jobs.spent(by, (time.thread_time() - began) / len(jobs))
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -15,7 +15,7 @@ from anvilsrv.allowance import Budget
 
 J = TypeVar("J")
 
-BURST = 0.25  # s of the store's time that a session which was quiet may have at once
+BURST = 0.25  # s of the store's processor time that a session which was quiet may have at once
 RATE = 0.1  # of it for one that is never quiet
 LEAST = 0.001  # s that must be left of it
 
@@ -50,7 +50,8 @@ class Jobs(Generic[J]):
         return not (self._first or self._others or self._ended)
 
     def spent(self, by: str, seconds: float) -> None:
-        """A job of that session took so long."""
+        """A job of that session took so much of the processor's time: not of the clock's, which goes on while the disk is slow, or the
+        daemon is stopped."""
         with self._changed:
             self._budgets.setdefault(by, Budget(BURST, RATE)).spend(seconds)
 

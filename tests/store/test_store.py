@@ -87,6 +87,13 @@ def test_effects_and_what_was_touched_are_told_after_the_commit_and_never_of_a_r
     assert [one for one in told if not one[0] and one[1]] == [] and errors == []
 
 
+def test_a_session_is_not_charged_for_the_time_in_which_the_store_waits(store: Store) -> None:
+    """As where the disk is slow, or the daemon is stopped: it would rest ten times as long."""
+    still = threading.Event()
+    store.call(lambda tx: still.wait(1.0), by="a")
+    store.call(names, timeout=4.0, by="a")
+
+
 def test_jobs_run_in_the_order_they_were_posted(store: Store) -> None:
     ran: list[int] = []
     for number in range(300):
