@@ -33,6 +33,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from sandbox import door_client
+from sandbox.address import by_name
 from sandbox.door_session import Session
 
 LINGER = 10.0  # seconds in which the first of those that need a door comes
@@ -265,7 +266,7 @@ def main(path: str) -> int:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with suppress(FileNotFoundError):
         os.unlink(path)
-    listener.bind(path)
+    by_name(path, listener.bind)
     listener.listen(128)
     os.write(1, b"ready\n")
     os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 1)

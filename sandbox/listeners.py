@@ -14,6 +14,7 @@ import _socket
 import os
 import time
 
+from sandbox.address import by_name
 from sandbox.errors import SandboxRefused
 
 TYPE_CHECKING = False
@@ -103,7 +104,7 @@ class Held:
         sock = _socket.socket(_socket.AF_UNIX, _SOCK_SEQPACKET, 0)
         try:
             sock.settimeout(PATIENCE)
-            sock.connect(self._door["socket"])
+            by_name(self._door["socket"], sock.connect)
             _send(sock, self._door["hello"].encode(), [one.fileno() for one in self._sockets])
         except OSError:
             sock.close()
