@@ -433,10 +433,11 @@ That is after the Rclunk, so what a server refuses at the end is seen too."
                          (lambda ()
                            (anvillm-9p--write-on op data 0 (lambda () (anvillm-9p--read-on op 0 nil)))))))))
 
-(defun anvillm-9p-stream (conn path on-data on-end &optional offset)
+(defun anvillm-9p-stream (conn path on-data on-end &optional offset on-open)
   "Follow the blocking file PATH on CONN from OFFSET.
 ON-DATA gets bytes as they come; the next are asked for when it returns.  ON-END
-gets nil at the end of the file, or the condition that ended the stream."
+gets nil at the end of the file, or the condition that ended the stream.
+ON-OPEN is called once the file is open, before anything is read."
   (let (go)
     (setq go
           (lambda (op offset)
@@ -456,7 +457,10 @@ gets nil at the end of the file, or the condition that ended the stream."
     (anvillm-9p--begin
      conn (lambda (_ err) (funcall on-end err))
      (lambda (op)
-       (anvillm-9p--open op path anvillm-wire-oread (lambda () (funcall go op (or offset 0))))))))
+       (anvillm-9p--open op path anvillm-wire-oread
+                         (lambda ()
+                           (when on-open (funcall on-open))
+                           (funcall go op (or offset 0))))))))
 
 (defun anvillm-9p--flushed (&rest _)
   "Stand in for the reply to a request that was taken back.")

@@ -61,8 +61,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
             (anvillm--forget-all))
           (setq anvillm--conn (anvillm-9p-connect socket #'anvillm--up #'anvillm--down)
                 anvillm--for socket)
-          (anvillm--follow)
-          (anvillm-sync)
+          (anvillm--follow) ; reads `sessions' when it hears of every change after that
           (anvillm-read-backends))
       (anvillm-error
        (setq anvillm--conn nil)
@@ -95,6 +94,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
   "End the connection to the daemon and do not connect again by itself."
   (interactive)
   (anvillm--stop-waiting)
+  (when anvillm--sync-timer (cancel-timer (cl-shiftf anvillm--sync-timer nil)))
   (when anvillm--conn
     (anvillm-9p-close anvillm--conn)
     (setq anvillm--conn nil anvillm--events-op nil))
@@ -168,7 +168,9 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
            #'anvillm--events-came
            (lambda (err)
              (when (and (eq conn anvillm--conn) (eq (car err) 'anvillm-9p-error))
-               (message "AnviLLM: no events: %s" (anvillm-sentence err))))))))
+               (message "AnviLLM: no events: %s" (anvillm-sentence err))
+               (anvillm-sync)))
+           0 #'anvillm-sync))))
 
 (defun anvillm--events-came (bytes)
   "Act on the whole lines in BYTES."
@@ -249,6 +251,7 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
 
 (defvar anvillm--sync-op nil "The reading of `sessions' that is under way.")
 (defvar anvillm--sync-timer nil "The timer that will start one.")
+(defvar anvillm--sync-again nil "Non-nil if something changed that the reading under way may not tell.")
 (defvar anvillm--sync-cost 0 "How long taking in the last one took, in seconds.")
 (defvar anvillm-arrival-hook nil "Run when `sessions' or `backends' was read.")
 
@@ -261,8 +264,10 @@ The more it costs the longer the pause, so that it never takes up Emacs."
                        (lambda () (setq anvillm--sync-timer nil) (anvillm-sync))))))
 
 (defun anvillm-sync ()
-  "Read `sessions' now, in the background."
-  (when (and (anvillm-9p-live-p anvillm--conn) (not (anvillm--syncing-p)))
+  "Read `sessions' now, in the background.
+While it is being read, do so once more afterwards."
+  (setq anvillm--sync-again (anvillm--syncing-p))
+  (when (and (anvillm-9p-live-p anvillm--conn) (not anvillm--sync-again))
     (setq anvillm--touched nil)
     (let* ((conn anvillm--conn)
            (patience (run-at-time 2 nil (lambda () (when (eq conn anvillm--conn) (anvillm--set-status 'silent))))))
@@ -318,7 +323,7 @@ The more it costs the longer the pause, so that it never takes up Emacs."
         (run-hook-with-args 'anvillm-session-functions nil)
       (dolist (id changed) (run-hook-with-args 'anvillm-session-functions id)))
     (setq anvillm--sync-cost (- (float-time) start))
-    (when touched (anvillm-sync-soon))
+    (when (or touched anvillm--sync-again) (anvillm-sync-soon))
     (run-hooks 'anvillm-arrival-hook)))
 
 ;;;; Reading and writing files of the tree

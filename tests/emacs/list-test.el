@@ -20,6 +20,32 @@
     (should (equal (list-test-ids) (mapcar (lambda (n) (format "%08x" n)) (number-sequence 1 30))))
     (should (support-row-says "agent-1 " "running +shell .*src/project-1"))))
 
+(ert-deftest list-reads-the-sessions-again-when-they-change-while-it-reads-them ()
+  (support-with-tree 2
+    (let ((readings 0))
+      (cl-letf* ((read (symbol-function 'anvillm-9p-read))
+                 ((symbol-function 'anvillm-9p-read)
+                  (lambda (conn path callback)
+                    (when (equal path "sessions") (cl-incf readings))
+                    (funcall read conn path callback))))
+        (anvillm-sync)
+        (anvillm-sync)
+        (should (= 1 readings))
+        (support-wait (= 2 readings))))))
+
+(ert-deftest list-hears-of-changes-before-it-reads-what-there-is ()
+  (support-with-tree 2
+    (let (asked)
+      (cl-letf* ((read (symbol-function 'anvillm-9p--open))
+                 ((symbol-function 'anvillm-9p--open)
+                  (lambda (op path mode k)
+                    (push (concat "open " path) asked)
+                    (funcall read op path mode (lambda () (push (concat "opened " path) asked) (funcall k))))))
+        (anvillm-disconnect)
+        (anvillm-connect)
+        (support-wait (eq 'live (anvillm-link-status)))
+        (should (member "opened events" (member "open sessions" asked)))))))
+
 (ert-deftest list-changes-one-row-in-place-when-its-session-changes ()
   (support-with-tree 30
     (let ((before (buffer-chars-modified-tick)) (others (butlast (split-string (buffer-string) "\n") 2)))
