@@ -40,6 +40,8 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
     ('environment (or (getenv "ANVILLM_TERMINAL") "foot"))
     (other other)))
 
+(defconst anvillm-attach--format "*attach %s*" "The name of a terminal's buffer.")
+
 (defun anvillm-attach--inside (kind name command)
   "Show a buffer NAME with a terminal of KIND for COMMAND, a shell line."
   (unless (require kind nil t) (user-error "%s is not installed; see `anvillm-terminal'" kind))
@@ -68,12 +70,12 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
         (let ((words (split-string-and-unquote kind)))
           (apply #'start-process name nil (append words (list "/bin/sh" "-c" command)))
           (message "Attached %s in %s" (anvillm-name id) (car words)))
-      (let ((old (get-buffer (format "*%s*" name))))
+      (let ((old (anvillm-buffer-find id anvillm-attach--format)))
         (if (and old (get-buffer-process old))
             (pop-to-buffer old)
           (when old (kill-buffer old))
-          (anvillm-attach--inside kind name command)
-          (setq-local anvillm-buffer-session id))))))
+          (anvillm-attach--inside kind (string-trim (generate-new-buffer-name (format "*%s*" name)) "\\*" "\\*") command)
+          (anvillm-buffer--keep id anvillm-attach--format (anvillm-name id)))))))
 
 ;;;###autoload
 (defun anvillm-attach (id)

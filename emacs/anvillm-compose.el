@@ -37,35 +37,52 @@ That one takes nil, or the sentence that says why it was not accepted.")
 (defvar-local anvillm-compose--failed nil "Why the text was not accepted.")
 (defvar-local anvillm-compose--timer nil "The timer that will write the draft.")
 (defvar-local anvillm-compose--index nil "Which entry of the history is shown; nil for none.")
-(defvar-local anvillm-compose--own nil "What was here before the history was shown.")
+(defvar-local anvillm-compose--aside nil "The user's own text while a prompt of the history is shown.")
 (defvar-local anvillm-compose-targets nil "Ids of the sessions that a prompt goes to.")
 
 ;;;; Drafts
 
-(defun anvillm-compose--file ()
-  "Return the file of this buffer's draft."
-  (expand-file-name (format "drafts/%s/%s" (secure-hash 'md5 (anvillm-namespace)) anvillm-compose-draft)
+(defun anvillm-compose--file (&optional draft)
+  "Return the file of DRAFT, by default of this buffer's."
+  (expand-file-name (format "drafts/%s/%s" (secure-hash 'md5 (anvillm-namespace)) (or draft anvillm-compose-draft))
                     anvillm-data-directory))
 
+(defun anvillm-compose--text ()
+  "Return what is in this buffer."
+  (buffer-substring-no-properties (point-min) (point-max)))
+
+(defun anvillm-compose--edited-p ()
+  "Return non-nil if what is shown is no longer the prompt of the history."
+  (not (equal (anvillm-compose--text) (nth (or anvillm-compose--index 0) anvillm-prompt-history))))
+
+(defun anvillm-compose--write (file text)
+  "Write TEXT to FILE, or delete it if there is nothing in it."
+  (if (string-blank-p (or text ""))
+      (when (file-exists-p file) (delete-file file))
+    (with-file-modes #o700 (make-directory (file-name-directory file) t))
+    (with-file-modes #o600
+      (let ((coding-system-for-write 'utf-8-emacs-unix) (write-region-annotate-functions nil))
+        (write-region text nil file nil 'silent)))))
+
 (defun anvillm-compose-save-draft ()
-  "Write the draft to disk now, or delete it if there is nothing in it."
+  "Write the draft to disk now, or delete it if there is nothing in it.
+A prompt of the history is no draft until it is edited; then both are kept."
   (interactive)
   (anvillm-compose--cancel-timer)
   (when anvillm-compose-draft
-    (let ((file (anvillm-compose--file)) (text (buffer-substring-no-properties (point-min) (point-max))))
-      (if (or (string-blank-p text) (equal text anvillm-compose--original))
-          (anvillm-compose--delete-draft)
-        (with-file-modes #o700 (make-directory (file-name-directory file) t))
-        (with-file-modes #o600
-          (let ((coding-system-for-write 'utf-8-emacs-unix) (write-region-annotate-functions nil))
-            (write-region text nil file nil 'silent)))))))
+    (let ((file (anvillm-compose--file)) (text (anvillm-compose--text)) (aside anvillm-compose--aside))
+      (when (and anvillm-compose--index (not (anvillm-compose--edited-p)))
+        (setq text aside aside nil))
+      (anvillm-compose--write file (unless (equal text anvillm-compose--original) text))
+      (anvillm-compose--write (concat file ".aside") aside))))
 
 (defun anvillm-compose--delete-draft ()
   "Delete the draft on disk."
   (anvillm-compose--cancel-timer)
   (when anvillm-compose-draft
     (let ((file (anvillm-compose--file)))
-      (when (file-exists-p file) (delete-file file)))))
+      (anvillm-compose--write file nil)
+      (anvillm-compose--write (concat file ".aside") nil))))
 
 (defun anvillm-compose--cancel-timer ()
   "Take back what was planned for the draft."
@@ -93,7 +110,12 @@ That one takes nil, or the sentence that says why it was not accepted.")
     (when (file-readable-p file)
       (let ((coding-system-for-read 'utf-8-emacs-unix))
         (erase-buffer)
-        (insert-file-contents file))
+        (insert-file-contents file)
+        (when (file-readable-p (concat file ".aside"))
+          (setq anvillm-compose--index 0
+                anvillm-compose--aside (with-temp-buffer
+                                         (insert-file-contents (concat file ".aside"))
+                                         (buffer-string)))))
       (goto-char (point-max))
       t)))
 
@@ -132,12 +154,17 @@ That one takes nil, or the sentence that says why it was not accepted.")
                 (t (substitute-command-keys
                     "  \\<anvillm-compose-mode-map>\\[anvillm-compose-accept] sends, \\[anvillm-compose-put-away] puts away, \\[anvillm-compose-attach] attaches")))))
 
+(defun anvillm-compose--buffer (draft)
+  "Return the buffer where DRAFT is written, or nil."
+  (cl-find-if (lambda (b) (equal draft (buffer-local-value 'anvillm-compose-draft b))) (buffer-list)))
+
 (defun anvillm-compose-open (name title draft send &optional initial)
   "Show a buffer NAME to write in, about TITLE, kept as DRAFT.
 SEND is as `anvillm-compose-send'; INITIAL is the text to begin with, unless
 there is a draft.  Return the buffer."
-  (let ((buffer (get-buffer-create name)))
+  (let ((buffer (or (and draft (anvillm-compose--buffer draft)) (generate-new-buffer name))))
     (with-current-buffer buffer
+      (unless (string-prefix-p name (buffer-name)) (rename-buffer name t))
       (unless anvillm-compose-mode
         (funcall anvillm-compose-mode-function)
         (setq anvillm-compose-draft draft anvillm-compose--original (or initial ""))
@@ -155,13 +182,28 @@ there is a draft.  Return the buffer."
   "Send what is written here.  It stays until the daemon has accepted it."
   (interactive)
   (when anvillm-compose--sending (user-error "It is being sent already"))
-  (let ((text (buffer-substring-no-properties (point-min) (point-max))))
+  (let ((text (anvillm-compose--text)))
     (anvillm-compose-save-draft)
     (setq anvillm-compose--sending t anvillm-compose--failed nil buffer-read-only t)
     (condition-case err
-        (funcall anvillm-compose-send text (anvillm-here #'anvillm-compose--answered))
+        (funcall anvillm-compose-send text (anvillm-compose--when-answered text))
       (error (anvillm-compose--answered (error-message-string err))))
     (force-mode-line-update)))
+
+(defun anvillm-compose--when-answered (text)
+  "Return what is to be called with the daemon's answer to TEXT, written here.
+If the buffer was killed meanwhile, a draft that was accepted goes all the same,
+so that it is not offered again."
+  (let ((buffer (current-buffer)) (file (and anvillm-compose-draft (anvillm-compose--file)))
+        (title anvillm-compose-title))
+    (lambda (failed)
+      (cond ((buffer-live-p buffer) (with-current-buffer buffer (anvillm-compose--answered failed)))
+            (failed (message "Not accepted: %s: %s" title failed))
+            (t (message "Accepted: %s" title)
+               (when (and file (file-readable-p file)
+                          (equal text (let ((coding-system-for-read 'utf-8-emacs-unix))
+                                        (with-temp-buffer (insert-file-contents file) (buffer-string)))))
+                 (anvillm-compose--write file nil)))))))
 
 (defun anvillm-compose--answered (failed)
   "The daemon has answered: FAILED is why it did not accept, or nil."
@@ -171,9 +213,12 @@ there is a draft.  Return the buffer."
          (message "Not accepted: %s" failed))
         (t
          (when anvillm-compose-remember
-           (add-to-history 'anvillm-prompt-history (buffer-substring-no-properties (point-min) (point-max))))
+           (add-to-history 'anvillm-prompt-history (anvillm-compose--text)))
          (message "Accepted: %s" anvillm-compose-title)
-         (anvillm-compose--delete-draft)
+         (let ((aside anvillm-compose--aside))
+           (anvillm-compose--delete-draft)
+           ;; What was begun before an old prompt was sent again is still there.
+           (when (and aside anvillm-compose-draft) (anvillm-compose--write (anvillm-compose--file) aside)))
          (anvillm-compose--quit)))
   (force-mode-line-update))
 
@@ -184,15 +229,21 @@ there is a draft.  Return the buffer."
     (if window (quit-window t window) (kill-buffer))))
 
 (defun anvillm-compose-put-away ()
-  "Close this buffer; what is written is kept as a draft for the next time."
+  "Close this buffer; what is written is kept as a draft for the next time.
+What is being sent stays in the buffer until the daemon has answered."
   (interactive)
-  (anvillm-compose-save-draft)
-  (message (if (file-exists-p (anvillm-compose--file)) "The draft is kept" "Nothing to keep"))
-  (anvillm-compose--quit))
+  (cond (anvillm-compose--sending
+         (message "Still being sent: the daemon may accept it yet")
+         (quit-window nil (get-buffer-window nil t)))
+        (t
+         (anvillm-compose-save-draft)
+         (message (if (file-exists-p (anvillm-compose--file)) "The draft is kept" "Nothing to keep"))
+         (anvillm-compose--quit))))
 
 (defun anvillm-compose-discard ()
   "Throw away what is written here, the draft too."
   (interactive)
+  (when anvillm-compose--sending (user-error "It is being sent already"))
   (when (or (= (buffer-size) 0) (yes-or-no-p "Throw the draft away? "))
     (anvillm-compose--delete-draft)
     (anvillm-compose--quit)))
@@ -200,15 +251,19 @@ there is a draft.  Return the buffer."
 ;;;; History
 
 (defun anvillm-compose--show-history (step)
-  "Show the entry of the history STEP further back."
-  (let* ((next (+ (or anvillm-compose--index -1) step)))
+  "Show the entry of the history STEP further back.
+The user's own text is put aside; an entry that was edited joins the history."
+  (let* ((next (+ (or anvillm-compose--index -1) step)) (text (anvillm-compose--text)))
     (when (>= next (length anvillm-prompt-history)) (user-error "No older prompt"))
     (when (< next -1) (user-error "No newer prompt"))
-    (unless anvillm-compose--index
-      (setq anvillm-compose--own (buffer-string)))
+    (cond ((not anvillm-compose--index) (setq anvillm-compose--aside text))
+          ((and (anvillm-compose--edited-p) (not (string-blank-p text)))
+           (push text anvillm-prompt-history)
+           (when (>= next 0) (cl-incf next))))
     (setq anvillm-compose--index (and (>= next 0) next))
     (erase-buffer)
-    (insert (if anvillm-compose--index (nth next anvillm-prompt-history) anvillm-compose--own))))
+    (insert (if anvillm-compose--index (nth next anvillm-prompt-history)
+              (or (cl-shiftf anvillm-compose--aside nil) "")))))
 
 (defun anvillm-compose-previous ()
   "Put the prompt sent before in place of this text."
@@ -254,8 +309,9 @@ there is a draft.  Return the buffer."
 
 (defun anvillm-compose-attach (&optional content)
   "Attach the region of another window, or else a file.
-A file is named, for the agent to read; with a prefix argument CONTENT, or if
-the session may not see it, its text is put in."
+A file is named, for the agent to read; with a prefix argument CONTENT, or if it
+is outside the directory of the session, its text is put in.  Pictures, other
+files that are no text, and large ones are named in any case."
   (interactive "P")
   (let ((other (cl-find-if (lambda (b) (and (not (eq b (current-buffer)))
                                             (buffer-local-value 'mark-active b)
@@ -268,16 +324,42 @@ the session may not see it, its text is put in."
       (let* ((file (expand-file-name (read-file-name "Attach file: " nil nil t)))
              (cwd (anvillm-get (car anvillm-compose-targets) :cwd))
              (inside (and cwd (file-in-directory-p file cwd))))
-        (if (and inside (not content))
-            (insert (file-relative-name file cwd))
-          (insert (abbreviate-file-name file) "\n\n"
-                  (anvillm-fence (with-temp-buffer (insert-file-contents file) (buffer-string)))))))))
+        (insert (anvillm-compose--file-text file (and inside cwd) content))))))
+
+(defconst anvillm-compose--largest 65536 "The largest file whose text is put into a prompt, in bytes.")
+
+(defun anvillm-compose--file-text (file directory content)
+  "Return what stands for FILE in a prompt.
+DIRECTORY is that of the session if the file is below it; with CONTENT its text
+is wanted all the same."
+  (let ((text (and (or content (not directory)) (anvillm-compose--readable file))))
+    (cond (text (concat (if directory (file-relative-name file directory) (abbreviate-file-name file))
+                        "\n\n" (anvillm-fence text)))
+          (directory (file-relative-name file directory))
+          (t (message "%s is named only: the agent may not be allowed to read it" (abbreviate-file-name file))
+             (expand-file-name file)))))
+
+(defun anvillm-compose--readable (file)
+  "Return the text of FILE, or nil if it is none or too large."
+  (when (and (<= (or (file-attribute-size (file-attributes file)) 0) anvillm-compose--largest)
+             (not (image-type-from-file-name file)))
+    (with-temp-buffer
+      (set-buffer-multibyte nil)
+      (insert-file-contents-literally file)
+      (let ((text (decode-coding-string (buffer-string) 'utf-8 t)))
+        (unless (or (string-search "\0" text)
+                    (cl-find-if (lambda (c) (>= c #x3fff80)) text)) ; raw bytes
+          text)))))
 
 ;;;; Prompts
 
 (defun anvillm-compose--names (ids)
   "Return the names of the sessions IDS."
   (mapconcat #'anvillm-name ids ", "))
+
+(defun anvillm-compose--name (ids)
+  "Return the name of the buffer of a prompt to the sessions IDS."
+  (format "*prompt to %s*" (anvillm-compose--names ids)))
 
 (defun anvillm-compose--send-prompt (text done)
   "Send TEXT to the targets of this buffer, then call DONE."
@@ -310,7 +392,7 @@ the session may not see it, its text is put in."
   "Write a prompt to the sessions IDS; TEXT is put at the end of the draft."
   (let ((directory (anvillm-directory (car ids))))
     (with-current-buffer (anvillm-compose-open
-                          (format "*prompt to %s*" (anvillm-compose--names ids)) "" (string-join ids "-")
+                          (anvillm-compose--name ids) "" (string-join ids "-")
                           #'anvillm-compose--send-prompt)
       (setq anvillm-compose-remember t)
       (anvillm-compose--aim ids)
@@ -325,7 +407,14 @@ the session may not see it, its text is put in."
   "Let what is written here go to the session ID instead."
   (interactive (list (anvillm-read-session "Prompt to: ")))
   (unless anvillm-compose-targets (user-error "This is not a prompt"))
-  (anvillm-compose--aim (list id)))
+  (when anvillm-compose--sending (user-error "It is being sent already"))
+  (when (or (anvillm-compose--buffer id) (file-exists-p (anvillm-compose--file id)))
+    (user-error "There is a draft for %s already" (anvillm-name id)))
+  (anvillm-compose--delete-draft)
+  (setq anvillm-compose-draft id)
+  (anvillm-compose--aim (list id))
+  (rename-buffer (anvillm-compose--name (list id)) t)
+  (anvillm-compose-save-draft))
 
 ;;;; Context
 

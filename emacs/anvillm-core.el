@@ -40,9 +40,11 @@ Nil means $NAMESPACE, or else the one of plan9port for this user and display."
   "What to do when no daemon runs: start it, ask first, or nothing."
   :type '(choice (const :tag "Ask" ask) (const :tag "Start it" t) (const :tag "Nothing" nil)))
 
-(defcustom anvillm-confirm '(kill)
-  "Actions on sessions that ask for confirmation."
-  :type '(set (const stop) (const restart) (const kill) (const interrupt)))
+(defcustom anvillm-confirm '(kill several)
+  "Actions on sessions that ask for confirmation.
+The word `several' stands for each of these done to more than one."
+  :type '(set (const stop) (const restart) (const kill) (const interrupt)
+              (const :tag "Any of these for several sessions" several)))
 
 (defcustom anvillm-longest-pause 15.0
   "The longest pause between attempts to connect again, in seconds."
@@ -183,25 +185,38 @@ With nil when any number of them may have.")
 
 ;;;; JSON
 
+(defconst anvillm--unseen
+  (concat "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+          "\U000E0000-\U000E007F]")
+  "What acts on the text around it, or is not seen at all.")
+
+(defun anvillm-visible (text)
+  "Return TEXT with each control character made visible.
+So are marks that turn the direction of the text around them, and what takes up
+no room."
+  (if (not (string-match-p anvillm--unseen text)) text
+    (replace-regexp-in-string
+     anvillm--unseen
+     (lambda (char)
+       (let ((code (aref char 0)))
+         (cond ((< code 32) (string (+ #x2400 code)))
+               ((= code 127) (string #x2421))
+               (t (format "<U+%04X>" code)))))
+     (replace-regexp-in-string "\r\n" "\n" text t t) t t)))
+
 (defun anvillm--seen (value)
-  "Return VALUE with each control character in its texts made visible.
-So are marks that turn the direction of the text around them."
-  (cond ((stringp value)
-         (replace-regexp-in-string
-          "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]"
-          (lambda (char)
-            (let ((code (aref char 0)))
-              (string (cond ((< code 32) (+ #x2400 code)) ((= code 127) #x2421) (t #xfffd)))))
-          (replace-regexp-in-string "\r\n" "\n" value t t) t t))
+  "Return VALUE with each control character in its texts made visible."
+  (cond ((stringp value) (anvillm-visible value))
         ((consp value) (mapcar #'anvillm--seen value))
         (t value)))
 
 (defun anvillm-json (bytes)
   "Return the value of JSON text BYTES: objects as plists, arrays as lists.
 Null, false and empty arrays are nil; no text is nil too.
-The daemon escapes what would act on a terminal; here it is made visible."
+What would act on a terminal, or on the text around it, is made visible."
   (let ((value (anvillm--json bytes)))
-    (if (string-match-p "\\\\[ubfr]" bytes) (anvillm--seen value) value)))
+    ;; Whether there is any is seen in the bytes, most of which are plain.
+    (if (string-match-p "\\\\[ubfr]\\|[^\n\t -~]" bytes) (anvillm--seen value) value)))
 
 (defun anvillm--json (bytes)
   "Return the value of JSON text BYTES as it is."
@@ -216,7 +231,7 @@ The daemon escapes what would act on a terminal; here it is made visible."
 
 (defun anvillm-text (bytes)
   "Return BYTES as text, without a last newline."
-  (string-remove-suffix "\n" (decode-coding-string bytes 'utf-8 t)))
+  (string-remove-suffix "\n" (anvillm-visible (decode-coding-string bytes 'utf-8 t))))
 
 (defun anvillm-literal (text)
   "Return TEXT quoted for the mode line."

@@ -91,7 +91,7 @@
         (push bytes anvillm-log--rest)
       (let ((lines (apply #'concat (nreverse (cons (substring bytes 0 end) (cl-shiftf anvillm-log--rest nil))))))
         (when (< end (length bytes)) (push (substring bytes end) anvillm-log--rest))
-        (anvillm-log--append (decode-coding-string lines 'utf-8 t))))))
+        (anvillm-log--append (anvillm-visible (decode-coding-string lines 'utf-8 t)))))))
 
 (defun anvillm-log--append (text)
   "Put TEXT, whole lines, at the end of this buffer."
@@ -378,9 +378,7 @@
 
 (defun anvillm-log--buffer (id)
   "Return the buffer of the conversation of session ID, or nil."
-  (cl-find-if (lambda (b) (and (eq (buffer-local-value 'major-mode b) 'anvillm-conversation-mode)
-                               (equal (buffer-local-value 'anvillm-buffer-session b) id)))
-              (buffer-list)))
+  (anvillm-buffer-find id "*anvillm %s*"))
 
 (defun anvillm-log--header ()
   "Return the header line."
@@ -398,7 +396,7 @@
                     (let ((unread (plist-get session :unread)))
                       (if (and unread (> unread 0)) (format "  %d mail" unread) ""))
                     "  " (plist-get session :backend) "  " (abbreviate-file-name (or (plist-get session :cwd) ""))))
-           (id (propertize (format "%s is gone" id) 'face 'anvillm-off))
+           (id (propertize (format "%s is gone" (or anvillm-buffer--known id)) 'face 'anvillm-off))
            (t "All messages"))
      (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))
            ((and anvillm-log--over session) (propertize (concat "  " anvillm-log--over) 'face 'anvillm-error))
@@ -421,27 +419,27 @@
       (setq at (anvillm-log--head-after at)))
     (nreverse index)))
 
-(defun anvillm-log--open-buffer (name mode path id)
-  "Return the buffer NAME in MODE that follows PATH, of session ID."
-  (let ((buffer (or (and id (anvillm-log--buffer id)) (get-buffer-create name))))
-    (with-current-buffer buffer
-      (unless (derived-mode-p mode)
-        (funcall mode)
-        (setq anvillm-buffer-session id anvillm-log--path path)
-        (when id
-          (setq default-directory (anvillm-directory id))))
-      (anvillm-log--follow))
-    buffer))
+(defun anvillm-log--open-buffer (buffer mode path id)
+  "Let BUFFER follow PATH in MODE, of session ID; return it."
+  (with-current-buffer buffer
+    (unless (derived-mode-p mode)
+      (funcall mode)
+      (setq anvillm-log--path path)
+      (when id
+        (setq default-directory (anvillm-directory id))))
+    (anvillm-log--follow))
+  buffer)
 
 (defun anvillm-conversation-buffer (id &optional name)
   "Return the buffer of the conversation of session ID, made if need be.
 NAME is what it is called, where that is not known yet."
-  (anvillm-log--open-buffer (format "*anvillm %s*" (or name (anvillm-name id))) #'anvillm-conversation-mode
+  (anvillm-log--open-buffer (anvillm-buffer-get id "*anvillm %s*" name) #'anvillm-conversation-mode
                             (concat id "/log") id))
 
 (defun anvillm-log-aim (id)
   "Let this buffer follow the conversation of session ID instead."
-  (setq anvillm-buffer-session id anvillm-log--path (concat id "/log")
+  (anvillm-buffer-aim id)
+  (setq anvillm-log--path (concat id "/log")
         default-directory (anvillm-directory id))
   (anvillm-log-again))
 
@@ -458,7 +456,7 @@ NAME is what it is called, where that is not known yet."
   "Show the log of all messages."
   (interactive)
   (anvillm--connect-later)
-  (pop-to-buffer (anvillm-log--open-buffer "*anvillm log*" #'anvillm-log-mode "log" nil)))
+  (pop-to-buffer (anvillm-log--open-buffer (get-buffer-create "*anvillm log*") #'anvillm-log-mode "log" nil)))
 
 (provide 'anvillm-log)
 ;;; anvillm-log.el ends here

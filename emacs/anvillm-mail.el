@@ -153,7 +153,7 @@
 (defun anvillm-mail-open (owner box)
   "Show the BOX, inbox or archive, of OWNER, an id or \"user\"."
   (anvillm-conn) ; no empty buffer if there is none
-  (let ((buffer (get-buffer-create (format "*anvillm %s %s*" box (anvillm-mail-name owner)))))
+  (let ((buffer (anvillm-buffer-get owner (concat "*anvillm " box " %s*"))))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-mail-mode)
         (anvillm-mail-mode)

@@ -15,11 +15,24 @@
 (require 'transient)
 
 (defun anvillm-menu--heading ()
-  "Return the heading of the commands on a session."
-  (let ((id (anvillm-at-point)))
-    (if id (format "Session %s (%s)" (propertize (anvillm-name id) 'face 'anvillm-name)
-                   (anvillm-state-text (anvillm-session id)))
-      "Session")))
+  "Return the heading of the commands on a session: which one they are about."
+  (let ((id (anvillm-at-point)) (marked (and anvillm-marked-function (funcall anvillm-marked-function))))
+    (cond ((or (cdr marked) (and marked (not (equal (car marked) id))))
+           (concat "Marked (p P t R X K w are about these): " (propertize (anvillm-names marked) 'face 'anvillm-name)
+                   (if id (concat "; the others about " (anvillm-menu--one id)) "")))
+          (id (concat "Session " (anvillm-menu--one id)))
+          (t "Session"))))
+
+(defun anvillm-menu--one (id)
+  "Return what the heading says of session ID."
+  (format "%s (%s)" (propertize (anvillm-name id) 'face 'anvillm-name) (anvillm-state-text (anvillm-session id))))
+
+(defun anvillm-menu--changed (&rest _)
+  "Show in the menu what is so now, if it is open."
+  (when (and transient--prefix (eq 'anvillm-menu (oref transient--prefix command))
+             (window-live-p transient--window))
+    (transient--show)))
+(add-hook 'anvillm-session-functions #'anvillm-menu--changed)
 
 ;;;###autoload (autoload 'anvillm-menu "anvillm-menu" nil t)
 (transient-define-prefix anvillm-menu ()

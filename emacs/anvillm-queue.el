@@ -22,7 +22,7 @@
 (defun anvillm-queue--parse (bytes)
   "Return what waits, from BYTES: the content of the file list of a session."
   (cl-loop for line in (split-string (decode-coding-string bytes 'utf-8 t) "\n" t)
-           for row = (split-string line "\t")
+           for row = (split-string (anvillm-visible line) "\t")
            when (equal (nth 1 row) "queued") collect (list (nth 0 row) (nth 2 row) (nth 3 row) (nth 7 row))))
 
 (defun anvillm-queue--line (number)
@@ -116,10 +116,9 @@
   "Show what waits for the session ID."
   (interactive (list (anvillm-current "Queue of: ")))
   (anvillm-conn) ; no empty buffer if there is none
-  (let ((buffer (get-buffer-create (format "*anvillm queue %s*" (anvillm-name id)))))
+  (let ((buffer (anvillm-buffer-get id "*anvillm queue %s*")))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-queue-mode) (anvillm-queue-mode))
-      (setq anvillm-buffer-session id)
       (anvillm-queue-refresh))
     (pop-to-buffer buffer)))
 
@@ -185,7 +184,7 @@
     (visual-line-mode)
     (let ((inhibit-read-only t))
       (erase-buffer)
-      (insert (decode-coding-string bytes 'utf-8 t) "\n")
+      (insert (anvillm-visible (decode-coding-string bytes 'utf-8 t)) "\n")
       (goto-char (point-min)))
     (display-buffer (current-buffer) '(nil (inhibit-same-window . t)))))
 

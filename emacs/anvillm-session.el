@@ -12,11 +12,11 @@
 
 ;;; Code:
 
+(require 'anvillm-buffer)
 (require 'anvillm-link)
 (require 'anvillm-wait)
 (require 'project)
 
-(defvar-local anvillm-buffer-session nil "The id of the session that this buffer is about.")
 (defvar-local anvillm-current-function nil "Function that returns the id of the session at point.")
 (defvar-local anvillm-marked-function nil "Function that returns the ids of marked sessions.")
 
@@ -143,11 +143,18 @@ The default is the most recent one of this project."
 
 ;;;; Control
 
+(defun anvillm-names (ids)
+  "Return the names of the sessions IDS, in one line; of many the first few."
+  (let ((more (- (length ids) 6)))
+    (concat (if (cdr ids) (format "%d sessions: " (length ids)) "")
+            (mapconcat #'anvillm-name (seq-take ids 6) ", ")
+            (if (> more 0) (format " and %d more" more) ""))))
+
 (defun anvillm--confirmed-p (action ids)
   "Return non-nil if ACTION, a symbol, may be done to the sessions IDS."
-  (or (not (memq action anvillm-confirm))
-      (yes-or-no-p (format "%s %s? " (capitalize (symbol-name action))
-                           (if (cdr ids) (format "%d sessions" (length ids)) (anvillm-name (car ids)))))))
+  (or (not (or (memq action anvillm-confirm)
+               (and (cdr ids) (memq 'several anvillm-confirm) (memq action '(stop restart kill interrupt)))))
+      (yes-or-no-p (format "%s %s? " (capitalize (symbol-name action)) (anvillm-names ids)))))
 
 (defun anvillm--control (action ids)
   "Have ACTION, a symbol, done to the sessions IDS."
@@ -325,7 +332,7 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
   (interactive (list (anvillm-current "Diff of: ")))
   (let* ((root (anvillm-project-root (anvillm--cwd id)))
          (program (executable-find anvillm-sandbox-program))
-         (buffer (get-buffer-create (format "*anvillm %s diff*" (anvillm-name id)))))
+         (buffer (anvillm-buffer-get id "*anvillm %s diff*")))
     (unless (locate-dominating-file root ".git") (user-error "%s is under no git" (abbreviate-file-name root)))
     (unless program (user-error "There is no program %s; set `anvillm-sandbox-program'" anvillm-sandbox-program))
     (with-current-buffer buffer
@@ -341,7 +348,7 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
                  (when (buffer-live-p (process-buffer process))
                    (with-current-buffer (process-buffer process)
                      (let ((inhibit-read-only t))
-                       (save-excursion (goto-char (point-max)) (insert text))))))
+                       (save-excursion (goto-char (point-max)) (insert (anvillm-visible text)))))))
        :sentinel (lambda (process _)
                    (when (and (memq (process-status process) '(exit signal)) (buffer-live-p (process-buffer process))
                               (= 0 (buffer-size (process-buffer process))))
@@ -358,9 +365,9 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 (defun anvillm-show-file (id file)
   "Show FILE of the session ID, read once, in a buffer of its own."
   (anvillm-conn)
-  (with-current-buffer (get-buffer-create (format "*anvillm %s %s*" (anvillm-name id) file))
+  (with-current-buffer (anvillm-buffer-get id (concat "*anvillm %s " file "*"))
     (special-mode)
-    (setq anvillm-buffer-session id truncate-lines t)
+    (setq truncate-lines t)
     (setq-local revert-buffer-function (lambda (&rest _) (anvillm-show-file id file)))
     (anvillm-read (concat id "/" file)
                   (anvillm-then file (lambda (bytes)

@@ -17,7 +17,7 @@
 ;;
 ;; Bind `anvillm-command-map' to a key to reach the agents from any buffer:
 ;;
-;;   (global-set-key (kbd "C-c a") 'anvillm-command-map)
+;;   (global-set-key (kbd "C-c v") 'anvillm-command-map)
 ;;
 ;; The manual is in Info: M-x anvillm-manual.
 

@@ -39,7 +39,7 @@
 
 (ert-deftest client-shows-what-acts-on-a-terminal-or-turns-the-text ()
   (should (equal (anvillm-json "[{\"a\":\"x\\u001b[2J\\u009b\\u202ey\\r\\nz\\\\u202e\\t\"}]")
-                 `((:a ,(concat "x\u241b[2J\ufffd\ufffdy\nz\\u202e\t")))))
+                 `((:a ,(concat "x\u241b[2J<U+009B><U+202E>y\nz\\u202e\t")))))
   (should (equal (anvillm-json "{\"n\":[1,2.5,null,true]}") '(:n (1 2.5 nil t)))))
 
 (ert-deftest client-reads-a-file-longer-than-a-message-byte-for-byte ()

@@ -48,6 +48,10 @@ def test_a_frozen_daemon_holds_up_no_command_at_all(home: Home) -> None:
     ert(home, "frozen-test")
 
 
+def test_buffers_belong_to_sessions_and_drafts_are_kept(home: Home) -> None:
+    ert(home, "buffer-test")
+
+
 def test_conversations_and_notifications(home: Home) -> None:
     ert(home, "log-test")
 
