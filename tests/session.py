@@ -1,8 +1,11 @@
 """A session of a live daemon, as a script sees it: through its files. Every test that needs one uses this class."""
 
 import json
+import os
+import signal
 import subprocess
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,6 +79,19 @@ class Session:
             raise AssertionError(
                 f"{self.id} is to become {' or '.join(states)}, and is {row['state']}: {row['error']}"
             ) from None
+
+    def freeze(self, how: signal.Signals = signal.SIGSTOP) -> None:
+        """Stop every process of its agent, as by SIGSTOP; SIGCONT lets them go on."""
+        below: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                below.setdefault(parent, []).append(int(stat.parent.name))
+        todo = [self.pid]
+        while todo:
+            one = todo.pop()
+            todo += below.get(one, [])
+            os.kill(one, how)
 
     # -- prompts
 

@@ -13,7 +13,7 @@ from functools import partial
 from anvilsrv.agents.evidence import Evidence, buffer_of, is_clear
 from anvilsrv.agents.eye import Eye, Until
 from anvilsrv.agents.input_line import drawable, is_free
-from anvilsrv.agents.obstacles import in_the_way
+from anvilsrv.agents.obstacles import NOT_READ, in_the_way
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
@@ -37,6 +37,7 @@ LONGEST = 60.0  # s of one wait for rows to change
 CLEARS = 8  # times that what we left is cleared: one key may take no more than a line
 DRAWN = 0.3  # s for an agent to draw what a key has changed
 LOOK = 5.0  # s between looks where nothing is printed
+HUNG = 5.0  # s for an agent to read what was typed before that counts as an obstacle
 
 
 class Delivery:
@@ -82,6 +83,8 @@ class Delivery:
 
     _pasted_by_us = False
     _late = LATE
+    _since = 0.0  # when the step was done for whose effect it waits now
+    _deaf_since: float | None = None  # since when the agent has not read what was typed
     _words = ""  # what is typed, once it is known
 
     # -- rows -----------------------------------------------------------------------------------------------------------
@@ -215,7 +218,8 @@ class Delivery:
         return False
 
     def _tmux_free(self, backend: Backend) -> bool:
-        return is_free(backend, self._tmux.screen(self._pane, styled=backend.input.styled))
+        screen = self._tmux.screen(self._pane, styled=backend.input.styled)
+        return not screen.unread and is_free(backend, screen)
 
     def _resume(self) -> None:
         """A daemon before us may have pasted it: tmux knows."""
@@ -225,7 +229,7 @@ class Delivery:
     # -- after it -----------------------------------------------------------------------------------------------------------
 
     def _see_through(self) -> None:
-        since, resumed = time.monotonic(), not self._pasted_by_us
+        self._since, resumed = time.monotonic(), not self._pasted_by_us
         self._words = self._words or self._get().words
         self._late = LATE + len(self._words) / SLOW
         if self._pasted_by_us and self._until.last(self._backend().input.settle):
@@ -233,20 +237,38 @@ class Delivery:
         while not self._until.is_set() and (view := self._view()) is not None:
             if view.in_turn or not view.gate.without(By.OBSTACLE).open:
                 self._until.wait(LONGEST)
-                since = time.monotonic()
+                self._since = time.monotonic()
             elif view.status == Status.PASTED:
-                self._press(since)
+                self._press()
             elif resumed or not self._until.last(self._backend().input.confirm):
                 resumed = False
-                self._ask(since)
+                self._ask()
             if view.status == Status.PASTED and (now := self._view()) is not None and now.status == Status.SENT:
-                since = time.monotonic()
+                self._since = time.monotonic()
 
-    def _press(self, since: float) -> None:
+    def _unread(self, look: Look | None) -> float | None:
+        """For how long the agent has not read what was typed; None: it has. Nothing is late before it has read it."""
+        if look != Look.UNREAD:
+            self._deaf_since = None
+            return None
+        self._since = time.monotonic()
+        self._deaf_since = self._deaf_since or self._since
+        deaf = self._since - self._deaf_since
+        if deaf >= HUNG:
+            self._not_taken(Seen(look), NOT_READ)
+        return deaf
+
+    def _press(self) -> None:
         """It stands in the input, as far as is known: Enter, if it does. What is not drawn yet gets some time."""
         with self._tmux.watch(self._pane) as output:
             self._until.wake(output)
-            look, waited = self._evidence.look(self._session), time.monotonic() - since
+            look = self._evidence.look(self._session)
+            deaf = self._unread(look)
+            if deaf is not None:
+                if not self._until.is_set():
+                    output.wait(min(LOOK, DRAWN + deaf / 4))
+                return
+            waited = time.monotonic() - self._since
             backend = self._backend()
             # a program that reads lines need not show what is typed, and some texts cannot be seen
             unseen = look == Look.FREE and (backend.input.find is None or not drawable(self._words))
@@ -267,12 +289,15 @@ class Delivery:
             if not self._until.is_set():
                 output.wait(LOOK)
 
-    def _ask(self, since: float) -> None:
+    def _ask(self) -> None:
         """No report came in time: look what became of it. A late report costs nothing while the input is free."""
         seen, confirm = self._evidence.seen(self._session), self._backend().input.confirm
+        if seen.proof is None and self._unread(seen.look) is not None:
+            return
+        waited = time.monotonic() - self._since
         patience = 2 * confirm if seen.trusted and seen.silent else self._late
-        if seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN) or time.monotonic() - since >= patience:
-            self._not_taken(seen, f"the agent did not take it within {time.monotonic() - since:.0f} s")
+        if seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN) or waited >= patience:
+            self._not_taken(seen, f"the agent did not take it within {waited:.0f} s")
 
     def _take_back(self) -> None:
         """Something else came first: take our own text away again, if nothing else stands there."""

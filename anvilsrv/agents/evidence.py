@@ -80,11 +80,11 @@ class Evidence:
         texts = self._store.call(lambda tx: self._texts(tx, session), need=Need.OWN)
         try:
             backend = self._backends.get(view.backend)
-            if backend.input.empty is None:
-                return Look.UNKNOWN
             screen = self._tmux.screen(view.pane, styled=backend.input.styled)
         except AnvilError:
             return None
+        if screen.unread:
+            return Look.UNREAD
         return compare(backend, screen, texts[0] if texts else "", texts)
 
     def left(self, session: str) -> bool:

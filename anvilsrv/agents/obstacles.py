@@ -29,6 +29,7 @@ from anvilsrv.tmux.tmux import Tmux
 LOOK = 5.0  # s between looks when nothing moves in the pane
 LONG = 60.0  # s after which it is said that it may be no person
 SHOWN = 60  # characters of a line
+NOT_READ = "the agent does not read what is typed: it is stopped, or busy"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ class Obstacles:
 def in_the_way(backend: Backend, screen: Screen, long: bool) -> str:
     """What keeps a prompt from being typed, as the screen shows it; after a ``long`` time with what else it may be."""
     line = backend.input_line(screen)
+    if screen.unread:
+        return NOT_READ
     if line is None or (backend.input.find is None and not MARK.match(plain(line))):
         shown = next((one for one in reversed(screen.lines) if one.strip()), "")
         words = f"the pane shows no input line of {backend.name}, but {quoted(shown)}"

@@ -55,9 +55,8 @@ class Delivered:
         if not self._is_on_its_way(tx, session, number):
             return
         gate = self._registry.row(tx, session).gate
-        if By.OBSTACLE in gate.holders and Fact.MIXED not in facts.of_look(
-            prompts.there(tx, number), Event.NOT_TAKEN, seen
-        ):
+        seen_now = facts.of_look(prompts.there(tx, number), Event.NOT_TAKEN, seen)
+        if By.OBSTACLE in gate.holders and not seen_now & {Fact.MIXED, Fact.UNREAD}:
             gate = gate.without(By.OBSTACLE)
             self._registry.set(tx, session, gate=gate.kept())
             self._registry.tell(tx, session)

@@ -8,7 +8,7 @@ from anvilsrv.sessions.machine import PRESSES, Event, Fact, may_again
 from anvilsrv.sessions.prompt import Prompt
 
 LOOKED_AT = frozenset(
-    {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}
+    {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.UNREAD, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}
 )  # what can only be found out outside of a job
 
 
@@ -53,6 +53,7 @@ def of_look(prompt: Prompt, event: Event, seen: Seen) -> frozenset[Fact]:
         Fact.ONLY_OURS: seen.look in (Look.OURS, Look.ONLY_OURS),
         Fact.MIXED: seen.look in (Look.MIXED, Look.AMONG),
         Fact.FREE: seen.look == Look.FREE,
+        Fact.UNREAD: seen.look == Look.UNREAD,
         Fact.PROVED: seen.proof is not None,
         Fact.AGAIN: may_again(seen.trusted, free, seen.silent, prompt.pastes if event != Event.WITHDRAW else 0),
         Fact.UNPASTED: seen.unpasted,

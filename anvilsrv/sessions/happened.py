@@ -38,6 +38,7 @@ class Look(Enum):
     ONLY_OURS = auto()  # nothing but texts that we typed
     AMONG = auto()  # the prompt on its way, and other words
     MIXED = auto()  # something else
+    UNREAD = auto()  # nothing that counts: the agent has not read yet what was typed last
     UNKNOWN = auto()  # the kind of agent does not say what its input looks like
 
 

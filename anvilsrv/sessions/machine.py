@@ -60,6 +60,7 @@ class Fact(Enum):
     ONLY_OURS = auto()  # the input shows nothing but texts of ours
     MIXED = auto()  # the input shows something else, with ours or without
     FREE = auto()  # the input is free
+    UNREAD = auto()  # the agent has not read yet what was typed
     CONTAINS = auto()  # the other words have ours among them
     PROVED = auto()  # the transcript says that it was taken
     AGAIN = auto()  # it may be typed again: the one rule (``may_again``)
@@ -132,7 +133,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.EDIT: (((F.NEVER,), (A.ALLOW,)), ((), (A.REFUSE,))),
         Event.HOLD: (((), (A.REQUEUE,)),),
         Event.DAEMON: (((), (A.REQUEUE,)),),
-        Event.NOT_TAKEN: (((F.AGAIN,), ()), ((), (A.DOUBT,))),  # looked at before it is typed once more
+        Event.NOT_TAKEN: (((F.AGAIN,), ()), ((F.UNREAD,), (A.REQUEUE, A.OBSTRUCT)), ((), (A.DOUBT,))),
     },
     Status.PASTED: {
         Event.SAME: (((F.EARLY,), (A.TURN,)), ((F.OWED,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((), (A.TAKE,))),
@@ -149,8 +150,8 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
             ((F.UNPASTED,), (A.UNPASTE,)), ((F.QUIT,), (A.FAIL,)), ((F.PROVED,), (A.FAIL,)), *AGAIN_OR_DOUBT,
         ),
         Event.NOT_TAKEN: (
-            ((F.OURS,), (A.SEND,)), ((F.ONLY_OURS,), (A.CLEAR, A.REQUEUE)), ((F.MIXED,), (A.OBSTRUCT,)),
-            ((F.PROVED,), (A.TAKE,)), ((), (A.DOUBT,)),
+            ((F.UNREAD,), (A.OBSTRUCT,)), ((F.OURS,), (A.SEND,)), ((F.ONLY_OURS,), (A.CLEAR, A.REQUEUE)),
+            ((F.MIXED,), (A.OBSTRUCT,)), ((F.PROVED,), (A.TAKE,)), ((), (A.DOUBT,)),
         ),
         Event.WITHDRAW: (((), (A.REFUSE,)),),
         Event.EDIT: (((), (A.REFUSE,)),),
@@ -175,8 +176,8 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
             ((F.MESSAGE,), (A.UNPASTE,)), ((F.QUIT,), (A.FAIL,)), ((F.PROVED,), (A.FAIL,)), *AGAIN_OR_DOUBT,
         ),
         Event.NOT_TAKEN: (
-            ((F.PROVED,), (A.TAKE,)), ((F.OURS, F.FEW), (A.SEND,)), ((F.OURS,), (A.CLEAR, A.FAIL)),
-            ((F.FREE, F.AGAIN), (A.REQUEUE,)), ((), (A.DOUBT,)),
+            ((F.PROVED,), (A.TAKE,)), ((F.UNREAD,), (A.OBSTRUCT,)), ((F.OURS, F.FEW), (A.SEND,)),
+            ((F.OURS,), (A.CLEAR, A.FAIL)), ((F.FREE, F.AGAIN), (A.REQUEUE,)), ((), (A.DOUBT,)),
         ),
         Event.WITHDRAW: (((), (A.REFUSE,)),),
         Event.EDIT: (((), (A.REFUSE,)),),

@@ -123,6 +123,7 @@ class Stepper:
             case Act.TAKE:
                 assert current is not None
                 yield from self._take(tx, current, event, happened, seen)
+                self._queue.open(tx, session, By.OBSTACLE)  # what was in the way has let it through
             case Act.REQUEUE | Act.UNPASTE:
                 assert current is not None
                 (prompts.requeue if act == Act.REQUEUE else prompts.unpaste)(tx, current)

@@ -7,6 +7,10 @@ answers again when output is switched off while some is on its way.
 Threads: the Reactor of ``Server`` rings the watches; the lock guards the table of them.
 """
 
+import fcntl
+import os
+import struct
+import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +24,20 @@ from anvilsrv.tmux.windows import target
 OUTPUT = b"%output "
 
 
+def unread(tty: str) -> bool:
+    """Whether keys wait in that terminal for its program to read them. Where it cannot be asked: no."""
+    try:
+        fd = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False  # the program has ended, and its terminal with it
+    try:
+        return bool(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0])
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
 @dataclass(frozen=True)
 class Screen:
     """What a pane shows: ``lines`` without trailing blanks, and the cursor (from 0)."""
@@ -29,6 +47,7 @@ class Screen:
     y: int
     width: int
     height: int
+    unread: bool = False  # what was typed lies in the terminal still: the program has not read it
 
     @property
     def line(self) -> str:
@@ -78,10 +97,16 @@ class Output(Server):
     def screen(self, pane: str, styled: bool = False) -> Screen:
         """What the pane shows now; with ``styled`` the colours too, as escape sequences."""
         place = self.command(
-            "display-message", "-p", "-t", target(pane), "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height}"
+            "display-message",
+            "-p",
+            "-t",
+            target(pane),
+            "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{pane_tty}",
         )
         lines = self.command("capture-pane", "-p", *(["-e"] if styled else []), "-t", pane)
-        return Screen(list(map(spaced, lines)), *map(int, place[0].split()))
+        x, y, width, height, *tty = place[0].split()
+        waits = bool(tty) and unread(tty[0])
+        return Screen(list(map(spaced, lines)), int(x), int(y), int(width), int(height), waits)
 
     def capture(self, pane: str, history: int = 0) -> str:
         """The text on the screen, and ``history`` lines above it."""

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from anvilsrv.agents.delivery import LATE
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, Home, wait_until
 from tests.scripted import BACKEND, install, script, seen
@@ -164,6 +166,41 @@ def test_an_input_that_the_backend_cannot_see_is_told_and_a_corrected_file_is_ta
     install(daemon.home.config)
     assert agent.read("out") == "hello"
     assert agent.row["held"] == ""
+
+
+@pytest.mark.slow(35)
+def test_prompts_of_an_agent_that_is_stopped_wait_for_it_and_are_taken_once_each_when_it_goes_on(
+    daemon: Daemon, agent: Session
+) -> None:
+    agent.ask("first")
+    agent.freeze()
+    agent.write("in", "second")
+    agent.write("in", "third")
+    wait_until(lambda: agent.row["held"], "it is not told")
+    assert agent.row["held"] == "the agent does not read what is typed: it is stopped, or busy"
+    agent.write("ctl", "hold")  # what was typed stays, and is not sent
+    time.sleep(LATE + 2)  # longer than a text may take to show
+    assert (states(agent)[2], states(agent)[3]) == ("sending", "queued")
+    agent.write("ctl", "go")
+    agent.freeze(signal.SIGCONT)
+    assert agent.read("out") == "third"
+    assert (turns(daemon), agent.row["held"]) == (["first", "second", "third"], "")
+
+
+def test_an_agent_that_is_stopped_can_be_killed_or_interrupted_and_its_prompt_has_an_end(
+    daemon: Daemon, agent: Session
+) -> None:
+    agent.freeze()
+    agent.write("in", "first")
+    wait_until(lambda: agent.row["held"], "it is not told")
+    agent.write("ctl", "interrupt")
+    wait_until(lambda: states(agent)[1] == "failed", "it was not given up")
+    agent.write("in", "second")
+    wait_until(lambda: agent.row["held"], "the next is not held up")
+    agent.freeze(signal.SIGKILL)
+    wait_until(lambda: len(seen(daemon.home.work, "start")) == 2, "it was not started again")
+    assert agent.ask("third") == "third"
+    assert states(agent)[2] in ("done", "failed")  # it may have had it
 
 
 def test_what_a_person_has_half_typed_is_never_overwritten(daemon: Daemon, agent: Session) -> None:

@@ -434,6 +434,22 @@ def test_a_search_in_what_was_typed_before_is_waited_for(claude: Bench) -> None:
     assert not agent.row["held"]
 
 
+@pytest.mark.slow(50)
+def test_prompts_of_an_agent_that_is_stopped_for_long_wait_for_it(claude: Bench) -> None:
+    agent = claude.agent()
+    agent.ask("before")
+    agent.freeze()
+    agent.prompt("while it is stopped")
+    agent.prompt("and another")
+    wait_until(lambda: "does not read what is typed" in agent.row["held"], "it is not told")
+    time.sleep(35)
+    assert agent.row["queued"] == 1
+    agent.freeze(signal.SIGCONT)
+    assert agent.out() == heard("and another")
+    assert not agent.row["held"]
+    assert claude.model.prompts() == ["before", "while it is stopped", "and another"]
+
+
 def test_six_agents_work_at_once(claude: Bench) -> None:
     agents = [claude.launch(f"alias=a{n}") for n in range(6)]
     for agent in agents:

@@ -27,7 +27,7 @@ refused   | tried: fail | - | early: -; ours: -; fail | early: -; fail | end
 interrupt | turn: keys; refuse | fail | turn: keys clear fail; clear fail | message: fail; keys clear fail | keys
 died      | - | requeue | unpasted: unpaste; quit: fail; proved: fail; again: requeue; doubt | message: unpaste; quit: fail; proved: fail; again: requeue; doubt | -
 obstacle  | - | requeue obstruct | - | - | -
-not taken | - | again: -; doubt | ours: send; only ours: clear requeue; mixed: obstruct; proved: take; doubt | proved: take; ours few: send; ours: clear fail; free again: requeue; doubt | -
+not taken | - | again: -; unread: requeue obstruct; doubt | unread: obstruct; ours: send; only ours: clear requeue; mixed: obstruct; proved: take; doubt | proved: take; unread: obstruct; ours few: send; ours: clear fail; free again: requeue; doubt | -
 withdraw  | never: withdraw; again: withdraw; doubt | never: withdraw; again: withdraw; doubt | refuse | refuse | refuse
 edit      | never: allow; refuse | never: allow; refuse | refuse | refuse | refuse
 hold      | - | requeue | - | - | -

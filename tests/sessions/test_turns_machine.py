@@ -565,19 +565,45 @@ def test_what_may_have_ended_its_agent_is_not_said_to_be_withdrawn_and_is_not_ty
     assert (world.status(following), world.pastes[message]) == (Status.DONE, 1)
 
 
-def test_story_6_a_frozen_agent_may_take_a_prompt_that_does_not_show(world: World) -> None:
-    number = world.write()
-    type_on(world, "insert")
-    world.pane.freezes()
-    type_on(world, "look")
-    assert world.seen().look == Look.FREE
-    type_on(world)
+@pytest.mark.parametrize("step", ["insert", "key"])
+def test_story_6_a_frozen_agent_takes_its_prompts_when_it_goes_on(world: World, step: str) -> None:
+    number, following = world.write(), world.write()
+    if step == "insert":
+        type_on(world, "insert")
+        world.pane.freezes()
+    else:
+        type_on(world, "look")
+        type_on(world, "key")
+        world.pane.freezes()
+    for _ in range(3):
+        world.typist.step()
+    before = Status.PASTED if step == "insert" else Status.SENT
+    assert (world.status(number), world.seen().look) == (before, Look.UNREAD)
+    assert By.OBSTACLE in world.view.gate.holders
     world.drop(number)
-    assert world.status(number) == Status.FAILED
+    assert world.status(number) == before
     world.pane.thaws()
-    world.pane.enters()
-    take(world)
     rest(world)
+    assert [world.status(one) for one in (number, following)] == [Status.DONE, Status.DONE]
+    assert (world.pastes[number], world.view.gate.why) == (1, "")
+
+
+def test_story_6_what_a_frozen_agent_had_read_but_not_drawn_is_in_doubt_and_the_next_one_waits_for_it(
+    world: World,
+) -> None:
+    number, following = world.write(), world.write()
+    type_on(world, "look")
+    world.pane.clears()  # it does not show
+    world.typist.step()
+    assert world.status(number) == Status.FAILED
+    world.pane.freezes()
+    type_on(world, "insert")
+    for _ in range(3):
+        world.typist.step()
+    assert world.status(following) == Status.PASTED
+    world.pane.thaws()
+    rest(world)
+    assert world.status(following) == Status.DONE
 
 
 def test_story_7_the_end_of_a_persons_turn_is_not_that_of_a_prompt_whose_enter_is_not_pressed_yet(world: World) -> None:

@@ -26,6 +26,18 @@ def test_screen_gives_lines_cursor_and_colours(tmux: Tmux) -> None:
     assert tmux.capture(pane) == "one\ntwo\n$ dr\n"
 
 
+def test_it_is_seen_that_a_program_has_not_read_what_was_typed(tmux: Tmux, top: Path) -> None:
+    script = (
+        f"stty raw -echo; echo ready; while [ ! -e {top}/go ]; do sleep 0.01; done; head -c 5; echo done; sleep 1000"
+    )
+    pane = tmux.new_window("00000001", ["sh", "-c", script], cwd="/", env={}).id
+    assert not wait_screen(tmux, pane, shows("ready")).unread
+    tmux.paste(pane, b"hello")
+    assert wait_screen(tmux, pane, lambda screen: screen.unread).unread
+    (top / "go").touch()
+    assert not wait_screen(tmux, pane, shows("done")).unread
+
+
 def test_tabs_are_seen_as_spaces_also_behind_wide_characters_and_colours(tmux: Tmux) -> None:
     script = "printf 'a\\tb\\n\\346\\227\\245\\tb\\n\\033[31mred\\tb\\033[0m\\n\\tlast'; sleep 1000"
     pane = tmux.new_window("00000001", ["sh", "-c", script], cwd="/", env={}).id

@@ -77,11 +77,9 @@ class Typist:
         view = self._view()
         if self.at in ("look", "confirm"):
             waits = view is None or bool(view.in_turn) or not view.gate.without(By.OBSTACLE).open
-            stuck = (
-                self.at == "look"
-                and self._rows.seen().look in (Look.MIXED, Look.AMONG)
-                and By.OBSTACLE in (view.gate.holders if view else ())
-            )
+            held = By.OBSTACLE in (view.gate.holders if view else ())
+            look = self._rows.seen().look if held else None
+            stuck = look == Look.UNREAD or (self.at == "look" and look in (Look.MIXED, Look.AMONG))
             return not waits and not stuck and (late or not self._pane.coming)
         return True
 

@@ -303,7 +303,7 @@ class World:
     def is_free(self) -> bool:
         """Whether a watched obstacle has gone."""
         watched = By.OBSTACLE in self.view.gate.holders and not self.view.on_its_way and self.pane.alive
-        return watched and self.seen().look not in (Look.MIXED, Look.AMONG)
+        return watched and self.seen().look not in (Look.MIXED, Look.AMONG, Look.UNREAD)
 
     # -- what a delivery asks and says (see ``typist.Rows``) ---------------------------------------------------------------
 
@@ -313,7 +313,7 @@ class World:
     def seen_of(self, current: Prompt | None, alive: bool) -> Seen:
         texts = self.ledger.look(lambda tx: prompts.texts(tx, self.session))
         words = current.words if current is not None and current.pastes else ""
-        look = look_at(self.pane.text, words, texts) if alive else None
+        look = (Look.UNREAD if self.pane.frozen else look_at(self.pane.text, words, texts)) if alive else None
         if current is None:
             return Seen(look)
         mark = int(current.mark or 0)
@@ -355,6 +355,8 @@ class World:
         self.happens(lambda tx: self.daemon.turns.delivered.not_taken(tx, self.session, prompt, seen))
         pressed = self.prompt(prompt).presses > presses and self.status(prompt) == Status.SENT
         assert not pressed or self.view.gate.open, "Enter is pressed though the queue is held"
+        unread = seen.look == Look.UNREAD and self.pane.frozen
+        assert not unread or self.status(prompt) != Status.FAILED, "what the agent has not read yet has failed"
         return pressed
 
     # -- processes -----------------------------------------------------------------------------------------------------
