@@ -51,7 +51,7 @@ PANES: dict[str, type[Pane]] = {
     "compose": Compose,
     "daemon": Daemon,
 }
-_ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue")
+_ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose")
 _LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon)(?:\.([\w-]+))?")
 
 

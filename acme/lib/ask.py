@@ -10,6 +10,7 @@ from acme.lib.agent import Ask, named
 from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call
+from acme.lib.typed import typed
 from anvilsrv.errors import Invalid
 from anvilsrv.strict_json import dumps, loads
 
@@ -18,26 +19,46 @@ class AskPane(About):
     """The open questions. A middle click anywhere on a choice's line takes it; the window goes with the last of them."""
 
     kind = "Ask"
-    tag = "Answer Log Attach"
-    commands: ClassVar = {**About.commands, "Answer": "answer"}
+    tag = "Answer Log Attach Undo Redo Look"
+    commands: ClassVar = {**About.commands, "Answer": "answer", "Get": "get"}
     asked: tuple[Ask, ...] = ()
+    drawn = ""  # the questions as they stand here
 
     def open(self) -> None:
         self.refresh()
 
     def refresh(self) -> None:
+        if not self.app.online:
+            return  # what was asked stays until the daemon is back
         current = self.app.roster.find(self.subject_id)
         asks = current.asks if current is not None else ()
-        if not asks:
-            if self.app.online:
-                self.window.delete()
-            return
-        if asks != self.asked:
+        if not asks and not self.draft():
+            self.finish()
+        elif asks != self.asked or not self.drawn:
             self.asked = asks
-            with self.window.bulk():
-                self.drawn = self.window.replace(0, self.window.address("$")[1], draw(asks))
-            self.window.select(0, 0)
-            self.window.show()  # acme went to the end
+            self._draw()
+
+    def _draw(self) -> None:
+        """Show the questions; what the person has typed comes below them."""
+        text = self.draft() if self.drawn else _left(self.window.body(), draw(self.asked))
+        self.drawn = draw(self.asked) if self.asked else "nothing is asked any more\n\n"
+        with self.window.bulk(clean=not text):
+            self.window.replace(0, self.window.address("$")[1], self.drawn + text)
+        end = self.window.address("$")[1]
+        self.window.select(end, end)
+        self.window.show()
+
+    def draft(self) -> str:
+        return typed(self.drawn, self.window.body()) if self.drawn else ""
+
+    def restore(self, text: str) -> None:
+        self.window.append(text)
+
+    def mine(self, q0: int, q1: int) -> bool:
+        return self.window.text(q0, q1).strip() not in self.drawn
+
+    def get(self, call: Call) -> None:
+        self._draw()
 
     def executed(self, text: str, gesture: Gesture) -> bool:
         if not gesture.in_body:
@@ -48,17 +69,33 @@ class AskPane(About):
         return choice is not None
 
     def answer(self, call: Call) -> None:
-        """``Answer <text>``, or what was typed below the question."""
-        text = call.argument or self.window.body()[self.drawn :].strip()
+        """``Answer <text>``, or whatever was typed here, wherever it stands."""
+        if not self.asked:
+            raise Invalid("nothing is asked any more")
+        text = call.argument or self.draft()
         if not text:
-            raise Invalid("no answer: middle-click a choice, or type one at the end of the window")
+            raise Invalid("no answer: middle-click a choice, or type one and click Answer")
         self.give(text)
 
     def give(self, choice: str) -> None:
         last = len(self.asked) < 2
         self.app.agent.write(f"{self.subject_id}/answer", named(self.asked, choice))
         if last:
-            self.window.delete()
+            self.finish()
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
+        """What was typed is answered."""
+        with self.window.bulk():
+            self.window.replace(0, self.window.address("$")[1], self.drawn)
+        self._keep()
+
+
+def _left(body: str, drawn: str) -> str:
+    """What the person had typed in a window that an earlier Assist left: the lines that are none of ours."""
+    ours = set(drawn.splitlines())
+    return "\n".join(line for line in body.splitlines() if line.strip() and line not in ours)
 
 
 def offered(ask: Ask, asks: tuple[Ask, ...]) -> list[str]:

@@ -26,32 +26,43 @@ class Log(About):
 
     kind = "Log"
     _tail: Tail | None = None
-    tag = "Send Stop Interrupt Answer Prompt Context Attach"
-    commands: ClassVar = {**About.commands, "Send": "send", "Answer": "answer", "Ask": "ask"}
+    end = 0  # where the log ends; the person's text is behind
+    tail = ""  # the last runes of the log
+    tag = "Send Stop Interrupt Answer Prompt Context Attach Get Undo Redo Look"
+    commands: ClassVar = {**About.commands, "Send": "send", "Answer": "answer", "Ask": "ask", "Get": "get"}
 
     def open(self) -> None:
-        self.end = 0  # where the log ends; the person's text is behind
-        self.tail = ""  # the last runes of the log
-        draft = _draft(self.window.body()) if self.adopted else ""
-        self.clear()
-        self.window.replace(0, 0, draft)
+        if self.adopted:
+            self._clear()
         self.window.show()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._tail = self.app.tail(self.subject_id, self._came)
+        self._follow()
+
+    def _clear(self) -> None:
+        """Leave only what the person has typed."""
+        draft = _draft(self.window.body())
+        with self.window.bulk(clean=not draft):
+            self.window.replace(0, self.window.address("$")[1], draft)
+
+    def _follow(self) -> None:
+        """Follow the log from its beginning."""
+        self.end, self.tail = 0, ""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._following = following = object()
+
+        def came(data: bytes) -> None:  # on the tail's thread
+            if text := decoder.decode(data).replace("\0", ""):
+                self.post(lambda: self.add(text) if self._following is following else None)
+
+        self._tail = self.app.tail(self.subject_id, came)
 
     def closed(self) -> None:
         if self._tail is not None:
             self._tail.stop()
 
-    def _came(self, data: bytes) -> None:
-        """From the tail's thread: more of the log."""
-        if text := self._decoder.decode(data).replace("\0", ""):
-            self.post(lambda: self.add(text))
-
     def add(self, text: str) -> None:
         """More of the log has come."""
         self._locate()
-        with self.window.bulk():
+        with self.window.bulk(clean=not self._typed_text()):
             self.end = self.window.replace(self.end, self.end, text)
         self.tail = (self.tail + text)[-_TAIL:]
 
@@ -75,26 +86,63 @@ class Log(About):
             tail = tail[(len(tail) + 1) // 2 :]
         self.end = min(self.end, len(body))
 
+    def _typed_text(self) -> str:
+        """What stands behind the log, whose end is known."""
+        end = self.window.address("$")[1]
+        return self.window.text(self.end, end) if end > self.end else ""
+
+    def draft(self) -> str:
+        self._locate()
+        return self._typed_text().strip("\n")
+
+    def restore(self, text: str) -> None:
+        self.window.append(text)
+
+    def mine(self, q0: int, q1: int) -> bool:
+        self._locate()
+        return q0 >= self.end
+
+    def undone(self) -> None:
+        """Undo takes back what came meanwhile, too: draw that again."""
+        self.get(Call("Get", "", None, None))
+
+    def get(self, call: Call) -> None:
+        """Draw the conversation anew, before what was typed."""
+        self.closed()
+        self._clear()
+        self._follow()
+
     def send(self, call: Call) -> None:
         """Send the argument, else what was typed behind the log, which then goes away: the log will show it."""
         if call.argument:
             self.app.agent.prompt(self.subject_id, call.argument)
             return
         self._locate()
-        text = self.window.body()[self.end :]
+        text = self._typed_text()
         if not text.strip():
             raise Invalid("nothing to send: type it at the end of the window")
         self.app.agent.prompt(self.subject_id, text.strip("\n"))
+        self._sent(text)
+
+    def _sent(self, text: str) -> None:
+        """That much of what was typed is the agent's now."""
         self._locate()
-        if self.window.body()[self.end :].startswith(text):
+        if self._typed_text().startswith(text):
             self.window.replace(self.end, self.end + len(text), "")
-            self.window.clean()
+            self._keep()
+            if not self._typed_text():
+                self.window.clean()
 
     def answer(self, call: Call) -> None:
-        """``Answer <choice>``; without a choice the question opens."""
-        if call.argument:
-            session = self.app.roster.find(self.subject_id)
-            self.app.agent.write(f"{self.subject_id}/answer", named(session.asks if session else (), call.argument))
+        """``Answer <choice>``, or what was typed behind the log; without either the question opens."""
+        session = self.app.roster.find(self.subject_id)
+        asks = session.asks if session else ()
+        self._locate()
+        text = self._typed_text()
+        if call.argument or (asks and text.strip()):
+            self.app.agent.write(f"{self.subject_id}/answer", named(asks, call.argument or text.strip()))
+            if not call.argument:
+                self._sent(text)
         else:
             self.ask(call)
 

@@ -22,6 +22,7 @@ from anvilsrv.front.requests import reply_to
 from anvilsrv.words import USER
 
 _WIDTHS = (4, 12, 20, 8)
+NOBODY = "-"  # what a new message is about whose recipient is not named yet
 _HEADERS = ("To", "Type", "Subject")
 
 
@@ -59,7 +60,7 @@ class Box(Pane):
         wanted = [self._row(message) for message in reversed(messages)]
         if wanted != self.shown:
             edits = table.plan(self.window.body(), self.shown, wanted)
-            table.put(self.window, edits)
+            table.put(self.window, edits, lines=True)
             self.shown = wanted
 
     def get(self, call: Call) -> None:
@@ -68,7 +69,7 @@ class Box(Pane):
 
     def mail(self, call: Call) -> None:
         """``Mail [to]``: write a message."""
-        self.app.open("compose", call.argument or "-")
+        self.app.open("compose", call.argument or NOBODY)
 
     def looked(self, word: str, gesture: Gesture) -> bool:
         return self._numbered(word)
@@ -169,11 +170,27 @@ class Compose(Pane):
     """A message being written: headers, an empty line, the text. Send, or Put, sends it from the user."""
 
     commands: ClassVar = {"Send": "send", "Put": "send"}
-    tag = "Send Put"
+    tag = "Send Put Undo Redo Look"
     any_word = False
+    _begun_with = ""
 
     def title(self) -> str:
-        return f"/AnviLLM/+Reply.{self.subject_id.rsplit('/', 1)[-1][:8]}" if self._answers() else "/AnviLLM/+Mail"
+        if self._answers():
+            return f"/AnviLLM/+Reply.{self.subject_id.rsplit('/', 1)[-1][:8]}"
+        return f"/AnviLLM/+Mail.to.{self.app.label(self.subject_id)}" if self.subject_id != NOBODY else "/AnviLLM/+Mail"
+
+    def reopen(self) -> str:
+        return f"compose {self.subject_id}"
+
+    def draft(self) -> str:
+        text = self.window.body()
+        return text if text != self._begun_with else ""
+
+    def restore(self, text: str) -> None:
+        self.window.replace(0, self.window.address("$")[1], text)
+
+    def mine(self, q0: int, q1: int) -> bool:
+        return True
 
     def _answers(self) -> bool:
         return self.subject_id.count("/") == 2
@@ -183,7 +200,8 @@ class Compose(Pane):
             self.window.show()
             return
         to, kind, subject = self._begun()
-        self.window.append(f"To: {to}\nType: {kind}\nSubject: {subject}\n\n")
+        self._begun_with = f"To: {to}\nType: {kind}\nSubject: {subject}\n\n"
+        self.window.append(self._begun_with)
         self.window.clean()
         end = self.window.address("$")[1] if to else len("To: ")
         self.window.select(end, end)
@@ -192,7 +210,7 @@ class Compose(Pane):
     def _begun(self) -> tuple[str, str, str]:
         """To whom, of which type, about what."""
         if not self._answers():
-            return self.subject_id.strip("-"), "PROMPT_REQUEST", ""
+            return "" if self.subject_id == NOBODY else self.app.label(self.subject_id), "PROMPT_REQUEST", ""
         owner, box, id = self.subject_id.split("/")
         answer = reply_to(find(self.app.agent.box(owner, box), id), "")
         return self.app.label(answer["to"]), answer["type"], answer["subject"]
@@ -204,7 +222,7 @@ class Compose(Pane):
         if self._answers():
             message["in_reply_to"] = self.subject_id.rsplit("/", 1)[-1]
         self.app.agent.send(message)
-        self.window.delete()
+        self.finish()
 
 
 def parse(text: str, kind: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from acme.lib.agent import Roster, Session
 from acme.lib.host import Call
 from acme.lib.pane import Pane
 from anvilsrv import words
-from anvilsrv.errors import Invalid
+from anvilsrv.errors import Conflict, Invalid
 
 NAME = "/AnviLLM/"
 TITLES = ("session", "backend", "state", "alias", "directory")
@@ -50,6 +50,7 @@ class Main(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self._known: dict[Session, str] = {}
+        self._doomed = ""  # the session whose Kill was asked for once
         self._step = 2 * _FEWEST
         self._style = self.style()
         self.shown = self._head(self.app.roster)
@@ -71,12 +72,17 @@ class Main(Pane):
             return
         wanted = table.step(self.shown, rows, self._step)
         started = time.monotonic()
-        table.put(self.window, table.plan(self.window.body(), self.shown, wanted))
+        table.put(self.window, table.plan(self.window.body(), self.shown, wanted), lines=True)
         self.shown = wanted
         if wanted != rows:
             pace = (time.monotonic() - started) / self._step
             self._step = max(_FEWEST, min(_MOST, int(_STEP / pace)))
             self.stale()  # the rest, after what was clicked meanwhile
+
+    def mine(self, q0: int, q1: int) -> bool:
+        return table.key(self.window.text(*self.window.address(f"#{q0}-+"))) not in {
+            table.key(row) for row in self.shown
+        }
 
     def _rows(self, roster: Roster) -> list[str]:
         self._known = {session: self._known.get(session) or self._row(session) for session in roster.sessions}
@@ -117,8 +123,27 @@ class Main(Pane):
         self.app.attach(self.subject(call))
 
     def control(self, call: Call) -> None:
-        for session in [self.app.roster.get(word) for word in call.words] or [self.subject(call)]:
+        """For each that is named, else each on the lines of dot."""
+        for session in [self.app.roster.get(word) for word in call.words] or self._selected(call):
+            if call.word == "Kill":
+                self._sure(session)
             self.app.agent.control(session.id, call.word.lower())
+
+    def _sure(self, session: Session) -> None:
+        """Kill is for good: what would be lost with the session wants it twice."""
+        if session.state == "running" and self._doomed != session.id:
+            self._doomed = session.id
+            raise Conflict(f"{session.label}: a turn is running; Kill again ends it for good")
+
+    def _selected(self, call: Call) -> list[Session]:
+        q0, q1 = self.window.dot()
+        last = q1 - 1 if q1 > q0 else q1
+        start, end = self.window.address(f"#{q0}-+")[0], self.window.address(f"#{last}-+")[1]
+        found = [self.app.roster.find(table.key(line)) for line in self.window.text(start, end).splitlines()]
+        sessions = [session for session in found if session is not None]
+        if not sessions or len(sessions) < len(found):
+            raise Invalid(f"{call.word}: which session? put dot on its line, or give its id")
+        return sessions
 
     def alias(self, call: Call) -> None:
         """``Alias <id> <name>``, or ``Alias <name>`` for the line of dot."""

@@ -10,17 +10,18 @@ import queue
 import re
 import threading
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from acme.lib import table
 from acme.lib.agent import Session
+from acme.lib.drafts import Draft
 from acme.lib.event import Gesture
 from acme.lib.host import Call, Host
 from acme.lib.window import Window, WindowGone
-from anvilsrv.errors import AnvilError, Invalid
-from anvilsrv.p9.client import ConnectionLost, TimedOut
+from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.p9.client import ConnectionLost, P9Error, TimedOut
 
 _STUCK = 1.0  # s; a daemon that works answers sooner
 _WORD = re.compile(r"[\w:-]+")
@@ -42,6 +43,9 @@ class Pane:
         self.wanted = False
         self._posts: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._stale = threading.Event()
+        self._touched = threading.Event()
+        self._draft = Draft("")
+        self._warned = ""  # the text that Del has warned of
         self._owner = threading.Thread(target=self._work, name="window", daemon=True)
         self._reader = threading.Thread(target=self._listen, name="event", daemon=True)
 
@@ -103,6 +107,24 @@ class Pane:
         """A middle click on something that is no command, backend or session; False leaves it to acme."""
         return False
 
+    def draft(self) -> str:
+        """What the person wrote here and has not sent: Del warns of it, and it is kept on disk."""
+        return ""
+
+    def restore(self, text: str) -> None:
+        """Put a draft that was kept into the new window."""
+
+    def mine(self, q0: int, q1: int) -> bool:
+        """Whether the person wrote what stands there; a command that was typed and swept leaves it."""
+        return False
+
+    def undone(self) -> None:
+        """Undo or Redo has changed the window; what it changed of ours is to be put right."""
+
+    def edited(self) -> None:
+        """The person has changed the body."""
+        self._keep()
+
     def clear(self) -> None:
         """Take away what an earlier Assist left; a new window may hold what the person typed already."""
         if self.adopted:
@@ -114,6 +136,19 @@ class Pane:
         return table.style(self.window.font()[0])
 
     def delete(self, call: Call) -> None:
+        """As acme does it: the first Del of a window with a text of the person's only says that it is modified."""
+        text = self.draft() if call.word == "Del" else ""
+        if text.strip() and text != self._warned:
+            self._warned = text
+            self.window.ctl("dirty")
+            with suppress(P9Error):
+                self.window.ctl("del")
+            return
+        self.finish()
+
+    def finish(self) -> None:
+        """Delete the window; what was written in it is sent, or not wanted."""
+        self._draft.drop()
         self.window.delete()
 
     def say(self, text: str) -> None:
@@ -151,6 +186,22 @@ class Pane:
         self.window.tag(self.tag)
         self.window.dump(" ".join([self.app.command, *self.reopen().split()]), self.app.home)
         self.open()
+        self._draft = Draft(self.reopen())
+        kept = self._draft.read()
+        if kept and not self.draft().strip():
+            self.restore(kept)
+            self.window.ctl("dirty")
+
+    def _edited(self) -> None:
+        self._touched.clear()
+        self.edited()
+
+    def _keep(self) -> None:
+        """Keep the draft; one that is sent or thrown away is gone."""
+        try:
+            self._draft.save(self.draft())
+        except OSError as error:
+            raise Unavailable(f"the text in {self._named} cannot be kept: {error.strerror}") from None
 
     def _refresh(self) -> None:
         self._stale.clear()
@@ -181,6 +232,9 @@ class Pane:
     def _listen(self) -> None:
         with suppress(AnvilError):
             for gesture in self.window.gestures():
+                if gesture.kind in "ID" and gesture.origin in "KM" and not self._touched.is_set():
+                    self._touched.set()
+                    self.post(self._edited)
                 if gesture.kind not in "XxLlRr":
                     continue
                 if self._stuck():
@@ -214,17 +268,58 @@ class Pane:
         if word in ("Del", "Delete"):
             self.delete(call)
         elif word in self.acts:
-            getattr(self, self.acts[word])(call)
+            with self._taken(gesture):
+                getattr(self, self.acts[word])(call)
         elif self.executed(text, gesture):
             return
-        elif gesture.builtin or not self._common(text, call):
+        elif word in ("Undo", "Redo"):
+            self.window.back(gesture)
+            self.undone()
+            self._keep()
+        elif gesture.builtin or not self._common(text, call, gesture):
             self.window.back(gesture)
 
-    def _common(self, text: str, call: Call) -> bool:
+    @contextmanager
+    def _taken(self, gesture: Gesture) -> Iterator[None]:
+        """A command that the person typed here and gave by a sweep, or that has a line of its own, leaves the window; it comes
+        back if it is refused."""
+        place = self._written(gesture)
+        if place is None:
+            yield
+            return
+        q0, q1 = place
+        text = self.window.text(q0, q1)
+        self.window.replace(q0, q1, "")
+        self._keep()
+        try:
+            yield
+        except (WindowGone, ConnectionLost):
+            raise
+        except AnvilError:
+            end = self.window.address("$")[1]
+            self.window.replace(min(q0, end), min(q0, end), text)
+            self._keep()
+            raise
+
+    def _written(self, gesture: Gesture) -> tuple[int, int] | None:
+        """Where the command stands that the person wrote, with the end of its line if it is all of it."""
+        if not gesture.in_body:
+            return None
+        start, line = self._line(gesture)
+        q0, q1 = gesture.meant.q0, gesture.meant.q1
+        alone = q0 - start >= 0 and q1 <= start + len(line) and line.strip() == line[q0 - start : q1 - start].strip()
+        if not (alone or (not gesture.empty and gesture.clicked.q0 == q0)):
+            return None
+        if not self.mine(q0, q1):
+            return None
+        return (start, start + len(line)) if alone else (q0, q1)
+
+    def _common(self, text: str, call: Call, gesture: Gesture) -> bool:
         """What a word means in every window: a backend, a session."""
         backend = self.app.roster.backend(call.word)
         if backend is not None:
-            self.app.begin(backend, call)
+            with self._taken(gesture):
+                self.app.begin(backend, call)
             return True
         session = self.app.roster.find(text)
         if session is None:

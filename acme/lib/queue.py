@@ -41,7 +41,7 @@ class Queue(About):
             return  # what was known stays until the daemon is back
         rows = self._rows()
         if rows != self.shown:
-            table.put(self.window, table.plan(self.window.body(), self.shown, rows))
+            table.put(self.window, table.plan(self.window.body(), self.shown, rows), lines=True)
             self.shown = rows
 
     def _rows(self) -> list[str]:

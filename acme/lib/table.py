@@ -130,15 +130,20 @@ def step(shown: Sequence[str], wanted: Sequence[str], most: int) -> list[str]:
     return rows
 
 
-def put(window: Window, edits: Sequence[Edit]) -> None:
-    """Make the edits in a window, as one change; the person's selection stays on what it was on."""
+def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool = True) -> None:
+    """Make the edits in a window, as one change; the person's selection stays on what it was on.
+
+    With `lines`, one whose line goes is on the window's first place afterwards: else it would be on the next line, of which the
+    person has not said anything.
+    """
     if not edits:
         return
     dot = window.dot()
-    with window.bulk():
+    gone = lines and any(edit.q0 <= dot[0] < edit.q1 and not edit.text for edit in edits)
+    with window.bulk(clean):
         for edit in edits:
             window.replace(edit.q0, edit.q1, edit.text)
-    right = (moved(dot[0], edits), moved(dot[1], edits))
+    right = (0, 0) if gone else (moved(dot[0], edits), moved(dot[1], edits))
     left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
     if left != right and window.dot() == left:  # else the person has selected something meanwhile
         window.select(*right)

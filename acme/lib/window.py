@@ -144,8 +144,8 @@ class Window:
         self.replace(end, end, text)
 
     @contextmanager
-    def bulk(self) -> Iterator[None]:
-        """Changes that are one for Undo; the window is clean afterwards."""
+    def bulk(self, clean: bool = True) -> Iterator[None]:
+        """Changes that are one for Undo. With `clean` the window is clean afterwards, and its history is gone."""
         self._open("data")
         with self._changing:
             self.ctl("nomark")
@@ -153,7 +153,8 @@ class Window:
                 yield
             finally:
                 self.ctl("mark")
-                self.clean()
+                if clean:
+                    self.clean()
 
     def errors(self, text: str) -> None:
         """A line in the ``+Errors`` window of this window's directory."""

@@ -98,6 +98,8 @@ def test_keys_are_pressed_in_the_session_that_is_named(person, agent, assist):
     person.type_at_end(MAIN, f"\nKeys {one} Down Enter\n")
     person.execute(MAIN, f"Keys {one} Down Enter", sweep=True)
     assert agent.await_written(f"{one}/ctl") == "keys Down Enter\n"
+    person.wait(lambda: "Keys" not in person.body(MAIN), "the command to go")
+    person.type_at_end(MAIN, "Keys\n")
     person.execute(MAIN, "Keys", sweep=True)
     person.sees("/AnviLLM/+Errors", "Assist: usage: Keys <id> <name of a key> ...\n")
 
