@@ -54,6 +54,7 @@ def test_from_an_empty_screen_to_an_answer(person, assist, project):
     person.execute(log, "Send", tag=True)
     person.sees(log, "\tagain\n")
     assert person.body(log).count("\t42\n") == 1
+    person.wait(lambda: state(person, "sh") == "idle", "the turn to end", 30)
     person.select(MAIN, project)
     person.execute(MAIN, "Kill", tag=True)
     person.wait(lambda: state(person, "sh") == "", "no session", 30)
