@@ -422,6 +422,7 @@ If BACK, to the one before."
          (id (or (car rest) (car (if back (last ids) ids)))))
     (cond ((not id) (message "Nobody needs you"))
           ((derived-mode-p 'anvillm-mode) (anvillm-goto id))
+          ((eq 'ask (anvillm-needs (anvillm-session id))) (anvillm-answer id))
           (t (anvillm-conversation id)))
     (when id
       (message "%s: %s" (anvillm-name id)

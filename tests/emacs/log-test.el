@@ -5,7 +5,6 @@
 (require 'support)
 (require 'anvillm-log)
 (require 'anvillm-live)
-(require 'anvillm-ask)
 
 (defun log-test-line (tree &rest lines)
   "Add LINES to the log of session 1 of TREE."
@@ -162,37 +161,6 @@
                              ("agent-4: error" "no luck"))
                            (reverse told))))
         (anvillm-notify-mode -1)))))
-
-(ert-deftest ask-gives-every-choice-a-key ()
-  (should (equal '((?1 . "Yes") (?y . "Yes") (?2 . "Yes, always") (?3 . "No") (?n . "No"))
-                 (anvillm-ask--keys '("Yes" "Yes, always" "No")))))
-
-(ert-deftest ask-answers-only-the-question-that-was-read ()
-  (support-with-tree 2
-    (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "q1" :text "One?" :choices ("yes" "no")))
-    (support-wait (anvillm-get "00000001" :ask))
-    (cl-letf (((symbol-function 'read-char-choice)
-               (lambda (&rest _)
-                 (should (with-current-buffer "*anvillm asks*" (string-match-p "One\\?" (buffer-string))))
-                 (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "q2" :text "Two?" :choices ("yes" "no")))
-                 (support-wait (equal "q2" (plist-get (anvillm-get "00000001" :ask) :id)))
-                 ?y)))
-      (should-error (anvillm-answer "00000001") :type 'user-error))))
-
-(ert-deftest ask-shows-every-question-and-each-answer-names-its-own ()
-  (support-with-tree 2
-    (let* ((one '(:id "q1" :text "One?" :choices ("yes" "no"))) (two '(:id "q2" :text "Two?" :choices ("yes" "no")))
-           (keys '(?y ?n)) seen written)
-      (support-publish tree :type "ask" :session_id "00000001" :ask one :asks (vector one two))
-      (support-wait (cdr (anvillm-asks (anvillm-session "00000001"))))
-      (cl-letf (((symbol-function 'read-char-choice)
-                 (lambda (&rest _)
-                   (push (with-current-buffer "*anvillm asks*" (buffer-string)) seen)
-                   (pop keys)))
-                ((symbol-function 'anvillm-write) (lambda (file text &rest _) (push (list file text) written))))
-        (anvillm-answer "00000001"))
-      (should (cl-every #'string-match-p '("(q2)\n\nTwo\\?" "(q1)\n\nOne\\?") seen))
-      (should (equal '(("00000001/answer" "q1 yes\n") ("00000001/answer" "q2 no\n")) (nreverse written))))))
 
 (provide 'log-test)
 ;;; log-test.el ends here

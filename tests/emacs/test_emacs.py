@@ -52,6 +52,10 @@ def test_buffers_belong_to_sessions_and_drafts_are_kept(home: Home) -> None:
     ert(home, "buffer-test")
 
 
+def test_questions_are_answered_in_a_buffer(home: Home) -> None:
+    ert(home, "ask-test")
+
+
 def test_conversations_and_notifications(home: Home) -> None:
     ert(home, "log-test")
 
