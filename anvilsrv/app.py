@@ -30,6 +30,7 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
+from anvilsrv.agents.roles import Roles
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.agents.spool import Kept, Spools
@@ -46,6 +47,7 @@ from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.desk.report import Reports
 from anvilsrv.desk.send import Send
+from anvilsrv.desk.updates import Updates
 from anvilsrv.errors import AnvilError, Full
 from anvilsrv.linux.reactor import Reactor
 from anvilsrv.mail.box import Snapshots
@@ -74,10 +76,11 @@ class App:
         self.namespace = namespace
         clock = Clock()
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
-        self.backends = Backends(*default_dirs())
+        self.backends, self.roles = Backends(*default_dirs()), Roles(paths.config_dir(), paths.share() / "cfg")
         self.registry = Registry(self.stream, self.topics, self.backends.known)
         self.store = Store(state / "store.db", self._settled, self.on_error, clock)
-        self.turns = Turns(self.registry)
+        self.turns, self.reactor = Turns(self.registry), Reactor("agents", self.on_error)
+        self.updates = Updates(self.reactor, self.store, self.registry, self.boxes)
         self.post = Post(self.registry, self.turns, self._prompted, self._refusal)
         self.questions = Questions(self.store, self.registry)
         self.life = Life(self.store, self.registry, self.turns, self.post, self.questions, self.backends)
@@ -95,7 +98,6 @@ class App:
             self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
             self.evidence, self.messages, self.on_error, self.activities,
         )  # fmt: skip
-        self.reactor = Reactor("agents", self.on_error)
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
         self.sockets = Sockets(
             self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, self.commits.forget
@@ -183,6 +185,7 @@ class App:
         self.boxes.refresh(tx, touched)
         for one in self.registry.refresh(tx, {name for name in touched if " " not in name}):
             self._follow(one, self.following)
+        self.updates.settled(touched)
 
     def _follow(self, one: Touched, followers: tuple[Follower, ...]) -> None:
         """The end goes the other way round than the beginning: a process ends before its directory goes."""
@@ -262,6 +265,7 @@ class App:
         self.stream.load(tx)
         self.boxes.load(tx)
         self.registry.load(tx)
+        self.updates.load()
 
     def stop(self, agents: bool) -> None:
         """Shut down; with ``agents`` they are ended gently first and come back as ``stopped``."""

@@ -55,6 +55,7 @@ class Layer:
     hosts: list[Said] = field(default_factory=list)  # of network: each a Host
     configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
+    description: str = ""
 
 
 def read(name: str, path: Path) -> Layer:
@@ -110,8 +111,11 @@ class _Parser:
             "configuration": self._configuration, "git": self._git,
         }  # fmt: skip
         for key, value in self._mapping((), data).items():
-            if key in ("backend", "description"):
-                continue  # the daemon's part of a backend's file; a word for people
+            if key == "description":
+                self.found.description = value if isinstance(value, str) else ""
+                continue
+            if key == "backend":
+                continue  # the daemon's part of a backend's file
             if key not in top:
                 raise self._wrong((key,), f"no such key (known: {', '.join(top)})")
             if value is not None:

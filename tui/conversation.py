@@ -1,5 +1,6 @@
 """One session as a conversation: what was said, and a prompt under it. It follows the log as it grows."""
 
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -46,6 +47,7 @@ class ConversationScreen(Acting):
         self.session = session
         self._tail: Tail | None = None
         self._gone = ""
+        self._seen = 0  # what was said to be seen
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
@@ -74,7 +76,9 @@ class ConversationScreen(Acting):
         if not self.is_running:
             return
         row, width = self.selected(), max(20, self.app.size.width - 2)
-        asks = self.query_one("#asks", Static)
+        asks, talk = self.query_one("#asks", Static), self.query_one("#talk", RichLog)
+        if talk.is_vertical_scroll_end:  # the question takes lines away from it
+            self.call_after_refresh(talk.scroll_end, animate=False)
         asks.display = bool(row and row["ask"])
         if row is None:
             self.query_one("#head", Static).update(Content(clip(f"{self.session} · {self._gone or '…'}", width)))
@@ -83,9 +87,28 @@ class ConversationScreen(Acting):
             asks.update(
                 Content("\n".join(clip(f"asks: {one['text']} (Ctrl-W answers)", width) for one in waiting(row)))
             )
+        self._see(row)
         state = "DAEMON AWAY" if self.host.why else row["state"]
         said = [label(row), row["id"], row["backend"], state, *(note.text for note in notes(row))]
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
+
+    def _see(self, row: Row) -> None:
+        """Who has the conversation before him looks at its last answer."""
+        number = row.get("answered", 0)
+        if (
+            number > max(row.get("seen", 0), self._seen)
+            and self.is_current
+            and self.app.app_focus
+            and not self.host.why
+        ):
+            self._seen = number
+            self.host.request(partial(requests.see, session=self.session, number=number))
+
+    def on_screen_resume(self) -> None:
+        self.redraw()
+
+    def on_app_focus(self) -> None:
+        self.redraw()
 
     def _show(self, pieces: list[Piece]) -> None:
         if not self.is_running:

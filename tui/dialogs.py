@@ -163,18 +163,18 @@ class Start(Dialog):
 
     FIELDS: ClassVar = ("backend", "directory", "alias", "role", "tasks")
 
-    def __init__(self, backends: list[dict[str, str]], directory: str) -> None:
+    def __init__(self, backends: list[dict[str, str]], roles: list[str], directory: str) -> None:
         super().__init__("Start a session")
         self.backends = backends
         able = [one["name"] for one in backends if one["status"] == "ok"]
         self.values = {"backend": next(iter(able), ""), "directory": directory}
-        self.able = able
+        self.known = {"backend": able, "role": roles}
 
     def inside(self) -> ComposeResult:
         for name in self.FIELDS:
             with Horizontal(classes="row"):
                 yield Label(name)
-                suggester = SuggestFromList(self.able) if name == "backend" else None
+                suggester = SuggestFromList(self.known[name]) if name in self.known else None
                 yield Field(self.values.get(name, ""), id=name, suggester=suggester, select_on_focus=False)
         for one in self.backends:
             why = "" if one["status"] == "ok" else f": {one['status']}"
@@ -243,7 +243,7 @@ a  alias                        x  interrupt the turn
 r  refresh                      Q  the queue: what waits
 T  type keys into its pane, as in Down Enter
 d  the daemon                   ?  these keys       q  quit
-j k  C-n C-p  down, up
+j k  C-n C-p  down, up          n  the next that needs you
 
 Messages: Enter or e reply, a archive it, v inbox or archive.
 Queue: d drop, f first, e edit, h hold, g go on.

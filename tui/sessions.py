@@ -40,6 +40,7 @@ class SessionsScreen(Acting):
         Binding("enter", "talk", show=False),
         Binding("r", "refresh_list", show=False),
         Binding("d", "daemon", show=False),
+        Binding("n", "needing", show=False),
         Binding("q", "app.quit", show=False),
         Binding("j,ctrl+n", "move('down')", show=False),
         Binding("k,ctrl+p", "move('up')", show=False),
@@ -139,6 +140,8 @@ class SessionsScreen(Acting):
         count = len(self.host.rows)
         parts = ["AnviLLM", self.host.namespace, f"{count} session{'' if count == 1 else 's'}"]
         parts += [f"{asks} ASK (w)"] if asks else []
+        needs = sum(bool(row.get("needs")) for row in self.host.rows)
+        parts += [f"{needs} need{'' if needs > 1 else 's'} you (n)"] if needs else []
         parts += [f"{self.host.mail} mail (i)"] if self.host.mail else []
         return clip(" · ".join(parts), max(20, self.app.size.width - 2))
 
@@ -172,6 +175,16 @@ class SessionsScreen(Acting):
         getattr(self.table, {"down": "action_cursor_down", "up": "action_cursor_up", "top": "action_scroll_top",
                              "bottom": "action_scroll_bottom"}[where])()  # fmt: skip
 
+    def action_needing(self) -> None:
+        """Put the cursor on the next session that needs the user."""
+        ids = [row["id"] for row in self.host.rows]
+        at = ids.index(chosen) + 1 if (chosen := self._chosen()) in ids else 0
+        found = [row["id"] for row in self.host.rows[at:] + self.host.rows[:at] if row.get("needs")]
+        if found:
+            self._select(found[0])
+        else:
+            self.host.say("nothing needs you")
+
     def action_talk(self) -> None:
         self._with(lambda row: self.host.show_conversation(row["id"]))
 
@@ -193,9 +206,11 @@ class SessionsScreen(Acting):
             if found is not None:
                 self.host.request(partial(self._new, found=found), self._select)
 
+        def show(known: tuple[list[dict[str, str]], list[str]]) -> None:
+            self.app.push_screen(Start(*known, row["cwd"] if row else os.getcwd()), start)
+
         self.host.request(
-            requests.backends,
-            lambda known: self.app.push_screen(Start(known, row["cwd"] if row else os.getcwd()), start),
+            lambda client: (requests.backends(client), [one["name"] for one in requests.roles(client)]), show
         )
 
     @staticmethod

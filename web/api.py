@@ -58,6 +58,10 @@ def _edit_queued(client: Client, session: str, prompt: str, text: str) -> None:
     requests.edit_queued(client, session, int(prompt), text)
 
 
+def _see(client: Client, session: str, prompt: str) -> None:
+    requests.see(client, session, int(prompt))
+
+
 def _move_queued(client: Client, session: str, prompt: str, move: str) -> None:
     requests.move_queued(client, session, int(prompt), move)
 
@@ -121,6 +125,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST", "/api/sessions/{session}/queue/{prompt}", "moveQueued", "Drop a prompt that waits, or make it the first",
         _move_queued, {"session": SESSION, "prompt": PROMPT}, record({"move": word(*requests.MOVES)}),
     ),
+    Operation(
+        "PUT", "/api/sessions/{session}/seen", "see", "Tell that the answers up to that prompt's were looked at", _see,
+        {"session": SESSION}, record({"prompt": PROMPT}),
+    ),
+    Operation("GET", "/api/roles", "listRoles", "Roles of new sessions", requests.roles, reply=array(ref("Role"))),
     Operation(
         "PUT", "/api/sessions/{session}/alias", "rename", "Name a session; an empty name takes it away", requests.rename,
         {"session": SESSION}, record({"alias": text(64)}),

@@ -33,6 +33,7 @@ COMPONENTS: dict[str, Schema] = {
             "doing": {"type": "string", "description": "what it does while it runs, in a line"},
             "since": {"type": ["number", "null"], "description": "when it began to do that, s since the epoch"},
             "seen": {"type": "integer", "description": "the number of the last prompt whose answer was looked at"},
+            "answered": {"type": "integer", "description": "the number of the last prompt that is answered, or failed"},
             "needs": {"type": "string", "description": "`ask`, `error`, `held`, `mail`, `done`, or empty"},
             "forwards": {"type": "array", "items": {"type": "integer"}, "description": "ports that are served on the loopback"},
             "held": STRING, "usage": {"type": "object"},
@@ -49,6 +50,7 @@ COMPONENTS: dict[str, Schema] = {
         "words": {"type": "string", "description": "how it begins, on one line"},
     }),
     "Backend": record({"name": STRING, "title": STRING, "status": {"type": "string", "description": "`ok`, or why not"}}),
+    "Role": record({"name": STRING, "label": STRING, "file": STRING}),
     "Message": {
         "type": "object",
         "properties": {

@@ -44,7 +44,8 @@ def asking(row: Row) -> str:
 
 def notes(row: Row) -> list[Note]:
     """What a list says of the session with that row of ``sessions`` beside its state, the most urgent first."""
-    return [SHOWN[word](row) if word in SHOWN else Note(word) for word in row["notes"]]
+    found = [SHOWN[word](row) if word in SHOWN else Note(word) for word in row["notes"]]
+    return [*found, Note("new answer")] if row.get("needs") == "done" else found
 
 
 def label(row: Row) -> str:

@@ -76,6 +76,17 @@ def move_queued(client: Client, session: str, n: int, move: str) -> None:
     client.write(f"{session}/turns/{n}/ctl", f"{move}\n".encode())
 
 
+def roles(client: Client) -> list[dict[str, str]]:
+    """Name, label and file of each role."""
+    rows = (line.split("\t") for line in client.read("roles").decode("utf-8", "replace").splitlines())
+    return [dict(zip(("name", "label", "file"), row, strict=False)) for row in rows]
+
+
+def see(client: Client, session: str, number: int) -> None:
+    """The user has looked at the answers up to that number of a prompt."""
+    client.write(f"{session}/seen", f"{number}\n".encode())
+
+
 def rename(client: Client, session: str, alias: str) -> None:
     """Set the alias; an empty one takes it away."""
     client.write(f"{session}/alias", f"{alias}\n".encode())

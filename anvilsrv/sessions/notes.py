@@ -29,14 +29,14 @@ def notes(shown: Mapping[str, Any]) -> list[str]:
     return [word for word, said in NOTES if said(shown)]
 
 
-def needs(shown: Mapping[str, Any], mailed: bool, news: bool) -> str:
+def needs(state: str, asks: bool, held: bool, mailed: bool, news: bool) -> str:
     """What the session needs its user for, the most urgent; empty: nothing. ``mailed``: mail of it waits in the user's inbox;
     ``news``: the user has not looked at its last answer."""
     found = (
-        ("ask", bool(shown["ask"])),
-        ("error", shown["state"] == "error"),
-        ("held", bool(shown["held"])),
+        ("ask", asks),
+        ("error", state == "error"),
+        ("held", held),
         ("mail", mailed),
-        ("done", news and shown["state"] not in ("running", "starting")),
+        ("done", news and state not in ("running", "starting")),
     )
     return next((word for word, true in found if true), "")

@@ -203,6 +203,10 @@ class View(Session):
         """Its line in ``list``."""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}\n"
 
+    def needs(self, mailed: bool) -> str:
+        """What it needs its user for; ``mailed``: mail of it waits in the user's inbox."""
+        return needs(self.state, bool(self.ask), not self.gate.open, mailed, self.answered > self.seen)
+
     def summary(self, attach: str, unread: int, mailed: bool = False) -> dict[str, Any]:
         """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox,
         ``mailed`` whether mail of it waits in the user's."""
@@ -211,11 +215,11 @@ class View(Session):
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
             "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since,
-            "doing": self.doing if self.state == State.RUNNING else "", "seen": self.seen, "held": self.gate.why, "usage": self.usage,
+            "doing": self.doing if self.state == State.RUNNING else "", "seen": self.seen, "answered": self.answered,
+            "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "left": self.left(), "forwards": self.forwards(),
             "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip
-        need = needs(shown, mailed, self.answered > self.seen)
-        return shown | {"notes": notes(shown), "needs": need}
+        return shown | {"notes": notes(shown), "needs": self.needs(mailed)}

@@ -58,6 +58,9 @@ class Domain(Protocol):
     def listing(self) -> bytes:
         """The content of ``list``."""
 
+    def roles_listing(self) -> bytes:
+        """The content of ``roles``."""
+
     def backends_listing(self) -> bytes:
         """The content of ``backends``."""
 

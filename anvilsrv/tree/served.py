@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.keys import Keys
+from anvilsrv.agents.roles import Roles
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.backends.registry import Backends
 from anvilsrv.beads.beads import Beads
@@ -52,6 +53,7 @@ class Parts(Protocol):
     boxes: Snapshots
     registry: Registry
     backends: Backends
+    roles: Roles
     beads: Beads
     tmux: Tmux
     post: Post
@@ -106,6 +108,9 @@ class Served:
 
     def backends_listing(self) -> bytes:
         return "".join("\t".join(row) + "\n" for row in self._parts.backends.listing()).encode()
+
+    def roles_listing(self) -> bytes:
+        return "".join("\t".join(row) + "\n" for row in self._parts.roles.listing()).encode()
 
     def summaries(self) -> bytes:
         views, boxes = self._registry.views, self._parts.boxes.state

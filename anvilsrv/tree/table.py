@@ -156,6 +156,7 @@ ROOT = Table(
     Row("list", "*", "", Text(lambda at: at.domain.listing())),
     Row("sessions", "*", "", Text(sessions)),
     Row("backends", "*", "", Text(lambda at: at.domain.backends_listing())),
+    Row("roles", "*", "", Text(lambda at: at.domain.roles_listing())),
     Row("events", "*", "", Events()),
     Row("events.<seq>", "*", "", Events()),
     Row("log", "*", "", Tail(topic=lambda at: MAIL, page=mail_log)),

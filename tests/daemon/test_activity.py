@@ -272,6 +272,32 @@ def test_sessions_say_what_an_agent_does_and_what_it_needs(daemon: Daemon) -> No
         agent.write("seen", "2")
 
 
+def test_an_event_says_what_a_session_needs_when_that_changes(daemon: Daemon) -> None:
+    script(daemon, {"ask": "really?", "say": "x"})
+    agent = Session.new(daemon, "scripted")
+
+    def needed(until: str) -> list[str]:
+        found, rest = list[str](), b""
+        while until not in found[-1:]:
+            *lines, rest = (rest + events.read(timeout=PATIENCE)).split(b"\n")
+            found += [one["needs"] for line in lines if "needs" in (one := json.loads(line))]
+        return found
+
+    with agent.client.open("events") as events:
+        agent.prompt("go")
+        assert needed("ask") == ["ask"]
+        agent.write("answer", "yes")
+        assert needed("done")[-1] == "done"  # what lasts no time may be left out
+        agent.write("seen", "1")
+        assert needed("") == [""]
+        daemon.client(agent.id).write(f"{agent.id}/mail", b'{"to":"user","type":"QUERY_REQUEST","body":"?"}')
+        assert needed("mail") == ["mail"]
+        (message,) = json.loads(agent.client.read("user/inbox"))
+        agent.client.write("user/ctl", f"complete {message['id']}".encode())
+        assert needed("") == [""]
+    assert (agent.row["needs"], agent.row["answered"]) == ("", 1)
+
+
 def test_the_log_has_a_line_for_each_step_between_a_prompt_and_its_answer(daemon: Daemon) -> None:
     lines = [
         {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "make check"}},

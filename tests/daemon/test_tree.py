@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from anvilsrv import words
+from anvilsrv import paths, words
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, P9Error
 from tests.conftest import Daemon, wait_until
@@ -57,6 +57,30 @@ def test_bad_input_is_refused_on_its_write_with_words_that_name_it_and_changes_n
             pytest.fail(f"{name}: {text!r} was taken")
     assert client.read("sessions") == before
     assert client.read("user/inbox") == b"[]\n"
+
+
+def test_the_roles_are_listed_with_what_they_are_for_and_their_files(daemon: Daemon) -> None:
+    mine = daemon.home.config / "roles"
+    mine.mkdir(parents=True, exist_ok=True)
+    (mine / "packager.yaml").write_text("description: makes\n  packages\n")
+    (mine / "broken.yaml").write_text("description: x\nnonsense: 1\n")
+    (mine / "reader.yaml").write_text("{}\n")
+
+    def roles() -> dict[str, list[str]]:
+        return {
+            line.split("\t")[0]: line.split("\t")[1:] for line in daemon.client().read("roles").decode().splitlines()
+        }
+
+    found = roles()
+    assert list(found) == sorted(found)
+    assert found["packager"] == ["makes packages", str(mine / "packager.yaml")]
+    assert found["reader"] == ["", str(mine / "reader.yaml")]
+    assert found["developer"] == [
+        "writes, builds and runs code in the working directory", str(paths.share() / "cfg/roles/developer.yaml"),
+    ]  # fmt: skip
+    assert found["broken"][0].startswith(f"{mine}/broken.yaml:2: nonsense: no such key")
+    (mine / "reader.yaml").write_text("description: reads\n")
+    assert roles()["reader"][0] == "reads"
 
 
 def test_a_directory_with_spaces_works_when_it_is_quoted(daemon: Daemon) -> None:

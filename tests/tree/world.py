@@ -151,6 +151,9 @@ class World:
     def listing(self) -> bytes:
         return b"".join(f"{one}\n".encode() for one in self.sessions)
 
+    def roles_listing(self) -> bytes:
+        return b"default\twork\t/cfg/roles/default.yaml\n"
+
     def backends_listing(self) -> bytes:
         return b"shell\n"
 

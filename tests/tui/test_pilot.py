@@ -119,7 +119,7 @@ def test_every_dialog_fits_the_screen(home: Home, size: tuple[int, int]) -> None
         app.why = "gone"  # else the daemon's screen runs anvilsrv
         for screen in (
             Help(),
-            Start([{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, "/p"),
+            Start([{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, [], "/p"),
             DaemonScreen(app),
         ):
             app.push_screen(screen)
@@ -148,7 +148,7 @@ def test_keys_that_need_a_session_say_so_when_there_is_none(home: Home) -> None:
 def test_a_new_session_needs_a_backend_and_a_directory(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         taken: list[Any] = []
-        app.push_screen(Start([], ""), taken.append)
+        app.push_screen(Start([], [], ""), taken.append)
         await pilot.pause()
         await pilot.press("enter")
         assert app.focused is app.screen.query_one("#backend", Input)

@@ -160,6 +160,9 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     assert [one["n"] for one in call(site, "listQueue", session=session)] == [4, 3]
     call(site, "control", {"command": "go"}, session=session)
     assert shared.client().read(f"{session}/turns/3/out", timeout=30) == b"third\n"
+    call(site, "see", {"prompt": "3"}, session=session)
+    assert shared.client().read(f"{session}/seen") == b"3\n"
+    assert "reader" in {one["name"] for one in call(site, "listRoles")}
     call(site, "control", {"command": "stop"}, session=session)
     wait_until(lambda: shared.client().read(f"{session}/state") == b"stopped\n", "it does not stop")
 

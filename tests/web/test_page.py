@@ -87,6 +87,7 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
         expect(page.locator("article.agent pre").last).to_have_text(f"answer: {choice}")
         expect(box).to_be_hidden()
         expect(page).to_have_title("AnviLLM")
+        wait_until(lambda: asker.row["needs"] == "", "the answer is on the page, and counts as not seen")
     prompt(page, "do it")
     first = asker.question()["id"]
     asker.asks_too("make it?")
@@ -124,7 +125,7 @@ def test_what_an_agent_says_is_text_wherever_it_is_shown(watched: Watched, share
     page.get_by_role("link", name="Beads").click()
     expect(page.locator("#beads b").first).to_have_text(HOSTILE)
     assert page.locator("main img, main script, #toasts img").count() == 0
-    assert page.title() == "AnviLLM"
+    assert "owned" not in page.title()
     assert watched.wrong == []
 
 

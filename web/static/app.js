@@ -67,7 +67,8 @@ function draw() {
   const asks = [...rows.values()].filter((row) => row.ask).length;
   byId("asking").textContent = asks ? `${asks} ask` : "";
   byId("asking").hidden = !asks;
-  document.title = asks ? `(${asks}) AnviLLM` : "AnviLLM";
+  const needs = [...rows.values()].filter((row) => row.needs).length;
+  document.title = needs ? `(${needs}) AnviLLM` : "AnviLLM";
 }
 
 function renew() {

@@ -56,7 +56,7 @@ export function form(title, fields, label, submit) {
     const common = {name: field.name, value: field.value ?? "", required: !!field.required, autocomplete: "off"};
     if (field.options) {
       const select = el("select", {name: field.name}, ...field.options.map((one) =>
-        el("option", {value: one.value, disabled: !!one.disabled}, shown(one.label))));
+        el("option", {value: one.value, disabled: !!one.disabled, title: shown(one.title)}, shown(one.label))));
       select.value = field.value ?? "";
       return select;
     }

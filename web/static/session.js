@@ -29,6 +29,7 @@ export class Session {
     if (id === this.id) return;
     this.id = id;
     this.was = "";
+    this.seen = 0;
     this.mail = null;
     if (id === null) return this.place.replaceChildren();
     this.head = el("div.head");
@@ -100,6 +101,7 @@ export class Session {
     this.was = was;
     this.head.replaceChildren(...(row ? this.heading(row) : [this.back(), el("b", {}, shown(this.id)), " is not there (any more)"]));
     this.ask(row?.asks ?? []);
+    this.see(row);
     this.queue.draw(row);
   }
 
@@ -107,6 +109,13 @@ export class Session {
   happened(found) {
     if (this.row && found.some((event) => event.session_id === this.id && event.changes?.includes("sessions")))
       this.queue.refresh();
+  }
+
+  // Who has the conversation before him looks at its last answer.
+  async see(row) {
+    if (!row || document.hidden || !(row.answered > Math.max(row.seen, this.seen))) return;
+    this.seen = row.answered;
+    await act(null, () => call("PUT", `${this.path}/seen`, {prompt: String(row.answered)}));
   }
 
   back() {

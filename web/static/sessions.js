@@ -11,12 +11,13 @@ const NOTES = {
   held: (row) => ["held", row.held],
   error: (row) => [row.error.slice(0, 80), row.error],
   mail: (row) => [`${row.unread} mail`, ""],
+  done: () => ["new answer", ""],
   queued: (row) => [`${row.queued} queued`, ""],
 };
 const LOUD = new Set(["ask", "nosandbox", "weak", "error"]);
 
 export function notes(row) {
-  return row.notes.map((word) => {
+  return [...row.notes, ...(row.needs === "done" ? ["done"] : [])].map((word) => {
     const [text, title] = NOTES[word]?.(row) ?? [word, ""];
     return el(LOUD.has(word) ? "span.note.loud" : "span.note", {title: shown(title)}, shown(text));
   });
@@ -63,9 +64,9 @@ export class Sessions {
   }
 
   async start() {
-    let backends = [];
+    let backends = [], roles = [];
     try {
-      backends = await call("GET", "/api/backends");
+      [backends, roles] = await Promise.all([call("GET", "/api/backends"), call("GET", "/api/roles")]);
     } catch { /* the form says it when it is sent */ }
     const last = [...this.rows.values()].at(-1);
     form("Start a session", [
@@ -73,7 +74,8 @@ export class Sessions {
         ({value: one.name, disabled: one.status !== "ok", label: one.status === "ok" ? one.title : `${one.title}: ${one.status}`}))},
       {name: "cwd", label: "Directory", value: last?.cwd ?? "", required: true},
       {name: "alias", label: "Alias"},
-      {name: "role", label: "Role"},
+      {name: "role", label: "Role", options: [{value: "", label: ""}, ...roles.map((one) =>
+        ({value: one.name, label: one.name, title: one.label}))]},
       {name: "tasks", label: "Tasks"},
     ], "Start", async (values) => {
       const made = await call("POST", "/api/sessions", values);
