@@ -6,11 +6,14 @@ as they could stand in the file, so nothing else has to know of it. What the fil
 
 from typing import Any, Protocol
 
+from anvilsrv.activity.schema import KINDS
 from anvilsrv.errors import Invalid
 
 SETTINGS = "acp.json"
+TOLD = "{DATA}/told.jsonl"  # in which the front tells what happens, as objects of activity
 FRONT = ["{MCP_COMMAND}", "-I", "-m", "anvilsrv.inside.acp", "{SESSION_DIR}/" + SETTINGS]
 USAGE = ("input", "output", "cached", "thinking", "context", "window", "cost", "credits")
+TELLS = ("text", "thinking", "tool", "output", "edit", "plan", "retry", "compact", "usage", "session", "note")
 ROWS: dict[str, Any] = {
     "command": FRONT,
     "resume": [*FRONT, "{CONVERSATION}"],
@@ -27,10 +30,16 @@ ROWS: dict[str, Any] = {
         "Fail": {"report": "fail", "reason": "reason", "detail": "detail"},
         "Interrupt": {"report": "interrupt"},
         "Ask": {
-            "report": "ask", "question": "question", "detail": "detail", "agent": "agent", "offered": "choices", "free": "{TEXT}",
+            "report": "ask", "question": "question", "detail": "detail", "tool": "tool", "offered": "choices", "free": "{TEXT}",
         },
     },
 }  # fmt: skip
+
+
+def tell(kind: str) -> dict[str, Any]:
+    """The row for objects of a kind: they have its fields already."""
+    fields = {name: name for name in ("id", *KINDS[kind].fields) if name not in ("file", "images")}
+    return {"kind": kind, "when": {"kind": f"^{kind}$"}, "told_in": "turn", "at": "at", **fields}
 
 
 class Table(Protocol):
@@ -65,13 +74,14 @@ def expand(body: Table) -> None:
         "command": list(command), "env": body.template("acp", table.texts("env")), "cwd": "{CWD}",
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
-        "permissions": "{PERMISSION}",
+        "permissions": "{PERMISSION}", "told": TOLD,
     }  # fmt: skip
     most = int(table.number("most", 0))
     table.end()
     files = dict(body.rest.get("files") or {})
     body.rest["files"] = {SETTINGS: settings, **files}
     body.rest.setdefault("input", {"most": most})
+    body.rest.setdefault("follow", [{"path": TOLD, "fresh": True, "tell": [tell(kind) for kind in TELLS]}])
     for key, value in ROWS.items():
         body.rest.setdefault(key, value)
 

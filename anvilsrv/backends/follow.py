@@ -190,7 +190,7 @@ def fitting(value: Any, kind: Field) -> Any:
             return None
     if isinstance(kind, Flag) and not isinstance(value, bool):
         return None if value is None else bool(value)
-    if isinstance(kind, Rows):
+    if isinstance(kind, Rows) and value is not None:
         paths = value if isinstance(value, list) else [value]
         return [{"path": one} if isinstance(one, str) else one for one in paths if one]
     return templates.as_text(value) if isinstance(kind, Text | Line) and value is not None else value

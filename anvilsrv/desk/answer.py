@@ -52,7 +52,7 @@ class Questions:
         self._emit(tx, asked.session, questions.shown(made))
         self._registry.activity.record(
             tx, asked.session, whose.turn_of(tx, asked.session), "ask", id=number, text=made["text"], choices=made["choices"],
-            what="question" if made["free"] else "permission", questions=made.get("questions"),
+            what="question" if made["free"] else "permission", questions=made.get("questions"), tool=made["tool"],
             **({"parent": made["agent"]} if made["agent"] else {}),
         )  # fmt: skip
 

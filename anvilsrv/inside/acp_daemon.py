@@ -109,7 +109,9 @@ class Daemon:
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
-        self._reports: queue.SimpleQueue[tuple[str, Mapping[str, Any], float] | None] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[tuple[str, Mapping[str, Any], float] | threading.Event | None] = (
+            queue.SimpleQueue()
+        )
         self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._call = Call()  # of the prompt that is being fetched
@@ -127,6 +129,9 @@ class Daemon:
 
     def _report(self) -> None:
         while (one := self._reports.get()) is not None:
+            if isinstance(one, threading.Event):
+                one.set()
+                continue
             name, payload, made = one
             hook.send(name, payload, mono=made)
 
@@ -200,10 +205,13 @@ class Daemon:
     # -- questions
 
     def ask(self, payload: Mapping[str, Any]) -> int:
-        """Ask the user; the answer comes as Answered. Returns the question's number."""
+        """Ask the user, after what was reported before; the answer comes as Answered. Returns the question's number."""
         self._numbers += 1
-        number, call = self._numbers, Call()
-        thread = threading.Thread(target=self._ask, args=(number, payload, call), name=f"ask {number}", daemon=True)
+        number, call, reported = self._numbers, Call(), threading.Event()
+        self._reports.put(reported)
+        thread = threading.Thread(
+            target=self._ask, args=(number, payload, call, reported), name=f"ask {number}", daemon=True
+        )
         self._questions[number] = (call, thread)
         thread.start()
         return number
@@ -214,7 +222,10 @@ class Daemon:
         if found is not None:
             found[0].close()
 
-    def _ask(self, number: int, payload: Mapping[str, Any], call: Call) -> None:
+    def _ask(self, number: int, payload: Mapping[str, Any], call: Call, reported: threading.Event) -> None:
+        while not reported.wait(PAUSES[-1]):
+            if call.closed or self._closing.is_set():
+                return
         report = {"report": _number(), "ts": time.time(), "mono": time.monotonic(), "hook": "Ask", "payload": payload}
         found = self._until(report, call)
         words = found.get("stdout") if found is not None else None

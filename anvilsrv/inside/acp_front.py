@@ -13,14 +13,15 @@ import time
 import uuid
 from typing import Any
 
-from anvilsrv.inside import acp_ending, acp_permission, acp_said, acp_shown
+from anvilsrv.inside import acp_ending, acp_said, acp_shown
 from anvilsrv.inside.acp_client import Client, Wanted
 from anvilsrv.inside.acp_daemon import Answered, Daemon, Go, Offered
 from anvilsrv.inside.acp_pane import Cancel, Choice, Done, Leave, Lined, Plain, Typed
-from anvilsrv.inside.acp_permission import Option
 from anvilsrv.inside.acp_process import Gone, Process
+from anvilsrv.inside.acp_questions import Questions
 from anvilsrv.inside.acp_screen import Screen
 from anvilsrv.inside.acp_settings import Settings
+from anvilsrv.inside.acp_told import Told
 from anvilsrv.inside.acp_turn import Turn
 from anvilsrv.inside.acp_wire import Answer, Fault, Message, Notice, Request
 
@@ -34,15 +35,6 @@ FAULTS = 20  # faults of the agent that are told one by one
 FromAgent = tuple[Process, Message | Gone]
 
 
-class Question:
-    """A permission that is asked: which request it answers, what may be answered, and its number at the daemon."""
-
-    def __init__(self, ident: Any, options: tuple[Option, ...], number: int) -> None:
-        self.ident = ident
-        self.options = options
-        self.number = number
-
-
 class Front:
     """The program. ``events`` is what everything that happens is put into."""
 
@@ -52,6 +44,8 @@ class Front:
         self._screen = Screen(pane)
         self._events = events
         self._daemon = Daemon(events.put)
+        self._told = Told(settings.told)
+        self._questions = Questions(self._daemon, self._screen, pane, self._told, settings.allows)
         self._session = settings.session
         self._process: Process | None = None
         self._client: Client | None = None
@@ -64,7 +58,6 @@ class Front:
         self._cancel_soon = False
         self._late = float("inf")  # when a cancelled turn is ended by force
         self._typed: list[str] = []
-        self._questions: list[Question] = []
         self._commands: set[str] = set()
         self._figures: dict[str, float] = {}
         self._faults = 0
@@ -79,12 +72,15 @@ class Front:
         finally:
             if self._process is not None:
                 self._process.end()
+            self._told.close()
             self._daemon.close()
             self._pane.close()
         return self._status
 
     def _wait(self) -> Any:
         """What happens next; None when a time is over."""
+        if self._events.empty():
+            self._told.flush()
         until = min(self._client.deadline if self._client else float("inf"), self._late, self._quiet)
         left = until - time.monotonic()
         if left <= 0:
@@ -107,7 +103,7 @@ class Front:
             case Go():
                 self._go(event)
             case Answered():
-                self._answered(event)
+                self._questions.answered(event)
             case Typed() | Cancel() | Choice() | Leave():
                 self._by_hand(event)
 
@@ -229,6 +225,7 @@ class Front:
         """The agent gets a prompt."""
         assert self._client is not None
         self._turn, self._history = turn, 0.0
+        self._told.begin(turn.ident)
         self._screen.prompt(turn.text)
         text = self._settings.guarded(turn.text, context, self._commands)
         content = [{"type": "text", "text": text}]
@@ -254,9 +251,9 @@ class Front:
     def _over(self, kind: str, **fields: Any) -> None:
         """The turn is over: that is reported, and what was asked in it is asked no longer."""
         turn, self._turn, self._late = self._turn, None, float("inf")
-        for one in list(self._questions):
-            self._settle(one, None)
+        self._questions.drop()
         self._screen.end()
+        self._told.end(self._figures)
         if turn is not None:
             self._report(kind, turn=turn.ident, usage=dict(self._figures), **fields)
 
@@ -290,7 +287,7 @@ class Front:
         self._faults += 1
         if self._faults <= FAULTS:
             self._alarm(f"from the agent: {why}")
-        self.activity("note", text=why)
+        self._told.said("note", why)
 
     def _news(self, news: acp_said.News) -> None:
         """Something that the agent tells; words and tools of earlier turns count for nothing."""
@@ -301,13 +298,14 @@ class Front:
                 self._client.take({"configOptions": list(options)})
             case acp_said.Mode(mode) if self._client is not None:
                 self._client.now("mode", mode)
+                self._told.chose("mode", mode)
             case acp_said.Usage(figures):
                 self._figures.update(figures)
             case acp_said.Other(name):
-                self.activity("note", text=name)
+                self._told.said("note", name)
             case acp_said.Said(text, kind):
                 self._screen.note(text)
-                self.activity(kind, text=text)
+                self._told.said(kind, text)
             case acp_said.Text() | acp_said.Tool() | acp_said.Plan():
                 if not self._history:
                     self._work(news)
@@ -316,73 +314,32 @@ class Front:
         turn = self._turn or Turn("", "")  # an agent that goes on after its end is shown
         match news:
             case acp_said.Text(text, _, "agent"):
-                turn.say(news)
+                if turn.say(news):
+                    self._told.message_over()
                 self._screen.text(text)
-                self.activity("text", part=text)
+                self._told.text(text)
             case acp_said.Text(text, _, "thought"):
-                self.activity("thinking", text=text)
+                self._told.thought(text)
             case acp_said.Tool():
                 known = turn.use(news)
                 self._screen.tool(known, news)
-                self.activity("tool", id=known.id, title=known.title, status=known.status)
+                self._told.tool(known, news)
             case acp_said.Plan():
                 self._screen.lines(acp_shown.plan(news))
-                self.activity("plan", items=news.items)
-
-    def activity(self, kind: str, **fields: Any) -> None:
-        """What else happens in a turn. This is where it goes on to whoever follows it; nobody does yet."""
+                self._told.plan(news.items)
 
     # -- what the agent asks ----------------------------------------------------------------------------------------------
 
     def _asked(self, request: Request) -> None:
         assert self._client is not None
         if request.method == "session/request_permission":
-            self._permission(request)
+            client = self._client
+            self._questions.ask(request, lambda result: client.reply(request.id, result), self._turn, self._session)
         elif request.method == "elicitation/create":
             self._client.reply(request.id, {"action": "cancel"})
         else:
-            self.activity("note", text=f"the agent asked for {request.method}")
+            self._told.said("note", f"the agent asked for {request.method}")
             self._client.reply(request.id, None)
-
-    def _permission(self, request: Request) -> None:
-        assert self._client is not None
-        options = acp_permission.options(request.params.get("options"))
-        turn, call = self._turn, request.params.get("toolCall")
-        if turn is None or turn.cancelled or not options:
-            self._client.reply(request.id, acp_permission.selected(None))
-            return
-        if self._settings.allows:
-            allowed = next((one for one in options if one.word in ("allow", "always")), None)
-            if allowed is not None:
-                self._client.reply(request.id, acp_permission.selected(allowed))
-                return
-        tool = turn.known(acp_said.tool(call if isinstance(call, dict) else {}, False))
-        question = acp_permission.question(tool)
-        number = self._daemon.ask({
-            "session": self._session, "turn": turn.ident, "question": question, "agent": f"tool {tool.id}",
-            "choices": [one.word for one in options], "detail": acp_shown.detail(tool, options),
-        })  # fmt: skip
-        self._questions.append(Question(request.id, options, number))
-        for one in tool.diffs or ():
-            self._screen.lines(acp_shown.diff(one))
-        self._screen.lines(acp_shown.asked(question, options))
-        self._pane.asking(True)
-
-    def _answered(self, event: Answered) -> None:
-        """Somebody has answered; without words: somebody took the question away."""
-        found = next((one for one in self._questions if one.number == event.number), None)
-        if found is not None:
-            option = acp_permission.chosen(found.options, event.words)
-            self._settle(found, option)
-
-    def _settle(self, question: Question, option: Option | None) -> None:
-        """The agent gets its answer; None: cancelled."""
-        assert self._client is not None
-        self._questions.remove(question)
-        self._pane.asking(bool(self._questions))
-        self._client.reply(question.ident, acp_permission.selected(option))
-        self._daemon.unask(question.number)
-        self._screen.note(f"answered: {option.word}" if option is not None else "not answered")
 
     # -- what a person does -----------------------------------------------------------------------------------------------
 
@@ -391,7 +348,8 @@ class Front:
             case Typed(text):
                 self._type(text)
             case Choice(word):
-                self._choose(word)
+                if not self._questions.choose(word):
+                    self._type(word)
             case Cancel():
                 self._cancel()
             case Leave(number):
@@ -406,19 +364,6 @@ class Front:
             self._screen.note("this comes after what runs")
         self._next()
 
-    def _choose(self, word: str) -> None:
-        if not self._questions:
-            self._type(word)
-            return
-        question = self._questions[0]
-        listed = question.options
-        by_number = listed[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(listed) else None
-        option = by_number or acp_permission.chosen(listed, word)
-        if option is None:
-            self._screen.note(f"'{word[:40]}' is none of {', '.join(one.word for one in listed)}")
-        else:
-            self._settle(question, option)
-
     def _cancel(self) -> None:
         """The turn is to end: the agent is told, and what it asked is answered so."""
         if self._going is not None:
@@ -427,8 +372,7 @@ class Front:
             return
         self._turn.cancel()
         self._client.notify("session/cancel", {"sessionId": self._session})
-        for one in list(self._questions):
-            self._settle(one, None)
+        self._questions.drop()
         self._late = time.monotonic() + CANCEL
 
     def _force(self) -> None:
@@ -439,7 +383,7 @@ class Front:
 
     def _alarm(self, why: str) -> None:
         self._screen.alarm(why)
-        self.activity("note", text=why)
+        self._told.said("note", why)
 
     def _report(self, name: str, **payload: Any) -> None:
         self._daemon.report(name, session=self._session, **payload)

@@ -20,6 +20,7 @@ class Option:
     id: str
     name: str
     word: str
+    refuses: bool = False
 
 
 def options(found: Any) -> tuple[Option, ...]:
@@ -31,7 +32,8 @@ def options(found: Any) -> tuple[Option, ...]:
         ident, short = word(one.get("optionId")), SHORT.get(word(one.get("kind")), "")
         if ident and not any(known.id == ident for known in made):
             first = short and not any(known.word == short for known in made) and short not in taken - {ident}
-            made.append(Option(ident, word(one.get("name")) or ident, short if first else ident))
+            refuses = word(one.get("kind")).startswith("reject")
+            made.append(Option(ident, word(one.get("name")) or ident, short if first else ident, refuses))
     return tuple(made)
 
 
@@ -52,4 +54,5 @@ def selected(option: Option | None) -> Mapping[str, Any]:
 def question(tool: Tool) -> str:
     """What is asked, in a line."""
     what = tool.title or tool.kind or "something"
-    return " ".join(f"{what} ({', '.join(tool.places[:3])})".split()) if tool.places else " ".join(what.split())
+    places = [path if line is None else f"{path}:{line}" for path, line in (tool.places or ())[:3]]
+    return " ".join(f"{what} ({', '.join(places)})".split()) if places else " ".join(what.split())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TITLE = 300  # characters of a tool's title
+LEVELS = 4  # of what vendors add
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Diff:
     new: str
 
 
+Place = tuple[str, int | None]  # a path, and perhaps a line
+
+
 @dataclass(frozen=True)
 class Tool:
     """A use of a tool, or news of one: what is None was not told this time."""
@@ -40,9 +44,11 @@ class Tool:
     text: str | None = None  # what it gave, the whole of it
     part: str | None = None  # more of what it gives
     diffs: tuple[Diff, ...] | None = None
-    places: tuple[str, ...] | None = None
+    places: tuple[Place, ...] | None = None
     exit: int | None = None
     begins: bool = False
+    name: str | None = None  # the agent's own, where that is told
+    input: Any = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,7 @@ def tool(update: Mapping[str, Any], begins: bool) -> Tool:
     return Tool(
         word(update.get("toolCallId"))[:200], _maybe(update.get("title")), _maybe(update.get("kind")),
         _maybe(update.get("status")), text, part, None if blocks is None else tuple(_diffs(blocks)),
-        _places(update.get("locations")), exit_status, begins,
+        _places(update.get("locations")), exit_status, begins, _name(meta, LEVELS), update.get("rawInput"),
     )  # fmt: skip
 
 
@@ -181,11 +187,20 @@ def _diffs(blocks: Iterable[Mapping[str, Any]]) -> Iterable[Diff]:
             yield Diff(word(one.get("path")), old if isinstance(old, str) else None, one["newText"])
 
 
-def _places(found: Any) -> tuple[str, ...] | None:
+def _places(found: Any) -> tuple[Place, ...] | None:
     if not isinstance(found, list):
         return None
     paths = [(word(one.get("path")), one.get("line")) for one in found if isinstance(one, dict)]
-    return tuple(f"{path}:{line}" if isinstance(line, int) else path for path, line in paths if path)
+    return tuple((path, line if isinstance(line, int) else None) for path, line in paths if path)
+
+
+def _name(meta: Any, levels: int) -> str | None:
+    """What the agent calls the tool, wherever a vendor tells it."""
+    if not isinstance(meta, dict) or not levels:
+        return None
+    own = meta.get("toolName")
+    below = (_name(one, levels - 1) for one in meta.values())
+    return own[:TITLE] if isinstance(own, str) and own else next((one for one in below if one), None)
 
 
 def _raw(found: Any) -> str | None:

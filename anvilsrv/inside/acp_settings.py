@@ -13,7 +13,8 @@ from anvilsrv.strict_json import loads_object
 class Settings:
     """``command`` and ``env`` of the agent; its working directory; the conversation to go on with; ``choices``: options that are set at
     each start, those in ``needed`` or not at all; ``meta`` of initialize; ``mcp``: the words of our server, none: it gets none;
-    ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once."""
+    ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once;
+    ``told``: the file in which what happens is told."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -25,6 +26,7 @@ class Settings:
     mcp: tuple[str, ...]
     slash: bool
     allows: bool
+    told: str = ""
 
     def servers(self) -> tuple[Mapping[str, Any], ...]:
         """The servers of ``session/new``. What ours must know is given to it: some agents start servers without our variables."""
@@ -54,4 +56,5 @@ def read(path: str, session: str) -> Settings:
     return Settings(
         tuple(found["command"]), found["env"], found["cwd"], session, tuple(choices.items()),
         frozenset(mode[:1] if asks else ()), found["meta"], tuple(found["mcp"]), found["slash"], not asks and not mode,
+        found["told"],
     )  # fmt: skip

@@ -11,6 +11,7 @@ from anvilsrv.inside.acp_said import Text, Tool
 T = TypeVar("T")
 LONGEST = 5_000_000  # characters of an answer that are kept
 TOOLS = 1000  # that are remembered
+OUTPUT = 1 << 18  # characters of a tool's output that came in parts
 
 
 class Turn:
@@ -36,16 +37,18 @@ class Turn:
         """It is to end: whatever the agent answers, it was cancelled."""
         self.cancelled = True
 
-    def say(self, piece: Text) -> None:
-        """More of what the agent says."""
+    def say(self, piece: Text) -> bool:
+        """More of what the agent says; whether another message begins with it."""
         other = bool(piece.message and self._message and piece.message != self._message)
-        if self._over or other:
+        begins = self._over or other
+        if begins:
             self._pieces, self._size, self.left_out, self._over = [], 0, 0, False
         self._message = piece.message
         kept = piece.text[: LONGEST - self._size]
         self._pieces.append(kept)
         self._size += len(kept)
         self.left_out += len(piece.text) - len(kept)
+        return begins
 
     def use(self, news: Tool) -> Tool:
         """What is known of that use of a tool now. One that was not told of before ends the message."""
@@ -67,9 +70,16 @@ def merged(before: Tool, news: Tool) -> Tool:
     """What is known after the news."""
     return Tool(
         news.id, _newer(news.title, before.title), _newer(news.kind, before.kind), _newer(news.status, before.status),
-        _newer(news.text, before.text), news.part, news.diffs or before.diffs, news.places or before.places,
-        _newer(news.exit, before.exit), False,
+        _text(before, news), news.part, news.diffs or before.diffs, news.places or before.places,
+        _newer(news.exit, before.exit), False, _newer(news.name, before.name), _newer(news.input, before.input),
     )  # fmt: skip
+
+
+def _text(before: Tool, news: Tool) -> str | None:
+    """What a tool has given by now: the whole of it is told, or more of it; of much the end."""
+    if news.part is None or news.text is not None:
+        return _newer(news.text, before.text)
+    return ((before.text or "") + news.part)[-OUTPUT:]
 
 
 def _newer(news: T | None, before: T | None) -> T | None:

@@ -1,5 +1,6 @@
 """A session whose agent speaks the Agent Client Protocol: a real daemon, the front in its pane, and an agent that follows a script."""
 
+import json
 import os
 import signal
 import threading
@@ -154,6 +155,103 @@ def test_a_turn_is_broken_off(acp: Daemon, how: str) -> None:
     agent.wait("idle")
     assert agent.ask("next") == "you said: next"
     assert len(sent(acp.home.work, "session/cancel")) == 1
+
+
+# -- what is told of a turn -----------------------------------------------------------------------------------------------
+
+CALL = {"sessionUpdate": "tool_call", "toolCallId": "t1", "title": "make check", "kind": "execute", "status": "pending",
+        "rawInput": {"command": "make check"}, "_meta": {"claudeCode": {"toolName": "Bash"}}}  # fmt: skip
+EDIT = {"sessionUpdate": "tool_call_update", "toolCallId": "t2", "title": "Edit a.py", "kind": "edit", "status": "completed",
+        "locations": [{"path": "/w/a.py", "line": 7}],
+        "content": [{"type": "diff", "path": "/w/a.py", "oldText": "a\nb\n", "newText": "a\nc\n"}]}  # fmt: skip
+PLAN = {
+    "sessionUpdate": "plan",
+    "entries": [{"content": "look", "status": "completed"}, {"content": "mend", "status": "in_progress"}],
+}
+
+
+def more(of: dict[str, Any], **news: Any) -> dict[str, Any]:
+    return {"update": {"sessionUpdate": "tool_call_update", "toolCallId": of["toolCallId"], **news}}
+
+
+def activity(agent: Session, turn: int = 1) -> list[dict[str, Any]]:
+    """The records of a turn, each thing as it was in the end, at the place where it was told first."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in map(json.loads, agent.read(f"turns/{turn}/activity").splitlines()):
+        found[one["kind"], str(one.get("id", one["seq"]))] = one
+    return list(found.values())
+
+
+def test_what_an_agent_does_is_in_activity_and_in_the_log(acp: Daemon) -> None:
+    delta = {"_meta": {"terminal_output_delta": {"data": "one\n"}}}
+    turn: list[dict[str, Any]] = [
+        {"thought": "hm"}, {"text": "I look. ", "message": "m1"}, {"text": "Then", "message": "m1"}, {"update": CALL},
+        more(CALL, status="in_progress", **delta), more(CALL, _meta={"terminal_output_delta": {"data": "two\n"}}),
+        more(CALL, status="failed", _meta={"terminal_exit": {"exit_code": 2}}), {"update": EDIT}, {"update": PLAN},
+        {"update": {"sessionUpdate": "notice", "title": "Slow"}},
+        {"update": {"sessionUpdate": "usage_update", "used": 5, "size": 100}},
+        {"text": "a", "message": "m2"}, {"text": "b", "message": "m3"}, {"text": "c", "message": "m3"},
+    ]  # fmt: skip
+    script(acp.home.work, {"match": "look", "do": turn})
+    agent = new(acp)
+    assert agent.ask("look") == "bc"
+    told = activity(agent)
+    assert [one["kind"] for one in told] == [
+        "prompt", "thinking", "text", "tool", "output", "tool", "edit", "output", "plan", "note", "text", "text", "usage", "end",
+    ]  # fmt: skip
+    assert [one["text"] for one in told if one["kind"] == "text"] == ["I look. Then", "a", "bc"]
+    thinking, tool, output, edit, plan = told[1], told[3], told[4], told[6], told[8]
+    assert (thinking["on"], thinking["text"]) == (False, "hm")
+    assert (tool["name"], tool["type"], tool["title"]) == ("Bash", "execute", "make check")
+    assert (output["text"], output["end"], output["exit"]) == ("one\ntwo\n", "failed", 2)
+    assert (edit["path"], edit["op"], edit["added"], edit["removed"], edit["line"]) == ("/w/a.py", "change", 1, 1, 7)
+    assert "-b\n+c" in edit["diff"]
+    assert [(one["text"], one["state"]) for one in plan["items"]] == [("look", "done"), ("mend", "doing")]
+    assert [(one["context"], one["window"]) for one in told if one["kind"] == "usage"] == [(5, 100)]
+    with agent.client.open(f"{agent.id}/log") as file:
+        log = b""
+        while b"make check" not in log:
+            log += file.read(timeout=agent.patience)
+
+
+def test_text_and_output_are_told_while_they_grow(acp: Daemon) -> None:
+    growing = [
+        more(CALL, content=[{"type": "content", "content": {"type": "text", "text": text}}])
+        for text in ("1\n", "1\n2\n")
+    ]
+    turn = [
+        {"text": "I begin"},
+        {"update": CALL},
+        *growing,
+        {"until": "go"},
+        more(CALL, status="completed"),
+        {"text": "done"},
+    ]
+    script(acp.home.work, {"match": "grow", "do": turn})
+    agent = new(acp)
+    agent.prompt("grow")
+    with agent.client.open(f"{agent.id}/activity") as file:
+        told = b""
+        while b'2\\n"' not in told:  # perhaps both lines as one part
+            told += file.read(timeout=agent.patience)
+    wait_until(lambda: agent.row["doing"] == "Bash: make check", "it says what it does")
+    (acp.home.work / "go").touch()
+    assert agent.out() == "done"
+    assert [(one["text"], one["end"]) for one in activity(agent) if one["kind"] == "output"] == [("1\n2\n", "ok")]
+
+
+def test_what_is_open_at_the_end_of_a_turn_has_an_end_too(acp: Daemon) -> None:
+    asked = {"ask": [], "call": {"toolCallId": "t9", "title": "rm", "kind": "delete"}}
+    script(acp.home.work, {"match": "leave", "do": [{"update": CALL}, asked, {"text": "{answer}"}]})
+    install(acp.home.config, bypass="mode=auto")
+    agent = new(acp)
+    agent.prompt("leave")
+    agent.question()
+    agent.write("answer", "deny")
+    assert agent.out() == "deny"
+    told = activity(agent)
+    assert {one["id"]: one["end"] for one in told if one["kind"] == "output"} == {"t1": "interrupted", "t9": "denied"}
+    assert [(one["tool"], "parent" in one) for one in told if one["kind"] == "ask"] == [("t9", False)]
 
 
 # -- agents that do not behave ------------------------------------------------------------------------------------------

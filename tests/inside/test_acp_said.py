@@ -64,7 +64,7 @@ def test_a_tool_gathers_what_is_told_of_it() -> None:
         for one in acp_said.news(update):
             assert isinstance(one, Tool)
             known = turn.use(one)
-    assert (known.title, known.kind, known.status, known.places) == ("Edit", "edit", "completed", ("/a:3",))
+    assert (known.title, known.kind, known.status, known.places) == ("Edit", "edit", "completed", (("/a", 3),))
     assert known.diffs == (Diff("/a", "x", "y"),)
 
 

@@ -58,6 +58,19 @@ def test_a_tool_runs_and_the_answer_is_what_is_said_after_it(bench: Bench) -> No
 
 
 @each
+def test_what_it_does_is_in_activity(bench: Bench) -> None:
+    agent = bench.new()
+    answer = agent.ask(command(bench.backend, "echo hi-there"))
+    told = [json.loads(one) for one in agent.read("turns/1/activity").splitlines()]
+    (tool,) = {one["id"]: one for one in told if one["kind"] == "tool"}.values()
+    (output,) = {one["id"]: one for one in told if one["kind"] == "output"}.values()
+    assert (tool["type"], tool["id"], output["end"]) == ("execute", output["id"], "ok")
+    assert "echo hi-there" in tool["title"] + json.dumps(tool.get("input", ""))
+    texts = {one["id"]: one["text"] for one in told if one["kind"] == "text"}
+    assert list(texts.values())[-1] == answer
+
+
+@each
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     agent = bench.agent(careful(bench.daemon.home))
