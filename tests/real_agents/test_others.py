@@ -146,7 +146,7 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     assert file.exists() == (choice == "allow")
 
 
-@pytest.mark.parametrize("name", ["codex", "gemini"], scope="module")
+@each
 def test_an_interrupt_while_something_is_asked_ends_the_turn_and_nothing_is_done(bench: Bench) -> None:
     agent = bench.agent(careful(bench.daemon.home))
     file = bench.daemon.home.work / "made-all-the-same"

@@ -48,6 +48,7 @@ export const AnviLLM = async ({ client }) => {
   if (!words.length || !process.env.ANVILLM_SESSION) return {}
   const children = new Set()
   let turn = null // the session in which a turn runs
+  let broken = null // the session whose turn is being broken off
   let id = "" // of that turn: of the message that began it
   const answers = new Set() // ids of messages of the model
   const texts = new Set() // ids of their texts
@@ -78,10 +79,22 @@ export const AnviLLM = async ({ client }) => {
     const number = ++stale
     const choice = await run("Ask", { ...asked, patterns: (asked.patterns ?? []).join(" ") }, ["--wait"])
     if (number !== stale || !choice) return
+    if (choice === "interrupt") return interrupt(asked)
     await client.postSessionIdPermissionsPermissionId({
       path: { id: asked.sessionID, permissionID: asked.id },
       body: { response: choice },
     })
+  }
+
+  // A turn that is only broken off has no end while its question is open; one that is only refused may go on.
+  const interrupt = async (asked) => {
+    const session = turn
+    broken = session
+    await client.postSessionIdPermissionsPermissionId({
+      path: { id: asked.sessionID, permissionID: asked.id },
+      body: { response: "reject" },
+    })
+    if (session) await client.session.abort({ path: { id: session } })
   }
 
   // It tries again for ever, and waits as long as a service says; a person is told instead.
@@ -152,6 +165,7 @@ export const AnviLLM = async ({ client }) => {
       if (children.has(sessionID)) tell({ type: "subagent", id: sessionID, state: "ended" })
       if (sessionID !== turn) return
       turn = null
+      if (sessionID === broken) return report("Abort", { session: sessionID, turn: id })
       report("Stop", { session: sessionID, turn: id, ...(await last(sessionID)) })
     },
     "permission.asked": (asked) => void ask(asked),
@@ -167,6 +181,7 @@ export const AnviLLM = async ({ client }) => {
       if (children.has(sessionID)) return
       const joins = turn === sessionID // it is read before the next step of the turn that runs
       if (!joins) id = message?.id ?? ""
+      if (!joins) broken = null
       turn = sessionID
       const told = { session: sessionID, turn: id, text: text(parts) }
       write({ type: joins ? "joined" : "taken", ...told })
