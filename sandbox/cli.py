@@ -174,7 +174,7 @@ def _what_old_kernels_lack(abi: int) -> list[str]:
 @policy_options
 def show(**options: Any) -> None:
     """The effective policy, each line with the layer it came from."""
-    from sandbox import tiers
+    from sandbox import delegation, limits, tiers
     from sandbox.git_cover import cover
     from sandbox.git_trust import Trusted
     from sandbox.text import describe
@@ -190,6 +190,7 @@ def show(**options: Any) -> None:
         print(f"refused\t{error}")
         sys.exit(1)
     print(describe(found, tier), end="")
+    print(limits.lines(found.limits, delegation.find(daemon=False), tier), end="")
     if tier == "full":
         print(over.text(), end="")
     for gap in tiers.gaps(found, tier, report.abi):
@@ -204,7 +205,7 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
     import json
     import tempfile
 
-    from sandbox import launcher, tiers
+    from sandbox import delegation, launcher, tiers
     from sandbox.git_cover import cover
     from sandbox.git_trust import Trusted
     from sandbox.plan import specification
@@ -227,6 +228,7 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
             cover=over,
             door=door,
             session="run",
+            way=(way := delegation.find(daemon=False)),
         )
         written.add(found.writable)
     directory = tempfile.mkdtemp(prefix="anvil-run-")
@@ -234,7 +236,7 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(spec | {"once": True}, file)
     sys.stdout.flush()
-    command = launcher.command(path)
+    command = [*way.prefix, *launcher.command(path)]
     os.execv(command[0], command)
 
 

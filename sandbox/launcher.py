@@ -16,7 +16,7 @@ if __name__ == "__main__":
     # Isolated mode leaves our own directory out; behind the standard library nothing of ours can stand in for it.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from sandbox import kernel, landlock, listeners, mounts, namespaces, processes, seccomp, selftest
+from sandbox import groups, kernel, landlock, listeners, mounts, namespaces, processes, seccomp, selftest
 from sandbox.errors import SandboxRefused
 
 TYPE_CHECKING = False  # the package typing imports re: 10 ms
@@ -117,6 +117,7 @@ def _full(spec: dict[str, Any]) -> None:
     if spec["network"] == "hosts" and not spec.get("door"):
         raise SandboxRefused("hosts were granted, and there is no door to them")
     tty = processes.Tty()
+    group = groups.Group(spec.get("limits"))
     namespaces.unshare_all(network=_private(spec))
     held = listeners.Held(spec.get("door"))
     held.pass_out()
@@ -130,11 +131,15 @@ def _full(spec: dict[str, Any]) -> None:
         os.close(report_write)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.drop_capabilities()
-        processes.end_as(processes.keep(init, report_read, tty, held), spec["status"])
+        ending = processes.keep(init, report_read, tty, held)
+        ending.sentence = group.end() or ending.sentence
+        processes.end_as(ending, spec["status"])
     os.close(alive_write)
     os.close(report_read)
     held.close()
     try:
+        group.enter()
+        group.close()
         processes.die_with_parent(alive_read)
         os.setpgid(0, 0)
         namespaces.unshare_mounts()
@@ -146,6 +151,7 @@ def _full(spec: dict[str, Any]) -> None:
             tty.take()
             tty.reopen()
             selftest.run(spec, version)
+            group.alone()
             _exec(spec)
         processes.run_init(agent, report_write, tty)
     except NotFound as error:
@@ -158,10 +164,14 @@ def _full(spec: dict[str, Any]) -> None:
 
 def _landlock_only(spec: dict[str, Any]) -> None:
     version = _version(spec)
+    group = groups.Group(spec.get("limits"))
+    group.enter()
+    group.close()
     namespaces.drop_groups()
     os.chdir(spec["cwd"])
     _confine(spec, version)
     selftest.run(spec, version)
+    group.alone()
     _exec(spec)
 
 
@@ -246,9 +256,11 @@ def _say(error: Exception) -> str:
 
 
 def offline(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same for a program that needs no network: without the door, which would take it for the session itself."""
+    """The same for a program beside the agent that needs no network: without the door, which would take it for the session itself,
+    and without the agent's control group."""
     private = spec["tier"] == "full" and spec["network"] in ("none", "hosts")
-    return spec | {"network": "none", "door": None} if private else spec
+    apart = spec | {"limits": (spec.get("limits") or {}) | {"group": None}}
+    return apart | {"network": "none", "door": None} if private else apart
 
 
 def command(spec_path: str) -> list[str]:

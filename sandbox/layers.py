@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from sandbox import hosts
+from sandbox import hosts, limit_values
 from sandbox.errors import PolicyError
 from sandbox.git_find import NAMES
 
@@ -54,6 +54,7 @@ class Layer:
     network: dict[str, Said] = field(default_factory=dict)
     hosts: list[Said] = field(default_factory=list)  # of network: each a Host
     configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
+    limits: dict[str, Said] = field(default_factory=dict)  # as ``limit_values`` reads them
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
     description: str = ""
 
@@ -108,7 +109,7 @@ class _Parser:
         top = {
             "general": self._general, "filesystem": self._filesystem, "network": self._network, "env": self._env,
             "unix": self._unix, "agents": self._agents, "permissions": self._permissions, "advanced": self._advanced,
-            "configuration": self._configuration, "git": self._git,
+            "configuration": self._configuration, "git": self._git, "limits": self._limits,
         }  # fmt: skip
         for key, value in self._mapping((), data).items():
             if key == "description":
@@ -204,6 +205,13 @@ class _Parser:
         for key, value in self._known(at, data, "land").items():
             self._flag((*at, key), value)
             self.found.single[key] = self._said((*at, key), value)
+
+    def _limits(self, at: tuple[Any, ...], data: object) -> None:
+        for key, value in self._known(at, data, *limit_values.NAMES).items():
+            try:
+                self.found.limits[key] = self._said((*at, key), limit_values.parse(key, value))
+            except ValueError as error:
+                raise self._wrong((*at, key), str(error)) from None
 
     def _permissions(self, at: tuple[Any, ...], value: object) -> None:
         if value not in ("ask", "bypass"):

@@ -44,7 +44,7 @@ def enter(spec: dict[str, Any], tty: str | None) -> None:
     _proc(root)
     for target, source, letters, missing, tree in trees:
         if source == TMPFS:
-            _tmpfs(root, target, letters, missing)
+            _tmpfs(root, target, letters, missing, spec.get("room", 0))
         elif source == EMPTY:
             _mask(root, target)
         elif tree is not None:
@@ -138,10 +138,11 @@ def _proc(root: int) -> None:
         os.close(fd)
 
 
-def _tmpfs(root: int, target: str, letters: str, mode: str) -> None:
+def _tmpfs(root: int, target: str, letters: str, mode: str, room: int) -> None:
+    """``room`` is its size in bytes; 0: half of the machine's memory."""
     where = _directory(root, target)
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | (0 if "x" in letters else kernel.MS_NOEXEC)
-    kernel.mount("tmpfs", f"/proc/self/fd/{where}", "tmpfs", flags, f"mode={mode}")
+    kernel.mount("tmpfs", f"/proc/self/fd/{where}", "tmpfs", flags, f"mode={mode},size={room or '50%'}")
     os.close(where)
 
 

@@ -10,9 +10,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sandbox import outside
+from sandbox import limits, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_cover import Cover
+from sandbox.limits import PROCESS, Way
 from sandbox.mounts import EMPTY, TMPFS, TTY
 from sandbox.network import Network
 from sandbox.pathnames import TMPDIR, beneath_any, expand, kind, resolve, under
@@ -39,7 +40,7 @@ class Bind(NamedTuple):
 def specification(
     policy: Policy, argv: list[str], *, tier: str, namespace_source: str, tmpdir: str, env: Mapping[str, str],
     status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (), cover: Cover | None = None,
-    door: str = "", session: str = "",
+    door: str = "", session: str = "", way: Way = PROCESS,
 ) -> dict[str, Any]:  # fmt: skip
     """What the launcher needs to start ``argv``, as JSON.
 
@@ -49,8 +50,8 @@ def specification(
     sentence; the full tier always writes it, the lower ones only for a refusal. ``shown`` are directories that the
     full tier shows, read-only, in place of those of the same path, unless the policy grants something in there;
     ``listed`` are directories whose names, and no more, can be seen in the lower tiers. ``cover`` is what the full tier
-    lays over repositories. ``door`` is the socket of the door, which knows the sandbox as ``session``. SandboxRefused where the
-    tier cannot hold what is protected.
+    lays over repositories. ``door`` is the socket of the door, which knows the sandbox as ``session``.
+    ``way`` is by what limits are held. SandboxRefused where the tier cannot hold what is protected.
     """
     if not argv:
         raise SandboxRefused("no program to start")
@@ -80,8 +81,15 @@ def specification(
         "hosts": [list(host) for host in network.hosts], "publish": sorted(network.publish),
         "door": _door(network, door, session) if door and tier == "full" and network.private else None,
         "least_abi": least_abi(policy, tier), "best_effort": bool(policy.best_effort),
-        "status": status_file,
+        "status": status_file, "room": _room(policy, binds),
+        "limits": limits.specified(policy.limits, way, tier, f"session-{session}" if way.parent else "agent"),
     }  # fmt: skip
+
+
+def _room(policy: Policy, binds: Sequence[Bind]) -> int:
+    """Bytes in each file system that is in memory: all of them, full, leave half of it to the processes."""
+    most = policy.limits["memory"].value or limits.machine()
+    return most // 2 // max(1, sum(bind.source == TMPFS and "w" in bind.letters for bind in binds))
 
 
 def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, str]) -> dict[str, str]:

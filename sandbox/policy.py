@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sandbox import configuration, defaults, layers, network, sockets
+from sandbox import configuration, defaults, layers, limits, network, sockets
 from sandbox.configuration import Configuration
 from sandbox.errors import PolicyError
 from sandbox.layers import RIGHTS, Layer, Origin, Said
+from sandbox.limits import Limits
 from sandbox.network import Network
 from sandbox.pathnames import TMPDIR, Resolved, absolute, beneath_any, kind, resolve, under
 
 GLOBAL = "global"
+CONTROL_GROUPS = "/sys/fs/cgroup"
 DAEMON = "daemon"  # the layer by which a daemon grants a session its own directories
 
 
@@ -66,6 +68,7 @@ class Policy:
     origins: dict[str, Origin] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unprotect: list[Said] = field(default_factory=list)  # names in a project that stay writable
+    limits: Limits = field(default_factory=limits.defaults)
     land: bool = True  # whether the user's branch follows what is committed
 
     @property
@@ -169,6 +172,7 @@ class _Union:
             log_level=str(singles.get("log_level", "warn")), ldd=bool(singles.get("ldd")),
             add_exec=bool(singles.get("add_exec")), configuration=configuration.united(found), origins=self.origins, notes=self.notes,
             unprotect=[said for layer in found for said in layer.paths.get("unprotect", ())], land=bool(singles.get("land", True)),
+            limits=limits.united(found),
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)
@@ -235,6 +239,7 @@ class _Union:
             named[absolute(f"{{{name}}}/anvillm", self.values)] = "d"
         named[self.values.get("ANVILLM_BEADS_PATH") or self.values["HOME"] + "/.beads"] = "d"
         named |= dict.fromkeys(self._holding_ours(), "d")
+        named[CONTROL_GROUPS] = "d"  # or an agent raised its own limits
         for layer in found:
             for said in layer.paths.get("protect", ()):
                 path = self._path(said, "filesystem.protect")

@@ -1,0 +1,161 @@
+"""The launcher's part of the limits: the control group (cgroup v2) of the agent, and the limits that each process holds for itself.
+
+The keeper stays outside of the group: it sees when the kernel ended everything inside since the memory was used up, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from sandbox.errors import SandboxRefused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+CONTROLLERS = ("memory", "cpu", "pids")
+PERIOD = 100_000  # µs, of cpu.max
+_KEEPER = "keeper"
+
+
+def size(value: int) -> str:
+    """Bytes as a person writes them: the largest unit that gives a whole number."""
+    for unit, shift in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
+        if value and value % (1 << shift) == 0:
+            return f"{value >> shift}{unit}"
+    return str(value)
+
+
+def settings(values: Mapping[str, int | None]) -> list[tuple[str, str]]:
+    """The files of a group and what is written to each; None is no limit. Swap is none, or memory would not be what it says."""
+    found = []
+    for name, value in values.items():
+        if name == "memory":
+            found += [("memory.oom.group", "1"), ("memory.swap.max", "max" if value is None else "0")]
+            found.append(("memory.max", "max" if value is None else str(value)))
+        elif name == "cpu":
+            found.append(("cpu.max", f"max {PERIOD}" if value is None else f"{value * PERIOD // 100} {PERIOD}"))
+        elif name == "pids":
+            found.append(("pids.max", "max" if value is None else str(value)))
+    return found
+
+
+def write(path: str, text: str) -> None:
+    """To a file of a control group, at once: a buffer would hide what the kernel says."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def read(path: str) -> str:
+    """A file of a control group."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16).decode()
+    finally:
+        os.close(fd)
+
+
+def put(top: str, values: Mapping[str, int | None]) -> None:
+    """Limit a group. What its controllers do not know is left out: swap, where the kernel has none. Raises OSError."""
+    for name, text in settings(values):
+        path = f"{top}/{name}"
+        if os.path.exists(path):
+            write(path, text)
+
+
+def own(mount: str) -> str:
+    """The group in which this process is. Raises OSError."""
+    for line in read("/proc/self/cgroup").splitlines():
+        if line.startswith("0::"):
+            return mount + line[3:].rstrip("/")
+    raise OSError(2, "no control group", "/proc/self/cgroup")
+
+
+def enable(top: str) -> list[str]:
+    """Have the controllers in the groups below; those that are there. Raises OSError."""
+    there = read(f"{top}/cgroup.controllers").split()
+    for name in CONTROLLERS:
+        if name in there:
+            write(f"{top}/cgroup.subtree_control", f"+{name}")
+    return [name for name in CONTROLLERS if name in read(f"{top}/cgroup.subtree_control").split()]
+
+
+class Group:
+    """The group of one launch, made before anything of the sandbox; the descriptors are the keeper's and init's."""
+
+    def __init__(self, limits: Mapping[str, Any] | None) -> None:
+        self.path, self._procs, self._events, self._before = "", -1, -1, 0
+        self.limits = limits or {}
+        if self.limits.get("group"):
+            try:
+                self._make(self.limits["group"])
+            except OSError as error:
+                raise SandboxRefused(
+                    f"no control group for the limits: {error.filename or ''} {error.strerror}"
+                ) from None
+
+    def _make(self, wanted: Mapping[str, str]) -> None:
+        parent = wanted["parent"]
+        if not parent:  # of a scope that is ours: no process may stay where groups are limited
+            parent = own(wanted["mount"])
+            os.makedirs(f"{parent}/{_KEEPER}", exist_ok=True)
+            write(f"{parent}/{_KEEPER}/cgroup.procs", "0")
+            enable(parent)
+        self.path = f"{parent}/{wanted['name']}"
+        os.makedirs(self.path, exist_ok=True)
+        put(self.path, {name: self.limits[name] for name in CONTROLLERS})
+        self._procs = os.open(f"{self.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            self._events = os.open(f"{self.path}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # no controller for memory here
+            return
+        self._before = self._kills()
+
+    def enter(self) -> None:
+        """This process, and all that it starts."""
+        if self._procs >= 0:
+            try:
+                os.write(self._procs, b"0")
+            except OSError as error:
+                raise SandboxRefused(f"{self.path}: {error.strerror}; nothing was started") from None
+
+    def close(self) -> None:
+        """Not inside: it is the keeper's."""
+        for fd in (self._procs, self._events):
+            if fd >= 0:
+                os.close(fd)
+        self._procs = self._events = -1
+
+    def end(self) -> str:
+        """By the keeper, when nothing is left inside: why the kernel ended it, if that was the memory. The group goes."""
+        said = ""
+        if self._events >= 0 and self._kills() > self._before:
+            most = read(f"{self.path}/memory.max").strip()
+            said = f"out of memory: its limit of {size(int(most)) if most.isdigit() else 'the machine'} was reached"
+        self.close()
+        if self.path:
+            try:
+                os.rmdir(self.path)
+            except OSError:  # somebody else of the session is in it
+                pass
+        return said
+
+    def _kills(self) -> int:
+        for line in os.pread(self._events, 4096, 0).decode().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line[9:])
+        return 0
+
+    def alone(self) -> None:
+        """By the agent, before its exec: what each process holds for itself."""
+        kinds = {"memory": resource.RLIMIT_DATA, "pids": resource.RLIMIT_NPROC}
+        for name, value in self.limits.get("process", {}).items():
+            if value:
+                hard = resource.getrlimit(kinds[name])[1]
+                most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+                resource.setrlimit(kinds[name], (most, most))
