@@ -22,13 +22,13 @@ _SHOW = "cat \"$0$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.controllers\""
 
 def find(*, daemon: bool) -> Way:
     """The best way there is; ``daemon``: a group may have been given to us. Takes some 50 ms where systemd is asked."""
-    mount = _mount()
+    mount = mounted()
     if not mount:
         return PROCESS
     return (_given(mount) if daemon else None) or _scope(mount) or PROCESS
 
 
-def _mount() -> str:
+def mounted() -> str:
     """Where cgroup v2 is mounted; empty if nowhere."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:

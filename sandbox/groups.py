@@ -117,15 +117,15 @@ class Group:
         self._before = self._kills()
 
     def enter(self) -> None:
-        """This process, and all that it starts."""
+        """This process, and all that it starts. What it holds of the group is the keeper's."""
         if self._procs >= 0:
             try:
                 os.write(self._procs, b"0")
             except OSError as error:
                 raise SandboxRefused(f"{self.path}: {error.strerror}; nothing was started") from None
+        self._close()
 
-    def close(self) -> None:
-        """Not inside: it is the keeper's."""
+    def _close(self) -> None:
         for fd in (self._procs, self._events):
             if fd >= 0:
                 os.close(fd)
@@ -137,7 +137,7 @@ class Group:
         if self._events >= 0 and self._kills() > self._before:
             most = read(f"{self.path}/memory.max").strip()
             said = f"out of memory: its limit of {size(int(most)) if most.isdigit() else 'the machine'} was reached"
-        self.close()
+        self._close()
         if self.path:
             try:
                 os.rmdir(self.path)

@@ -132,14 +132,12 @@ def _full(spec: dict[str, Any]) -> None:
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.drop_capabilities()
         ending = processes.keep(init, report_read, tty, held)
-        ending.sentence = group.end() or ending.sentence
-        processes.end_as(ending, spec["status"])
+        processes.end_as(ending.because(group.end()), spec["status"])
     os.close(alive_write)
     os.close(report_read)
     held.close()
     try:
         group.enter()
-        group.close()
         processes.die_with_parent(alive_read)
         os.setpgid(0, 0)
         namespaces.unshare_mounts()
@@ -166,7 +164,6 @@ def _landlock_only(spec: dict[str, Any]) -> None:
     version = _version(spec)
     group = groups.Group(spec.get("limits"))
     group.enter()
-    group.close()
     namespaces.drop_groups()
     os.chdir(spec["cwd"])
     _confine(spec, version)

@@ -42,16 +42,14 @@ def specification(
     status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (), cover: Cover | None = None,
     door: str = "", session: str = "", way: Way = PROCESS,
 ) -> dict[str, Any]:  # fmt: skip
-    """What the launcher needs to start ``argv``, as JSON.
-
-    ``namespace_source`` is the session's own directory, bound at the namespace. ``tmpdir`` is a directory kept
-    for /tmp; empty for a fresh one. ``env`` is where allowed variables are taken from. ``status_file``, outside
-    the sandbox, gets the exit status (128 and more for a signal) and after a refusal, on a second line, its
-    sentence; the full tier always writes it, the lower ones only for a refusal. ``shown`` are directories that the
-    full tier shows, read-only, in place of those of the same path, unless the policy grants something in there;
-    ``listed`` are directories whose names, and no more, can be seen in the lower tiers. ``cover`` is what the full tier
-    lays over repositories. ``door`` is the socket of the door, which knows the sandbox as ``session``.
-    ``way`` is by what limits are held. SandboxRefused where the tier cannot hold what is protected.
+    """What the launcher needs to start ``argv``, as JSON. ``namespace_source`` is the session's own directory, bound at
+    the namespace. ``tmpdir`` is a directory kept for /tmp; empty for a fresh one. ``env`` is where allowed variables
+    are taken from. ``status_file``, outside the sandbox, gets the exit status (128 and more for a signal) and after a
+    refusal, on a second line, its sentence; the full tier always writes it, the lower ones only for a refusal.
+    ``shown`` are directories that the full tier shows, read-only, in place of those of the same path, unless the policy
+    grants something in there; ``listed`` are directories whose names, and no more, can be seen in the lower tiers.
+    ``cover`` is what the full tier lays over repositories. ``door`` is the socket of the door, which knows the sandbox
+    as ``session``. ``way`` is by what limits are held. SandboxRefused where the tier cannot hold what is protected.
     """
     if not argv:
         raise SandboxRefused("no program to start")

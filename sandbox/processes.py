@@ -150,6 +150,11 @@ class Ending:
     def __init__(self) -> None:
         self.kind, self.number, self.sentence = b"", 0, ""
 
+    def because(self, why: str) -> Ending:
+        """The same, with a reason that is known from elsewhere, if there is one."""
+        self.sentence = why or self.sentence
+        return self
+
 
 def keep(init: int, report: int, tty: Tty, held: Held) -> Ending:
     """The keeper's loop, until init and with it everything inside is gone."""

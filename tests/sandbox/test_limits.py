@@ -242,7 +242,7 @@ def test_systemd_makes_a_scope_for_each_where_no_group_was_given(
     program.chmod(0o755)
     (tmp_path / "systemd").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(delegation, "_mount", lambda: "/sys/fs/cgroup")
+    monkeypatch.setattr(delegation, "mounted", lambda: "/sys/fs/cgroup")
     monkeypatch.setattr("sandbox.outside.which", lambda name: str(program))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     way = delegation.find(daemon=False)

@@ -96,7 +96,7 @@ WRONG = {
     "git: {land: maybe}": (1, "git.land: is true or false, not 'maybe'"),
     "filesystm: {}": (
         1,
-        "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, advanced, configuration, git, limits)",
+        "filesystm: no such key (known: general, filesystem, network, env, unix, agents, permissions, ",
     ),
     "filesystem:\n  r: [/x]": (
         2,
