@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -196,7 +195,7 @@ def temporary_home() -> Iterator[Home]:
     try:
         yield Home(top)
     finally:
-        shutil.rmtree(top, ignore_errors=True)
+        subprocess.run(["rm", "-rf", top], check=False)  # some are deeper than Python goes
 
 
 @pytest.fixture

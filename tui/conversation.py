@@ -61,6 +61,7 @@ class ConversationScreen(Acting):
     def on_mount(self) -> None:
         self.query_one(PromptArea).put(self.host.drafts.get(self.session, ""))
         self.query_one(PromptArea).focus()
+        self.query_one("#talk", RichLog).anchor()  # at the end, until the user scrolls
         self.redraw()
         self._tail = self.host.tail(self.session, self._show, self._end)
 
@@ -114,7 +115,6 @@ class ConversationScreen(Acting):
         if not self.is_running:
             return
         talk = self.query_one("#talk", RichLog)
-        following = talk.is_vertical_scroll_end
         from rich.text import Text
 
         for piece in pieces:
@@ -129,8 +129,6 @@ class ConversationScreen(Acting):
                         overflow="fold",
                     )
                 )
-        if following:
-            talk.scroll_end(animate=False)
 
     def _end(self, why: str) -> None:
         self._gone = why

@@ -233,7 +233,7 @@ def test_a_session_that_is_killed_ends_its_activity(daemon: Daemon) -> None:
             pass
         agent.write("ctl", "kill")
         with pytest.raises(Exception, match="no such session"):
-            next(lines)
+            list(lines)
 
 
 def test_what_a_person_types_and_what_mail_says_are_prompts_of_their_origin(daemon: Daemon) -> None:

@@ -133,7 +133,7 @@ def test_interrupt_ends_a_loop_inside_the_shell(shell: Shell) -> None:
 
 
 def test_the_third_interrupt_kills_what_ignores_the_others(shell: Shell) -> None:
-    shell.begin("echo begun; sh -c 'trap \"\" INT TERM; while :; do sleep 1; done'")
+    shell.begin("sh -c 'trap \"\" INT TERM; echo begun; while :; do sleep 1; done'")
     wait_screen(shell.tmux, shell.pane, lambda screen: "begun" in screen.lines)
     for _ in range(3):
         shell.tmux.keys(shell.pane, "C-c")

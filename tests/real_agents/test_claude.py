@@ -314,7 +314,8 @@ def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     assert agent.ask("later on") == heard("later on")
     assert "parrots" not in json.dumps(claude.model.asks[-1].raw["messages"])
     home = claude.daemon.home.home
-    wait_until(lambda: any(heard("later on") in one.read_text() for one in home.rglob("*.jsonl")), "Claude saves it")
+    saved = "claude/projects/*/*.jsonl"  # what it resumes from, not what its hooks write
+    wait_until(lambda: any(heard("later on") in one.read_text() for one in home.rglob(saved)), "Claude saves it")
     os.kill(agent.pid, signal.SIGKILL)
     wait_until(lambda: agent.state != "idle", "it died")
     agent.wait("idle")
