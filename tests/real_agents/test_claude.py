@@ -41,6 +41,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.slow(18)
 def test_prompts_of_every_shape_arrive_as_meant(claude: Bench) -> None:
     agent = claude.agent()
     for name, text in HAZARDS.items():
@@ -70,6 +71,7 @@ def test_the_state_follows_a_slow_turn(claude: Bench) -> None:
     agent.wait("idle")
 
 
+@pytest.mark.slow(9)
 def test_usage_counts_every_message_once(claude: Bench) -> None:
     agent = claude.new()
     agent.ask('@@call Bash {"command":"true","description":"x"}')
@@ -79,6 +81,7 @@ def test_usage_counts_every_message_once(claude: Bench) -> None:
     assert {key: agent.json("usage")[key] for key in expected} == expected
 
 
+@pytest.mark.slow(5)
 def test_a_command_of_its_own_that_it_refuses_has_failed_with_the_reason_and_the_next_prompt_goes(
     claude: Bench,
 ) -> None:
@@ -173,6 +176,7 @@ def test_an_error_of_the_service_ends_the_turn_with_its_reason(claude: Bench) ->
     assert agent.ask("after") == heard("after")
 
 
+@pytest.mark.slow(5)
 def test_a_limit_shows_as_such_and_the_queue_waits(claude: Bench) -> None:
     agent = claude.new()
     assert "429" in agent.refused(LIMIT)
@@ -180,6 +184,7 @@ def test_a_limit_shows_as_such_and_the_queue_waits(claude: Bench) -> None:
     assert "429" in agent.row["error"]
 
 
+@pytest.mark.slow(9)
 def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(fresh: Benches) -> None:
     subscribed = fresh("subscribed")
     agent = subscribed.new()
@@ -196,6 +201,7 @@ def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(fre
     assert (agent.row["held"], agent.row["queued"], len(subscribed.model.prompts())) == (held, 1, 1)
 
 
+@pytest.mark.slow(7)
 def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opened(fresh: Benches) -> None:
     subscribed = fresh("subscribed")
     agent = subscribed.new()
@@ -222,6 +228,7 @@ def asking(claude: Bench) -> Session:
     return claude.agent("role=careful")
 
 
+@pytest.mark.slow(8)
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(claude: Bench, choice: str) -> None:
     agent = asking(claude)
@@ -258,6 +265,7 @@ def test_a_permission_answered_on_the_screen_is_no_question_any_more(claude: Ben
     agent.wait("idle")
 
 
+@pytest.mark.slow(6)
 def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench) -> None:
     agent = claude.agent()
     options = [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}]
@@ -270,6 +278,7 @@ def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench)
     assert '"Which color?"="Blue"' in agent.out()
 
 
+@pytest.mark.slow(9)
 def test_what_a_subagent_does_is_no_turn_of_ours(claude: Bench) -> None:
     agent = claude.new()
     task = {"description": "x", "prompt": "work for another", "subagent_type": "general-purpose"}
@@ -280,6 +289,7 @@ def test_what_a_subagent_does_is_no_turn_of_ours(claude: Bench) -> None:
         assert log.read(65536).count(b"USER") == 2
 
 
+@pytest.mark.slow(11)
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(claude: Bench) -> None:
     agent = claude.new()
     agent.ask("remember 42")
@@ -294,6 +304,15 @@ def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(claude: Benc
     assert "remember 42" in history
 
 
+def saved(claude: Bench, words: str) -> None:
+    """Wait until a conversation that Claude can resume has these words; what its hooks write does not count."""
+    home = claude.daemon.home.home
+    wait_until(
+        lambda: any(words in one.read_text() for one in home.rglob("claude/projects/*/*.jsonl")), "Claude saves it"
+    )
+
+
+@pytest.mark.slow(16)
 def test_a_session_stopped_before_its_first_prompt_starts_again(claude: Bench) -> None:
     agent = claude.new()
     agent.write("ctl", "stop")
@@ -301,21 +320,21 @@ def test_a_session_stopped_before_its_first_prompt_starts_again(claude: Bench) -
     agent.write("ctl", "restart")
     agent.wait("idle")
     assert agent.ask("hello") == heard("hello")
+    saved(claude, heard("hello"))
     agent.write("ctl", "restart")
     wait_until(lambda: agent.state != "running" and agent.row["pid"], "it runs again")
     assert agent.ask("again") == heard("again")
     assert "hello" in json.dumps(claude.model.asks[-1].raw["messages"])
 
 
+@pytest.mark.slow(12)
 def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     agent = claude.new()
     agent.ask("parrots")
     agent.prompt("/clear")
     assert agent.ask("later on") == heard("later on")
     assert "parrots" not in json.dumps(claude.model.asks[-1].raw["messages"])
-    home = claude.daemon.home.home
-    saved = "claude/projects/*/*.jsonl"  # what it resumes from, not what its hooks write
-    wait_until(lambda: any(heard("later on") in one.read_text() for one in home.rglob(saved)), "Claude saves it")
+    saved(claude, heard("later on"))
     os.kill(agent.pid, signal.SIGKILL)
     wait_until(lambda: agent.state != "idle", "it died")
     agent.wait("idle")
@@ -324,6 +343,7 @@ def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     assert "later on" in history and "parrots" not in history
 
 
+@pytest.mark.slow(4)
 def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(fresh: Benches) -> None:
     claude = fresh("claude")
     agent = claude.new()
@@ -379,6 +399,7 @@ def answers(claude: Bench) -> list[str]:
     return [message["body"] for message in json.loads(claude.client.read("user/inbox"))]
 
 
+@pytest.mark.slow(5)
 def test_mail_at_the_end_of_a_turn_is_handed_over_without_typing(claude: Bench) -> None:
     agent = claude.agent()
     before = len(answers(claude))
@@ -397,6 +418,7 @@ def test_mail_at_the_end_of_a_turn_is_handed_over_without_typing(claude: Bench) 
     assert answers(claude)[before:] == [heard(prompt) for prompt in prompts[1:3]]
 
 
+@pytest.mark.slow(5)
 def test_agents_mail_each_other_through_the_tools(claude: Bench) -> None:
     alice, bob = claude.new("alias=alice"), claude.new("alias=bob")
     message = {"to": bob.id, "type": "QUERY_REQUEST", "subject": "color", "body": "which color?\n@@say blue, surely"}
@@ -451,6 +473,7 @@ def test_prompts_of_an_agent_that_is_stopped_for_long_wait_for_it(claude: Bench)
     assert claude.model.prompts() == ["before", "while it is stopped", "and another"]
 
 
+@pytest.mark.slow(7)
 def test_six_agents_work_at_once(claude: Bench) -> None:
     agents = [claude.launch(f"alias=a{n}") for n in range(6)]
     for agent in agents:
@@ -460,6 +483,7 @@ def test_six_agents_work_at_once(claude: Bench) -> None:
     assert [agent.out() for agent in agents] == [heard(f"I am {n}") for n in range(6)]
 
 
+@pytest.mark.slow(5)
 def test_nothing_of_the_users_own_configuration_is_changed(fresh: Benches) -> None:
     claude = fresh("claude")
     user = claude.daemon.home.home / ".claude"
@@ -474,6 +498,7 @@ def test_nothing_of_the_users_own_configuration_is_changed(fresh: Benches) -> No
     assert not (claude.daemon.home.home / ".claude.json").exists()
 
 
+@pytest.mark.slow(6)
 def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(claude: Bench) -> None:
     agent = claude.new()
     agent.ask("remember 42")
@@ -533,6 +558,7 @@ def test_several_questions_in_a_dialog_take_a_line_each_and_a_number_is_a_choice
     assert '"Which colors?"="Red, Blue"' in said
 
 
+@pytest.mark.slow(8)
 def test_a_plan_is_shown_with_the_question_about_it(claude: Bench) -> None:
     agent = claude.new("role=careful") if asking(claude) else claude.new()
     agent.prompt("@@call EnterPlanMode {}")

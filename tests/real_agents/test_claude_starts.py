@@ -23,6 +23,7 @@ def project(claude: Bench, name: str, **files: object) -> Path:
     return made
 
 
+@pytest.mark.slow(5)
 def test_settings_that_are_no_json_are_told_and_the_user_decides_from_anywhere(claude: Bench) -> None:
     agent = claude.launch(cwd=project(claude, "malformed", settings="{"))
     wait_until(lambda: "a settings file of Claude Code has an error" in agent.row["held"], "it is not told")
@@ -33,6 +34,7 @@ def test_settings_that_are_no_json_are_told_and_the_user_decides_from_anywhere(c
     assert agent.ask("hello") == heard("hello")
 
 
+@pytest.mark.slow(5)
 def test_a_hook_event_that_claude_does_not_know_is_passed_over_and_told(claude: Bench) -> None:
     row = {"hooks": [{"type": "command", "command": "true"}]}
     agent = claude.new(cwd=project(claude, "unknown", settings={"hooks": {"Nonsense": [row]}}))
@@ -69,6 +71,7 @@ def test_claude_killed_the_moment_its_first_answer_is_out_comes_back(claude: Ben
     assert "remember 42" in json.dumps(claude.model.asks[-1].raw)
 
 
+@pytest.mark.slow(9)
 def test_claude_goes_on_with_the_log_of_a_conversation_where_that_is_asked(claude: Bench) -> None:
     agent = claude.new()
     agent.ask("remember 42")

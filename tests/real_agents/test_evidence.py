@@ -45,6 +45,7 @@ def proofs(agent: Session, backend: str, *kinds: str) -> list[Report]:
     return sorted(found, key=lambda one: float(one.fields["mono"]))
 
 
+@pytest.mark.slow(8)
 @each
 def test_a_line_proves_each_prompt_and_tells_when_it_was_taken(bench: Bench) -> None:
     agent = bench.agent()
@@ -120,6 +121,7 @@ if "FORBIDDEN" in json.load(sys.stdin)["prompt"]:
 """
 
 
+@pytest.mark.slow(6)
 def test_a_prompt_that_a_hook_of_the_users_refuses_has_failed_with_the_reason(fresh: Benches) -> None:
     bench = fresh("claude")
     settings = bench.daemon.home.home / ".claude" / "settings.json"

@@ -85,6 +85,7 @@ def look(bench: Bench, request: pytest.FixtureRequest, version: str, shots: Iter
 OPENCODE = pytest.param("opencode", marks=pytest.mark.slow(20))
 
 
+@pytest.mark.slow(14)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", OPENCODE])
 def test_the_installed_version_shows_what_the_patterns_look_for(
@@ -95,6 +96,7 @@ def test_the_installed_version_shows_what_the_patterns_look_for(
     look(bench, request, version, golden.drive(bench, version))
 
 
+@pytest.mark.slow(12)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", OPENCODE])
 def test_the_installed_version_shows_a_limit_as_it_was_recorded(
@@ -105,6 +107,7 @@ def test_the_installed_version_shows_a_limit_as_it_was_recorded(
     look(bench, request, version, iter([golden.drive_limit(bench, version)]))
 
 
+@pytest.mark.slow(5)
 def test_the_stand_in_for_kiro_shows_what_was_recorded(fresh: Benches, request: pytest.FixtureRequest) -> None:
     bench = fresh("kiro-cli")
     look(bench, request, "standin", golden.drive_kiro(bench, "standin"))

@@ -32,6 +32,7 @@ def start(kiro: Daemon) -> Session:
     return agent
 
 
+@pytest.mark.slow(4)
 def test_its_trust_dialog_is_read_and_prompts_are_confirmed_and_answered(kiro: Daemon) -> None:
     agent = start(kiro)
     for text in ("hello", "two\nlines", "ends with \\"):
@@ -49,6 +50,7 @@ def test_it_comes_back_with_the_conversation_of_its_directory(kiro: Daemon) -> N
     assert agent.ask("again") == "you said: again"
 
 
+@pytest.mark.slow(4)
 def test_with_a_second_agent_in_the_directory_nobody_gets_the_others_conversation(kiro: Daemon) -> None:
     first, second = start(kiro), start(kiro)
     first.ask("mine")

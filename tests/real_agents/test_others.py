@@ -33,6 +33,7 @@ def bench(name: str, at: Benches) -> Bench:
     return at(name)
 
 
+@pytest.mark.slow(7)
 @each
 def test_it_starts_takes_prompts_and_can_be_interrupted(bench: Bench) -> None:
     agent = bench.agent()
@@ -52,6 +53,7 @@ def interrupt(bench: Bench, agent: Session) -> None:
     assert agent.ask("next") == heard("next")
 
 
+@pytest.mark.slow(12)
 @each
 def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
     agent = bench.agent()
@@ -65,6 +67,7 @@ def test_prompts_arrive_as_meant_and_answers_are_exact(bench: Bench) -> None:
         assert bench.model.prompts()[-1].lstrip("> ") == text
 
 
+@pytest.mark.slow(7)
 @each
 def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> None:
     agent = bench.agent()
@@ -75,6 +78,7 @@ def test_ten_prompts_in_a_row_arrive_once_each_and_in_order(bench: Bench) -> Non
     assert bench.model.prompts() == texts
 
 
+@pytest.mark.slow(7)
 @each
 def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     agent = bench.new()
@@ -121,6 +125,7 @@ def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> 
     assert agent.ask("after") == heard("after")
 
 
+@pytest.mark.slow(7)
 @each
 def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> None:
     agent = bench.new()
@@ -134,6 +139,7 @@ def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> 
     assert (agent.row["queued"], len(set(bench.model.prompts()))) == (1, 1)
 
 
+@pytest.mark.slow(7)
 @each
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
@@ -158,6 +164,7 @@ def test_an_interrupt_while_something_is_asked_ends_the_turn_and_nothing_is_done
     assert agent.ask("next") == heard("next")
 
 
+@pytest.mark.slow(13)
 @each
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
     agent = bench.new()

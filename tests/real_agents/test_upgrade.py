@@ -21,6 +21,7 @@ def tree(home: Home, messages_api: MessagesApi) -> Iterator[Tree]:
         made.close()
 
 
+@pytest.mark.slow(6)
 def test_its_hooks_still_find_their_program(tree: Tree, messages_api: MessagesApi) -> None:
     one = tree.new("claude")
     with tree.client() as client:
