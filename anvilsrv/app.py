@@ -19,6 +19,7 @@ from typing import Any, assert_never
 from anvilsrv import paths
 from anvilsrv.agents.activity import Activities
 from anvilsrv.agents.banners import Banners
+from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
 from anvilsrv.agents.door import Door
@@ -94,13 +95,12 @@ class App:
         self.door = Door(state, self.store, self.registry, self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask, self.door)
         self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
-        self.reports = Reports(
-            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
-            self.evidence, self.messages, self.on_error, self.activities,
-        )  # fmt: skip
+        self.checkpoints = Checkpoints(self.store, self.registry, self.launch, self.on_error)
+        self.reports = self._made_reports()
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
+        forget = self.commits.forget
         self.sockets = Sockets(
-            self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, self.commits.forget
+            self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, forget
         )
         self.processes = Processes(
             self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
@@ -116,6 +116,12 @@ class App:
         self.tree = Tree(Served(self))
         self.stopped = threading.Event()
         self._allowances: dict[str, Allowance] = {}  # by family
+
+    def _made_reports(self) -> Reports:
+        return Reports(
+            self.store, self.registry, self.turns, self.post, self.questions, self.life, self.backends, self.kept,
+            self.evidence, self.messages, self.on_error, self.activities, self.checkpoints.before,
+        )  # fmt: skip
 
     def _made_followers(self, clock: Clock) -> tuple[Follower, ...]:
         """In the order in which they follow."""
@@ -137,10 +143,19 @@ class App:
             self.titles,
             Banners(self.reactor, self.registry, self.tmux, self.on_error),
             self.commits,
+            self.checkpoints,
             self.messages,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
-                self.store, self.registry, self.turns, self.post, self.tmux, self.backends, self.evidence, self.on_error
+                self.store,
+                self.registry,
+                self.turns,
+                self.post,
+                self.tmux,
+                self.backends,
+                self.evidence,
+                self.on_error,
+                self.checkpoints.before,
             ),
         )
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox import git_above, git_files, git_find, git_index, git_own, outside
+from sandbox import git_above, git_check, git_files, git_find, git_index, git_own, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_find import Repository, Walk
 from sandbox.git_own import Record
@@ -58,7 +58,8 @@ def cover(
             repositories.append(above)
             made.variables["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"  # beyond what is granted
         made.records = [
-            record.changed(land=policy.land) for record in _records(repositories, place, session, made, policy)
+            record.changed(land=policy.land, checkpoints=policy.checkpoints)
+            for record in _records(repositories, place, session, made, policy)
         ]
     _lay(made, repositories)
     _pointed_to(made, repositories, [path for path in walked.bare if path in mine], tops)
@@ -92,6 +93,10 @@ def _records(repositories: Iterable[Repository], place: str, session: str, made:
             except SandboxRefused as error:
                 made.lines.append(("note", f"{error}; it is read-only", ""))
                 continue
+        try:
+            git_check.make(record)
+        except OSError as error:
+            made.lines.append(("note", f"no checkpoints of {one.tree}: {error.strerror}", ""))
         found.append(record)
     return found
 

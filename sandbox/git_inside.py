@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterable
 
 from sandbox import launcher
 from sandbox.errors import SandboxRefused
@@ -17,11 +18,16 @@ from sandbox.errors import SandboxRefused
 PATIENCE = 60.0  # s
 
 
-def command(specification: str, argv: list[str], cwd: str, scratch: str) -> list[str]:
-    """The command line that runs ``argv`` in a sandbox that was made by that specification. Raises SandboxRefused."""
+def command(specification: str, argv: list[str], cwd: str, scratch: str, writable: Iterable[str] = ()) -> list[str]:
+    """The command line that runs ``argv`` in a sandbox that was made by that specification. Raises SandboxRefused.
+
+    ``writable`` are directories that it has besides.
+    """
     try:
         with open(specification, encoding="utf-8") as file:
             spec = json.load(file)
+        spec["binds"] += [[path, path, "rw", "refuse"] for path in writable]
+        spec["rules"] += [[path, "rw"] for path in writable]
         top = tempfile.mkdtemp(dir=scratch, prefix="inside-")
         with open(
             os.open(f"{top}/spec.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"

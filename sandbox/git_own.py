@@ -35,7 +35,7 @@ _HELD = 500
 class Record:
     """One such directory. ``branch`` is the ref that was checked out, empty for none; ``base`` its commit, empty for none yet.
     ``tips`` are commits that the repository has and the session need not bring; ``taken`` is the last that was taken out.
-    With ``land`` as false the branch is left where it is."""
+    With ``land`` as false the branch is left where it is, with ``checkpoints`` as false none are made."""
 
     place: str
     git: str
@@ -50,6 +50,7 @@ class Record:
     taken: str = ""
     landed: str = ""
     land: bool = True
+    checkpoints: bool = True
 
     @property
     def own(self) -> str:

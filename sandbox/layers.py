@@ -202,7 +202,7 @@ class _Parser:
                 self.found.configuration.append((key, self._said((*here, index), name)))
 
     def _git(self, at: tuple[Any, ...], data: object) -> None:
-        for key, value in self._known(at, data, "land").items():
+        for key, value in self._known(at, data, "land", "checkpoints").items():
             self._flag((*at, key), value)
             self.found.single[key] = self._said((*at, key), value)
 

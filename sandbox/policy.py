@@ -70,6 +70,7 @@ class Policy:
     unprotect: list[Said] = field(default_factory=list)  # names in a project that stay writable
     limits: Limits = field(default_factory=limits.defaults)
     land: bool = True  # whether the user's branch follows what is committed
+    checkpoints: bool = True  # whether work trees are kept when a turn begins and ends
 
     @property
     def writable(self) -> list[str]:
@@ -173,6 +174,7 @@ class _Union:
             add_exec=bool(singles.get("add_exec")), configuration=configuration.united(found), origins=self.origins, notes=self.notes,
             unprotect=[said for layer in found for said in layer.paths.get("unprotect", ())], land=bool(singles.get("land", True)),
             limits=limits.united(found),
+            checkpoints=bool(singles.get("checkpoints", True)),
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)
@@ -341,6 +343,7 @@ class _Union:
             "log_level": ("error", "warn", "info", "debug"),
             **dict.fromkeys(("spawn", "control", "ldd", "add_exec"), (False, True)),
             "land": (True, False),  # what leaves the user's branch alone
+            "checkpoints": (True, False),
         }  # fmt: skip
         values: dict[str, Any] = {}
         for layer in found:

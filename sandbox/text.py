@@ -37,6 +37,8 @@ def describe(policy: Policy, tier: str) -> str:
             lines.append(("agents", word, str(policy.origins[word])))
     if not policy.land:
         lines.append(("land", "off", str(policy.origins["land"])))
+    if not policy.checkpoints:
+        lines.append(("checkpoints", "off", str(policy.origins["checkpoints"])))
     lines.append(("permissions", policy.permissions, str(policy.origins.get("permissions", "default"))))
     lines.append(("landlock", f"ABI {least_abi(policy, tier)} or newer", "needed for all of this"))
     lines += [("note", note, "") for note in policy.notes]

@@ -46,7 +46,9 @@ class Delivery:
     def __init__(
         self, session: str, prompt: int, tries: int, pane: str, until: Until, store: Store, registry: Registry, turns: Turns,
         post: Post, tmux: Tmux, backends: Backends, evidence: Evidence, on_error: Callable[[BaseException], None],
+        first: Callable[[str], None] = lambda session: None,
     ) -> None:  # fmt: skip
+        self._first = first  # what is done before a prompt is given to the agent
         self._session = session
         self._prompt = prompt
         self._tries = tries
@@ -148,7 +150,8 @@ class Delivery:
     def _paste(self, view: View) -> bool:
         """Bring it into the input; False when it was settled meanwhile, or waits for something."""
         prompt = self._get()
-        if not self._wait_for_input() or self._until.is_set():
+        self._first(self._session)
+        if self._until.is_set() or not self._wait_for_input() or self._until.is_set():
             return False
         if prompt.pasted_at is not None:
             self._not_taken(self._evidence.seen(self._session))  # it may have been taken before

@@ -7,7 +7,7 @@ A session owns ``<state>/sessions/<id>/``::
     run/    what is generated for one launch: settings files, the sandbox's specification, a copy of our code; read-only inside
     tmp/    the agent's private $TMPDIR and /tmp
     status  how the last agent ended, from the launcher
-    git/    git directories of the session's own, which lie over those of repositories in its grants
+    git/    git directories of the session's own, which lie over those of repositories in its grants, and their checkpoints
     seen.json   what there was at the last look that runs something outside
     rights.json, bound.json   what the last start gave it, and what the session had that spawned it; out of its sight
     process  which process it is (see ``birth``)
@@ -38,7 +38,7 @@ from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
 from anvilsrv.sessions.state import View
-from sandbox import git_inside, git_land, git_own, git_watch, launcher, policy, tiers
+from sandbox import git_inside, git_land, git_out, git_own, git_refs, git_watch, launcher, policy, tiers
 from sandbox.errors import SandboxError
 from sandbox.git_cover import Cover, cover
 from sandbox.git_trust import Trusted
@@ -107,7 +107,7 @@ class Launch:
         try:
             for line in self.settle(session):
                 log.info("%s: %s", session, one_line(line))
-            for record in git_own.records(self._git(session)):
+            for record in git_own.records(self.git(session)):
                 git_land.release(record, session)
         except SandboxError as error:
             log.warning("%s: %s", session, error)
@@ -248,14 +248,27 @@ class Launch:
         if plan.tier != "full":
             return Cover(lines=[("note", "git directories are not protected in this tier", "")])
         trusted, home = Trusted(self.written), str(Path.home())
-        made = cover(plan.policy, trusted, place=self._git(session), session=session, home=home)
+        made = cover(plan.policy, trusted, place=self.git(session), session=session, home=home)
         without = [*plan.policy.hide, *(path for path, _ in plan.policy.protect)]
         tops = [path for path in plan.policy.writable if os.path.isdir(path)]
         git_watch.begin(self._seen(session), tops, without, made.repositories)
         return made
 
-    def _git(self, session: str) -> str:
+    def git(self, session: str) -> str:
+        """Where a session's own git directories are."""
         return str(self.directory(session) / "git")
+
+    def inside(self, session: str, argv: list[str], cwd: str, most: int, data: bytes = b"") -> bytes:
+        """What a command prints in the session's sandbox. Raises SandboxError."""
+        top = self.directory(session)
+        return git_inside.output(str(top / "run" / SPEC), str(top), argv, cwd, data, most)
+
+    @staticmethod
+    def branch(record: git_own.Record) -> str:
+        """The branch that a session is on; empty for none."""
+        found = git_out.tip(record)
+        branch = found.branch if found is not None else git_refs.head(record.own).removeprefix("ref: ")
+        return one_line(branch.removeprefix("refs/heads/")) if branch.startswith("refs/heads/") else ""
 
     def _seen(self, session: str) -> str:
         return str(self.directory(session) / "seen.json")
@@ -277,7 +290,7 @@ class Launch:
 
     def _landed(self, session: str, land: Callable[[git_own.Record], git_land.Outcome | None]) -> list[str]:
         said = []
-        for record in git_own.records(self._git(session)):
+        for record in git_own.records(self.git(session)):
             try:
                 found = land(record)
             except (SandboxError, OSError) as error:

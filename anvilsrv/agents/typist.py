@@ -36,9 +36,9 @@ class Typist:
 
     def __init__(
         self, store: Store, registry: Registry, turns: Turns, post: Post, tmux: Tmux, backends: Backends, evidence: Evidence,
-        on_error: Callable[[BaseException], None],
+        on_error: Callable[[BaseException], None], first: Callable[[str], None] = lambda session: None,
     ) -> None:  # fmt: skip
-        self._parts = (store, registry, turns, post, tmux, backends, evidence, on_error)
+        self._parts = (store, registry, turns, post, tmux, backends, evidence, on_error, first)
         self._backends = backends
         self._following = Following[Wanted]("typist", self._run)
 

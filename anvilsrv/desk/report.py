@@ -108,8 +108,9 @@ class Reports:
     def __init__(
         self, store: Store, registry: Registry, turns: Turns, post: Post, questions: Questions, life: Life,
         backends: Backends, kept: Kept, eyes: Eyes, messages: Messages, on_error: Callable[[BaseException], None],
-        listener: Listener | None = None,
+        listener: Listener | None = None, first: Callable[[str], None] = lambda session: None,
     ) -> None:  # fmt: skip
+        self._first = first  # what is done before a prompt is given to an agent
         self._store = store
         self._registry = registry
         self._turns = turns
@@ -245,6 +246,7 @@ class Reports:
             waits = now is not None and now.session == session and now.status in (Status.QUEUED, *ON_ITS_WAY)
             return {"go": False, "why": "not now" if waits else "no"}
 
+        self._first(session)
         by.answer(self._store.call(job, need=Need.OWN, by=self._registry.family(session)))
 
     def abandon(self, session: str, by: Waiting) -> None:

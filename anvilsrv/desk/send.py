@@ -7,7 +7,7 @@ from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import conversation, prompts
+from anvilsrv.sessions import changes, conversation, prompts
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt, clean
@@ -72,7 +72,10 @@ class Send:
     def listing(self, tx: Tx, session: str) -> bytes:
         """The content of ``turns/list``. Raises NotFound."""
         self._registry.row(tx, session)
-        return b"".join(conversation.line(one) for one in prompts.every(tx, session))
+        counts = changes.counts(tx, session)
+        return b"".join(
+            conversation.line(one, counts.get(one.turn) if one.turn else None) for one in prompts.every(tx, session)
+        )
 
     def check_edit(self, tx: Tx, session: str, n: int) -> Prompt:
         """Refuse to edit what may have left the queue, or is mail. Raises NotFound and Conflict."""

@@ -51,11 +51,13 @@ SHOWN = {  # of a prompt, in ``turns/list``
 FIRST_WORDS = 60  # characters
 
 
-def line(prompt: Prompt) -> bytes:
+def line(prompt: Prompt, counts: tuple[int, int] | None = None) -> bytes:
     """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
     took = "-" if prompt.took is None else f"{prompt.took:.1f}"
     words = " ".join(one_line(prompt.text[: 4 * FIRST_WORDS]).split())[:FIRST_WORDS]
-    return f"{prompt.n}\t{SHOWN[prompt.status]}\t{prompt.whence}\t{stamp(prompt.created)}\t{took}\t-\t-\t{words}\n".encode()
+    plus, minus = ("-", "-") if counts is None else counts
+    start = f"{prompt.n}\t{SHOWN[prompt.status]}\t{prompt.whence}\t{stamp(prompt.created)}"
+    return f"{start}\t{took}\t{plus}\t{minus}\t{words}\n".encode()
 
 
 def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:

@@ -1,7 +1,7 @@
 """The tables, and how a database of an earlier version becomes one of this.
 
 Each table has one module that alone reads and writes it: sessions/registry.py, sessions/prompts.py, sessions/turn_rows.py,
-sessions/drafts.py, mail/box.py, store/events.py, desk/report.py (``reports``).
+sessions/drafts.py, mail/box.py, store/events.py, desk/report.py (``reports``), sessions/changes.py and others.
 """
 
 SCHEMA = """
@@ -258,6 +258,16 @@ CREATE TABLE usage(
     session TEXT NOT NULL, message BLOB NOT NULL, figures TEXT NOT NULL, PRIMARY KEY(session, message)) WITHOUT ROWID;
 """
 
+# What turns changed (sessions/changes.py): ``segments`` are pairs of checkpoints, ``diff`` is compressed. ``checkpoints`` has those
+# of a session when it began and now.
+CHANGES = """
+CREATE TABLE changes(
+    session TEXT NOT NULL, turn INTEGER NOT NULL, ended REAL NOT NULL, segments TEXT NOT NULL, plus INTEGER NOT NULL,
+    minus INTEGER NOT NULL, files TEXT NOT NULL, note TEXT NOT NULL, diff BLOB NOT NULL, PRIMARY KEY(session, turn));
+CREATE TABLE checkpoints(
+    session TEXT PRIMARY KEY, began TEXT NOT NULL, last TEXT NOT NULL, base TEXT NOT NULL) WITHOUT ROWID;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -278,4 +288,5 @@ MIGRATIONS: tuple[str, ...] = (
     ACTIVITY,
     DOING,
     USAGE,
+    CHANGES,
 )

@@ -20,6 +20,25 @@ from anvilsrv.store.topics import Topics
 from anvilsrv.tree.access import Who
 
 
+class Git(Protocol):
+    """What is asked of a session's work trees, on a worker, which waits for it. Raises AnvilError where there is none."""
+
+    def turn_diff(self, session: str, n: int) -> bytes:
+        """What the turn of that prompt changed."""
+
+    def diff_since(self, session: str) -> bytes:
+        """What changed since the base, or since the session began."""
+
+    def status(self, session: str) -> bytes:
+        """The short form of git-status(1)."""
+
+    def branch(self, session: str) -> str:
+        """The branch that it is on; empty for none."""
+
+    def base(self, session: str) -> str:
+        """The commit from which it began; empty for none."""
+
+
 class Domain(Protocol):
     """The daemon as its files see it. Errors are AnvilErrors; NotFound for a session that does not exist."""
 
@@ -34,6 +53,8 @@ class Domain(Protocol):
 
     @property
     def activity(self) -> Live: ...
+    @property
+    def git(self) -> Git: ...
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.keys import Keys
@@ -65,6 +66,7 @@ class Parts(Protocol):
     evidence: Evidence
     keys: Keys
     door: Door
+    checkpoints: Checkpoints
 
 
 class Served:
@@ -75,6 +77,7 @@ class Served:
         self.stream = parts.stream
         self.topics = parts.topics
         self.beads = parts.beads
+        self.git = parts.checkpoints
         self.activity = parts.registry.activity.live
         self._parts = parts
         self._registry = parts.registry

@@ -21,7 +21,7 @@ from anvilsrv.tree.activity import Activity, TurnActivity
 from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
-from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
+from anvilsrv.tree.files import Action, Command, Made, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import DIGITS, Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
 from anvilsrv.tree.streams import Answer, Events, Tail
@@ -79,6 +79,7 @@ TURN = Table(
         last=lambda at, tx: at.domain.numbered(tx, at.session, int(at.member)),
         response=lambda at, tx, prompt: at.domain.response(tx, prompt))),
     Row("activity", "UOC", "", TurnActivity()),
+    Row("diff", "UOC", "", Made(lambda at: at.domain.git.turn_diff(at.session, int(at.member)))),
     Row("ctl", "UC", "UC", Command(lambda at, words: at.domain.turn_ctl(at.session, int(at.member), words))),
 )  # fmt: skip
 
@@ -87,6 +88,14 @@ TURNS = Table(
     Row("list", "UOC", "", Query(lambda at, tx: at.domain.turns(tx, at.session), lambda at: 0)),
     Row("<n>", "UOC", "", Members(
         TURN, ids=lambda at: map(str, range(max(1, at.view.last - SHOWN + 1), at.view.last + 1)), find_id=member)),
+)  # fmt: skip
+
+# <id>/git/
+GIT = Table(
+    Row("branch", "UOC", "", Made(lambda at: line(at.domain.git.branch(at.session)))),
+    Row("base", "UOC", "", Made(lambda at: line(at.domain.git.base(at.session)))),
+    Row("status", "UOC", "", Made(lambda at: at.domain.git.status(at.session))),
+    Row("diff", "UOC", "", Made(lambda at: at.domain.git.diff_since(at.session))),
 )  # fmt: skip
 
 # <id>/
@@ -108,6 +117,7 @@ SESSION = Table(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
     Row("hook", "O", "O", Json(HookExchange, slow=True, parse=loads_bytes)),
     Row("turns", "UOC", "", Folder(TURNS)),
+    Row("git", "UOC", "", Folder(GIT)),
     Row("ask", "UOC", "", small(lambda at: "\n".join(compact(shown(one)) for one in at.view.ask))),
     Row("answer", "", "U", Action(lambda at, choice: at.domain.answer(at.session, choice), lines=True)),
     Row("context", "UOC", "UC", TextDraft(

@@ -134,15 +134,20 @@ def test_the_threads_are_those_that_the_code_starts() -> None:
 
 
 def threads(path: Path) -> list[tuple[str, str]]:
-    """The names of the threads that a module starts, itself or by a Reactor; and the module."""
+    """The names of the threads that a module starts, itself, by a Reactor or a pool; and the module."""
     found = []
     where = str(path.relative_to(ROOT)).removeprefix("anvilsrv/")
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and (made := ast.unparse(node.func).rpartition(".")[2]) in ("Thread", "Reactor"):
+        if isinstance(node, ast.Call) and (made := ast.unparse(node.func).rpartition(".")[2]) in (
+            "Thread",
+            "Reactor",
+            "ThreadPoolExecutor",
+        ):
             named = next(
-                (one.value for one in node.keywords if one.arg == "name"), node.args[0] if made == "Reactor" else None
+                (one.value for one in node.keywords if one.arg in ("name", "thread_name_prefix")),
+                node.args[0] if made == "Reactor" else None,
             )
-            if where != "linux/reactor.py":
+            if where != "linux/reactor.py" and not (made == "ThreadPoolExecutor" and named is None):
                 assert named, f"{where}:{node.lineno}: a thread without a name"
                 found.append((ast.literal_eval(re.sub(r"^f", "", ast.unparse(named))), where))
     return found

@@ -58,7 +58,13 @@ FILES = [
     ("<id>/turns/<n>/prompt", 0o600, 0o400, 0o600, None),
     ("<id>/turns/<n>/out", 0o400, 0o400, 0o400, None),
     ("<id>/turns/<n>/activity", 0o400, 0o400, 0o400, None),
+    ("<id>/turns/<n>/diff", 0o400, 0o400, 0o400, None),
     ("<id>/turns/<n>/ctl", 0o600, 0o000, 0o600, None),
+    ("<id>/git", 0o500, 0o500, 0o500, None),
+    ("<id>/git/branch", 0o400, 0o400, 0o400, None),
+    ("<id>/git/base", 0o400, 0o400, 0o400, None),
+    ("<id>/git/status", 0o400, 0o400, 0o400, None),
+    ("<id>/git/diff", 0o400, 0o400, 0o400, None),
     ("<id>/ask", 0o400, 0o400, 0o400, 0o000),
     ("<id>/answer", 0o200, 0o000, 0o000, 0o000),
     ("<id>/context", 0o600, 0o400, 0o600, 0o000),
@@ -111,7 +117,7 @@ def test_the_permission_bits_are_those_of_the_design(
         if bits is None and path == "user":  # seen by all, entered by the user
             assert next(one for one in tree.children(who) if one.name == path).permissions(who) == user
         if bits is None:
-            with pytest.raises(Denied, match=r"^permission denied: (user/ is the user's|'turns')$"):
+            with pytest.raises(Denied, match=r"^permission denied: (user/ is the user's|'turns'|'git')$"):
                 node(tree, who, path)
         else:
             assert oct(node(tree, who, path).permissions(who)) == oct(bits), who

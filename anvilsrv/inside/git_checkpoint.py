@@ -1,0 +1,59 @@
+"""A work tree as it is, kept as a commit: with new files, without ignored ones.
+
+Left out, and named: files above a limit, repositories in it, and what cannot be read. A socket is no file to git.
+
+One thread.
+"""
+
+import os
+import stat
+
+from anvilsrv.inside.git_tree import Tree, joined
+
+REF = "refs/heads/checkpoints"
+FEW = 300  # paths that are named one by one; of more it is said which not
+
+
+def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
+    """The commit, and lines that say what was left out. Raises Refused."""
+    if not os.path.exists(f"{tree.directory}/{REF}"):
+        tree.git("update-index", "-q", "--refresh", fine=(0, 1))
+    found = dict.fromkeys(tree.names("ls-files", "-z", "-o", "-m", "--exclude-standard"))
+    left = {name: why for name in found if (why := _left_out(tree, name, limit))}
+    names = [name for name in found if name not in left]
+    if names:
+        _add(tree, names, list(left))
+    new = tree.git("write-tree", "--missing-ok").decode().strip()
+    last = tree.git("rev-parse", "-q", "--verify", f"{REF}^{{commit}}", fine=(0, 1)).decode().strip()
+    if last and tree.git("rev-parse", f"{last}^{{tree}}").decode().strip() == new:
+        made = last
+    else:
+        parents = ["-p", last] if last else []
+        made = tree.git("commit-tree", "--no-gpg-sign", "-m", "checkpoint", *parents, new).decode().strip()
+        tree.git("update-ref", REF, made)
+    return made, [f"{tree.shown(name)}: {why}" for name, why in left.items()]
+
+
+def _add(tree: Tree, names: list[bytes], left: list[bytes]) -> None:
+    words = ("add", "-A", "--sparse", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
+    if len(names) <= FEW:
+        specs = [b":(top,literal)" + name for name in names]
+    else:
+        specs = [b":(top)", *(b":(top,exclude,literal)" + name.rstrip(b"/") for name in left)]
+    tree.git(*words, data=joined(specs), fine=(0, 1))
+
+
+def _left_out(tree: Tree, name: bytes, limit: int) -> str:
+    if name.endswith(b"/"):
+        return "a repository of its own"
+    path = tree.path(name)
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""  # deleted
+    if stat.S_ISREG(status.st_mode):
+        if status.st_size > limit:
+            return f"{status.st_size / (1 << 20):.0f} MB"
+        if not os.access(path, os.R_OK):
+            return "cannot be read"
+    return ""
