@@ -38,6 +38,7 @@ from anvilsrv.agents.spool import Kept, Spools
 from anvilsrv.agents.titles import Titles
 from anvilsrv.agents.transcript import Transcripts, Watcher
 from anvilsrv.agents.typist import Typist
+from anvilsrv.agents.work import Work
 from anvilsrv.allowance import BOUNDS, Allowance
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.beads.beads import Beads
@@ -96,6 +97,7 @@ class App:
         self.launch = Launch(self.backends, state, namespace, umask, self.door)
         self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
         self.checkpoints = Checkpoints(self.store, self.registry, self.launch, self.on_error)
+        self.work = Work(self.store, self.registry, self.checkpoints)
         self.reports = self._made_reports()
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
         forget = self.commits.forget

@@ -186,7 +186,10 @@ def _directory(root: int, path: str) -> int:
             try:
                 deeper = os.open(name, _DIRECTORY, dir_fd=here)
             except FileNotFoundError:
-                os.mkdir(name, 0o755, dir_fd=here)
+                try:
+                    os.mkdir(name, 0o755, dir_fd=here)
+                except FileExistsError:
+                    pass  # another start of the session has made it just now: they share their /tmp
                 deeper = os.open(name, _DIRECTORY, dir_fd=here)
             os.close(here)
             here = deeper

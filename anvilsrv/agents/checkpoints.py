@@ -22,7 +22,7 @@ from anvilsrv.errors import AnvilError, NotFound, NotPermitted, Unavailable
 from anvilsrv.sessions import changes, prompts, turn_rows
 from anvilsrv.sessions.changes import Change, Commits, Segments
 from anvilsrv.sessions.registry import Registry
-from anvilsrv.sessions.state import View
+from anvilsrv.sessions.state import State, View
 from anvilsrv.store.store import Need, Store, Tx
 from sandbox.errors import SandboxError
 
@@ -73,8 +73,8 @@ class Checkpoints:
         """See :class:`Follower`."""
         if after is None:
             self._end(before.id if before is not None else "")
-        elif after.live and after.pid and not after.in_turn and _moment(before) != _moment(after):
-            self._begin(after.id, lambda hand: self._settle(after.id, hand))
+        elif (now := _moment(after)) is not None and now[0] and after.pid and _moment(before) != now:
+            self._begin(after.id, lambda hand: self.settle(after.id, hand))
         elif not after.live and (before is None or before.live) and after.id in self._hands:
             self._begin(after.id, lambda hand: self._last(after.id, hand))
 
@@ -166,12 +166,12 @@ class Checkpoints:
 
     def _last(self, session: str, hand: Hand) -> None:
         try:
-            self._settle(session, hand)
+            self.settle(session, hand)
         finally:
             hand.worker.close()
 
     def _before(self, session: str, hand: Hand) -> None:
-        if not self._settle(session, hand) and not self._registry.get(session).in_turn:
+        if not self.settle(session, hand) and not self._registry.get(session).in_turn:
             self.make(session, hand)
 
     def make(self, session: str, hand: Hand) -> tuple[Commits, list[str]]:
@@ -191,7 +191,7 @@ class Checkpoints:
         head, _ = hand.worker.ask(found, "checkpoint", limit=LARGE)
         return _commits(head.get("commits")), [one_line(str(line))[:1000] for line in head.get("left", [])]
 
-    def _settle(self, session: str, hand: Hand) -> bool:
+    def settle(self, session: str, hand: Hand) -> bool:
         """Keep what the turn that ended last has changed, unless that is known; whether a checkpoint was made."""
         view = self._registry.find(session)
         if view is None or view.in_turn or not self._has(view):
@@ -252,7 +252,7 @@ class Checkpoints:
         self.trees(view.id)
         if turn == view.in_turn:
             return self.do(view.id, lambda hand: self._since(view.id, hand, base=False))
-        self.do(view.id, lambda hand: self._settle(view.id, hand))
+        self.do(view.id, lambda hand: self.settle(view.id, hand))
         found = self._store.call(lambda tx: changes.of(tx, view.id, turn), need=Need.OWN)
         return b"" if found is None else found.text
 
@@ -321,7 +321,8 @@ def extended(change: Change | None, last: Commits, now: Commits) -> Segments:
 
 
 def _moment(view: View | None) -> tuple[bool, int, int] | None:
-    return None if view is None else (view.live and not view.in_turn, view.turns, view.pid)
+    ready = view is not None and view.live and view.state != State.STARTING and not view.in_turn
+    return None if view is None else (ready, view.turns, view.pid)
 
 
 def _listed(refused: Refusal) -> str:

@@ -19,7 +19,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions import conversation, prompts
+from anvilsrv.sessions import conversation, prompts, undone
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
@@ -179,8 +179,9 @@ class Delivery:
         return True
 
     def _context(self, view: View) -> str:
-        """What goes before it: the session's context, and before the first of a conversation the log that this is to have."""
-        context = view.context.decode("utf-8", "replace")
+        """What goes before it: the session's context, what was taken back, and the log that a new conversation is to have."""
+        given = view.context.decode("utf-8", "replace")
+        context = self._store.call(lambda tx: undone.context(tx, view.id, given), need=Need.OWN)
         if not view.carried or view.carried != view.turns:
             return context
         log = self._store.call(lambda tx: conversation.carried(tx, view.id, view.carried), need=Need.OWN)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
+from anvilsrv.sessions import undone
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
@@ -77,7 +78,8 @@ class Messages:
         by, link = found
         prompt = outcomes.settle(tx, session, self._post, self._turns.delivered.offered(tx, session, link))
         if prompt is not None:
-            context = self._registry.row(tx, session).context.decode("utf-8", "replace")
+            given = self._registry.row(tx, session).context.decode("utf-8", "replace")
+            context = undone.context(tx, session, given)
             reply = {"take": prompt.id, "n": prompt.n, "text": prompt.text, "context": context}
             tx.after(Given(session, link, by, reply))
 

@@ -41,7 +41,7 @@ class Tree:
         most: int = 0,
     ) -> bytes:
         """What a git prints, of which at most ``most`` bytes are taken. Raises Refused."""
-        argv = ["git", "--literal-pathspecs"] if "--pathspec-from-file=-" not in words else ["git"]
+        argv = ["git"]
         for setting in SETTINGS:
             argv += ["-c", setting]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -9,12 +9,14 @@ One thread.
 import contextlib
 import json
 import os
+import re
 import shutil
 
 from anvilsrv.inside import git_checkpoint
 from anvilsrv.inside.git_tree import Refused, Tree, joined
 
 LIMIT = 1 << 40
+ASIDE = re.compile(rb"~[0-9a-f]{40,64}(_\d+)?$")  # what a merge puts behind a name where a file and a directory meet
 
 
 def take_back(trees: list[Tree], segments: list[list[dict[str, str]]], now: dict[str, str]) -> list[str]:
@@ -48,7 +50,7 @@ def _merged(tree: Tree, now: str, old: str, new: str) -> tuple[str, list[bytes]]
     fields = tree.git(
         "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, fine=(0, 1)
     ).split(b"\0")  # fmt: skip
-    conflicts = [name for name in fields[1:] if name]
+    conflicts = [ASIDE.sub(b"", name) for name in fields[1:] if name]
     return _commit(tree, fields[0].decode()), conflicts
 
 
@@ -72,10 +74,14 @@ def _with_ignored(tree: Tree, old: str, new: str) -> str:
         tree.git("checkout-index", "-f", "-q", "-z", "--stdin", data=joined(rules), index=index, top=place)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(index)
+        tops = tuple(rule + b"/" for rule in rules)
+        asked = [
+            name for name in added if not name.startswith(tops)
+        ]  # beyond a link, git would say nothing of all the rest
         ignored = [
             name
             for name in tree.git(
-                "check-ignore", "-z", "--stdin", "--no-index", data=joined(added), top=place, fine=(0, 1)
+                "check-ignore", "-z", "--stdin", "--no-index", data=joined(asked), top=place, fine=(0, 1)
             ).split(b"\0")
             if name
         ]

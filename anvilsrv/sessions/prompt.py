@@ -9,6 +9,7 @@ from anvilsrv.sessions.state import Session
 
 TYPED = "typed"  # the origin of what a person typed into the pane
 AGENT = "agent"  # of what the agent began by itself
+UNDO = "undo"  # of a turn in which another was taken back
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Prompt:
     @property
     def whence(self) -> str:
         """Where it comes from, as files say it."""
-        return self.origin if self.origin in (TYPED, AGENT) else "mail" if self.message else "queue"
+        return self.origin if self.origin in (TYPED, AGENT, UNDO) else "mail" if self.message else "queue"
 
     @property
     def is_command(self) -> bool:

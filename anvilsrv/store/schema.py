@@ -268,6 +268,14 @@ CREATE TABLE checkpoints(
     session TEXT PRIMARY KEY, began TEXT NOT NULL, last TEXT NOT NULL, base TEXT NOT NULL) WITHOUT ROWID;
 """
 
+# Comments on lines of files (sessions/comments.py); ``quoted`` is what stood there.
+COMMENTS = """
+CREATE TABLE comments(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, n INTEGER NOT NULL, path TEXT NOT NULL, first INTEGER NOT NULL,
+    last INTEGER NOT NULL, words TEXT NOT NULL, quoted TEXT NOT NULL);
+CREATE INDEX comments_by_session ON comments(session, seq);
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -289,4 +297,5 @@ MIGRATIONS: tuple[str, ...] = (
     DOING,
     USAGE,
     CHANGES,
+    COMMENTS,
 )

@@ -39,6 +39,19 @@ class Git(Protocol):
         """The commit from which it began; empty for none."""
 
 
+class Work(Protocol):
+    """What is done with it, on a worker. Raises AnvilError."""
+
+    def undo(self, session: str, n: int) -> str:
+        """Take back what a turn changed."""
+
+    def apply(self, session: str, patch: str) -> None:
+        """Apply a diff."""
+
+    def comments(self, session: str) -> bytes:
+        """The content of ``git/review``."""
+
+
 class Domain(Protocol):
     """The daemon as its files see it. Errors are AnvilErrors; NotFound for a session that does not exist."""
 
@@ -55,6 +68,8 @@ class Domain(Protocol):
     def activity(self) -> Live: ...
     @property
     def git(self) -> Git: ...
+    @property
+    def work(self) -> Work: ...
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -110,6 +125,9 @@ class Domain(Protocol):
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
         """A command of ``<id>/turns/<n>/ctl``."""
+
+    def review(self, session: str, text: str, origin: str) -> str | None:
+        """``git/review`` was written, on a worker: the number of the prompt."""
 
     def report(self, session: str | None, why: str, told: Callable[[], None], by: str) -> None:
         """An error that no write can be answered with any more becomes an event, then ``told`` is called; ``by``: of which turn."""

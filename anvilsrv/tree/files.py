@@ -151,18 +151,6 @@ class Query(FileKind):
 
 
 @dataclass(frozen=True)
-class Made(FileKind):
-    """A file whose content is made at the open, on a worker, since that may take a while."""
-
-    content: Callable[[Place], bytes]
-
-    slow = True
-
-    def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return Content(self.content(file.at), file.at)
-
-
-@dataclass(frozen=True)
 class Word(FileKind):
     """A one-line file: reading gives ``value`` and a newline, each write is one new value."""
 

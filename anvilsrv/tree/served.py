@@ -13,6 +13,7 @@ from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.roles import Roles
 from anvilsrv.agents.spawn import Spawn
+from anvilsrv.agents.work import Work
 from anvilsrv.backends.registry import Backends
 from anvilsrv.beads.beads import Beads
 from anvilsrv.desk.answer import Questions
@@ -42,7 +43,7 @@ SESSION_COMMANDS = (
     "stop, restart, restart fresh, restart log, kill, cancel, hold, go, forward <port>, unforward <port>, keys <name>…, "
     "complete <message-id>"
 )
-TURN_COMMANDS = "drop, first"
+TURN_COMMANDS = "drop, first, undo"
 
 
 class Parts(Protocol):
@@ -67,6 +68,7 @@ class Parts(Protocol):
     keys: Keys
     door: Door
     checkpoints: Checkpoints
+    work: Work
 
 
 class Served:
@@ -78,6 +80,7 @@ class Served:
         self.topics = parts.topics
         self.beads = parts.beads
         self.git = parts.checkpoints
+        self.work = parts.work
         self.activity = parts.registry.activity.live
         self._parts = parts
         self._registry = parts.registry
@@ -194,9 +197,18 @@ class Served:
             self.store.call(lambda tx: send.drop(tx, session, n, tried, seen))
         elif words == ["first"]:
             self.store.call(lambda tx: send.first(tx, session, n))
+        elif words == ["undo"]:
+            return self.work.undo(session, n)
         else:
             raise unknown(words, TURN_COMMANDS)
         return None
+
+    def review(self, session: str, text: str, origin: str) -> str | None:
+        def send(tx: Tx, session: str, words: str) -> int:
+            self.check_prompt(tx, session)
+            return self.accept(tx, session, words, origin, self.number(tx, session))
+
+        return self.work.review(session, text, send)
 
     def report(self, session: str | None, why: str, told: Callable[[], None], by: str) -> None:
         self._parts.life.error(session, why, told, by)

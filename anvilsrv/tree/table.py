@@ -21,10 +21,11 @@ from anvilsrv.tree.activity import Activity, TurnActivity
 from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
-from anvilsrv.tree.files import Action, Command, Made, Query, Text, Word, compact, line
+from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import DIGITS, Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
 from anvilsrv.tree.streams import Answer, Events, Tail
+from anvilsrv.tree.wholes import Made, Whole
 from anvilsrv.words import USER
 
 SHOWN = 100  # of the members of turns/ in a listing; the others are there as well
@@ -96,6 +97,10 @@ GIT = Table(
     Row("base", "UOC", "", Made(lambda at: line(at.domain.git.base(at.session)))),
     Row("status", "UOC", "", Made(lambda at: at.domain.git.status(at.session))),
     Row("diff", "UOC", "", Made(lambda at: at.domain.git.diff_since(at.session))),
+    Row("review", "UOC", "UC", Whole(
+        take=lambda at, text: at.domain.review(at.session, text, at.who.name),
+        content=lambda at: at.domain.work.comments(at.session))),
+    Row("apply", "", "U", Whole(take=lambda at, text: at.domain.work.apply(at.session, text))),
 )  # fmt: skip
 
 # <id>/

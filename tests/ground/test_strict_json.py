@@ -133,6 +133,7 @@ OWN = {
     "anvilsrv/inside/git_worker.py": "what the daemon asks",
     "anvilsrv/inside/git_undo.py": "a file of its own, which no agent sees",
     "anvilsrv/sessions/changes.py": "our own rows",
+    "anvilsrv/sessions/comments.py": "our own rows",
     "anvilsrv/inside/mcptools.py": "files of the tree, which the daemon wrote",
     "anvilsrv/inside/read_inbox.py": "files of the tree, which the daemon wrote",
     "anvilsrv/front/follow.py": "files of the tree, which the daemon wrote",
