@@ -82,6 +82,8 @@ class Channel:
     size: int = 0
     blocks: dict[tuple[str, str], Block] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # of a text from one source -> its id, from another
+    looked: float = 0.0  # when readers of the log were told last of a text that grows (monotonic, s)
+    look: bool = False  # they will be told
     doing: Doing = field(default_factory=Doing)
     ended: dict[str, str] = field(
         default_factory=dict

@@ -14,13 +14,14 @@ from anvilsrv.activity import rows
 from anvilsrv.activity.live import RUN, Begun, Block, Channel, Live
 from anvilsrv.activity.rows import Mark, Record
 from anvilsrv.activity.schema import KINDS, clean, key
-from anvilsrv.store.effects import Item, Said, Wake
+from anvilsrv.store.effects import Item, Later, Said, Wake
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import conversation_of
 from anvilsrv.strict_json import dumps
 
 MOST = 64 << 20  # bytes of the records of one session
-SHOWN = ("tool", "edit", "decision")  # kinds of which the log has a line
+SHOWN = ("text", "tool", "edit", "decision")  # kinds of which the log shows something
+SOON = 0.1  # s between two looks of the log at a text that grows
 OFTEN = 64  # records after which their size is looked at
 NAMES = 200  # of a session that are remembered
 Does = Callable[[Tx, str, str], None]
@@ -72,10 +73,39 @@ class Recorder:
         self._does(tx, session, channel, saying)
         if read:
             rows.follow(tx, session, {path: _held(path, mark, channel, saying) for path, mark in read.items()})
-        if any(made["kind"] in SHOWN for made in saying.made):
-            tx.after(Wake(conversation_of(session)))
+        self._show(tx, session, channel, saying)
         if saying.items or saying.whole:
             tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
+
+    @staticmethod
+    def _show(tx: Tx, session: str, channel: Channel, saying: Saying) -> None:
+        """Let readers of the log look: now, or of a text that grows before long."""
+        shown = [made for made in saying.made if made["kind"] in SHOWN]
+        if any("part" not in made and "grows" not in made for made in shown) or (
+            shown and not 0 <= tx.now.monotonic - channel.looked < SOON
+        ):
+            channel.looked = tx.now.monotonic
+            tx.after(Wake(conversation_of(session)))
+        elif shown and not channel.look:
+            channel.look = True
+            tx.after(Later(session, SOON))
+
+    def catch_up(self, tx: Tx, session: str) -> None:
+        """Let readers of the log look, if that was put off (effect ``Later``)."""
+        channel = self.live.channel(session)
+        if channel is not None and channel.look:
+            channel.look, channel.looked = False, tx.now.monotonic
+            tx.after(Wake(conversation_of(session)))
+
+    def growing(self, session: str, turn: int) -> list[tuple[str, str]]:
+        """The texts of a turn that grow just now, but those of subagents: their ids, and how far they have come."""
+        channel = self.live.channel(session)
+        blocks = sorted(channel.blocks.items(), key=lambda one: one[1].seq) if channel is not None else []
+        return [
+            (name, block.grown.text)
+            for (kind, name), block in blocks
+            if kind == "text" and block.turn == turn and not block.parent
+        ]
 
     def end(self, tx: Tx, session: str, turn: int, answer: str | None, **fields: Any) -> None:
         """A turn has ended. What still grows in it is whole with that; ``answer`` is what it said last (None: it is not known)."""

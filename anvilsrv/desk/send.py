@@ -13,6 +13,7 @@ from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt, clean
 from anvilsrv.sessions.prompt import response as response_of
 from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.steps import Growing
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 
@@ -126,10 +127,13 @@ class Send:
         prompts.first(tx, self.queued(tx, session, n))
         self._registry.tell(tx, session)
 
-    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+    def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
         """The next blocks of ``<id>/log``, and the cursor behind them. Raises NotFound."""
         self._registry.row(tx, session)
-        return conversation.conversation_page(tx, session, cursor)
+        activity = self._registry.activity
+        return conversation.conversation_page(
+            tx, session, cursor, lambda turn: [Growing(*one) for one in activity.growing(session, turn)]
+        )
 
     def context(self, tx: Tx, session: str, text: str) -> None:
         """``context`` was written. Raises NotFound."""

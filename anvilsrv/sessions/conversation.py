@@ -3,15 +3,17 @@
 Threads: ``conversation_page`` runs on the store's thread, in a job; the rest is pure.
 """
 
-import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
+from typing import NamedTuple
 
-from anvilsrv.display import one_line, shown
-from anvilsrv.sessions import prompts, remarks, steps
+from anvilsrv.display import one_line
+from anvilsrv.sessions import prompts, remarks
+from anvilsrv.sessions.blocks import block, stamp
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import AGENT, Prompt
+from anvilsrv.sessions.steps import Growing, Told, Writer, is_told
 from anvilsrv.store.store import Tx
 
 TURNS, CARRIED, WIDEST = 100, 100_000, 2000  # of a log that is carried over: turns and characters, characters of a line
@@ -19,29 +21,9 @@ BEGINS = (
     "[An earlier conversation of this session cannot be gone on with. This is its log, as context: do not act on it.]"
 )
 ENDS = "[End of the log.]"
-_BLOCKS = 1 << 32  # more than a conversation has
-_STEPS = 1 << 64  # more than the numbers of its activity
+OVER = (Status.DONE, Status.FAILED)
+Growings = Callable[[int], Iterable[Growing]]
 PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has
-
-
-def stamp(when: float) -> str:
-    """A time (epoch s) as files show it: local, with its zone."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
-
-
-def block(word: str, when: float, text: str) -> bytes:
-    """One block of a conversation: a header line, the text indented by a tab, an empty line."""
-    paragraphs = map(
-        indented, shown(text).rstrip("\n").split("\n\n")
-    )  # few replacements in megabytes, not a step for each line
-    return "".join((word, " ", stamp(when), "\n", "\n\n".join(paragraphs), "\n\n")).encode("utf-8", "replace")
-
-
-def indented(text: str) -> str:
-    """Lines without an empty one, but for the first, each with a tab before it."""
-    if text.startswith("\n"):
-        return "\n" + indented(text[1:])
-    return "\t" + text.replace("\n", "\n\t") if text else ""
 
 
 SHOWN = {  # of a prompt, in ``turns/list``
@@ -60,50 +42,80 @@ def line(prompt: Prompt, counts: tuple[int, int] | None = None) -> bytes:
     return f"{start}\t{took}\t{plus}\t{minus}\t{words}\n".encode()
 
 
-def conversation_page(tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
-    """Blocks of a conversation from ``cursor`` until they are a page. It is the number of the next block, and of the last remark,
-    and of the last step that was shown of a turn that is not over."""
-    before, step = divmod(cursor, _STEPS)
-    seen, first = divmod(before, _BLOCKS)
+class At(NamedTuple):
+    """Where a reader stands: the number of the next block, of the last remark, and how far a turn that is not over was given."""
+
+    block: int = 0
+    remark: int = 0
+    told: Told = Told()
+
+
+def conversation_page(
+    tx: Tx, session: str, cursor: object = None, growing: Growings = lambda turn: ()
+) -> tuple[bytes, At]:
+    """Blocks of a conversation from ``cursor`` until they are a page. ``growing`` gives the texts that grow just now in a turn."""
+    start = cursor if isinstance(cursor, At) else At()
+    seen, told = start.remark, start.told
     left = deque(remarks.after(tx, session, seen))
     out = bytearray()
-    for at, text, turn in _blocks(tx, session, first):  # the last has no text: it says where the conversation ends
+    for at, text, one, joined in _blocks(
+        tx, session, start.block
+    ):  # the last is nothing: it says where the conversation ends
         while left and left[0].block <= at and len(out) < PAGE:
-            one = left.popleft()
-            seen, out = one.seq, out + block("NOTE", one.at, one.text)
+            note = left.popleft()
+            seen, out = note.seq, out + block("NOTE", note.at, note.text)
         if len(out) >= PAGE:
             break
-        done, step = steps.lines(tx, session, turn, step) if turn else (b"", 0)
-        out += done
-        if text and step:
-            out, step = out + b"\n", 0
         out += text
-    return bytes(out), (seen * _BLOCKS + at) * _STEPS + step
+        if one is not None:
+            writer = Writer(told)
+            writer.turn(tx, session, one.n, joined, growing(one.n))
+            told = writer.told
+            if one.status in OVER:
+                writer.end(_answer(tx, session, one))
+                told = Told()
+            out += writer.out
+    return bytes(out), At(at, seen, told)
 
 
-def _blocks(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes, int]]:
-    """The blocks from that number on, each with its own. Block 2k is what began turn k + 1; block 2k + 1 is what was taken into it
-    besides, and the answer: it comes with the number of its prompt, and without a text while the turn goes on."""
+def _blocks(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes, Prompt | None, list[Prompt]]]:
+    """The blocks from that number on, each with its own. Block 2k is what began turn k + 1; block 2k + 1 is the turn: it comes with its
+    prompt and those that were taken into it besides."""
     for one, joined in prompts.spoken(tx, session, at // 2):
         if at == 2 * ((one.turn or 0) - 1):
             nobody = one.origin == AGENT  # said that
-            yield at, b"" if nobody else block("USER", one.started or one.created, one.text), 0
+            yield at, b"" if nobody else block("USER", one.started or one.created, one.text), None, []
             at += 1
-        if one.status not in (Status.DONE, Status.FAILED):
-            yield at, b"", one.n
+        yield at, b"", one, joined
+        if one.status not in OVER:
             return
-        out = b"".join(block("USER", other.started or other.created, other.text) for other in joined)
-        said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
-        yield at, out + block("ASSISTANT", one.ended or one.created, said), one.n
         at += 1
-    yield at, b"", 0
+    yield at, b"", None, []
+
+
+def _answer(tx: Tx, session: str, one: Prompt) -> bytes:
+    """The block of an answer; nothing where what was told says it."""
+    if one.status == Status.FAILED:
+        return block("ASSISTANT", one.ended or one.created, f"[{one.error}]")
+    said = (one.response or b"").decode("utf-8", "replace")
+    return b"" if is_told(tx, session, one.n, said) else block("ASSISTANT", one.ended or one.created, said)
+
+
+def _spoken(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes]]:
+    """What was said, without what was done."""
+    for number, text, one, joined in _blocks(tx, session, at):
+        if one is not None and one.status in OVER:
+            said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
+            text = b"".join(block("USER", other.started or other.created, other.text) for other in joined)
+            text += block("ASSISTANT", one.ended or one.created, said)
+        yield number, text
 
 
 def carried(tx: Tx, session: str, last: int) -> str:
     """What was said up to turn ``last`` as a new conversation gets it before its first prompt; of a long one the end."""
     first = 2 * max(0, last - TURNS)
-    blocks = takewhile(lambda one: one[0] < 2 * last, _blocks(tx, session, first))
-    text = b"".join(text for _, text, _ in blocks).decode("utf-8", "replace")
+    blocks = takewhile(lambda one: one[0] < 2 * last, _spoken(tx, session, first))
+    text = b"".join(text for _, text in blocks).decode("utf-8", "replace")
     if len(text) > CARRIED:
         text = text[-CARRIED:].partition("\n")[2]
     lines = (line if len(line) <= WIDEST else f"{line[:WIDEST]}…" for line in text.splitlines())

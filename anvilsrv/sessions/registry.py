@@ -258,6 +258,9 @@ class Registry:
 
     def catch_up(self, tx: Tx, session: str) -> None:
         """Tell what a session does by now, if that was put off (effect ``Later``)."""
+        self.activity.catch_up(tx, session)
+        if session not in self._late:
+            return
         self._late.discard(session)
         self._told.pop(session, None)
         row, words = self.maybe(tx, session), self.activity.doing(session)

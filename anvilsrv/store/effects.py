@@ -50,7 +50,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Later:
-    """What ``session`` does is to be told in ``delay`` seconds."""
+    """What ``session`` does, and what its agent says, is to be told in ``delay`` seconds."""
 
     session: str
     delay: float

@@ -175,7 +175,7 @@ class Domain(Protocol):
     def response(self, tx: Tx, prompt: int) -> bytes | None:
         """The answer to a prompt; None while it may still come. Raises Conflict when it cannot."""
 
-    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+    def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
         """The blocks of ``<id>/log`` after ``cursor`` (empty: no more yet), and the next cursor. Raises NotFound."""
 
     def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:

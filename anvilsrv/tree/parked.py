@@ -101,7 +101,7 @@ class Found(NamedTuple):
     """What the store has after a cursor: ``data`` (None: nothing yet), and the next cursor."""
 
     data: bytes | None
-    cursor: int = 0
+    cursor: object = 0
 
 
 class Stored(Parked):
@@ -117,13 +117,13 @@ class Stored(Parked):
         self._by = at.by
         self._domain = at.domain
         self._topic = topic
-        self._cursor = 0  # changes on the store's thread alone, after a commit
+        self._cursor: object = 0  # changes on the store's thread alone, after a commit
         self._asked = False  # a job is queued, or the topic will bring one; under the lock
         self._closed = False
 
     # -- for subclasses ------------------------------------------------------------------------------------------------
 
-    def ask(self, tx: Tx, cursor: int) -> Found:
+    def ask(self, tx: Tx, cursor: object) -> Found:
         """What there is now. Store's thread, in a job: it changes nothing here, for the job may be lost."""
         raise NotImplementedError
 
@@ -140,13 +140,13 @@ class Stored(Parked):
             self._asked = True
         self._domain.store.post(self._job, self._done, by=self._by)
 
-    def _job(self, tx: Tx) -> tuple[int, Found]:
+    def _job(self, tx: Tx) -> tuple[object, Found]:
         found = self.ask(tx, self._cursor)
         if found.data is None and not self._closed:  # here and not after the commit: no notice may fall between
             self._domain.topics.wait(self._topic, self, self._again)
         return self._cursor, found
 
-    def _done(self, result: tuple[int, Found], error: BaseException | None) -> None:
+    def _done(self, result: tuple[object, Found], error: BaseException | None) -> None:
         if error is not None:
             with self.lock:
                 self._asked = False

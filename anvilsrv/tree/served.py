@@ -272,7 +272,7 @@ class Served:
     def response(self, tx: Tx, prompt: int) -> bytes | None:
         return self._parts.send.response(tx, prompt)
 
-    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+    def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
         return self._parts.send.conversation(tx, session, cursor)
 
     def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:

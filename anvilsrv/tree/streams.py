@@ -66,7 +66,7 @@ class Tail(FileKind):
     """
 
     topic: Callable[[Place], str]
-    page: Callable[[Place, Tx, int], tuple[bytes, int]]
+    page: Callable[[Place, Tx, object], tuple[bytes, object]]
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
         return _Tail(self, file.at)
@@ -88,7 +88,7 @@ class _Tail(Stored):
             self._page, self._given = b"", 0
             self.held.shrink()
 
-    def ask(self, tx: Tx, cursor: int) -> Found:
+    def ask(self, tx: Tx, cursor: object) -> Found:
         page, after = self._kind.page(self._at, tx, cursor)
         return Found(page or None, after)
 
@@ -130,7 +130,7 @@ class _Answer(Stored):
     def peek(self, offset: int, count: int) -> bytes | None:
         return None if self._data is None else self._data[offset : offset + count]
 
-    def ask(self, tx: Tx, cursor: int) -> Found:
+    def ask(self, tx: Tx, cursor: object) -> Found:
         return Found(self._kind.response(self._at, tx, self._prompt))
 
     def keep(self, data: bytes) -> None:

@@ -52,13 +52,13 @@ def sessions(at: Place) -> bytes:
     return json_array(at.domain.summary(view, False) for view in at.domain.views().values() if at.concerns(view.id))
 
 
-def mail_log(at: Place, tx: Tx, cursor: int) -> tuple[bytes, int]:
+def mail_log(at: Place, tx: Tx, cursor: object) -> tuple[bytes, object]:
     """A page of ``log``: the messages that concern the caller."""
 
     def shown(owners: Iterable[str]) -> bool:
         return at.who.session is None or any(one != USER and at.concerns(one) for one in owners)
 
-    return at.domain.mail_log(tx, shown, cursor)
+    return at.domain.mail_log(tx, shown, cursor if isinstance(cursor, int) else 0)
 
 
 def member(at: Place, name: str) -> str | None:

@@ -1,6 +1,7 @@
 """``activity``: what agents do while they do it, from a live daemon and the scripted agent."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -314,3 +315,39 @@ def test_the_log_has_a_line_for_each_step_between_a_prompt_and_its_answer(daemon
             found += file.read(timeout=PATIENCE)
     told = [line for line in found.decode().splitlines() if not line.startswith(("USER", "ASSISTANT"))]
     assert told == ["\tgo", "", "\t· Bash make check", "\t· Edit a.py:3 +2 −1", "", "\tdone", ""]
+
+
+def log_until(agent: Session, end: bytes) -> str:
+    found = b""
+    with agent.client.open(f"{agent.id}/log") as file:
+        while end not in found:
+            found += file.read(timeout=PATIENCE)
+    return re.sub(r"(USER|ASSISTANT) \S+", r"\1", found.decode())
+
+
+def test_the_last_block_of_the_log_grows_while_the_agent_speaks_and_reads_the_same_later(daemon: Daemon) -> None:
+    turn = {
+        "tell": [
+            [0.1, {"type": "text", "id": "m1", "part": "I shall look\nat ", "index": 0}],
+            [0.1, {"type": "text", "id": "m1", "part": "it.\n\n", "index": 1}],
+            [0.1, {"type": "text", "id": "m1", "text": "I shall look\nat it.\n"}],
+            [0.2, {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "ls"}}],
+            [0.2, {"type": "text", "id": "m2", "part": "There is\n", "index": 0}],
+            [0.1, {"type": "text", "id": "m2", "part": "\nnothing", "index": 1}],
+            [4.0, ""],
+        ],
+        "say": "There is\n\nnothing at all",
+    }
+    script(daemon, turn)
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    found = log_until(agent, b"nothing")
+    begun = "USER\n\tgo\n\nASSISTANT\n\tI shall look\n\tat it.\n\n\t· Bash ls\n\nASSISTANT\n\tThere is\n\n\tnothing"
+    assert found == begun
+    assert agent.state == "running"
+    whole = f"{begun} at all\n\n"
+    assert log_until(agent, b"all\n\n") == whole
+    agent.wait("idle")
+    daemon.kill()
+    daemon.start()
+    assert log_until(agent.again(), b"all\n\n") == whole

@@ -1,10 +1,12 @@
 """Prompts: which are accepted, and whose answer ``out`` gives."""
 
 from functools import partial
+from typing import cast
 
 import pytest
 
 from anvilsrv.errors import Conflict, Invalid, NotFound
+from anvilsrv.sessions.conversation import At
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import Parts
 
@@ -220,10 +222,14 @@ def test_a_log_comes_in_pages_of_some_bytes_however_long_the_answers_are(parts: 
     for number in range(4):
         parts.taken(agent, f"prompt {number}")
         parts.report(agent, "Stop", response=f"{number}\n\n\n" + "x" * size)
-    pages, cursor = list[bytes](), 0
+    pages, cursor = list[bytes](), cast(object, None)
     while (found := parts.job(partial(parts.send.conversation, session=agent, cursor=cursor)))[0]:
         pages.append(found[0])
         cursor = found[1]
     assert [page.count(b"\nASSISTANT") for page in pages] == [1, 1, 1, 1]
-    assert cursor == 8 << 64 and [page.split(b"\n")[1] for page in pages] == [b"\tprompt %d" % n for n in range(4)]
+    assert (
+        isinstance(cursor, At)
+        and cursor.block == 8
+        and [page.split(b"\n")[1] for page in pages] == [b"\tprompt %d" % n for n in range(4)]
+    )
     assert all(page.endswith(b"\n\t%d\n\n\n\t%b\n\n" % (n, b"x" * size)) for n, page in enumerate(pages))

@@ -257,10 +257,11 @@ class World:
 
         self.store.call(job)
 
-    def conversation(self, tx: Tx, session: str, cursor: int) -> tuple[bytes, int]:
+    def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
         self.get(session)
-        found = self.blocks.get(session, [])[cursor : cursor + 3]
-        return b"".join(found), cursor + len(found)
+        at = cursor if isinstance(cursor, int) else 0
+        found = self.blocks.get(session, [])[at : at + 3]
+        return b"".join(found), at + len(found)
 
     def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
         self.get(session)

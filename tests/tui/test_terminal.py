@@ -102,7 +102,7 @@ def test_the_conversation_follows_what_is_said_and_keeps_drafts(daemon: Daemon, 
     terminal.keys("C-j")
     terminal.type("echo two")
     terminal.keys("Enter")
-    screen = terminal.shows("── you", "── agent")
+    screen = terminal.shows("── you", "── agent", "\n two")
     assert re.search(r" echo one\n echo two\n ── agent .*\n one\n two\n", re.sub(" +\n", "\n", screen)), screen
     daemon.client().write(f"{session}/in", b"echo from elsewhere")
     terminal.shows(" from elsewhere")
