@@ -1,4 +1,4 @@
-"""README is run from top to bottom, in a fresh home, as somebody would who has just cloned it."""
+"""README and the pages of docs/ are run from top to bottom, each in a fresh home, as a new user with a clone would."""
 
 import os
 import re
@@ -13,12 +13,14 @@ from tests.conftest import ROOT, Home, some
 from tests.docs.examples import NEVER, SHELLS, Block, markdown, pattern, shell_path
 
 README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+LINES = 350  # of README: the rest is reference, and belongs into docs/ and man/
 PROGRAMS = Path(sys.prefix) / "bin"
 WAIT = 60.0  # s for one command
 
 
 class Reader:
-    """Somebody who does what README says."""
+    """A user who does what a page says."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -97,8 +99,27 @@ def test_everything_that_readme_shows_happens(home: Home) -> None:
         reader.close()
 
 
-def test_every_command_in_readme_is_run_or_says_what_it_needs() -> None:
-    for block in some(block for block in markdown(README) if block.language in SHELLS):
+@pytest.mark.slow(6)
+@pytest.mark.parametrize(
+    "page", [one for one in PAGES if any(block.runs for block in markdown(one))], ids=lambda page: page.stem
+)
+def test_everything_that_a_page_shows_happens_where_a_daemon_runs(page: Path, home: Home) -> None:
+    reader = Reader(home)
+    try:
+        reader.do(Block(page.name, "sh", ["run"], "anvilsrv start"))
+        for block in markdown(page):
+            reader.do(block)
+    finally:
+        reader.close()
+
+
+def test_readme_is_short() -> None:
+    assert README.read_text().count("\n") < LINES
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
+def test_every_command_in_a_page_is_run_or_says_what_it_needs(page: Path) -> None:
+    for block in [block for block in markdown(page) if block.language in SHELLS]:
         assert "run" in block.words or block.options.get("needs") in NEVER, block.where
         if block.language == "console":
             assert list(block.commands()), block.where
@@ -107,7 +128,7 @@ def test_every_command_in_readme_is_run_or_says_what_it_needs() -> None:
 def test_the_two_commands_come_first() -> None:
     commands = [c for block in markdown(README) if block.language == "console" for c, _ in block.commands()]
     assert commands[0] == "./quickstart"
-    assert "./check" in README.read_text().partition("## Requirements")[0]
+    assert "./check" in README.read_text().partition("## Installation")[0]
 
 
 @pytest.mark.skipif(not shutil.which("emacs"), reason="no emacs")
@@ -117,12 +138,13 @@ def test_the_lines_for_emacs_load_the_package(home: Home) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_json_and_yaml_in_readme_can_be_read() -> None:
+def test_json_and_yaml_in_pages_can_be_read() -> None:
     import json
 
     import yaml
 
-    for block in some(block for block in markdown(README) if block.language == "json"):
+    blocks = [block for page in (README, *PAGES) for block in markdown(page)]
+    for block in some(block for block in blocks if block.language == "json"):
         json.loads(block.text)
-    for block in some(block for block in markdown(README) if block.language == "yaml"):
+    for block in some(block for block in blocks if block.language == "yaml"):
         assert isinstance(yaml.safe_load(block.text), dict), block.where
