@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # pathlib, hashlib and re are dear to import, and the hook program counts milliseconds
     from pathlib import Path
@@ -49,7 +49,6 @@ def private_dir(path: str | Path) -> Path:
 
     Raises Unavailable when it exists and belongs to somebody else, is open to others, or is a link.
     """
-    import stat
     from pathlib import Path
 
     path = Path(path)
@@ -57,16 +56,39 @@ def private_dir(path: str | Path) -> Path:
         for one in (*reversed(path.parents), path):  # not by ``parents``, which leaves the modes to the umask
             if not one.exists():
                 one.mkdir(mode=0o700, exist_ok=True)
-        found = path.lstat()
+        found = unfit(path)
     except OSError as error:
         raise Unavailable(f"cannot make directory '{path}': {error.strerror}") from None
-    if not stat.S_ISDIR(found.st_mode):
-        raise Unavailable(f"'{path}' is not a directory")
-    if found.st_uid != os.getuid():
-        raise Unavailable(f"'{path}' belongs to another user")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        raise Unavailable(f"'{path}' is open to others: its mode is {stat.S_IMODE(found.st_mode):04o}, not 0700")
+    if found is not None:
+        raise Unavailable(f"'{path}' {found.why}")
     return path
+
+
+class Unfit(NamedTuple):
+    """Why a path cannot be a directory of ours alone, and what would mend it (``{}`` stands for the path)."""
+
+    why: str
+    remedy: str
+
+
+def unfit(path: Path) -> Unfit | None:
+    """None where nothing is there, or a directory of ours alone. Raises OSError."""
+    import stat
+
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISLNK(found.st_mode):
+        return Unfit("is not a directory, but a link", "remove it")
+    if not stat.S_ISDIR(found.st_mode):
+        return Unfit("is not a directory", "remove it")
+    if found.st_uid != os.getuid():
+        return Unfit("belongs to another user", "have it removed")
+    if mode & 0o077:
+        return Unfit(f"is open to others: its mode is {mode:04o}, not 0700", "chmod 700 {}")
+    return None
 
 
 def _xdg(variable: str, default: str) -> Path:

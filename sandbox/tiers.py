@@ -62,7 +62,7 @@ def attempt(tier: str) -> str | None:
     real = [path for path in system if not os.path.islink(path)]
     devices = [["/dev/null", "/dev/null", "d", "refuse"]]
     spec: dict[str, Any] = {
-        "tier": tier, "argv": ["true"], "cwd": "/", "env": {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+        "tier": tier, "argv": ["true"], "cwd": "/", "env": {"PATH": f"{os.environ.get('PATH', '')}:/usr/bin:/bin".lstrip(":")},
         "inherit": [], "binds": devices + [[path, path, "rx", "refuse"] for path in real], "links": links, "files": {},
         "directories": [],
         "rules": [["/proc", "r"], ["/dev/null", "rd"], *([path, "rx"] for path in real)], "protected": [],
@@ -141,6 +141,10 @@ def namespace_advice() -> list[str]:
                 found.append(sentence)
         except OSError:
             continue
+    if not found and chrooted():
+        found.append(
+            "in a chroot the kernel gives no user namespaces: use systemd-nspawn, bwrap or another that changes the root by pivot_root"
+        )
     if not found:
         way = CONTAINERS.get(container())
         found.append(
@@ -159,6 +163,23 @@ CONTAINERS = {
     "lxc": "security.nesting=true",
     "systemd-nspawn": "--system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self unshare pivot_root'",
 }
+
+
+def chrooted() -> bool:
+    """Whether the root directory is another one than that of the mounts, as after chroot(2), where that can be seen."""
+    try:
+        here, first = os.stat("/"), os.stat("/proc/1/root/")
+        return (here.st_dev, here.st_ino) != (first.st_dev, first.st_ino) or _no_root_mount()
+    except OSError:
+        return _no_root_mount()
+
+
+def _no_root_mount() -> bool:
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            return all(line.split()[4] != "/" for line in lines)
+    except OSError:
+        return False
 
 
 def container() -> str:

@@ -30,9 +30,9 @@ class Trial(NamedTuple):
     lacks: str
 
 
-def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path) -> Trial:
-    """For the backend's program with these arguments; ``top`` is an empty directory, kept until it has ended. Raises AnvilError,
-    SandboxError and OSError."""
+def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path, program: str | None = None) -> Trial:
+    """For the backend's program, or another one, with these arguments; ``top`` is an empty directory, kept until it has ended. Raises
+    AnvilError, SandboxError and OSError."""
     backend, launch = backends.get(name), Launch(backends, top / "state", paths.namespace())
     launch.make_directories(NAME)
     own, cwd = launch.directory(NAME), top / "work"
@@ -45,7 +45,7 @@ def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path) -> Tr
     )  # fmt: skip
     plan = launch.plan(name, "", [], str(cwd), NAME, backend.launch(place, resume=False).env)
     spec = specification(
-        plan.policy, [backend.program_path() or "", *args], tier=plan.tier, namespace_source=str(own / "ns"),
+        plan.policy, [program or backend.program_path() or "", *args], tier=plan.tier, namespace_source=str(own / "ns"),
         tmpdir=str(own / "tmp"), env=os.environ, shown=grants.shown(own / "run/code", str(cwd)),
         listed=grants.granted(plan.tier).listed,
     )  # fmt: skip

@@ -74,15 +74,19 @@ class Place:
         except (OSError, ValueError):
             return 0
 
+    def check(self) -> None:
+        """Raise Invalid for a namespace in which no agent could run."""
+        if not self.namespace.startswith("/"):
+            raise Invalid(f"NAMESPACE must be an absolute path, not '{self.namespace}'")
+        if len(os.fsencode(self.namespace)) > NAMESPACE_MAX:
+            raise Invalid(f"NAMESPACE is too long for the socket of tmux in it: at most {NAMESPACE_MAX} bytes")
+
     def take(self) -> IO[bytes]:
         """Become the daemon of the namespace: the lock's file, to be kept open.
 
         Raises Conflict when another is, Invalid for a namespace in which no agent could run.
         """
-        if not self.namespace.startswith("/"):
-            raise Invalid(f"NAMESPACE must be an absolute path, not '{self.namespace}'")
-        if len(os.fsencode(self.namespace)) > NAMESPACE_MAX:
-            raise Invalid(f"NAMESPACE is too long for the socket of tmux in it: at most {NAMESPACE_MAX} bytes")
+        self.check()
         paths.private_dir(self.namespace)
         paths.private_dir(self.state)
         inherited = os.environ.pop("ANVILSRV_LOCK_FD", "")
