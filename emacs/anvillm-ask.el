@@ -196,6 +196,7 @@ Agents that tell the input of their tool do so as an object."
 (defun anvillm-ask-again ()
   "Draw the questions again, without those that are over."
   (interactive)
+  (unless (derived-mode-p 'anvillm-ask-mode) (user-error "No questions here"))
   (setq anvillm-ask--shown (anvillm-asks (anvillm-session anvillm-buffer-session)))
   (anvillm-ask--draw))
 

@@ -48,7 +48,7 @@ NAME is what the session is called, where that is not known yet."
         buffer)))
 
 (defun anvillm-buffer--keep (id format name)
-  "Let this buffer belong to session ID, called NAME, as FORMAT says."
+  "Let this buffer belong to session ID, called NAME, by FORMAT."
   (setq anvillm-buffer-session id anvillm-buffer--format format anvillm-buffer--known name
         anvillm-buffer--given (buffer-name))
   (add-hook 'anvillm-session-functions #'anvillm-buffer--changed)

@@ -104,7 +104,7 @@ With a prefix argument the session is asked for."
   (interactive)
   (anvillm-conversation (anvillm-target current-prefix-arg)))
 
-(declare-function anvillm-conversation "anvillm-log" (id))
+(declare-function anvillm-conversation "anvillm-talk" (id))
 
 ;;;###autoload (autoload 'anvillm-command-map "anvillm-command" nil t 'keymap)
 (defvar anvillm-command-map

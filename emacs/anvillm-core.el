@@ -149,16 +149,17 @@ With nil when any number of them may have.")
     (if (and cwd (file-accessible-directory-p cwd)) (file-name-as-directory cwd) default-directory)))
 
 (defun anvillm-needs (session)
-  "Return why SESSION needs the user: ask, error, fresh, or nil."
-  (cond ((plist-get session :ask) 'ask)
-        ((equal (plist-get session :state) "error") 'error)
-        ((gethash (anvillm-id session) anvillm--fresh) 'fresh)))
+  "Return why SESSION needs the user: ask, error, held, mail, fresh, or nil.
+The daemon tells; an answer is known before that by its event."
+  (let ((told (plist-get session :needs)))
+    (cond ((plist-get session :ask) 'ask)
+          ((equal (plist-get session :state) "error") 'error)
+          ((member told '("held" "mail")) (intern told))
+          ((anvillm-fresh-p session) 'fresh))))
 
-(defun anvillm-seen (id)
-  "Note that the user has looked at the conversation of session ID."
-  (when (gethash id anvillm--fresh)
-    (remhash id anvillm--fresh)
-    (run-hook-with-args 'anvillm-session-functions id)))
+(defun anvillm-fresh-p (session)
+  "Return non-nil if the user has not looked at the last answer of SESSION."
+  (or (gethash (anvillm-id session) anvillm--fresh) (equal "done" (plist-get session :needs))))
 
 (defun anvillm-link-status ()
   "Return the state of the link: off, connecting, live, silent or lost."

@@ -198,6 +198,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
        (anvillm--patch id (list :error (anvillm-event-text event))))
       ("response" (when (anvillm-session id) (puthash id t anvillm--fresh) (anvillm--patch id nil)))
       ("message" (anvillm--patch id (list :unread (1+ (or (anvillm-get id :unread) 0)))))
+      ("session_update" (anvillm--patch id (anvillm--updated event)))
       ("session_end" (anvillm--forget id))))
   (run-hook-wrapped 'anvillm-event-functions
                     (lambda (f) (anvillm-9p--guard f (list event)) nil))
@@ -246,6 +247,21 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
   (cl-pushnew id anvillm--touched :test #'equal)
   (setq anvillm--order (delete id anvillm--order))
   (run-hook-with-args 'anvillm-session-functions id))
+
+(defun anvillm-seen (id)
+  "Tell that the user has looked at the conversation of session ID."
+  (let* ((session (anvillm-session id)) (answered (plist-get session :answered)))
+    (when (and session (anvillm-fresh-p session))
+      (remhash id anvillm--fresh)
+      (when (and answered (> answered (or (plist-get session :seen) 0)) (anvillm-9p-live-p anvillm--conn))
+        (anvillm-9p-write anvillm--conn (concat id "/seen") (format "%d\n" answered) #'ignore))
+      (anvillm--patch id (append (and (equal "done" (plist-get session :needs)) '(:needs ""))
+                                 (and answered (list :seen answered)))))))
+
+(defun anvillm--updated (event)
+  "Return the values that EVENT, a `session_update', tells of its session."
+  (cl-loop for (key value) on event by #'cddr
+           unless (memq key '(:seq :ts :type :session_id :changes)) append (list key value)))
 
 ;;;; All of it
 

@@ -1,4 +1,4 @@
-;;; anvillm-log.el --- Conversations and the log of messages  -*- lexical-binding: t; -*-
+;;; anvillm-log.el --- Logs of messages and conversations  -*- lexical-binding: t; -*-
 
 ;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
@@ -6,8 +6,8 @@
 
 ;;; Commentary:
 
-;; A conversation follows the file `log' of a session; the log of messages
-;; follows the one of the root.  Both are made of blocks: a header line, text
+;; The log of messages follows the file `log' of the root, and a conversation
+;; that of a session where there is nothing better.  Both are made of blocks: a header line, text
 ;; indented by a tab, an empty line.  Text goes in as it comes, a piece at a
 ;; time, between keystrokes.  A window that shows the end stays at the end,
 ;; any other stays where it is.  Long blocks and long lines are folded.
@@ -19,7 +19,6 @@
 (require 'iso8601)
 (defvar vc-handled-backends)
 
-(declare-function anvillm-bookmark-conversation "anvillm-resume")
 
 (defcustom anvillm-fold-lines 40
   "Blocks with more lines than this are folded to so many; nil folds nothing."
@@ -52,6 +51,12 @@
 
 ;;;; Following
 
+(defvar-local anvillm-log-follow-function #'anvillm-log--follow "Function that goes on with what this buffer follows.")
+(defvar-local anvillm-log-toggle-function #'ignore "Function that folds or unfolds what is at point, if it can.")
+(defvar-local anvillm-log-visit-function #'ignore "Function that acts on what is at point, if it can.")
+(defvar-local anvillm-log-forget-function #'ignore "Function that forgets what has been taken in.")
+(defvar-local anvillm-log-more-function #'ignore "Function that returns what else the header line tells.")
+
 (defun anvillm-log--follow ()
   "Follow the file of this buffer, from where it was left."
   (when (and anvillm-log--path (not anvillm-log--op) (not anvillm-log--over)
@@ -74,7 +79,7 @@
   (when (eq (anvillm-link-status) 'live)
     (dolist (buffer (buffer-list))
       (when (buffer-local-value 'anvillm-log--path buffer)
-        (with-current-buffer buffer (anvillm-log--follow))))))
+        (with-current-buffer buffer (funcall anvillm-log-follow-function))))))
 
 (defun anvillm-log--came (bytes)
   "Take in BYTES of the log."
@@ -194,6 +199,11 @@
 (defun anvillm-log-toggle-fold (&optional all)
   "Show or hide what is folded in this block; in the whole buffer if ALL."
   (interactive "P")
+  (unless (and (not all) (funcall anvillm-log-toggle-function))
+    (anvillm-log--toggle-folds all)))
+
+(defun anvillm-log--toggle-folds (all)
+  "Show or hide what is folded in this block; in the whole buffer if ALL."
   (let* ((start (if all (point-min) (or (anvillm-log--head-before (1+ (point))) (point-min))))
          (end (if all (point-max) (or (anvillm-log--head-after (point)) (point-max))))
          (folds (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-fold)) (overlays-in start end))))
@@ -267,7 +277,9 @@
       (beginning-of-line)
       (while (and (not found) (re-search-forward anvillm-log--reference (line-end-position) t))
         (setq found (and (<= (match-beginning 1) at (match-end 0)) (anvillm-log--place)))))
-    (if found (anvillm-log--show found) (anvillm-log-toggle-fold))))
+    (cond (found (anvillm-log--show found))
+          ((funcall anvillm-log-visit-function))
+          (t (anvillm-log-toggle-fold)))))
 
 (defun anvillm-log--place ()
   "Return the reference just matched as (FILE LINE COLUMN), or nil."
@@ -329,24 +341,13 @@
   (add-to-invisibility-spec 'anvillm-fold)
   (setq-local bidi-display-reordering 'left-to-right)
   (setq-local bidi-inhibit-bpa t)
+  (setq-local scroll-conservatively 101) ; the end stays at the bottom
   (setq-local imenu-create-index-function #'anvillm-log--imenu)
   (buffer-disable-undo)
   (visual-line-mode)
   (jit-lock-register #'anvillm-log--buttonize)
   (add-hook 'kill-buffer-hook #'anvillm-log--stop nil t)
   (add-hook 'anvillm-link-hook #'anvillm-log--link-changed))
-
-(define-derived-mode anvillm-conversation-mode anvillm-log-mode "AnviLLM-Talk"
-  "The conversation of a session, as it goes on.
-
-\\{anvillm-log-mode-map}"
-  :interactive nil
-  (use-local-map anvillm-log-mode-map)
-  (setq-local bookmark-make-record-function #'anvillm-bookmark-conversation)
-  (setq-local desktop-save-buffer
-              (lambda (_) (list anvillm-buffer-session (anvillm-name anvillm-buffer-session))))
-  (add-hook 'window-buffer-change-functions #'anvillm-log--looked-at nil t)
-  (add-hook 'anvillm-event-functions #'anvillm-log--event))
 
 (defun anvillm-log--stop ()
   "Let go of the stream of this buffer."
@@ -355,6 +356,7 @@
 (defun anvillm-log-again ()
   "Read this log again from the beginning."
   (interactive)
+  (unless (derived-mode-p 'anvillm-log-mode) (user-error "This is not a log"))
   (anvillm-conn)
   (anvillm-log--stop)
   (let ((inhibit-read-only t))
@@ -362,23 +364,8 @@
     (erase-buffer))
   (setq anvillm-log--seen 0 anvillm-log--rest nil anvillm-log--block nil
         anvillm-log--fold nil anvillm-log--over nil)
-  (anvillm-log--follow))
-
-(defun anvillm-log--looked-at (window)
-  "The buffer of WINDOW came into view."
-  (with-current-buffer (if (windowp window) (window-buffer window) (current-buffer))
-    (when anvillm-buffer-session (anvillm-seen anvillm-buffer-session))))
-
-(defun anvillm-log--event (event)
-  "A response of EVENT that comes before the user's eyes is not news."
-  (when (equal (plist-get event :type) "response")
-    (let ((buffer (anvillm-log--buffer (plist-get event :session_id))))
-      (when (and buffer (get-buffer-window buffer 'visible))
-        (anvillm-seen (plist-get event :session_id))))))
-
-(defun anvillm-log--buffer (id)
-  "Return the buffer of the conversation of session ID, or nil."
-  (anvillm-buffer-find id "*anvillm %s*"))
+  (funcall anvillm-log-forget-function)
+  (funcall anvillm-log-follow-function))
 
 (defun anvillm-log--header ()
   "Return the header line."
@@ -387,6 +374,7 @@
      " "
      (cond (session
             (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  " (anvillm-state-text session)
+                    (or (funcall anvillm-log-more-function session) "")
                     (if (plist-get session :ask)
                         (substitute-command-keys " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)") "")
                     (let ((note (anvillm-note session))) ; what matters most is not cut off
@@ -427,29 +415,8 @@
       (setq anvillm-log--path path)
       (when id
         (setq default-directory (anvillm-directory id))))
-    (anvillm-log--follow))
+    (funcall anvillm-log-follow-function))
   buffer)
-
-(defun anvillm-conversation-buffer (id &optional name)
-  "Return the buffer of the conversation of session ID, made if need be.
-NAME is what it is called, where that is not known yet."
-  (anvillm-log--open-buffer (anvillm-buffer-get id "*anvillm %s*" name) #'anvillm-conversation-mode
-                            (concat id "/log") id))
-
-(defun anvillm-log-aim (id)
-  "Let this buffer follow the conversation of session ID instead."
-  (anvillm-buffer-aim id)
-  (setq anvillm-log--path (concat id "/log")
-        default-directory (anvillm-directory id))
-  (anvillm-log-again))
-
-;;;###autoload
-(defun anvillm-conversation (id)
-  "Show the conversation of the session ID."
-  (interactive (list (anvillm-current "Conversation with: ")))
-  (anvillm--connect-later)
-  (pop-to-buffer (anvillm-conversation-buffer id))
-  (anvillm-seen id))
 
 ;;;###autoload
 (defun anvillm-log ()

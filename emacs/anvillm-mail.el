@@ -281,7 +281,7 @@ With a prefix argument, of the user."
     (kill-new id)
     (message "%s" id)))
 
-(declare-function anvillm-conversation "anvillm-log" (id))
+(declare-function anvillm-conversation "anvillm-talk" (id))
 
 (defun anvillm-mail-conversation ()
   "Show the conversation of who wrote the message here."

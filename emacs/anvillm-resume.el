@@ -12,7 +12,7 @@
 ;;; Code:
 
 (require 'anvillm)
-(require 'anvillm-log)
+(require 'anvillm-talk)
 
 (declare-function bookmark-prop-get "bookmark" (bookmark-name-or-record prop))
 
@@ -41,7 +41,7 @@ Nobody waits for the daemon: who has the name now is looked for when it tells."
                       (with-current-buffer buffer
                         (let ((now (anvillm-resume--id anvillm-buffer-session name)))
                           (unless (member now (list nil anvillm-buffer-session))
-                            (anvillm-log-aim now)))))))))
+                            (anvillm-talk-aim now)))))))))
     (add-hook 'anvillm-arrival-hook aim)))
 
 ;;;###autoload

@@ -93,8 +93,10 @@ Else ask with PROMPT."
     ("ask" (anvillm-ask-text session))
     ("nosandbox" (propertize "NO SANDBOX" 'face 'anvillm-error))
     ("weak" (propertize "weak sandbox" 'face 'anvillm-error))
-    ("held" (concat "held: " (anvillm-one-line (plist-get session :held))))
-    ("error" (propertize (anvillm-one-line (plist-get session :error)) 'face 'anvillm-error))
+    ;; An event may have taken away what the note is about.
+    ("held" (let ((held (plist-get session :held))) (and held (concat "held: " (anvillm-one-line held)))))
+    ("error" (let ((error (plist-get session :error)))
+               (and error (propertize (anvillm-one-line error) 'face 'anvillm-error))))
     ((or "mail" "queued") nil) ; columns of their own
     (_ note)))
 
@@ -405,11 +407,11 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
 
 (defun anvillm-needing ()
   "Return the sessions that need the user: those that ask first."
-  (let ((rank '((ask . 0) (error . 1) (fresh . 2))))
+  (let ((rank '((ask . 0) (error . 1) (held . 2) (mail . 3) (fresh . 4))))
     (sort (cl-remove-if-not #'anvillm-needs (anvillm-sessions))
           (lambda (a b) (< (alist-get (anvillm-needs a) rank) (alist-get (anvillm-needs b) rank))))))
 
-(declare-function anvillm-conversation "anvillm-log" (id))
+(declare-function anvillm-conversation "anvillm-talk" (id))
 
 ;;;###autoload
 (defun anvillm-next-needing (&optional back)
@@ -428,7 +430,8 @@ If BACK, to the one before."
       (message "%s: %s" (anvillm-name id)
                (pcase (anvillm-needs (anvillm-session id))
                  ('ask (concat (anvillm-ask-text (anvillm-session id)) (substitute-command-keys "  (\\[anvillm-answer] answers)")))
-                 ('error (anvillm-note (anvillm-session id)))
+                 ((or 'error 'held) (anvillm-note (anvillm-session id)))
+                 ('mail "mail waits for you")
                  (_ "has answered"))))))
 (declare-function anvillm-goto "anvillm" (id))
 (declare-function anvillm-answer "anvillm-ask" (id))

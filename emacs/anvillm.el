@@ -29,7 +29,7 @@
 (require 'tabulated-list)
 
 ;; The other parts are loaded when they are first used.
-(autoload 'anvillm-conversation "anvillm-log" "Show the conversation of a session." t)
+(autoload 'anvillm-conversation "anvillm-talk" "Show the conversation of a session." t)
 (autoload 'anvillm-log "anvillm-log" "Show the log of all messages." t)
 (autoload 'anvillm-compose "anvillm-compose" "Write a prompt in a buffer of its own." t)
 (autoload 'anvillm-compose-with "anvillm-compose")
@@ -81,7 +81,7 @@ There is also `id', for sessions that have a name besides."
   (pcase column
     ('name (let ((id (anvillm-id session)))
              (concat (propertize (anvillm-name id) 'face 'anvillm-name)
-                     (if (gethash id anvillm--fresh) (propertize " *" 'face 'anvillm-fresh) ""))))
+                     (if (anvillm-fresh-p session) (propertize " *" 'face 'anvillm-fresh) ""))))
     ('id (let ((id (anvillm-id session))) ; not twice
            (if (eq (anvillm-name id) id) "" (propertize id 'face 'anvillm-id))))
     ('state (anvillm-state-text session))

@@ -3,7 +3,7 @@
 ;;; Code:
 
 (require 'support)
-(require 'anvillm-log)
+(require 'anvillm-talk)
 (require 'anvillm-queue)
 (require 'anvillm-compose)
 (require 'anvillm-attach)

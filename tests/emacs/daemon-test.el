@@ -8,7 +8,7 @@
 ;;; Code:
 
 (require 'support)
-(require 'anvillm-log)
+(require 'anvillm-talk)
 (require 'anvillm-compose)
 (require 'anvillm-mail)
 (require 'anvillm-queue)
@@ -72,6 +72,34 @@
    (should (looking-at "You  "))
    (anvillm-prompt (list id) "seq 3")
    (support-wait (save-excursion (goto-char (point-min)) (re-search-forward "^1\n2\n3$" nil t)))))
+
+(ert-deftest daemon-shows-a-conversation-from-near-its-end-and-older-turns-when-asked ()
+  (daemon-test-with
+   (let ((anvillm-turns 2) (has (lambda (text) (save-excursion (goto-char (point-min)) (search-forward text nil t)))))
+     (dotimes (n 5)
+       (anvillm-prompt (list id) (format "echo said-$((%d))." n))
+       (support-wait (equal (1+ n) (anvillm-get id :answered))))
+     (should (eq 'fresh (anvillm-needs (anvillm-session id))))
+     (daemon-test-there (anvillm-conversation id))
+     (support-wait (funcall has "said-4."))
+     (should (funcall has "said-3."))
+     (should-not (funcall has "said-2."))
+     (goto-char (point-min))
+     (should (looking-at "… 3 older turns"))
+     (anvillm-log-visit)
+     (support-wait (funcall has "said-1."))
+     (support-wait (funcall has "… 1 older turn"))
+     (should (equal '("echo said-$((1))." "echo said-$((2))." "echo said-$((3))." "echo said-$((4)).")
+                    (mapcar #'car (anvillm-log--imenu))))
+     (goto-char (point-min))
+     (anvillm-log-visit)
+     (support-wait (funcall has "said-0."))
+     (should-not (funcall has "older turn"))
+     ;; It was looked at, and every front-end knows.
+     (support-wait (equal "5" (daemon-test-read (concat id "/seen"))))
+     (should-not (anvillm-needs (anvillm-session id)))
+     (anvillm-prompt (list id) "echo and-then")
+     (support-wait (funcall has "\nand-then")))))
 
 (ert-deftest daemon-takes-a-composed-prompt-byte-for-byte ()
   (daemon-test-with

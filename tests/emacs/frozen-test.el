@@ -57,6 +57,15 @@
 
 (defconst frozen-test--bead "{\"id\":\"b-1\",\"title\":\"t\",\"status\":\"open\",\"priority\":1}" "A bead.")
 
+(defun frozen-test--ask ()
+  "Go to a question."
+  (switch-to-buffer (anvillm-buffer-get frozen-test-id anvillm-ask--format))
+  (anvillm-ask-mode)
+  (let ((ask (list :id "q" :text "May I?" :choices '("yes") :free t)))
+    (puthash frozen-test-id (plist-put (copy-sequence (anvillm-session frozen-test-id)) :ask ask) anvillm--sessions)
+    (anvillm-ask-again)
+    (setq last-command-event ?1)))
+
 (defun frozen-test--beads ()
   "Go to the beads."
   (switch-to-buffer "*anvillm beads*")
@@ -99,7 +108,7 @@
   (let (all)
     (pcase-dolist (`(,map . ,place)
                    `((,anvillm-mode-map . frozen-test--list) (,anvillm-log-mode-map . frozen-test--conversation)
-                     (,anvillm-mail-mode-map . frozen-test--mail) (,anvillm-queue-mode-map . frozen-test--queue)
+                     (,anvillm-mail-mode-map . frozen-test--mail) (,anvillm-queue-mode-map . frozen-test--queue) (,anvillm-ask-mode-map . frozen-test--ask)
                      (,anvillm-message-mode-map . frozen-test--message)
                      (,anvillm-beads-mode-map . frozen-test--beads) (,anvillm-bead-mode-map . frozen-test--bead)
                      (,anvillm-daemon-mode-map . frozen-test--daemon) (,anvillm-compose-mode-map . frozen-test--compose)

@@ -221,7 +221,7 @@
     (support-wait (eq 'live (anvillm-link-status)))
     (signal-process (tree-process tree) 'SIGSTOP)
     (let ((inhibit-message t) (id "00000001") (anvillm-confirm nil))
-      (require 'anvillm-log) (require 'anvillm-compose) (require 'anvillm-mail) (require 'anvillm-queue) (require 'anvillm-beads) (require 'anvillm-daemon)
+      (require 'anvillm-talk) (require 'anvillm-compose) (require 'anvillm-mail) (require 'anvillm-queue) (require 'anvillm-beads) (require 'anvillm-daemon)
       (dolist (command (list #'anvillm #'anvillm-refresh #'anvillm-daemon #'anvillm-beads #'anvillm-log #'anvillm-user-inbox
                              (lambda () (anvillm-stop (list id)))
                              (lambda () (anvillm-alias id "x"))

@@ -3,7 +3,7 @@
 ;;; Code:
 
 (require 'support)
-(require 'anvillm-log)
+(require 'anvillm-talk)
 (require 'anvillm-live)
 
 (defun log-test-line (tree &rest lines)

@@ -56,6 +56,10 @@ def test_questions_are_answered_in_a_buffer(home: Home) -> None:
     ert(home, "ask-test")
 
 
+def test_a_conversation_shows_what_the_agent_does(home: Home) -> None:
+    ert(home, "talk-test")
+
+
 def test_conversations_and_notifications(home: Home) -> None:
     ert(home, "log-test")
 

@@ -1,0 +1,152 @@
+;;; talk-test.el --- Conversations by what agents do  -*- lexical-binding: t; -*-
+
+;;; Code:
+
+(require 'support)
+(require 'anvillm-talk)
+(require 'anvillm-ask)
+
+(defvar talk-test-seq 0 "The number of the last object.")
+
+(defun talk-test-tell (&rest objects)
+  "Have OBJECTS, plists of turn 1 unless they say otherwise, come."
+  (dolist (object objects)
+    (anvillm-talk--came
+     (concat (json-encode (append object (list :seq (cl-incf talk-test-seq) :ts 1795957322 :turn 1))) "\n"))))
+
+(defmacro talk-test-with (&rest body)
+  "Run BODY in the conversation of session 1 of a `tree', which is told by `talk-test-tell'."
+  `(support-with-tree 2
+     (anvillm-conversation "00000001")
+     (set-buffer (window-buffer))
+     (support-wait anvillm-talk--by-log)
+     (setq anvillm-talk--by-log nil anvillm-talk--seq 0 anvillm-talk--entries (make-hash-table :test #'equal) talk-test-seq 0)
+     ,@body))
+
+(defun talk-test-shown ()
+  "Return what is to be seen."
+  (let ((at (point-min)) parts)
+    (while (< at (point-max))
+      (let ((next (next-single-char-property-change at 'invisible)))
+        (unless (invisible-p at) (push (buffer-substring-no-properties at next) parts))
+        (setq at next)))
+    (apply #'concat (nreverse parts))))
+
+(defun talk-test-has (text)
+  "Return non-nil if TEXT is to be seen."
+  (string-search text (talk-test-shown)))
+
+(ert-deftest talk-shows-a-turn-as-it-goes ()
+  (talk-test-with
+   (talk-test-tell '(:kind "prompt" :id "1" :text "fix it" :origin "queue")
+                   '(:kind "text" :id "m" :part "I sh")
+                   '(:kind "text" :id "m" :part "all look\n"))
+   (should (string-match-p "\\`You  .*\nfix it\nagent-1  .*\nI shall look\n\n\n\\'" (buffer-string)))
+   (talk-test-tell '(:kind "text" :id "m" :part "\n- a"))
+   (should (talk-test-has "I shall look\n\n- a\n\n"))
+   (talk-test-tell '(:kind "text" :id "m" :text "I shall look.")
+                   '(:kind "tool" :id "t" :name "Bash" :type "execute" :title "make check" :input (:command "make check"))
+                   '(:kind "output" :id "t" :part "one\n"))
+   (should (talk-test-has "I shall look.\n\n▸ Bash: make check  …\n"))
+   (should-not (talk-test-has "one"))
+   (talk-test-tell '(:kind "output" :id "t" :text "one\ntwo\n" :end "failed" :exit 2 :seconds 134)
+                   '(:kind "end" :how "error" :reason "it broke" :seconds 140 :background 0))
+   (should (talk-test-has "▸ Bash: make check  ✗ failed exit 2 2:14\n— 2:20 error: it broke\n"))
+   (should (equal '("fix it") (mapcar #'car (anvillm-log--imenu))))))
+
+(ert-deftest talk-folds-and-unfolds-a-tool-where-point-is ()
+  (talk-test-with
+   (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "make" :input (:command "make -k"))
+                   '(:kind "output" :id "t" :text "said\n" :end "ok") '(:kind "text" :id "m" :text "after"))
+   (goto-char (point-min))
+   (search-forward "make")
+   (anvillm-log-toggle-fold)
+   (should (talk-test-has "▾ Bash: make  ✓\ncommand: make -k\nsaid\nafter"))
+   (should (looking-at "▾ "))
+   (talk-test-tell '(:kind "output" :id "t" :part "more\n"))
+   (should (talk-test-has "said\nmore\n"))
+   (anvillm-log-toggle-fold)
+   (should-not (talk-test-has "said"))))
+
+(ert-deftest talk-shows-edits-as-diffs-and-steps-of-subagents-below-them ()
+  (talk-test-with
+   (talk-test-tell '(:kind "tool" :id "t" :name "Edit" :title "a.c")
+                   '(:kind "edit" :id "t" :path "a.c" :added 1 :removed 1 :diff "@@ -1 +1 @@\n-b\n+B\n")
+                   '(:kind "subagent" :id "s" :name "Explore" :state "begun")
+                   '(:kind "text" :id "m" :text "meanwhile")
+                   '(:kind "tool" :id "t2" :name "Grep" :title "x" :parent "s"))
+   (should (talk-test-has "▾ Edit: a.c  … +1 −1\n@@ -1 +1 @@\n-b\n+B\n· subagent Explore…\n▸ Grep: x  …\nmeanwhile"))
+   (goto-char (point-min))
+   (search-forward "+B")
+   (should (eq 'diff-added (get-text-property (1- (point)) 'face)))
+   (search-forward "Grep")
+   (should (equal "    " (get-text-property (point) 'line-prefix)))
+   (talk-test-tell '(:kind "text" :id "m" :text "" :void t))
+   (should-not (talk-test-has "meanwhile"))))
+
+(ert-deftest talk-dresses-markdown-without-changing-a-letter ()
+  (talk-test-with
+   (let ((text "# Head\n\n- **bold** and `code`\n\n| a | long |\n|---|---|\n| xxx | b |\n\n```python\ndef f(x):\n    return 'x'\n```\n> said"))
+     (talk-test-tell (list :kind "text" :id "m" :text text))
+     (should (talk-test-has text))
+     (dolist (pair '(("Head" anvillm-markdown-heading) ("bold" anvillm-markdown-bold) ("code" anvillm-markdown-code)
+                     ("def" font-lock-keyword-face) ("said" font-lock-comment-face)))
+       (goto-char (point-min))
+       (search-forward (car pair))
+       (should (equal (cadr pair) (get-text-property (1- (point)) 'face))))
+     (goto-char (point-min))
+     (search-forward "| a |")
+     (should (equal "  |" (get-text-property (1- (point)) 'display))))))
+
+(ert-deftest talk-folds-the-middle-of-a-long-text-never-its-end ()
+  (talk-test-with
+   (talk-test-tell (list :kind "text" :id "m" :text (mapconcat #'number-to-string (number-sequence 1 200) "\n")))
+   (should (talk-test-has "\n20"))
+   (should-not (talk-test-has "\n100\n"))
+   (should (talk-test-has "\n196\n197"))
+   (should (talk-test-has "\n200\n"))
+   (goto-char (point-max))
+   (forward-line -2)
+   (anvillm-log-toggle-fold)
+   (should (talk-test-has "\n100\n"))))
+
+(ert-deftest talk-asks-where-one-reads-and-takes-the-answer-there ()
+  (talk-test-with
+   (let ((ask '(:id "q1" :text "May I?" :choices ("yes" "no"))) written)
+     (talk-test-tell '(:kind "ask" :id "q1" :text "May I?" :choices ["yes" "no"]))
+     (support-publish tree :type "ask" :session_id "00000001" :ask ask :asks (vector ask))
+     (support-wait (talk-test-has "  1   yes\n"))
+     (cl-letf (((symbol-function 'anvillm-write) (lambda (file text &rest _) (push (list file text) written))))
+       (goto-char (point-min))
+       (search-forward "   no")
+       (anvillm-log-visit))
+     (should (equal '(("00000001/answer" "q1 no\n")) written))
+     (talk-test-tell '(:kind "decision" :id "q1" :choice "no" :by "person"))
+     (support-publish tree :type "ask" :session_id "00000001" :ask :json-null :asks [])
+     (support-wait (talk-test-has "? May I?  → no\n"))
+     (should-not (talk-test-has "1   yes")))))
+
+(ert-deftest talk-takes-a-megabyte-and-long-lines-without-a-pause ()
+  (talk-test-with
+   (talk-test-tell '(:kind "text" :id "m" :part "begins\n"))
+   (let ((piece (apply #'concat (make-list 20 "some words of an agent, **src/a.c:12**: like this\n"))))
+     (dotimes (_ 300) (support-quick (talk-test-tell (list :kind "text" :id "m" :part piece)))))
+   (dotimes (_ 60) (support-quick (talk-test-tell (list :kind "text" :id "l" :part (make-string 16000 ?x)))))
+   (dotimes (n 200)
+     (support-quick (talk-test-tell (list :kind "tool" :id (format "t%d" n) :name "Bash" :title "make")
+                                    (list :kind "output" :id (format "t%d" n) :text (make-string 16000 ?y) :end "ok"))))))
+
+(ert-deftest talk-keeps-its-place-when-what-is-read-changes ()
+  (talk-test-with
+   (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "make") '(:kind "text" :id "m" :text "one two three"))
+   (goto-char (point-min))
+   (search-forward "two")
+   (set-window-point (get-buffer-window) (point))
+   (talk-test-tell '(:kind "output" :id "t" :end "ok" :text "long") '(:kind "text" :id "n" :text "more"))
+   (should (equal "two" (buffer-substring (- (point) 3) (point))))
+   (goto-char (point-max))
+   (talk-test-tell '(:kind "end" :how "answer"))
+   (should (= (point) (point-max)))))
+
+(provide 'talk-test)
+;;; talk-test.el ends here
