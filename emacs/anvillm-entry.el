@@ -51,7 +51,7 @@
     (mapcar #'cdr (sort edits (lambda (a b) (< (cdar a) (cdar b)))))))
 
 (defun anvillm-entry-put (entry object)
-  "Let ENTRY know OBJECT, which replaces or continues what it had of that kind."
+  "Let ENTRY know OBJECT, in place of what it had of that kind or after it."
   (let* ((kind (plist-get object :kind))
          (kind (if (equal kind "edit") (cons kind (or (plist-get object :n) 1)) kind))
          (old (assoc kind (anvillm-entry-said entry))))
@@ -102,7 +102,7 @@
   (anvillm-entry--heading (anvillm-name anvillm-buffer-session) (anvillm-entry-time entry) 'anvillm-heading))
 
 (defun anvillm-entry--prompt (entry)
-  "Insert a prompt."
+  "Insert the prompt of ENTRY."
   (let* ((prompt (anvillm-entry-get entry "prompt")) (origin (plist-get prompt :origin)))
     (unless (or (bobp) (and (eq (char-before) ?\n) (eq (char-before (1- (point))) ?\n)))
       (insert "\n"))
@@ -115,14 +115,14 @@
     (insert (propertize (string-trim-right (or (plist-get prompt :text) "") "\n+") 'face 'anvillm-you) "\n")))
 
 (defun anvillm-entry--words (entry)
-  "Insert what the agent says, with the faces of Markdown."
+  "Insert the words of ENTRY, with the faces of Markdown."
   (unless (plist-get (anvillm-entry-get entry "text") :void)
     (let ((start (point)) (text (anvillm-entry-text entry "text")))
       (insert (if (anvillm-entry-parts entry) text (string-trim-right text "\n+")) "\n\n")
       (anvillm-entry-dress start (1- (point))))))
 
 (defun anvillm-entry-dress (start end)
-  "Give what the agent says from START to END its faces, unless it is huge."
+  "Give the words of an agent from START to END their faces, unless they are huge."
   (when (< (- end start) 100000)
     (anvillm-text-markdown start end)))
 
@@ -137,7 +137,7 @@
         (t (format " %d:%02d" (/ (floor seconds) 60) (% (floor seconds) 60)))))
 
 (defun anvillm-entry--thinking (entry)
-  "Insert that the agent thinks, or has thought."
+  "Insert the thought of ENTRY, over or not."
   (let* ((it (anvillm-entry-get entry "thinking")) (text (anvillm-entry-text entry "thinking"))
          (open (eq 'open (anvillm-entry-open entry))))
     (if (string-blank-p text) (insert "· ") (anvillm-entry--fold open))
@@ -156,7 +156,7 @@
     (_ (propertize (concat "✗ " end) 'face 'anvillm-error))))
 
 (defun anvillm-entry--tool (entry)
-  "Insert a tool: one line; unfolded, what went in and what came out."
+  "Insert the tool of ENTRY: one line; unfolded, what went in and what came out."
   (let* ((tool (anvillm-entry-get entry "tool")) (output (anvillm-entry-get entry "output"))
          (edits (anvillm-entry-edits entry)) (end (plist-get output :end))
          (open (anvillm-entry--open-p entry edits)))
@@ -187,7 +187,7 @@
                 anvillm-unfold-lines)))))
 
 (defun anvillm-entry--counts (edit)
-  "Return how many lines EDIT adds and removes."
+  "Return how many lines EDIT has added and removed."
   (let ((added (plist-get edit :added)) (removed (plist-get edit :removed)))
     (concat (if (member added '(nil 0)) "" (propertize (format " +%d" added) 'face 'anvillm-idle))
             (if (member removed '(nil 0)) "" (propertize (format " −%d" removed) 'face 'anvillm-error)))))
@@ -226,7 +226,7 @@
                 (string-join (last all (- lines first)) "\n"))))))
 
 (defun anvillm-entry--ask (entry)
-  "Insert a question: with its choices while it is open, else with its answer."
+  "Insert the question of ENTRY: with its choices while it is open, or its answer."
   (let* ((ask (anvillm-entry-get entry "ask")) (decision (anvillm-entry-get entry "decision"))
          (open (and (not decision)
                     (cl-find (plist-get ask :id) (anvillm-asks (anvillm-session anvillm-buffer-session))
@@ -247,7 +247,7 @@
                    "\n")))))
 
 (defun anvillm-entry--plan (entry)
-  "Insert the plan."
+  "Insert the plan of ENTRY."
   (dolist (item (plist-get (anvillm-entry-get entry "plan") :items))
     (insert (pcase (plist-get item :state)
               ("done" (propertize "  ☑ " 'face 'anvillm-idle))
@@ -257,7 +257,7 @@
             (anvillm-one-line (or (plist-get item :text) "")) "\n")))
 
 (defun anvillm-entry--end (entry)
-  "Insert how the turn ended."
+  "Insert how the turn of ENTRY ended."
   (let* ((end (anvillm-entry-get entry "end")) (how (plist-get end :how)) (reason (or (plist-get end :reason) ""))
          (background (or (plist-get end :background) 0)) (seconds (or (plist-get end :seconds) 0)))
     ;; What was answered in a moment needs no line that says so.
@@ -270,7 +270,7 @@
               "\n"))))
 
 (defun anvillm-entry--line (entry)
-  "Insert what ENTRY tells in one line, with a mark before it."
+  "Insert ENTRY in one line, with a mark before it."
   (let* ((kind (anvillm-entry-kind entry)) (it (anvillm-entry-get entry kind))
          (get (lambda (key) (let ((v (plist-get it key))) (and v (not (equal v "")) (format "%s" v)))))
          (words (lambda (&rest keys) (string-join (delq nil (mapcar get keys)) " "))))

@@ -259,7 +259,7 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
                                  (and answered (list :seen answered)))))))
 
 (defun anvillm--updated (event)
-  "Return the values that EVENT, a `session_update', tells of its session."
+  "Return the new values of a session in EVENT, a `session_update'."
   (cl-loop for (key value) on event by #'cddr
            unless (memq key '(:seq :ts :type :session_id :changes)) append (list key value)))
 

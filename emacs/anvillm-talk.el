@@ -49,7 +49,7 @@ So many are added when older ones are asked for."
                                   (anvillm-here #'anvillm-talk--listed))))))
 
 (defun anvillm-talk--listed (bytes err)
-  "The list of turns came as BYTES, or ERR."
+  "The list of exchanges came as BYTES, or ERR."
   (setq anvillm-log--op nil)
   (pcase err
     ('nil
@@ -66,13 +66,13 @@ So many are added when older ones are asked for."
      (setq anvillm-talk--by-log t)
      (anvillm-log--follow))))
 
-(defun anvillm-talk--seek (turns)
-  "Begin with the first of TURNS of which something is known."
-  (if (not turns)
+(defun anvillm-talk--seek (numbers)
+  "Begin with the first of NUMBERS of which there is any activity."
+  (if (not numbers)
       (progn (setq anvillm-talk--seq 0) (anvillm-talk--stream))
     (setq anvillm-log--op
           (anvillm-9p-stream
-           anvillm--conn (format "%s/turns/%d/activity" anvillm-buffer-session (car turns))
+           anvillm--conn (format "%s/turns/%d/activity" anvillm-buffer-session (car numbers))
            (anvillm-here (lambda (bytes)
                            (when (string-match "\"seq\":\\([0-9]+\\)" bytes)
                              (let ((first (string-to-number (match-string 1 bytes))))
@@ -82,7 +82,7 @@ So many are added when older ones are asked for."
            (anvillm-here (lambda (err)
                            (setq anvillm-log--op nil)
                            (when (or (null err) (eq (car err) 'anvillm-9p-error))
-                             (anvillm-talk--seek (cdr turns)))))))))
+                             (anvillm-talk--seek (cdr numbers)))))))))
 
 (defun anvillm-talk--stream ()
   "Follow what comes after the last object."
@@ -234,7 +234,7 @@ It is looked for from the end, where what still changes is."
             (forward-line)))))))
 
 (defun anvillm-talk--trim ()
-  "Take the oldest turns away, to four fifths of `anvillm-log-size'."
+  "Take the oldest exchanges away, to four fifths of `anvillm-log-size'."
   (save-excursion
     (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
     (let ((head (anvillm-log--head-after (point))) (last (anvillm-log--head-before (point-max))))
@@ -255,13 +255,13 @@ It is looked for from the end, where what still changes is."
     first))
 
 (defun anvillm-talk--older ()
-  "Return the numbers of the turns before those that are shown, the last first."
+  "Return the numbers of the exchanges before those that are shown, the last first."
   (let ((first (anvillm-talk--first)))
     (if first (cl-remove-if-not (lambda (n) (< n first)) anvillm-talk--turns)
       (nthcdr anvillm-turns anvillm-talk--turns))))
 
 (defun anvillm-talk--offer-older ()
-  "Say at the beginning that there are older turns, or say it no longer."
+  "Say at the beginning that there are older exchanges, or say it no longer."
   (let ((inhibit-read-only t) (older (length (anvillm-talk--older))))
     (save-excursion
       (goto-char (point-min))
@@ -273,23 +273,23 @@ It is looked for from the end, where what still changes is."
                      'mouse-face 'highlight))))))
 
 (defun anvillm-talk-older ()
-  "Show turns before those that are shown."
+  "Show exchanges before those that are shown."
   (interactive)
   (unless (derived-mode-p 'anvillm-conversation-mode) (user-error "This is not a conversation"))
   (let ((turns (seq-take (anvillm-talk--older) anvillm-turns)))
     (unless turns (user-error "There are no older turns"))
     (anvillm-talk--read-older turns)))
 
-(defun anvillm-talk--read-older (turns)
-  "Draw TURNS, numbers with the last first, before what is shown."
-  (when turns
-    (let ((id anvillm-buffer-session) (number (car turns)))
+(defun anvillm-talk--read-older (numbers)
+  "Draw those of NUMBERS, the last first, before what is shown."
+  (when numbers
+    (let ((id anvillm-buffer-session) (number (car numbers)))
       (anvillm-read
        (format "%s/turns/%d/activity" id number)
        (anvillm-here
         (lambda (bytes err)
           (if (and bytes (not (string-empty-p bytes)))
-              (anvillm-talk--draw-older number (split-string bytes "\n" t) turns)
+              (anvillm-talk--draw-older number (split-string bytes "\n" t) numbers)
             (if (and err (not (eq (car err) 'anvillm-9p-error)))
                 (message "older: %s" (anvillm-sentence err))
               ;; From before there was such a file.
@@ -299,10 +299,10 @@ It is looked for from the end, where what still changes is."
                                (anvillm-talk--draw-older
                                 number (list (list :kind "prompt" :id (number-to-string number) :turn number
                                                    :text (anvillm-text (or bytes ""))))
-                                turns))))))))))))
+                                numbers))))))))))))
 
-(defun anvillm-talk--draw-older (number objects turns)
-  "Draw OBJECTS of the turn NUMBER before all others, then the rest of TURNS."
+(defun anvillm-talk--draw-older (number objects numbers)
+  "Draw OBJECTS of the turn NUMBER before all others, then those of NUMBERS."
   (let ((anvillm-talk--heads nil) (anvillm-talk--limit nil) (batch (make-hash-table :test #'equal))
         (readers (cl-remove-if-not (lambda (w) (get-text-property (window-point w) 'anvillm-older))
                                    (get-buffer-window-list nil nil t))))
@@ -321,7 +321,7 @@ It is looked for from the end, where what still changes is."
     (set-marker anvillm-talk--limit nil)
     (setq anvillm-talk--turns (cl-remove number anvillm-talk--turns)))
   (anvillm-talk--offer-older)
-  (anvillm-talk--read-older (cdr turns)))
+  (anvillm-talk--read-older (cdr numbers)))
 
 ;;;; What is at point
 
@@ -340,7 +340,7 @@ It is looked for from the end, where what still changes is."
         t))))
 
 (defun anvillm-talk-visit ()
-  "Act on what is at point: older turns, or the choice of a question.
+  "Act on what is at point: older exchanges, or the choice of a question.
 Return nil if there is neither."
   (cond ((get-text-property (point) 'anvillm-older) (anvillm-talk-older) t)
         ((get-text-property (point) 'anvillm-choice) (anvillm-ask-choose-here) t)))
@@ -348,7 +348,7 @@ Return nil if there is neither."
 ;;;; The header
 
 (defun anvillm-talk--more (session)
-  "Return what the header line tells of SESSION besides: what it does, since when."
+  "Return more for the header line of SESSION: what it does, since when."
   (let* ((running (equal (plist-get session :state) "running")) (since (plist-get session :since))
          (doing (or (plist-get session :doing) ""))
          (context (plist-get anvillm-talk--usage :context)) (window (plist-get anvillm-talk--usage :window)))
@@ -363,7 +363,7 @@ Return nil if there is neither."
 (defvar anvillm-talk--clock nil "The timer that counts the seconds while an agent works before the user's eyes.")
 
 (defun anvillm-talk--running-p (buffer)
-  "Return non-nil if BUFFER is a conversation with an agent that runs, in sight."
+  "Return non-nil if BUFFER is a conversation with a running agent, in sight."
   (and (eq (buffer-local-value 'major-mode buffer) 'anvillm-conversation-mode)
        (equal "running" (anvillm-get (buffer-local-value 'anvillm-buffer-session buffer) :state))
        (get-buffer-window buffer 'visible)))
@@ -384,7 +384,7 @@ Return nil if there is neither."
           (anvillm-talk--redraw-asks))))))
 
 (defun anvillm-talk--redraw-asks ()
-  "Draw the questions of the last turns again that are open, or were a moment ago."
+  "Draw the questions again that are open, or were a moment ago."
   (let ((open (mapcar (lambda (a) (plist-get a :id)) (anvillm-asks (anvillm-session anvillm-buffer-session)))))
     (unless (equal open anvillm-talk--open-asks)
       (let ((changed (cl-set-exclusive-or open anvillm-talk--open-asks :test #'equal)))

@@ -89,7 +89,7 @@
            ((string-match-p "\\`\\(diff\\|index\\) " line) 'diff-header)))))
 
 (defun anvillm-text--by-line (text function)
-  "Return TEXT with each line in the face that FUNCTION returns for it."
+  "Return TEXT with each line in the face from FUNCTION."
   (let ((start 0) (made (substring-no-properties text)) (end (length text)))
     (while (< start end)
       (let* ((next (or (string-search "\n" made start) end))
@@ -99,7 +99,7 @@
     made))
 
 (defun anvillm-text-make-diff (path old new)
-  "Return a unified diff that turns OLD, a part of the file PATH, into NEW.
+  "Return a unified diff from OLD, a part of the file PATH, to NEW.
 Which lines of the file they are is not known."
   (let* ((old (split-string (string-remove-suffix "\n" old) "\n"))
          (new (split-string (string-remove-suffix "\n" new) "\n"))
