@@ -12,6 +12,7 @@ from anvilsrv.allowance import BOUNDS
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import Denied, Invalid, NotFound, NotPermitted, Unavailable
+from anvilsrv.sessions import offers
 from anvilsrv.sessions.registry import Registry, parse_new
 from anvilsrv.store.store import Store
 from sandbox.errors import SandboxError
@@ -34,7 +35,7 @@ class Spawn:
         self._sockets = sockets
 
     def new(self, words: list[str], parent: str | None) -> str:
-        """``<backend> <cwd> [role=R] [tasks=a,b] [alias=N]``, asked by the user or by session ``parent``. Returns the id.
+        """The words after ``new``, asked by the user or by session ``parent``. Returns the id.
 
         Raises AnvilError with the reason if it cannot run here, or would get more than its parent has.
         """
@@ -43,6 +44,9 @@ class Spawn:
         why = backend.available()
         if why != "ok":
             raise NotPermitted(f"backend '{backend.name}' cannot run here: {why}")
+        if not backend.by_message:  # others tell what can be chosen when they run
+            for name, value in asked["chosen"].items():
+                offers.check(backend.declared_options({}), name, value)
         cwd = self._directory(asked["cwd"])
         plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd)
         if parent is not None:
@@ -52,6 +56,7 @@ class Spawn:
             lambda tx: self._life.create(
                 tx, gaps=plan.gaps, backend=backend.name, cwd=cwd, role=asked["role"], tasks=asked["tasks"],
                 alias=asked["alias"], parent=parent, tier=plan.tier, policy=plan.text,
+                chosen=asked["chosen"],
             )
         )  # fmt: skip
         for gap in plan.gaps:

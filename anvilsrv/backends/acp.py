@@ -74,7 +74,7 @@ def expand(body: Table) -> None:
         "command": list(command), "env": body.template("acp", table.texts("env")), "cwd": "{CWD}",
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
-        "permissions": "{PERMISSION}", "told": TOLD,
+        "permissions": "{PERMISSION}", "told": TOLD, "chosen": "{CHOSEN}",
     }  # fmt: skip
     most = int(table.number("most", 0))
     table.end()

@@ -18,6 +18,7 @@ from typing import Any
 
 from anvilsrv import paths
 from anvilsrv.backends import lacks, reset_time, templates
+from anvilsrv.backends.flags import Flag, Option, chosen
 from anvilsrv.backends.follow import Follow, Said, Tool
 from anvilsrv.backends.lacks import Lack, Rights
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment, spelled_out
@@ -33,7 +34,7 @@ from sandbox.configuration import NOTHING, Configuration
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
-    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS",
+    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS", "OPTIONS", "CHOSEN",
 )  # fmt: skip
 BOXES = re.compile("[─-▟]")
 VERSION_WAIT = 10.0  # s
@@ -54,6 +55,7 @@ class Place:
     mcp: list[str] | None = None  # argv of the MCP server; None: our own
     code: str = str(HERE)
     configuration: Configuration = NOTHING  # what may be seen of the user's own
+    chosen: Mapping[str, str] = field(default_factory=dict)  # options of the agent
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ class Backend:
     unheard: str = ""  # what may keep hooks from reporting
     tools: Mapping[str, Tool] = field(default_factory=dict)
     follow: tuple[Follow, ...] = ()
+    options: Mapping[str, Flag] = field(default_factory=dict)
     peculiarity: type[Peculiarity] = Peculiarity
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
@@ -248,6 +251,10 @@ class Backend:
     def by_message(self) -> bool:
         """Whether a program of ours in the pane fetches prompts, and nothing is typed."""
         return self.evidence == "message"
+
+    def declared_options(self, now: Mapping[str, str]) -> list[Option]:
+        """What can be chosen by words of its command, and what was."""
+        return [Option(name, now.get(name, ""), flag.choices) for name, flag in self.options.items()]
 
     def can(self, kind: str) -> bool:
         """Whether ``reply`` knows a way to say this."""
@@ -368,6 +375,7 @@ class Backend:
             "ID": place.id, "CWD": place.cwd, "HOME": place.home, "CONVERSATION": place.conversation or "",
             "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
             "PERMISSION": place.permissions, "PERMISSIONS": self.permissions.get(place.permissions, ()),
+            "OPTIONS": chosen(self.options, place.chosen), "CHOSEN": dumps(dict(place.chosen)),
         }  # fmt: skip
 
     def declared_reads(self) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from anvilsrv.backends import acp, backend, private
 from anvilsrv.backends.backend import Backend, Dialog, Peculiarity, Stop, Title
+from anvilsrv.backends.flags import VALUE, Flag
 from anvilsrv.backends.load_follow import conditions, follows, tools
 from anvilsrv.backends.reset_time import GROUPS as LIMITS
 from anvilsrv.backends.rules import KINDS, TEXTS, Rule
@@ -98,6 +99,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         layer=layer,
         login=_login(body),
         tools=tools(body),
+        options=_flags(body),
         follow=follows(body),
         peculiarity=_peculiarity(body, path),
     )
@@ -147,6 +149,20 @@ def _files_named(table: Table) -> list[str]:
     if len({name.rpartition("/")[2] for name in names}) < len(names):
         raise table.wrong("files", "two have the same last part")
     return list(names)
+
+
+def _flags(body: Table) -> dict[str, Flag]:
+    """The table ``options``."""
+    below = body.table("options")
+    return {str(name): _flag(below.table(name)) for name in list(below.rest)}
+
+
+def _flag(table: Table) -> Flag:
+    made = Flag(table.words("flag"), table.words("choices", ()))
+    if not any(VALUE in word for word in made.words):
+        raise table.wrong("flag", "must hold {VALUE}")
+    table.end()
+    return made
 
 
 def _permissions(body: Table) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ Threads: ``ask`` on a thread of the reports; ``follow`` and jobs on the store's 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
@@ -33,22 +33,25 @@ class Messages:
         self._post = post
         self._about = about
         self._lock = threading.Lock()
-        self._waiting: dict[str, tuple[Waiting, str]] = {}
+        self._waiting: dict[str, tuple[Waiting, str, Mapping[str, str]]] = {}
 
-    def ask(self, session: str, number: str, by: Waiting) -> None:
-        """The program in the pane wants the next prompt; the reply comes when there is one. Who asked before gets none."""
+    def ask(self, session: str, number: str, by: Waiting, chosen: Mapping[str, str]) -> None:
+        """The program in the pane wants the next prompt; the reply comes when there is one, or when options were chosen other than
+        ``chosen``, which it knows of. Who asked before gets none."""
         with self._lock:
             before = self._waiting.get(session)
-            self._waiting[session] = (by, number)
+            self._waiting[session] = (by, number, chosen)
         if before is not None:
             before[0].answer({})
         self._store.call(lambda tx: self._offer(tx, session), need=Need.OWN)
 
     def follow(self, before: View | None, after: View | None) -> None:
-        """See :class:`Follower`: a prompt was chosen."""
+        """See :class:`Follower`: a prompt was chosen, or an option."""
         if after is None:
             self._drop(before.id if before is not None else "")
-        elif after.status == Status.CHOSEN and after.id in self._waiting:
+        elif after.id in self._waiting and (
+            after.status == Status.CHOSEN or (before and before.chosen != after.chosen)
+        ):
             self._about(after.id, lambda tx: self._offer(tx, after.id))
 
     def close(self) -> None:
@@ -75,10 +78,15 @@ class Messages:
             found = self._waiting.get(session)
         if found is None or not self._registry.there(tx, session):
             return
-        by, link = found
+        by, link, known = found
+        row = self._registry.row(tx, session)
+        news = {name: value for name, value in row.chosen.items() if known.get(name) != value}
+        if news:
+            tx.after(Given(session, link, by, {"choose": news}))
+            return
         prompt = outcomes.settle(tx, session, self._post, self._turns.delivered.offered(tx, session, link))
         if prompt is not None:
-            given = self._registry.row(tx, session).context.decode("utf-8", "replace")
+            given = row.context.decode("utf-8", "replace")
             context = undone.context(tx, session, given)
             reply = {"take": prompt.id, "n": prompt.n, "text": prompt.text, "context": context}
             tx.after(Given(session, link, by, reply))
@@ -86,6 +94,6 @@ class Messages:
     def given(self, effect: Given) -> None:
         """It is SENT on disk: the reply goes out."""
         with self._lock:
-            if self._waiting.get(effect.session) == (effect.by, effect.link):
+            if self._waiting.get(effect.session, (None, ""))[:2] == (effect.by, effect.link):
                 del self._waiting[effect.session]
         effect.by.answer(effect.reply)

@@ -29,7 +29,7 @@ from anvilsrv.desk.life import Life
 from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
-from anvilsrv.sessions import prompts, usage, whose
+from anvilsrv.sessions import offers, prompts, usage, whose
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import ON_ITS_WAY, Status
 from anvilsrv.sessions.prompt import Prompt
@@ -45,6 +45,7 @@ log = logging.getLogger("anvilsrv")
 KEEP = 2000  # reports of a session whose numbers are remembered, at least
 OFTEN = 100  # reports of all sessions between looks at how many there are of one
 COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
+OFFERS = "offers"  # the report by which it tells what can be chosen
 NEXT = "next"  # the report by which a program in the pane asks for a prompt
 OVER = ("stop", "fail", "interrupt", "end")  # kinds with which a turn ends
 Line = dict[str, Any]
@@ -188,6 +189,11 @@ class Reports:
         self._listener.heard(view.id, hook, payload)
         with self._life.guard(view.id):
             backend = self._backends.get(view.backend)
+            if hook == OFFERS and backend.by_message:
+                self._store.call(lambda tx: self._offers(tx, view.id, payload), need=Need.HAPPENED)
+                if by is not None:
+                    by.answer({})
+                return
             meaning = self._understood(view, backend, hook, payload)
             if meaning is not None and meaning.kind in OVER:
                 self._listener.catch_up(view.id)
@@ -202,6 +208,10 @@ class Reports:
             with self._lock:
                 self._carriers[by] = (view.id, told.number)
             by.answer(as_json(backend.reply("stop", handed.text, meaning)) | {"take": handed.id})
+
+    def _offers(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
+        if self._registry.there(tx, session):
+            offers.keep(tx, session, payload)
 
     def _done(self, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool) -> Prompt | str | None:
         """What a report means is done, once what must be seen for that was seen."""
@@ -227,7 +237,8 @@ class Reports:
             raise Invalid(f"hook: prompts of '{view.backend}' are typed")
         with self._lock:
             self._carriers[by] = (view.id, str(number))
-        self._messages.ask(view.id, str(number), by)
+        asked = found.get("chosen")
+        self._messages.ask(view.id, str(number), by, asked if isinstance(asked, dict) else {})
 
     def _give(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
         """A hook program asks whether it may give on the prompt that the reply to its report brought it."""

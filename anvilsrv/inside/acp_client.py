@@ -166,26 +166,29 @@ class Client:
     def _settle(self, answer: Answer, resumed: bool) -> None:
         """Set what is wanted, one after the other."""
         self.options = acp_options.read(answer.result) or self.options
-        self._set(list(self.wanted.settings), resumed)
+        self.set(list(self.wanted.settings), lambda: self._opened(resumed), self.wanted.needed)
 
-    def _set(self, left: list[tuple[str, str]], resumed: bool) -> None:
+    def set(self, left: list[tuple[str, str]], then: Callable[[], None], needed: frozenset[str] = frozenset()) -> None:
+        """Set these, one after the other, then go on. One that cannot be set is said; of those in ``needed`` it is an end."""
         while left:
             name, value = left.pop(0)
             why = acp_options.refusal(self.options, name, value)
             if not why:
-                self.choose(name, value, lambda why, name=name: self._next(left, resumed, name, why))  # type: ignore[misc]
+                self.choose(name, value, lambda why, name=name: self._was_set(left, then, needed, name, why))  # type: ignore[misc]
                 return
-            if not self._unset(name, why):
+            if not self._unset(name, why, needed):
                 return
-        self._opened(resumed)
+        then()
 
-    def _next(self, left: list[tuple[str, str]], resumed: bool, name: str, why: str) -> None:
-        if not why or self._unset(name, why):
-            self._set(left, resumed)
+    def _was_set(
+        self, left: list[tuple[str, str]], then: Callable[[], None], needed: frozenset[str], name: str, why: str
+    ) -> None:
+        if not why or self._unset(name, why, needed):
+            self.set(left, then, needed)
 
-    def _unset(self, name: str, why: str) -> bool:
+    def _unset(self, name: str, why: str, needed: frozenset[str]) -> bool:
         """It could not be set; whether that may be."""
-        if name in self.wanted.needed:
+        if name in needed:
             self._failed(why, True)
             return False
         self._say(why)

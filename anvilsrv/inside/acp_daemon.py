@@ -48,6 +48,13 @@ class Go:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Somebody chose these options."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Answered:
     """Somebody answered the question of that number; empty: it was taken back."""
 
@@ -55,7 +62,7 @@ class Answered:
     words: str
 
 
-Event = Offered | Go | Answered
+Event = Offered | Go | Chosen | Answered
 
 
 class Call:
@@ -137,13 +144,15 @@ class Daemon:
 
     # -- prompts
 
-    def fetch(self) -> None:
-        """The next prompt is wanted: it comes as Offered. Nothing if it is being fetched."""
+    def fetch(self, chosen: Mapping[str, str]) -> None:
+        """The next prompt is wanted: it comes as Offered; or, where other options were chosen than these, Chosen comes.
+
+        Nothing if it is being fetched."""
         if self._fetcher is None:
             self._call = Call()
             self._asked = queue.SimpleQueue()
             self._fetcher = threading.Thread(
-                target=self._next, args=(self._call, self._asked), name="next", daemon=True
+                target=self._next, args=(self._call, self._asked, dict(chosen)), name="next", daemon=True
             )
             self._fetcher.start()
 
@@ -157,14 +166,16 @@ class Daemon:
         """What was offered is to be given to the agent: whether it may be comes as Go."""
         self._asked.put(True)
 
-    def _next(self, call: Call, asked: "queue.SimpleQueue[bool]") -> None:
-        link = _number()
-        found = self._until({"report": link, "hook": "next", "mono": time.monotonic()}, call)
+    def _next(self, call: Call, asked: "queue.SimpleQueue[bool]", chosen: Mapping[str, str]) -> None:
+        found: dict[str, Any] | None = {}
         while found is not None and not isinstance(found.get("take"), int):
             if call.closed or self._closing.is_set():
                 return
             link = _number()
-            found = self._until({"report": link, "hook": "next", "mono": time.monotonic()}, call)
+            found = self._until({"report": link, "hook": "next", "mono": time.monotonic(), "chosen": chosen}, call)
+            if found is not None and isinstance(values := found.get("choose"), dict):
+                self._tell(Chosen({str(name): str(value) for name, value in values.items()}))
+                return
         if found is None:
             return
         offered = Offered(

@@ -11,11 +11,13 @@ import os
 import queue
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from anvilsrv.inside import acp_ending, acp_said, acp_shown
 from anvilsrv.inside.acp_client import Client, Wanted
-from anvilsrv.inside.acp_daemon import Answered, Daemon, Go, Offered
+from anvilsrv.inside.acp_daemon import Answered, Chosen, Daemon, Go, Offered
+from anvilsrv.inside.acp_options import Option
 from anvilsrv.inside.acp_pane import Cancel, Choice, Done, Leave, Lined, Plain, Typed
 from anvilsrv.inside.acp_process import Gone, Process
 from anvilsrv.inside.acp_questions import Questions
@@ -58,7 +60,10 @@ class Front:
         self._cancel_soon = False
         self._late = float("inf")  # when a cancelled turn is ended by force
         self._typed: list[str] = []
-        self._commands: set[str] = set()
+        self._commands: Mapping[str, str] = {}
+        self._chosen = dict(settings.chosen)  # by the user, as far as it is known here
+        self._choosing = False
+        self._offers: tuple[dict[str, Option], dict[str, str]] = ({}, {})  # what was told last of what can be chosen
         self._figures: dict[str, float] = {}
         self._faults = 0
         self._status: int | None = None
@@ -81,6 +86,7 @@ class Front:
         """What happens next; None when a time is over."""
         if self._events.empty():
             self._told.flush()
+            self._offer()
         until = min(self._client.deadline if self._client else float("inf"), self._late, self._quiet)
         left = until - time.monotonic()
         if left <= 0:
@@ -102,6 +108,8 @@ class Front:
                 self._offered(event)
             case Go():
                 self._go(event)
+            case Chosen(values):
+                self._choose(values)
             case Answered():
                 self._questions.answered(event)
             case Typed() | Cancel() | Choice() | Leave():
@@ -194,7 +202,7 @@ class Front:
 
     def _next(self) -> None:
         """Something to do, if there is nothing: what a person typed, else what the daemon has."""
-        if not self._ready or self._turn is not None or self._going is not None:
+        if not self._ready or self._turn is not None or self._going is not None or self._choosing:
             return
         if self._typed:
             self._daemon.leave()
@@ -203,10 +211,10 @@ class Front:
             self._report("Submit", text=text, turn=turn.ident)
             self._give(turn, "")
         else:
-            self._daemon.fetch()
+            self._daemon.fetch(self._chosen)
 
     def _offered(self, offered: Offered) -> None:
-        if self._turn is None and self._ready and not self._typed:
+        if self._turn is None and self._ready and not self._typed and not self._choosing:
             self._going = offered
             self._daemon.take()
         else:
@@ -293,12 +301,11 @@ class Front:
         """Something that the agent tells; words and tools of earlier turns count for nothing."""
         match news:
             case acp_said.Commands(names):
-                self._commands = set(names)
+                self._commands = names
             case acp_said.Options(options) if self._client is not None:
                 self._client.take({"configOptions": list(options)})
             case acp_said.Mode(mode) if self._client is not None:
                 self._client.now("mode", mode)
-                self._told.chose("mode", mode)
             case acp_said.Usage(figures):
                 self._figures.update(figures)
             case acp_said.Other(name):
@@ -327,6 +334,39 @@ class Front:
             case acp_said.Plan():
                 self._screen.lines(acp_shown.plan(news))
                 self._told.plan(news.items)
+
+    # -- what can be chosen -----------------------------------------------------------------------------------------------
+
+    def _offer(self) -> None:
+        """Tell what can be chosen, if that is something else than before."""
+        if self._client is None or not self._ready:
+            return
+        options, commands = dict(self._client.options), dict(self._commands)
+        if (options, commands) != self._offers:
+            before, self._offers = self._offers[0], (options, commands)
+            for name, one in options.items():
+                if name in before and before[name].value != one.value:
+                    self._told.chose(name, one.value)
+            self._report(
+                "offers", options=[[one.name, one.value, list(one.choices)] for one in options.values()],
+                commands=[list(one) for one in commands.items()],
+            )  # fmt: skip
+
+    def _choose(self, values: Mapping[str, str]) -> None:
+        """Somebody chose these; what cannot be is said. The next prompt waits for it."""
+        self._daemon.leave()
+        self._chosen |= values
+        if self._client is None or not self._ready:
+            return
+        self._choosing = True
+        pinned = dict.fromkeys(self._settings.needed & values.keys(), "the role says in which mode it runs")
+        for name in pinned:
+            self._alarm(f"{name}: {pinned[name]}")
+        self._client.set([one for one in values.items() if one[0] not in pinned], self._have_chosen)
+
+    def _have_chosen(self) -> None:
+        self._choosing = False
+        self._next()
 
     # -- what the agent asks ----------------------------------------------------------------------------------------------
 

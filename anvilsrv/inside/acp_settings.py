@@ -1,8 +1,8 @@
 """What the backend's file says of an agent, as the front gets it: a file of JSON, written for one start. Pure but for reading it."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ class Settings:
     """``command`` and ``env`` of the agent; its working directory; the conversation to go on with; ``choices``: options that are set at
     each start, those in ``needed`` or not at all; ``meta`` of initialize; ``mcp``: the words of our server, none: it gets none;
     ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once;
-    ``told``: the file in which what happens is told."""
+    ``told``: the file in which what happens is told; ``chosen``: options that the user chose, beside ``choices``."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -27,6 +27,7 @@ class Settings:
     slash: bool
     allows: bool
     told: str = ""
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     def servers(self) -> tuple[Mapping[str, Any], ...]:
         """The servers of ``session/new``. What ours must know is given to it: some agents start servers without our variables."""
@@ -36,7 +37,7 @@ class Settings:
         env = [{"name": name, "value": os.environ[name]} for name in names if name in os.environ]
         return ({"name": "anvillm", "command": self.mcp[0], "args": list(self.mcp[1:]), "env": env},)
 
-    def guarded(self, text: str, context: str, commands: set[str]) -> str:
+    def guarded(self, text: str, context: str, commands: Container[str]) -> str:
         """A prompt as the agent gets it: one of its commands as it stands, any other after the context."""
         first = text.split(maxsplit=1)[0] if text.strip() else ""
         if first.startswith("/") and first[1:] in commands:
@@ -47,14 +48,16 @@ class Settings:
 
 
 def read(path: str, session: str) -> Settings:
-    """The file; ``session`` is the conversation. The mode is the one for what the agent may do unasked; one in which it is to ask is
-    needed, one in which it need not is replaced by our own yes where the agent has none."""
+    """The file; ``session`` is the conversation. The mode is the one for what the agent may do unasked. One in which it is to ask is
+    needed, and not the user's to choose; one in which it need not is replaced by our own yes where the agent has none."""
     found = loads_object(Path(path).read_bytes())
     asks = found["permissions"] == "ask"
     mode = found["modes"]["ask" if asks else "bypass"]
-    choices = {**({mode[0]: mode[1]} if mode else {}), **found["choices"]}
+    pinned = {mode[0]: mode[1]} if mode else {}
+    chosen = {str(name): str(value) for name, value in loads_object(found["chosen"].encode()).items()}
+    choices = {**found["choices"], **pinned, **chosen, **(pinned if asks else {})}
     return Settings(
         tuple(found["command"]), found["env"], found["cwd"], session, tuple(choices.items()),
         frozenset(mode[:1] if asks else ()), found["meta"], tuple(found["mcp"]), found["slash"], not asks and not mode,
-        found["told"],
+        found["told"], chosen,
     )  # fmt: skip

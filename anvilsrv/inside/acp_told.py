@@ -121,7 +121,8 @@ class Told:
 
     def chose(self, what: str, value: str) -> None:
         """The agent has another mode or model now."""
-        self._line("session", what=what, value=value)
+        if what in ("mode", "model"):
+            self._line("session", what=what, value=value)
 
     def end(self, figures: Mapping[str, float] | None = None) -> None:
         """The turn is over, and what is open in it; ``figures``: what was used by now."""

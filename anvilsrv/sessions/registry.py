@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from anvilsrv.activity.recorder import Recorder
@@ -21,12 +21,15 @@ from anvilsrv.store.effects import Later, Note
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
+from anvilsrv.strict_json import dumps
 from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
 OFTEN = 0.3  # s between two events of what a session does
 LINES = 2000  # of the file `sandbox`
 LONGEST = 10_000  # characters of an error
+NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [model=M] [mode=M]"
+CHOSEN = ("model", "mode")  # options of the agent that ``new`` sets
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
@@ -153,6 +156,7 @@ class Registry:
         parent: str | None,
         tier: str,
         policy: str,
+        chosen: Mapping[str, str] | None = None,
     ) -> str:
         """A new session in state ``starting``. Raises Invalid for a bad alias, Conflict for one that is taken. Returns the id."""
         if alias:
@@ -162,10 +166,10 @@ class Registry:
         last = tx.one("SELECT coalesce(max(seq), 0) AS last FROM sessions")
         now = tx.now.wall
         tx.run(
-            "INSERT INTO sessions(id, seq, alias, backend, cwd, role, tasks, parent, state, tier, policy, created, changed)"
-            " VALUES(?,?,?,?,?,?,?,?,'starting',?,?,?,?)",
+            "INSERT INTO sessions(id, seq, alias, backend, cwd, role, tasks, parent, state, tier, policy, created, changed,"
+            " chosen) VALUES(?,?,?,?,?,?,?,?,'starting',?,?,?,?,?)",
             made, (last["last"] if last else 0) + 1, alias or None, backend, cwd, role, json.dumps(list(tasks)), parent,
-            tier, policy, now, now,
+            tier, policy, now, now, dumps(dict(chosen or {})),
         )  # fmt: skip
         tx.touch(made)
         self.stream.emit(
@@ -365,18 +369,22 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
 
 
 def parse_new(words: list[str]) -> dict[str, Any]:
-    """The arguments of ``new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]``. Raises Invalid."""
+    """The arguments of ``new``. Raises Invalid."""
     if len(words) < 2:
-        raise Invalid("invalid arguments; usage: new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]")
-    found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "role": "", "tasks": [], "alias": ""}
+        raise Invalid(f"invalid arguments; usage: {NEW}")
+    found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "role": "", "tasks": [], "alias": "", "chosen": {}}
     for word in words:
         if one_line(word) != word:
             raise Invalid(f"new: '{one_line(word)[:80]}' holds a control character, or a mark that is not seen")
     for word in words[2:]:
         key, equals, value = word.partition("=")
+        if equals and value and key in CHOSEN:
+            found["chosen"][key] = value
+            continue
         if not equals or key not in ("role", "tasks", "alias"):
             raise Invalid(
-                f"new: unknown argument '{word[:80]}' (expected role=, tasks= or alias=; quote a path that contains spaces)"
+                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, model= or mode=;"
+                " quote a path that contains spaces)"
             )
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
     return found

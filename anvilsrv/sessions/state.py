@@ -121,6 +121,7 @@ class Session:
     doing: str  # in a turn, what its agent does
     doing_since: float | None  # when that began, or the turn ended
     seen: int  # the number of the last prompt whose answer the user has looked at
+    chosen: dict[str, str]  # options of its agent, by name
     told: float | None  # when an interrupt was told last, or its process ended, on the same
 
     @property
@@ -160,6 +161,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["ask"] = questions.kept(json.loads(row["ask"]) if row["ask"] else None)
     made["usage"] = json.loads(row["usage"]) if row["usage"] != "{}" else {}
     made["gate"] = gate.read(row["gate"])
+    made["chosen"] = json.loads(row["chosen"]) if row["chosen"] != "{}" else {}
     return Session(**made)
 
 

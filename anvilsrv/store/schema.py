@@ -276,6 +276,12 @@ CREATE TABLE comments(
 CREATE INDEX comments_by_session ON comments(session, seq);
 """
 
+# What was chosen of an agent (name -> value), and what it told last that can be: its options and its own commands.
+OPTIONS = """
+ALTER TABLE sessions ADD COLUMN chosen TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE offers(session TEXT PRIMARY KEY, options TEXT NOT NULL, commands TEXT NOT NULL) WITHOUT ROWID;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -298,4 +304,5 @@ MIGRATIONS: tuple[str, ...] = (
     USAGE,
     CHANGES,
     COMMENTS,
+    OPTIONS,
 )

@@ -199,6 +199,15 @@ class Domain(Protocol):
     def see(self, tx: Tx, session: str, number: str) -> None:
         """``seen`` was written."""
 
+    def options(self, tx: Tx, session: str) -> bytes:
+        """The content of ``options``."""
+
+    def choose(self, tx: Tx, session: str, text: str) -> None:
+        """``options`` was written."""
+
+    def commands(self, tx: Tx, session: str) -> bytes:
+        """The content of ``commands``."""
+
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         """``state`` was written."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from anvilsrv import words
 from anvilsrv.allowance import Share
 from anvilsrv.errors import AnvilError, Conflict, Invalid
+from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request, SnapshotHandle
 from anvilsrv.store.store import Outcome, Tx
 from anvilsrv.strict_json import dumps
@@ -147,6 +148,35 @@ class Query(FileKind):
                 req.fail(full)
 
         file.at.domain.store.post(lambda tx: self.content(file.at, tx), opened, by=file.at.by)
+        return LATER
+
+
+@dataclass(frozen=True)
+class Choices(Query):
+    """The same, into which a line can be written; what was opened to be written is not read."""
+
+    written: Callable[[Place, Tx, str], None] = lambda at, tx, text: None
+
+    def open(self, file: RowFile, mode: int, req: Request) -> "Later | Handle":  # type: ignore[override]
+        return super().open(file, mode, req) if mode & 3 == wire.OREAD else _LineHandle(self.written, file)
+
+
+class _LineHandle(Handle):
+    def __init__(self, written: Callable[[Place, Tx, str], None], file: RowFile) -> None:
+        self._written = written
+        self._file = file
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return b""
+
+    def write(self, offset: int, data: bytes, req: Request) -> Later:
+        value = one_line(self._file, data)
+
+        def job(tx: Tx) -> int:
+            self._written(self._file.at, tx, value)
+            return len(data)
+
+        self._file.at.domain.store.post(job, answer(req), by=self._file.at.by)
         return LATER
 
 

@@ -14,6 +14,7 @@ from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.roles import Roles
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.agents.work import Work
+from anvilsrv.backends.flags import Option
 from anvilsrv.backends.registry import Backends
 from anvilsrv.beads.beads import Beads
 from anvilsrv.desk.answer import Questions
@@ -24,21 +25,21 @@ from anvilsrv.desk.send import Send
 from anvilsrv.errors import Denied, Invalid
 from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
+from anvilsrv.sessions import offers
 from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.machine import WAITING
-from anvilsrv.sessions.registry import Registry
-from anvilsrv.sessions.state import View, Wanted
+from anvilsrv.sessions.registry import NEW, Registry
+from anvilsrv.sessions.state import Session, View, Wanted
 from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import Topics
-from anvilsrv.strict_json import json_array
+from anvilsrv.strict_json import dumps, json_array
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
-NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N]"
 SESSION_COMMANDS = (
     "stop, restart, restart fresh, restart log, kill, cancel, hold, go, forward <port>, unforward <port>, keys <name>…, "
     "complete <message-id>"
@@ -303,6 +304,23 @@ class Served:
 
     def see(self, tx: Tx, session: str, number: str) -> None:
         self._registry.see(tx, session, number)
+
+    def options(self, tx: Tx, session: str) -> bytes:
+        return offers.lines(self._offered(tx, self._registry.row(tx, session)))
+
+    def choose(self, tx: Tx, session: str, text: str) -> None:
+        row, (name, value) = self._registry.row(tx, session), offers.meant(text)
+        offers.check(self._offered(tx, row), name, value)
+        self._registry.set(tx, session, chosen=dumps({**row.chosen, name: value}))
+
+    def _offered(self, tx: Tx, row: Session) -> list[Option]:
+        backend = self._parts.backends.last(row.backend)
+        return offers.options(tx, row.id) or ([] if backend is None else backend.declared_options(row.chosen))
+
+    def commands(self, tx: Tx, session: str) -> bytes:
+        backend = self._parts.backends.last(self._registry.row(tx, session).backend)
+        slash = () if backend is None else [(word.lstrip("/"), "") for word in backend.slash]
+        return "".join(f"{name}\t{what}\n" for name, what in offers.commands(tx, session) or slash).encode()
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         row = self._registry.row(tx, session)

@@ -21,7 +21,7 @@ from anvilsrv.tree.activity import Activity, TurnActivity
 from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
-from anvilsrv.tree.files import Action, Command, Query, Text, Word, compact, line
+from anvilsrv.tree.files import Action, Choices, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import DIGITS, Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
 from anvilsrv.tree.streams import Answer, Events, Tail
@@ -141,6 +141,10 @@ SESSION = Table(
     Row("backend", "UOCA", "", small(lambda at: at.view.backend)),
     Row("role", "UOC", "", small(lambda at: at.view.role)),
     Row("tasks", "UOC", "", small(lambda at: ",".join(at.view.tasks))),
+    Row("options", "UOC", "UC", Choices(
+        lambda at, tx: at.domain.options(tx, at.session), lambda at: 0,
+        written=lambda at, tx, text: at.domain.choose(tx, at.session, text))),
+    Row("commands", "UOC", "", Query(lambda at, tx: at.domain.commands(tx, at.session), lambda at: 0)),
     Row("tmux", "U", "", small(lambda at: at.domain.attach(at.view))),
     Row("sandbox", "UOC", "", small(lambda at: at.view.policy)),
     Row("usage", "UOC", "", small(lambda at: compact(at.view.usage))),

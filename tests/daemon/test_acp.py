@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from anvilsrv.errors import AnvilError
 from tests.conftest import Daemon, wait_until
 from tests.scripted.acp import install, script, seen, sent
 from tests.scripted.acp_schema import deviations, schema
@@ -155,6 +156,75 @@ def test_a_turn_is_broken_off(acp: Daemon, how: str) -> None:
     agent.wait("idle")
     assert agent.ask("next") == "you said: next"
     assert len(sent(acp.home.work, "session/cancel")) == 1
+
+
+# -- what can be chosen -----------------------------------------------------------------------------------------------------
+
+MODES = {
+    "currentModeId": "auto",
+    "availableModes": [{"id": one, "name": one} for one in ("auto", "careful", "plan", "free")],
+}
+MODELS = {
+    "currentModelId": "m1",
+    "availableModels": [{"modelId": "m1", "name": "one"}, {"modelId": "m2", "name": "two"}],
+}
+COMMANDS = {
+    "sessionUpdate": "available_commands_update",
+    "availableCommands": [{"name": "compact", "description": "make it short"}],
+}
+
+
+def options(agent: Session) -> dict[str, list[str]]:
+    return {line.split("\t")[0]: line.split("\t")[1:] for line in agent.read("options").splitlines()}
+
+
+def test_options_and_commands_are_files_and_what_was_chosen_is_kept_over_restarts(acp: Daemon) -> None:
+    script(acp.home.work, {"do": [{"update": COMMANDS}, {"text": "ok"}]}, session={"modes": MODES, "models": MODELS})
+    agent = new(acp, "mode=plan")
+    assert agent.ask("one") == "ok"
+    wait_until(lambda: agent.read("commands") == "compact\tmake it short\n", "the commands are there")
+    assert options(agent) == {"mode": ["plan", "auto", "careful", "plan", "free"], "model": ["m1", "m1", "m2"]}
+    agent.write("options", "model m2")
+    wait_until(lambda: options(agent)["model"][0] == "m2", "it is chosen while the agent waits")
+    for wrong, why in (
+        ("model m3", "expected m1, m2"),
+        ("colour red", "no option 'colour'"),
+        ("model", "a name and a value"),
+    ):
+        with pytest.raises(AnvilError, match=why):
+            agent.write("options", wrong)
+    agent.write("ctl", "restart")
+    wait_until(lambda: len(seen(acp.home.work, "start")) == 2, "it is started again")
+    agent.wait("idle")
+    assert [one["modelId"] for one in sent(acp.home.work, "session/set_model")] == ["m2", "m2"]
+    assert [one["modeId"] for one in sent(acp.home.work, "session/set_mode")] == ["plan", "plan"]
+    told = [one for one in map(json.loads, agent.read("turns/1/activity").splitlines()) if one["kind"] == "session"]
+    assert [(one["what"], one["value"]) for one in told] in ([], [("model", "m2")])
+
+
+def test_an_option_that_is_chosen_in_a_turn_holds_for_the_next_one(acp: Daemon) -> None:
+    script(acp.home.work, {"match": "long", "do": [{"until": "go"}, {"text": "done"}]}, session={"models": MODELS})
+    agent = new(acp)
+    agent.prompt("long")
+    wait_until(lambda: seen(acp.home.work, "turn"), "the turn runs")
+    agent.write("options", "model m2")
+    agent.prompt("next")
+    (acp.home.work / "go").touch()
+    assert agent.out() == "you said: next"
+    methods = [one["message"].get("method", "") for one in seen(acp.home.work, "received")]
+    assert methods[-3:] == ["session/prompt", "session/set_model", "session/prompt"]
+
+
+def test_a_mode_in_which_it_is_to_ask_is_not_the_users_to_choose(acp: Daemon) -> None:
+    install(acp.home.config, ask="careful")
+    roles = acp.home.config / "roles"
+    roles.mkdir(parents=True, exist_ok=True)
+    (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
+    script(acp.home.work, session={"modes": MODES})
+    agent = new(acp, "role=careful", "mode=free")
+    agent.write("options", "mode free")
+    agent.ask("one")
+    assert {one["modeId"] for one in sent(acp.home.work, "session/set_mode")} == {"careful"}
 
 
 # -- what is told of a turn -----------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ backend:
   input: {guard: [{when: a}]}
   limits: [{match: '(?P<seconds>1)'}]
   tools: {Bash: {type: execute}}
+  options: {model: {flag: ["{VALUE}"]}}
   follow: [{path: "{DATA}/a", tell: [{kind: text}]}]
   login: {command: [a], files: [b]}
 """
@@ -96,8 +97,8 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str,
 
 def level(at: tuple[Any, ...]) -> str:
     names = [str(one) for one in at if not isinstance(one, int)]
-    if names[1:2] == ["tools"]:
-        return "tools" if len(names) == 3 else "free"
+    if names[1:2] in (["tools"], ["options"]):
+        return names[1] if len(names) == 3 else "free"
     if names[1:2] in (["hooks"], ["transcript"]) and (len(names) > 2 or names[1] == "transcript"):
         return "rows" if len(names) == (3 if names[1] == "hooks" else 2) else "free"
     return names[-1] if names and names[-1] in (*LEVELS, "backend") else "free" if len(names) > 1 else "file"

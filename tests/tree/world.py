@@ -211,6 +211,15 @@ class World:
         self._do("accept", session, text, origin)
         return n
 
+    def options(self, tx: Tx, session: str) -> bytes:
+        return b"model\tsmall\tsmall\tlarge\n"
+
+    def choose(self, tx: Tx, session: str, text: str) -> None:
+        self._do("choose", session, text)
+
+    def commands(self, tx: Tx, session: str) -> bytes:
+        return b"compact\tshorten\n"
+
     def set_context(self, tx: Tx, session: str, text: str) -> None:
         self._do("context", session, text)
 
