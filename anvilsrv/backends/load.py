@@ -98,9 +98,8 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         limits=tuple(_limit(one) for one in body.tables("limits")),
         layer=layer,
         login=_login(body),
-        tools=tools(body),
-        options=_flags(body),
         follow=follows(body),
+        **_by_name(body),
         peculiarity=_peculiarity(body, path),
     )
     end(requires, ready, stop, titles, body)
@@ -149,6 +148,11 @@ def _files_named(table: Table) -> list[str]:
     if len({name.rpartition("/")[2] for name in names}) < len(names):
         raise table.wrong("files", "two have the same last part")
     return list(names)
+
+
+def _by_name(body: Table) -> dict[str, Any]:
+    """The tables that have a row for each name."""
+    return {"tools": tools(body), "options": _flags(body)}
 
 
 def _flags(body: Table) -> dict[str, Flag]:

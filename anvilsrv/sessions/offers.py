@@ -4,7 +4,6 @@ What it tells is hostile: it is bounded, and of other types it is left out. What
 anything. Functions with a Tx run in a job; the rest is pure.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from anvilsrv.backends.flags import Option
 from anvilsrv.display import one_line
 from anvilsrv.errors import Invalid
 from anvilsrv.store.store import Tx
-from anvilsrv.strict_json import dumps, whole
+from anvilsrv.strict_json import dumps, loads, whole
 
 OPTIONS = 50
 CHOICES = 500  # of one option
@@ -44,13 +43,13 @@ def keep(tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
 def options(tx: Tx, session: str) -> list[Option]:
     """What it told last."""
     row = tx.one("SELECT options FROM offers WHERE session = ?", session)
-    return [] if row is None else taken(json.loads(row["options"]))
+    return [] if row is None else taken(loads(row["options"]))
 
 
 def commands(tx: Tx, session: str) -> list[tuple[str, str]]:
     """Its commands, and what each does."""
     row = tx.one("SELECT commands FROM offers WHERE session = ?", session)
-    return [] if row is None else [(name, text) for name, text in json.loads(row["commands"])]
+    return [] if row is None else [(name, text) for name, text in loads(row["commands"])]
 
 
 def forget(tx: Tx, session: str) -> None:
