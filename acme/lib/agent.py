@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,6 +51,9 @@ class Session:
     cwd: str
     asks: tuple[Ask, ...] = ()
     notes: tuple[Note, ...] = ()
+    needs: str = ""  # what it needs the user for
+    doing: str = ""
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ class Roster:
     def __post_init__(self) -> None:
         self._by_name.update({session.alias: session for session in self.sessions if session.alias})
         self._by_name.update({session.id: session for session in self.sessions})
+
+    @property
+    def ids(self) -> Set[str]:
+        """Ids and aliases."""
+        return self._by_name.keys()
 
     def find(self, name: str) -> Session | None:
         """The session of that id or alias. A word that only looks like an id is not one."""
@@ -233,6 +241,9 @@ def _session(row: Row) -> Session:
         cwd=row["cwd"],
         asks=tuple(map(_ask, asks(row))),
         notes=tuple(notes(row)),
+        needs=row.get("needs") or "",
+        doing=row.get("doing") or "",
+        since=row.get("since") or 0.0,
     )
 
 

@@ -1,6 +1,6 @@
 """Assist as a whole: its windows, what it knows of the daemon, and the threads that bring news.
 
-`desk` is the one thread that knows the sessions and opens windows nobody clicked for; a `Follower` waits in `events`,
+`desk` is the one thread that knows the sessions and opens windows for those who ask from elsewhere; a `Follower` waits in `events`,
 `ports` in the plumber. They post to each other and to the panes; `roster` is replaced, never changed, so that everybody
 may read it.
 """
@@ -11,6 +11,7 @@ import queue
 import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from acme.lib import begin, plumb
 from acme.lib.acme import Acme
-from acme.lib.agent import Agent, Ask, Backend, Roster, Session, roster
+from acme.lib.agent import Agent, Backend, Roster, Session, roster
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
 from acme.lib.end import End
@@ -30,8 +31,8 @@ from acme.lib.pane import Pane
 from acme.lib.prompt import Context, Prompt
 from acme.lib.queue import Queue
 from anvilsrv import paths
-from anvilsrv.errors import AnvilError, Invalid, Unavailable
-from anvilsrv.front.follow import Follower, Row
+from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
+from anvilsrv.front.follow import Follower, Row, changes
 from anvilsrv.front.program import anvilsrv
 from anvilsrv.front.tail import Tail
 from anvilsrv.front.terminal import open_terminal
@@ -51,6 +52,7 @@ PANES: dict[str, type[Pane]] = {
     "compose": Compose,
     "daemon": Daemon,
 }
+_TICK = 15.0  # s between two looks at how long something runs
 _ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose")
 _LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon)(?:\.([\w-]+))?")
 
@@ -66,10 +68,13 @@ class App:
         self.script = script
         self.roster = Roster()
         self.online = False
+        self.mail = 0
+        self.trouble = ""
+        self.tick = 0
+        self._ticked = 0.0
         self.done = End()
         self._lock = threading.Lock()
         self._panes: dict[tuple[str, str], Pane | None] = {}  # None while the window is being made
-        self._asked: dict[str, tuple[Ask, ...]] = {}
         self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._due: set[Callable[[], None]] = set()  # waits for the desk already, and is done once for many calls
         self._rows: list[Row] = []
@@ -91,6 +96,7 @@ class App:
                 self.say(said)
         try:
             self.roster, self.online = self.agent.roster(), True
+            self.mail = len(self.agent.box(USER, "inbox"))
         except Unavailable:
             pass
         self._working.start()
@@ -193,6 +199,8 @@ class App:
         self.sync()
 
     def attach(self, session: Session) -> None:
+        if session.state in ("stopped", "exited"):
+            raise Conflict(f"{session.label} is {session.state}: Restart it first")
         plain = ["-n", f"Talk.{session.label}", sys.executable, self.script, "talk", session.id]
         command = self.agent.read(f"{session.id}/tmux").strip().rpartition("\n")[2]
         open_terminal(command, plain, session.cwd, self.say)
@@ -218,6 +226,8 @@ class App:
 
     def events(self, found: list[Row]) -> None:
         """From the follower: what happened stands in the sessions and boxes."""
+        if "mail" in changes(found):
+            self._soon(self._count)
 
     def away(self, why: str) -> None:
         """From the follower: the daemon is away."""
@@ -226,6 +236,27 @@ class App:
     def sync(self) -> None:
         """Have the desk fetch the sessions."""
         self._soon(self._fetch)
+
+    def refetch(self) -> None:
+        """Fetch the sessions and the user's mail now, on the caller's thread. Raises Unavailable."""
+        self.mail = len(self.agent.box(USER, "inbox"))
+        self.roster, self.online = self.agent.roster(), True
+
+    def tell(self, text: str) -> None:
+        """Say in the main window what went wrong in something that nobody asked for."""
+        if text != self.trouble:
+            self.trouble = text
+            self._renew_main()
+
+    def _renew_main(self) -> None:
+        pane = self._panes.get(("main", ""))
+        if pane is not None:
+            pane.stale()
+
+    def _count(self) -> None:
+        with suppress(AnvilError):  # away: the roster says so
+            self.mail = len(self.agent.box(USER, "inbox"))
+        self._renew_main()
 
     def _soon(self, act: Callable[[], None]) -> None:
         """Have the desk do it; many calls before it does so are one."""
@@ -255,7 +286,7 @@ class App:
             self._plumbed.start()
 
     def _work(self) -> None:
-        while (act := self._desk.get()) is not None:
+        while (act := self._next()) is not None:
             with self._lock:
                 self._due.discard(act)
             try:
@@ -265,6 +296,19 @@ class App:
                     self._tell(error)
             except Exception:  # a mistake of ours must not end the news
                 traceback.print_exc()
+
+    def _next(self) -> Callable[[], None] | None:
+        """What the desk does next; while a session runs, it is to show how long, every now and then."""
+        running = any(one.state == "running" for one in self.roster.sessions)
+        try:
+            return self._desk.get(timeout=max(0.0, self._ticked + _TICK - time.monotonic()) if running else None)
+        except queue.Empty:
+            return self._tock
+
+    def _tock(self) -> None:
+        self._ticked = time.monotonic()
+        self.tick += 1
+        self._renew_main()
 
     def _tell(self, error: AnvilError) -> None:
         try:
@@ -295,20 +339,12 @@ class App:
         for pane in panes:
             if pane is not None:
                 pane.stale()
-        self._open_asks()
 
     def _thaw(self) -> None:
         """Look again when a daemon that was silent answers; one that ended is the business of the news."""
         with suppress(AnvilError):
             self.agent.wait()
             self.sync()
-
-    def _open_asks(self) -> None:
-        """Open each new question, once: a window the person deleted stays deleted."""
-        for session in self.roster.sessions:
-            if not set(session.asks) <= set(self._asked.get(session.id, ())):
-                self.open("ask", session.id)
-            self._asked[session.id] = session.asks
 
     def _ports(self) -> None:
         """Open the prompt window of what is plumbed to us."""

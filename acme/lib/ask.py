@@ -60,9 +60,7 @@ class AskPane(About):
     def get(self, call: Call) -> None:
         self._draw()
 
-    def executed(self, text: str, gesture: Gesture) -> bool:
-        if not gesture.in_body:
-            return False
+    def chosen(self, text: str, gesture: Gesture) -> bool:
         choice = picked(self._line(gesture)[1], text, [one for ask in self.asked for one in offered(ask, self.asked)])
         if choice is not None:
             self.give(choice)

@@ -1,25 +1,26 @@
-"""The main window, `/AnviLLM/`: the backends, and a table of sessions that keeps itself up to date."""
+"""The main window, `/AnviLLM/`: what needs the user, the backends, and a list of sessions that is text: it keeps itself up to date,
+and what is edited in it is done by Put."""
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
-from acme.lib import table
-from acme.lib.agent import Roster, Session
+from acme.lib import rows, table
+from acme.lib.agent import Ask, Roster, Session
+from acme.lib.edits import Edits, typed_lines
+from acme.lib.event import Gesture
 from acme.lib.host import Call
 from acme.lib.pane import Pane
 from anvilsrv import words
-from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid
+from anvilsrv.words import USER
 
 NAME = "/AnviLLM/"
-TITLES = ("session", "backend", "state", "alias", "directory")
-WIDTHS = (12, 12, 12, 12)  # of the columns before the directory, in zeros
-_OURS = re.compile(r"\[.*\]$|not here: |daemon is away|session *\t|[0-9a-f]{8} *\t")  # the lines that Assist writes
-_EXCERPT = 120  # characters of a note that stand in the table
 _STEP = 0.025  # s of acme's time in one go
 _FEWEST, _MOST = 4, 64  # rows that change in it
+_SHOWS = {"ask": "ask", "error": "log", "held": "queue", "done": "log", "mail": "inbox"}  # what is needed: the window
 
 
 class Main(Pane):
@@ -27,6 +28,9 @@ class Main(Pane):
 
     commands: ClassVar = {
         "Get": "get",
+        "Put": "put",
+        "Next": "next",
+        "Sort": "sort",
         "Attach": "attach",
         "Stop": "control",
         "Restart": "control",
@@ -42,67 +46,114 @@ class Main(Pane):
         "Inbox": "box",
         "Archive": "box",
     }
-    tag = "Get Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive"
+    tag = "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive Undo Redo Look"
 
     def title(self) -> str:
         return NAME
 
+    def reopen(self) -> str:
+        return "main"
+
     def open(self) -> None:
         self.shown: list[str] = []
-        self._known: dict[Session, str] = {}
+        self._edits = Edits()
+        self._by_need = True
         self._doomed = ""  # the session whose Kill was asked for once
+        self._last = ""  # the session that Next has shown
         self._step = 2 * _FEWEST
-        self._style = self.style()
+        self._rows = rows.Rows(self.style())
         self.shown = self._head(self.app.roster)
-        typed = self._typed() if self.adopted else []
+        typed = [line for line in self.window.body().splitlines() if line.strip() and not rows.ours(line)]
+        typed = typed if self.adopted else []
         self.clear()
         self.window.replace(0, 0, "".join(f"{row}\n" for row in [*self.shown, *typed]))
         self.window.select(0, 0)
         self.window.show()
         self.refresh()
 
-    def _typed(self) -> list[str]:
-        """What the person wrote in a window that an earlier Assist left."""
-        return [line for line in self.window.body().splitlines() if line.strip() and not _OURS.match(line)]
+    # what the person writes
+
+    def draft(self) -> str:
+        lines = typed_lines(self.window.body(), self.shown)
+        return "\n".join([*lines, *self._edits.lines(self.app.label)])
+
+    def restore(self, text: str) -> None:
+        self.window.append(text + "\n")
+
+    def mine(self, q0: int, q1: int) -> bool:
+        line = self.window.text(*self.window.address(f"#{q0}-+"))
+        return rows.key(line.rstrip("\n")) not in {rows.key(row) for row in self.shown}
+
+    def edited(self) -> None:
+        self._edits.notice(self.window.body(), self.shown)
+        self._keep()
+
+    def undone(self) -> None:
+        self.shown = self._edits.undone(self.window.body(), self.shown)
+        self.refresh()
+
+    # drawing
 
     def refresh(self) -> None:
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
-        rows = self._rows(self.app.roster)
-        if rows == self.shown:
+        if self.touched():
+            self._edits.notice(self.window.body(), self.shown)
+        wanted = self._wanted()
+        if wanted == self.shown:
             return
-        wanted = table.step(self.shown, rows, self._step)
+        step = table.step(self.shown, wanted, self._step, rows.key)
         started = time.monotonic()
-        table.put(self.window, table.plan(self.window.body(), self.shown, wanted), lines=True)
-        self.shown = wanted
-        if wanted != rows:
+        self._put(step)
+        if step != wanted:
             pace = (time.monotonic() - started) / self._step
             self._step = max(_FEWEST, min(_MOST, int(_STEP / pace)))
             self.stale()  # the rest, after what was clicked meanwhile
 
-    def mine(self, q0: int, q1: int) -> bool:
-        return table.key(self.window.text(*self.window.address(f"#{q0}-+"))) not in {
-            table.key(row) for row in self.shown
-        }
+    def _put(self, wanted: list[str]) -> None:
+        """Make these the rows. A row that moves takes dot with it."""
+        body = self.window.body()
+        q0, q1 = self.window.dot()
+        start = body.rfind("\n", 0, q0) + 1
+        line = body[start:].partition("\n")[0]
+        on, end = rows.key(line), start + len(line)
+        clean = not (self._edits or typed_lines(body, self.shown))
+        gone = table.put(self.window, table.plan(body, self.shown, wanted, rows.key), lines=True, clean=clean)
+        self.shown = wanted
+        if gone and on in self.app.roster.ids:
+            at = self._place(on)
+            if at is not None and self.window.dot() == (0, 0):
+                within = q1 if q1 <= end else q0
+                self.window.select(at + q0 - start, at + within - start)
 
-    def _rows(self, roster: Roster) -> list[str]:
-        self._known = {session: self._known.get(session) or self._row(session) for session in roster.sessions}
-        return [*self._head(roster), self._columns(TITLES), *self._known.values()]
+    def _place(self, key: str) -> int | None:
+        """Where the line of that key begins."""
+        at = 0
+        for line in self.window.body().split("\n"):
+            if rows.key(line) == key:
+                return at
+            at += len(line) + 1
+        return None
+
+    def _wanted(self) -> list[str]:
+        roster = self.app.roster
+        sessions = [one for one in roster.sessions if one.id not in self._edits.removed]
+        sessions = rows.sorted_by_need(sessions) if self._by_need else sessions
+        made = self._rows.of(sessions, self._edits.renamed, self._edits.refused, self.app.tick)
+        return [*self._head(roster), self._rows.title(), *made]
 
     def _head(self, roster: Roster) -> list[str]:
-        rows = [" ".join(f"[{each.word}]" for each in roster.backends if not each.trouble)]
+        lines = [
+            rows.needing(roster, self.app.mail),
+            " ".join(f"[{each.word}]" for each in roster.backends if not each.trouble),
+        ]
         missing = [each.word for each in roster.backends if each.trouble]
         if missing:
-            rows.append(f"not here: {' '.join(missing)}")
+            lines.append(f"not here: {' '.join(missing)}")
         if not self.app.online:
-            rows.append("daemon is away: middle-click Daemon")
-        return [row for row in rows if row]
-
-    def _row(self, session: Session) -> str:
-        cells = (session.id, session.backend, session.state, session.alias or "-", session.cwd, *notes(session))
-        return self._columns(tuple(table.one_line(cell) for cell in cells))
-
-    def _columns(self, cells: tuple[str, ...]) -> str:
-        return table.columns(cells, WIDTHS, self._style)
+            lines.append("daemon is away: middle-click Daemon")
+        if self.app.trouble:
+            lines.append(f"trouble: {table.one_line(self.app.trouble)}")
+        return [line for line in lines if line]
 
     def session(self) -> Session | None:
         """The session on the line of dot; dot over several lines is about none."""
@@ -110,14 +161,129 @@ class Main(Pane):
         start, end = self.window.address(f"#{q0}-+")
         if q1 > end:
             raise Invalid("dot is on several lines: put it on one, or give the id")
-        return self.app.roster.find(table.key(self.window.text(start, end)))
+        return self._on(self.window.text(start, end))
+
+    def _on(self, line: str) -> Session | None:
+        """The session of a row, or of a question's line."""
+        key = rows.key(line.rstrip("\n"))
+        if key.startswith("\t"):
+            found = self._asking(key[1:])
+            return found[0] if found else None
+        return self.app.roster.find(key) if rows.ours(line) else None
+
+    def _asking(self, word: str) -> tuple[Session, Ask] | None:
+        """The question whose line begins with that word, and whose it is."""
+        every = ((one, ask) for one in self.app.roster.sessions for ask in one.asks)
+        return next(((one, ask) for one, ask in every if word == (ask.id or one.label)), None)
+
+    # clicks in the text
+
+    def chosen(self, text: str, gesture: Gesture) -> bool:
+        start, line = self._line(gesture)
+        line = line.rstrip("\n")
+        if rows.key(line) == "needs" and text in rows.NEEDS:
+            self._show_next(text)
+            return True
+        found = self._asking(table.key(line)) if line.startswith("\t") else None
+        choice = rows.bracketed(line, gesture.clicked.q0 - start) if found else None
+        if found is None or choice is None:
+            return False
+        session, ask = found
+        meant = next((one for one in ask.choices if table.one_line(one) == choice), None)
+        if meant is None:
+            self.app.open("ask", session.id)
+        else:
+            self.app.agent.write(f"{session.id}/answer", f"{ask.id} {meant}\n".lstrip())
+        return True
+
+    def looked(self, word: str, gesture: Gesture) -> bool:
+        found = self._asking(word)
+        if found is not None:
+            self.app.open("ask", found[0].id)
+        return found is not None
 
     # commands
 
     def get(self, call: Call) -> None:
-        self._style = self.style()
-        self._known = {}
+        """Draw all of it from what the daemon has now; a text that is not sent stays behind the rows."""
+        if self._edits and not self._edits.warned:
+            self._edits.warned = True
+            raise Conflict(f"{NAME} modified; Get again throws the changes away")
+        self._edits = Edits()
+        typed = typed_lines(self.window.body(), self.shown)
+        self._rows = rows.Rows(self.style())
+        self.app.trouble = ""
+        self.app.refetch()
+        self.shown = self._wanted()
+        with self.window.bulk(clean=not typed):
+            self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in [*self.shown, *typed]))
+        self.window.select(0, 0)
+        self.window.show()
+
+    def put(self, call: Call) -> None:
+        """Do what was edited, line by line: a row that was deleted, an alias that was changed, a line that was added."""
+        self._edits.notice(self.window.body(), self.shown)
+        todo, self._edits = self._edits, Edits()
+        for id in todo.removed:
+            self._try(id, self._kill_id, id)
+        for id, name in todo.renamed.items():
+            self._try(id, self._name, id, "" if name == "-" else name)
+        for line in typed_lines(self.window.body(), self.shown):
+            self._do(line)
+        self.shown = [row for row in self.shown if rows.key(row) not in todo.removed]
         self.app.sync()
+        self.refresh()
+        self._keep()
+
+    def _try(self, id: str, act: Callable[..., None], *words: str) -> None:
+        try:
+            act(*words)
+        except AnvilError as error:
+            self._edits.refused[id] = str(error)
+
+    def _do(self, line: str) -> None:
+        """One line that was added; it goes when it is done, and has the refusal behind it else. A note stays."""
+        word, _, rest = line.split("\t! ")[0].strip().partition(" ")
+        call = Call(word, rest.strip(), None, None)
+        backend = self.app.roster.backend(word)
+        if backend is None and word not in ("-", "Alias"):
+            return
+        try:
+            if backend is not None:
+                self.app.begin(backend, call)
+            elif word == "Alias":
+                self.alias(call)
+            else:
+                self._kill_id(call.rest)
+            new = ""
+        except AnvilError as error:
+            new = f"{line.split(chr(9) + '! ')[0]}\t! {error}\n"
+        body = f"\n{self.window.body()}"
+        at = body.find(f"\n{line}")
+        if at >= 0:
+            self.window.replace(at, min(at + len(line) + 1, len(body) - 1), new)
+
+    def next(self, call: Call) -> None:
+        """Show the next session that needs the user, and what it needs."""
+        self._show_next("")
+
+    def _show_next(self, need: str) -> None:
+        if need == "mail":
+            self.app.open("inbox", USER)
+            return
+        found = [one for one in rows.sorted_by_need(self.app.roster.sessions) if one.needs and need in ("", one.needs)]
+        if not found:
+            raise Invalid("nothing needs you")
+        ids = [one.id for one in found]
+        session = found[(ids.index(self._last) + 1) % len(found) if self._last in ids else 0]
+        self._last = session.id
+        kind = _SHOWS[session.needs]
+        self.app.open(kind, USER if kind == "inbox" else session.id)
+
+    def sort(self, call: Call) -> None:
+        """Those that need the user first, or oldest first."""
+        self._by_need = not self._by_need
+        self.refresh()
 
     def attach(self, call: Call) -> None:
         self.app.attach(self.subject(call))
@@ -126,24 +292,29 @@ class Main(Pane):
         """For each that is named, else each on the lines of dot."""
         for session in [self.app.roster.get(word) for word in call.words] or self._selected(call):
             if call.word == "Kill":
-                self._sure(session)
-            self.app.agent.control(session.id, call.word.lower())
+                self._kill(session)
+            else:
+                self.app.agent.control(session.id, call.word.lower())
 
-    def _sure(self, session: Session) -> None:
+    def _kill(self, session: Session) -> None:
         """Kill is for good: what would be lost with the session wants it twice."""
         if session.state == "running" and self._doomed != session.id:
             self._doomed = session.id
             raise Conflict(f"{session.label}: a turn is running; Kill again ends it for good")
+        self.app.agent.control(session.id, "kill")
+
+    def _kill_id(self, id: str) -> None:
+        self._kill(self.app.roster.get(id))
 
     def _selected(self, call: Call) -> list[Session]:
         q0, q1 = self.window.dot()
         last = q1 - 1 if q1 > q0 else q1
         start, end = self.window.address(f"#{q0}-+")[0], self.window.address(f"#{last}-+")[1]
-        found = [self.app.roster.find(table.key(line)) for line in self.window.text(start, end).splitlines()]
+        found = [self._on(line) for line in self.window.text(start, end).splitlines()]
         sessions = [session for session in found if session is not None]
         if not sessions or len(sessions) < len(found):
             raise Invalid(f"{call.word}: which session? put dot on its line, or give its id")
-        return sessions
+        return list(dict.fromkeys(sessions))
 
     def alias(self, call: Call) -> None:
         """``Alias <id> <name>``, or ``Alias <name>`` for the line of dot."""
@@ -155,7 +326,10 @@ class Main(Pane):
             words = [session.id, words[0]]
         if len(words) != 2:
             raise Invalid("usage: Alias <id> <name>")
-        self.app.agent.write(f"{self.app.roster.get(words[0]).id}/alias", words[1] + "\n")
+        self._name(self.app.roster.get(words[0]).id, words[1])
+
+    def _name(self, id: str, name: str) -> None:
+        self.app.agent.write(f"{id}/alias", name + "\n")
 
     def keys(self, call: Call) -> None:
         """``Keys <id> Down Enter``, or ``Keys Down Enter`` for the line of dot."""
@@ -173,10 +347,5 @@ class Main(Pane):
         self.app.open("daemon")
 
     def box(self, call: Call) -> None:
-        subject = call.words[0] if call.words else "user"
-        self.app.open(call.word.lower(), subject if subject == "user" else self.app.roster.get(subject).id)
-
-
-def notes(session: Session) -> list[str]:
-    """What stands behind a session's directory."""
-    return [table.one_line(note.line)[:_EXCERPT] for note in session.notes]
+        subject = call.words[0] if call.words else USER
+        self.app.open(call.word.lower(), subject if subject == USER else self.app.roster.get(subject).id)

@@ -65,7 +65,7 @@ class Pane:
         """Have the owner draw anew; many calls before it does so are one."""
         if not self._stale.is_set():
             self._stale.set()
-            self.post(self._refresh)
+            self.post(self._renew)
 
     def show(self) -> None:
         """Bring the window into view; one that is on its way out is `wanted` again."""
@@ -102,6 +102,14 @@ class Pane:
     def looked(self, word: str, gesture: Gesture) -> bool:
         """A right click that is on no session; False leaves it to acme."""
         return False
+
+    def chosen(self, text: str, gesture: Gesture) -> bool:
+        """A middle click in the body, on something that goes before any command: a choice."""
+        return False
+
+    def touched(self) -> bool:
+        """Whether the person has changed the body, and `edited` was not called for it yet."""
+        return self._touched.is_set()
 
     def executed(self, text: str, gesture: Gesture) -> bool:
         """A middle click on something that is no command, backend or session; False leaves it to acme."""
@@ -203,6 +211,15 @@ class Pane:
         except OSError as error:
             raise Unavailable(f"the text in {self._named} cannot be kept: {error.strerror}") from None
 
+    def _renew(self) -> None:
+        """Refresh; nobody has asked for it, so what goes wrong is told where no window opens."""
+        try:
+            self._refresh()
+        except (WindowGone, ConnectionLost):
+            raise
+        except AnvilError as error:
+            self.app.tell(str(error))
+
     def _refresh(self) -> None:
         self._stale.clear()
         name = self.title()
@@ -265,6 +282,8 @@ class Pane:
         text = self._text(gesture).strip()
         word, _, rest = text.partition(" ") if " " in text else text.partition("\t")
         call = Call(word, rest.strip(), gesture.argument, gesture.source)
+        if gesture.in_body and self.chosen(text, gesture):
+            return
         if word in ("Del", "Delete"):
             self.delete(call)
         elif word in self.acts:

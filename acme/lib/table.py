@@ -7,7 +7,7 @@ row) is not ours and stays. Places are in runes.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _WIDTHS = (("iljI|.,:;'! ", 0.5), ("frt()[]-/", 0.62), ("mwMW@%", 1.45))  # in zeros, of a sans serif face
 _WIDTH = {letter: width for letters, width in _WIDTHS for letter in letters}
+
+
+Key = Callable[[str], str]  # by what a row is known again
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def columns(cells: Sequence[str], widths: Sequence[int], look: Style) -> str:
+def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
     """`cells` in columns that line up on screen; the last one is open ended.
 
     acme's tab stops are `tab` zeros wide and its fonts mostly proportional, so a cell's width is an estimate; a blank
@@ -79,6 +82,11 @@ def columns(cells: Sequence[str], widths: Sequence[int], look: Style) -> str:
     return "".join(parts) + "\t".join(cell for cell in cells[len(widths) :] if cell)
 
 
+def width(text: str, look: Style) -> float:
+    """How wide a cell is, in zeros."""
+    return _width(text, look.fixed)
+
+
 def _width(text: str, fixed: bool) -> float:
     """The width in zeros."""
     if fixed:
@@ -86,14 +94,15 @@ def _width(text: str, fixed: bool) -> float:
     return sum(_WIDTH.get(c, 1.1 if c.isupper() else 0.95) for c in text)
 
 
-def plan(body: str, shown: Sequence[str], wanted: Sequence[str]) -> list[Edit]:
+def plan(body: str, shown: Sequence[str], wanted: Sequence[str], key: Key = key) -> list[Edit]:
     """The edits, last place first, that turn the rows `shown` in `body` into the rows `wanted`.
 
+    A row is known by its `key`.
     A row that did not change is not touched. A row that is missing from `body` is put after the one before it.
     """
     lines = _lines(body)
     old = {key(row): row for row in shown}
-    found = _find(lines, old, {key(row) for row in wanted})
+    found = _find(lines, old, {key(row) for row in wanted}, key)
     edits: list[Edit] = []
     kept: set[str] = set()
     inserts: dict[int, list[str]] = {}
@@ -114,7 +123,7 @@ def plan(body: str, shown: Sequence[str], wanted: Sequence[str]) -> list[Edit]:
     return _joined(sorted(edits, key=lambda edit: (edit.q0, edit.q1), reverse=True))
 
 
-def step(shown: Sequence[str], wanted: Sequence[str], most: int) -> list[str]:
+def step(shown: Sequence[str], wanted: Sequence[str], most: int, key: Key = key) -> list[str]:
     """The rows `wanted`, but of those that would change only the first `most` changed.
 
     Changed rows cannot be written together: acme moves the view when what it shows is replaced across the end of a
@@ -130,14 +139,14 @@ def step(shown: Sequence[str], wanted: Sequence[str], most: int) -> list[str]:
     return rows
 
 
-def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool = True) -> None:
+def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool = True) -> bool:
     """Make the edits in a window, as one change; the person's selection stays on what it was on.
 
     With `lines`, one whose line goes is on the window's first place afterwards: else it would be on the next line, of which the
-    person has not said anything.
+    person has not said anything. Returns whether it went.
     """
     if not edits:
-        return
+        return False
     dot = window.dot()
     gone = lines and any(edit.q0 <= dot[0] < edit.q1 and not edit.text for edit in edits)
     with window.bulk(clean):
@@ -147,6 +156,7 @@ def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool 
     left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
     if left != right and window.dot() == left:  # else the person has selected something meanwhile
         window.select(*right)
+    return gone
 
 
 def moved(place: int, edits: Sequence[Edit]) -> int:
@@ -180,7 +190,7 @@ def _lines(body: str) -> list[_Line]:
     return lines
 
 
-def _find(lines: Sequence[_Line], old: dict[str, str], wanted: set[str]) -> dict[str, _Line]:
+def _find(lines: Sequence[_Line], old: dict[str, str], wanted: set[str], key: Key) -> dict[str, _Line]:
     """The line of each row: the one that is as it was written, else the first with its key."""
     found: dict[str, _Line] = {}
     exact: set[str] = set()

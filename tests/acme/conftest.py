@@ -92,7 +92,7 @@ def assist(namespace, agent, person):
         person.programs.append(process)
         if wait:
             person.wait(lambda: Path(namespace, "assist").exists(), "Assist's own service")
-            person.sees("/AnviLLM/", "session")
+            person.sees("/AnviLLM/", "alias")
         return process
 
     yield run

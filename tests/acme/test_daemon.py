@@ -24,8 +24,8 @@ def agent(namespace, monkeypatch):
 
 
 def state(person, alias):
-    rows = [line.split() for line in person.body(MAIN).split("\n") if f"\t{alias}" in line]
-    return rows[0][2] if rows else ""
+    rows = [line.split() for line in person.body(MAIN).split("\n") if line.startswith(f"{alias}\t")]
+    return rows[0][1] if rows else ""
 
 
 def test_from_an_empty_screen_to_an_answer(person, assist, project):

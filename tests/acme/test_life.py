@@ -57,7 +57,7 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     assert person.names().count(MAIN) == 1
     assert person.body(MAIN).count(id) == 1
     lines = [line.split() for line in person.body(MAIN).splitlines()]
-    assert lines[-2:] == [[other, "claude", "idle", "-", "/tmp"], ["a", "note", "of", "mine"]]
+    assert lines[-2:] == [["-", "idle", "claude", "/tmp", other], ["a", "note", "of", "mine"]]
     agent.logs[id].add(b"ASSISTANT 2026-01-01T10:00:01\n\tyes\n\n")
     person.sees(log, "\thello\n\nASSISTANT 2026-01-01T10:00:01\n\tyes\n\na draft")
 

@@ -1,15 +1,21 @@
 """The main window: the table, and every word of its tag and body."""
 
+import re
+
 import pytest
 
 MAIN = "/AnviLLM/"
-TAG = "Get Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive"
+TAG = "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive Undo Redo Look"
 
 
 def row(person, id):
-    """The line of a session, with its columns parted."""
-    found = [line for line in person.body(MAIN).split("\n") if line.startswith(id)]
-    return found[0].split() if found else []
+    """The line of a session, with its columns parted: id, backend, state, alias, directory, and what is said of it."""
+    found = [line for line in person.body(MAIN).split("\n") if f"\t{id}" in line]
+    if not found:
+        return []
+    line, _, behind = found[0].partition(f"\t{id}")
+    alias, state, backend, cwd, *notes = [cell.strip() for cell in re.split("\t+", line)]
+    return [id, backend, state, alias, cwd, *filter(None, notes), *behind.split()]
 
 
 def test_the_window_shows_backends_and_sessions(person, agent, assist, project):
@@ -27,8 +33,9 @@ def test_what_waits_for_the_person_stands_behind_the_directory(person, agent, as
     id = agent.add(unread=2, queued=1, sandbox_tier="weak", sandbox_gaps=["sockets stay open"], held="limit")
     assist()
     agent.change(id, ask={"text": "Run rm -rf build?\nreally", "choices": ["yes"], "kind": "permission"})
-    noted = "asks: Run rm -rf build? really\tweak sandbox: sockets stay open\theld: limit\t2 mail\t1 queued\n"
-    person.sees(MAIN, noted)
+    person.sees(MAIN, f"weak sandbox: sockets stay open\theld: limit\t2 mail\t1 queued\t{id}\n")
+    person.sees(MAIN, f"\t{id} [yes] Run rm -rf build? really\n")
+    person.wait(lambda: row(person, id)[2] == "asks", "its state")
 
 
 def test_a_change_reaches_the_table_by_its_event(person, agent, assist):
@@ -193,8 +200,8 @@ def test_when_every_row_changes_the_view_selection_and_clicks_do_not_wait(person
 def test_text_typed_behind_a_row_stays(person, agent, assist):
     ids = [agent.add(cwd="/tmp"), agent.add(cwd="/usr")]
     assist()
-    person.select(MAIN, "/tmp")
-    person.type(MAIN, "/tmp  mine")
+    person.select(MAIN, ids[0])
+    person.type(MAIN, f"{ids[0]}  mine")
     agent.change(ids[0], state="running")
     person.wait(lambda: row(person, ids[0])[2] == "running", "the state")
     assert row(person, ids[0])[-1] == "mine"

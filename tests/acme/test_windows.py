@@ -55,7 +55,7 @@ def test_send_stop_and_answer_in_the_log_window(person, agent, log):
     assert agent.await_written(f"{id}/ctl") == "stop\n"
     agent.change(id, ask={"text": "Sure?", "choices": ["yes", "no"], "kind": "permission"})
     person.new("/tmp/notes", "no\n")
-    opened(person, name.replace("Log", "Ask"), "Answer")
+    person.sees(MAIN, "[yes] [no] Sure?\n")
     person.execute(name, "Answer", tag=True, chord=("/tmp/notes", "no"))
     assert agent.await_written(f"{id}/answer") == "no\n"
 
@@ -66,18 +66,22 @@ def test_a_new_alias_renames_the_windows(person, agent, log):
     person.wait(lambda: person.has(name.replace(".rev", ".other")), "the new name")
 
 
-def test_a_question_opens_by_itself_and_is_answered_by_a_click(person, agent, assist, project):
+def test_a_question_is_opened_and_answered_by_a_click(person, agent, assist, project):
     id = agent.add("claude", project, alias="rev")
     assist()
     choices = ["Yes", "Yes, and don't ask again", "Edit"]
     ask = {"id": "1", "text": "Run make?\nIt may take long.", "choices": choices, "detail": "make all", "free": False}
     agent.change(id, ask=ask)
+    person.sees(MAIN, "\t1 [Yes]")
+    person.look(MAIN, "\t1 [")
     name = opened(person, f"{project}/+Ask.rev", "Answer")
     person.sees(name, "Run make?\nIt may take long.\n\n\tmake all\n\n[Yes]\n[Yes, and don't ask again]\n[Edit]\n")
     person.execute(name, "again")
     assert agent.await_written(f"{id}/answer") == "1 Yes, and don't ask again\n"
     person.misses(name)
     agent.change(id, ask=ask | {"id": "2"})  # the same again
+    person.sees(MAIN, "\t2 [Yes]")
+    person.look(MAIN, "\t2 [")
     person.sees(name, "Run make?")
     person.execute(name, "Edit")  # a word of acme's own too
     assert agent.await_written(f"{id}/answer") == "2 Edit\n"
@@ -90,6 +94,8 @@ def test_of_several_questions_each_choice_names_the_one_that_it_answers(person, 
     first = {"id": "q000001", "text": "Run make?", "choices": ["allow", "deny"], "detail": "", "free": False}
     second = {**first, "id": "q000002", "text": "Remove it?", "free": True}
     agent.change(id, ask=first, asks=[first, second])
+    person.sees(MAIN, "\tq000002 [allow]")
+    person.look(MAIN, "q000002")
     name = opened(person, f"{project}/+Ask.rev", "Answer")
     drawn = [f"{one['id']}: {one['text']}\n\n[{one['id']} allow]\n[{one['id']} deny]\n" for one in (first, second)]
     person.sees(name, "\n".join(drawn))
@@ -108,11 +114,15 @@ def test_a_question_that_is_over_takes_its_window_away(person, agent, assist, pr
     ask = {"text": "Name?", "choices": [], "kind": "question"}
     agent.change(id, ask=ask)
     assist()
+    person.sees(MAIN, "\trev [answer] Name?")
+    person.execute(MAIN, "answer")
     name = opened(person, f"{project}/+Ask.rev", "Answer")
     person.sees(name, "Name?")
     agent.change(id, ask=None)
     person.misses(name)
     agent.change(id, ask=ask)
+    person.sees(MAIN, "\trev [answer] Name?")
+    person.execute(MAIN, "answer")
     person.sees(name, "Name?")
     person.type_at_end(name, "Ada")
     person.execute(name, "Answer", tag=True)

@@ -1,0 +1,61 @@
+"""What a person has edited in the list of sessions and not put yet: rows deleted, aliases changed, lines added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from acme.lib import rows
+
+
+class Edits:
+    """`removed` and `renamed` are by the ids of sessions; `refused` is what Put was refused, shown in the row."""
+
+    def __init__(self) -> None:
+        self.removed: set[str] = set()
+        self.renamed: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.warned = False  # Get has said that they would be lost
+
+    def __bool__(self) -> bool:
+        return bool(self.removed or self.renamed)
+
+    def notice(self, body: str, shown: Sequence[str]) -> None:
+        """See what the person has changed of the rows `shown`."""
+        there = _lines(body)
+        for row in shown:
+            id = rows.key(row)
+            if not rows.ours(row) or len(id) != 8 or "\t" not in row:
+                continue
+            line = there.get(id)
+            if line is None:
+                self.removed.add(id)
+            elif rows.alias(line) != rows.alias(row):
+                self.renamed[id] = rows.alias(line)
+
+    def undone(self, body: str, shown: Sequence[str]) -> list[str]:
+        """After an Undo, which takes back what came by itself too: the rows that stand there, or were deleted on purpose."""
+        there = _lines(body)
+        self.removed = {id for id in self.removed if id not in there}
+        self.renamed = {}
+        kept = [row for row in shown if rows.key(row) in there or rows.key(row) in self.removed]
+        self.notice(body, kept)
+        return kept
+
+    def lines(self, label: Callable[[str], str]) -> list[str]:
+        """The same as lines that Put would do."""
+        return [f"- {label(id)}" for id in sorted(self.removed)] + [
+            f"Alias {id} {name}" for id, name in self.renamed.items()
+        ]
+
+
+def _lines(body: str) -> dict[str, str]:
+    there: dict[str, str] = {}
+    for line in body.split("\n"):
+        there.setdefault(rows.key(line), line)
+    return there
+
+
+def typed_lines(body: str, shown: Sequence[str]) -> list[str]:
+    """The lines that are none of the rows."""
+    keys = {rows.key(row) for row in shown}
+    return [line for line in body.split("\n") if line.strip() and rows.key(line) not in keys]

@@ -1,0 +1,126 @@
+"""The lines of the main window: what needs the user, the backends, a row for each session and one for each of its questions.
+
+A row of a session is alias, state, backend, directory, notes, id; tabs between. The columns are as wide as what stands in them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from acme.lib import table
+from acme.lib.agent import Ask, Roster, Session
+
+NEEDS = ("ask", "error", "held", "mail", "done")  # of `sessions`, the most urgent first
+TITLES = ("alias", "state", "backend", "directory")
+_ID = re.compile(r"\t([0-9a-f]{8})(?=\s|$)")
+_HEAD = re.compile(rf"\d+ (?:{'|'.join(NEEDS)})\b")
+_OURS = re.compile(
+    r"\[.*\]$|not here: |daemon is away|trouble: |alias *\tstate *\t|\tq\w+ \["
+)  # lines that are no session's
+_EXCERPT = 120  # characters of a note, and of a question
+_DOING = 30  # characters of what an agent does
+_MOST = 40  # zeros that a column takes at most
+
+
+def key(line: str) -> str:
+    """By what a line is known: a session's by its id, a question's by its own, others by their first word."""
+    if line.startswith("\t"):
+        return f"\t{table.key(line)}"
+    if _HEAD.match(line):
+        return "needs"
+    found = _ID.findall(line)
+    return str(found[-1]) if found else table.key(line)
+
+
+def ours(line: str) -> bool:
+    """Whether a line looks like one that Assist wrote."""
+    return bool(_OURS.match(line) or _HEAD.match(line) or _ID.search(line))
+
+
+def alias(line: str) -> str:
+    """The first cell."""
+    return line.split("\t", 1)[0].strip()
+
+
+def needing(roster: Roster, mail: int) -> str:
+    """``2 ask · 3 mail``: how many sessions need the user for what; of mail it is the messages."""
+    counts = {need: sum(one.needs == need for one in roster.sessions) for need in NEEDS} | {"mail": mail}
+    return " · ".join(f"{count} {need}" for need, count in counts.items() if count)
+
+
+def sorted_by_need(sessions: Sequence[Session]) -> list[Session]:
+    """Those that need the user first, the most urgent at the top; else oldest first."""
+    return sorted(sessions, key=lambda one: NEEDS.index(one.needs) if one.needs in NEEDS else len(NEEDS))
+
+
+def asked(ask: Ask, label: str) -> str:
+    """A question's line, with choices to middle-click; one without choices is answered in a window of its own."""
+    choices = " ".join(f"[{table.one_line(choice)}]" for choice in ask.choices) or "[answer]"
+    about = table.one_line(f"{ask.text}: {ask.detail}" if ask.detail else ask.text)
+    return f"\t{ask.id or label} {choices} {about[:_EXCERPT]}"
+
+
+def bracketed(line: str, at: int) -> str | None:
+    """What stands in the brackets around that place of a line."""
+    found = next((one for one in re.finditer(r"\[([^\[\]]*)\]", line) if one.start() <= at <= one.end()), None)
+    return found[1] if found else None
+
+
+def state(session: Session, now: float) -> str:
+    """``asks``, ``idle``, ``running 2:14 make check``."""
+    if session.asks:
+        return "asks"
+    if session.state != "running" or not session.since:
+        return session.state
+    return f"running {elapsed(now - session.since)} {table.one_line(session.doing)[:_DOING]}".rstrip()
+
+
+def elapsed(seconds: float) -> str:
+    """``2:14``, ``1:02:14``."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Rows:
+    """The rows of sessions as they are drawn; a row is made again when its session changes, or at a tick while it runs."""
+
+    def __init__(self, look: table.Style) -> None:
+        self._look = look
+        self._widths = [table.width(title, look) + 1 for title in TITLES]
+        self._cells: dict[tuple[Session, str, str, int], tuple[str, ...]] = {}
+        self._drawn: dict[tuple[str, ...], str] = {}
+
+    def title(self) -> str:
+        return table.columns((*TITLES, "id"), self._widths, self._look)
+
+    def of(self, sessions: Sequence[Session], renamed: dict[str, str], refused: dict[str, str], tick: int) -> list[str]:
+        """The rows, with their questions beneath; `renamed` is what the person has written in place of an alias."""
+        known: dict[tuple[Session, str, str, int], tuple[str, ...]] = {}
+        for one in sessions:
+            name, why = renamed.get(one.id, one.alias or "-"), refused.get(one.id, "")
+            mark = (one, name, why, tick if one.state == "running" else 0)
+            known[mark] = self._cells.get(mark) or self._made(one, name, why)
+        self._cells = known
+        rows: list[str] = []
+        drawn: dict[tuple[str, ...], str] = {}
+        for (one, *_), cells in known.items():
+            drawn[cells] = self._drawn.get(cells) or table.columns(cells, self._widths, self._look)
+            rows += [drawn[cells], *(asked(ask, one.label) for ask in one.asks)]
+        self._drawn = drawn
+        return rows
+
+    def _made(self, session: Session, name: str, why: str) -> tuple[str, ...]:
+        notes = [note.line for note in session.notes if not note.text.startswith("asks")]
+        news = ["done"] if session.needs == "done" else []
+        said = [table.one_line(note)[:_EXCERPT] for note in (*news, *notes)]
+        first = (name, state(session, time.time()), session.backend, session.cwd)
+        cells = [table.one_line(cell) for cell in first]
+        for column, cell in enumerate(cells):
+            width = min(_MOST, table.width(cell, self._look) + 1)
+            if width > self._widths[column]:
+                self._widths[column] = width
+                self._drawn = {}
+        return (*cells, *said, *([f"! {why}"] if why else []), session.id)

@@ -1,0 +1,129 @@
+"""The list of sessions as text: what needs the person, questions to click, edits that Put does."""
+
+import re
+
+MAIN = "/AnviLLM/"
+ERRORS = "/AnviLLM/+Errors"
+
+
+def order(person, *ids):
+    """The ids in the order of their rows."""
+    return re.findall("|".join(ids), person.body(MAIN))
+
+
+def ask(id="q000001", **more):
+    return {"id": id, "text": "Bash", "choices": ["allow", "deny"], "detail": "make check", "free": False} | more
+
+
+def test_no_window_opens_when_something_is_asked(person, agent, assist):
+    id = agent.add(alias="rev")
+    assist()
+    person.sees(MAIN, id)
+    agent.change(id, ask=ask(), asks=[ask()])
+    person.sees(MAIN, "\tq000001 [allow] [deny] Bash: make check\n")
+    assert person.names() == [MAIN]
+    person.execute(MAIN, "deny")
+    assert agent.await_written(f"{id}/answer") == "q000001 deny\n"
+    person.wait(lambda: "q000001" not in person.body(MAIN), "the question to go")
+
+
+def test_the_first_line_says_what_needs_the_person_and_its_words_show_it(person, agent, assist):
+    one = agent.add(alias="one", needs="done")
+    two = agent.add(alias="two", needs="ask", ask=ask(), asks=[ask()])
+    agent.mail("user", **{"from": one}, subject="hello")
+    assist()
+    person.sees(MAIN, "1 ask · 1 mail · 1 done\n")
+    assert order(person, one, two) == [two, one]
+    person.execute(MAIN, "Next", tag=True)
+    person.wait(lambda: person.has("/tmp/+Ask.two"), "the question")
+    person.execute(MAIN, "Next", tag=True)
+    person.wait(lambda: person.has("/tmp/+Log.one"), "the answer")
+    person.execute(MAIN, "mail")
+    person.wait(lambda: person.has("/AnviLLM/+Inbox"), "the inbox")
+    agent.mail("user", **{"from": one}, subject="again")
+    person.sees(MAIN, "1 ask · 2 mail · 1 done\n")
+
+
+def test_a_word_in_the_tag_says_who_comes_first(person, agent, assist):
+    one, two, three = agent.add(), agent.add(needs="done"), agent.add(needs="error", state="error")
+    assist()
+    person.sees(MAIN, three)
+    assert order(person, one, two, three) == [three, two, one]
+    person.select(MAIN, two)
+    person.execute(MAIN, "Sort", tag=True)
+    person.wait(lambda: order(person, one, two, three) == [one, two, three], "oldest first")
+    person.wait(lambda: person.selection(MAIN) == two, "the selection on its row")
+
+
+def test_the_state_says_what_the_agent_does_and_how_long(person, agent, assist):
+    import time
+
+    id = agent.add(alias="rev", state="running", doing="make check", since=time.time() - 134)
+    assist()
+    person.wait(lambda: re.search(rf"rev\trunning [2-4]:\d\d make check *\t.*\t{id}\n", person.body(MAIN)), "the state")
+
+
+def test_put_names_ends_and_starts_sessions_by_the_text_of_the_list(person, agent, assist, project):
+    one, two = agent.add(alias="one"), agent.add(alias="two", cwd="/usr")
+    assist()
+    person.select(MAIN, "one")
+    person.type(MAIN, "uno")
+    row = next(line for line in person.body(MAIN).split("\n") if two in line)
+    person.select(MAIN, row + "\n")
+    person.type(MAIN, "")
+    person.execute(MAIN, "Cut", tag=True) if person.real else cut(person)
+    agent.change(one, state="stopped")
+    person.sees(MAIN, "stopped")
+    assert "uno\t" in person.body(MAIN)
+    assert two not in person.body(MAIN)
+    person.type_at_end(MAIN, f"Claude {project} role=y alias=neu\n")
+    person.execute(MAIN, "Put", tag=True)
+    assert agent.await_written(f"{one}/alias") == "uno\n"
+    assert agent.await_written(f"{two}/ctl") == "kill\n"
+    assert agent.await_written("ctl") == f"new claude {project} role=y alias=neu\n"
+    person.wait(lambda: re.search(r"^neu\t", person.body(MAIN), re.MULTILINE), "the new row")
+    person.wait(lambda: "Claude /" not in person.body(MAIN), "the line to go")
+
+
+def cut(person):
+    """What Backspace does to a selection."""
+    with person.acme.changed:
+        window = person.acme.find(MAIN)
+        window.cut("K", window.body.q0, window.body.q1)
+
+
+def test_what_put_is_refused_stands_in_its_place(person, agent, assist):
+    one, two = agent.add(alias="one"), agent.add(alias="two", state="running")
+    agent.refuse[f"{one}/alias"] = "alias: already exists"
+    assist()
+    person.select(MAIN, "one")
+    person.type(MAIN, "two")
+    person.type_at_end(MAIN, "- two\nShell /no/such/place\na note\n")
+    person.execute(MAIN, "Put", tag=True)
+    person.wait(
+        lambda: re.search(rf"^one\t.*\t! busy: alias: already exists\t{one}$", person.body(MAIN), re.M), "the refusal"
+    )
+    person.sees(MAIN, "- two\t! two: a turn is running; Kill again ends it for good\n")
+    person.sees(MAIN, "Shell /no/such/place\t! no directory '/no/such/place'\na note\n")
+    person.execute(MAIN, "Put", tag=True)
+    assert agent.await_written(f"{two}/ctl") == "kill\n"
+    person.wait(lambda: "- two" not in person.body(MAIN), "the line to go")
+    assert "a note\n" in person.body(MAIN)
+
+
+def test_get_throws_edits_away_when_it_is_clicked_again(person, agent, assist):
+    agent.add(alias="one")
+    assist()
+    person.select(MAIN, "one")
+    person.type(MAIN, "uno")
+    person.execute(MAIN, "Get", tag=True)
+    person.sees(ERRORS, "Assist: /AnviLLM/ modified; Get again throws the changes away\n")
+    person.execute(MAIN, "Get", tag=True)
+    person.wait(lambda: "\none\t" in person.body(MAIN), "the truth")
+
+
+def test_attach_of_a_stopped_session_says_so(person, agent, assist):
+    id = agent.add(alias="rev", state="stopped")
+    assist()
+    person.execute(MAIN, id)
+    person.sees(ERRORS, "Assist: rev is stopped: Restart it first\n")
