@@ -212,7 +212,7 @@ class Main(Pane):
         self._edits = Edits()
         typed = typed_lines(self.window.body(), self.shown)
         self._rows = rows.Rows(self.style())
-        self.app.trouble = ""
+        self.app.tell("")
         self.app.refetch()
         self.shown = self._wanted()
         with self.window.bulk(clean=not typed):

@@ -114,8 +114,7 @@ class Rows:
 
     def _made(self, session: Session, name: str, why: str) -> tuple[str, ...]:
         notes = [note.line for note in session.notes if not note.text.startswith("asks")]
-        news = ["done"] if session.needs == "done" else []
-        said = [table.one_line(note)[:_EXCERPT] for note in (*news, *notes)]
+        said = [table.one_line(note)[:_EXCERPT] for note in notes]
         first = (name, state(session, time.time()), session.backend, session.cwd)
         cells = [table.one_line(cell) for cell in first]
         for column, cell in enumerate(cells):
