@@ -14,10 +14,15 @@ class Edits:
         self.removed: set[str] = set()
         self.renamed: dict[str, str] = {}
         self.refused: dict[str, str] = {}
-        self.warned = False  # Get has said that they would be lost
+        self._warned = False  # Get has said that they would be lost
 
     def __bool__(self) -> bool:
         return bool(self.removed or self.renamed)
+
+    def warn(self) -> bool:
+        """Whether the person is to be told that they would be lost: once."""
+        told, self._warned = self._warned, True
+        return bool(self) and not told
 
     def notice(self, body: str, shown: Sequence[str]) -> None:
         """See what the person has changed of the rows `shown`."""

@@ -206,8 +206,7 @@ class Main(Pane):
 
     def get(self, call: Call) -> None:
         """Draw all of it from what the daemon has now; a text that is not sent stays behind the rows."""
-        if self._edits and not self._edits.warned:
-            self._edits.warned = True
+        if self._edits.warn():
             raise Conflict(f"{NAME} modified; Get again throws the changes away")
         self._edits = Edits()
         typed = typed_lines(self.window.body(), self.shown)
