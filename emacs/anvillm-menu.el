@@ -24,7 +24,7 @@
           (t "Session"))))
 
 (defun anvillm-menu--one (id)
-  "Return what the heading says of session ID."
+  "Return the words for session ID in the heading."
   (format "%s (%s)" (propertize (anvillm-name id) 'face 'anvillm-name) (anvillm-state-text (anvillm-session id))))
 
 (defun anvillm-menu--changed (&rest _)
