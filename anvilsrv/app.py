@@ -28,6 +28,7 @@ from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.gate import Gate
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.limits import SessionLimits
 from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
@@ -108,16 +109,20 @@ class App:
             self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
             self.on_error, self.activities,
         )  # fmt: skip
-        self.titles = Titles(
-            self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
-        )  # fmt: skip
+        self.titles = self._made_titles()
         self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets)
+        self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.launch)
         self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)
         self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
         self.tree = Tree(Served(self))
         self.stopped = threading.Event()
         self._allowances: dict[str, Allowance] = {}  # by family
+
+    def _made_titles(self) -> Titles:
+        return Titles(
+            self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
+        )  # fmt: skip
 
     def _made_reports(self) -> Reports:
         return Reports(
@@ -132,6 +137,7 @@ class App:
             self.activities,
             self.processes,
             self.door,
+            self.limits,
             Gate(self.reactor, self.registry, self.life, clock),
             Spools(self.launch.directory, self.reports.spooled, self.on_error),
             Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),

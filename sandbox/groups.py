@@ -85,11 +85,32 @@ def enable(top: str) -> list[str]:
     return [name for name in CONTROLLERS if name in read(f"{top}/cgroup.subtree_control").split()]
 
 
+def kills(top: str) -> int:
+    """How many processes of a group the kernel ended for want of memory; 0 where nobody counts."""
+    try:
+        lines = read(f"{top}/memory.events").splitlines()
+    except OSError:
+        return 0
+    return next((int(line[9:]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def reason(top: str, before: int = 0) -> str:
+    """Why the kernel ended what was in a group, if that was the memory; ``before`` were ended earlier."""
+    if kills(top) <= before:
+        return ""
+    most = read(f"{top}/memory.max").strip()
+    return (
+        f"out of memory: its limit of {size(int(most))} was reached"
+        if most.isdigit()
+        else "the machine is out of memory"
+    )
+
+
 class Group:
-    """The group of one launch, made before anything of the sandbox; the descriptors are the keeper's and init's."""
+    """The group of one launch, made before anything of the sandbox."""
 
     def __init__(self, limits: Mapping[str, Any] | None) -> None:
-        self.path, self._procs, self._events, self._before = "", -1, -1, 0
+        self.path, self._procs, self._before = "", -1, 0
         self.limits = limits or {}
         if self.limits.get("group"):
             try:
@@ -110,46 +131,27 @@ class Group:
         os.makedirs(self.path, exist_ok=True)
         put(self.path, {name: self.limits[name] for name in CONTROLLERS})
         self._procs = os.open(f"{self.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            self._events = os.open(f"{self.path}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # no controller for memory here
-            return
-        self._before = self._kills()
+        self._before = kills(self.path)
 
     def enter(self) -> None:
-        """This process, and all that it starts. What it holds of the group is the keeper's."""
+        """This process, and all that it starts."""
         if self._procs >= 0:
             try:
                 os.write(self._procs, b"0")
             except OSError as error:
                 raise SandboxRefused(f"{self.path}: {error.strerror}; nothing was started") from None
-        self._close()
-
-    def _close(self) -> None:
-        for fd in (self._procs, self._events):
-            if fd >= 0:
-                os.close(fd)
-        self._procs = self._events = -1
+            os.close(self._procs)
 
     def end(self) -> str:
         """By the keeper, when nothing is left inside: why the kernel ended it, if that was the memory. The group goes."""
-        said = ""
-        if self._events >= 0 and self._kills() > self._before:
-            most = read(f"{self.path}/memory.max").strip()
-            said = f"out of memory: its limit of {size(int(most)) if most.isdigit() else 'the machine'} was reached"
-        self._close()
-        if self.path:
-            try:
-                os.rmdir(self.path)
-            except OSError:  # somebody else of the session is in it
-                pass
+        if not self.path:
+            return ""
+        said = reason(self.path, self._before)
+        try:
+            os.rmdir(self.path)
+        except OSError:  # somebody else of the session is in it
+            pass
         return said
-
-    def _kills(self) -> int:
-        for line in os.pread(self._events, 4096, 0).decode().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line[9:])
-        return 0
 
     def alone(self) -> None:
         """By the agent, before its exec: what each process holds for itself."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from anvilsrv.errors import Denied
 from anvilsrv.linux.replace import write
 from anvilsrv.sessions.state import View
+from sandbox.limit_values import NAMES
 from sandbox.rights import Rights, exceeds
 
 SPEC = "sandbox.json"
@@ -32,6 +33,12 @@ class Bounds:
         except (OSError, ValueError):
             return None
         return found
+
+    def limits(self, session: str, parent: str | None) -> dict[str, int | None]:
+        """What the session that spawned this one may use, or could when it was last seen; nothing is known of one of an old version."""
+        bound = (self.of(parent) or self.of(session, BOUND)) if parent else None
+        found = bound["spec"].get("limits") if bound is not None else None
+        return {name: found.get(name) for name in NAMES} if found else {}
 
     def start(self, view: View, wanted: Rights) -> None:
         """Keep what a start gives. Raises Denied if that is more than the session has, or last had, that spawned this one."""

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import allowance, paths
-from anvilsrv.agents import birth, commands, grants, logins
+from anvilsrv.agents import birth, commands, grants, limited, logins
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.agents.door import Door
+from anvilsrv.agents.limited import DAEMON, bounded
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.backend import Launch as Made
 from anvilsrv.backends.registry import Backends, Place
@@ -38,10 +39,11 @@ from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
 from anvilsrv.sessions.state import View
-from sandbox import git_inside, git_land, git_out, git_own, git_refs, git_watch, launcher, policy, tiers
+from sandbox import delegation, git_inside, git_land, git_out, git_own, git_refs, git_watch, launcher, policy, tiers
 from sandbox.errors import SandboxError
 from sandbox.git_cover import Cover, cover
 from sandbox.git_trust import Trusted
+from sandbox.limits import Way, lines
 from sandbox.plan import specification
 from sandbox.rights import Rights, effective, rights
 from sandbox.text import describe
@@ -83,6 +85,7 @@ class Launch:
         self._namespace = namespace
         self._lock = threading.Lock()
         self._report: tiers.Report | None = None
+        self._way: Way | None = None
         self._bounds = Bounds(self.directory)
         self.written = Written.of(os.environ)
         self.vault = Vault()
@@ -111,6 +114,7 @@ class Launch:
                 git_land.release(record, session)
         except SandboxError as error:
             log.warning("%s: %s", session, error)
+        limited.forget(self.directory(session) / "run" / SPEC)
         beneath.remove(self.directory(session))
 
     def there(self) -> list[str]:
@@ -136,6 +140,14 @@ class Launch:
                 self._report = report
         return self._report
 
+    def way(self) -> Way:
+        """By what limits are held here; found out once."""
+        if self._way is None:
+            way = delegation.find(daemon=True)
+            with self._lock:
+                self._way = way
+        return self._way
+
     def plan(
         self,
         backend: str,
@@ -144,20 +156,15 @@ class Launch:
         cwd: str,
         session: str = "new",
         env: Mapping[str, str] | None = None,
+        parent: str | None = None,
+        limits: Mapping[str, str] = {},
     ) -> Plan:
-        """The policy and tier of a session. Raises AnvilError with the reason when it cannot run here."""
+        """The policy and tier of a session; ``limits`` are those that the user set.
+
+        Raises AnvilError with the reason when it cannot run here.
+        """
         found = self._backends.get(backend)
-        top = self.directory(session)
-        code = grants.granted(self.tier_report().tier)
-        ours = {
-            "env": _variables({**(env or {}), "ANVILLM_SESSION": session}),
-            "filesystem": {
-                "rox": [*code.rox, *found.reads(), str(top / "run" / "bin")],
-                "rw": [str(top / "data")],
-                "ro": [str(top / "run"), *code.ro],
-                "hide": code.hide,
-            },
-        }
+        top, ours = self.directory(session), self._own(found, session, env or {})
         try:
             made = policy.load(
                 config=[paths.config_dir(), paths.share() / "cfg"],
@@ -170,6 +177,7 @@ class Launch:
                 extra=[("daemon", ours)],
                 untrusted=self.written.known(),
             )
+            made.limits = bounded(made.limits, self._bounds.limits(session, parent), limits)
             tier = tiers.choose(made, self.tier_report())
             if tier != "full":  # without mounts, some policies cannot be held: better said now than at the start
                 ns, tmp = str(top / "ns"), str(top / "tmp")
@@ -177,8 +185,23 @@ class Launch:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
-        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps) + allowance.lines()
+        text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
+        text += lines(made.limits, self.way(), tier, DAEMON) + allowance.lines()
         return Plan(made, tier, text, gaps)
+
+    def _own(self, backend: Backend, session: str, env: Mapping[str, str]) -> dict[str, object]:
+        """The layer by which the daemon grants a session its own directories."""
+        top = self.directory(session)
+        code = grants.granted(self.tier_report().tier)
+        return {
+            "env": _variables({**env, "ANVILLM_SESSION": session}),
+            "filesystem": {
+                "rox": [*code.rox, *backend.reads(), str(top / "run" / "bin")],
+                "rw": [str(top / "data")],
+                "ro": [str(top / "run"), *code.ro],
+                "hide": code.hide,
+            },
+        }
 
     def within(self, child: Plan, parent: View) -> None:
         """Refuse a session that would get more than the one that spawns it. Raises Denied."""
@@ -202,34 +225,27 @@ class Launch:
         """Write what one launch needs. Raises AnvilError."""
         backend = self._backends.get(view.backend)
         top = self.directory(view.id)
-        plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id)
+        plan = self._plan(view)
         try:
             self.make_directories(view.id)
             grants.copy(top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             _write(backend, made, top)
             self._log_in(backend, top, made.data)
-            plan = self.plan(view.backend, view.role, view.tasks, view.cwd, view.id, made.env)
+            plan = self._plan(view, made.env)
             over = self._cover(plan, view.id)
             spec = specification(
-                plan.policy,
-                made.argv,
-                tier=plan.tier,
-                namespace_source=str(top / "ns"),
-                tmpdir=str(top / "tmp"),
-                env=os.environ,
-                status_file=str(top / "status"),
-                shown=grants.shown(top / "run" / "code", view.cwd),
-                listed=grants.granted(plan.tier).listed,
-                cover=over,
-                door=self._door.path if self._door is not None else "",
-                session=view.id,
-            )
+                plan.policy, made.argv, tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=os.environ,
+                status_file=str(top / "status"), shown=grants.shown(top / "run" / "code", view.cwd),
+                listed=grants.granted(plan.tier).listed, cover=over, door=self._door.path if self._door is not None else "",
+                session=view.id, way=self.way(),
+            )  # fmt: skip
             if self._door is not None and spec["door"]:
                 self._door.ensure()
             self._bounds.start(view, rights(plan.policy, spec, [str(top)]))
             self.written.add(plan.policy.writable)
             (top / "status").unlink(missing_ok=True)
+            limited.forget(top / "run" / SPEC)
             path = top / "run" / SPEC
             write(path, json.dumps(spec | {"umask": self._umask} | commands.found(spec["env"], top / "run" / "bin")))
         except SandboxError as error:
@@ -241,7 +257,13 @@ class Launch:
             )
             raise kind(f"cannot prepare session '{view.id}': {error.strerror}{where}") from None
         lacks = backend.lacks(self._place(view, plan, top), plan.policy.rights)
-        return Start(launcher.command(str(path)), view.cwd, plan.tier, plan.text + lacks + over.text())
+        command = [*self.way().prefix, *launcher.command(str(path))]
+        return Start(command, view.cwd, plan.tier, plan.text + lacks + over.text())
+
+    def _plan(self, view: View, env: Mapping[str, str] | None = None) -> Plan:
+        return self.plan(
+            view.backend, view.role, view.tasks, view.cwd, view.id, env, parent=view.parent, limits=view.limits
+        )
 
     def _cover(self, plan: Plan, session: str) -> Cover:
         """Git directories of the session's own; there is nothing to lay them over without mounts."""
@@ -320,7 +342,7 @@ class Launch:
             code, _, sentence = (self.directory(session) / "status").read_text().partition("\n")
             return int(code), sentence.strip()
         except (OSError, ValueError):
-            return None
+            return limited.out_of_memory(self.directory(session) / "run" / SPEC)
 
     def can_resume(self, view: View) -> bool:
         """Whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""

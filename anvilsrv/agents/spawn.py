@@ -48,7 +48,7 @@ class Spawn:
             for name, value in asked["chosen"].items():
                 offers.check(backend.declared_options({}), name, value)
         cwd = self._directory(asked["cwd"])
-        plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd)
+        plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd, parent=parent)
         if parent is not None:
             self._launch.within(plan, self._registry.get(parent))
             self._few(parent)

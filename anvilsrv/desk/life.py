@@ -116,6 +116,22 @@ class Life:
                 self._lost(tx, session, "the agent does not run")
                 self._registry.change(tx, session, State.STOPPED)
 
+    def over(self, tx: Tx, session: str, ran: float) -> None:
+        """The time limit of its run is reached, if that is still the one that began then: ``stop``, with that as its error."""
+        row = self._registry.maybe(tx, session)
+        if row is None or not row.live or row.ran != ran:
+            return
+        self._registry.set(tx, session, wanted=Wanted.OVER)
+        if not row.pid:
+            self._lost(tx, session, "the agent does not run")
+            self._ended_over(tx, row)
+
+    def _ended_over(self, tx: Tx, row: Session) -> None:
+        why = f"time limit of {row.limit('time')} reached"
+        self._registry.set(tx, row.id, wanted=Wanted.STOP)
+        self._registry.change(tx, row.id, State.STOPPED, why)
+        self._registry.error(tx, row.id, why)
+
     def restart(self, tx: Tx, session: str, how: Wanted = Wanted.RESTART) -> None:
         """``restart``: the agent ends if it runs, and starts again with its conversation, or with a new one (FRESH, LOG).
 
@@ -125,7 +141,7 @@ class Life:
         backend = self._backends.last(row.backend)
         if how == Wanted.LOG and backend is not None and backend.conversation == "none":
             raise NotPermitted(f"backend '{row.backend}' has no conversation")
-        self._registry.set(tx, session, crashes=0, gate=row.gate.only(*RESTART_KEEPS).kept())
+        self._registry.set(tx, session, crashes=0, ran=None, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
             self._registry.set(tx, session, wanted=how)
         else:
@@ -240,8 +256,10 @@ class Life:
 
         Raises NotFound if it was killed meanwhile.
         """
-        self._registry.row(tx, session)
+        row = self._registry.row(tx, session)
         self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall, began=began, told=None)
+        if row.ran is None or row.ran > tx.now.monotonic:  # of before a reboot
+            self._registry.set(tx, session, ran=tx.now.monotonic)
         if tier is not None and policy is not None:
             self._registry.set(tx, session, tier=tier, policy=policy)
         self._turns.queue.settle(tx, session)
@@ -272,6 +290,8 @@ class Life:
             self._registry.set(tx, session, wanted=Wanted.STOP)
         elif row.wanted in (Wanted.RESTART, Wanted.FRESH, Wanted.LOG):
             self._again(tx, session, row.wanted)
+        elif row.wanted == Wanted.OVER:
+            self._ended_over(tx, row)
         elif row.wanted == Wanted.STOP or status == 0:
             self._registry.set(tx, session, wanted=Wanted.STOP)
             self._registry.change(tx, session, State.STOPPED)

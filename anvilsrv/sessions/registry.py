@@ -318,6 +318,15 @@ class Registry:
         kept = [one for one in row.policy.splitlines(keepends=True) if one != line]
         self.set(tx, session, policy="".join([*kept, *([line] if on else [])]))
 
+    def limited(self, tx: Tx, session: str, wanted: Mapping[str, str | None], lines: str) -> None:
+        """The user set limits (None: the layers' again). What they are now is in ``lines`` of the file ``sandbox``. Raises NotFound."""
+        row = self.row(tx, session)
+        kept = {name: said for name, said in {**row.limits, **wanted}.items() if said is not None}
+        shown = {tuple(line.split("\t")[:2]): line for line in lines.splitlines(keepends=True)}
+        policy = [shown.pop(tuple(line.split("\t")[:2]), line) for line in row.policy.splitlines(keepends=True)]
+        self.set(tx, session, limits=json.dumps(kept), policy="".join([*policy, *shown.values()]))
+        self.tell(tx, session)
+
     def remove(self, tx: Tx, session: str) -> None:
         """Forget a session: it leaves the tree."""
         row = self.row(tx, session)

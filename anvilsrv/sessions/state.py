@@ -39,6 +39,7 @@ class Wanted(StrEnum):
     STOP = "stop"
     RESTART = "restart"
     FRESH = "fresh"  # restarted with a new conversation
+    OVER = "over"  # its time is over: it stops, and says so
     LOG = "log"  # restarted with a new one that has the log of the old one as its context
 
 
@@ -122,6 +123,8 @@ class Session:
     doing_since: float | None  # when that began, or the turn ended
     seen: int  # the number of the last prompt whose answer the user has looked at
     chosen: dict[str, str]  # options of its agent, by name
+    limits: dict[str, str]  # those that the user set, as they were written
+    ran: float | None  # when its run began, on the monotonic clock; None: it will begin with the next start
     told: float | None  # when an interrupt was told last, or its process ended, on the same
 
     @property
@@ -138,6 +141,11 @@ class Session:
     def controls(self) -> bool:
         """Whether its sandbox's policy lets it prompt and control what it spawned."""
         return any(line.startswith("agents\tcontrol\t") for line in self.policy.splitlines())
+
+    def limit(self, name: str) -> str:
+        """A limit of its sandbox as it is written, ``none`` for none."""
+        found = (line.split("\t") for line in self.policy.splitlines())
+        return next((one[2].partition(" ")[0] for one in found if one[:2] == ["limit", name]), "none")
 
     def refusal(self) -> str:
         """Why a session that is not live takes nothing, as an error says it."""
@@ -160,6 +168,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["state"], made["wanted"] = State(row["state"]), Wanted(row["wanted"])
     made["ask"] = questions.kept(json.loads(row["ask"]) if row["ask"] else None)
     made["usage"] = json.loads(row["usage"]) if row["usage"] != "{}" else {}
+    made["limits"] = json.loads(row["limits"]) if row["limits"] != "{}" else {}
     made["gate"] = gate.read(row["gate"])
     made["chosen"] = json.loads(row["chosen"]) if row["chosen"] != "{}" else {}
     return Session(**made)

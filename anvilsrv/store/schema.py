@@ -282,6 +282,13 @@ ALTER TABLE sessions ADD COLUMN chosen TEXT NOT NULL DEFAULT '{}';
 CREATE TABLE offers(session TEXT PRIMARY KEY, options TEXT NOT NULL, commands TEXT NOT NULL) WITHOUT ROWID;
 """
 
+# The limits that the user set for a session, as they were written, and when its run began (monotonic, s): a crash does not end one.
+LIMITS = """
+ALTER TABLE sessions ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE sessions ADD COLUMN ran REAL;
+UPDATE sessions SET ran = began WHERE pid;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -305,4 +312,5 @@ MIGRATIONS: tuple[str, ...] = (
     CHANGES,
     COMMENTS,
     OPTIONS,
+    LIMITS,
 )

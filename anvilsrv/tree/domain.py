@@ -211,6 +211,12 @@ class Domain(Protocol):
     def write_state(self, tx: Tx, session: str, word: str) -> None:
         """``state`` was written."""
 
+    def limits(self, session: str) -> bytes:
+        """The content of ``limits``. On a worker. Raises NotFound."""
+
+    def limit(self, session: str, text: str) -> None:
+        """``limits`` was written. On a worker. Raises AnvilError."""
+
     def answer(self, session: str, choice: str) -> None:
         """``answer`` was written. On a worker."""
 

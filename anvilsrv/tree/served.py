@@ -11,6 +11,7 @@ from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.keys import Keys
+from anvilsrv.agents.limits import SessionLimits
 from anvilsrv.agents.roles import Roles
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.agents.work import Work
@@ -70,6 +71,7 @@ class Parts(Protocol):
     door: Door
     checkpoints: Checkpoints
     work: Work
+    limits: SessionLimits
 
 
 class Served:
@@ -326,6 +328,12 @@ class Served:
         row = self._registry.row(tx, session)
         backend = self._parts.backends.last(row.backend)
         self._parts.send.write_state(tx, session, word, reported=backend is None or backend.reports("stop"))
+
+    def limits(self, session: str) -> bytes:
+        return self._parts.limits.shown(session).encode()
+
+    def limit(self, session: str, text: str) -> None:
+        self._parts.limits.set(session, text)
 
     def answer(self, session: str, choice: str) -> None:
         self._parts.questions.answer(session, choice)

@@ -24,6 +24,7 @@ from anvilsrv.tree.drafts import Json, Mail, TextDraft
 from anvilsrv.tree.files import Action, Choices, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import DIGITS, Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
+from anvilsrv.tree.settings import Settings
 from anvilsrv.tree.streams import Answer, Events, Tail
 from anvilsrv.tree.wholes import Made, Whole
 from anvilsrv.words import USER
@@ -147,6 +148,8 @@ SESSION = Table(
     Row("commands", "UOC", "", Query(lambda at, tx: at.domain.commands(tx, at.session), lambda at: 0)),
     Row("tmux", "U", "", small(lambda at: at.domain.attach(at.view))),
     Row("sandbox", "UOC", "", small(lambda at: at.view.policy)),
+    Row("limits", "UOC", "U", Settings(
+        content=lambda at: at.domain.limits(at.session), written=lambda at, text: at.domain.limit(at.session, text))),
     Row("usage", "UOC", "", small(lambda at: compact(at.view.usage))),
 )  # fmt: skip
 

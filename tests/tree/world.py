@@ -194,6 +194,12 @@ class World:
         """Let everything that can be refused be refused with this."""
         self.refusal = error
 
+    def limits(self, session: str) -> bytes:
+        return b"memory - 8G\n"
+
+    def limit(self, session: str, text: str) -> None:
+        self._do("limit", session, text)
+
     def _do(self, *what: Any) -> None:
         if self.refusal:
             raise self.refusal
