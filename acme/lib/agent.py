@@ -54,6 +54,9 @@ class Session:
     needs: str = ""  # what it needs the user for
     doing: str = ""
     since: float = 0.0
+    answered: int = 0  # the number of its last answer's prompt
+    seen: int = 0
+    usage: dict[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,9 @@ def _session(row: Row) -> Session:
         needs=row.get("needs") or "",
         doing=row.get("doing") or "",
         since=row.get("since") or 0.0,
+        answered=row.get("answered") or 0,
+        seen=row.get("seen") or 0,
+        usage={name: value for name, value in (row.get("usage") or {}).items() if isinstance(value, int | float)},
     )
 
 

@@ -308,7 +308,11 @@ class App:
     def _tock(self) -> None:
         self._ticked = time.monotonic()
         self.tick += 1
-        self._renew_main()
+        with self._lock:
+            panes = [pane for (kind, _), pane in self._panes.items() if kind in ("main", "log")]
+        for pane in panes:
+            if pane is not None:
+                pane.stale()
 
     def _tell(self, error: AnvilError) -> None:
         try:

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import codecs
 import re
+import time
 from typing import ClassVar
 
+from acme.lib import rows, table
 from acme.lib.about import About
-from acme.lib.agent import named
+from acme.lib.agent import Session, named
+from acme.lib.event import Gesture
 from acme.lib.host import Call
 from anvilsrv.errors import Invalid
 from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import P9Error
 
 _LOGGED = re.compile(r"\t|(USER|ASSISTANT|NOTE) \d")  # how a line of a log begins that is not empty
+_REWRITTEN = re.compile("(?m)^(\\t*)[^\\n]*\u240d(?=[^\\n\u240d])")  # what a progress line said before its last state
+_CONTROL = re.compile(
+    "\u241b\\[[0-9;?]*[A-Za-z]|[\u240d\u2407]"
+)  # colours, CR and BEL, as the daemon makes them visible
 _TAIL = 64  # runes of the log by which its end is known again
 
 
@@ -26,8 +33,12 @@ class Log(About):
 
     kind = "Log"
     _tail: Tail | None = None
-    end = 0  # where the log ends; the person's text is behind
-    tail = ""  # the last runes of the log
+    end = 0  # where ours ends; the person's text is behind
+    tail = ""  # the last runes of ours: of the log, and of what stands below it
+    foot = ""  # what stands below the log: what is asked, what is done just now, what was used
+    _log = ""  # the last runes of the log
+    _seen = 0  # the answer that the daemon was told of
+    _mark: object = None  # what the foot was drawn from
     tag = "Send Stop Interrupt Answer Prompt Context Attach Get Undo Redo Look"
     commands: ClassVar = {**About.commands, "Send": "send", "Answer": "answer", "Ask": "ask", "Get": "get"}
 
@@ -36,6 +47,7 @@ class Log(About):
             self._clear()
         self.window.show()
         self._follow()
+        self.attended()
 
     def _clear(self) -> None:
         """Leave only what the person has typed."""
@@ -45,7 +57,7 @@ class Log(About):
 
     def _follow(self) -> None:
         """Follow the log from its beginning."""
-        self.end, self.tail = 0, ""
+        self.end, self.tail, self.foot, self._log, self._mark = 0, "", "", "", None
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._following = following = object()
 
@@ -59,12 +71,62 @@ class Log(About):
         if self._tail is not None:
             self._tail.stop()
 
+    def refresh(self) -> None:
+        """Say below the log what is so now."""
+        mark = (self.app.roster.find(self.subject_id), self.app.tick)
+        if mark != self._mark and self._log:
+            self._mark = mark
+            self.add("")
+
     def add(self, text: str) -> None:
-        """More of the log has come."""
+        """More of the log has come, or what stands below it is another."""
+        text = progressed(text)
+        self._log = (self._log + text)[-_TAIL:]
+        foot = self._below()
+        if not text and foot == self.foot:
+            return
         self._locate()
+        start = self.end - len(self.foot)
+        if start < 0 or self.window.text(start, self.end) != self.foot:
+            start = self.end  # the person has edited it: it is the person's now
         with self.window.bulk(clean=not self._typed_text()):
-            self.end = self.window.replace(self.end, self.end, text)
-        self.tail = (self.tail + text)[-_TAIL:]
+            if text:
+                self.window.replace(start, start, text)
+            if foot != self.foot or start == self.end:
+                self.window.replace(start + len(text), self.end + len(text), foot)
+        self.foot = foot
+        self.end = start + len(text) + len(foot)
+        self.tail = (self._log + foot)[-_TAIL:]
+
+    def _below(self) -> str:
+        session = self.app.roster.find(self.subject_id)
+        lines = below(session) if session is not None else []
+        if not lines:
+            return ""
+        return ("" if self._log.endswith("\n") else "\n") + "".join(f"{line}\n" for line in lines)
+
+    def attended(self) -> None:
+        """The person looks at the conversation: its last answer is seen."""
+        session = self.app.roster.find(self.subject_id)
+        if session is not None and session.answered > session.seen and session.answered != self._seen:
+            self._seen = session.answered
+            self.app.agent.write(f"{session.id}/seen", f"{session.answered}\n")
+
+    def chosen(self, text: str, gesture: Gesture) -> bool:
+        """A click on a choice of a question at the end."""
+        start, line = self._line(gesture)
+        session = self.app.roster.find(self.subject_id)
+        if session is None or start < self.end - len(self.foot) or start >= self.end:
+            return False
+        ask = next((ask for ask in session.asks if table.key(line) == (ask.id or session.label)), None)
+        found = rows.meant(ask, line, gesture.clicked.q0 - start) if ask is not None else None
+        if ask is None or found is None:
+            return False
+        if found:
+            self.app.agent.write(f"{session.id}/answer", f"{ask.id} {found}\n".lstrip())
+        else:
+            self.app.open("ask", session.id)
+        return True
 
     def _locate(self) -> None:
         """Find the end of the log again by its last words: the person may have edited what stands before.
@@ -158,3 +220,19 @@ def _draft(body: str) -> str:
             break
         typed.insert(0, line)
     return "\n".join(typed).strip("\n")
+
+
+def progressed(text: str) -> str:
+    """The text of a log without what moves a cursor; a line that was written over stands as it was at last."""
+    return _CONTROL.sub("", _REWRITTEN.sub(r"\1", text))
+
+
+def below(session: Session) -> list[str]:
+    """What stands below the log of a session: its questions, or what it does, or what it has used."""
+    if session.asks:
+        return [rows.asked(ask, session.label) for ask in session.asks]
+    if session.state == "running":
+        doing = f" · {table.one_line(session.doing)}" if session.doing else ""
+        return [f"\trunning {rows.elapsed(time.time() - session.since)}{doing}"] if session.since else []
+    used = rows.used(session.usage)
+    return [f"\t{used}"] if used else []

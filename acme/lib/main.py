@@ -185,15 +185,14 @@ class Main(Pane):
             self._show_next(text)
             return True
         found = self._asking(table.key(line)) if line.startswith("\t") else None
-        choice = rows.bracketed(line, gesture.clicked.q0 - start) if found else None
+        choice = rows.meant(found[1], line, gesture.clicked.q0 - start) if found else None
         if found is None or choice is None:
             return False
         session, ask = found
-        meant = next((one for one in ask.choices if table.one_line(one) == choice), None)
-        if meant is None:
-            self.app.open("ask", session.id)
+        if choice:
+            self.app.agent.write(f"{session.id}/answer", f"{ask.id} {choice}\n".lstrip())
         else:
-            self.app.agent.write(f"{session.id}/answer", f"{ask.id} {meant}\n".lstrip())
+            self.app.open("ask", session.id)
         return True
 
     def looked(self, word: str, gesture: Gesture) -> bool:

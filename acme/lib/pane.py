@@ -129,6 +129,9 @@ class Pane:
     def undone(self) -> None:
         """Undo or Redo has changed the window; what it changed of ours is to be put right."""
 
+    def attended(self) -> None:
+        """The person looks at the window, as a click or a key in it tells."""
+
     def edited(self) -> None:
         """The person has changed the body."""
         self._keep()
@@ -203,6 +206,7 @@ class Pane:
     def _edited(self) -> None:
         self._touched.clear()
         self.edited()
+        self.attended()
 
     def _keep(self) -> None:
         """Keep the draft; one that is sent or thrown away is gone."""
@@ -231,6 +235,7 @@ class Pane:
     def _show(self) -> None:
         self.window.show()
         self.wanted = False
+        self.attended()
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
@@ -277,6 +282,7 @@ class Pane:
             self._execute(gesture)
         elif gesture.kind in "LlRr":
             self._look(gesture)
+        self.attended()
 
     def _execute(self, gesture: Gesture) -> None:
         text = self._text(gesture).strip()
@@ -379,8 +385,11 @@ class Pane:
         """Where the clicked line begins, and its text."""
         if not gesture.in_body:
             return 0, self.window.tag_text()
-        q0, q1 = self.window.address(f"#{gesture.clicked.q0}-+")
-        return q0, self.window.text(q0, q1)
+        try:
+            q0, q1 = self.window.address(f"#{gesture.clicked.q0}-+")
+            return q0, self.window.text(q0, q1)
+        except P9Error:  # out of range: what was clicked has gone meanwhile
+            return gesture.clicked.q0, ""
 
     def _text(self, gesture: Gesture) -> str:
         """The gesture's text, read from the window where it was too long for the event."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from acme.lib import table
 from acme.lib.agent import Ask, Roster, Session
@@ -66,6 +66,27 @@ def bracketed(line: str, at: int) -> str | None:
     """What stands in the brackets around that place of a line."""
     found = next((one for one in re.finditer(r"\[([^\[\]]*)\]", line) if one.start() <= at <= one.end()), None)
     return found[1] if found else None
+
+
+def meant(ask: Ask, line: str, at: int) -> str | None:
+    """The choice that a click there in a question's line takes; empty if it is to be answered in its window; None beside them."""
+    choice = bracketed(line, at)
+    if choice is None:
+        return None
+    return next((one for one in ask.choices if table.one_line(one) == choice), "")
+
+
+def used(usage: Mapping[str, float]) -> str:
+    """``120k in · 4.1k out · $0.42``: tokens and cost of a session, as far as it tells."""
+    said = [f"{_short(usage[name])} {word}" for name, word in (("input", "in"), ("output", "out")) if usage.get(name)]
+    return " · ".join([*said, *([f"${usage['cost']:.2f}"] if usage.get("cost") else [])])
+
+
+def _short(count: float) -> str:
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.0f}"
 
 
 def state(session: Session, now: float) -> str:

@@ -217,7 +217,7 @@ class One(Dir):
             return self.agent.logs[self.name]
         if name == "turns":
             return Turns(self.agent, self.name)
-        if name in ("in", "ctl", "alias", "answer", "mail", "context", "tmux"):
+        if name in ("in", "ctl", "alias", "answer", "mail", "context", "tmux", "seen"):
             return Written(self.agent, name, path)
         return None
 

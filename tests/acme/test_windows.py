@@ -1,6 +1,7 @@
 """Conversation, question, mail, context and daemon windows."""
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def test_a_question_that_is_over_takes_its_window_away(person, agent, assist, pr
     person.sees(name, "Name?")
     agent.change(id, ask=None)
     person.misses(name)
+    person.wait(lambda: "[answer]" not in person.body(MAIN), "its line to go")
     agent.change(id, ask=ask)
     person.sees(MAIN, "\trev [answer] Name?")
     person.execute(MAIN, "answer")
@@ -344,3 +346,39 @@ def test_a_queue_is_held_and_goes_on_and_follows_what_happens(person, agent, ass
     person.sees(name, "nothing waits\n")
     agent.remove(id)
     person.sees(name, "the session is gone\n")
+
+
+def test_below_a_log_stands_what_is_done_asked_and_used(person, agent, log):
+    import time
+
+    id, name = log
+    agent.change(id, state="running", doing="Bash: make check", since=time.time())
+    person.wait(lambda: re.search(r"\tyes\n\trunning \d:\d\d · Bash: make check\n$", person.body(name)), "what it does")
+    person.type_at_end(name, "draft")
+    agent.logs[id].add(b"\nASSISTANT t\n\tmore\n")
+    person.wait(lambda: re.search(r"\tmore\n\trunning \d:\d\d · Bash: make check\ndraft$", person.body(name)), "more")
+    ask = {"id": "q000001", "text": "Bash", "choices": ["allow", "deny"], "detail": "make", "free": False}
+    agent.change(id, ask=ask, asks=[ask])
+    person.sees(name, "\tmore\n\tq000001 [allow] [deny] Bash: make\ndraft")
+    person.execute(name, "deny")
+    assert agent.await_written(f"{id}/answer") == "q000001 deny\n"
+    agent.change(id, state="idle", usage={"input": 120345, "output": 4100, "cost": 0.416})
+    person.sees(name, "\tmore\n\t120k in · 4.1k out · $0.42\ndraft")
+    person.execute(name, "Send", tag=True)
+    assert agent.await_written(f"{id}/in") == "draft"
+
+
+def test_a_progress_line_stands_as_it_was_at_last(person, agent, log):
+    id, name = log
+    agent.logs[id].add("\tget 1%␍get 50%␍get 100%\n\t␛[1mbold␛[0m bell␇\n".encode())
+    person.sees(name, "\tyes\n\tget 100%\n\tbold bell\n")
+
+
+def test_what_is_shown_is_seen(person, agent, log):
+    id, name = log
+    agent.change(id, answered=3, needs="done")
+    person.sees(MAIN, "1 done\n")
+    person.execute(name, "Get", tag=True)
+    assert agent.await_written(f"{id}/seen") == "3\n"
+    agent.change(id, seen=3, needs="")
+    person.wait(lambda: "done" not in person.body(MAIN), "the mark to go")
