@@ -4,12 +4,14 @@ A row says all that the router, the check of a request and the OpenAPI document 
 ``run`` is called in a worker with the connection and what the path and the body hold; it may block.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.follow import read_json
+from anvilsrv.front.turns import turn
 from anvilsrv.p9.client import Client
 from anvilsrv.words import MAIL_TYPES
 from web.schema import BEAD_ID, MESSAGE_ID, OWNER, PROMPT, SESSION, Schema, array, record, ref, text, word
@@ -56,6 +58,10 @@ def _queued(client: Client, session: str, prompt: str) -> dict[str, str]:
 
 def _edit_queued(client: Client, session: str, prompt: str, text: str) -> None:
     requests.edit_queued(client, session, int(prompt), text)
+
+
+def _turn(client: Client, session: str, prompt: str) -> list[Any]:
+    return [json.loads(line) for line in turn(client, session, int(prompt))]
 
 
 def _see(client: Client, session: str, prompt: str) -> None:
@@ -124,6 +130,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/api/sessions/{session}/queue/{prompt}", "moveQueued", "Drop a prompt that waits, or make it the first",
         _move_queued, {"session": SESSION, "prompt": PROMPT}, record({"move": word(*requests.MOVES)}),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/turns/{prompt}", "turn", "What happened in a turn that is over", _turn,
+        {"session": SESSION, "prompt": PROMPT}, reply=array({"type": "object"}),
     ),
     Operation(
         "PUT", "/api/sessions/{session}/seen", "see", "Tell that the answers up to that prompt's were looked at", _see,

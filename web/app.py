@@ -29,6 +29,7 @@ PAGE = (
     "net.js",
     "sessions.js",
     "session.js",
+    "talk.js",
     "queue.js",
     "mail.js",
     "beads.js",
@@ -107,7 +108,11 @@ async def _stream(request: Request) -> Response:
         return failed(404, f"no such session '{session}'")
     if len(hub.feeds) >= STREAMS or hub.closing:
         return failed(503, f"{STREAMS} pages are open: close one")
-    return StreamingResponse(hub.serve(session), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(
+        hub.serve(session, request.query_params.get("as") == "turns"),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
 
 
 def _operation(operation: Operation) -> Handler:

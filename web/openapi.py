@@ -3,7 +3,7 @@
 from typing import Any
 
 from web.api import OPERATIONS, Operation
-from web.schema import SESSION, Schema, array, record, ref
+from web.schema import SESSION, Schema, array, record, ref, word
 
 STRING: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -74,9 +74,11 @@ STREAM = {
         "`sessions` {rows, gone}: sessions that are new or changed (all at first), ids that are gone. `events`: an array of"
         " events of the tree. `away` {why}: the daemon cannot be reached; `sessions` follows when it is back. With `session`,"
         " `pieces`: an array of {role, time, text}; with a role it begins a block of the conversation, without one it goes on"
-        " with the last. `ended` {why}: the conversation can go on no more."
+        " with the last. With `as=turns` instead `first` {turn}, the first turn that is told (0: none), and `activity`, an array of"
+        " objects as in the file `activity`. `ended` {why}: the conversation can go on no more."
     ),
-    "parameters": [{"name": "session", "in": "query", "required": False, "schema": SESSION}],
+    "parameters": [{"name": "session", "in": "query", "required": False, "schema": SESSION},
+                   {"name": "as", "in": "query", "required": False, "schema": word("turns")}],
 }  # fmt: skip
 
 

@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from anvilsrv.front.follow import Follower, Row
 from anvilsrv.front.tail import Piece, Tail, in_pieces
+from anvilsrv.front.turns import Turns
 from anvilsrv.strict_json import dumps
 
 HEARTBEAT = 20.0  # s without news after which a comment shows that the stream lives
@@ -76,9 +77,9 @@ class Hub:
             feed.queue.extend(found or ())
             feed.wake.set()
 
-    async def serve(self, session: str | None) -> AsyncIterator[bytes]:
-        """The lines of one stream; ``session`` is whose conversation it shows."""
-        feed = Feed(self, session, asyncio.get_running_loop())
+    async def serve(self, session: str | None, turns: bool = False) -> AsyncIterator[bytes]:
+        """The lines of one stream; ``session`` is whose conversation it shows, with ``turns`` what happens in it."""
+        feed = Feed(self, session, turns, asyncio.get_running_loop())
         self.feeds.add(feed)
         try:
             while not self.closing:
@@ -99,16 +100,24 @@ class Hub:
 class Feed:
     """What one page knows, and what it must be told."""
 
-    def __init__(self, hub: Hub, session: str | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, hub: Hub, session: str | None, turns: bool, loop: asyncio.AbstractEventLoop) -> None:
         self._hub = hub
         self.wake = asyncio.Event()
         self.queue: deque[Row] = deque(maxlen=QUEUED)
         self._known: dict[str, Row] | None = None
         self._why: str | None = None
         self.pieces = Pieces(lambda: loop.call_soon_threadsafe(self.wake.set))
-        self.tail = Tail(hub.follower, session, in_pieces(self.pieces.put), self.pieces.end) if session else None
+        self.tail: Tail | None = None
+        self._first: int | None = None
+        if session and turns:
+            self.tail = Turns(hub.follower, session, self.pieces.put, self.pieces.end, self._begin)
+        elif session:
+            self.tail = Tail(hub.follower, session, in_pieces(self.pieces.put), self.pieces.end)
         if self.tail is not None:
             self.tail.start()
+
+    def _begin(self, first: int) -> None:
+        self._first = first
 
     def news(self) -> list[bytes]:
         """The events that bring the page up to date."""
@@ -129,32 +138,38 @@ class Feed:
             found.append(sse("events", list(self.queue)))
             self.queue.clear()
         pieces, ended = self.pieces.take()
-        if pieces:
-            found.append(sse("pieces", [piece._asdict() for piece in pieces]))
+        if self._first is not None:
+            found.append(sse("first", {"turn": self._first}))
+            self._first = None
+        lines = [one for one in pieces if isinstance(one, str)]
+        if lines:
+            found.append(f"event: activity\ndata: [{','.join(lines)}]\n\n".encode())
+        elif pieces:
+            found.append(sse("pieces", [one._asdict() for one in pieces if isinstance(one, Piece)]))
         if ended is not None:
             found.append(sse("ended", {"why": ended}))
         return found
 
 
 class Pieces:
-    """Pieces of a conversation between the thread that reads them and the loop that sends them."""
+    """Pieces of a conversation, or lines of what happens in it, between the thread that reads them and the loop that sends them."""
 
     def __init__(self, wake: Any) -> None:
         self._wake = wake
         self._changed = threading.Condition()
-        self._held: list[Piece] = []
+        self._held: list[Piece | str] = []
         self._size = 0
         self._closed = False
         self._ended: str | None = None
 
-    def put(self, pieces: list[Piece]) -> None:
+    def put(self, pieces: Sequence[Piece | str]) -> None:
         """From the tail's thread: wait for room, then hand over."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._size < UNDER_WAY)
             if self._closed:
                 return
             self._held += pieces
-            self._size += sum(len(piece.text) for piece in pieces)
+            self._size += sum(len(one if isinstance(one, str) else one.text) for one in pieces)
         with contextlib.suppress(RuntimeError):
             self._wake()
 
@@ -165,7 +180,7 @@ class Pieces:
         with contextlib.suppress(RuntimeError):
             self._wake()
 
-    def take(self) -> tuple[list[Piece], str | None]:
+    def take(self) -> tuple[list[Piece | str], str | None]:
         """What came, and why no more will (once)."""
         with self._changed:
             held, self._held, self._size = self._held, [], 0

@@ -30,6 +30,7 @@ class Parser:
         self._rest = b""
         self._empty = 0
         self._begun = False  # a line of the block was given
+        self._head: Piece | None = None  # of a block of which nothing else came yet
 
     def feed(self, data: bytes) -> list[Piece]:
         """The pieces that ``data`` completes."""
@@ -37,14 +38,18 @@ class Parser:
         found: list[Piece] = []
         for raw in whole:
             line = raw.decode("utf-8", "replace")
-            if not line:
-                self._empty += 1
-            elif line.startswith("\t"):
+            if not line.startswith("\t") and line:
+                role, _, time = line.partition(" ")
+                found += [self._head] if self._head else []
+                self._head = Piece(role, time, "")
+                self._begun, self._empty = False, 0
+                continue
+            found += [self._head] if self._head else []
+            self._head = None
+            if line:
                 self._text(found, line[1:])
             else:
-                role, _, time = line.partition(" ")
-                found.append(Piece(role, time, ""))
-                self._begun, self._empty = False, 0
+                self._empty += 1
         return found
 
     def _text(self, found: list[Piece], line: str) -> None:
@@ -109,13 +114,17 @@ class Tail:
                 self._end(str(error))
                 return
 
+    def _open(self, file: File) -> None:
+        """This is what is read from now on: ``stop`` cancels it."""
+        with self._lock:
+            self._file = file
+            if self._stopping:
+                raise Cancelled("stopped")
+
     def _follow(self, client: Client) -> NoReturn:
         """Hand on what has come since the bytes taken before: a log only grows."""
         with client.open(f"{self.session}/log") as file:
-            with self._lock:
-                self._file = file
-                if self._stopping:
-                    raise Cancelled("stopped")
+            self._open(file)
             skip = self._taken
             while data := file.read(timeout=None):
                 fresh = data[skip:]

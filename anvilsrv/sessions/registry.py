@@ -306,6 +306,9 @@ class Registry:
             word, _, text = line.rstrip("\n").partition("\t")
             self._log(tx, session, f"{word}: {text}", alias=row.alias)
             self.stream.emit(tx, event, session, what=word, text=text)
+            self.activity.record(
+                tx, session, prompts.known(tx, session).last, "note", text=f"{word}: {text}", level=event
+            )
         remarks.add(tx, session, "".join(line.replace("\t", ": ") for line in lines))
         self.topics.notify(tx, conversation_of(session))
 

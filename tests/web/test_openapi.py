@@ -160,6 +160,7 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     assert [one["n"] for one in call(site, "listQueue", session=session)] == [4, 3]
     call(site, "control", {"command": "go"}, session=session)
     assert shared.client().read(f"{session}/turns/3/out", timeout=30) == b"third\n"
+    assert [one["kind"] for one in call(site, "turn", session=session, prompt="3")] == ["prompt", "text", "end"]
     call(site, "see", {"prompt": "3"}, session=session)
     assert shared.client().read(f"{session}/seen") == b"3\n"
     assert "reader" in {one["name"] for one in call(site, "listRoles")}

@@ -1,6 +1,7 @@
 """The page in Chromium: what a person does on it, on a desk and on a phone."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,55 @@ def test_an_alias_cannot_be_a_script(watched: Watched, shared: Daemon, alias: st
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".toast.wrong")).to_contain_text("invalid alias")
     shared.client().write(f"{session}/ctl", b"kill\n")
+
+
+def test_a_turn_is_seen_while_it_happens(watched: Watched, shared: Daemon) -> None:
+    page, work = watched.page, shared.home.top / "seen"
+    work.mkdir()
+    install(shared.home.config)
+    diff = "@@ -3,2 +3,3 @@\n def f():\n-    b = 1\n+    c = 2\n+    d = '<b>'\n"
+    lines = [
+        {"type": "text", "id": "m1", "part": "I shall look at ", "index": 0},
+        {"type": "text", "id": "m1", "part": "the lexer.\n", "index": 1},
+        {"type": "tool", "id": "t1", "name": "Bash", "input": {"command": "make check"}},
+        {"type": "output", "id": "t1", "part": "one\n"},
+        {"type": "output", "id": "t1", "part": "two \u202e2\n"},
+        {"type": "output", "id": "t1", "status": "1", "exit": 2},
+        {"type": "tool", "id": "t2", "name": "Edit", "input": {"file": "src/lex.py"}},
+        {"type": "edit", "id": "t2", "file": "src/lex.py", "diff": diff},
+        {"type": "retry", "attempt": 3, "of": 10, "reason": "overloaded"},
+        {"type": "text", "id": "m2", "part": "It is nearly", "index": 0},
+    ]
+    script(
+        work,
+        turns=[
+            {"tell": [*([0.1, one] for one in lines), [6, ""]], "say": "It is nearly done.", "times": 1},
+            {"say": "x"},
+        ],
+    )
+    session = start(page, work, "scripted", "seen")
+    prompt(page, "mend the lexer")
+    expect(page.locator("article.agent pre").last).to_have_text("It is nearly")
+    assert shared.client().read(f"{session}/state") == b"running\n"
+    expect(page.locator(".step summary")).to_have_text(["✗Bash make check exit 2", "✓Edit src/lex.py:3 +2 −1"])
+    expect(page.locator(".step pre.diff")).to_be_hidden()
+    for step in page.locator(".step summary").all():
+        step.click()
+    expect(page.locator(".step pre.diff .add")).to_have_text(["+    c = 2", "+    d = '<b>'"])
+    expect(page.locator(".step pre.diff .del")).to_have_text(["-    b = 1"])
+    expect(page.locator(".step pre").nth(1)).to_have_text("one\ntwo \ufffd2")
+    if where := os.environ.get("ANVILLM_SCREENSHOTS"):
+        page.screenshot(path=f"{where}/web.png")
+    expect(page.locator("article.agent pre").last).to_have_text("It is nearly done.")
+    expect(page.locator("article.agent pre")).to_have_count(2)
+    for number in range(5):
+        Session(shared, session).ask(f"again {number}")
+    page.reload()
+    expect(page.locator("article.user pre").first).to_have_text("again 0")
+    page.get_by_role("button", name="Earlier turns").click()
+    expect(page.locator("article.user pre").first).to_have_text("mend the lexer")
+    expect(page.get_by_role("button", name="Earlier turns")).to_have_count(0)
+    assert watched.wrong == []
 
 
 def test_mail_is_read_answered_and_filed(watched: Watched, shared: Daemon) -> None:

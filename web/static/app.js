@@ -45,7 +45,8 @@ const hear = {
     if (changed.has("mail")) mail.refresh(), session.mailChanged();
     if (changed.has("beads")) beads.refresh();
   },
-  pieces: (found) => session.add(found),
+  first: (data) => session.first(data),
+  activity: (found) => session.add(found),
   ended: (data) => session.ended(data.why),
   away(data) {
     say("away", `The daemon is away (${data.why}). anvilsrv start brings it back; this page goes on by itself.`);

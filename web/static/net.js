@@ -48,7 +48,7 @@ export class Stream {
   async run(signal) {
     while (!signal.aborted) {
       try {
-        const query = this.session ? `?session=${encodeURIComponent(this.session)}` : "";
+        const query = this.session ? `?as=turns&session=${encodeURIComponent(this.session)}` : "";
         const response = await fetch(`/api/stream${query}`, {headers: {"X-Anvil-Key": key}, signal});
         if (response.status === 401) return this.tell("refused", {});
         if (!response.ok) throw new Error(`status ${response.status}`);

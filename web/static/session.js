@@ -5,9 +5,8 @@ import {call} from "./net.js";
 import {Mail} from "./mail.js";
 import {Queue} from "./queue.js";
 import {notes, state} from "./sessions.js";
+import {Talk} from "./talk.js";
 
-const BLOCKS = 400; // of a conversation that stay on the page
-const WHO = {USER: ["You", "user"], ASSISTANT: ["Agent", "agent"], NOTE: ["Left in repositories", "note"]};
 const drafts = new Map(); // session id -> text not yet sent
 
 export class Session {
@@ -33,39 +32,42 @@ export class Session {
     this.mail = null;
     if (id === null) return this.place.replaceChildren();
     this.head = el("div.head");
-    this.talk = el("div.talk", {tabIndex: 0, role: "log", "aria-label": "Conversation"});
+    this.talk = new Talk(el("div.talk", {tabIndex: 0, role: "log", "aria-label": "Conversation"}));
     this.question = el("div.ask", {hidden: true, role: "alert"});
     this.input = el("textarea", {rows: 3, placeholder: "Prompt", "aria-label": "Prompt", value: drafts.get(id) ?? "",
       oninput: () => drafts.set(id, this.input.value), onkeydown: (event) => this.key(event)});
     this.send = el("button.primary", {onclick: () => this.prompt()}, "Send");
     this.panel = el("div.panel", {hidden: true});
     this.queue = new Queue(this.path);
-    this.place.replaceChildren(this.head, this.panel, this.talk, this.queue.place, this.question, el("div.prompt", {}, this.input, this.send));
+    this.place.replaceChildren(this.head, this.panel, this.talk.place, this.queue.place, this.question, el("div.prompt", {}, this.input, this.send));
     if (matchMedia("(pointer: fine)").matches) this.input.focus();
     this.draw();
   }
 
-  // -- the conversation
+  // -- what happens
 
   reset() {
-    this.talk?.replaceChildren();
-    this.last = null;
+    this.talk?.clear();
   }
 
-  add(pieces) {
-    if (this.id === null) return;
-    const following = this.talk.scrollHeight - this.talk.scrollTop - this.talk.clientHeight < 40;
-    for (const piece of pieces) {
-      if (piece.role) {
-        this.last = el("pre");
-        const [who, kind] = WHO[piece.role] || WHO.ASSISTANT;
-        this.talk.append(el(`article.${kind}`, {},
-          el("h3", {}, who, " ", el("time", {dateTime: piece.time}, piece.time.slice(11, 16))), this.last));
+  add(objects) {
+    if (this.id !== null) this.talk.add(objects);
+  }
+
+  // Turn `n` is the first that is told: those before it come on demand.
+  first({turn}) {
+    if (this.id === null || turn <= 1) return;
+    let n = turn;
+    const button = el("button.older", {onclick: () => act(button, async () => {
+      const place = this.talk.place, below = place.scrollHeight - place.scrollTop;
+      for (let left = 5; left && --n > 0; left--) {
+        const objects = await call("GET", `${this.path}/turns/${n}`).catch(() => []);
+        this.talk.add(objects, button.nextSibling);
       }
-      this.last?.append(shown(piece.text));
-    }
-    while (this.talk.childElementCount > BLOCKS) this.talk.firstElementChild.remove();
-    if (following) this.talk.scrollTop = this.talk.scrollHeight;
+      place.scrollTop = place.scrollHeight - below;
+      if (n <= 1) button.remove();
+    })}, "Earlier turns");
+    this.talk.place.prepend(button);
   }
 
   ended(why) {
@@ -87,7 +89,7 @@ export class Session {
     if (await act(this.send, () => call("POST", `${this.path}/prompt`, {text}))) {
       drafts.delete(id);
       if (input.value === text) input.value = "";
-      this.talk.scrollTop = this.talk.scrollHeight;
+      this.talk.place.scrollTop = this.talk.place.scrollHeight;
     }
   }
 
@@ -127,7 +129,8 @@ export class Session {
       act(event.target, () => call("POST", `${this.path}/control`, {command}))}, text);
     const live = ["starting", "idle", "running"].includes(row.state);
     return [
-      el("div.bar", {}, this.back(), el("h1", {}, shown(row.alias || row.id)), state(row), ...notes(row)),
+      el("div.bar", {}, this.back(), el("h1", {}, shown(row.alias || row.id)), state(row),
+        row.doing ? el("span.doing", {}, shown(row.doing)) : null, ...notes(row)),
       el("div.bar.tools", {},
         live ? control("stop", "Stop") : null,
         row.state === "running" ? control("interrupt", "Interrupt") : null,
