@@ -4,14 +4,13 @@ A row says all that the router, the check of a request and the OpenAPI document 
 ``run`` is called in a worker with the connection and what the path and the body hold; it may block.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.follow import read_json
-from anvilsrv.front.turns import turn
+from anvilsrv.front.turns import objects, turn
 from anvilsrv.p9.client import Client
 from anvilsrv.words import MAIL_TYPES
 from web.schema import BEAD_ID, MESSAGE_ID, OWNER, PROMPT, SESSION, Schema, array, record, ref, text, word
@@ -61,7 +60,7 @@ def _edit_queued(client: Client, session: str, prompt: str, text: str) -> None:
 
 
 def _turn(client: Client, session: str, prompt: str) -> list[Any]:
-    return [json.loads(line) for line in turn(client, session, int(prompt))]
+    return objects(turn(client, session, int(prompt)))
 
 
 def _see(client: Client, session: str, prompt: str) -> None:

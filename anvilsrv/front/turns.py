@@ -5,12 +5,11 @@ What is told are lines of JSON, whose kinds and fields anvilsrv(4) has. An objec
 Threads: a ``Turns`` is a ``tail.Tail``: it owns a thread, which calls ``tell`` and ``end``.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from anvilsrv.errors import AnvilError, Unavailable
-from anvilsrv.front.follow import Follower
+from anvilsrv.front.follow import Follower, parsed
 from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import Client
 from anvilsrv.strict_json import dumps
@@ -41,7 +40,7 @@ class Turns(Tail):
             while data := file.read(timeout=None):
                 *lines, rest = (rest + data).split(b"\n")
                 if lines:
-                    self._seq = json.loads(lines[-1])["seq"]
+                    self._seq = parsed(lines[-1], "activity")["seq"]
                     self._told([line.decode("utf-8", "replace") for line in lines])
             raise Unavailable("the activity ended")
 
@@ -53,8 +52,13 @@ class Turns(Tail):
         for n in numbers[-LAST:]:
             lines = turn(client, self.session, n)
             self._told(lines)
-            seq = max([seq, *(one["seq"] for one in map(json.loads, lines) if one["kind"] == "end")])
+            seq = max([seq, *(one["seq"] for one in objects(lines) if one["kind"] == "end")])
         return seq
+
+
+def objects(lines: Iterable[str]) -> list[Object]:
+    """What lines tell."""
+    return [parsed(line.encode(), "activity") for line in lines]
 
 
 def over(client: Client, session: str) -> list[int]:
