@@ -10,7 +10,8 @@ What comes and goes are JSON objects, one a message:
     session   {"session": ID, "hosts": [...], "publish": [...]}, with descriptors; the answer is "k", or "r" and a sentence
     ping      {"ping": true}; the answer is "k"
     watch     {"watch": true}; then {"session": ID, "forward": BOOL, "port": N, "ticket": N}
-    to it     {"session": ID, "refused": NAME, "why": SENTENCE} and {"session": ID, "answer": TICKET, "error": SENTENCE}
+    to it     {"session": ID, "came": true} of each that is there or comes; {"session": ID, "refused": NAME, "why": SENTENCE} and
+              {"session": ID, "answer": TICKET, "error": SENTENCE}
 
 Threads: one, so that it can fork.
 """
@@ -103,6 +104,8 @@ class Door:
         if words and words.get("watch"):
             self._calls[sock.fileno()] = lambda: self._command(sock)
             self._watchers.append(sock)
+            for name in self._sessions:
+                _send(sock, _came(name))
             while self._waiting:
                 _send(sock, self._waiting.popleft())
         elif words and isinstance(words.get("session"), str):
@@ -121,6 +124,8 @@ class Door:
         if before is not None and before.hello["hosts"] != hello["hosts"]:
             self._learned.pop(hello["session"], None)  # another run: addresses are given anew
         child = self._sessions[hello["session"]] = _Child(hello, keeper)
+        for watcher in self._watchers:
+            _send(watcher, _came(hello["session"]))
         if hello["hosts"] or hello["publish"]:
             self._fork(child, sockets)
         else:
@@ -223,6 +228,10 @@ class Door:
             self._fork(child, [])
         assert child.link is not None
         _send(child.link, json.dumps(words).encode())
+
+
+def _came(session: str) -> bytes:
+    return json.dumps({"session": session, "came": True}).encode()
 
 
 def _receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:

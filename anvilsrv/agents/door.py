@@ -9,7 +9,7 @@ server, both wait for it. The lock guards the answers that are waited for.
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anvilsrv.display import one_line
@@ -17,7 +17,7 @@ from anvilsrv.errors import Unavailable
 from anvilsrv.linux.reactor import Reactor
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
-from anvilsrv.store.store import Need, Store
+from anvilsrv.store.store import Need, Store, Tx
 from sandbox import door_client
 from sandbox.errors import SandboxError
 
@@ -40,6 +40,7 @@ class Door:
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         self._answers: dict[int, _Answer] = {}
+        self._again: dict[int, tuple[str, int]] = {}  # ports that are forwarded anew, by ticket; the thread's
         self._closed = False
 
     def follow(self, before: View | None, after: View | None) -> None:
@@ -132,22 +133,46 @@ class Door:
             self._reactor.unwatch(self._watch.fileno())
             self._watch.close()
             self._watch = None
+            self._again.clear()
             self._connect()
             return
         for words in found:
             if "answer" in words:
                 self._answered(words["answer"], words["error"])
+            elif "came" in words:
+                self._came(words["session"])
             else:
                 self._refused(words["session"], f"refused\t{one_line(words['refused'])}\t{one_line(words['why'])}\n")
 
     def _refused(self, session: str, line: str) -> None:
         self._store.post(lambda tx: self._registry.told(tx, session, [line], event="network"), need=Need.HAPPENED)
 
+    def _came(self, session: str) -> None:
+        """The door has a session: at its start, and when what served it has died, and with it what it forwarded."""
+        view = self._registry.views.get(session)
+        if view is None or not view.pid or self._watch is None:  # one that is just starting has no forwards yet
+            return
+        for port in view.forwards("forward"):
+            ticket = next(self._tickets)
+            self._again[ticket] = session, port
+            with suppress(OSError):  # the door has gone again
+                self._watch.forward(session, port, True, ticket)
+
+    def _lost(self, session: str, port: int, why: str) -> None:
+        def job(tx: Tx) -> None:
+            self._registry.forwarded(tx, session, port, False)
+            self._registry.error(tx, session, f"port {port} is not forwarded any more: {why}")
+
+        self._store.post(job, need=Need.HAPPENED)
+
     def _answered(self, ticket: int, error: str) -> None:
         with self._lock:
             answer = self._answers.get(ticket)
+        session, port = self._again.pop(ticket, ("", 0))
         if answer is not None:
             answer.give(error)
+        elif error and session:
+            self._lost(session, port, error)
 
 
 class _Answer:

@@ -205,10 +205,12 @@ class View(Session):
             line for line in self.policy.splitlines() if line.startswith(("commits\t", "planted\t", "unprotected\t"))
         ]
 
-    def forwards(self) -> list[int]:
-        """The ports of its sandbox that are served on this machine's loopback."""
-        words = [line.split("\t") for line in self.policy.splitlines() if line.startswith(("forward\t", "publish\t"))]
-        return sorted({int(word[1].removeprefix("tcp ")) for word in words})
+    def forwards(self, *words: str) -> list[int]:
+        """The ports of its sandbox that are served on this machine's loopback: by ``forward``, by ``publish``, or both."""
+        lines = [line.split("\t") for line in self.policy.splitlines()]
+        return sorted(
+            {int(line[1].removeprefix("tcp ")) for line in lines if line[0] in (words or ("forward", "publish"))}
+        )
 
     def line(self) -> str:
         """Its line in ``list``."""

@@ -106,25 +106,33 @@ def test_a_door_that_is_killed_is_started_again(daemon: Daemon, agent: Session) 
     assert agent.ask(FETCH) == "hello\n"
 
 
-def test_a_server_inside_is_reached_from_outside_once_it_is_forwarded(daemon: Daemon) -> None:
-    agent = Session.new(daemon, "shell")
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def serve(agent: Session, port: int) -> None:
     agent.ask(f"echo inside > index.html; /usr/bin/python3 -m http.server -b 127.0.0.1 {port} >/dev/null 2>&1 &")
+
+
+def fetched(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html", timeout=PATIENCE) as answer:
+            return bool(answer.read() == b"inside\n")
+    except OSError:
+        return False
+
+
+def test_a_server_inside_is_reached_from_outside_once_it_is_forwarded(daemon: Daemon) -> None:
+    agent, port = Session.new(daemon, "shell"), free_port()
+    serve(agent, port)
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/")
     agent.write("ctl", f"forward {port}")
     assert f"forward\ttcp {port}\thttp://127.0.0.1:{port}\n" in agent.read("sandbox")
     assert agent.row["forwards"] == [port]
-
-    def fetched() -> bool:
-        try:
-            return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html").read() == b"inside\n")
-        except OSError:
-            return False
-
-    wait_until(fetched, "the server inside")
+    wait_until(lambda: fetched(port), "the server inside")
     agent.write("ctl", f"unforward {port}")
     assert agent.row["forwards"] == []
     with pytest.raises(OSError):
@@ -132,6 +140,72 @@ def test_a_server_inside_is_reached_from_outside_once_it_is_forwarded(daemon: Da
     for wrong in ("forward 0", "forward 65536", "forward x", f"unforward {port}"):
         with pytest.raises(AnvilError):
             agent.write("ctl", wrong)
+
+
+def end(processes: list[int]) -> None:
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_what_was_forwarded_comes_back_with_the_door_and_ends_with_the_agent(daemon: Daemon) -> None:
+    agent, port = Session.new(daemon, "shell"), free_port()
+    serve(agent, port)
+    agent.write("ctl", f"forward {port}")
+    wait_until(lambda: fetched(port), "the server inside")
+    before = door(daemon)
+    end(before[1:])  # what serves the session
+    wait_until(lambda: len(door(daemon)) == 2 and fetched(port), "the server inside after the session's part died")
+    before = door(daemon)
+    end(before)
+    wait_until(lambda: not set(before) & set(door(daemon)) and fetched(port), "the server inside after the door died")
+    pid = agent.read("pid")
+    agent.write("ctl", "restart")
+    wait_until(lambda: agent.read("pid") not in ("0\n", pid), "the next agent")
+    agent.wait("idle")
+    assert agent.row["forwards"] == []
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ours.bind(("127.0.0.1", port))
+
+
+def test_a_port_that_somebody_else_took_meanwhile_is_told(daemon: Daemon) -> None:
+    agent, port = Session.new(daemon, "shell"), free_port()
+    agent.write("ctl", f"forward {port}")
+    before = door(daemon)
+    for pid in before:
+        os.kill(pid, signal.SIGSTOP)
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        os.kill(before[-1], signal.SIGKILL)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        wait_until(lambda: bound(ours, port), "the port to be free")
+        ours.listen()
+        end(before[:-1])
+        wait_until(lambda: f"port {port} is not forwarded any more" in agent.row["error"], "the error")
+        assert agent.row["forwards"] == []
+
+
+def bound(sock: socket.socket, port: int) -> bool:
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+def test_what_a_layer_publishes_is_reached_from_the_start(daemon: Daemon) -> None:
+    port = free_port()
+    roles = daemon.home.config / "roles"
+    roles.mkdir(parents=True)
+    (roles / "web.yaml").write_text(f"filesystem: {{rwx: ['{{CWD}}']}}\nnetwork: {{publish: [{port}]}}\n")
+    agent = Session.new(daemon, "shell", "role=web")
+    assert agent.row["forwards"] == [port]
+    serve(agent, port)
+    wait_until(lambda: fetched(port), "the server inside")
+    end(door(daemon))
+    wait_until(lambda: len(door(daemon)) == 2 and fetched(port), "the server inside after the door died")
+    agent.write("ctl", "kill")
+    wait_until(lambda: not fetched(port), "the port to be closed")
 
 
 def test_the_door_goes_with_the_last_that_needs_it(daemon: Daemon, agent: Session) -> None:
