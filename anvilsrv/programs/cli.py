@@ -90,7 +90,10 @@ def stop() -> None:
 
 @main.command()
 def restart() -> None:
-    """Replace the daemon by a new one; agents run on."""
+    """Replace the daemon by this program; agents run on.
+
+    What agents may get of this shell's environment (PATH, keys) is taken along.
+    """
     from anvilsrv.programs import daemon
 
     place = _place()

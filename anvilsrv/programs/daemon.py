@@ -27,6 +27,7 @@ from typing import IO, NoReturn
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
+from anvilsrv.programs import successor
 from sandbox import outside
 
 log = logging.getLogger("anvilsrv")
@@ -111,6 +112,7 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     settle()
     umask = os.umask(0o077)  # the user's, which is for agents
     lock = place.take()
+    successor.note_program(place.state)
     logged = start_logging(None if foreground else place.log)
     threading.excepthook = partial(die, BROKEN)
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -130,10 +132,11 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     log.info("anvilsrv %d serves %s", os.getpid(), place.socket)
     tell_starter(f"ready {os.getpid()}")
     notify_ready()
-    again = signals.wait() == signal.SIGHUP
+    after = await_end(signals, place.state)
+    again = after is not None
     log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if again else "stopping")
     notify("RELOADING=1" if again else "STOPPING=1")
-    end = partial(become_new, lock, umask) if again else partial(os._exit, 1)
+    end = partial(become_new, lock, umask, after, place.namespace) if after else partial(os._exit, 1)
     in_time = overdue(END_PATIENCE, end)
     try:
         app.stop(agents=not again)
@@ -146,10 +149,25 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     logging.getLogger().removeHandler(logged)
     logged.close()
     signals.close()
-    if again:
-        become_new(lock, umask)
+    if after is not None:
+        become_new(lock, umask, after, place.namespace)
     lock.close()
     return 0
+
+
+def await_end(signals: "Signals", state: Path) -> successor.Successor | None:
+    """Wait for the signal that ends this daemon; what takes its place, if anything does.
+
+    One whose program has gone, and that is not told of another, goes on: its agents would lose it for good.
+    """
+    while signals.wait() == signal.SIGHUP:
+        found = successor.take(state)
+        if not found.program.missing:
+            return found
+        log.error(
+            "not replaced: %s is gone (anvilsrv restart, of another installation, replaces it)", found.program.missing
+        )
+    return None
 
 
 def allow_descriptors() -> None:
@@ -170,12 +188,12 @@ def die(status: int, died: threading.ExceptHookArgs) -> None:
         os._exit(status)
 
 
-def become_new(lock: IO[bytes], umask: int) -> None:
-    """Replace this program by the one that is installed now; the namespace is held without a gap."""
+def become_new(lock: IO[bytes], umask: int, after: successor.Successor, namespace: str) -> None:
+    """Replace this program by another, or by what is installed in its place now; the namespace is held without a gap."""
     os.set_inheritable(lock.fileno(), True)
     os.environ["ANVILSRV_LOCK_FD"] = str(lock.fileno())
     os.umask(umask)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    successor.become(after, namespace)
 
 
 def overdue(seconds: float, then: Callable[[], None]) -> Callable[[], None]:
@@ -360,7 +378,8 @@ def end(pid: int, number: signal.Signals) -> None:
 
 
 def restart(place: Place) -> int:
-    """Replace the daemon; agents run on. Its pid (the same, since it execs). Raises Unavailable.
+    """Replace the daemon by this program, with what agents may get of this environment; agents run on. Its pid (the same, since it
+    execs). Raises Unavailable.
 
     This also helps where the daemon's socket was deleted, or tmux's: both are made again.
     """
@@ -369,6 +388,7 @@ def restart(place: Place) -> int:
     pid = place.holder()
     if not pid:
         return start(place)
+    successor.of_caller().leave(place.state)
     if place.deleted:  # whoever makes it again is the new daemon
         os.kill(pid, signal.SIGHUP)
         wait_for(place, START_PATIENCE + END_PATIENCE)

@@ -8,10 +8,14 @@ import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError
 from anvilsrv.programs.finding import DO, NOTE, OK, Line
+
+if TYPE_CHECKING:
+    from anvilsrv.programs.daemon import Place
 
 ROOM = 64 << 20  # bytes that the state's file system should have
 FILES = 256  # descriptors, the fewest with which a daemon is of use
@@ -110,6 +114,22 @@ def daemon() -> Iterator[Line]:
         yield Line(DO, "daemon", f"{pid} runs but does not answer ({error}): see {place.log}, then kill {pid}")
         return
     yield Line(OK, "daemon", f"{pid} serves {place.socket}, {sessions} session(s)")
+    yield from _against(place, pid)
+
+
+def _against(place: "Place", pid: int) -> Iterator[Line]:
+    """How the daemon differs from this program and this environment."""
+    from anvilsrv.programs import successor
+
+    theirs, ours = successor.program_of(place.state), successor.Program.own()
+    if theirs is not None and theirs.missing:
+        yield Line(DO, "daemon", f"its program {theirs.missing} is gone, and no session starts: anvilsrv restart")
+    elif theirs is not None and theirs != ours:
+        yield Line(NOTE, "daemon", f"runs from {theirs.package}, not {ours.package}: anvilsrv restart takes this one")
+    if names := successor.differing(pid):
+        yield Line(
+            NOTE, "daemon", f"has not what this shell has of {' '.join(names)}: anvilsrv restart gives it to agents"
+        )
 
 
 def state() -> Iterator[Line]:
