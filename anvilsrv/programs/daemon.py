@@ -117,12 +117,7 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     threading.excepthook = partial(die, BROKEN)
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     allow_descriptors()
-    app = App(
-        place.namespace,
-        place.state,
-        trace=(lambda line: print(line, file=sys.stderr, flush=True)) if trace else None,
-        umask=umask,
-    )
+    app = App(place.namespace, place.state, trace=print_trace if trace else None, umask=umask)
     try:
         app.start()
     except Exception:
@@ -133,18 +128,17 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
     tell_starter(f"ready {os.getpid()}")
     notify_ready()
     after = await_end(signals, place.state)
-    again = after is not None
-    log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if again else "stopping")
-    notify("RELOADING=1" if again else "STOPPING=1")
+    log.info("anvilsrv %d: %s", os.getpid(), "replaced by a new one" if after else "stopping")
+    notify("RELOADING=1" if after else "STOPPING=1")
     end = partial(become_new, lock, umask, after, place.namespace) if after else partial(os._exit, 1)
     in_time = overdue(END_PATIENCE, end)
     try:
-        app.stop(agents=not again)
+        app.stop(agents=after is None)
     except Exception:  # the threads that are left would keep the process for ever
         log.exception("the end went wrong")
         end()
     in_time()
-    if not again:
+    if after is None:
         place.pid_file.unlink(missing_ok=True)
     logging.getLogger().removeHandler(logged)
     logged.close()
@@ -153,6 +147,11 @@ def serve(place: Place, trace: bool, foreground: bool) -> int:
         become_new(lock, umask, after, place.namespace)
     lock.close()
     return 0
+
+
+def print_trace(line: str) -> None:
+    """Print a 9P message where the trace goes."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def await_end(signals: "Signals", state: Path) -> successor.Successor | None:

@@ -140,6 +140,7 @@ OWN = {
     "anvilsrv/front/follow.py": "files of the tree, which the daemon wrote",
     "anvilsrv/front/requests.py": "files of the tree, which the daemon wrote",
     "anvilsrv/programs/notify.py": "files of the tree, which the daemon wrote",
+    "anvilsrv/programs/successor.py": "our own notes, in a directory that no agent sees",
     "anvilsrv/programs/talk.py": "files of the tree, which the daemon wrote",
 }
 
