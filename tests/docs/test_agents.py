@@ -17,6 +17,30 @@ def test_it_is_one_page_to_which_readme_leads() -> None:
     assert "](AGENTS.md)" in (ROOT / "README.md").read_text().partition("## How it is made")[2]
 
 
+KNOWN = {
+    "AGENTS.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "pyproject.toml",
+    ".gitignore",
+}
+
+
+def test_everything_at_the_top_of_the_repository_has_a_line() -> None:
+    made = set((ROOT / ".gitignore").read_text().replace("/", "").split()) | {".git"}
+    tops = (
+        {one.name for one in ROOT.iterdir() if not one.name.endswith(".egg-info") and not one.name.endswith("_cache")}
+        - made
+        - KNOWN
+    )
+    table = PAGE.partition("## What is where\n")[2].partition("\n`./check`")[0]
+    named = {word.split("/")[0] for word in re.findall(r"`([^`]+)`", table)}
+    assert not tops - named
+
+
 def test_every_file_that_is_named_exists() -> None:
     assert not [
         span for span in some(span for span in spans(PAGE) if is_path(span)) if not file(span) and span not in NEW
