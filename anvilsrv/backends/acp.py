@@ -29,6 +29,7 @@ ROWS: dict[str, Any] = {
         "Stop": {"report": "stop", "text": "text", "usage": {name: f"usage.{name}" for name in USAGE}},
         "Fail": {"report": "fail", "reason": "reason", "detail": "detail"},
         "Interrupt": {"report": "interrupt"},
+        "Usage": {"report": "usage", "usage": {name: f"usage.{name}" for name in USAGE}},
         "Ask": {
             "report": "ask", "question": "question", "detail": "detail", "tool": "tool", "offered": "choices", "free": "{TEXT}",
         },
@@ -75,6 +76,7 @@ def expand(body: Table) -> None:
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
         "permissions": "{PERMISSION}", "told": TOLD, "chosen": "{CHOSEN}",
+        "execute": table.text("execute", ""),
     }  # fmt: skip
     most = int(table.number("most", 0))
     table.end()

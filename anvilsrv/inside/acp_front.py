@@ -236,8 +236,20 @@ class Front:
         self._told.begin(turn.ident)
         self._screen.prompt(turn.text)
         text = self._settings.guarded(turn.text, context, self._commands)
+        word, _, rest = text.strip().partition(" ")
+        if self._settings.execute and word.startswith("/") and word[1:] in self._commands:
+            command = {"command": word[1:], "args": {"value": rest} if rest else {}}
+            self._client.call(self._settings.execute, {"sessionId": self._session, "command": command}, self._executed)
+            return
         content = [{"type": "text", "text": text}]
         self._client.call("session/prompt", {"sessionId": self._session, "prompt": content}, self._ended)
+
+    def _executed(self, answer: Answer) -> None:
+        """The agent has done what a command of its own says: what it has to say of that is the answer."""
+        if self._turn is not None and answer.error is None:
+            said = acp_said.Text(acp_said.word(answer.result.get("message")))
+            self._work(said)
+        self._ended(answer)
 
     def _ended(self, answer: Answer) -> None:
         """The agent has answered a prompt."""
@@ -245,8 +257,7 @@ class Front:
         if turn is None:
             return
         ending = acp_ending.ending(answer, turn)
-        for name, figure in ending.usage.items():
-            self._figures[name] = self._figures.get(name, 0) + figure
+        self._used({}, ending.usage)
         if turn.left_out:
             self._alarm(f"{turn.left_out:,} characters of the answer were left out")
         if ending.kind == "Fail":
@@ -291,6 +302,14 @@ class Front:
                 for news in acp_said.vendors(method, params):
                     self._news(news)
 
+    def _used(self, figures: Mapping[str, float], spent: Mapping[str, float]) -> None:
+        """What is used is told with the end of a turn, or after it."""
+        self._figures |= figures
+        for name, figure in spent.items():
+            self._figures[name] = self._figures.get(name, 0) + figure
+        if self._turn is None and self._ready:
+            self._report("Usage", usage=dict(self._figures))
+
     def _fault(self, why: str) -> None:
         self._faults += 1
         if self._faults <= FAULTS:
@@ -306,8 +325,8 @@ class Front:
                 self._client.take({"configOptions": list(options)})
             case acp_said.Mode(mode) if self._client is not None:
                 self._client.now("mode", mode)
-            case acp_said.Usage(figures):
-                self._figures.update(figures)
+            case acp_said.Usage(figures, spent):
+                self._used(figures, spent)
             case acp_said.Other(name):
                 self._told.said("note", name)
             case acp_said.Said(text, kind):

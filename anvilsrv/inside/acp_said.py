@@ -5,7 +5,7 @@ is not known, or one that is not as it should be, is an ``Other`` with its name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 TITLE = 300  # characters of a tool's title
@@ -81,9 +81,10 @@ class Mode:
 
 @dataclass(frozen=True)
 class Usage:
-    """Figures by our names: context, window, cost, credits."""
+    """Figures by our names: context, window, cost; ``spent`` is what comes to what was spent before: credits."""
 
     figures: Mapping[str, float]
+    spent: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,7 @@ def vendors(method: str, params: Mapping[str, Any]) -> list[News]:
         given = params.get("meteringUsage")
         credits = [one.get("value") for one in given if isinstance(one, dict)] if isinstance(given, list) else []
         spent = sum(figure for one in credits if (figure := _figure(one)) is not None)
-        figures = {"context": _figure(params.get("contextUsagePercentage")), "credits": spent}
-        return [Usage({name: figure for name, figure in figures.items() if figure})]
+        return [Usage({}, {"credits": spent})] if spent else []
     if short == "compaction/status":
         status = params.get("status")
         return [

@@ -14,7 +14,8 @@ class Settings:
     """``command`` and ``env`` of the agent; its working directory; the conversation to go on with; ``choices``: options that are set at
     each start, those in ``needed`` or not at all; ``meta`` of initialize; ``mcp``: the words of our server, none: it gets none;
     ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once;
-    ``told``: the file in which what happens is told; ``chosen``: options that the user chose, beside ``choices``."""
+    ``told``: the file in which what happens is told; ``chosen``: options that the user chose, beside ``choices``;
+    ``execute``: the request for a command of the agent, where that is no prompt."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -27,6 +28,7 @@ class Settings:
     slash: bool
     allows: bool
     told: str = ""
+    execute: str = ""
     chosen: Mapping[str, str] = field(default_factory=dict)
 
     def servers(self) -> tuple[Mapping[str, Any], ...]:
@@ -59,5 +61,5 @@ def read(path: str, session: str) -> Settings:
     return Settings(
         tuple(found["command"]), found["env"], found["cwd"], session, tuple(choices.items()),
         frozenset(mode[:1] if asks else ()), found["meta"], tuple(found["mcp"]), found["slash"], not asks and not mode,
-        found["told"], chosen,
+        found["told"], found["execute"], chosen,
     )  # fmt: skip

@@ -289,6 +289,12 @@ ALTER TABLE sessions ADD COLUMN ran REAL;
 UPDATE sessions SET ran = began WHERE pid;
 """
 
+# What was called so types into Kiro's own terminal, and is called kiro-tui now.
+KIRO = """
+UPDATE sessions SET backend = 'kiro-tui' WHERE backend = 'kiro-cli';
+UPDATE sessions SET backend = 'kiro-cli' WHERE backend = 'kiro-acp';
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -313,4 +319,5 @@ MIGRATIONS: tuple[str, ...] = (
     COMMENTS,
     OPTIONS,
     LIMITS,
+    KIRO,
 )

@@ -11,7 +11,7 @@ MARK = "kiro/directory"
 
 
 class Kiro(Peculiarity):
-    """See ``kiro-cli.yaml``."""
+    """See ``kiro-tui.yaml``."""
 
     def launch(self, place: Place, resume: bool) -> Launch:
         """3.x runs hooks of both forms: one of them is to report. Kiro resumes what is newest in a directory, so with another

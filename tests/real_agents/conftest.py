@@ -203,7 +203,7 @@ def opencode_with_a_provider(home: Home) -> Iterator[Service]:
         yield service
 
 
-def with_kiro(home: Home, version: str) -> None:
+def with_kiro(home: Home, version: str, hooks: bool = True) -> None:
     """Put the stand-in for Kiro CLI into the daemon's PATH, with our hooks installed."""
     program = home.home / ".local/bin/kiro-cli"
     program.parent.mkdir(parents=True)
@@ -211,9 +211,11 @@ def with_kiro(home: Home, version: str) -> None:
     text = text.replace("#!/usr/bin/env python3", f"#!{os.path.realpath(sys.executable)}", 1)
     program.write_text(text.replace('"KIRO_STANDIN_VERSION", "2.4.0"', f'"KIRO_STANDIN_VERSION", "{version}"'))
     program.chmod(0o755)
+    shutil.copy(ROOT / "tests/real_agents/kiro_acp_standin.py", program.parent)
     (home.home / ".local/share/kiro-cli").mkdir(parents=True)
+    (home.home / ".kiro/sessions").mkdir(parents=True)
     home.env["PATH"] = f"{program.parent}{os.pathsep}{home.env['PATH']}"
-    assert home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
+    assert not hooks or home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
 
 
 def kiro_standin(home: Home) -> Iterator[Service]:
@@ -228,7 +230,7 @@ KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
     "codex": ("codex", codex_with_a_provider),
     "gemini": ("gemini", gemini_with_a_key),
     "opencode": ("opencode", opencode_with_a_provider),
-    "kiro-cli": ("kiro-cli", kiro_standin),
+    "kiro-tui": ("kiro-tui", kiro_standin),
     "gemini-acp": ("gemini-acp", gemini_with_a_key),
     "opencode-acp": ("opencode-acp", opencode_with_a_provider),
     "claude-acp": ("claude-acp", claude_adapter),

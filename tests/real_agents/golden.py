@@ -60,7 +60,7 @@ STATES = {
     ),  # no dialog while our hook waits for a permission
     "gemini": ("empty", "half-typed", "busy", "answered", "failed", "limit"),
     "opencode": ("empty", "half-typed", "busy", "answered", "failed", "permission", "limit"),
-    "kiro-cli": ("trust", "empty", "half-typed", "busy", "answered"),
+    "kiro-tui": ("trust", "empty", "half-typed", "busy", "answered"),
 }
 
 

@@ -102,6 +102,8 @@ def main() -> None:
     if argv == ["--version"]:
         print(f"kiro-cli {VERSION}")
         return
+    if argv[:1] == ["acp"]:
+        os.execv(sys.executable, [sys.executable, str(Path(sys.argv[0]).parent / "kiro_acp_standin.py"), *argv])
     agent = json.loads((HOME / ".kiro/agents" / (argv[argv.index("--agent") + 1] + ".json")).read_text())
     before = termios.tcgetattr(0)
     tty.setraw(0)

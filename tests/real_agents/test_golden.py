@@ -109,7 +109,7 @@ def test_the_installed_version_shows_a_limit_as_it_was_recorded(
 
 @pytest.mark.slow(5)
 def test_the_stand_in_for_kiro_shows_what_was_recorded(fresh: Benches, request: pytest.FixtureRequest) -> None:
-    bench = fresh("kiro-cli")
+    bench = fresh("kiro-tui")
     look(bench, request, "standin", golden.drive_kiro(bench, "standin"))
 
 

@@ -214,6 +214,28 @@ def test_the_totals_of_a_box_follow_its_messages_and_a_store_of_before_gets_them
     assert errors == []
 
 
+def test_sessions_of_before_go_on_with_the_kiro_that_they_were_begun_with(
+    tmp_path: Path, errors: list[BaseException]
+) -> None:
+    at = next(number for number, one in enumerate(MIGRATIONS) if "'kiro-tui'" in one)
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        db.executescript(f"{''.join(MIGRATIONS[:at])} PRAGMA user_version={at};")
+        for number, backend in enumerate(("kiro-cli", "kiro-acp", "shell")):
+            db.execute(
+                "INSERT INTO sessions(id, seq, backend, cwd, role, tasks, state, tier, policy, created, changed)"
+                " VALUES(?, ?, ?, '/', '', '[]', 'stopped', '', '', 0, 0)",
+                (str(number), number, backend),
+            )
+    db.close()
+    made = Store(tmp_path / "store.db", settle, errors.append)
+    made.start()
+    assert made.call(lambda tx: [row["backend"] for row in tx.all("SELECT backend FROM sessions ORDER BY id")]) == [
+        "kiro-tui", "kiro-cli", "shell",
+    ]  # fmt: skip
+    made.stop()
+    assert errors == []
+
+
 def test_messages_of_a_store_of_before_get_the_type_that_answers_them(
     tmp_path: Path, errors: list[BaseException]
 ) -> None:

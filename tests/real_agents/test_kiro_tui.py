@@ -26,7 +26,7 @@ def kiro(request: pytest.FixtureRequest, home: Home, stopped_daemon: Daemon) -> 
 
 
 def start(kiro: Daemon) -> Session:
-    agent = Session.starting(kiro, "kiro")
+    agent = Session.starting(kiro, "kiro-tui")
     agent.patience = PATIENCE
     assert agent.wait("idle", "error", "stopped") == "idle"
     return agent
@@ -64,4 +64,4 @@ def test_with_a_second_agent_in_the_directory_nobody_gets_the_others_conversatio
 def test_without_its_hooks_it_is_listed_as_not_ready(kiro: Daemon) -> None:
     shutil.rmtree(kiro.home.home / ".kiro/agents")
     rows = dict(line.split("\t")[::2] for line in kiro.client().read("backends").decode().splitlines())
-    assert "install-hooks.sh" in rows["kiro-cli"]
+    assert "install-hooks.sh" in rows["kiro-tui"]
