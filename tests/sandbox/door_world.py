@@ -267,14 +267,19 @@ def tls(name, port, server_name, data=b"GET / HTTP/1.0\\r\\n\\r\\n"):
 
 
 def lines(watch: Watch, wanted: int) -> list[dict[str, Any]]:
-    """That many words of the door."""
+    """That many words of the door, beside those that a session has come."""
     found: list[dict[str, Any]] = []
     while len(found) < wanted and select.select([watch], [], [], PATIENCE)[0]:
         more = watch.read()
         if more is None:
             break
-        found += more
+        found += beside(more)
     return found
+
+
+def beside(said: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Words of the door without those that a session has come."""
+    return [words for words in said or [] if "came" not in words]
 
 
 def with_h11(library: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from door_world import HTTP, PATIENCE, PYTHON, RAW, TLS, DoorWorld, lines, processes
+from door_world import HTTP, PATIENCE, PYTHON, RAW, TLS, DoorWorld, beside, lines, processes
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -44,7 +44,7 @@ def test_a_name_that_is_not_granted_does_not_exist_and_is_told_once(door: DoorWo
     asks = "for _ in range(3): print(told(socket.getaddrinfo, 'evil.example', 443))"
     assert door.python(asks, [door.host("api.test")]).count("Name or service not known") == 3
     assert lines(watch, 1) == [{"refused": "evil.example", "why": "no layer names it", "session": "s"}]
-    assert watch.read() == []
+    assert beside(watch.read()) == []
 
 
 ODD = [
