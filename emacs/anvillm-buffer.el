@@ -24,7 +24,7 @@
 (defvar-local anvillm-buffer--known nil "What the session was called when it was last seen.")
 (put 'anvillm-buffer--known 'permanent-local t)
 
-(defconst anvillm-buffer--taken '("daemon" "log" "message" "prompt" "traffic" "beads" "help")
+(defconst anvillm-buffer--taken '("daemon" "waiting" "log" "message" "prompt" "traffic" "beads" "help")
   "Names that a buffer of all sessions has, so that no conversation gets it.")
 
 (defun anvillm-buffer--title (format name)

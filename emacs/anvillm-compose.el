@@ -15,6 +15,7 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 (require 'ring)
+(require 'anvillm-complete)
 
 (defcustom anvillm-compose-mode-function #'text-mode
   "The mode that prompts are written in, such as `markdown-mode'."
@@ -127,6 +128,7 @@ A prompt of the history is no draft until it is edited; then both are kept."
                    '(("C-c C-c" anvillm-compose-accept) ("C-c C-k" anvillm-compose-put-away)
                      ("C-c C-d" anvillm-compose-discard) ("C-c C-a" anvillm-compose-attach)
                      ("C-c C-t" anvillm-compose-retarget) ("C-x C-s" anvillm-compose-save-draft)
+                     ("M-TAB" completion-at-point) ("C-M-i" completion-at-point)
                      ("M-p" anvillm-compose-previous) ("M-n" anvillm-compose-next)))
       (define-key map (kbd key) command))
     map)
@@ -397,6 +399,7 @@ is wanted all the same."
       (setq anvillm-compose-remember t)
       (anvillm-compose--aim ids)
       (setq default-directory directory)
+      (anvillm-complete-setup)
       (when text
         (goto-char (point-max))
         (unless (bobp) (insert (if (bolp) "\n" "\n\n")))

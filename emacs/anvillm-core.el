@@ -59,8 +59,12 @@ The word `several' stands for each of these done to more than one."
   :group 'anvillm
   :group 'faces)
 
-(defface anvillm-idle '((t :inherit success))
+(defface anvillm-idle '((t :inherit shadow))
   "A session that is ready for a prompt.")
+(defface anvillm-asks '((t :inherit (warning bold) :inverse-video t))
+  "The word for a session that waits for an answer.")
+(defface anvillm-good '((t :inherit success))
+  "What went well.")
 (defface anvillm-running '((t :inherit font-lock-function-name-face))
   "A session in a turn.")
 (defface anvillm-waiting '((t :inherit warning))

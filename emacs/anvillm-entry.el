@@ -152,7 +152,7 @@
   "Return the sign for END, how a tool ended, or that it has not."
   (pcase end
     ('nil (propertize "…" 'face 'anvillm-running))
-    ("ok" (propertize "✓" 'face 'anvillm-idle))
+    ("ok" (propertize "✓" 'face 'anvillm-good))
     (_ (propertize (concat "✗ " end) 'face 'anvillm-error))))
 
 (defun anvillm-entry--tool (entry)
@@ -189,7 +189,7 @@
 (defun anvillm-entry--counts (edit)
   "Return how many lines EDIT has added and removed."
   (let ((added (plist-get edit :added)) (removed (plist-get edit :removed)))
-    (concat (if (member added '(nil 0)) "" (propertize (format " +%d" added) 'face 'anvillm-idle))
+    (concat (if (member added '(nil 0)) "" (propertize (format " +%d" added) 'face 'anvillm-good))
             (if (member removed '(nil 0)) "" (propertize (format " −%d" removed) 'face 'anvillm-error)))))
 
 (defun anvillm-entry--input (tool)
@@ -250,7 +250,7 @@
   "Insert the plan of ENTRY."
   (dolist (item (plist-get (anvillm-entry-get entry "plan") :items))
     (insert (pcase (plist-get item :state)
-              ("done" (propertize "  ☑ " 'face 'anvillm-idle))
+              ("done" (propertize "  ☑ " 'face 'anvillm-good))
               ("doing" (propertize "  ▶ " 'face 'anvillm-running))
               ("dropped" "  ☒ ")
               (_ "  ☐ "))

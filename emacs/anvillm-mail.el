@@ -334,7 +334,9 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
     (let ((end (point)))
       (beginning-of-line)
       (cond ((looking-at "To: *") (list (match-end 0) (max end (match-end 0))
-                                        (cons "user" (mapcar (lambda (s) (anvillm-name (anvillm-id s))) (anvillm-sessions)))))
+                                        (anvillm--session-table
+                                         (cons '("user") (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s)))
+                                                                 (anvillm-sessions))))))
             ((looking-at "Type: *") (list (match-end 0) (max end (match-end 0)) anvillm-mail-types))))))
 
 ;;;###autoload

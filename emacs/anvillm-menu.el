@@ -70,6 +70,7 @@
     ("g" "List" anvillm)
     ("n" "Next that needs me" anvillm-next-needing)
     ("u" "My inbox" anvillm-user-inbox)
+    ("M-Q" "All that waits" anvillm-waiting)
     ("m" "Write mail" anvillm-mail-compose)]
    ["More"
     ("L" "Log of messages" anvillm-log)

@@ -68,7 +68,7 @@ Else ask with PROMPT."
 (defun anvillm-state-text (session)
   "Return the word for SESSION's state, with its face."
   (let ((state (or (plist-get session :state) "?")))
-    (cond ((plist-get session :ask) (propertize "asks" 'face 'anvillm-waiting))
+    (cond ((plist-get session :ask) (propertize "asks" 'face 'anvillm-asks))
           (t (propertize state 'face (pcase state
                                        ("idle" 'anvillm-idle)
                                        ("running" 'anvillm-running)
@@ -450,7 +450,7 @@ If BACK, to the one before."
                      ("t" anvillm-stop) ("R" anvillm-restart) ("K" anvillm-kill) ("X" anvillm-interrupt)
                      ("a" anvillm-alias) ("!" anvillm-answer) ("c" anvillm-context)
                      ("A" anvillm-attach) ("i" anvillm-inbox) ("I" anvillm-archive) ("e" anvillm-mail-compose)
-                     ("Q" anvillm-queue)
+                     ("Q" anvillm-queue) ("M-Q" anvillm-waiting)
                      ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
                      ("D" anvillm-dired) ("v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
                      ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)

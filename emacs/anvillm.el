@@ -38,6 +38,7 @@
 (autoload 'anvillm-archive "anvillm-mail" "Show the filed mail of a session, or of the user." t)
 (autoload 'anvillm-user-inbox "anvillm-mail" "Show the mail that waits for the user." t)
 (autoload 'anvillm-mail-compose "anvillm-mail" "Write a message." t)
+(autoload 'anvillm-waiting "anvillm-waiting" "Show what waits in all queues, and drafts." t)
 (autoload 'anvillm-queue "anvillm-queue" "Show what waits for a session." t)
 (autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
 (autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)
@@ -49,17 +50,61 @@
 
 (defcustom anvillm-list-columns
   '((name 16) (state 8) (backend 8) (when 5) (mail 4) (queue 3) (directory 16) (note 0))
-  "Columns of the list and their widths; the last one takes what is left.
-There is also `id', for sessions that have a name besides."
+  "Columns of the list and their least widths; the last one takes what is left.
+Names and directories get more where there is room; what gives way in a narrow
+window is in `anvillm-list-giving-way'.  There is also `id', for sessions that
+have a name besides, and `tokens'."
   :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const when)
-                               (const mail) (const queue) (const directory) (const note))
+                               (const mail) (const queue) (const directory) (const note) (const tokens))
                        (integer :tag "Width")))
+  :group 'anvillm)
+
+(defcustom anvillm-list-giving-way '(tokens id queue mail when backend directory)
+  "Columns that are left out in a narrow window, the first first."
+  :type '(repeat symbol)
   :group 'anvillm)
 
 (defconst anvillm-list--titles
   '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (when . "When") (mail . "Mail")
-    (queue . "Que") (directory . "Directory") (note . "Note"))
+    (queue . "Que") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
   "Titles of the columns.")
+
+;;;; Columns
+
+(defvar-local anvillm-list--columns nil "The columns that are shown, and their widths now.")
+
+(defun anvillm-list--layout (width)
+  "Return the columns that fit into WIDTH, and how wide each is."
+  (let* ((columns (mapcar #'copy-sequence anvillm-list-columns))
+         (need (lambda () (+ 2 (cl-loop for (_ w) in columns sum (if (= w 0) 10 (1+ w))))))
+         (giving anvillm-list-giving-way) room)
+    (while (and giving (> (funcall need) width))
+      (setq columns (assq-delete-all (pop giving) columns)))
+    (setq room (max 0 (- width (funcall need))))
+    (pcase-dolist (`(,column . ,longest)
+                   `((name . ,(lambda (s) (+ 2 (string-width (anvillm-name (anvillm-id s))))))
+                     (directory . ,(lambda (s) (string-width (abbreviate-file-name (or (plist-get s :cwd) "")))))))
+      (let ((cell (assq column columns)))
+        (when (and cell (> room 0))
+          (let ((more (min room (max 0 (- (apply #'max 0 (mapcar longest (anvillm-sessions))) (cadr cell))))))
+            (setcar (cdr cell) (+ (cadr cell) more))
+            (setq room (- room more))))))
+    columns))
+
+(defun anvillm-list--arrange (&rest _)
+  "Fit the columns to the widest window; return non-nil if they changed."
+  (let* ((windows (get-buffer-window-list nil nil t))
+         (columns (anvillm-list--layout (if windows (apply #'max (mapcar #'window-body-width windows)) 80))))
+    (unless (equal columns anvillm-list--columns)
+      (setq anvillm-list--columns columns
+            tabulated-list-format
+            (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t)) columns)))
+      (tabulated-list-init-header)
+      t)))
+
+(defun anvillm-list--resized (&rest _)
+  "A window on a list has another size."
+  (anvillm-list--each (lambda () (when (anvillm-list--arrange) (anvillm-list--draw)))))
 
 ;;;; Rows
 
@@ -76,11 +121,21 @@ There is also `id', for sessions that have a name besides."
   "Return N in FACE, or nothing for none."
   (if (and (numberp n) (> n 0)) (propertize (number-to-string n) 'face face) ""))
 
+(defun anvillm-list--tokens (n)
+  "Return the number N in few characters."
+  (cond ((= n 0) "") ((< n 1000) (number-to-string n))
+        ((< n 1000000) (format "%dk" (/ n 1000)))
+        (t (format "%.1fM" (/ n 1000000.0)))))
+
 (defun anvillm-list--cell (column session)
   "Return the text of COLUMN for SESSION."
   (pcase column
     ('name (let ((id (anvillm-id session)))
-             (concat (propertize (anvillm-name id) 'face 'anvillm-name)
+             (concat (let ((name (propertize (anvillm-name id) 'face 'anvillm-name))
+                           (most (- (or (cadr (assq 'name anvillm-list--columns)) 16) 2)))
+                       (if (<= (string-width name) most) name
+                         ;; The mark has its place behind the name, never in it.
+                         (anvillm-rows-fit name most)))
                      (if (anvillm-fresh-p session) (propertize " *" 'face 'anvillm-fresh) ""))))
     ('id (let ((id (anvillm-id session))) ; not twice
            (if (eq (anvillm-name id) id) "" (propertize id 'face 'anvillm-id))))
@@ -89,6 +144,8 @@ There is also `id', for sessions that have a name besides."
     ('when (anvillm-list--when (or (plist-get session :changed) (plist-get session :created))))
     ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
     ('queue (anvillm-list--count (plist-get session :queued) 'default))
+    ('tokens (let ((usage (plist-get session :usage)))
+               (anvillm-list--tokens (+ (or (plist-get usage :input) 0) (or (plist-get usage :output) 0)))))
     ('directory (abbreviate-file-name (or (plist-get session :cwd) "")))
     ('note (anvillm-note session))))
 
@@ -103,7 +160,7 @@ There is also `id', for sessions that have a name besides."
                                              ;; What tells directories apart is at their end.
                                              ((eq (car column) 'directory) (anvillm-rows-fit-tail cell (cadr column)))
                                              (t (anvillm-rows-fit cell (cadr column))))))
-                                   anvillm-list-columns " "))
+                                   anvillm-list--columns " "))
                        "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id id line)
     line))
@@ -146,6 +203,7 @@ There is also `id', for sessions that have a name besides."
 
 (defun anvillm-list--draw ()
   "Draw all rows anew; every window stays where it was."
+  (anvillm-list--arrange)
   (anvillm-rows-draw (anvillm-list--wanted) #'anvillm-list--keyed #'anvillm-list--guide)
   (anvillm-list--show-link))
 
@@ -284,7 +342,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 (defun anvillm-list--column-at-point ()
   "Return the title of the column at point."
   (let ((left (- (current-column) 2)) title)
-    (cl-loop for (column width) in anvillm-list-columns
+    (cl-loop for (column width) in anvillm-list--columns
              do (setq title (alist-get column anvillm-list--titles))
              until (or (= width 0) (< left (1+ width)))
              do (setq left (- left width 1)))
@@ -326,10 +384,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 
 \\{anvillm-mode-map}"
   :interactive nil
-  (setq tabulated-list-format
-        (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t))
-                         anvillm-list-columns))
-        tabulated-list-padding 2
+  (setq tabulated-list-padding 2
         tabulated-list-sort-key nil
         revert-buffer-function (lambda (&rest _) (anvillm-refresh))
         truncate-lines t
@@ -343,7 +398,8 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (add-hook 'anvillm-session-functions #'anvillm-list--changed)
   (add-hook 'anvillm-link-hook #'anvillm-list--link-changed)
   (hl-line-mode)
-  (tabulated-list-init-header))
+  (add-hook 'window-size-change-functions #'anvillm-list--resized)
+  (anvillm-list--arrange))
 
 (declare-function anvillm-bookmark-list "anvillm-resume")
 (autoload 'anvillm-bookmark-list "anvillm-resume")

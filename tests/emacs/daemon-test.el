@@ -12,6 +12,7 @@
 (require 'anvillm-compose)
 (require 'anvillm-mail)
 (require 'anvillm-queue)
+(require 'anvillm-waiting)
 (require 'anvillm-beads)
 (require 'anvillm-ask)
 (require 'anvillm-attach)
@@ -97,7 +98,7 @@
      (should-not (funcall has "older turn"))
      ;; It was looked at, and every front-end knows.
      (support-wait (equal "5" (daemon-test-read (concat id "/seen"))))
-     (should-not (anvillm-needs (anvillm-session id)))
+     (support-wait (null (anvillm-needs (anvillm-session id))))
      (anvillm-prompt (list id) "echo and-then")
      (support-wait (funcall has "\nand-then")))))
 
@@ -229,6 +230,28 @@
        (anvillm-go (list id))
        (support-wait (string-match-p "Nothing waits for" (buffer-string)))))
    (should (equal "second" (daemon-test-read (concat id "/turns/2/out"))))))
+
+(ert-deftest daemon-lists-what-waits-for-all-and-moves-it ()
+  (daemon-test-with
+   (let ((other (daemon-test-start "shell" "other")))
+     (anvillm-hold (list id other))
+     (support-wait (and (equal "by the user" (anvillm-get id :held)) (equal "by the user" (anvillm-get other :held))))
+     (anvillm-prompt (list id) "echo one")
+     (anvillm-prompt (list other) "echo two")
+     (daemon-test-there (anvillm-compose (list id)))
+     (insert "a draft")
+     (anvillm-compose-put-away)
+     (support-wait (and (equal 1 (anvillm-get id :queued)) (equal 1 (anvillm-get other :queued))))
+     (daemon-test-there (anvillm-waiting))
+     (cl-flet ((shown () (mapcar (lambda (row) (list (nth 1 row) (nth 5 row))) anvillm-waiting--rows)))
+       (support-wait (equal (list (list id "echo one") (list other "echo two") (list id "a draft")) (shown)))
+       (goto-char (anvillm-rows-at (concat id " 1")))
+       (anvillm-waiting-move other)
+       (support-wait (progn (sit-for 0.05) (anvillm-waiting-refresh) (sit-for 0.1)
+                            (equal (list (list other "echo two") (list other "echo one") (list id "a draft")) (shown))))
+       (goto-char (anvillm-rows-at (concat "draft " id)))
+       (daemon-test-there (anvillm-waiting-edit))
+       (should (equal "a draft" (buffer-string)))))))
 
 (ert-deftest daemon-keeps-a-context-and-notices-when-somebody-changed-it ()
   (daemon-test-with

@@ -57,6 +57,14 @@
 
 (defconst frozen-test--bead "{\"id\":\"b-1\",\"title\":\"t\",\"status\":\"open\",\"priority\":1}" "A bead.")
 
+(defun frozen-test--waiting ()
+  "Go to what waits, with a prompt."
+  (switch-to-buffer "*anvillm waiting*")
+  (anvillm-waiting-mode)
+  (setq anvillm-waiting--found (list (list frozen-test-id (list "1" "queue" "2026-11-22T16:12:50+0000" "do it"))))
+  (anvillm-waiting--draw)
+  (goto-char (point-min)))
+
 (defun frozen-test--ask ()
   "Go to a question."
   (switch-to-buffer (anvillm-buffer-get frozen-test-id anvillm-ask--format))
@@ -109,6 +117,7 @@
     (pcase-dolist (`(,map . ,place)
                    `((,anvillm-mode-map . frozen-test--list) (,anvillm-log-mode-map . frozen-test--conversation)
                      (,anvillm-mail-mode-map . frozen-test--mail) (,anvillm-queue-mode-map . frozen-test--queue) (,anvillm-ask-mode-map . frozen-test--ask)
+                     (,anvillm-waiting-mode-map . frozen-test--waiting)
                      (,anvillm-message-mode-map . frozen-test--message)
                      (,anvillm-beads-mode-map . frozen-test--beads) (,anvillm-bead-mode-map . frozen-test--bead)
                      (,anvillm-daemon-mode-map . frozen-test--daemon) (,anvillm-compose-mode-map . frozen-test--compose)

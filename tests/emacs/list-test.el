@@ -97,6 +97,21 @@
       (anvillm-sort "State")
       (should (equal (car (list-test-ids)) "00000001")))))
 
+(ert-deftest list-columns-grow-with-the-window-and-give-way-in-their-order ()
+  (support-with-tree 3
+    (let ((names (lambda (width) (mapcar #'car (anvillm-list--layout width)))))
+      (should (equal '(name state backend when mail queue directory note) (funcall names 120)))
+      (should (equal '(name state backend when directory note) (funcall names 70)))
+      (should (equal '(name state note) (funcall names 50)))
+      (puthash "00000001" (plist-put (copy-sequence (anvillm-session "00000001")) :alias "a-name-of-many-letters-indeed")
+               anvillm--sessions)
+      (should (= 31 (cadr (assq 'name (anvillm-list--layout 200)))))
+      (should (= 28 (cadr (assq 'directory (anvillm-list--layout 200)))))
+      (should (= 17 (cadr (assq 'name (anvillm-list--layout 80)))))
+      (puthash "00000001" t anvillm--fresh)
+      (anvillm-list--draw)
+      (should (support-row-says "a-name-of-man" "a-name-of-ma[a-z]*… \\*")))))
+
 (ert-deftest list-filters-and-says-when-nothing-is-left ()
   (support-with-tree 20
     (anvillm-filter "agent-1[0-3]")
