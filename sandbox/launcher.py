@@ -115,7 +115,7 @@ def _tidy_descriptors() -> None:
 def _full(spec: dict[str, Any]) -> None:
     version = _version(spec)
     if spec["network"] == "hosts" and not spec.get("door"):
-        raise SandboxRefused("hosts were granted, and there is no door to them")
+        raise SandboxRefused("hosts were granted, but no door is running")
     tty = processes.Tty()
     group = groups.Group(spec.get("limits"))
     namespaces.unshare_all(network=_private(spec))

@@ -87,7 +87,7 @@ def _note_lines(node: yaml.Node, path: tuple[Any, ...], lines: dict[tuple[Any, .
         for key, value in node.value:
             below = (*path, key.value)
             if below in lines:
-                raise PolicyError(f"{file}:{key.start_mark.line + 1}: {key.value}: said twice")
+                raise PolicyError(f"{file}:{key.start_mark.line + 1}: {key.value}: duplicate key")
             _note_lines(value, below, lines, file)
             lines[below] = key.start_mark.line + 1
     elif isinstance(node, yaml.SequenceNode):

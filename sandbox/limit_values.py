@@ -25,7 +25,7 @@ def parse(name: str, said: object) -> int | None:
     found = None if isinstance(said, bool) else reader(said)
     if found is None:
         example = {"memory": "8G", "cpu": "200%", "pids": "500", "time": "8h"}[name]
-        raise ValueError(f"{said!r} is no limit (such as {example}, or {OPEN})")
+        raise ValueError(f"{said!r} is not a limit (such as {example}, or {OPEN})")
     if found < LEAST[name]:
         raise ValueError(f"{said} is less than {written(name, LEAST[name])}")
     return min(found, _MOST)

@@ -134,7 +134,7 @@ class Acting(Shown, Screen[None]):
         if row is None or not row["ask"]:
             row = next((one for one in self.host.rows if one["ask"]), None)
         if row is None:
-            self.host.say("nobody asks anything")
+            self.host.say("no session is asking")
             return
         asks = waiting(row)
         titles = [

@@ -287,7 +287,7 @@ class Checkpoints:
         """What its own git says of the work tree, in the short form. Raises AnvilError."""
         found = self.trees(session)
         if found.main is None:
-            raise NotFound(f"the directory of session '{session}' is no work tree")
+            raise NotFound(f"the directory of session '{session}' is not a work tree")
         return self.do(
             session, lambda hand: self._launch.inside(session, ["git", "status", "--short"], found.top, DIFF)
         )

@@ -297,7 +297,7 @@ def _peculiarity(body: Table, path: Path) -> type[Peculiarity]:
     except Exception as error:  # whatever a file of somebody's does when it is run
         raise body.wrong("python", f"cannot load '{given}': {error}") from None
     if not (isinstance(found, type) and issubclass(found, Peculiarity)):
-        raise body.wrong("python", f"'{name}' is no anvilsrv.backends.backend.Peculiarity")
+        raise body.wrong("python", f"'{name}' must be a subclass of anvilsrv.backends.backend.Peculiarity")
     return found
 
 

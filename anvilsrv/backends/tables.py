@@ -161,7 +161,7 @@ def _note(node: yaml.Node, at: tuple[Any, ...], lines: Lines, file: Path) -> Non
         for key, value in node.value:
             below = (*at, key.value)
             if below in lines:
-                raise Invalid(f"{file}:{key.start_mark.line + 1}: {'.'.join(map(str, below))}: said twice")
+                raise Invalid(f"{file}:{key.start_mark.line + 1}: {'.'.join(map(str, below))}: duplicate key")
             lines[below] = key.start_mark.line + 1
             _note(value, below, lines, file)
     elif isinstance(node, yaml.SequenceNode):

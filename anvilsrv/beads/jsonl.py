@@ -49,7 +49,7 @@ def _content(file: Path) -> bytes:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with open(fd, "rb") as opened:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Invalid(f"invalid file: {file} is no regular file")
+                raise Invalid(f"invalid file: {file} is not a regular file")
             data = opened.read(LARGEST + 1)
     except FileNotFoundError:
         raise NotFound(f"no such file {file}") from None

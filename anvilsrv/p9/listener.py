@@ -86,4 +86,4 @@ def _clear(short: str, path: str) -> None:
             return
         except BlockingIOError:
             pass
-    raise Conflict(f"somebody listens at '{path}'")
+    raise Conflict(f"another process listens at '{path}'")

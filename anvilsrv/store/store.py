@@ -238,7 +238,7 @@ class Store:
     def _convert(self) -> None:
         """A store of before 0.2 never became smaller: written anew once, it can."""
         size = self._path.stat().st_size >> 20
-        log.info("the store, %d MB, is written anew so that it can give space back", size)
+        log.info("the store, %d MB, is rewritten so that it can return free space", size)
         try:
             self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             self._db.execute("VACUUM")

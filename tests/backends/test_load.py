@@ -41,7 +41,7 @@ def test_defaults(top: Path) -> None:
         (MINIMAL + "  files: {/etc/x: a}\n", "must be a relative name"),
         (MINIMAL + "  dialogs: [{screen: a}]\n", "x.yaml:6: backend.dialogs.0.keys: needed, or says"),
         (MINIMAL + "  python: nofile.py:Class\n", "x.yaml:6: backend.python: cannot load 'nofile.py:Class'"),
-        (MINIMAL + "  title: a\n  title: b\n", "x.yaml:7: backend.title: said twice"),
+        (MINIMAL + "  title: a\n  title: b\n", "x.yaml:7: backend.title: duplicate key"),
         ("backend: [\n", "x.yaml:2: not YAML"),
         ("- 1\n", "x.yaml:1: must be a table of keys"),
         ("", "key 'backend' is missing"),
@@ -70,7 +70,7 @@ def test_a_class_in_a_file_beside_may_do_what_the_yaml_cannot_say(top: Path) -> 
     assert odd is not None
     assert ready is not None
     assert (odd.fields, ready.kind) == ({"text": "Odd"}, "ready")
-    with pytest.raises(Invalid, match="is no anvilsrv"):
+    with pytest.raises(Invalid, match="must be a subclass of anvilsrv"):
         load(top, MINIMAL + "  python: pathlib:Path\n", "y")
 
 

@@ -47,7 +47,7 @@ def test_a_dead_socket_is_replaced_and_a_live_one_is_not(served, place):
     served.server.listen(f"{place}/dead", served.sample.root, "again")
     with Client(f"{place}/dead", timeout=10) as client:
         assert client.read("who") == b"again"
-    with pytest.raises(Conflict, match=f"somebody listens at '{place}/agent'"):
+    with pytest.raises(Conflict, match=f"another process listens at '{place}/agent'"):
         served.server.listen(served.path, served.sample.root, "me")
     (place / "file").write_text("precious")
     with pytest.raises(Conflict, match="is not a socket"):

@@ -265,7 +265,7 @@ WORLDS = (
     Row("a default role that is wrong", layer("roles/default", "network: sometimes\n"),
         "do", "configuration", "{config}/roles/default.yaml:1: network"),
     Row("a task that says a key twice", layer("tasks/odd", "env: [A]\nenv: [B]\n"),
-        "do", "configuration", "{config}/tasks/odd.yaml:2: env: said twice"),
+        "do", "configuration", "{config}/tasks/odd.yaml:2: env: duplicate key"),
     Row("a layer that lets itself in", layer("tasks/odd", "general: {best_effort: true}\n"),
         "do", "configuration", "only global.yaml may weaken the sandbox"),
     Row("a new version that waits", file("{config}/roles/lead.yaml.new"),

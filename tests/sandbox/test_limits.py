@@ -49,13 +49,13 @@ def test_a_limit_is_read_as_people_write_it_and_written_again(name: str, text: o
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("limits: {memory: lots}", "limits.memory: 'lots' is no limit (such as 8G, or none)"),
+        ("limits: {memory: lots}", "limits.memory: 'lots' is not a limit (such as 8G, or none)"),
         ("limits: {memory: 1M}", "limits.memory: 1M is less than 32M"),
-        ("limits: {memory: true}", "limits.memory: True is no limit"),
-        ("limits: {cpu: 2}", "limits.cpu: 2 is no limit (such as 200%, or none)"),
+        ("limits: {memory: true}", "limits.memory: True is not a limit"),
+        ("limits: {cpu: 2}", "limits.cpu: 2 is not a limit (such as 200%, or none)"),
         ("limits: {cpu: 0%}", "limits.cpu: 0% is less than 1%"),
-        ("limits: {pids: -1}", "limits.pids: -1 is no limit"),
-        ("limits: {time: 8}", "limits.time: 8 is no limit (such as 8h, or none)"),
+        ("limits: {pids: -1}", "limits.pids: -1 is not a limit"),
+        ("limits: {time: 8}", "limits.time: 8 is not a limit (such as 8h, or none)"),
         ("limits: {tokens: 8}", "limits.tokens: no such key (known: memory, cpu, pids, time)"),
         ("limits: [memory]", "limits: is not a mapping"),
     ],

@@ -133,7 +133,7 @@ WRONG = {
     "unix: [relative]": (1, "unix: 'relative' is not absolute"),
     "unix: ['{NAMESPACE}/agent']": (1, "is never reachable"),
     "unix: ['/tmp/tmux-0/default']": (1, "unix: /tmp/tmux-0/default is never reachable"),
-    "network: {enabled: true}\nnetwork: {}": (2, "network: said twice"),
+    "network: {enabled: true}\nnetwork: {}": (2, "network: duplicate key"),
     "a: [": (2, "not YAML"),
     "- a": (1, "the file: is not a mapping"),
 }
