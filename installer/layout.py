@@ -7,6 +7,17 @@ import os
 import subprocess
 from pathlib import Path
 
+# What pip says where there is no way to an index.
+NO_NETWORK = (
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Network is unreachable",
+    "NewConnectionError",
+    "ProxyError",
+    "ConnectTimeoutError",
+    "No route to host",
+)
+
 
 class Refused(Exception):
     """The sentence for the user."""
@@ -65,4 +76,9 @@ def run(*argv: str, **variables: str) -> None:
     env = {**os.environ, **variables}
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env)
     if done.returncode:
-        raise Refused(f"{' '.join(argv[:4])}: {(done.stderr or done.stdout).strip()[-1000:]}")
+        said = (done.stderr or done.stdout).strip()
+        if any(words in said for words in NO_NETWORK):
+            raise Refused(
+                f"no network: {' '.join(argv[:4])} cannot reach the package index (offline: --wheel, and pip's PIP_FIND_LINKS)"
+            )
+        raise Refused(f"{' '.join(argv[:4])}: {said[-1000:]}")

@@ -45,7 +45,8 @@ def with_line(rules: bytes, ours: bytes) -> bytes:
     """Before the first include, whose rules would match earlier; an empty line ends what the included file began."""
     lines = rules.splitlines(keepends=True)
     at = next((n for n, one in enumerate(lines) if one.startswith(b"include")), 0)
-    return b"".join([*lines[:at], ours, b"\n", *lines[at:]])
+    end = b"\r\n" if b"\r\n" in rules else b"\n"
+    return b"".join([*lines[:at], ours.rstrip(b"\n") + end, end, *lines[at:]])
 
 
 def drop(layout: Layout, path: Path) -> None:
@@ -53,9 +54,9 @@ def drop(layout: Layout, path: Path) -> None:
     real = Path(os.path.realpath(path))
     lines = real.read_bytes().splitlines(keepends=True)
     ours = line(layout)
-    for at in [n for n, one in enumerate(lines) if one == ours]:
+    for at in [n for n, one in enumerate(lines) if one.rstrip(b"\r\n") == ours.rstrip(b"\n")]:
         lines[at] = b""
-        if lines[at + 1 : at + 2] == [b"\n"]:
+        if lines[at + 1 : at + 2] in ([b"\n"], [b"\r\n"]):
             lines[at + 1] = b""
     mode = real.stat().st_mode & 0o777
     replace(real, b"".join(lines))

@@ -11,6 +11,7 @@ with the reason.
 Dots within a key are written ``\\.``. The standard library alone: installers run before anything is installed.
 """
 
+import codecs
 import copy
 import json
 import os
@@ -85,7 +86,7 @@ def without(old: Any, gone: Any) -> Any:
 def load(path: Path) -> Any:
     """The file's content; an empty object if there is none. Raises Refused."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -110,12 +111,25 @@ def save(path: Path, before: Any, after: Any) -> bool:
         real.parent.mkdir(parents=True, exist_ok=True)
         mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
         backup = real.with_name(real.name + BACKUP)
-        if real.exists() and not backup.exists():
-            _write(backup, real.read_bytes(), mode)
-        _write(real, (json.dumps(after, indent=2, ensure_ascii=False) + "\n").encode(), mode)
+        old = real.read_bytes() if real.exists() else b""
+        if old and not backup.exists():
+            _write(backup, old, mode)
+        _write(real, written_as(old, after), mode)
     except OSError as error:
         raise Refused(f"{error.filename or path}: {error.strerror}") from None
     return True
+
+
+def written_as(old: bytes, value: Any) -> bytes:
+    """``value`` with the indentation, line ends, mark of the encoding and last line end that the file had."""
+    indented = re.search(rb"^([ \t]+)\S", old, re.MULTILINE)
+    indent = indented[1].decode() if indented else "  "
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if not old or old.endswith(b"\n"):
+        text += "\n"
+    if b"\r\n" in old:
+        text = text.replace("\n", "\r\n")  # those within strings are escaped
+    return (codecs.BOM_UTF8 if old.startswith(codecs.BOM_UTF8) else b"") + text.encode()
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from installer import agents, plumbing
 from installer.edits import undo
-from installer.layout import Layout
+from installer.layout import Layout, Refused, run
 from installer.record import Record, forget, sweep
 from tests.conftest import ROOT, Home
 from tests.install.conftest import listing
@@ -280,3 +280,21 @@ def test_a_plan9port_without_rules_of_the_user_gets_ours_before_its_own(
 def test_a_path_with_a_blank_is_quoted_for_the_plumber(place: Place) -> None:
     place.layout.home = Path("/home/jo doe/it's")
     assert plumbing.line(place.layout) == b"include '/home/jo doe/it''s/env/share/anvillm/acme/anvil.plumbing'\n"
+
+
+def test_the_plumber_s_rules_keep_their_line_ends() -> None:
+    rules = b"# mine\r\ninclude basic\r\n"
+    made = plumbing.with_line(rules, b"include ours\n")
+    assert made == b"# mine\r\ninclude ours\r\n\r\ninclude basic\r\n"
+
+
+def test_without_a_network_the_word_is_said_and_not_a_screen_of_pip(tmp_path: Path) -> None:
+    program = tmp_path / "pip"
+    program.write_text(
+        "#!/bin/sh\necho Retrying after NewConnectionError: Temporary failure in name resolution >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    with pytest.raises(Refused) as refused:
+        run(str(program), "install")
+    assert str(refused.value).startswith(f"no network: {program} install cannot reach")
+    assert "Retrying" not in str(refused.value)

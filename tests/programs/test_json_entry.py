@@ -127,3 +127,17 @@ def test_the_hooks_of_kiro_are_installed_in_both_forms_and_undone(home: Home) ->
     }
     assert run(home, str(ROOT / "kiro-cli/install-hooks.sh"), "--undo").returncode == 0
     assert [one.name for one in (*hooks.iterdir(), *agents.iterdir())] == ["mine.json"]
+
+
+@pytest.mark.parametrize("old", [
+    b'{\r\n    "a": 1\r\n}\r\n', b'{\n\t"a": 1\n}', b'\xef\xbb\xbf{\r\n  "a": 1\r\n}', b'{\n  "a": 1\n}\n',
+])  # fmt: skip
+def test_a_file_keeps_its_line_ends_indentation_and_mark(tmp_path: Path, old: bytes) -> None:
+    path = tmp_path / "f.json"
+    path.write_bytes(old)
+    assert merge.put(path, ["b"], {"text": "one\r\ntwo"})
+    new = path.read_bytes()
+    assert new.count(b"\r\n") == (new.count(b"\n") if b"\r\n" in old else 0)
+    assert new.endswith(b"\n") == old.endswith(b"\n")
+    assert merge.drop(path, ["b"])
+    assert path.read_bytes() == old
