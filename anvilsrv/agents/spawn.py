@@ -5,16 +5,19 @@ Threads: runs on a 9P worker.
 
 import logging
 import os
+import shlex
 
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.allowance import BOUNDS
+from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import Denied, Invalid, NotFound, NotPermitted, Unavailable
 from anvilsrv.sessions import offers
 from anvilsrv.sessions.registry import Registry, parse_new
 from anvilsrv.store.store import Store
+from sandbox import outside
 from sandbox.errors import SandboxError
 from sandbox.pathnames import resolve
 
@@ -47,6 +50,7 @@ class Spawn:
         if not backend.by_message:  # others tell what can be chosen when they run
             for name, value in asked["chosen"].items():
                 offers.check(backend.declared_options({}), name, value)
+        command = what_runs(backend, asked["command"], parent)
         cwd = self._directory(asked["cwd"])
         plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd, parent=parent)
         if parent is not None:
@@ -56,7 +60,7 @@ class Spawn:
             lambda tx: self._life.create(
                 tx, gaps=plan.gaps, backend=backend.name, cwd=cwd, role=asked["role"], tasks=asked["tasks"],
                 alias=asked["alias"], parent=parent, tier=plan.tier, policy=plan.text,
-                chosen=asked["chosen"],
+                chosen=asked["chosen"], command=command,
             )
         )  # fmt: skip
         for gap in plan.gaps:
@@ -94,3 +98,26 @@ class Spawn:
         if any("\ud800" <= char <= "\udfff" for char in real):  # as Python writes bytes that are none
             raise Invalid(f"invalid path '{path[:200]}': what it leads to has a name that is not UTF-8")
         return real
+
+
+def what_runs(backend: Backend, text: str, parent: str | None) -> list[str]:
+    """The words of ``command=``, with the path of the program, for a backend that takes any; the user alone says that.
+
+    Raises Invalid, Denied and NotPermitted.
+    """
+    if not backend.takes_command:
+        if text:
+            raise Invalid(f"new: unknown argument 'command=': backend '{backend.name}' has its own command")
+        return []
+    if parent is not None:
+        raise Denied(f"permission denied: backend '{backend.name}' runs what the user alone may name")
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise Invalid("new: command: a quotation that does not end") from None
+    if not words:
+        raise Invalid(f"new: backend '{backend.name}' needs command=")
+    program = outside.which(words[0])
+    if program is None:
+        raise NotPermitted(f"new: no program '{words[0][:200]}'")
+    return [program, *words[1:]]

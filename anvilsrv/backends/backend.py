@@ -34,7 +34,7 @@ from sandbox.configuration import NOTHING, Configuration
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
-    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS", "OPTIONS", "CHOSEN",
+    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS", "OPTIONS", "CHOSEN", "COMMAND",
 )  # fmt: skip
 BOXES = re.compile("[─-▟]")
 VERSION_WAIT = 10.0  # s
@@ -56,6 +56,7 @@ class Place:
     code: str = str(HERE)
     configuration: Configuration = NOTHING  # what may be seen of the user's own
     chosen: Mapping[str, str] = field(default_factory=dict)  # options of the agent
+    command: tuple[str, ...] = ()  # what the user has named, where the backend takes any
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,11 @@ class Backend:
         return None if template is None else _reply(templates.fill_all(template, report.payload, ""))
 
     @property
+    def takes_command(self) -> bool:
+        """Whether the user says what is run."""
+        return "{COMMAND}" in json.dumps([self.command, self.files])
+
+    @property
     def by_message(self) -> bool:
         """Whether a program of ours in the pane fetches prompts, and nothing is typed."""
         return self.evidence == "message"
@@ -376,6 +382,7 @@ class Backend:
             "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
             "PERMISSION": place.permissions, "PERMISSIONS": self.permissions.get(place.permissions, ()),
             "OPTIONS": chosen(self.options, place.chosen), "CHOSEN": dumps(dict(place.chosen)),
+            "COMMAND": place.command,
         }  # fmt: skip
 
     def declared_reads(self) -> list[str]:

@@ -28,7 +28,7 @@ KEEP = 10_000  # killed sessions whose ids are remembered
 OFTEN = 0.3  # s between two events of what a session does
 LINES = 2000  # of the file `sandbox`
 LONGEST = 10_000  # characters of an error
-NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [model=M] [mode=M]"
+NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [model=M] [mode=M] [command=C]"
 CHOSEN = ("model", "mode")  # options of the agent that ``new`` sets
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
@@ -157,6 +157,7 @@ class Registry:
         tier: str,
         policy: str,
         chosen: Mapping[str, str] | None = None,
+        command: Iterable[str] = (),
     ) -> str:
         """A new session in state ``starting``. Raises Invalid for a bad alias, Conflict for one that is taken. Returns the id."""
         if alias:
@@ -167,9 +168,10 @@ class Registry:
         now = tx.now.wall
         tx.run(
             "INSERT INTO sessions(id, seq, alias, backend, cwd, role, tasks, parent, state, tier, policy, created, changed,"
-            " chosen) VALUES(?,?,?,?,?,?,?,?,'starting',?,?,?,?,?)",
+            " chosen, command) VALUES(?,?,?,?,?,?,?,?,'starting',?,?,?,?,?,?)",
             made, (last["last"] if last else 0) + 1, alias or None, backend, cwd, role, json.dumps(list(tasks)), parent,
             tier, policy, now, now, dumps(dict(chosen or {})),
+            json.dumps(list(command)),
         )  # fmt: skip
         tx.touch(made)
         self.stream.emit(
@@ -384,7 +386,15 @@ def parse_new(words: list[str]) -> dict[str, Any]:
     """The arguments of ``new``. Raises Invalid."""
     if len(words) < 2:
         raise Invalid(f"invalid arguments; usage: {NEW}")
-    found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "role": "", "tasks": [], "alias": "", "chosen": {}}
+    found: dict[str, Any] = {
+        "backend": words[0],
+        "cwd": words[1],
+        "role": "",
+        "tasks": [],
+        "alias": "",
+        "chosen": {},
+        "command": "",
+    }
     for word in words:
         if one_line(word) != word:
             raise Invalid(f"new: '{one_line(word)[:80]}' holds a control character, or a mark that is not seen")
@@ -393,9 +403,9 @@ def parse_new(words: list[str]) -> dict[str, Any]:
         if equals and value and key in CHOSEN:
             found["chosen"][key] = value
             continue
-        if not equals or key not in ("role", "tasks", "alias"):
+        if not equals or key not in ("role", "tasks", "alias", "command"):
             raise Invalid(
-                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, model= or mode=;"
+                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, model=, mode= or command=;"
                 " quote a path that contains spaces)"
             )
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value

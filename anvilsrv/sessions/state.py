@@ -122,6 +122,7 @@ class Session:
     doing: str  # in a turn, what its agent does
     doing_since: float | None  # when that began, or the turn ended
     seen: int  # the number of the last prompt whose answer the user has looked at
+    command: tuple[str, ...]  # what is run, where the backend takes any
     chosen: dict[str, str]  # options of its agent, by name
     limits: dict[str, str]  # those that the user set, as they were written
     ran: float | None  # when its run began, on the monotonic clock; None: it will begin with the next start
@@ -170,6 +171,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["usage"] = json.loads(row["usage"]) if row["usage"] != "{}" else {}
     made["limits"] = json.loads(row["limits"]) if row["limits"] != "{}" else {}
     made["gate"] = gate.read(row["gate"])
+    made["command"] = _tasks(row["command"])
     made["chosen"] = json.loads(row["chosen"]) if row["chosen"] != "{}" else {}
     return Session(**made)
 

@@ -295,6 +295,11 @@ UPDATE sessions SET backend = 'kiro-tui' WHERE backend = 'kiro-cli';
 UPDATE sessions SET backend = 'kiro-cli' WHERE backend = 'kiro-acp';
 """
 
+# What is run, as a JSON list of words, for the backend that takes any command.
+COMMAND = """
+ALTER TABLE sessions ADD COLUMN command TEXT NOT NULL DEFAULT '[]';
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -320,4 +325,5 @@ MIGRATIONS: tuple[str, ...] = (
     OPTIONS,
     LIMITS,
     KIRO,
+    COMMAND,
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from anvilsrv import words as language
 from anvilsrv.errors import AnvilError
 from tests.conftest import Daemon, wait_until
-from tests.scripted.acp import install, script, seen, sent
+from tests.scripted.acp import COMMAND, HERE, install, script, seen, sent
 from tests.scripted.acp_schema import deviations, schema
 from tests.session import Session
 
@@ -516,3 +519,27 @@ def test_the_published_schema_is_there_to_check_every_message_against() -> None:
     good = {"jsonrpc": "2.0", "id": 1, "method": "session/new", "params": {"cwd": "/", "mcpServers": []}}
     assert deviations([good]) == []
     assert deviations([{**good, "params": {"cwd": "/"}}, {**good, "method": "session/dream"}, {"id": 2}]) != []
+
+
+# -- any command ----------------------------------------------------------------------------------------------------------
+
+
+def test_any_command_is_run_for_the_user_and_for_no_session(acp: Daemon) -> None:
+    layer = {"filesystem": {"rox": [str(HERE)], "rwx": ["{CWD}"]}, "agents": {"spawn": True}}
+    (acp.home.config / "roles").mkdir(exist_ok=True)
+    (acp.home.config / "roles" / "mine.yaml").write_text(yaml.safe_dump(layer))
+    command = f"command={shlex.join([*COMMAND, 'a b'])}"
+    agent = Session.new(acp, "acp", command, "role=mine")
+    assert agent.ask("hello") == "you said: hello"
+    assert seen(acp.home.work, "start")[0]["argv"] == ["a b"]
+    agent.write("ctl", "restart")
+    wait_until(lambda: len(seen(acp.home.work, "start")) == 2, "it is started again")
+    agent.wait("idle")
+    for words, why in (
+        (["acp"], "needs command="), (["acp", "command=/nonexistent/x"], "no program"), (["shell", command], "has its own"),
+    ):  # fmt: skip
+        with pytest.raises(AnvilError, match=why):
+            Session.starting(acp, words[0], *words[1:])
+    own = acp.client(agent.id)
+    with pytest.raises(AnvilError, match="the user alone"):
+        own.write_read("ctl", language.join(["new", "acp", str(acp.home.work), command]).encode())

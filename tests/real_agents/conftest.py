@@ -181,6 +181,22 @@ def codex_adapter(home: Home) -> Iterator[Service]:
     yield from codex_with_a_provider(home)
 
 
+def qwen_with_a_key(home: Home) -> Iterator[Service]:
+    with MessagesApi() as service:
+        with_service(home, service)
+        with_program(home, "qwen", ANTHROPIC_API_KEY="x", ANTHROPIC_BASE_URL=service.inside, ANTHROPIC_MODEL="m1")
+        yield service
+
+
+def copilot_with_a_provider(home: Home) -> Iterator[Service]:
+    with MessagesApi() as service:
+        with_service(home, service)
+        provider = {"BASE_URL": service.inside, "TYPE": "anthropic", "API_KEY": "x"}
+        made = {f"COPILOT_PROVIDER_{name}": value for name, value in provider.items()}
+        with_program(home, "copilot", **made, COPILOT_MODEL="m1", COPILOT_OFFLINE="true")
+        yield service
+
+
 def gemini_with_a_key(home: Home) -> Iterator[Service]:
     with GeminiApi() as service:
         with_service(home, service)
@@ -235,6 +251,8 @@ KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
     "opencode-acp": ("opencode-acp", opencode_with_a_provider),
     "claude-acp": ("claude-acp", claude_adapter),
     "codex-acp": ("codex-acp", codex_adapter),
+    "qwen": ("qwen", qwen_with_a_key),
+    "copilot": ("copilot", copilot_with_a_provider),
 }
 
 

@@ -16,7 +16,7 @@ TEXTS = (
     "hello", "two\nlines\n\nand more", "/etc/passwd is a file", "\u00fcn\u00efc\u00f6de \U0001f600 \u2028 \ufeff",
     "tab\t esc \x1b[31m cr\r\n", "@a.txt !b #c",
 )  # fmt: skip
-NAMES = ["gemini-acp", "opencode-acp", "claude-acp", "codex-acp"]
+NAMES = ["gemini-acp", "opencode-acp", "claude-acp", "codex-acp", "qwen", "copilot"]
 each = pytest.mark.parametrize("name", NAMES, scope="module")
 
 
