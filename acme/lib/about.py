@@ -22,6 +22,7 @@ class About(Pane):
         "Prompt": "other",
         "Context": "other",
         "Queue": "other",
+        "Diff": "other",
     }
     any_word = False
     _last: Session | None = None

@@ -131,6 +131,11 @@ class Agent:
     def queue(self, session: str) -> list[requests.Queued]:
         return self._again(partial(requests.queue, session=session))
 
+    def beads(self, name: str) -> list[Row]:
+        """``list`` or ``ready``."""
+        found: list[Row] = self._again(lambda client: read_json(client, f"beads/{name}"))
+        return found
+
     def read(self, path: str) -> str:
         return self._again(lambda client: client.read(path)).decode("utf-8", "replace")
 
@@ -158,6 +163,12 @@ class Agent:
         """Start a session in `cwd`; its id. `options` are words like ``role=reviewer``."""
         with self._writing("ctl", ORDWR) as file:
             file.write(f"{words.join(['new', backend, cwd, *options])}\n".encode())
+            return file.read(4096, 0).decode().strip()
+
+    def bead(self, *command: str) -> str:
+        """A command of ``beads/ctl``; the id where it gives one."""
+        with self._writing("beads/ctl", ORDWR) as file:
+            file.write(f"{words.join(command)}\n".encode())
             return file.read(4096, 0).decode().strip()
 
     def send(self, message: dict[str, Any], sender: str = USER) -> None:

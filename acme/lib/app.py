@@ -22,6 +22,7 @@ from acme.lib.acme import Acme
 from acme.lib.agent import Agent, Backend, Roster, Session, roster
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
+from acme.lib.diff import Diff
 from acme.lib.end import End
 from acme.lib.host import Call
 from acme.lib.log import Log
@@ -30,6 +31,7 @@ from acme.lib.main import Main
 from acme.lib.pane import Pane
 from acme.lib.prompt import Context, Prompt
 from acme.lib.queue import Queue
+from acme.lib.tasks import Task, Tasks, work
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
 from anvilsrv.front.follow import Follower, Row, changes
@@ -51,10 +53,13 @@ PANES: dict[str, type[Pane]] = {
     "message": Message,
     "compose": Compose,
     "daemon": Daemon,
+    "diff": Diff,
+    "tasks": Tasks,
+    "task": Task,
 }
 _TICK = 15.0  # s between two looks at how long something runs
-_ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose")
-_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon)(?:\.([\w-]+))?")
+_ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose", "diff")
+_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon|Diff|Tasks)(?:\.([\w-]+))?")
 
 
 class App:
@@ -162,7 +167,7 @@ class App:
             if left is None:
                 continue
             kind = left[1].lower()
-            label = left[2] or ("" if kind == "daemon" else USER)
+            label = left[2] or ("" if kind in ("daemon", "tasks") else USER)
             session = self.roster.find(label)
             subject = session.id if session is not None else label
             if (session is not None or left[2] is None) and PANES[kind](self, subject).title() == listed.name:
@@ -209,6 +214,11 @@ class App:
         """Send a chorded text at once, with a line that says where it stands."""
         if not text.strip():
             raise Invalid(f"nothing to send to {session.label}: select a text first")
+        if source and source.startswith("/AnviLLM/+Task"):
+            given = [bead for bead in self.agent.beads("list") if bead["id"] == text.strip()]
+            if given:
+                self.agent.prompt(session.id, work(given[0]))
+                return
         self.agent.prompt(session.id, f"From {source}\n\n{text}" if source else text)
 
     # news
@@ -226,8 +236,11 @@ class App:
 
     def events(self, found: list[Row]) -> None:
         """From the follower: what happened stands in the sessions and boxes."""
-        if "mail" in changes(found):
+        new = changes(found)
+        if "mail" in new:
             self._soon(self._count)
+        if "beads" in new:
+            self.changed_tasks()
 
     def away(self, why: str) -> None:
         """From the follower: the daemon is away."""
@@ -246,17 +259,12 @@ class App:
         """Say in the main window what went wrong in something that nobody asked for."""
         if text != self.trouble:
             self.trouble = text
-            self._renew_main()
-
-    def _renew_main(self) -> None:
-        pane = self._panes.get(("main", ""))
-        if pane is not None:
-            pane.stale()
+            self._renew("main")
 
     def _count(self) -> None:
         with suppress(AnvilError):  # away: the roster says so
             self.mail = len(self.agent.box(USER, "inbox"))
-        self._renew_main()
+        self._renew("main")
 
     def _soon(self, act: Callable[[], None]) -> None:
         """Have the desk do it; many calls before it does so are one."""
@@ -308,11 +316,17 @@ class App:
     def _tock(self) -> None:
         self._ticked = time.monotonic()
         self.tick += 1
+        self._renew("main", "log")
+
+    def changed_tasks(self) -> None:
+        """Have the windows of tasks look again."""
+        self._renew("tasks", "task")
+
+    def _renew(self, *kinds: str) -> None:
         with self._lock:
-            panes = [pane for (kind, _), pane in self._panes.items() if kind in ("main", "log")]
+            panes = [pane for (kind, _), pane in self._panes.items() if kind in kinds and pane is not None]
         for pane in panes:
-            if pane is not None:
-                pane.stale()
+            pane.stale()
 
     def _tell(self, error: AnvilError) -> None:
         try:

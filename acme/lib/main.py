@@ -42,11 +42,13 @@ class Main(Pane):
         "Log": "window_of",
         "Ask": "window_of",
         "Queue": "window_of",
-        "Daemon": "daemon",
+        "Diff": "window_of",
+        "Tasks": "plain",
+        "Daemon": "plain",
         "Inbox": "box",
         "Archive": "box",
     }
-    tag = "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive Undo Redo Look"
+    tag = "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive Undo Redo Look"
 
     def title(self) -> str:
         return NAME
@@ -341,8 +343,8 @@ class Main(Pane):
     def window_of(self, call: Call) -> None:
         self.app.open(call.word.lower(), self.subject(call).id)
 
-    def daemon(self, call: Call) -> None:
-        self.app.open("daemon")
+    def plain(self, call: Call) -> None:
+        self.app.open(call.word.lower())
 
     def box(self, call: Call) -> None:
         subject = call.words[0] if call.words else USER

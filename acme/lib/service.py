@@ -16,7 +16,22 @@ from anvilsrv.p9.client import Client
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import File, Handle, Request, StaticDir
 
-KINDS = ("main", "prompt", "log", "ask", "context", "queue", "inbox", "archive", "message", "compose", "daemon")
+KINDS = (
+    "main",
+    "prompt",
+    "log",
+    "ask",
+    "context",
+    "queue",
+    "inbox",
+    "archive",
+    "message",
+    "compose",
+    "daemon",
+    "diff",
+    "tasks",
+    "task",
+)
 
 
 def socket() -> str:

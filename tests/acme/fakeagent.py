@@ -29,6 +29,7 @@ class Agent:
         self.boxes: dict[str, list[dict[str, Any]]] = {"user/inbox": [], "user/archive": []}
         self.queues: dict[str, list[tuple[int, str, str]]] = {}  # of a session: number, origin, text
         self.texts: dict[str, str] = {}
+        self.beads: list[dict[str, Any]] = []
         self.logs: dict[str, Stream] = {}
         self.events = Stream("events", fresh=True)
         self.written: list[tuple[str, str]] = []
@@ -119,7 +120,9 @@ class Agent:
         if path in self.refuse:
             raise Conflict(self.refuse[path])
         name, _, file = path.partition("/")
-        if file == "ctl":
+        if name == "beads":
+            self.emit("bead", name)
+        elif file == "ctl":
             self._control(name, text.split())
         elif file.startswith("turns/"):
             self._move(name, int(file.split("/")[1]), text.strip())
@@ -199,6 +202,8 @@ class Root(Dir):
             return agent.events
         if name == "ctl":
             return New(agent)
+        if name == "beads":
+            return Beads(agent)
         if name == "user" or name in agent.sessions:
             return One(agent, name)
         return None
@@ -215,11 +220,30 @@ class One(Dir):
             return TextFile(name, lambda _: json.dumps(self.agent.boxes[path]).encode())
         if name == "log":
             return self.agent.logs[self.name]
+        if name == "git":
+            files = [Written(self.agent, one, f"{path}/{one}") for one in ("diff", "review", "apply")]
+            return StaticDir(name, files)
         if name == "turns":
             return Turns(self.agent, self.name)
         if name in ("in", "ctl", "alias", "answer", "mail", "context", "tmux", "seen"):
             return Written(self.agent, name, path)
         return None
+
+
+class Beads(Dir):
+    def __init__(self, agent: Agent) -> None:
+        super().__init__("beads")
+        self.agent = agent
+
+    def lookup(self, who: Any, name: str) -> Node | None:
+        beads = self.agent.beads
+        if name == "ctl":
+            return Written(self.agent, name, "beads/ctl")
+        if name in ("list", "ready"):
+            shown = [bead for bead in beads if name == "list" or bead["status"] == "open"]
+            return TextFile(name, lambda _: json.dumps(shown).encode())
+        found = [bead for bead in beads if bead["id"] == name]
+        return StaticDir(name, [TextFile("json", lambda _: json.dumps(found[0]).encode())]) if found else None
 
 
 class Turns(Dir):

@@ -5,7 +5,9 @@ import re
 import pytest
 
 MAIN = "/AnviLLM/"
-TAG = "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Queue Daemon Inbox Archive Undo Redo Look"
+TAG = (
+    "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive Undo Redo Look"
+)
 
 
 def row(person, id):

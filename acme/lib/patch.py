@@ -1,0 +1,216 @@
+"""A unified diff as a text that a person works in: addresses to click, comments beneath lines, hunks to take back."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_SWAPPED = {"+": "-", "-": "+"}
+_FAR = 200  # lines that a person may have deleted in one place
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """One change of a file: the header of the file, and its lines, `@@` first. `new` is where it begins in the file as it is now."""
+
+    path: str
+    header: tuple[str, ...]
+    lines: tuple[str, ...]
+    new: int
+
+    def reversed(self) -> list[str]:
+        """The lines that take it back, without a header."""
+        found = _HUNK.match(self.lines[0])
+        assert found is not None
+        old, new = (f"{found[at]},{found[at + 1]}" if found[at + 1] is not None else found[at] for at in (1, 3))
+        lines = _additions_last([_SWAPPED.get(line[:1], line[:1]) + line[1:] for line in self.lines[1:]])
+        return [f"@@ -{new} +{old} @@", *lines]
+
+
+def taken_back(hunks: Sequence[Hunk]) -> str:
+    """One diff that takes the hunks back."""
+    lines: list[str] = []
+    for header in dict.fromkeys(hunk.header for hunk in hunks):
+        lines += _reversed(header)
+        lines += [line for hunk in hunks if hunk.header == header for line in hunk.reversed()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(slots=True)
+class Drawn:
+    """The text as it is shown. For each line the hunk it is of, and the number of its line in the file as it is now (0: none)."""
+
+    lines: list[str] = field(default_factory=list)
+    places: list[tuple[Hunk | None, int]] = field(default_factory=list)
+
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines)
+
+    def add(self, line: str, hunk: Hunk | None = None, number: int = 0) -> None:
+        self.lines.append(line)
+        self.places.append((hunk, number))
+
+
+def hunks(diff: str) -> list[Hunk]:
+    """The hunks of a diff of git."""
+    found: list[Hunk] = []
+    header: list[str] = []
+    lines: list[str] = []
+    old = new = 0
+
+    def end() -> None:
+        if lines:
+            at = _HUNK.match(lines[0])
+            found.append(Hunk(_path(header), tuple(header), tuple(lines), int(at[3]) if at else 0))
+            lines.clear()
+
+    for line in diff.split("\n"):
+        begun = _HUNK.match(line) if old <= 0 and new <= 0 else None
+        if begun is not None:
+            end()
+            lines.append(line)
+            old, new = int(begun[2] or 1), int(begun[4] or 1)
+        elif lines and (old > 0 or new > 0 or line.startswith("\\")):
+            lines.append(line)
+            old -= line[:1] in ("-", " ", "")
+            new -= line[:1] in ("+", " ", "")
+        elif line.startswith("diff "):
+            end()
+            header = [line]
+        elif header and not lines:
+            header.append(line)
+    end()
+    return found
+
+
+def draw(diff: str, shown: Callable[[str], str]) -> Drawn:
+    """The hunks, each beneath its address; `shown` makes of a path what can be clicked. Remarks before them come first."""
+    drawn = Drawn()
+    for line in diff.split("\n"):
+        if not line.startswith("#"):
+            break
+        drawn.add(line)
+    found = hunks(diff)
+    drawn.add(f"{len(found)} hunks in {len({hunk.path for hunk in found})} files" if found else "nothing was changed")
+    for hunk in found:
+        drawn.add("")
+        drawn.add(f"{shown(hunk.path)}:{hunk.new or 1}", hunk)
+        drawn.add(hunk.lines[0], hunk)
+        number = hunk.new
+        for line in hunk.lines[1:]:
+            drawn.add(line, hunk, number)
+            number += line[:1] in ("+", " ", "")
+    return drawn
+
+
+def comments(drawn: Drawn, body: str) -> list[str]:
+    """What the person has written beneath the lines: ``path:line: words``, a line each; more lines of one go on after a blank."""
+    found: list[str] = []
+    written: list[str] = []
+    at = 0
+
+    def end() -> None:
+        hunk, number = drawn.places[at - 1] if at else (None, 0)
+        words = [line.strip() for line in written if line.strip()]
+        written.clear()
+        if words and hunk is not None:
+            found.append("\n ".join([f"{hunk.path}:{max(1, number or hunk.new)}: {words[0]}", *words[1:]]))
+
+    for line in body.split("\n"):
+        place = _after(drawn.lines, at, line)
+        if place is None:
+            written.append(line)
+        else:
+            end()
+            at = place + 1
+    end()
+    return found
+
+
+def touched(drawn: Drawn, body: str, q0: int, q1: int) -> list[Hunk]:
+    """The hunks on whose lines the selection is."""
+    found: list[Hunk] = []
+    at = start = 0
+    for line in body.split("\n"):
+        place = _after(drawn.lines, at, line)
+        if place is not None:
+            at = place + 1
+        hunk = drawn.places[at - 1][0] if at else None
+        end = start + len(line)
+        if hunk is not None and hunk not in found and start <= max(q0, q1 - 1) and end >= q0:
+            found.append(hunk)
+        start = end + 1
+    return found
+
+
+def _after(lines: Sequence[str], at: int, line: str) -> int | None:
+    """Where `line` is of what is shown from `at` on; the person may have deleted some."""
+    if at < len(lines) and lines[at] == line:
+        return at
+    if not line.strip():
+        return None
+    return next((place for place in range(at, min(len(lines), at + _FAR)) if lines[place] == line), None)
+
+
+def _path(header: Sequence[str]) -> str:
+    """The file as it is now; of one that was deleted its name before."""
+    names = {line[:3]: line[4:].split("\t")[0] for line in header if line[:4] in ("--- ", "+++ ")}
+    name = next((names[side] for side in ("+++", "---") if names.get(side, "/dev/null") != "/dev/null"), "")
+    name = name.strip('"')
+    return name[2:] if name[:2] in ("a/", "b/") else name
+
+
+def _reversed(header: Sequence[str]) -> list[str]:
+    """The header of a file the other way round."""
+    kinds = {"new file mode": "deleted file mode", "deleted file mode": "new file mode"}
+    kinds |= {"old mode": "new mode", "new mode": "old mode"}
+    lines: list[str] = []
+    sides: dict[str, str] = {}
+    for line in header:
+        index = re.match(r"index (\w+)\.\.(\w+)(.*)", line)
+        kind = next((one for one in kinds if line.startswith(one)), None)
+        if line[:4] in ("--- ", "+++ "):
+            sides[line[:3]] = line[4:]
+        elif index is not None:
+            lines.append(f"index {index[2]}..{index[1]}{index[3]}")
+        else:
+            lines.append(line if kind is None else kinds[kind] + line[len(kind) :])
+    turned = {"---": _side(sides.get("+++", ""), "a/"), "+++": _side(sides.get("---", ""), "b/")}
+    return [*lines, *(f"{side} {name}" for side, name in turned.items() if name)]
+
+
+def _side(name: str, prefix: str) -> str:
+    return prefix + name[2:] if name[:2] in ("a/", "b/") else name
+
+
+def _additions_last(lines: list[str]) -> list[str]:
+    """The lines with what goes before what comes, as every diff has it; a remark on a line stays with it."""
+    parts: list[list[str]] = []
+    for line in lines:
+        if line.startswith("\\") and parts:
+            parts[-1].append(line)
+        else:
+            parts.append([line])
+    result: list[str] = []
+    coming: list[str] = []
+    for part in parts:
+        if part[0].startswith("+"):
+            coming += part
+            continue
+        if not part[0].startswith("-"):
+            result, coming = result + coming, []
+        result += part
+    return result + coming
+
+
+def top_of(directory: str) -> str:
+    """The top of the work tree that the directory is in, or the directory itself."""
+    place = directory
+    while place != "/":
+        if os.path.exists(os.path.join(place, ".git")):
+            return place
+        place = os.path.dirname(place)
+    return directory

@@ -1,0 +1,250 @@
+"""Tasks, which beads(7) keeps: the list, `/AnviLLM/+Tasks`, and one of them, `/AnviLLM/+Task.<id>`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from acme.lib import table
+from acme.lib.agent import Session
+from acme.lib.event import Gesture
+from acme.lib.host import Call
+from acme.lib.mail import when
+from acme.lib.pane import Pane
+from anvilsrv.errors import Conflict, Invalid
+
+Bead = dict[str, Any]
+VIEWS = ("ready", "open", "mine", "blocked", "all")
+_WIDTHS = (10, 4, 13, 10)  # of id, priority, status, assignee, in zeros
+_DONE = ("closed", "tombstone")
+_ACTS = {"Claim": "claim", "Done": "complete", "Fail": "fail", "Comment": "comment", "Dep": "dep"}
+
+
+def _seen_in(view: str, bead: Bead, ready: set[str]) -> bool:
+    status = bead.get("status")
+    return {
+        "ready": bead["id"] in ready,
+        "open": status not in _DONE,
+        "mine": status not in _DONE and bead.get("assignee") == "user",
+        "blocked": status == "blocked" or (status == "open" and bead["id"] not in ready),
+        "all": True,
+    }[view]
+
+
+class Beads(Pane):
+    """The words that both windows know; `_bead` is what one without an id is about."""
+
+    commands: ClassVar = {"Get": "get", "New": "new", **dict.fromkeys(_ACTS, "act")}
+    any_word = False
+
+    def _bead(self) -> str:
+        raise NotImplementedError
+
+    def get(self, call: Call) -> None:
+        raise NotImplementedError
+
+    def session(self) -> Session | None:
+        return None
+
+    def new(self, call: Call) -> None:
+        """``New <title>``: a task; its window opens."""
+        if not call.argument:
+            raise Invalid("usage: New <title>")
+        self.app.open("task", self.app.agent.bead("new", call.argument))
+        self.app.changed_tasks()
+
+    def act(self, call: Call) -> None:
+        """``Claim``, ``Done``, ``Fail <reason>``, ``Comment <text>``, ``Dep <id>``; before these the id of another task may stand."""
+        first, _, rest = call.argument.partition(" ")
+        known = {bead["id"] for bead in self.app.agent.beads("list")}
+        id, text = (
+            (first, rest.strip())
+            if first in known and not (call.word == "Dep" and not rest)
+            else (self._bead(), call.argument)
+        )
+        if call.word in ("Fail", "Comment", "Dep") and not text:
+            raise Invalid(f"{call.word}: what? sweep '{call.word} <text>'")
+        self.app.agent.bead(_ACTS[call.word], id, *([text] if text else []))
+        self.app.changed_tasks()
+
+
+class Tasks(Beads):
+    """The list; a click on a word in brackets says which of them. A right click on an id opens it."""
+
+    tag = "Get New Claim Done Fail Comment Dep"
+
+    def title(self) -> str:
+        return "/AnviLLM/+Tasks"
+
+    def reopen(self) -> str:
+        return "tasks"
+
+    def open(self) -> None:
+        self.shown: list[str] = []
+        self._view = "ready"
+        self._style = self.style()
+        self.clear()
+        self.window.select(0, 0)
+        self.window.show()
+        self.refresh()
+
+    def refresh(self) -> None:
+        if not self.app.online:
+            return
+        ready = {bead["id"] for bead in self.app.agent.beads("ready")}
+        found = [bead for bead in self.app.agent.beads("list") if _seen_in(self._view, bead, ready)]
+        views = " ".join(f"[{view}]" if view != self._view else f"[{view}]*" for view in VIEWS)
+        rows = [views, *(self._row(bead) for bead in found)]
+        if rows != self.shown:
+            table.put(self.window, table.plan(self.window.body(), self.shown, rows), lines=True)
+            self.shown = rows
+
+    def _row(self, bead: Bead) -> str:
+        who = self.app.label(str(bead.get("assignee") or "-"))
+        cells = (bead["id"], str(bead.get("priority", "-")), str(bead.get("status")), who, str(bead.get("title")))
+        return table.columns(tuple(map(table.one_line, cells)), _WIDTHS, self._style)
+
+    def get(self, call: Call) -> None:
+        self._style = self.style()
+        typed = self.draft()
+        self.window.replace(0, self.window.address("$")[1], f"{typed}\n" if typed else "")
+        self.shown = []
+        self.refresh()
+
+    def _bead(self) -> str:
+        q0, _ = self.window.dot()
+        id = table.key(self.window.text(*self.window.address(f"#{q0}-+")))
+        if id not in {table.key(row) for row in self.shown[1:]}:
+            raise Invalid("which task? put dot on its line, or give its id")
+        return id
+
+    def chosen(self, text: str, gesture: Gesture) -> bool:
+        if self._line(gesture)[1].rstrip("\n") != self.shown[0] or text.strip("[]*") not in VIEWS:
+            return False
+        self._view = text.strip("[]*")
+        self.refresh()
+        return True
+
+    def mine(self, q0: int, q1: int) -> bool:
+        """What is none of the rows."""
+        return table.key(self.window.text(*self.window.address(f"#{q0}-+"))) not in {
+            table.key(row) for row in self.shown
+        }
+
+    def draft(self) -> str:
+        keys = {table.key(row) for row in self.shown}
+        return "\n".join(
+            line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in keys
+        )
+
+    def restore(self, text: str) -> None:
+        self.window.append(text + "\n")
+
+    def looked(self, word: str, gesture: Gesture) -> bool:
+        meant = table.key(self._line(gesture)[1]) if gesture.in_body else word
+        known = {table.key(row) for row in self.shown[1:]}
+        id = meant if meant in known and word and meant.startswith(word.split("-")[0]) else word
+        if id in known:
+            self.app.open("task", id)
+        return id in known
+
+
+class Task(Beads):
+    """One task: title, description, what it waits for, comments. Put saves title and description."""
+
+    tag = "Get Put Claim Done Fail Comment Dep Undo Redo Look"
+    commands: ClassVar = {**Beads.commands, "Put": "put"}
+
+    def title(self) -> str:
+        return f"/AnviLLM/+Task.{self.subject_id}"
+
+    def reopen(self) -> str:
+        return f"task {self.subject_id}"
+
+    def open(self) -> None:
+        self._drawn = ""
+        self._got = ""
+        self._draw()
+
+    def refresh(self) -> None:
+        if self.app.online and not self.draft() and draw(self._read(), self.app.agent.beads("list")) != self._drawn:
+            self._draw()
+
+    def draft(self) -> str:
+        text = self.window.body()
+        return text if text != self._drawn and self._drawn else ""
+
+    def mine(self, q0: int, q1: int) -> bool:
+        return self.window.text(q0, q1).strip() not in self._drawn
+
+    def restore(self, text: str) -> None:
+        self.window.replace(0, self.window.address("$")[1], text)
+
+    def _read(self) -> Bead:
+        bead: Bead = json.loads(self.app.agent.read(f"beads/{self.subject_id}/json"))
+        return bead
+
+    def _draw(self) -> None:
+        self._drawn = draw(self._read(), self.app.agent.beads("list"))
+        with self.window.bulk():
+            self.window.replace(0, self.window.address("$")[1], self._drawn)
+        self.window.select(0, 0)
+        self.window.show()
+
+    def get(self, call: Call) -> None:
+        text = self.draft()
+        if text and text != self._got:
+            self._got = text
+            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
+        self._draw()
+        self._keep()
+
+    def put(self, call: Call) -> None:
+        text = self.window.body()
+        title, description = parse(text)
+        bead = self._read()
+        new = {"title": title, "description": description}
+        changed = [f"{key}={value}" for key, value in new.items() if value != (bead.get(key) or "").strip()]
+        if changed:
+            self.app.agent.bead("update", self.subject_id, *changed)
+        if self.window.body() == text:  # else the person has gone on writing
+            self._draw()
+        self._keep()
+        self.app.changed_tasks()
+
+    def _bead(self) -> str:
+        return self.subject_id
+
+
+def draw(bead: Bead, others: list[Bead]) -> str:
+    """Title and description, which can be edited; beneath a rule what cannot."""
+    titles = {one["id"]: f"{one['id']} {one.get('status')} {one.get('title')}" for one in others}
+    rows = [f"{bead['id']} {bead.get('status')} priority {bead.get('priority')} {bead.get('assignee') or '-'}"]
+    rows += [
+        f"{one.get('type', 'blocks')}: {titles.get(one['depends_on_id'], one['depends_on_id'])}"
+        for one in bead.get("dependencies") or []
+    ]
+    for one in bead.get("comments") or []:
+        rows += [
+            "",
+            f"{one.get('author')} {when(one.get('created_at'))}",
+            *(f"\t{line}" for line in one["text"].splitlines()),
+        ]
+    return f"{bead.get('title')}\n\n{(bead.get('description') or '').strip()}\n\n{_RULE}\n" + "\n".join(rows) + "\n"
+
+
+_RULE = "---"
+
+
+def parse(text: str) -> tuple[str, str]:
+    """Title and description. Invalid without a title."""
+    above = text.partition(f"\n{_RULE}\n")[0]
+    title, _, description = above.partition("\n")
+    if not title.strip():
+        raise Invalid("no title: it is the first line")
+    return title.strip(), description.strip()
+
+
+def work(bead: Bead) -> str:
+    """The prompt that gives a task to a session."""
+    return f"Work on {bead['id']}: {bead.get('title')}\n\n{bead.get('description') or ''}".rstrip()
