@@ -6,9 +6,7 @@ seen, so that a number means the same message as long as the window stands.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, ClassVar
 
 from acme.lib import table
@@ -17,6 +15,7 @@ from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call, Host
 from acme.lib.pane import Pane
+from acme.lib.times import when
 from anvilsrv.errors import Invalid, NotFound
 from anvilsrv.front.requests import reply_to
 from anvilsrv.words import USER
@@ -267,14 +266,3 @@ def draw(message: dict[str, Any], label: Callable[[str], str]) -> str:
     ]
     suggested = drawn(choices(message))
     return "\n".join(rows) + f"\n\n{(message.get('body') or '').rstrip()}\n" + (f"\n{suggested}" if suggested else "")
-
-
-def when(stamp: Any) -> str:
-    """A time of the daemon (seconds, or ISO 8601) as a person in this place reads it."""
-    try:
-        moment = datetime.fromtimestamp(stamp) if isinstance(stamp, int | float) else datetime.fromisoformat(stamp)
-    except (TypeError, ValueError):
-        return str(stamp or "-")
-    moment = moment.astimezone()
-    today = time.strftime("%Y-%m-%d")
-    return f"{moment:%H:%M}" if f"{moment:%Y-%m-%d}" == today else f"{moment:%Y-%m-%d %H:%M}"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from acme.lib import table
 from acme.lib.agent import Session
 from acme.lib.event import Gesture
 from acme.lib.host import Call
-from acme.lib.mail import when
 from acme.lib.pane import Pane
+from acme.lib.times import when
 from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.strict_json import loads
 
 Bead = dict[str, Any]
 VIEWS = ("ready", "open", "mine", "blocked", "all")
@@ -181,7 +181,7 @@ class Task(Beads):
         self.window.replace(0, self.window.address("$")[1], text)
 
     def _read(self) -> Bead:
-        bead: Bead = json.loads(self.app.agent.read(f"beads/{self.subject_id}/json"))
+        bead: Bead = loads(self.app.agent.read(f"beads/{self.subject_id}/json"))
         return bead
 
     def _draw(self) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from acme.lib import ask, begin, table
 from acme.lib.event import Parser
-from acme.lib.mail import parse, when
+from acme.lib.mail import parse
+from acme.lib.times import when
 from anvilsrv.errors import Invalid
 
 CHORD = "MX2 2 10 0 \nMX0 4 0 4 Stop\nMX0 0 0 11 ä arg1 arg2\nMX0 0 0 24 /a/+Test:#45,#56\n"
