@@ -53,6 +53,7 @@ class HookHandle(tree.Handle):
             report = json.loads(self.data)
         except ValueError:
             return len(data)
+        self.data = b""
         self.daemon.reports.put(report)
         answer = self.daemon.answer(report)
         self.reply = None if answer is None else json.dumps(answer).encode()

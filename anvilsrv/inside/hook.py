@@ -103,28 +103,46 @@ def _leave(path: str, session: str, data: bytes, timeout: float, spool: Callable
 
 
 def _report(path: str, session: str, data: bytes, timeout: float | None) -> dict[str, Any]:
+    import json
+
     from anvilsrv.p9 import wire
     from anvilsrv.p9.client import Client
 
-    with (
-        Client(path, uname=session, timeout=CONNECT) as client,
-        client.open(f"{session}/hook", wire.ORDWR, timeout) as file,
-    ):
-        reply = _exchange(file, data, timeout)
-        return reply if "take" not in reply or _may_take(file, data, reply["take"], timeout) else {}
-
-
-def _may_take(file: Any, data: bytes, prompt: Any, timeout: float | None) -> bool:
-    """The reply brings the agent its next prompt. It is given on only if the daemon says so now: it may have thought otherwise, or be
-    another, which will type it."""
-    import json
-
-    report = json.loads(data)["report"]
-    ask = {"report": _uuid(), "mono": time.monotonic(), "take": prompt, "of": report}
+    reply: dict[str, Any] = {}
+    question, go = b"", {}
     try:
-        return _exchange(file, json.dumps(ask).encode("ascii"), timeout).get("go") is True
+        with (
+            Client(path, uname=session, timeout=CONNECT) as client,
+            client.open(f"{session}/hook", wire.ORDWR, timeout) as file,
+        ):
+            reply = _exchange(file, data, timeout)
+            if "take" not in reply:
+                return reply
+            ask = {"report": _uuid(), "mono": time.monotonic(), "take": reply["take"], "of": json.loads(data)["report"]}
+            question = json.dumps(ask).encode("ascii")
+            go = _exchange(file, question, timeout)
     except AnvilError:
-        return False
+        if not question:
+            raise
+    return reply if _may_take(path, session, question, timeout, go) else {}
+
+
+def _may_take(path: str, session: str, question: bytes, timeout: float | None, said: dict[str, Any]) -> bool:
+    """The reply brings the agent its next prompt. It is given on only if the daemon says so now: it may have thought otherwise, or be
+    another, which will type it. One that ended before its answer was here may have said yes: the next one knows."""
+    from anvilsrv.p9.client import P9Error
+
+    since, tries = time.monotonic(), 0
+    while "go" not in said and time.monotonic() - since < TIMEOUT:
+        time.sleep(RETRY[min(tries, len(RETRY) - 1)])
+        tries += 1
+        try:
+            said = _report(path, session, question, timeout)
+        except P9Error:
+            return False
+        except AnvilError:
+            continue
+    return said.get("go") is True
 
 
 def _exchange(file: Any, data: bytes, timeout: float | None) -> dict[str, Any]:

@@ -285,6 +285,28 @@ def test_a_question_waits_over_a_restart_of_the_daemon(daemon: Daemon) -> None:
     assert daemon.spooled() == []
 
 
+@pytest.mark.parametrize(("go", "printed"), [(True, b"next"), (False, b"")])
+def test_a_prompt_that_a_daemon_gave_and_did_not_live_to_confirm_is_asked_for_again(
+    daemon: Daemon, go: bool, printed: bytes
+) -> None:
+    daemon.answer = lambda report: {"stdout": "next", "take": 7} if "hook" in report else None
+    with subprocess.Popen([*COMMAND, "Stop"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=daemon.env) as asking:
+        assert asking.stdin is not None
+        asking.stdin.write(b"{}")
+        asking.stdin.close()
+        stop, first = (daemon.reports.get(timeout=10) for _ in range(2))
+        assert (first["take"], first["of"]) == (7, stop["report"])
+        daemon.stop()
+        daemon.waiting.clear()
+        daemon.start()
+        assert daemon.reports.get(timeout=10) == first
+        daemon.release({"go": go})
+        assert asking.stdout is not None
+        assert asking.stdout.read() == printed
+        assert asking.wait(10) == 0
+    assert daemon.spooled() == []
+
+
 def test_usage_is_told(daemon: Daemon) -> None:
     assert run(daemon).returncode == 2
     assert b"usage" in run(daemon, "--help").stdout

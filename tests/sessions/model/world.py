@@ -263,7 +263,12 @@ class World:
             now = prompts.get(tx, reply.prompt)
             return now is not None and (now.link, now.status) == (reply.link, Status.TAKEN)
 
-        if self.job(job) and self.pane.alive:
+        try:
+            go = self.job(job)
+        except Cut:  # the answer is lost with the daemon: it asks the next one
+            self.kill()
+            go = self.job(job)
+        if go and self.pane.alive:
             self.pane.handed(reply.prompt, reply.text)
 
     def loses_reply(self) -> None:
