@@ -55,9 +55,9 @@ export const AnviLLM = async ({ client }) => {
   const printed = new Map() // of a tool: how much of its output was told
   let stale = 0 // questions that went away: the newest that counts
 
-  const answersOf = async (session) => {
-    const found = await client.session.messages({ path: { id: session } })
-    return (found.data ?? []).filter(({ info }) => info.role === "assistant")
+  const answersOf = async (session, since) => {
+    const found = (await client.session.messages({ path: { id: session } })).data ?? []
+    return found.slice(since ? found.findIndex(({ info }) => info.id === since) + 1 : 0).filter(({ info }) => info.role === "assistant")
   }
 
   const family = async (session, depth = 0) => {
@@ -66,13 +66,13 @@ export const AnviLLM = async ({ client }) => {
     return [session, ...below.flat()]
   }
 
-  // What was said last, and what this conversation and its subagents have used so far.
-  const last = async (session) => {
-    const answers = await answersOf(session)
+  // The last answer of a turn, if there is one, and what this conversation and its subagents have used so far.
+  const last = async (session, began) => {
+    const answer = (await answersOf(session, began)).pop()
     const everybody = (await Promise.all((await family(session)).map(answersOf))).flat()
     const sum = (pick) => everybody.reduce((total, { info }) => total + (pick(info.tokens ?? {}) || 0), 0)
     const usage = { input: sum((t) => t.input), output: sum((t) => t.output), cached: sum((t) => t.cache?.read) }
-    return { text: answers.length ? text(answers[answers.length - 1].parts) : "", usage }
+    return { answer, usage }
   }
 
   const ask = async (asked) => {
@@ -97,11 +97,26 @@ export const AnviLLM = async ({ client }) => {
     if (session) await client.session.abort({ path: { id: session } })
   }
 
+  // What is broken off before its first word has an end like any other: without an answer, or with one that has an error.
+  const over = async (session) => {
+    const told = { session, turn: id }
+    turn = null
+    try {
+      const { answer, usage } = await last(session, id)
+      const error = answer?.info.error
+      if (session === broken || !answer || error?.name === "MessageAbortedError") report("Abort", told)
+      else if (error) report("Fail", { ...told, reason: error.data?.message || error.name || "error" })
+      else report("Stop", { ...told, text: text(answer.parts), usage })
+    } catch (error) {
+      report("Fail", { ...told, reason: `its answer cannot be read: ${error}` })
+    }
+  }
+
   // It tries again for ever, and waits as long as a service says; a person is told instead.
   const giveUp = async (session, message, next) => {
     turn = null
-    await client.session.abort({ path: { id: session } })
     report("Fail", { session, turn: id, reason: message, detail: `next attempt at ${next}` })
+    await client.session.abort({ path: { id: session } })
   }
 
   // A part of a message, told anew whenever it has changed.
@@ -163,10 +178,7 @@ export const AnviLLM = async ({ client }) => {
     },
     "session.idle": async ({ sessionID }) => {
       if (children.has(sessionID)) tell({ type: "subagent", id: sessionID, state: "ended" })
-      if (sessionID !== turn) return
-      turn = null
-      if (sessionID === broken) return report("Abort", { session: sessionID, turn: id })
-      report("Stop", { session: sessionID, turn: id, ...(await last(sessionID)) })
+      if (sessionID === turn) return over(sessionID)
     },
     "permission.asked": (asked) => void ask(asked),
     "permission.replied": ({ sessionID }) => {
