@@ -28,16 +28,17 @@ from tests.conftest import Daemon, temporary_home  # noqa: E402
 from tests.deliveries.run import deliver  # noqa: E402
 from tests.deliveries.shapes import texts  # noqa: E402
 from tests.real_agents.model import heard  # noqa: E402
-from tests.scripted import install, script, seen  # noqa: E402
+from tests.scripted import BACKEND, install, script, seen  # noqa: E402
 from tests.session import Session  # noqa: E402
 
+SLOW = {**BACKEND["input"], "settle": 0.3}  # s between paste and Enter in which a person can type, as with real agents
 TURNS = [{"match": "is a number", "ask": "really?"}, {"match": "0n", "delay": 0.3}]
 
 
 @contextmanager
 def scripted() -> Iterator[tuple[Session, Backend, Callable[[], list[str]]]]:
     with temporary_home() as home:
-        install(home.config)
+        install(home.config, input=SLOW)
         script(home.work, turns=TURNS)
         daemon = Daemon(home)
         try:

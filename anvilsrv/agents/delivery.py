@@ -116,7 +116,8 @@ class Delivery:
             presses = prompts.there(tx, self._prompt).presses
             return self._turns.delivered.not_taken(tx, self._session, self._prompt, seen, why)
 
-        now = self._job(what)
+        # Enter follows the look as soon as can be, and as of a paste the row need only outlast the daemon
+        now = self._job(what, durable=seen.look not in (Look.OURS, Look.UNKNOWN))
         if now is not None and now.presses > presses >= 0 and not self._until.is_set():
             self._tmux.keys(self._pane, *self._backend().input.submit)
 
@@ -203,8 +204,11 @@ class Delivery:
                 if look in (Look.FREE, Look.UNKNOWN):
                     # A person may have submitted it, which is told soon; what stood there for a moment only was the agent, which
                     # had not yet drawn its empty line.
-                    over = self._until.last(0.0 if cleared else min(stood, backend.input.confirm))
-                    return not over and (cleared > 0 or self._tmux_free(backend))
+                    if self._until.last(0.0 if cleared else min(stood, backend.input.confirm)):
+                        return False
+                    if cleared or self._tmux_free(backend):
+                        return True
+                    continue  # she types again
                 if cleared < CLEARS and backend.input.clear and is_clear(look) and self._evidence.left(self._session):
                     self._tmux.keys(self._pane, *backend.input.clear)
                     cleared += 1

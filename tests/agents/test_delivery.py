@@ -73,6 +73,20 @@ def test_what_was_certain_not_to_be_typed_is_typed_when_that_is_over(
     assert (ran(home), app.registry.get(session).gate.why) == (["one", "two"], "")
 
 
+def test_an_input_in_which_a_person_types_again_as_soon_as_it_is_free_is_waited_for(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def free(backend: object, screen: object) -> bool:
+        looks.append("a person types")
+        return len(looks) > 3
+
+    monkeypatch.setattr("anvilsrv.agents.delivery.is_free", free)
+    assert end_of(app, ask(app, session, "echo one >> ran")).status == Status.DONE
+    assert (len(looks), ran(home)) == (4, ["one"])
+
+
 @pytest.mark.parametrize(
     ("step", "instead"), [("insert", loses_the_buffer), ("keys", fails(DISK))], ids=["buffer", "Enter"]
 )

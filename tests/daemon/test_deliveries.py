@@ -11,14 +11,15 @@ from tests.deliveries.judge import Outcome, Result, judge
 from tests.scripted import install
 
 
-@pytest.mark.slow(15)
+@pytest.mark.slow(35)
 def test_each_prompt_arrives_once_or_has_failed_for_a_true_reason_while_a_person_works_in_the_pane() -> None:
-    program = [sys.executable, ROOT / "bench/deliveries.py", "--prompts=32", "--huge=1", "--seed=15", "--pace=0.1"]
+    program = [sys.executable, ROOT / "bench/deliveries.py", "--prompts=32", "--huge=1", "--seed=15", "--pace=0.3"]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 FIRST, SECOND = "the first, n0n", "n1n is the second"
+CHANGED = "no response: its text was changed in the agent's input, or the agent took other words"
 DOUBTED = "no response: in doubt: it may have been taken, so it is not typed again"
 
 
@@ -40,7 +41,6 @@ DOUBTED = "no response: in doubt: it may have been taken, so it is not typed aga
         (("done", FIRST), ("queued", ""), [FIRST], "has no end"),
         (("done", FIRST), ("done", SECOND), [FIRST, SECOND, SECOND + SECOND], "and not ours"),
         (("done", FIRST), ("done", SECOND), [FIRST, SECOND, "half a li"], "and not ours"),
-        (("failed", DOUBTED), ("failed", DOUBTED), [], "2 of 6 failed"),
     ],
 )
 def test_what_is_judged(
@@ -53,3 +53,17 @@ def test_what_is_judged(
     judge(result, Backends(home.config / "backends").get("scripted"), taken + rest, str)
     assert bool(result.wrong) == bool(expected)
     assert expected in "\n".join(result.wrong)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(DOUBTED, "3 of 6 failed"), (CHANGED, "3 of 6 were sent with a person's keys in them")]
+)
+def test_more_failures_than_a_person_can_have_caused_are_wrong(home: Home, said: str, expected: str) -> None:
+    install(home.config)
+    backend, texts = Backends(home.config / "backends").get("scripted"), [f"n{number}n" for number in range(6)]
+    for failed in (2, 3):
+        result = Result(
+            [Outcome(one, one, *(("failed", said) if at < failed else ("done", one))) for at, one in enumerate(texts)]
+        )
+        judge(result, backend, texts[failed:], str)
+        assert (expected in "\n".join(result.wrong)) == (failed == 3)

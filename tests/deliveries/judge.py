@@ -10,7 +10,8 @@ from anvilsrv.sessions.facts import squeezed
 from anvilsrv.sessions.prompt import clean
 
 DOUBT, CHANGED, CUT = "in doubt", "its text was changed", "interrupted"
-MANY = 0.05  # of all that may fail while a person works in the pane; one always may
+BETWEEN = 0.05  # of all that may be sent with a person's key in it: one pressed after the look and before the Enter; two always may
+MANY = 0.05  # of all that may fail while a person works in the pane; two always may
 MARK = re.compile(r"n(\d+)n")  # the number of a prompt (shapes.py)
 
 
@@ -51,8 +52,13 @@ def judge(result: Result, backend: Backend, taken: list[str], answer: Callable[[
     if order != sorted(order):
         result.wrong.append(f"taken out of order: {order}")
     result.wrong += strays(result, backend, taken)
+    changed = sum(CHANGED in one.said for one in result.outcomes if one.state == "failed")
+    if changed > max(2, len(result.outcomes) * BETWEEN):  # the person never presses Enter
+        result.wrong.append(
+            f"{changed} of {len(result.outcomes)} were sent with a person's keys in them: Enter was pressed without a look"
+        )
     failed = Counter(one.shape for one in result.outcomes if one.state == "failed")
-    if failed.total() > max(1, len(result.outcomes) * MANY):
+    if failed.total() > max(2, len(result.outcomes) * MANY):
         result.wrong.append(f"{failed.total()} of {len(result.outcomes)} failed: more than a person can have disturbed")
     done = {one.shape for one in result.outcomes if one.state == "done"}
     result.wrong += [f"none arrived: {shape}" for shape, times in failed.items() if times > 1 and shape not in done]

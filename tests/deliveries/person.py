@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import random
+import signal
 import struct
 import subprocess
 import termios
@@ -15,9 +16,11 @@ import time
 from collections import Counter
 
 from anvilsrv.errors import AnvilError
+from tests.conftest import PATIENCE
 from tests.session import Session
 
 UP, DOWN = b"\x1b[<64;5;5M", b"\x1b[<65;5;5M"
+ALTERNATE = b"\x1b[?1049h"  # what tmux draws begins with this
 STUCK = 3.0  # s after which a person clears what is in the way
 SOON = 1.0  # s in which a prompt may come that a person adds a key to
 
@@ -34,8 +37,8 @@ class Person:
         self._over = threading.Event()
         self._master, slave = pty.openpty()
         self._size(80, 24)
-        socket = agent.daemon.home.namespace / "anvillm.tmux"
-        argv = ["tmux", "-S", str(socket), "attach-session", "-t", agent.id]
+        self._attached = threading.Event()
+        argv = ["sh", "-c", agent.read("tmux").splitlines()[-1]]  # the line that a person is given for it
         env = {**agent.daemon.home.env, "TERM": "xterm-256color"}
         self._client = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
         os.close(slave)
@@ -45,11 +48,14 @@ class Person:
         ]
         for one in self._threads:
             one.start()
+        assert self._attached.wait(PATIENCE), f"the person sees nothing: {self._client.poll()}"
 
     def close(self) -> None:
         self._over.set()
         self._threads[0].join()
-        self._client.terminate()
+        if self._client.poll() is not None:
+            self.errors.append(f"the person's terminal ended: {self._client.returncode}")
+        os.killpg(self._client.pid, signal.SIGTERM)
         self._client.wait(10)
         self._threads[1].join()
         os.close(self._master)
@@ -57,8 +63,10 @@ class Person:
     def _see(self) -> None:
         while True:
             try:
-                if not os.read(self._master, 65536):
+                if not (data := os.read(self._master, 65536)):
                     return
+                if ALTERNATE in data:
+                    self._attached.set()
             except OSError:  # the terminal is closed
                 return
 
@@ -131,7 +139,7 @@ class Person:
             if time.monotonic() > over or self._over.is_set():
                 return
         self.did["adds"] += 1
-        self._pause(0.1)
+        self._pause(0.3)
         os.write(self._master, b"z")
         self._pause(1.0)
         os.write(self._master, b"\x7f")
