@@ -207,7 +207,11 @@ def outcomes(
             states.setdefault(token[0], []).append(row)
         if row.state not in judge.OVER:
             yield f"{name}: prompt {row.number} is {row.state} for ever: {row.words}"
-        if row.origin == "typed" and re_ours(texts[row.number]):
+    for row in rows:
+        token = TOKEN.search(texts[row.number])
+        known = states.get(token[0], []) if token else []
+        gone = any(one.state == "failed" for one in known)  # before the agent said that it had it
+        if row.origin == "typed" and re_ours(texts[row.number]) and not gone:
             yield f"{name}: prompt {row.number} counts as typed by a person: {row.words}"
     for token in ledger.sent:
         known, times = states.get(token, []), seen[token]

@@ -117,6 +117,20 @@ def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     assert bench.model.prompts() == ["waits", "another", "waits again"]
 
 
+@pytest.mark.parametrize("name", ["codex", "gemini"], scope="module")
+def test_a_search_in_what_was_typed_before_is_waited_for(bench: Bench) -> None:
+    """What is pasted then would be searched for."""
+    agent = bench.agent()
+    agent.ask("before")
+    agent.keys("C-r")
+    wait_until(lambda: {"codex": "reverse-i-search:", "gemini": "(r:)"}[bench.backend] in agent.screen, "it is open")
+    agent.prompt("after the search")
+    wait_until(lambda: agent.row["held"], "the prompt waits")
+    agent.keys("Escape")
+    assert agent.out() == heard("after the search")
+    assert (agent.row["held"], bench.model.prompts()) == ("", ["before", "after the search"])
+
+
 @each
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> None:
     agent = bench.agent()
