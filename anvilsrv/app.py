@@ -19,6 +19,7 @@ from typing import Any, assert_never
 from anvilsrv import paths
 from anvilsrv.agents.activity import Activities
 from anvilsrv.agents.banners import Banners
+from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
@@ -97,20 +98,18 @@ class App:
         self.door = Door(state, self.store, self.registry, self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask, self.door)
         self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
-        self.checkpoints = Checkpoints(self.store, self.registry, self.launch, self.on_error)
-        self.work = Work(self.store, self.registry, self.checkpoints)
+        self.checkpoints, self.work, self.branches = self._made_git(state)
         self.reports = self._made_reports()
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
-        forget = self.commits.forget
         self.sockets = Sockets(
-            self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, forget
+            self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, self.commits.forget
         )
         self.processes = Processes(
             self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
             self.on_error, self.activities,
         )  # fmt: skip
         self.titles = self._made_titles()
-        self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets)
+        self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches)
         self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.launch)
         self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)
@@ -123,6 +122,11 @@ class App:
         return Titles(
             self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
         )  # fmt: skip
+
+    def _made_git(self, state: Path) -> tuple[Checkpoints, Work, Branches]:
+        made = Checkpoints(self.store, self.registry, self.launch, self.on_error)
+        branches = Branches(state, self.store, self.registry, self.life, self.launch, made)
+        return made, Work(self.store, self.registry, made), branches
 
     def _made_reports(self) -> Reports:
         return Reports(
@@ -281,6 +285,8 @@ class App:
             self._guard(partial(self.reports.spooled, session))
         self.store.call(lambda tx: self._adopt(self.followers[2:]))
         self.processes.sweep()
+        for error in self.branches.sweep():
+            self.on_error(error)
         self.reactor.do(self.commits.sweep)
         self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())
 

@@ -17,12 +17,18 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
+#: Of these nothing is set where the user's own configuration counts: who they are, which filters they have, where they push.
+_USERS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+
+
 def run(
-    *words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = (), index: str = ""
-) -> bytes:
+    *words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = (), index: str = "",
+    users: bool = False, protocol: str = "file", fine: tuple[int, ...] = (0,),
+) -> bytes:  # fmt: skip
     """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
 
-    ``keep`` are descriptors that stay open as long as it lives; ``index`` is another than the repository's.
+    ``keep`` are descriptors that stay open as long as it lives; ``index`` is another than the repository's. With ``users`` the user's
+    own configuration counts too, but no hooks; ``protocol`` is what it may fetch and push by; ``fine`` are statuses that are no error.
     """
     program = outside.which("git")
     if program is None:
@@ -35,14 +41,15 @@ def run(
         argv = ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *argv]
     environment = outside.environment() | ENVIRONMENT
     environment = {key: value for key, value in environment.items() if not key.startswith("GIT_") or key in ENVIRONMENT}
-    environment |= {"GIT_INDEX_FILE": index} if index else {}
+    environment = {key: value for key, value in environment.items() if not (users and key in _USERS)}
+    environment |= {"GIT_ALLOW_PROTOCOL": protocol} | ({"GIT_INDEX_FILE": index} if index else {})
     try:
         result = subprocess.run(
             argv, input=data, capture_output=True, timeout=120, check=False, cwd=cwd, env=environment, pass_fds=keep
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SandboxRefused(f"git {words[0]}: {error}") from None
-    if result.returncode:
+    if result.returncode not in fine:
         lines = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
         said = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
         raise SandboxRefused(f"git: {said.removeprefix('fatal: ').removeprefix('error: ')[:300]}")

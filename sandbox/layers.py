@@ -55,6 +55,7 @@ class Layer:
     hosts: list[Said] = field(default_factory=list)  # of network: each a Host
     configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
     limits: dict[str, Said] = field(default_factory=dict)  # as ``limit_values`` reads them
+    worktrees: str = ""  # where those of branches are made
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
     description: str = ""
 
@@ -202,7 +203,16 @@ class _Parser:
                 self.found.configuration.append((key, self._said((*here, index), name)))
 
     def _git(self, at: tuple[Any, ...], data: object) -> None:
-        for key, value in self._known(at, data, "land", "checkpoints").items():
+        for key, value in self._known(at, data, "land", "checkpoints", "worktrees").items():
+            if key == "worktrees":
+                if (
+                    self.found.name != "global"
+                    or not isinstance(value, str)
+                    or not value.startswith(("/", "{HOME}", "~/"))
+                ):
+                    raise self._wrong((*at, key), "is an absolute path, and for global.yaml alone")
+                self.found.worktrees = value
+                continue
             self._flag((*at, key), value)
             self.found.single[key] = self._said((*at, key), value)
 

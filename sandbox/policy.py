@@ -70,6 +70,7 @@ class Policy:
     unprotect: list[Said] = field(default_factory=list)  # names in a project that stay writable
     limits: Limits = field(default_factory=limits.defaults)
     land: bool = True  # whether the user's branch follows what is committed
+    worktrees: str = ""  # the user's place for work trees of branches
     checkpoints: bool = True  # whether work trees are kept when a turn begins and ends
 
     @property
@@ -175,6 +176,7 @@ class _Union:
             unprotect=[said for layer in found for said in layer.paths.get("unprotect", ())], land=bool(singles.get("land", True)),
             limits=limits.united(found),
             checkpoints=bool(singles.get("checkpoints", True)),
+            worktrees=self._worktrees(found),
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)
@@ -335,6 +337,15 @@ class _Union:
                 for variable in sockets.NAMED.get(said.value, ((), ()))[1]:
                     united.setdefault(variable, Said((variable, None), said.origin))
         return list(united.values())
+
+    def _worktrees(self, found: list[Layer]) -> str:
+        said = next((layer.worktrees for layer in reversed(found) if layer.worktrees), "")
+        home = self.values["HOME"]
+        return (
+            os.path.normpath(said.replace("{HOME}", home).replace("~", home, 1) if said[:1] in "{~" else said)
+            if said
+            else ""
+        )
 
     def _singles(self, found: list[Layer]) -> dict[str, Any]:
         """Single values, the most permissive of each."""

@@ -35,6 +35,7 @@ COMPONENTS: dict[str, Schema] = {
             "seen": {"type": "integer", "description": "the number of the last prompt whose answer was looked at"},
             "answered": {"type": "integer", "description": "the number of the last prompt that is answered, or failed"},
             "needs": {"type": "string", "description": "`ask`, `error`, `held`, `mail`, `done`, or empty"},
+            "branch": {"type": "string", "description": "its own; empty: it works on the user's"},
             "forwards": {"type": "array", "items": {"type": "integer"}, "description": "ports that are served on the loopback"},
             "held": STRING, "usage": {"type": "object"},
             "error": STRING, "sandbox_tier": STRING, "sandbox_gaps": array(STRING), "left": array(STRING), "context": STRING,

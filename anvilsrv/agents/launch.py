@@ -20,13 +20,14 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import allowance, paths
-from anvilsrv.agents import birth, commands, grants, limited, logins
+from anvilsrv.agents import birth, branch_journal, commands, grants, limited, logins
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.limited import DAEMON, bounded
@@ -40,7 +41,7 @@ from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
 from anvilsrv.sessions.state import View
 from sandbox import delegation, git_inside, git_land, git_out, git_own, git_refs, git_watch, launcher, policy, tiers
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.git_cover import Cover, cover
 from sandbox.git_trust import Trusted
 from sandbox.limits import Way, lines
@@ -50,6 +51,7 @@ from sandbox.text import describe
 from sandbox.written import Written
 
 log = logging.getLogger("anvilsrv")
+LANDING = 130.0  # s for which one landing of a session waits for another
 PLANTED = 100  # paths that are named after one turn
 
 
@@ -86,6 +88,7 @@ class Launch:
         self._lock = threading.Lock()
         self._report: tiers.Report | None = None
         self._way: Way | None = None
+        self._landing: dict[str, threading.BoundedSemaphore] = {}
         self._bounds = Bounds(self.directory)
         self.written = Written.of(os.environ)
         self.vault = Vault()
@@ -112,6 +115,7 @@ class Launch:
                 log.info("%s: %s", session, one_line(line))
             for record in git_own.records(self.git(session)):
                 git_land.release(record, session)
+            branch_journal.finish(self._state, session)
         except SandboxError as error:
             log.warning("%s: %s", session, error)
         limited.forget(self.directory(session) / "run" / SPEC)
@@ -285,6 +289,16 @@ class Launch:
         top = self.directory(session)
         return git_inside.output(str(top / "run" / SPEC), str(top), argv, cwd, data, most)
 
+    def records(self, session: str) -> list[git_own.Record]:
+        """Its own git directories."""
+        return git_own.records(self.git(session))
+
+    @staticmethod
+    def tip(record: git_own.Record) -> str:
+        """The commit that a session has checked out; empty where that cannot be told."""
+        found = git_out.tip(record)
+        return found.commit if found is not None else ""
+
     @staticmethod
     def branch(record: git_own.Record) -> str:
         """The branch that a session is on; empty for none."""
@@ -297,6 +311,10 @@ class Launch:
 
     def settle(self, session: str) -> list[str]:
         """Take out what the agent committed and land it; that, and what else it left, as lines of ``sandbox``."""
+        with self._alone(session):
+            return self._settle(session)
+
+    def _settle(self, session: str) -> list[str]:
         top = self.directory(session)
         for path in top.glob("take-*"):  # of a daemon that was killed
             beneath.remove(path)
@@ -305,6 +323,18 @@ class Launch:
         planted = [f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session))]
         more = [f"planted\t{len(planted) - PLANTED} more\n"] if len(planted) > PLANTED else []
         return [*said, *planted[:PLANTED], *more]
+
+    @contextmanager
+    def _alone(self, session: str) -> Iterator[None]:
+        """One landing of a session at a time. Raises SandboxRefused."""
+        with self._lock:
+            turn = self._landing.setdefault(session, threading.BoundedSemaphore())
+        if not turn.acquire(timeout=LANDING):
+            raise SandboxRefused("commits of this session are being brought")
+        try:
+            yield
+        finally:
+            turn.release()
 
     def resume(self, session: str) -> list[str]:
         """Go on with what a daemon that died had begun to land; lines as those of ``settle``."""

@@ -6,7 +6,10 @@ Threads: runs on a 9P worker.
 import logging
 import os
 import shlex
+from typing import Any
 
+from anvilsrv.agents import branches
+from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.allowance import BOUNDS
@@ -14,11 +17,12 @@ from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import Denied, Invalid, NotFound, NotPermitted, Unavailable
-from anvilsrv.sessions import offers
+from anvilsrv.sessions import offers, worktrees
 from anvilsrv.sessions.registry import Registry, parse_new
-from anvilsrv.store.store import Store
+from anvilsrv.store.store import Store, Tx
 from sandbox import outside
 from sandbox.errors import SandboxError
+from sandbox.git_branch import Branch
 from sandbox.pathnames import resolve
 
 log = logging.getLogger("anvilsrv")
@@ -28,8 +32,10 @@ class Spawn:
     """Makes sessions."""
 
     def __init__(
-        self, store: Store, registry: Registry, life: Life, backends: Backends, launch: Launch, sockets: Sockets
-    ) -> None:
+        self, store: Store, registry: Registry, life: Life, backends: Backends, launch: Launch, sockets: Sockets,
+        branches: Branches,
+    ) -> None:  # fmt: skip
+        self._branches = branches
         self._store = store
         self._registry = registry
         self._life = life
@@ -50,19 +56,35 @@ class Spawn:
         if not backend.by_message:  # others tell what can be chosen when they run
             for name, value in asked["chosen"].items():
                 offers.check(backend.declared_options({}), name, value)
-        command = what_runs(backend, asked["command"], parent)
+        asked["words"] = what_runs(backend, asked["command"], parent)
         cwd = self._directory(asked["cwd"])
-        plan = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd, parent=parent)
+        if not asked["branch"]:
+            return self._made(backend.name, cwd, asked, parent, None)
+        if parent is not None:
+            raise Denied("permission denied: branch= is for the user")
+        elsewhere = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd).policy.worktrees
+        return self._branches.make(
+            cwd, asked["branch"], asked["base"], elsewhere,
+            lambda branch, at: self._made(backend.name, at, asked, None, branch),
+        )  # fmt: skip
+
+    def _made(self, backend: str, cwd: str, asked: dict[str, Any], parent: str | None, branch: Branch | None) -> str:
+        plan = self._launch.plan(backend, asked["role"], asked["tasks"], cwd, parent=parent)
         if parent is not None:
             self._launch.within(plan, self._registry.get(parent))
             self._few(parent)
-        made = self._store.call(
-            lambda tx: self._life.create(
-                tx, gaps=plan.gaps, backend=backend.name, cwd=cwd, role=asked["role"], tasks=asked["tasks"],
-                alias=asked["alias"], parent=parent, tier=plan.tier, policy=plan.text,
-                chosen=asked["chosen"], command=command,
-            )
-        )  # fmt: skip
+
+        def job(tx: Tx) -> str:
+            made = self._life.create(
+                tx, gaps=plan.gaps, backend=backend, cwd=cwd, role=asked["role"], tasks=asked["tasks"], alias=asked["alias"],
+                parent=parent, tier=plan.tier, policy=plan.text, chosen=asked["chosen"], command=asked["words"],
+            )  # fmt: skip
+            if branch is not None:
+                worktrees.add(tx, branches.row(made, branch))
+                self._registry.set(tx, made, branch=branch.branch)
+            return made
+
+        made = self._store.call(job)
         for gap in plan.gaps:
             log.warning("session %s: sandbox: %s", made, gap)
         self._sockets.settled()

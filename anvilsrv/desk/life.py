@@ -17,7 +17,7 @@ from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import changes, comments, drafts, offers, turn_rows
+from anvilsrv.sessions import changes, comments, drafts, offers, turn_rows, worktrees
 from anvilsrv.sessions.gate import RESTART_KEEPS, By
 from anvilsrv.sessions.happened import NOTHING, Happened, Seen
 from anvilsrv.sessions.registry import Registry
@@ -162,6 +162,7 @@ class Life:
         changes.forget(tx, session)
         comments.forget(tx, session)
         offers.forget(tx, session)
+        worktrees.forget(tx, session)
         box.forget(tx, session)
         self._registry.remove(tx, session)
 

@@ -26,9 +26,10 @@ from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
 OFTEN = 0.3  # s between two events of what a session does
+NAMED = ("role", "alias", "branch", "base", "command")  # arguments of ``new`` that are one word
 LINES = 2000  # of the file `sandbox`
 LONGEST = 10_000  # characters of an error
-NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [model=M] [mode=M] [command=C]"
+NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [branch=B [base=C]] [model=M] [mode=M] [command=C]"
 CHOSEN = ("model", "mode")  # options of the agent that ``new`` sets
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
@@ -386,15 +387,7 @@ def parse_new(words: list[str]) -> dict[str, Any]:
     """The arguments of ``new``. Raises Invalid."""
     if len(words) < 2:
         raise Invalid(f"invalid arguments; usage: {NEW}")
-    found: dict[str, Any] = {
-        "backend": words[0],
-        "cwd": words[1],
-        "role": "",
-        "tasks": [],
-        "alias": "",
-        "chosen": {},
-        "command": "",
-    }
+    found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "tasks": [], "chosen": {}} | dict.fromkeys(NAMED, "")
     for word in words:
         if one_line(word) != word:
             raise Invalid(f"new: '{one_line(word)[:80]}' holds a control character, or a mark that is not seen")
@@ -403,10 +396,12 @@ def parse_new(words: list[str]) -> dict[str, Any]:
         if equals and value and key in CHOSEN:
             found["chosen"][key] = value
             continue
-        if not equals or key not in ("role", "tasks", "alias", "command"):
+        if not equals or key not in ("tasks", *NAMED):
             raise Invalid(
-                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, model=, mode= or command=;"
+                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, branch=, base=, model=, mode= or command=;"
                 " quote a path that contains spaces)"
             )
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
+    if found["base"] and not found["branch"]:
+        raise Invalid("new: base= needs branch=")
     return found

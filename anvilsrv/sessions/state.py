@@ -126,6 +126,7 @@ class Session:
     chosen: dict[str, str]  # options of its agent, by name
     limits: dict[str, str]  # those that the user set, as they were written
     ran: float | None  # when its run began, on the monotonic clock; None: it will begin with the next start
+    branch: str  # its own; empty: it works on the user's
     told: float | None  # when an interrupt was told last, or its process ended, on the same
 
     @property
@@ -227,6 +228,7 @@ class View(Session):
         ``mailed`` whether mail of it waits in the user's."""
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
+            "branch": self.branch,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
             "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since,

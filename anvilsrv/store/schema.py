@@ -300,6 +300,14 @@ COMMAND = """
 ALTER TABLE sessions ADD COLUMN command TEXT NOT NULL DEFAULT '[]';
 """
 
+# Sessions on a branch of their own (sessions/worktrees.py), which ``branch`` names.
+WORKTREES = """
+ALTER TABLE sessions ADD COLUMN branch TEXT NOT NULL DEFAULT '';
+CREATE TABLE worktrees(
+    session TEXT PRIMARY KEY, top TEXT NOT NULL, directory TEXT NOT NULL, common TEXT NOT NULL, path TEXT NOT NULL,
+    branch TEXT NOT NULL, base TEXT NOT NULL, made INTEGER NOT NULL, merged TEXT NOT NULL);
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -326,4 +334,5 @@ MIGRATIONS: tuple[str, ...] = (
     LIMITS,
     KIRO,
     COMMAND,
+    WORKTREES,
 )

@@ -126,6 +126,9 @@ class Domain(Protocol):
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
         """A command of ``<id>/turns/<n>/ctl``."""
 
+    def git_ctl(self, session: str, words: list[str]) -> str:
+        """A command of ``git/ctl``, on a worker; what was done."""
+
     def review(self, session: str, text: str, origin: str) -> str | None:
         """``git/review`` was written, on a worker: the number of the prompt."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
@@ -72,6 +73,7 @@ class Parts(Protocol):
     checkpoints: Checkpoints
     work: Work
     limits: SessionLimits
+    branches: Branches
 
 
 class Served:
@@ -205,6 +207,9 @@ class Served:
         else:
             raise unknown(words, TURN_COMMANDS)
         return None
+
+    def git_ctl(self, session: str, words: list[str]) -> str:
+        return self._parts.branches.command(session, words)
 
     def review(self, session: str, text: str, origin: str) -> str | None:
         def send(tx: Tx, session: str, words: str) -> int:

@@ -102,6 +102,7 @@ GIT = Table(
         take=lambda at, text: at.domain.review(at.session, text, at.who.name),
         content=lambda at: at.domain.work.comments(at.session))),
     Row("apply", "", "U", Whole(take=lambda at, text: at.domain.work.apply(at.session, text))),
+    Row("ctl", "U", "U", Command(lambda at, words: at.domain.git_ctl(at.session, words))),
 )  # fmt: skip
 
 # <id>/

@@ -10,19 +10,6 @@ from tests.daemon.test_git import IDENTITY, git
 from tests.session import Session
 
 
-@pytest.fixture
-def repository(daemon: Daemon) -> Path:
-    """Of the user's, beside the home, with a file and a rule of what is ignored."""
-    at = daemon.home.top / "repository"
-    at.mkdir()
-    git(at, "init", "-q", "-b", "main")
-    (at / "file").write_text("one\ntwo\nthree\n")
-    (at / ".gitignore").write_text("build/\n")
-    git(at, "add", ".")
-    git(at, "commit", "-q", "-m", "one")
-    return at
-
-
 def test_each_turn_has_the_diff_of_what_changed_in_it(daemon: Daemon, repository: Path) -> None:
     agent = Session.new(daemon, cwd=repository)
     agent.ask("sed -i s/two/2/ file; echo new > new; mkdir build; echo x > build/x")

@@ -7,7 +7,6 @@ import pytest
 
 from anvilsrv.errors import AnvilError
 from tests.conftest import Daemon
-from tests.daemon.test_changes import repository  # noqa: F401
 from tests.daemon.test_git import git
 from tests.session import Session
 
@@ -21,7 +20,7 @@ def kept(agent: Session) -> None:
     agent.read("turns/last/diff")
 
 
-def test_a_turn_is_taken_back_and_that_too(daemon: Daemon, repository: Path) -> None:  # noqa: F811
+def test_a_turn_is_taken_back_and_that_too(daemon: Daemon, repository: Path) -> None:
     (repository / "gone").write_text("gone\n")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "two")
@@ -50,7 +49,7 @@ def test_a_turn_is_taken_back_and_that_too(daemon: Daemon, repository: Path) -> 
     assert (repository / "other").read_text() == "of the user\n"
 
 
-def test_a_turn_is_not_taken_back_where_others_changed_the_same_since(daemon: Daemon, repository: Path) -> None:  # noqa: F811
+def test_a_turn_is_not_taken_back_where_others_changed_the_same_since(daemon: Daemon, repository: Path) -> None:
     agent = Session.new(daemon, cwd=repository)
     agent.ask("echo one > file; echo new > new; rm -f .gitignore")
     kept(agent)
@@ -65,7 +64,7 @@ def test_a_turn_is_not_taken_back_where_others_changed_the_same_since(daemon: Da
         undo(agent, 1)
 
 
-def test_a_review_is_one_prompt_that_quotes_the_lines(daemon: Daemon, repository: Path) -> None:  # noqa: F811
+def test_a_review_is_one_prompt_that_quotes_the_lines(daemon: Daemon, repository: Path) -> None:
     agent = Session.new(daemon, cwd=repository)
     agent.ask("printf 'one\\n2\\nthree\\nfour\\n' > file")
     agent.write("ctl", "hold")
@@ -85,7 +84,7 @@ def test_a_review_is_one_prompt_that_quotes_the_lines(daemon: Daemon, repository
     assert len(agent.read("turns/list").splitlines()) == 2
 
 
-def test_a_change_is_applied_or_taken_back_if_the_file_is_as_it_was(daemon: Daemon, repository: Path) -> None:  # noqa: F811
+def test_a_change_is_applied_or_taken_back_if_the_file_is_as_it_was(daemon: Daemon, repository: Path) -> None:
     agent = Session.new(daemon, cwd=repository)
     agent.ask("sed -i s/two/2/ file; echo new > new")
     diff = agent.read("git/diff")

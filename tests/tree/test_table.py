@@ -67,6 +67,7 @@ FILES = [
     ("<id>/git/diff", 0o400, 0o400, 0o400, None),
     ("<id>/git/review", 0o600, 0o400, 0o600, None),
     ("<id>/git/apply", 0o200, 0o000, 0o000, None),
+    ("<id>/git/ctl", 0o600, 0o000, 0o000, None),
     ("<id>/ask", 0o400, 0o400, 0o400, 0o000),
     ("<id>/answer", 0o200, 0o000, 0o000, 0o000),
     ("<id>/context", 0o600, 0o400, 0o600, 0o000),

@@ -1,0 +1,273 @@
+"""Sessions on a branch of their own: made with it, merged, pushed, discarded.
+
+Git works outside, in the user's own git directory; what an agent could write is read inside its sandbox.
+
+Threads: called on 9P workers, ``sweep`` at the start; what touches a session's work tree is done on its thread (``checkpoints.py``).
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from anvilsrv.agents import branch_journal
+from anvilsrv.agents.checkpoints import Checkpoints, Hand
+from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.worktree import Refusal
+from anvilsrv.desk.life import Life
+from anvilsrv.display import one_line
+from anvilsrv.errors import Conflict, Invalid, NotPermitted
+from anvilsrv.sessions import prompts, worktrees
+from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.worktrees import Worktree
+from anvilsrv.store.store import Need, Store
+from sandbox import git_branch, git_merge, git_refs, outside
+from sandbox.errors import SandboxError, SandboxRefused
+from sandbox.git_branch import Branch
+from sandbox.git_own import Record
+from sandbox.git_run import run
+from sandbox.git_trust import Trusted
+
+COMMANDS = "merge [squash|rebase] [anyway], push [remote], pr, discard"
+GONE = f"{git_refs.OURS}gone/"
+DAYS = 30
+STATUS = 1 << 20  # bytes of a status
+REMOTE = "https:http:ssh:git:file"
+
+
+class Branches:
+    """Those of all sessions."""
+
+    def __init__(
+        self, state: Path, store: Store, registry: Registry, life: Life, launch: Launch, checkpoints: Checkpoints
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._registry = registry
+        self._life = life
+        self._launch = launch
+        self._checkpoints = checkpoints
+
+    # -- made --------------------------------------------------------------------------------------------------------------
+
+    def make(self, cwd: str, branch: str, base: str, elsewhere: str, create: Callable[[Branch, str], str]) -> str:
+        """Make a work tree on a branch, and what ``create`` makes of it and its directory: a session. Raises AnvilError."""
+        written = self._launch.written
+        otherwise = f"{os.environ.get('XDG_DATA_HOME') or os.path.expanduser('~/.local/share')}/anvillm/worktrees"
+        try:
+            one = git_branch.wanted(cwd, branch, base, Trusted(written), written.known(), elsewhere, otherwise)
+            journal = branch_journal.begin(self._state, one)
+            try:
+                git_branch.add(one)
+                Trusted(written).add(f"{one.path}/.git")
+                inner = os.path.normpath(os.path.join(one.path, os.path.relpath(cwd, one.top)))
+                made = create(one, inner if os.path.isdir(inner) else one.path)
+            except BaseException:
+                git_branch.take_back(one)
+                branch_journal.end(journal)
+                raise
+        except SandboxError as error:
+            raise NotPermitted(f"no branch '{one_line(branch)[:100]}': {error}") from None
+        branch_journal.end(journal)
+        return made
+
+    def sweep(self) -> list[Exception]:
+        """End what a daemon that died had begun; what could not be done."""
+        views = self._registry.views
+        found: list[Exception] = list(branch_journal.sweep(self._state, (view.cwd for view in views.values()), views))
+        for row in self._store.call(worktrees.every):
+            record = self._record(row)
+            if record is not None and os.path.exists(f"{record.place}/merge"):
+                try:
+                    git_merge.resume(_branch(row), record)
+                except SandboxRefused as error:
+                    found.append(error)
+        return found
+
+    # -- commands ----------------------------------------------------------------------------------------------------------
+
+    def command(self, session: str, words: list[str]) -> str:
+        """A command of ``git/ctl``; what was done. Raises AnvilError, and then nothing has changed."""
+        view = self._registry.get(session)
+        row = self._store.call(lambda tx: worktrees.of(tx, view.id), need=Need.OWN)
+        options = set(words[1:])
+        if words[:1] == ["merge"] and options <= {"squash", "rebase", "anyway"} and not {"squash", "rebase"} <= options:
+            return self._do(view.id, row, lambda hand, one: self._merge(one, options))
+        if words[:1] == ["push"] and len(words) < 3:
+            return self._do(view.id, row, lambda hand, one: self._push(one, words[1] if words[1:] else ""))
+        if words == ["pr"]:
+            return self._do(view.id, row, lambda hand, one: self._pr(one))
+        if words == ["discard"]:
+            return self._do(view.id, row, lambda hand, one: self._discard(one))
+        raise Invalid(f"invalid command '{' '.join(words)[:80]}': {COMMANDS}")
+
+    def _do(self, session: str, row: Worktree | None, what: Callable[[Hand, Worktree], str]) -> str:
+        if row is None:
+            raise NotPermitted(
+                f"session '{session}' has no branch of its own: what it commits comes to yours by itself"
+            )
+
+        def done(hand: Hand) -> str:
+            view = self._registry.get(session)
+            if view.in_turn or view.on_its_way:
+                raise Conflict(f"busy: a turn of session '{session}' runs")
+            try:
+                return what(hand, row)
+            except git_merge.Refused as refused:
+                raise Refusal(str(refused), refused.paths) from None
+
+        return self._checkpoints.do(session, done)
+
+    def _merge(self, one: Worktree, options: set[str]) -> str:
+        self._committed(one, "anyway" in options)
+        branch = _branch(one)
+        into = git_merge.target(branch)
+        if "rebase" in options:
+            self._rebase(one, into.commit)
+        record = self._settled(one)
+        source = record.taken or record.base
+        new = git_merge.merge(branch, record, source, "squash" in options, "anyway" in options)
+        self._store.call(lambda tx: worktrees.merge(tx, one.session, source), need=Need.OWN)
+        name = into.ref.removeprefix("refs/heads/")
+        self._tell(one.session, f"merged\t{one_line(one.top)}\t{one.branch} is in {name} now ({new[:12]})\n")
+        return f"merged {one.branch} into {name}: {new[:12]}"
+
+    def _rebase(self, one: Worktree, onto: str) -> None:
+        """In the sandbox."""
+        who = run(_branch(one).at, "var", "GIT_COMMITTER_IDENT", users=True).decode("utf-8", "replace")
+        name, _, rest = who.partition(" <")
+        git = ["git", "-c", f"user.name={name}", "-c", f"user.email={rest.partition('>')[0]}"]
+        try:
+            self._launch.inside(one.session, [*git, "rebase", "-q", onto], one.path, STATUS)
+        except SandboxError:
+            self._launch.inside(one.session, [*git, "rebase", "--abort"], one.path, STATUS)
+            raise SandboxRefused("it conflicts with your branch when it is rebased") from None
+
+    def _committed(self, one: Worktree, anyway: bool = False) -> None:
+        argv = ["git", "status", "--porcelain", "-z"]
+        found = self._launch.inside(one.session, argv, one.path, STATUS).split(b"\0")
+        paths = [os.fsdecode(line[3:]) for line in found if line]
+        if paths and not anyway:
+            raise Refusal("it is not committed", paths)
+
+    def _settled(self, one: Worktree) -> Record:
+        """The session's commits are in the user's repository. Raises SandboxRefused where they cannot be brought."""
+        said = self._launch.settle(one.session)
+        if said:
+            self._store.post(lambda tx: self._registry.told(tx, one.session, said), need=Need.HAPPENED)
+        record = self._record(one)
+        if record is None:
+            raise SandboxRefused("its git directory is gone")
+        tip = self._launch.tip(record)
+        if tip not in ("", record.taken, record.base):
+            raise SandboxRefused(f"its commits could not be brought: {' '.join(said)[:300]}")
+        return record
+
+    def _record(self, one: Worktree) -> Record | None:
+        return next((record for record in self._launch.records(one.session) if record.tree == one.path), None)
+
+    def _tell(self, session: str, line: str) -> None:
+        self._store.post(lambda tx: self._registry.told(tx, session, [line]), need=Need.HAPPENED)
+
+    # -- out -----------------------------------------------------------------------------------------------------------------
+
+    def _push(self, one: Worktree, remote: str) -> str:
+        record = self._settled(one)
+        at, source = _branch(one).at, record.taken or record.base
+        remotes = run(at, "remote").decode().split()
+        asked = (f"branch.{one.branch}.pushRemote", "remote.pushDefault", f"branch.{one.branch}.remote")
+        said = (run(at, "config", "--get", key, users=True, fine=(0, 1)).decode().strip() for key in asked)
+        name = remote or next(filter(None, said), "origin" if "origin" in remotes else (remotes or [""])[0])
+        if name not in remotes:
+            raise SandboxRefused(f"no remote '{name[:100]}' in {one.top}" if name else f"no remote in {one.top}")
+        run(
+            "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no", at, "push", "-q", name,
+            f"{source}:refs/heads/{one.branch}",
+            cwd=one.top, users=True, protocol=REMOTE,
+        )  # fmt: skip
+        return f"pushed {one.branch} to {name}: {source[:12]}"
+
+    def _pr(self, one: Worktree) -> str:
+        self._committed(one)
+        at = _branch(one).at
+        into = git_merge.target(_branch(one)).ref.removeprefix("refs/heads/")
+        pushed = self._push(one, "")
+        url = run(at, "remote", "get-url", pushed.split(" to ")[1].partition(":")[0], users=True).decode()
+        program = "glab" if "gitlab" in url else "gh"
+        path = outside.which(program)
+        if path is None:
+            raise SandboxRefused(f"{pushed}; there is no {program} to make a request")
+        title, body = self._words(one)
+        argv = (
+            [path, "pr", "create", "--head", one.branch, "--base", into, "--title", title, "--body", body]
+            if program == "gh"
+            else [path, "mr", "create", "--yes", "--source-branch", one.branch, "--target-branch", into, "--title", title,
+                  "--description", body]
+        )  # fmt: skip
+        try:
+            result = subprocess.run(
+                argv, cwd=one.top, env=outside.environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SandboxRefused(f"{program}: {error}") from None
+        words = (
+            (result.stdout if not result.returncode else result.stderr).decode("utf-8", "replace").strip().splitlines()
+        )
+        if result.returncode:
+            raise SandboxRefused(f"{pushed}; {program}: {one_line(' '.join(words[-3:]))[:300]}")
+        return one_line(words[-1]) if words else pushed
+
+    def _words(self, one: Worktree) -> tuple[str, str]:
+        """Title and body of a request, from the turns."""
+        there = [p for p in self._store.call(lambda tx: prompts.every(tx, one.session), need=Need.OWN) if p.turn]
+        title = next((line.strip() for p in there for line in p.text.splitlines() if line.strip()), one.branch)
+        last = next((p.response for p in reversed(there) if p.response), b"") or b""
+        asked = "".join(f"- {one_line(p.text)[:200]}\n" for p in there[:50])
+        return one_line(title)[:100], f"{last.decode('utf-8', 'replace')[:20_000].strip()}\n\nAsked for:\n\n{asked}"
+
+    # -- gone ----------------------------------------------------------------------------------------------------------------
+
+    def _discard(self, one: Worktree) -> str:
+        self._committed(one)
+        record, branch = self._settled(one), _branch(one)
+        source = record.taken or record.base
+        if not self._is_taken(branch, one, source):
+            listed = run(branch.at, "log", "--format=%h %s", f"{one.base}..{source}").decode("utf-8", "replace")
+            raise Refusal("these were never merged or pushed", listed.splitlines()[:50])
+        now = int(time.time())
+        run(branch.at, "update-ref", f"{GONE}{one.session}.{now}", source)
+        _expire(branch, now)
+        journal = branch_journal.going(self._state, one.session, branch)
+        try:
+            self._store.call(lambda tx: self._life.kill(tx, one.session), need=Need.OWN)
+        except BaseException:
+            branch_journal.end(journal)
+            raise
+        return f"discarded {one.branch}: {GONE}{one.session}.{now} has it for {DAYS} days"
+
+    @staticmethod
+    def _is_taken(branch: Branch, one: Worktree, source: str) -> bool:
+        if source in (one.base, one.merged):
+            return True
+        found = run(branch.at, "for-each-ref", "--format=%(refname)", f"--contains={source}").decode().split()
+        return any(
+            name.startswith(("refs/heads/", "refs/remotes/", "refs/tags/")) and name != branch.ref for name in found
+        )
+
+
+def _branch(one: Worktree) -> Branch:
+    return Branch(one.top, one.directory, one.common, one.path, one.branch, one.base, one.made)
+
+
+def row(session: str, one: Branch) -> Worktree:
+    """That of a session."""
+    return Worktree(session, one.top, one.directory, one.common, one.path, one.branch, one.base, one.made, "")
+
+
+def _expire(branch: Branch, now: int) -> None:
+    """What was discarded long ago."""
+    for name in run(branch.at, "for-each-ref", "--format=%(refname)", GONE).decode().split():
+        when = name.rpartition(".")[2]
+        if when.isdigit() and int(when) < now - DAYS * 86400:
+            run(branch.at, "update-ref", "-d", name)

@@ -1,0 +1,128 @@
+"""Sessions on a branch of their own: made, merged, pushed, discarded."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anvilsrv.errors import AnvilError
+from tests.conftest import Daemon, wait_until
+from tests.daemon.test_git import IDENTITY, git
+from tests.session import Session
+
+
+def command(agent: Session, words: str) -> str:
+    return agent.client.write_read(f"{agent.id}/git/ctl", words.encode()).decode().strip()
+
+
+def commit(name: str, text: str = "x") -> str:
+    return f"echo {text} > {name} && git add {name} && {IDENTITY} git commit -qm 'add {name}'"
+
+
+@pytest.fixture
+def identity(daemon: Daemon) -> None:
+    (daemon.home.home / ".gitconfig").write_text("[user]\n\tname = u\n\temail = u@example.org\n")
+
+
+def test_a_branch_is_made_merged_and_discarded(daemon: Daemon, repository: Path, identity: None) -> None:
+    agent = Session.new(daemon, "shell", "branch=fix/one", cwd=repository)
+    tree = repository.with_name("repository.fix-one")
+    assert agent.read("cwd").strip() == str(tree) and agent.row["branch"] == "fix/one"
+    assert agent.read("git/branch") == "fix/one\n"
+    head = git(repository, "rev-parse", "HEAD")
+    agent.ask(commit("a"))
+    assert "b/a\n" in agent.read("git/diff") and agent.read("git/base") == head
+    agent.ask("echo more >> a; echo new > new")
+    with pytest.raises(AnvilError, match="it is not committed: a, new"):
+        command(agent, "merge")
+    assert git(repository, "rev-parse", "HEAD") == head
+    with pytest.raises(AnvilError, match="it is not committed"):
+        command(agent, "discard")
+    agent.ask(f"rm new; {IDENTITY} git commit -qam more")
+    with pytest.raises(AnvilError, match=r"these were never merged or pushed: .*add a"):
+        command(agent, "discard")
+    (repository / "a").write_text("mine\n")
+    with pytest.raises(AnvilError, match="you have changed or made what it touches: a"):
+        command(agent, "merge")
+    (repository / "a").unlink()
+    assert command(agent, "merge").startswith("merged fix/one into main: ")
+    assert (repository / "a").read_text() == "x\nmore\n" and git(repository, "status", "--short") == ""
+    assert git(repository, "rev-parse", "HEAD") == git(tree, "rev-parse", "HEAD")
+    assert command(agent, "discard").startswith("discarded fix/one: refs/anvillm/gone/")
+    wait_until(lambda: not tree.exists(), "the work tree is there still")
+    wait_until(lambda: agent.id not in json.dumps(daemon.client().read("list").decode()), "the session")
+    refs = git(repository, "for-each-ref", "--format=%(refname)")
+    assert f"refs/anvillm/gone/{agent.id}." in refs
+    assert git(repository, "worktree", "list").count("\n") == 1
+
+
+def test_a_squash_is_one_commit_of_the_user_and_a_killed_session_leaves_its_work(
+    daemon: Daemon, repository: Path, identity: None
+) -> None:  # fmt: skip
+    agent = Session.new(daemon, "shell", "branch=two", cwd=repository)
+    agent.ask(f"{commit('a')} && {commit('b')}")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "meanwhile")
+    command(agent, "merge squash")
+    assert git(repository, "log", "-1", "--format=%an %P%n%B") == (
+        f"u {git(repository, 'rev-parse', 'HEAD~1').strip()}\ntwo\n\n* add a\n* add b\n"
+    )
+    agent.ask(commit("c"))
+    git(repository, "commit", "-q", "--allow-empty", "-m", "more")
+    command(agent, "merge rebase anyway")
+    assert (repository / "c").exists()
+    agent.write("ctl", "kill")
+    tree = repository.with_name("repository.two")
+    wait_until(lambda: agent.id not in daemon.client().read("list").decode(), "the session")
+    assert (tree / "c").exists() and (tree / ".git").exists()
+
+
+def test_what_may_run_something_is_told_before_a_merge(daemon: Daemon, repository: Path, identity: None) -> None:
+    git(repository, "config", "core.hooksPath", ".githooks")
+    agent = Session.new(daemon, "shell", "branch=evil", cwd=repository)
+    agent.ask(
+        f"mkdir .githooks .vscode; echo evil > .githooks/pre-commit; echo '* filter=x' > .gitattributes; ln -s /etc/passwd p;"
+        f"echo t > .vscode/tasks.json; ln -s file ok; git add . && {IDENTITY} git commit -qm evil"
+    )
+    with pytest.raises(AnvilError, match="may run something") as caught:
+        command(agent, "merge")
+    for path in (".githooks/pre-commit", ".gitattributes", ".vscode/tasks.json", "p"):
+        assert path in str(caught.value)
+    assert ", ok" not in str(caught.value) and not (repository / "p").is_symlink()
+    command(agent, "merge anyway")
+    assert (repository / "p").is_symlink()
+
+
+def test_a_branch_is_pushed_to_a_remote_of_the_user_without_hooks(
+    daemon: Daemon, repository: Path, identity: None
+) -> None:
+    remote = daemon.home.top / "remote.git"
+    git(repository, "init", "-q", "--bare", str(remote))
+    git(repository, "remote", "add", "origin", str(remote))
+    hook = repository / ".git/hooks/pre-push"
+    hook.write_text("#!/bin/sh\ntouch ran\nexit 1\n")
+    hook.chmod(0o755)
+    agent = Session.new(daemon, "shell", "branch=out", cwd=repository)
+    agent.ask(commit("a"))
+    assert command(agent, "push").startswith("pushed out to origin: ")
+    assert git(remote, "log", "-1", "--format=%s", "out") == "add a\n" and not (repository / "ran").exists()
+    command(agent, "discard")
+
+
+def test_a_session_that_works_in_place_has_nothing_to_merge(daemon: Daemon, repository: Path) -> None:
+    agent = Session.new(daemon, cwd=repository)
+    with pytest.raises(AnvilError, match="no branch of its own"):
+        command(agent, "merge")
+    client = daemon.client()
+    for words, why in (
+        (f"new shell {repository} branch=..", "no name of a branch"),
+        (f"new shell {repository} branch=main", "git:"),
+        (f"new shell {repository} branch=x base=none", "no commit 'none'"),
+        (f"new shell {repository} branch=x role=none", "none"),
+        (f"new shell {daemon.home.home} branch=x", "no git repository"),
+    ):
+        with pytest.raises(AnvilError, match=why):
+            client.write("ctl", words.encode())
+    assert git(repository, "for-each-ref", "--format=%(refname)", "refs/heads") == "refs/heads/main\n"
+    assert sorted(path.name for path in daemon.home.top.iterdir() if path.name.startswith("repository")) == [
+        "repository"
+    ]
