@@ -109,7 +109,9 @@ class App:
             self.on_error, self.activities,
         )  # fmt: skip
         self.titles = self._made_titles()
-        self.spawn = Spawn(self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches)
+        self.spawn = Spawn(
+            self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches
+        )
         self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.launch)
         self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)

@@ -12,17 +12,19 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from sandbox import git_files, git_find, git_lfs, git_refs
+from sandbox import git_files, git_find, git_lfs, git_refs, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_branch import Branch
 from sandbox.git_own import Record
 from sandbox.git_run import run
 
 TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
+PATIENCE = 30  # s for a git that is at work there
 Git = Callable[..., bytes]
 
 
@@ -90,10 +92,20 @@ def _alone(record: Record) -> Iterator[Git]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SandboxRefused("git is at work there: try again") from None
+            _wait(fd)
         yield lambda *words, **more: run(*words, **{"keep": (fd,), **more})
     finally:
         os.close(fd)
+
+
+def _wait(fd: int) -> None:
+    """Until a git that an earlier daemon has started is done: the lock is the descriptor's, whoever takes it."""
+    program = outside.which("flock")
+    if (
+        program is None
+        or subprocess.run([program, "-w", str(PATIENCE), str(fd)], pass_fds=(fd,), check=False).returncode
+    ):
+        raise SandboxRefused("git is at work there: try again")
 
 
 def _ancestor(git: Git, one: Branch, old: str, new: str) -> bool:

@@ -37,10 +37,26 @@ def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
 def _add(tree: Tree, names: list[bytes], left: list[bytes]) -> None:
     words = ("add", "-A", "--sparse", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
     if len(names) <= FEW:
-        specs = [b":(top,literal)" + name for name in names]
+        links = dict[bytes, bool]()
+        beyond = [name for name in names if _beyond(tree, name, links)]
+        if beyond:  # git refuses to look there: these are gone
+            tree.git("update-index", "--force-remove", "-z", "--stdin", data=joined(beyond))
+        specs = [b":(top,literal)" + name for name in names if name not in beyond]
+        if not specs:
+            return
     else:
         specs = [b":(top)", *(b":(top,exclude,literal)" + name.rstrip(b"/") for name in left)]
     tree.git(*words, data=joined(specs), fine=(0, 1))
+
+
+def _beyond(tree: Tree, name: bytes, links: dict[bytes, bool]) -> bool:
+    """Whether a directory of that path is a link; ``links`` are those that were looked at."""
+    top = name.rpartition(b"/")[0]
+    if not top:
+        return False
+    if top not in links:
+        links[top] = _beyond(tree, top, links) or os.path.islink(tree.path(top))
+    return links[top]
 
 
 def _left_out(tree: Tree, name: bytes, limit: int) -> str:
