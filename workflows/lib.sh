@@ -1,8 +1,8 @@
 # What the workflows share: starting agents together, telling them what they are, and cleaning up when that fails.
 # Sourced, not run. Everything is done over agent/ with 9p or anvil9p, whichever is there.
 #
-#   begin "$@"          reads <backend> <directory> [task] and the options; sets backend, dir, task and tag
-#   start PART          starts an agent with the alias <tag>-PART; its id is then in $id
+#   begin "$@"          reads <backend> <directory> [task] and the options; sets backend, dir, task, branch and tag
+#   start PART [BRANCH] starts an agent with the alias <tag>-PART, on a branch of its own; its id is then in $id
 #   context ID          what stands before its prompts, from standard input
 #   ready ID...         waits until these agents can work; fails if one cannot
 #   prompt ID           a prompt, from standard input; kept if the agent is busy
@@ -12,7 +12,7 @@
 set -eu
 
 program=${0##*/}
-usage="usage: $program [-r role] [-t task,task...] <backend> <directory> ['what to do']"
+usage="usage: $program [-r role] [-t task,task...] [-b branch] <backend> <directory> ['what to do']"
 for word; do
 	case $word in -h | --help)
 		echo "$usage"
@@ -25,6 +25,7 @@ ninep=$(command -v 9p || command -v anvil9p) || { echo "$program: neither 9p nor
 PATH=$(command -p getconf PATH):$PATH
 started=
 grants=
+branch=
 
 fail() {
 	echo "$program: $*" >&2
@@ -47,10 +48,11 @@ undo() {
 }
 
 begin() {
-	while getopts r:t: option; do
+	while getopts b:r:t: option; do
 		case $option in
 		r) grants="$grants role=$OPTARG" ;;
 		t) grants="$grants tasks=$OPTARG" ;;
+		b) branch=$OPTARG ;;
 		*) usage ;;
 		esac
 	done
@@ -75,7 +77,7 @@ said() { printf %s "$1" | "$ninep" rdwr "$2" | sed '/^$/d'; }
 
 start() {
 	quoted=$(printf '%s\n' "$dir" | sed "s/'/''/g")
-	id=$(said "new $backend '$quoted' alias=$tag-$1$grants" agent/ctl)
+	id=$(said "new $backend '$quoted' alias=$tag-$1$grants${2+ branch=$2}" agent/ctl)
 	[ -n "$id" ] || fail "could not start $tag-$1"
 	started="$started $id"
 }
@@ -116,6 +118,9 @@ ready() {
 	done
 	rm -rf "$pipes"
 }
+
+# The answer to the newest prompt of an agent; waits for it.
+answer() { "$ninep" read "agent/$1/turns/last/out"; }
 
 # The id of a part.
 of() { "$ninep" read agent/list | awk -F '\t' -v alias="$tag-$1" '$2 == alias { print $1 }'; }

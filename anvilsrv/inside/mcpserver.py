@@ -32,6 +32,8 @@ TOOLS = {
     "list_sessions": READS,
     "set_state": SETS,
     "read_output": READS,
+    "read_diff": READS,
+    "review": ADDS,
     "ask_user": ADDS,
     "beads_ready": READS,
     "beads_list": READS,

@@ -24,6 +24,7 @@ from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 WAIT_MAX = 3600.0
+DIFF_WAIT = 200.0  # s, of a large work tree
 OWNER = 0o600
 
 
@@ -75,6 +76,20 @@ class State(TypedDict):
 class Output(TypedDict):
     session: str
     response: str
+
+
+class Diff(TypedDict):
+    """`diff` is a unified diff; lines before it that begin with `#` say what it lacks."""
+
+    session: str
+    diff: str
+
+
+class Reviewed(TypedDict):
+    """`prompt` is the number of the prompt that the comments became."""
+
+    session: str
+    prompt: int
 
 
 class Answer(TypedDict):
@@ -153,6 +168,28 @@ class Tools:
             except TimedOut:
                 raise Unavailable(f"'{session}' has not answered yet: it is {_state(client, session)}") from None
             return {"session": session, "response": out.decode(errors="replace")}
+
+    def read_diff(self, session: str = "", turn: int = 0) -> Diff:
+        """What a session changed in its git work tree: in one turn, by the number of its prompt, or with 0 since it began.
+
+        Without `session` your own. Another's may be read by the user, and by who spawned it.
+        """
+        with self._attached() as (client, me):
+            whose = session or me
+            if whose == USER:
+                raise Invalid("the user has no work tree: give session")
+            path = f"{whose}/turns/{turn}/diff" if turn > 0 else f"{whose}/git/diff"
+            return {"session": whose, "diff": client.read(path, timeout=DIFF_WAIT).decode(errors="replace")}
+
+    def review(self, session: str, comments: str) -> Reviewed:
+        """Give a session comments on what it changed; they become one prompt, with the lines that they are about.
+
+        A comment is a line `path:line: words` or `path:line-line: words`, by the lines of the files as they are now; a line that
+        begins with a blank goes on with the one before. For the user, and for who spawned that session.
+        """
+        with self._attached() as (client, _):
+            text = comments.encode() + (b"\n" if len(comments.encode()) % 4096 == 0 else b"")
+            return {"session": session, "prompt": int(client.write_read(f"{session}/git/review", text))}
 
     def ask_user(self, question: str, choices: list[str] | None = None, wait: float = 600) -> Answer:
         """Ask the user and wait up to `wait` seconds for the answer. Later it comes as a message to your inbox."""

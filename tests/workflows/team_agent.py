@@ -7,6 +7,7 @@ objects once and is then content. It talks to the daemon as a real agent does: o
 import json
 import os
 import re
+import subprocess
 import sys
 import termios
 
@@ -76,7 +77,37 @@ class Judge:
         return "1. work.txt:1 is not enough" if self.asked == 1 else self.word
 
 
-def answer(text: str, part: "Lead | Judge | None") -> "tuple[str, Lead | Judge]":
+class Committer:
+    """Does what it is told in a file, and commits it."""
+
+    def told(self, kind: str, body: str) -> str:
+        with open("work.txt", "a", encoding="utf-8") as work:
+            work.write("better\n" if "is not enough" in body else "done\n")
+        who = ["-c", "user.name=d", "-c", "user.email=d@x"]
+        subprocess.run(["git", "add", "work.txt"], check=True)
+        subprocess.run(["git", *who, "commit", "-q", "-m", "work"], check=True)
+        found = re.search(r"Claim bead (\S+),", body)
+        if found:
+            bead(f"claim {found[1]}")
+            bead(f"complete {found[1]}")
+        return "committed"
+
+
+class Reader:
+    """Judges the diff that it is shown."""
+
+    def told(self, kind: str, body: str) -> str:
+        return "LGTM" if "+better" in body else "work.txt:1: is not enough"
+
+
+Part = Lead | Judge | Committer | Reader
+
+
+def answer(text: str, part: Part | None) -> tuple[str, Part]:
+    if part is None and "commit all of it" in text:
+        part = Committer()
+    if part is None and "as a diff" in text:
+        part = Reader()
     if part is None:
         part = Lead(text) if re.search(r"send user a\s+PROMPT_RESPONSE", text) else Judge(text)
     found = MAIL.search(text)

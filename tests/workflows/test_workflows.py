@@ -79,6 +79,20 @@ def test_a_team_works_until_all_agree_and_tells_the_user(home: Home, daemon: Dae
     assert f"write agent/work-{WORKFLOWS[name][0]}/in" in done.stdout
 
 
+def test_a_review_on_a_branch_ends_in_a_merge(home: Home, daemon: Daemon) -> None:
+    for words in ("init -q -b main", "commit -q --allow-empty -m one"):
+        git = ["git", "-c", "user.name=u", "-c", "user.email=u@x", *words.split()]
+        subprocess.run(git, cwd=home.work, check=True, env=home.env)
+    (home.home / ".gitconfig").write_text("[user]\n\tname = u\n\temail = u@x\n")
+    done = workflow(home, "DevReview", "-b", "it", "team", str(home.work), "the task")
+    assert done.returncode == 0, done.stdout + done.stderr + daemon.words()
+    assert "work-review: work.txt:1: is not enough\n" in done.stdout and "merged it into main: " in done.stdout
+    assert (home.work / "work.txt").read_text() == "done\nbetter\n"
+    dev = daemon.client()
+    assert b"work.txt:1" in dev.read("work-dev/git/review")
+    assert b"work.txt:1:\n    +done\nis not enough" in dev.read("work-dev/turns/2/prompt")
+
+
 def test_the_same_with_the_9p_of_plan9port(home: Home, daemon: Daemon) -> None:
     """Its directory comes first in PATH, with its own sed, tr and awk."""
     found = shutil.which("9p")
