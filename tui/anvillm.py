@@ -19,7 +19,8 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Follower, Row, changes, read_json
 from anvilsrv.front.notes import label
-from anvilsrv.front.tail import Piece, Tail, in_pieces
+from anvilsrv.front.tail import Tail
+from anvilsrv.front.turns import Turns
 from anvilsrv.p9.client import Client
 from anvilsrv.words import USER
 from tui.host import Shown, nothing
@@ -140,12 +141,19 @@ class Anvillm(App[None]):
         """Call ``then`` on the loop; from any thread."""
         self.post_message(self.Finished(then))
 
-    def tail(self, session: str, told: Callable[[list[Piece]], object], ended: Callable[[str], object]) -> Tail:
-        made = Tail(
+    def tail(
+        self,
+        session: str,
+        told: Callable[[list[str]], object],
+        ended: Callable[[str], object],
+        first: Callable[[int], object],
+    ) -> Tail:
+        made = Turns(
             self.follower,
             session,
-            in_pieces(lambda pieces: self._finish(lambda: told(pieces))),
+            lambda lines: self._finish(lambda: told(lines)),
             lambda why: self._finish(lambda: ended(why)),
+            lambda n: self._finish(lambda: first(n)),
         )
         made.start()
         return made

@@ -1,4 +1,4 @@
-"""One session as a conversation: what was said, and a prompt under it. It follows the log as it grows."""
+"""One session as a conversation: what was said, and a prompt under it. It follows what happens."""
 
 from functools import partial
 from typing import ClassVar
@@ -6,25 +6,22 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import RichLog, Static
+from textual.widgets import Static
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import label, notes
-from anvilsrv.front.tail import Piece, Tail
+from anvilsrv.front.tail import Tail
+from anvilsrv.front.turns import LAST, objects, over, turn
+from anvilsrv.p9.client import Client
 from tui.acting import Acting
 from tui.dialogs import PromptArea
 from tui.host import Host
-from tui.text import clip, printable
+from tui.talk import Talk
+from tui.text import clip
 
-LINES = 20_000  # of a conversation that are kept on the screen
-_WHO = {
-    "USER": ("you", "bold cyan"),
-    "ASSISTANT": ("agent", "bold green"),
-    "NOTE": ("left in repositories", "bold yellow"),
-}
-HINTS = "Enter sends  Ctrl-J new line  Ctrl-W answer  Tab text/prompt  PgUp PgDn  Esc back"
+HINTS = "Enter sends  C-j line  C-w answer  C-o steps  Tab text/prompt  PgUp PgDn  Esc"
 
 
 class ConversationScreen(Acting):
@@ -40,6 +37,9 @@ class ConversationScreen(Acting):
         Binding("k,ctrl+p", "scroll('up')", show=False),
         Binding("g", "scroll('home')", show=False),
         Binding("G", "scroll('end')", show=False),
+        Binding("o", "unfold", show=False),
+        Binding("ctrl+o", "unfold", show=False, priority=True),
+        Binding("u", "older", show=False),
     ]
 
     def __init__(self, host: Host, session: str) -> None:
@@ -47,13 +47,12 @@ class ConversationScreen(Acting):
         self.session = session
         self._tail: Tail | None = None
         self._gone = ""
+        self._first = 0  # the first turn that is shown
         self._seen = 0  # what was said to be seen
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
-        yield RichLog(
-            id="talk", wrap=True, markup=False, highlight=False, max_lines=LINES, auto_scroll=False, min_width=20
-        )
+        yield Talk()
         yield Static(id="asks")
         yield PromptArea()
         yield Static(HINTS, id="keys")
@@ -61,9 +60,8 @@ class ConversationScreen(Acting):
     def on_mount(self) -> None:
         self.query_one(PromptArea).put(self.host.drafts.get(self.session, ""))
         self.query_one(PromptArea).focus()
-        self.query_one("#talk", RichLog).anchor()  # at the end, until the user scrolls
         self.redraw()
-        self._tail = self.host.tail(self.session, self._show, self._end)
+        self._tail = self.host.tail(self.session, self._show, self._end, self._begin)
 
     def on_unmount(self) -> None:
         if self._tail is not None:
@@ -77,9 +75,7 @@ class ConversationScreen(Acting):
         if not self.is_running:
             return
         row, width = self.selected(), max(20, self.app.size.width - 2)
-        asks, talk = self.query_one("#asks", Static), self.query_one("#talk", RichLog)
-        if talk.is_vertical_scroll_end:  # the question takes lines away from it
-            self.call_after_refresh(talk.scroll_end, animate=False)
+        asks = self.query_one("#asks", Static)
         asks.display = bool(row and row["ask"])
         if row is None:
             self.query_one("#head", Static).update(Content(clip(f"{self.session} · {self._gone or '…'}", width)))
@@ -90,6 +86,7 @@ class ConversationScreen(Acting):
             )
         self._see(row)
         state = "DAEMON AWAY" if self.host.why else row["state"]
+        state += f" · {row['doing']}" if row.get("doing") and not self.host.why else ""
         said = [label(row), row["id"], row["backend"], state, *(note.text for note in notes(row))]
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
 
@@ -111,24 +108,28 @@ class ConversationScreen(Acting):
     def on_app_focus(self) -> None:
         self.redraw()
 
-    def _show(self, pieces: list[Piece]) -> None:
-        if not self.is_running:
-            return
-        talk = self.query_one("#talk", RichLog)
-        from rich.text import Text
+    def _show(self, lines: list[str]) -> None:
+        if self.is_running:
+            self.query_one(Talk).add(objects(lines))
 
-        for piece in pieces:
-            if piece.role:
-                when = piece.time[11:16] or piece.time
-                who, style = _WHO.get(piece.role, _WHO["ASSISTANT"])
-                talk.write(Text(f"── {who} {when} ".ljust(max(20, talk.size.width - 4), "─"), style))
-            if piece.text:
-                talk.write(
-                    Text(
-                        printable(piece.text.strip("\n") if not piece.role else piece.text).expandtabs(8),
-                        overflow="fold",
-                    )
-                )
+    def _begin(self, first: int) -> None:
+        self._first = first
+
+    def action_older(self) -> None:
+        """Show the turns before those that are shown."""
+        if self._first <= 1:
+            return
+        numbers = range(max(1, self._first - LAST), self._first)
+        self._first = numbers[0]
+
+        def ask(client: Client) -> list[str]:
+            known = set(over(client, self.session))
+            return [line for n in numbers if n in known for line in turn(client, self.session, n)]
+
+        self.host.request(ask, lambda lines: self.query_one(Talk).add(objects(lines), first=True))
+
+    def action_unfold(self) -> None:
+        self.query_one(Talk).unfold()
 
     def _end(self, why: str) -> None:
         self._gone = why
@@ -144,7 +145,7 @@ class ConversationScreen(Acting):
 
         def sent(_: None) -> None:
             self.host.drafts.pop(self.session, None)
-            self.query_one("#talk", RichLog).scroll_end(animate=False)
+            self.query_one(Talk).follow()
 
         self.host.request(
             lambda client: requests.prompt(client, self.session, text), sent, lambda: self._give_back(text)
@@ -156,7 +157,8 @@ class ConversationScreen(Acting):
             self.query_one(PromptArea).put(text)
 
     def action_scroll(self, where: str) -> None:
-        getattr(self.query_one("#talk", RichLog), f"scroll_{where}")(animate=False)
+        if not self.query_one(Talk).go(where):
+            self.action_older()
 
     def action_leave(self) -> None:
         if text := self.query_one(PromptArea).text:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from anvilsrv.front.follow import Row
-from anvilsrv.front.tail import Piece, Tail
+from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import Client
 
 T = TypeVar("T")
@@ -53,8 +53,14 @@ class Host(Protocol):
     def work(self, act: Callable[[], T], then: Callable[[T], object]) -> None:
         """Do something that takes its time in a thread, then call ``then`` on the loop."""
 
-    def tail(self, session: str, told: Callable[[list[Piece]], object], ended: Callable[[str], object]) -> Tail:
-        """Follow the conversation of ``session`` until the tail is stopped; both are called on the loop."""
+    def tail(
+        self,
+        session: str,
+        told: Callable[[list[str]], object],
+        ended: Callable[[str], object],
+        first: Callable[[int], object],
+    ) -> Tail:
+        """Follow what happens in ``session`` until the tail is stopped (``front.turns.Turns``); all are called on the loop."""
 
     def refresh_sessions(self) -> None:
         """Read the sessions again."""

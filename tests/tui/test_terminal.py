@@ -130,6 +130,56 @@ def test_the_conversation_follows_what_is_said_and_keeps_drafts(daemon: Daemon, 
     terminal.shows(" news")
 
 
+def test_a_turn_is_seen_while_it_happens(daemon: Daemon, terminal: Terminal) -> None:
+    install(daemon.home.config)
+    lines = [
+        {"type": "text", "id": "m1", "part": "I shall look at ", "index": 0},
+        {"type": "text", "id": "m1", "part": "the lexer.\n", "index": 1},
+        {"type": "tool", "id": "t1", "name": "Bash", "input": {"command": "make check"}},
+        {"type": "output", "id": "t1", "part": "one\n"},
+        {"type": "output", "id": "t1", "part": "two \u202e2\n"},
+        {"type": "output", "id": "t1", "status": "1", "exit": 2},
+        {"type": "tool", "id": "t2", "name": "Edit", "input": {"file": "src/lex.py"}},
+        {
+            "type": "edit",
+            "id": "t2",
+            "file": "src/lex.py",
+            "diff": "@@ -3,2 +3,3 @@\n def f():\n-    b = 1\n+    c = 2\n+    d = 3\n",
+        },
+        {"type": "retry", "attempt": 3, "of": 10, "reason": "overloaded"},
+        {"type": "text", "id": "m2", "part": "It is nearly", "index": 0},
+    ]
+    turn = {"tell": [*([0.1, one] for one in lines), [8, ""]], "say": "It is nearly done.", "times": 1}
+    script(daemon.home.work, turns=[turn, {"say": "x"}])
+    session = new(daemon, "alias=seen", backend="scripted")
+    terminal.anvillm()
+    terminal.shows("seen")
+    terminal.keys("Enter")
+    terminal.shows("seen ·")
+    terminal.type("mend it")
+    terminal.keys("Enter")
+    screen = terminal.shows(" I shall look at the lexer.", " ✗ Bash make check exit 2", " ✓ Edit src/lex.py:3 +2 −1",
+                            " retrying 3 of 10: overloaded", " It is nearly\n", "running · answering")  # fmt: skip
+    assert "two" not in screen
+    terminal.keys("C-o")
+    terminal.shows("two \ufffd2", "     -    b = 1", "     +    d = 3")
+    assert re.search(r"\x1b\[32m[^\x1b]*\+    c = 2", terminal.screen("-e"))
+    if where := os.environ.get("ANVILLM_SCREENSHOTS"):
+        (Path(where) / "tui.txt").write_text(terminal.screen("-e"))
+    terminal.keys("C-o")
+    terminal.hides("two")
+    terminal.shows(" It is nearly done.")
+    agent = Session(daemon, session)
+    for number in range(5):
+        agent.ask(f"again {number}")
+    terminal.keys("Escape")
+    terminal.shows("NOTES")
+    terminal.keys("Enter")
+    terminal.shows("again 4")
+    terminal.keys("PageUp", "PageUp")
+    terminal.shows(" mend it", "It is nearly done.")
+
+
 def test_what_is_typed_ahead_is_taken_in_its_order(daemon: Daemon, terminal: Terminal) -> None:
     """Over a slow line many keys arrive in one piece."""
     new(daemon, "alias=typed")
