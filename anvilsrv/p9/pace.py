@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 SLICE = 0.0002  # s of one round
 BURST = 0.02  # s that one that was quiet may have at once, in rounds
-RATE = 0.25  # of the I/O thread's time, for one that is never quiet
+RATE = 0.05  # of the I/O thread's time, for one that is never quiet
 WORKER_BURST = 1.0  # s of the workers' time, likewise
-WORKER_RATE = 0.1
+WORKER_RATE = 0.03
 LEAST = 0.001  # s that must be left of it
 
 

@@ -16,7 +16,7 @@ from anvilsrv.allowance import Budget
 J = TypeVar("J")
 
 BURST = 0.25  # s of the store's processor time that a session which was quiet may have at once
-RATE = 0.1  # of it for one that is never quiet
+RATE = 0.03  # of it for one that is never quiet
 LEAST = 0.001  # s that must be left of it
 
 
