@@ -221,6 +221,7 @@ def _rule(table: Table) -> Rule:
         usage=table.texts("usage"),
         choices=dict(table.table("choices").rest),
         offered=table.text("offered", None),
+        also=table.text("also", None),
         free=table.take("free", None),
         otherwise=table.take("otherwise", None),
     )

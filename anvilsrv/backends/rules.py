@@ -44,6 +44,7 @@ class Rule:
     usage: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
     offered: str | None = None
+    also: str | None = None
     free: Any = None
     otherwise: Any = None
 
@@ -71,11 +72,16 @@ class Rule:
         if self.report == "ask":
             fields["choices"], fields["free"] = list(self.choices), self.free is not None
             if self.offered:
-                found = templates.dig(payload, self.offered)
-                listed = found if isinstance(found, list) else []
-                fields["choices"] = [whole(one) for one in listed if isinstance(one, str)][:OFFERED]
+                fields["choices"] = _offered(payload, self.offered)
                 fields["free"] = not fields["choices"]
+            if self.also:
+                fields["also"] = _offered(payload, self.also)
         return fields
+
+
+def _offered(payload: Mapping[str, Any], path: str) -> list[str]:
+    found = templates.dig(payload, path)
+    return [whole(one) for one in found if isinstance(one, str)][:OFFERED] if isinstance(found, list) else []
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Questions:
         made = {
             "id": number, "text": shown(plain(fields.get("question") or "")),
             "choices": [one_line(plain(c)) for c in fields.get("choices") or []],
+            "also": [one_line(plain(c)) for c in fields.get("also") or []],
             "detail": shown(plain(fields.get("detail") or "")), "free": bool(fields.get("free")),
             "report": asked.number, "agent": str(fields.get("agent") or ""), "tool": str(fields.get("tool") or ""),
         }  # fmt: skip

@@ -124,9 +124,12 @@ class Client:
         """Go on with the conversation, where the agent can; else begin a new one."""
         more = self.capabilities.get("sessionCapabilities")
         resume = isinstance(more, dict) and more.get("resume") is not None
-        if self.wanted.session and (resume or self.capabilities.get("loadSession") is True):
-            params = {"sessionId": self.wanted.session, **self._place()}
-            self.call("session/resume" if resume else "session/load", params, self._loaded, START)
+        load = self.capabilities.get("loadSession") is True
+        if self.wanted.session and resume:
+            self.call("session/resume", self._where(), self._load if load else self._loaded, START)
+            return
+        if self.wanted.session and load:
+            self.call("session/load", self._where(), self._loaded, START)
             return
         if self.wanted.session:
             self._say("the agent cannot go on with a conversation: a new one begins")
@@ -138,6 +141,16 @@ class Client:
 
     def _place(self) -> dict[str, Any]:
         return {"cwd": self.wanted.cwd, "mcpServers": list(self.wanted.mcp)}
+
+    def _where(self) -> dict[str, Any]:
+        return {"sessionId": self.wanted.session, **self._place()}
+
+    def _load(self, answer: Answer) -> None:
+        """It was to resume; some announce that and do not know it."""
+        if answer.error is not None and answer.error.code == NOT_OFFERED["code"]:
+            self.call("session/load", self._where(), self._loaded, START)
+        else:
+            self._loaded(answer)
 
     def _loaded(self, answer: Answer) -> None:
         if answer.error is None:

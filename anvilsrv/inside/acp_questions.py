@@ -55,7 +55,8 @@ class Questions:
         question = acp_permission.question(tool)
         number = self._daemon.ask({
             "session": session, "turn": turn.ident, "question": question, "tool": tool.id,
-            "choices": [one.word for one in options], "detail": acp_shown.detail(tool, options),
+            "choices": [one.word for one in options], "ids": [one.id for one in options if one.id != one.word],
+            "detail": acp_shown.detail(tool, options),
         })  # fmt: skip
         self._open.append(Question(reply, options, number, tool.id))
         for one in tool.diffs or ():

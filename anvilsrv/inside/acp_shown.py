@@ -82,7 +82,8 @@ def changes(one: Diff) -> Iterable[str] | None:
 def detail(one: Tool, options: Iterable[Option]) -> str:
     """What else there is to know of a question: what the tool is to do, and what each answer is called by the agent."""
     edits = [f"{edit.path}\n" + "\n".join(changes(edit) or ["a large edit"]) for edit in one.diffs or ()]
-    answers = "\n".join(f"{option.word}: {option.name}" for option in options)
+    ids = {option: "" if option.id == option.word else f" ({option.id})" for option in options}
+    answers = "\n".join(f"{option.word}{ids[option]}: {option.name}" for option in options)
     return "\n\n".join(filter(None, [one.text or "", *edits, answers]))
 
 

@@ -66,6 +66,8 @@ def meant(session: str, questions: tuple[Question, ...], text: str) -> tuple[Que
 def chosen(question: Question, text: str) -> str:
     """What is chosen by ``text``: names and numbers of choices, or, where that may be, words of one's own. Raises Invalid."""
     parts = question.get("questions")
+    if not parts and text in question.get("also", ()):
+        return text
     if not parts:
         return pick(text, question["choices"], free=bool(question.get("free")))
     lines = [line.strip() for line in text.splitlines() if line.strip()]

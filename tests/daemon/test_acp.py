@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -428,6 +429,19 @@ def test_an_agent_that_dies_as_it_loads_gets_a_new_conversation(acp: Daemon) -> 
 
 
 @pytest.mark.slow(5)
+def test_an_agent_that_does_not_know_the_resume_that_it_announces_loads(acp: Daemon) -> None:
+    capabilities = {"loadSession": True, "sessionCapabilities": {"resume": {}}}
+    refuses = [{"error": {"code": -32601, "message": "Method not found"}}]
+    script(acp.home.work, initialize={"agentCapabilities": capabilities}, on={"session/resume": refuses})
+    agent = new(acp)
+    agent.ask("one")
+    agent.write("ctl", "restart")
+    wait_until(lambda: sent(acp.home.work, "session/load"), "it is loaded")
+    agent.wait("idle")
+    assert len(sent(acp.home.work, "session/new")) == 1
+
+
+@pytest.mark.slow(5)
 def test_an_agent_that_refuses_to_load_gets_a_new_conversation_loudly(acp: Daemon) -> None:
     agent = new(acp)
     agent.ask("one")
@@ -543,3 +557,88 @@ def test_any_command_is_run_for_the_user_and_for_no_session(acp: Daemon) -> None
     own = acp.client(agent.id)
     with pytest.raises(AnvilError, match="the user alone"):
         own.write_read("ctl", language.join(["new", "acp", str(acp.home.work), command]).encode())
+
+
+# -- another implementation of the protocol, and the terminal -------------------------------------------------------------
+
+
+def test_an_agent_made_with_another_implementation_of_the_protocol_is_understood(acp: Daemon) -> None:
+    pytest.importorskip("acp", reason="no agent-client-protocol")
+    install(acp.home.config, command=[sys.executable, "-I", str(HERE / "sdk_agent.py")], bypass="mode=auto")
+    agent = new(acp)
+    for text in ("hello", "two\nlines \U0001f600 \u2028", "x" * 1_000_000):
+        assert agent.ask(text) == text
+    for choice, answer in (("allow", "yes"), ("no", "no")):  # a short word, or the option's own id
+        agent.prompt("ask")
+        assert agent.question()["choices"] == ["allow", "deny"]
+        agent.write("answer", choice)
+        assert agent.out() == answer
+    assert [one["path"] for one in activity(agent, 4) if one["kind"] == "edit"] == ["/w/a.txt"]
+    agent.prompt("wait")
+    wait_until(lambda: "I wait" in agent.screen, "it waits")
+    agent.write("ctl", "interrupt")
+    agent.wait("idle")
+    agent.write("ctl", "restart")
+    wait_until(lambda: agent.state != "idle", "it ends")
+    agent.wait("idle")
+    assert agent.ask("again") == "again"
+    assert "OLD" not in agent.screen
+
+
+def test_where_nothing_may_be_redrawn_the_conversation_is_plain_lines(acp: Daemon) -> None:
+    install(acp.home.config, env={}, bypass="mode=auto")
+    path = acp.home.config / "backends" / "fake-acp.yaml"
+    made = yaml.safe_load(path.read_text())
+    made["backend"]["env"] = {"ANVILLM_PLAIN": "1"}
+    path.write_text(yaml.safe_dump(made))
+    script(
+        acp.home.work, {"match": "ask", "do": [{"text": "I "}, {"text": "ask\n"}, {"ask": []}, {"text": "{answer}"}]}
+    )
+    agent = new(acp)
+    agent.keys("ask", "Enter")
+    wait_until(lambda: "3 deny" in agent.screen, "it asks")
+    agent.keys("deny", "Enter")
+    wait_until(lambda: agent.screen.rstrip().endswith("\ndeny"), "the answer is the last line")
+    lines = [line for line in agent.screen.splitlines() if line.strip()]
+    assert lines.count("I ask") == 1 and lines[1] == "ask" and not any(line.startswith(">  ") for line in lines)
+    agent.wait("idle")
+    assert agent.ask("next") == "you said: next"
+
+
+@pytest.mark.slow(5)
+def test_options_of_one_kind_are_answered_by_their_ids(acp: Daemon) -> None:
+    options = [["once", "allow_once"], ["once_and_plan", "allow_once"], ["never_again", "reject_always"]]
+    install(acp.home.config, bypass="mode=auto")
+    script(acp.home.work, {"match": "ask", "do": [{"ask": options}, {"text": "{answer}"}]})
+    agent = new(acp)
+    for answer, given in (
+        ("allow", "once"),
+        ("once", "once"),
+        ("once_and_plan", "once_and_plan"),
+        ("never", "never_again"),
+    ):
+        agent.prompt("ask")
+        assert agent.question()["choices"] == ["allow", "once_and_plan", "never"]
+        agent.write("answer", answer)
+        assert agent.out() == given
+
+
+@pytest.mark.slow(70)
+@pytest.mark.parametrize("method", ["initialize", "session/new"])
+def test_an_agent_that_hangs_at_its_start_is_an_error_with_words(acp: Daemon, method: str) -> None:
+    script(acp.home.work, on={method: [{"hang": True}]})
+    agent = Session.starting(acp, "fake-acp")
+    agent.patience = 100
+    wait_until(
+        lambda: f"{method}: no answer within 60 s" in agent.screen or agent.state == "error", "it is given up", 100
+    )
+
+
+@pytest.mark.slow(5)
+@pytest.mark.parametrize("how", [{"exit": 0}, {"exit": 3}, {"kill": True}])
+def test_an_agent_that_dies_at_its_start_without_a_word_is_an_error(acp: Daemon, how: dict[str, Any]) -> None:
+    script(acp.home.work, on={"session/new": [how]})
+    agent = Session.starting(acp, "fake-acp")
+    agent.wait("error")
+    assert "the agent ended with status" in agent.row["error"]
+    assert alive(acp.home.work, agent.pid) == []

@@ -193,7 +193,7 @@ def copilot_with_a_provider(home: Home) -> Iterator[Service]:
         with_service(home, service)
         provider = {"BASE_URL": service.inside, "TYPE": "anthropic", "API_KEY": "x"}
         made = {f"COPILOT_PROVIDER_{name}": value for name, value in provider.items()}
-        with_program(home, "copilot", **made, COPILOT_MODEL="m1", COPILOT_OFFLINE="true")
+        with_program(home, "copilot", **made, COPILOT_MODEL="claude-sonnet-4.5", COPILOT_OFFLINE="true")
         yield service
 
 

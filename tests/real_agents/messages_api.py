@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from tests.real_agents.service import Handler, Service
 ERRORS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
           413: "request_too_large", 429: "rate_limit_error", 500: "api_error", 529: "overloaded_error"}  # fmt: skip
 NUMBERS = itertools.count(1)
+
+CLOCK = re.compile(r"\A<current_datetime>[^<]*</current_datetime>\n\n")  # which copilot puts before each prompt
 
 
 def blocks(content: Any) -> list[dict[str, Any]]:
@@ -43,7 +46,7 @@ def understand(body: dict[str, Any]) -> Ask:
             continue
         for block in blocks(message["content"]):
             if person(block):
-                prompt, results = block["text"], []
+                prompt, results = CLOCK.sub("", block["text"]), []
             elif block["type"] == "tool_result":
                 results.append(plain(block.get("content") or ""))
     tools = tuple(tool["name"] for tool in body.get("tools") or ())
