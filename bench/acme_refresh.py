@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "acme")]
 
 from fakeacme import FakeAcme  # noqa: E402
 
-from acme.lib import main, table  # noqa: E402
+from acme.lib import main, rows  # noqa: E402
 from acme.lib.acme import Acme  # noqa: E402
 from acme.lib.agent import Backend, Roster, Session  # noqa: E402
 from acme.lib.window import Window  # noqa: E402
@@ -46,6 +46,7 @@ class App:
     """As much of Assist as the main window needs to draw itself."""
 
     online = True
+    mail, tick, trouble = 0, 0, ""
     command, home = "Assist", "/"
 
     def __init__(self, roster: Roster) -> None:
@@ -98,7 +99,7 @@ def measure(window: Counted) -> None:
         steps, whole = len(times) // ROUNDS, statistics.median(map(sum, rounds))
         said = f"{what}: {statistics.median(times):.1f} ms, worst {max(times):.1f} ms"
         print(f"{said}, {steps} refreshes in {whole:.1f} ms, {window.writes // ROUNDS} writes")
-    assert all(table.key(row) in window.body() for row in pane.shown)
+    assert all(rows.key(row) in window.body() for row in pane.shown)
     window.delete()
     reader.join()
 

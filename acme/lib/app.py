@@ -7,6 +7,7 @@ may read it.
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import sys
@@ -194,12 +195,14 @@ class App:
         session = self.roster.find(id)
         return session.label if session is not None else id
 
-    def begin(self, backend: Backend, call: Call) -> None:
-        """Start a session of that backend in the directory that was swept or chorded."""
+    def begin(self, backend: Backend, call: Call, beside: str) -> None:
+        """Start a session of that backend in the directory that was swept or chorded; a relative one is looked for in `beside`."""
         text, options = begin.options(call.argument)
         if not text:
             raise Invalid(f"{call.word}: which directory? sweep '{call.word} <dir>', or chord a directory onto it")
-        where = begin.directory(text, call.source if call.chord is not None else None, self.home)
+        where = begin.directory(
+            text, call.source if call.chord is not None else None, beside if os.path.isdir(beside) else self.home
+        )
         self.agent.new(begin.checked(backend).name, where, options)
         self.sync()
 

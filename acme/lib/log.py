@@ -209,6 +209,9 @@ class Log(About):
             self.ask(call)
 
     def ask(self, call: Call) -> None:
+        session = self.app.roster.find(self.subject_id)
+        if session is not None and not session.asks:
+            raise Invalid(f"{session.label} asks nothing")
         self.app.open("ask", self.subject_id)
 
 

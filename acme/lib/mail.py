@@ -6,6 +6,7 @@ seen, so that a number means the same message as long as the window stands.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -28,8 +29,8 @@ _HEADERS = ("To", "Type", "Subject")
 class Box(Pane):
     """`+Inbox` or `+Archive`; a click on a number opens that message."""
 
-    commands: ClassVar = {"Get": "get", "Mail": "mail"}
-    tag = "Get Mail"
+    commands: ClassVar = {"Get": "get", "Put": "put", "Mail": "mail"}
+    tag = "Get Put Mail"
     name = ""
 
     def title(self) -> str:
@@ -56,15 +57,37 @@ class Box(Pane):
         messages = self.app.agent.box(self.subject_id, self.name)
         for message in messages:
             self.numbers.setdefault(message["id"], len(self.numbers) + 1)
-        wanted = [self._row(message) for message in reversed(messages)]
+        body = self.window.body()
+        marked = _marked(body)
+        wanted = [self._row(one) for one in reversed(messages) if self.numbers[one["id"]] not in marked]
         if wanted != self.shown:
-            edits = table.plan(self.window.body(), self.shown, wanted)
-            table.put(self.window, edits, lines=True)
+            edits = table.plan(body, self.shown, wanted)
+            table.put(self.window, edits, lines=True, clean=not marked)
             self.shown = wanted
 
     def get(self, call: Call) -> None:
+        """Draw it from what the daemon has; marks are taken away."""
         self._style = self.style()
+        self.shown = []
+        with self.window.bulk():
+            self.window.replace(0, self.window.address("$")[1], "")
         self.refresh()
+
+    def put(self, call: Call) -> None:
+        """Archive what is marked by a minus: ``- 3/``."""
+        marked = _marked(self.window.body())
+        for id in [id for id, number in self.numbers.items() if number in marked]:
+            self.app.agent.control(self.subject_id, f"complete {id}")
+        self.get(call)
+        self.app.sync()
+
+    def draft(self) -> str:
+        return "\n".join(f"- {number}/" for number in sorted(_marked(self.window.body())))
+
+    def mine(self, q0: int, q1: int) -> bool:
+        return table.key(self.window.text(*self.window.address(f"#{q0}-+"))) not in {
+            table.key(row) for row in self.shown
+        }
 
     def mail(self, call: Call) -> None:
         """``Mail [to]``: write a message."""
@@ -91,6 +114,11 @@ class Box(Pane):
         return table.columns((number, *map(table.one_line, cells)), _WIDTHS, self._style)
 
 
+def _marked(body: str) -> set[int]:
+    """The numbers of the lines that begin with a minus."""
+    return {int(found[1]) for found in re.finditer(r"(?m)^-\s*(\d+)/", body)}
+
+
 class Inbox(Box):
     name = "inbox"
 
@@ -110,15 +138,22 @@ class Message(Pane):
         super().__init__(app, subject)
         self.owner, self.box, self.id = self.subject_id.split("/")
         self.message: dict[str, Any] = {}
+        self._sender: Session | None = None
 
     def title(self) -> str:
-        return f"/AnviLLM/+Mail.{self.id[:8]}"
+        """Beneath the directory of the sender, so that what it names there can be clicked."""
+        session = self.session()
+        return f"{session.cwd.rstrip('/') if session is not None else '/AnviLLM'}/+Mail.{self.id[:8]}"
+
+    def reopen(self) -> str:
+        return f"message {self.subject_id}"
 
     def session(self) -> Session | None:
-        return self.app.roster.find(self.message.get("from") or "")
+        self.message = self.message or find(self._messages(), self.id)
+        self._sender = self.app.roster.find(self.message.get("from") or "") or self._sender
+        return self._sender
 
     def open(self) -> None:
-        self.message = find(self._messages(), self.id)
         with self.window.bulk():
             self.window.replace(0, self.window.address("$")[1], draw(self.message, self.app.label))
         self.window.select(0, 0)
@@ -137,6 +172,8 @@ class Message(Pane):
         return True
 
     def archive(self, call: Call) -> None:
+        if self.box == "archive":
+            return  # it is there
         following = self._following()
         self.app.agent.control(self.owner, f"complete {self.id}")
         self.app.sync()

@@ -197,6 +197,14 @@ class Main(Pane):
             self.app.open("ask", session.id)
         return True
 
+    def executed(self, text: str, gesture: Gesture) -> bool:
+        """``Undo <id> [number]`` takes back what a turn of the session has changed; without an id it is acme's own."""
+        word, *rest = text.split()
+        session = self.app.roster.find(rest[0]) if word == "Undo" and rest else None
+        if session is not None:
+            self.app.agent.write(f"{session.id}/turns/{rest[1] if rest[1:] else 'last'}/ctl", "undo\n")
+        return session is not None
+
     def looked(self, word: str, gesture: Gesture) -> bool:
         found = self._asking(word)
         if found is not None:
@@ -250,7 +258,7 @@ class Main(Pane):
             return
         try:
             if backend is not None:
-                self.app.begin(backend, call)
+                self.app.begin(backend, call, "")
             elif word == "Alias":
                 self.alias(call)
             else:
@@ -341,7 +349,10 @@ class Main(Pane):
         self.app.agent.write(f"{session.id}/ctl", words.join(["keys", *names[named is not None :]]) + "\n")
 
     def window_of(self, call: Call) -> None:
-        self.app.open(call.word.lower(), self.subject(call).id)
+        session = self.subject(call)
+        if call.word == "Ask" and not session.asks:
+            raise Invalid(f"{session.label} asks nothing")
+        self.app.open(call.word.lower(), session.id)
 
     def plain(self, call: Call) -> None:
         self.app.open(call.word.lower())

@@ -6,6 +6,7 @@ that a slow answer in one window holds up no other.
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import threading
@@ -20,7 +21,7 @@ from acme.lib.drafts import Draft
 from acme.lib.event import Gesture
 from acme.lib.host import Call, Host
 from acme.lib.window import Window, WindowGone
-from anvilsrv.errors import AnvilError, Invalid, Unavailable
+from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.p9.client import ConnectionLost, P9Error, TimedOut
 
 _STUCK = 1.0  # s; a daemon that works answers sooner
@@ -344,7 +345,7 @@ class Pane:
         backend = self.app.roster.backend(call.word)
         if backend is not None:
             with self._taken(gesture):
-                self.app.begin(backend, call)
+                self.app.begin(backend, call, os.path.dirname(self.title()))
             return True
         session = self.app.roster.find(text)
         if session is None:
@@ -361,6 +362,8 @@ class Pane:
             if session is not None and (self.any_word or word in (session.id, f"anvil:{session.label}")):
                 self.app.open("prompt", session.id)
                 return
+            if session is None and word.startswith("anvil:"):
+                raise NotFound(f"no such session '{word.removeprefix('anvil:')}'")
             if self.looked(word, gesture):
                 return
         self.window.back(gesture)

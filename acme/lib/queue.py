@@ -8,6 +8,7 @@ from acme.lib import table
 from acme.lib.about import About
 from acme.lib.agent import Session
 from acme.lib.host import Call
+from acme.lib.times import when
 from anvilsrv.errors import Invalid
 from anvilsrv.front.requests import Queued
 
@@ -53,7 +54,7 @@ class Queue(About):
 
     def _row(self, one: Queued) -> str:
         kind = "mail" if one.origin == "mail" else "prompt"
-        return table.columns((str(one.n), kind, one.when[11:19], table.one_line(one.words)), _WIDTHS, self._style)
+        return table.columns((str(one.n), kind, when(one.when), table.one_line(one.words)), _WIDTHS, self._style)
 
     # commands
 

@@ -22,6 +22,7 @@ _BOTH = {"kitty": [], "alacritty": ["-e"], "wezterm": ["start", "--"], "ghostty"
 _X = {"urxvt": ["-e"], "st": ["-e"], "xterm": ["-e"], "rxvt": ["-e"]}
 _DESKTOP = {"gnome-terminal": ["--"], "konsole": ["-e"], "xfce4-terminal": ["-x"], "x-terminal-emulator": ["-e"]}
 _FLAGS = {**_WAYLAND, **_BOTH, **_X, **_DESKTOP}  # what stands before the command, by program
+_PLAIN = {"win": 0, "9term": 2}  # not for tmux; how many words of `plain` (a name for win) they do not take
 _SOON = 2.0  # s: a terminal that fails within them never opened
 
 
@@ -29,7 +30,9 @@ def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> It
     """The command lines to try, best first; `command` is one line for sh(1), `plain` what win is given instead, if anything."""
     wanted = environ.get("ANVILLM_TERMINAL", "").strip()
     if wanted:
-        yield _line(shlex.split(wanted), command)
+        words = shlex.split(wanted)
+        name = os.path.basename(words[0])
+        yield [*words, *plain[_PLAIN[name] :]] if plain and name in _PLAIN else _line(words, command)
     if environ.get("WAYLAND_DISPLAY"):
         yield from (_line([name], command) for name in _WAYLAND)
     if environ.get("WAYLAND_DISPLAY") or environ.get("DISPLAY"):

@@ -58,6 +58,10 @@ class Person:
     def type_at_end(self, name: str, text: str) -> None:
         raise NotImplementedError
 
+    def cut(self, name: str) -> None:
+        """Take the selection away, by a key."""
+        raise NotImplementedError
+
     def has(self, name: str) -> bool:
         return name.rstrip("/") in [each.rstrip("/") for each in self.names()]
 
@@ -140,6 +144,11 @@ class AtFake(Person):
                 window.cut("K", q0, q1)
             window.insert("K", q0, text)
             window.body.q0 = window.body.q1 = q0 + len(text)
+
+    def cut(self, name: str) -> None:
+        with self.acme.changed:
+            window = self._window(name)
+            window.cut("K", window.body.q0, window.body.q1)
 
     def type_at_end(self, name: str, text: str) -> None:
         with self.acme.changed:

@@ -261,6 +261,12 @@ class AtReal(Person):
             window.replace(at, at + more, "")
             window.select(at, at)
 
+    def cut(self, name: str) -> None:
+        before = self.body(name)
+        self._point(name)
+        self._xdo("key", "Delete")
+        self.wait(lambda: self.body(name) != before, "the selection to go")
+
     def type_at_end(self, name: str, text: str) -> None:
         with self._alone(name) as window:
             end = window.address("$")[1]

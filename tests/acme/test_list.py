@@ -69,9 +69,8 @@ def test_put_names_ends_and_starts_sessions_by_the_text_of_the_list(person, agen
     person.select(MAIN, "one")
     person.type(MAIN, "uno")
     row = next(line for line in person.body(MAIN).split("\n") if two in line)
-    person.select(MAIN, row + "\n")
-    person.type(MAIN, "")
-    person.execute(MAIN, "Cut", tag=True) if person.real else cut(person)
+    person.select(MAIN, row)
+    person.cut(MAIN)
     agent.change(one, state="stopped")
     person.sees(MAIN, "stopped")
     assert "uno\t" in person.body(MAIN)
@@ -83,13 +82,6 @@ def test_put_names_ends_and_starts_sessions_by_the_text_of_the_list(person, agen
     assert agent.await_written("ctl") == f"new claude {project} role=y alias=neu\n"
     person.wait(lambda: re.search(r"^neu\t", person.body(MAIN), re.MULTILINE), "the new row")
     person.wait(lambda: "Claude /" not in person.body(MAIN), "the line to go")
-
-
-def cut(person):
-    """What Backspace does to a selection."""
-    with person.acme.changed:
-        window = person.acme.find(MAIN)
-        window.cut("K", window.body.q0, window.body.q1)
 
 
 def test_what_put_is_refused_stands_in_its_place(person, agent, assist):

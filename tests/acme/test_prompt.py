@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +137,40 @@ def test_a_terminal_that_cannot_open_says_why(person, agent, assist, monkeypatch
     person.select(MAIN, id)
     person.execute(MAIN, "Attach", tag=True)
     person.sees("/AnviLLM/+Errors", "Assist: no terminal 'no-such-terminal': see $ANVILLM_TERMINAL\n")
+
+
+def test_tell_gives_a_session_a_text_of_any_size_and_where_it_stands(person, agent, monkeypatch):
+    id = agent.add(alias="rev")
+    text = "größe " * 2000
+    person.new("/tmp/notes.txt", f"see {text}\n")
+    from acme.lib.acme import Acme
+
+    acme = Acme.dial()
+    window = acme.find("/tmp/notes.txt")
+    window.select(4, 4 + len(text))
+    monkeypatch.setenv("winid", str(window.id))
+    monkeypatch.setenv("%", "/tmp/notes.txt")
+    window.close()
+    acme.close()
+    tell = [sys.executable, str(Path(__file__).parents[2] / "acme" / "Tell")]
+    done = subprocess.run([*tell, "rev", "look", "here"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert agent.await_written(f"{id}/in") == f"look here\n\nFrom /tmp/notes.txt:#4,#{4 + len(text)}\n\n{text}"
+    done = subprocess.run([*tell, "nobody"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "Tell: no such session 'nobody'\n")
+
+
+@pytest.mark.parametrize("terminal", ["win", "9term"])
+def test_a_terminal_of_plan_9_shows_the_conversation_line_by_line(terminal):
+    from anvilsrv.front.terminal import candidates
+
+    plain = ["-n", "Talk.rev", "python3", "Assist", "talk", "a1"]
+    words = plain if terminal == "win" else plain[2:]
+    assert next(candidates("tmux attach", plain, {"ANVILLM_TERMINAL": terminal})) == [terminal, *words]
+    assert next(candidates("tmux attach", [], {"ANVILLM_TERMINAL": terminal})) == [
+        terminal,
+        "-e",
+        "sh",
+        "-c",
+        "tmux attach",
+    ]

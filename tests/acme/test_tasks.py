@@ -48,8 +48,8 @@ def test_a_task_is_opened_edited_and_commented(person, agent, tasks):
     person.look(TASKS, "c2d")
     name = "/AnviLLM/+Task.bd-c2d"
     person.sees(name, "Then test it\n\n\n\n---\nbd-c2d blocked priority 2 -\nblocks: bd-a1b open Mend the lexer\n")
-    person.select(name, "Then test it\n")
-    person.type(name, "Test it\nin the evening\n")
+    person.select(name, "Then test it")
+    person.type(name, "Test it\nin the evening")
     person.execute(name, "Put", tag=True)
     assert agent.await_written("beads/ctl") == "update bd-c2d 'title=Test it' 'description=in the evening'\n"
     person.type_at_end(name, "Comment looks good\n")

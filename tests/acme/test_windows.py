@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from acme.lib.times import when
+
 MAIN = "/AnviLLM/"
 
 
@@ -137,12 +139,12 @@ def test_mail_is_listed_read_answered_and_archived(person, agent, assist):
     agent.mail("user", **{"from": id}, type="QUERY_REQUEST", subject="And?", body="well?")
     assist()
     person.execute(MAIN, "Inbox", tag=True)
-    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    box = opened(person, "/AnviLLM/+Inbox", "Get Put Mail")
     person.sees(box, "Look at this\n")
     lines = [line.split() for line in person.body(box).splitlines()]
     assert [line[:3] for line in lines] == [["2/", "rev", "QUERY_REQUEST"], ["1/", "rev", "REVIEW_REQUEST"]]
     person.look(box, "1/")
-    message = opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Reply Archive Next")
+    message = opened(person, f"/tmp/+Mail.{first[:8]}", "Reply Archive Next")
     person.sees(message, "Subject: Look at this\n\nIt is\nready.\n")
     person.execute(message, "Reply", tag=True)
     reply = opened(person, f"/AnviLLM/+Reply.{first[:8]}", "Send Put")
@@ -170,10 +172,10 @@ def test_what_a_shell_answered_is_not_answered_with_a_prompt_that_it_would_run(p
     first = agent.mail("user", **{"from": id}, type="PROMPT_RESPONSE", subject="Re: sum", body="2\n")
     assist()
     person.execute(MAIN, "Inbox", tag=True)
-    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    box = opened(person, "/AnviLLM/+Inbox", "Get Put Mail")
     person.sees(box, "Re: sum")
     person.look(box, "1/")
-    person.execute(opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Reply Archive Next"), "Reply", tag=True)
+    person.execute(opened(person, f"/tmp/+Mail.{first[:8]}", "Reply Archive Next"), "Reply", tag=True)
     reply = opened(person, f"/AnviLLM/+Reply.{first[:8]}", "Send Put")
     person.sees(reply, "To: sh\nType: QUERY_REQUEST\nSubject: Re: sum\n\n")
 
@@ -184,10 +186,10 @@ def test_choices_in_a_message_answer_it_by_a_click(person, agent, assist):
     first = agent.mail("user", **{"from": id}, type="QUERY_REQUEST", subject="Where?", body="Which?", metadata=metadata)
     assist()
     person.execute(MAIN, "Inbox", tag=True)
-    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    box = opened(person, "/AnviLLM/+Inbox", "Get Put Mail")
     person.sees(box, "Where?")
     person.execute(box, "1/")
-    message = opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Reply Archive Next")
+    message = opened(person, f"/tmp/+Mail.{first[:8]}", "Reply Archive Next")
     person.sees(message, "Which?\n\n[left]\n[right turn]\n")
     person.execute(message, "turn")
     sent = json.loads(agent.await_written("user/mail"))
@@ -201,14 +203,14 @@ def test_new_mail_comes_into_an_open_list_and_next_goes_on(person, agent, assist
     first = agent.mail("user", **{"from": id}, subject="one")
     assist()
     person.execute(MAIN, "Inbox", tag=True)
-    box = opened(person, "/AnviLLM/+Inbox", "Get Mail")
+    box = opened(person, "/AnviLLM/+Inbox", "Get Put Mail")
     person.sees(box, "one\n")
     second = agent.mail("user", **{"from": id}, subject="two")
     person.sees(box, "two\n")
     person.look(box, "1/")
-    name = opened(person, f"/AnviLLM/+Mail.{first[:8]}", "Next")
+    name = opened(person, f"/tmp/+Mail.{first[:8]}", "Next")
     person.execute(name, "Next", tag=True)
-    opened(person, f"/AnviLLM/+Mail.{second[:8]}", "Next")
+    opened(person, f"/tmp/+Mail.{second[:8]}", "Next")
 
 
 def test_a_sessions_boxes_open_by_its_id(person, agent, assist, project):
@@ -295,7 +297,12 @@ def test_assist_outlives_a_restart_of_the_daemon(person, agent, log, anvilsrv):
 
 def queued(person, name):
     """The lines of a queue's window, with their columns parted."""
-    return [line.split(None, 3) for line in person.body(name).splitlines()]
+    return [line.split(None, 4) for line in person.body(name).splitlines()]
+
+
+def came(n):
+    """When the fake's prompt of that number came, as it is shown here."""
+    return when(f"2026-01-01T10:00:0{n}+0000").split()
 
 
 def test_what_waits_is_listed_put_first_and_dropped_by_its_lines(person, agent, assist, project):
@@ -309,8 +316,8 @@ def test_what_waits_is_listed_put_first_and_dropped_by_its_lines(person, agent, 
     name = opened(person, f"{project}/+Queue.rev", "Drop First Hold Go Get Log")
     person.sees(name, "commit\n")
     assert queued(person, name)[:2] == [
-        ["2", "prompt", "10:00:02", "run the tests"],
-        ["3", "mail", "10:00:03", "QUERY_REQUEST"],
+        ["2", "prompt", *came(2), "run the tests"],
+        ["3", "mail", *came(3), "QUERY_REQUEST"],
     ]
     person.select(name, "commit")
     person.execute(name, "First", tag=True)
@@ -341,7 +348,7 @@ def test_a_queue_is_held_and_goes_on_and_follows_what_happens(person, agent, ass
     person.sees(name, "run the tests\n")
     person.execute(name, "Go", tag=True)
     assert agent.await_written(f"{id}/ctl") == "go\n"
-    person.wait(lambda: queued(person, name) == [["2", "prompt", "10:00:02", "run the tests"]], "it to go on")
+    person.wait(lambda: queued(person, name) == [["2", "prompt", *came(2), "run the tests"]], "it to go on")
     agent.wait(id)
     person.sees(name, "nothing waits\n")
     agent.remove(id)
@@ -382,3 +389,37 @@ def test_what_is_shown_is_seen(person, agent, log):
     assert agent.await_written(f"{id}/seen") == "3\n"
     agent.change(id, seen=3, needs="")
     person.wait(lambda: "done" not in person.body(MAIN), "the mark to go")
+
+
+def test_a_minus_before_a_number_archives_by_put(person, agent, assist):
+    id = agent.add(alias="rev")
+    first = agent.mail("user", **{"from": id}, subject="one")
+    agent.mail("user", **{"from": id}, subject="two")
+    assist("inbox")
+    box = opened(person, "/AnviLLM/+Inbox", "Get Put")
+    person.sees(box, "one\n")
+    person.select(box, "1/")
+    person.type(box, "- 1/")
+    agent.mail("user", **{"from": id}, subject="three")
+    person.sees(box, "three\n")
+    assert person.body(box).count("1/") == 1
+    person.execute(box, "Put", tag=True)
+    assert agent.await_written("user/ctl") == f"complete {first}\n"
+    person.wait(lambda: "one\n" not in person.body(box) and "two\n" in person.body(box), "the line to go")
+
+
+def test_what_cannot_be_meant_is_said(person, agent, assist):
+    id = agent.add(alias="rev")
+    assist()
+    person.type_at_end(MAIN, "Ask rev\n")
+    person.execute(MAIN, "Ask rev", sweep=True)
+    person.sees("/AnviLLM/+Errors", "Assist: rev asks nothing\n")
+    person.type_at_end(MAIN, "anvil:nobody\n")
+    person.look(MAIN, "anvil:nobody", sweep=True)
+    person.sees("/AnviLLM/+Errors", "Assist: no such session 'nobody'\n")
+    person.type_at_end(MAIN, f"Undo {id} 3\n")
+    person.execute(MAIN, f"Undo {id} 3", sweep=True)
+    person.wait(
+        lambda: (f"{id}/turns/3/ctl", "undo\n") in agent.written or "no such prompt" in person.body("/AnviLLM/+Errors"),
+        "undo",
+    )

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.timeout(400)  # building and pip on a busy machine; 10 
 
 Wheels = tuple[Path, Path]
 COMMANDS = {
-    "9p-read-inbox", "Alog", "Assist", "Claude", "Kiro", "anvil-sandbox", "anvil9p", "anvillm", "anvillm-hook", "anvillm-notify",
+    "9p-read-inbox", "Alog", "Assist", "Claude", "Kiro", "Tell",
+    "anvil-sandbox", "anvil9p", "anvillm", "anvillm-hook", "anvillm-notify",
     "anvillm-skills", "anvilmcp", "anvilsrv", "anvilweb",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from tests.install.conftest import listing
 
 PROGRAMS = Path(sys.prefix) / "bin"
 SCRIPTS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"])
-SHELL = [str(ROOT / one) for one in ("bin/Alog", "acme/Assist", "acme/Claude", "acme/Kiro")]
+SHELL = [str(ROOT / one) for one in ("bin/Alog", "acme/Assist", "acme/Claude", "acme/Kiro", "acme/Tell")]
 COMMANDS = ("start", "fgstart", "stop", "restart", "status", "doctor", "export", "login", "ls", "ask", "run", "attach")
 WORKFLOWS = sorted(path.name for path in (ROOT / "workflows").iterdir() if "." not in path.name)
 OURS = [*(str(PROGRAMS / one) for one in SCRIPTS), *SHELL]
