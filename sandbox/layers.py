@@ -146,6 +146,10 @@ class _Parser:
                     raise self._wrong(
                         (*here, index), f"'{path}' is not protected by its name (those: {', '.join(NAMES)})"
                     )
+                if key != "unprotect" and not path.startswith(("/", "~/", "{")):
+                    raise self._wrong(
+                        (*here, index), f"'{path}' is not absolute: it must begin with /, ~/ or a {{NAME}}"
+                    )
                 paths.append(self._said((*here, index), path))
 
     def _network(self, at: tuple[Any, ...], data: object) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backends import acp, backend, private
+from anvilsrv.backends import acp, backend, mistakes, private
 from anvilsrv.backends.backend import Backend, Dialog, Peculiarity, Stop, Title
 from anvilsrv.backends.flags import VALUE, Flag
 from anvilsrv.backends.load_follow import conditions, follows, tools
@@ -34,6 +34,8 @@ LAYER = (
     "permissions",
     "advanced",
     "configuration",
+    "git",
+    "limits",
     "description",
 )
 EVIDENCE = ("hooks", "transcript", "late", "message")
@@ -53,6 +55,7 @@ def load(path: Path) -> Backend:
     top.end()
     acp.expand(body)
     made = _backend(name, path, body, layer)
+    mistakes.check(made, Table(path, lines, ("backend",), data.get("backend")), made.peculiarity is not Peculiarity)
     if made.ready_screen is None and not made.reports("ready"):
         raise body.wrong("ready", "neither a hook that reports ready nor a screen: it would never become idle")
     return made
@@ -296,9 +299,11 @@ def _peculiarity(body: Table, path: Path) -> type[Peculiarity]:
     try:
         found = getattr(_module(where, path), name)
     except Exception as error:  # whatever a file of somebody's does when it is run
-        raise body.wrong("python", f"cannot load '{given}': {error}") from None
+        raise body.wrong("python", f"cannot load '{given}': {mistakes.cause(error, path.parent / where)}") from None
     if not (isinstance(found, type) and issubclass(found, Peculiarity)):
         raise body.wrong("python", f"'{name}' must be a subclass of anvilsrv.backends.backend.Peculiarity")
+    if wrong := mistakes.misspelt(found, Peculiarity):
+        raise body.wrong("python", wrong)
     return found
 
 

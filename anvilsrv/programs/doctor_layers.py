@@ -118,10 +118,14 @@ def _run(found: "Backends", name: str, top: str) -> "tuple[Trial, subprocess.Com
 
 def _tried(found: "Backends", name: str, title: str) -> Iterator[Line]:
     """One that can run: what it says of its version, inside the sandbox as a session runs it."""
+    from anvilsrv.backends import mistakes
+    from anvilsrv.backends.backend import Peculiarity
     from anvilsrv.programs import ways
     from sandbox.errors import PolicyError, SandboxError
 
     backend = found.get(name)
+    if backend.peculiarity is Peculiarity:
+        yield from (Line(NOTE, f"backend {name}", one) for one in mistakes.unheard(backend))
     try:
         _load(name, None, [])
     except PolicyError as error:

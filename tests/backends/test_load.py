@@ -54,8 +54,8 @@ def test_what_is_wrong_is_named_with_file_line_and_key(top: Path, text: str, why
 
 
 def test_a_key_may_be_named_with_how_often_it_is_pressed(top: Path) -> None:
-    backend = load(top, MINIMAL + "  input: {clear: [C-e, C-u*3, '*', Up*]}\n")
-    assert backend.input.clear == ("C-e", "C-u", "C-u", "C-u", "*", "Up*")
+    backend = load(top, MINIMAL + "  input: {clear: [C-e, C-u*3, '*']}\n")
+    assert backend.input.clear == ("C-e", "C-u", "C-u", "C-u", "*")
 
 
 def test_a_class_in_a_file_beside_may_do_what_the_yaml_cannot_say(top: Path) -> None:

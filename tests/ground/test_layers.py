@@ -81,7 +81,9 @@ def below(name: str, one: str) -> bool:
     top, other = name.split(".")[0], one.split(".")[0]
     if one == "sandbox.outside":
         return folder(name) != "inside" and name not in INSIDE
-    if one == "sandbox.configuration" and folder(name) == "backends":  # which knows the files that it is about
+    if (
+        one in ("sandbox.configuration", "sandbox.layers", "sandbox.errors") and folder(name) == "backends"
+    ):  # which knows the files that it is about
         return True
     if "sandbox" in (top, other):
         return top == other or (other == "sandbox" and folder(name) in ("agents", "app", "programs"))

@@ -281,6 +281,8 @@ WORLDS = (
         file("{config}/backends/odd.py", "import os\nimport nosuch\n")), "do", "backend odd", "No module named 'nosuch'"),
     Row("an agent that is not here", agent("", "requires: {program: nosuch, install: get it}"),
         "note", "backend bird", "no program 'nosuch': get it"),
+    Row("an agent whose turns never end", agent("#!/bin/sh\necho bird 1\n"), "note", "backend bird",
+        "{config}/backends/bird.yaml: backend.hooks: nothing reports stop"),
     Row("an agent that fails", agent("#!/bin/sh\necho no cheese >&2; exit 3\n"),
         "note", "backend bird", "fails inside the sandbox, with status 3: no cheese"),
     Row("an agent that is no program", agent("\0\1\2"), "note", "backend bird", "fails inside the sandbox"),
