@@ -45,6 +45,24 @@ def test_mail_of_another_session_is_never_executed_by_a_shell(daemon: Daemon) ->
     assert not (daemon.home.work / "pwned").exists()
 
 
+@pytest.mark.parametrize("control", ["false", "true"])
+def test_a_shell_runs_what_its_parent_asks_for_only_where_that_controls_it(daemon: Daemon, control: str) -> None:
+    roles = daemon.home.config / "roles"
+    roles.mkdir(parents=True)
+    (roles / "lead.yaml").write_text(
+        f"filesystem: {{rwx: ['{{CWD}}', '{{TMPDIR}}']}}\nagents: {{spawn: true, control: {control}}}\n"
+    )
+    parent = Session.new(daemon, "shell", "role=lead")
+    client = daemon.client(parent.id)
+    child = Session(daemon, client.write_read("ctl", f"new shell {daemon.home.work}".encode()).decode().strip())
+    child.wait("idle")
+    request = {"to": child.id, "type": "PROMPT_REQUEST", "subject": "x", "body": "touch ran"}
+    client.write(f"{parent.id}/mail", json.dumps(request).encode())
+    wait_until(lambda: json.loads(child.read("archive")), "the mail was not delivered")
+    child.wait("idle")
+    assert ("ran" in child.ask("ls")) is (control == "true")
+
+
 def test_a_shell_that_cannot_answer_a_request_says_so(daemon: Daemon) -> None:
     one = Session.new(daemon)
     send(one, "user", to=one.id, type="REVIEW_REQUEST", subject="r", body="?")

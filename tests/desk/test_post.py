@@ -51,6 +51,15 @@ def test_before_a_shell_it_is_a_comment_unless_somebody_it_belongs_to_asks_for_i
     assert texts[2:] == ["rm -r x", "rm -r x"]
 
 
+def test_who_spawned_a_shell_and_does_not_control_it_cannot_have_it_run_anything(parts: Parts) -> None:
+    shell = parts.backend("plain", mail="comment")
+    parent = parts.idle(policy="agents\tspawn\troles/lead.yaml\n")
+    agent = parts.idle(shell, parent=parent)
+    parts.mail(agent, "PROMPT_REQUEST", parent, body="rm -r x\nrm -r y")
+    [text] = parts.queue(agent)
+    assert [line[:1] for line in text.splitlines()] == ["#"] * len(text.splitlines())
+
+
 REFUSED = [
     {"when": r"\A\s*\S+\.png\Z", "refuse": "say what it is to do with it"},
     {"when": r"\Aexit\Z", "refuse": "write stop"},
