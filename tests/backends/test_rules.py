@@ -89,6 +89,14 @@ def test_claude_names_the_work_that_is_done_and_clips_the_words_of_what_is_to_co
     assert (task.says(""), cron.says("go on and on"), cron.says("go")) == (False, True, False)
 
 
+def test_what_gemini_tells_itself_after_an_empty_answer_is_no_persons_prompt() -> None:
+    itself = (
+        "[System: You successfully executed a tool but returned an empty response. Please analyze the tool output.]"
+    )
+    told = [SHIPPED.get("gemini").report("BeforeAgent", {"prompt": text}) for text in (itself, "[System: hello]")]
+    assert [bool(one.fields.get("wake")) for one in told if one is not None] == [True, False]
+
+
 def claude(**line: Any) -> dict[str, Any]:
     return {"timestamp": "2026-11-29T00:44:47.786Z", "isSidechain": False, **line}
 

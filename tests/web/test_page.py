@@ -94,6 +94,7 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
     asker.asks_too("make it?")
     boxes = page.locator("#session .ask > *")
     expect(boxes).to_have_count(2)
+    expect(boxes.first).to_contain_text(f"question {first}")
     boxes.nth(1).get_by_role("button", name="no").click()
     expect(boxes).to_have_count(1)
     assert [json.loads(line)["id"] for line in asker.read("ask").splitlines()] == [first]

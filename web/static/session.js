@@ -163,6 +163,7 @@ export class Session {
     const own = el(several ? "textarea" : "input", {placeholder: several ? "A line for each" : "Your own words",
       "aria-label": "Your own words", autocomplete: "off"});
     const made = el("div", {},
+      el("div.quiet", {}, `question ${ask.id}`),
       el("pre", {}, shown(ask.text)),
       ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : "",
       el("div.bar", {}, ...ask.choices.map((one) => el("button", {onclick: (event) => answer(event.target, one)}, shown(one))),
