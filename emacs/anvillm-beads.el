@@ -121,7 +121,7 @@
 
 \\{anvillm-beads-mode-map}"
   :interactive nil
-  (setq tabulated-list-format [("Id" 12 nil) ("Pri" 3 nil) ("Status" 11 nil) ("Type" 8 nil) ("Assignee" 16 nil) ("Title" 0 nil)]
+  (setq-local tabulated-list-format [("Id" 12 nil) ("Pri" 3 nil) ("Status" 11 nil) ("Type" 8 nil) ("Assignee" 16 nil) ("Title" 0 nil)]
         tabulated-list-padding 2
         revert-buffer-function (lambda (&rest _) (anvillm-beads-refresh))
         mode-line-process '(:eval (format " %s" anvillm-beads--show))
@@ -294,7 +294,7 @@ In the words of `dep', the bead here is the parent and OTHER its child."
 
 \\{anvillm-bead-mode-map}"
   :interactive nil
-  (setq revert-buffer-function (lambda (&rest _) (anvillm-bead-refresh))
+  (setq-local revert-buffer-function (lambda (&rest _) (anvillm-bead-refresh))
         anvillm-client t)
   (visual-line-mode))
 

@@ -344,7 +344,8 @@ is wanted all the same."
 (defun anvillm-compose--readable (file)
   "Return the text of FILE, or nil if it is none or too large."
   (when (and (<= (or (file-attribute-size (file-attributes file)) 0) anvillm-compose--largest)
-             (not (image-type-from-file-name file)))
+             (not (let ((case-fold-search t))
+                    (string-match-p "\\.\\(png\\|jpe?g\\|gif\\|webp\\|bmp\\|tiff?\\|svgz?\\|ico\\|pdf\\)\\'" file))))
     (with-temp-buffer
       (set-buffer-multibyte nil)
       (insert-file-contents-literally file)

@@ -87,7 +87,7 @@
 \\{anvillm-daemon-mode-map}"
   :interactive nil
   (visual-line-mode)
-  (setq revert-buffer-function (lambda (&rest _) (anvillm-daemon)))
+  (setq-local revert-buffer-function (lambda (&rest _) (anvillm-daemon)))
   (add-hook 'anvillm-link-hook #'anvillm-daemon--draw)
   (add-hook 'anvillm-session-functions #'anvillm-daemon--draw)
   (add-hook 'anvillm-event-functions #'anvillm-daemon--draw))

@@ -333,7 +333,7 @@
 
 \\{anvillm-log-mode-map}"
   :interactive nil
-  (setq anvillm-client t
+  (setq-local anvillm-client t
         anvillm-log--block nil
         next-error-function #'anvillm-log--next-error
         header-line-format '(:eval (anvillm-literal (anvillm-log--header)))

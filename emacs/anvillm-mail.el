@@ -105,7 +105,7 @@
 
 \\{anvillm-mail-mode-map}"
   :interactive nil
-  (setq tabulated-list-format [("When" 12 nil) ("From" 18 nil) ("Type" 17 nil) ("Subject" 0 nil)]
+  (setq-local tabulated-list-format [("When" 12 nil) ("From" 18 nil) ("Type" 17 nil) ("Subject" 0 nil)]
         tabulated-list-padding 2
         revert-buffer-function (lambda (&rest _) (anvillm-mail-refresh))
         truncate-lines t

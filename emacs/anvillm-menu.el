@@ -58,7 +58,7 @@
     ("i" "Inbox" anvillm-inbox)
     ("I" "Archive" anvillm-archive)
     ("D" "Directory" anvillm-dired)
-    ("v" "Diff" anvillm-project-diff)
+    ("v" "Review" anvillm-review)
     ("W" "Sandbox" anvillm-sandbox)
     ("w" "Copy id" anvillm-copy-id)]]
   [["Prompt about"

@@ -76,7 +76,7 @@
 
 \\{anvillm-queue-mode-map}"
   :interactive nil
-  (setq tabulated-list-format [("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
+  (setq-local tabulated-list-format [("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
         tabulated-list-padding 2
         revert-buffer-function (lambda (&rest _) (anvillm-queue-refresh))
         truncate-lines t

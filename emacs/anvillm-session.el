@@ -452,7 +452,7 @@ If BACK, to the one before."
                      ("A" anvillm-attach) ("i" anvillm-inbox) ("I" anvillm-archive) ("e" anvillm-mail-compose)
                      ("Q" anvillm-queue) ("M-Q" anvillm-waiting)
                      ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
-                     ("D" anvillm-dired) ("v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
+                     ("D" anvillm-dired) ("v" anvillm-review) ("M-v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
                      ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
                      ("d" anvillm-daemon) ("h" anvillm-menu) ("?" anvillm-help) ("q" quit-window)))
       (define-key map (kbd key) command))

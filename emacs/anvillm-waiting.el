@@ -135,7 +135,7 @@ It is withdrawn where it was only once the other has accepted it."
 
 \\{anvillm-waiting-mode-map}"
   :interactive nil
-  (setq tabulated-list-format [("Session" 16 nil) ("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
+  (setq-local tabulated-list-format [("Session" 16 nil) ("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
         tabulated-list-padding 2
         revert-buffer-function #'anvillm-waiting-refresh
         truncate-lines t

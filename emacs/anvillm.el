@@ -26,6 +26,7 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-rows)
+(require 'anvillm-revert)
 (require 'tabulated-list)
 
 ;; The other parts are loaded when they are first used.
@@ -40,6 +41,8 @@
 (autoload 'anvillm-mail-compose "anvillm-mail" "Write a message." t)
 (autoload 'anvillm-waiting "anvillm-waiting" "Show what waits in all queues, and drafts." t)
 (autoload 'anvillm-queue "anvillm-queue" "Show what waits for a session." t)
+(autoload 'anvillm-review "anvillm-review" "Show what a session has changed, to be judged." t)
+(autoload 'anvillm-evil-setup "anvillm-evil" "Set up the keys of Evil's normal state.")
 (autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
 (autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)
 (autoload 'anvillm-beads "anvillm-beads" "Show the beads." t)
@@ -384,7 +387,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 
 \\{anvillm-mode-map}"
   :interactive nil
-  (setq tabulated-list-padding 2
+  (setq-local tabulated-list-padding 2
         tabulated-list-sort-key nil
         revert-buffer-function (lambda (&rest _) (anvillm-refresh))
         truncate-lines t

@@ -38,6 +38,14 @@
    (should (= (point) (point-max)))
    (should (equal '("do it: ü日本" "more") (mapcar #'car (anvillm-log--imenu))))))
 
+(ert-deftest log-leaves-reverting-other-buffers-alone ()
+  (log-test-with
+   (require 'anvillm-daemon)
+   (require 'anvillm-beads)
+   (with-temp-buffer (anvillm-daemon-mode))
+   (with-temp-buffer (anvillm-bead-mode))
+   (should (eq #'revert-buffer--default (default-value 'revert-buffer-function)))))
+
 (ert-deftest log-decodes-text-cut-anywhere ()
   (log-test-with
    (let ((bytes (encode-coding-string "USER 2026-11-22T16:12:50+0000\n\taü日本🐟z\n\tend\n" 'utf-8)))

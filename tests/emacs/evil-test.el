@@ -1,0 +1,34 @@
+;;; evil-test.el --- The keys in Evil's normal state  -*- lexical-binding: t; -*-
+
+;;; Code:
+
+(require 'support)
+(require 'anvillm-talk)
+(require 'anvillm-compose)
+(require 'evil)
+(anvillm-evil-setup)
+
+(ert-deftest evil-leaves-the-keys-of-the-list-and-of-conversations-what-they-are ()
+  (evil-mode 1)
+  (support-with-tree 2
+    (should (eq 'normal evil-state))
+    (evil-normalize-keymaps)
+    (pcase-dolist (`(,key . ,command)
+                   '(("s" . anvillm-start) ("p" . anvillm-compose) ("t" . anvillm-stop) ("K" . anvillm-kill) ("RET" . anvillm-conversation)
+                     ("gr" . anvillm-refresh) ("j" . evil-next-line) ("k" . evil-previous-line) ("/" . evil-search-forward)
+                     ("G" . evil-goto-line) ("q" . quit-window)))
+      (should (eq command (key-binding (kbd key)))))
+    (anvillm-conversation "00000001")
+    (set-buffer (window-buffer))
+    (should (eq 'normal evil-state))
+    (evil-normalize-keymaps)
+    (pcase-dolist (`(,key . ,command)
+                   '(("P" . anvillm-prompt) ("TAB" . anvillm-log-toggle-fold) ("gn" . anvillm-log-next) ("X" . anvillm-interrupt)
+                     ("n" . evil-search-next)))
+      (should (eq command (key-binding (kbd key)))))
+    (anvillm-compose '("00000001"))
+    (set-buffer (window-buffer))
+    (should (eq 'insert evil-state))))
+
+(provide 'evil-test)
+;;; evil-test.el ends here
