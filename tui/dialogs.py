@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
@@ -14,6 +14,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
+from tui.talk import diff
 from tui.text import clip, one_line, printable
 
 
@@ -193,20 +194,32 @@ class Start(Dialog):
 class Answer(Dialog):
     """What an agent asks; gives the choice. A digit takes the choice of that number."""
 
+    BINDINGS: ClassVar = [
+        Binding("pageup", "page(-1)", show=False, priority=True),
+        Binding("pagedown", "page(1)", show=False, priority=True),
+    ]
+
     def __init__(self, title: str, ask: dict[str, Any]) -> None:
         super().__init__(title)
         self.ask = ask
         self.choices: list[str] = list(ask.get("choices") or [])
 
     def inside(self) -> ComposeResult:
-        yield Static(Content(printable(self.ask.get("text") or "")), classes="text")
-        if self.ask.get("detail"):
-            yield Static(Content(printable(str(self.ask["detail"]))), classes="text hint")
+        with VerticalScroll(classes="text", can_focus=False):
+            yield Static(Content(printable(self.ask.get("text") or "")))
+            if self.ask.get("diff"):
+                yield Static(Content.assemble(*diff(self.ask["diff"])))
+            elif self.ask.get("detail"):
+                yield Static(Content(printable(str(self.ask["detail"]))), classes="hint")
         if self.choices:
             yield OptionList(*(Option(Content(f"{n} {one_line(one)}")) for n, one in enumerate(self.choices, 1)))
         for words in self.fields:
             yield Field(placeholder=words)
-        yield Label("Enter answers   1-9 that choice   Esc leaves the question open", classes="hint")
+        yield Label("Enter answers   1-9 that choice   PgUp PgDn   Esc leaves it open", classes="hint")
+
+    def action_page(self, pages: int) -> None:
+        text = self.query_one(".text", VerticalScroll)
+        text.scroll_to(y=text.scroll_y + pages * text.size.height, animate=False, immediate=True)
 
     @property
     def fields(self) -> list[str]:

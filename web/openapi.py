@@ -12,6 +12,7 @@ ASK = {
     "description": "What the agent waits for",
     "properties": {
         "id": STRING, "text": STRING, "choices": array(STRING), "detail": {},
+        "diff": {"type": "string", "description": "what it would change, a unified diff"},
         "free": {"type": "boolean", "description": "any words are an answer"},
         "questions": {"type": "array", "items": {"type": "object"}, "description": "of a dialog with several: text, choices, multiple"},
     },

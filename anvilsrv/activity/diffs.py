@@ -1,11 +1,15 @@
 """Diffs as agents give them: counted, and made of the hunks that some give instead. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)", re.MULTILINE)
 HUNKS = 1000
+LARGEST = 1 << 20  # characters of a text that is compared
+COMPARED = 10_000  # lines times lines that are compared; difflib may take their square
+AROUND = 3  # lines that are the same, before and after
 
 
 def of_hunks(hunks: list[Any]) -> str:
@@ -30,3 +34,38 @@ def counted(diff: str) -> dict[str, int]:
     found = HUNK.search(diff)
     made = {"added": sum(line.startswith("+") for line in body), "removed": sum(line.startswith("-") for line in body)}
     return made | ({"line": int(found[1])} if found is not None else {})
+
+
+def between(old: str, new: str) -> str:
+    """The unified diff of two texts, one hunk from the first line that is another to the last; empty where a text is too large. Of
+    much that differs all of the old comes before all of the new."""
+    if max(len(old), len(new)) > LARGEST:
+        return ""
+    before, after = old.splitlines(), new.splitlines()
+    head = _same(before, after)
+    tail = _same(before[head:][::-1], after[head:][::-1])
+    gone, come = before[head : len(before) - tail], after[head : len(after) - tail]
+    if not gone and not come:
+        return ""
+    first = max(0, head - AROUND)
+    above, below = before[first:head], before[len(before) - tail :][:AROUND]
+    around = len(above) + len(below)
+    lines = [*(f" {one}" for one in above), *_changed(gone, come), *(f" {one}" for one in below)]
+    return "\n".join([f"@@ -{first + 1},{around + len(gone)} +{first + 1},{around + len(come)} @@", *lines]) + "\n"
+
+
+def _same(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many lines they begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _changed(gone: Sequence[str], come: Sequence[str]) -> list[str]:
+    if len(gone) * len(come) > COMPARED:
+        return [*(f"-{one}" for one in gone), *(f"+{one}" for one in come)]
+    lines: list[str] = []
+    for what, i, j, k, m in SequenceMatcher(None, gone, come, autojunk=False).get_opcodes():
+        if what == "equal":
+            lines += [f" {one}" for one in gone[i:j]]
+        else:
+            lines += [*(f"-{one}" for one in gone[i:j]), *(f"+{one}" for one in come[k:m])]
+    return lines

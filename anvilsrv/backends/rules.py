@@ -19,10 +19,12 @@ KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
     "taken", "queued", "joined", "refused", "active",
 )  # fmt: skip
-TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "turn", "agent", "tool", "task")
+TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "diff", "turn", "agent", "tool", "task")
 WORKS = 100  # of which a report tells
 NAME = 200  # characters of the name of one
 SAID = 10_000  # characters of any of them but ``text``
+WHOLE = ("question", "diff")  # what a person must see all of before he answers
+ASKED = 256 << 10  # characters of those
 OFFERED = 50  # choices that a payload brings
 MOST = 1e15  # of a figure of usage: sums of them stay numbers
 MILLISECONDS = 1e11  # an epoch beyond this is not one of seconds: it would be the year 5138
@@ -58,7 +60,7 @@ class Rule:
         for name, source in {**texts, **self.texts}.items():
             value = _field(source, payload)
             if value is not None:
-                fields[name] = value if name == "text" else whole(value[:SAID])  # its bytes are told exactly
+                fields[name] = value if name == "text" else whole(value[: ASKED if name in WHOLE else SAID])
         if self.continued:
             fields["continued"] = bool(templates.dig(payload, self.continued))
         if self.wake and matches_all(payload, self.wake):

@@ -9,6 +9,7 @@ alone changes ``_asking``.
 from collections.abc import Mapping
 from typing import Any
 
+from anvilsrv.activity.fields import middle
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions import questions, whose
@@ -18,6 +19,7 @@ from anvilsrv.store.effects import Asked, Unasked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.strict_json import dumps, whole
 
+DIFF = 256 << 10  # bytes of what a question would change
 MOST = 100  # open questions of one session; the oldest gives way
 
 
@@ -41,6 +43,8 @@ class Questions:
             "detail": shown(plain(fields.get("detail") or "")), "free": bool(fields.get("free")),
             "report": asked.number, "agent": str(fields.get("agent") or ""), "tool": str(fields.get("tool") or ""),
         }  # fmt: skip
+        if diff := shown(plain(str(fields.get("diff") or ""))):
+            made["diff"] = middle(diff, DIFF).text
         if parts := fields.get("questions"):
             made["questions"] = [parted(part) for part in parts]
         tx.after(asked)  # before the event: who answers at once must find the asker waiting
@@ -54,6 +58,7 @@ class Questions:
         self._registry.activity.record(
             tx, asked.session, whose.turn_of(tx, asked.session), "ask", id=number, text=made["text"], choices=made["choices"],
             what="question" if made["free"] else "permission", questions=made.get("questions"), tool=made["tool"],
+            diff=made.get("diff"),
             **({"parent": made["agent"]} if made["agent"] else {}),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 from anvilsrv.errors import Invalid, NotPermitted
 
 Question = Mapping[str, Any]
-SHOWN = ("id", "text", "choices", "detail", "free", "questions")
+SHOWN = ("id", "text", "choices", "detail", "free", "questions", "diff")
 ID = re.compile("q[0-9a-f]{6}")
 GIVEN = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from anvilsrv.activity.diffs import between
 from anvilsrv.backends.backend import Launch, Place, Reply, Report
 from anvilsrv.backends.lacks import Lack, Rights, mentions, programs, servers
 from anvilsrv.backends.private import Private
@@ -54,6 +55,7 @@ TAG = re.compile("<[^<>]*>")
 TASK = re.compile(r"<task-id>([^<\n]{1,200})</task-id>")
 HEAD = 4096  # characters of a notification in which the name of its task stands
 CLIPPED = re.compile(r"\u2026 \[\+\d{1,9} chars\]\Z")  # the end of words that a Stop tells of in part
+EDITS = 100  # in one question
 REASON = 500  # characters of why a prompt was refused
 
 
@@ -130,10 +132,8 @@ class Claude(Private):
         given = payload.get("tool_input")
         plan = given.get("plan") if payload.get("tool_name") == "ExitPlanMode" and isinstance(given, Mapping) else None
         what = f"Go on with this plan?\n\n{plan}" if isinstance(plan, str) and plan.strip() else permission(payload)
-        detail = "" if plan else dumps(given)
-        return Report(
-            "ask", {**found.fields, "question": what, "choices": choices, "detail": detail}, payload, found.rule
-        )
+        asked = {"question": what, "choices": choices, "detail": "" if plan else dumps(given), "diff": change(payload)}
+        return Report("ask", {**found.fields, **asked}, payload, found.rule)
 
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
         """Questions are answered by allowing the tool with its answers put in."""
@@ -291,6 +291,22 @@ def permission(payload: Mapping[str, Any]) -> str:
     given = payload.get("tool_input")
     known = [str(given[key]) for key in SHOWN if key in given] if isinstance(given, Mapping) else []
     return f"{payload.get('tool_name')}: {known[0]}" if known else str(payload.get("tool_name"))
+
+
+def change(payload: Mapping[str, Any]) -> str:
+    """The diff of what is to be edited or written, as far as the question says it: the file is not read."""
+    given = payload.get("tool_input")
+    if not isinstance(given, Mapping):
+        return ""
+    if payload.get("tool_name") == "Write":
+        return between("", str(given.get("content") or ""))
+    edits = given.get("edits") if payload.get("tool_name") == "MultiEdit" else [given]
+    texts = [
+        (str(one.get("old_string") or ""), str(one.get("new_string") or ""))
+        for one in (edits if isinstance(edits, list) else [])[:EDITS]
+        if isinstance(one, Mapping) and ("old_string" in one or "new_string" in one)
+    ]
+    return "".join(between(old, new) for old, new in texts)
 
 
 def decision(what: Mapping[str, Any]) -> Reply:

@@ -28,6 +28,7 @@ BACKEND: dict[str, Any] = {
         "Ask": {
             "report": "ask",
             "question": "question",
+            "diff": "diff",
             "choices": {"yes": {"choice": "yes"}, "no": {"choice": "no"}},
             "free": {"choice": "{TEXT}"},
         },

@@ -232,7 +232,7 @@ class Scripted:
         if "crash" in turn:
             self.crash(turn["crash"])
         if "ask" in turn:
-            said += f"answer: {self.hook('Ask', wait=True, question=turn['ask']).get('choice')}\n"
+            said += f"answer: {self.hook('Ask', wait=True, question=turn['ask'], diff=turn.get('diff', '')).get('choice')}\n"
         if "fail" in turn:
             self.hook("Fail", error=turn["fail"])
             self.write("API error\n")

@@ -223,7 +223,8 @@ def peek(daemon: Daemon, session: str) -> bytes:
 
 def test_a_question_is_shown_and_answered(daemon: Daemon, terminal: Terminal) -> None:
     install(daemon.home.config)
-    script(daemon.home.work, turns=[{"ask": "really delete it?", "say": ""}])
+    diff = "@@ -1,1 +1,1 @@\n-old \u202eline\n+new line\n"
+    script(daemon.home.work, turns=[{"ask": "really delete it?", "diff": diff, "say": ""}])
     session = new(daemon, "alias=asker", backend="scripted")
     new(daemon, "alias=other")
     client = daemon.client()
@@ -233,7 +234,7 @@ def test_a_question_is_shown_and_answered(daemon: Daemon, terminal: Terminal) ->
         client.write(f"{session}/in", b"do it")
         terminal.shows("asks", "1 ASK (w)")
         terminal.keys("G", "w")  # the other one is selected: w goes to who asks
-        terminal.shows("asker asks", "really delete it?", "1 yes", "2 no")
+        terminal.shows("asker asks", "really delete it?", "-old \ufffdline", "+new line", "1 yes", "2 no")
         terminal.keys(*keys)
         assert client.read(f"{session}/out", timeout=PATIENCE) == answer
         terminal.hides("ASK")

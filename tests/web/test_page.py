@@ -71,13 +71,14 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
     page, work = watched.page, shared.home.top / "asking"
     work.mkdir()
     install(shared.home.config)
-    script(work, turns=[{"ask": "really <b>delete</b> it?", "say": ""}])
+    script(work, turns=[{"ask": "really <b>delete</b> it?", "diff": "@@ -1,1 +1,1 @@\n-a\n+b \u202ec\n", "say": ""}])
     asker = Session(shared, start(page, work, "scripted", "asker"))
     for choice in ("yes", "my own words"):
         prompt(page, "do it")
         box = page.locator("#session .ask")
         expect(box.locator("pre").first).to_have_text("really <b>delete</b> it?")
         assert "null" not in box.inner_text()
+        expect(box.locator("pre.diff .add")).to_have_text("+b \ufffdc")
         expect(page.locator("#asking")).to_have_text("1 ask")
         expect(page).to_have_title("(1) AnviLLM")
         if choice == "yes":

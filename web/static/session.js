@@ -5,7 +5,7 @@ import {call} from "./net.js";
 import {Mail} from "./mail.js";
 import {Queue} from "./queue.js";
 import {notes, state} from "./sessions.js";
-import {Talk} from "./talk.js";
+import {Talk, diff} from "./talk.js";
 
 const drafts = new Map(); // session id -> text not yet sent
 
@@ -165,7 +165,7 @@ export class Session {
     const made = el("div", {},
       el("div.quiet", {}, `question ${ask.id}`),
       el("pre", {}, shown(ask.text)),
-      ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : "",
+      ask.diff ? el("pre.diff", {}, ...diff(ask.diff)) : ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : "",
       el("div.bar", {}, ...ask.choices.map((one) => el("button", {onclick: (event) => answer(event.target, one)}, shown(one))),
         ask.free || !ask.choices.length ? el("form.own", {onsubmit: (event) => {
           event.preventDefault();

@@ -174,7 +174,7 @@ export class Talk {
 }
 
 // The lines of a unified diff, coloured.
-function diff(text) {
+export function diff(text) {
   return shown(text).replace(/\n$/, "").split("\n").map((line) =>
     el(/^(\+\+\+|---) /.test(line) ? "span.file" : {"+": "span.add", "-": "span.del", "@": "span.hunk"}[line[0]] ?? "span", {}, `${line}\n`));
 }
