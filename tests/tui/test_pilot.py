@@ -92,7 +92,9 @@ def test_markup_and_control_characters_of_agents_are_text(home: Home) -> None:
         await pilot.press("w")
         await pilot.pause()
         assert isinstance(app.screen, Answer)
-        assert "[@click=app.quit]y[/] ␛[2J" in str(app.screen.query(Static).first().content) + words(app, ".text Static")
+        assert "[@click=app.quit]y[/] ␛[2J" in str(app.screen.query(Static).first().content) + words(
+            app, ".text Static"
+        )
         app.post_message(Anvillm.Events([{"seq": 1, "type": "error", "session_id": None, "error": bad}]))
         await pilot.pause()
 
