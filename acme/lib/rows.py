@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from acme.lib import table
 from acme.lib.agent import Ask, Roster, Session
@@ -24,6 +26,7 @@ _DOING = 30  # characters of what an agent does
 _MOST = 40  # zeros that a column takes at most
 
 
+@lru_cache(8192)
 def key(line: str) -> str:
     """By what a line is known: a session's by its id, a question's by its own, others by their first word."""
     if line.startswith("\t"):
@@ -46,8 +49,9 @@ def alias(line: str) -> str:
 
 def needing(roster: Roster, mail: int) -> str:
     """``2 ask · 3 mail``: how many sessions need the user for what; of mail it is the messages."""
-    counts = {need: sum(one.needs == need for one in roster.sessions) for need in NEEDS} | {"mail": mail}
-    return " · ".join(f"{count} {need}" for need, count in counts.items() if count)
+    counts = Counter(one.needs for one in roster.sessions)
+    counts["mail"] = mail
+    return " · ".join(f"{counts[need]} {need}" for need in NEEDS if counts[need])
 
 
 def sorted_by_need(sessions: Sequence[Session]) -> list[Session]:
@@ -105,32 +109,43 @@ def elapsed(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+_Mark = tuple[Session, str, str, int]  # what a row is made from: the session, its name, what was refused, the tick
+
+
 class Rows:
     """The rows of sessions as they are drawn; a row is made again when its session changes, or at a tick while it runs."""
 
     def __init__(self, look: table.Style) -> None:
         self._look = look
         self._widths = [table.width(title, look) + 1 for title in TITLES]
-        self._cells: dict[tuple[Session, str, str, int], tuple[str, ...]] = {}
-        self._drawn: dict[tuple[str, ...], str] = {}
+        self._known: dict[
+            str, tuple[_Mark, tuple[str, ...], str]
+        ] = {}  # of a session: what it is made from, its cells, its row
 
     def title(self) -> str:
         return table.columns((*TITLES, "id"), self._widths, self._look)
 
     def of(self, sessions: Sequence[Session], renamed: dict[str, str], refused: dict[str, str], tick: int) -> list[str]:
         """The rows, with their questions beneath; `renamed` is what the person has written in place of an alias."""
-        known: dict[tuple[Session, str, str, int], tuple[str, ...]] = {}
+        known: dict[str, tuple[_Mark, tuple[str, ...], str]] = {}
+        wide = self._widths[:]
         for one in sessions:
-            name, why = renamed.get(one.id, one.alias or "-"), refused.get(one.id, "")
-            mark = (one, name, why, tick if one.state == "running" else 0)
-            known[mark] = self._cells.get(mark) or self._made(one, name, why)
-        self._cells = known
+            mark = (
+                one,
+                renamed.get(one.id, one.alias or "-"),
+                refused.get(one.id, ""),
+                tick if one.state == "running" else 0,
+            )
+            before = self._known.get(one.id)
+            known[one.id] = before if before is not None and before[0] == mark else (mark, self._made(*mark[:3]), "")
         rows: list[str] = []
-        drawn: dict[tuple[str, ...], str] = {}
-        for (one, *_), cells in known.items():
-            drawn[cells] = self._drawn.get(cells) or table.columns(cells, self._widths, self._look)
-            rows += [drawn[cells], *(asked(ask, one.label) for ask in one.asks)]
-        self._drawn = drawn
+        for id, (mark, cells, row) in known.items():
+            if not row or wide != self._widths:
+                row = table.columns(cells, self._widths, self._look)
+                known[id] = (mark, cells, row)
+            rows.append(row)
+            rows += [asked(ask, mark[0].label) for ask in mark[0].asks]
+        self._known = known
         return rows
 
     def _made(self, session: Session, name: str, why: str) -> tuple[str, ...]:
@@ -142,5 +157,4 @@ class Rows:
             width = min(_MOST, table.width(cell, self._look) + 1)
             if width > self._widths[column]:
                 self._widths[column] = width
-                self._drawn = {}
         return (*cells, *said, *([f"! {why}"] if why else []), session.id)
