@@ -161,7 +161,7 @@ class Branches:
             raise SandboxRefused("its git directory is gone")
         tip = self._launch.tip(record)
         if tip not in ("", record.taken, record.base):
-            raise SandboxRefused(f"its commits could not be brought: {' '.join(said)[:300]}")
+            raise SandboxRefused(f"its commits could not be brought: {' '.join(' '.join(said).split())[:300]}")
         return record
 
     def _record(self, one: Worktree) -> Record | None:

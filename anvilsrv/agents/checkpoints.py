@@ -130,7 +130,7 @@ class Checkpoints:
         except Refusal as refused:
             raise NotPermitted(_listed(refused)) from None
         except SandboxError as error:
-            raise Unavailable(str(error)) from None
+            raise Unavailable(one_line(str(error))) from None
 
     # -- checkpoints -----------------------------------------------------------------------------------------------------
 

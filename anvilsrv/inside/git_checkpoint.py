@@ -5,13 +5,14 @@ Left out, and named: files above a limit, repositories in it, and what cannot be
 One thread.
 """
 
+import contextlib
 import os
 import stat
 
-from anvilsrv.inside.git_tree import Tree, joined
+from anvilsrv.inside.git_tree import Refused, Tree, joined
 
 REF = "refs/heads/checkpoints"
-FEW = 300  # paths that are named one by one; of more it is said which not
+MANY = 5000  # paths that are named one by one, which is faster; of more it is said which not
 
 
 def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
@@ -24,28 +25,40 @@ def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
     if names:
         _add(tree, names, list(left))
     new = tree.git("write-tree", "--missing-ok").decode().strip()
-    last = tree.git("rev-parse", "-q", "--verify", f"{REF}^{{commit}}", fine=(0, 1)).decode().strip()
-    if last and tree.git("rev-parse", f"{last}^{{tree}}").decode().strip() == new:
+    last, known = _last(tree)
+    if last and known == new:
         made = last
     else:
         parents = ["-p", last] if last else []
         made = tree.git("commit-tree", "--no-gpg-sign", "-m", "checkpoint", *parents, new).decode().strip()
         tree.git("update-ref", REF, made)
+        with open(f"{tree.directory}/last", "w", encoding="ascii") as file:
+            file.write(f"{made} {new}\n")
     return made, [f"{tree.shown(name)}: {why}" for name, why in left.items()]
 
 
+def _last(tree: Tree) -> tuple[str, str]:
+    """The checkpoint before and its tree; a file has them, which spares two gits."""
+    try:
+        with open(f"{tree.directory}/last", encoding="ascii") as file:
+            commit, _, made = file.read().strip().partition(" ")
+    except FileNotFoundError:
+        return "", ""
+    return (commit, made) if made else ("", "")
+
+
 def _add(tree: Tree, names: list[bytes], left: list[bytes]) -> None:
-    words = ("add", "-A", "--sparse", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
-    if len(names) <= FEW:
+    if len(names) <= MANY:
         links = dict[bytes, bool]()
-        beyond = [name for name in names if _beyond(tree, name, links)]
-        if beyond:  # git refuses to look there: these are gone
-            tree.git("update-index", "--force-remove", "-z", "--stdin", data=joined(beyond))
-        specs = [b":(top,literal)" + name for name in names if name not in beyond]
-        if not specs:
+        beyond = {name for name in names if _beyond(tree, name, links)}
+        with contextlib.suppress(Refused):  # a file was changed or closed just now: then it is added as a whole
+            if beyond:  # git refuses to look there: these are gone
+                tree.git("update-index", "--force-remove", "-z", "--stdin", data=joined(list(beyond)))
+            there = [name for name in names if name not in beyond]
+            tree.git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", data=joined(there))
             return
-    else:
-        specs = [b":(top)", *(b":(top,exclude,literal)" + name.rstrip(b"/") for name in left)]
+    specs = [b":(top)", *(b":(top,exclude,literal)" + name.rstrip(b"/") for name in left)]
+    words = ("add", "-A", "--sparse", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
     tree.git(*words, data=joined(specs), fine=(0, 1))
 
 
