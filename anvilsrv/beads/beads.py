@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.beads import graph
-from anvilsrv.beads.commands import Call, export, records_of, run
+from anvilsrv.beads.commands import Call, export, file_of, run
 from anvilsrv.beads.record import Record
 from anvilsrv.beads.store import BELL, JOURNAL, Store
 from anvilsrv.beads.watch import Watch
@@ -59,9 +59,9 @@ class Beads:
             with self._store.read(bulk=True) as reader:
                 export(reader, words, user)
             return None
-        records = records_of(words, user)
+        file = file_of(words, user)
         with self._store.write() as db:
-            call = Call(db, actor, user, _seq(db) + 1, "".join(words[:1]), records)
+            call = Call(db, actor, user, _seq(db) + 1, "".join(words[:1]), file)
             bead_id = run(call, words)
             more = dumps(call.more)
             db.execute("INSERT INTO change VALUES (?, ?, ?, ?, ?)", (call.rev, bead_id or "", call.op, actor, more))

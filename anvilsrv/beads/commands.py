@@ -34,6 +34,8 @@ _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _KEY = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
 _REASON = "blocked_reason"
 
+NOTES = 50  # of an import, that its event tells
+
 
 @dataclass
 class Call:
@@ -44,7 +46,7 @@ class Call:
     user: bool
     rev: int
     op: str
-    records: Sequence[tuple[Record, bool]] = ()
+    file: jsonl.File = field(default_factory=lambda: jsonl.File([], []))
     more: dict[str, Any] = field(default_factory=dict)
 
     def get(self, bead_id: str) -> Record:
@@ -283,16 +285,18 @@ def _commented(call: Call, record: Record, text: str) -> Record:
     return record | {"comments": [*rows, row | {"created_at": now()[1]}]}
 
 
-def records_of(words: Sequence[str], user: bool) -> list[tuple[Record, bool]]:
+def file_of(words: Sequence[str], user: bool) -> jsonl.File:
     """What the command will import, read before the store is locked; nothing for the other commands."""
     if words[:1] != ["import"]:
-        return []
+        return jsonl.File([], [])
     _check(words, user)
-    return list(jsonl.read(_path(words[1])))
+    return jsonl.read(_path(words[1]))
 
 
 def _import(call: Call, file: str) -> None:
-    call.more["count"] = jsonl.load(call.db, call.records, call.rev)
+    call.more["count"] = jsonl.load(call.db, call.file.records, call.rev)
+    if call.file.notes:
+        call.more["notes"] = call.file.notes[:NOTES]
 
 
 def export(db: sqlite3.Connection | None, words: Sequence[str], user: bool) -> None:

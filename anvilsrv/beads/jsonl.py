@@ -1,7 +1,8 @@
 """``issues.jsonl``, the file by which bd and this store exchange beads: a tolerant reader and a strict writer.
 
 The reader passes over empty lines, a byte order mark, header lines (``_schema``), memories and tombstones, fills in
-what may be missing, and refuses the whole file, naming the line, at the first one that cannot be understood. The
+what may be missing, mends what can be kept (``tolerant.py``) with a note, and refuses the whole file, naming the line,
+at the first one that cannot be understood. The
 writer writes records in bd's form and order, unknown keys kept, whole or not at all.
 """
 
@@ -14,9 +15,9 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from anvilsrv.beads import graph
+from anvilsrv.beads import graph, tolerant
 from anvilsrv.beads.record import BLOCKING, COUNTS, Record, normal, unix_ns
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted, Unavailable
 from anvilsrv.strict_json import dumps, loads
@@ -24,22 +25,37 @@ from anvilsrv.strict_json import dumps, loads
 LARGEST = 64 << 20  # bytes of a file
 
 
-def read(file: Path) -> Iterator[tuple[Record, bool]]:
-    """Every bead of the file, and whether bd's counts came with it."""
+class File(NamedTuple):
+    """Every bead of a file, and whether bd's counts came with it; what was not as it should be, line by line."""
+
+    records: list[tuple[Record, bool]]
+    notes: list[str]
+
+
+def read(file: Path) -> File:
+    """The file, whole. Raises AnvilError."""
+    notes: list[str] = []
+    return File(list(_records(file, notes)), notes)
+
+
+def _records(file: Path, notes: list[str]) -> Iterator[tuple[Record, bool]]:
     data = _content(file)
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
             continue
         try:
+            tolerant.refuse_conflict(line)
             found = loads(line)
             if not isinstance(found, dict):
                 raise Invalid("not a JSON object")
             if "_schema" in found or found.get("_type", "issue") != "issue" or found.get("status") == "tombstone":
                 continue
-            record = normal(found)
+            whole, odd = tolerant.mended(found)
+            record = normal(whole)
             dumps(record)
         except AnvilError as error:
             raise Invalid(f"{file.name} line {number}: {error}") from None
+        notes += [f"{file.name} line {number}: {record['id']}: {one}" for one in odd]
         yield record, COUNTS[0] in found
 
 

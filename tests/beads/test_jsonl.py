@@ -153,6 +153,10 @@ def test_an_import_is_one_change_and_says_how_many_beads(desk: Desk, tmp_path: P
         ('{"id":"bd-2","title":"x","n":1e999}', "line 2: invalid JSON: a number is too large"),
         ('{"id":"bd-2","title":"\\ud800"}', "line 2: invalid JSON: half of a surrogate pair"),
         ('{"id":"bd-2","title":"x","created_at":"tuesday"}', "line 2: invalid time 'tuesday'"),
+        ('{"id":"bd-2","title":"two\\nlines"}', "line 2: a title is one line of text"),
+        ("<<<<<<< HEAD", "line 2: a conflict mark of git: resolve the merge first"),
+        ("=======", "line 2: a conflict mark of git"),
+        (">>>>>>> theirs", "line 2: a conflict mark of git"),
         ("[" * 100_000, "line 2: "),
     ],
 )
@@ -204,7 +208,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=500).filter(str.strip),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=500).filter(str.strip),
     st.dictionaries(st.text(min_size=1).map("x_".__add__), VALUES.filter(lambda v: v is not None), max_size=4),
 )
 def test_any_title_and_any_unknown_value_survive(title: str, unknown: dict[str, Any]) -> None:
@@ -227,3 +231,43 @@ def test_what_a_client_names_for_an_import_keeps_nobody_waiting_and_is_bounded(
     (tmp_path / "large").write_text('{"id": "a-1", "title": "t"}\n')
     with pytest.raises(Invalid, match=r"invalid file: .*large has more than"):
         list(jsonl.read(tmp_path / "large"))
+
+
+@pytest.mark.parametrize(
+    ("odd", "key", "value", "note"),
+    [
+        ({"due_at": ""}, "due_at", None, "due_at is empty, and left out"),
+        ({"updated_at": " "}, "due_at", None, "updated_at is empty, and left out"),
+        ({"estimated_minutes": 1.0}, "estimated_minutes", 1, "estimated_minutes 1.0 is taken as 1"),
+        ({"estimated_minutes": "90"}, "estimated_minutes", 90, "estimated_minutes '90' is taken as 90"),
+        ({"priority": "2"}, "priority", 2, "priority '2' is taken as 2"),
+        ({"priority": "P0"}, "priority", 0, "priority 'P0' is taken as 0"),
+        ({"priority": 3.0}, "priority", 3, "priority 3.0 is taken as 3"),
+        (
+            {"dependencies": [{"issue_id": "bd-1", "depends_on_id": "bd-1", "type": "blocks"}]},
+            "dependencies", None, "it depends on itself, which is left out",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_odd_and_can_be_kept_is_kept_with_a_note_on_its_line(
+    desk: Desk, tmp_path: Path, odd: dict[str, Any], key: str, value: object, note: str
+) -> None:
+    imported(desk, tmp_path, lines({"id": "bd-0", "title": "fine"}, {"id": "bd-1", "title": "odd", **odd}))
+    assert sorted(desk.beads.ids()) == ["bd-0", "bd-1"]
+    assert desk.record("bd-1").get(key) == value
+    assert desk.told[-1]["notes"] == [f"in.jsonl line 2: bd-1: {note}"]
+
+
+def test_rows_under_the_id_that_a_bead_had_before_are_its_own(desk: Desk, tmp_path: Path) -> None:
+    comment = {"id": 1, "issue_id": "old-1", "author": "ann", "text": "hello"}
+    edge = {"issue_id": "old-1", "depends_on_id": "bd-0", "type": "blocks"}
+    imported(desk, tmp_path, lines({"id": "bd-1", "title": "renamed", "comments": [comment], "dependencies": [edge]}))
+    record = desk.record("bd-1")
+    assert record["comments"] == [comment | {"issue_id": "bd-1"}]
+    assert record["dependencies"] == [edge | {"issue_id": "bd-1"}]
+    assert len(desk.told[-1]["notes"]) == 2
+
+
+def test_a_file_without_anything_odd_has_no_notes(desk: Desk, tmp_path: Path) -> None:
+    imported(desk, tmp_path, lines({"id": "bd-0", "title": "fine"}))
+    assert "notes" not in desk.told[-1]
