@@ -52,6 +52,15 @@ for line in sys.stdin:
     elif word == "idle":
         kept = [ask(b"e" + b"x" * 64) for _ in range(int(line.split()[1]))]
         for sock in kept: sock.recv(64)
+    elif word == "busy":
+        import select, threading
+        kept, poll = {}, select.epoll()
+        for _ in range(int(line.split()[1])):
+            sock = ask(b"e" + b"x" * 64); kept[sock.fileno()] = sock; poll.register(sock, select.EPOLLIN)
+        def busy():
+            while True:
+                for fd, _ in poll.poll(): kept[fd].send(kept[fd].recv(64) or b"x")
+        threading.Thread(target=busy, daemon=True).start()
     print(json.dumps(time.perf_counter() - t)); sys.stdout.flush()
 """
 
@@ -161,6 +170,12 @@ def main(size: int) -> None:
         print(f"first byte\t{b:.2f} ms, direct {a:.2f}\t(at most 2 more)")
         through.do(f"idle {IDLE}")
         print(f"{IDLE} idle\t{resident(pid) / 1024:.0f} MiB\t(at most 40)")
+        near = Inside(top, "near.test", {"hosts": [host | {"name": f"near.test:{PORT}"}]}, door, size)
+        before = statistics.median(through.do("trip") for _ in range(ROUNDS)) * 1e6
+        near.do(f"busy {IDLE}")
+        after = statistics.median(through.do("trip") for _ in range(ROUNDS)) * 1e6
+        print(f"{IDLE} busy ones of another session\t{after:.0f} us, without {before:.0f}\t(at most 3 times)")
+        near.process.kill()
         through.close()
         direct.close()
         watch.close()
