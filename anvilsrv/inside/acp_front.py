@@ -193,6 +193,7 @@ class Front:
 
     def _is_ready(self) -> None:
         self._quiet, self._ready = float("inf"), True
+        self._offer()
         if not self._told_ready:
             self._told_ready = True
             self._report("Ready", pid=os.getpid())

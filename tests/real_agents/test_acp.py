@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from anvilsrv.errors import AnvilError
 from tests.real_agents.conftest import Bench, Benches, careful, wait_until
 from tests.real_agents.directives import command
 from tests.real_agents.model import heard
@@ -72,6 +73,24 @@ def test_what_it_does_is_in_activity(bench: Bench) -> None:
     assert "echo hi-there" in tool["title"] + json.dumps(tool.get("input", ""))
     texts = {one["id"]: one["text"] for one in told if one["kind"] == "text"}
     assert list(texts.values())[-1] == answer
+
+
+MODES = {"gemini-acp": "plan", "opencode-acp": "plan", "claude-acp": "plan", "codex-acp": "read-only", "qwen": "plan"}
+
+
+@each
+def test_what_can_be_chosen_is_a_file_and_what_is_chosen_is_heeded(bench: Bench) -> None:
+    agent, mode = bench.agent(), MODES.get(bench.backend)
+    found = {line.split("\t")[0]: line.split("\t")[1:] for line in agent.read("options").splitlines()}
+    assert found
+    if mode is not None:
+        before = found["mode"][0]
+        for one in (mode, before):
+            agent.write("options", f"mode {one}")
+            wait_until(lambda one=one: f"mode\t{one}\t" in agent.read("options"), f"it goes to {one}")  # type: ignore[misc]
+        with pytest.raises(AnvilError, match="invalid mode 'dream'"):
+            agent.write("options", "mode dream")
+    assert agent.ask("after") == heard("after")
 
 
 @each
