@@ -117,13 +117,16 @@
 (defun anvillm-entry--words (entry)
   "Insert the words of ENTRY, with the faces of Markdown."
   (unless (plist-get (anvillm-entry-get entry "text") :void)
+    (unless (or (anvillm-entry-heads entry) (bobp)
+                (and (eq (char-before) ?\n) (eq (char-before (1- (point))) ?\n)))
+      (insert "\n"))
     (let ((start (point)) (text (anvillm-entry-text entry "text")))
       (insert (if (anvillm-entry-parts entry) text (string-trim-right text "\n+")) "\n\n")
       (anvillm-entry-dress start (1- (point))))))
 
 (defun anvillm-entry-dress (start end)
   "Give the words of an agent from START to END their faces, unless they are huge."
-  (when (< (- end start) 100000)
+  (when (< (- end start) 30000)
     (anvillm-text-markdown start end)))
 
 (defun anvillm-entry--fold (open)

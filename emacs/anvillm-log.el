@@ -247,8 +247,11 @@
 ;;;; References to files
 
 (defconst anvillm-log--reference
-  "\\(?:^\\|[^[:alnum:]_./~-]\\)\\(\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\):\\([0-9]+\\)\\(?::\\([0-9]+\\)\\)?"
-  "A file name with a line, and maybe a column, as compilers and agents write it.")
+  (concat "\\(?:^\\|[^[:alnum:]_./~-]\\)\\(?1:\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\)"
+          ":\\(?2:[0-9]+\\)\\(?::\\(?3:[0-9]+\\)\\)?"
+          "\\|File \"\\(?1:[^\"\n]+\\)\", line \\(?2:[0-9]+\\)")
+  "A file name with a line, and maybe a column, as compilers and agents write it.
+So does Python in a traceback.")
 
 (defun anvillm-log--existing (name)
   "Return the file that NAME stands for in this session's directory, or nil."

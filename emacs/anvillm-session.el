@@ -290,6 +290,9 @@ With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
              (mapcar (lambda (key) (cons key (read-string (format "%s (empty for none): " (capitalize (symbol-name key))))))
                      '(alias role tasks))))))
   (when (string-blank-p backend) (user-error "Which backend?"))
+  (when (file-remote-p directory)
+    (user-error "%s is on another machine; a session there needs a daemon there: run anvilsrv on it, and Emacs or anvillm"
+                directory))
   (setq anvillm--last-backend backend)
   (let ((command (string-join
                   `("new" ,(anvillm-quote backend)

@@ -102,8 +102,8 @@
     (unwind-protect
         (log-test-with
          (log-test-line tree "ASSISTANT 2026-11-22T16:12:59+0000" "\tnothing here: 12:30" (format "\tsee %s:2:2 and" file)
-                        (format "\t%s:3: broken" file) "")
-         (support-wait (save-excursion (goto-char (point-min)) (search-forward "broken" nil t)))
+                        (format "\t%s:3: broken" file) (format "\t  File \"%s\", line 1, in f" file) "")
+         (support-wait (save-excursion (goto-char (point-min)) (search-forward ", in f" nil t)))
          (let ((log (current-buffer)))
            (goto-char (point-min))
            (next-error)
@@ -113,6 +113,9 @@
            (next-error)
            (set-buffer (window-buffer))
            (should (looking-at "three"))
+           (next-error)
+           (set-buffer (window-buffer))
+           (should (looking-at "one"))
            (pop-to-buffer log)
            (goto-char (point-min))
            (search-forward "2:2")
