@@ -30,6 +30,7 @@ LARGE = 20 << 20  # bytes of a file that no checkpoint has
 DIFF = 8 << 20  # bytes of a diff
 LEFT = 20  # of what is left out, that is named
 PATIENCE = 20.0  # s for which a prompt waits for its checkpoint
+GRACE = 10.0  # s for what is at work when the daemon ends
 LONG = 200.0  # s for who asked for something
 
 T = TypeVar("T")
@@ -83,8 +84,12 @@ class Checkpoints:
         with self._lock:
             self._closed = True
             hands, over = list(self._hands.values()), list(self._over)
-        for hand in hands:
-            hand.thread.submit(hand.worker.close)
+        ends = [hand.thread.submit(hand.worker.close) for hand in hands]
+        for hand, end in zip(hands, ends, strict=True):
+            try:
+                end.result(GRACE)
+            except Late:  # the next daemon does what is not done
+                hand.worker.kill()
         for thread in (*(hand.thread for hand in hands), *over):
             thread.shutdown(wait=True)
 

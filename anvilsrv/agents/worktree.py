@@ -2,7 +2,7 @@
 
 What it answers is what an agent could have made it say: it is bounded, and nothing outside trusts it.
 
-Threads: a ``Worker`` belongs to the thread of its session (``checkpoints.py``).
+Threads: a ``Worker`` belongs to the thread of its session (``checkpoints.py``), but for ``kill``.
 """
 
 from __future__ import annotations
@@ -87,6 +87,12 @@ class Worker:
         if "refused" in head:
             raise Refusal(str(head["refused"])[:500], [str(path)[:4096] for path in head.get("paths", [])][:1000])
         return head, body
+
+    def kill(self) -> None:
+        """End it at once, from any thread; who waits for an answer gets an error."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End it."""

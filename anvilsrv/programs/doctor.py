@@ -14,7 +14,7 @@ from pathlib import Path
 from anvilsrv import __version__
 from anvilsrv.programs.doctor_layers import backends, configuration
 from anvilsrv.programs.doctor_places import beads, daemon, descriptors, home, namespace, state
-from anvilsrv.programs.doctor_tools import emacs, hooks, plan9port, pty, terminal, tmux
+from anvilsrv.programs.doctor_tools import emacs, git, hooks, plan9port, pty, terminal, tmux
 from anvilsrv.programs.finding import DO, NOTE, OK, Line
 
 Look = Callable[[], Iterator[Line]]
@@ -86,6 +86,7 @@ LOOKS: tuple[tuple[Look, tuple[Look, ...]], ...] = (
     (beads, (home,)),
     (configuration, (home,)),
     (tmux, ()),
+    (git, ()),
     (pty, ()),
     (sandbox, ()),
     (backends, (home, namespace, state, sandbox)),

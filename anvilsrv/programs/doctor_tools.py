@@ -31,6 +31,7 @@ TERMINALS = (
     "gnome-terminal",
     "konsole",
 )
+GIT = (2, 38)  # merges without a work tree
 
 
 def tmux() -> Iterator[Line]:
@@ -47,6 +48,19 @@ def tmux() -> Iterator[Line]:
         )
     else:
         yield Line(OK, "tmux", f"{said} (tried: {tried})")
+
+
+def git() -> Iterator[Line]:
+    """That it is new enough for work trees of sessions, where there is one."""
+    said, why = version("git", "--version")
+    if why:
+        yield Line(
+            NOTE, "git", f"{why}: repositories are read-only for agents, and there are no diffs{packages('git')}"
+        )
+    elif numbers(said) < GIT:
+        yield Line(DO, "git", f"{said} is too old: {'.'.join(map(str, GIT))} or newer")
+    else:
+        yield Line(OK, "git", said)
 
 
 def pty() -> Iterator[Line]:

@@ -28,7 +28,7 @@ def test_where_nothing_that_is_needed_is_missing_the_status_is_0(daemon: Daemon)
     status, found = examine(daemon.home)
     wrong = [(subject, words) for subject, lines in found.items() for verdict, words in lines if verdict == "do"]
     assert (status, wrong) == (0, [])
-    subjects = "anvilsrv PATH home limits namespace daemon state beads configuration tmux pty kernel sandbox hooks plan9port Emacs"
+    subjects = "anvilsrv PATH home limits namespace daemon state beads configuration tmux git pty kernel sandbox hooks plan9port Emacs"
     assert set(found) >= {*subjects.split(), "terminal", "backend shell", "backend claude"}
     assert daemon.process is not None
     assert found["daemon"] == [("ok", f"{daemon.process.pid} serves {daemon.home.socket}, 0 session(s)")]
