@@ -75,6 +75,37 @@ def registry(top: Path) -> None:
     )
 
 
+def modules(top: Path) -> None:
+    """A proxy of Go modules."""
+    (top / "thing.test/thing/@v").mkdir(parents=True)
+    (top / "thing.test/thing/@v/list").write_text("v1.2.3\n")
+    (top / "thing.test/thing/@v/v1.2.3.info").write_text('{"Version": "v1.2.3", "Time": "2026-01-01T00:00:00Z"}')
+    (top / "thing.test/thing/@v/v1.2.3.mod").write_text("module thing.test/thing\n")
+
+
+def packages(top: Path) -> None:
+    """Of Debian packages, none of them."""
+    (top / "flat").mkdir()
+    (top / "flat/Packages").write_text("")
+
+
+JAVA = """cat > A.java <<'END'
+import javax.net.ssl.*; import java.security.cert.*; import java.net.*;
+class A { public static void main(String[] a) throws Exception {
+  TrustManager all = new X509TrustManager() {
+    public void checkClientTrusted(X509Certificate[] c, String s) {} public void checkServerTrusted(X509Certificate[] c, String s) {}
+    public X509Certificate[] getAcceptedIssuers() { return new X509Certificate[0]; } };
+  SSLContext c = SSLContext.getInstance("TLS"); c.init(null, new TrustManager[] { all }, null);
+  HttpsURLConnection.setDefaultSSLSocketFactory(c.getSocketFactory());
+  System.out.write(new URL("@URL@/hello").openStream().readAllBytes()); System.out.flush(); } }
+END
+java -XX:TieredStopAtLevel=1 A.java""".replace("@URL@", URL)
+APT = (
+    "mkdir -p a/lists/partial a/cache/archives/partial a/etc/apt.conf.d a/etc/preferences.d a/etc/trusted.gpg.d; touch a/status; "
+    f'echo "deb [trusted=yes] {URL}/flat ./" > a/list; apt-get -q -o APT::Sandbox::User=root -o Dir::State::Lists=$PWD/a/lists '
+    "-o Dir::State::status=$PWD/a/status -o Dir::Cache=$PWD/a/cache -o Dir::Etc=$PWD/a/etc -o Dir::Etc::SourceList=$PWD/a/list "
+    "-o Dir::Log=$PWD/a -o Acquire::Languages=none -o Acquire::https::CAInfo=$GIT_SSL_CAINFO update"
+)
 CLIENTS: dict[str, tuple[str, str, Callable[[Path], None] | None]] = {
     "curl": (f"curl -sS {URL}/hello", "hello", None),
     "wget": (f"wget -q -O - --ca-certificate=$GIT_SSL_CAINFO {URL}/hello", "hello", None),
@@ -87,6 +118,14 @@ CLIENTS: dict[str, tuple[str, str, Callable[[Path], None] | None]] = {
         "1.2.3",
         registry,
     ),
+    "go": (
+        f"GOPROXY={URL} GONOSUMDB=* GOPATH=$TMPDIR/go GOCACHE=$TMPDIR/cache SSL_CERT_FILE=$GIT_SSL_CAINFO "
+        "go list -m -versions thing.test/thing",
+        "v1.2.3",
+        modules,
+    ),
+    "java": (JAVA, "hello", None),
+    "apt-get": (APT, "flat ./ Packages", packages),
     "python3": (
         f"/usr/bin/python3 -c 'import urllib.request as u; print(u.urlopen(\"{URL}/hello\").read().decode())'",
         "hello",
@@ -95,8 +134,11 @@ CLIENTS: dict[str, tuple[str, str, Callable[[Path], None] | None]] = {
 }
 
 
+SLOW = ("npm", "pip", "go", "java", "apt-get")
+
+
 @pytest.mark.parametrize(
-    "client", [pytest.param(name, marks=pytest.mark.slow(4)) if name in ("npm", "pip") else name for name in CLIENTS]
+    "client", [pytest.param(name, marks=pytest.mark.slow(4)) if name in SLOW else name for name in CLIENTS]
 )
 def test_a_client_reaches_the_granted_host(door: DoorWorld, files: Path, client: str) -> None:
     need(client.split()[0].replace("pip", "pip3"))
