@@ -56,10 +56,11 @@ want to say something else."""
 
 def build(tools: Tools) -> MCPServer:
     """The server with all its tools, ready to run on a transport."""
-    from mcp.server import MCPServer
     from mcp.types import ToolAnnotations
 
-    server = MCPServer("anvillm", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
+    from anvilsrv.inside.mcparguments import Server
+
+    server = Server("anvillm", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
     for name, hints in TOOLS.items():
         title = name.replace("_", " ")
         annotations = ToolAnnotations(title=title, **hints)

@@ -11,6 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client as McpClient
 
+from anvilsrv.errors import Invalid
+from anvilsrv.inside.mcparguments import heeded
 from anvilsrv.inside.mcpserver import TOOLS, build
 from anvilsrv.inside.mcptools import Tools
 from anvilsrv.p9.client import Client
@@ -181,3 +183,24 @@ def test_a_question_without_an_answer_ends_and_says_where_it_will_come(desk: Des
     answer(desk, "Anybody?", "yes")
     assert [m["body"] for m in call("read_inbox", desk.one).value["messages"]] == ["yes"]
     assert "as the user" in call("ask_user", question="Me?").error
+
+
+def test_an_unknown_argument_is_refused_with_those_that_are_known(desk: Desk, call: Call) -> None:
+    refused = call("read_inbox", desk.one, limt=5)
+    assert refused.error.endswith("read_inbox: unknown argument 'limt' (known: limit, agent_id)")
+
+
+def test_what_sloppy_clients_send_is_read_as_it_is_meant(desk: Desk, call: Call) -> None:
+    assert call("read_inbox", desk.one, limit="5", agent_id=None).value == {"messages": []}
+    made = call("bead_new", title="sloppy", priority="1", labels="[]", waits_for=None, parent=None)
+    assert made.error == ""
+    shown = call("bead_show", bead=made.value["bead"]).value
+    assert (shown["priority"], shown.get("labels", [])) == (1, [])
+
+
+def test_half_of_a_surrogate_pair_is_refused_in_words() -> None:
+    schema = {"properties": {"title": {}, "labels": {}}}
+    for arguments in ({"title": "a\ud800"}, {"labels": ["\udfff"]}, {"labels": [{"a": "\ud800"}]}):
+        with pytest.raises(Invalid, match="half of a surrogate pair"):
+            heeded(schema, arguments)
+    assert heeded(schema, {"title": "\U0001f600", "labels": None}) == {"title": "\U0001f600"}
