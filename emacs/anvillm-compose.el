@@ -351,7 +351,7 @@ is wanted all the same."
       (insert-file-contents-literally file)
       (let ((text (decode-coding-string (buffer-string) 'utf-8 t)))
         (unless (or (string-search "\0" text)
-                    (cl-find-if (lambda (c) (>= c #x3fff80)) text)) ; raw bytes
+                    (memq 'eight-bit (find-charset-string text))) ; bytes that are no UTF-8
           text)))))
 
 ;;;; Prompts
