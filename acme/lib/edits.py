@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from acme.lib import rows
 
@@ -36,6 +36,11 @@ class Edits:
                 self.removed.add(id)
             elif rows.alias(line) != rows.alias(row):
                 self.renamed[id] = rows.alias(line)
+
+    def settle(self, aliases: Mapping[str, str]) -> None:
+        """What has become so is no edit any more; `aliases` are those of the sessions there are, by id."""
+        self.removed &= aliases.keys()
+        self.renamed = {id: name for id, name in self.renamed.items() if aliases.get(id, name) != name}
 
     def undone(self, body: str, shown: Sequence[str]) -> list[str]:
         """After an Undo, which takes back what came by itself too: the rows that stand there, or were deleted on purpose."""

@@ -98,22 +98,23 @@ class Main(Pane):
 
     def refresh(self) -> None:
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
-        if self.touched():
-            self._edits.notice(self.window.body(), self.shown)
-        wanted = self._wanted()
-        if wanted == self.shown:
+        if self._edits:
+            self._edits.settle({one.id: one.alias or "-" for one in self.app.roster.sessions})
+        if self._wanted() == self.shown:
             return
+        body = self.window.body()
+        self._edits.notice(body, self.shown)  # what is written over must not be what the person has just written
+        wanted = self._wanted()
         step = table.step(self.shown, wanted, self._step, rows.key)
         started = time.monotonic()
-        self._put(step)
+        self._put(step, body)
         if step != wanted:
             pace = (time.monotonic() - started) / self._step
             self._step = max(_FEWEST, min(_MOST, int(_STEP / pace)))
             self.stale()  # the rest, after what was clicked meanwhile
 
-    def _put(self, wanted: list[str]) -> None:
+    def _put(self, wanted: list[str], body: str) -> None:
         """Make these the rows. A row that moves takes dot with it."""
-        body = self.window.body()
         q0, q1 = self.window.dot()
         start = body.rfind("\n", 0, q0) + 1
         line = body[start:].partition("\n")[0]

@@ -22,7 +22,7 @@ _OURS = re.compile(
     r"\[.*\]$|not here: |daemon is away|trouble: |alias *\tstate *\t|\tq\w+ \["
 )  # lines that are no session's
 _EXCERPT = 120  # characters of a note, and of a question
-_DOING = 30  # characters of what an agent does
+_DOING = 24  # characters of what an agent does
 _MOST = 40  # zeros that a column takes at most
 
 
@@ -117,10 +117,15 @@ class Rows:
 
     def __init__(self, look: table.Style) -> None:
         self._look = look
-        self._widths = [table.width(title, look) + 1 for title in TITLES]
+        self._widths = [self._wide(title) for title in TITLES]
         self._known: dict[
             str, tuple[_Mark, tuple[str, ...], str]
         ] = {}  # of a session: what it is made from, its cells, its row
+
+    def _wide(self, cell: str) -> int:
+        """How wide a column with that cell is: up to a tab stop."""
+        tab = self._look.tab
+        return -int(-(min(_MOST, table.width(cell, self._look)) + 1) // tab) * tab
 
     def title(self) -> str:
         return table.columns((*TITLES, "id"), self._widths, self._look)
@@ -154,7 +159,7 @@ class Rows:
         first = (name, state(session, time.time()), session.backend, session.cwd)
         cells = [table.one_line(cell) for cell in first]
         for column, cell in enumerate(cells):
-            width = min(_MOST, table.width(cell, self._look) + 1)
+            width = self._wide(cell)
             if width > self._widths[column]:
                 self._widths[column] = width
         return (*cells, *said, *([f"! {why}"] if why else []), session.id)

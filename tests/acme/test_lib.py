@@ -2,7 +2,8 @@
 
 import pytest
 
-from acme.lib import ask, begin, table
+from acme.lib import ask, begin, rows, table
+from acme.lib.agent import Session
 from acme.lib.event import Parser
 from acme.lib.mail import parse
 from acme.lib.times import when
@@ -141,3 +142,15 @@ def test_the_input_of_a_tool_is_shown_as_a_person_reads_it():
 def test_a_time_that_is_none_is_shown_as_it_is():
     assert when(None) == "-"
     assert when("soon") == "soon"
+
+
+def test_columns_are_as_wide_as_what_stands_in_them_and_line_up():
+    made = rows.Rows(table.Style(fixed=True, tab=4))
+    names = ("rev", "lexer", "a-long-alias", "abcd")
+    found = made.of(
+        [Session(f"a000000{n}", name, name, "claude", "idle", "/tmp") for n, name in enumerate(names)], {}, {}, 0
+    )
+    lines = [line.expandtabs(4) for line in [*found, made.title()]]
+    assert {line.index("idle") for line in lines[:-1]} == {lines[-1].index("state")}
+    assert {line.index("claude") for line in lines[:-1]} == {lines[-1].index("backend")}
+    assert lines[-1].index("state") == 16

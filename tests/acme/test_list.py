@@ -60,7 +60,9 @@ def test_the_state_says_what_the_agent_does_and_how_long(person, agent, assist):
 
     id = agent.add(alias="rev", state="running", doing="make check", since=time.time() - 134)
     assist()
-    person.wait(lambda: re.search(rf"rev\trunning [2-4]:\d\d make check *\t.*\t{id}\n", person.body(MAIN)), "the state")
+    person.wait(
+        lambda: re.search(rf"rev\t+running [2-4]:\d\d make check *\t.*\t{id}\n", person.body(MAIN)), "the state"
+    )
 
 
 def test_put_names_ends_and_starts_sessions_by_the_text_of_the_list(person, agent, assist, project):
@@ -93,7 +95,7 @@ def test_what_put_is_refused_stands_in_its_place(person, agent, assist):
     person.type_at_end(MAIN, "- two\nShell /no/such/place\na note\n")
     person.execute(MAIN, "Put", tag=True)
     person.wait(
-        lambda: re.search(rf"^one\t.*\t! busy: alias: already exists\t{one}$", person.body(MAIN), re.M), "the refusal"
+        lambda: re.search(rf"^two\t.*\t! busy: alias: already exists\t{one}$", person.body(MAIN), re.M), "the refusal"
     )
     person.sees(MAIN, "- two\t! two: a turn is running; Kill again ends it for good\n")
     person.sees(MAIN, "Shell /no/such/place\t! no directory '/no/such/place'\na note\n")
