@@ -6,17 +6,46 @@ Only ``mcpserver.build`` imports this: the SDK takes most of a second.
 
 from __future__ import annotations
 
+import io
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
 
 from anvilsrv.errors import Invalid
+
+# In a line of JSON: an escaped backslash, a whole pair, and what is left: half of one.
+_ESCAPE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def whole_pairs(line: str) -> str:
+    """A line of JSON with the character for what cannot be read in place of each half of a surrogate pair."""
+    return _ESCAPE.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], line)
+
+
+class Lines(io.TextIOWrapper):
+    """Standard input, line by line."""
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        return whole_pairs(super().readline(size))
+
+    def __next__(self) -> str:  # type: ignore[override]
+        return whole_pairs(super().__next__())
 
 
 class Server(MCPServer):
     """MCP's server, with a look at the arguments before a tool has them."""
+
+    async def run_stdio_async(self) -> None:
+        """Serve on standard input and output; half of a surrogate pair, for which the SDK drops the request unanswered, is U+FFFD."""
+        wrapped = anyio.wrap_file(Lines(sys.stdin.buffer, encoding="utf-8", errors="replace"))
+        async with stdio_server(stdin=wrapped) as (reads, writes):
+            await self._lowlevel_server.run(reads, writes, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """The tool's result. Raises ToolError."""

@@ -56,6 +56,29 @@ def test_the_program_is_ready_soon_and_ends_with_its_input(desk: Desk) -> None:
         assert process.wait(60) == 0
 
 
+def test_half_of_a_surrogate_pair_gets_an_answer(desk: Desk) -> None:
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    call = r'{"name": "bead_new", "arguments": {"title": "a\\ud800 \ud83d\ude00 \udfff"}}'
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}),
+        json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        '{"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": ' + call + "}",
+    ]
+    with subprocess.Popen(
+        PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=desk.daemon.home.env
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("\n".join(lines) + "\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        answer = json.loads(process.stdout.readline())
+        process.stdin.close()
+        assert process.wait(60) == 0
+    bead = answer["result"]["structuredContent"]["bead"]
+    assert json.loads(desk.user.read(f"beads/{bead}/json"))["title"] == "a\\ud800 \U0001f600 \ufffd"
+
+
 @pytest.mark.parametrize(("words", "status"), [(["--version"], 0), (["--help"], 0), (["--nonsense"], 2)])
 def test_the_command_line_answers_without_serving(words: list[str], status: int) -> None:
     done = subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=60)
