@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
 
@@ -64,12 +65,26 @@ def build(tools: Tools) -> MCPServer:
     for name, hints in TOOLS.items():
         title = name.replace("_", " ")
         annotations = ToolAnnotations(title=title, **hints)
-        method = getattr(tools, name)
+        method = _watched(tools) if name == "read_output" else getattr(tools, name)
         as_tool = server.tool(
             name, title=title, description=inspect.getdoc(method), annotations=annotations, structured_output=True
         )
         as_tool(_told(method))
     return server
+
+
+def _watched(tools: Tools) -> Callable[..., Any]:
+    """``read_output`` that tells a client which asks for progress what the session does while it waits."""
+    from anyio.from_thread import run
+    from mcp.server.mcpserver import Context
+
+    def read_output(session: str, wait: float = 0, *, ctx: Any) -> Any:
+        count = itertools.count(1)
+        return tools.watch_output(session, wait, lambda words: run(ctx.report_progress, next(count), None, words))
+
+    read_output.__doc__ = tools.read_output.__doc__
+    read_output.__annotations__ = {**get_type_hints(type(tools).read_output, include_extras=True), "ctx": Context}
+    return read_output
 
 
 def _told(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 WAIT_MAX = 3600.0
+OVER = ("response", "state_change", "session_end", "error", "overflow")  # events after which there may be an answer
 DIFF_WAIT = 200.0  # s, of a large work tree
 OWNER = 0o600
 
@@ -162,12 +163,24 @@ class Tools:
 
     def read_output(self, session: str, wait: float = 0) -> Output:
         """The response of a session to the last prompt it accepted; waits up to `wait` seconds for the turn to end."""
-        with self._attached() as (client, _):
-            try:
-                out = client.read(f"{session}/out", timeout=min(max(wait, 0.5), WAIT_MAX))
-            except TimedOut:
-                raise Unavailable(f"'{session}' has not answered yet: it is {_state(client, session)}") from None
-            return {"session": session, "response": out.decode(errors="replace")}
+        return self.watch_output(session, wait, lambda words: None)
+
+    def watch_output(self, session: str, wait: float, told: Callable[[str], None]) -> Output:
+        """The same; ``told`` hears what the session does meanwhile."""
+        with self._attached() as (client, _), client.open("events") as events, client.open(f"{session}/out") as out:
+            deadline = time.monotonic() + min(max(wait, 0.5), WAIT_MAX)
+            response = _ready(out, 0.5)
+            happened = _until(events, deadline)
+            while response is None and (event := next(happened, None)) is not None:
+                if event.get("session_id") != session and event.get("session_id") != _id(client, session):
+                    continue
+                if event.get("doing"):
+                    told(event["doing"])
+                if event["type"] in OVER:
+                    response = _ready(out, 0.5)
+            if response is None:
+                raise Unavailable(f"'{session}' has not answered yet: it is {_state(client, session)}")
+            return {"session": session, "response": response.decode(errors="replace")}
 
     def read_diff(self, session: str = "", turn: int = 0) -> Diff:
         """What a session changed in its git work tree: in one turn, by the number of its prompt, or with 0 since it began.
@@ -320,6 +333,25 @@ def _until(events: Any, deadline: float) -> Iterator[dict[str, Any]]:
             raise Unavailable("the daemon ended")
         *whole, rest = (rest + data).split(b"\n")
         yield from map(json.loads, whole)
+
+
+def _ready(out: Any, wait: float) -> bytes | None:
+    """The whole of an answer that is there within ``wait`` seconds."""
+    try:
+        data: bytes = out.read(timeout=wait)
+        found = data
+        while data:
+            data = out.read(timeout=WAIT_MAX)
+            found += data
+    except TimedOut:
+        return None
+    return found
+
+
+def _id(client: Client, session: str) -> str:
+    """The id of the session that is called so."""
+    rows = _lines(client.read("list"))
+    return next((row[0] for row in rows if session in row[:2]), "")
 
 
 def _load(client: Client, path: str) -> Any:

@@ -17,6 +17,7 @@ from anvilsrv import __version__
 from anvilsrv.inside.mcpserver import TOOLS
 from tests.conftest import ROOT, run_async
 from tests.inside.conftest import MODES, Desk
+from tests.session import Session
 
 PROGRAM = [sys.executable, "-m", "anvilsrv.inside.mcpserver"]
 INSTALL = "npm install --no-save node@22 @modelcontextprotocol/inspector@2"
@@ -31,6 +32,26 @@ def test_a_client_starts_the_program_and_calls_a_tool(desk: Desk, mode: str) -> 
             return found.structured_content["me"], client.server_info.version
 
     assert run_async(run()) == ("user", __version__)
+
+
+def test_who_waits_for_an_answer_is_told_what_the_session_does(desk: Desk) -> None:
+    heard: list[str | None] = []
+    agent = Session.new(desk.daemon, "shell", "alias=sleeper")
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message)
+
+    async def run() -> str:
+        server = StdioServerParameters(command=PROGRAM[0], args=PROGRAM[1:], env=desk.daemon.home.env)
+        async with McpClient(server) as client:
+            agent.prompt("echo one; sleep 2; echo done")
+            found = await client.call_tool(
+                "read_output", {"session": "sleeper", "wait": 30}, progress_callback=progress
+            )
+            return str(found.structured_content["response"])
+
+    assert run_async(run()) == "one\ndone\n"
+    assert "waiting for the model" in heard or "answering" in heard
 
 
 def cpu_seconds(pid: int) -> float:
