@@ -76,6 +76,7 @@ def test_conversations_and_notifications(home: Home) -> None:
     ert(home, "log-test")
 
 
+@pytest.mark.slow(25)
 def test_every_command_against_the_real_daemon(home: Home, stopped_daemon: Daemon) -> None:
     install(home.config)
     script(home.work, turns=[{"match": "ask", "ask": "May I?"}])
