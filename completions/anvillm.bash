@@ -83,7 +83,7 @@ _anvillm() {
 		-*) words='--all --keep --json --wait --help --version' ;;
 		*) words="user $(_anvillm_sessions)" ;;
 		esac ;;
-	Alog) words=$(_anvillm_sessions) ;;
+	Alog | Tell) words=$(_anvillm_sessions) ;;
 	Assist)
 		if [ "$COMP_CWORD" = 1 ]; then words='main prompt log ask context inbox archive message compose daemon'
 		else words="user $(_anvillm_sessions)"
@@ -104,5 +104,5 @@ _anvillm() {
 }
 
 complete -F _anvillm anvilsrv anvil9p anvil-sandbox anvillm anvilweb anvilmcp anvillm-skills anvillm-notify \
-	9p-read-inbox Alog Assist Claude Kiro
+	9p-read-inbox Alog Assist Claude Kiro Tell
 complete -p 9p >/dev/null 2>&1 || complete -F _anvillm 9p

@@ -96,6 +96,7 @@ complete -c 9p-read-inbox -s j -l json -d 'One JSON object a line'
 complete -c 9p-read-inbox -s w -l wait -d 'Wait for one'
 complete -c 9p-read-inbox -a 'user (__anvillm_sessions)'
 complete -c Alog -a '(__anvillm_sessions)'
+complete -c Tell -f -a '(__anvillm_sessions)'
 
 complete -c Assist -f -n __fish_use_subcommand -a 'main prompt log ask context inbox archive message compose daemon'
 complete -c Assist -f -n 'not __fish_use_subcommand' -a 'user (__anvillm_sessions)'
