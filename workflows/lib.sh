@@ -47,6 +47,7 @@ undo() {
 	exit "$status"
 }
 
+# shellcheck disable=SC2034 # DevReview reads branch
 begin() {
 	while getopts b:r:t: option; do
 		case $option in

@@ -61,8 +61,13 @@ class Backends:
         return set(self._last)
 
     def listing(self) -> list[tuple[str, str, str]]:
-        """Name, title, and ``ok`` or why it cannot run here, of each; sorted by name."""
-        return [self._row(name, self._load(path)) for name, path in sorted(self._files().items())]
+        """Name, title, and ``ok`` or why it cannot run here, of each; sorted by name,
+        those last for which ``new`` must be told a command: front-ends offer the first."""
+        loaded = [(name, self._load(path)) for name, path in sorted(self._files().items())]
+        return [
+            self._row(*one)
+            for one in sorted(loaded, key=lambda one: isinstance(one[1], Backend) and one[1].takes_command)
+        ]
 
     def _row(self, name: str, found: Backend | Invalid) -> tuple[str, str, str]:
         if isinstance(found, Invalid):

@@ -100,9 +100,13 @@ def become(successor: Successor, namespace: str) -> None:
 
 
 def note_program(state: Path) -> None:
-    """Say in the state directory which program this daemon is."""
-    (state / "successor").unlink(missing_ok=True)
-    write(state / "program", json.dumps(Program.own()))
+    """Say in the state directory which program this daemon is. A full disk keeps no daemon from serving: then nothing says it."""
+    for name in ("successor", "program"):
+        (state / name).unlink(missing_ok=True)
+    try:
+        write(state / "program", json.dumps(Program.own()))
+    except OSError as error:
+        log.warning("cannot say which program this is: %s", error)
 
 
 def program_of(state: Path) -> Program | None:

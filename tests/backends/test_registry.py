@@ -45,3 +45,8 @@ def test_the_users_file_comes_before_the_shipped_one_and_a_change_is_seen(top: P
     assert backends.get("x").title == "changed"
     with pytest.raises(NotFound, match="no such backend 'nope'"):
         backends.get("nope")
+
+
+def test_what_needs_to_be_told_a_command_is_listed_last() -> None:
+    names = [name for name, _, _ in Backends().listing()]
+    assert names[-1] == "acp" and names[:-1] == sorted(names[:-1])

@@ -37,7 +37,7 @@ SCREENS = {
     "acme.lib": {"Main", "Prompt", "Log", "AskPane", "Inbox", "Daemon"},
 }
 THIRD_PARTY = {
-    "mcp": {"anvilsrv.inside.mcpserver"},
+    "mcp": {"anvilsrv.inside.mcpserver", "anvilsrv.inside.mcparguments"},
     "prompt_toolkit": {"anvilsrv.inside.acp_pane"},
     "uvicorn": {"web.server", "web.connections"},
     "jsonschema": {"web.schema"},
@@ -140,6 +140,6 @@ def test_the_9p_library_needs_the_standard_library_alone() -> None:
 
 
 @pytest.mark.parametrize("library", THIRD_PARTY)
-def test_one_module_alone_uses_the_library_that_it_stands_for(library: str) -> None:
+def test_the_modules_alone_use_a_library_that_stand_for_it(library: str) -> None:
     users = {name for name, path in ALL.items() if library in {one.split(".")[0] for one in imports(path, name)}}
     assert users <= THIRD_PARTY[library]

@@ -152,7 +152,7 @@ def wrapped(home: Home, script: str) -> Path:
     (home.config / "backends").mkdir(parents=True)
     (home.config / "backends/wrapped.yaml").write_text(
         "backend:\n  command: ['{PROGRAM}']\n  requires: {program: wrapped, version: [--version]}\n"
-        "  hooks: {Ready: {report: ready}}\nfilesystem: {rwx: ['{CWD}']}\n"
+        "  hooks: {Ready: {report: ready}, Submit: {report: submit}, Stop: {report: stop}}\nfilesystem: {rwx: ['{CWD}']}\n"
     )
     home.env["PATH"] = f"{home.home}/bin:{home.env['PATH']}"
     return real

@@ -102,3 +102,16 @@ def test_a_note_that_cannot_be_read_is_gone_and_the_daemon_stays_what_it_is(tmp_
     (tmp_path / "successor").write_text(text)
     assert successor.take(tmp_path) == successor.Successor(successor.Program.own(), {})
     assert os.listdir(tmp_path) == []
+
+
+def test_a_daemon_serves_though_it_cannot_say_which_program_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    successor.note_program(tmp_path)
+    monkeypatch.setattr(successor, "write", full)
+    successor.note_program(tmp_path)
+    assert successor.program_of(tmp_path) is None
+    assert "cannot say which program this is: [Errno 28] No space left on device" in caplog.messages

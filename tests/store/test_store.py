@@ -347,8 +347,8 @@ def test_a_store_of_before_that_could_not_become_smaller_is_written_anew(
         assert made.call(names) == ["a"]
         assert made.call(lambda tx: tx.one("PRAGMA auto_vacuum")[0]) == 2  # type: ignore[index]
         made.stop()
-    assert [one for one in caplog.messages if "written anew" in one] == [
-        "the store, 0 MB, is written anew so that it can give space back"
+    assert [one for one in caplog.messages if "is rewritten" in one] == [
+        "the store, 0 MB, is rewritten so that it can return free space"
     ]
 
 
