@@ -84,6 +84,7 @@ def test_assist_ends_with_its_last_window(person, agent, assist, project):
     assert process.wait(30) == 0
 
 
+@pytest.mark.slow(6)
 def test_a_daemon_that_does_not_answer_holds_up_no_click(person, agent, assist):
     id = agent.add()
     assist()

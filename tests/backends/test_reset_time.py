@@ -125,6 +125,7 @@ def test_forms_that_any_backend_may_name_are_read() -> None:
     assert reset_time.until(forms, "until then", at(NOW)) is None
 
 
+@pytest.mark.slow(7)
 def test_no_limit_is_ever_in_the_past_or_further_than_a_month() -> None:
     for hour in range(0, 24 * 40, 7):
         now = at(NOW) + hour * 3600

@@ -562,6 +562,7 @@ def test_any_command_is_run_for_the_user_and_for_no_session(acp: Daemon) -> None
 # -- another implementation of the protocol, and the terminal -------------------------------------------------------------
 
 
+@pytest.mark.slow(5)
 def test_an_agent_made_with_another_implementation_of_the_protocol_is_understood(acp: Daemon) -> None:
     pytest.importorskip("acp", reason="no agent-client-protocol")
     install(acp.home.config, command=[sys.executable, "-I", str(HERE / "sdk_agent.py")], bypass="mode=auto")

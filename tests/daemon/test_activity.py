@@ -325,6 +325,7 @@ def log_until(agent: Session, end: bytes) -> str:
     return re.sub(r"(USER|ASSISTANT) \S+", r"\1", found.decode())
 
 
+@pytest.mark.slow(4)
 def test_the_last_block_of_the_log_grows_while_the_agent_speaks_and_reads_the_same_later(daemon: Daemon) -> None:
     turn = {
         "tell": [

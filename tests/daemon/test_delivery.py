@@ -157,6 +157,7 @@ def states(agent: Session) -> dict[int, str]:
     return {int(row[0]): row[1] for row in rows}
 
 
+@pytest.mark.slow(5)
 def test_an_input_that_the_backend_cannot_see_is_told_and_a_corrected_file_is_taken_at_once(daemon: Daemon) -> None:
     install(daemon.home.config, input={"settle": 0.05, "clear": "C-u", "confirm": 3, "find": "^│ ", "empty": "^│ $"})
     agent = Session.new(daemon, "scripted")
@@ -232,6 +233,7 @@ def test_a_failure_of_the_agents_service_ends_the_turn_with_its_reason_and_the_q
     assert turns(daemon) == ["first"]
 
 
+@pytest.mark.slow(5)
 def test_when_the_agent_says_when_its_limit_ends_the_queue_goes_on_then(daemon: Daemon, agent: Session) -> None:
     script(daemon.home.work, turns=[{"match": "first", "fail": "limit reached, resets in 2 s", "delay": 0.3}])
     agent.write("in", "first")

@@ -59,6 +59,7 @@ def test_a_prompt_of_megabytes_is_taken_in_the_time_that_it_has(agent: Session) 
     assert agent.out(timeout=60) == "9000000\n"
 
 
+@pytest.mark.slow(6)
 def test_megabytes_of_any_bytes_are_answered_exactly(agent: Session) -> None:
     (agent.daemon.home.work / "data").write_bytes(data := os.urandom(1 << 20) * 4)
     agent.prompt("cat data")
@@ -139,6 +140,7 @@ def test_a_crash_is_seen_at_once_and_the_agent_comes_back_with_its_queue(agent: 
     assert (agent.read("alias"), agent.read("context")) == ("bob\n", "keep")
 
 
+@pytest.mark.slow(7)
 def test_a_crash_loop_ends_in_error_and_a_restart_clears_it(daemon: Daemon) -> None:
     config = daemon.home.config / "backends"
     config.mkdir(parents=True)
@@ -183,6 +185,7 @@ def test_a_session_that_is_stopped_or_killed_while_it_starts_leaves_no_agent_beh
     wait_until(gone, "an agent is left")
 
 
+@pytest.mark.slow(5)
 def test_a_daemon_with_another_home_leaves_the_agents_of_the_first_alone(daemon: Daemon) -> None:
     """The same namespace, another store: what it does not know is not its own to end."""
     first = Session.new(daemon)

@@ -21,6 +21,7 @@ def errors(session: Session) -> list[str]:
     return [line for line in lines if '"error"' in line]
 
 
+@pytest.mark.slow(5)
 def test_launching_and_typing_wait_for_a_slow_tmux(daemon: Daemon, agent: Session, server: int) -> None:
     with stopped(server, BUSY):
         other = Session.starting(daemon)
@@ -30,6 +31,7 @@ def test_launching_and_typing_wait_for_a_slow_tmux(daemon: Daemon, agent: Sessio
     assert errors(agent) == []
 
 
+@pytest.mark.slow(5)
 def test_an_adoption_waits_for_a_slow_tmux(daemon: Daemon, agent: Session, server: int) -> None:
     pid = agent.pid
     daemon.kill()

@@ -109,6 +109,7 @@ def test_an_agent_that_waits_for_its_user_at_the_start_is_not_killed_for_it(daem
     assert odd.row["held"] == ""
 
 
+@pytest.mark.slow(5)
 def test_an_agent_whose_hooks_are_silent_is_an_error_that_says_so_and_is_not_started_again(daemon: Daemon) -> None:
     hint = {"timeout": 8, "unheard": 'look for "off" in odd.conf'}
     strange(daemon.home, "odd", "printf '> '; exec sleep 1000", ready=hint)

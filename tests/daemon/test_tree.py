@@ -108,6 +108,7 @@ def test_a_message_split_at_every_position_is_sent_once_at_its_last_byte(agent: 
         assert len(json.loads(agent.client.read("user/inbox"))) == count
 
 
+@pytest.mark.slow(5)
 def test_commands_split_at_newlines_and_at_4096_bytes_all_run(daemon: Daemon) -> None:
     client = daemon.client()
     (daemon.home.work / "d").mkdir()

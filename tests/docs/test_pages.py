@@ -150,6 +150,7 @@ def test_every_example_in_a_page_says_whether_it_is_run() -> None:
         assert {"run", "data"} & set(block.words) or block.options.get("needs") in NEVER, (block.where, block.text)
 
 
+@pytest.mark.slow(6)
 def test_the_examples_of_the_pages_run(daemon: Daemon) -> None:
     """Names in them stand for a session, a bead and files that are there."""
     home, client = daemon.home, daemon.client()

@@ -40,10 +40,12 @@ def test_the_client_holds_against_a_server_that_misbehaves(home: Home) -> None:
     ert(home, "client-test")
 
 
+@pytest.mark.slow(5)
 def test_the_list_is_live_and_never_waits(home: Home) -> None:
     ert(home, "list-test")
 
 
+@pytest.mark.slow(6)
 def test_a_frozen_daemon_holds_up_no_command_at_all(home: Home) -> None:
     ert(home, "frozen-test")
 

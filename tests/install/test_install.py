@@ -162,6 +162,7 @@ def test_mk_cleans_and_knows_how_to_test_and_measure(lived_in: Home) -> None:
     assert done.returncode != 0 and "./quickstart" in done.stderr
 
 
+@pytest.mark.slow(6)
 def test_a_command_of_somebody_else_is_never_replaced(lived_in: Home, wheels: Wheels) -> None:
     (lived_in.home / "bin/Claude").write_text("mine\n")
     before = listing(lived_in.home)

@@ -142,6 +142,7 @@ def test_an_error_of_the_service_fails_the_turn_with_its_reason(bench: Bench) ->
     assert agent.ask("after") == heard("after")
 
 
+@pytest.mark.slow(5)
 @each
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
     agent = bench.new()

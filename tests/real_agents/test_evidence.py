@@ -69,6 +69,7 @@ WHILE_A_TOOL_RUNS = {
 }
 
 
+@pytest.mark.slow(14)
 @each
 def test_what_a_person_types_while_a_tool_runs_is_known_to_join_or_to_be_a_turn_of_its_own(bench: Bench) -> None:
     agent = bench.agent()

@@ -89,6 +89,7 @@ def test_a_tool_runs_and_usage_is_told(bench: Bench) -> None:
     wait_until(lambda: agent.json("usage").get("output") == 14, "usage of two answers")
 
 
+@pytest.mark.slow(13)
 @pytest.mark.parametrize("name", [OPENCODE], scope="module")
 def test_what_a_subagent_uses_is_counted(bench: Bench) -> None:
     agent = bench.new()
@@ -98,6 +99,7 @@ def test_what_a_subagent_uses_is_counted(bench: Bench) -> None:
     wait_until(lambda: agent.json("usage").get("output") == 21, f"usage is {agent.read('usage')}")
 
 
+@pytest.mark.slow(6)
 @each
 def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     agent = bench.agent()
@@ -117,6 +119,7 @@ def test_what_a_person_has_half_typed_is_left_alone(bench: Bench) -> None:
     assert bench.model.prompts() == ["waits", "another", "waits again"]
 
 
+@pytest.mark.slow(6)
 @pytest.mark.parametrize("name", ["codex", "gemini"], scope="module")
 def test_a_search_in_what_was_typed_before_is_waited_for(bench: Bench) -> None:
     """What is pasted then would be searched for."""

@@ -51,6 +51,7 @@ def filled(bench: Bench, text: str) -> str:
     return text.replace("{PICTURE}", str(Path(bench.daemon.home.work) / "picture.png"))
 
 
+@pytest.mark.slow(5)
 @each
 def test_texts_that_agents_change_arrive_once_as_they_were_typed(bench: Bench) -> None:
     agent, backend = bench.agent(), SHIPPED.get(bench.backend)
@@ -82,6 +83,7 @@ def refusal(agent: Session, text: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow(8)
 @each
 @pytest.mark.parametrize("cursor", ["end", "start", "above"])
 def test_what_stands_in_the_input_is_cleared_wherever_the_cursor_is(bench: Bench, cursor: str) -> None:

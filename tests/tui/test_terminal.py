@@ -27,6 +27,7 @@ def running(daemon: Daemon, terminal: Terminal) -> Terminal:
     return terminal
 
 
+@pytest.mark.slow(18)
 def test_a_session_is_started_prompted_named_stopped_restarted_and_killed(running: Terminal, daemon: Daemon) -> None:
     t, client = running, daemon.client()
     t.keys("s")
@@ -130,6 +131,7 @@ def test_the_conversation_follows_what_is_said_and_keeps_drafts(daemon: Daemon, 
     terminal.shows(" news")
 
 
+@pytest.mark.slow(7)
 def test_a_turn_is_seen_while_it_happens(daemon: Daemon, terminal: Terminal) -> None:
     install(daemon.home.config)
     lines = [

@@ -146,6 +146,7 @@ def test_an_alias_cannot_be_a_script(watched: Watched, shared: Daemon, alias: st
     shared.client().write(f"{session}/ctl", b"kill\n")
 
 
+@pytest.mark.slow(6)
 def test_a_turn_is_seen_while_it_happens(watched: Watched, shared: Daemon) -> None:
     page, work = watched.page, shared.home.top / "seen"
     work.mkdir()

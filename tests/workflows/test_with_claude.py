@@ -25,6 +25,7 @@ def call(tool: str, **arguments: object) -> str:
     return f"@@call mcp__anvillm__{tool} {json.dumps(arguments)}"
 
 
+@pytest.mark.slow(6)
 @pytest.mark.timeout(240)
 def test_claude_as_developer_and_reviewer_come_to_an_agreement() -> None:
     with a_bench("claude") as claude:
