@@ -27,7 +27,6 @@ def running(daemon: Daemon, terminal: Terminal) -> Terminal:
     return terminal
 
 
-@pytest.mark.slow(18)
 def test_a_session_is_started_prompted_named_stopped_restarted_and_killed(running: Terminal, daemon: Daemon) -> None:
     t, client = running, daemon.client()
     t.keys("s")
