@@ -21,11 +21,13 @@ from anvilsrv.agents.activity import Activities
 from anvilsrv.agents.banners import Banners
 from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.checkpoints import Checkpoints
+from anvilsrv.agents.claims import Claims
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
+from anvilsrv.agents.forks import Forks
 from anvilsrv.agents.gate import Gate
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.launch import Launch
@@ -34,6 +36,7 @@ from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
 from anvilsrv.agents.roles import Roles
+from anvilsrv.agents.setup import Setups
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.agents.spool import Kept, Spools
@@ -98,7 +101,7 @@ class App:
         self.door = Door(state, self.store, self.registry, self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask, self.door)
         self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
-        self.checkpoints, self.work, self.branches = self._made_git(state)
+        self.checkpoints, self.work, self.claims, self.branches = self._made_git(state)
         self.reports = self._made_reports()
         self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
         self.sockets = Sockets(
@@ -110,8 +113,9 @@ class App:
         )  # fmt: skip
         self.titles = self._made_titles()
         self.spawn = Spawn(
-            self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches
-        )
+            self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches, self.claims
+        )  # fmt: skip
+        self.forks = Forks(self.store, self.registry, self.backends, self.launch, self.spawn, self.branches)
         self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.launch)
         self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)
@@ -125,10 +129,11 @@ class App:
             self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
         )  # fmt: skip
 
-    def _made_git(self, state: Path) -> tuple[Checkpoints, Work, Branches]:
+    def _made_git(self, state: Path) -> tuple[Checkpoints, Work, Claims, Branches]:
         made = Checkpoints(self.store, self.registry, self.launch, self.on_error)
-        branches = Branches(state, self.store, self.registry, self.life, self.launch, made)
-        return made, Work(self.store, self.registry, made), branches
+        claims = Claims(self.store, self.registry, self.beads, self.on_error)
+        branches = Branches(state, self.store, self.registry, self.life, self.launch, made, claims)
+        return made, Work(self.store, self.registry, made), claims, branches
 
     def _made_reports(self) -> Reports:
         return Reports(
@@ -158,6 +163,8 @@ class App:
             Banners(self.reactor, self.registry, self.tmux, self.on_error),
             self.commits,
             self.checkpoints,
+            self.claims,
+            Setups(self.reactor, self.store, self.registry, self.launch.data, self.on_error),
             self.messages,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
@@ -289,6 +296,8 @@ class App:
         self.processes.sweep()
         for error in self.branches.sweep():
             self.on_error(error)
+        self.claims.sweep()
+        self.forks.sweep()
         self.reactor.do(self.commits.sweep)
         self.server.listen(f"{self.namespace}/{paths.SERVICE}", self.tree, Who())
 

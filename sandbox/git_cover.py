@@ -57,8 +57,11 @@ def cover(
         if above is not None and above.git in trusted.sort([above.git], remember):
             repositories.append(above)
             made.variables["GIT_DISCOVERY_ACROSS_FILESYSTEM"] = "1"  # beyond what is granted
+        said = (policy.land, policy.checkpoints)
         made.records = [
-            record.changed(land=policy.land, checkpoints=policy.checkpoints)
+            record
+            if (record.land, record.checkpoints) == said
+            else record.changed(land=policy.land, checkpoints=policy.checkpoints)
             for record in _records(repositories, place, session, made, policy)
         ]
     _lay(made, repositories)

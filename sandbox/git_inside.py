@@ -38,13 +38,15 @@ def command(specification: str, argv: list[str], cwd: str, scratch: str, writabl
     return launcher.command(f"{top}/spec.json")
 
 
-def output(specification: str, scratch: str, argv: list[str], cwd: str, data: bytes, most: int) -> bytes:
+def output(
+    specification: str, scratch: str, argv: list[str], cwd: str, data: bytes, most: int, writable: Iterable[str] = ()
+) -> bytes:  # fmt: skip
     """What a command prints in there, at most ``most`` bytes. SandboxRefused where it fails, or takes too long."""
     with tempfile.TemporaryFile() as given:
         given.write(data)
         given.seek(0)
         process = subprocess.Popen(
-            command(specification, argv, cwd, scratch), stdin=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            command(specification, argv, cwd, scratch, writable), stdin=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True, cwd="/",
         )  # fmt: skip
     late = threading.Timer(PATIENCE, process.kill)

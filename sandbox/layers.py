@@ -56,6 +56,7 @@ class Layer:
     configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
     limits: dict[str, Said] = field(default_factory=dict)  # as ``limit_values`` reads them
     worktrees: str = ""  # where those of branches are made
+    setup: str = ""  # what sets a work tree of a branch up
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
     description: str = ""
 
@@ -207,7 +208,12 @@ class _Parser:
                 self.found.configuration.append((key, self._said((*here, index), name)))
 
     def _git(self, at: tuple[Any, ...], data: object) -> None:
-        for key, value in self._known(at, data, "land", "checkpoints", "worktrees").items():
+        for key, value in self._known(at, data, "land", "checkpoints", "worktrees", "setup").items():
+            if key == "setup":
+                if not isinstance(value, str) or not value.strip() or "\0" in value:
+                    raise self._wrong((*at, key), "is a command for the shell")
+                self.found.setup = value
+                continue
             if key == "worktrees":
                 if (
                     self.found.name != "global"

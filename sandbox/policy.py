@@ -70,6 +70,7 @@ class Policy:
     unprotect: list[Said] = field(default_factory=list)  # names in a project that stay writable
     limits: Limits = field(default_factory=limits.defaults)
     land: bool = True  # whether the user's branch follows what is committed
+    setup: list[str] = field(default_factory=list)  # what sets a work tree of a branch up, in this order
     worktrees: str = ""  # the user's place for work trees of branches
     checkpoints: bool = True  # whether work trees are kept when a turn begins and ends
 
@@ -177,6 +178,7 @@ class _Union:
             limits=limits.united(found),
             checkpoints=bool(singles.get("checkpoints", True)),
             worktrees=self._worktrees(found),
+            setup=[layer.setup for layer in found if layer.setup],
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)

@@ -37,6 +37,7 @@ COMPONENTS: dict[str, Schema] = {
             "answered": {"type": "integer", "description": "the number of the last prompt that is answered, or failed"},
             "needs": {"type": "string", "description": "`ask`, `error`, `held`, `mail`, `done`, or empty"},
             "branch": {"type": "string", "description": "its own; empty: it works on the user's"},
+            "beside": {"type": "string", "description": "the session whose sandbox it shares; empty: it has its own"},
             "forwards": {"type": "array", "items": {"type": "integer"}, "description": "ports that are served on the loopback"},
             "held": STRING, "usage": {"type": "object"},
             "error": STRING, "sandbox_tier": STRING, "sandbox_gaps": array(STRING), "left": array(STRING), "context": STRING,

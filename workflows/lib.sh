@@ -12,7 +12,7 @@
 set -eu
 
 program=${0##*/}
-usage="usage: $program [-r role] [-t task,task...] [-b branch] <backend> <directory> ['what to do']"
+usage="usage: $program ${synopsis:-[-r role] [-t task,task...] [-b branch] <backend> <directory> ['what to do']}"
 for word; do
 	case $word in -h | --help)
 		echo "$usage"
@@ -49,11 +49,12 @@ undo() {
 
 # shellcheck disable=SC2034 # DevReview reads branch
 begin() {
-	while getopts b:r:t: option; do
+	while getopts b:n:r:t: option; do
 		case $option in
 		r) grants="$grants role=$OPTARG" ;;
 		t) grants="$grants tasks=$OPTARG" ;;
 		b) branch=$OPTARG ;;
+		n) [ -n "${count-}" ] || usage; count=$OPTARG ;;
 		*) usage ;;
 		esac
 	done

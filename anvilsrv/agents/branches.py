@@ -10,9 +10,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from anvilsrv.agents import branch_journal
+from anvilsrv.agents import aside, begun_with, branch_journal
+from anvilsrv.agents.aside import Aside
 from anvilsrv.agents.checkpoints import Checkpoints, Hand
+from anvilsrv.agents.claims import Claims
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.worktree import Refusal
 from anvilsrv.desk.life import Life
@@ -28,20 +31,35 @@ from sandbox.git_branch import Branch
 from sandbox.git_own import Record
 from sandbox.git_run import run
 from sandbox.git_trust import Trusted
+from sandbox.pathnames import under
 
-COMMANDS = "merge [squash|rebase] [anyway], push [remote], pr, discard"
+COMMANDS = "merge [squash|rebase] [anyway], push [remote], pr, discard [anyway]"
 GONE = f"{git_refs.OURS}gone/"
 DAYS = 30
 STATUS = 1 << 20  # bytes of a status
 REMOTE = "https:http:ssh:git:file"
 
 
+class Wanted(NamedTuple):
+    """The kind of session for which a branch is made, and which; with ``working`` it begins with what is not committed."""
+
+    backend: str
+    role: str
+    tasks: list[str]
+    branch: str
+    base: str
+    working: bool
+    tree: str = ""  # where that is; empty: in the user's work tree
+
+
 class Branches:
     """Those of all sessions."""
 
     def __init__(
-        self, state: Path, store: Store, registry: Registry, life: Life, launch: Launch, checkpoints: Checkpoints
-    ) -> None:
+        self, state: Path, store: Store, registry: Registry, life: Life, launch: Launch, checkpoints: Checkpoints,
+        claims: Claims,
+    ) -> None:  # fmt: skip
+        self._claims = claims
         self._state = state
         self._store = store
         self._registry = registry
@@ -51,15 +69,21 @@ class Branches:
 
     # -- made --------------------------------------------------------------------------------------------------------------
 
-    def make(self, cwd: str, branch: str, base: str, elsewhere: str, create: Callable[[Branch, str], str]) -> str:
+    def make(self, cwd: str, wanted: Wanted, elsewhere: str, create: Callable[[Branch, str], str]) -> str:
         """Make a work tree on a branch, and what ``create`` makes of it and its directory: a session. Raises AnvilError."""
         written = self._launch.written
         otherwise = f"{os.environ.get('XDG_DATA_HOME') or os.path.expanduser('~/.local/share')}/anvillm/worktrees"
         try:
-            one = git_branch.wanted(cwd, branch, base, Trusted(written), written.known(), elsewhere, otherwise)
+            one = git_branch.wanted(
+                cwd, wanted.branch, wanted.base, Trusted(written), written.known(), elsewhere, otherwise
+            )
+            if wanted.working and not one.made:
+                raise SandboxRefused("it is there already: from=working is for a new one")
             journal = branch_journal.begin(self._state, one)
             try:
                 git_branch.add(one)
+                kind = Aside(self._launch, wanted.backend, wanted.role, wanted.tasks, wanted.tree or one.top)
+                left = begun_with.take(kind, wanted.tree or one.top, one.path, wanted.working)
                 Trusted(written).add(f"{one.path}/.git")
                 inner = os.path.normpath(os.path.join(one.path, os.path.relpath(cwd, one.top)))
                 made = create(one, inner if os.path.isdir(inner) else one.path)
@@ -68,13 +92,17 @@ class Branches:
                 branch_journal.end(journal)
                 raise
         except SandboxError as error:
-            raise NotPermitted(f"no branch '{one_line(branch)[:100]}': {error}") from None
+            raise NotPermitted(f"no branch '{one_line(wanted.branch)[:100]}': {error}") from None
         branch_journal.end(journal)
+        if left:
+            lines = [f"left out\t{line}\n" for line in left]
+            self._store.post(lambda tx: self._registry.told(tx, made, lines), need=Need.HAPPENED)
         return made
 
     def sweep(self) -> list[Exception]:
         """End what a daemon that died had begun; what could not be done."""
         views = self._registry.views
+        aside.sweep(self._launch)
         found: list[Exception] = list(branch_journal.sweep(self._state, (view.cwd for view in views.values()), views))
         for row in self._store.call(worktrees.every):
             record = self._record(row)
@@ -98,8 +126,8 @@ class Branches:
             return self._do(view.id, row, lambda hand, one: self._push(one, words[1] if words[1:] else ""))
         if words == ["pr"]:
             return self._do(view.id, row, lambda hand, one: self._pr(one))
-        if words == ["discard"]:
-            return self._do(view.id, row, lambda hand, one: self._discard(one))
+        if words in (["discard"], ["discard", "anyway"]):
+            return self._do(view.id, row, lambda hand, one: self._discard(one, "anyway" in words))
         raise Invalid(f"invalid command '{' '.join(words)[:80]}': {COMMANDS}")
 
     def _do(self, session: str, row: Worktree | None, what: Callable[[Hand, Worktree], str]) -> str:
@@ -131,7 +159,8 @@ class Branches:
         self._store.call(lambda tx: worktrees.merge(tx, one.session, source), need=Need.OWN)
         name = into.ref.removeprefix("refs/heads/")
         self._tell(one.session, f"merged\t{one_line(one.top)}\t{one.branch} is in {name} now ({new[:12]})\n")
-        return f"merged {one.branch} into {name}: {new[:12]}"
+        bead = self._claims.merged(one.session)
+        return f"merged {one.branch} into {name}: {new[:12]}" + (f"; {bead}" if bead else "")
 
     def _rebase(self, one: Worktree, onto: str) -> None:
         """In the sandbox."""
@@ -228,11 +257,18 @@ class Branches:
 
     # -- gone ----------------------------------------------------------------------------------------------------------------
 
-    def _discard(self, one: Worktree) -> str:
+    def _discard(self, one: Worktree, anyway: bool) -> str:
         self._committed(one)
+        others = [
+            view.id
+            for view in self._registry.views.values()
+            if under(view.cwd, one.path) and one.session not in (view.id, view.beside)
+        ]
+        if others:
+            raise Refusal("other sessions work there", others)
         record, branch = self._settled(one), _branch(one)
         source = record.taken or record.base
-        if not self._is_taken(branch, one, source):
+        if not anyway and not self._is_taken(branch, one, source):
             listed = run(branch.at, "log", "--format=%h %s", f"{one.base}..{source}").decode("utf-8", "replace")
             raise Refusal("these were never merged or pushed", listed.splitlines()[:50])
         now = int(time.time())

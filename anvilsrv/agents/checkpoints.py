@@ -152,15 +152,17 @@ class Checkpoints:
                 return  # that there is no checkpoint is said in the turn's diff
 
     def _has(self, view: View) -> bool:
-        """Whether there are work trees."""
+        """Whether there are work trees that are its own."""
         try:
-            return trees(self._launch.git(view.id), view.cwd) is not None
+            return not view.beside and trees(self._launch.git(view.id), view.cwd) is not None
         except SandboxError:
             return False
 
     def trees(self, session: str) -> Trees:
         """Those of the session. Raises AnvilError where there are none."""
         view = self._registry.get(session)
+        if view.beside:
+            raise NotPermitted(f"session '{session}' works beside '{view.beside}', whose changes they are")
         try:
             found = trees(self._launch.git(view.id), view.cwd)
         except SandboxError as error:

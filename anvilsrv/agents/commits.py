@@ -55,6 +55,9 @@ class Commits:
         """See :class:`Follower`. Of a session that is gone, ``forget`` tells, when nothing of it runs any more."""
         if after is None or not after.turns:
             return
+        agent = self._registry.views.get(after.beside)
+        if agent is not None and agent.in_turn:
+            return  # its end brings what both committed
         if not after.in_turn:
             self._following.want(after.id, Ended(after.turns, after.pid))
         elif before is None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anvilsrv import allowance, paths
-from anvilsrv.agents import birth, branch_journal, commands, grants, limited, logins
+from anvilsrv.agents import birth, branch_journal, commands, grants, limited, logins, setup
 from anvilsrv.agents.bounds import SPEC, Bounds, refuse_more
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.limited import DAEMON, bounded
@@ -39,6 +39,7 @@ from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, Full, Unavailable
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
+from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.state import View
 from sandbox import delegation, git_inside, git_land, git_out, git_own, git_refs, git_watch, launcher, policy, tiers
 from sandbox.errors import SandboxError, SandboxRefused
@@ -80,7 +81,7 @@ class Launch:
     def __init__(
         self, backends: Backends, state: Path, namespace: str, umask: int = 0o022, door: Door | None = None
     ) -> None:
-        self._umask = umask
+        self.umask = umask
         self._door = door
         self._backends = backends
         self._state = state
@@ -101,6 +102,17 @@ class Launch:
         """What the agent keeps there: its own configuration and conversations."""
         return self.directory(session) / "data"
 
+    def staged(self, session: str) -> Path:
+        """Where that is which a session that is to be made begins with."""
+        return self._state / "sessions" / f"fork-{session}" / "data"
+
+    def _unstage(self, session: str) -> None:
+        """Put it in its place, before the first start. Raises OSError."""
+        staged = self.staged(session)
+        if staged.is_dir():
+            staged.rename(self.data(session))
+            staged.parent.rmdir()
+
     def make_directories(self, session: str) -> Path:
         """Make them; returns the socket's path."""
         top = self.directory(session)
@@ -111,10 +123,11 @@ class Launch:
     def forget(self, session: str) -> None:
         """Remove the session's directory; what its agent committed goes to the user's repository first."""
         try:
-            for line in self.settle(session):
-                log.info("%s: %s", session, one_line(line))
-            for record in git_own.records(self.git(session)):
-                git_land.release(record, session)
+            if self._owner(session) == session:
+                for line in self.settle(session):
+                    log.info("%s: %s", session, one_line(line))
+                for record in git_own.records(self.git(session)):
+                    git_land.release(record, session)
             branch_journal.finish(self._state, session)
         except SandboxError as error:
             log.warning("%s: %s", session, error)
@@ -232,6 +245,9 @@ class Launch:
         plan = self._plan(view)
         try:
             self.make_directories(view.id)
+            self._unstage(view.id)
+            if view.beside:
+                self._share(view)
             grants.copy(top / "run" / "code")
             made = backend.launch(self._place(view, plan, top), resume=self.can_resume(view))
             _write(backend, made, top)
@@ -239,19 +255,23 @@ class Launch:
             plan = self._plan(view, made.env)
             over = self._cover(plan, view.id)
             spec = specification(
-                plan.policy, made.argv, tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=os.environ,
+                plan.policy, made.argv, tier=plan.tier, namespace_source=str(top / "ns"), env=os.environ,
+                tmpdir=str(self.directory(view.beside or view.id) / "tmp"),
                 status_file=str(top / "status"), shown=grants.shown(top / "run" / "code", view.cwd),
                 listed=grants.granted(plan.tier).listed, cover=over, door=self._door.path if self._door is not None else "",
                 session=view.id, way=self.way(),
             )  # fmt: skip
             if self._door is not None and spec["door"]:
                 self._door.ensure()
-            self._bounds.start(view, rights(plan.policy, spec, [str(top)]))
+            own = [str(self.directory(one)) for one in (view.id, view.beside) if one]
+            self._bounds.start(view, rights(plan.policy, spec, own))
             self.written.add(plan.policy.writable)
+            if By.SETUP in view.gate.holders and plan.policy.setup:
+                spec["argv"] = setup.wrapped(plan.policy.setup, spec["argv"], top / "data")
             (top / "status").unlink(missing_ok=True)
             limited.forget(top / "run" / SPEC)
             path = top / "run" / SPEC
-            write(path, json.dumps(spec | {"umask": self._umask} | commands.found(spec["env"], top / "run" / "bin")))
+            write(path, json.dumps(spec | {"umask": self.umask} | commands.found(spec["env"], top / "run" / "bin")))
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         except OSError as error:
@@ -274,15 +294,26 @@ class Launch:
         if plan.tier != "full":
             return Cover(lines=[("note", "git directories are not protected in this tier", "")])
         trusted, home = Trusted(self.written), str(Path.home())
-        made = cover(plan.policy, trusted, place=self.git(session), session=session, home=home)
+        made = cover(plan.policy, trusted, place=self.git(session), session=self._owner(session), home=home)
         without = [*plan.policy.hide, *(path for path, _ in plan.policy.protect)]
         tops = [path for path in plan.policy.writable if os.path.isdir(path)]
         git_watch.begin(self._seen(session), tops, without, made.repositories)
         return made
 
     def git(self, session: str) -> str:
-        """Where a session's own git directories are."""
-        return str(self.directory(session) / "git")
+        """Where a session's own git directories are: another's, where it works beside that one's agent."""
+        path = self.directory(session) / "git"
+        return os.readlink(path) if path.is_symlink() else str(path)
+
+    def _owner(self, session: str) -> str:
+        """Whose they are."""
+        return Path(self.git(session)).parent.name
+
+    def _share(self, view: View) -> None:
+        """Have it work with the git directories of the session beside which it is."""
+        path = self.directory(view.id) / "git"
+        if not path.is_symlink():
+            path.symlink_to(self.directory(view.beside) / "git")
 
     def inside(self, session: str, argv: list[str], cwd: str, most: int, data: bytes = b"") -> bytes:
         """What a command prints in the session's sandbox. Raises SandboxError."""
@@ -311,15 +342,16 @@ class Launch:
 
     def settle(self, session: str) -> list[str]:
         """Take out what the agent committed and land it; that, and what else it left, as lines of ``sandbox``."""
-        with self._alone(session):
+        with self._alone(self._owner(session)):
             return self._settle(session)
 
     def _settle(self, session: str) -> list[str]:
-        top = self.directory(session)
+        owner = self._owner(session)
+        top = self.directory(owner)
         for path in top.glob("take-*"):  # of a daemon that was killed
             beneath.remove(path)
         inside = partial(git_inside.output, str(top / "run" / SPEC), str(top))
-        said = self._landed(session, lambda record: git_land.settle(record, session, inside, str(top)))
+        said = self._landed(session, lambda record: git_land.settle(record, owner, inside, str(top)))
         planted = [f"planted\t{one_line(path)}\n" for path in git_watch.changes(self._seen(session))]
         more = [f"planted\t{len(planted) - PLANTED} more\n"] if len(planted) > PLANTED else []
         return [*said, *planted[:PLANTED], *more]
@@ -338,7 +370,7 @@ class Launch:
 
     def resume(self, session: str) -> list[str]:
         """Go on with what a daemon that died had begun to land; lines as those of ``settle``."""
-        return self._landed(session, lambda record: git_land.resume(record, session))
+        return self._landed(session, lambda record: git_land.resume(record, self._owner(session)))
 
     def _landed(self, session: str, land: Callable[[git_own.Record], git_land.Outcome | None]) -> list[str]:
         said = []
@@ -391,7 +423,7 @@ class Launch:
             id=view.id, cwd=view.cwd, session_dir=str(top / "run"), data_dir=str(top / "data"), home=str(Path.home()),
             conversation=view.conversation, permissions=plan.policy.permissions, code=str(top / "run/code" / grants.HERE.name),
             configuration=plan.policy.configuration, chosen=view.chosen,
-            command=view.command,
+            command=view.command, forked=view.forked,
         )  # fmt: skip
 
 

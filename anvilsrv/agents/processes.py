@@ -33,6 +33,7 @@ from anvilsrv.tmux.windows import PaneInfo
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, second … crash in a row
 NO_ROOM = 2.0  # s between tries to start one while the disk is full
 AGAIN = 5.0  # s before tmux is asked again that has not answered
+SETUP = 60  # times that an agent whose work tree is set up may take to be ready
 GRACE = 3.0  # s, where the backend's file cannot be asked
 
 
@@ -47,6 +48,7 @@ class Run:
         self.start: Deadline | None = None
         self.no_room = False  # that there is none was told
         self.why = ""  # why we killed it
+        self.setups = 0  # how often it was waited for what sets its work tree up
 
 
 class Processes:
@@ -256,6 +258,10 @@ class Processes:
         """Its time is over. It goes on waiting for the user if its screen says for what; without hooks it never would be ready."""
         view, run = self._registry.views.get(session), self._runs.get(session)
         if view is None or run is None or view.pid != pid or view.state != State.STARTING:
+            return
+        if By.SETUP in view.gate.holders and run.setups < SETUP:
+            run.setups += 1
+            self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pid, backend))
             return
         shown, late = view.gate.holders.get(By.START), f"the agent was not ready within {backend.ready_timeout:g} s"
         if shown is None:

@@ -6,17 +6,19 @@ Threads: runs on a 9P worker.
 import logging
 import os
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from anvilsrv.agents import branches
-from anvilsrv.agents.branches import Branches
+from anvilsrv.agents.branches import Branches, Wanted
+from anvilsrv.agents.claims import Claims
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
-from anvilsrv.errors import Denied, Invalid, NotFound, NotPermitted, Unavailable
+from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound, NotPermitted, Unavailable
 from anvilsrv.sessions import offers, worktrees
 from anvilsrv.sessions.registry import Registry, parse_new
 from anvilsrv.store.store import Store, Tx
@@ -27,14 +29,17 @@ from sandbox.pathnames import resolve
 
 log = logging.getLogger("anvilsrv")
 
+First = Callable[[Tx, str, str], None]  # session and its first prompt
+
 
 class Spawn:
     """Makes sessions."""
 
     def __init__(
         self, store: Store, registry: Registry, life: Life, backends: Backends, launch: Launch, sockets: Sockets,
-        branches: Branches,
+        branches: Branches, claims: Claims,
     ) -> None:  # fmt: skip
+        self._claims = claims
         self._branches = branches
         self._store = store
         self._registry = registry
@@ -43,8 +48,8 @@ class Spawn:
         self._launch = launch
         self._sockets = sockets
 
-    def new(self, words: list[str], parent: str | None) -> str:
-        """The words after ``new``, asked by the user or by session ``parent``. Returns the id.
+    def new(self, words: list[str], parent: str | None, first: First) -> str:
+        """The words after ``new``, asked by the user or by session ``parent``. Returns the id; ``first`` queues a prompt.
 
         Raises AnvilError with the reason if it cannot run here, or would get more than its parent has.
         """
@@ -57,18 +62,51 @@ class Spawn:
             for name, value in asked["chosen"].items():
                 offers.check(backend.declared_options({}), name, value)
         asked["words"] = what_runs(backend, asked["command"], parent)
+        if parent is not None and (asked["branch"] or asked["same"]):
+            raise Denied(f"permission denied: {'same' if asked['same'] else 'branch'}= is for the user")
+        if asked["same"]:
+            return self._beside(backend.name, asked)
         cwd = self._directory(asked["cwd"])
         if not asked["branch"]:
-            return self._made(backend.name, cwd, asked, parent, None)
-        if parent is not None:
-            raise Denied("permission denied: branch= is for the user")
-        elsewhere = self._launch.plan(backend.name, asked["role"], asked["tasks"], cwd).policy.worktrees
-        return self._branches.make(
-            cwd, asked["branch"], asked["base"], elsewhere,
-            lambda branch, at: self._made(backend.name, at, asked, None, branch),
-        )  # fmt: skip
+            return self.made(backend.name, cwd, asked, parent, None)
+        return self._on_a_branch(backend.name, cwd, asked, first)
 
-    def _made(self, backend: str, cwd: str, asked: dict[str, Any], parent: str | None, branch: Branch | None) -> str:
+    def _beside(self, backend: str, asked: dict[str, Any]) -> str:
+        """In the sandbox of another, or in that beside which this one works."""
+        agent = self._registry.get(asked["same"])
+        agent = self._registry.get(agent.beside or agent.id)
+        parent = agent.parent if agent.parent in self._registry.views else None
+        like = asked | {"role": agent.role, "tasks": list(agent.tasks), "same": agent.id}
+        return self.made(backend, agent.cwd, like, parent, None)
+
+    def _on_a_branch(self, backend: str, cwd: str, asked: dict[str, Any], first: First) -> str:
+        bead = asked["bead"]
+        words = self._claims.prompt(bead) if bead else ""
+        elsewhere = self._launch.plan(backend, asked["role"], asked["tasks"], cwd).policy.worktrees
+        wanted = Wanted(backend, asked["role"], asked["tasks"], asked["branch"], asked["base"], bool(asked["from"]))
+
+        def claim(tx: Tx, made: str) -> None:
+            if bead:
+                self._claims.add(tx, made, bead)
+                first(tx, made, words)
+
+        def create(branch: Branch, at: str) -> str:
+            made = self.made(backend, at, asked, None, branch, claim)
+            try:
+                if bead:
+                    self._claims.claim(made, bead)
+            except AnvilError:
+                self._store.call(lambda tx: self._life.kill(tx, made))
+                raise
+            return made
+
+        return self._branches.make(cwd, wanted, elsewhere, create)
+
+    def made(
+        self, backend: str, cwd: str, asked: dict[str, Any], parent: str | None, branch: Branch | None,
+        more: Callable[[Tx, str], None] = lambda tx, made: None,
+    ) -> str:  # fmt: skip
+        """A session as it was asked for; ``more`` is done in the same job. Raises AnvilError."""
         plan = self._launch.plan(backend, asked["role"], asked["tasks"], cwd, parent=parent)
         if parent is not None:
             self._launch.within(plan, self._registry.get(parent))
@@ -78,10 +116,17 @@ class Spawn:
             made = self._life.create(
                 tx, gaps=plan.gaps, backend=backend, cwd=cwd, role=asked["role"], tasks=asked["tasks"], alias=asked["alias"],
                 parent=parent, tier=plan.tier, policy=plan.text, chosen=asked["chosen"], command=asked["words"],
+                id=asked.get("id", ""),
             )  # fmt: skip
             if branch is not None:
                 worktrees.add(tx, branches.row(made, branch))
                 self._registry.set(tx, made, branch=branch.branch)
+                if plan.policy.setup:
+                    self._life.to_set_up(tx, made)
+            if asked["same"]:
+                agent = self._registry.row(tx, asked["same"])
+                self._registry.set(tx, made, beside=agent.id, branch=agent.branch)
+            more(tx, made)
             return made
 
         made = self._store.call(job)

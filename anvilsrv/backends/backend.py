@@ -34,7 +34,7 @@ from sandbox.configuration import NOTHING, Configuration
 HERE = Path(__file__).resolve().parent.parent
 NAMES = (
     "PYTHON", "ANVILSRV", "SHARE", "HOOK", "MCP", "MCP_COMMAND", "MCP_ARGS", "PROGRAM", "BACKEND_DIR", "ID", "CWD", "HOME",
-    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS", "OPTIONS", "CHOSEN", "COMMAND",
+    "CONVERSATION", "SESSION_DIR", "DATA_DIR", "DATA", "PERMISSION", "PERMISSIONS", "OPTIONS", "CHOSEN", "COMMAND", "FORKED",
 )  # fmt: skip
 BOXES = re.compile("[─-▟]")
 VERSION_WAIT = 10.0  # s
@@ -56,6 +56,7 @@ class Place:
     code: str = str(HERE)
     configuration: Configuration = NOTHING  # what may be seen of the user's own
     chosen: Mapping[str, str] = field(default_factory=dict)  # options of the agent
+    forked: str | None = None  # the conversation with which its own begins
     command: tuple[str, ...] = ()  # what the user has named, where the backend takes any
 
 
@@ -149,6 +150,10 @@ class Peculiarity:
         """What is run."""
         return self.backend.declared_launch(place, resume)
 
+    def kept(self, path: str, before: str, after: str) -> str:
+        """Where a file of ``{DATA}`` is for an agent that works in ``after`` and not in ``before``."""
+        return path
+
     def reads(self) -> list[str]:
         """Paths that the agent must be able to read and execute, beside those of its sandbox layer."""
         return self.backend.declared_reads()
@@ -201,6 +206,7 @@ class Backend:
     limits: tuple[re.Pattern[str], ...]
     layer: Mapping[str, Any]
     login: Login | None = None
+    fork: tuple[str, ...] | None = None  # with a conversation of its own that begins as another's
     unheard: str = ""  # what may keep hooks from reporting
     tools: Mapping[str, Tool] = field(default_factory=dict)
     follow: tuple[Follow, ...] = ()
@@ -230,6 +236,10 @@ class Backend:
     def launch(self, place: Place, *, resume: bool) -> Launch:
         """What to run. Raises Invalid."""
         return self.peculiarity(self).launch(place, resume)
+
+    def kept(self, path: str, before: str, after: str) -> str:
+        """Where a file of ``{DATA}`` is for an agent that works in ``after`` and not in ``before``."""
+        return self.peculiarity(self).kept(path, before, after)
 
     def reads(self) -> list[str]:
         """Paths that the agent must be able to read and execute, beside those of its sandbox layer."""
@@ -364,7 +374,8 @@ class Backend:
     def declared_launch(self, place: Place, resume: bool) -> Launch:
         values = self.values(place)
         again = resume and self.resume is not None and place.conversation is not None
-        argv = templates.expand(self.resume if again else self.command, values)
+        begins = self.fork if self.fork is not None and place.forked else self.command
+        argv = templates.expand(self.resume if again else begins, values)
         files = {name: _content(templates.expand(text, values)) for name, text in self.files.items()}
         data = {name: _content_or_link(templates.expand(text, values)) for name, text in self.data.items()}
         return Launch(argv, templates.expand(self.env, values), files, data)
@@ -382,7 +393,7 @@ class Backend:
             "SESSION_DIR": place.session_dir, "DATA_DIR": place.data_dir, "DATA": place.data_dir,
             "PERMISSION": place.permissions, "PERMISSIONS": self.permissions.get(place.permissions, ()),
             "OPTIONS": chosen(self.options, place.chosen), "CHOSEN": dumps(dict(place.chosen)),
-            "COMMAND": place.command,
+            "COMMAND": place.command, "FORKED": place.forked or "",
         }  # fmt: skip
 
     def declared_reads(self) -> list[str]:

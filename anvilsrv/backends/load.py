@@ -70,7 +70,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         title=body.text("title", name),
         aliases=body.words("aliases", ()),
         command=_command(body),
-        resume=body.template("resume", body.words("resume", None)),
+        **{key: body.template(key, body.words(key, None)) for key in ("resume", "fork")},
         conversation=body.one_of("conversation", ("none", "uuid", "hook"), "none"),
         evidence=body.one_of("evidence", EVIDENCE, "hooks"),
         env=body.template("env", body.texts("env")),

@@ -104,6 +104,10 @@ class Life:
             self._registry.error(tx, made, f"sandbox: {'; '.join(gaps)}")
         return made
 
+    def to_set_up(self, tx: Tx, session: str) -> None:
+        """Its work tree is set up by its first start; until that is over nothing of the queue is given to it."""
+        self._turns.queue.hold(tx, session, By.SETUP, "its work tree is being set up")
+
     def stop(self, tx: Tx, session: str) -> None:
         """``stop``: the agent ends, the session stays. Raises NotFound."""
         row = self._registry.row(tx, session)
@@ -149,8 +153,10 @@ class Life:
             self._again(tx, session, how)
 
     def kill(self, tx: Tx, session: str) -> None:
-        """``kill``: the agent and the session go for good. Raises NotFound."""
+        """``kill``: the agent and the session go for good, and with it who works in its sandbox. Raises NotFound."""
         self._registry.row(tx, session)
+        for one in self._registry.beside(tx, session):
+            self.kill(tx, one)
         self._questions.drop(tx, session)
         self._post.notify_senders(tx, session)
         outcomes.settle(
@@ -220,7 +226,9 @@ class Life:
         if how != Wanted.RESTART:  # the files of the old one stay where they are
             last = self._turn(tx, session)
             carried = last if how == Wanted.LOG else 0
-            self._registry.set(tx, session, conversation=None, transcript=None, since=last, carried=carried)
+            self._registry.set(
+                tx, session, conversation=None, transcript=None, since=last, carried=carried, forked=None
+            )
         self._registry.change(tx, session, State.STARTING)
 
     @staticmethod

@@ -19,6 +19,7 @@ class By(StrEnum):
 
     USER = "user"  # `hold`; until `go`
     FAILED = "failed"  # a turn that failed; until the next prompt is written, or `go`
+    SETUP = "setup"  # its work tree is set up; until the agent is ready
     START = "start"  # what the agent shows before it is ready; until it is, or the agent ends
     OBSTACLE = "obstacle"  # the agent's input is not free; until it is, or the agent ends
     BUDGET = "budget"  # reserved: a limit of the user's own is reached
@@ -26,7 +27,7 @@ class By(StrEnum):
     LIMIT = "limit"  # of the agent's service; until its time, an answer, or `go`
 
 
-RESTART_KEEPS = (By.USER, By.LIMIT)
+RESTART_KEEPS = (By.USER, By.LIMIT, By.SETUP)
 OPENED_BY_GO = (By.USER, By.FAILED, By.LIMIT)
 WORDS = {By.USER: "by the user", By.FAILED: "{why}; the next prompt or 'go' lets the queue go on"}
 

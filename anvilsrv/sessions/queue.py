@@ -102,7 +102,7 @@ class Queue:
     def ready(self, tx: Tx, session: str) -> None:
         """The agent has started; what it showed before that holds nothing any more."""
         row = self._registry.row(tx, session)
-        self._registry.set(tx, session, gate=row.gate.without(By.START).kept())
+        self._registry.set(tx, session, gate=row.gate.without(By.START, By.SETUP).kept())
         self._registry.change(tx, session, State.IDLE)
 
     def withdrawn(self, tx: Tx, prompt: Prompt) -> None:

@@ -26,10 +26,14 @@ from anvilsrv.words import ROOT, USER
 
 KEEP = 10_000  # killed sessions whose ids are remembered
 OFTEN = 0.3  # s between two events of what a session does
-NAMED = ("role", "alias", "branch", "base", "command")  # arguments of ``new`` that are one word
+NAMED = ("role", "alias", "branch", "base", "from", "same", "bead", "command")  # arguments of ``new`` that are one word
+BESIDE = ("alias", "same", "command")  # those that go with ``same=``
 LINES = 2000  # of the file `sandbox`
 LONGEST = 10_000  # characters of an error
-NEW = "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [branch=B [base=C]] [model=M] [mode=M] [command=C]"
+NEW = (
+    "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [branch=B [base=C] [from=working]] [bead=B] [model=M] [mode=M] [command=C]"
+    ", new <backend> same=<id> [alias=N]"
+)
 CHOSEN = ("model", "mode")  # options of the agent that ``new`` sets
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
@@ -140,6 +144,10 @@ class Registry:
         """Whether there is such a session."""
         return tx.one("SELECT 1 FROM sessions WHERE id = ?", session) is not None
 
+    def beside(self, tx: Tx, session: str) -> list[str]:
+        """The sessions that work in its sandbox."""
+        return [row["id"] for row in tx.all("SELECT id FROM sessions WHERE beside = ?", session)]
+
     def named(self, tx: Tx, name: str) -> str | None:
         """The id of the session of that id or alias, or None."""
         row = tx.one("SELECT id FROM sessions WHERE id = ?1 OR alias = ?1", name)
@@ -159,12 +167,14 @@ class Registry:
         policy: str,
         chosen: Mapping[str, str] | None = None,
         command: Iterable[str] = (),
+        id: str = "",
     ) -> str:
         """A new session in state ``starting``. Raises Invalid for a bad alias, Conflict for one that is taken. Returns the id."""
         if alias:
             self._free(tx, check_alias(alias), "")
-        while self.there(tx, made := os.urandom(4).hex()):
-            pass
+        made = id or os.urandom(4).hex()
+        while self.there(tx, made):
+            made = os.urandom(4).hex()
         last = tx.one("SELECT coalesce(max(seq), 0) AS last FROM sessions")
         now = tx.now.wall
         tx.run(
@@ -387,21 +397,37 @@ def parse_new(words: list[str]) -> dict[str, Any]:
     """The arguments of ``new``. Raises Invalid."""
     if len(words) < 2:
         raise Invalid(f"invalid arguments; usage: {NEW}")
+    beside = words[1].startswith("same=")
     found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "tasks": [], "chosen": {}} | dict.fromkeys(NAMED, "")
     for word in words:
         if one_line(word) != word:
             raise Invalid(f"new: '{one_line(word)[:80]}' holds a control character, or a mark that is not seen")
-    for word in words[2:]:
+    for word in words[1 if beside else 2 :]:
         key, equals, value = word.partition("=")
         if equals and value and key in CHOSEN:
             found["chosen"][key] = value
             continue
         if not equals or key not in ("tasks", *NAMED):
             raise Invalid(
-                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, branch=, base=, model=, mode= or command=;"
-                " quote a path that contains spaces)"
+                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, branch=, base=, from=, bead=, same=, model=,"
+                " mode= or command=; quote a path that contains spaces)"
             )
         found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
-    if found["base"] and not found["branch"]:
-        raise Invalid("new: base= needs branch=")
+    found["branch"] = found["branch"] or found["bead"]
+    _check_new(found)
     return found
+
+
+def _check_new(found: Mapping[str, Any]) -> None:
+    """Refuse arguments that do not go together. Raises Invalid."""
+    if found["same"] and (more := [name for name in (*NAMED, "tasks") if found[name] and name not in BESIDE]):
+        raise Invalid(f"new: same= is another's directory, role and tasks: {more[0]}= does not go with it")
+    if found["same"] and not found["cwd"].startswith("same="):
+        raise Invalid("new: same= is another's directory: name none")
+    if found["from"] not in ("", "working"):
+        raise Invalid(f"new: from={found['from'][:80]} is not known (from=working: with what you have not committed)")
+    for name in ("base", "from"):
+        if found[name] and not found["branch"]:
+            raise Invalid(f"new: {name}= needs branch=")
+    if found["from"] and found["base"]:
+        raise Invalid("new: from=working begins with what is checked out: base= does not go with it")

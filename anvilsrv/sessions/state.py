@@ -127,6 +127,8 @@ class Session:
     limits: dict[str, str]  # those that the user set, as they were written
     ran: float | None  # when its run began, on the monotonic clock; None: it will begin with the next start
     branch: str  # its own; empty: it works on the user's
+    forked: str | None  # the conversation with which its own begins
+    beside: str  # the session whose sandbox it shares; empty: it has its own
     told: float | None  # when an interrupt was told last, or its process ended, on the same
 
     @property
@@ -228,7 +230,7 @@ class View(Session):
         ``mailed`` whether mail of it waits in the user's."""
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
-            "branch": self.branch,
+            "branch": self.branch, "beside": self.beside,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
             "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since,

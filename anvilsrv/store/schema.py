@@ -308,6 +308,14 @@ CREATE TABLE worktrees(
     branch TEXT NOT NULL, base TEXT NOT NULL, made INTEGER NOT NULL, merged TEXT NOT NULL);
 """
 
+# The session in whose sandbox a shell works, beside its agent; the conversation with which a fork began; and the tasks that sessions
+# claimed when they were made (sessions/claims.py): a row goes when the claim does, which may be after its session.
+BESIDE = """
+ALTER TABLE sessions ADD COLUMN beside TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN forked TEXT;
+CREATE TABLE claims(session TEXT PRIMARY KEY, bead TEXT NOT NULL) WITHOUT ROWID;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -335,4 +343,5 @@ MIGRATIONS: tuple[str, ...] = (
     KIRO,
     COMMAND,
     WORKTREES,
+    BESIDE,
 )

@@ -11,6 +11,7 @@ from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
+from anvilsrv.agents.forks import Forks
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.limits import SessionLimits
 from anvilsrv.agents.roles import Roles
@@ -43,8 +44,8 @@ from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
 SESSION_COMMANDS = (
-    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, forward <port>, unforward <port>, keys <name>…, "
-    "complete <message-id>"
+    "stop, restart, restart fresh, restart log, kill, cancel, hold, go, fork [alias=N] [branch=B], forward <port>, "
+    "unforward <port>, keys <name>…, complete <message-id>"
 )
 TURN_COMMANDS = "drop, first, undo"
 
@@ -74,6 +75,7 @@ class Parts(Protocol):
     work: Work
     limits: SessionLimits
     branches: Branches
+    forks: Forks
 
 
 class Served:
@@ -152,7 +154,10 @@ class Served:
     def root_ctl(self, who: Who, words: list[str]) -> str | None:
         if words[:1] != ["new"]:
             raise unknown(words, NEW)
-        return self._parts.spawn.new(words[1:], who.session)
+        return self._parts.spawn.new(words[1:], who.session, partial(self._first, origin=who.name))
+
+    def _first(self, tx: Tx, session: str, text: str, origin: str) -> None:
+        self.accept(tx, session, text, origin, self.number(tx, session))
 
     def user_ctl(self, words: list[str]) -> str | None:
         if len(words) != 2 or words[0] != "complete":
@@ -175,6 +180,10 @@ class Served:
             if who.session is not None:
                 raise Denied("permission denied: keys are pressed for the user alone")
             self._parts.keys.press(session, words[1:])
+        elif words[:1] == ["fork"]:
+            if who.session is not None:
+                raise Denied("permission denied: fork is for the user")
+            return self._parts.forks.fork(session, words[1:])
         elif words[:1] in (["forward"], ["unforward"]) and len(words) == 2:
             self._forward(who, session, words[1], words[0] == "forward")
         elif (command := " ".join(words)) not in jobs:

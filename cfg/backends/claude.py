@@ -51,6 +51,7 @@ ACCEPTED = (  # of a project: the sandbox shows what may be seen, and no more
     "hasTrustDialogAccepted", "hasCompletedProjectOnboarding", "hasClaudeMdExternalIncludesApproved",
     "hasClaudeMdExternalIncludesWarningShown",
 )  # fmt: skip
+IN_A_NAME = re.compile("[^A-Za-z0-9]")  # of a directory, as that of its conversations is called
 TAG = re.compile("<[^<>]*>")
 TASK = re.compile(r"<task-id>([^<\n]{1,200})</task-id>")
 HEAD = 4096  # characters of a notification in which the name of its task stands
@@ -102,6 +103,13 @@ class Claude(Private):
         names = [one for one in sorted(os.listdir(there)) if one != "data"] if there.is_dir() else []
         links: dict[str, str | dict[str, str]] = {f"{PLUGINS}/{one}": {"link": str(there / one)} for one in names}
         return replace(made, data={**made.data, **links})
+
+    def kept(self, path: str, before: str, after: str) -> str:
+        """Conversations are kept by the directory in which they are held."""
+        top, name = "claude/projects/", IN_A_NAME.sub("-", before)
+        return (
+            f"{top}{IN_A_NAME.sub('-', after)}/{rest}" if (rest := path.removeprefix(f"{top}{name}/")) != path else path
+        )
 
     def available(self) -> str:
         """Not without a way to log in: the agent would wait at a screen that nobody sees."""

@@ -1,6 +1,7 @@
 """Sessions on a branch of their own: made, merged, pushed, discarded."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,56 @@ def test_a_branch_is_pushed_to_a_remote_of_the_user_without_hooks(
     agent.ask(commit("a"))
     assert command(agent, "push").startswith("pushed out to origin: ")
     assert git(remote, "log", "-1", "--format=%s", "out") == "add a\n" and not (repository / "ran").exists()
+    command(agent, "discard")
+
+
+def test_a_request_is_made_by_gh_with_words_from_the_turns(stopped_daemon: Daemon) -> None:
+    home = stopped_daemon.home
+    (home.top / "bin").mkdir()
+    gh = home.top / "bin/gh"
+    gh.write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/asked"; pwd >> "$HOME/asked"; echo creating >&2; echo https://example.org/7\n'
+    )
+    gh.chmod(0o755)
+    home.env["PATH"] = f"{home.top / 'bin'}:{home.env['PATH']}"
+    (home.home / ".gitconfig").write_text("[user]\n\tname = u\n\temail = u@example.org\n")
+    daemon = stopped_daemon.start()
+    at, remote = home.top / "repository", home.top / "remote.git"
+    at.mkdir()
+    git(at, "init", "-q", "-b", "main")
+    git(at, "commit", "-q", "--allow-empty", "-m", "one")
+    git(at, "init", "-q", "--bare", str(remote))
+    git(at, "remote", "add", "origin", str(remote))
+    agent = Session.new(daemon, "shell", "branch=out", cwd=at)
+    agent.ask(f"{commit('a')} && echo done")
+    assert command(agent, "pr") == "https://example.org/7"
+    asked = (home.home / "asked").read_text()
+    assert asked.startswith(f"pr\ncreate\n--head\nout\n--base\nmain\n--title\n{commit('a')} && echo done"[:120])
+    assert "--body\ndone\n\nAsked for:\n\n- echo x > a" in asked and asked.endswith(f"{at}\n")
+    assert git(remote, "log", "-1", "--format=%s", "out") == "add a\n"
+    gh.write_text("#!/bin/sh\necho no such repository >&2; exit 1\n")
+    with pytest.raises(AnvilError, match=r"pushed out to origin.*; gh: no such repository"):
+        command(agent, "pr")
+
+
+def test_what_was_discarded_is_kept_for_thirty_days(daemon: Daemon, repository: Path) -> None:
+    head, now = git(repository, "rev-parse", "HEAD").strip(), int(time.time())
+    for name, days in (("old", 31), ("young", 29)):
+        git(repository, "update-ref", f"refs/anvillm/gone/{name}.{now - days * 86400}", head)
+    agent = Session.new(daemon, "shell", "branch=b", cwd=repository)
+    agent.ask(commit("a"))
+    command(agent, "discard anyway")
+    refs = git(repository, "for-each-ref", "--format=%(refname)", "refs/anvillm/gone")
+    assert "gone/old." not in refs and "gone/young." in refs and f"gone/{agent.id}." in refs
+
+
+def test_a_work_tree_in_which_another_session_works_is_not_discarded(daemon: Daemon, repository: Path) -> None:
+    agent = Session.new(daemon, "shell", "branch=b", cwd=repository)
+    other = Session.new(daemon, cwd=repository.with_name("repository.b"))
+    with pytest.raises(AnvilError, match=f"other sessions work there: {other.id}"):
+        command(agent, "discard")
+    other.write("ctl", "kill")
+    wait_until(lambda: other.id not in daemon.client().read("list").decode(), "the session")
     command(agent, "discard")
 
 

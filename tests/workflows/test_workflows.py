@@ -93,6 +93,26 @@ def test_a_review_on_a_branch_ends_in_a_merge(home: Home, daemon: Daemon) -> Non
     assert b"work.txt:1:\n    +done\nis not enough" in dev.read("work-dev/turns/2/prompt")
 
 
+def test_attempts_are_made_on_branches_of_their_own_and_one_can_be_merged(home: Home, daemon: Daemon) -> None:
+    (home.home / ".gitconfig").write_text("[user]\n\tname = u\n\temail = u@example.org\n")
+    for words in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=home.work, env=home.env, check=True)
+    done = workflow(home, "Attempts", "-n", "2", "team", str(home.work), "do it")
+    assert done.returncode == 0, done.stderr + daemon.words()
+    for number in (1, 2):
+        assert f"  work-{number}  done: 1 files  +1 -0\n" in done.stdout
+    client = daemon.client()
+    assert b"merged work-1 into main" in client.write_read("work-1/git/ctl", b"merge")
+    assert (home.work / "work.txt").read_text() == "done\n"
+    for number in (1, 2):
+        assert "discard anyway" in done.stdout
+        client.write(f"work-{number}/git/ctl", b"discard anyway")
+    wait_until(lambda: sessions(daemon) == {}, "agents are left")
+    done = workflow(home, "Attempts", "-n", "0", "team", str(home.work), "do it")
+    assert done.returncode == 2 and "usage: Attempts [-n number]" in done.stderr
+    assert workflow(home, "DevReview", "-n", "2", "team", str(home.work)).returncode == 2
+
+
 def test_the_same_with_the_9p_of_plan9port(home: Home, daemon: Daemon) -> None:
     """Its directory comes first in PATH, with its own sed, tr and awk."""
     found = shutil.which("9p")

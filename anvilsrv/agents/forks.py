@@ -1,0 +1,108 @@
+"""``fork``: a session that goes on with the conversation of another, in the same directory or on a branch that begins as it is there.
+
+What the agent keeps is copied to ``fork-<id>`` before there is a session of that id; its first start puts it in its place.
+
+Threads: called on 9P workers, ``sweep`` at the start.
+"""
+
+import json
+import os
+from typing import NamedTuple
+
+from anvilsrv.agents.branches import Branches, Wanted
+from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.spawn import Spawn
+from anvilsrv.backends.registry import Backends
+from anvilsrv.errors import Conflict, Invalid, NotPermitted
+from anvilsrv.linux import beneath, duplicate
+from anvilsrv.sessions import worktrees
+from anvilsrv.sessions.registry import Registry, parse_new
+from anvilsrv.sessions.state import View
+from anvilsrv.store.store import Need, Store, Tx
+from sandbox.git_branch import Branch
+
+USAGE = "fork [alias=N] [branch=B]"
+MOST = 2 << 30  # bytes of what an agent keeps
+
+
+class Asked(NamedTuple):
+    """The words of the command."""
+
+    alias: str
+    branch: str
+
+
+def parse(words: list[str]) -> Asked:
+    """The words after ``fork``. Raises Invalid."""
+    found = dict.fromkeys(Asked._fields, "")
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in found or not equals or not value:
+            raise Invalid(f"fork: unknown argument '{word[:80]}': {USAGE}")
+        found[name] = value
+    return Asked(**found)
+
+
+class Forks:
+    """Makes them."""
+
+    def __init__(
+        self, store: Store, registry: Registry, backends: Backends, launch: Launch, spawn: Spawn, branches: Branches
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._backends = backends
+        self._launch = launch
+        self._spawn = spawn
+        self._branches = branches
+
+    def fork(self, session: str, words: list[str]) -> str:
+        """Make one of that session; its id. Raises AnvilError."""
+        asked, view = parse(words), self._registry.get(session)
+        backend = self._backends.get(view.backend)
+        if backend.fork is None:
+            raise NotPermitted(f"backend '{backend.name}' cannot go on with a conversation in two sessions")
+        if not self._launch.can_resume(view):
+            raise NotPermitted(f"session '{view.id}' has no conversation yet: 'new' makes another")
+        if view.in_turn or view.on_its_way:
+            raise Conflict(f"busy: a turn of session '{view.id}' runs")
+        if not asked.branch:
+            return self._made(view, asked, view.cwd, None)
+        row = self._store.call(lambda tx: worktrees.of(tx, view.id), need=Need.OWN)
+        at = view.cwd if row is None else os.path.normpath(os.path.join(row.top, os.path.relpath(view.cwd, row.path)))
+        if row is not None:
+            self._launch.settle(view.id)
+        wanted = Wanted(
+            view.backend, view.role, list(view.tasks), asked.branch, row.branch if row is not None else "", True,
+            row.path if row is not None else "",
+        )  # fmt: skip
+        elsewhere = self._launch.plan(view.backend, view.role, view.tasks, view.cwd).policy.worktrees
+        return self._branches.make(at, wanted, elsewhere, lambda branch, inner: self._made(view, asked, inner, branch))
+
+    def _made(self, view: View, asked: Asked, cwd: str, branch: Branch | None) -> str:
+        new = os.urandom(4).hex()
+        staged = self._launch.staged(new)
+        backend = self._backends.get(view.backend)
+        like = parse_new([view.backend, cwd]) | {
+            "role": view.role, "tasks": list(view.tasks), "alias": asked.alias, "chosen": dict(view.chosen),
+            "words": list(view.command), "id": new,
+        }  # fmt: skip
+
+        def more(tx: Tx, made: str) -> None:
+            limits, forked = json.dumps(dict(view.limits)), view.conversation
+            self._registry.set(tx, made, forked=forked, limits=limits, context=view.context)
+
+        try:
+            duplicate.copy(
+                self._launch.data(view.id), staged, lambda path: backend.kept(path, view.cwd, cwd), MOST
+            )  # fmt: skip
+            return self._spawn.made(view.backend, cwd, like, None, branch, more)
+        except BaseException:
+            beneath.remove(staged.parent)
+            raise
+
+    def sweep(self) -> None:
+        """Remove what a daemon that died left of them. Once, at start."""
+        for name in self._launch.there():
+            if name.startswith("fork-") and name.removeprefix("fork-") not in self._registry.views:
+                beneath.remove(self._launch.directory(name))
