@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from acme.lib import branch
 from acme.lib.agent import Session
 from acme.lib.host import Call
 from acme.lib.pane import Pane
@@ -23,6 +24,7 @@ class About(Pane):
         "Context": "other",
         "Queue": "other",
         "Diff": "other",
+        **dict.fromkeys(branch.COMMANDS, "git"),
     }
     any_word = False
     _last: Session | None = None
@@ -45,6 +47,11 @@ class About(Pane):
 
     def control(self, call: Call) -> None:
         self.app.agent.control(self.subject(call).id, call.word.lower())
+
+    def git(self, call: Call) -> None:
+        """``Merge``, ``Push``, ``Discard`` of the window's session; what was done is said."""
+        session = self.subject(Call(call.word, "", None, None))
+        self.say(f"Assist: {branch.command(self.app.agent, session, call)}")
 
     def other(self, call: Call) -> None:
         self.app.open(call.word.lower(), self.subject(call).id)

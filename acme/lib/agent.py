@@ -27,6 +27,7 @@ from anvilsrv.words import USER
 T = TypeVar("T")
 
 _PATIENCE = 5.0  # s for an answer of the daemon
+_LONG = 180.0  # s for one of which git may have to be asked elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,9 @@ class Agent:
     def queue(self, session: str) -> list[requests.Queued]:
         return self._again(partial(requests.queue, session=session))
 
+    def roles(self) -> list[dict[str, str]]:
+        return self._again(requests.roles)
+
     def beads(self, name: str) -> list[Row]:
         """``list`` or ``ready``."""
         found: list[Row] = self._again(lambda client: read_json(client, f"beads/{name}"))
@@ -170,6 +174,12 @@ class Agent:
         with self._writing("beads/ctl", ORDWR) as file:
             file.write(f"{words.join(command)}\n".encode())
             return file.read(4096, 0).decode().strip()
+
+    def ask(self, path: str, text: str) -> str:
+        """A command that is answered in the same open file. It may take long, as a push does."""
+        with self._writing(path, ORDWR) as file:
+            file.write(f"{text}\n".encode(), timeout=_LONG)
+            return file.read(1 << 16, 0).decode("utf-8", "replace").strip()
 
     def send(self, message: dict[str, Any], sender: str = USER) -> None:
         """Mail; `message` has to, type, subject, body."""

@@ -29,9 +29,11 @@ from acme.lib.host import Call
 from acme.lib.log import Log
 from acme.lib.mail import Archive, Compose, Inbox, Message
 from acme.lib.main import Main
+from acme.lib.new import New
 from acme.lib.pane import Pane
 from acme.lib.prompt import Context, Prompt
-from acme.lib.queue import Queue
+from acme.lib.queue import Queue, Waiting
+from acme.lib.reload import Reload
 from acme.lib.tasks import Task, Tasks, work
 from anvilsrv import paths
 from anvilsrv.errors import AnvilError, Conflict, Invalid, Unavailable
@@ -39,6 +41,7 @@ from anvilsrv.front.follow import Follower, Row, changes
 from anvilsrv.front.program import anvilsrv
 from anvilsrv.front.tail import Tail
 from anvilsrv.front.terminal import open_terminal
+from anvilsrv.front.turns import Turns
 from anvilsrv.p9.client import Client, TimedOut
 from anvilsrv.words import USER
 
@@ -49,18 +52,20 @@ PANES: dict[str, type[Pane]] = {
     "ask": AskPane,
     "context": Context,
     "queue": Queue,
+    "queued": Waiting,
     "inbox": Inbox,
     "archive": Archive,
     "message": Message,
     "compose": Compose,
     "daemon": Daemon,
     "diff": Diff,
+    "new": New,
     "tasks": Tasks,
     "task": Task,
 }
 _TICK = 15.0  # s between two looks at how long something runs
 _ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose", "diff")
-_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon|Diff|Tasks)(?:\.([\w-]+))?")
+_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon|Diff|Tasks|New)(?:\.([\w-]+))?")
 
 
 class App:
@@ -87,6 +92,7 @@ class App:
         self._stopping = threading.Event()
         self._plumber: Client | None = None
         self._follower = Follower(self, agent.path)
+        self.reload = Reload(acme, lambda: self._renew("log"))
         self._working = threading.Thread(target=self._work, name="desk", daemon=True)
         self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
 
@@ -106,6 +112,7 @@ class App:
         except Unavailable:
             pass
         self._working.start()
+        self.reload.start()
         self._follower.start()
         self._plumbed.start()
 
@@ -120,6 +127,7 @@ class App:
             plumber.close()
         self.acme.close()
         self.agent.forget()
+        self.reload.stop()
         for thread in (self._working, self._plumbed):
             if thread.is_alive():
                 thread.join(5)
@@ -168,7 +176,7 @@ class App:
             if left is None:
                 continue
             kind = left[1].lower()
-            label = left[2] or ("" if kind in ("daemon", "tasks") else USER)
+            label = left[2] or ("" if kind in ("daemon", "tasks", "new") else USER)
             session = self.roster.find(label)
             subject = session.id if session is not None else label
             if (session is not None or left[2] is None) and PANES[kind](self, subject).title() == listed.name:
@@ -194,6 +202,10 @@ class App:
         """How a person calls a session: its alias, or the id; ``user`` and unknown names are themselves."""
         session = self.roster.find(id)
         return session.label if session is not None else id
+
+    def edited_too(self, id: str) -> tuple[str, ...]:
+        """The files that a session's last turn has changed, and whose windows the person has changed."""
+        return self.reload.found.get(id, ())
 
     def begin(self, backend: Backend, call: Call, beside: str) -> None:
         """Start a session of that backend in the directory that was swept or chorded; a relative one is looked for in `beside`."""
@@ -229,6 +241,12 @@ class App:
     def tail(self, session: str, told: Callable[[bytes], None]) -> Tail:
         """Follow a session's log: `told` gets it as it comes, on a thread of the tail's own, until that is stopped."""
         made = Tail(self._follower, session, told, lambda why: None)  # it ends with its session: the table says so
+        made.start()
+        return made
+
+    def turns(self, session: str, told: Callable[[list[str]], None]) -> Tail:
+        """Follow what happens in a session, in the same way: `told` gets lines of `activity`."""
+        made = Turns(self._follower, session, told, lambda why: None)
         made.start()
         return made
 
@@ -349,8 +367,10 @@ class App:
 
     def _known(self, ask: Callable[[], Roster]) -> None:
         """Have the panes show what is known now."""
+        before = self.roster
         try:
             self.roster, self.online = ask(), True
+            self.reload.follow(before, self.roster)
         except Unavailable as error:
             self.online = False
             if isinstance(error, TimedOut):

@@ -9,7 +9,8 @@ from pathlib import Path
 from acme.lib.agent import Backend
 from anvilsrv.errors import Invalid, Unavailable
 
-_OPTION = re.compile(r"(role|tasks|alias)[=:](\S+)")  # rc(1), which runs programs in acme, takes no bare =
+# rc(1), which runs programs in acme, takes no bare =
+_OPTION = re.compile(r"(role|tasks|alias|branch|base|model|mode)[=:](\S+)")
 _ADDRESS = re.compile(r":[#0-9/$].*$")
 
 

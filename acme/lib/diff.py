@@ -18,7 +18,7 @@ class Diff(About):
     """Put gives the comments to the session as one prompt; Revert takes the hunks of dot back from the files."""
 
     kind = "Diff"
-    tag = "Get Put Revert Log Prompt Undo Redo Look"
+    tag = "Get Put Revert Merge Push Discard Log Prompt Undo Redo Look"
     commands: ClassVar = {**About.commands, "Get": "get", "Put": "put", "Revert": "revert"}
     _drawn = patch.Drawn()
     _got = ""  # the comments that Get has warned of

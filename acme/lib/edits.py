@@ -24,18 +24,26 @@ class Edits:
         told, self._warned = self._warned, True
         return bool(self) and not told
 
-    def notice(self, body: str, shown: Sequence[str]) -> None:
-        """See what the person has changed of the rows `shown`."""
+    def notice(self, body: str, shown: Sequence[str]) -> bool:
+        """See what the person has changed of the rows `shown`; whether that is anything new. A row is deleted when its id stands
+        nowhere any more."""
+        before = self.removed.copy(), self.renamed.copy()
         there = _lines(body)
+        self.removed = {id for id in self.removed if not rows.stands(body, id)}
         for row in shown:
             id = rows.key(row)
             if not rows.ours(row) or len(id) != 8 or "\t" not in row:
                 continue
             line = there.get(id)
             if line is None:
-                self.removed.add(id)
-            elif rows.alias(line) != rows.alias(row):
-                self.renamed[id] = rows.alias(line)
+                self.removed |= set() if rows.stands(body, id) else {id}
+                continue
+            name = rows.alias(line)
+            if name != rows.alias(row):
+                self.renamed[id] = name
+            elif self.renamed.get(id, name) != name:
+                del self.renamed[id]  # it was written back
+        return before != (self.removed, self.renamed)
 
     def settle(self, aliases: Mapping[str, str]) -> None:
         """What has become so is no edit any more; `aliases` are those of the sessions there are, by id."""
@@ -45,7 +53,7 @@ class Edits:
     def undone(self, body: str, shown: Sequence[str]) -> list[str]:
         """After an Undo, which takes back what came by itself too: the rows that stand there, or were deleted on purpose."""
         there = _lines(body)
-        self.removed = {id for id in self.removed if id not in there}
+        self.removed = {id for id in self.removed if not rows.stands(body, id)}
         self.renamed = {}
         kept = [row for row in shown if rows.key(row) in there or rows.key(row) in self.removed]
         self.notice(body, kept)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import codecs
 import re
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from acme.lib import rows, table
+from acme.lib import edit_lines, rows, table
 from acme.lib.about import About
 from acme.lib.agent import Session, named
 from acme.lib.event import Gesture
@@ -25,6 +25,7 @@ _REWRITTEN = re.compile("(?m)^(\\t*)[^\\n]*\u240d(?=[^\\n\u240d])")  # what a pr
 _CONTROL = re.compile(
     "\u241b\\[[0-9;?]*[A-Za-z]|[\u240d\u2407]"
 )  # colours, CR and BEL, as the daemon makes them visible
+_SEARCHED = 200_000  # runes from the end in which the line of an edit is looked for
 _TAIL = 64  # runes of the log by which its end is known again
 
 
@@ -33,6 +34,7 @@ class Log(About):
 
     kind = "Log"
     _tail: Tail | None = None
+    _turns: Tail | None = None
     end = 0  # where ours ends; the person's text is behind
     tail = ""  # the last runes of ours: of the log, and of what stands below it
     foot = ""  # what stands below the log: what is asked, what is done just now, what was used
@@ -65,15 +67,43 @@ class Log(About):
             if text := decoder.decode(data).replace("\0", ""):
                 self.post(lambda: self.add(text) if self._following is following else None)
 
+        def told(lines: list[str]) -> None:  # on the thread of the other one
+            if found := edit_lines.edits(lines):
+                self.post(lambda: self._edits(found) if self._following is following else None)
+
+        self._waiting = edit_lines.Waiting()
         self._tail = self.app.tail(self.subject_id, came)
+        self._turns = self.app.turns(self.subject_id, told)
 
     def closed(self) -> None:
-        if self._tail is not None:
-            self._tail.stop()
+        for tail in (self._tail, self._turns):
+            if tail is not None:
+                tail.stop()
+
+    def _edits(self, found: list[dict[str, Any]]) -> None:
+        self._waiting.add(found)
+        self._beneath()
+
+    def _beneath(self) -> None:
+        """Put beneath the lines of edits what was changed."""
+        if not self._waiting:
+            return
+        self._locate()
+        begin = max(0, self.end - _SEARCHED)
+        places = self._waiting.places(self.window.text(begin, self.end))
+        if not places:
+            return
+        with self.window.bulk(clean=not self._typed_text()):
+            for at, text in places:
+                self.window.replace(begin + at, begin + at, text)
+                self.end += len(text)
+        start = self.end - len(self.foot)
+        self._log = self.window.text(max(0, start - _TAIL), start)
+        self.tail = (self._log + self.foot)[-_TAIL:]
 
     def refresh(self) -> None:
         """Say below the log what is so now."""
-        mark = (self.app.roster.find(self.subject_id), self.app.tick)
+        mark = (self.app.roster.find(self.subject_id), self.app.tick, self.app.edited_too(self.subject_id))
         if mark != self._mark and self._log:
             self._mark = mark
             self.add("")
@@ -97,10 +127,13 @@ class Log(About):
         self.foot = foot
         self.end = start + len(text) + len(foot)
         self.tail = (self._log + foot)[-_TAIL:]
+        if "\t· " in text or "\t  · " in text:
+            self._beneath()
 
     def _below(self) -> str:
         session = self.app.roster.find(self.subject_id)
-        lines = below(session) if session is not None else []
+        lines = [f"\tchanged here and by the agent: {path}" for path in self.app.edited_too(self.subject_id)]
+        lines += below(session) if session is not None else []
         if not lines:
             return ""
         return ("" if self._log.endswith("\n") else "\n") + "".join(f"{line}\n" for line in lines)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from acme.lib import rows, table
+from acme.lib import branch, rows, table
 from acme.lib.agent import Ask, Roster, Session
 from acme.lib.edits import Edits, typed_lines
 from acme.lib.event import Gesture
@@ -43,12 +43,14 @@ class Main(Pane):
         "Ask": "window_of",
         "Queue": "window_of",
         "Diff": "window_of",
+        **dict.fromkeys(branch.COMMANDS, "git"),
+        "New": "plain",
         "Tasks": "plain",
         "Daemon": "plain",
         "Inbox": "box",
         "Archive": "box",
     }
-    tag = "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive Undo Redo Look"
+    tag = "Get Put New Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive Undo Redo Look"
 
     def title(self) -> str:
         return NAME
@@ -60,7 +62,7 @@ class Main(Pane):
         self.shown: list[str] = []
         self._edits = Edits()
         self._by_need = True
-        self._doomed = ""  # the session whose Kill was asked for once
+        self._doomed: set[str] = set()  # the sessions whose Kill was asked for once
         self._last = ""  # the session that Next has shown
         self._step = 2 * _FEWEST
         self._rows = rows.Rows(self.style())
@@ -100,11 +102,12 @@ class Main(Pane):
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
         if self._edits:
             self._edits.settle({one.id: one.alias or "-" for one in self.app.roster.sessions})
-        if self._wanted() == self.shown:
+        wanted = self._wanted()
+        if wanted == self.shown:
             return
         body = self.window.body()
-        self._edits.notice(body, self.shown)  # what is written over must not be what the person has just written
-        wanted = self._wanted()
+        if self._edits.notice(body, self.shown):  # what is written over must not be what the person has just written
+            wanted = self._wanted()
         step = table.step(self.shown, wanted, self._step, rows.key)
         started = time.monotonic()
         self._put(step, body)
@@ -231,26 +234,31 @@ class Main(Pane):
 
     def put(self, call: Call) -> None:
         """Do what was edited, line by line: a row that was deleted, an alias that was changed, a line that was added."""
-        self._edits.notice(self.window.body(), self.shown)
+        body = self.window.body()
+        self._edits.notice(body, self.shown)
         todo, self._edits = self._edits, Edits()
+        confirmed, self._doomed = self._doomed, set()  # a session that two lines are about is asked for once
         for id in todo.removed:
-            self._try(id, self._kill_id, id)
+            self._try(id, self._kill_id, id, confirmed)
         for id, name in todo.renamed.items():
-            self._try(id, self._name, id, "" if name == "-" else name)
-        for line in typed_lines(self.window.body(), self.shown):
-            self._do(line)
+            if not self._try(id, self._name, id, "" if name == "-" else name):
+                self._edits.renamed[id] = name
+        for line in dict.fromkeys(typed_lines(body, self.shown)):
+            self._do(line, confirmed)
         self.shown = [row for row in self.shown if rows.key(row) not in todo.removed]
         self.app.sync()
         self.refresh()
         self._keep()
 
-    def _try(self, id: str, act: Callable[..., None], *words: str) -> None:
+    def _try(self, id: str, act: Callable[..., None], *words: object) -> bool:
         try:
             act(*words)
         except AnvilError as error:
             self._edits.refused[id] = str(error)
+            return False
+        return True
 
-    def _do(self, line: str) -> None:
+    def _do(self, line: str, confirmed: set[str]) -> None:
         """One line that was added; it goes when it is done, and has the refusal behind it else. A note stays."""
         word, _, rest = line.split("\t! ")[0].strip().partition(" ")
         call = Call(word, rest.strip(), None, None)
@@ -263,7 +271,7 @@ class Main(Pane):
             elif word == "Alias":
                 self.alias(call)
             else:
-                self._kill_id(call.rest)
+                self._kill_id(call.rest, confirmed)
             new = ""
         except AnvilError as error:
             new = f"{line.split(chr(9) + '! ')[0]}\t! {error}\n"
@@ -299,21 +307,24 @@ class Main(Pane):
 
     def control(self, call: Call) -> None:
         """For each that is named, else each on the lines of dot."""
-        for session in [self.app.roster.get(word) for word in call.words] or self._selected(call):
+        sessions = [self.app.roster.get(word) for word in call.words] or self._selected(call)
+        confirmed, self._doomed = self._doomed, set()
+        for session in dict.fromkeys(sessions):
             if call.word == "Kill":
-                self._kill(session)
+                self._kill(session, confirmed)
             else:
                 self.app.agent.control(session.id, call.word.lower())
 
-    def _kill(self, session: Session) -> None:
+    def _kill(self, session: Session, confirmed: set[str]) -> None:
         """Kill is for good: what would be lost with the session wants it twice."""
-        if session.state == "running" and self._doomed != session.id:
-            self._doomed = session.id
-            raise Conflict(f"{session.label}: a turn is running; Kill again ends it for good")
+        why = "" if session.id in confirmed else branch.would_be_lost(self.app.agent, session)
+        if why:
+            self._doomed.add(session.id)
+            raise Conflict(f"{session.label}: {why}; Kill again ends it for good")
         self.app.agent.control(session.id, "kill")
 
-    def _kill_id(self, id: str) -> None:
-        self._kill(self.app.roster.get(id))
+    def _kill_id(self, id: str, confirmed: set[str]) -> None:
+        self._kill(self.app.roster.get(id), confirmed)
 
     def _selected(self, call: Call) -> list[Session]:
         q0, q1 = self.window.dot()
@@ -348,6 +359,12 @@ class Main(Pane):
         if session is None or not names[named is not None :]:
             raise Invalid("usage: Keys <id> <name of a key> ...")
         self.app.agent.write(f"{session.id}/ctl", words.join(["keys", *names[named is not None :]]) + "\n")
+
+    def git(self, call: Call) -> None:
+        """``Merge [id] [squash|rebase] [anyway]``, ``Push [id] [remote]``, ``Discard [id]``."""
+        named = branch.subject(call, self.app.roster)
+        session = self.app.roster.get(named) if named else self.subject(Call(call.word, "", None, None))
+        self.say(f"Assist: {branch.command(self.app.agent, session, call)}")
 
     def window_of(self, call: Call) -> None:
         session = self.subject(call)

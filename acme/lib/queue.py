@@ -1,15 +1,23 @@
-"""What waits for a session, a line for each prompt, in the order in which the agent gets them: `<cwd>/+Queue.<alias>`."""
+"""What waits for a session, a line for each prompt, in the order in which the agent gets them: `<cwd>/+Queue.<alias>`.
+
+The lines are text: Put withdraws the prompts whose lines were deleted, changes their words, and puts them into the order in which
+they stand. While the person has edited them nothing is drawn.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import ClassVar
 
 from acme.lib import table
 from acme.lib.about import About
 from acme.lib.agent import Session
+from acme.lib.event import Gesture
 from acme.lib.host import Call
+from acme.lib.prompt import Written
 from acme.lib.times import when
-from anvilsrv.errors import Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.front.requests import Queued
 
 _WIDTHS = (4, 8, 8)  # of number, kind and time, in zeros
@@ -19,9 +27,10 @@ class Queue(About):
     """`Drop` and `First` act on the numbers given, else on the lines of the selection."""
 
     kind = "Queue"
-    tag = "Drop First Hold Go Get Log"
+    tag = "Put Drop First Hold Go Get Log Undo Redo Look"
     commands: ClassVar = {
         **About.commands,
+        "Put": "put",
         "Drop": "move",
         "First": "move",
         "Hold": "control",
@@ -31,6 +40,7 @@ class Queue(About):
 
     def open(self) -> None:
         self.shown: list[str] = []
+        self._got = ""  # what was edited, of which Get has warned
         self._style = self.style()
         self.clear()
         self.window.select(0, 0)
@@ -41,9 +51,83 @@ class Queue(About):
         if not self.app.online:
             return  # what was known stays until the daemon is back
         rows = self._rows()
-        if rows != self.shown:
-            table.put(self.window, table.plan(self.window.body(), self.shown, rows), lines=True)
+        if rows == self.shown:
+            return
+        body = self.window.body()
+        if not self._edited_rows(body):
+            table.put(self.window, table.plan(body, self.shown, rows), lines=True)
             self.shown = rows
+
+    # what the person writes
+
+    def _edited_rows(self, body: str) -> list[str]:
+        """The lines of prompts as they stand there, if they are not as they were drawn; nothing else is an edit."""
+        drawn = [row for row in self.shown if table.key(row).isdecimal()]
+        known = {table.key(row) for row in drawn}
+        there = [line for line in body.split("\n") if table.key(line) in known]
+        return [] if there == drawn else there or [""]
+
+    def draft(self) -> str:
+        return "\n".join(self._edited_rows(self.window.body()))
+
+    def _keep(self) -> None:
+        """Nothing of it is kept: the numbers may mean others by the time the window comes back."""
+
+    def undone(self) -> None:
+        self.refresh()
+
+    def put(self, call: Call) -> None:
+        """Withdraw, change and order what waits as it stands in the window. What is refused is said, and the rest done."""
+        drawn = {table.key(row): row for row in self.shown if table.key(row).isdecimal()}
+        body = self.window.body()
+        edited = self._edited_rows(body)
+        if not edited:
+            return
+        there = {table.key(line): line for line in edited if line}
+        kept = list(there)
+        refused = [self._refusal(n, lambda n=n: self._move(n, "drop")) for n in drawn if n not in there]  # type: ignore[misc]
+        refused += [
+            self._refusal(n, lambda n=n: self._change(n, drawn[n], there[n]))  # type: ignore[misc]
+            for n in kept
+            if there[n] != drawn[n]
+        ]
+        if kept != [n for n in drawn if n in there]:
+            refused += [self._refusal(n, lambda n=n: self._move(n, "first")) for n in reversed(kept)]  # type: ignore[misc]
+        if self.window.body() == body:  # else the person has gone on writing
+            self._draw()
+        said = list(filter(None, refused))
+        if said:
+            raise Conflict("; ".join(said))
+
+    def _refusal(self, n: str, act: Callable[[], None]) -> str:
+        try:
+            act()
+        except AnvilError as error:
+            return f"{n}: {error}"
+        return ""
+
+    def _move(self, n: str, move: str) -> None:
+        self.app.agent.write(f"{self.subject_id}/turns/{n}/ctl", f"{move}\n")
+
+    def _change(self, n: str, before: str, line: str) -> None:
+        """Give a prompt other words, if its line shows all of them."""
+        old, new = _words(before), _words(line)
+        if old == new:
+            return
+        if self.app.agent.read(f"{self.subject_id}/turns/{n}/prompt").strip() != old:
+            raise Invalid("it is longer than its line: a right click on its number opens it")
+        self.app.agent.write(f"{self.subject_id}/turns/{n}/prompt", new)
+
+    def _draw(self) -> None:
+        """Draw the lines anew from what the daemon has; what else was typed stays behind them."""
+        known = {table.key(row) for row in self.shown}
+        typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
+        self.shown = self._rows()
+        with self.window.bulk(clean=not typed):
+            self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in [*self.shown, *typed]))
+        self._keep()
+
+    # drawing
 
     def _rows(self) -> list[str]:
         session = self.app.roster.find(self.subject_id)
@@ -59,14 +143,26 @@ class Queue(About):
     # commands
 
     def get(self, call: Call) -> None:
+        text = self.draft()
+        if text and text != self._got:
+            self._got = text
+            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
         self._style = self.style()
-        self.refresh()
+        self._draw()
+
+    def looked(self, word: str, gesture: Gesture) -> bool:
+        """A right click on a number opens the whole prompt."""
+        _, line = self._line(gesture)
+        if not word.isdecimal() or table.key(line) != word or line.rstrip("\n") not in self.shown:
+            return False
+        self.app.open("queued", f"{self.subject_id}/{word}")
+        return True
 
     def move(self, call: Call) -> None:
         """``Drop`` and ``First``; of many, the first ones stay in their order."""
         numbers = self._numbers(call)
         for n in reversed(numbers) if call.word == "First" else numbers:
-            self.app.agent.write(f"{self.subject_id}/turns/{n}/ctl", call.word.lower() + "\n")
+            self._move(n, call.word.lower())
 
     def _numbers(self, call: Call) -> list[str]:
         words = call.words or [table.key(line) for line in self._selected()]
@@ -86,3 +182,49 @@ class Queue(About):
 
 def _held(session: Session) -> list[str]:
     return [table.one_line(note.line) for note in session.notes if note.text == "held"]
+
+
+def _words(row: str) -> str:
+    """What stands behind number, kind and time."""
+    cells = re.split(r"\t+", row.strip(), maxsplit=3)
+    return cells[3].strip() if len(cells) == 4 else ""
+
+
+class Waiting(Written):
+    """`<cwd>/+Queued.<alias>.<number>`: the whole of a prompt that waits; Put changes it. The subject is ``<id>/<number>``."""
+
+    kind = "Queued"
+    tag = "Put Queue Log Undo Redo Look"
+    commands: ClassVar = {**About.commands, "Put": "put"}
+
+    def session(self) -> Session | None:
+        self._last = self.app.roster.find(self.subject_id.partition("/")[0]) or self._last
+        return self._last
+
+    def title(self) -> str:
+        session = self.session()
+        id, _, n = self.subject_id.partition("/")
+        return f"{session.cwd.rstrip('/') if session else '/AnviLLM'}/+Queued.{session.label if session else id}.{n}"
+
+    def open(self) -> None:
+        self._read = self.app.agent.read(self._path())
+        self.clear()
+        self.window.replace(0, 0, self._read)
+        self.window.clean()
+        self.window.select(0, 0)
+        self.window.show()
+
+    def draft(self) -> str:
+        text = self.window.body()
+        return text if text != self._read else ""
+
+    def put(self, call: Call) -> None:
+        text = self.window.body()
+        self.app.agent.write(self._path(), text)
+        self._read = text
+        self._keep()
+        self.window.clean()
+
+    def _path(self) -> str:
+        id, _, n = self.subject_id.partition("/")
+        return f"{id}/turns/{n}/prompt"

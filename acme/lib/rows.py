@@ -29,12 +29,17 @@ _MOST = 40  # zeros that a column takes at most
 @lru_cache(8192)
 def key(line: str) -> str:
     """By what a line is known: a session's by its id, a question's by its own, others by their first word."""
+    found = _ID.findall(line, 1)  # a row whose alias was cut away begins with a tab, and is that row all the same
+    if found:
+        return str(found[-1])
     if line.startswith("\t"):
         return f"\t{table.key(line)}"
-    if _HEAD.match(line):
-        return "needs"
-    found = _ID.findall(line)
-    return str(found[-1]) if found else table.key(line)
+    return "needs" if _HEAD.match(line) else table.key(line)
+
+
+def stands(body: str, id: str) -> bool:
+    """Whether the row of that session stands in a text in any form, such as joined with the next one."""
+    return re.search(rf"[^\n]\t{id}", body) is not None
 
 
 def ours(line: str) -> bool:

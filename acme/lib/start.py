@@ -14,8 +14,8 @@ from anvilsrv.front.program import anvilsrv
 
 
 def main(word: str, words: Sequence[str]) -> int:
-    """``<word> [directory] [role=R] [tasks=a,b] [alias=N]``; prints ``anvil:<id>``, which can be right-clicked."""
-    if (status := answered(word, "[directory] [role=R] [tasks=a,b] [alias=N]", words)) is not None:
+    """``<word> [directory] [role=R] [tasks=a,b] [alias=N] [branch=B]``; prints ``anvil:<id>``, which can be right-clicked."""
+    if (status := answered(word, "[directory] [role=R] [tasks=a,b] [alias=N] [branch=B]", words)) is not None:
         return status
     try:
         text, wanted = options(" ".join(words))

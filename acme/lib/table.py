@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
 
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
 _WIDTHS = (("iljI|.,:;'! ", 0.5), ("frt()[]-/", 0.62), ("mwMW@%", 1.45))  # in zeros, of a sans serif face
-_WIDTH = {letter: width for letters, width in _WIDTHS for letter in letters}
+
+
+class _Widths(dict[str, float]):
+    """The width of each letter, in zeros; of one that is not known yet by its case."""
+
+    def __missing__(self, letter: str) -> float:
+        self[letter] = width = 1.1 if letter.isupper() else 0.95
+        return width
+
+
+_width_of = _Widths({letter: width for letters, width in _WIDTHS for letter in letters}).__getitem__
 
 
 Key = Callable[[str], str]  # by what a row is known again
@@ -87,11 +98,12 @@ def width(text: str, look: Style) -> float:
     return _width(text, look.fixed)
 
 
+@lru_cache(8192)
 def _width(text: str, fixed: bool) -> float:
     """The width in zeros."""
     if fixed:
         return len(text)
-    return sum(_WIDTH.get(c, 1.1 if c.isupper() else 0.95) for c in text)
+    return sum(map(_width_of, text))
 
 
 def plan(body: str, shown: Sequence[str], wanted: Sequence[str], key: Key = key) -> list[Edit]:

@@ -224,6 +224,11 @@ class Opened(Handle):
             window.dirty = name == "dirty"
         elif name == "delete":
             window.delete()
+        elif name == "get":
+            with open(window.name, encoding="utf-8") as file:
+                window.body.content = file.read()
+            window.body.q0 = window.body.q1 = 0
+            window.dirty = False
         elif name == "del":
             if not window.del_(cautious=True):
                 raise AcmeError("file dirty")

@@ -31,6 +31,7 @@ class Agent:
         self.texts: dict[str, str] = {}
         self.beads: list[dict[str, Any]] = []
         self.logs: dict[str, Stream] = {}
+        self.activities: dict[str, Stream] = {}
         self.events = Stream("events", fresh=True)
         self.written: list[tuple[str, str]] = []
         self.reads = 0
@@ -73,6 +74,7 @@ class Agent:
         }
         self.sessions[id] = row | known
         self.logs[id] = Stream("log")
+        self.activities[id] = Stream("activity")
         self.queues[id] = []
         self.boxes |= {f"{id}/inbox": [], f"{id}/archive": []}
         self.texts |= {f"{id}/context": "", f"{id}/tmux": f"echo attached {id}\n"}
@@ -82,6 +84,7 @@ class Agent:
     def wait(self, id: str, *prompts: tuple[int, str, str]) -> None:
         """These are the prompts that wait for a session: number, origin, text."""
         self.queues[id] = list(prompts)
+        self.texts |= {f"{id}/turns/{n}/prompt": text for n, _, text in prompts}
         self.change(id, queued=len(prompts))
 
     def change(self, id: str, **new: Any) -> None:
@@ -124,6 +127,11 @@ class Agent:
             self.emit("bead", name)
         elif file == "ctl":
             self._control(name, text.split())
+        elif path.endswith("/git/ctl") and text == "discard\n":
+            self.remove(name)
+        elif file.startswith("turns/") and file.endswith("/prompt"):
+            n = int(file.split("/")[1])
+            self.wait(name, *((one[0], one[1], text) if one[0] == n else one for one in self.queues[name]))
         elif file.startswith("turns/"):
             self._move(name, int(file.split("/")[1]), text.strip())
         elif file == "alias":
@@ -196,6 +204,8 @@ class Root(Dir):
         if name == "sessions":
             agent.reads += 1
             return TextFile(name, lambda _: json.dumps(agent.rows()).encode())
+        if name == "roles":
+            return TextFile(name, lambda _: b"reviewer\tReads only\t/etc/roles/reviewer.yaml\ntester\tRuns tests\t-\n")
         if name == "backends":
             return TextFile(name, lambda _: BACKENDS.encode())
         if name.partition(".")[0] == "events":
@@ -220,9 +230,11 @@ class One(Dir):
             return TextFile(name, lambda _: json.dumps(self.agent.boxes[path]).encode())
         if name == "log":
             return self.agent.logs[self.name]
+        if name.partition(".")[0] == "activity":
+            return self.agent.activities[self.name]
         if name == "git":
-            files = [Written(self.agent, one, f"{path}/{one}") for one in ("diff", "review", "apply")]
-            return StaticDir(name, files)
+            files = [Written(self.agent, one, f"{path}/{one}") for one in ("diff", "status", "review", "apply")]
+            return StaticDir(name, [*files, Asked(self.agent, "ctl", f"{path}/ctl")])
         if name == "turns":
             return Turns(self.agent, self.name)
         if name in ("in", "ctl", "alias", "answer", "mail", "context", "tmux", "seen"):
@@ -256,12 +268,19 @@ class Turns(Dir):
         if name == "list":
             return TextFile(name, lambda _: self._list())
         path = f"{self.id}/turns/{name}"
-        return StaticDir(name, [Written(self.agent, "ctl", f"{path}/ctl")]) if name.isdecimal() else None
+        if name == "1":  # is over
+            end = {"seq": 1, "ts": 0, "turn": 1, "kind": "end", "how": "answer"}
+            return StaticDir(name, [TextFile("activity", lambda _: f"{json.dumps(end)}\n".encode())])
+        return (
+            StaticDir(name, [Written(self.agent, one, f"{path}/{one}") for one in ("ctl", "prompt")])
+            if name.isdecimal()
+            else None
+        )
 
     def _list(self) -> bytes:
         done = "1\tdone\tqueue\t2026-01-01T09:00:00+0000\t1.5\t-\t-\tlong ago\n"
         rows = (
-            f"{n}\tqueued\t{origin}\t2026-01-01T10:00:0{n}+0000\t-\t-\t-\t{text}\n"
+            f"{n}\tqueued\t{origin}\t2026-01-01T10:00:0{n}+0000\t-\t-\t-\t{text.splitlines()[0]}\n"
             for n, origin, text in self.agent.queues[self.id]
         )
         return (done + "".join(rows)).encode()
@@ -293,6 +312,19 @@ class Draft(SnapshotHandle):
     def clunk(self, req: Request) -> None:
         if self.data is not None:
             self.agent.took(self.at, self.data.decode())
+
+
+class Asked(Written):
+    """A command that is answered, or refused, when it is written."""
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return Answered(self.agent, self.at)
+
+
+class Answered(Draft):
+    def write(self, offset: int, data: bytes, req: Request) -> int:
+        self.agent.took(self.at, data.decode())
+        return len(data)
 
 
 class New(File):

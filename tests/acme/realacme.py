@@ -264,7 +264,7 @@ class AtReal(Person):
     def cut(self, name: str) -> None:
         before = self.body(name)
         self._point(name)
-        self._xdo("key", "Delete")
+        self._xdo("key", "Escape")  # which cuts; Delete would be typed
         self.wait(lambda: self.body(name) != before, "the selection to go")
 
     def type_at_end(self, name: str, text: str) -> None:

@@ -121,3 +121,116 @@ def test_attach_of_a_stopped_session_says_so(person, agent, assist):
     assist()
     person.execute(MAIN, id)
     person.sees(ERRORS, "Assist: rev is stopped: Restart it first\n")
+
+
+def row(person, id):
+    return next(line for line in person.body(MAIN).split("\n") if id in line)
+
+
+def test_an_alias_that_is_cut_away_and_written_anew_ends_no_session(person, agent, assist):
+    one, two = agent.add(alias="one"), agent.add(alias="two")
+    assist()
+    person.select(MAIN, "one")
+    person.cut(MAIN)
+    agent.change(two, state="running")
+    person.wait(lambda: "running" in row(person, two), "the list to be drawn meanwhile")
+    person.type(MAIN, "uno")
+    person.execute(MAIN, "Put", tag=True)
+    assert agent.await_written(f"{one}/alias") == "uno\n"
+    assert set(agent.sessions) == {one, two}
+
+
+def test_an_alias_that_is_written_back_is_not_changed(person, agent, assist):
+    one = agent.add(alias="one")
+    assist()
+    person.select(MAIN, "one")
+    person.type(MAIN, "other")
+    person.wait(lambda: row(person, one).startswith("other"), "what was typed")
+    person.select(MAIN, "other")
+    person.type(MAIN, "one")
+    person.execute(MAIN, "Put", tag=True)
+    agent.change(one, state="running")
+    person.wait(lambda: "running" in row(person, one), "the list to be drawn")
+    assert row(person, one).startswith("one")
+    assert not [path for path, _ in agent.written if path == f"{one}/alias"]
+
+
+def test_one_put_asks_once_however_many_lines_are_about_a_session(person, agent, assist):
+    one = agent.add(alias="one", state="running")
+    assist()
+    person.type_at_end(MAIN, f"- one\n- one\n- {one}\n")
+    person.execute(MAIN, "Put", tag=True)
+    refusal = "one: a turn is running; Kill again ends it for good"
+    person.sees(MAIN, f"- {one}\t! {refusal}\n")
+    person.sees(MAIN, f"- one\t! {refusal}\n")
+    assert set(agent.sessions) == {one}
+
+
+def test_an_alias_that_is_refused_stays_as_it_was_written(person, agent, assist):
+    one, two = agent.add(alias="one"), agent.add(alias="two")
+    agent.refuse[f"{one}/alias"] = "alias: already exists"
+    assist()
+    person.select(MAIN, "one")
+    person.type(MAIN, "due")
+    person.wait(lambda: row(person, one).startswith("due"), "what was typed")
+    agent.change(two, state="running")
+    person.wait(lambda: "running" in row(person, two), "the list to be drawn meanwhile")
+    person.execute(MAIN, "Put", tag=True)
+    person.wait(lambda: re.match(r"due\t.*! busy: alias: already exists", row(person, one)), "the refusal")
+
+
+def linked(project):
+    """A linked work tree, as that of a session on a branch of its own."""
+    with open(f"{project}/.git", "w") as file:
+        file.write("gitdir: /elsewhere\n")
+
+
+def test_kill_of_a_session_whose_branch_has_changes_wants_a_second_click(person, agent, assist, project):
+    linked(project)
+    one = agent.add(alias="one", cwd=project)
+    agent.texts |= {f"{one}/git/status": "", f"{one}/git/diff": "diff --git a/x b/x\n"}
+    assist()
+    person.select(MAIN, one)
+    person.execute(MAIN, "Kill", tag=True)
+    person.sees(
+        ERRORS, "one: its branch has changes, which Merge or Push brings elsewhere; Kill again ends it for good\n"
+    )
+    agent.texts[f"{one}/git/status"] = " M x\n"
+    person.execute(MAIN, "Stop", tag=True)
+    person.execute(MAIN, "Kill", tag=True)
+    person.sees(ERRORS, "one: not all is committed on its branch; Kill again ends it for good\n")
+    assert set(agent.sessions) == {one}
+    person.execute(MAIN, "Kill", tag=True)
+    person.wait(lambda: not agent.sessions, "the session to go")
+
+
+def test_a_branch_is_merged_pushed_and_discarded_by_words(person, agent, assist, project):
+    one = agent.add(alias="one", cwd=project)
+    agent.texts[f"{one}/git/ctl"] = "done: as asked"
+    assist()
+    person.type_at_end(MAIN, "Merge one squash\nPush one\nDiscard one\n")
+    person.execute(MAIN, "Merge one squash", sweep=True)
+    assert agent.await_written(f"{one}/git/ctl") == "merge squash\n"
+    person.sees(ERRORS, "Assist: done: as asked\n")
+    person.execute(MAIN, "Push one", sweep=True)
+    assert agent.await_written(f"{one}/git/ctl") == "push\n"
+    agent.refuse[f"{one}/git/ctl"] = "these were never merged or pushed: a1b2c3d Mend the lexer"
+    person.execute(MAIN, "Discard one", sweep=True)
+    person.sees(ERRORS, "these were never merged or pushed: a1b2c3d Mend the lexer\n")
+    person.sees(MAIN, "Discard one\n")
+    del agent.refuse[f"{one}/git/ctl"]
+    person.execute(MAIN, "Discard one", sweep=True)
+    person.wait(lambda: not agent.sessions, "the session to go")
+
+
+def test_merge_in_a_window_is_about_its_session(person, agent, assist, project):
+    one = agent.add(alias="one", cwd=project)
+    agent.texts |= {f"{one}/git/ctl": "merged b into main: a1b2c3d", f"{one}/git/diff": ""}
+    assist()
+    person.select(MAIN, one)
+    person.execute(MAIN, "Diff", tag=True)
+    name = f"{project}/+Diff.one"
+    person.sees(name, "nothing was changed\n")
+    person.execute(name, "Merge", tag=True)
+    assert agent.await_written(f"{one}/git/ctl") == "merge\n"
+    person.sees(f"{project}/+Errors", "Assist: merged b into main: a1b2c3d\n")

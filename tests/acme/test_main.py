@@ -6,7 +6,8 @@ import pytest
 
 MAIN = "/AnviLLM/"
 TAG = (
-    "Get Put Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive Undo Redo Look"
+    "Get Put New Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive "
+    "Undo Redo Look"
 )
 
 

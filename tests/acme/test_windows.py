@@ -313,7 +313,7 @@ def test_what_waits_is_listed_put_first_and_dropped_by_its_lines(person, agent, 
     assist()
     person.select(MAIN, id)
     person.execute(MAIN, "Queue", tag=True)
-    name = opened(person, f"{project}/+Queue.rev", "Drop First Hold Go Get Log")
+    name = opened(person, f"{project}/+Queue.rev", "Put Drop First Hold Go Get Log")
     person.sees(name, "commit\n")
     assert queued(person, name)[:2] == [
         ["2", "prompt", *came(2), "run the tests"],
@@ -339,7 +339,7 @@ def test_a_queue_is_held_and_goes_on_and_follows_what_happens(person, agent, ass
     assist()
     person.select(MAIN, id)
     person.execute(MAIN, "Queue", tag=True)
-    name = opened(person, f"{project}/+Queue.rev", "Drop First Hold Go Get Log")
+    name = opened(person, f"{project}/+Queue.rev", "Put Drop First Hold Go Get Log")
     person.sees(name, "nothing waits\n")
     person.execute(name, "Hold", tag=True)
     assert agent.await_written(f"{id}/ctl") == "hold\n"
@@ -353,6 +353,46 @@ def test_a_queue_is_held_and_goes_on_and_follows_what_happens(person, agent, ass
     person.sees(name, "nothing waits\n")
     agent.remove(id)
     person.sees(name, "the session is gone\n")
+
+
+def test_what_waits_is_edited_as_text(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev", state="running")
+    agent.wait(id, (2, "queue", "run the tests"), (3, "queue", "tidy"), (4, "queue", "commit"))
+    assist("queue", id)
+    name = opened(person, f"{project}/+Queue.rev", "Put Drop First")
+    person.sees(name, "commit\n")
+    body = person.body(name)
+    person.select(name, body[body.index("3\t") : body.index("4\t")].rstrip("\n"))
+    person.cut(name)
+    person.select(name, "tests")
+    person.type(name, "linter")
+    agent.change(id, state="idle")
+    person.wait(lambda: "linter" in person.body(name), "what was typed")
+    person.execute(name, "Get", tag=True)
+    person.sees(f"{project}/+Errors", "+Queue.rev modified; Get again throws the changes away\n")
+    person.execute(name, "Put", tag=True)
+    person.wait(lambda: agent.queues[id] == [(2, "queue", "run the linter"), (4, "queue", "commit")], "the queue")
+    person.wait(lambda: "\n\n" not in person.body(name), "the lines to be drawn anew")
+    line = next(one for one in person.body(name).split("\n") if "linter" in one)
+    person.select(name, line)
+    person.cut(name)
+    person.type_at_end(name, f"{line}\n")
+    person.execute(name, "Put", tag=True)
+    person.wait(lambda: [one[0] for one in agent.queues[id]] == [4, 2], "another order")
+
+
+def test_a_prompt_that_waits_is_opened_by_its_number(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev", state="running")
+    agent.wait(id, (2, "queue", "run the tests\nand the linter"))
+    assist("queue", id)
+    name = opened(person, f"{project}/+Queue.rev", "Put Drop First")
+    person.sees(name, "run the tests")
+    person.look(name, "2")
+    whole = opened(person, f"{project}/+Queued.rev.2", "Put")
+    person.sees(whole, "run the tests\nand the linter")
+    person.type_at_end(whole, " twice")
+    person.execute(whole, "Put", tag=True)
+    person.wait(lambda: agent.queues[id] == [(2, "queue", "run the tests\nand the linter twice")], "the new text")
 
 
 def test_below_a_log_stands_what_is_done_asked_and_used(person, agent, log):
@@ -423,3 +463,61 @@ def test_what_cannot_be_meant_is_said(person, agent, assist):
         lambda: (f"{id}/turns/3/ctl", "undo\n") in agent.written or "no such prompt" in person.body("/AnviLLM/+Errors"),
         "undo",
     )
+
+
+def test_a_session_is_clicked_together(person, agent, assist, project):
+    assist("new", project)
+    name = opened(person, "/AnviLLM/+New", "Start")
+    person.sees(name, f"Claude {project}\n[Claude] [Kiro] [Shell]\nCodex: no program 'codex'\n[reviewer]")
+    person.execute(name, "Kiro")
+    person.sees(name, f"Kiro {project}\n")
+    person.execute(name, "reviewer")
+    person.sees(name, f"Kiro {project} role=reviewer\n")
+    person.execute(name, "tester")
+    person.sees(name, f"Kiro {project} role=tester\n")
+    person.execute(name, "Start", tag=True)
+    assert agent.await_written("ctl") == f"new kiro-cli {project} role=tester\n"
+    person.execute(name, "[tester]")
+    person.sees(name, f"Kiro {project}\n")
+
+
+def test_windows_of_files_that_an_agent_changed_are_read_again(person, agent, assist, project):
+    for word in ("clean", "edited", "same"):
+        with open(f"{project}/{word}.txt", "w") as file:
+            file.write("old\n")
+        person.new(f"{project}/{word}.txt", "old\n")
+    id = agent.add("claude", project, alias="rev", state="running", answered=0)
+    agent.logs[id].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
+    assist("log", id)
+    person.sees(f"{project}/+Log.rev", "hello")
+    person.type_at_end(f"{project}/edited.txt", "mine\n")
+    for word in ("clean", "edited"):
+        with open(f"{project}/{word}.txt", "w") as file:
+            file.write("new\n")
+    agent.change(id, state="idle", answered=1)
+    person.sees(f"{project}/clean.txt", "new\n")
+    person.sees(f"{project}/+Log.rev", "\tchanged here and by the agent: edited.txt\n")
+    assert person.body(f"{project}/edited.txt") == "old\nmine\n"
+
+
+def test_an_edit_shows_its_diff_with_addresses_beneath_its_line(person, agent, assist, project):
+    import json
+
+    id = agent.add("claude", project, alias="rev", state="running")
+    agent.logs[id].add(b"USER 2026-01-01T10:00:00\n\thello\n\n\t\xc2\xb7 Edit lex.py:41 +1 \xe2\x88\x921\n")
+    assist("log", id)
+    name = opened(person, f"{project}/+Log.rev", "Send")
+    person.sees(name, "lex.py:41")
+    diff = "@@ -41,2 +41,2 @@\n-old\n+new\n same\n@@ -50 +50 @@\n-a\n+b\n"
+    edit = {"seq": 2, "ts": 0, "turn": 2, "kind": "edit", "path": "lex.py", "line": 41, "added": 1, "removed": 1}
+    agent.activities[id].add((json.dumps(edit | {"diff": diff}) + "\n").encode())
+    person.sees(
+        name,
+        "\t· Edit lex.py:41 +1 −1\n\t\tlex.py:41\n\t\t-old\n\t\t+new\n\t\t same\n\t\tlex.py:50\n\t\t-a\n\t\t+b\n",
+    )
+    other = edit | {"seq": 3, "line": 7, "diff": "@@ -7 +7 @@\n-x\n+y\n"}
+    agent.activities[id].add((json.dumps(other) + "\n").encode())
+    person.type_at_end(name, "a draft")
+    agent.logs[id].add(b"\t\xc2\xb7 Edit lex.py:7 +1 \xe2\x88\x921\n\nASSISTANT 2026-01-01T10:00:01\n\tdone\n\n")
+    person.sees(name, "\t· Edit lex.py:7 +1 −1\n\t\tlex.py:7\n\t\t-x\n\t\t+y\n\nASSISTANT")
+    assert person.body(name).endswith("\tdone\n\na draft")
