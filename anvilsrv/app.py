@@ -35,7 +35,7 @@ from anvilsrv.agents.limits import SessionLimits
 from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
 from anvilsrv.agents.processes import Processes
-from anvilsrv.agents.roles import Roles
+from anvilsrv.agents.roles import offered
 from anvilsrv.agents.setup import Setups
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.agents.spawn import Spawn
@@ -83,7 +83,8 @@ class App:
         self.namespace = namespace
         clock = Clock()
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
-        self.backends, self.roles = Backends(*default_dirs()), Roles(paths.config_dir(), paths.share() / "cfg")
+        self.backends = Backends(*default_dirs())
+        self.roles, self.tasks = offered(paths.config_dir(), paths.share() / "cfg")
         self.registry = Registry(self.stream, self.topics, self.backends.known)
         self.store = Store(state / "store.db", self._settled, self.on_error, clock)
         self.turns, self.reactor = Turns(self.registry), Reactor("agents", self.on_error)

@@ -4,6 +4,7 @@ A row says all that the router, the check of a request and the OpenAPI document 
 ``run`` is called in a worker with the connection and what the path and the body hold; it may block.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ class Operation(NamedTuple):
 
 
 def _new(client: Client, backend: str, cwd: str, role: str = "", tasks: str = "", alias: str = "") -> dict[str, str]:
-    return {"id": requests.new(client, backend, cwd, role=role, tasks=tasks, alias=alias)}
+    where = os.path.expanduser(cwd.strip())
+    return {"id": requests.new(client, backend, where, role=role, tasks=tasks, alias=alias)}
 
 
 def _sandbox(client: Client, session: str) -> dict[str, str]:
@@ -138,7 +140,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "PUT", "/api/sessions/{session}/seen", "see", "Tell that the answers up to that prompt's were looked at", _see,
         {"session": SESSION}, record({"prompt": PROMPT}),
     ),
-    Operation("GET", "/api/roles", "listRoles", "Roles of new sessions", requests.roles, reply=array(ref("Role"))),
+    Operation("GET", "/api/roles", "listRoles", "Roles of new sessions", requests.roles, reply=array(ref("Layer"))),
+    Operation("GET", "/api/tasks", "listTasks", "Tasks of new sessions", requests.tasks, reply=array(ref("Layer"))),
     Operation(
         "PUT", "/api/sessions/{session}/alias", "rename", "Name a session; an empty name takes it away", requests.rename,
         {"session": SESSION}, record({"alias": text(64)}),

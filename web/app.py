@@ -18,7 +18,7 @@ from anvilsrv.words import ROOT, USER
 from web import openapi
 from web.api import OPERATIONS, Operation, status_of
 from web.guard import Guard, Names, Secrets
-from web.schema import SESSION, wrong
+from web.schema import SEQ, SESSION, wrong
 from web.stream import STREAMS, Hub
 
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -27,6 +27,8 @@ PAGE = (
     "app.js",
     "dom.js",
     "net.js",
+    "kept.js",
+    "turn.js",
     "sessions.js",
     "session.js",
     "talk.js",
@@ -104,12 +106,15 @@ async def _stream(request: Request) -> Response:
     session = request.query_params.get("session")
     if session is not None and (why := wrong(session, SESSION, "session")):
         return failed(400, why)
+    after = request.query_params.get("after")
+    if after is not None and (why := wrong(after, SEQ, "after")):
+        return failed(400, why)
     if session in ROOT:
         return failed(404, f"no such session '{session}'")
     if len(hub.feeds) >= STREAMS or hub.closing:
         return failed(503, f"{STREAMS} pages are open: close one")
     return StreamingResponse(
-        hub.serve(session, request.query_params.get("as") == "turns"),
+        hub.serve(session, request.query_params.get("as") == "turns", int(after) if after else None),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )

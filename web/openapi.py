@@ -3,7 +3,7 @@
 from typing import Any
 
 from web.api import OPERATIONS, Operation
-from web.schema import SESSION, Schema, array, record, ref, word
+from web.schema import SEQ, SESSION, Schema, array, record, ref, word
 
 STRING: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -53,7 +53,7 @@ COMPONENTS: dict[str, Schema] = {
         "words": {"type": "string", "description": "how it begins, on one line"},
     }),
     "Backend": record({"name": STRING, "title": STRING, "status": {"type": "string", "description": "`ok`, or why not"}}),
-    "Role": record({"name": STRING, "label": STRING, "file": STRING}),
+    "Layer": record({"name": STRING, "label": STRING, "file": STRING}),
     "Message": {
         "type": "object",
         "properties": {
@@ -78,10 +78,12 @@ STREAM = {
         " events of the tree. `away` {why}: the daemon cannot be reached; `sessions` follows when it is back. With `session`,"
         " `pieces`: an array of {role, time, text}; with a role it begins a block of the conversation, without one it goes on"
         " with the last. With `as=turns` instead `first` {turn}, the first turn that is told (0: none), and `activity`, an array of"
-        " objects as in the file `activity`. `ended` {why}: the conversation can go on no more."
+        " objects as in the file `activity`; with `after`, those after that number, and no `first`."
+        " `ended` {why}: the conversation can go on no more."
     ),
     "parameters": [{"name": "session", "in": "query", "required": False, "schema": SESSION},
-                   {"name": "as", "in": "query", "required": False, "schema": word("turns")}],
+                   {"name": "as", "in": "query", "required": False, "schema": word("turns")},
+                   {"name": "after", "in": "query", "required": False, "schema": SEQ}],
 }  # fmt: skip
 
 

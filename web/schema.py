@@ -19,6 +19,11 @@ OWNER: Schema = {
     "description": "`user`, or id or alias of a session",
 }
 MESSAGE_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"}
+SEQ: Schema = {
+    "type": "string",
+    "pattern": "^[0-9]{1,18}$",
+    "description": "number of an object of a session's activity",
+}
 PROMPT: Schema = {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "description": "number of a prompt in its session"}
 BEAD_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$"}
 

@@ -77,9 +77,9 @@ class Hub:
             feed.queue.extend(found or ())
             feed.wake.set()
 
-    async def serve(self, session: str | None, turns: bool = False) -> AsyncIterator[bytes]:
-        """The lines of one stream; ``session`` is whose conversation it shows, with ``turns`` what happens in it."""
-        feed = Feed(self, session, turns, asyncio.get_running_loop())
+    async def serve(self, session: str | None, turns: bool = False, after: int | None = None) -> AsyncIterator[bytes]:
+        """The lines of one stream; ``session`` is whose conversation it shows, with ``turns`` what happens in it ``after`` a number."""
+        feed = Feed(self, session, turns, after, asyncio.get_running_loop())
         self.feeds.add(feed)
         try:
             while not self.closing:
@@ -100,7 +100,9 @@ class Hub:
 class Feed:
     """What one page knows, and what it must be told."""
 
-    def __init__(self, hub: Hub, session: str | None, turns: bool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, hub: Hub, session: str | None, turns: bool, after: int | None, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._hub = hub
         self.wake = asyncio.Event()
         self.queue: deque[Row] = deque(maxlen=QUEUED)
@@ -110,7 +112,7 @@ class Feed:
         self.tail: Tail | None = None
         self._first: int | None = None
         if session and turns:
-            self.tail = Turns(hub.follower, session, self.pieces.put, self.pieces.end, self._begin)
+            self.tail = Turns(hub.follower, session, self.pieces.put, self.pieces.end, self._begin, after)
         elif session:
             self.tail = Tail(hub.follower, session, in_pieces(self.pieces.put), self.pieces.end)
         if self.tail is not None:

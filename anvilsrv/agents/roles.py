@@ -1,4 +1,4 @@
-"""The roles that there are: layers of the sandbox, the user's before those that ship with the program.
+"""The roles and the tasks that there are: layers of the sandbox, the user's before those that ship with the program.
 
 A file is read again when it changed. A broken one is listed with its error.
 
@@ -15,10 +15,11 @@ from sandbox.errors import SandboxError
 Stamp = tuple[int, int, int]
 
 
-class Roles:
-    """The roles in ``roles`` of ``config``; of two files with one name that in the earlier directory counts."""
+class Layers:
+    """The layers in ``folder`` of ``config``; of two files with one name that in the earlier directory counts."""
 
-    def __init__(self, *config: Path) -> None:
+    def __init__(self, folder: str, *config: Path) -> None:
+        self._folder = folder
         self._config = config
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[Stamp, str]] = {}
@@ -26,8 +27,8 @@ class Roles:
     def listing(self) -> list[tuple[str, str, str]]:
         """Name, what it is for (or what is wrong with it), and file of each; sorted by name."""
         found = []
-        for name in policy.names(self._config, "roles"):
-            paths = (directory / "roles" / f"{name}.yaml" for directory in self._config)
+        for name in policy.names(self._config, self._folder):
+            paths = (directory / self._folder / f"{name}.yaml" for directory in self._config)
             path = next((one for one in paths if one.is_file()), None)
             if path is not None and layers.NAME.fullmatch(name):
                 found.append((name, self._label(path), one_line(str(path))))
@@ -44,10 +45,15 @@ class Roles:
         if known is not None and known[0] == stamp:
             return known[1]
         try:
-            label = layers.read(f"role {path.stem}", path).description
+            label = layers.read(f"{self._folder[:-1]} {path.stem}", path).description
         except SandboxError as error:
             label = str(error)
         label = " ".join(one_line(label).split())
         with self._lock:
             self._read[path] = (stamp, label)
         return label
+
+
+def offered(*config: Path) -> tuple[Layers, Layers]:
+    """The roles and the tasks."""
+    return Layers("roles", *config), Layers("tasks", *config)

@@ -66,6 +66,11 @@ def queued_text(client: Client, session: str, n: int) -> str:
     return client.read(f"{session}/turns/{n}/prompt").decode("utf-8", "replace")
 
 
+def answered(client: Client, session: str, n: int) -> str:
+    """The answer to prompt ``n``."""
+    return client.read(f"{session}/turns/{n}/out").decode("utf-8", "replace")
+
+
 def edit_queued(client: Client, session: str, n: int, text: str) -> None:
     """Replace the text of a prompt that waits; that of mail stays."""
     client.write(f"{session}/turns/{n}/prompt", text.encode("utf-8", "replace"))
@@ -78,7 +83,16 @@ def move_queued(client: Client, session: str, n: int, move: str) -> None:
 
 def roles(client: Client) -> list[dict[str, str]]:
     """Name, label and file of each role."""
-    rows = (line.split("\t") for line in client.read("roles").decode("utf-8", "replace").splitlines())
+    return _layers(client, "roles")
+
+
+def tasks(client: Client) -> list[dict[str, str]]:
+    """Name, label and file of each task."""
+    return _layers(client, "tasks")
+
+
+def _layers(client: Client, folder: str) -> list[dict[str, str]]:
+    rows = (line.split("\t") for line in client.read(folder).decode("utf-8", "replace").splitlines())
     return [dict(zip(("name", "label", "file"), row, strict=False)) for row in rows]
 
 

@@ -20,16 +20,19 @@ Object = dict[str, Any]
 
 
 class Turns(Tail):
-    """Follows the activity of ``session``; ``tell`` gets lines, ``first`` the number of the first turn that is told (0: none was)."""
+    """Follows the activity of ``session``; ``tell`` gets lines, ``first`` the number of the first turn that is told (0: none was).
+
+    ``after`` is the number of the last object that is known already: nothing before it is told, nor ``first``.
+    """
 
     def __init__(
         self, follower: Follower, session: str, tell: Callable[[list[str]], None], end: Callable[[str], None],
-        first: Callable[[int], None] = lambda n: None,
+        first: Callable[[int], None] = lambda n: None, after: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(follower, session, lambda data: None, end)
         self._told = tell
         self._first = first
-        self._seq: int | None = None
+        self._seq = after
 
     def _follow(self, client: Client) -> NoReturn:
         if self._seq is None:

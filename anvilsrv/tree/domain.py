@@ -97,6 +97,9 @@ class Domain(Protocol):
     def roles_listing(self) -> bytes:
         """The content of ``roles``."""
 
+    def tasks_listing(self) -> bytes:
+        """The content of ``tasks``."""
+
     def backends_listing(self) -> bytes:
         """The content of ``backends``."""
 

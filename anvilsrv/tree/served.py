@@ -14,7 +14,7 @@ from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.forks import Forks
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.limits import SessionLimits
-from anvilsrv.agents.roles import Roles
+from anvilsrv.agents.roles import Layers
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.agents.work import Work
 from anvilsrv.backends.flags import Option
@@ -59,7 +59,8 @@ class Parts(Protocol):
     boxes: Snapshots
     registry: Registry
     backends: Backends
-    roles: Roles
+    roles: Layers
+    tasks: Layers
     beads: Beads
     tmux: Tmux
     post: Post
@@ -124,6 +125,9 @@ class Served:
 
     def roles_listing(self) -> bytes:
         return "".join("\t".join(row) + "\n" for row in self._parts.roles.listing()).encode()
+
+    def tasks_listing(self) -> bytes:
+        return "".join("\t".join(row) + "\n" for row in self._parts.tasks.listing()).encode()
 
     def summaries(self) -> bytes:
         views, boxes = self._registry.views, self._parts.boxes.state

@@ -180,6 +180,7 @@ ROOT = Table(
     Row("sessions", "*", "", Text(sessions)),
     Row("backends", "*", "", Text(lambda at: at.domain.backends_listing())),
     Row("roles", "*", "", Text(lambda at: at.domain.roles_listing())),
+    Row("tasks", "*", "", Text(lambda at: at.domain.tasks_listing())),
     Row("events", "*", "", Events()),
     Row("events.<seq>", "*", "", Events()),
     Row("log", "*", "", Tail(topic=lambda at: MAIL, page=mail_log)),

@@ -81,6 +81,8 @@ def test_the_roles_are_listed_with_what_they_are_for_and_their_files(daemon: Dae
     assert found["broken"][0].startswith(f"{mine}/broken.yaml:2: nonsense: no such key")
     (mine / "reader.yaml").write_text("description: reads\n")
     assert roles()["reader"][0] == "reads"
+    tasks = [line.split("\t") for line in daemon.client().read("tasks").decode().splitlines()]
+    assert ["git", str(paths.share() / "cfg/tasks/git.yaml")] in [[name, file] for name, _, file in tasks]
 
 
 def test_a_directory_with_spaces_works_when_it_is_quoted(daemon: Daemon) -> None:

@@ -25,6 +25,7 @@ FILES = [
     ("sessions", 0o444, 0o444, 0o444, 0o444),
     ("backends", 0o444, 0o444, 0o444, 0o444),
     ("roles", 0o444, 0o444, 0o444, 0o444),
+    ("tasks", 0o444, 0o444, 0o444, 0o444),
     ("events", 0o444, 0o444, 0o444, 0o444),
     ("events.<seq>", 0o444, 0o444, 0o444, 0o444),
     ("log", 0o444, 0o444, 0o444, 0o444),
@@ -134,7 +135,7 @@ def names(node: Any, who: Who = USER) -> list[str]:
 
 
 def test_listings_show_the_rows_in_their_order_and_then_the_members(tree: Tree, bead: str) -> None:
-    fixed = ["ctl", "list", "sessions", "backends", "roles", "events", "log", "user", "beads"]
+    fixed = ["ctl", "list", "sessions", "backends", "roles", "tasks", "events", "log", "user", "beads"]
     assert names(tree) == [*fixed, ONE, TWO, CHILD]
     assert names(node(tree, USER, "user")) == [row.name for row in MAILBOX.rows]
     assert names(node(tree, USER, "beads")) == ["ctl", "list", "ready", bead]

@@ -154,6 +154,9 @@ class World:
     def roles_listing(self) -> bytes:
         return b"default\twork\t/cfg/roles/default.yaml\n"
 
+    def tasks_listing(self) -> bytes:
+        return b"git\tfetching\t/cfg/tasks/git.yaml\n"
+
     def backends_listing(self) -> bytes:
         return b"shell\n"
 

@@ -164,6 +164,7 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     call(site, "see", {"prompt": "3"}, session=session)
     assert shared.client().read(f"{session}/seen") == b"3\n"
     assert "reader" in {one["name"] for one in call(site, "listRoles")}
+    assert "git" in {one["name"] for one in call(site, "listTasks")}
     call(site, "control", {"command": "stop"}, session=session)
     wait_until(lambda: shared.client().read(f"{session}/state") == b"stopped\n", "it does not stop")
 

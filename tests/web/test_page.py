@@ -142,7 +142,7 @@ def test_an_alias_cannot_be_a_script(watched: Watched, shared: Daemon, alias: st
     page.get_by_role("button", name="Alias…").click()
     page.get_by_role("dialog").get_by_role("textbox").fill(alias)
     page.get_by_role("button", name="Save").click()
-    expect(page.locator(".toast.wrong")).to_contain_text("invalid alias")
+    expect(page.locator("dialog .wrong")).to_contain_text("invalid alias")
     shared.client().write(f"{session}/ctl", b"kill\n")
 
 
@@ -218,7 +218,7 @@ def test_mail_is_read_answered_and_filed(watched: Watched, shared: Daemon) -> No
     log.cancel()
     page.goto(f"{page.url.partition('#')[0]}#session/{session}")
     page.locator("#session").get_by_role("button", name="Mail").click()
-    expect(page.locator(".panel h1")).to_have_text("Mail of writer")
+    expect(page.locator(".panel h2")).to_have_text("Mail of writer")
     assert watched.wrong == []
 
 
@@ -368,7 +368,7 @@ def test_what_waits_stands_under_the_conversation_and_is_edited_put_first_and_dr
     words = queue.locator(".words")
     expect(words).to_have_text(["echo one", f"echo two # {HOSTILE}"[:60], "echo three"])
     queue.get_by_role("button", name="Drop").first.click()
-    expect(queue.locator("h3")).to_contain_text("2 waiting")
+    expect(queue.locator("h2")).to_contain_text("2 waiting")
     queue.get_by_role("button", name="First").click()
     expect(words).to_have_text(["echo three", f"echo two # {HOSTILE}"[:60]])
     queue.get_by_role("button", name="Edit…").last.click()

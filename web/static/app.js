@@ -21,9 +21,9 @@ const mail = new Mail(byId("mail"), label);
 const beads = new Beads(byId("beads"));
 
 const hear = {
-  open() {
+  open({resumed}) {
     fresh = true;
-    session.reset();
+    if (!resumed) session.reset();
   },
   sessions(data) {
     if (fresh) rows.clear();
@@ -77,8 +77,17 @@ function renew() {
   if (current.view === "beads") beads.refresh();
 }
 
+// A hash that is not well formed names nothing.
+function decoded(hash) {
+  try {
+    return decodeURIComponent(hash);
+  } catch {
+    return "";
+  }
+}
+
 function route() {
-  const [view, arg = ""] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [view, arg = ""] = decoded(location.hash.slice(1)).split("/");
   const known = ["sessions", "session", "mail", "beads"].includes(view) ? view : "sessions";
   const before = current;
   current = {view: known, arg};
@@ -93,10 +102,11 @@ function route() {
   draw();
 }
 
-if (enter()) {
+const why = enter();
+if (!why) {
   addEventListener("hashchange", route);
   byId("start").addEventListener("click", () => sessions.start());
   route();
 } else {
-  say("lost", "Open the link that anvilweb printed when it started: it carries the key of this page.");
+  say("lost", why);
 }

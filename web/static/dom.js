@@ -37,40 +37,60 @@ export function toast(text, wrong = false) {
 }
 
 // Run an async action for a button: disabled meanwhile, what fails is said. Returns whether it worked.
-export async function act(button, action) {
+export async function act(button, action, say = (why) => toast(why, true)) {
   if (button) button.disabled = true;
   try {
     await action();
     return true;
   } catch (error) {
-    toast(error.message, true);
+    say(error.message);
     return false;
   } finally {
     if (button) button.disabled = false;
   }
 }
 
-// A dialog with fields; the promise gives their values, or null when it is left. `submit(values)` may refuse by throwing.
+// What a field is on the page, and its value: one of `options`, any of `several`, lines, or a line.
+function control(field) {
+  const common = {name: field.name, value: field.value ?? "", required: !!field.required, autocomplete: "off"};
+  const label = (node) => el("label", {}, el("span", {}, field.label), node);
+  if (field.several) {
+    const boxes = field.several.map((one) => el("input", {type: "checkbox", value: one.value}));
+    return {
+      node: el("fieldset", {hidden: !boxes.length}, el("legend", {}, field.label),
+        ...field.several.map((one, n) => el("label", {title: shown(one.title)}, boxes[n], shown(one.label)))),
+      value: () => boxes.filter((box) => box.checked).map((box) => box.value).join(","),
+    };
+  }
+  if (field.options) {
+    const select = el("select", {name: field.name}, ...field.options.map((one) =>
+      el("option", {value: one.value, disabled: !!one.disabled, title: shown(one.title)}, shown(one.label))));
+    select.value = field.value ?? "";
+    return {node: label(select), value: () => select.value};
+  }
+  const input = field.rows ? el("textarea", {...common, rows: field.rows}) : el("input", {...common, spellcheck: false});
+  return {node: label(input), value: () => input.value};
+}
+
+// A dialog with fields, whose values `submit` gets. What it refuses by throwing stands in the dialog, with all that was typed.
 export function form(title, fields, label, submit) {
-  const inputs = fields.map((field) => {
-    const common = {name: field.name, value: field.value ?? "", required: !!field.required, autocomplete: "off"};
-    if (field.options) {
-      const select = el("select", {name: field.name}, ...field.options.map((one) =>
-        el("option", {value: one.value, disabled: !!one.disabled, title: shown(one.title)}, shown(one.label))));
-      select.value = field.value ?? "";
-      return select;
-    }
-    return field.rows ? el("textarea", {...common, rows: field.rows}) : el("input", {...common, spellcheck: false});
-  });
+  const controls = fields.map(control);
   const go = el("button.primary", {type: "submit"}, label);
+  const wrong = el("p.wrong", {role: "alert", hidden: true});
+  const say = (why) => {
+    wrong.textContent = shown(why);
+    wrong.hidden = !why;
+  };
   const dialog = el("dialog", {"aria-label": title},
     el("form", {onsubmit: async (event) => {
       event.preventDefault();
-      const values = Object.fromEntries(inputs.map((input) => [input.name, input.value]));
-      if (await act(go, () => submit(values))) dialog.close();
+      say("");
+      const values = Object.fromEntries(fields.map((field, n) => [field.name, controls[n].value()]));
+      if (await act(go, () => submit(values), say)) dialog.close();
     }},
     el("h2", {}, title),
-    ...fields.map((field, n) => el("label", {}, el("span", {}, field.label), inputs[n])),
+    ...controls.map((one) => one.node),
+    wrong,
     el("div.bar", {}, el("button", {type: "button", onclick: () => dialog.close()}, "Cancel"), go)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

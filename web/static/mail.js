@@ -4,8 +4,9 @@ import {act, clock, el, form, shown, toast} from "./dom.js";
 import {call} from "./net.js";
 
 export class Mail {
-  constructor(place, label) {
+  constructor(place, label, heading = "h1") {
     this.place = place;
+    this.heading = heading;
     this.label = label;
     this.owner = "user";
     this.box = "inbox";
@@ -40,7 +41,7 @@ export class Mail {
     }}, text);
     const who = this.owner === "user" ? "Your mail" : `Mail of ${this.label(this.owner)}`;
     this.place.replaceChildren(
-      el("div.bar", {}, el("h1", {}, shown(who)), tab("inbox", "Inbox"), tab("archive", "Archive")),
+      el("div.bar", {}, el(this.heading, {}, shown(who)), tab("inbox", "Inbox"), tab("archive", "Archive")),
       found.length ? el("ul.mail", {}, ...found.toReversed().map((one) => this.message(one))) : el("p.quiet", {}, "No messages."));
   }
 

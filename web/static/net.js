@@ -1,15 +1,21 @@
 // The way to the server: requests, and the one stream of what happens.
 
+import {keep, kept} from "./kept.js";
+import {inTurn} from "./turn.js";
+
 const PLACE = "anvil-key";
 let key = "";
 
-// Keep the key that came with the link, and take the token out of the address. False if there is none.
+// Keep the key that came with the link, and take the token out of the address. Why the page cannot be used; empty if it can.
 export function enter() {
   const given = document.querySelector('meta[name="anvil-key"]').content;
-  if (given) localStorage.setItem(PLACE, given);
+  const lasts = keep(PLACE, given || kept(PLACE));
   if (location.search) history.replaceState(null, "", "/" + location.hash);
-  key = localStorage.getItem(PLACE) ?? "";
-  return key !== "";
+  key = kept(PLACE);
+  if (!navigator.cookieEnabled) return "This browser takes no cookie from this page: allow cookies for its address.";
+  if (key) return "";
+  return "Open the link that anvilweb printed when it started: it carries the key of this page."
+    + (lasts ? "" : " This browser keeps nothing for this page, so every reload needs the link.");
 }
 
 export async function call(method, path, body) {
@@ -27,19 +33,25 @@ export async function call(method, path, body) {
   return found;
 }
 
-// One stream for the page: a browser allows few connections to one server. While the page is hidden it has none, and
-// when it is shown again everything is told anew. `tell(event, data)` also gets "open", "lost" and "refused".
+// One stream for the page. While the page is hidden it has none; when it is shown again, and after an interruption, it goes on after
+// the last of the conversation that it has. `tell(event, data)` also gets "open" {resumed}, "lost" and "refused".
 export class Stream {
   constructor(tell) {
     this.tell = tell;
     this.session = null;
+    this.after = null; // the number of the last object of the session's activity
     this.abort = null;
     this.pause = 250;
-    document.addEventListener("visibilitychange", () => this.open(this.session));
+    document.addEventListener("visibilitychange", () => this.begin());
   }
 
   open(session) {
     this.session = session;
+    this.after = null;
+    this.begin();
+  }
+
+  begin() {
     this.abort?.abort();
     this.abort = new AbortController();
     if (!document.hidden) this.run(this.abort.signal);
@@ -48,15 +60,10 @@ export class Stream {
   async run(signal) {
     while (!signal.aborted) {
       try {
-        const query = this.session ? `?as=turns&session=${encodeURIComponent(this.session)}` : "";
-        const response = await fetch(`/api/stream${query}`, {headers: {"X-Anvil-Key": key}, signal});
-        if (response.status === 401) return this.tell("refused", {});
-        if (!response.ok) throw new Error(`status ${response.status}`);
-        this.pause = 250;
-        this.tell("open", {});
-        await this.read(response.body.getReader());
-      } catch {
+        if (await inTurn(signal, (turn) => this.follow(turn)) === "refused") return this.tell("refused", {});
+      } catch (error) {
         if (signal.aborted) return;
+        if (error.name === "AbortError") continue; // it is another page's turn
       }
       this.tell("lost", {});
       await new Promise((done) => setTimeout(done, this.pause));
@@ -64,17 +71,34 @@ export class Stream {
     }
   }
 
-  async read(reader) {
+  // Tell what comes until the stream ends or fails.
+  async follow(signal) {
+    const resumed = this.after !== null;
+    const query = this.session ? `?as=turns&session=${encodeURIComponent(this.session)}${resumed ? `&after=${this.after}` : ""}` : "";
+    const response = await fetch(`/api/stream${query}`, {headers: {"X-Anvil-Key": key}, signal});
+    if (response.status === 401) return "refused";
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    this.pause = 250;
+    this.tell("open", {resumed});
+    await this.read(response.body.getReader(), signal);
+  }
+
+  async read(reader, signal) {
     const decoder = new TextDecoder();
     for (let rest = ""; ;) {
       const {value, done} = await reader.read();
-      if (done) return;
+      if (done || signal.aborted) return;
       const parts = (rest + decoder.decode(value, {stream: true})).split("\n\n");
       rest = parts.pop();
       for (const part of parts) {
         const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(part) ?? [];
-        if (event) this.tell(event, JSON.parse(data));
+        if (event) this.hear(event, JSON.parse(data));
       }
     }
+  }
+
+  hear(event, data) {
+    if (event === "activity") this.after = Math.max(this.after ?? 0, ...data.slice(-1).map((one) => one.seq));
+    this.tell(event, data);
   }
 }

@@ -28,7 +28,7 @@ export class Queue {
     this.was = was;
     this.place.hidden = !found.length && !row?.held;
     this.place.replaceChildren(
-      el("h3", {}, `${found.length} waiting`, row?.held ? ` · held: ${shown(row.held)}` : ""),
+      el("h2", {}, `${found.length} waiting`, row?.held ? ` · held: ${shown(row.held)}` : ""),
       el("ol", {}, ...found.map((one, at) => this.prompt(one, at))));
   }
 

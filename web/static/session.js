@@ -1,13 +1,12 @@
 // One session: its conversation as it goes on, a prompt under it, what it asks, and what can be done with it.
 
 import {act, el, form, shown, toast} from "./dom.js";
+import {draft, keepDraft} from "./kept.js";
 import {call} from "./net.js";
 import {Mail} from "./mail.js";
 import {Queue} from "./queue.js";
 import {notes, state} from "./sessions.js";
 import {Talk, diff} from "./talk.js";
-
-const drafts = new Map(); // session id -> text not yet sent
 
 export class Session {
   constructor(place, rows) {
@@ -30,12 +29,13 @@ export class Session {
     this.was = "";
     this.seen = 0;
     this.mail = null;
+    this.why = "";
     if (id === null) return this.place.replaceChildren();
     this.head = el("div.head");
     this.talk = new Talk(el("div.talk", {tabIndex: 0, role: "log", "aria-label": "Conversation"}));
     this.question = el("div.ask", {hidden: true, role: "alert"});
-    this.input = el("textarea", {rows: 3, placeholder: "Prompt", "aria-label": "Prompt", value: drafts.get(id) ?? "",
-      oninput: () => drafts.set(id, this.input.value), onkeydown: (event) => this.key(event)});
+    this.input = el("textarea", {rows: 3, placeholder: "Prompt", "aria-label": "Prompt", value: draft(id),
+      oninput: () => keepDraft(id, this.input.value), onkeydown: (event) => this.key(event)});
     this.send = el("button.primary", {onclick: () => this.prompt()}, "Send");
     this.panel = el("div.panel", {hidden: true});
     this.queue = new Queue(this.path);
@@ -71,7 +71,8 @@ export class Session {
   }
 
   ended(why) {
-    toast(why, true);
+    if (this.why !== why) toast(why, true);
+    this.why = why;
   }
 
   key(event) {
@@ -87,8 +88,8 @@ export class Session {
     const text = input.value;
     if (!text.trim() || this.send.disabled) return;
     if (await act(this.send, () => call("POST", `${this.path}/prompt`, {text}))) {
-      drafts.delete(id);
       if (input.value === text) input.value = "";
+      keepDraft(id, input.value);
       this.talk.place.scrollTop = this.talk.place.scrollHeight;
     }
   }
@@ -213,7 +214,7 @@ export class Session {
   toggleMail() {
     this.panel.hidden = !this.panel.hidden;
     this.panel.replaceChildren();
-    this.mail = this.panel.hidden ? null : new Mail(this.panel, (id) => this.rows.get(id)?.alias || id);
+    this.mail = this.panel.hidden ? null : new Mail(this.panel, (id) => this.rows.get(id)?.alias || id, "h2");
     this.mail?.show(this.id);
   }
 

@@ -64,9 +64,9 @@ export class Sessions {
   }
 
   async start() {
-    let backends = [], roles = [];
+    let backends = [], roles = [], tasks = [];
     try {
-      [backends, roles] = await Promise.all([call("GET", "/api/backends"), call("GET", "/api/roles")]);
+      [backends, roles, tasks] = await Promise.all(["backends", "roles", "tasks"].map((name) => call("GET", `/api/${name}`)));
     } catch { /* the form says it when it is sent */ }
     const last = [...this.rows.values()].at(-1);
     form("Start a session", [
@@ -76,7 +76,7 @@ export class Sessions {
       {name: "alias", label: "Alias"},
       {name: "role", label: "Role", options: [{value: "", label: ""}, ...roles.map((one) =>
         ({value: one.name, label: one.name, title: one.label}))]},
-      {name: "tasks", label: "Tasks"},
+      {name: "tasks", label: "Tasks", several: tasks.map((one) => ({value: one.name, label: one.name, title: one.label}))},
     ], "Start", async (values) => {
       const made = await call("POST", "/api/sessions", values);
       location.hash = `#session/${made.id}`;

@@ -46,7 +46,7 @@ export class Talk {
     const known = this.get(made.kind, made.id ?? `answer ${made.turn}`, before, () => {
       const text = el("pre");
       const time = made.ts ? new Date(made.ts * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}) : "";
-      return {text, node: el(`article.${kind}`, {}, el("h3", {}, who, " ", el("time", {}, time)), text)};
+      return {text, node: el(`article.${kind}`, {}, el("h2", {}, who, " ", el("time", {}, time)), text)};
     });
     if ("part" in made) known.text.append(shown(made.part));
     else if (made.void) known.node.remove();
