@@ -62,6 +62,12 @@ class Questions:
             **({"parent": made["agent"]} if made["agent"] else {}),
         )  # fmt: skip
 
+    def ask_user(self, session: str, number: str, by: Waiting, payload: Mapping[str, Any]) -> None:
+        """A tool asks in report ``number``; its reply has the ``answer``, or says that the question is ``gone``. Raises Invalid."""
+        fields = questions.of_tool(number, payload)
+        asked = Asked(session, number, by, lambda choice: {"answer": choice}, {"gone": True})
+        self._store.call(lambda tx: self.ask(tx, asked, fields), need=Need.HAPPENED, by=self._registry.family(session))
+
     def answer(self, name: str, text: str) -> None:
         """``answer`` was written. Raises Conflict when that is not asked, or it is not said which is meant, and Invalid."""
         view = self._registry.get(name)
@@ -77,10 +83,10 @@ class Questions:
             raise NotPermitted(f"question '{question['id']}' is gone")
         self._end(tx, session, question, reply, "person", words)
 
-    def over(self, tx: Tx, session: str, agent: str, tool: str = "") -> None:
-        """That agent went on (with that tool), so what it asked was answered elsewhere."""
+    def over(self, tx: Tx, session: str, agent: str, tool: str = "", turn: bool = True) -> None:
+        """That agent went on (with that tool), or its ``turn`` is over, so what it asked was answered elsewhere."""
         row = self._registry.maybe(tx, session)
-        gone = questions.ended(row.ask, agent, tool) if row is not None and row.ask else ()
+        gone = questions.ended(row.ask, agent, tool, turn) if row is not None and row.ask else ()
         for one in row.ask if row is not None else ():
             if one["id"] in gone:
                 self._end(tx, session, one, None, "pane")

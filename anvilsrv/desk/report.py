@@ -29,7 +29,7 @@ from anvilsrv.desk.life import Life
 from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
-from anvilsrv.sessions import offers, prompts, usage, whose
+from anvilsrv.sessions import offers, prompts, questions, usage, whose
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import ON_ITS_WAY, Status
 from anvilsrv.sessions.prompt import Prompt
@@ -188,6 +188,10 @@ class Reports:
         view = self._registry.get(session)
         self._listener.heard(view.id, hook, payload)
         with self._life.guard(view.id):
+            if hook == questions.ASK_USER:
+                if by is not None:  # a question without its asker is none
+                    self._questions.ask_user(view.id, str(number), by, payload)
+                return
             backend = self._backends.get(view.backend)
             if hook == OFFERS and backend.by_message:
                 self._store.call(lambda tx: self._offers(tx, view.id, payload), need=Need.HAPPENED)
@@ -319,7 +323,8 @@ class Reports:
         source = meaning.fields.get("conversation") or row.conversation or meaning.fields.get("transcript")
         self._used(tx, row, [meaning], str(source or ""))
         if row.ask and meaning.kind != "note":
-            self._questions.over(tx, session, str(meaning.fields.get("agent", "")), str(meaning.fields.get("tool", "")))
+            agent, tool = (str(meaning.fields.get(name, "")) for name in ("agent", "tool"))
+            self._questions.over(tx, session, agent, tool, meaning.kind in OVER)
         happened = heard.happen(self._turns, tx, session, meaning, at, seen or NOTHING, told.number if can else "")
         return outcomes.settle(tx, session, self._post, happened)
 

@@ -70,7 +70,51 @@ def build(tools: Tools) -> MCPServer:
             name, title=title, description=inspect.getdoc(method), annotations=annotations, structured_output=True
         )
         as_tool(_told(method))
+    _offer(server, tools)
     return server
+
+
+def _offer(server: MCPServer, tools: Tools) -> None:
+    """Resources and prompts."""
+    from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument
+
+    from anvilsrv.inside.mcpresources import PROMPTS, RESOURCES
+
+    for one in RESOURCES:
+        as_resource = server.resource(one.address, name=one.name, description=one.about, mime_type=one.kind)
+        as_resource(_readable(one.read, tools, "{" in one.address))
+    for prompt in PROMPTS:
+        arguments = [
+            PromptArgument(
+                name=name, description="what is to be done" if name == "task" else "a session", required=True
+            )
+            for name in prompt.arguments
+        ]
+        server.add_prompt(
+            Prompt(
+                name=prompt.name, title=prompt.name.replace("_", " "), description=prompt.about, arguments=arguments,
+                fn=functools.partial(_worded, prompt.words), icons=None, context_kwarg=None,
+            )
+        )  # fmt: skip
+
+
+def _worded(words: str, **given: str) -> str:
+    return words.format_map(given)
+
+
+def _readable(read: Callable[..., str], tools: Tools, of_session: bool) -> Callable[..., str]:
+    """The function of a resource, with its domain errors as errors that the client may read."""
+    from mcp.server.mcpserver.exceptions import ResourceError
+
+    def found(**given: str) -> str:
+        try:
+            return read(tools, **given)
+        except AnvilError as error:
+            raise ResourceError(str(error)) from error
+
+    if of_session:
+        return lambda session: found(session=session)
+    return lambda: found()
 
 
 def _watched(tools: Tools) -> Callable[..., Any]:

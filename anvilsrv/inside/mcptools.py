@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -19,12 +20,14 @@ from typing_extensions import TypedDict
 
 from anvilsrv import words
 from anvilsrv.errors import Denied, Invalid, Unavailable
+from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, P9Error, TimedOut, dial
 from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 WAIT_MAX = 3600.0
 OVER = ("response", "state_change", "session_end", "error", "overflow")  # events after which there may be an answer
+TOLD = 5.0  # s, for the event of a message
 DIFF_WAIT = 200.0  # s, of a large work tree
 OWNER = 0o600
 
@@ -49,7 +52,8 @@ class Inbox(TypedDict):
     messages: list[Message]
 
 
-Sent = TypedDict("Sent", {"sent": bool, "from": str, "to": str})
+Sent = TypedDict("Sent", {"sent": bool, "from": str, "to": str, "id": str})
+"""`id` is that of the message; an answer has it as `in_reply_to`."""
 
 
 class Session(TypedDict):
@@ -118,7 +122,7 @@ class Tools:
 
         `limit` 0 gives all. `agent_id` may be left out; another's inbox is refused.
         """
-        with self._attached() as (client, me):
+        with self.attached() as (client, me):
             self._only_me(client, me, agent_id)
             found = _load(client, f"{me}/inbox")
             taken = found[:limit] if limit > 0 else found
@@ -140,21 +144,21 @@ class Tools:
         `type` is PROMPT_REQUEST, QUERY_REQUEST, REVIEW_REQUEST, APPROVAL_REQUEST, their _RESPONSE, or LOG_ERROR. A
         request is answered by itself when the other's turn ends. The sender is always you: `from` may be left out.
         """
-        with self._attached() as (client, me):
+        with self.attached() as (client, me):
             for named in (sender, agent_id):
                 self._only_me(client, me, named)
             fields: dict[str, Any] = {"to": to, "type": type, "subject": subject, "body": body}
-            client.write(f"{me}/mail", _json(fields | ({"metadata": metadata} if metadata else {})))
-            return {"sent": True, "from": me, "to": to}
+            sent = _send(client, me, fields | ({"metadata": metadata} if metadata else {}))
+            return {"sent": True, "from": me, "to": to, "id": sent}
 
     def list_sessions(self) -> Sessions:
         """List the sessions, oldest first: id, alias, state, process, directory, backend; which one is you."""
-        with self._attached() as (client, me):
+        with self.attached() as (client, me):
             return {"me": me, "sessions": [_session(client, line, me) for line in _lines(client.read("list"))]}
 
     def set_state(self, state: str, agent_id: str = "") -> State:
         """Write your state: idle, running, stopped or error. Where hooks report it, what contradicts them is refused."""
-        with self._attached() as (client, me):
+        with self.attached() as (client, me):
             target = agent_id if me == USER and agent_id else self._only_me(client, me, agent_id)
             if target == USER:
                 raise Invalid("the user has no state: give agent_id")
@@ -167,7 +171,7 @@ class Tools:
 
     def watch_output(self, session: str, wait: float, told: Callable[[str], None]) -> Output:
         """The same; ``told`` hears what the session does meanwhile."""
-        with self._attached() as (client, _), client.open("events") as events, client.open(f"{session}/out") as out:
+        with self.attached() as (client, _), client.open("events") as events, client.open(f"{session}/out") as out:
             deadline = time.monotonic() + min(max(wait, 0.5), WAIT_MAX)
             response = _ready(out, 0.5)
             happened = _until(events, deadline)
@@ -187,7 +191,7 @@ class Tools:
 
         Without `session` your own. Another's may be read by the user, and by who spawned it.
         """
-        with self._attached() as (client, me):
+        with self.attached() as (client, me):
             whose = session or me
             if whose == USER:
                 raise Invalid("the user has no work tree: give session")
@@ -200,41 +204,44 @@ class Tools:
         A comment is a line `path:line: words` or `path:line-line: words`, by the lines of the files as they are now; a line that
         begins with a blank goes on with the one before. For the user, and for who spawned that session.
         """
-        with self._attached() as (client, _):
+        with self.attached() as (client, _):
             text = comments.encode() + (b"\n" if len(comments.encode()) % 4096 == 0 else b"")
             return {"session": session, "prompt": int(client.write_read(f"{session}/git/review", text))}
 
     def ask_user(self, question: str, choices: list[str] | None = None, wait: float = 600) -> Answer:
-        """Ask the user and wait up to `wait` seconds for the answer. Later it comes as a message to your inbox."""
-        with self._attached() as (client, me):
+        """Ask the user and wait up to `wait` seconds for the answer, one of the choices or other words.
+
+        Later it comes as a message to your inbox.
+        """
+        with self.attached() as (client, me):
             if me == USER:
                 raise Invalid("you are connected as the user: ask directly")
+            found = _asked(client, me, question, choices or [], min(max(wait, 0), WAIT_MAX))
+            if "answer" in found:
+                return {"answer": found["answer"], "message": ""}
+            if found.get("gone"):
+                raise Unavailable("the question is over: the turn was interrupted")
             body = question + "".join(f"\n- {choice}" for choice in choices or [])
-            fields = {
-                "to": USER,
-                "type": "QUERY_REQUEST",
-                "subject": question.strip().split("\n")[0][:200],
-                "body": body,
-            }
-            with client.open("events") as events:
-                client.write(f"{me}/mail", _json(fields | ({"metadata": {"choices": choices}} if choices else {})))
-                return self._answer(client, me, _until(events, time.monotonic() + min(max(wait, 0), WAIT_MAX)))
+            subject = question.strip().split("\n")[0][:200]
+            fields = {"to": USER, "type": "QUERY_REQUEST", "subject": subject, "body": body}
+            sent = _send(client, me, fields | ({"metadata": {"choices": choices}} if choices else {}))
+            raise Unavailable(f"the user has not answered yet: the answer to message {sent} will come to your inbox")
 
     def beads_ready(self) -> Beads:
         """The beads (tasks) that nothing stands in the way of, most urgent first: claim one before you work on it."""
-        with self._attached() as (client, _):
+        with self.attached() as (client, _):
             return {"beads": _load(client, "beads/ready")}
 
     def beads_list(self, status: str = "", assignee: str = "", limit: int = 200) -> Beads:
         """Beads, oldest first, of one status or assignee if given; at most `limit`."""
-        with self._attached() as (client, _):
+        with self.attached() as (client, _):
             found = _load(client, "beads/list")
         found = [one for one in found if status in ("", one["status"]) and assignee in ("", one.get("assignee", ""))]
         return {"beads": found[: max(limit, 0)]}
 
     def bead_show(self, bead: str) -> dict[str, Any]:
         """One bead with everything that is known of it."""
-        with self._attached() as (client, _):
+        with self.attached() as (client, _):
             found: dict[str, Any] = json.loads(client.read(f"beads/{_name(bead)}/json"))
             return found
 
@@ -278,12 +285,13 @@ class Tools:
         return self._bead("comment", bead, text)
 
     def _bead(self, *command: str) -> Bead:
-        with self._attached() as (client, _):
+        with self.attached() as (client, _):
             said = client.write_read("beads/ctl", words.join(command).encode() + b"\n")
             return {"bead": said.decode().strip()}
 
     @contextlib.contextmanager
-    def _attached(self) -> Iterator[tuple[Client, str]]:
+    def attached(self) -> Iterator[tuple[Client, str]]:
+        """A connection, and who we are on it."""
         try:
             client = self._connect()
         except Unavailable as error:
@@ -306,20 +314,29 @@ class Tools:
             return me
         raise Denied(f"you are '{me}', not '{named}'")
 
-    def _answer(self, client: Client, me: str, events: Iterator[dict[str, Any]]) -> Answer:
-        asked = ""
-        for event in events:
-            if event.get("type") != "message":
-                continue
-            kind, parties = event.get("kind"), (event.get("from"), event.get("to"))
-            if kind == "QUERY_REQUEST" and parties == (me, USER):
-                asked = asked or event["id"]
-            if kind == "QUERY_RESPONSE" and parties == (USER, me):
-                found = next((one for one in _load(client, f"{me}/inbox") if one["id"] == event["id"]), None)
-                about = (found or {}).get("metadata", {}).get("in_reply_to", asked)
-                if found and about == asked and _complete(client, me, found["id"]):
-                    return {"answer": found["body"], "message": found["id"]}
-        raise Unavailable("the user has not answered yet: the answer will come to your inbox")
+
+def _send(client: Client, me: str, fields: dict[str, Any]) -> str:
+    """Send a message; its id, as the event tells it."""
+    with client.open("events") as events:
+        client.write(f"{me}/mail", _json(fields))
+        for event in _until(events, time.monotonic() + TOLD):
+            if event.get("type") == "message" and event.get("from") == me:
+                return str(event["id"])
+    return ""
+
+
+def _asked(client: Client, me: str, question: str, choices: list[str], wait: float) -> dict[str, Any]:
+    """What the question is answered by; nothing if nobody does in time. It is over when the file is closed."""
+    payload = {"question": question, "choices": choices}
+    report = {"report": str(uuid.uuid4()), "mono": time.monotonic(), "hook": "ask_user", "payload": payload}
+    with client.open(f"{me}/hook", wire.ORDWR) as file:
+        file.write(_json(report))
+        file.offset = 0
+        try:
+            found: dict[str, Any] = json.loads(file.read_all(wait) or b"{}")
+        except TimedOut:
+            return {}
+        return found
 
 
 def _until(events: Any, deadline: float) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,8 @@ from anvilsrv.errors import Invalid, NotPermitted
 Question = Mapping[str, Any]
 SHOWN = ("id", "text", "choices", "detail", "free", "questions", "diff")
 ID = re.compile("q[0-9a-f]{6}")
+ASK_USER = "ask_user"  # the report of a tool that asks the user on the agent's behalf (anvilmcp(1))
+OPTIONS = 50  # choices of such a question
 GIVEN = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
 
 
@@ -34,12 +36,23 @@ def kept(found: Any) -> tuple[dict[str, Any], ...]:
     return tuple(found or ())
 
 
-def ended(questions: Iterable[Question], agent: str, tool: str) -> list[str]:
+def of_tool(number: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a question that a tool asks in report ``number``. Raises Invalid."""
+    question, choices = payload.get("question"), payload.get("choices") or []
+    if not isinstance(question, str) or not question.strip():
+        raise Invalid("invalid question: it is a text")
+    if not isinstance(choices, list) or len(choices) > OPTIONS or not all(isinstance(one, str) for one in choices):
+        raise Invalid(f"invalid choices: a list of at most {OPTIONS} texts")
+    return {"question": question, "choices": choices, "free": True, "tool": f"{ASK_USER} {number}"}
+
+
+def ended(questions: Iterable[Question], agent: str, tool: str, turn: bool = True) -> list[str]:
     """The ids of those that are over when ``agent`` (empty: the main one) goes on: where a use of ``tool`` is told, the oldest
-    that asked for that, else all of that agent."""
+    that asked for that, else all of that agent; what our own tool asks only where the ``turn`` is over, since it says itself when
+    it does not wait any more."""
     own = [one for one in questions if one.get("agent", "") == agent]
     if not tool:
-        return [one["id"] for one in own]
+        return [one["id"] for one in own if turn or not one.get("tool", "").startswith(f"{ASK_USER} ")]
     same = [one["id"] for one in own if one.get("tool", "") == tool][:1]
     return same + [one["id"] for one in own if not one.get("tool")]
 

@@ -16,8 +16,9 @@ from anvilsrv.inside.mcparguments import heeded
 from anvilsrv.inside.mcpserver import TOOLS, build
 from anvilsrv.inside.mcptools import Tools
 from anvilsrv.p9.client import Client
-from tests.conftest import run_async, wait_until
-from tests.inside.conftest import Desk, Result
+from tests.conftest import ROOT, run_async
+from tests.inside.conftest import MODES, Desk, Result
+from tests.session import Session
 
 Call = Callable[..., Result]
 
@@ -51,8 +52,9 @@ def test_the_sessions_are_listed_with_who_is_asking(desk: Desk, call: Call) -> N
 
 def test_a_message_reaches_the_other_and_is_given_out_once(desk: Desk, call: Call) -> None:
     fields = {"to": "two", "type": "QUERY_REQUEST", "subject": "s", "body": "ä\n'\"", "metadata": {"k": [1]}}
-    assert call("send_message", desk.one, **fields).value == {"sent": True, "from": desk.one, "to": "two"}
+    sent = call("send_message", desk.one, **fields).value
     (message,) = call("read_inbox", desk.two).value["messages"]
+    assert sent == {"sent": True, "from": desk.one, "to": "two", "id": message["id"]}
     assert (message["from"], message["to"], message["type"]) == (desk.one, desk.two, "QUERY_REQUEST")
     assert (message["body"], message["metadata"]) == ("ä\n'\"", {"k": [1]})
     assert call("read_inbox", desk.two).value == {"messages": []}
@@ -164,22 +166,24 @@ def answer(desk: Desk, question: str, text: str) -> None:
     desk.user.write("user/mail", json.dumps(reply | {"metadata": {"in_reply_to": asked["id"]}}).encode())
 
 
-def test_a_question_to_the_user_waits_for_its_answer(desk: Desk, call: Call) -> None:
+def test_a_question_to_the_user_is_an_ask_that_any_front_end_answers(desk: Desk, call: Call) -> None:
     said = []
     thread = threading.Thread(
         target=lambda: said.append(call("ask_user", desk.one, question="Which port?", choices=["80", "81"], wait=30))
     )
     thread.start()
-    wait_until(lambda: b"Which port?" in desk.user.read("user/inbox"), "the question does not come")
-    desk.user.write("user/mail", json.dumps({"to": "one", "type": "LOG_ERROR", "body": "not this"}).encode())
-    answer(desk, "Which port?", "81")
+    asked = Session(desk.daemon, desk.one).question()
+    assert (asked["text"], asked["choices"], asked["free"]) == ("Which port?", ["80", "81"], True)
+    desk.user.write(f"{desk.one}/answer", f"{asked['id']} 2\n".encode())
     thread.join(30)
     assert said[0].value["answer"] == "81"
-    assert [m["body"] for m in call("read_inbox", desk.one).value["messages"]] == ["not this"]
+    assert desk.user.read(f"{desk.one}/ask") == b""
+    assert call("read_inbox", desk.one).value["messages"] == []
 
 
 def test_a_question_without_an_answer_ends_and_says_where_it_will_come(desk: Desk, call: Call) -> None:
     assert "will come to your inbox" in call("ask_user", desk.one, question="Anybody?", wait=0.2).error
+    assert desk.user.read(f"{desk.one}/ask") == b""
     answer(desk, "Anybody?", "yes")
     assert [m["body"] for m in call("read_inbox", desk.one).value["messages"]] == ["yes"]
     assert "as the user" in call("ask_user", question="Me?").error
@@ -204,3 +208,57 @@ def test_half_of_a_surrogate_pair_is_refused_in_words() -> None:
         with pytest.raises(Invalid, match="half of a surrogate pair"):
             heeded(schema, arguments)
     assert heeded(schema, {"title": "\U0001f600", "labels": None}) == {"title": "\U0001f600"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_inbox_beads_and_conversations_are_resources_and_reading_them_changes_nothing(desk: Desk, mode: str) -> None:
+    agent = Session.new(desk.daemon)
+    agent.ask("echo said")
+    bead = desk.user.write_read("beads/ctl", b"new 'a resource'\n").decode().strip()
+    desk.user.write(f"{desk.two}/mail", b'{"to":"one","type":"LOG_ERROR","subject":"stays","body":"b"}')
+
+    async def run() -> dict[str, str]:
+        async with (
+            McpClient(build(desk.tools()), mode=mode) as user,
+            McpClient(build(desk.tools(desk.one)), mode=mode) as one,
+        ):
+            listed = {str(found.uri) for found in (await one.list_resources()).resources}
+            assert listed == {"anvillm://inbox", "anvillm://beads", "anvillm://beads/ready"}
+            read = {str(uri): (await one.read_resource(uri)).contents[0].text for uri in sorted(listed)}
+            address = f"anvillm://sessions/{agent.id}/conversation"
+            read["said"] = (await user.read_resource(address)).contents[0].text
+            with pytest.raises(Exception, match="does not exist"):
+                await one.read_resource(address)
+            return read
+
+    for _ in range(2):
+        read = run_async(run())
+        assert [one["subject"] for one in json.loads(read["anvillm://inbox"])] == ["stays"]
+        assert bead in {one["id"] for one in json.loads(read["anvillm://beads/ready"])}
+        assert "echo said" in read["said"]
+        assert "### answer\n\nsaid\n" in read["said"]
+    assert len(call_inbox(desk)) == 1
+
+
+def call_inbox(desk: Desk) -> list[dict[str, object]]:
+    """The messages of the first session, which are done then."""
+    found: list[dict[str, object]] = desk.call("read_inbox", desk.one).value["messages"]
+    return found
+
+
+def test_each_workflow_has_a_prompt_with_its_parts(desk: Desk) -> None:
+    async def run() -> dict[str, tuple[list[str], str]]:
+        async with McpClient(build(desk.tools(desk.one))) as client:
+            found = {}
+            for one in (await client.list_prompts()).prompts:
+                given = {argument.name: f"<{argument.name}>" for argument in one.arguments}
+                said = await client.get_prompt(one.name, given)
+                found[one.name] = (list(given), said.messages[0].content.text)
+            return found
+
+    prompts = run_async(run())
+    scripts = {path.name.lower() for path in (ROOT / "workflows").iterdir() if "." not in path.name}
+    assert {name.replace("_", "") for name in prompts} == scripts
+    for arguments, words in prompts.values():
+        assert arguments[0] == "task"
+        assert all(f"<{name}>" in words for name in arguments)
