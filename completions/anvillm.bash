@@ -28,7 +28,7 @@ _anvillm() {
 	COMPREPLY=()
 	case ${1##*/} in
 	anvilsrv)
-		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export login ls ask run attach --help --version'
+		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export login ls ask run attach workflows --help --version'
 		elif [ "$first" = fgstart ]; then words='-D --help'
 		elif [ "$first" = status ]; then words='--short --help'
 		elif [ "$COMP_CWORD" = 2 ] && [ "$first" = ask -o "$first" = attach ]; then words="$(_anvillm_sessions) --help"

@@ -45,6 +45,7 @@ complete -c anvilsrv -n __fish_use_subcommand -a ls -d 'The sessions'
 complete -c anvilsrv -n __fish_use_subcommand -a ask -d 'Prompt a session and print the answer'
 complete -c anvilsrv -n __fish_use_subcommand -a run -d 'A session for one prompt'
 complete -c anvilsrv -n __fish_use_subcommand -a attach -d "An agent's own terminal"
+complete -c anvilsrv -n __fish_use_subcommand -a workflows -d 'Scripts that start several agents'
 complete -c anvilsrv -n '__fish_seen_subcommand_from status' -l short -d 'One line for a status bar'
 complete -c anvilsrv -n '__fish_seen_subcommand_from ask attach' -a '(__anvillm_sessions)'
 complete -c anvilsrv -n '__fish_seen_subcommand_from run' -a '(anvil9p read agent/backends 2>/dev/null | cut -f 1,2)'

@@ -115,9 +115,11 @@ class _Parser:
         }  # fmt: skip
         for key, value in self._mapping((), data).items():
             if key == "description":
-                self.found.description = value if isinstance(value, str) else ""
+                if not isinstance(value, str | None):
+                    raise self._wrong((key,), "is not a text")
+                self.found.description = value or ""
                 continue
-            if key == "backend":
+            if key == "backend" and self.found.name.startswith("backend "):
                 continue  # the daemon's part of a backend's file
             if key not in top:
                 raise self._wrong((key,), f"no such key (known: {', '.join(top)})")

@@ -2,7 +2,8 @@
 # Sourced, not run. Everything is done over agent/ with 9p or anvil9p, whichever is there.
 #
 #   begin "$@"          reads <backend> <directory> [task] and the options; sets backend, dir, task, branch and tag
-#   start PART [BRANCH] starts an agent with the alias <tag>-PART, on a branch of its own; its id is then in $id
+#   start PART ROLE [BRANCH]
+#                       starts an agent with the alias <tag>-PART, in that role, on a branch of its own; its id is then in $id
 #   context ID          what stands before its prompts, from standard input
 #   ready ID...         waits until these agents can work; fails if one cannot
 #   prompt ID           a prompt, from standard input; kept if the agent is busy
@@ -26,6 +27,7 @@ PATH=$(command -p getconf PATH):$PATH
 started=
 grants=
 branch=
+asked=
 
 fail() {
 	echo "$program: $*" >&2
@@ -51,7 +53,7 @@ undo() {
 begin() {
 	while getopts b:n:r:t: option; do
 		case $option in
-		r) grants="$grants role=$OPTARG" ;;
+		r) asked=$OPTARG ;; # all parts in one role, instead of each in its own
 		t) grants="$grants tasks=$OPTARG" ;;
 		b) branch=$OPTARG ;;
 		n) [ -n "${count-}" ] || usage; count=$OPTARG ;;
@@ -79,7 +81,7 @@ said() { printf %s "$1" | "$ninep" rdwr "$2" | sed '/^$/d'; }
 
 start() {
 	quoted=$(printf '%s\n' "$dir" | sed "s/'/''/g")
-	id=$(said "new $backend '$quoted' alias=$tag-$1$grants${2+ branch=$2}" agent/ctl)
+	id=$(said "new $backend '$quoted' alias=$tag-$1 role=${asked:-$2}$grants${3+ branch=$3}" agent/ctl)
 	[ -n "$id" ] || fail "could not start $tag-$1"
 	started="$started $id"
 }

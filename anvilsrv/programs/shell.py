@@ -1,4 +1,4 @@
-"""The commands of ``anvilsrv`` that use a daemon from a shell: ``ls``, ``ask``, ``run``, ``attach``. What they do is in ``talk``."""
+"""The commands of ``anvilsrv`` that use a daemon from a shell, and ``workflows``. What they do is in ``talk``."""
 
 import os
 import signal
@@ -130,6 +130,15 @@ def attach(name: str) -> None:
             raise Failure(f"cannot run '{argv[0]}': {error.strerror}") from None
 
 
+@click.command()
+def workflows() -> None:
+    """List the workflows, scripts that start several agents: the path of each, and what it does."""
+    for path in sorted((paths.share() / "workflows").iterdir()):
+        if not path.suffix:
+            about = path.read_text().splitlines()[1].removeprefix("# ").partition(": ")[2]
+            click.echo(f"{path}\t{about}")
+
+
 def _text(words: tuple[str, ...]) -> bytes:
     if words:
         return " ".join(words).encode("utf-8", "surrogateescape")
@@ -150,4 +159,4 @@ def _print(said: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-COMMANDS = (ls, ask, run, attach)
+COMMANDS = (ls, ask, run, attach, workflows)

@@ -136,7 +136,8 @@ def _let_in() -> Iterator[str]:
     for top in (paths.config_dir(), paths.share() / "cfg"):
         for path in sorted([top / "global.yaml", *top.glob("*/*.yaml")]):
             try:
-                found = layers.read(path.stem, path)
+                kind = "" if path.stem == "global" else f"{path.parent.name.removesuffix('s')} "
+                found = layers.read(f"{kind}{path.stem}", path)
             except SandboxError:  # told by doctor; it lets nothing in
                 continue
             yield from (said.value[0] for said in found.env if said.value[1] is None)

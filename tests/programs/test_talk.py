@@ -9,7 +9,7 @@ import pexpect
 import pytest
 
 from anvilsrv.programs import talk
-from tests.conftest import PATIENCE, Daemon, Home, wait_until
+from tests.conftest import PATIENCE, ROOT, Daemon, Home, wait_until
 from tests.daemon.test_silence import sockets
 from tests.scripted import install, script, seen
 from tests.session import Session
@@ -193,3 +193,11 @@ def test_attach_without_a_terminal_opens_one(home: Home, daemon: Daemon, agent: 
     done = anvilsrv(home, "attach", "bob")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert "new-session -t =anvillm" in (home.top / "said").read_text().replace("'", "")
+
+
+def test_the_workflows_are_listed_with_what_they_do(home: Home) -> None:
+    done = anvilsrv(home, "workflows")
+    found = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert [Path(path).name for path in found] == ["DevReview", "DevReviewQA", "Docs", "Planning", "Research"]
+    assert all(Path(path).is_file() for path in found)
+    assert found[str(ROOT / "workflows/Docs")] == "a writer, and an editor who tries what is written."

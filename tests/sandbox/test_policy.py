@@ -133,19 +133,41 @@ WRONG = {
     "unix: [relative]": (1, "unix: 'relative' is not absolute"),
     "unix: ['{NAMESPACE}/agent']": (1, "is never reachable"),
     "unix: ['/tmp/tmux-0/default']": (1, "unix: /tmp/tmux-0/default is never reachable"),
+    "description: [a]": (1, "description: is not a text"),
+    "description: x\nbackend: {title: x}": (2, "backend: no such key (known: general, filesystem"),
+    "agents: {spwan: true}": (1, "agents.spwan: no such key (known: spawn, control)"),
+    "agents:\n  spawn: true\n  control: 'yes'": (3, "agents.control: is true or false, not 'yes'"),
+    "filesystem:\n  unprotect: [secret]": (2, "filesystem.unprotect: 'secret' is not protected by its name"),
+    "network:\n  hosts:\n  - a.example\n  - https://b.example": (4, "network.hosts: 'https://b.example' has a scheme"),
+    "network: {hosts: [192.0.2.1]}": (1, "network.hosts: '192.0.2.1' is an address"),
+    "network: {hosts: ['*']}": (1, "network.hosts: '*' is every host"),
+    "network: {hosts: ['a.example:99999']}": (1, "is not a port (1 to 65535)"),
+    "network: {hots: []}": (1, "network.hots: no such key"),
+    "limits:\n  memroy: 1G": (2, "limits.memroy: no such key"),
+    "limits:\n  memory: lots": (2, "limits.memory: 'lots' is not a limit"),
+    "configuration: {mcp: ['a*']}": (1, "configuration.mcp: 'a*' is not a name"),
+    "git: {worktrees: /x}": (1, "git.worktrees: is an absolute path, and for global.yaml alone"),
+    "\tx: 1": (1, "not YAML"),
     "network: {enabled: true}\nnetwork: {}": (2, "network: duplicate key"),
     "a: [": (2, "not YAML"),
     "- a": (1, "the file: is not a mapping"),
 }
 
 
+def test_the_table_has_fifty_mistakes() -> None:
+    assert len(WRONG) >= 50
+
+
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_said_with_file_line_and_key(setting: Setting, text: str) -> None:
+@pytest.mark.parametrize(("folder", "chosen"), [("tasks", {"tasks": ["t"]}), ("roles", {"role": "t"})])
+def test_what_is_wrong_is_said_with_file_line_and_key(
+    setting: Setting, folder: str, chosen: dict[str, Any], text: str
+) -> None:
     """In one sentence."""
     line, sentence = WRONG[text]
-    path = setting.write("tasks/t", text + "\n")
+    path = setting.write(f"{folder}/t", text + "\n")
     with pytest.raises(PolicyError) as error:
-        setting.load(tasks=["t"])
+        setting.load(**chosen)
     assert str(error.value).startswith(f"{path}:{line}: ")
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
@@ -265,7 +287,7 @@ def test_shipped_layers_are_whole_and_narrow(setting: Setting, path: Path) -> No
 
 def test_the_roles_and_tasks_that_such_users_have_are_shipped() -> None:
     """Names that others rely on."""
-    roles = "architect default developer lead reader research reviewer techeditor tester writer".split()  # noqa: SIM905
+    roles = "architect default developer lead reader research researcher reviewer techeditor tester writer".split()  # noqa: SIM905
     tasks = "curl editor git github-cli go gpg gradle maven mysql nodejs plan9 postgresql python rust ssh".split()  # noqa: SIM905
     assert policy.names([SHIPPED], "roles") == roles
     assert policy.names([SHIPPED], "tasks") == tasks
@@ -278,6 +300,6 @@ def test_reading_roles_leave_the_working_directory_alone(setting: Setting) -> No
         for role in policy.names([SHIPPED], "roles")
     }
     assert rights == {
-        "architect": "rw", "default": "rwx", "developer": "rwx", "lead": "rwx", "reader": "r", "research": "r", "reviewer": "rx",
-        "techeditor": "rw", "tester": "rwx", "writer": "rw",
+        "architect": "rw", "default": "rwx", "developer": "rwx", "lead": "rwx", "reader": "r", "research": "r", "researcher": "rw",
+        "reviewer": "rx", "techeditor": "rw", "tester": "rwx", "writer": "rw",
     }  # fmt: skip
