@@ -80,8 +80,7 @@ class App:
     def __init__(
         self, namespace: str, state: Path, trace: Callable[[str], None] | None = None, umask: int = 0o022
     ) -> None:
-        self.namespace = namespace
-        clock = Clock()
+        self.namespace, clock = namespace, Clock()
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
         self.backends = Backends(*default_dirs())
         self.roles, self.tasks = offered(paths.config_dir(), paths.share() / "cfg")
