@@ -57,6 +57,7 @@ class Session:
     since: float = 0.0
     answered: int = 0  # the number of its last answer's prompt
     seen: int = 0
+    branch: str = ""  # of its own
     usage: dict[str, float] = field(default_factory=dict, hash=False)
 
 
@@ -270,6 +271,7 @@ def _session(row: Row) -> Session:
         since=row.get("since") or 0.0,
         answered=row.get("answered") or 0,
         seen=row.get("seen") or 0,
+        branch=row.get("branch") or "",
         usage={name: value for name, value in (row.get("usage") or {}).items() if isinstance(value, int | float)},
     )
 

@@ -10,7 +10,7 @@ from acme.lib.agent import Backend
 from anvilsrv.errors import Invalid, Unavailable
 
 # rc(1), which runs programs in acme, takes no bare =
-_OPTION = re.compile(r"(role|tasks|alias|branch|base|model|mode)[=:](\S+)")
+_OPTION = re.compile(r"(role|tasks|alias|branch|base|from|bead|model|mode)[=:](\S+)")
 _ADDRESS = re.compile(r":[#0-9/$].*$")
 
 

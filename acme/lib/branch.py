@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-from acme.lib import patch
 from acme.lib.agent import Agent, Roster, Session
 from acme.lib.host import Call
 from anvilsrv.errors import Unavailable
@@ -31,15 +28,15 @@ def would_be_lost(agent: Agent, session: Session) -> str:
     """Why a session is not to be killed by a single click; empty if it may."""
     if session.state == "running":
         return "a turn is running"
-    if not os.path.isfile(os.path.join(patch.top_of(session.cwd), ".git")):
-        return ""  # not on a branch of its own: what it has done is where the user works
+    if not session.branch:
+        return ""  # what it has done is where the user works
     try:
         if agent.read(f"{session.id}/git/status").strip():
-            return "not all is committed on its branch"
+            return f"not all is committed on its branch {session.branch}"
         if not agent.read(f"{session.id}/git/diff").strip():
             return ""
     except Unavailable:
         raise
     except P9Error as error:
-        return f"its branch cannot be read ({error})"
-    return "its branch has changes, which Merge or Push brings elsewhere"
+        return f"its branch {session.branch} cannot be read ({error})"
+    return f"its branch {session.branch} has changes, which Merge or Push brings elsewhere"

@@ -1,8 +1,10 @@
 """Assist with the real daemon and its embedded shell, from the first click to the answer."""
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,4 +59,48 @@ def test_from_an_empty_screen_to_an_answer(person, assist, project):
     person.wait(lambda: state(person, "sh") == "idle", "the turn to end", 30)
     person.select(MAIN, project)
     person.execute(MAIN, "Kill", tag=True)
+    person.wait(lambda: state(person, "sh") == "", "no session", 30)
+
+
+def git(where, *words):
+    done = subprocess.run(["git", "-C", where, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow(20)
+def test_a_session_on_a_branch_is_merged_and_discarded_and_what_refuses_it_is_said(person, assist, project):
+    (Path.home() / ".gitconfig").write_text("[user]\n\tname = u\n\temail = u@example.org\n")
+    git(project, "init", "-q", "-b", "main")
+    git(project, "commit", "-q", "--allow-empty", "-m", "first")
+    assist()
+    person.sees(MAIN, "[Shell]")
+    line = f"Shell {project} alias=sh branch=fix"
+    person.type_at_end(MAIN, f"{line}\n")
+    person.execute(MAIN, "Put", tag=True)
+    person.wait(lambda: state(person, "sh") == "idle", "an idle session", 30)
+    tree = f"{project}.fix"
+    person.select(MAIN, tree)
+    person.execute(MAIN, "Log", tag=True)
+    log = f"{tree}/+Log.sh"
+    person.wait(lambda: person.has(log) and "Send" in person.tag(log), "the log window")
+    person.type_at_end(
+        log, "echo x > a; git add a; git -c user.name=a -c user.email=a@b commit -qm 'add a'; echo y > b; echo ok"
+    )
+    person.execute(log, "Send", tag=True)
+    person.sees(log, "\tok\n")
+    person.wait(lambda: state(person, "sh") == "idle", "the turn to end", 30)
+    person.execute(MAIN, "Kill", tag=True)
+    person.sees("/AnviLLM/+Errors", "sh: not all is committed on its branch fix; Kill again ends it for good\n")
+    person.type_at_end(MAIN, "Merge sh\n")
+    person.execute(MAIN, "Merge sh", sweep=True)
+    person.sees("/AnviLLM/+Errors", "it is not committed: b\n")
+    os.unlink(f"{tree}/b")
+    person.sees(MAIN, "Merge sh\n")
+    person.execute(MAIN, "Merge sh", sweep=True)
+    person.sees("/AnviLLM/+Errors", "Assist: merged fix into main: ")
+    assert git(project, "log", "--format=%s") == "add a\nfirst\n"
+    person.type_at_end(MAIN, "Discard sh\n")
+    person.execute(MAIN, "Discard sh", sweep=True)
+    person.sees("/AnviLLM/+Errors", "Assist: discarded fix: refs/anvillm/gone/")
     person.wait(lambda: state(person, "sh") == "", "no session", 30)

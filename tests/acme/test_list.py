@@ -92,6 +92,7 @@ def test_what_put_is_refused_stands_in_its_place(person, agent, assist):
     assist()
     person.select(MAIN, "one")
     person.type(MAIN, "two")
+    person.wait(lambda: row(person, one).startswith("two"), "what was typed")
     person.type_at_end(MAIN, "- two\nShell /no/such/place\na note\n")
     person.execute(MAIN, "Put", tag=True)
     person.wait(
@@ -179,26 +180,20 @@ def test_an_alias_that_is_refused_stays_as_it_was_written(person, agent, assist)
     person.wait(lambda: re.match(r"due\t.*! busy: alias: already exists", row(person, one)), "the refusal")
 
 
-def linked(project):
-    """A linked work tree, as that of a session on a branch of its own."""
-    with open(f"{project}/.git", "w") as file:
-        file.write("gitdir: /elsewhere\n")
-
-
 def test_kill_of_a_session_whose_branch_has_changes_wants_a_second_click(person, agent, assist, project):
-    linked(project)
-    one = agent.add(alias="one", cwd=project)
+    one = agent.add(alias="one", cwd=project, branch="fix/one")
     agent.texts |= {f"{one}/git/status": "", f"{one}/git/diff": "diff --git a/x b/x\n"}
     assist()
     person.select(MAIN, one)
     person.execute(MAIN, "Kill", tag=True)
     person.sees(
-        ERRORS, "one: its branch has changes, which Merge or Push brings elsewhere; Kill again ends it for good\n"
+        ERRORS,
+        "one: its branch fix/one has changes, which Merge or Push brings elsewhere; Kill again ends it for good\n",
     )
     agent.texts[f"{one}/git/status"] = " M x\n"
     person.execute(MAIN, "Stop", tag=True)
     person.execute(MAIN, "Kill", tag=True)
-    person.sees(ERRORS, "one: not all is committed on its branch; Kill again ends it for good\n")
+    person.sees(ERRORS, "one: not all is committed on its branch fix/one; Kill again ends it for good\n")
     assert set(agent.sessions) == {one}
     person.execute(MAIN, "Kill", tag=True)
     person.wait(lambda: not agent.sessions, "the session to go")
