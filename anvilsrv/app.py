@@ -29,6 +29,7 @@ from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
 from anvilsrv.agents.forks import Forks
 from anvilsrv.agents.gate import Gate
+from anvilsrv.agents.general import kept_activity
 from anvilsrv.agents.keys import Keys
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.limits import SessionLimits
@@ -82,9 +83,9 @@ class App:
     ) -> None:
         self.namespace, clock = namespace, Clock()
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
-        self.backends = Backends(*default_dirs())
-        self.roles, self.tasks = offered(paths.config_dir(), paths.share() / "cfg")
-        self.registry = Registry(self.stream, self.topics, self.backends.known)
+        self.backends, config = Backends(*default_dirs()), (paths.config_dir(), paths.share() / "cfg")
+        self.roles, self.tasks = offered(*config)
+        self.registry = Registry(self.stream, self.topics, self.backends.known, kept_activity(config, self.on_error))
         self.store = Store(state / "store.db", self._settled, self.on_error, clock)
         self.turns, self.reactor = Turns(self.registry), Reactor("agents", self.on_error)
         self.updates = Updates(self.reactor, self.store, self.registry, self.boxes)

@@ -57,6 +57,7 @@ class Layer:
     limits: dict[str, Said] = field(default_factory=dict)  # as ``limit_values`` reads them
     worktrees: str = ""  # where those of branches are made
     setup: str = ""  # what sets a work tree of a branch up
+    activity: int = 0  # bytes of it that the daemon keeps of a session; 0: nothing is said of it
     single: dict[str, Said] = field(default_factory=dict)  # best_effort, spawn, permissions, ...
     description: str = ""
 
@@ -130,13 +131,24 @@ class _Parser:
     # Each of these reads one section, ``at`` is its place.
 
     def _general(self, at: tuple[Any, ...], data: object) -> None:
-        for key, value in self._known(at, data, "best_effort", "log_level").items():
+        for key, value in self._known(at, data, "best_effort", "log_level", "activity").items():
             here = (*at, key)
+            if key == "activity":
+                self._activity(here, value)
+                continue
             if key == "best_effort" and not (isinstance(value, bool) or value == "unsandboxed"):
                 raise self._wrong(here, "is true, false or unsandboxed")
             if key == "log_level" and value not in _LOG_LEVELS:
                 raise self._wrong(here, f"is one of {', '.join(_LOG_LEVELS)}")
             self.found.single[key] = self._said(here, value)
+
+    def _activity(self, at: tuple[Any, ...], value: object) -> None:
+        if self.found.name != "global":
+            raise self._wrong(at, "is for global.yaml alone")
+        try:
+            self.found.activity = limit_values.parse("activity", value) or limit_values.MOST
+        except ValueError as error:
+            raise self._wrong(at, str(error)) from None
 
     def _filesystem(self, at: tuple[Any, ...], data: object) -> None:
         for key, value in self._known(at, data, *RIGHTS, "private", "protect", "hide", "unprotect").items():

@@ -1,4 +1,5 @@
-"""How a limit is written and read: memory in bytes, ``cpu`` in percent of one processor, ``pids``, ``time`` in seconds.
+"""How a limit is written and read: memory in bytes, ``cpu`` in percent of one processor, ``pids``, ``time`` in seconds; and, which is
+no limit of a sandbox, ``activity`` in bytes.
 
 None is no limit.
 """
@@ -11,24 +12,24 @@ from sandbox.groups import size
 
 NAMES = ("memory", "cpu", "pids", "time")
 OPEN = "none"
-LEAST = {"memory": 32 << 20, "cpu": 1, "pids": 16, "time": 1}  # with less no agent starts
+LEAST = {"memory": 32 << 20, "cpu": 1, "pids": 16, "time": 1, "activity": 1 << 20}  # with less no agent starts
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SPANS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_MOST = 1 << 53
+MOST = 1 << 53
 
 
 def parse(name: str, said: object) -> int | None:
     """The value of a limit as a layer or a person writes it. ValueError with the reason."""
     if said == OPEN:
         return None
-    reader = {"memory": _bytes, "cpu": _percent, "pids": _count, "time": _seconds}[name]
+    reader = {"memory": _bytes, "cpu": _percent, "pids": _count, "time": _seconds, "activity": _bytes}[name]
     found = None if isinstance(said, bool) else reader(said)
     if found is None:
-        example = {"memory": "8G", "cpu": "200%", "pids": "500", "time": "8h"}[name]
+        example = {"memory": "8G", "cpu": "200%", "pids": "500", "time": "8h", "activity": "256M"}[name]
         raise ValueError(f"{said!r} is not a limit (such as {example}, or {OPEN})")
     if found < LEAST[name]:
         raise ValueError(f"{said} is less than {written(name, LEAST[name])}")
-    return min(found, _MOST)
+    return min(found, MOST)
 
 
 def _bytes(said: object) -> int | None:
@@ -62,7 +63,7 @@ def written(name: str, value: int | None) -> str:
     """A value as ``parse`` reads it."""
     if value is None:
         return OPEN
-    if name == "memory":
+    if name in ("memory", "activity"):
         return size(value)
     if name == "time":
         return _span(value)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from anvilsrv.activity.doing import Doing
+from anvilsrv.activity.rows import Mark
 from anvilsrv.activity.schema import LONG, OUTPUT
 from anvilsrv.store.effects import Item
 
@@ -84,6 +85,8 @@ class Channel:
     names: dict[str, str] = field(default_factory=dict)  # of a text from one source -> its id, from another
     looked: float = 0.0  # when readers of the log were told last of a text that grows (monotonic, s)
     look: bool = False  # they will be told
+    marks: dict[str, Mark] = field(default_factory=dict)  # how far files are read, as it was written last
+    records: int = 0  # that this daemon has made
     doing: Doing = field(default_factory=Doing)
     ended: dict[str, str] = field(
         default_factory=dict

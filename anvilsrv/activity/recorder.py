@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from anvilsrv.activity import rows
+from anvilsrv.activity import names, rows
 from anvilsrv.activity.live import RUN, Begun, Block, Channel, Live
 from anvilsrv.activity.rows import Mark, Record
 from anvilsrv.activity.schema import KINDS, clean, key
@@ -72,7 +72,11 @@ class Recorder:
             self._one(tx, session, channel, one, saying, again)
         self._does(tx, session, channel, saying)
         if read:
-            rows.follow(tx, session, {path: _held(path, mark, channel, saying) for path, mark in read.items()})
+            held = {path: _held(path, mark, channel, saying) for path, mark in read.items()}
+            rows.follow(
+                tx, session, {path: one for path, one in held.items() if again or channel.marks.get(path) != one}
+            )
+            channel.marks |= held
         self._show(tx, session, channel, saying)
         if saying.items or saying.whole:
             tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
@@ -158,14 +162,16 @@ class Recorder:
     def _one(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
         if told.made["kind"] == "text":
             ident = told.made.get("id") or answer_of(told.turn)
-            told = replace(told, made={**told.made, "id": self._called(channel, told, ident)})
+            told = replace(told, made={**told.made, "id": self._called(tx, session, channel, told, ident)})
+        elif told.made["kind"] in names.OF_TOOLS:
+            told = replace(told, made={**told.made, "id": names.of_tool(tx, session, told.made, told.turn)})
         if "part" in told.made:
             self._part(tx, session, channel, told, saying, again)
         else:
             self._keep(tx, session, channel, told.made, told.turn, saying)
 
     @staticmethod
-    def _called(channel: Channel, told: Told, ident: str) -> str:
+    def _called(tx: Tx, session: str, channel: Channel, told: Told, ident: str) -> str:
         """The id of a text. A whole one may be known by a name that another source has for it: by what it says."""
         if ident in channel.names or ("text", ident) in channel.blocks or "text" not in told.made:
             return channel.names.get(ident, ident)
@@ -178,6 +184,7 @@ class Recorder:
         for name, text in {**grown, **channel.ended}.items():
             if name not in taken and text and words.startswith(text):
                 channel.names[ident] = name
+                rows.remember(tx, session, "text", ident, channel.last)
                 while len(channel.names) > NAMES:
                     del channel.names[next(iter(channel.names))]
                 return name
@@ -185,7 +192,7 @@ class Recorder:
 
     def _part(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
         made, name = told.made, (told.made["kind"], told.made["id"])
-        if name not in channel.blocks and not self._grows(rows.newest(tx, session, *name)):
+        if name not in channel.blocks and not self._grows(tx, session, *name):
             return
         first = name not in channel.blocks
         block = channel.block(*name, told.turn, made.get("parent", ""), told.begun)
@@ -200,20 +207,20 @@ class Recorder:
             self._add(tx, session, channel, _text_of(name, block), block.turn, saying)
 
     @staticmethod
-    def _grows(known: tuple[int, dict[str, Any]] | None) -> bool:
+    def _grows(tx: Tx, session: str, kind: str, ident: str) -> bool:
         """Whether an object may grow on: it was not said as a whole. One that has grown for long is said anew after a crash."""
-        return known is None or bool(known[1].get("grows"))
+        known = rows.newest(tx, session, kind, ident)
+        return bool(known[1].get("grows")) if known is not None else not rows.told(tx, session, kind, ident)
 
     def _keep(self, tx: Tx, session: str, channel: Channel, made: dict[str, Any], turn: int, saying: Saying) -> None:
         """A record, unless it says nothing new."""
         kind, ident = made["kind"], key(made)
-        if KINDS[kind].grows:
-            block = channel.blocks.get((kind, ident))
-            if block is not None:
-                turn = block.turn
-                made = made if "text" in made or "void" in made else {**_text_of((kind, ident), block), **made}
-                made.pop("grows", None)
-                saying.whole.append((kind, ident))
+        block = channel.blocks.get((kind, ident)) if KINDS[kind].grows else None
+        if block is not None:
+            turn = block.turn
+            made = made if "text" in made or "void" in made else {**_text_of((kind, ident), block), **made}
+            made.pop("grows", None)
+            saying.whole.append((kind, ident))
         known = rows.newest(tx, session, kind, ident) if ident or KINDS[kind].once else None
         if known is not None and ident:
             turn, before = known[0], known[1]
@@ -222,6 +229,8 @@ class Recorder:
                 made.pop("text", None)
         if known is not None and _same(known[1], made):
             return
+        if known is None and block is None and ident and rows.told(tx, session, kind, ident):
+            return
         self._add(tx, session, channel, made, turn, saying)
 
     def _add(self, tx: Tx, session: str, channel: Channel, made: dict[str, Any], turn: int, saying: Saying) -> None:
@@ -229,7 +238,8 @@ class Recorder:
         saying.items.append(item)
         saying.made.append(made)
         rows.add(tx, session, Record(item.seq, turn, line), made["kind"], key(made))
-        if item.seq % OFTEN == 0:
+        channel.records += 1
+        if channel.records % OFTEN == 0:
             rows.trim(tx, session, self._most)
 
     def _whole(self, tx: Tx, session: str, channel: Channel, turn: int, answer: str | None, saying: Saying) -> None:

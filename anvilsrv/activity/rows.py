@@ -1,7 +1,8 @@
-"""The records of activity: the only module that uses the tables ``activity``, ``activity_size`` and ``followed``.
+"""The records of activity: the only module that uses the tables ``activity``, ``activity_size``, ``told`` and ``followed``.
 
 A record is an object as its line of JSON. Nothing is changed that was written, since readers may have it: what says more of the same
-thing comes after it. What a session has too much of goes, the oldest outputs first.
+thing comes after it. What a session has too much of goes, the oldest outputs first; that it was told is remembered, since agents repeat
+what they wrote in another file: when a conversation is forked, or gone on with.
 
 Threads: everything runs on the store's thread, in a job.
 """
@@ -17,6 +18,7 @@ PAGE = 64 << 10  # bytes of records that are read at a time, and as many more as
 BULK = tuple(name for name, kind in KINDS.items() if kind.bulk)
 KEPT = ("prompt", "text", "edit", "end")  # kinds that never go
 STEP = 256  # records that go at a time
+KEYS = 500_000  # numbers of a session for which it is remembered that something was told
 
 
 class Record(NamedTuple):
@@ -98,12 +100,26 @@ def trim(tx: Tx, session: str, most: int) -> None:
     for kinds in (f"kind IN ({marks(BULK)})", f"kind NOT IN ({marks(KEPT)})"):
         args = BULK if kinds.startswith("kind IN") else KEPT
         while size(tx, session) > most:
-            gone = tx.run(
-                f"DELETE FROM activity WHERE rowid IN (SELECT rowid FROM activity WHERE session = ? AND {kinds} ORDER BY seq LIMIT ?)",
+            oldest = f"(SELECT rowid FROM activity WHERE session = ? AND {kinds} ORDER BY seq LIMIT ?)"
+            tx.run(
+                "INSERT OR IGNORE INTO told SELECT session, kind, ident, seq FROM activity"
+                f" WHERE ident != '' AND rowid IN {oldest}",
                 session, *args, STEP,
             )  # fmt: skip
+            gone = tx.run(f"DELETE FROM activity WHERE rowid IN {oldest}", session, *args, STEP)
             if not gone.rowcount:
                 break
+    tx.run("DELETE FROM told WHERE session = ? AND seq <= ?", session, last(tx, session) - KEYS)
+
+
+def remember(tx: Tx, session: str, kind: str, ident: str, seq: int) -> None:
+    """This was told, though not by that id."""
+    tx.run("INSERT OR IGNORE INTO told VALUES(?,?,?,?)", session, kind, ident, seq)
+
+
+def told(tx: Tx, session: str, kind: str, ident: str) -> bool:
+    """Whether this was told, and is no record."""
+    return tx.one("SELECT 1 FROM told WHERE session = ? AND kind = ? AND ident = ?", session, kind, ident) is not None
 
 
 def size(tx: Tx, session: str) -> int:
@@ -121,6 +137,7 @@ def forget(tx: Tx, session: str) -> None:
     """Remove all of a session."""
     tx.run("DELETE FROM activity WHERE session = ?", session)
     tx.run("DELETE FROM activity_size WHERE session = ?", session)
+    tx.run("DELETE FROM told WHERE session = ?", session)
     tx.run("DELETE FROM followed WHERE session = ?", session)
 
 

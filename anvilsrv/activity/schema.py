@@ -83,7 +83,8 @@ KINDS: dict[str, Kind] = {
     ),
     "usage": Kind(
         {
-            "input": Number(), "output": Number(), "cached": Number(), "cache_written": Number(), "thinking": Number(),
+            "input": Number(), "output": Number(), "cached": Number(), "cache_written": Number(), "compacted": Number(),
+            "thinking": Number(),
             "context": Number(), "window": Number(), "cost": Number(), "model": Line(200),
         },
         once=True,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from anvilsrv.activity.recorder import Recorder
+from anvilsrv.activity.recorder import MOST, Recorder
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
 from anvilsrv.sessions import prompts, remarks, turn_rows
@@ -48,10 +48,12 @@ class Touched(NamedTuple):
 class Registry:
     """All sessions of one namespace."""
 
-    def __init__(self, stream: Stream, topics: Topics, backends: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(
+        self, stream: Stream, topics: Topics, backends: Callable[[], Iterable[str]] = tuple, activity: int = MOST
+    ) -> None:
         self.stream = stream
         self.topics = topics
-        self.activity = Recorder(self._does)
+        self.activity = Recorder(self._does, activity)
         self._told: dict[
             str, float
         ] = {}  # when it was told last what a session does (monotonic, s); the store's thread

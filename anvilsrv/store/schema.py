@@ -316,6 +316,14 @@ ALTER TABLE sessions ADD COLUMN forked TEXT;
 CREATE TABLE claims(session TEXT PRIMARY KEY, bead TEXT NOT NULL) WITHOUT ROWID;
 """
 
+# What was told and is no record any more, or is one under another id: it is not told again (activity/rows.py).
+TOLD = """
+CREATE TABLE told(
+    session TEXT NOT NULL, kind TEXT NOT NULL, ident TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(session, kind, ident))
+    WITHOUT ROWID;
+CREATE INDEX told_by_seq ON told(session, seq);
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -344,4 +352,5 @@ MIGRATIONS: tuple[str, ...] = (
     COMMAND,
     WORKTREES,
     BESIDE,
+    TOLD,
 )

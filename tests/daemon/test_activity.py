@@ -225,6 +225,22 @@ def test_a_hostile_agent_tells_what_is_harmless_or_nothing(daemon: Daemon) -> No
     assert not any("error" in row for row in [daemon.words()] if "internal" in row)
 
 
+@pytest.fixture
+def little(home: Home) -> None:
+    (home.home / ".config/anvillm/global.yaml").write_text("general: {activity: 1M}\n")
+
+
+def test_global_yaml_says_how_much_of_it_is_kept(little: None, daemon: Daemon) -> None:
+    lines = [[0.0, {"type": "output", "id": f"t{n}", "text": "x" * 30_000, "status": "0"}] for n in range(70)]
+    script(daemon, {"tell": [*lines, [0.3, ""]], "say": "done"})
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("go")
+    told(agent)
+    kept = told(agent, "turns/1/activity", lambda one: False)
+    assert sum(one["kind"] == "output" for one in kept) < 40
+    assert [one["kind"] for one in kept if one["kind"] in ("prompt", "text", "end")] == ["prompt", "text", "end"]
+
+
 def test_a_session_that_is_killed_ends_its_activity(daemon: Daemon) -> None:
     agent = Session.new(daemon, "scripted")
     agent.ask("go")

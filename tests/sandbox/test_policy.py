@@ -122,6 +122,7 @@ WRONG = {
     "env: ['A*=x']": (1, "env: 'A*' is not the name of a variable"),
     "general:\n  best_effort: maybe": (2, "general.best_effort: is true, false or unsandboxed"),
     "general:\n  best_effort: true": (2, "general.best_effort: only global.yaml may weaken the sandbox"),
+    "general: {activity: 2M}": (1, "general.activity: is for global.yaml alone"),
     "general: {log_level: loud}": (1, "general.log_level: is one of error, warn, info, debug"),
     "permissions: maybe": (1, "permissions: is ask or bypass"),
     "agents: {spawn: 1}": (1, "agents.spawn: is true or false, not 1"),

@@ -1,0 +1,29 @@
+"""Which thing an agent's id means. Ids of tools are unique in a conversation at best: after ``/clear`` an agent may count from 1 again.
+
+Threads: everything runs on the store's thread, in a job.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anvilsrv.activity import rows
+from anvilsrv.store.store import Tx
+
+OF_TOOLS = ("tool", "output", "edit")  # kinds whose id is that of the use of a tool
+LONGEST = 200  # characters of an id
+
+
+def of_tool(tx: Tx, session: str, made: Mapping[str, Any], turn: int) -> str:
+    """The id of the use of a tool that ``made`` is about. It is another one where that of an earlier turn has ended and what is told
+    now is not the same; who repeats what it has told, as in the file of a conversation that was forked, means the old one.
+    """
+    ident = str(made["id"])
+    known = rows.newest(tx, session, "tool", ident)
+    if known is None or not turn or known[0] in (0, turn):
+        return ident
+    name = f"{ident[: LONGEST - 20]} ({turn})"
+    if rows.newest(tx, session, "tool", name) is not None:
+        return name
+    output = rows.newest(tx, session, "output", ident)
+    ended = "end" in output[1] if output is not None else rows.told(tx, session, "output", ident)
+    return name if made["kind"] == "tool" and ended and {**known[1], **made} != known[1] else ident

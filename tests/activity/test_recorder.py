@@ -1,0 +1,102 @@
+"""What is recorded of a session, on a real store: bounded, and nothing of it twice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anvilsrv.activity import rows
+from anvilsrv.activity.recorder import OFTEN, Recorder, Told
+from anvilsrv.activity.schema import clean
+from anvilsrv.store.effects import Effect, Said
+from anvilsrv.store.store import Store, Tx
+
+SMALL = 300_000  # bytes
+
+
+class Records:
+    """Those of the session ``s``."""
+
+    def __init__(self, path: Path) -> None:
+        self.recorder = Recorder(most=SMALL)
+        self.errors: list[BaseException] = []
+        self.store = Store(path / "store.db", self._settled, self.errors.append)
+        self.store.start()
+
+    def _settled(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
+        for one in effects:
+            if isinstance(one, Said):
+                self.recorder.said(one)
+
+    def tell(self, kind: str, turn: int = 1, **fields: Any) -> None:
+        made = clean(kind, fields)
+        assert made is not None
+        self.store.call(lambda tx: self.recorder.tell(tx, "s", [Told(made, turn)]))
+
+    def end(self, answer: str) -> None:
+        self.store.call(lambda tx: self.recorder.end(tx, "s", 1, answer, how="answer"))
+
+    def next_daemon(self) -> None:
+        """All that is kept in memory is gone."""
+        self.recorder = Recorder(most=SMALL)
+
+    def kept(self, kind: str) -> list[dict[str, Any]]:
+        found = self.store.call(lambda tx: rows.page(tx, "s", 0, size=1 << 30))
+        return [one for record in found if (one := json.loads(record.line))["kind"] == kind]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    made = Records(tmp_path)
+    yield made
+    made.store.stop()
+    assert made.errors == []
+
+
+def test_the_oldest_outputs_go_and_are_not_told_again_when_their_file_is_repeated(records: Records) -> None:
+    records.tell("prompt", id="1", text="go", origin="queue")
+    for n in range(OFTEN):
+        records.tell("text", id=f"m{n}", part="never a record")  # takes a number, and is none that counts
+        records.tell("output", id=f"t{n}", text="x" * 10_000, end="ok")
+    left = {one["id"] for one in records.kept("output")}
+    assert "t0" not in left
+    assert len(records.kept("prompt")) == 1
+    for n in range(OFTEN):
+        records.tell("output", id=f"t{n}", turn=2, text="x" * 10_000, end="ok")
+        records.tell("output", id=f"t{n}", turn=2, part="x")
+    assert {one["id"] for one in records.kept("output")} == left
+    records.tell("output", id="new", text="y", end="ok")
+    assert records.kept("output")[-1]["id"] == "new"
+
+
+def test_a_text_that_two_files_name_differently_is_one_for_the_next_daemon_too(records: Records) -> None:
+    records.tell("text", id="shown", part="Hello there")
+    records.end("Hello there")
+    records.tell("text", id="written", text="Hello there")
+    records.next_daemon()
+    records.tell("text", id="written", turn=2, text="Hello there")  # as in the file of a conversation that was forked
+    assert [(one["id"], one["turn"]) for one in records.kept("text")] == [("shown", 1)]
+
+
+def test_an_id_of_a_tool_that_is_used_again_in_a_later_turn_means_another_use(records: Records) -> None:
+    records.tell("tool", id="1", name="Bash", title="ls")
+    records.tell("output", id="1", text="a", end="ok")
+    records.tell("tool", turn=2, id="1", name="Bash", title="ls")  # repeated
+    assert len(records.kept("tool")) == 1
+    records.tell("tool", turn=3, id="1", name="Bash", title="make")
+    records.tell("output", turn=3, id="1", part="made")
+    records.next_daemon()
+    records.tell("output", turn=3, id="1", part="made it")
+    records.tell("output", turn=3, id="1", end="failed")
+    assert [(one["id"], one["turn"]) for one in records.kept("tool")] == [("1", 1), ("1 (3)", 3)]
+    assert [(one["id"], one["turn"], one["text"]) for one in records.kept("output")] == [
+        ("1", 1, "a"),
+        ("1 (3)", 3, "made it"),
+    ]
+
+
+def test_usage_says_what_compactions_read(records: Records) -> None:
+    records.tell("usage", input=3, compacted=7000)
+    assert records.kept("usage")[0]["compacted"] == 7000
