@@ -1,7 +1,8 @@
 """Files that agents write, of all sessions, followed with inotify(7) by one thread.
 
 A path may have ``*`` in it: every file that matches is followed, also one that comes later. What is watched are directories: each that
-exists on the way. News are gathered for a moment, so that many small writes cost one look and one job.
+exists on the way. News are gathered for a moment, and longer while they come without end, so that many small writes cost one look and
+one job.
 
 Agents can write there, so everything is hostile: directories are entered without links, and there is a bound on files and directories.
 
@@ -9,6 +10,7 @@ Threads: ``follow``, ``forget`` and ``close`` from any thread; ``on_news`` is ca
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -18,10 +20,12 @@ from typing import NamedTuple
 from anvilsrv.activity.rows import Mark
 from anvilsrv.agents.growing import Growing, Line
 from anvilsrv.agents.transcript import directory
-from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Inotify
+from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Event, Inotify
 from anvilsrv.linux.reactor import Reactor
 
 LOOK = 0.04  # s in which news are gathered
+APART = 0.1  # s between two looks
+READS = 16  # of the events of one look; the rest at the next
 FILES = 100  # of one session and one path
 LISTED = 2000  # names of one directory that are looked at
 OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
@@ -80,9 +84,10 @@ class Files:
         self._changed: dict[tuple[int, str], None] = {}  # files that grew, in order
         self._new: set[str] = set()  # sessions in whose directories something appeared
         self._waiting = False
+        self._looked = 0.0  # when (monotonic, s)
         self._inotify = Inotify()
         self._reactor = Reactor("activity", on_error)
-        self._reactor.watch(self._inotify.fileno(), self._happened)
+        self._reactor.watch(self._inotify.fileno(), self._rest)
         self._reactor.start()
 
     def follow(self, session: str, top: Path, wanted: tuple[Wanted, ...], marks: dict[str, Mark]) -> None:
@@ -95,7 +100,6 @@ class Files:
 
     def look(self) -> None:
         """Read what there is now, without waiting for more. On the thread."""
-        self._happened()
         self._look()
 
     def soon(self, command: Callable[[], None]) -> None:
@@ -144,8 +148,15 @@ class Files:
         self._inotify.remove(number)
         os.close(watched.fd)
 
-    def _happened(self) -> None:
-        for event in self._inotify.events():
+    def _rest(self) -> None:
+        """Something has happened: let news gather, without being woken by each, and look then."""
+        if not self._waiting:
+            self._waiting = True
+            self._reactor.unwatch(self._inotify.fileno())
+            self._reactor.at(max(LOOK, self._looked + APART - time.monotonic()), self._look)
+
+    def _gather(self) -> None:
+        for event in self._happened():
             watched = self._watched.get(event.watch)
             if event.watch == OVERFLOW:
                 self._new |= set(self._sessions)
@@ -154,13 +165,21 @@ class Files:
                     self._changed[event.watch, event.name] = None
             elif watched is not None:
                 self._new.add(watched.session)
-        if (self._changed or self._new) and not self._waiting:
-            self._waiting = True
-            self._reactor.at(LOOK, self._look)
+
+    def _happened(self) -> Iterator[Event]:
+        for _ in range(READS):
+            events = self._inotify.events()
+            if not events:
+                return
+            yield from events
 
     def _look(self) -> None:
         """Read what has grown, and tell it."""
-        self._waiting = False
+        self._looked = time.monotonic()
+        if self._waiting:
+            self._waiting = False
+            self._reactor.watch(self._inotify.fileno(), self._rest)
+        self._gather()
         new, self._new = self._new, set()
         changed, self._changed = self._changed, {}
         for session in new & set(self._sessions):
@@ -175,9 +194,8 @@ class Files:
                 news.setdefault(self._watched[number].session, []).append(found)
         if news:
             self._on_news(news)
-        if self._changed and not self._waiting:
-            self._waiting = True
-            self._reactor.at(LOOK, self._look)
+        if self._changed:
+            self._rest()
 
     def _read(self, number: int, name: str) -> News | None:
         watched = self._watched.get(number)

@@ -15,7 +15,7 @@ Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is ca
 import fnmatch
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from anvilsrv.allowance import BOUNDS
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.linux import beneath
-from anvilsrv.linux.inotify import Inotify
+from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Inotify
 from anvilsrv.linux.reactor import Reactor
 from anvilsrv.sessions.state import View
 from anvilsrv.strict_json import loads_bytes
@@ -35,6 +35,9 @@ Line = dict[str, Any]
 OnLines = Callable[[str, list[Line], bool], None]
 OnBeside = Callable[[str, list[Line]], None]
 FILES = 10_000  # beside one transcript
+REST = 0.03  # s between two looks at what has happened
+WRITES = IN_MODIFY | IN_CLOSE_WRITE
+OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
 
 
 class Tail:
@@ -128,6 +131,10 @@ class Beside:
         self._top = tail.top
         self._tails: dict[str, Tail] = {}
 
+    def meant(self, names: Iterable[str]) -> bool:
+        """Whether one of these names may be that of such a file."""
+        return any(fnmatch.fnmatch(name, self._names) for name in names)
+
     def read(self) -> Iterator[Line]:
         """The objects on the lines completed since in all of them. Raises AnvilError."""
         fd = directory(self._top, self.parts)
@@ -201,9 +208,24 @@ class Watcher:
         self._leave(session)
 
     def _changed(self) -> None:
-        numbers = set(self._inotify.read())
-        for session in [session for session, its in self._directories.items() if its & numbers]:
-            self._serve(session, self._tails[session], old=False)
+        self._reactor.unwatch(self._inotify.fileno())  # what comes soon is looked at with what comes after it
+        self._reactor.at(REST, lambda: self._reactor.watch(self._inotify.fileno(), self._changed))
+        written: dict[int, set[str]] = {}  # files, by the directory; a write to others there is no news
+        changed: set[int] = set()  # directories in which a file may be new, or that may be others
+        for event in self._inotify.events():
+            if event.mask & ~WRITES:
+                changed.add(event.watch)
+            else:
+                written.setdefault(event.watch, set()).add(event.name)
+        for session, its in list(self._directories.items()):
+            names = set().union(*(written.get(number, ()) for number in its))
+            if its & changed or OVERFLOW in changed or (names and self._meant(session, names)):
+                self._serve(session, self._tails[session], old=False)
+
+    def _meant(self, session: str, names: set[str]) -> bool:
+        """Whether one of these may be a file that is followed."""
+        beside = self._beside.get(session)
+        return self._tails[session].name.rpartition("/")[2] in names or (beside is not None and beside.meant(names))
 
     def _leave(self, session: str, numbers: frozenset[int] = frozenset()) -> None:
         """Watch these for it, and no others."""

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from anvilsrv.errors import Invalid
@@ -66,18 +67,23 @@ def _known(found: re.Match[str], known: Sequence[str]) -> bool:
 def dig(payload: Any, path: str) -> Any:
     """What stands at ``a.b.0.c`` in a payload; ``*`` takes every item of a list, those that have the rest. None if nothing does."""
     here = payload
-    parts = path.split(".")
+    parts = _parts(path)
     for at, part in enumerate(parts):
         if part == "*" and isinstance(here, list):
             below = [dig(item, ".".join(parts[at + 1 :])) if at + 1 < len(parts) else item for item in here]
             return [item for item in below if item is not None] or None
-        if isinstance(here, Mapping):
+        if isinstance(here, (dict, Mapping)):  # dict first: it is asked for with every line, and an ABC is slow to ask
             here = here.get(part)
         elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
             here = here[int(part)]
         else:
             return None
     return here
+
+
+@lru_cache(maxsize=4096)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def as_text(value: Any) -> str:

@@ -199,3 +199,25 @@ def test_a_link_beside_a_transcript_is_not_followed(tmp_path: Path) -> None:
         assert follower.beside.empty()
     finally:
         follower.watcher.close()
+
+
+def test_what_is_written_to_other_files_beside_it_costs_no_look(
+    tmp_path: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other, looks = tmp_path / "t.jsonl", tmp_path / "other", list[str]()
+    append(path, {"n": 1})
+    append(other, {})
+    read = transcript.Tail.read
+
+    def looked(tail: transcript.Tail) -> Iterator[dict[str, Any]]:
+        looks.append(tail.name)
+        return read(tail)
+
+    monkeypatch.setattr(transcript.Tail, "read", looked)
+    follower.watcher.watch("a", tmp_path, str(path))
+    assert follower.lines(1) == [{"n": 1}]
+    for n in range(20):
+        append(other, {"n": n})
+    append(path, {"n": 2})
+    assert follower.lines(1) == [{"n": 2}]
+    assert len(looks) <= 3  # at the beginning, at the write, at the close
