@@ -15,7 +15,7 @@ from anvilsrv.errors import Invalid
 USER = "user"  # the human, wherever a correspondent is named
 # Files of the root, those to come as well: a session cannot be called so.
 ROOT = frozenset(
-    {"ctl", "list", "sessions", "backends", "events", "log", USER, "beads", "tasks",
+    {"ctl", "list", "sessions", "backends", "events", "log", "log.now", USER, "beads", "tasks",
      "roles", "search", "usage", "past", "hosts", "editor"}
 )  # fmt: skip
 MAIL_TYPES = (

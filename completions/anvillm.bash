@@ -83,7 +83,12 @@ _anvillm() {
 		-*) words='--all --keep --json --wait --help --version' ;;
 		*) words="user $(_anvillm_sessions)" ;;
 		esac ;;
-	Alog | Tell) words=$(_anvillm_sessions) ;;
+	Tell) words=$(_anvillm_sessions) ;;
+	Alog)
+		case $word in
+		-*) words='-f --help --version' ;;
+		*) words=$(_anvillm_sessions) ;;
+		esac ;;
 	Assist)
 		if [ "$COMP_CWORD" = 1 ]; then words='main prompt log ask context inbox archive message compose daemon'
 		else words="user $(_anvillm_sessions)"

@@ -96,6 +96,7 @@ complete -c 9p-read-inbox -s k -l keep -d 'Leave them in the inbox'
 complete -c 9p-read-inbox -s j -l json -d 'One JSON object a line'
 complete -c 9p-read-inbox -s w -l wait -d 'Wait for one'
 complete -c 9p-read-inbox -a 'user (__anvillm_sessions)'
+complete -c Alog -s f -d 'Go on with what comes'
 complete -c Alog -a '(__anvillm_sessions)'
 complete -c Tell -f -a '(__anvillm_sessions)'
 

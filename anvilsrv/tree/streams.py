@@ -3,19 +3,19 @@
 Threads: methods run on the 9P thread; ``ask`` runs on the store's thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from anvilsrv.allowance import Share
 from anvilsrv.errors import Conflict
-from anvilsrv.p9.tree import LATER, Handle, Later, Request
+from anvilsrv.p9.tree import LATER, Handle, Later, Node, Request
 from anvilsrv.store.events import Reader, Stream
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import answer_to
 from anvilsrv.tree import access
 from anvilsrv.tree.files import answer
-from anvilsrv.tree.nodes import FileKind, Place, RowFile
+from anvilsrv.tree.nodes import FileKind, Place, Row, RowFile
 from anvilsrv.tree.parked import Found, Parked, Stored
 
 
@@ -62,11 +62,15 @@ class Tail(FileKind):
     """A log: everything from the beginning, then what comes, as ``tail -f`` shows a file; offsets are ignored.
 
     ``page(at, tx, cursor)`` gives the bytes after ``cursor`` (none at the end) and the next cursor; ``topic`` is notified when there
-    is more.
+    is more. With ``ends`` it has an end, where there is no more by then, and is in no listing.
     """
 
     topic: Callable[[Place], str]
     page: Callable[[Place, Tx, object], tuple[bytes, object]]
+    ends: bool = False
+
+    def listed(self, row: Row, at: Place) -> Iterable[Node]:
+        return () if self.ends else super().listed(row, at)
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
         return _Tail(self, file.at)
@@ -78,9 +82,12 @@ class _Tail(Stored):
         self._kind = kind
         self._at = at
         self._page, self._given = b"", 0
+        self._over = False
 
     def peek(self, offset: int, count: int) -> bytes | None:
-        return self._page[self._given : self._given + count] if self._page else None
+        if not self._page:
+            return b"" if self._over else None
+        return self._page[self._given : self._given + count]
 
     def advance(self, data: bytes) -> None:
         self._given += len(data)
@@ -90,11 +97,12 @@ class _Tail(Stored):
 
     def ask(self, tx: Tx, cursor: object) -> Found:
         page, after = self._kind.page(self._at, tx, cursor)
-        return Found(page or None, after)
+        return Found(page or (b"" if self._kind.ends else None), after)
 
     def keep(self, data: bytes) -> None:
         self.held.grow(len(data))
         self._page, self._given = self._page[self._given :] + data, 0
+        self._over = not data
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Threads: everything here runs on the 9P thread, the calls of ``ctl`` files on it
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from anvilsrv.beads.beads import FILES
 from anvilsrv.p9.tree import Node
@@ -105,6 +106,11 @@ GIT = Table(
     Row("ctl", "U", "U", Command(lambda at, words: at.domain.git_ctl(at.session, words))),
 )  # fmt: skip
 
+CONVERSATION = Tail(
+    topic=lambda at: conversation_of(at.session),
+    page=lambda at, tx, cursor: at.domain.conversation(tx, at.session, cursor),
+)
+
 # <id>/
 SESSION = Table(
     Row("in", "UC", "UC", TextDraft(
@@ -114,9 +120,8 @@ SESSION = Table(
     Row("out", "UOC", "", Answer(
         last=lambda at, tx: at.domain.last_prompt(tx, at.session),
         response=lambda at, tx, prompt: at.domain.response(tx, prompt))),
-    Row("log", "UOC", "", Tail(
-        topic=lambda at: conversation_of(at.session),
-        page=lambda at, tx, cursor: at.domain.conversation(tx, at.session, cursor))),
+    Row("log", "UOC", "", CONVERSATION),
+    Row("log.now", "UOC", "", replace(CONVERSATION, ends=True)),
     Row("activity", "UOC", "", Activity()),
     Row("activity.<seq>", "UOC", "", Activity()),
     Row("ctl", "UOC", "UOC", Command(lambda at, words: at.domain.session_ctl(at.who, at.session, words))),
@@ -173,6 +178,8 @@ BEADS = Table(
     Row("<bead-id>", "*", "", Members(BEAD, ids=lambda at: at.domain.beads.each_id(), find_id=beads.find)),
 )
 
+MESSAGES = Tail(topic=lambda at: MAIL, page=mail_log)
+
 # agent/
 ROOT = Table(
     Row("ctl", "US", "US", Command(lambda at, words: at.domain.root_ctl(at.who, words))),
@@ -183,7 +190,8 @@ ROOT = Table(
     Row("tasks", "*", "", Text(lambda at: at.domain.tasks_listing())),
     Row("events", "*", "", Events()),
     Row("events.<seq>", "*", "", Events()),
-    Row("log", "*", "", Tail(topic=lambda at: MAIL, page=mail_log)),
+    Row("log", "*", "", MESSAGES),
+    Row("log.now", "*", "", replace(MESSAGES, ends=True)),
     Row("user", "U", "", Folder(MAILBOX)),
     Row("beads", "*", "", Folder(BEADS, slow=True)),
     Row("<id>", "*", "", Sessions(

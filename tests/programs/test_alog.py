@@ -27,8 +27,17 @@ def alog(home: Home) -> list[str]:
     return [str(ROOT / "bin/Alog")]
 
 
+def test_alog_shows_what_there_is_and_ends(home: Home, daemon: Daemon, shell: str, alog: list[str]) -> None:
+    assert home.run(*alog).stdout == ""
+    send(daemon, shell, "user", "some words")
+    daemon.client().write(f"{shell}/in", b"echo it works\n")
+    daemon.client().read(f"{shell}/out", timeout=20)
+    assert "\tsome words\n" in home.run(*alog).stdout
+    assert home.run(*alog, "sh").stdout.endswith("\tit works\n\n")
+
+
 def test_alog_follows_the_messages(home: Home, daemon: Daemon, shell: str, alog: list[str]) -> None:
-    with subprocess.Popen(alog, env=home.env, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*alog, "-f"], env=home.env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for body in ("one", "two"):
             send(daemon, shell, "user", body)

@@ -29,6 +29,7 @@ FILES = [
     ("events", 0o444, 0o444, 0o444, 0o444),
     ("events.<seq>", 0o444, 0o444, 0o444, 0o444),
     ("log", 0o444, 0o444, 0o444, 0o444),
+    ("log.now", 0o444, 0o444, 0o444, 0o444),
     ("user", 0o500, None, None, None),
     ("user/inbox", 0o400, None, None, None),
     ("user/archive", 0o400, None, None, None),
@@ -48,6 +49,7 @@ FILES = [
     ("<id>/in", 0o600, 0o000, 0o600, 0o000),
     ("<id>/out", 0o400, 0o400, 0o400, 0o000),
     ("<id>/log", 0o400, 0o400, 0o400, 0o000),
+    ("<id>/log.now", 0o400, 0o400, 0o400, 0o000),
     ("<id>/activity", 0o400, 0o400, 0o400, 0o000),
     ("<id>/activity.<seq>", 0o400, 0o400, 0o400, 0o000),
     ("<id>/ctl", 0o600, 0o600, 0o600, 0o000),
@@ -140,7 +142,7 @@ def test_listings_show_the_rows_in_their_order_and_then_the_members(tree: Tree, 
     assert names(node(tree, USER, "user")) == [row.name for row in MAILBOX.rows]
     assert names(node(tree, USER, "beads")) == ["ctl", "list", "ready", bead]
     assert names(node(tree, USER, f"beads/{bead}")) == [row.name for row in BEAD.rows]
-    assert names(node(tree, USER, ONE)) == [row.name for row in SESSION.rows if not row.many]
+    assert names(node(tree, USER, ONE)) == [row.name for row in SESSION.rows if not row.many and row.name != "log.now"]
 
 
 def test_an_alias_may_not_be_a_name_of_the_root() -> None:
