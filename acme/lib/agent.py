@@ -32,12 +32,13 @@ _LONG = 180.0  # s for one of which git may have to be asked elsewhere
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What an agent waits for: a permission, an answer. `detail` is what it is about, such as a command."""
+    """What an agent waits for: a permission, an answer. `detail` is what it is about, as a command; `diff` what it changes."""
 
     text: str
     choices: tuple[str, ...]
     detail: str = ""
     id: str = ""
+    diff: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,4 +279,6 @@ def _session(row: Row) -> Session:
 
 def _ask(row: Row) -> Ask:
     choices = tuple(str(choice) for choice in row.get("choices") or ())
-    return Ask(row.get("text") or "", choices, row.get("detail") or "", str(row.get("id") or ""))
+    return Ask(
+        row.get("text") or "", choices, row.get("detail") or "", str(row.get("id") or ""), str(row.get("diff") or "")
+    )

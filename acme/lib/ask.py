@@ -106,7 +106,7 @@ def draw(asks: tuple[Ask, ...]) -> str:
     parts: list[str] = []
     for ask in asks:
         text = f"{ask.id}: {ask.text.rstrip()}" if len(asks) > 1 else ask.text.rstrip()
-        parts += [text, textwrap.indent(detailed(ask.detail), "\t"), drawn(offered(ask, asks))]
+        parts += [text, textwrap.indent(ask.diff.strip("\n") or detailed(ask.detail), "\t"), drawn(offered(ask, asks))]
     return "\n\n".join(part.rstrip("\n") for part in parts if part.strip()) + "\n"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from anvilsrv.agents import transcript
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import AnvilError
+from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import IN_MOVED_TO, Inotify
 from anvilsrv.linux.reactor import Deadline, Reactor
 from anvilsrv.sessions.state import View
@@ -53,6 +54,17 @@ class Kept:
     def lines(self, session: str, path: str) -> Iterator[dict[str, Any]]:
         """Every line of a transcript, from its beginning. Raises AnvilError."""
         return transcript.lines(self._sessions / session / "data", path)
+
+    def text(self, session: str, path: str, most: int) -> str:
+        """A text of the agent's, at most so many bytes of it. Raises AnvilError."""
+        top = self._sessions / session / "data"
+        fd = beneath.read(top, beneath.relative(top, path))
+        try:
+            return os.pread(fd, most, 0).decode("utf-8", "replace")
+        except OSError as error:
+            raise AnvilError(f"cannot read '{path[:200]}': {error.strerror}") from None
+        finally:
+            os.close(fd)
 
     def since(self, session: str, path: str, offset: int) -> Iterator[dict[str, Any]]:
         """Its lines from ``offset`` bytes on. Raises AnvilError."""

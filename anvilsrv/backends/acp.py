@@ -31,7 +31,8 @@ ROWS: dict[str, Any] = {
         "Interrupt": {"report": "interrupt"},
         "Usage": {"report": "usage", "usage": {name: f"usage.{name}" for name in USAGE}},
         "Ask": {
-            "report": "ask", "question": "question", "detail": "detail", "tool": "tool", "offered": "choices", "also": "ids",
+            "report": "ask", "question": "question", "detail": "detail", "diff": "diff", "what": "what", "tool": "tool",
+            "offered": "choices", "also": "ids",
             "free": "{TEXT}",
         },
     },

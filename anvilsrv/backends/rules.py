@@ -19,7 +19,20 @@ KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
     "taken", "queued", "joined", "refused", "active",
 )  # fmt: skip
-TEXTS = ("text", "conversation", "transcript", "reason", "question", "detail", "diff", "turn", "agent", "tool", "task")
+TEXTS = (
+    "text",
+    "conversation",
+    "transcript",
+    "reason",
+    "question",
+    "detail",
+    "diff",
+    "what",
+    "turn",
+    "agent",
+    "tool",
+    "task",
+)
 WORKS = 100  # of which a report tells
 NAME = 200  # characters of the name of one
 SAID = 10_000  # characters of any of them but ``text``

@@ -20,6 +20,7 @@ from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.strict_json import dumps, whole
 
 DIFF = 256 << 10  # bytes of what a question would change
+WHATS = ("permission", "question", "plan")
 MOST = 100  # open questions of one session; the oldest gives way
 
 
@@ -37,7 +38,7 @@ class Questions:
         old = next((one for one in open_now if one["report"] == asked.number), None)
         number = old["id"] if old is not None else questions.identify(asked.session, asked.number)
         made = {
-            "id": number, "text": shown(plain(fields.get("question") or "")),
+            "id": number, "what": kind(fields), "text": shown(plain(fields.get("question") or "")),
             "choices": [one_line(plain(c)) for c in fields.get("choices") or []],
             "also": [one_line(plain(c)) for c in fields.get("also") or []],
             "detail": shown(plain(fields.get("detail") or "")), "free": bool(fields.get("free")),
@@ -57,7 +58,7 @@ class Questions:
         self._emit(tx, asked.session, questions.shown(made))
         self._registry.activity.record(
             tx, asked.session, whose.turn_of(tx, asked.session), "ask", id=number, text=made["text"], choices=made["choices"],
-            what="question" if made["free"] else "permission", questions=made.get("questions"), tool=made["tool"],
+            what=made["what"], questions=made.get("questions"), tool=made["tool"],
             diff=made.get("diff"),
             **({"parent": made["agent"]} if made["agent"] else {}),
         )  # fmt: skip
@@ -157,3 +158,9 @@ def parted(part: Mapping[str, Any]) -> dict[str, Any]:
 def plain(text: str) -> str:
     """Text from an agent as it can be kept: without the half surrogates that JSON lets through."""
     return whole(text)
+
+
+def kind(fields: Mapping[str, Any]) -> str:
+    """Whether a permission is asked, a plan shown, or something else to be answered."""
+    told = fields.get("what")
+    return told if told in WHATS else "question" if fields.get("free") else "permission"

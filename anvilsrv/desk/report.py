@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from anvilsrv.backends import templates
 from anvilsrv.backends.backend import Backend, Reply, Report
 from anvilsrv.backends.ending import ended
 from anvilsrv.backends.registry import Backends
@@ -45,6 +46,7 @@ log = logging.getLogger("anvilsrv")
 KEEP = 2000  # reports of a session whose numbers are remembered, at least
 OFTEN = 100  # reports of all sessions between looks at how many there are of one
 COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
+PLAN = 256 << 10  # bytes of a plan that are shown
 OFFERS = "offers"  # the report by which it tells what can be chosen
 NEXT = "next"  # the report by which a program in the pane asks for a prompt
 OVER = ("stop", "fail", "interrupt", "end")  # kinds with which a turn ends
@@ -75,6 +77,9 @@ class Kept(Protocol):
 
     def lines(self, session: str, transcript: str) -> Iterator[Line]:
         """Every line of a transcript, from its beginning. Raises AnvilError."""
+
+    def text(self, session: str, path: str, most: int) -> str:
+        """A text in its directory, at most so many bytes of it. Raises AnvilError."""
 
 
 @dataclass(frozen=True)
@@ -284,6 +289,8 @@ class Reports:
     def _understood(self, view: Session, backend: Backend, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """What the hook means. The words of an end that does not tell them are the last in the transcript."""
         meaning = backend.report(hook, payload)
+        if meaning is not None and meaning.kind == "ask" and "plan_in" in meaning.fields:
+            return self._with_plan(view, meaning)
         if meaning is None or meaning.kind != "stop" or meaning.fields.get("text") is not None:
             return meaning
         transcript = meaning.fields.get("transcript") or view.transcript
@@ -293,6 +300,22 @@ class Reports:
             return Report(
                 "fail", {**meaning.fields, "reason": f"the answer cannot be read: {error}"}, payload, meaning.rule
             )
+
+    def _with_plan(self, view: Session, meaning: Report) -> Report:
+        """A question about a plan that is in a file of the agent's, whose path its transcript told last. Where that cannot be read the
+        question stands as it is."""
+        fields = dict(meaning.fields)
+        where, transcript = fields.pop("plan_in"), fields.get("transcript") or view.transcript
+        try:
+            paths = [templates.dig(line, where) for line in self._kept.lines(view.id, transcript)] if transcript else []
+            path = next((one for one in reversed(paths) if isinstance(one, str)), None)
+            plan = self._kept.text(view.id, path, PLAN) if path is not None else ""
+        except AnvilError as error:
+            log.info("session '%s': its plan cannot be read: %s", view.id, error)
+            plan = ""
+        if plan.strip():
+            fields["question"] = f"{fields.get('question', '')}\n\n{plan}"
+        return Report(meaning.kind, fields, meaning.payload, meaning.rule)
 
     def _job(
         self, tx: Tx, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool, seen: Seen | None

@@ -52,11 +52,13 @@ class Questions:
             return
         tool = turn.known(acp_said.tool(call if isinstance(call, dict) else {}, False))
         self._told.tool(tool, tool)
-        question = acp_permission.question(tool)
+        question, diff, detail = acp_permission.question(tool), acp_shown.edits(tool), acp_shown.detail(tool, options)
+        plan = tool.kind == "switch_mode"
         number = self._daemon.ask({
-            "session": session, "turn": turn.ident, "question": question, "tool": tool.id,
+            "session": session, "turn": turn.ident, "tool": tool.id, "diff": diff,
+            "what": "plan" if plan else "permission", "question": f"{question}\n\n{detail}" if diff or plan else question,
             "choices": [one.word for one in options], "ids": [one.id for one in options if one.id != one.word],
-            "detail": acp_shown.detail(tool, options),
+            "detail": "" if diff or plan else detail,
         })  # fmt: skip
         self._open.append(Question(reply, options, number, tool.id))
         for one in tool.diffs or ():

@@ -81,10 +81,19 @@ def changes(one: Diff) -> Iterable[str] | None:
 
 def detail(one: Tool, options: Iterable[Option]) -> str:
     """What else there is to know of a question: what the tool is to do, and what each answer is called by the agent."""
-    edits = [f"{edit.path}\n" + "\n".join(changes(edit) or ["a large edit"]) for edit in one.diffs or ()]
+    options = list(options)
     ids = {option: "" if option.id == option.word else f" ({option.id})" for option in options}
     answers = "\n".join(f"{option.word}{ids[option]}: {option.name}" for option in options)
-    return "\n\n".join(filter(None, [one.text or "", *edits, answers]))
+    return "\n\n".join(filter(None, [one.text or "", answers]))
+
+
+def edits(one: Tool) -> str:
+    """What it is to change: a unified diff, in which a large edit is only named."""
+    return "".join(
+        f"--- {edit.path if edit.old is not None else '/dev/null'}\n+++ {edit.path}\n"
+        + "\n".join(changes(edit) or [" a large edit"]) + "\n"
+        for edit in one.diffs or ()
+    )  # fmt: skip
 
 
 def asked(question: str, options: Iterable[Option]) -> Iterator[str]:

@@ -115,6 +115,8 @@ def _say(row: Row, ask: Row, say: Say) -> None:
     choices = f" ({', '.join(ask['choices'])})" if ask.get("choices") else ""
     name = label(row)
     say(shown(f"{name} asks: {ask['text']}{choices}"))
+    if ask.get("diff"):
+        say(shown(str(ask["diff"])).rstrip("\n"))
     say(f"answer by: echo '{ask['id']} CHOICE' | anvil9p write agent/{name}/answer")
 
 

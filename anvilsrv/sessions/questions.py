@@ -12,7 +12,7 @@ from typing import Any
 from anvilsrv.errors import Invalid, NotPermitted
 
 Question = Mapping[str, Any]
-SHOWN = ("id", "text", "choices", "detail", "free", "questions", "diff")
+SHOWN = ("id", "what", "text", "choices", "detail", "free", "questions", "diff")
 ID = re.compile("q[0-9a-f]{6}")
 ASK_USER = "ask_user"  # the report of a tool that asks the user on the agent's behalf (anvilmcp(1))
 OPTIONS = 50  # choices of such a question

@@ -34,6 +34,8 @@ LOGINS = (
 )
 SHOWN = ("command", "file_path", "notebook_path", "url", "query", "pattern", "path", "description")
 ALWAYS = "always"
+PLANNED = "Go on with this plan?"
+PLAN_FILE = "attachment.planFilePath"  # where a line of the transcript names it
 IMAGE = re.compile(r"\.(?:png|jpe?g|gif|webp)[\"']?[ \t]{0,9}\Z", re.IGNORECASE)
 CHOICES = (
     "theme",
@@ -138,9 +140,9 @@ class Claude(Private):
             return Report("ask", {**found.fields, **question(questions(payload))}, payload, found.rule)
         choices = ["allow", "deny"] + ([ALWAYS] if payload.get("permission_suggestions") else [])
         given = payload.get("tool_input")
-        plan = given.get("plan") if payload.get("tool_name") == "ExitPlanMode" and isinstance(given, Mapping) else None
-        what = f"Go on with this plan?\n\n{plan}" if isinstance(plan, str) and plan.strip() else permission(payload)
-        asked = {"question": what, "choices": choices, "detail": "" if plan else dumps(given), "diff": change(payload)}
+        asked = {"question": permission(payload), "choices": choices, "detail": dumps(given), "diff": change(payload)}
+        if payload.get("tool_name") == "ExitPlanMode":
+            asked |= planned(given)
         return Report("ask", {**found.fields, **asked}, payload, found.rule)
 
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
@@ -299,6 +301,16 @@ def permission(payload: Mapping[str, Any]) -> str:
     given = payload.get("tool_input")
     known = [str(given[key]) for key in SHOWN if key in given] if isinstance(given, Mapping) else []
     return f"{payload.get('tool_name')}: {known[0]}" if known else str(payload.get("tool_name"))
+
+
+def planned(given: object) -> dict[str, Any]:
+    """The fields of a question about a plan: it stands in the question, or in a file that the transcript names."""
+    asked, plan = {"what": "plan", "question": PLANNED, "detail": "", "diff": ""}, None
+    if isinstance(given, Mapping):
+        plan = given.get("plan")
+    if isinstance(plan, str) and plan.strip():
+        return {**asked, "question": f"{PLANNED}\n\n{plan}"}
+    return {**asked, "plan_in": PLAN_FILE}
 
 
 def change(payload: Mapping[str, Any]) -> str:

@@ -4,17 +4,22 @@ import json
 import os
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.backends.backend import Launch, Place
+from anvilsrv.backends.backend import Launch, Place, Report
 from anvilsrv.backends.lacks import Lack, Rights, servers
 from anvilsrv.backends.private import Private
 
 HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
 
+PATCH = "apply_patch"
+HEADS = {  # of a file in a patch: what stands for the path on the two sides
+    "*** Add File": ("/dev/null", ""), "*** Delete File": ("", "/dev/null"), "*** Update File": ("", ""),
+}  # fmt: skip
+FILES = 20  # that a question names
 TELLS = ("PreToolUse", "PreModelRequest")  # whose payloads go into a file that is followed
 
 
@@ -47,6 +52,16 @@ class Codex(Private):
                 made.env[name] = os.environ[name]
         return made
 
+    def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
+        """A question about a patch has its diff."""
+        found = super().report(hook, payload)
+        given = payload.get("tool_input")
+        patch = given.get("command") if isinstance(given, Mapping) else None
+        if found is not None and found.kind == "ask" and payload.get("tool_name") == PATCH and isinstance(patch, str):
+            found.fields["diff"] = unified(patch)
+            found.fields["question"] = ", ".join([PATCH, *files(patch)])
+        return found
+
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
         """MCP servers."""
         return servers(configuration(Path(place.home)).get("mcp_servers"), place.configuration, "~/.codex/config.toml")
@@ -71,6 +86,25 @@ class CodexAcp(Codex):
             if place.configuration.settings and os.environ.get(name):
                 made.env[name] = os.environ[name]
         return made
+
+
+def files(patch: str) -> list[str]:
+    """The files that a patch of Codex's own form is about."""
+    heads = (line.partition(": ") for line in patch.splitlines() if line.startswith(tuple(HEADS)))
+    return [path for _, _, path in heads][:FILES]
+
+
+def unified(patch: str) -> str:
+    """The same as a unified diff: the form has no numbers of lines, so its hunks have none either."""
+    made = []
+    for line in patch.splitlines():
+        head, mark, path = line.partition(": ")
+        if mark and head in HEADS:
+            old, new = HEADS[head]
+            made += [f"--- {old or path}", f"+++ {new or path}"]
+        elif not line.startswith(("*** Begin Patch", "*** End ")):
+            made.append(line)
+    return "\n".join(made) + "\n"
 
 
 def entry(command: str, timeout: int) -> list[dict[str, Any]]:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from anvilsrv.activity.diffs import between
 from anvilsrv.backends.backend import Launch, Place, Report
 from anvilsrv.backends.lacks import Lack, Rights, mentions, servers
 from anvilsrv.backends.private import Private
 
 NAMES = ("GEMINI.md", "commands", "extensions", "skills")
 SETTINGS = "gemini/.gemini/settings.json"
+EDITS = ("write_file", "replace")
 ASKS = "run_shell_command|write_file|replace|web_fetch|save_memory|mcp_.*"
 
 
@@ -45,6 +47,17 @@ class Gemini(Private):
         """A key or a login."""
         keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI")
         return self.logged_in(keys, "set GEMINI_API_KEY")
+
+    def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
+        """A question about an edit has its diff."""
+        found = super().report(hook, payload)
+        given = payload.get("tool_input")
+        if found is not None and found.kind == "ask" and isinstance(given, Mapping):
+            new = given.get("new_string", given.get("content"))
+            if payload.get("tool_name") in EDITS and isinstance(new, str):
+                found.fields["diff"] = between(str(given.get("old_string") or ""), new)
+                found.fields["question"] = f"{payload['tool_name']}: {given.get('file_path', '')}"
+        return found
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
         """A message is written again when its tools are done: its id says which are one."""

@@ -328,6 +328,21 @@ def test_what_is_open_at_the_end_of_a_turn_has_an_end_too(acp: Daemon) -> None:
     assert [(one["tool"], "parent" in one) for one in told if one["kind"] == "ask"] == [("t9", False)]
 
 
+def test_a_question_about_an_edit_carries_its_diff_and_says_what_the_answers_mean(acp: Daemon) -> None:
+    content = [{"type": "diff", "path": "/w/a.py", "oldText": "a\n", "newText": "b\n"}]
+    call = {"toolCallId": "t5", "title": "Edit a.py", "kind": "edit", "content": content}
+    script(acp.home.work, {"match": "edit", "do": [{"ask": [], "call": call}, {"text": "{answer}"}]})
+    install(acp.home.config, bypass="mode=auto")
+    agent = new(acp)
+    agent.prompt("edit")
+    asked = agent.question()
+    assert asked["diff"] == "--- /w/a.py\n+++ /w/a.py\n@@ -1 +1 @@\n-a\n+b\n"
+    assert (asked["what"], asked["detail"]) == ("permission", "")
+    assert asked["text"].startswith("Edit a.py\n\nallow")
+    agent.write("answer", "deny")
+    assert agent.out() == "deny"
+
+
 # -- agents that do not behave ------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Questions: who asks is answered, once, with what was chosen; and is let go when the question is over."""
 
+import json
 from typing import Any
 
 import pytest
@@ -235,3 +236,31 @@ def test_several_questions_in_one_take_a_line_each(given: str, chosen: str) -> N
 def test_a_number_is_a_choice_also_where_any_words_are_an_answer() -> None:
     assert questions.chosen({"choices": ["Red", "Blue"], "free": True}, "2") == "Blue"
     assert questions.chosen({"choices": ["Red", "Blue"], "free": True}, "bl") == "bl"
+
+
+PLANS = """
+def report(self, hook, payload):
+    found = super().report(hook, payload)
+    if hook == "Ask":
+        found.fields.update(what="plan", plan_in="kept.file")
+    return found
+"""
+
+
+def test_a_plan_that_stands_in_a_file_of_the_agents_is_in_the_question(parts: Parts) -> None:
+    parts.backend(python=PLANS)
+    agent = parts.idle()
+    parts.taken(agent)
+    data = parts.data(agent)
+    (data / "plan.md").write_text("1. look\n2. leap\n")
+    transcript = data / "t.jsonl"
+    lines = [{"kept": {"file": str(data / "none.md")}}, {"kept": {"file": str(data / "plan.md")}}, {"kept": 3}]
+    transcript.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    parts.report(agent, "Ask", question="Go on?", transcript_path=str(transcript))
+    [asked] = parts.registry.get(agent).ask
+    assert (asked["what"], asked["text"]) == ("plan", "Go on?\n\n1. look\n2. leap\n")
+    parts.job(lambda tx: parts.questions.drop(tx, agent))
+    transcript.write_text(json.dumps({"kept": {"file": "/etc/passwd"}}) + "\n")
+    parts.report(agent, "Ask", question="And now?", transcript_path=str(transcript))
+    [asked] = parts.registry.get(agent).ask
+    assert asked["text"] == "And now?"
