@@ -40,10 +40,11 @@ Nil means $NAMESPACE, or else the one of plan9port for this user and display."
   "What to do when no daemon runs: start it, ask first, or nothing."
   :type '(choice (const :tag "Ask" ask) (const :tag "Start it" t) (const :tag "Nothing" nil)))
 
-(defcustom anvillm-confirm '(kill several)
+(defcustom anvillm-confirm '(kill merge push discard undo several)
   "Actions on sessions that ask for confirmation.
-The word `several' stands for each of these done to more than one."
+The word `several' stands for each of the first four done to more than one."
   :type '(set (const stop) (const restart) (const kill) (const interrupt)
+              (const merge) (const push) (const discard) (const undo)
               (const :tag "Any of these for several sessions" several)))
 
 (defcustom anvillm-longest-pause 15.0

@@ -60,7 +60,15 @@
     ("D" "Directory" anvillm-dired)
     ("v" "Review" anvillm-review)
     ("W" "Sandbox" anvillm-sandbox)
-    ("w" "Copy id" anvillm-copy-id)]]
+    ("w" "Copy id" anvillm-copy-id)]
+   ["Its work"
+    ("B m" "Merge" anvillm-merge)
+    ("B s" "Merge as one commit" anvillm-merge-squash)
+    ("B r" "Rebase and merge" anvillm-merge-rebase)
+    ("B p" "Push" anvillm-push)
+    ("B o" "Make a request" anvillm-request)
+    ("B u" "Undo a turn" anvillm-undo)
+    ("B D" "Discard" anvillm-discard)]]
   [["Prompt about"
     ("r" "Region" anvillm-prompt-region)
     ("f" "Function" anvillm-prompt-defun)

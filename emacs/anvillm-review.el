@@ -16,6 +16,7 @@
 (require 'diff-mode)
 (require 'anvillm-link)
 (require 'anvillm-session)
+(require 'anvillm-branch)
 
 (declare-function anvillm-log--show "anvillm-log" (place))
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
@@ -163,18 +164,26 @@ The daemon refuses if the file has changed since the diff was made."
   (let ((diff (apply #'anvillm-review-reverse (anvillm-review--hunk))) (path (anvillm-review--path)))
     (when (yes-or-no-p (format "Take this hunk of %s back? " path))
       (anvillm-write (concat anvillm-buffer-session "/git/apply") diff
-                     (anvillm-then "apply" (lambda (_)
-                                             (message "Taken back in %s" path)
-                                             (anvillm-review-refresh)))))))
+                     (anvillm-branch-then anvillm-buffer-session
+                                          (format "Take a hunk of %s back" path))))))
 
 (defun anvillm-review-undo ()
-  "Take back all that the turn shown here has changed."
+  "Take back all that the turn shown here has changed.
+Where all changes are shown, ask which turn."
   (interactive)
   (anvillm-review--check)
-  (unless anvillm-review--turn (user-error "This is not the diff of a turn"))
-  (when (yes-or-no-p (format "Undo turn %s of %s? " anvillm-review--turn (anvillm-name anvillm-buffer-session)))
-    (anvillm-write (format "%s/turns/%s/ctl" anvillm-buffer-session anvillm-review--turn) "undo\n"
-                   (anvillm-then "undo" (lambda (_) (message "Turn %s is undone" anvillm-review--turn))))))
+  (anvillm-undo anvillm-buffer-session
+                (or anvillm-review--turn
+                    (anvillm-branch-read-turn anvillm-buffer-session "Undo which turn"))))
+
+(defun anvillm-review--changed (id)
+  "The work of session ID is another now: read its diffs again."
+  (dolist (buffer (buffer-list))
+    (when (and (eq (buffer-local-value 'major-mode buffer) 'anvillm-review-mode)
+               (equal id (buffer-local-value 'anvillm-buffer-session buffer))
+               (anvillm-session id))
+      (with-current-buffer buffer (anvillm-review-refresh)))))
+(add-hook 'anvillm-branch-functions #'anvillm-review--changed)
 
 ;;;; Looking
 
@@ -256,7 +265,10 @@ The daemon refuses if the file has changed since the diff was made."
   (let ((n (length (anvillm-review--comments))))
     (concat " " (propertize (anvillm-name anvillm-buffer-session) 'face 'anvillm-name)
             (if anvillm-review--turn (format "  turn %s" anvillm-review--turn) "  all changes")
-            (if (> n 0) (format "  %d comments, C-c C-c sends" n) "  c comments, k takes a hunk back"))))
+            (let ((branch (anvillm-branch-of (anvillm-session anvillm-buffer-session))))
+              (if branch (format " on %s (B m merges)" branch) ""))
+            (if (> n 0) (format "  %d comments, C-c C-c sends" n)
+              "  c comments, k takes a hunk back, u undoes a turn"))))
 
 (defun anvillm-review-refresh ()
   "Read the diff again; comments that are not sent yet stay with their lines."

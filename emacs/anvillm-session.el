@@ -456,7 +456,7 @@ If BACK, to the one before."
                      ("Q" anvillm-queue) ("M-Q" anvillm-waiting)
                      ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
                      ("D" anvillm-dired) ("v" anvillm-review) ("M-v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
-                     ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
+                     ("B" anvillm-branch-map) ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
                      ("d" anvillm-daemon) ("h" anvillm-menu) ("?" anvillm-help) ("q" quit-window)))
       (define-key map (kbd key) command))
     map)

@@ -76,6 +76,16 @@ if the daemon goes away meanwhile."
       (remove-hook 'anvillm-link-hook soon))
     (setq unread-command-events (append anvillm-wait--typed unread-command-events))))
 
+(defun anvillm-await-read (path)
+  "Return the bytes of the file PATH, waited for as by `anvillm-await'."
+  (let (answer)
+    (anvillm-read path (lambda (bytes err)
+                         (setq answer (list bytes err))
+                         (run-hooks 'anvillm-arrival-hook)))
+    (pcase (anvillm-await (lambda () answer))
+      (`(,bytes nil) bytes)
+      (`(,_ ,err) (user-error "%s: %s" path (anvillm-sentence err))))))
+
 (defun anvillm-await-sessions ()
   "Have the sessions known, from before or from now; or signal an error."
   (if (and anvillm--order (equal anvillm--for (anvillm-socket)))

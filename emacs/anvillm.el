@@ -42,6 +42,10 @@
 (autoload 'anvillm-waiting "anvillm-waiting" "Show what waits in all queues, and drafts." t)
 (autoload 'anvillm-queue "anvillm-queue" "Show what waits for a session." t)
 (autoload 'anvillm-review "anvillm-review" "Show what a session has changed, to be judged." t)
+(autoload 'anvillm-branch-map "anvillm-branch" "Keys on the work of a session." t 'keymap)
+(dolist (command '(anvillm-merge anvillm-merge-squash anvillm-merge-rebase anvillm-push anvillm-request
+                                 anvillm-discard anvillm-undo))
+  (autoload command "anvillm-branch" nil t))
 (autoload 'anvillm-evil-setup "anvillm-evil" "Set up the keys of Evil's normal state.")
 (autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
 (autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)

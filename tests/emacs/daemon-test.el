@@ -254,9 +254,9 @@
        (daemon-test-there (anvillm-waiting-edit))
        (should (equal "a draft" (buffer-string)))))))
 
-(defun daemon-test-repository ()
-  "Return a new repository with a file of twenty lines."
-  (let ((default-directory (file-name-as-directory (expand-file-name "repo" daemon-test-work))))
+(defun daemon-test-repository (name)
+  "Return a new repository called NAME with a file of twenty lines."
+  (let ((default-directory (file-name-as-directory (expand-file-name name daemon-test-work))))
     (make-directory default-directory t)
     (write-region (mapconcat #'number-to-string (number-sequence 1 20) "\n") nil "a.txt" nil 'silent)
     (write-region "\n" nil "a.txt" t 'silent)
@@ -266,7 +266,7 @@
 
 (ert-deftest daemon-lets-a-diff-be-judged ()
   (daemon-test-with
-   (let* ((top (daemon-test-repository)) (daemon-test-work top) (worker (daemon-test-start "shell" "judged"))
+   (let* ((top (daemon-test-repository "repo")) (daemon-test-work top) (worker (daemon-test-start "shell" "judged"))
           (file (expand-file-name "a.txt" top)) (visited (find-file-noselect file)))
      (anvillm-prompt (list worker) "sed -i '3s/.*/three/; 17s/.*/seventeen/' a.txt; echo new > b.txt")
      (support-wait (equal 1 (anvillm-get worker :answered)))
@@ -294,6 +294,69 @@
      (support-wait (string-match-p "a.txt:3.*why not 3" (daemon-test-read (concat worker "/git/review"))))
      (support-wait (null (anvillm-review--comments)))
      (kill-buffer visited))))
+
+(defun daemon-test-said (regexp)
+  "Return non-nil if the last message matches REGEXP."
+  (with-current-buffer "*Messages*"
+    (save-excursion
+      (goto-char (point-max))
+      (re-search-backward regexp nil t))))
+
+(ert-deftest daemon-undoes-a-turn-and-says-why-it-does-not ()
+  (daemon-test-with
+   (let* ((top (daemon-test-repository "undone")) (daemon-test-work top)
+          (worker (daemon-test-start "shell" "undoer")) (file (expand-file-name "a.txt" top))
+          (text (lambda () (with-temp-buffer (insert-file-contents file) (buffer-string)))))
+     (anvillm-prompt (list worker) "sed -i '3s/.*/three/' a.txt")
+     (support-wait (equal 1 (anvillm-get worker :answered)))
+     (anvillm-prompt (list worker) "sed -i '17s/.*/seventeen/' a.txt")
+     (support-wait (equal 2 (anvillm-get worker :answered)))
+     (should (equal '("2" "1") (mapcar #'car (anvillm-branch-turns worker))))
+     (daemon-test-there (anvillm-review worker))
+     (support-wait (save-excursion (goto-char (point-min)) (search-forward "+three" nil t)))
+     (cl-letf (((symbol-function 'completing-read) (lambda (&rest _) "1")))
+       (anvillm-review-undo))
+     (support-wait (string-match-p "^3$" (funcall text)))
+     (should (string-match-p "^seventeen$" (funcall text)))
+     ;; What is shown follows.
+     (support-wait (save-excursion (goto-char (point-min)) (not (search-forward "+three" nil t))))
+     (with-temp-file file (insert (string-replace "seventeen" "mine" (funcall text))))
+     (anvillm-undo worker "2")
+     (support-wait (daemon-test-said "Undo turn 2 of undoer is refused: .*a\\.txt"))
+     (should (string-match-p "^mine$" (funcall text))))))
+
+(ert-deftest daemon-merges-a-branch-says-why-it-does-not-and-discards-it ()
+  (daemon-test-with
+   (let* ((top (daemon-test-repository "merged")) (daemon-test-work top)
+          (worker (let* (id (anvillm-started-functions (list (lambda (new) (setq id new)))))
+                    (anvillm-start "shell" top '((alias . "brancher") (branch . "fix/one")))
+                    (support-wait id)
+                    (support-wait (equal "idle" (anvillm-get id :state)))
+                    id))
+          (commit "git -c user.name=x -c user.email=x@x commit -qam work"))
+     (support-wait (equal "fix/one" (anvillm-branch-of (anvillm-session worker))))
+     (anvillm-prompt (list worker) "sed -i '3s/.*/three/' a.txt; echo new > b.txt; echo c > c.txt")
+     (support-wait (equal 1 (anvillm-get worker :answered)))
+     (anvillm-merge worker)
+     (support-wait (daemon-test-said "Merge fix/one of brancher is refused: it is not committed"))
+     (with-current-buffer "*anvillm refused brancher*"
+       (should (string-match-p "it is not committed:\n\n  a.txt\n  b.txt\n  c.txt\n" (buffer-string))))
+     (anvillm-prompt (list worker) (concat "git add .; " commit))
+     (support-wait (equal 2 (anvillm-get worker :answered)))
+     (anvillm-discard worker)
+     (support-wait (daemon-test-said "work tree fix/one of brancher is refused: .*merged or pushed"))
+     (anvillm-push worker)
+     (support-wait (daemon-test-said "Push fix/one of brancher is refused: no remote"))
+     (switch-to-buffer "*anvillm*")
+     (anvillm-goto worker)
+     (daemon-test-keys "B m")
+     (support-wait (daemon-test-said "merged fix/one into "))
+     (should (file-exists-p (expand-file-name "b.txt" top)))
+     (anvillm-discard worker)
+     (support-wait (daemon-test-said "discarded fix/one"))
+     (support-wait (not (anvillm-session worker)))
+     (anvillm-merge id)
+     (support-wait (daemon-test-said "has no branch of its own")))))
 
 (ert-deftest daemon-keeps-a-context-and-notices-when-somebody-changed-it ()
   (daemon-test-with
