@@ -465,6 +465,10 @@ ON-OPEN is called once the file is open, before anything is read."
 (defun anvillm-9p--flushed (&rest _)
   "Stand in for the reply to a request that was taken back.")
 
+(defun anvillm-9p-op-done-p (op)
+  "Return non-nil if OP is over."
+  (anvillm-9p--op-done op))
+
 (defun anvillm-9p-cancel (op)
   "Take OP back; its callback is not called any more."
   (when (and op (not (anvillm-9p--op-done op)))

@@ -66,21 +66,32 @@
     (unless (anvillm-complete--walk-timer walk) (anvillm-complete--step walk))
     (anvillm-complete--walk-found walk)))
 
-(defvar-local anvillm-complete--commands nil "The commands of the agent: ((NAME . DESCRIPTION)...), or `none'.")
+(defvar-local anvillm-complete--commands nil
+  "The commands of the agent: (SESSION (NAME . DESCRIPTION)...); nil if not asked for.")
+
+(defun anvillm-complete--commands ()
+  "Return the commands of the agent that is written to, as far as they are known.
+Those of an agent that has told none yet are asked for again."
+  (let ((id (car anvillm-compose-targets)))
+    (unless (and (equal id (car anvillm-complete--commands)) (cdr anvillm-complete--commands))
+      (anvillm-complete--ask-commands id))
+    (and (equal id (car anvillm-complete--commands)) (cdr anvillm-complete--commands))))
 
 (defun anvillm-complete--ask-commands (id)
   "Read which commands the agent of session ID has, in the background."
-  (setq anvillm-complete--commands 'none)
-  (when (anvillm-9p-live-p anvillm--conn)
+  (when (and id (anvillm-9p-live-p anvillm--conn))
     (anvillm-9p-read anvillm--conn (concat id "/commands")
                      (anvillm-here
                       (lambda (bytes _)
-                        (when bytes
-                          (setq anvillm-complete--commands
-                                (mapcar (lambda (line)
-                                          (let ((words (split-string line "\t")))
-                                            (cons (string-remove-prefix "/" (car words)) (or (cadr words) ""))))
-                                        (split-string (anvillm-text bytes) "\n" t)))))))))
+                        (setq anvillm-complete--commands
+                              (cons id (and bytes (anvillm-complete--parse bytes)))))))))
+
+(defun anvillm-complete--parse (bytes)
+  "Return the commands that BYTES tell: a line for each, its name before a tab."
+  (mapcar (lambda (line)
+            (pcase-let ((`(,name . ,what) (split-string line "\t")))
+              (cons name (string-join what " "))))
+          (split-string (anvillm-text bytes) "\n" t)))
 
 (defun anvillm-complete-file ()
   "Complete the file name after an @, for `completion-at-point-functions'."
@@ -99,22 +110,22 @@
 
 (defun anvillm-complete-command ()
   "Complete the command after a / at the beginning of the prompt."
-  (when (and (car anvillm-compose-targets) (null anvillm-complete--commands))
-    (anvillm-complete--ask-commands (car anvillm-compose-targets)))
-  (let ((end (point)))
+  (let ((commands (anvillm-complete--commands)) (end (point)))
     (save-excursion
       (goto-char (point-min))
-      (when (and (consp anvillm-complete--commands) (looking-at "/[^ \t\n]*") (<= end (match-end 0)) (> end (point)))
-        (list (1+ (point)) (match-end 0) (mapcar #'car anvillm-complete--commands)
-              :annotation-function (lambda (name)
-                                     (concat "  " (cdr (assoc name anvillm-complete--commands))))
+      (when (and commands (looking-at "/[^ \t\n]*") (<= end (match-end 0)) (> end (point)))
+        (list (1+ (point)) (match-end 0)
+              (lambda (string predicate action)
+                (if (eq action 'metadata) '(metadata (category . anvillm-command))
+                  (complete-with-action action commands string predicate)))
+              :annotation-function (lambda (name) (concat "  " (cdr (assoc name commands))))
               :exclusive 'no)))))
 
 (defun anvillm-complete-setup ()
   "Complete files and commands in this buffer, where a prompt is written."
   (add-hook 'completion-at-point-functions #'anvillm-complete-file nil t)
   (add-hook 'completion-at-point-functions #'anvillm-complete-command nil t)
-  (unless anvillm-complete--commands (anvillm-complete--ask-commands (car anvillm-compose-targets))))
+  (anvillm-complete--commands))
 
 (provide 'anvillm-complete)
 ;;; anvillm-complete.el ends here

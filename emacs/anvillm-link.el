@@ -305,7 +305,7 @@ While it is being read, do so once more afterwards."
 
 (defun anvillm--syncing-p ()
   "Return non-nil while `sessions' is being read."
-  (and anvillm--sync-op (not (anvillm-9p--op-done anvillm--sync-op))))
+  (and anvillm--sync-op (not (anvillm-9p-op-done-p anvillm--sync-op))))
 
 (defun anvillm--set-user-unread (count)
   "Note that COUNT messages wait for the user."

@@ -50,6 +50,7 @@
     ("t" "Stop" anvillm-stop)
     ("R" "Restart" anvillm-restart)
     ("X" "Interrupt" anvillm-interrupt)
+    ("o" "Choose model, mode" anvillm-option)
     ("k" "Type keys" anvillm-keys)
     ("K" "Kill" anvillm-kill)
     ("a" "Alias" anvillm-alias)]
@@ -73,7 +74,7 @@
     ("r" "Region" anvillm-prompt-region)
     ("f" "Function" anvillm-prompt-defun)
     ("e" "Diagnostic" anvillm-prompt-diagnostic)
-    ("o" "File" anvillm-prompt-file)]
+    ("O" "File" anvillm-prompt-file)]
    ["All"
     ("g" "List" anvillm)
     ("n" "Next that needs me" anvillm-next-needing)

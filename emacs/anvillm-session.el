@@ -75,6 +75,15 @@ Else ask with PROMPT."
                                        ("error" 'anvillm-error)
                                        (_ 'anvillm-off)))))))
 
+(defun anvillm-tokens (session)
+  "Return how many tokens SESSION has used, in few characters."
+  (let* ((usage (plist-get session :usage))
+         (n (+ (or (plist-get usage :input) 0) (or (plist-get usage :output) 0))))
+    (cond ((= n 0) "")
+          ((< n 1000) (format "%d" n))
+          ((< n 1000000) (format "%dk" (/ n 1000)))
+          (t (format "%.1fM" (/ n 1000000.0))))))
+
 (defun anvillm-ask-text (session)
   "Return what SESSION asks, in one line."
   (let ((asks (anvillm-asks session)))
@@ -456,7 +465,7 @@ If BACK, to the one before."
                      ("Q" anvillm-queue) ("M-Q" anvillm-waiting)
                      ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
                      ("D" anvillm-dired) ("v" anvillm-review) ("M-v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
-                     ("B" anvillm-branch-map) ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
+                     ("o" anvillm-option) ("B" anvillm-branch-map) ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
                      ("d" anvillm-daemon) ("h" anvillm-menu) ("?" anvillm-help) ("q" quit-window)))
       (define-key map (kbd key) command))
     map)

@@ -358,7 +358,7 @@ Return nil if there is neither."
        "")
      (if (and running (not (string-empty-p doing))) (concat " · " (anvillm-one-line doing)) "")
      (if (and (numberp context) (numberp window) (> window 0))
-         (format "  %d%% of the context" (/ (* 100 context) window)) ""))))
+         (format "  %d%% context left" (max 0 (- 100 (/ (* 100 context) window)))) ""))))
 
 (defvar anvillm-talk--clock nil "The timer that counts the seconds while an agent works before the user's eyes.")
 

@@ -25,6 +25,7 @@
 
 (require 'anvillm-link)
 (require 'anvillm-session)
+(require 'anvillm-option)
 (require 'anvillm-rows)
 (require 'anvillm-revert)
 (require 'tabulated-list)
@@ -56,23 +57,23 @@
 (autoload 'anvillm-command-map "anvillm-command" "Keys for any buffer." t 'keymap)
 
 (defcustom anvillm-list-columns
-  '((name 16) (state 8) (backend 8) (when 5) (mail 4) (queue 3) (directory 16) (note 0))
+  '((name 16) (state 8) (backend 8) (model 14) (when 5) (mail 4) (queue 3) (directory 16) (note 0))
   "Columns of the list and their least widths; the last one takes what is left.
 Names and directories get more where there is room; what gives way in a narrow
 window is in `anvillm-list-giving-way'.  There is also `id', for sessions that
 have a name besides, and `tokens'."
-  :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const when)
+  :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const model) (const when)
                                (const mail) (const queue) (const directory) (const note) (const tokens))
                        (integer :tag "Width")))
   :group 'anvillm)
 
-(defcustom anvillm-list-giving-way '(tokens id queue mail when backend directory)
+(defcustom anvillm-list-giving-way '(tokens id model queue mail when backend directory)
   "Columns that are left out in a narrow window, the first first."
   :type '(repeat symbol)
   :group 'anvillm)
 
 (defconst anvillm-list--titles
-  '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (when . "When") (mail . "Mail")
+  '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model") (when . "When") (mail . "Mail")
     (queue . "Que") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
   "Titles of the columns.")
 
@@ -128,12 +129,6 @@ have a name besides, and `tokens'."
   "Return N in FACE, or nothing for none."
   (if (and (numberp n) (> n 0)) (propertize (number-to-string n) 'face face) ""))
 
-(defun anvillm-list--tokens (n)
-  "Return the number N in few characters."
-  (cond ((= n 0) "") ((< n 1000) (number-to-string n))
-        ((< n 1000000) (format "%dk" (/ n 1000)))
-        (t (format "%.1fM" (/ n 1000000.0)))))
-
 (defun anvillm-list--cell (column session)
   "Return the text of COLUMN for SESSION."
   (pcase column
@@ -148,11 +143,11 @@ have a name besides, and `tokens'."
            (if (eq (anvillm-name id) id) "" (propertize id 'face 'anvillm-id))))
     ('state (anvillm-state-text session))
     ('backend (or (plist-get session :backend) ""))
+    ('model (anvillm-option-text (anvillm-id session)))
     ('when (anvillm-list--when (or (plist-get session :changed) (plist-get session :created))))
     ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
     ('queue (anvillm-list--count (plist-get session :queued) 'default))
-    ('tokens (let ((usage (plist-get session :usage)))
-               (anvillm-list--tokens (+ (or (plist-get usage :input) 0) (or (plist-get usage :output) 0)))))
+    ('tokens (anvillm-tokens session))
     ('directory (abbreviate-file-name (or (plist-get session :cwd) "")))
     ('note (anvillm-note session))))
 
@@ -404,6 +399,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (setq-local anvillm-started-functions (list #'anvillm-goto t))
   (add-hook 'anvillm-session-functions #'anvillm-list--changed)
   (add-hook 'anvillm-link-hook #'anvillm-list--link-changed)
+  (anvillm-option-watch)
   (hl-line-mode)
   (add-hook 'window-size-change-functions #'anvillm-list--resized)
   (anvillm-list--arrange))

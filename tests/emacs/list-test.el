@@ -100,7 +100,8 @@
 (ert-deftest list-columns-grow-with-the-window-and-give-way-in-their-order ()
   (support-with-tree 3
     (let ((names (lambda (width) (mapcar #'car (anvillm-list--layout width)))))
-      (should (equal '(name state backend when mail queue directory note) (funcall names 120)))
+      (should (equal '(name state backend model when mail queue directory note) (funcall names 120)))
+      (should (equal '(name state backend when mail queue directory note) (funcall names 80)))
       (should (equal '(name state backend when directory note) (funcall names 70)))
       (should (equal '(name state note) (funcall names 50)))
       (puthash "00000001" (plist-put (copy-sequence (anvillm-session "00000001")) :alias "a-name-of-many-letters-indeed")

@@ -80,7 +80,9 @@ def test_conversations_and_notifications(home: Home) -> None:
 
 @pytest.mark.slow(25)
 def test_every_command_against_the_real_daemon(home: Home, stopped_daemon: Daemon) -> None:
-    install(home.config)
+    model = {"flag": ["--model", "{VALUE}"]}
+    mode = {"flag": ["--mode", "{VALUE}"], "choices": ["default", "plan"]}
+    install(home.config, options={"model": model, "mode": mode})
     script(home.work, turns=[{"match": "ask", "ask": "May I?"}])
     stopped_daemon.start()
     ert(home, "daemon-test")
