@@ -150,17 +150,7 @@ Agents that tell the input of their tool do so as an object."
 
 ;;;; The mode
 
-(defvar anvillm-ask-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map (make-composed-keymap (list anvillm-session-map) special-mode-map))
-    (dotimes (n 9)
-      (define-key map (number-to-string (1+ n)) #'anvillm-ask-choose))
-    (pcase-dolist (`(,key ,command)
-                   '(("RET" anvillm-ask-choose-here) ("<mouse-2>" anvillm-ask-choose-here)
-                     ("C-c C-c" anvillm-ask-send) ("e" anvillm-ask-write) ("v" anvillm-ask-ediff)
-                     ("TAB" anvillm-ask-next) ("n" next-line) ("g" anvillm-ask-again) ("r" anvillm-ask-again)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-ask-mode-map (anvillm-bindings-map 'ask special-mode-map)
   "Keys where questions are answered.")
 
 (define-derived-mode anvillm-ask-mode special-mode "AnviLLM-Ask"

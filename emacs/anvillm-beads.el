@@ -98,22 +98,7 @@
                "\n  No beads.  \\<anvillm-beads-mode-map>\\[anvillm-beads-new] makes one.\n"
              (format "\n  No beads that are %s.  \\<anvillm-beads-mode-map>\\[anvillm-beads-cycle] shows others.\n" anvillm-beads--show)))))
 
-(defvar anvillm-beads--keys
-  '(("n" anvillm-beads-new) ("c" anvillm-beads-claim) ("C" anvillm-beads-close) ("f" anvillm-beads-fail)
-    ("o" anvillm-beads-reopen) ("U" anvillm-beads-unclaim) ("d" anvillm-beads-depend) ("D" anvillm-beads-undepend)
-    ("e" anvillm-beads-edit) ("E" anvillm-beads-describe) ("+" anvillm-beads-label) (";" anvillm-beads-comment)
-    ("P" anvillm-beads-send) ("w" anvillm-beads-copy-id) ("?" anvillm-help) ("q" quit-window))
-  "Keys of the list and of a bead.")
-
-(defvar anvillm-beads-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map special-mode-map)
-    (pcase-dolist (`(,key ,command)
-                   (append anvillm-beads--keys
-                           '(("RET" anvillm-bead) ("<mouse-2>" anvillm-bead) ("g" anvillm-beads-refresh)
-                             ("r" anvillm-beads-refresh) ("TAB" anvillm-beads-cycle))))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-beads-mode-map (anvillm-bindings-map 'beads special-mode-map)
   "Keys of the list of beads.")
 
 (define-derived-mode anvillm-beads-mode tabulated-list-mode "AnviLLM-Beads"
@@ -281,12 +266,7 @@ In the words of `dep', the bead here is the parent and OTHER its child."
 
 ;;;; One bead
 
-(defvar anvillm-bead-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map special-mode-map)
-    (pcase-dolist (`(,key ,command) (append anvillm-beads--keys '(("g" anvillm-bead-refresh) ("r" anvillm-bead-refresh))))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-bead-mode-map (anvillm-bindings-map 'bead special-mode-map)
   "Keys of a bead.")
 
 (define-derived-mode anvillm-bead-mode special-mode "AnviLLM-Bead"

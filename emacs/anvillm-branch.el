@@ -177,18 +177,5 @@ What was changed since is kept; the daemon refuses where that is the same place.
       (anvillm-write (format "%s/turns/%s/ctl" id turn) "undo\n"
                      (anvillm-branch-then id what)))))
 
-;;;; Keys
-
-(defvar anvillm-branch-map
-  (let ((map (make-sparse-keymap)))
-    (pcase-dolist (`(,key ,command)
-                   '(("m" anvillm-merge) ("s" anvillm-merge-squash) ("r" anvillm-merge-rebase)
-                     ("p" anvillm-push) ("o" anvillm-request) ("D" anvillm-discard)
-                     ("u" anvillm-undo) ("v" anvillm-review)))
-      (define-key map (kbd key) command))
-    map)
-  "Keys on the work of a session, behind a prefix.")
-(fset 'anvillm-branch-map anvillm-branch-map)
-
 (provide 'anvillm-branch)
 ;;; anvillm-branch.el ends here

@@ -107,17 +107,7 @@ With a prefix argument the session is asked for."
 (declare-function anvillm-conversation "anvillm-talk" (id))
 
 ;;;###autoload (autoload 'anvillm-command-map "anvillm-command" nil t 'keymap)
-(defvar anvillm-command-map
-  (let ((map (make-sparse-keymap)))
-    (pcase-dolist (`(,key ,command)
-                   '(("l" anvillm) ("s" anvillm-start) ("p" anvillm-prompt-about) ("P" anvillm-prompt)
-                     ("r" anvillm-prompt-region) ("f" anvillm-prompt-defun) ("e" anvillm-prompt-diagnostic)
-                     ("b" anvillm-prompt-buffer) ("o" anvillm-prompt-file) ("c" anvillm-project-conversation)
-                     ("A" anvillm-attach) ("n" anvillm-next-needing) ("!" anvillm-answer)
-                     ("i" anvillm-user-inbox) ("m" anvillm-mail-compose) ("t" anvillm-beads)
-                     ("d" anvillm-daemon) ("h" anvillm-menu)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-command-map (anvillm-bindings-map 'anywhere)
   "Keys for any buffer; bind it to one of your own.")
 (fset 'anvillm-command-map anvillm-command-map)
 

@@ -189,6 +189,24 @@ The daemon tells; an answer is known before that by its event."
     (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w)) (cons "connection lost" words) ": "))
     (_ (error-message-string condition))))
 
+;;;; Times
+
+(defun anvillm-ago (time)
+  "Return how long ago TIME was, seconds since the epoch, in few characters."
+  (if (not (numberp time)) ""
+    (let ((s (max 0 (- (float-time) time))))
+      (cond ((< s 60) "now")
+            ((< s 3600) (format "%dm" (/ s 60)))
+            ((< s 86400) (format "%dh" (/ s 3600)))
+            ((< s (* 99 86400)) (format "%dd" (/ s 86400)))
+            (t (format-time-string "%b %y" time))))))
+
+(defun anvillm-clock (time)
+  "Return TIME, seconds since the epoch, as of a clock; with its day if that is not today."
+  (format-time-string (if (equal (format-time-string "%F") (format-time-string "%F" time))
+                          "%H:%M" "%a %d %b %H:%M")
+                      time))
+
 ;;;; JSON
 
 (defconst anvillm--unseen

@@ -69,16 +69,7 @@
 
 ;;;; The buffer
 
-(defvar anvillm-daemon-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map special-mode-map)
-    (pcase-dolist (`(,key ,command)
-                   '(("s" anvillm-daemon-start) ("t" anvillm-daemon-stop) ("R" anvillm-daemon-restart)
-                     ("S" anvillm-daemon-status) ("c" anvillm-daemon-connect) ("x" anvillm-disconnect)
-                     ("n" anvillm-daemon-namespace) ("T" anvillm-traffic) ("g" anvillm-daemon) ("r" anvillm-daemon)
-                     ("?" anvillm-help) ("q" quit-window)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-daemon-mode-map (anvillm-bindings-map 'daemon special-mode-map)
   "Keys of the daemon's buffer.")
 
 (define-derived-mode anvillm-daemon-mode special-mode "AnviLLM-Daemon"

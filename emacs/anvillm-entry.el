@@ -94,7 +94,7 @@
   "Insert a heading: NAME and TIME, in FACE."
   (let ((start (point)))
     (insert (propertize name 'face face)
-            (propertize (format-time-string "  %a %d %b %H:%M:%S" time) 'face 'anvillm-id) "\n")
+            (propertize (concat "  " (anvillm-clock time)) 'face 'anvillm-id) "\n")
     (put-text-property start (1- (point)) 'anvillm-head t)))
 
 (defun anvillm-entry--head (entry)

@@ -14,6 +14,7 @@
 ;;; Code:
 
 (require 'anvillm)
+(require 'anvillm-bindings)
 
 (declare-function evil-set-initial-state "ext:evil-core" (mode state))
 (declare-function evil-define-key* "ext:evil-core" (state keymap key def &rest bindings))
@@ -37,7 +38,7 @@
 
 (defun anvillm-evil--keys (map)
   "Put the keys of MAP into the normal state."
-  (pcase-dolist (`(,command . ,keys) (anvillm--bindings map))
+  (pcase-dolist (`(,command . ,keys) (anvillm-bindings-of map))
     (when (string-prefix-p "anvillm" (symbol-name command))
       (dolist (key keys)
         (evil-define-key* 'normal map

@@ -133,7 +133,7 @@
   (let* ((who (match-string 1))
          (time (ignore-errors (encode-time (iso8601-parse (match-string 2))))))
     (concat (pcase who ("USER" "You") ("NOTE" "Left in repositories") (_ (anvillm-name anvillm-buffer-session)))
-            (propertize (concat "  " (if time (format-time-string "%a %d %b %H:%M:%S" time) (match-string 2)))
+            (propertize (concat "  " (if time (anvillm-clock time) (match-string 2)))
                         'face 'anvillm-id))))
 
 (defun anvillm-log--head (text)
@@ -320,16 +320,7 @@ So does Python in a traceback.")
 
 ;;;; The modes
 
-(defvar anvillm-log-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map (make-composed-keymap (list anvillm-session-map) special-mode-map))
-    (pcase-dolist (`(,key ,command)
-                   '(("TAB" anvillm-log-toggle-fold) ("n" anvillm-log-next) ("N" anvillm-log-previous)
-                     ("]" anvillm-log-next) ("[" anvillm-log-previous) ("RET" anvillm-log-visit)
-                     ("<mouse-2>" anvillm-log-visit) ("G" anvillm-log-end)
-                     ("r" anvillm-log-again) ("g" anvillm-log-again)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-log-mode-map (anvillm-bindings-map 'log special-mode-map)
   "Keys of logs.")
 
 (define-derived-mode anvillm-log-mode special-mode "AnviLLM-Log"

@@ -7,7 +7,7 @@
 ;;; Commentary:
 
 ;; A mailbox is the inbox or the archive of a session, or of the user.  The keys
-;; are those of notmuch: RET shows, SPC shows and goes on, a files, r replies.
+;; are: RET shows, SPC shows and goes on, a files, e replies.
 
 ;;; Code:
 
@@ -38,7 +38,7 @@
   "Return the row of the message ID."
   (let* ((m (gethash id anvillm-mail--messages)) (unread (equal anvillm-mail--box "inbox"))
          (line (concat "  "
-                       (anvillm-rows-fit (propertize (format-time-string "%d %b %H:%M" (plist-get m :timestamp)) 'face 'anvillm-id) 12)
+                       (anvillm-rows-fit (propertize (anvillm-ago (plist-get m :timestamp)) 'face 'anvillm-id) 6)
                        " " (anvillm-rows-fit (propertize (anvillm-mail-name (plist-get m :from)) 'face 'anvillm-name) 18)
                        " " (anvillm-rows-fit (propertize (downcase (string-replace "_" " " (plist-get m :type)))
                                                          'face (anvillm-mail--type-face (plist-get m :type))) 17)
@@ -85,19 +85,7 @@
     (when (and (equal anvillm-mail--owner "user") (equal anvillm-mail--box "inbox"))
       (anvillm--set-user-unread (length all)))))
 
-(defvar anvillm-mail-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map special-mode-map)
-    (pcase-dolist (`(,key ,command)
-                   '(("RET" anvillm-mail-show) ("<mouse-2>" anvillm-mail-show) ("SPC" anvillm-mail-scroll)
-                     ("a" anvillm-mail-complete) ("r" anvillm-mail-reply) ("m" anvillm-mail-compose)
-                     ("!" anvillm-mail-choose) ("l" anvillm-mail-conversation)
-                     ("n" next-line) ("p" previous-line) ("TAB" anvillm-mail-other-box)
-                     ("w" anvillm-mail-copy-id) ("g" anvillm-mail-refresh) ("=" anvillm-mail-refresh)
-                     ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
-                     ("?" anvillm-help) ("q" quit-window)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-mail-mode-map (anvillm-bindings-map 'mail special-mode-map)
   "Keys of a mailbox.")
 
 (define-derived-mode anvillm-mail-mode tabulated-list-mode "AnviLLM-Mail"
@@ -105,7 +93,7 @@
 
 \\{anvillm-mail-mode-map}"
   :interactive nil
-  (setq-local tabulated-list-format [("When" 12 nil) ("From" 18 nil) ("Type" 17 nil) ("Subject" 0 nil)]
+  (setq-local tabulated-list-format [("When" 6 nil) ("From" 18 nil) ("Type" 17 nil) ("Subject" 0 nil)]
         tabulated-list-padding 2
         revert-buffer-function (lambda (&rest _) (anvillm-mail-refresh))
         truncate-lines t
@@ -221,15 +209,7 @@ With a prefix argument, of the user."
       (goto-char (point-min)))
     (current-buffer)))
 
-(defvar anvillm-message-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map special-mode-map)
-    (pcase-dolist (`(,key ,command)
-                   '(("a" anvillm-mail-complete) ("r" anvillm-mail-reply) ("m" anvillm-mail-compose)
-                     ("!" anvillm-mail-choose) ("l" anvillm-mail-conversation) ("w" anvillm-mail-copy-id)
-                     ("?" anvillm-help) ("q" quit-window)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-message-mode-map (anvillm-bindings-map 'message special-mode-map)
   "Keys of a message.")
 
 (define-derived-mode anvillm-message-mode special-mode "AnviLLM-Message"

@@ -12,6 +12,7 @@
 ;;; Code:
 
 (require 'anvillm)
+(require 'anvillm-bindings)
 (require 'transient)
 
 (defun anvillm-menu--heading ()
@@ -34,58 +35,16 @@
     (transient--show)))
 (add-hook 'anvillm-session-functions #'anvillm-menu--changed)
 
+;; The rows are those of the table of keys.
+(defmacro anvillm-menu--define ()
+  "Define the menu."
+  `(transient-define-prefix anvillm-menu ()
+     "What can be done with agents."
+     [:description anvillm-menu--heading ,@(anvillm-bindings-columns 'session)]
+     [,@(anvillm-bindings-columns 'anywhere)]))
+
 ;;;###autoload (autoload 'anvillm-menu "anvillm-menu" nil t)
-(transient-define-prefix anvillm-menu ()
-  "What can be done with agents."
-  [:description anvillm-menu--heading
-   ["Talk"
-    ("p" "Prompt" anvillm-compose)
-    ("P" "Prompt here" anvillm-prompt)
-    ("!" "Answer" anvillm-answer)
-    ("l" "Conversation" anvillm-conversation)
-    ("c" "Context" anvillm-context)
-    ("A" "Attach terminal" anvillm-attach)]
-   ["Control"
-    ("s" "Start" anvillm-start)
-    ("t" "Stop" anvillm-stop)
-    ("R" "Restart" anvillm-restart)
-    ("X" "Interrupt" anvillm-interrupt)
-    ("o" "Choose model, mode" anvillm-option)
-    ("k" "Type keys" anvillm-keys)
-    ("K" "Kill" anvillm-kill)
-    ("a" "Alias" anvillm-alias)]
-   ["Look"
-    ("Q" "Queue" anvillm-queue)
-    ("i" "Inbox" anvillm-inbox)
-    ("I" "Archive" anvillm-archive)
-    ("D" "Directory" anvillm-dired)
-    ("v" "Review" anvillm-review)
-    ("W" "Sandbox" anvillm-sandbox)
-    ("w" "Copy id" anvillm-copy-id)]
-   ["Its work"
-    ("B m" "Merge" anvillm-merge)
-    ("B s" "Merge as one commit" anvillm-merge-squash)
-    ("B r" "Rebase and merge" anvillm-merge-rebase)
-    ("B p" "Push" anvillm-push)
-    ("B o" "Make a request" anvillm-request)
-    ("B u" "Undo a turn" anvillm-undo)
-    ("B D" "Discard" anvillm-discard)]]
-  [["Prompt about"
-    ("r" "Region" anvillm-prompt-region)
-    ("f" "Function" anvillm-prompt-defun)
-    ("e" "Diagnostic" anvillm-prompt-diagnostic)
-    ("O" "File" anvillm-prompt-file)]
-   ["All"
-    ("g" "List" anvillm)
-    ("n" "Next that needs me" anvillm-next-needing)
-    ("u" "My inbox" anvillm-user-inbox)
-    ("M-Q" "All that waits" anvillm-waiting)
-    ("m" "Write mail" anvillm-mail-compose)]
-   ["More"
-    ("L" "Log of messages" anvillm-log)
-    ("b" "Beads" anvillm-beads)
-    ("d" "Daemon" anvillm-daemon)
-    ("T" "Traffic" anvillm-traffic)]])
+(anvillm-menu--define)
 
 (provide 'anvillm-menu)
 ;;; anvillm-menu.el ends here

@@ -58,17 +58,7 @@
                (propertize (concat " held: " (anvillm-one-line held)) 'face 'anvillm-waiting))
              (if link (propertize (concat " " link) 'face 'anvillm-waiting) "")))))
 
-(defvar anvillm-queue-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map special-mode-map)
-    (pcase-dolist (`(,key ,command)
-                   '(("RET" anvillm-queue-show) ("<mouse-2>" anvillm-queue-show) ("d" anvillm-queue-drop)
-                     ("<delete>" anvillm-queue-drop) ("f" anvillm-queue-first) ("e" anvillm-queue-edit)
-                     ("H" anvillm-hold) ("G" anvillm-go) ("l" anvillm-conversation)
-                     ("n" next-line) ("p" previous-line) ("g" anvillm-queue-refresh)
-                     ("?" anvillm-help) ("q" quit-window)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-queue-mode-map (anvillm-bindings-map 'queue special-mode-map)
   "Keys of a queue.")
 
 (define-derived-mode anvillm-queue-mode tabulated-list-mode "AnviLLM-Queue"

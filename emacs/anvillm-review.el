@@ -233,16 +233,7 @@ Where all changes are shown, ask which turn."
 
 ;;;; The mode
 
-(defvar anvillm-review-mode-map
-  (let ((map (make-sparse-keymap)))
-    (pcase-dolist (`(,key ,command)
-                   '(("c" anvillm-review-comment) ("C-c C-c" anvillm-review-send) ("k" anvillm-review-take-back)
-                     ("e" anvillm-review-ediff) ("RET" anvillm-review-visit) ("u" anvillm-review-undo)
-                     ("n" diff-hunk-next) ("N" diff-file-next) ("TAB" diff-hunk-next) ("<backtab>" diff-hunk-prev)
-                     ("g" anvillm-review-refresh) ("SPC" scroll-up-command) ("DEL" scroll-down-command)))
-      (define-key map (kbd key) command))
-    (set-keymap-parent map anvillm-session-map)
-    map)
+(defvar anvillm-review-mode-map (anvillm-bindings-map 'review)
   "Keys of a review.")
 
 (define-derived-mode anvillm-review-mode diff-mode "AnviLLM-Review"

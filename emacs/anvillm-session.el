@@ -12,6 +12,7 @@
 
 ;;; Code:
 
+(require 'anvillm-bindings)
 (require 'anvillm-buffer)
 (require 'anvillm-link)
 (require 'anvillm-wait)
@@ -116,22 +117,44 @@ Which notes there are, and in which order, the daemon tells."
          (said (delq nil (mapcar (lambda (note) (anvillm-note--shown note session)) notes))))
     (unless (cl-intersection notes '("ask" "held" "error") :test #'equal)
       (let ((role (plist-get session :role)) (parent (plist-get session :parent)))
-        (setq said (append said (and role (not (member role '("" "default"))) (list role))
+        (setq said (append said (and role (not (member role '("" "default"))) (list (concat "role " role)))
                            (and parent (list (concat "of " (anvillm-name parent))))))))
     (string-join said ", ")))
 
-(defun anvillm-read-session (prompt &optional sessions)
+(defun anvillm-read-session (prompt &optional sessions first)
   "Ask for one of SESSIONS with PROMPT and return its id.
-The default is the most recent one of this project."
+The default is the most recent one of this project; the first if FIRST."
   (anvillm-await-sessions)
   (let* ((all (or sessions (anvillm-by-recency (anvillm-sessions))))
-         (here (car (anvillm-project-sessions)))
+         (here (and (not first) (car (anvillm-project-sessions))))
          (table (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s))) all))
          (default (and here (memq here all) (anvillm-name (anvillm-id here)))))
     (unless table (user-error "There are no sessions"))
     (cdr (assoc (completing-read (format-prompt (string-remove-suffix ": " prompt) default)
                                  (anvillm--session-table table) nil t nil nil (or default (caar table)))
                 table))))
+
+(defvar anvillm--recent nil "Ids of the sessions whose conversations were shown, the last first.")
+
+(defun anvillm-note-shown (id)
+  "Note that the conversation of session ID is shown."
+  (setq anvillm--recent (cons id (delete id (seq-take anvillm--recent 50)))))
+
+(defun anvillm-recent-sessions ()
+  "Return the sessions whose conversations were shown, the last first.
+The one at hand comes at the end."
+  (let ((here (anvillm-at-point)))
+    (delq nil (mapcar #'anvillm-session
+                      (append (remove here anvillm--recent)
+                              (and (member here anvillm--recent) (list here)))))))
+
+(defun anvillm-recent (id)
+  "Show the conversation of the session ID; those shown last are offered."
+  (interactive (list (anvillm-read-session "Recent session: "
+                                           (or (anvillm-recent-sessions)
+                                               (user-error "No conversation was shown yet"))
+                                           t)))
+  (anvillm-conversation id))
 
 (defun anvillm--session-table (table)
   "Return a completion table of TABLE, an alist from names to ids."
@@ -280,6 +303,24 @@ KEYS are names with blanks between, as in \"Down Enter\"."
          (complete-with-action action anvillm-backends string predicate)))
      nil nil nil nil default)))
 
+(defun anvillm--read-options ()
+  "Ask for the options of a new session."
+  (cl-loop for key in '(alias role tasks branch model mode)
+           for prompt = (format "%s (empty for none): " (capitalize (symbol-name key)))
+           collect (cons key (if (eq key 'role) (anvillm--read-role prompt) (read-string prompt)))))
+
+(defun anvillm--read-role (prompt)
+  "Ask with PROMPT for a role; each is shown with what it is for."
+  (let ((roles (mapcar (lambda (line) (split-string line "\t"))
+                       (split-string (anvillm-text (anvillm-await-read "roles")) "\n" t))))
+    (completing-read
+     prompt
+     (lambda (string predicate action)
+       (if (not (eq action 'metadata)) (complete-with-action action roles string predicate)
+         `(metadata
+           (category . anvillm-role)
+           (annotation-function . ,(lambda (name) (concat "  " (cadr (assoc name roles)))))))))))
+
 (defun anvillm-default-directory ()
   "Return the directory that a new session is offered."
   (let ((id (anvillm-at-point)))
@@ -289,15 +330,15 @@ KEYS are names with blanks between, as in \"Down Enter\"."
 ;;;###autoload
 (defun anvillm-start (backend directory &optional options)
   "Start a session of BACKEND in DIRECTORY.
-With a prefix argument ask for OPTIONS too: an alist of role, tasks and alias."
+With a prefix argument ask for OPTIONS too: an alist of alias, role, tasks,
+branch, model and mode."
   (interactive
    (progn
      (anvillm-conn)
      (list (anvillm--read-backend)
            (read-directory-name "In directory: " (anvillm-default-directory) nil t)
            (when current-prefix-arg
-             (mapcar (lambda (key) (cons key (read-string (format "%s (empty for none): " (capitalize (symbol-name key))))))
-                     '(alias role tasks))))))
+             (anvillm--read-options)))))
   (when (string-blank-p backend) (user-error "Which backend?"))
   (when (file-remote-p directory)
     (user-error "%s is on another machine; a session there needs a daemon there: run anvilsrv on it, and Emacs or anvillm"
@@ -455,42 +496,10 @@ If BACK, to the one before."
 
 ;;;; Keys
 
-(defvar anvillm-session-map
-  (let ((map (make-sparse-keymap)))
-    (pcase-dolist (`(,key ,command)
-                   '(("s" anvillm-start) ("p" anvillm-compose) ("P" anvillm-prompt)
-                     ("t" anvillm-stop) ("R" anvillm-restart) ("K" anvillm-kill) ("X" anvillm-interrupt)
-                     ("a" anvillm-alias) ("!" anvillm-answer) ("c" anvillm-context)
-                     ("A" anvillm-attach) ("i" anvillm-inbox) ("I" anvillm-archive) ("e" anvillm-mail-compose)
-                     ("Q" anvillm-queue) ("M-Q" anvillm-waiting)
-                     ("l" anvillm-conversation) ("L" anvillm-log) ("b" anvillm-beads)
-                     ("D" anvillm-dired) ("v" anvillm-review) ("M-v" anvillm-project-diff) ("w" anvillm-copy-id) ("W" anvillm-sandbox)
-                     ("o" anvillm-option) ("B" anvillm-branch-map) ("M-n" anvillm-next-needing) ("M-p" anvillm-previous-needing)
-                     ("d" anvillm-daemon) ("h" anvillm-menu) ("?" anvillm-help) ("q" quit-window)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-session-map (anvillm-bindings-map 'session)
   "Keys on a session, the same in every buffer of AnviLLM.")
 
 ;;;; Help, from the keymaps
-
-(defun anvillm--bindings (map)
-  "Return an alist (COMMAND KEY...) of what MAP and its parents bind, in no order."
-  (let (rows seen)
-    (cl-labels ((walk (map prefix)
-                  (map-keymap
-                   (lambda (event binding)
-                     (let ((key (if (equal prefix "M-")
-                                    (concat "M-" (single-key-description event))
-                                  (concat prefix (single-key-description event)))))
-                       (cond ((keymapp binding)
-                              (walk binding (if (eq event 27) "M-" (concat key " "))))
-                             ((and (symbolp binding) binding (commandp binding)
-                                   (not (consp event)) (not (member key seen)))
-                              (push key seen)
-                              (push key (alist-get binding rows))))))
-                   map)))
-      (walk map ""))
-    rows))
 
 (defun anvillm--first-sentence (command)
   "Return what COMMAND does, from the first line of its docstring."
@@ -503,7 +512,7 @@ If BACK, to the one before."
 (defun anvillm-help ()
   "Show what the keys of this buffer do."
   (interactive)
-  (let ((rows (anvillm--bindings (current-local-map)))
+  (let ((rows (anvillm-bindings-of (current-local-map)))
         (mode (string-remove-suffix "-mode" (symbol-name major-mode))))
     (with-help-window "*AnviLLM help*"
       (princ (format "Keys of %s\n\n" mode))

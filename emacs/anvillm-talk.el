@@ -453,6 +453,7 @@ NAME is what it is called, where that is not known yet."
   (interactive (list (anvillm-current "Conversation with: ")))
   (anvillm--connect-later)
   (pop-to-buffer (anvillm-conversation-buffer id))
+  (anvillm-note-shown id)
   (anvillm-seen id))
 
 (provide 'anvillm-talk)

@@ -118,16 +118,7 @@ It is withdrawn where it was only once the other has accepted it."
                                   (anvillm-write (concat to "/in") bytes
                                                  (anvillm-then "move" (lambda (_) (anvillm-waiting--ctl id number "drop")))))))))
 
-(defvar anvillm-waiting-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map (make-composed-keymap (list anvillm-session-map) special-mode-map))
-    (pcase-dolist (`(,key ,command)
-                   '(("RET" anvillm-waiting-edit) ("e" anvillm-waiting-edit) ("<mouse-2>" anvillm-waiting-edit)
-                     ("x" anvillm-waiting-drop) ("<delete>" anvillm-waiting-drop) ("f" anvillm-waiting-first)
-                     ("m" anvillm-waiting-move) ("n" next-line) ("g" anvillm-waiting-refresh)
-                     ("r" anvillm-waiting-refresh)))
-      (define-key map (kbd key) command))
-    map)
+(defvar anvillm-waiting-mode-map (anvillm-bindings-map 'waiting special-mode-map)
   "Keys of what waits.")
 
 (define-derived-mode anvillm-waiting-mode tabulated-list-mode "AnviLLM-Waiting"

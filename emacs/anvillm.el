@@ -43,7 +43,6 @@
 (autoload 'anvillm-waiting "anvillm-waiting" "Show what waits in all queues, and drafts." t)
 (autoload 'anvillm-queue "anvillm-queue" "Show what waits for a session." t)
 (autoload 'anvillm-review "anvillm-review" "Show what a session has changed, to be judged." t)
-(autoload 'anvillm-branch-map "anvillm-branch" "Keys on the work of a session." t 'keymap)
 (dolist (command '(anvillm-merge anvillm-merge-squash anvillm-merge-rebase anvillm-push anvillm-request
                                  anvillm-discard anvillm-undo))
   (autoload command "anvillm-branch" nil t))
@@ -53,6 +52,7 @@
 (autoload 'anvillm-beads "anvillm-beads" "Show the beads." t)
 (autoload 'anvillm-daemon "anvillm-daemon" "Show the daemon." t)
 (autoload 'anvillm-traffic "anvillm-daemon" "Show the 9P messages." t)
+(autoload 'anvillm-recent "anvillm-session" nil t)
 (autoload 'anvillm-menu "anvillm-menu" "Show the commands as a menu." t)
 (autoload 'anvillm-command-map "anvillm-command" "Keys for any buffer." t 'keymap)
 
@@ -70,6 +70,12 @@ have a name besides, and `tokens'."
 (defcustom anvillm-list-giving-way '(tokens id model queue mail when backend directory)
   "Columns that are left out in a narrow window, the first first."
   :type '(repeat symbol)
+  :group 'anvillm)
+
+(defcustom anvillm-list-needing-first t
+  "Non-nil to list the sessions first that ask, have failed, are held or wrote to you.
+Where the list is sorted by a column, that counts."
+  :type 'boolean
   :group 'anvillm)
 
 (defconst anvillm-list--titles
@@ -120,10 +126,21 @@ have a name besides, and `tokens'."
 (defvar-local anvillm-list--filter nil "Only sessions that match this are shown; nil for all.")
 (defvar-local anvillm-list--stale nil "The overlay that shows that the link is down.")
 
-(defun anvillm-list--when (time)
-  "Return TIME, seconds since the epoch, as a clock time, or a date if it is old."
-  (if (not (numberp time)) ""
-    (format-time-string (if (< (- (float-time) time) 64800) "%H:%M" "%d %b") time)))
+(defun anvillm-list--changed-at (session)
+  "Return when SESSION changed, in seconds since the epoch, or nil."
+  (or (plist-get session :changed) (plist-get session :created)))
+
+(defun anvillm-list--when (session)
+  "Return how long ago SESSION changed; the time is shown where the mouse is."
+  (propertize (anvillm-ago (anvillm-list--changed-at session)) 'help-echo #'anvillm-list--help))
+
+(defun anvillm-list--help (_window object position)
+  "Return when the session at POSITION of OBJECT, a list, changed."
+  (when (bufferp object)
+    (with-current-buffer object
+      (let ((time (anvillm-list--changed-at
+                   (anvillm-session (get-text-property position 'tabulated-list-id)))))
+        (and (numberp time) (format-time-string "%a %d %b %H:%M:%S" time))))))
 
 (defun anvillm-list--count (n face)
   "Return N in FACE, or nothing for none."
@@ -144,7 +161,7 @@ have a name besides, and `tokens'."
     ('state (anvillm-state-text session))
     ('backend (or (plist-get session :backend) ""))
     ('model (anvillm-option-text (anvillm-id session)))
-    ('when (anvillm-list--when (or (plist-get session :changed) (plist-get session :created))))
+    ('when (anvillm-list--when session))
     ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
     ('queue (anvillm-list--count (plist-get session :queued) 'default))
     ('tokens (anvillm-tokens session))
@@ -180,7 +197,8 @@ have a name besides, and `tokens'."
 (defun anvillm-list--key (session)
   "Return what SESSION is sorted by, a string or number, or nil."
   (pcase (car (rassoc (car tabulated-list-sort-key) anvillm-list--titles))
-    ('nil nil)
+    ('nil (and anvillm-list-needing-first
+               (pcase (anvillm-needs session) ('ask 0) ('error 1) ('held 2) ('mail 3) (_ 4))))
     ('when (or (plist-get session :changed) 0))
     ('mail (or (plist-get session :unread) 0))
     ('queue (or (plist-get session :queued) 0))
@@ -193,7 +211,7 @@ have a name besides, and `tokens'."
 (defun anvillm-list--wanted ()
   "Return the ids to be shown, in order."
   (let ((sessions (cl-remove-if-not #'anvillm-list--shown-p (anvillm-sessions))))
-    (if (not tabulated-list-sort-key)
+    (if (not (or tabulated-list-sort-key anvillm-list-needing-first))
         (mapcar #'anvillm-id sessions)
       (let ((rows (mapcar (lambda (s) (cons (anvillm-list--key s) (anvillm-id s))) sessions)))
         ;; Sorting is stable: equals stay in the order they were made.
@@ -225,8 +243,7 @@ have a name besides, and `tokens'."
   "Draw the row of session ID anew, or take it away, or put it in."
   (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-rows-at id))
          (shown (and session (anvillm-list--shown-p session))))
-    (cond ((and at shown (or (not tabulated-list-sort-key)
-                             (equal (get-text-property at 'anvillm-key) (anvillm-list--key session))))
+    (cond ((and at shown (equal (get-text-property at 'anvillm-key) (anvillm-list--key session)))
            (anvillm-rows-replace at (anvillm-list--keyed id)))
           ((not (get-text-property (point-min) 'tabulated-list-id))
            (anvillm-list--draw))
@@ -253,8 +270,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 (defun anvillm-list--keyed (id)
   "Return the line of session ID with what it is sorted by."
   (let ((line (anvillm-list--row id)))
-    (when tabulated-list-sort-key
-      (put-text-property 0 (length line) 'anvillm-key (anvillm-list--key (anvillm-session id)) line))
+    (put-text-property 0 (length line) 'anvillm-key (anvillm-list--key (anvillm-session id)) line)
     line))
 
 (defun anvillm-list--show-link ()
@@ -288,6 +304,34 @@ Not if it is not SHOWN.  A point on the row goes with it."
                         (if (get-text-property (point-min) 'tabulated-list-id)
                             (anvillm-list--show-link)
                           (anvillm-list--draw)))))
+
+;;;; Time goes by
+
+(defvar anvillm-list--clock nil "The timer that lets times grow older while a list is in sight.")
+
+(defun anvillm-list--tick ()
+  "Draw the times again that are in sight, and again in a minute; else no more."
+  (setq anvillm-list--clock nil)
+  (let (shown)
+    (anvillm-list--each
+     (lambda ()
+       (dolist (window (get-buffer-window-list nil nil 'visible))
+         (setq shown t)
+         (anvillm-list--age (window-start window) (window-end window)))))
+    (when shown (setq anvillm-list--clock (run-with-timer 60 nil #'anvillm-list--tick)))))
+
+(defun anvillm-list--age (from to)
+  "Draw the rows between FROM and TO again where their times are others now."
+  (let ((inhibit-read-only t) (at from) (end (copy-marker to)))
+    (while (and at (< at end))
+      (let ((id (get-text-property at 'tabulated-list-id)))
+        (when (anvillm-session id) (anvillm-rows-replace at (anvillm-list--keyed id))))
+      (setq at (next-single-property-change at 'tabulated-list-id nil end)))
+    (set-marker end nil)))
+
+(defun anvillm-list--in-sight (&rest _)
+  "A list may have come into view: its times grow older from now on."
+  (unless anvillm-list--clock (anvillm-list--tick)))
 
 ;;;; Marks, filter, sorting
 
@@ -369,14 +413,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 ;;;; The mode
 
 (defvar anvillm-mode-map
-  (let ((map (make-sparse-keymap)))
-    (set-keymap-parent map (make-composed-keymap (list anvillm-session-map) special-mode-map))
-    (pcase-dolist (`(,key ,command)
-                   '(("RET" anvillm-conversation) ("r" anvillm-refresh) ("g" anvillm-refresh)
-                     ("m" anvillm-mark) ("u" anvillm-unmark) ("U" anvillm-unmark-all)
-                     ("/" anvillm-filter) ("S" anvillm-sort) ("n" next-line) ("q" quit-window)
-                     ("<mouse-2>" anvillm-conversation)))
-      (define-key map (kbd key) command))
+  (let ((map (anvillm-bindings-map 'list special-mode-map)))
     (define-key map [remap tabulated-list-col-sort] #'anvillm-sort-by-click)
     map)
   "Keys of the list.")
@@ -400,6 +437,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (add-hook 'anvillm-session-functions #'anvillm-list--changed)
   (add-hook 'anvillm-link-hook #'anvillm-list--link-changed)
   (anvillm-option-watch)
+  (add-hook 'window-buffer-change-functions #'anvillm-list--in-sight nil t)
   (hl-line-mode)
   (add-hook 'window-size-change-functions #'anvillm-list--resized)
   (anvillm-list--arrange))

@@ -209,7 +209,7 @@
      (support-wait (equal '("echo one" "echo two # \u00fcnd" "echo three") (shown)))
      (support-wait (string-match-p "held: by the user" (anvillm-queue--held)))
      (goto-char (point-min))
-     (daemon-test-keys "d")
+     (daemon-test-keys "x")
      (support-wait (equal '("echo two # \u00fcnd" "echo three") (shown)))
      (goto-char (anvillm-rows-at "3"))
      (daemon-test-keys "f")

@@ -122,7 +122,7 @@
                      (,anvillm-beads-mode-map . frozen-test--beads) (,anvillm-bead-mode-map . frozen-test--bead)
                      (,anvillm-daemon-mode-map . frozen-test--daemon) (,anvillm-compose-mode-map . frozen-test--compose)
                      (,anvillm-command-map . frozen-test--code)))
-      (dolist (row (anvillm--bindings map))
+      (dolist (row (anvillm-bindings-of map))
         (when (string-prefix-p "anvillm" (symbol-name (car row)))
           (push (cons (car row) place) all))))
     (mapatoms (lambda (symbol)

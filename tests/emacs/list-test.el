@@ -3,6 +3,15 @@
 ;;; Code:
 
 (require 'support)
+(require 'anvillm-log)
+(require 'anvillm-queue)
+(require 'anvillm-waiting)
+(require 'anvillm-ask)
+(require 'anvillm-review)
+(require 'anvillm-mail)
+(require 'anvillm-beads)
+(require 'anvillm-daemon)
+(require 'anvillm-command)
 
 (defun list-test-ids ()
   "Return the ids in the buffer, in order."
@@ -80,6 +89,57 @@
         (funcall check)
         (anvillm-list--draw)
         (funcall check)))))
+
+(ert-deftest list-shows-first-who-needs-me-and-point-goes-along ()
+  (support-with-tree 5
+    (let ((anvillm-list-needing-first t))
+      (anvillm-list--draw)
+      (anvillm-goto "00000003")
+      (forward-char 4)
+      (support-publish tree :type "state_change" :session_id "00000005" :state "error" :error "x")
+      (support-wait (equal '("00000005" "00000001" "00000002" "00000003" "00000004") (list-test-ids)))
+      (support-publish tree :type "ask" :session_id "00000003" :ask '(:id "1" :text "May I?"))
+      (support-wait (equal '("00000003" "00000005" "00000001" "00000002" "00000004") (list-test-ids)))
+      (should (equal "00000003" (tabulated-list-get-id)))
+      (support-publish tree :type "ask" :session_id "00000003" :ask :json-null :asks [])
+      (support-wait (equal '("00000005" "00000001" "00000002" "00000003" "00000004") (list-test-ids))))))
+
+(ert-deftest list-tells-how-long-ago-and-grows-older ()
+  (support-with-tree 3
+    (cl-flet ((at (seconds) (anvillm-ago (- (float-time) seconds))))
+      (should (equal '("now" "59m" "23h" "98d") (mapcar #'at (list 30 3599 86399 (* 98.5 86400))))))
+    (should (support-row-says "agent-1 " "shell +now "))
+    (let ((session (copy-sequence (anvillm-session "00000001"))))
+      (puthash "00000001" (plist-put session :changed (- (float-time) 130)) anvillm--sessions))
+    (anvillm-list--tick)
+    (should (support-row-says "agent-1 " "shell +2m "))
+    (switch-to-buffer "*scratch*")
+    (anvillm-list--tick)
+    (should-not anvillm-list--clock)))
+
+(ert-deftest list-has-one-table-for-keys-help-and-menus ()
+  (support-with-tree 1
+    (pcase-dolist (`(,key . ,command)
+                   '(("s" . anvillm-start) ("p" . anvillm-compose) ("P" . anvillm-prompt) ("t" . anvillm-stop)
+                     ("R" . anvillm-restart) ("K" . anvillm-kill) ("a" . anvillm-alias) ("d" . anvillm-daemon)))
+      (dolist (map (list anvillm-mode-map anvillm-log-mode-map anvillm-queue-mode-map anvillm-waiting-mode-map
+                         anvillm-ask-mode-map anvillm-review-mode-map))
+        (should (eq command (lookup-key map (kbd key)))))
+      (unless (equal key "p") (should (eq command (lookup-key anvillm-command-map (kbd key))))))
+    (dolist (map (list anvillm-mode-map anvillm-queue-mode-map anvillm-mail-mode-map anvillm-beads-mode-map
+                       anvillm-bead-mode-map anvillm-daemon-mode-map anvillm-ask-mode-map))
+      (should (eq 'next-line (lookup-key map "n")))
+      (should-not (eq 'previous-line (lookup-key map "p"))))
+    (should-not (lookup-key anvillm-command-map "q"))
+    (let ((menu (lookup-key anvillm-mode-map [menu-bar AnviLLM])))
+      (should (keymapp menu))
+      (should (string-match-p "anvillm-discard" (format "%s" menu))))
+    (should (equal '("B D") (cdr (assq 'anvillm-discard (anvillm-bindings-of anvillm-mode-map)))))
+    ;; Every command of the table is there.
+    (dolist (place anvillm-bindings)
+      (dolist (group (cddr place))
+        (pcase-dolist (`(,_ ,command . ,_) (cdr group))
+          (should (or (null command) (commandp command))))))))
 
 (ert-deftest list-puts-a-row-where-it-belongs-when-sorted ()
   (support-with-tree 20

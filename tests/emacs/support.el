@@ -6,6 +6,8 @@
 (require 'cl-lib)
 (require 'anvillm)
 
+(setq anvillm-list-needing-first nil) ; but where a test is about it
+
 (defvar support-python (or (getenv "PYTHON") "python3") "The Python that has the package.")
 (defvar support-here (file-name-directory (or load-file-name buffer-file-name)) "The directory of this file.")
 

@@ -169,7 +169,7 @@ def test_the_manual_names_every_command(home: Home) -> None:
         feature = "anvillm" if keymap == "anvillm-mode-map" else "anvillm-command"
         done = emacs(
             home, "-l", feature, "--eval",
-            f"(dolist (row (anvillm--bindings {keymap})) (when (string-prefix-p \"anvillm\" (symbol-name (car row)))"
+            f"(dolist (row (anvillm-bindings-of {keymap})) (when (string-prefix-p \"anvillm\" (symbol-name (car row)))"
             " (princ (format \"%s\\n\" (car row)))))",
         )  # fmt: skip
         missing = [name for name in done.stdout.split() if name not in text]
