@@ -30,6 +30,9 @@ So many are added when older ones are asked for."
 (defvar-local anvillm-talk--entries nil "Entries by their key.")
 (defvar-local anvillm-talk--seq nil "The number of the last object; 0 before the first, nil if nothing is known.")
 (defvar-local anvillm-talk--rest nil "The beginning of a line: pieces of bytes, the last first.")
+(defconst anvillm-talk--slice 0.008 "How long is drawn at a time, in seconds.")
+(defvar-local anvillm-talk--due nil "Lines that have come and are not drawn yet.")
+(defvar-local anvillm-talk--timer nil "The timer that will draw them.")
 (defvar-local anvillm-talk--turns nil "The numbers of the turns there were when this was opened, the last first.")
 (defvar-local anvillm-talk--heads nil "The turn of which the agent's heading has been drawn, or nil.")
 (defvar-local anvillm-talk--usage nil "The last object of usage.")
@@ -86,6 +89,7 @@ So many are added when older ones are asked for."
 
 (defun anvillm-talk--stream ()
   "Follow what comes after the last object."
+  (anvillm-talk--drop-due) ; it comes again
   (setq anvillm-talk--rest nil
         anvillm-log--op
         (anvillm-9p-stream
@@ -94,16 +98,6 @@ So many are added when older ones are asked for."
          (anvillm-here #'anvillm-talk--came)
          (anvillm-here #'anvillm-log--ended)))
   (anvillm-talk--offer-older))
-
-(defun anvillm-talk--came (bytes)
-  "Take in BYTES of the stream."
-  (if (not (string-search "\n" bytes))
-      (push bytes anvillm-talk--rest)
-    (let ((lines (split-string (apply #'concat (nreverse (cons bytes (cl-shiftf anvillm-talk--rest nil)))) "\n")))
-      (anvillm-talk--writing
-       (while (cdr lines)
-         (anvillm-talk--take (anvillm-json (pop lines)))))
-      (unless (string-empty-p (car lines)) (push (car lines) anvillm-talk--rest)))))
 
 (defmacro anvillm-talk--writing (&rest body)
   "Run BODY, which draws; windows at the end stay there, others where they are."
@@ -116,6 +110,33 @@ So many are added when older ones are asked for."
      (when (> (buffer-size) anvillm-log-size) (anvillm-talk--trim))
      (when tail (goto-char (point-max)))
      (dolist (w tails) (set-window-point w (point-max)))))
+
+(defun anvillm-talk--came (bytes)
+  "Take in BYTES of the stream."
+  (if (not (string-search "\n" bytes))
+      (push bytes anvillm-talk--rest)
+    (let ((lines (split-string (apply #'concat (nreverse (cons bytes (cl-shiftf anvillm-talk--rest nil)))) "\n")))
+      (setq anvillm-talk--due (nconc anvillm-talk--due (butlast lines)))
+      (let ((rest (car (last lines))))
+        (unless (string-empty-p rest) (push rest anvillm-talk--rest)))
+      (unless anvillm-talk--timer (anvillm-talk--draw-due)))))
+
+(defun anvillm-talk--draw-due ()
+  "Draw what has come, for a few milliseconds at a time."
+  (setq anvillm-talk--timer nil)
+  (let ((end (+ (float-time) anvillm-talk--slice)))
+    (unwind-protect
+        (anvillm-talk--writing
+          (while (and anvillm-talk--due (< (float-time) end))
+            (anvillm-talk--take (anvillm-json (pop anvillm-talk--due)))))
+      (when anvillm-talk--due
+        (setq anvillm-talk--timer
+              (run-with-timer 0.002 nil (anvillm-here #'anvillm-talk--draw-due)))))))
+
+(defun anvillm-talk--drop-due ()
+  "Forget what has come and is not drawn yet."
+  (when anvillm-talk--timer (cancel-timer anvillm-talk--timer))
+  (setq anvillm-talk--timer nil anvillm-talk--due nil))
 
 ;;;; Entries
 
@@ -301,27 +322,53 @@ It is looked for from the end, where what still changes is."
                                                    :text (anvillm-text (or bytes ""))))
                                 numbers))))))))))))
 
+(cl-defstruct (anvillm-talk--past (:copier nil))
+  "An older turn that is being drawn: what is left of it, and where it goes."
+  number objects numbers limit readers entries heads (batch (make-hash-table :test #'equal)))
+
 (defun anvillm-talk--draw-older (number objects numbers)
   "Draw OBJECTS of the turn NUMBER before all others, then those of NUMBERS."
-  (let ((anvillm-talk--heads nil) (anvillm-talk--limit nil) (batch (make-hash-table :test #'equal))
-        (readers (cl-remove-if-not (lambda (w) (get-text-property (window-point w) 'anvillm-older))
+  (let ((readers (cl-remove-if-not (lambda (w) (get-text-property (window-point w) 'anvillm-older))
                                    (get-buffer-window-list nil nil t))))
     (anvillm-talk--writing
       (goto-char (point-min))
       (when (get-text-property (point) 'anvillm-older)
-        (delete-region (point) (next-single-property-change (point) 'anvillm-older nil (point-max))))
-      (setq anvillm-talk--limit (copy-marker (point-min) t))
-      (dolist (object objects)
-        (let* ((object (if (stringp object) (anvillm-json object) object)) (key (anvillm-talk--key object)))
-          ;; What began in that turn and went on after it is shown already.
-          (when (or (gethash key batch) (not (gethash key anvillm-talk--entries)))
-            (puthash key t batch)
-            (anvillm-talk--take object)))))
-    (dolist (w readers) (set-window-point w anvillm-talk--limit))
-    (set-marker anvillm-talk--limit nil)
-    (setq anvillm-talk--turns (cl-remove number anvillm-talk--turns)))
+        (delete-region (point) (next-single-property-change (point) 'anvillm-older nil (point-max)))))
+    (anvillm-talk--draw-past
+     (make-anvillm-talk--past :number number :objects objects :numbers numbers :readers readers
+                              :limit (copy-marker (point-min) t) :entries anvillm-talk--entries))))
+
+(defun anvillm-talk--draw-past (past)
+  "Draw of PAST what can be drawn in a few milliseconds, and the rest later."
+  ;; Unless all was forgotten meanwhile.
+  (when (eq anvillm-talk--entries (anvillm-talk--past-entries past))
+    (let ((end (+ (float-time) anvillm-talk--slice))
+          (anvillm-talk--heads (anvillm-talk--past-heads past))
+          (anvillm-talk--limit (anvillm-talk--past-limit past)))
+      (anvillm-talk--writing
+        (while (and (anvillm-talk--past-objects past) (< (float-time) end))
+          (let* ((object (pop (anvillm-talk--past-objects past)))
+                 (object (if (stringp object) (anvillm-json object) object))
+                 (key (anvillm-talk--key object)) (batch (anvillm-talk--past-batch past)))
+            ;; What began in that turn and went on after it is shown already.
+            (when (or (gethash key batch) (not (gethash key anvillm-talk--entries)))
+              (puthash key t batch)
+              (anvillm-talk--take object)))))
+      (setf (anvillm-talk--past-heads past) anvillm-talk--heads))
+    (if (anvillm-talk--past-objects past)
+        (run-with-timer 0.002 nil (anvillm-here (lambda () (anvillm-talk--draw-past past))))
+      (anvillm-talk--past-drawn past))))
+
+(defun anvillm-talk--past-drawn (past)
+  "All of PAST is drawn: go on with the turn before it."
+  (let ((limit (anvillm-talk--past-limit past)))
+    (dolist (w (anvillm-talk--past-readers past))
+      (when (and (window-live-p w) (eq (window-buffer w) (current-buffer)))
+        (set-window-point w limit)))
+    (set-marker limit nil))
+  (setq anvillm-talk--turns (remove (anvillm-talk--past-number past) anvillm-talk--turns))
   (anvillm-talk--offer-older)
-  (anvillm-talk--read-older (cdr numbers)))
+  (anvillm-talk--read-older (cdr (anvillm-talk--past-numbers past))))
 
 ;;;; What is at point
 
@@ -415,6 +462,7 @@ Return nil if there is neither."
 
 (defun anvillm-talk--forget ()
   "Forget what has been drawn."
+  (anvillm-talk--drop-due)
   (setq anvillm-talk--entries nil anvillm-talk--seq nil anvillm-talk--rest nil anvillm-talk--turns nil
         anvillm-talk--heads nil anvillm-talk--by-log nil anvillm-talk--open-asks nil))
 
