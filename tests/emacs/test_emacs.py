@@ -74,6 +74,10 @@ def test_the_keys_are_there_in_the_normal_state_of_evil(home: Home) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
 
 
+def test_sessions_are_in_consult_and_org(home: Home) -> None:
+    ert(home, "extras-test")
+
+
 def test_conversations_and_notifications(home: Home) -> None:
     ert(home, "log-test")
 
