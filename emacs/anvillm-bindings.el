@@ -114,7 +114,7 @@ Those with a label are in the menus too, below the title.")
   (cddr (assq place anvillm-bindings)))
 
 (defun anvillm-bindings-map (place &optional parent)
-  "Return a new keymap for PLACE, with what it includes, on top of the keymap PARENT."
+  "Return a new keymap for PLACE and what it includes, on top of PARENT."
   (let ((map (make-sparse-keymap))
         (included (mapcar #'anvillm-bindings-map (cadr (assq place anvillm-bindings)))))
     (when (or included parent)
@@ -127,7 +127,7 @@ Those with a label are in the menus too, below the title.")
     map))
 
 (defun anvillm-bindings-of (map)
-  "Return an alist (COMMAND KEY...) of what MAP and its parents bind, in no order."
+  "Return an alist (COMMAND KEY...) of what MAP and its parents bind."
   (let (rows seen)
     (cl-labels ((walk (map prefix)
                   (map-keymap

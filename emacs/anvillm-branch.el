@@ -62,13 +62,14 @@
         (display-buffer (current-buffer) '(nil (inhibit-same-window . t)))))))
 
 (defun anvillm-branch-then (id what)
-  "Return a callback that tells how WHAT, of session ID, went."
+  "Return a callback to tell how WHAT, of session ID, went."
   (lambda (result err)
     (cond ((null err)
            (message "%s" (if (stringp result) (anvillm-text result) (concat what ": done")))
            (run-hook-with-args 'anvillm-branch-functions id))
           ((eq (car err) 'anvillm-9p-error)
-           (anvillm-branch--refused id what (anvillm-visible (anvillm-sentence err))))
+           (anvillm-branch--refused
+            id what (string-remove-prefix "not permitted: " (anvillm-visible (anvillm-sentence err)))))
           (t (message "%s: %s" what (anvillm-sentence err))))))
 
 (defun anvillm-branch--may-p (action what)
@@ -87,7 +88,7 @@ ACTION, a symbol, is looked for in `anvillm-confirm'."
 ;;;; Commands
 
 (defvar anvillm-branch-functions nil
-  "Called with a session's id when its work was merged, pushed, discarded or undone.")
+  "Called with a session's id when its work was merged, pushed or undone.")
 
 ;;;###autoload
 (defun anvillm-merge (id &optional way)
@@ -138,8 +139,9 @@ The daemon refuses while anything in it is nowhere else."
 ;;;; Undo
 
 (defun anvillm-branch-turns (id)
-  "Return the turns of session ID that are over, the last first.
-Each is a list (NUMBER STATE ORIGIN WHEN SECONDS ADDED REMOVED WORDS) of strings."
+  "Return a row for each turn of session ID that is over, the last first.
+Each is a list of strings: number, state, origin, time, seconds, lines added,
+lines removed, words."
   (nreverse
    (cl-loop for line in (split-string (anvillm-text (anvillm-await-read (concat id "/turns/list")))
                                       "\n" t)
@@ -147,7 +149,7 @@ Each is a list (NUMBER STATE ORIGIN WHEN SECONDS ADDED REMOVED WORDS) of strings
             when (member (nth 1 row) '("done" "failed")) collect row)))
 
 (defun anvillm-branch-read-turn (id prompt)
-  "Ask with PROMPT for a turn of session ID that has changed files; return its number."
+  "Ask with PROMPT for a turn of session ID that has changed files."
   (let ((turns (cl-remove-if (lambda (row) (and (member (nth 5 row) '("-" "0"))
                                                 (member (nth 6 row) '("-" "0"))))
                              (anvillm-branch-turns id))))

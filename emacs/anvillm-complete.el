@@ -67,7 +67,7 @@
     (anvillm-complete--walk-found walk)))
 
 (defvar-local anvillm-complete--commands nil
-  "The commands of the agent: (SESSION (NAME . DESCRIPTION)...); nil if not asked for.")
+  "The commands of the agent: (SESSION (NAME . DESCRIPTION)...), or nil.")
 
 (defun anvillm-complete--commands ()
   "Return the commands of the agent that is written to, as far as they are known.

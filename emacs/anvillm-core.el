@@ -202,7 +202,8 @@ The daemon tells; an answer is known before that by its event."
             (t (format-time-string "%b %y" time))))))
 
 (defun anvillm-clock (time)
-  "Return TIME, seconds since the epoch, as of a clock; with its day if that is not today."
+  "Return TIME, seconds since the epoch, as of a clock.
+Its day is told if that is not today."
   (format-time-string (if (equal (format-time-string "%F") (format-time-string "%F" time))
                           "%H:%M" "%a %d %b %H:%M")
                       time))

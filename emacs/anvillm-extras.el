@@ -44,7 +44,7 @@
               (abbreviate-file-name (or (plist-get session :cwd) "")) "  " (anvillm-note session)))))
 
 (defun anvillm-extras--preview ()
-  "Return a function that shows the conversation of a candidate."
+  "Return a function to show the conversation of a candidate."
   (let ((show (consult--buffer-preview)))
     (lambda (action name)
       (let ((id (and name (anvillm-extras--id name))))

@@ -73,8 +73,9 @@ have a name besides, and `tokens'."
   :group 'anvillm)
 
 (defcustom anvillm-list-needing-first t
-  "Non-nil to list the sessions first that ask, have failed, are held or wrote to you.
-Where the list is sorted by a column, that counts."
+  "Non-nil to list the sessions first that need you.
+They ask, have failed, are held or wrote to you.  Where the list is sorted by a
+column, that counts."
   :type 'boolean
   :group 'anvillm)
 

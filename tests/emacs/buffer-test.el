@@ -167,7 +167,7 @@
 
 (ert-deftest draft-completes-the-agent-s-commands-after-a-slash-at-its-beginning ()
   (buffer-test-draft
-   (setq anvillm-complete--commands '(("compact" . "Shorten the conversation") ("clear" . "Begin anew")))
+   (setq anvillm-complete--commands (list (car anvillm-compose-targets) '("compact" . "Shorten the conversation") '("clear" . "Begin anew")))
    (insert "/comp")
    (completion-at-point)
    (should (equal "/compact" (buffer-string)))

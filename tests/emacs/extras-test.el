@@ -9,6 +9,7 @@
 (require 'support)
 (require 'anvillm-extras)
 (require 'org)
+(require 'org-capture)
 
 (defvar consult-buffer-sources nil "As in Consult.")
 (defvar extras-test-shown nil "What was shown while one chose.")

@@ -256,7 +256,7 @@ A busy machine makes some of them slow; a wait for the daemon, all."
         (while (re-search-forward
                 (concat "(\\(accept-process-output\\|sleep-for\\|sit-for\\|call-process[a-z-]*\\|process-file\\|process-lines\\|"
                         "shell-command[a-z-]*\\|url-retrieve-synchronously\\|open-network-stream\\|dbus-call-method\\|"
-                        "thread-join\\|read-event\\|anvillm-9p-sync\\|anvillm-await\\|anvillm-await-sessions\\)[ )\n]")
+                        "thread-join\\|read-event\\|anvillm-9p-sync\\|anvillm-await\\|anvillm-await-read\\|anvillm-await-sessions\\)[ )\n]")
                 nil t)
           (let ((what (match-string 1)))
             (unless (save-excursion (nth 8 (syntax-ppss (match-beginning 0))))
@@ -271,7 +271,15 @@ A busy machine makes some of them slow; a wait for the daemon, all."
                             ("anvillm-session" "anvillm--read-backend" "anvillm-await")
                             ("anvillm-session" "anvillm-next-needing" "anvillm-await-sessions")
                             ("anvillm-mail" "anvillm-mail--read-owner" "anvillm-await-sessions")
-                            ("anvillm-command" "anvillm-target" "anvillm-await-sessions")))
+                            ("anvillm-command" "anvillm-target" "anvillm-await-sessions")
+                            ("anvillm-wait" "anvillm-await-read" "anvillm-await")
+                            ("anvillm-branch" "anvillm-branch--current" "anvillm-await-sessions")
+                            ("anvillm-branch" "anvillm-branch-turns" "anvillm-await-read")
+                            ("anvillm-option" "anvillm-option" "anvillm-await-read")
+                            ("anvillm-session" "anvillm--read-role" "anvillm-await-read")
+                            ("anvillm-extras" "anvillm-consult" "anvillm-await-sessions")
+                            ("anvillm-extras" "anvillm-org-open" "anvillm-await-sessions")
+                            ("anvillm-extras" "anvillm-org-capture" "anvillm-await-read")))
                          #'string<)))
     (should (<= anvillm-wait--grace 0.02))))
 

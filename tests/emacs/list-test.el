@@ -101,7 +101,7 @@
       (support-publish tree :type "ask" :session_id "00000003" :ask '(:id "1" :text "May I?"))
       (support-wait (equal '("00000003" "00000005" "00000001" "00000002" "00000004") (list-test-ids)))
       (should (equal "00000003" (tabulated-list-get-id)))
-      (support-publish tree :type "ask" :session_id "00000003" :ask :json-null :asks [])
+      (support-publish tree :type "ask" :session_id "00000003" :ask nil :asks [])
       (support-wait (equal '("00000005" "00000001" "00000002" "00000003" "00000004") (list-test-ids))))))
 
 (ert-deftest list-tells-how-long-ago-and-grows-older ()
