@@ -34,6 +34,7 @@ class Acting(Shown, Screen[None]):
         Binding("i", "inbox('user')", show=False),
         Binding("I", "inbox", show=False),
         Binding("Q", "queue", show=False),
+        Binding("y", "copy", show=False),
         Binding("question_mark", "help", show=False),
     ]
 
@@ -56,15 +57,15 @@ class Acting(Shown, Screen[None]):
         self._with(self._prompt)
 
     def _prompt(self, row: Row) -> None:
-        who, drafts = row["id"], self.host.drafts
+        who = row["id"]
 
         def send(text: str | None) -> None:
             if text is not None:
-                drafts[who] = text
-                self.host.request(partial(requests.prompt, session=who, text=text), lambda _: drafts.pop(who, None))
+                self.host.keep(who, text)
+                self.host.request(partial(requests.prompt, session=who, text=text), lambda _: self.host.sent(who))
 
         self.app.push_screen(
-            Prompt(f"Prompt for {label(row)}", drafts.get(who, ""), partial(drafts.__setitem__, who)), send
+            Prompt(f"Prompt for {label(row)}", self.host.draft(who), partial(self.host.keep, who)), send
         )
 
     def action_control(self, command: str) -> None:
@@ -108,8 +109,15 @@ class Acting(Shown, Screen[None]):
                 if text is not None:
                     self.host.request(partial(requests.set_context, session=row["id"], context=text))
 
+            title = f"Context before each prompt of {label(row)}"
             self.app.push_screen(
-                Prompt(f"Context before each prompt of {label(row)}", row["context"], lambda _: None), put
+                Prompt(
+                    title,
+                    row["context"],
+                    lambda _: None,
+                    "Enter takes it, empty: none   Ctrl-J new line   Esc leaves it",
+                ),
+                put,
             )
 
         self._with(ask)
@@ -162,6 +170,22 @@ class Acting(Shown, Screen[None]):
 
     def action_queue(self) -> None:
         self._with(lambda row: self.host.show_queue(row["id"]))
+
+    def action_copy(self) -> None:
+        """The last answer goes to the clipboard of the terminal (OSC 52)."""
+
+        def copy(row: Row) -> None:
+            if not row.get("answered"):
+                self.host.say(f"{label(row)} has not answered yet")
+                return
+
+            def copied(text: str) -> None:
+                self.app.copy_to_clipboard(text)
+                self.host.say(f"the last answer of {label(row)} is on the clipboard ({len(text)} characters)")
+
+            self.host.request(partial(requests.answered, session=row["id"], n=row["answered"]), copied)
+
+        self._with(copy)
 
     def action_help(self) -> None:
         self.app.push_screen(Help())

@@ -4,6 +4,7 @@ It alone imports the screens; they know it as ``tui.host.Host``. Those that the 
 they are first shown.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar, TypeVar
@@ -23,9 +24,10 @@ from anvilsrv.front.tail import Tail
 from anvilsrv.front.turns import Turns
 from anvilsrv.p9.client import Client
 from anvilsrv.words import USER
-from tui.host import Shown, nothing
+from tui.footer import Footer
+from tui.host import LEFT, Shown, nothing
+from tui.saying import LASTS, Saying
 from tui.sessions import SessionsScreen
-from tui.text import one_line
 
 T = TypeVar("T")
 
@@ -83,6 +85,7 @@ class Anvillm(App[None]):
         self.why = ""
         self.known = False  # heard of the daemon, whether it is there or not
         self.drafts: dict[str, str] = {}
+        self._saying = Saying()
         self.mail = 0  # messages in the user's inbox
 
     @property
@@ -112,23 +115,60 @@ class Anvillm(App[None]):
         return label(row) if row else who
 
     def say(self, text: str, error: bool = False) -> None:
-        self.notify(one_line(text), severity="error" if error else "information", timeout=8, markup=False)
+        self._saying.add(text, error, time.monotonic())
+        self._draw_said()
+        self.set_timer(LASTS + 0.1, self._draw_said)
+
+    @property
+    def said(self) -> tuple[str, bool]:
+        return self._saying.line
+
+    def _draw_said(self) -> None:
+        self._saying.forget(time.monotonic())
+        for screen in self.screen_stack:
+            for footer in screen.query(Footer):
+                footer.draw()
+
+    def keep(self, session: str, text: str) -> None:
+        if text.strip():
+            self.drafts[session] = text
+        else:
+            self.drafts.pop(session, None)
+        self._rescue()
+
+    def draft(self, session: str) -> str:
+        if LEFT in self.drafts and not self.drafts.get(session):
+            self.drafts[session] = self.drafts.pop(LEFT)
+        return self.drafts.get(session, "")
+
+    def sent(self, session: str) -> None:
+        self.drafts.pop(session, None)
+
+    def _rescue(self) -> None:
+        """What was typed for a session that is gone is offered for the next prompt."""
+        if self.why or not self.known:
+            return
+        there = {row["id"] for row in self.rows}
+        for gone in [key for key in self.drafts if key != LEFT and " " not in key and key not in there]:
+            text = self.drafts.pop(gone)
+            if text not in self.drafts.get(LEFT, ""):
+                self.drafts[LEFT] = "\n\n".join(filter(None, (self.drafts.get(LEFT), text)))
+            self.say(f"{gone} is gone; what was typed for it is offered at the next prompt (p)")
 
     def request(
-        self, ask: Callable[[Client], T], then: Callable[[T], object] = nothing, failed: Callable[[], object] = nothing
+        self,
+        ask: Callable[[Client], T],
+        then: Callable[[T], object] = nothing,
+        failed: Callable[[str], object] | None = None,
     ) -> None:
         def asked() -> Callable[[], object]:
             try:
                 found = ask(self.follower.client())
             except AnvilError as error:
-                return partial(self._failed, str(error), failed)
+                return partial(failed or partial(self.say, error=True), str(error))
             return lambda: then(found)
 
         self.work(asked, lambda done: done())
-
-    def _failed(self, words: str, failed: Callable[[], object]) -> None:
-        self.say(words, error=True)
-        failed()
 
     def work(self, act: Callable[[], T], then: Callable[[T], object]) -> None:
         def run() -> None:
@@ -169,7 +209,9 @@ class Anvillm(App[None]):
             self.mail = len(found)
             self.redraw()
 
-        self.request(partial(requests.box, owner=USER, name="inbox"), counted)
+        self.request(
+            partial(requests.box, owner=USER, name="inbox"), counted, nothing
+        )  # it is counted again when it comes
 
     # -- screens ------------------------------------------------------------------------------------------------------
 
@@ -210,6 +252,7 @@ class Anvillm(App[None]):
         if self.why or not self.known:
             self.count_mail()
         self.rows, self.why, self.known = message.rows, "", True
+        self._rescue()
         self.redraw()
 
     def on_anvillm_away(self, message: Away) -> None:

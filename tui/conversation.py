@@ -17,6 +17,7 @@ from anvilsrv.front.turns import LAST, objects, over, turn
 from anvilsrv.p9.client import Client
 from tui.acting import Acting
 from tui.dialogs import PromptArea
+from tui.footer import Footer
 from tui.host import Host
 from tui.talk import Talk
 from tui.text import clip
@@ -55,10 +56,10 @@ class ConversationScreen(Acting):
         yield Talk()
         yield Static(id="asks")
         yield PromptArea()
-        yield Static(HINTS, id="keys")
+        yield Footer(self.host, HINTS)
 
     def on_mount(self) -> None:
-        self.query_one(PromptArea).put(self.host.drafts.get(self.session, ""))
+        self.query_one(PromptArea).put(self.host.draft(self.session))
         self.query_one(PromptArea).focus()
         self.redraw()
         self._tail = self.host.tail(self.session, self._show, self._end, self._begin)
@@ -140,19 +141,21 @@ class ConversationScreen(Acting):
     def on_prompt_area_sent(self, message: PromptArea.Sent) -> None:
         area = self.query_one(PromptArea)
         text = message.text
-        self.host.drafts[self.session] = text
+        self.host.keep(self.session, text)
         area.text = ""
 
         def sent(_: None) -> None:
-            self.host.drafts.pop(self.session, None)
-            self.query_one(Talk).follow()
+            self.host.sent(self.session)
+            if self.is_running:
+                self.query_one(Talk).follow()
 
         self.host.request(
-            lambda client: requests.prompt(client, self.session, text), sent, lambda: self._give_back(text)
+            lambda client: requests.prompt(client, self.session, text), sent, partial(self._give_back, text)
         )
 
-    def _give_back(self, text: str) -> None:
+    def _give_back(self, text: str, why: str) -> None:
         """What could not be sent stands in the prompt again, unless something else does by now."""
+        self.host.say(why, error=True)
         if self.is_running and not self.query_one(PromptArea).text:
             self.query_one(PromptArea).put(text)
 
@@ -161,6 +164,5 @@ class ConversationScreen(Acting):
             self.action_older()
 
     def action_leave(self) -> None:
-        if text := self.query_one(PromptArea).text:
-            self.host.drafts[self.session] = text
+        self.host.keep(self.session, self.query_one(PromptArea).text)
         self.dismiss()

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Label, Static
 
 from anvilsrv.front.program import anvilsrv
-from tui.dialogs import Dialog
+from tui.dialogs import Confirm, Dialog
 from tui.host import Host, Shown
 from tui.text import printable
 
@@ -20,7 +20,7 @@ class DaemonScreen(Shown, Dialog):
         Binding("y", "start", show=False),
         Binding("s", "start", show=False),
         Binding("R", "run('restart')", show=False),
-        Binding("t", "run('stop')", show=False),
+        Binding("t", "stop", show=False),
         Binding("n,q", "dismiss(None)", show=False),
     ]
 
@@ -71,6 +71,18 @@ class DaemonScreen(Shown, Dialog):
     def action_start(self) -> None:
         if self.host.why:
             self.action_run("start")
+
+    def action_stop(self) -> None:
+        """Stop it, after asking: its agents end."""
+
+        def stop(sure: bool | None) -> None:
+            if sure:
+                self.action_run("stop")
+
+        if not self.host.why and not self._busy:
+            live = sum(row["state"] in ("starting", "idle", "running") for row in self.host.rows)
+            why = f"{live} agent{'' if live == 1 else 's'} will end; the sessions stay, and can be restarted."
+            self.app.push_screen(Confirm("Stop the daemon?", why), stop)
 
     def action_run(self, command: str) -> None:
         if not self._busy:

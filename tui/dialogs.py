@@ -1,4 +1,4 @@
-"""Small windows over a screen: a question of ours, a line, a prompt of many lines, a new session, an agent's question, the keys."""
+"""Small windows over a screen: a question of ours, a line, a prompt of many lines, an agent's question, the keys."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -6,16 +6,15 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from tui.talk import diff
-from tui.text import clip, one_line, printable
+from tui.text import one_line, printable
 
 
 class Dialog(ModalScreen[Any]):
@@ -95,6 +94,23 @@ class Line(Dialog):
         self.dismiss(message.value)
 
 
+class Filter(Line):
+    """One line of text at the foot of the screen; ``changed`` gets it with every key, and ``""`` when it is left."""
+
+    BINDINGS: ClassVar = [Binding("escape", "show_all", show=False)]
+
+    def __init__(self, value: str, changed: Callable[[str], object]) -> None:
+        super().__init__("Filter", value, "Enter keeps it   Esc shows all sessions")
+        self.changed = changed
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        self.changed(message.value)
+
+    def action_show_all(self) -> None:
+        self.changed("")
+        self.dismiss(None)
+
+
 class PromptArea(TextArea):
     """Text of many lines: Enter sends it, Ctrl-J begins a new line, what is pasted stays as it is."""
 
@@ -105,8 +121,9 @@ class PromptArea(TextArea):
             super().__init__()
             self.text = text
 
-    def __init__(self) -> None:
+    def __init__(self, may_be_empty: bool = False) -> None:
         super().__init__(soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False)
+        self._may_be_empty = may_be_empty
 
     def put(self, text: str) -> None:
         """Make ``text`` what stands there, with the cursor behind it."""
@@ -120,7 +137,7 @@ class PromptArea(TextArea):
         if event.key == "enter":
             event.stop()
             event.prevent_default()
-            if self.text.strip():
+            if self.text.strip() or self._may_be_empty:
                 self.post_message(self.Sent(self.text))
         elif event.key in ("ctrl+j", "shift+enter"):
             event.stop()
@@ -135,18 +152,22 @@ class PromptArea(TextArea):
 
 
 class Prompt(Dialog):
-    """A prompt; gives its text. What is left by Esc goes to ``keep``, so that it is there the next time."""
+    """A prompt; gives its text. What is left by Esc goes to ``keep``, so that it is there the next time.
+
+    With a ``hint`` of its own it is another text, which may be empty.
+    """
 
     BINDINGS: ClassVar = [Binding("escape", "leave", show=False)]
 
-    def __init__(self, title: str, draft: str, keep: Callable[[str], None]) -> None:
+    def __init__(self, title: str, draft: str, keep: Callable[[str], None], hint: str = "") -> None:
         super().__init__(title)
         self.draft = draft
         self.keep = keep
+        self.hint = hint
 
     def inside(self) -> ComposeResult:
-        yield PromptArea()
-        yield Label("Enter sends   Ctrl-J new line   Esc leaves, the draft is kept", classes="hint")
+        yield PromptArea(may_be_empty=bool(self.hint))
+        yield Label(self.hint or "Enter sends   Ctrl-J new line   Esc leaves, the draft is kept", classes="hint")
 
     def on_mount(self) -> None:
         self.query_one(PromptArea).put(self.draft)
@@ -159,36 +180,7 @@ class Prompt(Dialog):
         self.dismiss(None)
 
 
-class Start(Dialog):
-    """A new session; gives its fields."""
-
-    FIELDS: ClassVar = ("backend", "directory", "alias", "role", "tasks")
-
-    def __init__(self, backends: list[dict[str, str]], roles: list[str], directory: str) -> None:
-        super().__init__("Start a session")
-        self.backends = backends
-        able = [one["name"] for one in backends if one["status"] == "ok"]
-        self.values = {"backend": next(iter(able), ""), "directory": directory}
-        self.known = {"backend": able, "role": roles}
-
-    def inside(self) -> ComposeResult:
-        for name in self.FIELDS:
-            with Horizontal(classes="row"):
-                yield Label(name)
-                suggester = SuggestFromList(self.known[name]) if name in self.known else None
-                yield Field(self.values.get(name, ""), id=name, suggester=suggester, select_on_focus=False)
-        for one in self.backends:
-            why = "" if one["status"] == "ok" else f": {one['status']}"
-            yield Label(Content(clip(f"{one['name']} · {one['title']}{why}", 68)), classes="hint")
-        yield Label("Tab next   Enter starts   Esc leaves", classes="hint")
-
-    def on_input_submitted(self) -> None:
-        found = {name: self.query_one(f"#{name}", Input).value.strip() for name in self.FIELDS}
-        for name in ("backend", "directory"):
-            if not found[name]:
-                self.query_one(f"#{name}", Input).focus()
-                return
-        self.dismiss(found)
+BRIGHT = 6  # lines of what one is asked to allow that stand out
 
 
 class Answer(Dialog):
@@ -206,7 +198,9 @@ class Answer(Dialog):
 
     def inside(self) -> ComposeResult:
         with VerticalScroll(classes="text", can_focus=False):
-            yield Static(Content(printable(self.ask.get("text") or "")))
+            text = printable(self.ask.get("text") or "")
+            permission = self.choices and not self.ask.get("free") and text.count("\n") < BRIGHT
+            yield Static(Content(text), classes="asked" if permission else "")
             if self.ask.get("diff"):
                 yield Static(Content.assemble(*diff(self.ask["diff"])))
             elif self.ask.get("detail"):
@@ -254,6 +248,7 @@ R  restart, conversation kept   i  your inbox       I  the session's
 K  kill, for good               c  context put before prompts
 a  alias                        x  interrupt the turn
 r  refresh                      Q  the queue: what waits
+/  filter the list              y  copy the last answer
 T  type keys into its pane, as in Down Enter
 d  the daemon                   ?  these keys       q  quit
 j k  C-n C-p  down, up          n  the next that needs you

@@ -8,6 +8,7 @@ from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import Client
 
 T = TypeVar("T")
+LEFT = ""  # whose drafts are those for sessions that are gone
 
 
 def nothing(*_: object) -> None:
@@ -18,7 +19,8 @@ class Host(Protocol):
     """The application, as its screens see it (``tui.anvillm``).
 
     ``rows`` are the sessions, oldest first; ``why`` says why the daemon is away, and is empty while it answers; ``known`` is
-    false until it was heard of; ``drafts`` are texts not sent yet, by what they are for; ``mail`` counts the user's inbox.
+    false until it was heard of; ``drafts`` are texts not sent yet, by what they are for, those for sessions that are gone by
+    ``LEFT``; ``mail`` counts the user's inbox; ``said`` is what was said last, while it is new, and whether that is an error.
     """
 
     rows: list[Row]
@@ -26,6 +28,10 @@ class Host(Protocol):
     known: bool
     drafts: dict[str, str]
     mail: int
+
+    @property
+    def said(self) -> tuple[str, bool]:
+        """What was said last."""
 
     @property
     def namespace(self) -> str:
@@ -46,9 +52,12 @@ class Host(Protocol):
     # what is asked
 
     def request(
-        self, ask: Callable[[Client], T], then: Callable[[T], object] = nothing, failed: Callable[[], object] = nothing
+        self,
+        ask: Callable[[Client], T],
+        then: Callable[[T], object] = nothing,
+        failed: Callable[[str], object] | None = None,
     ) -> None:
-        """Ask the tree in a thread, then call ``then`` on the loop. What is refused is said, and ``failed`` called instead."""
+        """Ask the tree in a thread, then call ``then`` on the loop; with what is refused ``failed``, or it is said."""
 
     def work(self, act: Callable[[], T], then: Callable[[T], object]) -> None:
         """Do something that takes its time in a thread, then call ``then`` on the loop."""
@@ -74,7 +83,16 @@ class Host(Protocol):
     # what is shown
 
     def say(self, text: str, error: bool = False) -> None:
-        """A note at the corner of the screen."""
+        """Let the last line say that for a while."""
+
+    def keep(self, session: str, text: str) -> None:
+        """Keep what was typed for a session and not sent, over its end too."""
+
+    def draft(self, session: str) -> str:
+        """What was kept for that session; else what was kept for one that is gone, which is this one's from now on."""
+
+    def sent(self, session: str) -> None:
+        """It was sent, and is no draft any more."""
 
     def show_conversation(self, session: str) -> None:
         """Open the conversation of ``session``."""

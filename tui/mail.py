@@ -14,6 +14,7 @@ from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.words import USER
 from tui.dialogs import Help, Prompt
+from tui.footer import Footer
 from tui.host import Host, Shown
 from tui.text import clip, clock, printable
 
@@ -49,7 +50,7 @@ class MailScreen(Shown, Screen[None]):
         yield DataTable(cursor_type="row", cell_padding=1)
         with VerticalScroll(id="body", can_focus=False):
             yield Static(id="message")
-        yield Static(HINTS, id="keys")
+        yield Footer(self.host, HINTS)
 
     def on_mount(self) -> None:
         rest = self.app.size.width - sum(COLUMNS.values()) - 2 * len(COLUMNS) - 1

@@ -15,6 +15,7 @@ from anvilsrv.front import requests
 from anvilsrv.front.requests import Queued
 from anvilsrv.p9.client import Client
 from tui.dialogs import Help, Prompt
+from tui.footer import Footer
 from tui.host import Host, Shown
 from tui.text import clip, printable
 
@@ -51,7 +52,7 @@ class QueueScreen(Shown, Screen[None]):
         yield DataTable(cursor_type="row", cell_padding=1)
         with VerticalScroll(id="body", can_focus=False):
             yield Static(id="message")
-        yield Static(HINTS, id="keys")
+        yield Footer(self.host, HINTS)
 
     def on_mount(self) -> None:
         rest = self.app.size.width - sum(COLUMNS.values()) - 2 * len(COLUMNS) - 1

@@ -1,6 +1,8 @@
 """The main screen: the list of sessions, kept up to date, and the keys that act on the selected one."""
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -10,25 +12,20 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import notes
-from anvilsrv.p9.client import Client
 from tui.acting import Acting
-from tui.dialogs import Start
+from tui.columns import age, cells, tokens, widths
+from tui.dialogs import Filter
+from tui.footer import Footer
 from tui.host import Host
+from tui.start import Start, known, new
 from tui.text import clip, one_line, short_path
 
-COLUMNS = {"id": 8, "alias": 12, "state": 8, "backend": 9, "notes": 12, "directory": 0}
-COLOURS = {
-    "idle": "ansi_green",
-    "running": "ansi_yellow",
-    "starting": "ansi_cyan",
-    "error": "ansi_red bold",
-    "stopped": "dim",
-}
-HINTS = "s start  p prompt  Enter talk  t stop  K kill  w answer  i inbox  ? keys  q"
+HINTS = "s start  p prompt  Enter talk  w answer  t stop  K kill  / filter  i inbox  ? keys  q"
+TICK = 30.0  # s after which ages are shown anew
+SEARCHED = ("id", "alias", "state", "backend", "cwd", "role", "doing", "branch")
 
 
 class SessionsScreen(Acting):
@@ -41,6 +38,7 @@ class SessionsScreen(Acting):
         Binding("r", "refresh_list", show=False),
         Binding("d", "daemon", show=False),
         Binding("n", "needing", show=False),
+        Binding("slash", "filter", show=False),
         Binding("q", "app.quit", show=False),
         Binding("j,ctrl+n", "move('down')", show=False),
         Binding("k,ctrl+p", "move('up')", show=False),
@@ -54,29 +52,34 @@ class SessionsScreen(Acting):
         super().__init__(host)
         self._shown: dict[str, tuple[Content, ...]] = {}
         self._wanted = ""  # a session to put the cursor on when it comes
+        self._columns: dict[str, int] = {}
+        self._filter = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
         yield DataTable(cursor_type="row", zebra_stripes=False, cell_padding=1)
         yield Static(id="empty")
         yield Static(id="detail")
-        yield Static(HINTS, id="keys")
+        yield Footer(self.host, HINTS)
 
     def on_mount(self) -> None:
-        for name, width in COLUMNS.items():
-            self.table.add_column(name.upper(), key=name, width=width or self._rest())
-        self.redraw()
+        self._lay_out()
+        self.set_interval(TICK, self.redraw)
 
     def on_resize(self) -> None:
-        if self.table.columns:
-            column = next(column for key, column in self.table.columns.items() if key.value == "directory")
-            column.width = self._rest()
-            self._shown = {}
-            self.redraw()
+        self._lay_out()
 
-    def _rest(self) -> int:
-        taken = sum(COLUMNS.values()) + 2 * len(COLUMNS)
-        return max(10, self.app.size.width - taken - 1)
+    def _lay_out(self) -> None:
+        """Make the columns as the width wants them; the cursor stays on its session."""
+        columns = widths(self.app.size.width)
+        if columns == self._columns:
+            return
+        self._wanted = self._wanted or (self._chosen() if self._columns else "")
+        self._columns, self._shown = columns, {}
+        self.table.clear(columns=True)
+        for name, width in columns.items():
+            self.table.add_column(name.upper(), key=name, width=width)
+        self.redraw()
 
     @property
     def table(self) -> "DataTable[Content]":
@@ -98,15 +101,18 @@ class SessionsScreen(Acting):
         """Bring the list up to date. Rows stay where they are, and so does the cursor."""
         if not self.is_running or not self.table.columns:
             return
-        rows = {row["id"]: self._cells(row) for row in self.host.rows}
+        rows = {row["id"]: cells(row, self._columns) for row in self.host.rows if self._fits(row)}
         chosen = self._chosen()
         for gone in [key for key in self._shown if key not in rows]:
             self.table.remove_row(gone)
-        for key, cells in rows.items():
+        kept = [key for key in self._shown if key in rows]
+        if kept + [key for key in rows if key not in self._shown] != list(rows):
+            self.table.clear()  # what the filter left out comes back to its own place
+        for key, row in rows.items():
             if key not in self.table.rows:
-                self.table.add_row(*cells, key=key)
-            elif cells != self._shown.get(key):
-                for name, cell in zip(COLUMNS, cells, strict=True):
+                self.table.add_row(*row, key=key)
+            elif row != self._shown.get(key):
+                for name, cell in zip(self._columns, row, strict=True):
                     self.table.update_cell(key, name, cell)
         self._shown = rows
         if chosen in rows:
@@ -120,18 +126,10 @@ class SessionsScreen(Acting):
         self.query_one("#head", Static).update(Content(self._heading()))
         self._describe()
 
-    def _cells(self, row: Row) -> tuple[Content, ...]:
-        noted = notes(row)
-        said = ", ".join(note.text for note in noted)
-        loud = "ansi_red bold" if any(note.loud for note in noted) else ""
-        return (
-            Content(row["id"]),
-            Content.styled(clip(row["alias"] or "-", COLUMNS["alias"]), "bold"),
-            Content.styled(row["state"], COLOURS.get(row["state"], "")),
-            Content(clip(row["backend"], COLUMNS["backend"])),
-            Content.styled(clip(said, COLUMNS["notes"]), loud),
-            Content(short_path(row["cwd"], self._rest())),
-        )
+    def _fits(self, row: Row) -> bool:
+        """Whether all words of the filter are in what is known of the session."""
+        about = " ".join([*(str(row.get(name) or "") for name in SEARCHED), *(note.line for note in notes(row))])
+        return all(word in about.lower() for word in self._filter.lower().split())
 
     def _heading(self) -> str:
         if self.host.why:
@@ -139,6 +137,7 @@ class SessionsScreen(Acting):
         asks = sum(len(waiting(row)) for row in self.host.rows)
         count = len(self.host.rows)
         parts = ["AnviLLM", self.host.namespace, f"{count} session{'' if count == 1 else 's'}"]
+        parts += [f"/{self._filter}: {len(self._shown)}"] if self._filter else []
         parts += [f"{asks} ASK (w)"] if asks else []
         needs = sum(bool(row.get("needs")) for row in self.host.rows)
         parts += [f"{needs} need{'' if needs > 1 else 's'} you (n)"] if needs else []
@@ -148,6 +147,8 @@ class SessionsScreen(Acting):
     def _emptiness(self) -> str:
         if self.host.why:
             return f"{one_line(self.host.why)}\n\nd starts the daemon."
+        if self._filter and self.host.rows:
+            return f"No session has '{one_line(self._filter)}'. / and Esc shows all."
         return "No sessions. s starts one." if self.host.known else "…"
 
     def on_data_table_row_highlighted(self) -> None:
@@ -163,6 +164,8 @@ class SessionsScreen(Acting):
             about += [f"role {row['role']}"] if row["role"] else []
             about += [f"by {self.host.name_of(row['parent'])}"] if row["parent"] else []
             about += ["context"] if row["context"] else []
+            about += [f"{used} tokens"] if (used := tokens(row)) else []
+            about.append(f"{row['state']} for {age(time.time() - (row.get('since') or row['changed']))}")
             lines.append(" · ".join(about))
         width = max(20, self.app.size.width - 2)
         detail = self.query_one("#detail", Static)
@@ -177,9 +180,10 @@ class SessionsScreen(Acting):
 
     def action_needing(self) -> None:
         """Put the cursor on the next session that needs the user."""
-        ids = [row["id"] for row in self.host.rows]
+        rows = [row for row in self.host.rows if row["id"] in self._shown]
+        ids = [row["id"] for row in rows]
         at = ids.index(chosen) + 1 if (chosen := self._chosen()) in ids else 0
-        found = [row["id"] for row in self.host.rows[at:] + self.host.rows[:at] if row.get("needs")]
+        found = [row["id"] for row in rows[at:] + rows[:at] if row.get("needs")]
         if found:
             self._select(found[0])
         else:
@@ -199,26 +203,31 @@ class SessionsScreen(Acting):
     def action_daemon(self) -> None:
         self.host.show_daemon()
 
+    def action_filter(self) -> None:
+        def changed(text: str) -> None:
+            self._filter = text
+            self.redraw()
+
+        self.app.push_screen(Filter(self._filter, changed))
+
     def action_start(self) -> None:
         row = self.selected()
 
-        def start(found: dict[str, str] | None) -> None:
-            if found is not None:
-                self.host.request(partial(self._new, found=found), self._select)
+        def submit(found: dict[str, str], made: Callable[[str], None], refused: Callable[[str], bool]) -> None:
+            def failed(why: str) -> None:
+                if not refused(why):
+                    self.host.say(why, error=True)
 
-        def show(known: tuple[list[dict[str, str]], list[str]]) -> None:
-            self.app.push_screen(Start(*known, row["cwd"] if row else os.getcwd()), start)
+            self.host.request(partial(new, found=found), made, failed)
 
-        self.host.request(
-            lambda client: (requests.backends(client), [one["name"] for one in requests.roles(client)]), show
-        )
+        def made(session: str | None) -> None:
+            if session is not None:
+                self._select(session)
 
-    @staticmethod
-    def _new(client: Client, found: dict[str, str]) -> str:
-        where = os.path.abspath(os.path.expanduser(found["directory"]))
-        return requests.new(
-            client, found["backend"], where, role=found["role"], tasks=found["tasks"], alias=found["alias"]
-        )
+        def show(offered: tuple[list[dict[str, str]], dict[str, list[str]]]) -> None:
+            self.app.push_screen(Start(*offered, row["cwd"] if row else os.getcwd(), submit), made)
+
+        self.host.request(known, show)
 
     def _select(self, session: str) -> None:
         """Put the cursor on a session once it is in the list."""

@@ -1,17 +1,22 @@
 """anvillm driven by Textual's own pilot: what its screens do with sessions that no daemon here can be made to show."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
+from textual.widgets.data_table import ColumnKey
 
 from anvilsrv.front import requests
 from tests.conftest import Home, run_async
 from tui.anvillm import Anvillm
 from tui.daemon import DaemonScreen
-from tui.dialogs import Answer, Field, Help, Line, Start
+from tui.dialogs import Answer, Field, Filter, Help, Line, Prompt, PromptArea
+from tui.host import nothing
+from tui.saying import Saying
+from tui.start import Start
 
 ROW: dict[str, Any] = {
     "id": "a3f2b9d1", "alias": "dev", "backend": "claude", "cwd": "/p", "state": "idle", "pid": 7, "role": "", "tasks": [],
@@ -121,7 +126,9 @@ def test_every_dialog_fits_the_screen(home: Home, size: tuple[int, int]) -> None
         app.why = "gone"  # else the daemon's screen runs anvilsrv
         for screen in (
             Help(),
-            Start([{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, [], "/p"),
+            Start(
+                [{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, {"tasks": ["t" * 20] * 9}, "/p", nothing
+            ),
             DaemonScreen(app),
         ):
             app.push_screen(screen)
@@ -150,7 +157,15 @@ def test_keys_that_need_a_session_say_so_when_there_is_none(home: Home) -> None:
 def test_a_new_session_needs_a_backend_and_a_directory(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         taken: list[Any] = []
-        app.push_screen(Start([], [], ""), taken.append)
+
+        def submit(found: dict[str, str], made: Callable[[str], None], refused: Callable[[str], bool]) -> None:
+            taken.append(found)
+            if found["alias"]:
+                made("a3f2b9d1")
+            else:
+                assert refused("no alias [b]given[/b]")
+
+        app.push_screen(Start([], {}, "", submit), taken.append)
         await pilot.pause()
         await pilot.press("enter")
         assert app.focused is app.screen.query_one("#backend", Input)
@@ -159,6 +174,12 @@ def test_a_new_session_needs_a_backend_and_a_directory(home: Home) -> None:
         await pilot.press(*"/p", "enter")
         await pilot.pause()
         assert taken == [{"backend": "shell", "directory": "/p", "alias": "", "role": "", "tasks": ""}]
+        assert words(app, "#wrong") == "no alias [b]given[/b]"
+        assert app.screen.query_one("#directory", Input).value == "/p"
+        app.screen.query_one("#alias", Input).value = "dev"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert taken[1:] == [taken[0] | {"alias": "dev"}, "a3f2b9d1"]
 
     drive(home, play)
 
@@ -176,5 +197,157 @@ def test_keys_for_a_pane_are_asked_for_by_their_names_and_pressed(home: Home) ->
         await pilot.pause()
         [act] = asked
         assert (act.func, act.keywords) == (requests.press, {"session": "00000000", "keys": "Down Enter"})
+
+    drive(home, play)
+
+
+def test_a_context_can_be_emptied_and_a_prompt_cannot_be_empty(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(1, context="# short\n"))
+        asked: list[Any] = []
+        app.request = lambda act, *more: asked.append(act)  # type: ignore[method-assign,assignment]
+        await pilot.press("c")
+        await pilot.pause()
+        app.screen.query_one(PromptArea).text = ""
+        await pilot.press("enter")
+        await pilot.pause()
+        [act] = asked
+        assert (act.func, act.keywords) == (requests.set_context, {"session": "00000000", "context": ""})
+        await pilot.press("p")
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, Prompt)
+        assert len(asked) == 1
+
+    drive(home, play)
+
+
+def test_what_is_said_is_one_line_below_merged_and_over_no_dialog(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(2))
+        app.push_screen(Help())
+        await pilot.pause()
+        for _ in range(3):
+            app.say("no such [b]session[/b]\nat all", error=True)
+        app.say("mail from dev")
+        await pilot.pause()
+        assert isinstance(app.screen, Help)
+        assert not app.screen.query("Toast")
+        app.pop_screen()
+        await pilot.pause()
+        assert words(app, "#keys") == "(3 times, 1 more) no such [b]session[/b] at all"
+        assert app.screen.query_one("#keys").size.height == 1
+
+    drive(home, play)
+
+
+def test_what_was_said_goes_after_a_while() -> None:
+    said = Saying()
+    said.add("one", False, 0.0)
+    said.add("two", False, 5.0)
+    assert said.line == ("(1 more) two", False)
+    said.forget(9.0)
+    assert said.line == ("two", False)
+    said.forget(20.0)
+    assert said.line == ("", False)
+
+
+def test_what_was_typed_for_a_session_that_is_gone_is_offered_at_the_next_prompt(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        two = rows(2)
+        await show(app, pilot, two)
+        await pilot.press("p")
+        await pilot.pause()
+        await pilot.press(*"half")
+        await show(app, pilot, two[1:])
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "00000000 is gone" in words(app, "#keys")
+        await pilot.press("p")
+        await pilot.pause()
+        assert app.screen.query_one(PromptArea).text == "half"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.drafts == {"00000001": "half"}
+
+    drive(home, play)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_columns_grow_with_the_screen_and_the_footer_fits_it(home: Home, width: int) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(1, usage={"input": 1_500_000, "output": 2000}, changed=time.time() - 7300))
+        table = app.screen.query_one(DataTable)
+        named = [str(key.value) for key in table.columns]
+        assert ("age" in named, "tokens" in named, "backend" in named) == (width >= 100, width >= 100, width >= 70)
+        if width >= 60:
+            assert sum(column.get_render_width(table) for column in table.columns.values()) <= width
+        if width >= 100:
+            assert [str(table.get_cell("00000000", name)) for name in ("age", "tokens")] == ["2h", "1.5M"]
+        if width == 200:
+            assert table.columns[ColumnKey("notes")].width > 40
+        assert "1.5M tokens" in words(app, "#detail") or width < 80
+        keys = words(app, "#keys")
+        assert len(keys) <= width - 2
+        assert keys.endswith("? keys  q")
+
+    drive(home, play, (width, 24))
+
+
+def test_a_filter_leaves_what_has_its_words_and_the_rest_comes_back_in_its_place(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(12))
+        table = app.screen.query_one(DataTable)
+        await pilot.press("slash", *"s1 CLAUDE")
+        await pilot.pause()
+        assert isinstance(app.screen, Filter)
+        assert [key.value[-1] for key in table.rows] == ["1", "a", "b"]  # type: ignore[index]
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "/s1 CLAUDE: 3" in words(app, "#head")
+        await pilot.press("j")
+        assert app.screen.selected()["alias"] == "s10"  # type: ignore[attr-defined]
+        await pilot.press("slash", "escape")
+        await pilot.pause()
+        assert app.screen.selected()["alias"] == "s10"  # type: ignore[attr-defined]
+        assert [key.value for key in table.rows] == [f"{n:08x}" for n in range(12)]
+        await pilot.press("slash", *"nothing")
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "No session has 'nothing'" in words(app, "#empty")
+
+    drive(home, play)
+
+
+def test_what_one_is_asked_to_allow_is_brighter_than_all_else(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        ask = {"id": "1", "text": "Bash: rm -rf build", "choices": ["allow", "deny"], "detail": "{}", "free": False}
+        await show(app, pilot, rows(1, ask=ask, notes=["ask"]))
+        await pilot.press("w")
+        await pilot.pause()
+        asked, detail = app.screen.query(".text Static")
+        assert {"bold", "reverse"} <= set(str(asked.styles.text_style).split())
+        assert "dim" in str(detail.styles.text_style)
+
+    drive(home, play)
+
+
+def test_the_last_answer_is_copied_by_a_key(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(1, answered=3))
+        taken: list[Any] = []
+
+        def request(act: Any, then: Callable[[str], object], *more: object) -> None:
+            taken.append(act)
+            then("the answer\n")
+
+        app.request = request  # type: ignore[method-assign,assignment]
+        await pilot.press("y")
+        await pilot.pause()
+        assert (taken[0].func, taken[0].keywords) == (requests.answered, {"session": "00000000", "n": 3})
+        assert app.clipboard == "the answer\n"
+        assert "on the clipboard (11 characters)" in words(app, "#keys")
 
     drive(home, play)

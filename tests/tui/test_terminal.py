@@ -325,6 +325,12 @@ def test_the_daemon_is_started_after_asking(home: Home, stopped_daemon: Daemon, 
         terminal.keys("d")
         terminal.shows("R restart", "0 session(s)")
         terminal.keys("t")
+        terminal.shows("Stop the daemon?", "0 agents will end")
+        terminal.keys("n")
+        terminal.shows("R restart")
+        terminal.keys("t")
+        terminal.shows("Stop the daemon?")
+        terminal.keys("y")
         terminal.shows("DAEMON AWAY")
     finally:
         home.anvilsrv("stop")
