@@ -18,6 +18,7 @@ from typing import Any, assert_never
 
 from anvilsrv import paths
 from anvilsrv.agents.activity import Activities
+from anvilsrv.agents.attachments import Attachments
 from anvilsrv.agents.banners import Banners
 from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.checkpoints import Checkpoints
@@ -101,6 +102,7 @@ class App:
         self.messages = Messages(self.store, self.registry, self.turns, self.post, self.life.about)
         self.door = Door(state, self.store, self.registry, self.on_error)
         self.launch = Launch(self.backends, state, namespace, umask, self.door)
+        self.attachments = Attachments(self.launch.directory)
         self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
         self.checkpoints, self.work, self.claims, self.branches = self._made_git(state)
         self.reports = self._made_reports()
@@ -167,6 +169,7 @@ class App:
             self.claims,
             Setups(self.reactor, self.store, self.registry, self.launch.data, self.on_error),
             self.messages,
+            self.attachments,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
             Typist(
                 self.store,
@@ -281,6 +284,7 @@ class App:
         self.tmux.tidy()
         self.store.start()
         self.store.call(self._load, need=Need.OWN)
+        self.attachments.load(self.registry.views)
         with suppress(Full):  # then that is done later, before anything else
             self.store.call(self.tree.recover, need=Need.HAPPENED)
         for name in {view.backend for view in self.registry.views.values()}:

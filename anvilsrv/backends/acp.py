@@ -78,7 +78,7 @@ def expand(body: Table) -> None:
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
         "permissions": "{PERMISSION}", "told": TOLD, "chosen": "{CHOSEN}",
-        "execute": table.text("execute", ""),
+        "execute": table.text("execute", ""), "attach": "{SESSION_DIR}/attach",
     }  # fmt: skip
     most = int(table.number("most", 0))
     table.end()

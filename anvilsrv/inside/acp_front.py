@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from anvilsrv.inside import acp_ending, acp_said, acp_shown
+from anvilsrv.inside import acp_attached, acp_ending, acp_said, acp_shown
 from anvilsrv.inside.acp_client import Client, Wanted
 from anvilsrv.inside.acp_daemon import Answered, Chosen, Daemon, Go, Offered
 from anvilsrv.inside.acp_options import Option
@@ -242,7 +242,8 @@ class Front:
             command = {"command": word[1:], "args": {"value": rest} if rest else {}}
             self._client.call(self._settings.execute, {"sessionId": self._session, "command": command}, self._executed)
             return
-        content = [{"type": "text", "text": text}]
+        beside = acp_attached.blocks(turn.text, self._settings.attach, self._client.capabilities)
+        content = [{"type": "text", "text": text}, *beside]
         self._client.call("session/prompt", {"sessionId": self._session, "prompt": content}, self._ended)
 
     def _executed(self, answer: Answer) -> None:

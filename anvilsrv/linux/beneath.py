@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from anvilsrv.errors import Denied, NotFound, Unavailable
+from anvilsrv.errors import Denied, Exists, NotFound, Unavailable
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LINKS = (errno.ELOOP, errno.ENOTDIR)
@@ -34,6 +34,25 @@ def read(top: Path, name: str) -> int:
             fd = os.open(
                 last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=directory
             )
+        except OSError as error:
+            raise refused(error, name) from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Denied(f"no regular file: {name}")
+    return fd
+
+
+def write_to(top: Path, name: str, create: bool = False) -> int:
+    """A descriptor of a regular file to write into; ``create``: of one that is made, readable by us alone, as is the directory that
+    it is in. Raises NotFound, Denied, Unavailable, Exists."""
+    made = os.O_CREAT | os.O_EXCL if create else 0
+    with _parent(top, name, make=create) as (directory, last):
+        try:
+            fd = os.open(
+                last, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | made, 0o600, dir_fd=directory
+            )
+        except FileExistsError:
+            raise Exists(f"file exists: '{name}'") from None
         except OSError as error:
             raise refused(error, name) from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -5,7 +5,7 @@ The checks run on the server's I/O thread when the request has come, also if its
 
 from typing import Any, Protocol
 
-from anvilsrv.errors import Denied, Invalid, IsDirectory
+from anvilsrv.errors import Denied, Invalid, IsDirectory, NotDirectory
 from anvilsrv.p9 import wire
 from anvilsrv.p9.calls import Call, Caller
 from anvilsrv.p9.fids import BadFid, Fid, Fids
@@ -48,6 +48,14 @@ def openable(session: Session, fields: tuple[int, int, int]) -> Fid[Call]:
     return fid
 
 
+def creatable(session: Session, fields: tuple[int, int, str, int, int]) -> Fid[Call]:
+    _tag, number, name, perm, mode = fields
+    fid = session.fids.unopened(number)
+    check_create(fid.node, session.who, name, perm, mode)
+    fid.slow = fid.node.slow
+    return fid
+
+
 def readable(session: Session, fields: tuple[int, int, int, int]) -> Fid[Call]:
     fid = session.fids.opened(fields[1])
     if fid.mode == OWRITE:
@@ -66,6 +74,12 @@ def dropped(session: Session, fields: tuple[int, int]) -> Fid[Call]:
     return session.drop(fields[1])
 
 
+def removed(session: Session, fields: tuple[int, int]) -> Fid[Call]:
+    fid = session.drop(fields[1])
+    fid.slow = fid.slow or fid.node.slow  # also of one that is not open
+    return fid
+
+
 # --- the permission bits ----------------------------------------------------------------------------------------------
 
 
@@ -78,6 +92,18 @@ def check_open(node: Node, who: Any, mode: int) -> None:
         raise IsDirectory(f"'{node.name}' is a directory")
     if need & ~(node.permissions(who) >> 6) or mode & wire.ORCLOSE:
         raise Denied(f"permission denied: '{node.name}'")
+
+
+def check_create(node: Node, who: Any, name: str, perm: int, mode: int) -> None:
+    """Raise unless this Tcreate is for a plain file in a directory in which the caller may make one."""
+    if not isinstance(node, Dir):
+        raise NotDirectory(f"not a directory: '{node.name}'")
+    if not node.permissions(who) & 0o200 or perm & ~0o777 or mode & wire.ORCLOSE:
+        raise Denied(f"permission denied: cannot create '{name}'")
+    if mode & ~(3 | wire.OTRUNC) or mode & 3 == wire.OEXEC:
+        raise Invalid(f"invalid open mode {mode:#x}")
+    if name in ("", ".", "..") or "/" in name:
+        raise Invalid(f"invalid name '{name}'")
 
 
 def check_wstat(node: Node, who: Any, wanted: wire.Stat) -> None:

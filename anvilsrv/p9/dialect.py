@@ -2,7 +2,7 @@
 
 9P2000.u, the one that Linux mounts, adds an errno to Rerror, a uid to Tauth and Tattach, an extension to Tcreate, and to
 stat an extension and three numeric ids. Requests are read into the fields of the plain message: the socket says who the
-client is, nothing can be created, and ids cannot be changed.
+client is, plain files alone can be created, and ids cannot be changed.
 """
 
 import os

@@ -4,8 +4,8 @@ Subclass ``Dir`` and ``File``, or use the ready-made ones: ``StaticDir``, ``Text
 whatever was given to ``Server.listen`` for the socket that the request came through; p9 never looks into it.
 
 Threads: every method is called on the server's one I/O thread, so it must be quick; on a ``Node`` with ``slow = True``
-``open`` and the handle's ``read``, ``write``, ``clunk`` and ``hangup`` are called on a worker instead, never two at a
-time for one handle, in the order the requests came; for a directory that is its listing, with ``children`` and their
+``open``, ``create``, ``remove`` and the handle's ``read``, ``write``, ``clunk`` and ``hangup`` are called on a worker instead,
+never two at a time for one handle, in the order the requests came; for a directory that is its listing, with ``children`` and their
 ``stat``. Of one with ``slow_stat = True`` a Tstat calls ``stat`` on a worker, too; its directory should be slow. Else
 ``lookup``, ``children``, ``stat``, ``truncate`` and ``cancel`` are called on the I/O thread.
 
@@ -119,6 +119,10 @@ class Dir(Node):
         """The file of that name, listed or not; None if there is none."""
         return next((node for node in self.children(who) if node.name == name), None)
 
+    def create(self, who: Any, name: str, mode: int, req: Request) -> "tuple[File, Handle]":
+        """A new plain file, and a handle for its first open. The server has checked that the caller may write to this directory."""
+        raise Denied(f"permission denied: cannot create '{name}'")
+
     def children(self, who: Any) -> Iterable[Node]:
         """What a listing shows; asked once when a listing starts, and gone through as far as it is read."""
         return ()
@@ -155,6 +159,13 @@ class File(Node):
 
     def truncate(self, who: Any) -> None:
         """A Twstat that sets the length to 0 (shells over FUSE do it before they open). The default does nothing."""
+
+    def removable(self, who: Any) -> bool:
+        """Whether this caller may remove it."""
+        return False
+
+    def remove(self, who: Any) -> None:
+        """It was removed by a client that may. Its own fid is closed by then, others may have it open."""
 
     def cancel(self, req: Request) -> None:
         """A parked open is over."""

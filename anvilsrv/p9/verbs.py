@@ -13,7 +13,7 @@ from typing import Any
 
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotDirectory, NotFound
 from anvilsrv.p9 import wire
-from anvilsrv.p9.admission import Session, check_wstat, dropped, openable, readable, writable
+from anvilsrv.p9.admission import Session, check_wstat, creatable, dropped, openable, readable, removed, writable
 from anvilsrv.p9.calls import Call, Result
 from anvilsrv.p9.dialect import PLAIN, chosen
 from anvilsrv.p9.fids import Fid
@@ -26,8 +26,8 @@ RREAD = 11  # bytes of an Rread before its data
 rversion, rattach, rflush, rwalk, rwstat = (
     wire.PACKERS[cls] for cls in (wire.Rversion, wire.Rattach, wire.Rflush, wire.Rwalk, wire.Rwstat)
 )
-pack_ropen, pack_rread, pack_rwrite, pack_rclunk = (
-    wire.PACKERS[cls] for cls in (wire.Ropen, wire.Rread, wire.Rwrite, wire.Rclunk)
+pack_ropen, pack_rcreate, pack_rread, pack_rwrite, pack_rclunk, pack_rremove = (
+    wire.PACKERS[cls] for cls in (wire.Ropen, wire.Rcreate, wire.Rread, wire.Rwrite, wire.Rclunk, wire.Rremove)
 )
 
 
@@ -108,14 +108,6 @@ def step(node: Node, who: Any, name: str) -> Node:
     return found
 
 
-def screate(session: Session, fields: tuple[int, int, str, int, int]) -> bytes:
-    _tag, number, name, _perm, _mode = fields
-    node = session.fids.unopened(number).node
-    if not isinstance(node, Dir):
-        raise NotDirectory(f"not a directory: '{node.name}'")
-    raise Denied(f"permission denied: cannot create '{name}'")
-
-
 def sstat(session: Session, fields: tuple[int, int]) -> bytes | None:
     tag, number = fields
     fid = session.fids.get(number)
@@ -158,6 +150,28 @@ def keep(call: Call, handle: Result) -> None:
     """The client has gone before its open was done. Hangup, which is next on this fid, lets go of the handle."""
     if isinstance(handle, Handle):
         call.fid.handle = handle
+
+
+def screate(call: Call) -> tuple[File, Handle]:
+    _tag, _number, name, _perm, mode = call.fields
+    node = call.fid.node
+    assert isinstance(node, Dir)
+    return node.create(call.caller.who, name, mode, call)
+
+
+def rcreate(call: Call, made: tuple[File, Handle]) -> bytes:
+    """The fid stands for the new file from now on, and is open."""
+    fid = call.fid
+    fid.node, fid.handle = made
+    fid.trail = (*fid.trail, fid.node)
+    fid.mode = call.fields[4] & 3
+    return pack_rcreate(call.tag, fid.node.qid(call.caller.who), call.caller.msize - wire.IOHDRSZ)
+
+
+def keep_made(call: Call, made: Result) -> None:
+    """As ``keep``: the file is there, and nobody has it open."""
+    if isinstance(made, tuple):
+        call.fid.handle = made[1]
 
 
 def sread(call: Call) -> bytes | Later:
@@ -203,11 +217,19 @@ def rclunk(call: Call, result: None) -> bytes:
     return pack_rclunk(call.tag)
 
 
-sremove = sclunk  # remove(9p): the fid is gone even if the remove is refused, as here it always is
+def sremove(call: Call) -> Later | None:
+    """remove(9p): the fid is gone even if the remove is refused, as it mostly is."""
+    found, node, who = sclunk(call), call.fid.node, call.caller.who
+    if isinstance(node, File) and node.removable(who):
+        node.remove(who)
+    return found
 
 
 def rremove(call: Call, result: None) -> bytes:
-    refused = Denied(f"permission denied: cannot remove '{call.fid.node.name}'")
+    node = call.fid.node
+    if isinstance(node, File) and node.removable(call.caller.who):
+        return pack_rremove(call.tag)
+    refused = Denied(f"permission denied: cannot remove '{node.name}'")
     return call.caller.dialect.rerror(call.tag, str(refused), refused.errno)
 
 
@@ -220,6 +242,11 @@ def shangup(call: Call) -> None:
 
 class Open(Call):
     serve, reply, lost = sopen, ropen, keep
+    revocable = True
+
+
+class Create(Call):
+    serve, reply, lost = screate, rcreate, keep_made
     revocable = True
 
 
@@ -260,8 +287,8 @@ Admit = Callable[[Session, Any], Fid[Call]]
 Verb = Answer | tuple[Admit, type[Call]]
 
 VERBS: dict[int, Verb] = {
-    100: sversion, 102: sauth, 104: sattach, 108: sflush, 110: swalk, 112: (openable, Open), 114: screate,
-    116: (readable, Read), 118: (writable, Write), 120: (dropped, Clunk), 122: (dropped, Remove), 124: sstat, 126: swstat,
+    100: sversion, 102: sauth, 104: sattach, 108: sflush, 110: swalk, 112: (openable, Open), 114: (creatable, Create),
+    116: (readable, Read), 118: (writable, Write), 120: (dropped, Clunk), 122: (removed, Remove), 124: sstat, 126: swstat,
 }  # fmt: skip
 
-PARKABLE = (VERBS[112], VERBS[116], VERBS[118])  # may wait for the tree
+PARKABLE = (VERBS[112], VERBS[114], VERBS[116], VERBS[118])  # may wait for the tree

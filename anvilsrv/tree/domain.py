@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from anvilsrv.activity.live import Live
+from anvilsrv.agents.attachments import Attachments
 from anvilsrv.beads.beads import Beads
 from anvilsrv.sessions.state import View
 from anvilsrv.store.effects import Waiting
@@ -70,6 +71,8 @@ class Domain(Protocol):
     def git(self) -> Git: ...
     @property
     def work(self) -> Work: ...
+    @property
+    def attachments(self) -> Attachments: ...
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 

@@ -78,6 +78,10 @@ class Kind:
         """What a listing of ``at`` shows of this row."""
         raise NotImplementedError
 
+    def create(self, row: "Row", at: Place, name: str, mode: int, req: Request) -> tuple[File, Handle] | None:
+        """A new file of this row, and a handle for its first open; None if none can be made. The permission bits were checked."""
+        return None
+
 
 class Row(NamedTuple):
     """One file, or many of one form: the name, who reads and who writes (letters of ``access.py``), and the kind."""
@@ -112,6 +116,13 @@ class Table:
                 return found
         return None
 
+    def create(self, at: Place, name: str, mode: int, req: Request) -> tuple[File, Handle]:
+        """A new file. Raises Denied where there cannot be one of that name."""
+        for row in self._many:
+            if name not in self.names and (made := row.kind.create(row, at, name, mode, req)) is not None:
+                return made
+        raise Denied(f"permission denied: cannot create '{name}'")
+
     def listed(self, at: Place) -> Iterator[Node]:
         """What a listing shows, made as it is read."""
         return (node for row in self.rows for node in row.kind.listed(row, at))
@@ -121,6 +132,7 @@ class FileKind(Kind):
     """A plain file or a stream."""
 
     slow = slow_stat = False  # see p9/tree.py
+    removable = False  # by who may write
 
     def find(self, row: Row, at: Place, name: str) -> Node | None:
         if not row.many:
@@ -150,6 +162,12 @@ class FileKind(Kind):
         """Epoch s."""
         return file.born
 
+    def truncate(self, file: "RowFile") -> None:
+        """Its length was set to 0."""
+
+    def remove(self, file: "RowFile") -> None:
+        """It was removed."""
+
 
 class RowFile(File):
     """The file of a row. ``number`` is that in its name, of a row ``NAME.<seq>``."""
@@ -178,6 +196,15 @@ class RowFile(File):
     def open(self, who: Who, mode: int, req: Request) -> Handle | Later:
         return self.kind.open(self, mode, req)
 
+    def truncate(self, who: Who) -> None:
+        self.kind.truncate(self)
+
+    def removable(self, who: Who) -> bool:
+        return self.kind.removable and bool(self.permissions(who) & 0o200)
+
+    def remove(self, who: Who) -> None:
+        self.kind.remove(self)
+
 
 class Directory(Dir):
     """A directory of rows. ``changed`` tells its mtime (epoch s)."""
@@ -196,6 +223,9 @@ class Directory(Dir):
 
     def children(self, who: Who) -> Iterable[Node]:
         return self._table.listed(self._seen(who))
+
+    def create(self, who: Who, name: str, mode: int, req: Request) -> tuple[File, Handle]:
+        return self._table.create(self._seen(who), name, mode, req)
 
     def mtime(self, who: Who) -> int:
         return int(self._changed(self._at)) if self._changed else self.born
@@ -219,7 +249,9 @@ def searchable(row: Row) -> int:
 
 @dataclass(frozen=True)
 class Folder(Kind):
-    """A directory with these rows; its listing is made on a worker if it is ``slow``."""
+    """A directory with these rows; its listing and files in it are made on a worker if it is ``slow``.
+
+    Who may write to it may make them."""
 
     table: Table
     slow: bool = False
@@ -236,7 +268,8 @@ class Folder(Kind):
 
     def _node(self, row: Row, at: Place) -> Node:
         inside = at._replace(names=(*at.names, row.name))
-        made = Directory(row.name, self.table, inside, searchable(row))
+        writable = 0o200 if access.allowed(row.write, at.caller) else 0
+        made = Directory(row.name, self.table, inside, searchable(row) | writable)
         made.slow = self.slow
         return made
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from anvilsrv.agents.attachments import Attachments
 from anvilsrv.agents.branches import Branches
 from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.door import Door
@@ -77,6 +78,7 @@ class Parts(Protocol):
     limits: SessionLimits
     branches: Branches
     forks: Forks
+    attachments: Attachments
 
 
 class Served:
@@ -89,6 +91,7 @@ class Served:
         self.beads = parts.beads
         self.git = parts.checkpoints
         self.work = parts.work
+        self.attachments = parts.attachments
         self.activity = parts.registry.activity.live
         self._parts = parts
         self._registry = parts.registry
@@ -251,8 +254,9 @@ class Served:
         return backend is not None and backend.by_message
 
     def _typed(self, tx: Tx, session: str, text: str) -> str:
-        """A prompt without what its agent would take away. Raises Invalid if it would not take it for a prompt, or not as a whole."""
-        row = self._registry.row(tx, session)
+        """A prompt as its agent is to get it: with the paths of attached files, without what would be taken away. Raises Invalid if
+        the agent would not take it for a prompt, or not as a whole."""
+        text, row = self.attachments.spelled(session, text), self._registry.row(tx, session)
         backend = self._parts.backends.last(row.backend)
         if backend is None or not text.strip():
             return text

@@ -19,6 +19,7 @@ from anvilsrv.strict_json import json_array, loads_bytes
 from anvilsrv.tree import beads, drafts
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.activity import Activity, TurnActivity
+from anvilsrv.tree.attached import Attached
 from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
@@ -111,6 +112,9 @@ CONVERSATION = Tail(
     page=lambda at, tx, cursor: at.domain.conversation(tx, at.session, cursor),
 )
 
+# <id>/attach/
+ATTACH = Table(Row("<name>", "UOC", "U", Attached()))
+
 # <id>/
 SESSION = Table(
     Row("in", "UC", "UC", TextDraft(
@@ -152,6 +156,7 @@ SESSION = Table(
         lambda at, tx: at.domain.options(tx, at.session), lambda at: 0,
         written=lambda at, tx, text: at.domain.choose(tx, at.session, text))),
     Row("commands", "UOC", "", Query(lambda at, tx: at.domain.commands(tx, at.session), lambda at: 0)),
+    Row("attach", "UOC", "U", Folder(ATTACH, slow=True)),
     Row("tmux", "U", "", small(lambda at: at.domain.attach(at.view))),
     Row("sandbox", "UOC", "", small(lambda at: at.view.policy)),
     Row("limits", "UOC", "U", Settings(

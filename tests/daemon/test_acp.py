@@ -1,5 +1,6 @@
 """A session whose agent speaks the Agent Client Protocol: a real daemon, the front in its pane, and an agent that follows a script."""
 
+import base64
 import json
 import os
 import shlex
@@ -15,6 +16,7 @@ import yaml
 
 from anvilsrv import words as language
 from anvilsrv.errors import AnvilError
+from anvilsrv.p9 import wire
 from tests.conftest import Daemon, wait_until
 from tests.scripted.acp import COMMAND, HERE, install, script, seen, sent
 from tests.scripted.acp_schema import deviations, schema
@@ -341,6 +343,26 @@ def test_a_question_about_an_edit_carries_its_diff_and_says_what_the_answers_mea
     assert asked["text"].startswith("Edit a.py\n\nallow")
     agent.write("answer", "deny")
     assert agent.out() == "deny"
+
+
+def attach(agent: Session, name: str, data: bytes) -> str:
+    """A file for the agent; its path there."""
+    with agent.client.create(f"{agent.id}/attach/{name}", wire.OWRITE) as file:
+        file.write(data)
+    return str(agent.daemon.home.state / "sessions" / agent.id / "run" / "attach" / name)
+
+
+def test_files_that_a_prompt_names_go_with_it(acp: Daemon) -> None:
+    png = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
+    agent = new(acp)
+    shot, note = attach(agent, "shot.png", png), attach(agent, "note.txt", b"remember")
+    assert agent.ask("compare attach/shot.png with @attach/note.txt, not attach/none") == (
+        f"you said: compare {shot} with @{note}, not attach/none"
+    )
+    agent.ask("and now none")
+    first, second = (one["prompt"] for one in sent(acp.home.work, "session/prompt"))
+    assert [one["type"] for one in first] == ["text", "image", "resource_link"] and len(second) == 1
+    assert base64.b64decode(first[1]["data"]) == png and first[2]["uri"] == f"file://{note}"
 
 
 # -- agents that do not behave ------------------------------------------------------------------------------------------

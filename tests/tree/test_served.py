@@ -12,7 +12,7 @@ from tests.desk.parts import Parts
 def test_the_objects_of_sessions_are_made_once_per_change(parts: Parts) -> None:
     views = parts.registry.views
     tmux = SimpleNamespace(attach_command=lambda session: f"attach {session}")
-    other: Any = SimpleNamespace(**vars(parts), beads=None, tmux=tmux, checkpoints=None, work=None)
+    other: Any = SimpleNamespace(**vars(parts), beads=None, tmux=tmux, checkpoints=None, work=None, attachments=None)
     served = Served(other)
     one, two = parts.idle(), parts.idle()
     before = {session: served.summary(parts.registry.views[session], True) for session in (one, two)}
@@ -27,7 +27,7 @@ def test_the_objects_of_sessions_are_made_once_per_change(parts: Parts) -> None:
 
 def test_the_text_of_all_sessions_is_made_once_per_change_of_a_session_or_its_mail(parts: Parts) -> None:
     tmux = SimpleNamespace(attach_command=lambda session: f"attach {session}")
-    other: Any = SimpleNamespace(**vars(parts), beads=None, tmux=tmux, checkpoints=None, work=None)
+    other: Any = SimpleNamespace(**vars(parts), beads=None, tmux=tmux, checkpoints=None, work=None, attachments=None)
     served = Served(other)
     one = parts.idle()
     first = served.summaries()

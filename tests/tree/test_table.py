@@ -86,6 +86,8 @@ FILES = [
     ("<id>/tasks", 0o400, 0o400, 0o400, 0o000),
     ("<id>/options", 0o600, 0o400, 0o600, 0o000),
     ("<id>/commands", 0o400, 0o400, 0o400, 0o000),
+    ("<id>/attach", 0o700, 0o500, 0o500, None),
+    ("<id>/attach/<name>", 0o600, 0o400, 0o400, None),
     ("<id>/tmux", 0o400, 0o000, 0o000, 0o000),
     ("<id>/sandbox", 0o400, 0o400, 0o400, 0o000),
     ("<id>/limits", 0o600, 0o400, 0o400, 0o000),
@@ -101,12 +103,13 @@ def bead(world: World) -> str:
     world.add(CHILD, parent=ONE)
     made = world.beads.command(["new", "a bead"], "user", True)
     assert made is not None
+    world.attachments.create(CHILD, "shot.png")
     return made
 
 
 def named(path: str, bead: str) -> str:
     """A file of that row."""
-    for many, one in (("<seq>", "7"), ("<bead-id>", bead), ("<id>", CHILD), ("<n>", "1")):
+    for many, one in (("<seq>", "7"), ("<bead-id>", bead), ("<id>", CHILD), ("<n>", "1"), ("<name>", "shot.png")):
         path = path.replace(many, one)
     return path
 
@@ -126,7 +129,7 @@ def test_the_permission_bits_are_those_of_the_design(
         if bits is None and path == "user":  # seen by all, entered by the user
             assert next(one for one in tree.children(who) if one.name == path).permissions(who) == user
         if bits is None:
-            with pytest.raises(Denied, match=r"^permission denied: (user/ is the user's|'turns'|'git')$"):
+            with pytest.raises(Denied, match=r"^permission denied: (user/ is the user's|'turns'|'git'|'attach')$"):
                 node(tree, who, path)
         else:
             assert oct(node(tree, who, path).permissions(who)) == oct(bits), who

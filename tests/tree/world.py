@@ -11,6 +11,7 @@ from typing import Any
 
 from anvilsrv.activity.recorder import Recorder, Told
 from anvilsrv.activity.schema import clean
+from anvilsrv.agents.attachments import Attachments
 from anvilsrv.beads.beads import Beads
 from anvilsrv.errors import AnvilError, Conflict, NotFound
 from anvilsrv.p9.tree import LATER, Dir, Handle
@@ -85,11 +86,13 @@ class World:
     """A domain (``anvilsrv.tree.domain.Domain``). ``done`` has what was done, in order."""
 
     def __init__(self, where: Path) -> None:
+        self.where = where
         self.store = Store(where / "store.db", self._settle, lambda error: None)
         self.stream = Stream()
         self.topics = Topics()
         self.recorder = Recorder()
         self.activity = self.recorder.live
+        self.attachments = Attachments(lambda session: where / session)  # files are real
         self.beads = Beads(where / "beads", lambda change: None, lambda error: None)
         self.sessions: dict[str, SimpleNamespace] = {}
         self.parents: dict[str, str] = {}
@@ -116,6 +119,7 @@ class World:
 
     def add(self, session: str, alias: str = "", parent: str = "") -> None:
         """One more session."""
+        (self.where / session).mkdir()
         self.sessions[session] = SimpleNamespace(
             id=session, alias=alias, state="idle", context=b"be kind", ask=(), pid=12, cwd="/w", backend="shell", role="",
             tasks=("a", "b"), policy="tier full", usage={}, seen=0, last=3, numbers=4, changed=CREATED + 5, created=CREATED,
