@@ -412,16 +412,33 @@ That is after the Rclunk, so what a server refuses at the end is seen too."
      (lambda (op)
        (anvillm-9p--open
         op path (logior anvillm-wire-owrite anvillm-wire-otrunc)
+        (lambda () (anvillm-9p--write-whole op data)))))))
+
+(defun anvillm-9p--write-whole (op data)
+  "Write DATA to OP's file, and finish with its clunk."
+  (anvillm-9p--write-on
+   op data 0
+   (lambda ()
+     (let ((fid (cl-shiftf (anvillm-9p--op-fid op) nil)))
+       (setf (anvillm-9p--op-doubt op) t)
+       (anvillm-9p--step op (lambda (_)
+                              (push fid (anvillm-9p--free-fids (anvillm-9p--op-conn op)))
+                              (anvillm-9p--finish op t))
+                         'Tclunk fid)))))
+
+(defun anvillm-9p-create (conn path data callback)
+  "Make the file PATH on CONN with DATA; CALLBACK gets t when it is there.
+A file of that name that is there is an error."
+  (let ((data (anvillm-9p--bytes data)))
+    (anvillm-9p--begin
+     conn callback
+     (lambda (op)
+       (anvillm-9p--walk
+        op (file-name-directory path)
         (lambda ()
-          (anvillm-9p--write-on
-           op data 0
-           (lambda ()
-             (let ((fid (cl-shiftf (anvillm-9p--op-fid op) nil)))
-               (setf (anvillm-9p--op-doubt op) t)
-               (anvillm-9p--step op (lambda (_)
-                                      (push fid (anvillm-9p--free-fids conn))
-                                      (anvillm-9p--finish op t))
-                                 'Tclunk fid))))))))))
+          (anvillm-9p--step op (lambda (_) (anvillm-9p--write-whole op data))
+                            'Tcreate (anvillm-9p--op-fid op) (file-name-nondirectory path) #o600
+                            anvillm-wire-owrite)))))))
 
 (defun anvillm-9p-write-read (conn path data callback)
   "Write DATA to PATH on CONN, then read the same fid from 0 for CALLBACK."

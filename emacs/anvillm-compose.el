@@ -313,7 +313,8 @@ The user's own text is put aside; an entry that was edited joins the history."
   "Attach the region of another window, or else a file.
 A file is named, for the agent to read; with a prefix argument CONTENT, or if it
 is outside the directory of the session, its text is put in.  Pictures, other
-files that are no text, and large ones are named in any case."
+files that are no text, and large ones are named in any case; where the agent
+could not read them, it is given a copy in its attach/."
   (interactive "P")
   (let ((other (cl-find-if (lambda (b) (and (not (eq b (current-buffer)))
                                             (buffer-local-value 'mark-active b)
@@ -326,20 +327,56 @@ files that are no text, and large ones are named in any case."
       (let* ((file (expand-file-name (read-file-name "Attach file: " nil nil t)))
              (cwd (anvillm-get (car anvillm-compose-targets) :cwd))
              (inside (and cwd (file-in-directory-p file cwd))))
-        (insert (anvillm-compose--file-text file (and inside cwd) content))))))
+        (if-let* ((text (anvillm-compose--file-text file (and inside cwd) content)))
+            (insert text)
+          (anvillm-compose--hand-over file))))))
 
 (defconst anvillm-compose--largest 65536 "The largest file whose text is put into a prompt, in bytes.")
 
 (defun anvillm-compose--file-text (file directory content)
-  "Return what stands for FILE in a prompt.
+  "Return what stands for FILE in a prompt; nil if the agent needs a copy.
 DIRECTORY is that of the session if the file is below it; with CONTENT its text
 is wanted all the same."
   (let ((text (and (or content (not directory)) (anvillm-compose--readable file))))
     (cond (text (concat (if directory (file-relative-name file directory) (abbreviate-file-name file))
                         "\n\n" (anvillm-fence text)))
-          (directory (file-relative-name file directory))
-          (t (message "%s is named only: the agent may not be allowed to read it" (abbreviate-file-name file))
-             (expand-file-name file)))))
+          (directory (file-relative-name file directory)))))
+
+(defconst anvillm-compose--most (* 8 1024 1024) "The largest file that can be handed over, in bytes.")
+
+(defun anvillm-compose--hand-over (file)
+  "Give the sessions of this prompt a copy of FILE, and name it at point then."
+  (when (> (or (file-attribute-size (file-attributes file)) 0) anvillm-compose--most)
+    (user-error "%s is larger than %s" (abbreviate-file-name file) (file-size-human-readable anvillm-compose--most)))
+  (let ((data (with-temp-buffer
+                (set-buffer-multibyte nil)
+                (insert-file-contents-literally file)
+                (buffer-string)))
+        (place (point-marker)))
+    (message "Handing over %s…" (abbreviate-file-name file))
+    (anvillm-compose--hand-on
+     (format-time-string "%H%M%S-") (anvillm-compose--attached-name file) data anvillm-compose-targets
+     (lambda (name)
+       (when (marker-buffer place)
+         (with-current-buffer (marker-buffer place)
+           (save-excursion (goto-char place) (insert "attach/" name))
+           (when (= (point) place) (goto-char (+ place (length "attach/") (length name)))))
+         (message "attach/%s" name))))))
+
+(defun anvillm-compose--attached-name (file)
+  "Return the name of FILE as one of a session's attach/ can be."
+  (let ((name (replace-regexp-in-string "[^[:alnum:]_.+-]" "_" (file-name-nondirectory file))))
+    (substring name (max 0 (- (length name) 60)))))
+
+(defun anvillm-compose--hand-on (time name data ids done)
+  "Make NAME with DATA in attach/ of the sessions IDS, then call DONE with it.
+TIME goes before the name, so that it is another than that of yesterday's."
+  (let ((whole (concat time name)))
+    (if (null ids)
+        (funcall done whole)
+      (anvillm-create (concat (car ids) "/attach/" whole) data
+                      (anvillm-then "attach"
+                                    (lambda (_) (anvillm-compose--hand-on time name data (cdr ids) done)))))))
 
 (defun anvillm-compose--readable (file)
   "Return the text of FILE, or nil if it is none or too large."

@@ -370,5 +370,10 @@ See `anvillm-9p-read'."
 See `anvillm-9p-write' for CALLBACK."
   (anvillm-9p-write (anvillm-conn) path data callback))
 
+(defun anvillm-create (path data callback)
+  "Make the file PATH of the daemon with DATA, in the background.
+See `anvillm-9p-create' for CALLBACK."
+  (anvillm-9p-create (anvillm-conn) path data callback))
+
 (provide 'anvillm-link)
 ;;; anvillm-link.el ends here

@@ -143,6 +143,23 @@
      (delete-file outside)
      (kill-buffer "inside.txt"))))
 
+(ert-deftest daemon-hands-a-picture-from-elsewhere-over-and-names-it-when-it-is-there ()
+  (daemon-test-with
+   (let ((picture (make-temp-file "ao ut" nil ".png" "\211PNG\r\n\032\n\0")))
+     (daemon-test-there (anvillm-compose (list id)))
+     (insert "see , please")
+     (goto-char 5)
+     (cl-letf (((symbol-function 'read-file-name) (lambda (&rest _) picture))) (anvillm-compose-attach))
+     (support-wait (string-match "\\`see \\(attach/[0-9]+-ao_ut.*\\.png\\), please\\'" (buffer-string)))
+     (should (equal (with-temp-buffer
+                      (set-buffer-multibyte nil)
+                      (insert-file-contents-literally picture)
+                      (buffer-string))
+                    (anvillm-9p-sync 30 #'anvillm-9p-read (anvillm-conn)
+                                     (concat id "/" (match-string 1 (buffer-string))))))
+     (should (looking-at ", please"))
+     (delete-file picture))))
+
 (ert-deftest daemon-refusing-a-prompt-leaves-it-in-the-buffer-and-in-the-draft ()
   (daemon-test-with
    (anvillm-stop (list id))
