@@ -197,6 +197,25 @@ def copilot_with_a_provider(home: Home) -> Iterator[Service]:
         yield service
 
 
+def vibe_with_a_provider(home: Home) -> Iterator[Service]:
+    """One that speaks the Messages API. It reads its configuration from variables, too, which the user lets through."""
+    with MessagesApi() as service:
+        provider = {
+            "name": "standin",
+            "api_base": service.inside,
+            "api_key_env_var": "MISTRAL_API_KEY",
+            "api_style": "anthropic",
+        }
+        model = {"name": "m1", "provider": "standin", "alias": "m1"}
+        made = {
+            "PROVIDERS": json.dumps([provider]), "MODELS": json.dumps([model]), "ACTIVE_MODEL": "m1",
+            "ENABLE_TELEMETRY": "false", "ENABLE_UPDATE_CHECKS": "false",
+        }  # fmt: skip
+        with_program(home, "vibe-acp", MISTRAL_API_KEY="x", **{f"VIBE_{name}": value for name, value in made.items()})
+        with_service(home, service, f"env: [{', '.join(f'VIBE_{name}' for name in made)}]\n")
+        yield service
+
+
 def gemini_with_a_key(home: Home) -> Iterator[Service]:
     with GeminiApi() as service:
         with_service(home, service)
@@ -253,6 +272,7 @@ KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
     "codex-acp": ("codex-acp", codex_adapter),
     "qwen": ("qwen", qwen_with_a_key),
     "copilot": ("copilot", copilot_with_a_provider),
+    "vibe": ("vibe", vibe_with_a_provider),
 }
 
 
