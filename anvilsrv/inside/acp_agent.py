@@ -65,6 +65,10 @@ class Agent:
         self.session = session
         self.start()
 
+    def prompt(self) -> None:
+        """It is given a prompt: what it tells from now on is no history."""
+        self.prompted = True
+
     def close(self) -> None:
         """End it with all that it has started."""
         if self.process is not None:

@@ -137,7 +137,7 @@ class Front:
         """The agent gets a prompt."""
         client, session = self._agent.client, self._agent.session
         assert client is not None
-        self._agent.prompted = True
+        self._agent.prompt()
         self._conversation.begin(turn)
         text = self._settings.guarded(turn.text, context, self._offers.commands)
         word, _, rest = text.strip().partition(" ")
@@ -207,7 +207,7 @@ class Front:
         client = self._agent.client
         match news:
             case acp_said.Commands(names):
-                self._offers.commands = names
+                self._offers.learn(names)
             case acp_said.Options(options) if client is not None:
                 client.take({"configOptions": list(options)})
             case acp_said.Mode(mode) if client is not None:

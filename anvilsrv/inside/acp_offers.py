@@ -28,6 +28,10 @@ class Offers:
         self._alarm = alarm
         self._last: tuple[dict[str, Option], dict[str, str]] = ({}, {})  # what was told
 
+    def learn(self, commands: Mapping[str, str]) -> None:
+        """The agent tells its commands."""
+        self.commands = commands
+
     def tell(self, client: Client) -> None:
         """Tell what can be chosen, if that is something else than before."""
         options, commands = dict(client.options), dict(self.commands)
