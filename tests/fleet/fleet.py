@@ -1,13 +1,15 @@
 """A run: a daemon, twelve sessions of all real agents, those who work with them, accidents, and the judgement."""
 
+import json
 import os
 import random
 import signal
 import subprocess
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tests.chaos import judge, load
 from tests.conftest import Daemon, Home, wait_until
 from tests.fleet.work import TOKEN, Answerer, Person, Prompter, allowed, shapes
 from tests.real_agents import conftest
-from tests.real_agents.service import Service
+from tests.real_agents.model import Ask
 from tests.session import Session
 
 AGENTS = {name: ("claude", "codex", "gemini", "opencode")[n % 4] for n, name in enumerate("abcdefghijkl")}
@@ -47,6 +49,9 @@ class Fleet:
         self._sessions: dict[str, Session] = {}
         self._over = threading.Event()
         self._answers: Counter[str] = Counter()
+        self._starts: dict[str, list[int]] = {
+            kind: [] for kind in KINDS
+        }  # how many requests came before each kill of tmux
 
     def run(self, seconds: float) -> list[str]:
         """What is wrong afterwards."""
@@ -114,6 +119,8 @@ class Fleet:
         pid = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30).stdout.strip()
         if pid.isdecimal():
             os.kill(int(pid), signal.SIGKILL)
+            for kind, service in self.services.items():
+                self._starts[kind].append(len(service.model.asks))
 
     # -- the end --------------------------------------------------------------------------------------------------------
 
@@ -142,7 +149,7 @@ class Fleet:
 
     def _judged(self) -> list[str]:
         wrong, states = [], Counter[str]()
-        seen = {kind: saw(service) for kind, service in self.services.items()}
+        seen = {kind: saw(service.model.asks, self._starts[kind]) for kind, service in self.services.items()}
         for name, session in self._sessions.items():
             rows = judge.rows(session)
             texts = {row.number: session.read(f"turns/{row.number}/prompt") for row in rows}
@@ -179,20 +186,27 @@ def shown(session: Session) -> str:
     return f"{row['state']}, held {row['held']!r}, error {row['error']!r}, {waiting}\n{session.screen.rstrip()}"
 
 
-def saw(service: Service) -> Counter[str]:
-    """How often the service was asked each prompt; of a log that was carried over nothing counts, nor what an agent asks again after an
-    error, with nothing else of its session between."""
+def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
+    """How often a service was asked each prompt; of a log that was carried over nothing counts.
+
+    An agent repeats what it asked, as after an error: it is the same conversation, with as many mentions of each prompt in it, of the
+    same process (before which of ``starts``, numbers of requests, it was). A prompt that was typed twice is mentioned once more.
+    """
     found: Counter[str] = Counter()
-    last: dict[str, set[str]] = {}  # by the letter of the session
-    for text in service.model.prompts():
-        before, mark, rest = text.partition(BEGINS)
-        own = before + rest.partition(ENDS)[2] if mark else text
-        tokens = set(TOKEN.findall(own))
+    known: set[tuple[int, str, frozenset[str], frozenset[tuple[str, int]]]] = set()
+    for at, ask in enumerate(asks):
+        if ask.side or ask.results:
+            continue
+        before, mark, rest = ask.prompt.partition(BEGINS)
+        tokens = set(TOKEN.findall(before + rest.partition(ENDS)[2] if mark else ask.prompt))
+        mentions = Counter(TOKEN.findall(json.dumps(ask.raw).replace("\\n", " ")))
         for letter in {token[1] for token in tokens}:
-            mine = {token for token in tokens if token[1] == letter}
-            if last.get(letter) != mine:
+            mine = frozenset(token for token in tokens if token[1] == letter)
+            said = frozenset((token, many) for token, many in mentions.items() if token[1] == letter)
+            one = (bisect_right(starts, at), letter, mine, said)
+            if one not in known:
                 found.update(mine)
-            last[letter] = mine
+            known.add(one)
     return found
 
 
