@@ -86,7 +86,9 @@ class App:
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
         self.backends, config = Backends(*default_dirs()), (paths.config_dir(), paths.share() / "cfg")
         self.roles, self.tasks = offered(*config)
-        self.registry = Registry(self.stream, self.topics, self.backends.known, kept_activity(config, self.on_error))
+        self.registry = Registry(
+            self.stream, self.topics, self.backends.known, kept_activity(config, self.on_error), self.backends.doing
+        )
         self.store = Store(state / "store.db", self._settled, self.on_error, clock)
         self.turns, self.reactor = Turns(self.registry), Reactor("agents", self.on_error)
         self.updates = Updates(self.reactor, self.store, self.registry, self.boxes)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MODEL = "waiting for the model"
+ANSWERING = "answering"
 OPEN = 100  # tools that may be open at a time; the oldest are forgotten
 
 
@@ -44,7 +45,7 @@ def said(made: Mapping[str, Any], before: str) -> str:
         case "prompt":
             return MODEL
         case "text" if "part" in made or "grows" in made:
-            return "answering"
+            return ANSWERING
         case "thinking":
             return "thinking" if made.get("on") else MODEL
         case "retry":

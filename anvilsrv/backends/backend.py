@@ -207,6 +207,7 @@ class Backend:
     layer: Mapping[str, Any]
     login: Login | None = None
     fork: tuple[str, ...] | None = None  # with a conversation of its own that begins as another's
+    doing: str = ""  # what it does in a turn, where it waits for no model
     unheard: str = ""  # what may keep hooks from reporting
     tools: Mapping[str, Tool] = field(default_factory=dict)
     follow: tuple[Follow, ...] = ()

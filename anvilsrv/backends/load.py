@@ -94,6 +94,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         replies=_replies(body),
         input=_input(body.table("input")),
         context=body.one_of("context", ("before", "comment"), "before"),
+        doing=body.text("doing", ""),
         mail=body.one_of("mail", ("prompt", "comment"), "prompt"),
         slash=body.words("slash", ()),
         interrupt=body.words("interrupt", ()),

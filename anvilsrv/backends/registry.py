@@ -60,6 +60,11 @@ class Backends:
         """The names of those that were read. No I/O: for jobs."""
         return set(self._last)
 
+    def doing(self, name: str) -> str:
+        """What a session of that backend does in a turn, as it was read last. No I/O: for jobs."""
+        found = self._last.get(name)
+        return found.doing if found is not None else ""
+
     def listing(self) -> list[tuple[str, str, str]]:
         """Name, title, and ``ok`` or why it cannot run here, of each; sorted by name,
         those last for which ``new`` must be told a command: front-ends offer the first."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from anvilsrv.activity.doing import ANSWERING, MODEL
 from anvilsrv.activity.recorder import MOST, Recorder
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
@@ -49,8 +50,9 @@ class Registry:
     """All sessions of one namespace."""
 
     def __init__(
-        self, stream: Stream, topics: Topics, backends: Callable[[], Iterable[str]] = tuple, activity: int = MOST
-    ) -> None:
+        self, stream: Stream, topics: Topics, backends: Callable[[], Iterable[str]] = tuple, activity: int = MOST,
+        doing: Callable[[str], str] = lambda backend: "",
+    ) -> None:  # fmt: skip
         self.stream = stream
         self.topics = topics
         self.activity = Recorder(self._does, activity)
@@ -59,6 +61,7 @@ class Registry:
         ] = {}  # when it was told last what a session does (monotonic, s); the store's thread
         self._late: set[str] = set()  # sessions of which it is to be told; the same
         self._backends = backends  # their names, which no session has; without I/O
+        self._doing = doing  # what a session of that backend does in a turn, where there is no model; without I/O
         self.views: dict[str, View] = {}
         self._aliases: dict[str, str] = {}
         self._list: tuple[object, bytes] = (None, b"")
@@ -265,6 +268,10 @@ class Registry:
 
     def _does(self, tx: Tx, session: str, words: str) -> None:
         """What a session does has changed: told now, or soon, with what it does then."""
+        row = self.row(tx, session)
+        if words == ANSWERING and row.doing and row.doing == self._doing(row.backend):
+            return  # it does what it did before
+        words = self._words(row, words)
         since = tx.now.monotonic - self._told.get(session, -OFTEN)
         if 0 <= since < OFTEN:
             if session not in self._late:
@@ -283,8 +290,11 @@ class Registry:
         self._late.discard(session)
         self._told.pop(session, None)
         row, words = self.maybe(tx, session), self.activity.doing(session)
-        if row is not None and row.doing != words:
+        if row is not None and row.doing != self._words(row, words):
             self._does(tx, session, words)
+
+    def _words(self, row: Session, words: str) -> str:
+        return (self._doing(row.backend) or words) if words in (MODEL, ANSWERING) else words
 
     def tell(self, tx: Tx, session: str) -> None:
         """A ``state_change`` event with what a list shows of the session."""

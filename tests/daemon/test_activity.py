@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -287,6 +288,19 @@ def test_sessions_say_what_an_agent_does_and_what_it_needs(daemon: Daemon) -> No
     assert (agent.row["needs"], agent.read("seen")) == ("", "1\n")
     with pytest.raises(Exception, match="invalid seen: must be the number of a prompt, at most 1"):
         agent.write("seen", "2")
+
+
+def test_of_a_shell_that_runs_a_command_no_model_is_waited_for(daemon: Daemon) -> None:
+    agent = Session.new(daemon)
+    gate = Path(agent.row["cwd"]) / "gate"
+    agent.prompt(f"printf 'be%s\\n' gun; until [ -e {gate} ]; do sleep 0.05; done; echo over")
+    wait_until(lambda: "begun" in agent.screen, "it runs")
+    agent.wait("running")
+    wait_until(lambda: agent.row["doing"] == "running", f"it does {agent.row['doing']!r}")
+    gate.touch()
+    assert agent.out() == "begun\nover\n"
+    agent.wait("idle")
+    assert agent.row["doing"] == ""
 
 
 def test_an_event_says_what_a_session_needs_when_that_changes(daemon: Daemon) -> None:

@@ -109,7 +109,7 @@ class Parts:
         self.looks: list[Seen] = []  # what is seen next, when somebody looks
         self.stream, self.topics, self.boxes = Stream(), Topics(), Snapshots()
         self.backends = SeenBackends(top / "config" / "backends", self.io)
-        self.registry = Registry(self.stream, self.topics, self.backends.known)
+        self.registry = Registry(self.stream, self.topics, self.backends.known, doing=self.backends.doing)
         self.store = Store(top / "store.db", self._settled, self.errors.append, self.clock)
         self.turns = Turns(self.registry)
         self.post = Post(self.registry, self.turns, self._prompted, self._refusal)
