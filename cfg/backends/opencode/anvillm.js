@@ -6,6 +6,7 @@ import { appendFileSync } from "node:fs"
 
 const ATTEMPTS = 6
 const PATIENCE = 60_000 // ms
+const ECHO = 5_000 // ms in which the end of what was broken off may be told once more
 
 const words = JSON.parse(process.env.ANVILLM_HOOK || "[]")
 const journal = process.env.ANVILLM_JOURNAL
@@ -44,6 +45,10 @@ const tell = (line) => {
 
 const text = (parts) => parts.filter((part) => part.type === "text" && !part.synthetic).map((part) => part.text).join("")
 
+// Of the last answer in a turn: whether the turn ends with it, and what would change if it went on.
+const ended = (answer) => answer?.info.error || (answer?.info.time?.completed && answer.info.finish !== "tool-calls")
+const state = (answer) => JSON.stringify([answer?.info.id, answer?.info.time?.completed, answer?.parts.length])
+
 export const AnviLLM = async ({ client }) => {
   if (!words.length || !process.env.ANVILLM_SESSION) return {}
   const children = new Set()
@@ -53,6 +58,7 @@ export const AnviLLM = async ({ client }) => {
   const answers = new Set() // ids of messages of the model
   const texts = new Set() // ids of their texts
   const printed = new Map() // of a tool: how much of its output was told
+  let aborted = -ECHO // when the last turn that was broken off ended
   let stale = 0 // questions that went away: the newest that counts
 
   const answersOf = async (session, since) => {
@@ -97,6 +103,25 @@ export const AnviLLM = async ({ client }) => {
     if (session) await client.session.abort({ path: { id: session } })
   }
 
+  const abort = (told) => {
+    aborted = performance.now()
+    report("Abort", told)
+  }
+
+  // It is idle, as it may say twice of what was broken off; by then the next turn may have begun. Its answer tells which of them is over,
+  // or that nothing more comes of it for a while.
+  const idle = async (session) => {
+    if (session === broken || performance.now() - aborted >= ECHO) return over(session)
+    const began = id
+    const first = (await answersOf(session, began)).pop()
+    if (!ended(first)) {
+      await new Promise((resolve) => setTimeout(resolve, ECHO))
+      const now = (await answersOf(session, began)).pop()
+      if ((now && !now.info.time?.completed && !now.info.error) || state(now) !== state(first)) return
+    }
+    if (turn === session && id === began) return over(session)
+  }
+
   // What is broken off before its first word has an end like any other: without an answer, or with one that has an error.
   const over = async (session) => {
     const told = { session, turn: id }
@@ -104,7 +129,7 @@ export const AnviLLM = async ({ client }) => {
     try {
       const { answer, usage } = await last(session, id)
       const error = answer?.info.error
-      if (session === broken || !answer || error?.name === "MessageAbortedError") report("Abort", told)
+      if (session === broken || !answer || error?.name === "MessageAbortedError") abort(told)
       else if (error) report("Fail", { ...told, reason: error.data?.message || error.name || "error" })
       else report("Stop", { ...told, text: text(answer.parts), usage })
     } catch (error) {
@@ -173,12 +198,12 @@ export const AnviLLM = async ({ client }) => {
     "session.error": ({ sessionID, error }) => {
       if (sessionID !== turn) return
       turn = null
-      if (error?.name === "MessageAbortedError") report("Abort", { session: sessionID, turn: id })
+      if (error?.name === "MessageAbortedError") abort({ session: sessionID, turn: id })
       else report("Fail", { session: sessionID, turn: id, reason: error?.data?.message || error?.name || "error" })
     },
     "session.idle": async ({ sessionID }) => {
       if (children.has(sessionID)) tell({ type: "subagent", id: sessionID, state: "ended" })
-      if (sessionID === turn) return over(sessionID)
+      if (sessionID === turn) return idle(sessionID)
     },
     "permission.asked": (asked) => void ask(asked),
     "permission.replied": ({ sessionID }) => {
