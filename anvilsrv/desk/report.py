@@ -98,6 +98,15 @@ class Known(NamedTuple):
     counts: bool
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A prompt that was given in the reply to a report of number ``link``; ``given``: its program may give it on, and will tell."""
+
+    session: str
+    link: str
+    given: bool = False
+
+
 class Unseen:
     """What a report does depends on something that must be looked at first."""
 
@@ -126,7 +135,7 @@ class Reports:
         self._backends = backends
         self._kept = kept
         self._lock = threading.Lock()
-        self._carriers: dict[Waiting, tuple[str, str]] = {}  # who was given a prompt in the reply to which report
+        self._carriers: dict[Waiting, Carried] = {}  # who was given a prompt in the reply to which report
         self._eyes = eyes
         self._messages = messages
         self._order = InOrder(on_error)
@@ -153,6 +162,10 @@ class Reports:
         self._spooled(session, number if isinstance(number, str) else None)  # it was made before
         if "take" in found:
             self._give(session, found, by)
+        elif "given" in found:
+            with self._lock:
+                self._carriers.pop(by, None)
+            by.answer({})
         elif found.get("hook") == NEXT:
             self._next(session, found, by)
         else:
@@ -215,7 +228,7 @@ class Reports:
                 by.answer({})
                 return
             with self._lock:
-                self._carriers[by] = (view.id, told.number)
+                self._carriers[by] = Carried(view.id, told.number)
             by.answer(as_json(backend.reply("stop", handed.text, meaning)) | {"take": handed.id})
 
     def _offers(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
@@ -245,7 +258,7 @@ class Reports:
         if not self._backends.get(view.backend).by_message:
             raise Invalid(f"hook: prompts of '{view.backend}' are typed")
         with self._lock:
-            self._carriers[by] = (view.id, str(number))
+            self._carriers[by] = Carried(view.id, str(number))
         asked = found.get("chosen")
         self._messages.ask(view.id, str(number), by, asked if isinstance(asked, dict) else {})
 
@@ -267,24 +280,31 @@ class Reports:
             return {"go": False, "why": "not now" if waits else "no"}
 
         self._first(session)
-        by.answer(self._store.call(job, need=Need.OWN, by=self._registry.family(session)))
+        answer = self._store.call(job, need=Need.OWN, by=self._registry.family(session))
+        if answer["go"]:
+            with self._lock:
+                for one in [one for one, carried in self._carriers.items() if carried.link == link]:
+                    del self._carriers[one]  # it may have asked by another connection before
+                if found.get("gives") is True:
+                    self._carriers[by] = Carried(session, f"{link}", given=True)
+        by.answer(answer)
 
     def abandon(self, session: str, by: Waiting) -> None:
-        """The connection of a hook program has closed (any thread): what it did not ask for is queued again."""
+        """The connection of a hook program has closed (any thread): what it did not ask for is queued again, and what it was to give
+        on has failed, unless it has said that it did."""
 
         self._messages.gone(session, by)
 
-        def gone() -> None:
+        def closed() -> None:
             with self._lock:
                 carried = self._carriers.pop(by, None)
             if carried is not None:
-                link = carried[1]
+                gone = self._turns.delivered.kept if carried.given else self._turns.delivered.gone
                 self._life.about(
-                    session,
-                    lambda tx: outcomes.settle(tx, session, self._post, self._turns.delivered.gone(tx, session, link)),
+                    session, lambda tx: outcomes.settle(tx, session, self._post, gone(tx, session, carried.link))
                 )
 
-        self._order.do(session, gone)  # after what it brought
+        self._order.do(session, closed)  # after what it brought
 
     def _understood(self, view: Session, backend: Backend, hook: str, payload: Mapping[str, Any]) -> Report | None:
         """What the hook means. The words of an end that does not tell them are the last in the transcript."""

@@ -38,15 +38,18 @@ LARGEST = 8_000_000  # bytes of a report; the daemon takes 8 MiB
 RETRY = (0.05, 0.1, 0.2, 0.5)  # s between tries to reach a daemon that is just being replaced; the last repeats
 HOLD = 600.0  # s that a report is kept for which there is no room on the disk; some agents end their hooks before
 AWAY = 60.0  # s after which a waiting question gives up on a daemon that does not come back
+Give = Callable[[dict[str, Any]], None]
 USAGE = "usage: anvillm-hook [--wait[=STATUS]] [--ago=MS] HOOK < payload.json\n"
 
 
 def send(
-    hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wait: bool = False, mono: float | None = None
-) -> dict[str, Any]:
+    hook: str, payload: Mapping[str, Any], *, timeout: float = TIMEOUT, wait: bool = False, mono: float | None = None,
+    give: Give | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Report ``hook`` with its payload; the daemon's reply (``stdout``, ``exit``), empty outside AnviLLM or when it is away.
 
-    ``mono``: when it happened, if that is not now. Never raises for what is wrong with the daemon. Text with surrogate escapes
+    ``mono``: when it happened, if that is not now. ``give`` gives the agent the prompt that a reply brings it; then the daemon is told,
+    so that it knows of a program that was killed before. Never raises for what is wrong with the daemon. Text with surrogate escapes
     arrives as the bytes it stands for.
     """
     session, namespace = os.environ.get("ANVILLM_SESSION", ""), os.environ.get("NAMESPACE", "")
@@ -63,7 +66,7 @@ def send(
     if wait:
         return _ask(path, session, data)
     try:
-        return _report(path, session, data, timeout)
+        return _report(path, session, data, timeout, give)
     except AnvilError:
         return _leave(path, session, data, timeout, lambda: spool(namespace, str(report["report"]), data, made))
 
@@ -102,7 +105,7 @@ def _leave(path: str, session: str, data: bytes, timeout: float, spool: Callable
         tries += 1
 
 
-def _report(path: str, session: str, data: bytes, timeout: float | None) -> dict[str, Any]:
+def _report(path: str, session: str, data: bytes, timeout: float | None, give: Give | None = None) -> dict[str, Any]:
     import json
 
     from anvilsrv.p9 import wire
@@ -120,7 +123,11 @@ def _report(path: str, session: str, data: bytes, timeout: float | None) -> dict
                 return reply
             ask = {"report": _uuid(), "mono": time.monotonic(), "take": reply["take"], "of": json.loads(data)["report"]}
             question = json.dumps(ask).encode("ascii")
-            go = _exchange(file, question, timeout)
+            go = _exchange(file, json.dumps({**ask, "gives": give is not None}).encode("ascii"), timeout)
+            if give is not None and go.get("go") is True:
+                give(reply)
+                reply = {**reply, "stdout": ""}
+                _exchange(file, json.dumps({"report": _uuid(), "given": reply["take"]}).encode("ascii"), timeout)
     except AnvilError:
         if not question:
             raise
@@ -288,6 +295,13 @@ def _waits(word: str) -> bool:
     return word == "--wait" or (word.startswith("--wait=") and word[7:].isdecimal())
 
 
+def _print(reply: Mapping[str, Any]) -> None:
+    out = reply.get("stdout")
+    if isinstance(out, str) and out:
+        sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))
+        sys.stdout.flush()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     made = began()
@@ -308,12 +322,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     payload = read_payload(0, made + LIFE - CONNECT)
     left = max(CONNECT, made + LIFE - time.monotonic())
-    reply = send(names[0], payload, timeout=min(TIMEOUT, left), wait=bool(asks), mono=made - int(ago) / 1000)
+    reply = send(
+        names[0], payload, timeout=min(TIMEOUT, left), wait=bool(asks), mono=made - int(ago) / 1000, give=_print
+    )
     if not reply and len(asks) > len("--wait="):
         return min(int(asks[7:]), 255)
-    out, status = reply.get("stdout"), reply.get("exit")
-    if isinstance(out, str) and out:
-        sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))
+    _print(reply)
+    status = reply.get("exit")
     return status if isinstance(status, int) and 0 <= status < 256 else 0
 
 

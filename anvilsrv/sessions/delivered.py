@@ -11,7 +11,7 @@ from anvilsrv.sessions.machine import Event, Fact, Status
 from anvilsrv.sessions.queue import Queue
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Wanted
-from anvilsrv.sessions.stepper import Stepper
+from anvilsrv.sessions.stepper import DOUBT, Stepper
 from anvilsrv.sessions.turn_machine import Heard
 from anvilsrv.store.store import Tx
 
@@ -107,3 +107,14 @@ class Delivered:
         current = prompts.on_its_way(tx, session)
         if current is not None and current.link == link:
             yield from self._stepper.apply(tx, session, Event.GONE, Happened(tx.now.monotonic))
+
+    def kept(self, tx: Tx, session: str, link: str) -> Outcomes:
+        """The program that was to give on the prompt of the reply ``link`` ended before it said that it had. Nothing, if the agent has
+        done something in that turn."""
+        turn = turn_rows.opened(tx, session)
+        if turn is None or turn.active_at > turn.opened_at:
+            return
+        if any(one.link == link for one in prompts.of_turn(tx, session, turn.number) if one.status == Status.TAKEN):
+            ended = Happened(tx.now.monotonic, reason=f"{DOUBT} (its hook program was ended)")
+            yield from self._stepper.end(tx, session, Event.GONE, ended, answered=False)
+            self._queue.settle(tx, session)

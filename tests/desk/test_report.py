@@ -209,6 +209,49 @@ def test_mail_is_handed_over_a_few_times_in_a_row_and_then_it_is_typed(parts: Pa
     assert parts.status(number) == Status.CHOSEN
 
 
+def given(parts: Parts, agent: str) -> tuple[Asker, int, str]:
+    """A hook program that was told that it may give on the mail of a reply: its connection, the prompt, the message."""
+    parts.taken(agent)
+    message = parts.mail(agent)
+    asker, found = Asker(), parts.found("Stop", response="ok")
+    parts.reports.take(agent, found, asker)
+    number = asker.replies[0]["take"]
+    ask = {"report": f"take {number}", "take": number, "of": found["report"], "gives": True}
+    parts.reports.take(agent, ask, asker)
+    assert (asker.replies[1], parts.status(number)) == ({"go": True}, Status.TAKEN)
+    return asker, number, message
+
+
+def test_a_hook_program_that_is_killed_before_it_gives_the_mail_on_leaves_no_turn_open(parts: Parts) -> None:
+    agent = parts.idle()
+    asker, number, message = given(parts, agent)
+    parts.reports.abandon(agent, asker)
+    parts.quiet()
+    assert (parts.status(number), parts.open_turns(agent)) == (Status.FAILED, 0)
+    assert parts.registry.get(agent).state == "idle"
+    [told] = parts.inbox()
+    assert (told["type"], told["metadata"]["in_reply_to"], told["body"][:8]) == ("LOG_ERROR", message, "in doubt")
+
+
+@pytest.mark.parametrize("how", ["it said so", "it asked by another connection", "the agent went on"])
+def test_what_a_hook_program_gave_on_goes_on_when_its_connection_closes(parts: Parts, how: str) -> None:
+    agent = parts.idle(parts.backend("active", hooks={**BACKEND["hooks"], "Active": {"report": "active"}}))
+    asker, number, _ = given(parts, agent)
+    if how == "it said so":
+        parts.reports.take(agent, {"report": "given 1", "given": number}, asker)
+        assert asker.replies[-1] == {}
+    elif how == "it asked by another connection":
+        again, link = Asker(), parts.get(number).link
+        parts.reports.take(agent, {"report": "take again", "take": number, "of": link}, again)
+        assert again.replies == [{"go": True}]
+    else:
+        parts.clock.now += 1.0
+        parts.report(agent, "Active")
+    parts.reports.abandon(agent, asker)
+    parts.quiet()
+    assert (parts.status(number), parts.open_turns(agent)) == (Status.TAKEN, 1)
+
+
 def test_a_prompt_is_not_handed_over(parts: Parts) -> None:
     agent = parts.idle()
     parts.taken(agent, "first")

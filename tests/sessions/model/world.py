@@ -277,6 +277,15 @@ class World:
         self.pane.asking = len(self.replies)
         self.happens(lambda tx: self.daemon.turns.delivered.gone(tx, self.session, link))
 
+    def keeps_reply(self) -> None:
+        """The hook program ends after it was told that it may give on what it got, and before it has."""
+        reply = self.replies.popleft()
+        self.pane.asking = len(self.replies)
+        self.happens(
+            lambda tx: self.daemon.turns.delivered.given(tx, self.session, reply.prompt, reply.link, tx.now.monotonic)
+        )
+        self.happens(lambda tx: self.daemon.turns.delivered.kept(tx, self.session, reply.link))
+
     def line(self) -> None:
         """A line that says that a text was taken into the turn that runs is read."""
         line = self.joined_lines()[0]
