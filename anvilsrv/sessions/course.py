@@ -122,6 +122,7 @@ class Course:
             facts[When.AGAIN] = turn is not None and self._is_again(tx, turn, about)
             facts[When.OLDER] = opened is not None and happened.at < opened.opened_at
             facts[When.MEANT] = about.woken is not None
+            facts[When.TOGETHER] = bool(happened.ident) and opened is not None and opened.active_at == opened.woken_at
         if turn is not None:
             facts[When.NEWER] = happened.at > turn.ended_at
         return frozenset(fact for fact, holds in facts.items() if holds)
@@ -155,6 +156,9 @@ class Course:
                     yield from self._close(tx, opened, TurnStatus.CLOSED, happened.at, None, REPLACED)
                     if self._registry.row(tx, session).state == State.RUNNING:
                         self._registry.change(tx, session, State.IDLE)  # one is over and another begins
+            case Do.SHARE:
+                if (opened := turn_rows.opened(tx, session)) is not None:
+                    turn_rows.share(tx, opened)
             case Do.REOPEN:
                 yield from self._reopen(tx, about)
             case Do.NAME:
@@ -184,7 +188,7 @@ class Course:
     def _open(self, tx: Tx, session: str, about: About, over: bool) -> Outcomes:
         """A new turn. Its end may have been heard already; where it is ``over`` without one, its prompt has failed."""
         happened = about.happened
-        turn = turn_rows.add(tx, session, happened.ident, happened.at)
+        turn = turn_rows.add(tx, session, happened.ident, happened.at, about.heard == Heard.WAKE)
         prompt = about.prompt or self._by_hand(tx, session, about)
         yield self._begin(tx, prompt, turn)
         end = self._kept_end(tx, turn, happened, over)
@@ -218,7 +222,7 @@ class Course:
         assert turn is not None
         if about.woken is not None:
             turn_rows.set_tasks(tx, turn, tasks.over(turn.tasks, happened.task))
-        turn_rows.reopen(tx, turn, happened.ident, happened.at)
+        turn_rows.reopen(tx, turn, happened.ident, happened.at, about.woken is not None)
         now = turn_rows.opened(tx, turn.session)
         if about.woken is not None and now is not None and (end := self._kept_end(tx, now, happened)) is not None:
             yield from self._end_kept(tx, now, end)
@@ -274,6 +278,10 @@ class Course:
                 yield self.end(tx, prompt, None if reason else response, reason or None)
             elif not reason and response:
                 yield from self._correct(tx, prompt, response)
+        if turn.status == TurnStatus.OPEN and turn_rows.opened(tx, turn.session) is None:
+            for other in turn_rows.sharing(tx, turn.session):
+                left = TurnStatus.PENDING if tasks.going(other.tasks) else TurnStatus.CLOSED
+                yield from self._close(tx, other, left, other.active_at, response, reason, died)
 
     def _again(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
         """It spoke after its end."""

@@ -2,7 +2,8 @@
 
 Pure. Which turn a report is about is found by the agent's own name for it (``turn_rows.py``); where the agent has none, it is the open
 turn, else the last. A report's time decides, never the order in which reports are heard. What the agent begins because work in the
-background is done belongs to the turn that began that work, where the agent names it (``tasks.py``).
+background is done belongs to the turn that began that work, where the agent names it (``tasks.py``). It may tell of the end of several
+works before it says a word: then its words are those of each of their turns.
 
 A turn is OPEN from its submit to its end. Where the agent said its words and work of its own goes on in the background it is PENDING,
 else CLOSED. At most one turn of a session is OPEN.
@@ -33,12 +34,13 @@ class Heard(Enum):
 class When(Enum):
     """What decides between the alternatives of a cell."""
 
-    OLD = auto()  # SUBMIT: of a process that is gone; where turns have no names, older than the last interrupt told
+    OLD = auto()  # of a process that is gone; where turns have no names, older than the last interrupt told
     OLDER = auto()  # SUBMIT: older than the open turn. END: not later than the turn's beginning and last activity
     AGAIN = auto()  # SUBMIT: of this turn, heard before
     NEWER = auto()  # later than its end
     MEANT = auto()  # WAKE: the turn of the work that woke the agent is known, or one alone can be meant
     BUSY = auto()  # another turn is open
+    TOGETHER = auto()  # WAKE: the agent woke itself in the open turn too, and has done nothing since
     WORK = auto()  # END: work that it began goes on
 
 
@@ -48,6 +50,7 @@ class Do(Enum):
     OPEN = auto()  # a new turn, OPEN; it is closed at once if its end was heard before
     OVER = auto()  # a new turn that is over already
     REPLACE = auto()  # the turn that is open is closed, and its prompts have failed
+    SHARE = auto()  # the turn that is open is PENDING: what the next open one says are its words too
     REOPEN = auto()  # the turn is OPEN again; of WAKE: the one that is meant
     NAME = auto()  # the turn that is meant has that name too: what is said under it are its words
     JOIN = auto()  # the prompt belongs to it
@@ -78,6 +81,8 @@ TURNS: dict[TurnStatus | None, dict[Heard, Cases]] = {
             ((W.OLD,), (D.OVER,)),
             ((W.OLDER, W.MEANT), (D.NAME,)),
             ((W.OLDER,), (D.OVER,)),
+            ((W.TOGETHER, W.MEANT), (D.SHARE, D.REOPEN)),
+            ((W.TOGETHER,), (D.SHARE, D.OPEN)),
             ((W.MEANT,), (D.REPLACE, D.REOPEN)),
             ((), (D.REPLACE, D.OPEN)),
         ),
@@ -91,15 +96,20 @@ TURNS: dict[TurnStatus | None, dict[Heard, Cases]] = {
         Heard.WAKE: HEARD_TWICE,
         Heard.JOINED: (((W.BUSY,), (D.JOIN,)), ((), (D.REOPEN, D.JOIN))),
         Heard.END: (((W.NEWER,), (D.WORDS,)),),
-        Heard.ACTIVE: (((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
+        Heard.ACTIVE: (((W.OLD,), ()), ((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
         Heard.DIED: (((), (D.CLOSE,)),),
     },
     TurnStatus.CLOSED: {
         Heard.SUBMIT: HEARD_TWICE,
         Heard.WAKE: HEARD_TWICE,
-        Heard.JOINED: (((W.NEWER, W.BUSY), (D.JOIN,)), ((W.NEWER,), (D.REOPEN, D.JOIN)), ((), (D.JOIN,))),
+        Heard.JOINED: (
+            ((W.OLD,), (D.JOIN,)),
+            ((W.NEWER, W.BUSY), (D.JOIN,)),
+            ((W.NEWER,), (D.REOPEN, D.JOIN)),
+            ((), (D.JOIN,)),
+        ),
         Heard.END: (((W.NEWER,), (D.WORDS,)),),
-        Heard.ACTIVE: (((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
+        Heard.ACTIVE: (((W.OLD,), ()), ((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
     },
 }
 

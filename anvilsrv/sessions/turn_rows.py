@@ -19,7 +19,8 @@ MOST = 100  # reports kept for turns that are not known; an agent that tells of 
 
 @dataclass(frozen=True)
 class Turn:
-    """A row. ``ident`` is the agent's own name for it; empty: it has none. ``tasks`` is the work in the background that it began."""
+    """A row. ``ident`` is the agent's own name for it; empty: it has none. ``tasks`` is the work in the background that it began,
+    ``woken_at`` when the agent woke itself in it, while it is open."""
 
     session: str
     number: int
@@ -29,6 +30,7 @@ class Turn:
     ended_at: float
     active_at: float
     tasks: Tasks = ()
+    woken_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Kept:
     pending: Tasks | None
 
 
-COLUMNS = "session, number, status, ident, opened_at, ended_at, active_at, tasks"
+COLUMNS = "session, number, status, ident, opened_at, ended_at, active_at, tasks, woken_at"
 
 
 def _turn(row: sqlite3.Row | None) -> Turn | None:
@@ -49,7 +51,7 @@ def _turn(row: sqlite3.Row | None) -> Turn | None:
         return None
     return Turn(
         row["session"], row["number"], TurnStatus(row["status"]), row["ident"] or "", row["opened_at"],
-        row["ended_at"] or 0.0, row["active_at"], tasks.read(row["tasks"]),
+        row["ended_at"] or 0.0, row["active_at"], tasks.read(row["tasks"]), row["woken_at"],
     )  # fmt: skip
 
 
@@ -65,8 +67,17 @@ def number_open(tx: Tx, session: str) -> int:
 
 
 def unfinished(tx: Tx, session: str) -> list[Turn]:
-    """Those that are open or pending."""
-    rows = tx.all(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND status != 'closed' ORDER BY number", session)
+    """Those that are open or pending, but those that end with the open one."""
+    return _those(tx, session, "status != 'closed' AND NOT shares")
+
+
+def sharing(tx: Tx, session: str) -> list[Turn]:
+    """Those whose words are to be what the open one says."""
+    return _those(tx, session, "shares")
+
+
+def _those(tx: Tx, session: str, what: str) -> list[Turn]:
+    rows = tx.all(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND {what} ORDER BY number", session)
     return [found for row in rows if (found := _turn(row)) is not None]
 
 
@@ -142,13 +153,13 @@ def before(tx: Tx, session: str, number: int) -> Turn | None:
     )
 
 
-def add(tx: Tx, session: str, ident: str, at: float) -> Turn:
-    """A new turn, open since ``at``."""
+def add(tx: Tx, session: str, ident: str, at: float, woken: bool = False) -> Turn:
+    """A new turn, open since ``at``; ``woken``: the agent began it by itself."""
     row = tx.one("SELECT coalesce(max(number), 0) AS last FROM turns WHERE session = ?", session)
     number = (row["last"] if row else 0) + 1
     tx.run(
-        "INSERT INTO turns(session, number, status, opened, ident, opened_at, active_at) VALUES(?,?,?,?,?,?,?)",
-        session, number, TurnStatus.OPEN, tx.now.wall, ident or None, at, at,
+        "INSERT INTO turns(session, number, status, opened, ident, opened_at, active_at, woken_at) VALUES(?,?,?,?,?,?,?,?)",
+        session, number, TurnStatus.OPEN, tx.now.wall, ident or None, at, at, at if woken else None,
     )  # fmt: skip
     tx.touch(session)
     return Turn(session, number, TurnStatus.OPEN, ident, at, 0.0, at)
@@ -157,19 +168,25 @@ def add(tx: Tx, session: str, ident: str, at: float) -> Turn:
 def finish(tx: Tx, turn: Turn, status: TurnStatus, at: float) -> None:
     """Its words were said, at that time."""
     tx.run(
-        "UPDATE turns SET status = ?, ended = ?, ended_at = ? WHERE session = ? AND number = ?",
+        "UPDATE turns SET status = ?, ended = ?, ended_at = ?, woken_at = NULL, shares = 0 WHERE session = ? AND number = ?",
         status, tx.now.wall, at, turn.session, turn.number,
     )  # fmt: skip
     tx.touch(turn.session)
 
 
-def reopen(tx: Tx, turn: Turn, ident: str, at: float) -> None:
-    """It goes on; under another name where the agent gave it one."""
+def reopen(tx: Tx, turn: Turn, ident: str, at: float, woken: bool) -> None:
+    """It goes on, ``woken`` by the agent itself; under another name where the agent gave it one."""
     tx.run(
-        "UPDATE turns SET status = 'open', active_at = ?, ident = coalesce(?, ident) WHERE session = ? AND number = ?",
-        at, ident or None, turn.session, turn.number,
+        "UPDATE turns SET status = 'open', active_at = ?, ident = coalesce(?, ident), woken_at = ?, shares = 0"
+        " WHERE session = ? AND number = ?", at, ident or None, at if woken else None, turn.session, turn.number,
     )  # fmt: skip
     tx.touch(turn.session)
+
+
+def share(tx: Tx, turn: Turn) -> None:
+    """Another is woken before this one, which is open, has said a word: it ends with that one."""
+    finish(tx, turn, TurnStatus.PENDING, turn.active_at)
+    tx.run("UPDATE turns SET shares = 1 WHERE session = ? AND number = ?", turn.session, turn.number)
 
 
 def note(tx: Tx, turn: Turn, at: float) -> None:

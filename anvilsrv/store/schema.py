@@ -324,6 +324,12 @@ CREATE TABLE told(
 CREATE INDEX told_by_seq ON told(session, seq);
 """
 
+# When the agent woke itself in a turn that is open, and whether what the open turn says are that turn's words too.
+WOKEN = """
+ALTER TABLE turns ADD COLUMN woken_at REAL;
+ALTER TABLE turns ADD COLUMN shares INTEGER NOT NULL DEFAULT 0;
+"""
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -353,4 +359,5 @@ MIGRATIONS: tuple[str, ...] = (
     WORKTREES,
     BESIDE,
     TOLD,
+    WOKEN,
 )

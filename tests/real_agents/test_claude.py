@@ -603,22 +603,50 @@ def test_what_work_in_the_background_comes_to_is_mailed_again_to_the_one_who_ask
     assert (agent.row["background"], agent.state) == (0, "idle")
 
 
-@pytest.mark.slow(10)
+def until_told(agent: Session, name: str) -> str:
+    """A turn of which a command goes on in the background until there is a file of its name; the turn's number."""
+    command = f"until [ -e {name} ]; do sleep 0.1; done; echo {name}"
+    call = {"command": command, "description": name, "run_in_background": True}
+    assert agent.ask(f"@@call Bash {json.dumps(call)}\n@@say {name} started") == f"{name} started"
+    return agent.read("turns/list").splitlines()[-1].split("\t")[0]
+
+
+def notified(claude: Bench) -> list[str]:
+    return [one for one in claude.model.prompts() if one.startswith("<task-notification>")]
+
+
+@pytest.mark.slow(5)
 def test_work_of_two_turns_comes_to_each_of_them_whichever_is_done_first(claude: Bench) -> None:
     agent = claude.agent()
-    agent.ask(in_background(5, "slow"))
-    slow = agent.read("turns/list").splitlines()[-1].split("\t")[0]
-    agent.ask(in_background(1, "fast"))
-    fast = agent.read("turns/list").splitlines()[-1].split("\t")[0]
-    answers = wait_until(
-        lambda: [words for n in (slow, fast) if (words := agent.read(f"turns/{n}/out")).startswith("heard")][1:],
-        "woken",
+    turns = {name: until_told(agent, name) for name in ("slow", "fast")}
+    for at, name in enumerate(("fast", "slow")):
+        (Path(agent.row["cwd"]) / name).touch()
+        wait_until(lambda: agent.read(f"turns/{turns[name]}/out").startswith("heard"), f"{name} has woken it")  # noqa: B023
+        assert agent.read(f"turns/{turns[name]}/out") == heard(notified(claude)[at])
+        assert name in notified(claude)[at]
+        agent.wait("idle")
+    assert (agent.row["background"], len(notified(claude))) == (0, 2)
+
+
+@pytest.mark.slow(6)
+def test_words_about_work_of_two_turns_that_is_done_at_once_come_to_both(claude: Bench) -> None:
+    agent = claude.agent()
+    turns = [until_told(agent, name) for name in ("left", "right")]
+    agent.prompt("@@hold busy for a while")
+    claude.model.wait(3)
+    for name in ("left", "right"):
+        (Path(agent.row["cwd"]) / name).touch()
+    data = claude.daemon.home.state / "sessions" / agent.id / "data"
+    lines = lambda: "".join(one.read_text() for one in data.glob("claude/projects/*/*.jsonl"))  # noqa: E731
+    wait_until(
+        lambda: all(f'<summary>Background command \\"{name}' in lines() for name in ("left", "right")),
+        "both are queued",
     )
-    assert answers
-    notified = [one for one in claude.model.prompts() if one.startswith("<task-notification>")]
-    assert ["fast" in notified[0], "slow" in notified[1]] == [True, True]
-    assert [agent.read(f"turns/{n}/out") for n in (slow, fast)] == [heard(notified[1]), heard(notified[0])]
-    assert agent.row["background"] == 0
+    claude.model.release("busy")
+    wait_until(lambda: all(agent.read(f"turns/{n}/out").startswith("heard") for n in turns), "both are told")
+    assert [agent.read(f"turns/{n}/out") for n in turns] == [heard(notified(claude)[-1])] * 2
+    agent.wait("idle")
+    assert (agent.row["background"], agent.read(f"turns/{int(turns[1]) + 1}/out")) == (0, "for a while")
 
 
 @pytest.mark.slow(70)

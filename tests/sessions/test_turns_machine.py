@@ -353,6 +353,20 @@ def test_a_wake_that_is_heard_after_the_next_prompt_still_belongs_to_its_turn(wo
     rest(world)
 
 
+def test_a_tool_that_is_told_of_after_its_agent_has_died_opens_no_turn_again(world: World) -> None:
+    number = world.write()
+    type_on(world, "confirm")
+    take(world)
+    world.pane.ends(goes_on=True)
+    world.report()
+    world.pane.uses_a_tool()
+    world.stop()
+    world.pane.dies(143)
+    world.died()
+    world.report()
+    assert (world.open_turns(), world.status(number), world.view.state) == (0, Status.DONE, "stopped")
+
+
 def test_an_end_of_a_wake_that_overtakes_its_beginning_is_not_lost(world: World) -> None:
     number = begun(world)
     world.pane.wakes()
@@ -377,6 +391,44 @@ def test_a_turn_that_fails_has_what_it_began_before_still_to_come(world: World) 
     world.report()
     assert (world.view.background, world.status(number)) == (0, Status.DONE)
     rest(world)
+
+
+def test_words_about_several_works_at_once_are_those_of_each_turn_that_began_one(world: World) -> None:
+    numbers = [begun(world), begun(world), begun(world)]
+    world.pane.wakes(2, 0)
+    world.report()
+    world.report()
+    assert (world.view.in_turn, world.open_turns()) == (1, 1)
+    world.kill()
+    end(world)
+    assert [answer(world, number).endswith(" again") for number in numbers] == [True, False, True]
+    assert answer(world, numbers[0]) == answer(world, numbers[2])
+    assert world.view.background == 1
+    rest(world)
+
+
+@pytest.mark.parametrize("how", ["fails", "dies", "is replaced"])
+def test_of_works_that_are_done_at_once_each_turn_keeps_its_answer_where_nothing_is_said(
+    world: World, how: str
+) -> None:
+    numbers = [begun(world), begun(world)]
+    before = [answer(world, number) for number in numbers]
+    world.pane.wakes(0, 1)
+    world.report()
+    world.report()
+    if how == "fails":
+        world.pane.fails()
+    elif how == "dies":
+        world.pane.dies(1)
+    else:
+        world.pane.escapes()
+        world.pane.reports.clear()
+        world.types("by hand", enter=True)
+        world.pane.begins()
+    rest(world)
+    assert [answer(world, number) for number in numbers] == before
+    assert {world.status(number) for number in numbers} == {Status.DONE}
+    assert world.ledger.look(lambda tx: tx.all("SELECT 1 FROM turns WHERE status != 'closed' OR shares")) == []
 
 
 @pytest.mark.parametrize("kind", [HOOKS, SILENT], ids=repr)

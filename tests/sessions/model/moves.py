@@ -59,8 +59,10 @@ def waiting(world: World) -> int:
 
 
 def can_wake(world: World) -> object:
+    """Not before the end of its last turn was heard: two wakes that are heard without an end between them were one."""
     pane = world.pane
-    return pane.works and pane.turn is None and pane.alive and pane.frozen is None
+    over = not any(one.kind in ("stop", "fail", "told") for one in pane.reports)
+    return pane.works and pane.turn is None and pane.alive and pane.frozen is None and over
 
 
 GO_ON = (
@@ -82,6 +84,7 @@ MOVES: tuple[Move, ...] = (
     Move("a hook waits no longer", lambda w: w.pane.held_up, lambda w, _: w.pane.gives_up()),
     Move("a hook asks for what it got", lambda w: w.replies, lambda w, _: w.takes(), weight=8),
     Move("a hook ends before it asks", lambda w: w.replies, lambda w, _: w.loses_reply(), weight=6),
+    Move("a hook ends before it gives it on", lambda w: w.replies and w.pane.alive, lambda w, _: w.keeps_reply(), weight=4),
     Move("the daemon is killed", lambda w: True, kill, (NOW, LATER)),
     Move("the daemon is killed and hooks take longer", names_turns, lambda w, _: w.kill(spooled=False)),
     # the user
@@ -109,13 +112,15 @@ MOVES: tuple[Move, ...] = (
     Move("the agent begins with other words", lambda w: w.pane.can_begin, lambda w, says: w.pane.begins(says), ("[Image #1]",), 3),
     Move("what was entered ends the agent", lambda w: w.pane.can_begin, lambda w, _: w.pane.quits(), weight=2),
     Move("what was entered is refused", lambda w: w.pane.can_begin, lambda w, _: w.pane.refuses(), weight=1),
-    Move("what was entered joins the turn", lambda w: w.pane.can_join, lambda w, _: w.pane.joins()),
+    Move("what was entered joins the turn", lambda w: w.pane.can_join, lambda w, _: w.pane.joins(), weight=6),
     Move("a tool is used", lambda w: w.pane.can_end, lambda w, _: w.pane.uses_a_tool()),
     Move("the turn ends", lambda w: w.pane.can_end, lambda w, _: w.pane.ends(), weight=4),
     Move("the turn ends and goes on", lambda w: w.pane.can_end and names_turns(w),
          lambda w, _: w.pane.ends(goes_on=True)),
-    Move("the turn ends and work goes on", lambda w: w.pane.can_end, lambda w, _: w.pane.ends(pending=True)),
+    Move("the turn ends and work goes on", lambda w: w.pane.can_end, lambda w, _: w.pane.ends(pending=True), weight=4),
     Move("the agent wakes", can_wake, lambda w, which: w.pane.wakes(which), (0, -1)),
+    Move("the agent wakes for two works at once", lambda w: can_wake(w) and len(w.pane.works) > 1 and names_turns(w),
+         lambda w, which: w.pane.wakes(*which), ((0, 1), (-1, 0)), 40),
     Move("the turn fails", lambda w: w.pane.can_end, lambda w, _: w.pane.fails()),
     Move("the agent fails unasked", lambda w: w.pane.alive and w.pane.turn is None, lambda w, _: w.pane.fails(), weight=1),
     Move("the agent freezes", lambda w: w.pane.alive and w.pane.frozen is None, lambda w, _: w.pane.freezes(), weight=1),

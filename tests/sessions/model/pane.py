@@ -69,6 +69,7 @@ class Turn:
     pieces: list[Piece]
     ident: str
     said: list[str] = field(default_factory=list)
+    others: list[list[str]] = field(default_factory=list)  # what was said in turns to which its words belong too
 
     @property
     def text(self) -> str:
@@ -247,19 +248,22 @@ class Pane:
         self.writes("assistant")
         self.tell("active", ident=self.turn.ident, waits=False)
 
-    def wakes(self, which: int = 0) -> None:
-        """Work in the background is done: it goes on by itself."""
-        name = list(self.works)[which]
-        self.turn = Turn([], self._name(), self.works.pop(name).said)
-        self.writes("taken", "<task-notification>", self.turn.ident)
-        task = name if self.kind.ident else ""
-        self.tell("submit", "<task-notification>", self.turn.ident, wake=True, task=task)
+    def wakes(self, *which: int) -> None:
+        """Work in the background is done, or several at once: it goes on by itself, with a submit for each."""
+        others: list[list[str]] = []
+        for name in [list(self.works)[at] for at in which or (0,)]:
+            self.turn = Turn([], self._name(), self.works.pop(name).said, list(others))
+            others.append(self.turn.said)
+            self.writes("taken", "<task-notification>", self.turn.ident)
+            task = name if self.kind.ident else ""
+            self.tell("submit", "<task-notification>", self.turn.ident, wake=True, task=task)
 
     def ends(self, goes_on: bool = False, pending: bool = False) -> None:
         """It stops; ``goes_on``: a hook of the user's own makes it go on with the same turn, ``pending``: work goes on."""
         assert self.turn is not None
         words = f"re {self.turn.text or 'itself'}" + " again" * len(self.turn.said)
-        self.turn.said.append(words)
+        for said in (self.turn.said, *self.turn.others):
+            said.append(words)
         self.writes("assistant")
         if pending:
             self.works[f"b{self.tick():.0f}"] = self.turn
