@@ -8,6 +8,7 @@ kept here. The jobs run on the store's thread.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -153,11 +154,13 @@ class Activities(Listener):
         for session, files in news.items():
             view = self._registry.find(session)
             backend = self._backends.last(view.backend) if view is not None else None
-            if backend is None:
+            if view is None or backend is None:
                 continue
             pieces: list[Piece] = []
             for one in files:
                 pieces += self._understood(backend, one)
+            if view.forked:
+                pieces = [one for one in pieces if not inherited(view, one.said)]
             told[session] = (pieces, {one.path: one.mark for one in files})
         self._tell(told)
 
@@ -208,6 +211,11 @@ class Activities(Listener):
             again.append(True)
 
         return job
+
+
+def inherited(view: View, said: Said) -> bool:
+    """Whether a session that was forked has this from the one before it: it was told before the session was made."""
+    return said.at is not None and said.at < time.monotonic() - (time.time() - view.created)
 
 
 def shape(view: View) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,19 @@ def test_global_yaml_says_how_much_of_it_is_kept(little: None, daemon: Daemon) -
     kept = told(agent, "turns/1/activity", lambda one: False)
     assert sum(one["kind"] == "output" for one in kept) < 40
     assert [one["kind"] for one in kept if one["kind"] in ("prompt", "text", "end")] == ["prompt", "text", "end"]
+
+
+def test_a_fork_does_not_tell_what_was_told_before_it_began(home: Home, daemon: Daemon) -> None:
+    scripted.install(home.home / ".config" / "anvillm", name="forks", fork=scripted.BACKEND["command"])
+    words = {"type": "text", "id": "m", "text": "old words", "at": time.time()}
+    script(daemon, {"tell": [[0.0, words], [0.2, ""]], "say": "x", "times": 1}, {"say": "y"})
+    agent = Session.new(daemon, "forks")
+    agent.ask("go")
+    other = Session(daemon, agent.client.write_read(f"{agent.id}/ctl", b"fork").decode().strip())
+    other.wait("idle")
+    other.ask("go on")
+    assert (daemon.home.state / "sessions" / other.id / "data/told.jsonl").exists()
+    assert [one.get("text") for one in told(other) if one["kind"] in ("prompt", "text")] == ["go on", "y"]
 
 
 def test_a_session_that_is_killed_ends_its_activity(daemon: Daemon) -> None:
