@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,8 @@ from anvilsrv.front.turns import objects
 _MOST = 60  # lines of a diff that are shown
 _WAITING = 200  # edits whose line has not come
 _INDENT = "\t\t"
+MINUS = "−"  # what the line of an edit has, and seldom another
+_LINE = re.compile(rf"(?m)^\t(?:  )?· .+ \+\d+ {MINUS}\d+\n")
 
 
 def edits(lines: Iterable[str]) -> list[dict[str, Any]]:
@@ -35,6 +38,12 @@ def drawn(edit: dict[str, Any]) -> str:
     return "".join(f"{_INDENT}{line}\n" for line in lines)
 
 
+def all_told(text: str) -> bool:
+    """Whether the last edit of which a log tells has its diff beneath it. Edits are told in their order."""
+    found = list(_LINE.finditer(text))
+    return bool(found) and text.startswith(_INDENT, found[-1].end())
+
+
 class Waiting:
     """Edits that were told, until the lines of the log come beneath which they belong."""
 
@@ -47,7 +56,7 @@ class Waiting:
     def add(self, found: Iterable[dict[str, Any]]) -> None:
         for edit in found:
             line = f":{edit['line']}" if edit.get("line") is not None else ""
-            counts = f" +{edit['added']} −{edit['removed']}" if "added" in edit and "removed" in edit else ""
+            counts = f" +{edit['added']} {MINUS}{edit['removed']}" if "added" in edit and "removed" in edit else ""
             text = drawn(edit)
             if text:
                 self._edits.append((f" {one_line(str(edit['path']))}{line}{counts}\n", text))

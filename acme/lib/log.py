@@ -34,7 +34,7 @@ class Log(About):
 
     kind = "Log"
     _tail: Tail | None = None
-    _turns: Tail | None = None
+    _turns: Tail | None = None  # while a line of an edit has nothing beneath it
     end = 0  # where ours ends; the person's text is behind
     tail = ""  # the last runes of ours: of the log, and of what stands below it
     foot = ""  # what stands below the log: what is asked, what is done just now, what was used
@@ -67,21 +67,30 @@ class Log(About):
             if text := decoder.decode(data).replace("\0", ""):
                 self.post(lambda: self.add(text) if self._following is following else None)
 
-        def told(lines: list[str]) -> None:  # on the thread of the other one
-            if found := edit_lines.edits(lines):
-                self.post(lambda: self._edits(found) if self._following is following else None)
-
-        self._waiting = edit_lines.Waiting()
+        self._waiting, self._seq = edit_lines.Waiting(), 0
         self._tail = self.app.tail(self.subject_id, came)
-        self._turns = self.app.turns(self.subject_id, told)
 
     def closed(self) -> None:
         for tail in (self._tail, self._turns):
             if tail is not None:
                 tail.stop()
+        self._turns = None
+
+    def _ask_for_edits(self) -> None:
+        """A line tells of an edit: follow `activity` until it has told of that, too. A text that streams costs no more for it."""
+        following = self._following
+
+        def told(lines: list[str]) -> None:  # on the thread of that tail
+            if found := edit_lines.edits(lines):
+                self.post(lambda: self._edits(found) if self._following is following else None)
+
+        self._beneath()
+        if self._turns is None:
+            self._turns = self.app.turns(self.subject_id, told)
 
     def _edits(self, found: list[dict[str, Any]]) -> None:
-        self._waiting.add(found)
+        self._waiting.add(one for one in found if one["seq"] > self._seq)
+        self._seq = max(self._seq, *(one["seq"] for one in found))
         self._beneath()
 
     def _beneath(self) -> None:
@@ -100,6 +109,9 @@ class Log(About):
         start = self.end - len(self.foot)
         self._log = self.window.text(max(0, start - _TAIL), start)
         self.tail = (self._log + self.foot)[-_TAIL:]
+        if self._turns is not None and edit_lines.all_told(self.window.text(max(0, self.end - _SEARCHED), self.end)):
+            self._turns.stop()
+            self._turns = None
 
     def refresh(self) -> None:
         """Say below the log what is so now."""
@@ -115,20 +127,21 @@ class Log(About):
         foot = self._below()
         if not text and foot == self.foot:
             return
-        self._locate()
+        sure = self._locate() and len(self.foot) <= _TAIL
         start = self.end - len(self.foot)
-        if start < 0 or self.window.text(start, self.end) != self.foot:
+        if start < 0 or not (sure or self.window.text(start, self.end) == self.foot):
             start = self.end  # the person has edited it: it is the person's now
+        there = self.foot if start < self.end else ""
         with self.window.bulk(clean=not self._typed_text()):
             if text:
                 self.window.replace(start, start, text)
-            if foot != self.foot or start == self.end:
+            if foot != there:
                 self.window.replace(start + len(text), self.end + len(text), foot)
         self.foot = foot
         self.end = start + len(text) + len(foot)
         self.tail = (self._log + foot)[-_TAIL:]
-        if "\t· " in text or "\t  · " in text:
-            self._beneath()
+        if edit_lines.MINUS in text:
+            self._ask_for_edits()
 
     def _below(self) -> str:
         session = self.app.roster.find(self.subject_id)
@@ -161,15 +174,15 @@ class Log(About):
             self.app.open("ask", session.id)
         return True
 
-    def _locate(self) -> None:
-        """Find the end of the log again by its last words: the person may have edited what stands before.
+    def _locate(self) -> bool:
+        """Find the end of the log again by its last words: the person may have edited what stands before. Whether it is where it was.
 
         Where those were edited too, fewer of them have to do.
         """
         tail = self.tail
         try:
             if self.window.text(max(0, self.end - len(tail)), self.end) == tail:
-                return
+                return True
         except P9Error:  # out of range: more was cut away
             pass
         body = self.window.body()
@@ -177,9 +190,10 @@ class Log(About):
             ends = [found.end() for found in re.finditer(re.escape(tail), body)]
             if ends:
                 self.end = min(ends, key=lambda end: abs(end - self.end))
-                return
+                return False
             tail = tail[(len(tail) + 1) // 2 :]
         self.end = min(self.end, len(body))
+        return False
 
     def _typed_text(self) -> str:
         """What stands behind the log, whose end is known."""
