@@ -59,15 +59,28 @@
                  (autoload-do-load (symbol-function mode) mode)
                  (and (provided-mode-derived-p mode 'prog-mode 'conf-mode 'css-mode) mode)))))))
 
+(defun anvillm-text--buffer (mode)
+  "Return a buffer in MODE, made once: to set a mode up costs more than to colour."
+  (let ((name (format " *anvillm colours %s*" mode)))
+    (or (get-buffer name)
+        (let ((buffer (generate-new-buffer name)) made)
+          (unwind-protect
+              (with-current-buffer buffer
+                (buffer-disable-undo)
+                (let ((inhibit-message t)
+                      vc-handled-backends enable-local-variables prog-mode-hook text-mode-hook)
+                  (delay-mode-hooks (funcall mode)))
+                (setq made buffer))
+            (unless made (kill-buffer buffer)))))))
+
 (defun anvillm-text-fontified (text mode)
   "Return TEXT with the faces that MODE gives it."
   (if (or (null mode) (> (length text) anvillm-fontify-longest)) (substring-no-properties text)
     (condition-case nil
-        (with-temp-buffer
+        (with-current-buffer (anvillm-text--buffer mode)
+          (erase-buffer)
           (insert text)
-          (let ((inhibit-message t) vc-handled-backends enable-local-variables prog-mode-hook text-mode-hook)
-            (delay-mode-hooks (funcall mode))
-            (font-lock-ensure))
+          (let ((inhibit-message t)) (font-lock-ensure))
           (let ((at (point-min)) (made (substring-no-properties text)))
             (while (< at (point-max))
               (let ((next (next-single-property-change at 'face nil (point-max))) (face (get-text-property at 'face)))
