@@ -35,6 +35,7 @@ class Acting(Shown, Screen[None]):
         Binding("I", "inbox", show=False),
         Binding("Q", "queue", show=False),
         Binding("y", "copy", show=False),
+        Binding("D", "changes", show=False),
         Binding("question_mark", "help", show=False),
     ]
 
@@ -186,6 +187,9 @@ class Acting(Shown, Screen[None]):
             self.host.request(partial(requests.answered, session=row["id"], n=row["answered"]), copied)
 
         self._with(copy)
+
+    def action_changes(self) -> None:
+        self._with(lambda row: self.host.show_changes(row["id"]))
 
     def action_help(self) -> None:
         self.app.push_screen(Help())

@@ -230,6 +230,11 @@ class Anvillm(App[None]):
 
         self.push_screen(QueueScreen(self, session))
 
+    def show_changes(self, session: str) -> None:
+        from tui.changes import ChangesScreen
+
+        self.push_screen(ChangesScreen(self, session))
+
     def show_daemon(self) -> None:
         from tui.daemon import DaemonScreen
 

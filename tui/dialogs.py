@@ -255,6 +255,7 @@ j k  C-n C-p  down, up          n  the next that needs you
 
 Messages: Enter or e reply, a archive it, v inbox or archive.
 Queue: d drop, f first, e edit, h hold, g go on.
+D: what it has changed; t a turn or all, u undo, m merge, X discard.
 Conversation: Tab between text and prompt, PgUp PgDn scroll,
   Ctrl-J a new line, Ctrl-W answer, Esc back (the draft is kept).
   Ctrl-O unfolds the steps (a click one), PgUp at the top: earlier turns."""

@@ -103,6 +103,9 @@ class Host(Protocol):
     def show_queue(self, session: str) -> None:
         """Open what waits for ``session``."""
 
+    def show_changes(self, session: str) -> None:
+        """Open what ``session`` has changed."""
+
     def show_daemon(self) -> None:
         """Open the daemon's dialog."""
 

@@ -151,7 +151,7 @@ class Peculiarity:
         return self.backend.declared_launch(place, resume)
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Where a file of ``{DATA}`` is for an agent that works in ``after`` and not in ``before``."""
+        """Where a file of ``{DATA}`` is in a fork that works in ``after``, and not in ``before``; empty: it has none."""
         return path
 
     def reads(self) -> list[str]:
@@ -239,7 +239,7 @@ class Backend:
         return self.peculiarity(self).launch(place, resume)
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Where a file of ``{DATA}`` is for an agent that works in ``after`` and not in ``before``."""
+        """Where a file of ``{DATA}`` is in a fork that works in ``after``, and not in ``before``; empty: it has none."""
         return self.peculiarity(self).kept(path, before, after)
 
     def reads(self) -> list[str]:

@@ -15,7 +15,8 @@ READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def copy(source: Path, target: Path, named: Callable[[str], str], most: int) -> None:
-    """Copy ``source`` to ``target``, a new directory that is ours alone; ``named`` says where a file comes, from its relative path.
+    """Copy ``source`` to ``target``, a new directory that is ours alone; ``named`` says where a file comes, from its relative path,
+    or nothing.
 
     Raises NotPermitted for more than ``most`` bytes, Unavailable and Full.
     """
@@ -25,8 +26,8 @@ def copy(source: Path, target: Path, named: Callable[[str], str], most: int) -> 
         for at, _, files, fd in os.fwalk(source, follow_symlinks=False):
             for name in files:
                 relative = os.path.relpath(os.path.join(at, name), source)
-                size = _file(name, fd, target / named(relative), most - have)
-                have += size
+                if there := named(relative):
+                    have += _file(name, fd, target / there, most - have)
     except OSError as error:
         kind = Full if error.errno in Full.NUMBERS else Unavailable
         raise kind(f"cannot copy {source}: {error.strerror}") from None

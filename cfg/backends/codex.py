@@ -42,6 +42,10 @@ class Codex(Private):
             made["codex/auth.json"] = {"auth_mode": "apikey", "OPENAI_API_KEY": os.environ["OPENAI_API_KEY"]}
         return made
 
+    def kept(self, path: str, before: str, after: str) -> str:
+        """Without its databases, which name files by their paths and are made anew from them."""
+        return "" if path.startswith("codex/") and ".sqlite" in path else path
+
     def launch(self, place: Place, resume: bool) -> Launch:
         """Words of the MCP server go in as one TOML array; the key of the user's own model provider comes along."""
         made = super().launch(place, resume)

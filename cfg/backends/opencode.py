@@ -9,6 +9,7 @@ from typing import Any
 from anvilsrv.backends.backend import Launch, Place
 from anvilsrv.backends.lacks import Lack, Rights, servers
 from anvilsrv.backends.private import Private
+from anvilsrv.errors import NotPermitted
 
 NAMES = ("AGENTS.md", "agents", "commands", "plugins")
 KEYS = (
@@ -27,6 +28,14 @@ class OpenCode(Private):
         where that is empty already."""
         keys = {"session_interrupt": "escape,ctrl+g", "input_clear": "ctrl+c,f12"}
         return {"config/opencode/tui.json": {"keybinds": keys}}
+
+    def kept(self, path: str, before: str, after: str) -> str:
+        """A conversation stays in the directory in which it was begun."""
+        if before != after:
+            raise NotPermitted(
+                "opencode goes on with a conversation in its own directory alone: fork it without branch="
+            )
+        return path
 
     def launch(self, place: Place, resume: bool) -> Launch:
         """Ours goes in by the environment, over the user's; and what the plugin needs."""

@@ -1,0 +1,30 @@
+"""What a person asks of a session's work trees: to see what was changed, take a turn back, merge, discard.
+
+All raise AnvilError, with the daemon's own sentence.
+"""
+
+from anvilsrv.p9.client import Client
+
+WHOLE = 0  # in place of a turn's number: since the session began, or since the base of its branch
+
+
+def diff(client: Client, session: str, n: int = WHOLE) -> str:
+    """What the turn of prompt ``n`` changed, or all that is changed; a unified diff."""
+    name = f"turns/{n}/diff" if n else "git/diff"
+    return client.read(f"{session}/{name}").decode("utf-8", "replace")
+
+
+def last(client: Client, session: str) -> int:
+    """The number of the last prompt whose turn changed something; 0 for none."""
+    rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
+    return max((int(row[0]) for row in rows if any(count not in ("", "-", "0") for count in row[5:7])), default=0)
+
+
+def undo(client: Client, session: str, n: int) -> str:
+    """Take back what that turn changed; what was done, in words."""
+    return client.write_read(f"{session}/turns/{n}/ctl", b"undo\n").decode("utf-8", "replace").strip()
+
+
+def command(client: Client, session: str, words: str) -> str:
+    """``merge``, ``discard`` and the others of ``git/ctl``; what was done, in words."""
+    return client.write_read(f"{session}/git/ctl", f"{words}\n".encode()).decode("utf-8", "replace").strip()
