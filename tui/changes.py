@@ -102,9 +102,9 @@ class ChangesScreen(Shown, Screen[None]):
         n = self.n
         self.host.request(partial(changes.diff, session=self.session, n=n), partial(self._show, n), self._none)
 
-    def _none(self) -> None:
+    def _none(self, why: str) -> None:
         if self.is_running:
-            self.query_one("#message", Static).update("There is no diff to show.")
+            self.query_one("#message", Static).update(Content(f"There is no diff to show: {printable(why)}"))
 
     def _show(self, n: int, text: str) -> None:
         if not self.is_running or n != self.n:
