@@ -1,5 +1,6 @@
 """`anvilsrv doctor`: what it says of a machine where all is well, and of each thing that is not."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,21 @@ def test_what_a_wrapper_runs_and_nobody_grants_is_named_with_the_line_that_grant
     (home.config / "global.yaml").write_text((ROOT / "cfg/global.yaml").read_text() + f"\n{line}\n")
     _, found = examine(home)
     assert found["backend wrapped"] == [("ok", "wrapped: wrapped 1.2")]
+
+
+def test_what_a_person_has_set_up_and_no_layer_grants_is_named_with_the_line_that_grants_it(home: Home) -> None:
+    program = home.home / "bin/claude"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 9.9\n")
+    program.chmod(0o755)
+    (home.home / ".claude.json").write_text(json.dumps({"mcpServers": {"other": {"command": "x"}}}))
+    _, found = examine(home, PATH=f"{program.parent}:{home.env['PATH']}", ANTHROPIC_API_KEY="x")
+    line = 'configuration: {mcp: ["other"]}'
+    assert found["backend claude"][0] == ("note", f"MCP server other of ~/.claude.json is not granted: {line}")
+    home.config.mkdir(parents=True, exist_ok=True)
+    (home.config / "global.yaml").write_text(f"{line}\n")
+    _, found = examine(home)
+    assert [words for _, words in found["backend claude"] if "not granted" in words] == []
 
 
 def test_the_last_words_of_an_agent_that_does_not_run_inside_are_told(home: Home) -> None:

@@ -12,6 +12,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.tmux.screen import Screen
 from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.golden import SHIPPED
+from tests.real_agents.model import heard
 from tests.session import Session
 
 pytestmark = pytest.mark.timeout(300)
@@ -35,7 +36,7 @@ TEXTS = {
 REFUSED = {
     "claude": ["{PICTURE}", "exit", ":wq!\n", "\ufeff"],
     "codex": ["{PICTURE}", "picture.png"],
-    "gemini": ["\u200b"],
+    "gemini": ["\u200b", "x" * 20_001],
     "opencode": ["{PICTURE}", "exit", "\ufeff"],
 }
 
@@ -81,6 +82,16 @@ def refusal(agent: Session, text: str) -> str:
     with pytest.raises(AnvilError) as caught:
         agent.prompt(text)
     return str(caught.value)
+
+
+@pytest.mark.slow(30)
+@pytest.mark.parametrize("name", ["gemini"], scope="module")
+def test_a_megabyte_in_lines_is_given_once_and_the_next_prompt_goes(bench: Bench) -> None:
+    agent = bench.agent()
+    text = "\n".join(f"line {n} {'x' * 90}" for n in range(9000))
+    assert agent.ask(text) == heard(text)
+    assert agent.ask("next") == heard("next")
+    assert len(bench.model.prompts()) == 2
 
 
 @pytest.mark.slow(8)
