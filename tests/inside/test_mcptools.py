@@ -258,7 +258,7 @@ def test_each_workflow_has_a_prompt_with_its_parts(desk: Desk) -> None:
 
     prompts = run_async(run())
     scripts = {path.name.lower() for path in (ROOT / "workflows").iterdir() if "." not in path.name}
-    assert {name.replace("_", "") for name in prompts} == scripts
+    assert {name.replace("_", "") for name in prompts} == scripts - {"attempts"}  # nobody leads there
     for arguments, words in prompts.values():
         assert arguments[0] == "task"
         assert all(f"<{name}>" in words for name in arguments)
