@@ -198,6 +198,13 @@ def test_attach_without_a_terminal_opens_one(home: Home, daemon: Daemon, agent: 
 def test_the_workflows_are_listed_with_what_they_do(home: Home) -> None:
     done = anvilsrv(home, "workflows")
     found = dict(line.split("\t") for line in done.stdout.splitlines())
-    assert [Path(path).name for path in found] == ["Attempts", "DevReview", "DevReviewQA", "Docs", "Planning", "Research"]
+    assert [Path(path).name for path in found] == [
+        "Attempts",
+        "DevReview",
+        "DevReviewQA",
+        "Docs",
+        "Planning",
+        "Research",
+    ]
     assert all(Path(path).is_file() for path in found)
     assert found[str(ROOT / "workflows/Docs")] == "a writer, and an editor who tries what is written."
