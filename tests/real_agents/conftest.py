@@ -212,7 +212,10 @@ def vibe_with_a_provider(home: Home) -> Iterator[Service]:
             "ENABLE_TELEMETRY": "false", "ENABLE_UPDATE_CHECKS": "false",
         }  # fmt: skip
         with_program(home, "vibe-acp", MISTRAL_API_KEY="x", **{f"VIBE_{name}": value for name, value in made.items()})
-        with_service(home, service, f"env: [{', '.join(f'VIBE_{name}' for name in made)}]\n")
+        place = Path(program("vibe-acp")).parent
+        where = json.dumps([str(place.parent), str((place / "python").resolve().parent.parent)])
+        let = f"env: [{', '.join(f'VIBE_{name}' for name in made)}]\nfilesystem: {{rox: {where}}}\n"
+        with_service(home, service, let)
         yield service
 
 

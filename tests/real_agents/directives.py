@@ -3,7 +3,7 @@
 import json
 
 SHELL = {"claude": "Bash", "codex": "exec_command", "gemini": "run_shell_command", "opencode": "bash", "qwen": "run_shell_command",
-         "copilot": "bash", "vibe": "bash"}  # fmt: skip
+         "copilot": "bash"}  # fmt: skip
 
 
 def command(backend: str, line: str, ask: bool = False) -> str:
