@@ -12,6 +12,7 @@ from typing import Any
 from anvilsrv.backends.backend import Launch, Place, Report
 from anvilsrv.backends.lacks import Lack, Rights, servers
 from anvilsrv.backends.private import Private
+from anvilsrv.errors import NotPermitted
 
 HOOKS = {"SessionStart": "", "UserPromptSubmit": "", "Stop": "", "PostToolUse": "", "PermissionRequest": "--wait "}
 
@@ -43,7 +44,9 @@ class Codex(Private):
         return made
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Without its databases, which name files by their paths and are made anew from them."""
+        """Without its databases, which name files by their paths and are made anew. Elsewhere it would ask where to go on, once ready."""
+        if before != after:
+            raise NotPermitted("Codex goes on with a conversation in its own directory alone: fork it without branch=")
         return "" if path.startswith("codex/") and ".sqlite" in path else path
 
     def launch(self, place: Place, resume: bool) -> Launch:

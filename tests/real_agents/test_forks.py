@@ -34,7 +34,7 @@ def test_a_fork_knows_what_was_said_before_it(fresh: Benches, kind: str) -> None
         subprocess.run(["git", *who, *words], cwd=at, check=True)
     agent = bench.new(cwd=Path(at))
     agent.ask("remember 42")
-    for words in ("", "branch=two") if kind != "opencode" else ("",):
+    for words in ("", "branch=two") if kind == "claude" else ("",):
         other = fork(bench, agent, words)
         other.ask(f"what was it {words or 'here'}?")
         assert "remember 42" in said(bench), words
