@@ -658,3 +658,25 @@ def test_what_the_agent_does_at_a_time_that_it_has_set_belongs_to_the_turn_that_
     assert agent.row["background"] == 1
     wait_until(lambda: agent.read(f"turns/{n}/out") == "it is time", "a minute passes")
     assert (agent.row["background"], agent.read("turns/list").splitlines()[-1].split("\t")[0]) == (0, n)
+
+
+@pytest.mark.slow(10)
+def test_a_plan_is_asked_with_the_text_of_its_file(at: Benches) -> None:
+    bench = at("claude")
+    agent = bench.new("mode=plan")
+    agent.ask("@@say hello")
+    data = bench.daemon.home.state / "sessions" / agent.id / "data"
+
+    def files() -> list[str]:  # its model would write it
+        written = "".join(one.read_text() for one in (data / "claude/projects").glob("*/*.jsonl"))
+        attached = [json.loads(line).get("attachment") or {} for line in written.splitlines()]
+        return [one["planFilePath"] for one in attached if "planFilePath" in one]
+
+    wait_until(files, "it says where a plan belongs")
+    path = files()[-1]
+    Path(path).write_text("1. look\n2. leap\n")
+    agent.prompt("@@call ExitPlanMode {}\n@@say done")
+    asked = agent.question()
+    assert (asked["what"], asked["text"]) == ("plan", "Go on with this plan?\n\n1. look\n2. leap\n")
+    agent.write("answer", "deny")
+    agent.out()
