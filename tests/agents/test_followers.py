@@ -26,7 +26,7 @@ def app(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
 
 @pytest.fixture
 def session(app: App, home: Home) -> str:
-    made = app.spawn.new(["shell", str(home.work)], None)
+    made = app.spawn.new(["shell", str(home.work)], None, lambda *_: None)
     wait_until(lambda: app.registry.get(made).state == State.IDLE, "it is not ready")
     return made
 
