@@ -104,7 +104,7 @@ def test_a_killed_session_whose_repository_takes_long_holds_up_no_other(
     with monkeypatch.context() as patch:
         patch.setattr(app.launch, "settle", slow)
         app.store.call(lambda tx: app.life.kill(tx, session))
-        other = app.spawn.new(["shell", str(home.work)], None)
+        other = app.spawn.new(["shell", str(home.work)], None, lambda *_: None)
         wait_until(lambda: app.registry.get(other).state == State.IDLE, "the other is not ready")
         assert app.launch.directory(session).exists()
         go.set()
