@@ -111,10 +111,7 @@ class App:
         self.sockets = Sockets(
             self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, self.commits.forget
         )
-        self.processes = Processes(
-            self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
-            self.on_error, self.activities,
-        )  # fmt: skip
+        self.processes = self._made_processes()
         self.titles = self._made_titles()
         self.spawn = Spawn(
             self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches, self.claims
@@ -127,6 +124,12 @@ class App:
         self.tree = Tree(Served(self))
         self.stopped = threading.Event()
         self._allowances: dict[str, Allowance] = {}  # by family
+
+    def _made_processes(self) -> Processes:
+        return Processes(
+            self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
+            self.on_error, self.activities,
+        )  # fmt: skip
 
     def _made_titles(self) -> Titles:
         return Titles(

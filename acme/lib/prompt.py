@@ -6,20 +6,8 @@ from typing import ClassVar
 
 from acme.lib.about import About
 from acme.lib.host import Call
+from acme.lib.written import Written
 from anvilsrv.errors import Conflict, Invalid
-
-
-class Written(About):
-    """A window whose text is the person's."""
-
-    def draft(self) -> str:
-        return self.window.body()
-
-    def restore(self, text: str) -> None:
-        self.window.replace(0, self.window.address("$")[1], text)
-
-    def mine(self, q0: int, q1: int) -> bool:
-        return True
 
 
 class Prompt(Written):

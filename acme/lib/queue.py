@@ -15,8 +15,8 @@ from acme.lib.about import About
 from acme.lib.agent import Session
 from acme.lib.event import Gesture
 from acme.lib.host import Call
-from acme.lib.prompt import Written
 from acme.lib.times import when
+from acme.lib.written import Written
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.front.requests import Queued
 
