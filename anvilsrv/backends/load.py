@@ -67,8 +67,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
     made = Backend(
         name=name,
         path=path,
-        title=body.text("title", name),
-        aliases=body.words("aliases", ()),
+        title=body.text("title", name), aliases=body.words("aliases", ()),
         command=_command(body),
         **{key: body.template(key, body.words(key, None)) for key in ("resume", "fork")},
         conversation=body.one_of("conversation", ("none", "uuid", "hook"), "none"),
@@ -105,7 +104,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         follow=follows(body),
         **_by_name(body),
         peculiarity=_peculiarity(body, path),
-    )
+    )  # fmt: skip
     end(requires, ready, stop, titles, body)
     return made
 
