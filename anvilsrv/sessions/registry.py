@@ -433,9 +433,9 @@ def parse_new(words: list[str]) -> dict[str, Any]:
 def _check_new(found: Mapping[str, Any]) -> None:
     """Refuse arguments that do not go together. Raises Invalid."""
     if found["same"] and (more := [name for name in (*NAMED, "tasks") if found[name] and name not in BESIDE]):
-        raise Invalid(f"new: same= is another's directory, role and tasks: {more[0]}= does not go with it")
+        raise Invalid(f"new: same= shares all of another session: {more[0]}= does not go with it")
     if found["same"] and not found["cwd"].startswith("same="):
-        raise Invalid("new: same= is another's directory: name none")
+        raise Invalid("new: same= shares the place of another session: name no other")
     if found["from"] not in ("", "working"):
         raise Invalid(f"new: from={found['from'][:80]} is not known (from=working: with what you have not committed)")
     for name in ("base", "from"):

@@ -77,7 +77,7 @@ def test_what_does_not_go_together_is_refused(daemon: Daemon, repository: Path) 
         (f"{repository} branch=x base=main from=working", "does not go with"),
         (f"{repository} branch=there from=working", "it is there already"),
         ("same=nobody", "no such session"),
-        (f"{repository} same=nobody", "name none"),
+        (f"{repository} same=nobody", "name no other"),
         ("same=nobody role=x", "role= does not go with it"),
         (f"{repository} bead=bd-none", "no such bead"),
     ):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_agents.conftest import Benches
+from tests.real_agents.conftest import Benches, wait_until
 from tests.session import Session
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow(20)]
@@ -50,17 +50,34 @@ def of_turn(agent: Session, n: int) -> list[Object]:
     return made
 
 
+def kinds_of(told: list[Object]) -> list[str]:
+    return [one["kind"] for one in told]
+
+
+def in_order(kind: str) -> bool:
+    """Whether it comes where it belongs. What comes of a tool, and of a subagent, is told when it is known."""
+    return kind not in ("output", "edit", "subagent")
+
+
+def told_whole(agent: Session, n: int, kinds: list[str]) -> list[Object]:
+    """The records of a turn once all are there: hooks run side by side, and some end after the turn."""
+    wait_until(lambda: sorted(kinds_of(of_turn(agent, n))) == sorted(kinds), f"turn {n} is told: {kinds}")
+    return of_turn(agent, n)
+
+
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> None:
     bench = at(kind)
     agent = bench.new()
     for n, (prompt, kinds) in enumerate(SCRIPTS[kind], 1):
         answer = agent.ask(prompt)
-        told = of_turn(agent, n)
-        assert [one["kind"] for one in told] == kinds
+        told = told_whole(agent, n, kinds)
+        assert list(filter(in_order, kinds_of(told))) == list(filter(in_order, kinds))
+        places = {one["id"]: at for at, one in enumerate(told) if one["kind"] == "tool"}
+        assert all(places[one["id"]] < at for at, one in enumerate(told) if one["kind"] == "output")
         assert [one["text"] for one in told if one["kind"] == "text" and "parent" not in one] == [answer]
         assert all(one["turn"] == n for one in told)
-        assert told[-1]["how"] == "answer"
+        assert [one["how"] for one in told if one["kind"] == "end"] == ["answer"]
         for edit in (one for one in told if one["kind"] == "edit"):
             assert edit["path"].endswith((".py", ".txt"))
     assert " " in agent.read("turns/list")

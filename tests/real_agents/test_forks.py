@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_agents.conftest import Bench, Benches
+from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.session import Session
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow(40)]
@@ -33,7 +33,10 @@ def test_a_fork_knows_what_was_said_before_it(fresh: Benches, kind: str) -> None
         who = ["-c", "user.name=u", "-c", "user.email=u@example.org"]
         subprocess.run(["git", *who, *words], cwd=at, check=True)
     agent = bench.new(cwd=Path(at))
-    agent.ask("remember 42")
+    answer = agent.ask("remember 42")
+    if kind == "claude":  # it saves a conversation a moment later
+        kept = bench.daemon.home.home.rglob
+        wait_until(lambda: any(answer in one.read_text() for one in kept("claude/projects/*/*.jsonl")), "it is saved")
     for words in ("", "branch=two") if kind == "claude" else ("",):
         other = fork(bench, agent, words)
         other.ask(f"what was it {words or 'here'}?")
