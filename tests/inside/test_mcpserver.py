@@ -37,14 +37,16 @@ def test_a_client_starts_the_program_and_calls_a_tool(desk: Desk, mode: str) -> 
 def test_who_waits_for_an_answer_is_told_what_the_session_does(desk: Desk) -> None:
     heard: list[str | None] = []
     agent = Session.new(desk.daemon, "shell", "alias=sleeper")
+    go = desk.daemon.home.work / "go"
 
     async def progress(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message)
+        go.touch()
 
     async def run() -> str:
         server = StdioServerParameters(command=PROGRAM[0], args=PROGRAM[1:], env=desk.daemon.home.env)
         async with McpClient(server) as client:
-            agent.prompt("echo one; sleep 2; echo done")
+            agent.prompt("echo one; while [ ! -e go ]; do sleep 0.1; done; echo done")
             found = await client.call_tool(
                 "read_output", {"session": "sleeper", "wait": 30}, progress_callback=progress
             )
