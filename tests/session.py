@@ -82,16 +82,12 @@ class Session:
 
     def freeze(self, how: signal.Signals = signal.SIGSTOP) -> None:
         """Stop every process of its agent, as by SIGSTOP; SIGCONT lets them go on."""
-        below: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):  # it has ended
-                parent = int(stat.read_text().rpartition(")")[2].split()[1])
-                below.setdefault(parent, []).append(int(stat.parent.name))
-        todo = [self.pid]
-        while todo:
-            one = todo.pop()
-            todo += below.get(one, [])
-            os.kill(one, how)
+        reached: set[int] = set()
+        while new := below(self.pid) - reached:  # one that has been begun meanwhile
+            for one in new:
+                with suppress(ProcessLookupError):  # it has ended
+                    os.kill(one, how)
+            reached |= new
 
     # -- prompts
 
@@ -139,3 +135,18 @@ class Session:
     def keys(self, *names: str) -> None:
         """What a person presses in the pane."""
         self.tmux("send-keys", "-t", self.id, *names)
+
+
+def below(pid: int) -> set[int]:
+    """A process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found, todo = {pid}, [pid]
+    while todo:
+        new = set(children.get(todo.pop(), ())) - found
+        found |= new
+        todo += new
+    return found

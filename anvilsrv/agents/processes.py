@@ -203,12 +203,10 @@ class Processes:
     def _launch_one(self, view: View) -> None:
         session, backend = view.id, self._backends.get(view.backend)
         if backend.conversation == "uuid" and not self._launch.can_resume(view):
-            if view.conversation and view.transcript and view.turns > view.since:
-                self._life.error(
-                    session, f"the conversation is gone, with its file '{view.transcript}': a new one begins"
-                )
             number = str(uuid.uuid4())
-            self._store.call(lambda tx: self._life.conversation(tx, session, number), need=Need.OWN)
+            had = view.conversation and view.transcript and view.turns > view.since
+            begin = self._life.lost if had else self._life.conversation
+            self._store.call(lambda tx: begin(tx, session, number), need=Need.OWN)
             view = self._registry.get(session)
         start = self._launch.prepare(view)
         self._tmux.ensure()

@@ -251,6 +251,15 @@ class Life:
         """The number under which the agent will keep its conversation."""
         self._registry.set(tx, session, conversation=conversation, since=self._turn(tx, session))
 
+    def lost(self, tx: Tx, session: str, conversation: str) -> None:
+        """The file of its conversation is gone: the new one, under that number, gets the log before its first prompt."""
+        gone = self._registry.row(tx, session).transcript
+        self.conversation(tx, session, conversation)
+        self._registry.set(tx, session, carried=self._turn(tx, session))
+        self._registry.error(
+            tx, session, f"the conversation is gone, with its file '{gone}': a new one begins, with the log"
+        )
+
     def launched(
         self,
         tx: Tx,

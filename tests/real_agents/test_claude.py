@@ -518,6 +518,8 @@ def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(c
     agent.write("ctl", "restart")
     assert next(line for line in told if b"the conversation is gone, with its file" in line)
     agent.wait("idle")
+    agent.ask("and then?")
+    assert "\n    what was it?\n" in claude.model.prompts()[-1].replace("\t", "    ")  # from the log
     assert agent.ask("still there?") == heard("still there?")
 
 
@@ -576,38 +578,38 @@ def test_a_plan_is_shown_with_the_question_about_it(claude: Bench) -> None:
     assert agent.read("ask") == ""
 
 
-def in_background(seconds: float, then: str) -> str:
-    """Directives: a command goes on in the background, and the turn ends."""
-    call = {"command": f"sleep {seconds}; echo {then}", "description": then, "run_in_background": True}
-    return f"@@call Bash {json.dumps(call)}\n@@say {then} started"
-
-
 @pytest.mark.slow(8)
 def test_what_work_in_the_background_comes_to_is_mailed_again_to_the_one_who_asked(claude: Bench) -> None:
     agent, peer = claude.agent(), Session.new(claude.daemon)
-    body = {"to": agent.id, "type": "QUERY_REQUEST", "subject": "the build", "body": in_background(2, "build")}
+    body = {"to": agent.id, "type": "QUERY_REQUEST", "subject": "the build", "body": in_background("build")}
     claude.daemon.client(peer.id).write(f"{peer.id}/mail", json.dumps(body).encode())
 
     def mailed() -> list[dict[str, Any]]:
+        """What has come; one on its way from ``inbox`` to ``archive`` may be missing."""
         return [*peer.json("archive"), *peer.json("inbox")]
 
     wait_until(lambda: len(mailed()) == 1, "the first words are mailed")
     wait_until(lambda: agent.row["background"] == 1 and "background" in agent.row["notes"], "it goes on")
     assert agent.ask("meanwhile") == heard("meanwhile")
-    wait_until(lambda: len(mailed()) == 2, "the final words are mailed")
+    (Path(agent.row["cwd"]) / "build").touch()
+    first, second = wait_until(lambda: len(found := mailed()) == 2 and found, "the final words are mailed")
     assert claude.model.prompts()[-1].startswith("<task-notification>")
-    first, second = mailed()
     assert [first["body"], second["body"]] == ["build started", heard(claude.model.prompts()[-1])]
     assert first["type"] == second["type"] == "QUERY_RESPONSE"
     assert first["metadata"]["in_reply_to"] == second["metadata"]["in_reply_to"]
-    assert (agent.row["background"], agent.state) == (0, "idle")
+    wait_until(lambda: (agent.row["background"], agent.state) == (0, "idle"), "it has nothing left to do")
+
+
+def in_background(name: str) -> str:
+    """Directives: a command goes on in the background until there is a file of its name, and the turn ends."""
+    command = f"until [ -e {name} ]; do sleep 0.1; done; echo {name}"
+    call = {"command": command, "description": name, "run_in_background": True}
+    return f"@@call Bash {json.dumps(call)}\n@@say {name} started"
 
 
 def until_told(agent: Session, name: str) -> str:
     """A turn of which a command goes on in the background until there is a file of its name; the turn's number."""
-    command = f"until [ -e {name} ]; do sleep 0.1; done; echo {name}"
-    call = {"command": command, "description": name, "run_in_background": True}
-    assert agent.ask(f"@@call Bash {json.dumps(call)}\n@@say {name} started") == f"{name} started"
+    assert agent.ask(in_background(name)) == f"{name} started"
     return agent.read("turns/list").splitlines()[-1].split("\t")[0]
 
 
