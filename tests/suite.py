@@ -1,7 +1,7 @@
 """What ``./check`` runs, and in which order: hooks of pytest that tests/conftest.py takes over.
 
 ``@pytest.mark.slow(30)`` says that a test takes more than 5 s alone, here 30. Slow tests begin first. ``--sample COMMIT`` runs a
-quarter of them, another quarter for another commit; without it all run.
+sixth of them, another sixth for another commit; without it all run.
 """
 
 import hashlib
@@ -9,12 +9,12 @@ from itertools import chain, islice
 
 import pytest
 
-PARTS = 4
+PARTS = 6
 UNMARKED = 20.0  # s, on a machine that has much to do; a test that takes longer ought to be marked
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--sample", metavar="COMMIT", help="run a quarter of the slow tests, the one that COMMIT chooses")
+    parser.addoption("--sample", metavar="COMMIT", help="run a sixth of the slow tests, the one that COMMIT chooses")
 
 
 def seconds(item: pytest.Item) -> float:
@@ -72,4 +72,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for line in told:
             terminalreporter.write_line(f"NOTE {line}", yellow=True)
     if config.getoption("--sample") is not None:
-        terminalreporter.write_line("NOTE a quarter of the slow tests ran; `./check --all` runs all", yellow=True)
+        terminalreporter.write_line("NOTE a sixth of the slow tests ran; `./check --all` runs all", yellow=True)
