@@ -41,12 +41,18 @@ def interruptible() -> None:
 
 
 def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE) -> object:
-    """Wait for something that has no event to wait for; the first true value."""
+    """Wait for something that has no event to wait for; the first true value. A file, process or row may not be there yet."""
     deadline = time.monotonic() + patience
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"waited {patience:g} s: {why}"
+    while True:
+        missing: Exception | None = None
+        try:
+            if found := what():
+                return found
+        except (FileNotFoundError, ProcessLookupError, StopIteration) as error:
+            missing = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience:g} s: {why}") from missing
         threading.Event().wait(0.02)
-    return found
 
 
 def some(found: Iterable[T], what: str = "of them") -> list[T]:
