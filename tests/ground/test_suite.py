@@ -87,3 +87,42 @@ def test_that_is_so_when_the_suite_is_started_with_interrupts_ignored() -> None:
     script = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *argv]
     done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=100)
     assert done.returncode == 0, done.stdout
+
+
+RACES = """
+import os, pathlib, pytest
+
+@pytest.mark.parametrize("number", range({races}))
+def test_that_fails_once(number):
+    mark = pathlib.Path(f"ran{{number}}")
+    ran = mark.exists()
+    mark.touch()
+    assert ran
+
+def test_that_passes(): assert not {broken}
+"""
+
+
+def again(where: Path, races: int, *, broken: bool) -> tuple[int, str]:
+    (where / "test_it.py").write_text(RACES.format(races=races, broken=broken))
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/again.py", "-q"], capture_output=True, text=True, cwd=where, timeout=100
+    )
+    return done.returncode, done.stdout
+
+
+def test_what_fails_only_beside_others_is_named_as_a_race(tmp_path: Path) -> None:
+    status, said = again(tmp_path, 2, broken=False)
+    assert status == 0
+    assert said.count("NOTE test_it.py::test_that_fails_once") == 2
+
+
+def test_what_fails_by_itself_too_fails_the_run(tmp_path: Path) -> None:
+    status, said = again(tmp_path, 1, broken=True)
+    assert (status, "NOTE" in said) == (1, False)
+    assert said.count("test_that_passes") > 1
+
+
+def test_many_failures_are_no_chance_and_are_not_tried_again(tmp_path: Path) -> None:
+    status, said = again(tmp_path, 4, broken=False)
+    assert (status, "once more" in said) == (1, False)
