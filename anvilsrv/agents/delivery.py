@@ -36,6 +36,7 @@ SLOW = 50_000  # characters for which an agent gets a second more
 LONGEST = 60.0  # s of one wait for rows to change
 CLEARS = 8  # times that what we left is cleared: one key may take no more than a line
 DRAWN = 0.3  # s for an agent to draw what a key has changed
+MOVED = 5  # times that the input may change between a look and its Enter, before that is taken for the agent's own way to draw it
 LOOK = 5.0  # s between looks where nothing is printed
 HUNG = 5.0  # s for an agent to read what was typed before that counts as an obstacle
 
@@ -88,6 +89,7 @@ class Delivery:
     _since = 0.0  # when the step was done for whose effect it waits now
     _deaf_since: float | None = None  # since when the agent has not read what was typed
     _words = ""  # what is typed, once it is known
+    _moved = 0  # how often the input changed between a look and its Enter
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -107,8 +109,8 @@ class Delivery:
 
         return self._store.call(job, need=Need.OWN, durable=durable)
 
-    def _not_taken(self, seen: Seen, why: str = "") -> None:
-        """What was seen when the time was over: Enter is pressed if the rows say so."""
+    def _not_taken(self, seen: Seen, why: str = "") -> bool:
+        """What was seen when the time was over: Enter is pressed if the rows say so. False: the input has changed since that look."""
         presses = -1
 
         def what(tx: Tx) -> Outcomes:
@@ -118,8 +120,14 @@ class Delivery:
 
         # Enter follows the look as soon as can be, and as of a paste the row need only outlast the daemon
         now = self._job(what, durable=seen.look not in (Look.OURS, Look.UNKNOWN))
-        if now is not None and now.presses > presses >= 0 and not self._until.is_set():
-            self._tmux.keys(self._pane, *self._backend().input.submit)
+        if now is None or not now.presses > presses >= 0 or self._until.is_set():
+            return True
+        shown = seen.shown if self._moved < MOVED else ""
+        if self._tmux.press(self._pane, self._backend().input.submit, shown):
+            return True
+        self._moved += 1
+        self._job(partial(self._turns.delivered.moved, session=self._session, number=self._prompt), durable=False)
+        return False
 
     def _get(self) -> Prompt:
         return self._store.call(lambda tx: prompts.there(tx, self._prompt), need=Need.OWN)
@@ -270,7 +278,7 @@ class Delivery:
         """It stands in the input, as far as is known: Enter, if it does. What is not drawn yet gets some time."""
         with self._tmux.watch(self._pane) as output:
             self._until.wake(output)
-            look = self._evidence.look(self._session)
+            look, shown = self._evidence.sight(self._session)
             deaf = self._unread(look)
             if deaf is not None:
                 if not self._until.is_set():
@@ -289,7 +297,8 @@ class Delivery:
                 output.wait(min(LOOK, patience - waited))
                 return
             if ready:
-                self._not_taken(Seen(look))
+                if not self._not_taken(Seen(look, shown=shown)):
+                    output.wait(DRAWN)
                 return
             screen = self._tmux.screen(self._pane, styled=backend.input.styled)
             why = "it does not show in the input" if hidden else in_the_way(backend, screen, waited > LONGEST)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from anvilsrv.agents.eye import CALM
-from anvilsrv.agents.input_line import compare
+from anvilsrv.agents.input_line import compare, standing
 from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import AnvilError
@@ -21,6 +21,7 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store
 from anvilsrv.tmux.tmux import Tmux
+from anvilsrv.tmux.unchanged import unchanged
 
 PROMPTS = ("taken", "joined", "queued")  # what lines of a transcript say of prompts
 AT_ONCE = "transcript"  # the kind of agent whose transcript can be trusted: a line stands there before its input is free again
@@ -66,26 +67,32 @@ class Evidence:
         backend = self._backends.last(view.backend)
         if backend is None:
             return Seen(unpasted=self.unpasted(prompt.id))
-        look = self.look(session) if alive and view.pid else None
+        look, shown = self.sight(session) if alive and view.pid else (None, "")
         return Seen(
             look, self._proof(view, backend, prompt), backend.evidence == AT_ONCE, self._silent(view, prompt),
-            self.unpasted(prompt.id),
+            self.unpasted(prompt.id), shown,
         )  # fmt: skip
 
     def look(self, session: str) -> Look | None:
         """What the input shows; None where the pane cannot be seen."""
+        return self.sight(session)[0]
+
+    def sight(self, session: str) -> tuple[Look | None, str]:
+        """The same; and where that is our text alone, what tmux finds true as long as it is (``tmux/unchanged.py``)."""
         view = self._registry.find(session)
         if view is None or view.pane is None:
-            return None
+            return None, ""
         texts = self._store.call(lambda tx: self._texts(tx, session), need=Need.OWN)
         try:
             backend = self._backends.get(view.backend)
             screen = self._tmux.screen(view.pane, styled=backend.input.styled)
         except AnvilError:
-            return None
+            return None, ""
         if screen.unread:
-            return Look.UNREAD
-        return compare(backend, screen, texts[0] if texts else "", texts)
+            return Look.UNREAD, ""
+        words = texts[0] if texts else ""
+        look = compare(backend, screen, words, texts)
+        return look, unchanged(screen, standing(backend, screen, words)) if look == Look.OURS else ""
 
     def left(self, session: str) -> bool:
         """Whether nothing stands in the input but what we typed, now and ``CALM`` s later.

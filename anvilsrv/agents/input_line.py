@@ -64,6 +64,15 @@ def rows_of(backend: Backend, screen: Screen) -> list[str]:
     return [] if found is None else lines[text.count("\n", 0, found.start()) :]
 
 
+def standing(backend: Backend, screen: Screen, words: str) -> list[int]:
+    """The rows of the screen, from 0, in which ``words`` of ours begin and end, and the one with the cursor: there a key changes
+    something."""
+    rows, ours = rows_of(backend, screen), drawable(words)
+    top = screen.y if backend.input.find is None else len(screen.lines) - len(rows)
+    ends = [said.count("\n") for said in _ends(rows) if ours and _is(said, ours, words)]
+    return [top, *(top + end for end in ends[:1]), screen.y]
+
+
 def drawable(text: str) -> str:
     """The characters of a text that every agent draws."""
     known = JOINED.sub("", unicodedata.normalize("NFC", plain(text)))

@@ -63,6 +63,12 @@ class Delivered:
         if gate.without(By.OBSTACLE).open and turn_rows.opened(tx, session) is None:
             yield from self._stepper.apply(tx, session, Event.NOT_TAKEN, Happened(tx.now.monotonic, reason=why), seen)
 
+    def moved(self, tx: Tx, session: str, number: int) -> Outcomes:
+        """Its Enter was not pressed, since the input had changed after the look."""
+        current = prompts.on_its_way(tx, session)
+        if current is not None and current.id == number and current.presses and current.link is None:
+            yield from self._stepper.apply(tx, session, Event.MOVED, Happened(tx.now.monotonic))
+
     @staticmethod
     def _is_on_its_way(tx: Tx, session: str, number: int, status: Status | None = None) -> bool:
         current = prompts.on_its_way(tx, session)

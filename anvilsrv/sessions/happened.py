@@ -54,13 +54,15 @@ class Proof:
 @dataclass(frozen=True)
 class Seen:
     """What was found out about a prompt on its way, outside of a job. ``trusted``: the transcript of this kind of agent is written at
-    once; ``silent``: nothing at all was written there since the paste; ``unpasted``: tmux still has what was to be pasted."""
+    once; ``silent``: nothing at all was written there since the paste; ``unpasted``: tmux still has what was to be pasted; ``shown``:
+    by what it is known, when Enter is pressed, that the input still shows that."""
 
     look: Look | None = None
     proof: Proof | None = None
     trusted: bool = False
     silent: bool = False
     unpasted: bool = False
+    shown: str = ""
 
 
 NOTHING = Seen()

@@ -48,6 +48,7 @@ class Event(Enum):
     HOLD = auto()  # the gate has closed
     GONE = auto()  # the connection that carried it as a message has closed
     DAEMON = auto()  # another daemon has taken over
+    MOVED = auto()  # its Enter was not pressed: the input had changed since the look
     READY = auto()  # a running agent says that it is ready, after a command of its own such as `/clear`
 
 
@@ -90,6 +91,7 @@ class Act(Enum):
     ANSWER = auto()  # DONE at once, with no words
     CLEAR = auto()  # what stands in the input is cleared, where that is nothing but texts of ours
     SEND = auto()  # Enter
+    UNSEND = auto()  # as it was before that: its Enter was not pressed
     OBSTRUCT = auto()  # the gate has an obstacle
     KEYS = auto()  # the keys that interrupt are pressed
     REFUSE = auto()  # an error for the one who asked
@@ -183,6 +185,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         Event.EDIT: (((), (A.REFUSE,)),),
         Event.GONE: (((F.MESSAGE,), (A.UNPASTE,)),),
         Event.DAEMON: (((F.MESSAGE,), (A.UNPASTE,)),),
+        Event.MOVED: (((), (A.UNSEND,)),),
         Event.READY: (((F.COMMAND, F.LATER), (A.TAKE, A.ANSWER)),),
     },
     Status.TAKEN: {

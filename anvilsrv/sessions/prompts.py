@@ -196,6 +196,13 @@ def press(tx: Tx, prompt: Prompt) -> None:
     _change(tx, prompt, "status = 'sent', presses = presses + 1, sent_at = coalesce(sent_at, ?)", tx.now.monotonic)
 
 
+def unpress(tx: Tx, prompt: Prompt) -> None:
+    """It was not."""
+    left = prompt.presses - 1
+    kept = "" if left else ", status = 'pasted', sent_at = NULL"
+    _change(tx, prompt, f"presses = ?{kept}", left)
+
+
 def hand(tx: Tx, prompt: Prompt, link: str) -> None:
     """It is given in the reply ``link``."""
     _change(

@@ -138,6 +138,9 @@ class Stepper:
             case Act.SEND:
                 assert current is not None
                 prompts.press(tx, current)
+            case Act.UNSEND:
+                assert current is not None
+                prompts.unpress(tx, current)
             case Act.OBSTRUCT:
                 self._queue.hold(tx, session, By.OBSTACLE, happened.reason)
             case Act.KEYS:

@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anvilsrv.errors import Unavailable
@@ -15,6 +15,7 @@ from anvilsrv.tmux.server import WAIT, Server
 from anvilsrv.tmux.windows import literal, target
 
 PASTE = ".paste-"  # the beginning of a file's name, and of a buffer's
+CHANGED = "changed"  # said where keys were not pressed, since the pane shows something else
 RAW = {
     "Enter": "\r",
     "Escape": "\x1b",
@@ -75,16 +76,24 @@ class Input(Server):
 
     def keys(self, pane: str, *names: str) -> None:
         """Press keys, by their tmux names or as single characters."""
+        self.press(pane, names)
+
+    def press(self, pane: str, names: Sequence[str], shown: str = "") -> bool:
+        """The same; where something must be ``shown`` (a format of ``unchanged.py``) only if it is, at that very moment.
+        Whether they were pressed."""
         raw = [bytes_of(name) for name in names]
         if all(raw):  # pasted: so they arrive while a person scrolls, and leave him there
             buffer = f"keys{target(pane)[1:]}"
             paste = f"paste-buffer -d -r{self._raw()} -b {buffer} -t {pane}"
-            self._type(pane, f"set-buffer -b {buffer} -- {quote(''.join(raw))} ; {paste}")
+            line = f"set-buffer -b {buffer} -- {quote(''.join(raw))} ; {paste}"
         else:
-            self._type(target(pane), f"copy-mode -q -t {pane} ; send-keys -t {pane} -- {' '.join(map(quote, names))}")
+            line = f"copy-mode -q -t {target(pane)} ; send-keys -t {pane} -- {' '.join(map(quote, names))}"
+        if shown:
+            line = f"if-shell -F -t {pane} {quote(shown)} {{ {line} }} {{ display-message -p {CHANGED} }}"
+        return self._type(pane, line)
 
-    def _type(self, pane: str, line: str, buffer: str = "") -> None:
-        """Run a line of commands if what is typed reaches a program in ``pane``; else delete the buffer.
+    def _type(self, pane: str, line: str, buffer: str = "") -> bool:
+        """Run a line of commands if what is typed reaches a program in ``pane``; else delete the buffer. False: it says ``CHANGED``.
 
         A paste into a pane whose program has ended crashes tmux before 3.4, and every agent ends with it. So tmux looks and acts in one
         step.
@@ -94,10 +103,13 @@ class Input(Server):
         )
         asked = "#{?pane_dead,1,#{pane_input_off}}"
         said = self.line(f"if-shell -F -t {pane} '{asked}' {{ {deaf} }} {{ {line} }}")
+        if said[-1] == [CHANGED]:
+            return False
         if said[-1]:
             raise Unavailable(
                 f"pane '{pane}': its {'program has ended' if said[-1] == ['1'] else 'input is switched off'}"
             )
+        return True
 
     def _raw(self) -> str:
         """The letter that makes ``paste-buffer`` pass control characters on as they are: tmux has it, and needs it, from 3.7 on."""

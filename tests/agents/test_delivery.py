@@ -1,6 +1,6 @@
 """What goes wrong while a prompt is typed: it is typed when that is over, or has failed with a reason, and the next one goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.conftest import Home, wait_until
 __all__ = ["app", "session"]  # fixtures
 
 
-def once(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., None]) -> None:
+def once(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., object]) -> None:
     """The next call of that method of tmux does something else."""
     done: list[str] = []
     method = getattr(Tmux, name)
@@ -87,8 +87,36 @@ def test_an_input_in_which_a_person_types_again_as_soon_as_it_is_free_is_waited_
     assert (len(looks), ran(home)) == (4, ["one"])
 
 
+def test_a_key_that_a_person_presses_after_the_look_keeps_enter_from_being_pressed(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press = Tmux.press
+
+    def adds_a_key(tmux: Tmux, pane: str, names: Sequence[str], shown: str) -> bool:
+        """She is faster than our Enter."""
+        tmux.line(f"send-keys -t {pane} z")
+        wait_until(lambda: tmux.screen(pane).line.endswith("ranz"), "her key is not drawn")
+        return press(tmux, pane, names, shown)
+
+    once(monkeypatch, "press", adds_a_key)
+    number = ask(app, session, "echo one >> ran")
+    wait_until(lambda: By.OBSTACLE in app.registry.get(session).gate.holders, "her key is not seen")
+    assert app.registry.get(session).gate.why == "somebody is typing in the pane: '$ echo one >> ranz'"
+    app.tmux.line(f"send-keys -t {app.registry.get(session).pane} BSpace")
+    assert (end_of(app, number).status, ran(home)) == (Status.DONE, ["one"])
+    assert not (home.work / "ranz").exists()
+
+
+def test_an_agent_that_never_looks_the_same_twice_gets_its_enter(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anvilsrv.agents.evidence.unchanged", lambda screen, rows: "0")
+    assert end_of(app, ask(app, session, "echo one >> ran")).status == Status.DONE
+    assert ran(home) == ["one"]
+
+
 @pytest.mark.parametrize(
-    ("step", "instead"), [("insert", loses_the_buffer), ("keys", fails(DISK))], ids=["buffer", "Enter"]
+    ("step", "instead"), [("insert", loses_the_buffer), ("press", fails(DISK))], ids=["buffer", "Enter"]
 )
 def test_what_may_stand_in_the_input_has_an_end_and_the_next_one_goes(
     app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch, step: str, instead: Callable[..., None]

@@ -64,11 +64,12 @@ def test_a_submit_report_that_is_late_or_doubled_does_no_harm(daemon: Daemon, ag
     assert turns(daemon) == ["one", "two"]
 
 
+@pytest.mark.slow(7)
 def test_keys_that_a_person_adds_to_a_prompt_on_its_way_are_seen_before_enter_and_neither_sent_nor_cleared(
     daemon: Daemon, agent: Session
 ) -> None:
     install(
-        daemon.home.config, input={"settle": 1.0, "submit": "Enter", "clear": "C-u", "confirm": 1.0, "empty": "^>$"}
+        daemon.home.config, input={"settle": 5.0, "submit": "Enter", "clear": "C-u", "confirm": 1.0, "empty": "^>$"}
     )
     agent.write("in", "ours")
     wait_until(lambda: "ours" in agent.screen, "it is not typed")
@@ -151,6 +152,11 @@ def test_what_was_typed_once_can_be_dropped_and_is_only_said_to_be_withdrawn_whe
     assert turns(daemon) == ["first", "third"]
 
 
+def drawn(agent: Session) -> None:
+    """Wait until its empty input is there: it tells that it is ready before it draws that."""
+    wait_until(lambda: agent.screen.rstrip().split("\n")[-1] == ">", "it does not draw its input")
+
+
 def states(agent: Session) -> dict[int, str]:
     """Of each prompt, by its number."""
     rows = [line.split("\t") for line in agent.read("turns/list").splitlines()]
@@ -174,6 +180,7 @@ def test_prompts_of_an_agent_that_is_stopped_wait_for_it_and_are_taken_once_each
     daemon: Daemon, agent: Session
 ) -> None:
     agent.ask("first")
+    drawn(agent)
     agent.freeze()
     agent.write("in", "second")
     agent.write("in", "third")
@@ -191,6 +198,7 @@ def test_prompts_of_an_agent_that_is_stopped_wait_for_it_and_are_taken_once_each
 def test_an_agent_that_is_stopped_can_be_killed_or_interrupted_and_its_prompt_has_an_end(
     daemon: Daemon, agent: Session
 ) -> None:
+    drawn(agent)
     agent.freeze()
     agent.write("in", "first")
     wait_until(lambda: agent.row["held"], "it is not told")

@@ -33,6 +33,7 @@ edit      | never: allow; refuse | never: allow; refuse | refuse | refuse | refu
 hold      | - | requeue | - | - | -
 gone      | - | - | - | message: unpaste | -
 daemon    | - | requeue | unpasted: unpaste | message: unpaste | -
+moved     | - | - | - | unsend | -
 ready     | - | - | - | command later: take answer | -
 """
 
@@ -109,6 +110,8 @@ def test_no_alternative_names_what_cannot_be_done_there(now: str, event: str) ->
                 case Act.REQUEUE | Act.UNPASTE | Act.SEND | Act.DOUBT:
                     assert going, "nothing is on its way"
                     going = act == Act.SEND
+                case Act.UNSEND:
+                    assert status == Status.SENT
                 case Act.FAIL | Act.TAKE:
                     assert going or Fact.TRIED in needs, "nothing there can be taken or fail"
                     going = False

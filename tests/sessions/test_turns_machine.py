@@ -153,6 +153,27 @@ def test_an_enter_that_the_agent_does_not_heed_is_pressed_again(world: World) ->
     assert (world.status(number), world.pastes[number]) == (Status.DONE, 1)
 
 
+@pytest.mark.parametrize("heeded", [True, False])
+def test_a_prompt_into_which_a_person_types_after_the_look_is_not_sent_and_goes_once_the_keys_are_gone(
+    world: World, heeded: bool
+) -> None:
+    number = world.write()
+    type_on(world, "key")
+    if not heeded:  # the first Enter comes to nothing, and it is looked at again
+        world.typist.step(swallowed=True)
+        type_on(world, "key")
+    before = world.prompt(number).presses
+    world.types("z")
+    world.typist.step(swallowed=True)
+    assert not world.pane.entered
+    assert (world.status(number), world.prompt(number).presses) == (
+        Status.PASTED if heeded else Status.SENT, before - 1,
+    )  # fmt: skip
+    world.pane.box.pop()
+    rest(world)
+    assert (world.status(number), world.pastes[number]) == (Status.DONE, 1)
+
+
 def test_a_prompt_whose_enter_is_never_heeded_has_failed_and_is_cleared_away_and_the_next_goes(world: World) -> None:
     number, following = world.write(), world.write()
     for _ in range(2):

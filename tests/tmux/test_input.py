@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import Unavailable
+from anvilsrv.tmux.cells import width
 from anvilsrv.tmux.tmux import Tmux
+from anvilsrv.tmux.unchanged import unchanged
 from tests.conftest import wait_until
 from tests.panes import PYTHON, person, shows, wait_screen, wheel
 
@@ -162,6 +164,36 @@ def test_a_pane_that_is_not_there_is_an_error(tmux: Tmux, wrong: str) -> None:
     with pytest.raises(Unavailable, match="pane"):
         tmux.paste(wrong, b"x")
     tmux.panes()
+
+
+# Draws what it reads, as an input line does.
+LINE = """
+import os, sys, tty
+tty.setraw(0)
+os.write(1, b"> ")
+while data := os.read(0, 65536):
+    os.write(1, data.replace(b"\\r", b" entered"))
+"""
+TEXTS = ["ours", "日本", "a, {b} #{c} #[d] $e 100%H *? [^z]$ \\ 'q' \"r\"", "x" * 150, "a b " * 60, "~"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_key_that_needs_what_was_seen_is_pressed_only_if_that_is_there_still(tmux: Tmux, text: str) -> None:
+    pane = tmux.new_window("00000001", [PYTHON, "-c", LINE], cwd="/", env={}).id
+    wait_screen(tmux, pane, shows(">"))
+    tmux.paste(pane, text.encode())
+    end = sum(map(width, "> " + text))
+    before = wait_screen(tmux, pane, lambda screen: (screen.y, screen.x) == divmod(end, screen.width))
+    shown = unchanged(before, [0, before.y])
+    for key in ("z", "日", "."):
+        tmux.keys(pane, key)
+        wait_screen(tmux, pane, lambda screen: screen.x > before.x)
+        assert not tmux.press(pane, ["Enter"], shown)
+        assert not tmux.press(pane, ["Up"], shown), "one that is not pasted"
+        tmux.keys(pane, *(["C-h"] * width(key)), *(["Space"] * width(key)), *(["C-h"] * width(key)))
+        wait_screen(tmux, pane, lambda screen: screen == before)
+    assert tmux.press(pane, ["Enter"], shown)
+    assert "\n".join(wait_screen(tmux, pane, shows("entered")).lines).count("entered") == 1
 
 
 def test_many_threads_at_once(tmux: Tmux, top: Path) -> None:

@@ -27,6 +27,7 @@ class Rows(Protocol):
     def pasted(self, prompt: int, tries: int) -> bool: ...
     def unpasted(self, prompt: int) -> None: ...
     def not_taken(self, prompt: int, seen: Seen) -> bool: ...
+    def moved(self, prompt: int) -> bool: ...
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Delivery:
     step: str
     done: bool = False
     ours: bool = False  # this one has pasted it
+    looked: str = ""  # what the input showed when it was looked at before Enter
 
 
 class Typist:
@@ -84,7 +86,7 @@ class Typist:
         return True
 
     def step(self, swallowed: bool = False) -> None:
-        """Do it; ``swallowed``: the agent does not heed the key."""
+        """Do it; ``swallowed``: the agent does not heed the key, or tmux does not press it, as the input has changed."""
         delivery = self._deliveries[0]
         if delivery.done and delivery.step != "key":
             if delivery.ours and self._rows.seen().look in (Look.OURS, Look.ONLY_OURS):
@@ -134,6 +136,7 @@ class Typist:
             self._rows.unpasted(delivery.prompt)
 
     def _look(self, delivery: Delivery, swallowed: bool) -> None:
+        delivery.looked = self._pane.text
         if self._rows.not_taken(delivery.prompt, self._rows.seen()):
             delivery.step = "key"
 
@@ -141,7 +144,10 @@ class Typist:
         delivery.step = "confirm"
         if not swallowed:
             self._pane.enters()
+        elif self._pane.alive and self._pane.frozen is None and self._pane.text != delivery.looked:
+            delivery.step = "look" if self._rows.moved(delivery.prompt) else "confirm"
 
     def _confirm(self, delivery: Delivery, swallowed: bool) -> None:
+        delivery.looked = self._pane.text
         if self._rows.not_taken(delivery.prompt, self._rows.seen()):
             delivery.step = "key"

@@ -373,6 +373,14 @@ class World:
         assert not unread or self.status(prompt) != Status.FAILED, "what the agent has not read yet has failed"
         return pressed
 
+    def moved(self, prompt: int) -> bool:
+        """Enter was not pressed; whether the prompt is again as it was before its first."""
+        before = self.prompt(prompt)
+        self.happens(lambda tx: self.daemon.turns.delivered.moved(tx, self.session, prompt))
+        if before.status == Status.SENT and before.presses:
+            assert self.prompt(prompt).presses == before.presses - 1, "an Enter counts that was not pressed"
+        return self.status(prompt) == Status.PASTED
+
     # -- processes -----------------------------------------------------------------------------------------------------
 
     @property
