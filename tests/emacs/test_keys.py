@@ -18,7 +18,9 @@ class Screen:
 
     def __init__(self, home: Home, *arguments: str) -> None:
         self.socket = home.top / "screen"
-        command = ["emacs", "-nw", "-Q", "-L", str(ROOT / "emacs"), "-l", "anvillm", *arguments, "-f", "anvillm"]
+        quiet = "(setq native-comp-deferred-compilation nil)"  # in a new HOME each would compile the same once more
+        command = ["emacs", "-nw", "-Q", "--eval", quiet, "-L", str(ROOT / "emacs"), "-l", "anvillm", *arguments]
+        command += ["-f", "anvillm"]
         subprocess.run(
             ["tmux", "-S", str(self.socket), "-f", "/dev/null", "new-session", "-d", "-x", "110", "-y", "30", *command],
             check=True, cwd=home.work, env=home.env | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
