@@ -89,6 +89,7 @@ class Delivery:
     _since = 0.0  # when the step was done for whose effect it waits now
     _deaf_since: float | None = None  # since when the agent has not read what was typed
     _words = ""  # what is typed, once it is known
+    _stood: float | None = None  # when it was last seen in the input, with whatever else
     _moved = 0  # how often the input changed between a look and its Enter
 
     # -- rows -----------------------------------------------------------------------------------------------------------
@@ -287,12 +288,16 @@ class Delivery:
             waited = time.monotonic() - self._since
             backend = self._backend()
             # a program that reads lines need not show what is typed, and some texts cannot be seen
-            unseen = look == Look.FREE and (backend.input.find is None or not drawable(self._words))
+            unseen = look == Look.FREE and (backend.input.find is None or not drawable(self._words)) and not self._stood
             if unseen and waited >= DRAWN:
                 look = Look.UNKNOWN
             ready = look in (Look.OURS, Look.UNKNOWN)
-            hidden = look in (Look.FREE, None)  # an agent that is slow, or frozen, has not drawn it yet
-            patience = DRAWN if unseen else self._late if hidden else PATIENCE
+            # an agent that is slow, or frozen, has not drawn it yet; or a person has cleared it away
+            hidden, gone = look in (Look.FREE, None), look == Look.FREE and self._stood is not None
+            if is_clear(look) or look == Look.AMONG:
+                self._stood = time.monotonic()
+            waited = min(waited, time.monotonic() - (self._stood or 0.0)) if gone else waited
+            patience = DRAWN if unseen else self._late if hidden and not gone else PATIENCE
             if not ready and waited < patience:
                 output.wait(min(LOOK, patience - waited))
                 return
@@ -301,8 +306,11 @@ class Delivery:
                     output.wait(DRAWN)
                 return
             screen = self._tmux.screen(self._pane, styled=backend.input.styled)
-            why = "it does not show in the input" if hidden else in_the_way(backend, screen, waited > LONGEST)
-            self._not_taken(self._evidence.seen(self._session), why)
+            why = "it is gone from the input" if gone else "it does not show in the input"
+            seen = self._evidence.seen(self._session)
+            if (seen.look in (Look.FREE, None)) != hidden:
+                return  # it has just changed
+            self._not_taken(seen, why if hidden else in_the_way(backend, screen, waited > LONGEST))
             if not self._until.is_set():
                 output.wait(LOOK)
 
@@ -312,7 +320,7 @@ class Delivery:
         if seen.proof is None and self._unread(seen.look) is not None:
             return
         waited = time.monotonic() - self._since
-        patience = 2 * confirm if seen.trusted and seen.silent else self._late
+        patience = 2 * confirm if seen.trusted and seen.silent and seen.look == Look.FREE else self._late
         if seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN) or waited >= patience:
             self._not_taken(seen, f"the agent did not take it within {waited:.0f} s")
 

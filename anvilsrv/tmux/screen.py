@@ -96,14 +96,10 @@ class Output(Server):
 
     def screen(self, pane: str, styled: bool = False) -> Screen:
         """What the pane shows now; with ``styled`` the colours too, as escape sequences."""
-        place = self.command(
-            "display-message",
-            "-p",
-            "-t",
-            target(pane),
-            "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{pane_tty}",
-        )
-        lines = self.command("capture-pane", "-p", *(["-e"] if styled else []), "-t", pane)
+        asked = "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{pane_tty}"
+        # In one line, so that all is of the same moment; what panes say first, since it cannot forge the end of what was asked before.
+        capture = f"capture-pane -p {'-e' if styled else ''} -t {target(pane)}"
+        lines, place = self.line(f"{capture} ; display-message -p -t {pane} '{asked}'")
         x, y, width, height, *tty = place[0].split()
         waits = bool(tty) and unread(tty[0])
         return Screen(list(map(spaced, lines)), int(x), int(y), int(width), int(height), waits)

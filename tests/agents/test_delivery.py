@@ -107,6 +107,22 @@ def test_a_key_that_a_person_presses_after_the_look_keeps_enter_from_being_press
     assert not (home.work / "ranz").exists()
 
 
+def test_a_prompt_that_a_person_clears_away_after_the_look_has_failed_as_that_and_the_next_one_goes(
+    app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press = Tmux.press
+
+    def clears(tmux: Tmux, pane: str, names: Sequence[str], shown: str) -> bool:
+        tmux.line(f"send-keys -t {pane} C-u")
+        wait_until(lambda: tmux.screen(pane).line.rstrip() == "$", "it stands there still")
+        return press(tmux, pane, names, shown)
+
+    once(monkeypatch, "press", clears)
+    number, following = ask(app, session, "echo one >> ran"), ask(app, session, "echo two >> ran")
+    assert "(it is gone from the input)" in (end_of(app, number).error or "")
+    assert (end_of(app, following).status, ran(home)) == (Status.DONE, ["two"])
+
+
 def test_an_agent_that_never_looks_the_same_twice_gets_its_enter(
     app: App, session: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

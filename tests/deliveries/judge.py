@@ -11,7 +11,7 @@ from anvilsrv.sessions.prompt import clean
 
 DOUBT, CHANGED, CUT = "in doubt", "its text was changed", "interrupted"
 BETWEEN = 0.05  # of all that may be sent with a person's key in it: one pressed after the look and before the Enter; two always may
-MANY = 0.05  # of all that may fail while a person works in the pane; two always may
+MANY = 0.05  # of all that may fail while a person works in the pane; two always may, and one each time that the person clears the input
 MARK = re.compile(r"n(\d+)n")  # the number of a prompt (shapes.py)
 
 
@@ -58,7 +58,7 @@ def judge(result: Result, backend: Backend, taken: list[str], answer: Callable[[
             f"{changed} of {len(result.outcomes)} were sent with a person's keys in them: Enter was pressed without a look"
         )
     failed = Counter(one.shape for one in result.outcomes if one.state == "failed")
-    if failed.total() > max(2, len(result.outcomes) * MANY):
+    if failed.total() > max(2, len(result.outcomes) * MANY) + result.did["clears"]:
         result.wrong.append(f"{failed.total()} of {len(result.outcomes)} failed: more than a person can have disturbed")
     done = {one.shape for one in result.outcomes if one.state == "done"}
     result.wrong += [f"none arrived: {shape}" for shape, times in failed.items() if times > 1 and shape not in done]
