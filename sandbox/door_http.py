@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import h11
 
 from sandbox.door_address import Refused
-from sandbox.hosts import HTTP_PORT, TLS_PORT, Host
+from sandbox.hosts import HTTP_PORT, TLS_PORT, Host, variable
 
 HEAD = 65536  # bytes of the head of a request or response
 WAIT = 30.0  # seconds for a head, once it has begun
@@ -266,12 +266,13 @@ def _without_credentials(target: bytes) -> bytes:
 
 
 def secrets(hosts: list[Host]) -> dict[str, str]:
-    """What each value of a header stands for: ``env:NAME`` is a variable of the door's. ValueError names one that is not set."""
+    """What each value of a header stands for: ``env:NAME`` at its end is a variable of the door's. ValueError names one that is
+    not set."""
     found = {}
     for host in hosts:
         for field, value in host.header:
-            name = value.removeprefix("env:")
-            found[value] = os.environ.get(name, "") if name != value else value
-            if not found[value] or not found[value].isprintable():
+            before, name = variable(value)
+            found[value] = before + os.environ.get(name, "") if name else value
+            if found[value] == before or not found[value].isprintable():
                 raise ValueError(f"{host.name}: {field}: the variable {name} is not set where the door runs")
     return found

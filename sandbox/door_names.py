@@ -51,7 +51,7 @@ class Names:
 
     def grant(self, name: str, port: int) -> Host | None:
         """The grant by which a name can be reached on a port (as seen from inside); an exact one before a pattern."""
-        fit = [host for host in self._granted if host.inside == port and host.covers(name)]
+        fit = [host for host in hosts.covering(self._granted, name) if host.inside == port]
         return max(fit, key=lambda host: (host.name == name, len(host.name)), default=None)
 
 

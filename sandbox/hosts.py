@@ -24,7 +24,7 @@ _CARRYING = {
 
 class Host(NamedTuple):
     """A name and a port. ``addresses`` are networks in which it may also lie, beside the public ones; ``header`` what the door adds
-    to each request, as (field, ``env:NAME`` or a value): then the agent speaks plain http, and the door TLS to ``port``."""
+    to each request, as (field, a value or one with ``variable``): then the agent speaks plain http, and the door TLS to ``port``."""
 
     name: str
     port: int = TLS_PORT
@@ -132,9 +132,26 @@ def _header(found: object) -> tuple[tuple[str, str], ...]:
     for field, value in found.items():
         if not isinstance(field, str) or not _FIELD.fullmatch(field) or field.lower() in _CARRYING:
             raise ValueError(f"header: {field!r} is not a field that can be added")
-        if not isinstance(value, str) or not value.isprintable() or not value.isascii() or not value.strip():
-            raise ValueError(f"header: {field}: is a line of text, or env:NAME")
+        if (
+            not isinstance(value, str)
+            or not value.isprintable()
+            or not value.isascii()
+            or value.strip() in ("", "env:")
+        ):
+            raise ValueError(f"header: {field}: is a line of text, env:NAME, or text with env:NAME at its end")
     return tuple(sorted((field.lower(), value) for field, value in found.items()))
+
+
+def variable(value: str) -> tuple[str, str]:
+    """Of a header's value ``Bearer env:NAME`` what stands before the variable, and its name; empty where there is none."""
+    before, mark, name = value.rpartition("env:")
+    return (before, name) if mark and (not before or before.endswith(" ")) else ("", "")
+
+
+def covering(granted: Iterable[Host], name: str) -> list[Host]:
+    """The grants of a name. Where one has a header there is no other way, through a pattern neither."""
+    found = [host for host in granted if host.covers(name)]
+    return [host for host in found if host.header] or found
 
 
 def listed(spec: Mapping[str, Any]) -> list[Host]:

@@ -39,6 +39,10 @@ class Network(NamedTuple):
         ports = {host.port: origins[0] for host, origins in self.hosts.items()}
         return self._replace(mode="ports", connect=_with_dns(ports))
 
+    def secrets(self) -> set[str]:
+        """The variables that the door adds to requests: no agent has them."""
+        return {hosts.variable(value)[1] for host in self.hosts for _, value in host.header} - {""}
+
     def widened(self) -> list[int]:
         """Ports that were granted for some hosts alone, and are open to all of them since another layer gives ports."""
         if self.mode != "ports":

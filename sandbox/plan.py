@@ -110,6 +110,7 @@ def least_abi(policy: Policy, tier: str) -> int:
 
 def _environment(policy: Policy, source: Mapping[str, str], *, tmpdir: str, namespace: str) -> dict[str, str]:
     found: dict[str, str] = {}
+    source = policy.inside(source)
     for variable, value in (said.value for said in policy.env):
         if value is not None:
             found[variable] = value.replace(TMPDIR, tmpdir)

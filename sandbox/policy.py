@@ -24,6 +24,7 @@ from sandbox.pathnames import TMPDIR, Resolved, absolute, beneath_any, kind, res
 
 GLOBAL = "global"
 CONTROL_GROUPS = "/sys/fs/cgroup"
+PLACEHOLDER = "placeholder"  # what an agent has in the place of a key that it must not have
 DAEMON = "daemon"  # the layer by which a daemon grants a session its own directories
 
 
@@ -78,6 +79,10 @@ class Policy:
     def writable(self) -> list[str]:
         """Every directory and file that an agent under this policy can change."""
         return [grant.path for grant in self.grants if "w" in grant.letters and not grant.path.startswith(TMPDIR)]
+
+    def inside(self, source: Mapping[str, str]) -> dict[str, str]:
+        """The user's environment with a placeholder for each variable that the door adds to requests."""
+        return {**source, **dict.fromkeys(self.network.secrets() & source.keys(), PLACEHOLDER)}
 
     def rights(self, path: str) -> str:
         """The letters that hold for a path, from every grant above it; protected paths lose ``w``, hidden ones all."""

@@ -129,7 +129,10 @@ def _hosts(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
             for host in hosts.listed(mine)
             if host.port not in theirs["connect"] or host.header
         ]
-    had = hosts.listed(theirs)
+    had, wanted = hosts.listed(theirs), hosts.listed(mine)
+    closed = {host.name for host in had if host.header} - {host.name for host in wanted if host.header}
     return [
-        f"host {host} is not the parent's" for host in hosts.listed(mine) if not any(one.gives(host) for one in had)
+        f"host {host} is not the parent's"
+        for host in wanted
+        if not any(one.gives(host) for one in had) or any(host.covers(name) for name in closed)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.hosts import Host
 from sandbox.plan import least_abi
-from sandbox.policy import Policy
+from sandbox.policy import PLACEHOLDER, Policy
 
 TIERS = {
     "full": "user, mount, pid, ipc namespaces, Landlock, system call filter, no capabilities",
@@ -27,9 +27,7 @@ def describe(policy: Policy, tier: str) -> str:
     lines += [("hidden", path, "never reachable") for path in policy.hide]
     lines += [("socket", grant.path, ", ".join(map(str, grant.origins))) for grant in policy.unix]
     lines += _network(policy, tier)
-    for said in policy.env:
-        name, value = said.value
-        lines.append(("env", name if value is None else f"{name}={value}", str(said.origin)))
+    lines += _environment(policy)
     for name, origins in policy.configuration.named().items():
         lines.append(("configuration", name, ", ".join(map(str, origins))))
     for word in ("spawn", "control"):
@@ -43,6 +41,16 @@ def describe(policy: Policy, tier: str) -> str:
     lines.append(("landlock", f"ABI {least_abi(policy, tier)} or newer", "needed for all of this"))
     lines += [("note", note, "") for note in policy.notes]
     return "".join("\t".join(_one_line(part) for part in line if part) + "\n" for line in lines)
+
+
+def _environment(policy: Policy) -> list[tuple[str, str, str]]:
+    kept = policy.network.secrets()
+    said = [(*one.value, str(one.origin)) for one in policy.env]  # name, value or None, who said so
+    said = [
+        (name, PLACEHOLDER, "the door adds it") if value is None and name in kept else (name, value, why)
+        for name, value, why in said
+    ]
+    return [("env", name if value is None else f"{name}={value}", why) for name, value, why in said]
 
 
 def _one_line(part: str) -> str:

@@ -73,6 +73,11 @@ def _port(policy: Policy, asked: str) -> list[str]:
     return [f"{asked}: closed", f"only these are open: {ports}"]
 
 
+def _how(host: hosts.Host) -> str:
+    fields = " and ".join(field for field, _ in host.header)
+    return f", by http://{host.name}, to which the door adds {fields}" if fields else ""
+
+
 def _host(policy: Policy, asked: str) -> list[str]:
     network = policy.network
     text = asked.removeprefix("host:")
@@ -81,8 +86,8 @@ def _host(policy: Policy, asked: str) -> list[str]:
         wanted = hosts.parse(f"{name}:{port}" if port else name)
     except ValueError as error:
         return [f"{asked}: closed", str(error)]
-    covering = {host: said for host, said in network.hosts.items() if host.covers(wanted.name)}
-    granted = [f"{host}: {', '.join(map(str, said))}" for host, said in covering.items()]
+    covering = hosts.covering(network.hosts, wanted.name)
+    granted = [f"{host}{_how(host)}: {', '.join(map(str, network.hosts[host]))}" for host in covering]
     if network.mode == "all":
         return [f"{asked}: open", *(f"network unrestricted: {origin}" for origin in network.origins)]
     if network.mode == "ports" and wanted.port in {*network.connect, *network.widened()}:

@@ -423,7 +423,7 @@ class Launch:
             id=view.id, cwd=view.cwd, session_dir=str(top / "run"), data_dir=str(top / "data"), home=str(Path.home()),
             conversation=view.conversation, permissions=plan.policy.permissions, code=str(top / "run/code" / grants.HERE.name),
             configuration=plan.policy.configuration, chosen=view.chosen,
-            command=view.command, forked=view.forked,
+            command=view.command, forked=view.forked, env=plan.policy.inside(os.environ),
         )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path, progr
     place = Place(
         id=NAME, cwd=str(cwd), session_dir=str(own / "run"), data_dir=str(own / "data"), home=str(Path.home()),
         permissions=plan.policy.permissions, code=str(own / "run/code" / grants.HERE.name),
+        env=plan.policy.inside(os.environ),
     )  # fmt: skip
     plan = launch.plan(name, "", [], str(cwd), NAME, backend.launch(place, resume=False).env)
     spec = specification(

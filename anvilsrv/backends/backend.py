@@ -58,6 +58,9 @@ class Place:
     chosen: Mapping[str, str] = field(default_factory=dict)  # options of the agent
     forked: str | None = None  # the conversation with which its own begins
     command: tuple[str, ...] = ()  # what the user has named, where the backend takes any
+    env: Mapping[str, str] = field(
+        default_factory=lambda: os.environ
+    )  # the user's, without what only the door may have
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ class Claude(Private):
         """Claude's own state file, and the user's settings."""
         shown = place.configuration
         settings = shown.visible(read(Path(place.home) / ".claude" / "settings.json"), "mcpServers")
-        state = configuration(read(Path(place.home) / ".claude.json"), place.cwd, shown)
+        state = configuration(
+            read(Path(place.home) / ".claude.json"), place.cwd, shown, place.env.get("ANTHROPIC_API_KEY", "")
+        )
         return {"claude/.claude.json": state, "claude/settings.json": settings}
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
@@ -195,20 +197,19 @@ def read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration) -> dict[str, Any]:
+def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration, key: str) -> dict[str, Any]:
     """Claude's own state file: what the user has chosen in hers, MCP servers that a layer names, and nothing left to ask at the start.
 
     Servers of the project's local scope go before those of all projects, as with Claude itself.
     """
     named = {**shown.servers(config.get("mcpServers")), **shown.servers(local(config, cwd).get("mcpServers"))}
-    approved = [key[-20:] for key in [os.environ.get("ANTHROPIC_API_KEY", "")] if key]
     chosen = {key: config[key] for key in CHOICES if key in config} if shown.settings else {}
     return {
         **chosen,
         "mcpServers": named,
         "projects": {cwd: dict.fromkeys(ACCEPTED, True)},
         "hasCompletedOnboarding": True,
-        "customApiKeyResponses": {"approved": approved, "rejected": []},
+        "customApiKeyResponses": {"approved": [key[-20:]] if key else [], "rejected": []},
         "autoUpdates": False,
     }
 

@@ -1,7 +1,6 @@
 """What Codex needs in its private home: the user's configuration, the login, and hooks."""
 
 import json
-import os
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -39,8 +38,8 @@ class Codex(Private):
         made: dict[str, Any] = {"codex/hooks.json": {"hooks": hooks}}
         seen = place.configuration.visible(configuration(Path(place.home)), "mcp_servers")
         made["codex/config.toml"] = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in seen.items())
-        if os.environ.get("OPENAI_API_KEY"):
-            made["codex/auth.json"] = {"auth_mode": "apikey", "OPENAI_API_KEY": os.environ["OPENAI_API_KEY"]}
+        if key := place.env.get("OPENAI_API_KEY"):
+            made["codex/auth.json"] = {"auth_mode": "apikey", "OPENAI_API_KEY": key}
         return made
 
     def kept(self, path: str, before: str, after: str) -> str:
@@ -55,8 +54,8 @@ class Codex(Private):
         words = self.backend.values(place)["MCP_ARGS"]
         made.argv.extend(["-c", f"mcp_servers.anvillm.args={json.dumps(list(words))}"])
         for name in provider_keys(Path(place.home)):
-            if place.configuration.settings and os.environ.get(name):
-                made.env[name] = os.environ[name]
+            if place.configuration.settings and place.env.get(name):
+                made.env[name] = place.env[name]
         return made
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
@@ -90,8 +89,8 @@ class CodexAcp(Codex):
         """The key of the user's own model provider comes along."""
         made = Private.launch(self, place, resume)
         for name in provider_keys(Path(place.home)):
-            if place.configuration.settings and os.environ.get(name):
-                made.env[name] = os.environ[name]
+            if place.configuration.settings and place.env.get(name):
+                made.env[name] = place.env[name]
         return made
 
 

@@ -1,7 +1,6 @@
 """What Gemini CLI does otherwise than its YAML can say: a private home, and permissions asked by our own hook."""
 
 import json
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -79,7 +78,7 @@ class GeminiAcp(Gemini):
 
 def settings(place: Place, ours: dict[str, Any]) -> str:
     """Ours over what may be seen of the user's. A missing choice of the login is a dialog."""
-    if os.environ.get("GEMINI_API_KEY"):
+    if place.env.get("GEMINI_API_KEY"):
         ours["security"]["auth"] = {"selectedType": "gemini-api-key"}
     theirs = place.configuration.visible(own(f"{place.home}/.gemini/settings.json"), "mcpServers")
     return json.dumps(over(theirs, ours), indent=2) + "\n"

@@ -1,7 +1,9 @@
 """What each agent's private configuration has of the user's: no token of hers unless a layer names it."""
 
 import json
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,14 @@ FILES = {
 }  # fmt: skip
 
 
-def made(home: Path, name: str, **said: Any) -> Launch:
+def made(home: Path, name: str, env: Mapping[str, str] = os.environ, **said: Any) -> Launch:
     path, text = FILES[name]
     (home / path).parent.mkdir(parents=True, exist_ok=True)
     (home / path).write_text(text)
     (home / ".claude").mkdir(exist_ok=True)
     (home / ".claude" / "settings.json").write_text(json.dumps({"model": "m1", "env": {"A_TOKEN": TOKEN}}))
     seen = united([layers.parse("role x", {"configuration": said})])
-    return Backends(CFG).get(name).launch(place(home=str(home), configuration=seen), resume=False)
+    return Backends(CFG).get(name).launch(place(home=str(home), configuration=seen, env=env), resume=False)
 
 
 def text(launch: Launch) -> str:
@@ -63,6 +65,18 @@ def test_no_secret_of_the_users_configuration_reaches_an_agent(tmp_path: Path, n
 def test_an_mcp_server_that_is_named_is_there_and_no_other(tmp_path: Path, name: str) -> None:
     found = text(made(tmp_path, name, mcp=["mine"]))
     assert f"{TOKEN}-mine" in found and f"{TOKEN}-other" not in found
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_key_that_only_the_door_may_have_is_not_taken_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    keys = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
+    for key in keys:
+        monkeypatch.setenv(key, TOKEN)
+    found = text(made(tmp_path, name, env=dict.fromkeys(keys, "placeholder")))
+    assert TOKEN not in found
+    assert ("placeholder" in found) == (name in ("claude", "codex"))
 
 
 def test_servers_of_the_local_scope_are_named_likewise(tmp_path: Path) -> None:

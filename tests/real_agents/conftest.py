@@ -156,16 +156,20 @@ model_provider = "standin"
 name = "stand-in"
 base_url = "{url}/v1"
 wire_api = "responses"
-env_key = "STANDIN_KEY"
 """
+
+
+def configure_codex(home: Home, url: str, more: str = "") -> None:
+    """With a provider of its own."""
+    (home.home / ".codex").mkdir()
+    (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=url) + more)
 
 
 def codex_with_a_provider(home: Home) -> Iterator[Service]:
     with ResponsesApi() as service:
         with_service(home, service)
         with_program(home, "codex", STANDIN_KEY="x")
-        (home.home / ".codex").mkdir()
-        (home.home / ".codex" / "config.toml").write_text(CODEX.format(url=service.inside))
+        configure_codex(home, service.inside, 'env_key = "STANDIN_KEY"\n')
         yield service
 
 
@@ -226,18 +230,25 @@ def gemini_with_a_key(home: Home) -> Iterator[Service]:
         yield service
 
 
+OPENCODE = "configuration: {secrets: [provider.standin.options.apiKey]}\n"
+
+
+def configure_opencode(home: Home, url: str, key: str) -> None:
+    """With a provider that speaks the Messages API."""
+    options = {"baseURL": f"{url}/v1", "apiKey": key}
+    models = {"m1": {"name": "M1", "limit": {"context": 200000, "output": 8000}}}
+    provider = {"npm": "@ai-sdk/anthropic", "name": "stand-in", "options": options, "models": models}
+    config = {"model": "standin/m1", "small_model": "standin/m1", "provider": {"standin": provider}}
+    directory = home.home / ".config" / "opencode"
+    directory.mkdir(parents=True)
+    (directory / "opencode.json").write_text(json.dumps(config))
+
+
 def opencode_with_a_provider(home: Home) -> Iterator[Service]:
-    """One that speaks the Messages API."""
     with MessagesApi() as service:
         with_program(home, "opencode")
-        options = {"baseURL": f"{service.inside}/v1", "apiKey": "x"}
-        models = {"m1": {"name": "M1", "limit": {"context": 200000, "output": 8000}}}
-        provider = {"npm": "@ai-sdk/anthropic", "name": "stand-in", "options": options, "models": models}
-        config = {"model": "standin/m1", "small_model": "standin/m1", "provider": {"standin": provider}}
-        directory = home.home / ".config" / "opencode"
-        directory.mkdir(parents=True)
-        (directory / "opencode.json").write_text(json.dumps(config))
-        with_service(home, service, "configuration: {secrets: [provider.standin.options.apiKey]}\n")
+        configure_opencode(home, service.inside, "x")
+        with_service(home, service, OPENCODE)
         yield service
 
 

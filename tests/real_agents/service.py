@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,11 +67,19 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, service: Service, port: int) -> None:
+    def __init__(self, service: Service, port: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.service = service
+        self._tls = tls
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        sock, address = super().get_request()
+        if self._tls is None:
+            return sock, address
+        # who serves it shakes hands, with the first bytes that it reads: others need not wait for that
+        return self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -93,12 +102,12 @@ class _Listener(ThreadingHTTPServer):
 
 
 class Service:
-    """Context manager; `url` is where it listens and `requests` is all that it was ever asked."""
+    """Context manager; `url` is where it listens and `requests` is all that it was ever asked. With `tls` it speaks TLS."""
 
-    def __init__(self, model: Model | None = None, port: int = 0) -> None:
+    def __init__(self, model: Model | None = None, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.model = model or Model()
         self.requests: list[dict[str, Any]] = []
-        self._listener = _Listener(self, port)
+        self._listener = _Listener(self, port, tls)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), name="stand-in")
         self.port = self._listener.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"

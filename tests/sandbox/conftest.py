@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from door_world import Authority, DoorWorld, authority, with_h11
+from door_world import DoorWorld, with_h11
 from sandbox_world import ORDINARY, PYTHON, World
 
 import sandbox
 from sandbox import tiers
+from tests.authority import Authority, authority
 
 PACKAGE = Path(sandbox.__file__).parent
 

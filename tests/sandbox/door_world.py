@@ -12,7 +12,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from sandbox_world import PATIENCE, PYTHON, World
 
 from sandbox.door_client import Watch
 from sandbox.plan import specification
+from tests.authority import Authority
 
 LONG = 30  # seconds that a client may take on a busy machine
 TLS, HTTP, RAW = 8443, 8080, 7022  # ports that an ordinary user can have
@@ -94,30 +94,6 @@ class Service(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
-
-
-class Authority:
-    """A certificate authority and certificates of its own for names."""
-
-    def __init__(self, top: Path) -> None:
-        self.top, self.file = top, top / "ca.pem"
-        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
-                      "-out", "ca.pem", "-days", "2", "-subj", "/CN=test authority")  # fmt: skip
-        self.file.chmod(0o644)
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self.top, check=True, capture_output=True)
-
-    def context(self, name: str) -> ssl.SSLContext:
-        """For a server of that name."""
-        (self.top / "ext").write_text(f"subjectAltName=DNS:{name}\n")
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
-                      "-out", f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
-        self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-                      "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(self.top / f"{name}.pem", self.top / f"{name}.key")
-        return made
 
 
 class DoorWorld:
@@ -286,10 +262,3 @@ def with_h11(library: Path) -> None:
     """The door runs from the copy of the package, with an interpreter that may not have h11."""
     if not (library / "h11").exists():
         shutil.copytree(Path(h11.__file__).parent, library / "h11", ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def authority() -> Iterator[Authority]:
-    top = Path(tempfile.mkdtemp(prefix="asb-ca-", dir="/var/tmp"))
-    top.chmod(0o755)
-    yield Authority(top)
-    shutil.rmtree(top)

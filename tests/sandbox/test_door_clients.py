@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ def files(door: DoorWorld) -> Path:
     return top
 
 
-def sh(door: DoorWorld, script: str, *more: str) -> "subprocess.CompletedProcess[str]":
+def sh(door: DoorWorld, script: str, *more: str, rox: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
     trust = ("GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "npm_config_cafile")
     env = [f"{name}={door.authority.file}" for name in trust]
     hosts = [door.host(f"{NAME}:{TLS}"), *(door.host(one) for one in more)]
@@ -52,7 +52,7 @@ def sh(door: DoorWorld, script: str, *more: str) -> "subprocess.CompletedProcess
         ["sh", "-euc", script],
         hosts,
         env=env,
-        filesystem={"ro": [str(door.authority.file)], "rwx": ["{CWD}", "{TMPDIR}"]},
+        filesystem={"ro": [str(door.authority.file)], "rwx": ["{CWD}", "{TMPDIR}"], "rox": list(rox)},
     )
 
 

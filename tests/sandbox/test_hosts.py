@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from test_policy import Setting, setting  # noqa: F401
 
-from sandbox import hosts, tiers
+from sandbox import door_http, hosts, tiers
 from sandbox.errors import PolicyError, SandboxRefused
 from sandbox.hosts import Host
 from sandbox.plan import least_abi, specification
-from sandbox.rights import exceeds, rights
+from sandbox.rights import Rights, exceeds, rights
 from sandbox.text import describe
 from sandbox.why import explain
 
@@ -54,6 +54,7 @@ def named(*entries: Any) -> dict[str, Any]:
         ({"name": "a.example", "addresses": [7]}, "addresses is not a list of addresses"),
         ({"name": "a.example", "header": {"Host": "b"}}, "is not a field that can be added"),
         ({"name": "a.example", "header": {"x-key": "a\nb"}}, "is a line of text"),
+        ({"name": "a.example", "header": {"x-key": "env:"}}, "is a line of text"),
         ({"name": "*.example", "header": {"x-key": "a"}}, "that is for one host"),
     ],
 )
@@ -103,6 +104,46 @@ def test_a_host_with_a_header_is_not_reached_otherwise(setting: Setting) -> None
     found = setting.load(extra=layers)
     assert list(found.network.hosts) == [Host("x.example", 443, (), (("x-key", "env:KEY"),))]
     assert "with x-key" in describe(found, "full") and "env:KEY" not in describe(found, "full")
+
+
+def test_a_pattern_does_not_lead_around_a_header(setting: Setting) -> None:  # noqa: F811
+    keyed = named({"name": "api.example.org", "header": {"X-Key": "env:KEY"}})
+    pattern, exact = named("*.example.org"), named("api.example.org")
+    found = setting.load(extra=[("a", pattern), ("b", keyed)])
+    assert [host.name for host in hosts.covering(found.network.hosts, "api.example.org")] == ["api.example.org"]
+    assert [host.name for host in hosts.covering(found.network.hosts, "www.example.org")] == ["*.example.org"]
+    assert explain(found, "host:api.example.org", ENV) == [
+        "host:api.example.org: open",
+        "api.example.org:443, by http://api.example.org, to which the door adds x-key: b",
+    ]
+    parent = granted(setting, pattern, keyed)
+    assert exceeds(granted(setting, pattern, keyed), parent) == []
+    assert exceeds(granted(setting, pattern), parent) == ["host *.example.org:443 is not the parent's"]
+    assert exceeds(granted(setting, exact), parent) == ["host api.example.org:443 is not the parent's"]
+
+
+def granted(setting: Setting, *layers: Any) -> Rights:  # noqa: F811
+    made = setting.load(extra=[(str(number), layer) for number, layer in enumerate(layers)])
+    spec = specification(made, ["/bin/true"], tier="full", namespace_source="", tmpdir="", env=ENV)
+    return json.loads(json.dumps(rights(made, spec, [])))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("value", "sent"), [("env:KEY", "real"), ("Bearer env:KEY", "Bearer real"), ("text", "text")])
+def test_a_variable_that_the_door_adds_is_a_placeholder_inside(
+    setting: Setting,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    sent: str,
+) -> None:
+    layer = named({"name": "x.example", "header": {"x-key": value}}) | {"env": ["KEY", "K*", "OTHER=1"]}
+    env = ENV | {"KEY": "real", "KIND": "k"}
+    found = setting.load(extra=[("a", layer)])
+    spec = specification(found, ["/bin/true"], tier="full", namespace_source="", tmpdir="", env=env)
+    inside = "real" if value == "text" else "placeholder"
+    assert {name: spec["env"][name] for name in ("KEY", "KIND", "OTHER")} == {"KEY": inside, "KIND": "k", "OTHER": "1"}
+    assert ("env\tKEY=placeholder\tthe door adds it\n" in describe(found, "full")) == (inside == "placeholder")
+    monkeypatch.setenv("KEY", "real")
+    assert door_http.secrets(list(found.network.hosts)) == {value: sent}
 
 
 def test_a_layer_that_says_enabled_false_gives_no_hosts(setting: Setting) -> None:  # noqa: F811
