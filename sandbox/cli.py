@@ -192,6 +192,7 @@ def show(**options: Any) -> None:
     print(describe(found, tier), end="")
     print(limits.lines(found.limits, delegation.find(daemon=False), tier), end="")
     if tier == "full":
+        print(limits.temporary(found.limits, 1 + len(found.private)), end="")  # beside /dev/shm and those
         print(over.text(), end="")
     for gap in tiers.gaps(found, tier, report.abi):
         print(f"gap\t{gap}")

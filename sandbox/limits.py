@@ -109,6 +109,32 @@ def specified(limits: Limits, way: Way, tier: str, name: str) -> dict[str, Any]:
     return {**values, "group": group, "process": alone}
 
 
+def temporary(limits: Limits, in_memory_too: int = 0, kept: str = "") -> str:
+    """The room of ``/tmp``, as a line of ``sandbox``: in memory, with so many file systems of its kind beside it, or in the directory
+    ``kept`` of the host, which nothing bounds."""
+    if kept:
+        where = "in memory, where it counts" if in_memory(kept) else "on disk, not in memory"
+        return f"limit\ttmp\tnone ({where})\n"
+    size = room(limits, 1 + in_memory_too) >> 20 << 20
+    return f"limit\ttmp\t{written('memory', size)} (in memory)\n"
+
+
+def room(limits: Limits, count: int) -> int:
+    """Bytes in each of so many file systems in memory: all of them, full, leave half of it to the processes."""
+    return (limits["memory"].value or machine()) // 2 // max(1, count)
+
+
+def in_memory(directory: str) -> bool:
+    """Whether a directory, or the nearest above it that is there, lies in a tmpfs."""
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    device = os.stat(directory).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        found = [line.partition(" - ")[2].split()[0] for line in file if line.split()[2] == number]
+    return "tmpfs" in found
+
+
 def lines(limits: Limits, way: Way, tier: str, keeper: str = "") -> str:
     """As lines of ``sandbox``; ``keeper`` is who ends the session when its time is over."""
     found = []

@@ -85,9 +85,8 @@ def specification(
 
 
 def _room(policy: Policy, binds: Sequence[Bind]) -> int:
-    """Bytes in each file system that is in memory: all of them, full, leave half of it to the processes."""
-    most = policy.limits["memory"].value or limits.machine()
-    return most // 2 // max(1, sum(bind.source == TMPFS and "w" in bind.letters for bind in binds))
+    """Bytes in each file system that is in memory."""
+    return limits.room(policy.limits, sum(bind.source == TMPFS and "w" in bind.letters for bind in binds))
 
 
 def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, str]) -> dict[str, str]:

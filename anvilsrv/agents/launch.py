@@ -45,7 +45,7 @@ from sandbox import delegation, git_inside, git_land, git_out, git_own, git_refs
 from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.git_cover import Cover, cover
 from sandbox.git_trust import Trusted
-from sandbox.limits import Way, lines
+from sandbox.limits import Way, lines, temporary
 from sandbox.plan import specification
 from sandbox.rights import Rights, effective, rights
 from sandbox.text import describe
@@ -203,7 +203,7 @@ class Launch:
             raise Unavailable(str(error)) from None
         gaps = list(tiers.gaps(made, tier, self.tier_report().abi))
         text = describe(made, tier) + "".join(f"gap\t{gap}\n" for gap in gaps)
-        text += lines(made.limits, self.way(), tier, DAEMON) + allowance.lines()
+        text += lines(made.limits, self.way(), tier, DAEMON) + temporary(made.limits, kept=str(top)) + allowance.lines()
         return Plan(made, tier, text, gaps)
 
     def _own(self, backend: Backend, session: str, env: Mapping[str, str]) -> dict[str, object]:

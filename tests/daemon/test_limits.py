@@ -45,6 +45,7 @@ def test_a_file_shows_what_is_used_and_the_limit_and_the_user_sets_it(daemon: Da
     session.write("limits", "memory 1.5G\ntime 1h30m\n")
     assert [line[1] for line in limits(session).values()] == ["1536M", "none", "500", "1h30m"]
     assert "limit\ttime\t1h30m (the daemon)\tlimits\n" in session.read("sandbox")
+    assert "limit\ttmp\tnone (" in session.read("sandbox")
     session.write("limits", "memory default")
     assert limits(session)["memory"][1] == "8G"
     for wrong in ("memory", "memory lots", "tokens 5", "pids 1"):

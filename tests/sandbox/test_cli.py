@@ -1,15 +1,18 @@
 """anvil-sandbox(1), as a user runs it."""
 
+import http.server
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox import tiers
+from tests.conftest import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,42 @@ def test_run_leaves_nothing_behind(shell: Shell, full: None) -> None:
     tmp.mkdir()
     assert shell("run", "--", "true", TMPDIR=str(tmp)).returncode == 0
     assert list(tmp.iterdir()) == []
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"hello\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_run_reaches_a_host_by_name_and_no_other_by_a_door_of_its_own(shell: Shell, full: None) -> None:
+    address = ".".join(["127", *(str(1 + byte % 250) for byte in os.urandom(3))])
+    roles = shell.home / ".config/anvillm/roles"
+    roles.mkdir(parents=True)
+    host = f"{{name: 'api.test:8080', addresses: [{address}]}}"
+    (roles / "net.yaml").write_text(f"filesystem: {{rwx: ['{{CWD}}']}}\nnetwork: {{hosts: [{host}]}}\n")
+    ask = "import urllib.request as u; print(u.urlopen('http://{}:8080/').read().decode(), end='')"
+    with http.server.ThreadingHTTPServer((address, 8080), Hello) as service:
+        thread = threading.Thread(target=service.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            reached = shell("run", "--role", "net", "--", "/usr/bin/python3", "-c", ask.format("api.test"))
+            other = shell("run", "--role", "net", "--", "/usr/bin/python3", "-c", ask.format("other.test"))
+            by_option = shell(
+                "run", "--host", "other.test:8080", "--", "/usr/bin/python3", "-c", ask.format("api.test")
+            )
+        finally:
+            service.shutdown()
+            thread.join()
+    assert (reached.returncode, reached.stdout) == (0, "hello\n"), reached.stderr
+    for one in (other, by_option):
+        assert one.returncode == 1 and "Name or service not known" in one.stderr, one.stderr
+    wait_until(lambda: not list((shell.home / ".local/state/anvillm").glob("door-*")), "the doors go")
 
 
 def test_run_refuses_with_126_and_a_sentence(shell: Shell) -> None:

@@ -195,3 +195,45 @@ def test_ssh_speaks_to_the_granted_host(doors: DoorWorld) -> None:
         )
         thread.join(PATIENCE)
     assert heard == [b"SSH-2.0-"]
+
+
+SSHD = """Port {port}
+ListenAddress {address}
+HostKey {top}/host
+AuthorizedKeysFile {top}/key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+"""
+
+
+@pytest.mark.slow(4)
+def test_git_clones_by_ssh_from_the_granted_host(doors: DoorWorld) -> None:
+    """With a real server of ssh; no proxy command is set."""
+    need("ssh"), need("git")
+    server = shutil.which("sshd", path="/usr/sbin:/sbin")
+    if doors.world.uid != 0 or server is None:
+        pytest.skip("a server of ssh, and root, whom passwd(5) knows, are needed")
+    top = doors.world.top / "ssh"
+    top.mkdir()
+    repository(top)
+    for name in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", top / name], check=True)
+    (top / "config").write_text(SSHD.format(port=RAW, address=doors.address, top=top))
+    made = not Path("/run/sshd").exists()
+    Path("/run/sshd").mkdir(exist_ok=True)  # it wants this directory
+    doors.start()
+    process = subprocess.Popen([server, "-D", "-e", "-f", top / "config"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert "listening" in (said := process.stderr.readline()), said
+        ssh = f"ssh -F none -i {top}/key -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        script = f"GIT_SSH_COMMAND='{ssh}' git clone -q ssh://root@code.test:{RAW}{top}/it.git there && git -C there log --format=%s"
+        result = sh(doors, script, f"code.test:{RAW}", rox=[str(top)])
+        assert (result.returncode, result.stdout) == (0, "one\n"), result.stderr
+    finally:
+        process.terminate()
+        process.communicate()
+        if made:
+            Path("/run/sshd").rmdir()

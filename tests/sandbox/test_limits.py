@@ -1,6 +1,7 @@
 """Limits in layers, and how they are held: by control groups where this machine gives some, else by each process."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +138,28 @@ def test_what_is_in_memory_inside_has_less_room_than_the_memory_limit(world: Wor
     assert world.attempt(ROOM, {"limits": {"memory": "256M"}}) == "64"  # /tmp has as much
 
 
+def test_the_room_of_tmp_is_told_as_it_is(world: World) -> None:
+    found = world.policy({"limits": {"memory": "256M"}})
+    room = "def attempt():\n    s = os.statvfs('/tmp')\n    return s.f_blocks * s.f_frsize >> 20"
+    told = limits.temporary(found.limits, 1)
+    assert told == f"limit\ttmp\t{world.attempt(room, {'limits': {'memory': '256M'}})}M (in memory)\n"
+    private = {"limits": {"memory": "256M"}, "filesystem": {"private": ["{HOME}/.tool"]}}
+    assert world.attempt(room, private) == "42" and limits.temporary(found.limits, 2).startswith(
+        "limit\ttmp\t44739242 ("
+    )
+
+
+def test_a_tmp_that_is_kept_is_told_to_have_no_limit(tmp_path: Path) -> None:
+    assert (
+        limits.temporary(limits.defaults(), kept="/dev/shm/no/such")
+        == "limit\ttmp\tnone (in memory, where it counts)\n"
+    )
+    if not limits.in_memory(str(tmp_path)):
+        assert (
+            limits.temporary(limits.defaults(), kept=f"{tmp_path}/x") == "limit\ttmp\tnone (on disk, not in memory)\n"
+        )
+
+
 def test_control_groups_are_never_writable_inside(world: World) -> None:
     found = world.policy({"filesystem": {"rwx": ["/sys/fs"]}})
     assert "w" not in found.rights("/sys/fs/cgroup/memory")
@@ -253,3 +276,25 @@ def test_systemd_makes_a_scope_for_each_where_no_group_was_given(
     assert {"--user", "--scope", "Delegate=yes"} <= set(way.prefix)
     program.write_text("#!/bin/sh\nexit 1\n")
     assert delegation.find(daemon=False) == PROCESS
+
+
+@pytest.mark.slow(5)
+def test_in_a_scope_of_a_real_systemd_the_memory_of_a_sandbox_is_held(world: World) -> None:
+    """The user's own manager, or root's."""
+    if world.uid != os.geteuid():
+        pytest.skip("only whose manager it is can ask for a scope")
+    way = delegation.find(daemon=False)
+    if way.word != "scope":
+        pytest.skip("no systemd here that gives scopes")
+    assert {"memory", "pids"} <= way.controllers
+    status = world.run / "status"
+    code = "import os\nif os.fork() == 0:\n    x = bytearray(b'x') * (300 << 20)\nos.wait()\nprint('lives')"
+    spec = specification(
+        world.policy({"limits": {"memory": "100M"}}), ["/usr/bin/python3", "-I", "-c", code], tier="full",
+        namespace_source=str(world.sess), tmpdir="", env=world.env, way=way, session="test", status_file=str(status),
+    )  # fmt: skip
+    result = subprocess.run(
+        [*way.prefix, *world.command(spec)], capture_output=True, text=True, cwd=world.proj, check=False
+    )
+    assert (result.returncode, result.stdout) == (-9, ""), result.stderr
+    assert status.read_text() == "137\nout of memory: its limit of 100M was reached\n"
