@@ -144,9 +144,7 @@ def test_the_room_of_tmp_is_told_as_it_is(world: World) -> None:
     told = limits.temporary(found.limits, 1)
     assert told == f"limit\ttmp\t{world.attempt(room, {'limits': {'memory': '256M'}})}M (in memory)\n"
     private = {"limits": {"memory": "256M"}, "filesystem": {"private": ["{HOME}/.tool"]}}
-    assert world.attempt(room, private) == "42" and limits.temporary(found.limits, 2).startswith(
-        "limit\ttmp\t42M ("
-    )
+    assert world.attempt(room, private) == "42" and limits.temporary(found.limits, 2).startswith("limit\ttmp\t42M (")
 
 
 def test_a_tmp_that_is_kept_is_told_to_have_no_limit(tmp_path: Path) -> None:
