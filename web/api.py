@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Unavailable
-from anvilsrv.front import requests
+from anvilsrv.front import changes, requests
 from anvilsrv.front.follow import read_json
 from anvilsrv.front.turns import objects, turn
 from anvilsrv.p9.client import Client
@@ -63,6 +63,14 @@ def _edit_queued(client: Client, session: str, prompt: str, text: str) -> None:
 
 def _turn(client: Client, session: str, prompt: str) -> list[Any]:
     return objects(turn(client, session, int(prompt)))
+
+
+def _changes(client: Client, session: str) -> list[dict[str, Any]]:
+    return [one._asdict() for one in changes.turns(client, session)]
+
+
+def _diff(client: Client, session: str, prompt: str = "") -> dict[str, str]:
+    return {"diff": changes.diff(client, session, int(prompt or changes.WHOLE))}
 
 
 def _see(client: Client, session: str, prompt: str) -> None:
@@ -135,6 +143,18 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET", "/api/sessions/{session}/turns/{prompt}", "turn", "What happened in a turn that is over", _turn,
         {"session": SESSION, "prompt": PROMPT}, reply=array({"type": "object"}),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/changes", "listChanges", "The turns that changed files, and how many lines", _changes,
+        {"session": SESSION}, reply=array(ref("Changed")),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/diff", "diff", "All that a session has changed, a unified diff", _diff,
+        {"session": SESSION}, reply=record({"diff": {"type": "string"}}),
+    ),
+    Operation(
+        "GET", "/api/sessions/{session}/turns/{prompt}/diff", "turnDiff", "What a turn changed, a unified diff", _diff,
+        {"session": SESSION, "prompt": PROMPT}, reply=record({"diff": {"type": "string"}}),
     ),
     Operation(
         "PUT", "/api/sessions/{session}/seen", "see", "Tell that the answers up to that prompt's were looked at", _see,

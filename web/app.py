@@ -31,6 +31,7 @@ PAGE = (
     "turn.js",
     "sessions.js",
     "session.js",
+    "changes.js",
     "talk.js",
     "queue.js",
     "mail.js",

@@ -53,6 +53,10 @@ COMPONENTS: dict[str, Schema] = {
         "when": {"type": "string", "description": "when it came, ISO 8601"},
         "words": {"type": "string", "description": "how it begins, on one line"},
     }),
+    "Changed": record({
+        "n": {"type": "integer", "description": "the number of the turn's prompt"},
+        "plus": {"type": "integer", "description": "lines added"}, "minus": {"type": "integer", "description": "lines removed"},
+    }),
     "Backend": record({"name": STRING, "title": STRING, "status": {"type": "string", "description": "`ok`, or why not"}}),
     "Layer": record({"name": STRING, "label": STRING, "file": STRING}),
     "Message": {

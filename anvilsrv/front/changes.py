@@ -3,6 +3,8 @@
 All raise AnvilError, with the daemon's own sentence.
 """
 
+from typing import NamedTuple
+
 from anvilsrv.p9.client import Client
 
 WHOLE = 0  # in place of a turn's number: since the session began, or since the base of its branch
@@ -14,10 +16,24 @@ def diff(client: Client, session: str, n: int = WHOLE) -> str:
     return client.read(f"{session}/{name}").decode("utf-8", "replace")
 
 
+class Changed(NamedTuple):
+    """A turn that changed something: the number of its prompt, and lines added and removed."""
+
+    n: int
+    plus: int
+    minus: int
+
+
+def turns(client: Client, session: str) -> list[Changed]:
+    """Those that changed something, the last one last."""
+    rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
+    found = (Changed(int(row[0]), *(int(count) if count.isdigit() else 0 for count in row[5:7])) for row in rows)
+    return sorted(one for one in found if one.plus or one.minus)
+
+
 def last(client: Client, session: str) -> int:
     """The number of the last prompt whose turn changed something; 0 for none."""
-    rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
-    return max((int(row[0]) for row in rows if any(count not in ("", "-", "0") for count in row[5:7])), default=0)
+    return max((one.n for one in turns(client, session)), default=0)
 
 
 def undo(client: Client, session: str, n: int) -> str:

@@ -17,14 +17,18 @@ def git(at: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=at, env=env, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.fixture
-def repository(daemon: Daemon) -> Path:
-    """Of the user's, beside the home."""
-    at = daemon.home.top / "repository"
+def made_repository(at: Path) -> Path:
+    """One with a commit that changes nothing."""
     at.mkdir()
     git(at, "init", "-q", "-b", "main")
     git(at, "commit", "-q", "--allow-empty", "-m", "one")
     return at
+
+
+@pytest.fixture
+def repository(daemon: Daemon) -> Path:
+    """Of the user's, beside the home."""
+    return made_repository(daemon.home.top / "repository")
 
 
 def test_commits_of_a_turn_come_to_the_users_branch_and_are_told(daemon: Daemon, repository: Path) -> None:

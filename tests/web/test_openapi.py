@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from anvilsrv.p9.channel import P9Error
 from tests.conftest import Daemon, wait_until
+from tests.daemon.test_git import made_repository
 from tests.session import Session
 from tests.web.conftest import Reply, Site
 from web.api import OPERATIONS, status_of
@@ -133,7 +134,8 @@ def test_a_malformed_name_in_the_path_is_not_found(site: Site, operation: Any) -
 
 
 def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
-    work = str(shared.home.work)
+    at = made_repository(shared.home.top / "repository")
+    work = str(at)
     assert "shell" in {one["name"] for one in call(site, "listBackends") if one["status"] == "ok"}
     session = call(site, "startSession", {"backend": "shell", "cwd": work, "alias": "dev"})["id"]
     row = next(row for row in call(site, "listSessions") if row["id"] == session)
@@ -145,7 +147,10 @@ def test_every_operation_does_what_it_says(site: Site, shared: Daemon) -> None:
     assert "tier" in call(site, "sandbox", session=session)["policy"]
     call(site, "prompt", {"text": "echo seen > seen.txt; echo ok"}, session=session)
     assert shared.client().read(f"{session}/out", timeout=30) == b"ok\n"
-    assert (shared.home.work / "seen.txt").read_text() == "seen\n"
+    assert (at / "seen.txt").read_text() == "seen\n"
+    assert "\n+seen\n" in call(site, "turnDiff", session=session, prompt="1")["diff"]
+    assert call(site, "listChanges", session=session) == [{"n": 1, "plus": 1, "minus": 0}]
+    assert "\n+seen\n" in call(site, "diff", session=session)["diff"]
     call(site, "press", {"keys": "C-l"}, session=session)
     call(site, "control", {"command": "hold"}, session=session)
     for text in ("echo two", "echo three", "echo four"):

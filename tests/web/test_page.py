@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import PATIENCE, Daemon, wait_until
+from tests.daemon.test_git import made_repository
 from tests.scripted import install, script
 from tests.session import Session
 from tests.web.conftest import Site, Watched
@@ -194,6 +195,55 @@ def test_a_turn_is_seen_while_it_happens(watched: Watched, shared: Daemon) -> No
     expect(page.locator("article.user pre").first).to_have_text("mend the lexer")
     expect(page.get_by_role("button", name="Earlier turns")).to_have_count(0)
     assert watched.wrong == []
+
+
+def test_what_was_changed_is_read_as_a_whole_and_turn_by_turn(watched: Watched, shared: Daemon) -> None:
+    page, at = watched.page, made_repository(shared.home.top / "changed")
+    (at / "lex.py").write_text("def f():\n    b = 1\n    return b\n")
+    session = Session(shared, start(page, at))
+    session.ask(
+        "sed -i 's/b = 1/c = <b>2<\\/b>/' lex.py; printf 'one\\033\\ntwo\\n' > \"$(printf 'new \\342\\200\\256')\""
+    )
+    panel, client = page.locator("#session .panel"), shared.client()
+    client.read(f"{session.id}/turns/1/diff")
+    page.get_by_role("button", name="Changes").click()
+    names = panel.locator("summary b:first-child")
+    expect(names).to_have_text(["lex.py", "new \ufffd"])
+    expect(panel).to_contain_text("2 files +3 −1")
+    expect(panel.locator(".add code, .add img, b b")).to_have_count(0)
+    expect(panel.locator("pre .add")).to_have_text(["+    c = <b>2</b>", "+one␛", "+two"])
+    expect(panel.locator("pre .del")).to_have_text(["-    b = 1"])
+    green = "getComputedStyle(document.querySelector('.panel pre .add')).color"
+    assert page.evaluate(green) != page.evaluate(green.replace(".add", ".del"))
+    session.ask("rm lex.py")
+    expect(names).to_have_text(["lex.py", "new \ufffd"])
+    expect(panel.locator("summary").first).to_contain_text("deleted")
+    choice = panel.get_by_label("Whose changes")
+    expect(choice.locator("option")).to_have_text(["All", "Turn 2: +0 −3", "Turn 1: +3 −1"])
+    choice.select_option("2")
+    expect(names).to_have_text(["lex.py"])
+    expect(panel.locator("pre .del")).to_have_count(3)
+    panel.locator("summary").click()
+    expect(panel.locator("pre")).to_be_hidden()
+    panel.get_by_role("button", name="Read again").click()
+    expect(panel.locator("pre")).to_be_hidden()
+    choice.select_option("1")
+    expect(panel.locator("pre .add")).to_have_count(3)
+    if where := os.environ.get("ANVILLM_SCREENSHOTS"):
+        page.screenshot(path=f"{where}/web-changes.png")
+    page.get_by_role("button", name="Changes").click()
+    expect(panel).to_be_hidden()
+    assert watched.wrong == []
+
+
+def test_where_there_is_no_diff_the_page_says_why(watched: Watched, shared: Daemon) -> None:
+    page = watched.page
+    start(page, shared.home.work)
+    page.get_by_role("button", name="Changes").click()
+    expect(page.locator("#session .panel")).to_contain_text("There is no diff to show: ")
+    expect(page.locator("#session .panel")).to_contain_text("no git work tree that is its own")
+    page.locator("#session").get_by_role("button", name="Mail").click()
+    expect(page.locator("#session .panel h2")).to_have_count(1)
 
 
 def test_mail_is_read_answered_and_filed(watched: Watched, shared: Daemon) -> None:

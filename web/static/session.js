@@ -1,5 +1,6 @@
 // One session: its conversation as it goes on, a prompt under it, what it asks, and what can be done with it.
 
+import {Changes} from "./changes.js";
 import {act, el, form, shown, toast} from "./dom.js";
 import {draft, keepDraft} from "./kept.js";
 import {call} from "./net.js";
@@ -28,7 +29,8 @@ export class Session {
     this.id = id;
     this.was = "";
     this.seen = 0;
-    this.mail = null;
+    this.mail = this.changes = null;
+    this.open = "";
     this.why = "";
     if (id === null) return this.place.replaceChildren();
     this.head = el("div.head");
@@ -112,6 +114,7 @@ export class Session {
   happened(found) {
     if (this.row && found.some((event) => event.session_id === this.id && event.changes?.includes("sessions")))
       this.queue.refresh();
+    if (found.some((event) => event.session_id === this.id && "plus" in event)) this.changes?.refresh();
   }
 
   // Who has the conversation before him looks at its last answer.
@@ -141,9 +144,11 @@ export class Session {
         el("button.danger", {onclick: () => this.kill(row)}, "Kill…"),
         el("button", {onclick: () => this.rename(row)}, "Alias…"),
         el("button", {onclick: () => this.context(row)}, row.context ? "Context…*" : "Context…"),
-        el("button", {onclick: () => this.toggleMail()}, "Mail"),
+        this.panelled("changes", "Changes"),
+        this.panelled("mail", "Mail"),
         el("button", {onclick: (event) => this.sandbox(event.target)}, "Sandbox")),
       el("p.quiet", {}, el("code", {}, row.id), ` ${row.backend} · `, el("code", {}, shown(row.cwd)),
+        row.branch ? " · branch " : "", row.branch ? el("code", {}, shown(row.branch)) : "",
         row.role ? ` · role ${row.role}` : "", row.parent ? ` · by ${this.rows.get(row.parent)?.alias || row.parent}` : ""),
     ];
   }
@@ -211,11 +216,21 @@ export class Session {
     });
   }
 
-  toggleMail() {
-    this.panel.hidden = !this.panel.hidden;
+  // A button for one of the two that are shown above the conversation, one at a time.
+  panelled(name, text) {
+    return el("button", {ariaPressed: String(this.open === name), onclick: () => this.toggle(name)}, text);
+  }
+
+  toggle(name) {
+    this.open = this.open === name ? "" : name;
+    this.panel.hidden = !this.open;
+    this.panel.className = `panel ${this.open}`;
     this.panel.replaceChildren();
-    this.mail = this.panel.hidden ? null : new Mail(this.panel, (id) => this.rows.get(id)?.alias || id, "h2");
+    this.changes = this.open === "changes" ? new Changes(this.panel, this.path) : null;
+    this.mail = this.open === "mail" ? new Mail(this.panel, (id) => this.rows.get(id)?.alias || id, "h2") : null;
     this.mail?.show(this.id);
+    this.was = "";
+    this.draw();
   }
 
   mailChanged() {
