@@ -116,7 +116,7 @@ class App:
         self.spawn = Spawn(
             self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches, self.claims
         )  # fmt: skip
-        self.forks = Forks(self.store, self.registry, self.backends, self.launch, self.spawn, self.branches)
+        self.forks = Forks(self.registry, self.backends, self.launch, self.spawn, self.branches)
         self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.launch)
         self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)

@@ -161,6 +161,7 @@ class SessionsScreen(Acting):
         if row is not None:
             lines += [note.line for note in notes(row) if note.why]
             about = [short_path(row["cwd"], 40), f"pid {row['pid']}", f"sandbox {row['sandbox_tier'] or '?'}"]
+            about += [f"branch {row['branch']}"] if row.get("branch") else []
             about += [f"role {row['role']}"] if row["role"] else []
             about += [f"by {self.host.name_of(row['parent'])}"] if row["parent"] else []
             about += ["context"] if row["context"] else []

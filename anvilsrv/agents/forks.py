@@ -15,10 +15,9 @@ from anvilsrv.agents.spawn import Spawn
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import Conflict, Invalid, NotPermitted
 from anvilsrv.linux import beneath, duplicate
-from anvilsrv.sessions import worktrees
 from anvilsrv.sessions.registry import Registry, parse_new
 from anvilsrv.sessions.state import View
-from anvilsrv.store.store import Need, Store, Tx
+from anvilsrv.store.store import Tx
 from sandbox.git_branch import Branch
 
 USAGE = "fork [alias=N] [branch=B]"
@@ -47,9 +46,8 @@ class Forks:
     """Makes them."""
 
     def __init__(
-        self, store: Store, registry: Registry, backends: Backends, launch: Launch, spawn: Spawn, branches: Branches
+        self, registry: Registry, backends: Backends, launch: Launch, spawn: Spawn, branches: Branches
     ) -> None:
-        self._store = store
         self._registry = registry
         self._backends = backends
         self._launch = launch
@@ -68,13 +66,14 @@ class Forks:
             raise Conflict(f"busy: a turn of session '{view.id}' runs")
         if not asked.branch:
             return self._made(view, asked, view.cwd, None)
-        row = self._store.call(lambda tx: worktrees.of(tx, view.id), need=Need.OWN)
-        at = view.cwd if row is None else os.path.normpath(os.path.join(row.top, os.path.relpath(view.cwd, row.path)))
-        if row is not None:
+        own = self._branches.of(view.id)
+        on = own.on if own is not None else None
+        at = view.cwd if on is None else os.path.normpath(os.path.join(on.top, os.path.relpath(view.cwd, on.path)))
+        if on is not None:
             self._launch.settle(view.id)
         wanted = Wanted(
-            view.backend, view.role, list(view.tasks), asked.branch, row.branch if row is not None else "", True,
-            row.path if row is not None else "",
+            view.backend, view.role, list(view.tasks), asked.branch, on.branch if on is not None else "", True,
+            on.path if on is not None else "",
         )  # fmt: skip
         elsewhere = self._launch.plan(view.backend, view.role, view.tasks, view.cwd).policy.worktrees
         return self._branches.make(at, wanted, elsewhere, lambda branch, inner: self._made(view, asked, inner, branch))

@@ -7,9 +7,9 @@ import logging
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from anvilsrv.agents import branches
 from anvilsrv.agents.branches import Branches, Wanted
 from anvilsrv.agents.claims import Claims
 from anvilsrv.agents.launch import Launch
@@ -119,7 +119,7 @@ class Spawn:
                 id=asked.get("id", ""),
             )  # fmt: skip
             if branch is not None:
-                worktrees.add(tx, branches.row(made, branch))
+                worktrees.add(tx, made, asdict(branch))
                 self._registry.set(tx, made, branch=branch.branch)
                 if plan.policy.setup:
                     self._life.to_set_up(tx, made)

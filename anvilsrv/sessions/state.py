@@ -219,7 +219,8 @@ class View(Session):
 
     def line(self) -> str:
         """Its line in ``list``."""
-        return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}\n"
+        branch = f"\t{one_line(self.branch)}" if self.branch else ""
+        return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}{branch}\n"
 
     def needs(self, mailed: bool) -> str:
         """What it needs its user for; ``mailed``: mail of it waits in the user's inbox."""

@@ -4,22 +4,17 @@ Threads: everything runs on the store's thread, in a job.
 """
 
 import sqlite3
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from anvilsrv.store.store import Tx
 
 
 class Worktree(NamedTuple):
-    """``top`` is the user's work tree, ``directory`` its git directory; ``path`` that of the branch. ``merged`` was merged last."""
+    """``branch`` are the fields of a ``Branch`` (``sandbox/git_branch.py``); ``merged`` is the commit of it that was merged last."""
 
     session: str
-    top: str
-    directory: str
-    common: str
-    path: str
-    branch: str
-    base: str
-    made: bool
+    branch: dict[str, Any]
     merged: str
 
 
@@ -35,12 +30,16 @@ def every(tx: Tx) -> list[Worktree]:
 
 
 def _worktree(row: sqlite3.Row) -> Worktree:
-    return Worktree(**{**dict(row), "made": bool(row["made"])})
+    found = dict(row) | {"made": bool(row["made"])}
+    return Worktree(found.pop("session"), found, found.pop("merged"))
 
 
-def add(tx: Tx, one: Worktree) -> None:
+def add(tx: Tx, session: str, branch: Mapping[str, Any]) -> None:
     """A session works there."""
-    tx.run("INSERT INTO worktrees VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", *one)
+    names = ", ".join(branch)
+    tx.run(
+        f"INSERT INTO worktrees(session, {names}, merged) VALUES(?{', ?' * len(branch)}, '')", session, *branch.values()
+    )
 
 
 def merge(tx: Tx, session: str, commit: str) -> None:
