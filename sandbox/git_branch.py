@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sandbox import git_find, git_refs
+from sandbox import git_find, git_linked, git_refs, git_submodules
 from sandbox.errors import SandboxRefused
 from sandbox.git_run import run
 from sandbox.git_trust import Trusted
-from sandbox.pathnames import beneath_any, under
+from sandbox.pathnames import beneath_any
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,15 @@ def _in_a_tree(path: str) -> bool:
     return True
 
 
-def add(one: Branch) -> None:
-    """Make it. Raises SandboxRefused."""
+class Made(NamedTuple):
+    """The submodules of a new work tree: the tops of those that are there, and the paths of those that are not cloned."""
+
+    submodules: list[str]
+    left: list[str]
+
+
+def add(one: Branch) -> Made:
+    """Make it, with its submodules. Raises SandboxRefused."""
     try:
         os.makedirs(os.path.dirname(one.path), 0o700, exist_ok=True)
     except OSError as error:
@@ -118,6 +126,7 @@ def add(one: Branch) -> None:
     made = ("--no-track", "-b", one.branch) if one.made else ()
     start = one.base if one.made else one.branch
     run(one.at, "worktree", "add", "-q", *made, one.path, start, cwd=one.top, users=True)
+    return Made(*git_submodules.add(one.directory, one.base, one.path))
 
 
 def take_back(one: Branch) -> None:
@@ -129,24 +138,13 @@ def take_back(one: Branch) -> None:
 
 def remove(one: Branch) -> None:
     """The work tree goes, with all that is in it. Raises SandboxRefused."""
+    git_submodules.remove(one.directory, one.path)
     listed = run(one.at, "worktree", "list", "--porcelain", "-z").split(b"\0")
     if b"worktree " + os.fsencode(one.path) in listed:
         run(one.at, "worktree", "unlock", one.path, cwd=one.top, fine=(0, 128))
         if os.path.lexists(f"{one.path}/.git"):
             run(one.at, "worktree", "remove", "--force", "--force", one.path, cwd=one.top)
         else:
-            _forget(one)
+            git_linked.forget(one.common, one.path)
     if os.path.isdir(one.path) and not os.listdir(one.path):
         os.rmdir(one.path)
-
-
-def _forget(one: Branch) -> None:
-    """Its entry, where the work tree itself is gone."""
-    top = f"{one.common}/worktrees"
-    for name in os.listdir(top) if os.path.isdir(top) else []:
-        path = f"{top}/{name}/gitdir"
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            if file.read().strip() == f"{one.path}/.git" and under(path, top):
-                for entry in sorted(os.listdir(f"{top}/{name}")):
-                    if os.path.isfile(f"{top}/{name}/{entry}"):
-                        os.unlink(f"{top}/{name}/{entry}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from sandbox import git_files, git_find, git_journal, git_lfs, git_refs
+from sandbox import git_files, git_find, git_journal, git_lfs, git_own, git_refs, git_submodules
 from sandbox.errors import SandboxRefused
 from sandbox.git_out import Inside, Tip, take, tip
 from sandbox.git_own import Record
@@ -80,7 +80,8 @@ def _settled(record: Record, session: str, found: Tip, step: git_journal.Step) -
         return Outcome(record, f"commits are at {ref}, and not on your branch: {error}")
     branch = record.branch.removeprefix("refs/heads/")
     record = record.changed(base=found.commit, landed=found.commit)
-    return Outcome(record, f"commits are on your branch {branch} now ({found.commit[:12]}{told})")
+    where = f"on your branch {branch} now" if branch else "checked out now, on no branch"
+    return Outcome(record, f"commits are {where} ({found.commit[:12]}{told})")
 
 
 def name(record: Record, session: str) -> str:
@@ -92,11 +93,12 @@ def name(record: Record, session: str) -> str:
 def _land(record: Record, found: Tip, session: str, git: Git) -> str:
     """Move branch and index; what is worth telling of it. Raises SandboxRefused with why not."""
     old, new, branch = record.base, found.commit, record.branch
-    if found.branch != branch or not branch:
+    if found.branch != branch:
         raise SandboxRefused(f"the session is on {found.branch.removeprefix('refs/heads/') or 'no branch'}")
-    if git_refs.head(record.directory, users=True) != f"ref: {branch}":
+    head = git_refs.head(record.directory, users=True)
+    if head != f"ref: {branch}" and (branch or not git_refs.is_object(head)):
         raise SandboxRefused("you have checked out something else")
-    there = git_refs.resolve(record.directory, record.common, f"ref: {branch}", users=True)
+    there = git_refs.resolve(record.directory, record.common, head, users=True)
     if there not in (old, new):
         raise SandboxRefused("your branch was moved meanwhile" if old else "your branch has a commit by now")
     at = f"--git-dir={record.directory}"
@@ -107,7 +109,7 @@ def _land(record: Record, found: Tip, session: str, git: Git) -> str:
         except SandboxRefused:
             raise SandboxRefused("the session rewrote commits that were yours") from None
     changed = git(at, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", tree, new)
-    told = _told(changed)
+    told = _told(record, changed, git)
     git_lfs.bring(record, changed, git)
     places = (at, f"--work-tree={record.tree}")
     try:
@@ -117,7 +119,8 @@ def _land(record: Record, found: Tip, session: str, git: Git) -> str:
         raise SandboxRefused(f"your index is not as it was ({error})") from None
     if there != new:
         try:
-            git(at, "update-ref", "-m", f"anvillm: session {session}", branch, new, old or "0" * len(new))
+            where = (branch,) if branch else ("--no-deref", "HEAD")
+            git(at, "update-ref", "-m", f"anvillm: session {session}", *where, new, old or "0" * len(new))
         except SandboxRefused as error:
             git(*places, "read-tree", "-i", "-m", new, tree, cwd=record.tree)
             _busy(error)
@@ -139,17 +142,29 @@ def _refresh(at: tuple[str, ...], tree: str, git: Git) -> None:
         return
 
 
-def _told(raw: bytes) -> str:
-    """What of the changed paths the user should know of. SandboxRefused for a repository in the repository."""
+def _told(record: Record, raw: bytes, git: Git) -> str:
+    """What of the changed paths the user should know of. SandboxRefused for a repository in the repository.
+
+    Another commit of a submodule that the session has beside it is none, if it was taken out.
+    """
     fields = raw.split(b"\0")
     found = []
     for head, path in zip(fields[::2], fields[1::2], strict=False):
         text = os.fsdecode(path)
-        if b"160000" in head.split()[:2] or b":160000" in head:
+        modes = head.split()[:2]
+        if (b":160000" in modes or b"160000" in modes) and not _submodule(record, text, head.split(), git):
             raise SandboxRefused(f"{text} is a repository of its own")
         if _runs(text) or text.rpartition("/")[2] in _TOLD:
             found.append(text)
     return "; changed: " + ", ".join(found[:10]) if found else ""
+
+
+def _submodule(record: Record, path: str, head: list[bytes], git: Git) -> bool:
+    if (head[0], head[1]) != (b":160000", b"160000"):
+        return False
+    beside = git_own.records(os.path.dirname(record.place))
+    common = next((one.common for one in beside if one.tree == f"{record.tree}/{path}"), "")
+    return bool(common) and git_submodules.has(common, head[3].decode(), git)
 
 
 def _runs(path: str) -> bool:
@@ -162,13 +177,13 @@ def held(record: Record, session: str) -> str:
 
 
 def release(record: Record, session: str) -> None:
-    """The session is gone: nothing is borrowed any more. What was taken stays, unless it is on the branch. Raises SandboxRefused."""
+    """The session is gone: nothing is borrowed any more. What was taken stays, unless it is on a branch. Raises SandboxRefused."""
     if git_files.read(f"{record.common}/HEAD") is None:
         return
     at = f"--git-dir={record.common}"
     listed = run(at, "for-each-ref", "--format=delete %(refname)", held(record, session))
     ours = name(record, session)
-    if record.taken and record.landed == record.taken:
+    if record.taken and record.landed == record.taken and record.branch:
         listed += f"delete {ours}\n".encode()
     with git_journal.step(record) as step:
         step.begin("", "")

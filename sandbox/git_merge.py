@@ -13,15 +13,17 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from sandbox import git_files, git_find, git_lfs, git_refs, outside
+from sandbox import git_bring, git_files, git_find, git_lfs, git_refs, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_branch import Branch
+from sandbox.git_out import Inside
 from sandbox.git_own import Record
 from sandbox.git_run import run
+from sandbox.git_submodules import GITLINK
 
 TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
 PATIENCE = 30  # s for a git that is at work there
@@ -34,6 +36,14 @@ class Refused(SandboxRefused):
     def __init__(self, why: str, paths: list[str]) -> None:
         super().__init__(why)
         self.paths = paths
+
+
+class Row(NamedTuple):
+    """A path that a merge touches: its mode before and after, and the object after."""
+
+    before: str
+    mode: str
+    object: str
 
 
 class Into(NamedTuple):
@@ -58,9 +68,19 @@ def target(one: Branch) -> Into:
     return Into(head[5:], commit)
 
 
-def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool) -> str:
-    """Merge the commit ``source``; the new commit. Raises Refused and SandboxRefused, and then nothing has changed."""
-    with _alone(record) as git:
+class Merged(NamedTuple):
+    """The new commit, and submodules of which it has another one."""
+
+    commit: str
+    submodules: list[str]
+
+
+def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, inside: Inside) -> Merged:
+    """Merge the commit ``source``. Raises Refused and SandboxRefused, and then nothing has changed.
+
+    ``inside`` runs a command in the session's sandbox.
+    """
+    with _alone(record) as (git, keep):
         recover(one, record, git)
         into = target(one)
         if _ancestor(git, one, source, into.commit):
@@ -72,28 +92,39 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool) 
         told = [path for path, row in rows.items() if _tell(git, one, hooks, path, row)]
         if told and not anyway:
             raise Refused("it changes what may run something, or leads elsewhere ('merge anyway' takes it)", told)
-        links = [path for path, (_, mode, _) in rows.items() if mode == "160000"]
-        if links:
-            raise Refused("commits of submodules are not brought along", links)
         busy = _dirty(git, one, into, rows)
         if busy:
             raise Refused("you have changed or made what it touches", busy)
+        links = _submodules(one, record, rows, (into.commit, tree), inside, git, keep)
         git_lfs.bring(record, changed, git)
         _write(record, {"old": into.commit, "new": new, "ref": into.ref})
         _switch(git, one, into, new)
         _end(record)
-        return new
+        return Merged(new, links)
+
+
+def _submodules(
+    one: Branch, record: Record, rows: Mapping[str, Row], trees: tuple[str, str], inside: Inside, git: Git, keep: int
+) -> list[str]:
+    """Bring their commits first; those that are other ones."""
+    if not any(row.mode == GITLINK for row in rows.values()):
+        return []
+    try:
+        return git_bring.bring(one.directory, *trees, git_bring.Way(one.path, record, inside, git, keep))
+    except git_bring.Lacking as error:
+        raise Refused(str(error), error.paths) from None
 
 
 @contextmanager
-def _alone(record: Record) -> Iterator[Git]:
+def _alone(record: Record) -> Iterator[tuple[Git, int]]:
+    """Be the only one at work there: git, and what it keeps open."""
     fd = os.open(f"{record.place}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _wait(fd)
-        yield lambda *words, **more: run(*words, **{"keep": (fd,), **more})
+        yield lambda *words, **more: run(*words, **{"keep": (fd,), **more}), fd
     finally:
         os.close(fd)
 
@@ -139,20 +170,20 @@ def _made(git: Git, one: Branch, into: Into, source: str, squash: bool) -> tuple
     return tree, made.decode().strip()
 
 
-def _rows(raw: bytes) -> dict[str, tuple[str, str, str]]:
-    """By path: mode before, mode after, object after."""
+def _rows(raw: bytes) -> dict[str, Row]:
+    """By path."""
     fields = raw.split(b"\0")
     found = {}
     for head, path in zip(fields[::2], fields[1::2], strict=False):
         words = head.decode().removeprefix(":").split()
-        found[os.fsdecode(path)] = (words[0], words[1], words[3])
+        found[os.fsdecode(path)] = Row(words[0], words[1], words[3])
     return found
 
 
-def _tell(git: Git, one: Branch, hooks: list[str], path: str, row: tuple[str, str, str]) -> bool:
+def _tell(git: Git, one: Branch, hooks: list[str], path: str, row: Row) -> bool:
     """Whether the user is to know before."""
     before, mode, blob = row
-    if path.rpartition("/")[2] in TOLD or "160000" in (before, mode):
+    if path.rpartition("/")[2] in TOLD or GITLINK in (before, mode):
         return True
     if any(git_find.matches(path, name) or f"/{name}/" in f"/{path}" for name in git_find.NAMES):
         return True
@@ -172,13 +203,13 @@ def _hooks(git: Git, one: Branch) -> list[str]:
     return [os.path.normpath(os.path.join(one.top, path)) for path in paths]
 
 
-def _dirty(git: Git, one: Branch, into: Into, rows: dict[str, tuple[str, str, str]]) -> list[str]:
+def _dirty(git: Git, one: Branch, into: Into, rows: dict[str, Row]) -> list[str]:
     """The paths of the result that the user has changed, staged, or that lie there though git does not know them."""
     places = (one.at, f"--work-tree={one.top}")
     git(*places, "update-index", "-q", "--refresh", cwd=one.top, fine=(0, 1))
     found = set[str]()
     for words in (("diff-index", "--cached", into.commit), ("diff-files",)):
-        listed = git(*places, *words, "--name-only", "-z", "--no-renames", "--ignore-submodules=all", cwd=one.top)
+        listed = git(*places, *words, "--name-only", "-z", "--no-renames", "--ignore-submodules=dirty", cwd=one.top)
         found |= {os.fsdecode(name) for name in listed.split(b"\0") if name} & rows.keys()
     known = {os.fsdecode(name) for name in git(*places, "ls-files", "-z", cwd=one.top).split(b"\0") if name}
     tops = {name[:at] for name in known for at in range(len(name)) if name[at] == "/"}
@@ -228,7 +259,7 @@ def _end(record: Record) -> None:
 
 def resume(one: Branch, record: Record) -> None:
     """End or take back what a daemon that died had begun. Raises SandboxRefused."""
-    with _alone(record) as git:
+    with _alone(record) as (git, _):
         recover(one, record, git)
 
 
@@ -262,7 +293,7 @@ def recover(one: Branch, record: Record, git: Git) -> None:
     _end(record)
 
 
-def _back(git: Git, one: Branch, record: Record, rows: dict[str, tuple[str, str, str]]) -> None:
+def _back(git: Git, one: Branch, record: Record, rows: dict[str, Row]) -> None:
     """The index is as it was: so are the files, made anew. One that is neither as before nor as after is kept beside the record."""
     places = (one.at, f"--work-tree={one.top}")
     for path, (before, _, blob) in rows.items():
@@ -275,5 +306,5 @@ def _back(git: Git, one: Branch, record: Record, rows: dict[str, tuple[str, str,
                 shutil.copyfile(full, kept, follow_symlinks=False)
         if before == "000000" and os.path.lexists(full) and not os.path.isdir(full):
             os.unlink(full)
-    there = b"".join(os.fsencode(path) + b"\0" for path, row in rows.items() if row[0] not in ("000000", "160000"))
+    there = b"".join(os.fsencode(path) + b"\0" for path, row in rows.items() if row.before not in ("000000", GITLINK))
     git(*places, "checkout-index", "-f", "-q", "-z", "--stdin", data=there, cwd=one.top, users=True)

@@ -28,6 +28,7 @@ from anvilsrv.store.store import Need, Store
 from sandbox import git_branch, git_merge, git_refs, outside
 from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.git_branch import Branch
+from sandbox.git_out import Inside
 from sandbox.git_own import Record
 from sandbox.git_run import run
 from sandbox.git_trust import Trusted
@@ -50,6 +51,14 @@ class Wanted(NamedTuple):
     base: str
     working: bool
     tree: str = ""  # where that is; empty: in the user's work tree
+
+
+class Own(NamedTuple):
+    """A session on a branch of its own; ``merged`` is the commit of it that was merged last."""
+
+    session: str
+    on: Branch
+    merged: str
 
 
 class Branches:
@@ -81,10 +90,12 @@ class Branches:
                 raise SandboxRefused("it is there already: from=working is for a new one")
             journal = branch_journal.begin(self._state, one)
             try:
-                git_branch.add(one)
+                there = git_branch.add(one)
                 kind = Aside(self._launch, wanted.backend, wanted.role, wanted.tasks, wanted.tree or one.top)
                 left = begun_with.take(kind, wanted.tree or one.top, one.path, wanted.working)
-                Trusted(written).add(f"{one.path}/.git")
+                left += [f"{path}: a submodule that is not cloned in {one.top}" for path in there.left]
+                for top in (one.path, *there.submodules):
+                    Trusted(written).add(f"{top}/.git")
                 inner = os.path.normpath(os.path.join(one.path, os.path.relpath(cwd, one.top)))
                 made = create(one, inner if os.path.isdir(inner) else one.path)
             except BaseException:
@@ -104,11 +115,11 @@ class Branches:
         views = self._registry.views
         aside.sweep(self._launch)
         found: list[Exception] = list(branch_journal.sweep(self._state, (view.cwd for view in views.values()), views))
-        for row in self._store.call(worktrees.every):
-            record = self._record(row)
+        for own in map(_own, self._store.call(worktrees.every)):
+            record = self._record(own)
             if record is not None and os.path.exists(f"{record.place}/merge"):
                 try:
-                    git_merge.resume(_branch(row), record)
+                    git_merge.resume(own.on, record)
                 except SandboxRefused as error:
                     found.append(error)
         return found
@@ -118,20 +129,25 @@ class Branches:
     def command(self, session: str, words: list[str]) -> str:
         """A command of ``git/ctl``; what was done. Raises AnvilError, and then nothing has changed."""
         view = self._registry.get(session)
-        row = self._store.call(lambda tx: worktrees.of(tx, view.id), need=Need.OWN)
+        own = self.of(view.id)
         options = set(words[1:])
         if words[:1] == ["merge"] and options <= {"squash", "rebase", "anyway"} and not {"squash", "rebase"} <= options:
-            return self._do(view.id, row, lambda hand, one: self._merge(one, options))
+            return self._do(view.id, own, lambda hand, one: self._merge(one, options))
         if words[:1] == ["push"] and len(words) < 3:
-            return self._do(view.id, row, lambda hand, one: self._push(one, words[1] if words[1:] else ""))
+            return self._do(view.id, own, lambda hand, one: self._push(one, words[1] if words[1:] else ""))
         if words == ["pr"]:
-            return self._do(view.id, row, lambda hand, one: self._pr(one))
+            return self._do(view.id, own, lambda hand, one: self._pr(one))
         if words in (["discard"], ["discard", "anyway"]):
-            return self._do(view.id, row, lambda hand, one: self._discard(one, "anyway" in words))
+            return self._do(view.id, own, lambda hand, one: self._discard(one, "anyway" in words))
         raise Invalid(f"invalid command '{' '.join(words)[:80]}': {COMMANDS}")
 
-    def _do(self, session: str, row: Worktree | None, what: Callable[[Hand, Worktree], str]) -> str:
-        if row is None:
+    def of(self, session: str) -> Own | None:
+        """Where that session works, if it is on a branch of its own."""
+        row = self._store.call(lambda tx: worktrees.of(tx, session), need=Need.OWN)
+        return None if row is None else _own(row)
+
+    def _do(self, session: str, own: Own | None, what: Callable[[Hand, Own], str]) -> str:
+        if own is None:
             raise NotPermitted(
                 f"session '{session}' has no branch of its own: what it commits comes to yours by itself"
             )
@@ -141,46 +157,56 @@ class Branches:
             if view.in_turn or view.on_its_way:
                 raise Conflict(f"busy: a turn of session '{session}' runs")
             try:
-                return what(hand, row)
+                return what(hand, own)
             except git_merge.Refused as refused:
                 raise Refusal(str(refused), refused.paths) from None
 
         return self._checkpoints.do(session, done)
 
-    def _merge(self, one: Worktree, options: set[str]) -> str:
+    def _merge(self, one: Own, options: set[str]) -> str:
         self._committed(one, "anyway" in options)
-        branch = _branch(one)
+        branch = one.on
         into = git_merge.target(branch)
         if "rebase" in options:
             self._rebase(one, into.commit)
         record = self._settled(one)
         source = record.taken or record.base
-        new = git_merge.merge(branch, record, source, "squash" in options, "anyway" in options)
+        made = git_merge.merge(branch, record, source, "squash" in options, "anyway" in options, self._inside(one))
         self._store.call(lambda tx: worktrees.merge(tx, one.session, source), need=Need.OWN)
         name = into.ref.removeprefix("refs/heads/")
-        self._tell(one.session, f"merged\t{one_line(one.top)}\t{one.branch} is in {name} now ({new[:12]})\n")
+        self._tell(
+            one.session, f"merged\t{one_line(one.on.top)}\t{one.on.branch} is in {name} now ({made.commit[:12]})\n"
+        )
         bead = self._claims.merged(one.session)
-        return f"merged {one.branch} into {name}: {new[:12]}" + (f"; {bead}" if bead else "")
+        more = (
+            f"; 'git submodule update' checks out {one_line(', '.join(made.submodules))[:200]}"
+            if made.submodules
+            else ""
+        )
+        return f"merged {one.on.branch} into {name}: {made.commit[:12]}{more}" + (f"; {bead}" if bead else "")
 
-    def _rebase(self, one: Worktree, onto: str) -> None:
+    def _inside(self, one: Own) -> Inside:
+        return lambda argv, cwd, data, most: self._launch.inside(one.session, argv, cwd, most, data)
+
+    def _rebase(self, one: Own, onto: str) -> None:
         """In the sandbox."""
-        who = run(_branch(one).at, "var", "GIT_COMMITTER_IDENT", users=True).decode("utf-8", "replace")
+        who = run(one.on.at, "var", "GIT_COMMITTER_IDENT", users=True).decode("utf-8", "replace")
         name, _, rest = who.partition(" <")
         git = ["git", "-c", f"user.name={name}", "-c", f"user.email={rest.partition('>')[0]}"]
         try:
-            self._launch.inside(one.session, [*git, "rebase", "-q", onto], one.path, STATUS)
+            self._launch.inside(one.session, [*git, "rebase", "-q", onto], one.on.path, STATUS)
         except SandboxError:
-            self._launch.inside(one.session, [*git, "rebase", "--abort"], one.path, STATUS)
+            self._launch.inside(one.session, [*git, "rebase", "--abort"], one.on.path, STATUS)
             raise SandboxRefused("it conflicts with your branch when it is rebased") from None
 
-    def _committed(self, one: Worktree, anyway: bool = False) -> None:
+    def _committed(self, one: Own, anyway: bool = False) -> None:
         argv = ["git", "status", "--porcelain", "-z"]
-        found = self._launch.inside(one.session, argv, one.path, STATUS).split(b"\0")
+        found = self._launch.inside(one.session, argv, one.on.path, STATUS).split(b"\0")
         paths = [os.fsdecode(line[3:]) for line in found if line]
         if paths and not anyway:
             raise Refusal("it is not committed", paths)
 
-    def _settled(self, one: Worktree) -> Record:
+    def _settled(self, one: Own) -> Record:
         """The session's commits are in the user's repository. Raises SandboxRefused where they cannot be brought."""
         said = self._launch.settle(one.session)
         if said:
@@ -193,34 +219,34 @@ class Branches:
             raise SandboxRefused(f"its commits could not be brought: {' '.join(' '.join(said).split())[:300]}")
         return record
 
-    def _record(self, one: Worktree) -> Record | None:
-        return next((record for record in self._launch.records(one.session) if record.tree == one.path), None)
+    def _record(self, one: Own) -> Record | None:
+        return next((record for record in self._launch.records(one.session) if record.tree == one.on.path), None)
 
     def _tell(self, session: str, line: str) -> None:
         self._store.post(lambda tx: self._registry.told(tx, session, [line]), need=Need.HAPPENED)
 
     # -- out -----------------------------------------------------------------------------------------------------------------
 
-    def _push(self, one: Worktree, remote: str) -> str:
+    def _push(self, one: Own, remote: str) -> str:
         record = self._settled(one)
-        at, source = _branch(one).at, record.taken or record.base
+        at, source = one.on.at, record.taken or record.base
         remotes = run(at, "remote").decode().split()
-        asked = (f"branch.{one.branch}.pushRemote", "remote.pushDefault", f"branch.{one.branch}.remote")
+        asked = (f"branch.{one.on.branch}.pushRemote", "remote.pushDefault", f"branch.{one.on.branch}.remote")
         said = (run(at, "config", "--get", key, users=True, fine=(0, 1)).decode().strip() for key in asked)
         name = remote or next(filter(None, said), "origin" if "origin" in remotes else (remotes or [""])[0])
         if name not in remotes:
-            raise SandboxRefused(f"no remote '{name[:100]}' in {one.top}" if name else f"no remote in {one.top}")
+            raise SandboxRefused(f"no remote '{name[:100]}' in {one.on.top}" if name else f"no remote in {one.on.top}")
         run(
             "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no", at, "push", "-q", name,
-            f"{source}:refs/heads/{one.branch}",
-            cwd=one.top, users=True, protocol=REMOTE,
+            f"{source}:refs/heads/{one.on.branch}",
+            cwd=one.on.top, users=True, protocol=REMOTE,
         )  # fmt: skip
-        return f"pushed {one.branch} to {name}: {source[:12]}"
+        return f"pushed {one.on.branch} to {name}: {source[:12]}"
 
-    def _pr(self, one: Worktree) -> str:
+    def _pr(self, one: Own) -> str:
         self._committed(one)
-        at = _branch(one).at
-        into = git_merge.target(_branch(one)).ref.removeprefix("refs/heads/")
+        at = one.on.at
+        into = git_merge.target(one.on).ref.removeprefix("refs/heads/")
         pushed = self._push(one, "")
         url = run(at, "remote", "get-url", pushed.split(" to ")[1].partition(":")[0], users=True).decode()
         program = "glab" if "gitlab" in url else "gh"
@@ -229,14 +255,14 @@ class Branches:
             raise SandboxRefused(f"{pushed}; there is no {program} to make a request")
         title, body = self._words(one)
         argv = (
-            [path, "pr", "create", "--head", one.branch, "--base", into, "--title", title, "--body", body]
+            [path, "pr", "create", "--head", one.on.branch, "--base", into, "--title", title, "--body", body]
             if program == "gh"
-            else [path, "mr", "create", "--yes", "--source-branch", one.branch, "--target-branch", into, "--title", title,
+            else [path, "mr", "create", "--yes", "--source-branch", one.on.branch, "--target-branch", into, "--title", title,
                   "--description", body]
         )  # fmt: skip
         try:
             result = subprocess.run(
-                argv, cwd=one.top, env=outside.environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
+                argv, cwd=one.on.top, env=outside.environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SandboxRefused(f"{program}: {error}") from None
@@ -247,29 +273,29 @@ class Branches:
             raise SandboxRefused(f"{pushed}; {program}: {one_line(' '.join(words[-3:]))[:300]}")
         return one_line(words[-1]) if words else pushed
 
-    def _words(self, one: Worktree) -> tuple[str, str]:
+    def _words(self, one: Own) -> tuple[str, str]:
         """Title and body of a request, from the turns."""
         there = [p for p in self._store.call(lambda tx: prompts.every(tx, one.session), need=Need.OWN) if p.turn]
-        title = next((line.strip() for p in there for line in p.text.splitlines() if line.strip()), one.branch)
+        title = next((line.strip() for p in there for line in p.text.splitlines() if line.strip()), one.on.branch)
         last = next((p.response for p in reversed(there) if p.response), b"") or b""
         asked = "".join(f"- {one_line(p.text)[:200]}\n" for p in there[:50])
         return one_line(title)[:100], f"{last.decode('utf-8', 'replace')[:20_000].strip()}\n\nAsked for:\n\n{asked}"
 
     # -- gone ----------------------------------------------------------------------------------------------------------------
 
-    def _discard(self, one: Worktree, anyway: bool) -> str:
+    def _discard(self, one: Own, anyway: bool) -> str:
         self._committed(one)
         others = [
             view.id
             for view in self._registry.views.values()
-            if under(view.cwd, one.path) and one.session not in (view.id, view.beside)
+            if under(view.cwd, one.on.path) and one.session not in (view.id, view.beside)
         ]
         if others:
             raise Refusal("other sessions work there", others)
-        record, branch = self._settled(one), _branch(one)
+        record, branch = self._settled(one), one.on
         source = record.taken or record.base
         if not anyway and not self._is_taken(branch, one, source):
-            listed = run(branch.at, "log", "--format=%h %s", f"{one.base}..{source}").decode("utf-8", "replace")
+            listed = run(branch.at, "log", "--format=%h %s", f"{one.on.base}..{source}").decode("utf-8", "replace")
             raise Refusal("these were never merged or pushed", listed.splitlines()[:50])
         now = int(time.time())
         run(branch.at, "update-ref", f"{GONE}{one.session}.{now}", source)
@@ -280,11 +306,11 @@ class Branches:
         except BaseException:
             branch_journal.end(journal)
             raise
-        return f"discarded {one.branch}: {GONE}{one.session}.{now} has it for {DAYS} days"
+        return f"discarded {one.on.branch}: {GONE}{one.session}.{now} has it for {DAYS} days"
 
     @staticmethod
-    def _is_taken(branch: Branch, one: Worktree, source: str) -> bool:
-        if source in (one.base, one.merged):
+    def _is_taken(branch: Branch, one: Own, source: str) -> bool:
+        if source in (one.on.base, one.merged):
             return True
         found = run(branch.at, "for-each-ref", "--format=%(refname)", f"--contains={source}").decode().split()
         return any(
@@ -292,13 +318,8 @@ class Branches:
         )
 
 
-def _branch(one: Worktree) -> Branch:
-    return Branch(one.top, one.directory, one.common, one.path, one.branch, one.base, one.made)
-
-
-def row(session: str, one: Branch) -> Worktree:
-    """That of a session."""
-    return Worktree(session, one.top, one.directory, one.common, one.path, one.branch, one.base, one.made, "")
+def _own(row: Worktree) -> Own:
+    return Own(row.session, Branch(**row.branch), row.merged)
 
 
 def _expire(branch: Branch, now: int) -> None:

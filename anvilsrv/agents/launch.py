@@ -374,7 +374,7 @@ class Launch:
 
     def _landed(self, session: str, land: Callable[[git_own.Record], git_land.Outcome | None]) -> list[str]:
         said = []
-        for record in git_own.records(self.git(session)):
+        for record in sorted(git_own.records(self.git(session)), key=lambda one: -len(one.tree)):  # submodules first
             try:
                 found = land(record)
             except (SandboxError, OSError) as error:

@@ -8,7 +8,7 @@ import pytest
 
 from anvilsrv.errors import AnvilError
 from tests.conftest import Daemon, wait_until
-from tests.daemon.test_git import IDENTITY, git
+from tests.daemon.test_git import IDENTITY, git, made_repository
 from tests.session import Session
 
 
@@ -30,6 +30,7 @@ def test_a_branch_is_made_merged_and_discarded(daemon: Daemon, repository: Path,
     tree = repository.with_name("repository.fix-one")
     assert agent.read("cwd").strip() == str(tree) and agent.row["branch"] == "fix/one"
     assert agent.read("git/branch") == "fix/one\n"
+    assert agent.client.read("list").decode().rstrip("\n").split("\t")[4:] == [str(tree), "fix/one"]
     head = git(repository, "rev-parse", "HEAD")
     agent.ask(commit("a"))
     assert "b/a\n" in agent.read("git/diff") and agent.read("git/base") == head
@@ -109,32 +110,39 @@ def test_a_branch_is_pushed_to_a_remote_of_the_user_without_hooks(
     command(agent, "discard")
 
 
-def test_a_request_is_made_by_gh_with_words_from_the_turns(stopped_daemon: Daemon) -> None:
-    home = stopped_daemon.home
+REQUESTS = {
+    "gh": ("remote.git", "pr\ncreate\n--head\nout\n--base\nmain\n--title\n", "--body\n"),
+    "glab": (
+        "gitlab/remote.git", "mr\ncreate\n--yes\n--source-branch\nout\n--target-branch\nmain\n--title\n", "--description\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_is_made_by_gh_or_glab_with_words_from_the_turns(stopped_daemon: Daemon, name: str) -> None:
+    """By glab(1) where the remote's address names GitLab."""
+    home, (place, head, body) = stopped_daemon.home, REQUESTS[name]
     (home.top / "bin").mkdir()
-    gh = home.top / "bin/gh"
-    gh.write_text(
+    program = home.top / "bin" / name
+    program.write_text(
         '#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/asked"; pwd >> "$HOME/asked"; echo creating >&2; echo https://example.org/7\n'
     )
-    gh.chmod(0o755)
+    program.chmod(0o755)
     home.env["PATH"] = f"{home.top / 'bin'}:{home.env['PATH']}"
     (home.home / ".gitconfig").write_text("[user]\n\tname = u\n\temail = u@example.org\n")
     daemon = stopped_daemon.start()
-    at, remote = home.top / "repository", home.top / "remote.git"
-    at.mkdir()
-    git(at, "init", "-q", "-b", "main")
-    git(at, "commit", "-q", "--allow-empty", "-m", "one")
+    at, remote = made_repository(home.top / "repository"), home.top / place
     git(at, "init", "-q", "--bare", str(remote))
     git(at, "remote", "add", "origin", str(remote))
     agent = Session.new(daemon, "shell", "branch=out", cwd=at)
     agent.ask(f"{commit('a')} && echo done")
     assert command(agent, "pr") == "https://example.org/7"
     asked = (home.home / "asked").read_text()
-    assert asked.startswith(f"pr\ncreate\n--head\nout\n--base\nmain\n--title\n{commit('a')} && echo done"[:120])
-    assert "--body\ndone\n\nAsked for:\n\n- echo x > a" in asked and asked.endswith(f"{at}\n")
+    assert asked.startswith(f"{head}{commit('a')} && echo done"[:120])
+    assert f"{body}done\n\nAsked for:\n\n- echo x > a" in asked and asked.endswith(f"{at}\n")
     assert git(remote, "log", "-1", "--format=%s", "out") == "add a\n"
-    gh.write_text("#!/bin/sh\necho no such repository >&2; exit 1\n")
-    with pytest.raises(AnvilError, match=r"pushed out to origin.*; gh: no such repository"):
+    program.write_text("#!/bin/sh\necho no such repository >&2; exit 1\n")
+    with pytest.raises(AnvilError, match=rf"pushed out to origin.*; {name}: no such repository"):
         command(agent, "pr")
 
 

@@ -59,9 +59,8 @@ class Place:
         self.git("commit", "-qm", message)
 
     def merge(self, **options: bool) -> str:
-        return git_merge.merge(
-            self.branch, self.record, self.source, options.get("squash", False), options.get("anyway", False)
-        )
+        squash, anyway = options.get("squash", False), options.get("anyway", False)
+        return git_merge.merge(self.branch, self.record, self.source, squash, anyway, lambda *_: b"").commit
 
     def killed(self, before: int = 0, after: float = 0.0) -> bool:
         """Merge in a process that is killed before its n-th git, or after that time; whether it was."""
