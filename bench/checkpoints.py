@@ -2,9 +2,9 @@
 
     python bench/checkpoints.py [--files 5000] [--changed 100] [--runs 9] [--turns]
 
-The first figures are of git alone, in this process and without a sandbox: medians in ms. With ``--turns`` a daemon and a shell session
-follow, each prompt one that changes a file: how long after its write it is answered, with checkpoints and with ``git: {checkpoints:
-off}``, and how long after the answer its diff can be read.
+The first figures are of git alone, in this process and without a sandbox: medians in ms, taken in turns. With ``--turns`` a daemon and a
+shell session follow, each prompt one that changes a file: how long after its write it is answered, with checkpoints and with ``git:
+{checkpoints: off}``, and how long after the answer its diff can be read.
 """
 
 import argparse
@@ -27,14 +27,16 @@ from tests.session import Session
 LIMIT = 20 << 20
 
 
-def median(runs: int, first: Callable[[int], object], then: Callable[[], object]) -> float:
-    took = []
+def medians(runs: int, first: Callable[[int, bool], object], *then: Callable[[], object]) -> list[float]:
+    """Of each, in ms; they take turns, so that what else the machine does meets all of them."""
+    took: list[list[float]] = [[] for _ in then]
     for run in range(runs):
-        first(run)
-        began = time.perf_counter()
-        then()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took) * 1000
+        for place, one in enumerate(then):
+            first(run, place > 0)
+            began = time.perf_counter()
+            one()
+            took[place].append(time.perf_counter() - began)
+    return [statistics.median(times) * 1000 for times in took]
 
 
 def fill(top: Path, files: int) -> None:
@@ -48,7 +50,7 @@ def fill(top: Path, files: int) -> None:
         subprocess.run([*git, *words], check=True)
 
 
-def change(top: Path, count: int, run: int, late: bool = False) -> None:
+def change(top: Path, count: int, run: int, late: bool) -> None:
     for n in range(count):
         (top / f"d{n}" / f"f{n * 100}").write_text(f"{run} {n} {late}\n")
 
@@ -67,9 +69,7 @@ def alone(where: Path, files: int, changed: int, runs: int) -> None:
         git_checkpoint.make(tree, LIMIT)
 
     for count in (0, changed):
-        base = median(runs, partial(change, top, count), add)
-        make()
-        ours = median(runs, partial(change, top, count, late=True), make)
+        base, ours = medians(runs, partial(change, top, count), add, make)
         print(
             f"{files} files, {count} changed: git add -A {base:.0f} ms, a checkpoint {ours:.0f} ms, {ours / base:.2f} x"
         )

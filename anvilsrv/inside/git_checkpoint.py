@@ -8,43 +8,72 @@ One thread.
 import contextlib
 import os
 import stat
+from typing import NamedTuple
 
 from anvilsrv.inside.git_tree import Refused, Tree, joined
 
 REF = "refs/heads/checkpoints"
+#: What git does not know yet; and what is not as it knows it, where it looks by several threads.
+NEW = ("ls-files", "-z", "-o", "--exclude-standard")
+CHANGED = ("diff-files", "-z", "--name-only", "--ignore-submodules=dirty")
 MANY = 5000  # paths that are named one by one, which is faster; of more it is said which not
+
+
+class Last(NamedTuple):
+    """The checkpoint before, its tree, and what the index was then; a file has them, which spares three gits."""
+
+    commit: str
+    tree: str
+    stamp: str
 
 
 def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
     """The commit, and lines that say what was left out. Raises Refused."""
     if not os.path.exists(f"{tree.directory}/{REF}"):
         tree.git("update-index", "-q", "--refresh", fine=(0, 1))
-    found = dict.fromkeys(tree.names("ls-files", "-z", "-o", "-m", "--exclude-standard"))
+    found = dict.fromkeys(tree.beside(NEW, CHANGED))
     left = {name: why for name in found if (why := _left_out(tree, name, limit))}
     names = [name for name in found if name not in left]
     if names:
         _add(tree, names, list(left))
-    new = tree.git("write-tree", "--missing-ok").decode().strip()
-    last, known = _last(tree)
-    if last and known == new:
-        made = last
-    else:
-        parents = ["-p", last] if last else []
-        made = tree.git("commit-tree", "--no-gpg-sign", "-m", "checkpoint", *parents, new).decode().strip()
-        tree.git("update-ref", REF, made)
-        with open(f"{tree.directory}/last", "w", encoding="ascii") as file:
-            file.write(f"{made} {new}\n")
+    last = _last(tree)
+    made = last.commit if not names and last.stamp == _stamp(tree) else _commit(tree, last)
     return made, [f"{tree.shown(name)}: {why}" for name, why in left.items()]
 
 
-def _last(tree: Tree) -> tuple[str, str]:
-    """The checkpoint before and its tree; a file has them, which spares two gits."""
+def _commit(tree: Tree, last: Last) -> str:
+    new = tree.git("write-tree", "--missing-ok").decode().strip()
+    made = last.commit
+    if last.tree != new:
+        parents = ["-p", last.commit] if last.commit else []
+        made = tree.git("commit-tree", "--no-gpg-sign", "-m", "checkpoint", *parents, new).decode().strip()
+    if last.tree != new or not os.path.exists(f"{tree.directory}/{REF}"):
+        _put(f"{tree.directory}/{REF}", f"{made}\n")  # what git would do, who has the directory to itself here
+    _put(f"{tree.directory}/last", f"{made} {new} {_stamp(tree)}\n")
+    return made
+
+
+def _put(path: str, text: str) -> None:
+    with open(f"{path}.new", "w", encoding="ascii") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
+
+
+def _last(tree: Tree) -> Last:
     try:
         with open(f"{tree.directory}/last", encoding="ascii") as file:
-            commit, _, made = file.read().strip().partition(" ")
+            words = file.read().split()
     except FileNotFoundError:
-        return "", ""
-    return (commit, made) if made else ("", "")
+        words = []
+    return Last(*words) if len(words) == len(Last._fields) else Last("", "", "")
+
+
+def _stamp(tree: Tree) -> str:
+    try:
+        status = os.stat(f"{tree.directory}/index")
+    except FileNotFoundError:
+        return "none"
+    return f"{status.st_ino}.{status.st_size}.{status.st_mtime_ns}"
 
 
 def _add(tree: Tree, names: list[bytes], left: list[bytes]) -> None:

@@ -5,6 +5,7 @@ One thread.
 
 import os
 import subprocess
+from contextlib import ExitStack
 
 PATIENCE = 120  # s for one git
 SETTINGS = (
@@ -41,6 +42,35 @@ class Tree:
         most: int = 0,
     ) -> bytes:
         """What a git prints, of which at most ``most`` bytes are taken. Raises Refused."""
+        try:
+            with self._begun(words, index, top) as process:
+                found, said = _output(process, data, most)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Refused(f"git {words[0]}: {error}") from None
+        if most and len(found) > most:
+            return found
+        if process.returncode not in fine:
+            raise _refused(words[0], said)
+        return found
+
+    def beside(self, *lines: tuple[str, ...]) -> list[bytes]:
+        """The names that several gits print, which run side by side. Raises Refused."""
+        names = list[bytes]()
+        with ExitStack() as stack:
+            begun = [stack.enter_context(self._begun(words)) for words in lines]
+            for words, process in zip(lines, begun, strict=True):
+                try:
+                    found, said = _output(process, b"", 0)
+                except subprocess.TimeoutExpired as error:
+                    for one in begun:
+                        one.kill()
+                    raise Refused(f"git {words[0]}: {error}") from None
+                if process.returncode:
+                    raise _refused(words[0], said)
+                names += [name for name in found.split(b"\0") if name]
+        return names
+
+    def _begun(self, words: tuple[str, ...], index: str = "", top: str = "") -> subprocess.Popen[bytes]:
         argv = ["git"]
         for setting in SETTINGS:
             argv += ["-c", setting]
@@ -51,32 +81,10 @@ class Tree:
             "GIT_INDEX_FILE": index or f"{self.directory}/index",
         }  # fmt: skip
         del env["GIT_EXTERNAL_DIFF"]
-        try:
-            with subprocess.Popen(
-                [*argv, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
-                cwd=top or self.top,
-            ) as process:  # fmt: skip
-                if most and process.stdin and process.stdout:
-                    process.stdin.close()
-                    found = process.stdout.read(most + 1)
-                    if len(found) > most:
-                        process.kill()
-                        return found
-                    said = process.stderr.read() if process.stderr else b""
-                    process.wait(PATIENCE)
-                else:
-                    try:
-                        found, said = process.communicate(data, PATIENCE)
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        raise
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Refused(f"git {words[0]}: {error}") from None
-        if process.returncode not in fine:
-            lines = said.decode("utf-8", "replace").strip().splitlines() or [f"status {process.returncode}"]
-            first = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
-            raise Refused(f"git {words[0]}: {first.removeprefix('fatal: ').removeprefix('error: ')[:300]}")
-        return found
+        return subprocess.Popen(
+            [*argv, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
+            cwd=top or self.top,
+        )  # fmt: skip
 
     def names(self, *words: str, data: bytes = b"", index: str = "", fine: tuple[int, ...] = (0,)) -> list[bytes]:
         """The same of what is separated by zeros."""
@@ -89,6 +97,31 @@ class Tree:
     def shown(self, name: bytes) -> str:
         """The name as it is told."""
         return self.prefix + name.decode("utf-8", "replace")
+
+
+def _output(process: subprocess.Popen[bytes], data: bytes, most: int) -> tuple[bytes, bytes]:
+    """What it prints, and what it says on standard error; with ``most`` it is ended beyond that."""
+    if not most:
+        try:
+            return process.communicate(data, PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    process.stdin.close()
+    found = process.stdout.read(most + 1)
+    if len(found) > most:
+        process.kill()
+        return found, b""
+    said = process.stderr.read()
+    process.wait(PATIENCE)
+    return found, said
+
+
+def _refused(word: str, said: bytes) -> Refused:
+    lines = said.decode("utf-8", "replace").strip().splitlines() or ["it failed"]
+    first = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
+    return Refused(f"git {word}: {first.removeprefix('fatal: ').removeprefix('error: ')[:300]}")
 
 
 def joined(names: list[bytes]) -> bytes:

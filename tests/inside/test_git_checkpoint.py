@@ -1,0 +1,58 @@
+"""A work tree is kept as it is: the same commit where nothing changed, another one where anything did, or git was made to forget it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.inside.test_git_undo import Place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def listed(place: Place, commit: str) -> str:
+    return place.tree.git("ls-tree", "-r", "--name-only", commit).decode()
+
+
+def test_where_nothing_changed_it_is_the_same_and_costs_two_gits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.sh("echo x > a; mkdir d; echo y > d/b")
+    first, asked = place.now(), list[str]()
+    begun = type(place.tree)._begun
+    monkeypatch.setattr(
+        place.tree, "_begun", lambda words, *more: (asked.append(words[0]), begun(place.tree, words, *more))[1]
+    )
+    assert place.now() == first and asked == ["ls-files", "diff-files"]
+    place.sh("touch a")  # another time, the same words
+    assert place.now() == first
+    place.sh("echo z > a")
+    assert place.now() != first
+
+
+def test_it_is_another_one_where_the_index_was_changed_in_between(place: Place) -> None:
+    place.sh("echo x > a")
+    first = place.now()
+    place.sh("echo y > b")
+    second = place.now()
+    place.tree.git("read-tree", "-m", "-u", second, first)
+    third = place.now()
+    assert third != second and listed(place, third) == "a\n"
+    place.sh("rm a")
+    assert listed(place, place.now()) == ""
+
+
+def test_a_work_tree_without_a_file_and_one_with_what_lies_beyond_a_link(place: Place) -> None:
+    empty = place.now()
+    assert listed(place, empty) == "" and place.now() == empty
+    place.sh("mkdir d; echo x > d/a; echo x > b")
+    place.now()
+    place.sh("mv d e; ln -s e d")  # the same words are still at d/a
+    assert listed(place, place.now()) == "b\nd\ne/a\n"
+
+
+def test_a_file_that_changes_within_one_tick_of_the_clock_is_seen(place: Place) -> None:
+    place.sh("echo x > a")
+    for word in "yzxyz":
+        place.sh(f"echo {word} > a")
+        assert place.tree.git("cat-file", "blob", f"{place.now()}:a").decode() == f"{word}\n"
