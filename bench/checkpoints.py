@@ -2,8 +2,8 @@
 
     python bench/checkpoints.py [--files 5000] [--changed 100] [--runs 9] [--turns]
 
-The first figures are of git alone, in this process and without a sandbox: medians in ms, taken in turns. With ``--turns`` a daemon and a
-shell session follow, each prompt one that changes a file: how long after its write it is answered, with checkpoints and with ``git:
+The first figures are of git alone, in this process and without a sandbox: medians in ms, taken in turns. With ``--turns`` a daemon and
+a shell session follow, each prompt one that changes a file: how long after its write it is answered, with checkpoints and with ``git:
 {checkpoints: off}``, and how long after the answer its diff can be read.
 """
 
