@@ -1,6 +1,9 @@
 """Sessions on a branch of their own: made, merged, pushed, discarded."""
 
+import hashlib
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -185,3 +188,58 @@ def test_a_session_that_works_in_place_has_nothing_to_merge(daemon: Daemon, repo
     assert sorted(path.name for path in daemon.home.top.iterdir() if path.name.startswith("repository")) == [
         "repository"
     ]
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\\noid sha256:{name}\\nsize {size}\\n"
+
+
+def test_large_files_are_brought_before_a_merge(daemon: Daemon, repository: Path, identity: None) -> None:
+    """As git-lfs keeps them; where nothing lands by itself, the merge does it. One that is another than its name says is refused."""
+    (daemon.home.config / "tasks").mkdir(parents=True)
+    (daemon.home.config / "tasks/still.yaml").write_text("git: {land: off}\n")
+    agent = Session.new(daemon, "shell", "branch=b", "tasks=still", cwd=repository)
+    head, kept = git(repository, "rev-parse", "HEAD"), {}
+    for text in ("large\n", "false\n"):
+        name = hashlib.sha256(text.encode()).hexdigest()
+        kept[text] = at = f"lfs/objects/{name[:2]}/{name[2:4]}/{name}"
+        agent.ask(
+            f"o=$(git rev-parse --git-dir)/{at} && mkdir -p ${{o%/*}} && echo large > $o && git rm -q --ignore-unmatch a.big && "
+            f"printf '{POINTER.format(name=name, size=len(text))}' > a.big && git add a.big && {IDENTITY} git commit -qm a"
+        )
+        if text == "large\n":
+            assert not (repository / ".git" / at).exists()
+            command(agent, "merge")
+            assert (repository / ".git" / at).read_text() == text
+            assert git(repository, "show", "HEAD:a.big") == (repository / "a.big").read_text()
+            head = git(repository, "rev-parse", "HEAD")
+    with pytest.raises(AnvilError, match=r"its large file .* is another than its name says"):
+        command(agent, "merge")
+    assert git(repository, "rev-parse", "HEAD") == head and not (repository / ".git" / kept["false\n"]).exists()
+    assert git(repository, "status", "--short") == ""
+
+
+@pytest.mark.slow(6)
+def test_what_git_lfs_keeps_inside_is_in_the_users_files_after_a_merge(
+    daemon: Daemon, repository: Path, identity: None
+) -> None:
+    """With the real program."""
+    program = shutil.which("git-lfs")
+    if program is None:
+        pytest.skip("no git-lfs")
+    where = os.path.dirname(program)
+    (daemon.home.config / "tasks").mkdir(parents=True)
+    (daemon.home.config / "tasks/lfs.yaml").write_text(
+        f"filesystem: {{rox: [{program}]}}\nenv: ['PATH={where}:/usr/bin:/bin']\n"
+    )
+    git(repository, "lfs", "install", "--local")
+    git(repository, "lfs", "track", "*.big")
+    (repository / "a.big").write_text("large\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "big")
+    agent = Session.new(daemon, "shell", "branch=b", "tasks=lfs", cwd=repository)
+    assert agent.ask("cat a.big; git lfs ls-files | cut -d ' ' -f 3; git status --short") == "large\na.big\n"
+    agent.ask(f"echo larger > a.big; {commit('b.big', 'new')} && {IDENTITY} git commit -qam more")
+    command(agent, "merge")
+    assert (repository / "a.big").read_text() == "larger\n" and (repository / "b.big").read_text() == "new\n"
+    assert git(repository, "show", "HEAD:b.big").startswith("version https://git-lfs")
+    assert git(repository, "status", "--short") == "" and "OK" in git(repository, "lfs", "fsck")

@@ -1,4 +1,4 @@
-"""DevReview with real agents: the task goes to the developer, its work to the reviewer, the verdict back; on a branch, to a merge.
+"""DevReview with the real Claude Code: the task goes to the developer, its work to the reviewer, the verdict back; on a branch, to a merge.
 
 The models are stand-ins that do what their prompts say (``tests.real_agents.model``); everything between is real: Claude Code, its
 hooks, its MCP connection to ``anvilmcp``, the mail, the workflow script.
@@ -67,9 +67,9 @@ def agree(claude: Bench) -> None:
 
 @pytest.mark.slow(20)
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["claude", "codex"])
-def test_a_review_of_each_turn_on_a_branch_ends_in_a_merge(kind: str) -> None:
+def test_a_review_of_each_turn_on_a_branch_ends_in_a_merge() -> None:
     """What the reviewer's model says stands in the file, as lines that the diff shows around the change."""
+    kind = "claude"
     with a_bench(kind) as bench:
         home = bench.daemon.home
         with_9p(home)
