@@ -1,4 +1,4 @@
-"""DevReview with the real Claude Code: the task goes to the developer, its work to the reviewer, the verdict back, or a merge at the end.
+"""DevReview with the real Claude Code: the task goes to the developer, its work to the reviewer, the verdict back; or it is merged.
 
 The models are stand-ins that do what their prompts say (``tests.real_agents.model``); everything between is real: Claude Code, its
 hooks, its MCP connection to ``anvilmcp``, the mail, the workflow script.
