@@ -29,6 +29,7 @@
       ("o" anvillm-option "Model, mode") ("k" anvillm-keys "Type keys"))
      ("Look"
       ("v" anvillm-review "Review") ("M-v" anvillm-project-diff "Project's diff")
+      ("E" anvillm-proposal "Proposed edit")
       ("Q" anvillm-queue "Queue") ("i" anvillm-inbox "Inbox") ("I" anvillm-archive "Archive")
       ("D" anvillm-dired "Directory") ("W" anvillm-sandbox "Sandbox") ("w" anvillm-copy-id "Copy id"))
      ("Its work"

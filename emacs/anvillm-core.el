@@ -229,6 +229,16 @@ no room."
                (t (format "<U+%04X>" code)))))
      (replace-regexp-in-string "\r\n" "\n" text t t) t t)))
 
+(defun anvillm-show-unseen ()
+  "Show in this buffer what acts on the text around it, or is not seen at all.
+The text stays as it is."
+  (let ((table (make-display-table)))
+    (dolist (range '((0 . 8) (11 . 31) (127 . 159) (#x61c . #x61c) (#x200b . #x200b)
+                     (#x200e . #x200f) (#x2028 . #x202e) (#x2060 . #x2069) (#xfeff . #xfeff)))
+      (cl-loop for char from (car range) to (cdr range)
+               do (aset table char (vconcat (anvillm-visible (string char))))))
+    (setq buffer-display-table table bidi-display-reordering nil)))
+
 (defun anvillm--seen (value)
   "Return VALUE with each control character in its texts made visible."
   (cond ((stringp value) (anvillm-visible value))
@@ -239,11 +249,11 @@ no room."
   "Return the value of JSON text BYTES: objects as plists, arrays as lists.
 Null, false and empty arrays are nil; no text is nil too.
 What would act on a terminal, or on the text around it, is made visible."
-  (let ((value (anvillm--json bytes)))
+  (let ((value (anvillm-json-exact bytes)))
     ;; Whether there is any is seen in the bytes, most of which are plain.
     (if (string-match-p "\\\\[ubfr]\\|[^\n\t -~]" bytes) (anvillm--seen value) value)))
 
-(defun anvillm--json (bytes)
+(defun anvillm-json-exact (bytes)
   "Return the value of JSON text BYTES as it is."
   (cond ((string-match-p "\\`[ \t\r\n]*\\'" bytes) nil)
         ((fboundp 'json-parse-string)

@@ -16,7 +16,9 @@
 (require 'anvillm-buffer)
 (require 'anvillm-link)
 (require 'anvillm-wait)
-(require 'project)
+
+(declare-function anvillm-proposals-of "anvillm-proposal" (id))
+(declare-function anvillm-proposal-file "anvillm-proposal" (proposal))
 
 (defvar-local anvillm-current-function nil "Function that returns the id of the session at point.")
 (defvar-local anvillm-marked-function nil "Function that returns the ids of marked sessions.")
@@ -41,6 +43,13 @@ Else ask with PROMPT."
 
 (defvar anvillm--roots (make-hash-table :test #'equal) "Roots of projects by directory.")
 
+(defun anvillm--project-top-p (directory)
+  "Return non-nil if DIRECTORY is the top of a project.
+`project-current' would set the local variables that an agent may have written
+there, and evaluate them."
+  (cl-some (lambda (mark) (file-exists-p (expand-file-name mark directory)))
+           '(".git" ".hg" ".jj" ".svn" ".bzr" ".project")))
+
 (defun anvillm-project-root (directory)
   "Return the root of the project of DIRECTORY, or DIRECTORY itself."
   (let ((directory (file-name-as-directory directory)))
@@ -48,8 +57,8 @@ Else ask with PROMPT."
         (puthash directory
                  (if (file-remote-p directory)
                      directory
-                   (let ((project (ignore-errors (project-current nil directory))))
-                     (expand-file-name (if project (project-root project) directory))))
+                   (expand-file-name
+                    (or (locate-dominating-file directory #'anvillm--project-top-p) directory)))
                  anvillm--roots))))
 
 (defun anvillm-by-recency (sessions)
@@ -110,11 +119,23 @@ Else ask with PROMPT."
     ((or "mail" "queued") nil) ; columns of their own
     (_ note)))
 
+(defvar anvillm-proposals)
+
+(defun anvillm-proposed (id)
+  "Return which files the session ID proposes to edit, in a few words, or nil."
+  (when (and (bound-and-true-p anvillm-proposals) (fboundp 'anvillm-proposals-of))
+    (let ((all (anvillm-proposals-of id)))
+      (and all (concat (anvillm-one-line
+                        (anvillm-visible (file-name-nondirectory (anvillm-proposal-file (car all)))))
+                       (if (cdr all) (format " and %d more" (length (cdr all))) ""))))))
+
 (defun anvillm-note (session)
   "Return what is to be said about SESSION in one line.
 Which notes there are, and in which order, the daemon tells."
   (let* ((notes (plist-get session :notes))
-         (said (delq nil (mapcar (lambda (note) (anvillm-note--shown note session)) notes))))
+         (said (delq nil (mapcar (lambda (note) (anvillm-note--shown note session)) notes)))
+         (proposed (anvillm-proposed (anvillm-id session))))
+    (when proposed (push (propertize (concat "proposes " proposed) 'face 'anvillm-waiting) said))
     (unless (cl-intersection notes '("ask" "held" "error") :test #'equal)
       (let ((role (plist-get session :role)) (parent (plist-get session :parent)))
         (setq said (append said (and role (not (member role '("" "default"))) (list (concat "role " role)))

@@ -17,6 +17,7 @@
 
 (require 'anvillm-log)
 (require 'anvillm-entry)
+(require 'anvillm-editor)
 
 (declare-function anvillm-bookmark-conversation "anvillm-resume")
 (declare-function anvillm-ask-choose-here "anvillm-ask" (&optional event))
@@ -457,6 +458,7 @@ Return nil if there is neither."
   (setq-local desktop-save-buffer
               (lambda (_) (list anvillm-buffer-session (anvillm-name anvillm-buffer-session))))
   (add-hook 'window-buffer-change-functions #'anvillm-talk--looked-at nil t)
+  (anvillm-editor-watch)
   (add-hook 'anvillm-session-functions #'anvillm-talk--session-changed)
   (add-hook 'anvillm-event-functions #'anvillm-talk--event))
 

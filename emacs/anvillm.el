@@ -26,6 +26,7 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-option)
+(require 'anvillm-editor)
 (require 'anvillm-rows)
 (require 'anvillm-revert)
 (require 'tabulated-list)
@@ -46,6 +47,7 @@
 (dolist (command '(anvillm-merge anvillm-merge-squash anvillm-merge-rebase anvillm-push anvillm-request
                                  anvillm-discard anvillm-undo))
   (autoload command "anvillm-branch" nil t))
+(autoload 'anvillm-proposal "anvillm-proposal" "Look at the edit that an agent proposes." t)
 (autoload 'anvillm-evil-setup "anvillm-evil" "Set up the keys of Evil's normal state.")
 (autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
 (autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)
@@ -438,6 +440,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (add-hook 'anvillm-session-functions #'anvillm-list--changed)
   (add-hook 'anvillm-link-hook #'anvillm-list--link-changed)
   (anvillm-option-watch)
+  (anvillm-editor-watch)
   (add-hook 'window-buffer-change-functions #'anvillm-list--in-sight nil t)
   (hl-line-mode)
   (add-hook 'window-size-change-functions #'anvillm-list--resized)

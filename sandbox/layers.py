@@ -21,6 +21,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 #: The key of a list of paths, and the letters that it grants.
 RIGHTS = {"ro": "r", "rox": "rx", "rw": "rw", "rwx": "rwx"}
+#: What of the user's Emacs an agent may ask for.
+EMACS = ("xref", "imenu", "diagnostics", "buffers", "selection", "eldoc", "project", "open_diff")
 _LOG_LEVELS = ("error", "warn", "info", "debug")
 _Lines = Mapping[tuple[Any, ...], int]
 
@@ -54,6 +56,7 @@ class Layer:
     network: dict[str, Said] = field(default_factory=dict)
     hosts: list[Said] = field(default_factory=list)  # of network: each a Host
     configuration: list[tuple[str, Said]] = field(default_factory=list)  # (settings mcp secrets, what)
+    emacs: list[Said] = field(default_factory=list)  # of EMACS
     limits: dict[str, Said] = field(default_factory=dict)  # as ``limit_values`` reads them
     worktrees: str = ""  # where those of branches are made
     setup: str = ""  # what sets a work tree of a branch up
@@ -113,6 +116,7 @@ class _Parser:
             "general": self._general, "filesystem": self._filesystem, "network": self._network, "env": self._env,
             "unix": self._unix, "agents": self._agents, "permissions": self._permissions, "advanced": self._advanced,
             "configuration": self._configuration, "git": self._git, "limits": self._limits,
+            "emacs": self._emacs,
         }  # fmt: skip
         for key, value in self._mapping((), data).items():
             if key == "description":
@@ -208,6 +212,12 @@ class _Parser:
         for key, value in self._known(at, data, "spawn", "control").items():
             self._flag((*at, key), value)
             self.found.single[key] = self._said((*at, key), value)
+
+    def _emacs(self, at: tuple[Any, ...], data: object) -> None:
+        for index, name in enumerate(self._list(at, data)):
+            if name not in EMACS:
+                raise self._wrong((*at, index), f"{name!r} is nothing of Emacs's (known: {', '.join(EMACS)})")
+            self.found.emacs.append(self._said((*at, index), name))
 
     def _configuration(self, at: tuple[Any, ...], data: object) -> None:
         for key, value in self._known(at, data, "settings", "mcp", "secrets").items():

@@ -74,6 +74,7 @@ class Policy:
     setup: list[str] = field(default_factory=list)  # what sets a work tree of a branch up, in this order
     worktrees: str = ""  # the user's place for work trees of branches
     checkpoints: bool = True  # whether work trees are kept when a turn begins and ends
+    emacs: dict[str, Said] = field(default_factory=dict)  # what of the user's Emacs it may ask for, by name
 
     @property
     def writable(self) -> list[str]:
@@ -184,6 +185,7 @@ class _Union:
             checkpoints=bool(singles.get("checkpoints", True)),
             worktrees=self._worktrees(found),
             setup=[layer.setup for layer in found if layer.setup],
+            emacs={said.value: said for layer in reversed(found) for said in reversed(layer.emacs)},
         )  # fmt: skip
         policy.links = sorted(self.links.items())
         self._check_protected(policy)

@@ -29,6 +29,7 @@ class Rights(TypedDict):
     spawn: bool
     control: bool
     configuration: list[str]
+    emacs: list[str]
 
 
 def rights(policy: Policy, spec: dict[str, Any], own: list[str]) -> Rights:
@@ -37,6 +38,7 @@ def rights(policy: Policy, spec: dict[str, Any], own: list[str]) -> Rights:
     return Rights(
         spec=spec, own=own, passed=passed, permissions=policy.permissions, spawn=policy.agents.spawn,
         control=policy.agents.control, configuration=list(policy.configuration.named()),
+        emacs=list(policy.emacs),
     )  # fmt: skip
 
 
@@ -56,6 +58,8 @@ def exceeds(mine: Rights, theirs: Rights) -> list[str]:
     found += [f"agents.{word} is not the parent's" for word in ("spawn", "control") if mine[word] and not theirs[word]]
     had = theirs.get("configuration", mine["configuration"])  # of a version that did not keep it
     found += [f"configuration: {name} is not the parent's" for name in mine["configuration"] if name not in had]
+    shown = theirs.get("emacs", ())  # a version that did not keep it showed nothing
+    found += [f"emacs: {name} is not the parent's" for name in mine["emacs"] if name not in shown]
     if mine["permissions"] == "bypass" and theirs["permissions"] == "ask":
         found.append("the parent asks for permissions")
     return found

@@ -33,6 +33,7 @@ def describe(policy: Policy, tier: str) -> str:
     for word in ("spawn", "control"):
         if getattr(policy.agents, word):
             lines.append(("agents", word, str(policy.origins[word])))
+    lines += [("emacs", name, str(said.origin)) for name, said in policy.emacs.items()]
     if not policy.land:
         lines.append(("land", "off", str(policy.origins["land"])))
     if not policy.checkpoints:

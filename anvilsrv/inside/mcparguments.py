@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.stdio import stdio_server
+from mcp.types import Tool
 
 from anvilsrv.errors import Invalid
 
@@ -39,7 +40,14 @@ class Lines(io.TextIOWrapper):
 
 
 class Server(MCPServer):
-    """MCP's server, with a look at the arguments before a tool has them."""
+    """MCP's server, with a look at the arguments before a tool has them. ``hides`` tells which tools are not listed just now."""
+
+    hides: Callable[[], Collection[str]] = tuple
+
+    async def list_tools(self) -> list[Tool]:
+        """What a client is told of."""
+        hidden = await anyio.to_thread.run_sync(self.hides)
+        return [one for one in await super().list_tools() if one.name not in hidden]
 
     async def run_stdio_async(self) -> None:
         """Serve on standard input and output; half of a surrogate pair, for which the SDK drops the request unanswered, is U+FFFD."""

@@ -60,12 +60,15 @@ def build(tools: Tools) -> MCPServer:
     from mcp.types import ToolAnnotations
 
     from anvilsrv.inside.mcparguments import Server
+    from anvilsrv.inside.mcpemacs import Emacs
 
+    emacs = Emacs(tools)
     server = Server("anvillm", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
-    for name, hints in TOOLS.items():
+    server.hides = emacs.hidden
+    for name, hints in {**TOOLS, **dict.fromkeys(Emacs.TOOLS, READS)}.items():
         title = name.replace("_", " ")
         annotations = ToolAnnotations(title=title, **hints)
-        method = _watched(tools) if name == "read_output" else getattr(tools, name)
+        method = _watched(tools) if name == "read_output" else getattr(emacs if name in Emacs.TOOLS else tools, name)
         as_tool = server.tool(
             name, title=title, description=inspect.getdoc(method), annotations=annotations, structured_output=True
         )

@@ -146,6 +146,16 @@ class Session:
         """Whether its sandbox's policy lets it prompt and control what it spawned."""
         return any(line.startswith("agents\tcontrol\t") for line in self.policy.splitlines())
 
+    def shown_of_emacs(self) -> list[str]:
+        """What of the user's Emacs its sandbox's policy lets it ask for."""
+        return [line.split("\t")[1] for line in self.policy.splitlines() if line.startswith("emacs\t")]
+
+    def readable(self) -> tuple[list[str], list[str]]:
+        """The paths that its sandbox's policy grants, and those below them that the session does not see, or has as its own."""
+        lines = [line.split("\t") for line in self.policy.splitlines()]
+        granted = [line[1] for line in lines if line[0] in ("ro", "rox", "rw", "rwx")]
+        return granted, [line[1] for line in lines if line[0] in ("hidden", "private")]
+
     def limit(self, name: str) -> str:
         """A limit of its sandbox as it is written, ``none`` for none."""
         found = (line.split("\t") for line in self.policy.splitlines())
@@ -238,7 +248,7 @@ class View(Session):
             "doing": self.doing if self.state == State.RUNNING else "", "seen": self.seen, "answered": self.answered,
             "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,
-            "sandbox_gaps": self.gaps(), "left": self.left(), "forwards": self.forwards(),
+            "sandbox_gaps": self.gaps(), "left": self.left(), "forwards": self.forwards(), "emacs": self.shown_of_emacs(),
             "context": self.context.decode("utf-8", "replace"),
             "created": self.created, "changed": self.changed,
         }  # fmt: skip

@@ -19,6 +19,7 @@ from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.tree.access import Who
+from anvilsrv.tree.editors import Editors
 
 
 class Git(Protocol):
@@ -71,6 +72,8 @@ class Domain(Protocol):
     def git(self) -> Git: ...
     @property
     def work(self) -> Work: ...
+    @property
+    def editors(self) -> Editors: ...
     @property
     def attachments(self) -> Attachments: ...
 

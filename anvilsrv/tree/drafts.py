@@ -189,15 +189,15 @@ def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) 
 class Json(FileKind):
     """``mail`` and ``hook``: acts as soon as a JSON object is complete, whatever writes it came in.
 
-    ``exchange`` makes what does so, for one open; with ``slow`` it runs on a worker. ``parse`` is the reader.
+    ``exchange`` makes what does so, for one open in a mode; with ``slow`` it runs on a worker. ``parse`` is the reader.
     """
 
-    exchange: Callable[[Place], "Exchange"]
+    exchange: Callable[[Place, int], "Exchange"]
     slow: bool = False
     parse: Parse = loads
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return _JsonHandle(file, self.exchange(file.at), self.parse)
+        return _JsonHandle(file, self.exchange(file.at, mode), self.parse)
 
 
 class Exchange:
@@ -222,7 +222,7 @@ class Exchange:
 class Mail(Exchange):
     """``mail``: each complete object is sent, and its write answered when it is on disk."""
 
-    def __init__(self, at: Place) -> None:
+    def __init__(self, at: Place, mode: int) -> None:
         self._at = at
 
     def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> Later:

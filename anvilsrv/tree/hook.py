@@ -16,8 +16,8 @@ from anvilsrv.tree.nodes import Place
 from anvilsrv.tree.parked import Parked
 
 
-class _Replies(Parked):
-    """Reads of the reply to the last report. Before the first report there is nothing to wait for."""
+class Replies(Parked):
+    """Reads of the reply to what was written last, a report. Before the first report there is nothing to wait for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,10 +47,10 @@ class _Replies(Parked):
 class HookExchange(Exchange):
     """One open of ``hook``. It is what waits for the reply (``store.effects.Waiting``)."""
 
-    def __init__(self, at: Place) -> None:
+    def __init__(self, at: Place, mode: int) -> None:
         self._domain = at.domain
         self._session = at.view.id
-        self._replies = _Replies()
+        self._replies = Replies()
         self._lock = threading.Lock()
         self._waiting: list[Share] = []  # what reports that are not answered yet hold; under the lock
 

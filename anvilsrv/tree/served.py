@@ -41,6 +41,7 @@ from anvilsrv.store.topics import Topics
 from anvilsrv.strict_json import dumps, json_array
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
+from anvilsrv.tree.editors import Editors
 from anvilsrv.tree.files import compact, unknown
 from anvilsrv.words import USER
 
@@ -92,6 +93,7 @@ class Served:
         self.git = parts.checkpoints
         self.work = parts.work
         self.attachments = parts.attachments
+        self.editors = Editors()
         self.activity = parts.registry.activity.live
         self._parts = parts
         self._registry = parts.registry

@@ -23,6 +23,7 @@ from anvilsrv.tree.attached import Attached
 from anvilsrv.tree.beads import GraphList
 from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.drafts import Json, Mail, TextDraft
+from anvilsrv.tree.editor import exchange as editor_exchange
 from anvilsrv.tree.files import Action, Choices, Command, Query, Text, Word, compact, line
 from anvilsrv.tree.hook import HookExchange
 from anvilsrv.tree.nodes import DIGITS, Directory, Folder, Members, Place, Row, RowFile, Sessions, Table
@@ -132,6 +133,7 @@ SESSION = Table(
     Row("state", "UOCA", "UO", Word(
         lambda at: at.view.state, lambda at, tx, word: at.domain.write_state(tx, at.session, word))),
     Row("hook", "O", "O", Json(HookExchange, slow=True, parse=loads_bytes)),
+    Row("editor", "UO", "UO", Json(editor_exchange, slow=True)),
     Row("turns", "UOC", "", Folder(TURNS)),
     Row("git", "UOC", "", Folder(GIT)),
     Row("ask", "UOC", "", small(lambda at: "\n".join(compact(shown(one)) for one in at.view.ask))),

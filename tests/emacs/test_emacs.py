@@ -28,9 +28,9 @@ def emacs(home: Home, *argv: str, **env: str) -> "subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-def ert(home: Home, name: str) -> None:
+def ert(home: Home, name: str, **env: str) -> None:
     """Run the ERT tests of a file; what they say is shown when one fails."""
-    done = emacs(home, "-l", str(HERE / f"{name}.el"), "-f", "ert-run-tests-batch-and-exit")
+    done = emacs(home, "-l", str(HERE / f"{name}.el"), "-f", "ert-run-tests-batch-and-exit", **env)
     words = done.stdout + done.stderr
     assert done.returncode == 0, words[-20000:]
     assert re.search(r"^Ran [1-9]\d* tests.* 0 unexpected", words, re.MULTILINE), words[-20000:]
@@ -90,6 +90,16 @@ def test_every_command_against_the_real_daemon(home: Home, stopped_daemon: Daemo
     script(home.work, turns=[{"match": "ask", "ask": "May I?"}])
     stopped_daemon.start()
     ert(home, "daemon-test")
+
+
+@pytest.mark.slow(8)
+def test_agents_that_may_ask_what_emacs_knows_are_answered(home: Home, stopped_daemon: Daemon) -> None:
+    grants = "xref, imenu, diagnostics, buffers, selection, eldoc, project, open_diff"
+    (home.config / "roles").mkdir(parents=True)
+    (home.config / "roles/asker.yaml").write_text(f"filesystem: {{rw: ['{{CWD}}']}}\nemacs: [{grants}]\n")
+    (home.config / "roles/mute.yaml").write_text("filesystem: {rw: ['{CWD}']}\n")
+    stopped_daemon.start()
+    ert(home, "editor-test", STATE=str(home.state))
 
 
 def test_a_notification_goes_to_the_desktop_over_dbus(home: Home) -> None:

@@ -1,5 +1,6 @@
 """Emacs in a terminal, driven by real keys, against the real daemon: the main paths as a person walks them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from anvilsrv.p9 import wire
+from anvilsrv.p9.client import File, P9Error
 from tests.conftest import ROOT, Daemon, Home, wait_until
 from tests.scripted import install, script
 
@@ -176,6 +179,52 @@ def test_a_command_waits_in_the_minibuffer_for_a_daemon_that_is_frozen_from_the_
     finally:
         os.kill(stopped_daemon.process.pid, signal.SIGCONT)
         screen.close()
+
+
+def test_a_proposed_edit_is_compared_edited_and_accepted(home: Home, stopped_daemon: Daemon) -> None:
+    (home.config / "roles").mkdir(parents=True)
+    (home.config / "roles/editor.yaml").write_text("filesystem: {rw: ['{CWD}']}\nemacs: [open_diff]\n")
+    user = stopped_daemon.start().client()
+    session = user.write_read("ctl", f"new shell '{home.work}' alias=worker role=editor\n".encode()).decode().strip()
+    wait_until(lambda: user.read(f"{session}/state") == b"idle\n", "idle")
+    (home.work / "plan.txt").write_text("one\ntwo\n")
+    screen = Screen(home)
+    agent = stopped_daemon.client(session)
+    request = {"tool": "open_diff", "arguments": {"file": "plan.txt", "content": "one\nthree\n"}}
+    try:
+        screen.row("worker", "idle")
+        for answer, found in (("y", {"accepted": True, "content": "really one\nthree\n", "edited": True}),
+                              ("n", {"accepted": False})):  # fmt: skip
+            with agent.open(f"{session}/editor", wire.ORDWR) as file:
+                wait_until(lambda file=file: asked(file, request), "Emacs is attached")
+                screen.row("worker", "proposes plan.txt")
+                screen.key("E").see("two", "three", "accepts it as it is here")
+                if answer == "y":
+                    screen.key("C-x", "b").type("*anvillm proposed plan.txt*").key("Enter", "M-<").type("really ")
+                    screen.see("really one")
+                    screen.key("C-c", "C-c")
+                else:
+                    screen.key("q").see("Quit this Ediff session")
+                    screen.key("y").see("Accept the edit, as it is here?")
+                    screen.key("n")
+                file.offset = 0
+                result = json.loads(file.read_all(30))["result"]
+                assert result == {"file": str(home.work / "plan.txt"), **found}
+                screen.see("accepted" if answer == "y" else "rejected")
+                screen.key("M-x").type("anvillm").key("Enter").row("worker", "idle")
+        assert (home.work / "plan.txt").read_text() == "one\ntwo\n"
+    finally:
+        screen.close()
+
+
+def asked(file: File, request: object) -> bool:
+    """Ask an editor, if one is attached."""
+    try:
+        file.write(json.dumps(request).encode())
+    except P9Error as error:
+        assert "no editor is attached" in str(error)
+        return False
+    return True
 
 
 def test_emacs_starts_the_daemon_when_there_is_none(home: Home) -> None:

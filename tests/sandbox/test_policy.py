@@ -136,6 +136,8 @@ WRONG = {
     "unix: ['/tmp/tmux-0/default']": (1, "unix: /tmp/tmux-0/default is never reachable"),
     "description: [a]": (1, "description: is not a text"),
     "description: x\nbackend: {title: x}": (2, "backend: no such key (known: general, filesystem"),
+    "emacs: [xref, eval]": (1, "emacs: 'eval' is nothing of Emacs's (known: xref, imenu, diagnostics, "),
+    "emacs: {xref: true}": (1, "emacs: is not a list"),
     "agents: {spwan: true}": (1, "agents.spwan: no such key (known: spawn, control)"),
     "agents:\n  spawn: true\n  control: 'yes'": (3, "agents.control: is true or false, not 'yes'"),
     "filesystem:\n  unprotect: [secret]": (2, "filesystem.unprotect: 'secret' is not protected by its name"),

@@ -46,6 +46,7 @@ def test_what_one_has_and_the_other_lacks_is_named(world: World, layered: Layere
         "the variable SECRET is not passed to the parent": {"env": ["SECRET"]},
         "agents.spawn is not the parent's": {"agents": {"spawn": True}},
         "agents.control is not the parent's": {"agents": {"control": True}},
+        "emacs: xref is not the parent's": {"emacs": ["xref"]},
     }
     for sentence, layer in cases.items():
         assert exceeds(layered(layer), plain) == [sentence]

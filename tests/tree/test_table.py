@@ -55,6 +55,7 @@ FILES = [
     ("<id>/ctl", 0o600, 0o600, 0o600, 0o000),
     ("<id>/state", 0o600, 0o600, 0o400, 0o400),
     ("<id>/hook", 0o000, 0o600, 0o000, 0o000),
+    ("<id>/editor", 0o600, 0o600, 0o000, 0o000),
     ("<id>/turns", 0o500, 0o500, 0o500, None),
     ("<id>/turns/list", 0o400, 0o400, 0o400, None),
     ("<id>/turns/<n>", 0o500, 0o500, 0o500, None),

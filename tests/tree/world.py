@@ -21,6 +21,7 @@ from anvilsrv.store.store import Store, Tx
 from anvilsrv.store.topics import Topics
 from anvilsrv.strict_json import json_array
 from anvilsrv.tree.access import Who
+from anvilsrv.tree.editors import Editors
 from anvilsrv.tree.table import Tree
 
 PATIENCE = 20.0  # s; the bound of every wait
@@ -92,6 +93,7 @@ class World:
         self.topics = Topics()
         self.recorder = Recorder()
         self.activity = self.recorder.live
+        self.editors = Editors()
         self.attachments = Attachments(lambda session: where / session)  # files are real
         self.beads = Beads(where / "beads", lambda change: None, lambda error: None)
         self.sessions: dict[str, SimpleNamespace] = {}
@@ -123,6 +125,7 @@ class World:
         self.sessions[session] = SimpleNamespace(
             id=session, alias=alias, state="idle", context=b"be kind", ask=(), pid=12, cwd="/w", backend="shell", role="",
             tasks=("a", "b"), policy="tier full", usage={}, seen=0, last=3, numbers=4, changed=CREATED + 5, created=CREATED,
+            shown_of_emacs=lambda: ["xref", "buffers"], readable=lambda: (["/w"], ["/w/secret"]),
         )  # fmt: skip
         if parent:
             self.parents[session] = parent
