@@ -22,7 +22,7 @@
 (cl-defstruct (anvillm-proposal (:copier nil) (:conc-name anvillm-proposal-))
   "An edit: the question that it came with, the file, what is there, what is
 proposed, and what the user has made of it so far."
-  question file now content text control)
+  question file now content text control windows)
 
 (defvar-local anvillm-proposal--here nil "The proposal that is edited in this buffer.")
 
@@ -144,6 +144,7 @@ Without one at hand it is the oldest proposal of all."
           (buffer-enable-undo)
           (setq anvillm-proposal--here proposal)
           (anvillm-proposal-mode))
+        (setf (anvillm-proposal-windows proposal) (current-window-configuration))
         (ediff-buffers now new (list (lambda () (anvillm-proposal--begun proposal now new))))))))
 
 (defun anvillm-proposal--begun (proposal now new)
@@ -165,7 +166,8 @@ Ask what becomes of it."
                           (dolist (buffer (list now new))
                             (when (buffer-live-p buffer)
                               (with-current-buffer buffer (set-buffer-modified-p nil))
-                              (kill-buffer buffer))))))
+                              (kill-buffer buffer)))
+                          (set-window-configuration (anvillm-proposal-windows proposal)))))
 
 (defun anvillm-proposal--text ()
   "Return what is in this buffer."

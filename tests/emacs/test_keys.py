@@ -198,9 +198,9 @@ def test_a_proposed_edit_is_compared_edited_and_accepted(home: Home, stopped_dae
             with agent.open(f"{session}/editor", wire.ORDWR) as file:
                 wait_until(lambda file=file: asked(file, request), "Emacs is attached")
                 screen.row("worker", "proposes plan.txt")
-                screen.key("E").see("two", "three", "accepts it as it is here")
+                screen.key("E").see("two", "three", "accepts it as it is here", "At start of 1 diffs")
                 if answer == "y":
-                    screen.key("C-x", "b").type("*anvillm proposed plan.txt*").key("Enter", "M-<").type("really ")
+                    screen.key("C-x", "o", "C-x", "o", "M-<").type("really ")
                     screen.see("really one")
                     screen.key("C-c", "C-c")
                 else:
@@ -210,8 +210,7 @@ def test_a_proposed_edit_is_compared_edited_and_accepted(home: Home, stopped_dae
                 file.offset = 0
                 result = json.loads(file.read_all(30))["result"]
                 assert result == {"file": str(home.work / "plan.txt"), **found}
-                screen.see("accepted" if answer == "y" else "rejected")
-                screen.key("M-x").type("anvillm").key("Enter").row("worker", "idle")
+                wait_until(lambda: "proposes" not in screen.row("worker", "idle"), "the list as it was")
         assert (home.work / "plan.txt").read_text() == "one\ntwo\n"
     finally:
         screen.close()
