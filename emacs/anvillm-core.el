@@ -189,6 +189,34 @@ The daemon tells; an answer is known before that by its event."
     (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w)) (cons "connection lost" words) ": "))
     (_ (error-message-string condition))))
 
+;;;; Garbage
+
+(defconst anvillm--feeding-threshold (* 256 1024 1024)
+  "How much is put off of collecting garbage while much comes, in bytes.")
+(defvar anvillm--feeding nil "The threshold that the user had, while much comes, or nil.")
+
+(defvar anvillm--feeding-timer nil "The timer that waits for the end of it.")
+
+(defun anvillm-feeding ()
+  "Collect no garbage while much comes; this is called again and again then.
+One collection takes as long as many keys, and there would be dozens.  It is
+done when no more comes and the user pauses."
+  (unless anvillm--feeding
+    (setq anvillm--feeding gc-cons-threshold
+          gc-cons-threshold (max gc-cons-threshold anvillm--feeding-threshold)))
+  (when anvillm--feeding-timer (cancel-timer anvillm--feeding-timer))
+  (setq anvillm--feeding-timer
+        (run-with-timer 1 nil (lambda ()
+                                (setq anvillm--feeding-timer
+                                      (run-with-idle-timer 1 nil #'anvillm-fed))))))
+
+(defun anvillm-fed ()
+  "Collect garbage as before, unless somebody else has set when that is."
+  (let ((before (cl-shiftf anvillm--feeding nil)))
+    (when anvillm--feeding-timer (cancel-timer (cl-shiftf anvillm--feeding-timer nil)))
+    (when (and before (= gc-cons-threshold (max before anvillm--feeding-threshold)))
+      (setq gc-cons-threshold before))))
+
 ;;;; Times
 
 (defun anvillm-ago (time)

@@ -112,7 +112,7 @@ Return what is left of them."
         (run-with-timer 0 nil #'anvillm-editor--run question anvillm-editor--tries)))))
 
 (defun anvillm-editor--run (question tries)
-  "Answer QUESTION, unless the user types: then later, TRIES times at most."
+  "Answer QUESTION, or later while the user types, up to TRIES times."
   (let ((done (condition-case err
                   (while-no-input
                     (list (anvillm-editor--bounded question)))
@@ -139,7 +139,7 @@ Nothing is asked of the user meanwhile, and it takes a few seconds at most."
     (and result (list :result result))))
 
 (defun anvillm-editor--checked (question wanted)
-  "Return the arguments of QUESTION, a plist, as WANTED says.
+  "Return the arguments of QUESTION, a plist, by WANTED.
 WANTED is a list of (KEY TYPE [REQUIRED]); of TYPE `file' it is resolved."
   (let ((given (anvillm-editor-question-arguments question)) found)
     (cl-loop for (key _) on given by #'cddr
@@ -214,7 +214,7 @@ FILE is a real name."
              granted)))
 
 (defun anvillm-editor--file (question name)
-  "Return the real name of the file that QUESTION calls NAME."
+  "Return the real name of the file that is NAME in QUESTION."
   (unless (and (stringp name) (not (string-match-p "[\0\n]" name)))
     (user-error "This is no file name"))
   (let* ((file-name-handler-alist nil)

@@ -29,7 +29,7 @@ proposed, and what the user has made of it so far."
 ;;;; Coming and going
 
 (defun anvillm-proposal-asked (question arguments)
-  "Keep the edit that QUESTION proposes, by ARGUMENTS, until the user looks at it."
+  "Keep the edit in QUESTION, by ARGUMENTS, until the user has seen it."
   (let ((file (plist-get arguments :file)) (content (plist-get arguments :content)))
     (when (> (string-bytes content) anvillm-editor-most) (user-error "The proposal is too large"))
     (setq anvillm-proposals
@@ -48,7 +48,7 @@ proposed, and what the user has made of it so far."
   (anvillm-one-line (anvillm-visible (abbreviate-file-name file))))
 
 (defun anvillm-proposal--now (question file)
-  "Return what FILE holds for QUESTION: in its buffer, or else on disk."
+  "Return the text of FILE for QUESTION: of its buffer, or else on disk."
   (let ((buffer (ignore-errors (anvillm-editor-buffer question file))))
     (if buffer
         (with-current-buffer buffer
@@ -148,7 +148,7 @@ Without one at hand it is the oldest proposal of all."
         (ediff-buffers now new (list (lambda () (anvillm-proposal--begun proposal now new))))))))
 
 (defun anvillm-proposal--begun (proposal now new)
-  "Ediff shows PROPOSAL in the buffers NOW and NEW; this is its control buffer."
+  "This is the control buffer of Ediff for PROPOSAL, in the buffers NOW and NEW."
   (setf (anvillm-proposal-control proposal) (current-buffer))
   (add-hook 'ediff-quit-hook (lambda () (anvillm-proposal--quit proposal now new)) nil t))
 
@@ -182,7 +182,7 @@ Ask what becomes of it."
         (with-current-buffer control (ediff-really-quit nil))))))
 
 (defun anvillm-proposal-accept ()
-  "Give back the text here as what the user makes of the proposal."
+  "Give back the text here as the accepted edit."
   (interactive)
   (anvillm-proposal--end (anvillm-proposal--text)))
 

@@ -131,6 +131,7 @@ So many are added when older ones are asked for."
           (while (and anvillm-talk--due (< (float-time) end))
             (anvillm-talk--take (anvillm-json (pop anvillm-talk--due)))))
       (when anvillm-talk--due
+        (anvillm-feeding)
         (setq anvillm-talk--timer
               (run-with-timer 0.002 nil (anvillm-here #'anvillm-talk--draw-due)))))))
 
@@ -356,9 +357,9 @@ It is looked for from the end, where what still changes is."
               (puthash key t batch)
               (anvillm-talk--take object)))))
       (setf (anvillm-talk--past-heads past) anvillm-talk--heads))
-    (if (anvillm-talk--past-objects past)
-        (run-with-timer 0.002 nil (anvillm-here (lambda () (anvillm-talk--draw-past past))))
-      (anvillm-talk--past-drawn past))))
+    (if (not (anvillm-talk--past-objects past)) (anvillm-talk--past-drawn past)
+      (anvillm-feeding)
+      (run-with-timer 0.002 nil (anvillm-here (lambda () (anvillm-talk--draw-past past)))))))
 
 (defun anvillm-talk--past-drawn (past)
   "All of PAST is drawn: go on with the turn before it."

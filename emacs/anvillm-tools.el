@@ -66,7 +66,7 @@
             (and (> more 0) (list :left_out more)))))
 
 (defun anvillm-tools--of (buffer)
-  "Return what every answer about BUFFER says.
+  "Return what is in every answer about BUFFER.
 That is its file, and whether it is modified."
   (list :file (anvillm-editor-real-file buffer)
         :modified (anvillm-tools--flag (buffer-modified-p buffer))))
@@ -138,7 +138,7 @@ What it returns, a plist, is told with the file of the buffer."
        (xref-backend-definitions backend (anvillm-tools--identifier backend arguments))))))
 
 (defun anvillm-tools--knows-references-p (backend)
-  "Return non-nil if BACKEND of xref finds references itself.
+  "Return non-nil if BACKEND of xref has references of its own.
 Others have programs look through all of a directory."
   (cl-some (lambda (form) (cl-find-method #'xref-backend-references nil (list form t)))
            `((eql ,backend) (eql ',backend))))
@@ -214,7 +214,7 @@ Others have programs look through all of a directory."
             (anvillm-tools--list :diagnostics all))))
 
 (defun anvillm-tools--checked-p (buffer)
-  "Return non-nil if something checks BUFFER."
+  "Return non-nil if BUFFER has diagnostics."
   (or (and (boundp 'flymake-mode) (buffer-local-value 'flymake-mode buffer))
       (and (boundp 'flycheck-mode) (buffer-local-value 'flycheck-mode buffer))))
 
@@ -289,12 +289,11 @@ Others have programs look through all of a directory."
 
 (defun anvillm-tools-eldoc (question arguments)
   "Tell what eldoc knows of the place of QUESTION, by ARGUMENTS, when it does."
-  (let* ((hears (anvillm-tools--hearing)) of)
-    (anvillm-tools--at question arguments
-      (setq of (append (anvillm-tools--of (current-buffer)) (anvillm-tools--place (point))))
-      (run-hook-wrapped 'eldoc-documentation-functions
-                        (lambda (function) (anvillm-tools--hear hears function) nil))
-      nil)
+  (let* ((hears (anvillm-tools--hearing))
+         (of (anvillm-tools--at question arguments
+               (run-hook-wrapped 'eldoc-documentation-functions
+                                 (lambda (function) (anvillm-tools--hear hears function) nil))
+               (anvillm-tools--place (point)))))
     (anvillm-tools--when-heard
      hears (lambda (said)
              (let ((result (append of (list :said (vconcat said)))))
@@ -306,7 +305,7 @@ Others have programs look through all of a directory."
   said (waits 0) told timer)
 
 (defun anvillm-tools--hear (hears function)
-  "Let HEARS have what FUNCTION, of eldoc, says at point, now or later."
+  "Let HEARS have what comes of FUNCTION, of eldoc, at point, now or later."
   (let* ((heard nil)
          (hear (lambda (text &rest _)
                  (unless heard

@@ -54,6 +54,31 @@
    (should (talk-test-has "▸ Bash: make check  ✗ failed exit 2 2:14\n— 2:20 error: it broke\n"))
    (should (equal '("fix it") (mapcar #'car (anvillm-log--imenu))))))
 
+(ert-deftest talk-collects-no-garbage-while-much-comes-and-as-before-when-the-user-pauses ()
+  (talk-test-with
+   (let* ((threshold gc-cons-threshold) (lines 3000) collections
+          (all (mapconcat (lambda (n)
+                            (json-encode (list :kind "text" :id (format "m%d" n) :seq n :ts 1795957322 :turn 1
+                                               :text (concat "- some words\n" (make-string 1000 ?x)))))
+                          (number-sequence 1 lines) "\n")))
+     (unwind-protect
+         (progn
+           (anvillm-talk--came (concat all "\n"))
+           (should anvillm-talk--due)
+           (garbage-collect)
+           (setq collections gcs-done)
+           (support-wait (not anvillm-talk--due))
+           (should (= collections gcs-done))
+           (should (talk-test-has "some words"))
+           (anvillm-fed)
+           (should (= threshold gc-cons-threshold))
+           (anvillm-feeding)
+           (setq gc-cons-threshold 12345678)
+           (anvillm-fed)
+           (should (= 12345678 gc-cons-threshold)))
+       (anvillm-fed)
+       (setq gc-cons-threshold threshold)))))
+
 (ert-deftest talk-folds-and-unfolds-a-tool-where-point-is ()
   (talk-test-with
    (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "make" :input (:command "make -k"))
