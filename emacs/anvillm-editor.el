@@ -111,15 +111,15 @@ Return what is left of them."
                        :scope (anvillm-editor--scope line))))
         (run-with-timer 0 nil #'anvillm-editor--run question anvillm-editor--tries)))))
 
-(defun anvillm-editor--run (question tries)
-  "Answer QUESTION, or later while the user types, up to TRIES times."
+(defun anvillm-editor--run (question left)
+  "Answer QUESTION, or later while the user types; so up to LEFT times."
   (let ((done (condition-case err
                   (while-no-input
                     (list (anvillm-editor--bounded question)))
                 (error (list (list :error (error-message-string err)))))))
     (cond ((and (consp done) (car done)) (anvillm-editor-reply question (car done)))
           ((consp done)) ; it will be answered later
-          ((> tries 0) (run-with-timer 0.3 nil #'anvillm-editor--run question (1- tries)))
+          ((> left 0) (run-with-timer 0.3 nil #'anvillm-editor--run question (1- left)))
           (t (anvillm-editor-reply question
                                    (list :error "the user is typing in Emacs; try again"))))))
 

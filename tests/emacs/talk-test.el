@@ -56,7 +56,7 @@
 
 (ert-deftest talk-collects-no-garbage-while-much-comes-and-as-before-when-the-user-pauses ()
   (talk-test-with
-   (let* ((threshold gc-cons-threshold) (lines 3000) collections
+   (let* ((threshold gc-cons-threshold) (lines 400) collections
           (all (mapconcat (lambda (n)
                             (json-encode (list :kind "text" :id (format "m%d" n) :seq n :ts 1795957322 :turn 1
                                                :text (concat "- some words\n" (make-string 1000 ?x)))))
