@@ -58,7 +58,9 @@ TAG = re.compile("<[^<>]*>")
 TASK = re.compile(r"<task-id>([^<\n]{1,200})</task-id>")
 HEAD = 4096  # characters of a notification in which the name of its task stands
 CLIPPED = re.compile(r"\u2026 \[\+\d{1,9} chars\]\Z")  # the end of words that a Stop tells of in part
+PASTED = re.compile(r"\n{0,2}<pasted_content id=(\"[0-9a-f]{4}\")>\n")  # before a paste that is long, or of many lines
 EDITS = 100  # in one question
+PROMPTS = ("submit", "taken", "queued", "joined")  # kinds of report whose text is that of a prompt
 REASON = 500  # characters of why a prompt was refused
 
 
@@ -109,7 +111,9 @@ class Claude(Private):
         return replace(made, data={**made.data, **links})
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Conversations are kept by the directory in which they are held."""
+        """Conversations are kept by the directory in which they are held. What commands print while they run is not."""
+        if path.startswith("tmp/"):
+            return ""
         top, name = "claude/projects/", IN_A_NAME.sub("-", before)
         return (
             f"{top}{IN_A_NAME.sub('-', after)}/{rest}" if (rest := path.removeprefix(f"{top}{name}/")) != path else path
@@ -129,6 +133,7 @@ class Claude(Private):
         found = super().report(hook, payload)
         if found is None:
             return None
+        unwrap(found)
         if payload.get("tool_name"):
             found.fields["tool"] = use(payload)
         if found.fields.get("wake") and (named := TASK.search(str(found.fields.get("text", ""))[:HEAD])):
@@ -162,6 +167,7 @@ class Claude(Private):
         """Every line of a message repeats the message's usage: its id says which are one. What a hook has refused is told in words."""
         found = super().transcript_reports(line)
         for report in found:
+            unwrap(report)
             if report.kind == "usage":
                 told = line.get("message")
                 report.fields["usage_id"] = str(told.get("id") if isinstance(told, Mapping) else line.get("uuid"))
@@ -177,6 +183,16 @@ class ClaudeAcp(Claude):
     report = Private.report
     reply = Private.reply
     transcript_reports = Private.transcript_reports
+
+
+def unwrap(report: Report) -> None:
+    """A prompt as it was pasted: without the tags that say so, which 2.1.332 puts around it."""
+    text = report.fields.get("text")
+    begun = PASTED.match(text) if report.kind in PROMPTS and isinstance(text, str) else None
+    if begun is not None and (body := text[begun.end() :].rstrip("\n")).endswith(
+        end := f"</pasted_content id={begun[1]}>"
+    ):
+        report.fields["text"] = body.removesuffix(end).removesuffix("\n")
 
 
 def refused(words: str) -> dict[str, str]:
