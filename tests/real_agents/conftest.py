@@ -27,6 +27,7 @@ from tests.session import Session
 
 KEY = "sk-ant-standin-0123456789abcdefghijklmnop"
 PLACES = (os.environ.get("ANVILLM_TEST_AGENTS", ""), str(ROOT / "node_modules" / ".bin"))
+BESIDE = str(ROOT / "node_modules" / ".beside" / "node_modules" / ".bin")  # another release of Claude Code: see ./check
 PATIENCE = 90.0  # s; some agents take ten times as long on a machine that has much to do
 
 
@@ -35,11 +36,12 @@ def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE)
     return conftest.wait_until(what, why, patience)
 
 
-def program(name: str) -> str:
+def program(name: str, place: str = "") -> str:
     """The path of an agent's program, or a skip that says how to get it."""
-    found = shutil.which(name, path=os.pathsep.join([*filter(None, PLACES), os.environ["PATH"]]))
+    found = shutil.which(name, path=place or os.pathsep.join([*filter(None, PLACES), os.environ["PATH"]]))
     if found is None:
-        pytest.skip(f"no program '{name}': put it into PATH, node_modules/.bin or $ANVILLM_TEST_AGENTS")
+        where = place or "PATH, node_modules/.bin or $ANVILLM_TEST_AGENTS"
+        pytest.skip(f"no program '{name}': put it into {where}")
     return found
 
 
@@ -118,8 +120,8 @@ def _fit(agent: Session) -> bool:
 # -- the kinds: each puts an agent's program, and what it needs to find the stand-in, into the daemon's environment
 
 
-def with_program(home: Home, name: str, **env: str) -> None:
-    home.env |= {"PATH": f"{Path(program(name)).parent}{os.pathsep}{home.env['PATH']}", **env}
+def with_program(home: Home, name: str, place: str = "", **env: str) -> None:
+    home.env |= {"PATH": f"{Path(program(name, place)).parent}{os.pathsep}{home.env['PATH']}", **env}
 
 
 def with_service(home: Home, service: Service, more: str = "") -> None:
@@ -135,11 +137,16 @@ def claude_env(service: Service, **login: str) -> dict[str, str]:
     return {"ANTHROPIC_BASE_URL": service.inside, **(login or {"ANTHROPIC_API_KEY": KEY}), **dict.fromkeys(quiet, "1")}
 
 
-def claude_with_a_key(home: Home) -> Iterator[Service]:
+def claude_with_a_key(home: Home, place: str = "") -> Iterator[Service]:
     with MessagesApi() as service:
         with_service(home, service)
-        with_program(home, "claude", **claude_env(service))
+        with_program(home, "claude", place, **claude_env(service))
         yield service
+
+
+def claude_beside(home: Home) -> Iterator[Service]:
+    """The other release: of the newest, and of the one that npm takes under Node 20."""
+    yield from claude_with_a_key(home, BESIDE)
 
 
 def claude_with_a_subscription(home: Home) -> Iterator[Service]:
@@ -275,6 +282,7 @@ def kiro_standin(home: Home) -> Iterator[Service]:
 
 KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
     "claude": ("claude", claude_with_a_key),
+    "claude-beside": ("claude", claude_beside),
     "subscribed": ("claude", claude_with_a_subscription),
     "codex": ("codex", codex_with_a_provider),
     "gemini": ("gemini", gemini_with_a_key),
