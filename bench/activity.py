@@ -4,11 +4,14 @@
 
 Sessions of the scripted backend, each in a turn; this program appends to the file that its agent would write, and reads ``activity``
 of each. A piece has the time at which it was written; the delay is from there until a reader has it, in milliseconds. The processor
-time of the daemon is that of all its threads, in percent of one core.
+time of the daemon is that of all its threads, in percent of one core. To that comes what the hooks cost with which Claude Code tells of
+the same: a process for each line of text, which is one of ten pieces here. How busy the machine is shows how late a thread of this
+program is that does nothing but sleep for 50 ms.
 """
 
 import json
 import os
+import resource
 import statistics
 import sys
 import threading
@@ -16,9 +19,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import yaml
+
 from tests import scripted
-from tests.conftest import Daemon, temporary_home
+from tests.conftest import ROOT, Daemon, temporary_home
 from tests.session import Session
+
+PIECES = 10  # of a line
 
 
 def cpu(pid: int) -> float:
@@ -43,6 +50,20 @@ def read(agent: Session, delays: list[float], over: threading.Event) -> None:
                 over.set() if "@@end" in str(one) else None
 
 
+def idle(late: list[float], over: threading.Event) -> None:
+    """Sleep, again and again; note how late that ends."""
+    while not over.is_set():
+        began = time.monotonic()
+        time.sleep(0.05)
+        late.append(1000 * (time.monotonic() - began) - 50)
+
+
+def of(values: list[float]) -> str:
+    """The figures of some delays."""
+    values = sorted(values)
+    return f"median {statistics.median(values):.0f}, p99 {values[int(len(values) * 0.99)]:.0f}, most {values[-1]:.0f}"
+
+
 def write(paths: list[Path], rate: float, seconds: float) -> None:
     """Append a piece to each file, ``rate`` times a second, spread over the time between."""
     files = [os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) for path in paths]
@@ -58,6 +79,31 @@ def write(paths: list[Path], rate: float, seconds: float) -> None:
         os.close(fd)
 
 
+def hooks(top: Path, streams: int, rate: float, seconds: float) -> None:
+    """Run the hook that tells of a line of text as often as so many streams would, and print what its processes cost."""
+    settings = yaml.safe_load((ROOT / "cfg/backends/claude.yaml").read_text())["backend"]["files"]["settings.json"]
+    command = settings["hooks"]["MessageDisplay"][0]["hooks"][0]["command"].replace("{DATA}", str(top))
+    told = top / "payload"
+    line = {
+        "hook_event_name": "MessageDisplay",
+        "session_id": "s" * 36,
+        "cwd": "/w",
+        "delta": "word " * PIECES,
+        "index": 1,
+    }
+    told.write_text(json.dumps(line) + "\n")
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    count = int(streams * rate / PIECES * seconds)
+    for n in range(count):
+        if (left := began + n * PIECES / (streams * rate) - time.monotonic()) > 0:
+            time.sleep(left)
+        at = [(os.POSIX_SPAWN_OPEN, 0, str(told), os.O_RDONLY, 0)]
+        os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, file_actions=at), 0)
+    after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"hooks: {count} processes, {1000 * used / count:.1f} ms each: {100 * used / took:.1f} % of a core")
+
+
 def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
     """Start the sessions, write and read, and print the figures."""
     scripted.script(daemon.home.work, turns=[{"until": "over", "delay": 0.1}])
@@ -68,8 +114,10 @@ def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
         agent.wait("running")
     time.sleep(2)
     delays: list[float] = []
+    late: list[float] = []
     over = threading.Event()
     threads = [threading.Thread(target=read, args=(agent, delays, over), daemon=True) for agent in agents]
+    threads.append(threading.Thread(target=idle, args=(late, over), daemon=True))
     for thread in threads:
         thread.start()
     assert daemon.process is not None
@@ -78,14 +126,11 @@ def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
     used, took = cpu(daemon.process.pid) - before, time.monotonic() - began
     time.sleep(0.5)
     over.set()
-    delays.sort()
     (daemon.home.work / "over").touch()
     print(
         f"{streams} streams, {rate:g} pieces a second each, {took:.1f} s: {len(delays)} of {int(rate * seconds) * streams} pieces"
     )
-    print(
-        f"delay ms: median {statistics.median(delays):.0f}, p99 {delays[int(len(delays) * 0.99)]:.0f}, most {delays[-1]:.0f}"
-    )
+    print(f"delay ms: {of(delays)}; a sleep ends late by {of(late)}; load {os.getloadavg()[0]:.0f}")
     print(f"daemon: {100 * used / took:.1f} % of a core")
     for agent in agents:
         agent.write("ctl", "kill")
@@ -99,6 +144,7 @@ def main() -> None:
         daemon = Daemon(home)
         try:
             measure(daemon.start(), int(streams), rate, seconds)
+            hooks(home.work, int(streams), rate, seconds)
         finally:
             daemon.close()
 

@@ -21,6 +21,9 @@ class Doing:
         if kind == "end":
             self._tools.clear()
             self.words = ""
+        elif kind == "tool" and made.get("background"):
+            self._tools.pop(ident, None)
+            self.words = next(reversed(self._tools.values()), MODEL)
         elif kind == "tool":
             self._tools[ident] = tool(made)
             while len(self._tools) > OPEN:

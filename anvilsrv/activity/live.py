@@ -9,18 +9,20 @@ guards the rings and who waits; it is not held while a reader is woken.
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from anvilsrv.activity.doing import Doing
-from anvilsrv.activity.rows import Mark
+from anvilsrv.activity.rows import Begun, Mark
+from anvilsrv.activity.running import Running
 from anvilsrv.activity.schema import LONG, OUTPUT
 from anvilsrv.store.effects import Item
 
 RING = 512  # objects of a session that are kept in memory
 BYTES = 256 << 10  # the same
 GAP = 10_000  # numbers that a new daemon leaves out
+NAMES = 200  # of a session that are remembered
 RUN = 4096  # pieces without a record after which what has grown is one
 
 
@@ -54,13 +56,6 @@ class Grown:
         return "".join(self._head) + between + "".join(self._tail)
 
 
-class Begun(NamedTuple):
-    """Where a block begins: the path of the file that told it, and the offset there."""
-
-    path: str
-    offset: int
-
-
 @dataclass
 class Block:
     """An object that grows. ``seq`` is that of its last part."""
@@ -88,6 +83,7 @@ class Channel:
     marks: dict[str, Mark] = field(default_factory=dict)  # how far files are read, as it was written last
     records: int = 0  # that this daemon has made
     doing: Doing = field(default_factory=Doing)
+    running: Running = field(default_factory=Running)
     ended: dict[str, str] = field(
         default_factory=dict
     )  # texts that were whole because their turn had ended, without blanks
@@ -96,6 +92,19 @@ class Channel:
         """The next number. A job that is lost leaves a gap."""
         self.last += 1
         return self.last
+
+    def call(self, name: str, ident: str) -> None:
+        """What one source calls so has that id."""
+        self.names[name] = ident
+        while len(self.names) > NAMES:
+            del self.names[next(iter(self.names))]
+
+    def know(self, read: Mapping[str, Mark | None]) -> None:
+        """So far these files are read; None: it is gone."""
+        for path, mark in read.items():
+            self.marks.pop(path, None)
+            if mark is not None:
+                self.marks[path] = mark
 
     def block(self, kind: str, ident: str, turn: int, parent: str, begun: Begun | None) -> Block:
         """The block that grows; begun now if there is none."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anvilsrv.activity import names, rows
-from anvilsrv.activity.live import RUN, Begun, Block, Channel, Live
-from anvilsrv.activity.rows import Mark, Record
+from anvilsrv.activity.live import RUN, Block, Channel, Live
+from anvilsrv.activity.rows import Begun, Mark, Record
+from anvilsrv.activity.running import NAMELESS, OWN
 from anvilsrv.activity.schema import KINDS, clean, key
 from anvilsrv.store.effects import Item, Later, Said, Wake
 from anvilsrv.store.store import Tx
@@ -23,19 +24,20 @@ MOST = 64 << 20  # bytes of the records of one session
 SHOWN = ("text", "tool", "edit", "decision")  # kinds of which the log shows something
 SOON = 0.1  # s between two looks of the log at a text that grows
 OFTEN = 64  # records after which their size is looked at
-NAMES = 200  # of a session that are remembered
 Does = Callable[[Tx, str, str], None]
+BEGUN = ("started", "resumed")  # what a new process of the agent says of its session
 FRESH = ("seq", "ts", "turn")  # fields that say nothing of what happened
 
 
 @dataclass(frozen=True)
 class Told:
     """Something that a source tells: ``made`` as ``schema.clean`` made it, ``turn`` the number of its turn, and where it begins in the
-    file that told it, if it grows."""
+    file that told it, if it grows. ``of_tool``: output of a use of that tool, the source does not know which."""
 
     made: dict[str, Any]
     turn: int
     begun: Begun | None = None
+    of_tool: str = ""
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Saying:
     items: list[Item] = field(default_factory=list)
     whole: list[tuple[str, str]] = field(default_factory=list)
     made: list[Mapping[str, Any]] = field(default_factory=list)
+    heard: int = 0  # of what was made
 
 
 class Recorder:
@@ -64,19 +67,24 @@ class Recorder:
             self.tell(tx, session, [Told(made, turn)])
 
     def tell(
-        self, tx: Tx, session: str, told: Iterable[Told], read: Mapping[str, Mark] | None = None, again: bool = False
+        self,
+        tx: Tx,
+        session: str,
+        told: Iterable[Told],
+        read: Mapping[str, Mark | None] | None = None,
+        again: bool = False,
     ) -> None:
         """Sources tell these, in this order; ``read`` is how far files were read with that. ``again``: the job runs a second time."""
         channel, saying = self._channel(tx, session), Saying()
         for one in told:
             self._one(tx, session, channel, one, saying, again)
+            self._run(tx, session, channel, saying, again)
         self._does(tx, session, channel, saying)
         if read:
             held = {path: _held(path, mark, channel, saying) for path, mark in read.items()}
-            rows.follow(
-                tx, session, {path: one for path, one in held.items() if again or channel.marks.get(path) != one}
-            )
-            channel.marks |= held
+            new = {path: one for path, one in held.items() if again or one is None or channel.marks.get(path) != one}
+            rows.follow(tx, session, new)
+            channel.know(new)
         self._show(tx, session, channel, saying)
         if saying.items or saying.whole:
             tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
@@ -115,6 +123,8 @@ class Recorder:
         """A turn has ended. What still grows in it is whole with that; ``answer`` is what it said last (None: it is not known)."""
         channel, saying = self._channel(tx, session), Saying()
         self._whole(tx, session, channel, turn, answer, saying)
+        if fields.get("how") == "interrupted":
+            self._interrupt(tx, session, channel, channel.running.left(), turn, saying)
         self._one(tx, session, channel, Told(clean("end", fields) or {}, turn), saying, False)
         self._does(tx, session, channel, saying)
         tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
@@ -155,7 +165,12 @@ class Recorder:
         return channel.doing.words if channel is not None else ""
 
     def _channel(self, tx: Tx, session: str) -> Channel:
-        return self.live.channel(session) or self.live.begin(session, rows.last(tx, session))
+        found = self.live.channel(session)
+        if found is None:
+            found = self.live.begin(session, rows.last(tx, session))
+            for made in rows.unended(tx, session):
+                found.running.hear(made)
+        return found
 
     # -- one object -----------------------------------------------------------------------------------------------------
 
@@ -163,12 +178,55 @@ class Recorder:
         if told.made["kind"] == "text":
             ident = told.made.get("id") or answer_of(told.turn)
             told = replace(told, made={**told.made, "id": self._called(tx, session, channel, told, ident)})
+        elif told.of_tool and "part" in told.made:
+            if not again:
+                channel.running.write(told.of_tool, told.made["id"], told.made["part"], told.begun)
+            return
         elif told.made["kind"] in names.OF_TOOLS:
-            told = replace(told, made={**told.made, "id": names.of_tool(tx, session, told.made, told.turn)})
+            ident = self._use(tx, session, channel, told)
+            if not ident:
+                return
+            told = replace(told, made={**told.made, "id": ident})
+        if told.made["kind"] == "session" and told.made.get("what") in BEGUN:
+            self._interrupt(tx, session, channel, channel.running.lost(), told.turn, saying)
         if "part" in told.made:
             self._part(tx, session, channel, told, saying, again)
         else:
             self._keep(tx, session, channel, told.made, told.turn, saying)
+
+    def _run(self, tx: Tx, session: str, channel: Channel, saying: Saying, again: bool) -> None:
+        """What was said tells which tools run: so it may be known now whose output stands in a file."""
+        for made in saying.made[saying.heard :]:
+            channel.running.hear(made)
+        for ident, part, begun in channel.running.read():
+            tool = rows.newest(tx, session, "tool", ident)
+            if tool is not None:
+                above = {"parent": tool[1]["parent"]} if "parent" in tool[1] else {}
+                made = {"kind": "output", "id": ident, **above, "part": part}
+                self._part(tx, session, channel, Told(made, tool[0], begun), saying, again)
+        saying.heard = len(saying.made)
+
+    def _interrupt(
+        self, tx: Tx, session: str, channel: Channel, idents: list[str], turn: int, saying: Saying
+    ) -> None:  # fmt: skip
+        """These uses of tools have ended with what they were part of."""
+        for ident in idents:
+            self._keep(tx, session, channel, {"kind": "output", "id": ident, "end": "interrupted"}, turn, saying)
+
+    @staticmethod
+    def _use(tx: Tx, session: str, channel: Channel, told: Told) -> str:
+        """The id of the use of a tool; empty: nobody knows which is meant."""
+        made, ident = told.made, told.made["id"]
+        if told.of_tool:
+            return channel.running.meant(told.of_tool)
+        if ident == NAMELESS and made["kind"] == "tool":
+            return f"{OWN}{channel.number()}"
+        name = f"{OWN}{ident}"
+        if made["kind"] == "tool" and name not in channel.names and (own := channel.running.named(made)):
+            channel.call(name, own)
+            for kind in names.OF_TOOLS:
+                rows.remember(tx, session, kind, ident, channel.last)
+        return channel.names.get(name) or names.of_tool(tx, session, made, told.turn)
 
     @staticmethod
     def _called(tx: Tx, session: str, channel: Channel, told: Told, ident: str) -> str:
@@ -183,10 +241,8 @@ class Recorder:
         }
         for name, text in {**grown, **channel.ended}.items():
             if name not in taken and text and words.startswith(text):
-                channel.names[ident] = name
+                channel.call(ident, name)
                 rows.remember(tx, session, "text", ident, channel.last)
-                while len(channel.names) > NAMES:
-                    del channel.names[next(iter(channel.names))]
                 return name
         return ident
 
@@ -244,7 +300,10 @@ class Recorder:
 
     def _whole(self, tx: Tx, session: str, channel: Channel, turn: int, answer: str | None, saying: Saying) -> None:
         """What grows in a turn that ends: as far as it has come. The last text is the answer, where that begins with it."""
-        blocks = [(name, one) for name, one in channel.blocks.items() if one.turn == turn and not one.parent]
+        blocks = [
+            (name, one) for name, one in channel.blocks.items()
+            if one.turn == turn and not one.parent and not channel.running.behind(name[1])
+        ]  # fmt: skip
         texts = [name for name, _ in blocks if name[0] == "text"]
         channel.ended = {}
         for name, block in blocks:
@@ -309,8 +368,10 @@ def _same(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
     return {n: v for n, v in before.items() if n not in FRESH} == {n: v for n, v in made.items() if n not in FRESH}
 
 
-def _held(path: str, mark: Mark, channel: Channel, saying: Saying) -> Mark:
+def _held(path: str, mark: Mark | None, channel: Channel, saying: Saying) -> Mark | None:
     """From where the file is read after a crash: from the beginning of the first block in it that is not whole."""
+    if mark is None:
+        return None
     begun = [
         block.begun.offset
         for name, block in channel.blocks.items()

@@ -37,6 +37,13 @@ class Mark(NamedTuple):
     offset: int
 
 
+class Begun(NamedTuple):
+    """Where a block begins: the path of the file that told it, and the offset there."""
+
+    path: str
+    offset: int
+
+
 def last(tx: Tx, session: str) -> int:
     """The last number in a session; 0: it has no records."""
     row = tx.one("SELECT max(seq) AS seq FROM activity WHERE session = ?", session)
@@ -79,6 +86,17 @@ def first_told(
         session, turn, after, *kinds,
     )  # fmt: skip
     return ((row["seq"], json.loads(row["line"])) for row in found)
+
+
+def unended(tx: Tx, session: str) -> list[dict[str, Any]]:
+    """The last uses of tools of which no end was told, the oldest first."""
+    rows = tx.all(
+        "SELECT line FROM (SELECT seq, ident, line FROM activity WHERE session = ?1 AND kind = 'tool' ORDER BY seq DESC LIMIT 100)"
+        " AS one WHERE NOT EXISTS (SELECT 1 FROM activity WHERE session = ?1 AND kind = 'output' AND ident = one.ident"
+        " AND json_extract(line, '$.end') IS NOT NULL) ORDER BY seq",
+        session,
+    )
+    return [json.loads(row["line"]) for row in rows]
 
 
 def page(tx: Tx, session: str, after: int, turn: int | None = None, size: int = PAGE) -> list[Record]:
@@ -150,7 +168,10 @@ def followed(tx: Tx, session: str) -> dict[str, Mark]:
     return {row["path"]: Mark(row["device"], row["inode"], row["offset"]) for row in rows}
 
 
-def follow(tx: Tx, session: str, read: Mapping[str, Mark]) -> None:
-    """These were read so far."""
+def follow(tx: Tx, session: str, read: Mapping[str, Mark | None]) -> None:
+    """These were read so far; None: it is gone."""
     for path, mark in read.items():
+        if mark is None:
+            tx.run("DELETE FROM followed WHERE session = ? AND path = ?", session, path)
+            continue
         tx.run("INSERT OR REPLACE INTO followed VALUES(?,?,?,?,?)", session, path, *mark)

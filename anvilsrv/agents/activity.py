@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.live import Begun
 from anvilsrv.activity.recorder import Told
-from anvilsrv.activity.rows import Mark
+from anvilsrv.activity.rows import Begun, Mark
 from anvilsrv.activity.schema import PART
 from anvilsrv.agents.files import Files, News, Wanted
 from anvilsrv.backends import templates
@@ -150,7 +149,7 @@ class Activities(Listener):
         self._tell({session: ([Piece(said, None) for said in found], {})})
 
     def _news(self, news: dict[str, list[News]]) -> None:
-        told: dict[str, tuple[list[Piece], dict[str, Mark]]] = {}
+        told: dict[str, tuple[list[Piece], dict[str, Mark | None]]] = {}
         for session, files in news.items():
             view = self._registry.find(session)
             backend = self._backends.last(view.backend) if view is not None else None
@@ -176,9 +175,9 @@ class Activities(Listener):
             self._on_error(error)
             return []
 
-    def _tell(self, told: Mapping[str, tuple[list[Piece], dict[str, Mark]]], flush: Iterable[str] = ()) -> None:
+    def _tell(self, told: Mapping[str, tuple[list[Piece], dict[str, Mark | None]]], flush: Iterable[str] = ()) -> None:
         """Put what was told in order, and have it recorded."""
-        ready: dict[str, tuple[list[Piece], dict[str, Mark]]] = {}
+        ready: dict[str, tuple[list[Piece], dict[str, Mark | None]]] = {}
         for session in {**told, **dict.fromkeys(flush)}:
             pieces, marks = told.get(session, ([], {}))
             one = self._sessions.setdefault(session, Session())
@@ -197,14 +196,16 @@ class Activities(Listener):
         self._soon = False
         self._tell({}, flush=tuple(self._sessions))
 
-    def _job(self, ready: dict[str, tuple[list[Piece], dict[str, Mark]]]) -> Callable[[Tx], None]:
+    def _job(self, ready: dict[str, tuple[list[Piece], dict[str, Mark | None]]]) -> Callable[[Tx], None]:
         again: list[bool] = []
 
         def job(tx: Tx) -> None:
             for session, (pieces, marks) in ready.items():
                 if self._registry.there(tx, session):
                     told = [
-                        Told(one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun)
+                        Told(
+                            one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun, one.said.of_tool
+                        )
                         for one in pieces
                     ]
                     self._registry.activity.tell(tx, session, told, marks, again=bool(again))

@@ -26,7 +26,7 @@ from anvilsrv.linux.reactor import Reactor
 LOOK = 0.04  # s in which news are gathered
 APART = 0.1  # s between two looks
 READS = 16  # of the events of one look; the rest at the next
-FILES = 100  # of one session and one path
+FILES = 1000  # of one session and one path that are there at a time
 LISTED = 2000  # names of one directory that are looked at
 OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
 
@@ -41,12 +41,13 @@ class Wanted(NamedTuple):
 
 
 class News(NamedTuple):
-    """Lines of one file: of which row, their path, each with the offset where it begins, and how far it is read now."""
+    """Lines of one file: of which row, their path, each with the offset where it begins, and how far it is read now (None: it is
+    gone)."""
 
     row: int
     path: str
     lines: list[tuple[int, Line]]
-    mark: Mark
+    mark: Mark | None
 
 
 @dataclass
@@ -83,6 +84,7 @@ class Files:
         self._watched: dict[int, Watched] = {}
         self._changed: dict[tuple[int, str], None] = {}  # files that grew, in order
         self._new: set[str] = set()  # sessions in whose directories something appeared
+        self._gone: list[tuple[str, News]] = []  # files that are there no more, of which session
         self._waiting = False
         self._looked = 0.0  # when (monotonic, s)
         self._inotify = Inotify()
@@ -188,6 +190,9 @@ class Files:
             except OSError as error:
                 self._on_error(error)
         news: dict[str, list[News]] = {}
+        gone, self._gone = self._gone, []
+        for session, one in gone:
+            news.setdefault(session, []).append(one)
         for number, name in changed:
             found = self._read(number, name)
             if found is not None:
@@ -240,7 +245,10 @@ class Files:
                 return
             seen[path] = number
         watched, last = self._watched[number], len(parts) == 1
-        for name in self._names(watched.fd, parts[0]):
+        names = self._names(watched.fd, parts[0])
+        if last:
+            self._clear(one, wanted, watched, set(names))
+        for name in names:
             if not last:
                 self._enter(session, one, wanted, joined(path, name), parts[1:], seen, found)
                 continue
@@ -251,6 +259,15 @@ class Files:
                 file = Growing(name, wanted.how, one.marks.get(whole), wanted.end or one.old)
                 watched.files[name] = (wanted, file)
             found[number, name] = None
+
+    def _clear(self, one: Followed, wanted: Wanted, watched: Watched, names: set[str]) -> None:
+        """Forget files that are there no more."""
+        for name in [name for name, (known, _) in watched.files.items() if known is wanted and name not in names]:
+            if not _there(watched.fd, name):
+                del watched.files[name]
+                whole = joined(watched.path, name)
+                one.marks.pop(whole, None)
+                self._gone.append((watched.session, News(wanted.row, whole, [], None)))
 
     def _watch(self, session: str, one: Followed, path: str) -> int | None:
         """The watch of a directory below the top; None if it is not there."""
@@ -271,6 +288,16 @@ class Files:
         with os.scandir(fd) as entries:
             names = [entry.name for _, entry in zip(range(LISTED), entries, strict=False)]
         return sorted(name for name in names if fnmatchcase(name, pattern) and not name.startswith("."))
+
+
+def _there(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def joined(path: str, name: str) -> str:

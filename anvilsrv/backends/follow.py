@@ -14,6 +14,7 @@ from typing import Any
 
 from anvilsrv.activity import diffs
 from anvilsrv.activity.fields import Field, Flag, Line, Number, Rows, Text, Word
+from anvilsrv.activity.running import NAMELESS
 from anvilsrv.activity.schema import COMMON, KINDS, PART, clean
 from anvilsrv.backends import templates
 from anvilsrv.backends.rules import Conditions, matches_all, matches_any, moment
@@ -58,7 +59,8 @@ class Tell:
     """One row: an object of ``kind`` for each line that it is for, or for ``each`` member of a list in it.
 
     ``match``: the groups of these patterns are fields of the line too. ``index`` puts parts in order that were written side by side.
-    ``later``: it comes after what other files say that was written at the same time.
+    ``later``: it comes after what other files say that was written at the same time. ``of_tool``: the output of a use of that tool, of
+    whose id nothing is known; ``id`` is then the name of the file that it stands in. The use of a tool without ``id`` gets one.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Tell:
     turn: str | None = None
     at: str | None = None
     later: bool = False
+    of_tool: str | None = None
 
     def read(self, line: Mapping[str, Any], tools: Mapping[str, Tool]) -> Iterator["Said"]:
         """The objects that a line tells."""
@@ -81,6 +84,8 @@ class Tell:
                 continue
             found = {name: _value(source, seen, _field(self.kind, name)) for name, source in self.fields.items()}
             given = {name: value for name, value in found.items() if value is not None}
+            if "id" not in self.fields and (self.kind == "tool" or self.of_tool):
+                given["id"] = NAMELESS
             if self.kind == "tool":
                 given = described(given, tools)
             elif self.kind == "edit":
@@ -88,7 +93,10 @@ class Tell:
             for piece in pieces(given):
                 made = clean(self.kind, piece)
                 if made is not None:
-                    yield Said(made, self._index(seen), self._text(self.turn, seen), self._at(seen), self.later)
+                    of_tool = self._use(seen)
+                    yield Said(
+                        made, self._index(seen), self._text(self.turn, seen), self._at(seen), self.later, of_tool
+                    )
 
     def _matched(self, line: Mapping[str, Any]) -> Mapping[str, Any] | None:
         for path, pattern in self.match:
@@ -98,6 +106,10 @@ class Tell:
                 return None
             line = {**line, **{name: text for name, text in found.groupdict().items() if text is not None}}
         return line
+
+    def _use(self, line: Mapping[str, Any]) -> str:
+        found = _value(self.of_tool, line, Line()) if self.of_tool else None
+        return found if isinstance(found, str) else ""
 
     def _index(self, line: Mapping[str, Any]) -> int | None:
         value = templates.dig(line, self.index) if self.index else None
@@ -115,13 +127,14 @@ class Tell:
 
 @dataclass(frozen=True)
 class Said:
-    """An object that a line told; of which turn (the agent's own name for it), when (monotonic, s)."""
+    """An object that a line told; of which turn (the agent's own name for it), when (monotonic, s), and the output of which tool."""
 
     made: dict[str, Any]
     index: int | None = None
     turn: str = ""
     at: float | None = None
     later: bool = False
+    of_tool: str = ""
 
 
 @dataclass(frozen=True)

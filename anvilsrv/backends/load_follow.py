@@ -67,6 +67,7 @@ def _tell(table: Table) -> Tell:
         turn=table.text("told_in", None),
         at=table.text("at", None),
         later=table.flag("later", False),
+        of_tool=table.text("of_tool", None),
         fields={name: source(table, name, field) for name, field in {**COMMON, **KINDS[kind].fields}.items() if name in table.rest},
     )  # fmt: skip
     table.end()

@@ -20,7 +20,7 @@ HEADS = {  # of a file in a patch: what stands for the path on the two sides
     "*** Add File": ("/dev/null", ""), "*** Delete File": ("", "/dev/null"), "*** Update File": ("", ""),
 }  # fmt: skip
 FILES = 20  # that a question names
-TELLS = ("PreToolUse", "PreModelRequest")  # whose payloads go into a file that is followed
+TELLS = ("PreToolUse", "PostModelRequest")  # whose payloads go into a file that is followed
 
 
 class Codex(Private):

@@ -32,7 +32,7 @@ class Gemini(Private):
             # 2: not done; a hook that says nothing is a yes
             command = f"{hook if isinstance(hook, str) else shlex.join(hook)} --wait=2 BeforeTool"
             row = {"type": "command", "name": "anvillm", "command": command, "timeout": 864000000}
-            ours["hooks"]["BeforeTool"] = [{"matcher": ASKS, "hooks": [row]}]
+            ours["hooks"]["BeforeTool"].append({"matcher": ASKS, "hooks": [row]})
         return replace(made, data={**made.data, SETTINGS: settings(place, ours)})
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:

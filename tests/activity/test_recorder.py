@@ -35,8 +35,8 @@ class Records:
         assert made is not None
         self.store.call(lambda tx: self.recorder.tell(tx, "s", [Told(made, turn)]))
 
-    def end(self, answer: str) -> None:
-        self.store.call(lambda tx: self.recorder.end(tx, "s", 1, answer, how="answer"))
+    def end(self, answer: str, how: str = "answer") -> None:
+        self.store.call(lambda tx: self.recorder.end(tx, "s", 1, answer, how=how))
 
     def next_daemon(self) -> None:
         """All that is kept in memory is gone."""

@@ -59,6 +59,25 @@ def test_the_agent_going_on_lets_the_asker_go(parts: Parts) -> None:
     assert (asker.replies, parts.row(agent).ask) == ([{}], ())
 
 
+def test_activity_says_who_decided(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent)
+    ask(parts, agent, diff="-a\n+b\n")
+    parts.questions.answer(agent, "no")
+    ask(parts, agent, "q2")  # answered in the pane: the agent goes on
+    parts.report(agent, "Stop", response="done")
+    lines = parts.store.call(lambda tx: parts.registry.activity.page(tx, agent, 0, None))[0].splitlines()
+    told = {name: [one for one in map(json.loads, lines) if one["kind"] == name] for name in ("ask", "decision")}
+    assert [(one["id"], one["by"], one.get("choice")) for one in told["decision"]] == [
+        (identify(agent, "q1"), "person", "no"),
+        (identify(agent, "q2"), "pane", None),
+    ]
+    assert [(one["id"], one["text"], one.get("diff")) for one in told["ask"]] == [
+        (identify(agent, "q1"), "really?", "-a\n+b\n"),
+        (identify(agent, "q2"), "really?", None),
+    ]
+
+
 @pytest.mark.parametrize("end", ["died", "kill", "failed"])
 def test_the_end_of_the_agent_lets_the_asker_go(parts: Parts, end: str) -> None:
     agent = parts.idle()

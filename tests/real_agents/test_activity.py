@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -65,11 +66,11 @@ def told_whole(agent: Session, n: int, kinds: list[str]) -> list[Object]:
     return of_turn(agent, n)
 
 
-@pytest.mark.parametrize("kind", SCRIPTS)
+@pytest.mark.parametrize("kind", [*SCRIPTS, "claude-beside"])
 def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> None:
     bench = at(kind)
     agent = bench.new()
-    for n, (prompt, kinds) in enumerate(SCRIPTS[kind], 1):
+    for n, (prompt, kinds) in enumerate(SCRIPTS[kind.removesuffix("-beside")], 1):
         answer = agent.ask(prompt)
         told = told_whole(agent, n, kinds)
         assert list(filter(in_order, kinds_of(told))) == list(filter(in_order, kinds))
@@ -81,3 +82,97 @@ def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> N
         for edit in (one for one in told if one["kind"] == "edit"):
             assert edit["path"].endswith((".py", ".txt"))
     assert " " in agent.read("turns/list")
+
+
+def lines(agent: Session) -> Iterator[Object]:
+    """Objects of ``activity`` as they come, from the beginning."""
+    rest = b""
+    with agent.client.open(f"{agent.id}/activity") as file:
+        while data := file.read(timeout=agent.patience):
+            *whole, rest = (rest + data).split(b"\n")
+            yield from map(json.loads, whole)
+
+
+def everything(agent: Session, last: str) -> list[Object]:
+    """All that is told until the turn with that answer has ended."""
+    found: list[Object] = []
+    for one in lines(agent):
+        found.append(one)
+        if one["kind"] == "end" and any(said.get("text") == last for said in found):
+            break
+    return found
+
+
+def counted(told: list[Object], kind: str) -> list[str]:
+    """What of a kind was told, each thing once: a record that says more of it has the same id."""
+    named = {
+        one["id"]: one.get("text", one.get("name", "")) for one in told if one["kind"] == kind and "part" not in one
+    }
+    return list(named.values())
+
+
+RUNS = {
+    "claude": '@@call Bash {"command":"echo hi","description":"x"}\n@@say one',
+    "gemini": '@@call write_file {"file_path":"n.txt","content":"one"}\n@@say one',
+}
+
+
+@pytest.mark.parametrize("kind", ["claude", "claude-beside", "gemini"])
+def test_a_conversation_that_goes_on_does_not_tell_again_what_it_told(at: Benches, kind: str) -> None:
+    agent = at(kind).new()
+    agent.ask(RUNS[kind.removesuffix("-beside")])
+    agent.write("ctl", "restart")
+    wait_until(lambda: agent.state == "starting", "it does not end")
+    agent.wait("idle")
+    agent.ask("@@say two")
+    told = everything(agent, "two")
+    assert counted(told, "text") == ["one", "two"]
+    assert len(counted(told, "prompt")) == 2
+    assert len(counted(told, "tool")) == 1
+
+
+@pytest.mark.parametrize("kind", ["claude", "claude-beside"])
+def test_after_clear_what_is_told_is_of_the_new_conversation(at: Benches, kind: str) -> None:
+    agent = at(kind).new()
+    agent.ask(RUNS["claude"])
+    agent.prompt("/clear")
+    agent.ask(RUNS["claude"].replace("one", "two"))
+    told = everything(agent, "two")
+    assert counted(told, "text") == ["one", "two"]
+    assert counted(told, "tool") == ["Bash", "Bash"]
+    assert any(one["what"] == "cleared" for one in told if one["kind"] == "session")
+
+
+@pytest.mark.parametrize("kind", ["claude", "claude-beside"])
+def test_a_fork_tells_what_is_its_own(at: Benches, kind: str) -> None:
+    bench = at(kind)
+    agent = bench.new()
+    agent.ask(RUNS["claude"])
+    saved = bench.daemon.home.home.rglob
+    wait_until(lambda: any('"one"' in one.read_text() for one in saved("claude/projects/*/*.jsonl")), "it is saved")
+    made = agent.client.write_read(f"{agent.id}/ctl", b"fork").decode().strip()
+    other = Session(bench.daemon, made, patience=agent.patience)
+    assert other.wait("idle", "error") == "idle", other.row["error"]
+    other.ask("@@say two")
+    told = everything(other, "two")
+    assert counted(told, "text") == ["two"]
+    assert counted(told, "prompt") == ["@@say two"]
+    assert counted(told, "tool") == []
+
+
+@pytest.mark.parametrize("kind", ["claude", "claude-beside"])
+def test_a_command_shows_what_it_prints_while_it_runs(at: Benches, kind: str) -> None:
+    bench = at(kind)
+    agent = bench.new()
+    gate = bench.daemon.home.work / "gate"
+    line = f"echo begun; until [ -e {gate} ]; do sleep 0.1; done; echo over"
+    agent.prompt(f'@@call Bash {{"command":"{line}","description":"x"}}\n@@say done')
+    told = lines(agent)
+    first = next(one for one in told if one["kind"] == "output")
+    assert "begun" in first.get("part", first.get("text"))
+    assert "end" not in first
+    gate.touch()
+    whole = next(one for one in told if "end" in one)
+    assert (whole["id"], whole["end"]) == (first["id"], "ok")
+    assert whole["text"].split() == ["begun", "over"]
+    assert agent.out() == "done"

@@ -25,7 +25,8 @@
            "crash": 3 or "crash": -9,        ends in the middle of the turn with that status, or by that signal
            "ask": "question",                asks (choices yes, no, or any text); the answer is part of the response
            "fail": "reason",                 an API failure instead of a Stop ("… resets in 3 s" is a limit with its end)
-           "tell": [[0.1, {...}], ...],      s before each, and what is appended to told.jsonl, as other agents tell what they do
+           "tell": [[0.1, {...}], ...],      s before each, or a file that is waited for, and what is appended to told.jsonl, as other
+                                             agents tell what they do
            "subagent": true,                 hooks of a subagent come first; they must be ignored
            "draft": "text"}                  afterwards a person has half typed this into the input line
 """
@@ -241,7 +242,7 @@ class Scripted:
 
     def tell(self, delay, line):
         """Something is told in a file; False when interrupted before."""
-        if not self.work(delay):
+        if not (self.work(0, delay) if isinstance(delay, str) else self.work(delay)):
             self.log("interrupted")
             self.remember("user", "[Request interrupted by user]")
             return False

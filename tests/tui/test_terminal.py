@@ -150,7 +150,7 @@ def test_a_turn_is_seen_while_it_happens(daemon: Daemon, terminal: Terminal) -> 
         {"type": "retry", "attempt": 3, "of": 10, "reason": "overloaded"},
         {"type": "text", "id": "m2", "part": "It is nearly", "index": 0},
     ]
-    turn = {"tell": [*([0.1, one] for one in lines), [8, ""]], "say": "It is nearly done.", "times": 1}
+    turn = {"tell": [*([0.1, one] for one in lines), ["looked at", ""]], "say": "It is nearly done.", "times": 1}
     script(daemon.home.work, turns=[turn, {"say": "x"}])
     session = new(daemon, "alias=seen", backend="scripted")
     terminal.anvillm()
@@ -169,6 +169,7 @@ def test_a_turn_is_seen_while_it_happens(daemon: Daemon, terminal: Terminal) -> 
         (Path(where) / "tui.txt").write_text(terminal.screen("-e"))
     terminal.keys("C-o")
     terminal.hides("two")
+    (daemon.home.work / "looked at").touch()
     terminal.shows(" It is nearly done.")
     agent = Session(daemon, session)
     for number in range(5):

@@ -168,7 +168,7 @@ def test_a_turn_is_seen_while_it_happens(watched: Watched, shared: Daemon) -> No
     script(
         work,
         turns=[
-            {"tell": [*([0.1, one] for one in lines), [6, ""]], "say": "It is nearly done.", "times": 1},
+            {"tell": [*([0.1, one] for one in lines), ["looked at", ""]], "say": "It is nearly done.", "times": 1},
             {"say": "x"},
         ],
     )
@@ -185,6 +185,7 @@ def test_a_turn_is_seen_while_it_happens(watched: Watched, shared: Daemon) -> No
     expect(page.locator(".step pre").nth(1)).to_have_text("one\ntwo \ufffd2")
     if where := os.environ.get("ANVILLM_SCREENSHOTS"):
         page.screenshot(path=f"{where}/web.png")
+    (work / "looked at").touch()
     expect(page.locator("article.agent pre").last).to_have_text("It is nearly done.")
     expect(page.locator("article.agent pre")).to_have_count(2)
     for number in range(5):
