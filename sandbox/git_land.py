@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sandbox import git_files, git_find, git_journal, git_lfs, git_own, git_refs, git_submodules
 from sandbox.errors import SandboxRefused
-from sandbox.git_out import Inside, Tip, take, tip
+from sandbox.git_out import Inside, Tip, TooMuch, take, tip
 from sandbox.git_own import Record
 from sandbox.git_run import run
 
@@ -42,9 +42,16 @@ def settle(record: Record, session: str, inside: Inside, scratch: str) -> Outcom
         found = tip(record)
         if found is None or found.commit == record.base or record.landed == f"not {found.commit}":
             return before
+        commit, _, why = record.refused.partition(" ")
+        if commit == found.commit:
+            raise SandboxRefused(why)
         step.begin(found.branch, found.commit)
         if found.commit != record.taken:
-            take(record, found.commit, name(record, session), inside, scratch, step.keep)
+            try:
+                take(record, found.commit, name(record, session), inside, scratch, step.keep)
+            except TooMuch as error:
+                record.changed(refused=f"{found.commit} {error}")
+                raise
             record = record.changed(taken=found.commit)
         return _settled(record, session, found, step)
 

@@ -26,6 +26,10 @@ _EXCLUDED = 100
 Inside = Callable[[list[str], str, bytes, int], bytes]
 
 
+class TooMuch(SandboxRefused):
+    """Little unpacks to much, which is known only when it is unpacked."""
+
+
 class Tip(NamedTuple):
     """What a session's HEAD is: the branch it is on, or none, and the commit."""
 
@@ -87,7 +91,7 @@ def _unpack(record: Record, commit: str, pack: bytes, place: str, links: bool) -
 
 
 def _measure(place: str) -> None:
-    """SandboxRefused if little unpacks to much."""
+    """Raises TooMuch."""
     packs = f"{place}/objects/pack"
     names: list[bytes] = []
     for name in os.listdir(packs):
@@ -100,4 +104,4 @@ def _measure(place: str) -> None:
     )
     total = sum(int(size) for size in sizes.split())
     if total > UNPACKED:
-        raise SandboxRefused(f"what it committed is {total >> 20} MiB, more than {UNPACKED >> 20}")
+        raise TooMuch(f"what it committed is {total >> 20} MiB, more than {UNPACKED >> 20}")

@@ -35,6 +35,7 @@ _HELD = 500
 class Record:
     """One such directory. ``branch`` is the ref that was checked out, empty for none; ``base`` its commit, empty for none yet.
     ``tips`` are commits that the repository has and the session need not bring; ``taken`` is the last that was taken out.
+    ``refused`` is a commit that would cost as much again, and why it was refused, with a blank between.
     With ``land`` as false the branch is left where it is, with ``checkpoints`` as false none are made."""
 
     place: str
@@ -49,6 +50,7 @@ class Record:
     tips: list[str]
     taken: str = ""
     landed: str = ""
+    refused: str = ""
     land: bool = True
     checkpoints: bool = True
 

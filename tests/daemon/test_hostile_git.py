@@ -142,7 +142,7 @@ TREES = {
 
 PATIENT = 300.0  # s; a gibibyte is unpacked, and its hash made, before it is refused
 TRIED = [
-    pytest.param(name, marks=[pytest.mark.slow(40 if code is BOMB else 8), pytest.mark.timeout(900)])
+    pytest.param(name, marks=[pytest.mark.slow(15 if code is BOMB else 8), pytest.mark.timeout(900)])
     for name, code in TREES.items()
 ]
 
