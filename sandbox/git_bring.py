@@ -8,6 +8,8 @@ Threads: any, one for each session at a time.
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from sandbox import git_find, git_refs
@@ -86,7 +88,10 @@ def _fetch(there: str, path: str, commit: str, way: Way) -> None:
         way.record.place, f"{tree}/.git", True, there, there, git_find.alternates(there), way.record.width, "", "",
         [tip for tip in tips if git_refs.is_object(tip)],
     )  # fmt: skip
-    take(clone, commit, f"{git_refs.OURS}merged/{commit}", way.inside, way.record.place, way.keep)
+    ref = f"{git_refs.OURS}merged/{commit}"
+    with suppress(FileNotFoundError):
+        os.unlink(f"{there}/{ref}.lock")  # of a machine that went down: nobody else makes refs there
+    take(clone, commit, ref, way.inside, way.record.place, way.keep)
 
 
 def _published(way: Way, path: str, commit: str) -> bool:
