@@ -209,6 +209,7 @@ class Backend:
     limits: tuple[re.Pattern[str], ...]
     layer: Mapping[str, Any]
     login: Login | None = None
+    no_login: str = ""  # what is said where there is none that sessions share
     fork: tuple[str, ...] | None = None  # with a conversation of its own that begins as another's
     doing: str = ""  # what it does in a turn, where it waits for no model
     unheard: str = ""  # what may keep hooks from reporting
@@ -296,10 +297,6 @@ class Backend:
             return True
         line = self.input_line(screen)
         return line is not None and self.input.empty.search(line) is not None
-
-    def busy(self, screen: Screen) -> bool:
-        """Whether the agent keeps what was entered until it can take it."""
-        return self.input.busy is not None and self.input.busy.search("\n".join(screen.lines)) is not None
 
     def input_line(self, screen: Screen) -> str | None:
         """The line (or lines) of the input; None where none is shown."""

@@ -100,7 +100,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
         stop=Stop(stop.words("keys", ()), stop.seconds("grace", 5.0)),
         limits=tuple(_limit(one) for one in body.tables("limits")),
         layer=layer,
-        login=_login(body),
+        **_login(body),
         follow=follows(body),
         **_by_name(body),
         peculiarity=_peculiarity(body, path),
@@ -131,9 +131,9 @@ def _files(body: Table, key: str) -> dict[str, Any]:
     return below.rest
 
 
-def _login(body: Table) -> Login | None:
-    if "login" not in body.rest:
-        return None
+def _login(body: Table) -> dict[str, Any]:
+    if "login" not in body.rest or isinstance(body.rest["login"], str):
+        return {"no_login": body.text("login", "")}
     below = body.table("login")
     files = tuple(_files_named(below))
     made = Login(
@@ -141,7 +141,7 @@ def _login(body: Table) -> Login | None:
         renews=below.words("renews", ()), data=_files(below, "data"),
     )  # fmt: skip
     below.end()
-    return made
+    return {"login": made}
 
 
 def _files_named(table: Table) -> list[str]:
@@ -248,7 +248,6 @@ def _input(table: Table) -> Input:
         empty=table.pattern("empty", None),
         find=table.pattern("find", None),
         styled=table.flag("styled", False),
-        busy=table.pattern("busy", None),
         drop=_drop(table.table("drop")),
         most=int(table.number("most", 0)),
         line=int(table.number("line", 0)),

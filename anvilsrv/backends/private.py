@@ -51,6 +51,8 @@ class Private(Peculiarity):
         if why != "ok" or any(os.environ.get(name) for name in variables):
             return why
         login = self.backend.login
-        if login is not None and Vault().has(self.backend.name, login.files):
+        if login is None:
+            return f"not logged in: {how} where the daemon is started"
+        if Vault().has(self.backend.name, login.files):
             return "ok"
         return f"not logged in: run 'anvilsrv login {self.backend.name}' once, or {how}"

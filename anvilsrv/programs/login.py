@@ -24,7 +24,8 @@ def login(name: str, words: list[str], source: Path | None) -> str:
     backend = Backends(*default_dirs()).get(name)
     how = backend.login
     if how is None:
-        raise Invalid(f"invalid backend: '{backend.name}' has no login that sessions share")
+        why = f": {backend.no_login}" if backend.no_login else ""
+        raise Invalid(f"invalid backend: '{backend.name}' has no login that sessions share{why}")
     vault = Vault()
     if source is not None:
         return _taken(vault, backend.name, how, source)

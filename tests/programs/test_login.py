@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.conftest import Home
+from tests.conftest import ROOT, Home
 
 TOOL = """#!{python}
 import json, os, pathlib, sys
@@ -87,4 +88,12 @@ def test_a_login_that_is_there_is_taken_and_a_link_to_one_is_not(home: Home, too
     (home.home / "link").symlink_to("mine")
     assert login(home, tool, "claude", "--from", str(home.home / "link")).returncode == 1
     assert login(home, tool, "claude", "--from", str(home.home / "mine")).returncode == 0
-    assert login(home, tool, "shell").stderr.startswith("anvilsrv: invalid backend: 'shell' has no login")
+
+
+def test_every_shipped_backend_has_a_login_or_a_sentence_that_says_what_to_do(home: Home, tool: Path) -> None:
+    said = login(home, tool, "kiro")
+    assert said.returncode == 1
+    assert said.stderr.startswith("anvilsrv: invalid backend: 'kiro-cli' has no login that sessions share: ")
+    assert "run 'kiro-cli login'" in said.stderr and "KIRO_API_KEY" in said.stderr
+    for path in sorted((ROOT / "cfg" / "backends").glob("*.yaml")):
+        assert yaml.safe_load(path.read_text())["backend"].get("login"), path
