@@ -8,11 +8,15 @@ Threads: an Allowance is used from any; its lock is held for a sum.
 """
 
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from anvilsrv.errors import Conflict
 
 MiB = 1 << 20
+LEAST = 0.001  # s that must be left of a share
 
 
 class Bound(NamedTuple):
@@ -45,6 +49,9 @@ BOUNDS = {
     "drafts": Bound(64 * MiB, "of texts that it has begun to write", "texts of {} are unfinished", bytes=True),
     "waiting": Bound(64 * MiB, "of prompts and messages of its own that wait", "{} from this session wait", bytes=True),
     "messages": Bound(1000, "prompts and messages of its own that wait", "{} prompts and messages from this session wait"),
+    "context": Bound(16 << 10, "bytes in context of a session that it started", "an agent writes {} bytes of context at most"),
+    "questions": Bound(512 << 10, "bytes of open questions in one session; the oldest gives way", ""),
+    "growing": Bound(2 * MiB, "of texts that grow in one session; the oldest grows no more", "", bytes=True),
     "message": Bound(MiB, "in one message", "", bytes=True),
     "inbox": Bound(64 * MiB, "of messages in an inbox, when a session sends another", "{} of messages wait there", bytes=True),
     "sent": Bound(512 * MiB, "of messages that it sent, archived ones included", "this session has sent {}", bytes=True),
@@ -137,6 +144,46 @@ class Budget:
     def due(self, now: float, need: float) -> float:
         """s until it may have ``need``."""
         return max(0.0, (need - self.left(now)) / self._rate)
+
+
+class Shares:
+    """How much of a thread's time each family of sessions may have for what its agents write: ``burst`` (s) at once, ``rate`` of it.
+
+    Used from any thread; its lock is held for a sum.
+    """
+
+    def __init__(self, family: Callable[[str], str], burst: float = 2.0, rate: float = 0.1) -> None:
+        self._family = family
+        self._burst, self._rate = burst, rate
+        self._budgets: dict[str, Budget] = {}
+        self._lock = threading.Lock()
+
+    def due(self, session: str, owing: float = 0.0) -> float:
+        """s until its turn: 0 for one that owes no more than ``owing`` s."""
+        with self._lock:
+            family, now = self._family(session), time.monotonic()
+            budget = self._budgets.get(family)
+            if budget is None:
+                return 0.0
+            if budget.left(now) >= self._burst:
+                del self._budgets[family]  # it was quiet: nothing is kept of it
+            return budget.due(now, LEAST - owing)
+
+    def spend(self, session: str, seconds: float) -> None:
+        """It had so much of the processor's time."""
+        with self._lock:
+            budget = self._budgets.setdefault(self._family(session), Budget(self._burst, self._rate))
+            budget.left(time.monotonic())
+            budget.spend(seconds)
+
+    @contextmanager
+    def charged(self, session: str) -> Iterator[None]:
+        """What this thread does inside is spent."""
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            self.spend(session, time.thread_time() - began)
 
 
 class Share:

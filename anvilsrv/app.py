@@ -75,6 +75,8 @@ from anvilsrv.tree.table import Tree
 
 log = logging.getLogger("anvilsrv")
 
+JOBS = 1000  # of one session that may wait while more is read of it
+
 
 class App:
     """One daemon."""
@@ -160,7 +162,7 @@ class App:
             Spools(self.launch.directory, self.reports.spooled, self.on_error),
             Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),
             Transcripts(
-                Watcher(self.reports.transcript, self.on_error, self.reports.beside),
+                Watcher(self.reports.transcript, self.on_error, self.reports.beside, self.registry.family),
                 self.backends,
                 self.launch.data,
                 self.on_error,
@@ -215,7 +217,10 @@ class App:
         family = self.registry.family(session)
         allowance = self._allowances.setdefault(family, Allowance())
         who = Who(session, spawn, control, family, allowance)
-        self.server.listen(path, self.tree, who, limit=BOUNDS["connections"].most, allowance=allowance)
+        self.server.listen(
+            path, self.tree, who, limit=BOUNDS["connections"].most, allowance=allowance,
+            full=lambda: self.store.waiting(family) > JOBS,
+        )  # fmt: skip
 
     # -- what a commit brings (store's thread) ---------------------------------------------------------------------------
 

@@ -34,9 +34,11 @@ class Grown:
         self._begun = 0  # characters of the beginning
         self._ending = 0  # of the end
         self.left_out = 0
+        self.solid = 0  # characters of all of it that are no blanks
 
     def add(self, part: str) -> None:
         """More of it."""
+        self.solid += len("".join(part.split()))
         room = self._most * 3 // 4 - self._begun
         if room > 0:
             self._head.append(part[:room])
@@ -48,6 +50,11 @@ class Grown:
             gone = self._tail.popleft()
             self._ending -= len(gone)
             self.left_out += len(gone.encode())
+
+    @property
+    def size(self) -> int:
+        """Characters that are kept."""
+        return self._begun + self._ending
 
     @property
     def text(self) -> str:

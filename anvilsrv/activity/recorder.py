@@ -15,6 +15,7 @@ from anvilsrv.activity.live import RUN, Block, Channel, Live
 from anvilsrv.activity.rows import Begun, Mark, Record
 from anvilsrv.activity.running import NAMELESS, OWN
 from anvilsrv.activity.schema import KINDS, clean, key
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.store.effects import Item, Later, Said, Wake
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import conversation_of
@@ -23,7 +24,10 @@ from anvilsrv.strict_json import dumps
 MOST = 64 << 20  # bytes of the records of one session
 SHOWN = ("text", "tool", "edit", "decision")  # kinds of which the log shows something
 SOON = 0.1  # s between two looks of the log at a text that grows
+PIECE = 16 << 10  # characters of a text from which its size is looked at with each part
 OFTEN = 64  # records after which their size is looked at
+BLOCKS = 64  # objects of a session that grow at a time
+COMPARED = 8  # of them with which a whole text is compared
 Does = Callable[[Tx, str, str], None]
 BEGUN = ("started", "resumed")  # what a new process of the agent says of its session
 FRESH = ("seq", "ts", "turn")  # fields that say nothing of what happened
@@ -234,11 +238,12 @@ class Recorder:
         if ident in channel.names or ("text", ident) in channel.blocks or "text" not in told.made:
             return channel.names.get(ident, ident)
         words, taken = squeezed(told.made["text"]), {*channel.names.values()}
-        grown = {
-            name: squeezed(one.grown.text)
+        growing = [
+            (name, one.grown)
             for (kind, name), one in channel.blocks.items()
-            if kind == "text" and one.turn == told.turn
-        }
+            if kind == "text" and one.turn == told.turn and 0 < one.grown.solid <= len(words)
+        ]
+        grown = {name: squeezed(one.text) for name, one in growing[-COMPARED:]}
         for name, text in {**grown, **channel.ended}.items():
             if name not in taken and text and words.startswith(text):
                 channel.call(ident, name)
@@ -261,6 +266,24 @@ class Recorder:
         saying.made.append(shown)
         if block.pieces % RUN == 0:
             self._add(tx, session, channel, _text_of(name, block), block.turn, saying)
+        if first or block.grown.size >= PIECE:
+            self._make_room(tx, session, channel, name, saying)
+
+    def _make_room(self, tx: Tx, session: str, channel: Channel, but: tuple[str, str], saying: Saying) -> None:
+        """Of what grows at a time there is a bound: the oldest is whole then, as far as it has come."""
+        growing = {name: one for name, one in channel.blocks.items() if name not in saying.whole}
+        size = sum(one.grown.size for one in growing.values())
+        many = len(growing)
+        for name, block in growing.items():
+            if many <= BLOCKS and size <= BOUNDS["growing"].most:
+                break
+            if name == but:
+                continue
+            many, size = many - 1, size - block.grown.size
+            made = _text_of(name, block)
+            made.pop("grows", None)
+            saying.whole.append(name)
+            self._keep(tx, session, channel, made, block.turn, saying)
 
     @staticmethod
     def _grows(tx: Tx, session: str, kind: str, ident: str) -> bool:
@@ -316,9 +339,9 @@ class Recorder:
                 channel.ended[name[1]] = squeezed(made["text"])
             self._keep(tx, session, channel, made, turn, saying)
         if answer:
-            said = [one.get("text", "") for one in rows.of_turn(tx, session, turn, "text") if "parent" not in one]
+            said = (one.get("text", "") for one in rows.of_turn(tx, session, turn, "text") if "parent" not in one)
             whole = clean("text", {"id": answer_of(turn), "text": answer})
-            if whole is not None and (not said or not _told(whole["text"], said)):
+            if whole is not None and not says(whole["text"], said):
                 channel.ended[answer_of(turn)] = squeezed(answer)
                 self._keep(tx, session, channel, whole, turn, saying)
 
@@ -333,9 +356,19 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _told(answer: str, said: list[str]) -> bool:
-    """Whether the last texts of a turn are its answer: agents give the last alone, or all of them."""
-    return squeezed(answer) in [squeezed("".join(said[at:])) for at in range(len(said))]
+def says(answer: str, said: Iterable[str]) -> bool:
+    """Whether the last texts of a turn, the last first, are its answer: agents give the last alone, or all of them. No more of them is
+    asked for than decides it."""
+    words = squeezed(answer)
+    end = len(words)
+    for text in said:
+        part = squeezed(text)
+        if len(part) > end or not words.startswith(part, end - len(part)):
+            return False
+        end -= len(part)
+        if not end:
+            return True
+    return False
 
 
 def _begins(answer: str, block: Block) -> bool:

@@ -16,8 +16,9 @@ from anvilsrv.store.store import Tx
 
 PAGE = 64 << 10  # bytes of records that are read at a time, and as many more as the last has
 BULK = tuple(name for name, kind in KINDS.items() if kind.bulk)
-KEPT = ("prompt", "text", "edit", "end")  # kinds that never go
-STEP = 256  # records that go at a time
+KEPT = ("prompt", "text", "edit", "end")  # kinds that go last, when there is far too much
+FAR = 4  # times as much as may be kept of the others
+STEP = 32  # records that go at a time
 KEYS = 500_000  # numbers of a session for which it is remembered that something was told
 
 
@@ -67,19 +68,19 @@ def newest(tx: Tx, session: str, kind: str, ident: str) -> tuple[int, dict[str, 
     return None if row is None else (row["turn"], json.loads(row["line"]))
 
 
-def of_turn(tx: Tx, session: str, turn: int, kind: str) -> list[dict[str, Any]]:
-    """What there is of that kind in a turn, in order."""
-    rows = tx.all(
-        "SELECT line FROM activity WHERE session = ? AND turn = ? AND kind = ? ORDER BY seq", session, turn, kind
+def of_turn(tx: Tx, session: str, turn: int, kind: str) -> Iterator[dict[str, Any]]:
+    """What there is of that kind in a turn, the last first, as it is asked for."""
+    rows = tx.run(
+        "SELECT line FROM activity WHERE session = ? AND turn = ? AND kind = ? ORDER BY seq DESC", session, turn, kind
     )
-    return [json.loads(row["line"]) for row in rows]
+    return (json.loads(row["line"]) for row in rows)
 
 
 def first_told(
     tx: Tx, session: str, turn: int, kinds: tuple[str, ...], after: int = 0
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of these kinds in a turn after a number, each thing once: as it was told first."""
-    found = tx.all(
+    """The records of these kinds in a turn after a number, each thing once: as it was told first. Read as they are asked for."""
+    found = tx.run(
         f"SELECT seq, line FROM activity AS one WHERE session = ? AND turn = ? AND seq > ? AND kind IN ({marks(kinds)})"
         " AND NOT EXISTS (SELECT 1 FROM activity WHERE session = one.session AND kind = one.kind AND ident = one.ident"
         " AND ident != '' AND seq < one.seq) ORDER BY seq",
@@ -114,10 +115,10 @@ def page(tx: Tx, session: str, after: int, turn: int | None = None, size: int = 
 
 
 def trim(tx: Tx, session: str, most: int) -> None:
-    """Let go what there is beyond ``most`` bytes: the oldest outputs, then the oldest of what may go at all."""
-    for kinds in (f"kind IN ({marks(BULK)})", f"kind NOT IN ({marks(KEPT)})"):
-        args = BULK if kinds.startswith("kind IN") else KEPT
-        while size(tx, session) > most:
+    """Let go what there is beyond ``most`` bytes: the oldest outputs, then the oldest of what may go; far beyond it all else too."""
+    outputs, others, all_else = f"kind IN ({marks(BULK)})", f"kind NOT IN ({marks(KEPT)})", f"kind IN ({marks(KEPT)})"
+    for kinds, args, bound in ((outputs, BULK, most), (others, KEPT, most), (all_else, KEPT, FAR * most)):
+        while size(tx, session) > bound:
             oldest = f"(SELECT rowid FROM activity WHERE session = ? AND {kinds} ORDER BY seq LIMIT ?)"
             tx.run(
                 "INSERT OR IGNORE INTO told SELECT session, kind, ident, seq FROM activity"

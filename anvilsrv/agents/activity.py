@@ -34,9 +34,10 @@ from anvilsrv.sessions.whose import turn_of
 from anvilsrv.store.store import Need, Store, Tx
 
 PATIENCE = 5  # looks for which a piece waits for those before it
-WAITING = 1000  # pieces that wait
+WAITING = 1000  # pieces of a session that wait for others
 BEHIND = 1.0  # s that the end of a turn waits for what stands in the files
 TEXTS = 50  # of a session that may still grow
+TOGETHER = 100  # objects that are recorded in one job: others get their turn between
 
 
 @dataclass
@@ -79,7 +80,7 @@ class Activities(Listener):
         self._sessions: dict[str, Session] = {}
         self._soon = False
         self._begun: set[str] = set()  # the store's thread changes it
-        self._files = Files(self._news, on_error)
+        self._files = Files(self._news, on_error, registry.family)
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`."""
@@ -106,7 +107,7 @@ class Activities(Listener):
 
         def look() -> None:
             try:
-                self._files.look()
+                self._files.look(session)
                 for _ in range(PATIENCE):
                     self._tell({}, flush=(session,))
             finally:
@@ -143,25 +144,22 @@ class Activities(Listener):
         self._sessions.pop(session, None)
 
     def _hook(self, session: str, backend: Backend, hook: str, payload: Mapping[str, Any]) -> None:
-        found = [
-            said for row in backend.follow if hook in row.hooks for said in backend.told(row, {**payload, "hook": hook})
-        ]
-        self._tell({session: ([Piece(said, None) for said in found], {})})
+        with self._files.shares.charged(session):
+            line = {**payload, "hook": hook}
+            found = [said for row in backend.follow if hook in row.hooks for said in backend.told(row, line)]
+            self._tell({session: ([Piece(said, None) for said in found], {})})
 
-    def _news(self, news: dict[str, list[News]]) -> None:
-        told: dict[str, tuple[list[Piece], dict[str, Mark | None]]] = {}
-        for session, files in news.items():
-            view = self._registry.find(session)
-            backend = self._backends.last(view.backend) if view is not None else None
-            if view is None or backend is None:
-                continue
-            pieces: list[Piece] = []
-            for one in files:
-                pieces += self._understood(backend, one)
-            if view.forked:
-                pieces = [one for one in pieces if not inherited(view, one.said)]
-            told[session] = (pieces, {one.path: one.mark for one in files})
-        self._tell(told)
+    def _news(self, session: str, files: list[News]) -> None:
+        view = self._registry.find(session)
+        backend = self._backends.last(view.backend) if view is not None else None
+        if view is None or backend is None:
+            return
+        pieces: list[Piece] = []
+        for one in files:
+            pieces += self._understood(backend, one)
+        if view.forked:
+            pieces = [one for one in pieces if not inherited(view, one.said)]
+        self._tell({session: (pieces, {one.path: one.mark for one in files})})
 
     def _understood(self, backend: Backend, news: News) -> list[Piece]:
         if news.row >= len(backend.follow):  # its file was changed meanwhile
@@ -186,8 +184,11 @@ class Activities(Listener):
                 ready[session] = (now, marks)
             if not one.later and not one.orders:
                 del self._sessions[session]
-        if ready:
-            self._store.post(self._job(ready), need=Need.HAPPENED, durable=False)
+        for session, (now, marks) in ready.items():
+            for at in range(0, max(1, len(now)), TOGETHER):
+                last = at + TOGETHER >= len(now)  # the files are read so far when all of it is recorded
+                job = self._job(session, now[at : at + TOGETHER], marks if last else {})
+                self._store.post(job, need=Need.HAPPENED, durable=False)
         if not self._soon and any(one.later or _early(one) for one in self._sessions.values()):
             self._soon = True
             self._files.soon(self._flush)
@@ -196,18 +197,16 @@ class Activities(Listener):
         self._soon = False
         self._tell({}, flush=tuple(self._sessions))
 
-    def _job(self, ready: dict[str, tuple[list[Piece], dict[str, Mark | None]]]) -> Callable[[Tx], None]:
+    def _job(self, session: str, pieces: list[Piece], marks: dict[str, Mark | None]) -> Callable[[Tx], None]:
         again: list[bool] = []
 
         def job(tx: Tx) -> None:
-            for session, (pieces, marks) in ready.items():
-                if self._registry.there(tx, session):
-                    told = [
-                        Told(
-                            one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun, one.said.of_tool
-                        )
-                        for one in pieces
-                    ]
+            if self._registry.there(tx, session):
+                told = [
+                    Told(one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun, one.said.of_tool)
+                    for one in pieces
+                ]
+                with self._files.shares.charged(session):
                     self._registry.activity.tell(tx, session, told, marks, again=bool(again))
             again.append(True)
 
@@ -258,7 +257,11 @@ def _in_turn(one: Session, piece: Piece) -> list[Piece]:
     if number < order.next:
         return [piece] if number == 0 else []  # the file is read again; what came too late was given up
     order.early[number] = piece
-    return _next(order)
+    found = _next(order)
+    if order.early and sum(len(each.early) for each in one.orders.values()) > WAITING:
+        order.next = min(order.early)
+        found += _next(order)
+    return found
 
 
 def _next(order: Order) -> list[Piece]:
@@ -267,9 +270,6 @@ def _next(order: Order) -> list[Piece]:
         found.append(order.early.pop(order.next))
         order.next += 1
         order.looks = 0
-    if len(order.early) > WAITING:
-        order.next = min(order.early)
-        found += _next(order)
     return found
 
 

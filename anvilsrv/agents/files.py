@@ -4,7 +4,8 @@ A path may have ``*`` in it: every file that matches is followed, also one that 
 exists on the way. News are gathered for a moment, and longer while they come without end, so that many small writes cost one look and
 one job.
 
-Agents can write there, so everything is hostile: directories are entered without links, and there is a bound on files and directories.
+Agents can write there, so everything is hostile: directories are entered without links, there is a bound on files and directories, and
+who writes without end is looked at seldom: a family of sessions has a share of the time of this thread, with what follows in the store.
 
 Threads: ``follow``, ``forget`` and ``close`` from any thread; ``on_news`` is called from the thread of its own, with no lock held.
 """
@@ -20,11 +21,13 @@ from typing import NamedTuple
 from anvilsrv.activity.rows import Mark
 from anvilsrv.agents.growing import Growing, Line
 from anvilsrv.agents.transcript import directory
+from anvilsrv.allowance import Shares
 from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Event, Inotify
 from anvilsrv.linux.reactor import Reactor
 
 LOOK = 0.04  # s in which news are gathered
 APART = 0.1  # s between two looks
+OWING = 2.0  # s that a session may owe which is read because its turn ends
 READS = 16  # of the events of one look; the rest at the next
 FILES = 1000  # of one session and one path that are there at a time
 LISTED = 2000  # names of one directory that are looked at
@@ -71,13 +74,16 @@ class Followed:
     old: bool = False  # of a session of an earlier version: what stands in its files is not told
 
 
-OnNews = Callable[[dict[str, list[News]]], None]
+OnNews = Callable[[str, list[News]], None]
 
 
 class Files:
-    """See above. ``on_news(news by session)``; ``on_error`` gets what went wrong in the thread."""
+    """See above. ``on_news(session, news)``; ``on_error`` gets what went wrong in the thread; ``family`` tells for whom time counts."""
 
-    def __init__(self, on_news: OnNews, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, on_news: OnNews, on_error: Callable[[BaseException], None], family: Callable[[str], str] = str
+    ) -> None:
+        self.shares = Shares(family)
         self._on_news = on_news
         self._on_error = on_error
         self._sessions: dict[str, Followed] = {}  # this and what follows is the thread's own
@@ -100,9 +106,9 @@ class Files:
         """Stop following."""
         self._reactor.do(lambda: self._end(session))
 
-    def look(self) -> None:
-        """Read what there is now, without waiting for more. On the thread."""
-        self._look()
+    def look(self, session: str) -> None:
+        """Read what there is now, without waiting for more; of ``session`` also before its turn. On the thread."""
+        self._look(session)
 
     def soon(self, command: Callable[[], None]) -> None:
         """Run ``command`` on the thread at about the time of the next look."""
@@ -175,32 +181,49 @@ class Files:
                 return
             yield from events
 
-    def _look(self) -> None:
-        """Read what has grown, and tell it."""
+    def _look(self, first: str = "") -> None:
+        """Read what has grown, and tell it; of ``first`` also before its turn."""
         self._looked = time.monotonic()
         if self._waiting:
             self._waiting = False
             self._reactor.watch(self._inotify.fileno(), self._rest)
         self._gather()
-        new, self._new = self._new, set()
+        new, self._new = self._new & set(self._sessions), set()
+        for session in new:
+            if self._may(session, first):
+                self._search(session)
+            else:
+                self._new.add(session)
         changed, self._changed = self._changed, {}
-        for session in new & set(self._sessions):
-            try:
-                changed |= dict.fromkeys(self._find(session))
-            except OSError as error:
-                self._on_error(error)
         news: dict[str, list[News]] = {}
         gone, self._gone = self._gone, []
         for session, one in gone:
             news.setdefault(session, []).append(one)
         for number, name in changed:
-            found = self._read(number, name)
+            session = self._watched[number].session if number in self._watched else ""
+            if not self._may(session, first):
+                self._changed[number, name] = None
+                continue
+            with self.shares.charged(session):
+                found = self._read(number, name)
             if found is not None:
-                news.setdefault(self._watched[number].session, []).append(found)
-        if news:
-            self._on_news(news)
-        if self._changed:
+                news.setdefault(session, []).append(found)
+        for session, some in news.items():
+            with self.shares.charged(session):
+                self._on_news(session, some)
+        if self._changed or self._new:
             self._rest()
+
+    def _may(self, session: str, first: str) -> bool:
+        """Whether it is its turn."""
+        return not self.shares.due(session, OWING if session == first else 0.0)
+
+    def _search(self, session: str) -> None:
+        with self.shares.charged(session):
+            try:
+                self._changed |= dict.fromkeys(self._find(session))
+            except OSError as error:
+                self._on_error(error)
 
     def _read(self, number: int, name: str) -> News | None:
         watched = self._watched.get(number)

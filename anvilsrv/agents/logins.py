@@ -25,6 +25,7 @@ from anvilsrv.sessions.state import View
 from anvilsrv.strict_json import dumps, loads_object
 
 GIVEN = "login.json"
+REST = 0.05  # s between two looks at what has happened
 SETTLE = 0.2  # s from the first news of a copy to its reading
 
 
@@ -140,6 +141,8 @@ class Logins:
             self._on_error(error)
 
     def _changed(self) -> None:
+        self._reactor.unwatch(self._inotify.fileno())  # what comes soon is looked at with what comes after it
+        self._reactor.at(REST, lambda: self._reactor.watch(self._inotify.fileno(), self._changed))
         for who in {self._watches[number] for number in self._inotify.read() if number in self._watches}:
             for session, backend in self._sessions.items():
                 if who in (session, f"/{backend}"):

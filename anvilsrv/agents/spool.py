@@ -121,6 +121,8 @@ class Spools:
             self._soon(session, 0.0)
 
     def _changed(self) -> None:
+        self._reactor.unwatch(self._inotify.fileno())  # what comes soon is looked at with what comes after it
+        self._reactor.at(SETTLE, lambda: self._reactor.watch(self._inotify.fileno(), self._changed))
         news = set(self._inotify.read())
         for number, session in self._watches.items():
             if number in news or OVERFLOW in news:

@@ -30,6 +30,7 @@ ASKED = 2.0  # s that the title must stay idle after an interrupt of ours
 UNASKED = 8.0  # s, where we sent none: a loaded machine delivers hooks late
 PAUSE = 1.0  # s between looks at the input after an interrupt: an agent may put its prompt back some time later, line by line
 LOOKS = 8
+LONGEST = 1000  # characters of a title that are looked at
 CLEARS = 3  # looks after a prompt was given up
 
 
@@ -65,7 +66,7 @@ class Titles:
 
     def changed(self, pane: str, title: str) -> None:
         """A title changed (or tmux tells all there are, when it is asked first)."""
-        self._reactor.do(lambda: self._changed(pane, title))
+        self._reactor.do(lambda: self._changed(pane, title[:LONGEST]))
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`."""

@@ -7,7 +7,8 @@ backend (``Backend.transcript_reports``).
 Subagents may have files of their own beside it, in a directory called as it is without its ending. They are followed too (``beside``).
 
 The file belongs to the agent, so it is hostile input: it is opened beneath the session's own directory (``beneath``), a line has a
-bounded length, what is no JSON object is skipped, and a file that shrinks or is replaced is read from its new beginning.
+bounded length, what is no JSON object is skipped, and a file that shrinks or is replaced is read from its new beginning. Who writes
+without end is looked at seldom: a family of sessions has a share of the thread's time.
 
 Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is called from the watcher's thread, with no lock held.
 """
@@ -19,18 +20,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anvilsrv.allowance import BOUNDS
+from anvilsrv.allowance import BOUNDS, Shares
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.linux import beneath
 from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Inotify
-from anvilsrv.linux.reactor import Reactor
+from anvilsrv.linux.reactor import Deadline, Reactor
 from anvilsrv.sessions.state import View
 from anvilsrv.strict_json import loads_bytes
 
 LINE = 8 << 20  # bytes of one line; a longer one is skipped
 CHUNK = 1 << 18
-MOST = BOUNDS["transcript"].most  # bytes read at one look: the last, where there are more
+MOST = BOUNDS["transcript"].most  # bytes that may wait: of more the last are read
+LOOK = 4 << 20  # bytes read at one look of the watcher; the rest at the next
 Line = dict[str, Any]
 OnLines = Callable[[str, list[Line], bool], None]
 OnBeside = Callable[[str, list[Line]], None]
@@ -51,19 +53,23 @@ class Tail:
         self._offset = 0
         self._partial = b""
         self._skipping = False
+        self.taken = 0  # bytes at the last look
+        self.unread = False  # there is more than that look took
 
-    def read(self) -> Iterator[Line]:
-        """The objects on the lines completed since. Raises AnvilError when the file cannot be read; none yet is not an error."""
+    def read(self, most: int = MOST) -> Iterator[Line]:
+        """The objects on the lines completed since, in so many bytes. Raises AnvilError when the file cannot be read; none yet is not
+        an error."""
+        self.taken, self.unread = 0, False
         try:
             fd = beneath.read(self.top, self.name)
         except NotFound:
             return
         try:
-            yield from self._read(fd)
+            yield from self._read(fd, most)
         finally:
             os.close(fd)
 
-    def _read(self, fd: int) -> Iterator[Line]:
+    def _read(self, fd: int, most: int) -> Iterator[Line]:
         state = os.fstat(fd)
         if (state.st_dev, state.st_ino) != self._identity or state.st_size < self._offset:
             self._identity = (state.st_dev, state.st_ino)
@@ -71,9 +77,11 @@ class Tail:
             self._first = 0
         if state.st_size - self._offset > MOST:  # it may be sparse, of terabytes: what came last counts
             self._offset, self._partial, self._skipping = state.st_size - MOST, b"", True
-        end = state.st_size  # an agent that writes without end holds nobody up: what comes now has an event of its own
-        while self._offset < end and (data := os.pread(fd, CHUNK, self._offset)):
+        end = min(state.st_size, self._offset + most)  # what comes now has an event of its own
+        self.unread = end < state.st_size
+        while self._offset < end and (data := os.pread(fd, min(CHUNK, end - self._offset), self._offset)):
             self._offset += len(data)
+            self.taken += len(data)
             yield from self._lines(data)
 
     def _lines(self, data: bytes) -> Iterator[Line]:
@@ -130,13 +138,15 @@ class Beside:
         self.parts = [*stem.split("/"), *where.split("/")]
         self._top = tail.top
         self._tails: dict[str, Tail] = {}
+        self.unread = False  # as of a Tail
 
     def meant(self, names: Iterable[str]) -> bool:
         """Whether one of these names may be that of such a file."""
         return any(fnmatch.fnmatch(name, self._names) for name in names)
 
     def read(self) -> Iterator[Line]:
-        """The objects on the lines completed since in all of them. Raises AnvilError."""
+        """The objects on the lines completed since in all of them, as much as is read at one look. Raises AnvilError."""
+        self.unread, left = False, LOOK
         fd = directory(self._top, self.parts)
         if fd is None:
             return
@@ -148,7 +158,13 @@ class Beside:
         for name in sorted(fnmatch.filter(names, self._names)):
             if name not in self._tails:
                 self._tails[name] = Tail(self._top, str(self._top / "/".join([*self.parts, name])))
-            yield from self._tails[name].read()
+            tail = self._tails[name]
+            yield from tail.read(left)
+            left -= tail.taken
+            self.unread |= tail.unread
+            if left <= 0:
+                self.unread = True
+                break
 
 
 class Watcher:
@@ -156,18 +172,22 @@ class Watcher:
 
     ``on_lines(session, lines, old)`` gets what was appended, in batches as it comes; ``old`` marks the first batches, which stood in
     the file when ``watch`` was called. ``on_beside(session, lines)`` gets those of the files beside it. ``on_error`` gets what went
-    wrong in the thread (a file that cannot be opened, a callback).
+    wrong in the thread (a file that cannot be opened, a callback). ``family`` tells for whom the time that a session needs counts.
     """
 
     def __init__(
-        self, on_lines: OnLines, on_error: Callable[[BaseException], None], on_beside: OnBeside = lambda *_: None
-    ) -> None:
+        self, on_lines: OnLines, on_error: Callable[[BaseException], None], on_beside: OnBeside = lambda *_: None,
+        family: Callable[[str], str] = str,
+    ) -> None:  # fmt: skip
+        self.shares = Shares(family)
         self._on_lines = on_lines
         self._on_beside = on_beside
         self._on_error = on_error
         self._tails: dict[str, Tail] = {}  # this and what follows is the thread's own
         self._beside: dict[str, Beside] = {}
         self._directories: dict[str, frozenset[int]] = {}  # session -> numbers of its watches
+        self._old: set[str] = set()  # sessions of which something is not read that stood there when watching began
+        self._later: dict[str, Deadline] = {}  # sessions that are looked at later
         self._inotify = Inotify()
         self._reactor = Reactor("transcripts", on_error)
         self._reactor.watch(self._inotify.fileno(), self._changed)
@@ -194,17 +214,22 @@ class Watcher:
     def _start(self, session: str, tail: Tail, beside: "Beside | None") -> None:
         before = self._tails.get(session)
         if before is None or (before.top, before.name) != (tail.top, tail.name):
-            self._read_beside(session)
+            with self.shares.charged(session):
+                self._read_beside(session)
             self._leave(session)
             self._tails[session] = tail
             self._beside.pop(session, None)
             if beside is not None:
                 self._beside[session] = beside
-            self._serve(session, tail, old=True)
+            self._old.add(session)
+            self._serve(session)
 
     def _end(self, session: str) -> None:
         self._tails.pop(session, None)
         self._beside.pop(session, None)
+        self._old.discard(session)
+        if (later := self._later.pop(session, None)) is not None:
+            later.cancel()
         self._leave(session)
 
     def _changed(self) -> None:
@@ -220,7 +245,7 @@ class Watcher:
         for session, its in list(self._directories.items()):
             names = set().union(*(written.get(number, ()) for number in its))
             if its & changed or OVERFLOW in changed or (names and self._meant(session, names)):
-                self._serve(session, self._tails[session], old=False)
+                self._serve(session)
 
     def _meant(self, session: str, names: set[str]) -> bool:
         """Whether one of these may be a file that is followed."""
@@ -235,14 +260,39 @@ class Watcher:
         for number in before.difference(*self._directories.values()):
             self._inotify.remove(number)
 
-    def _serve(self, session: str, tail: Tail, old: bool) -> None:
+    def _serve(self, session: str) -> None:
+        """Look at what is new, now or when it is its turn."""
+        due = self.shares.due(session)
+        if due:
+            self._put_off(session, due)
+            return
+        with self.shares.charged(session):
+            more = self._look(session, self._tails[session])
+        if more:
+            self._put_off(session, self.shares.due(session))
+
+    def _put_off(self, session: str, delay: float) -> None:
+        if session not in self._later:
+            self._later[session] = self._reactor.at(max(REST, delay), lambda: self._again(session))
+
+    def _again(self, session: str) -> None:
+        self._later.pop(session, None)
+        if session in self._tails:
+            self._serve(session)
+
+    def _look(self, session: str, tail: Tail) -> bool:
+        """Hand on what is new; whether there is more than is read at one look."""
+        beside = self._beside.get(session)
         try:
             self._follow(session, tail)
-            for batch in batches(tail.read()):
-                self._on_lines(session, batch, old)
+            for batch in batches(tail.read(LOOK)):
+                self._on_lines(session, batch, session in self._old)
         except Exception as error:
             self._on_error(error)
+        if not tail.unread:
+            self._old.discard(session)
         self._read_beside(session)
+        return tail.unread or (beside is not None and beside.unread)
 
     def _read_beside(self, session: str) -> None:
         beside = self._beside.get(session)

@@ -6,10 +6,11 @@ Threads: ``answer`` runs on a worker, methods with a Tx in a job; ``asked`` and 
 alone changes ``_asking``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anvilsrv.activity.fields import middle
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions import questions, whose
@@ -20,6 +21,10 @@ from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.strict_json import dumps, whole
 
 DIFF = 256 << 10  # bytes of what a question would change
+TEXT = 260 << 10  # of its words, which may have a plan in them
+DETAIL = 64 << 10
+LINE = 1000  # characters of a choice
+PARTS = 20  # questions in one dialog
 WHATS = ("permission", "question", "plan")
 MOST = 100  # open questions of one session; the oldest gives way
 
@@ -38,21 +43,20 @@ class Questions:
         old = next((one for one in open_now if one["report"] == asked.number), None)
         number = old["id"] if old is not None else questions.identify(asked.session, asked.number)
         made = {
-            "id": number, "what": kind(fields), "text": shown(plain(fields.get("question") or "")),
-            "choices": [one_line(plain(c)) for c in fields.get("choices") or []],
-            "also": [one_line(plain(c)) for c in fields.get("also") or []],
-            "detail": shown(plain(fields.get("detail") or "")), "free": bool(fields.get("free")),
-            "report": asked.number, "agent": str(fields.get("agent") or ""), "tool": str(fields.get("tool") or ""),
+            "id": number, "what": kind(fields), "text": long(fields.get("question"), TEXT),
+            "choices": lines(fields.get("choices")), "also": lines(fields.get("also")),
+            "detail": long(fields.get("detail"), DETAIL), "free": bool(fields.get("free")),
+            "report": asked.number, "agent": str(fields.get("agent") or ""), "tool": questions.use(fields.get("tool")),
         }  # fmt: skip
-        if diff := shown(plain(str(fields.get("diff") or ""))):
-            made["diff"] = middle(diff, DIFF).text
+        if diff := long(fields.get("diff"), DIFF):
+            made["diff"] = diff
         if parts := fields.get("questions"):
-            made["questions"] = [parted(part) for part in parts]
+            made["questions"] = [parted(part) for part in parts[:PARTS]]
         tx.after(asked)  # before the event: who answers at once must find the asker waiting
         if old is not None:
             self._keep(tx, asked.session, tuple(made if one is old else one for one in open_now))
             return
-        for one in open_now[: max(0, len(open_now) + 1 - MOST)]:
+        for one in too_many(open_now, made):
             self._end(tx, asked.session, one, None, "timeout")
         self._keep(tx, asked.session, (*self._registry.row(tx, asked.session).ask, made))
         self._emit(tx, asked.session, questions.shown(made))
@@ -87,7 +91,7 @@ class Questions:
     def over(self, tx: Tx, session: str, agent: str, tool: str = "", turn: bool = True) -> None:
         """That agent went on (with that tool), or its ``turn`` is over, so what it asked was answered elsewhere."""
         row = self._registry.maybe(tx, session)
-        gone = questions.ended(row.ask, agent, tool, turn) if row is not None and row.ask else ()
+        gone = questions.ended(row.ask, agent, questions.use(tool), turn) if row is not None and row.ask else ()
         for one in row.ask if row is not None else ():
             if one["id"] in gone:
                 self._end(tx, session, one, None, "pane")
@@ -107,7 +111,8 @@ class Questions:
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The hook program that waited for an answer is gone (any thread)."""
-        self._store.post(lambda tx: self._abandoned(tx, session, by), need=Need.HAPPENED)
+        family = self._registry.family(session)
+        self._store.post(lambda tx: self._abandoned(tx, session, by), need=Need.HAPPENED, by=family)
 
     def _abandoned(self, tx: Tx, session: str, by: Waiting) -> None:
         row = self._registry.maybe(tx, session)
@@ -147,12 +152,32 @@ class Questions:
             asker.by.answer(asker.otherwise if effect.reply is None else effect.reply)
 
 
+def too_many(open_now: Sequence[Question], made: Question) -> Sequence[Question]:
+    """The oldest of these, which give way to one more: every list of sessions has them all, and every event about one."""
+    size, gone = sum(len(dumps(one)) for one in (*open_now, made)), max(0, len(open_now) + 1 - MOST)
+    for at, one in enumerate(open_now):
+        if at >= gone and size <= BOUNDS["questions"].most:
+            return open_now[:at]
+        size -= len(dumps(one))
+    return open_now
+
+
 def parted(part: Mapping[str, Any]) -> dict[str, Any]:
     """One of several questions in a dialog."""
     return {
-        "text": shown(plain(str(part.get("text") or ""))), "multiple": bool(part.get("multiple")),
-        "choices": [one_line(plain(str(one))) for one in part.get("choices") or []],
+        "text": long(part.get("text"), DETAIL // PARTS), "multiple": bool(part.get("multiple")),
+        "choices": lines(part.get("choices")),
     }  # fmt: skip
+
+
+def long(text: Any, most: int) -> str:
+    """A text from an agent, of at most so many bytes."""
+    return middle(shown(plain(str(text or "")[: 4 * most])), most).text
+
+
+def lines(choices: Any) -> list[str]:
+    """Choices, each on a line."""
+    return [one_line(plain(str(one)[:LINE])) for one in (choices or [])[: questions.OPTIONS]]
 
 
 def plain(text: str) -> str:

@@ -22,12 +22,14 @@ MOST = 1000  # calls that wait for one session
 
 
 class InOrder:
-    """``on_error`` gets what a call raises."""
+    """``on_error`` gets what a call raises; ``payer`` tells by key for whom its time counts."""
 
-    def __init__(self, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, on_error: Callable[[BaseException], None], payer: Callable[[object], object] = lambda key: key
+    ) -> None:
         self._on_error = on_error
         self._lock = threading.Lock()
-        self._queue: FairQueue[Callable[[], None]] = FairQueue(1)
+        self._queue: FairQueue[Callable[[], None]] = FairQueue(1, payer)
         self._waiting: Counter[str] = Counter()  # calls that are not over
         self._threads: list[threading.Thread] = []
         self._closed = False

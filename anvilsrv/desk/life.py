@@ -49,14 +49,15 @@ class Life:
 
     # -- what went wrong ----------------------------------------------------------------------------------------------
 
-    def about(self, session: str, job: Callable[[Tx], object]) -> None:
-        """Post a job about what happened to a session. Whatever it raises leaves the session in ``error`` with a sentence."""
+    def about(self, session: str, job: Callable[[Tx], object], by: str = "") -> None:
+        """Post a job about what happened to a session, in the turn of ``by``, whose doing it is, or as the daemon's own. Whatever it
+        raises leaves the session in ``error`` with a sentence."""
 
         def done(_: object, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, NotFound | Full):
                 self.broken(session, error)
 
-        self._store.post(job, done, Need.HAPPENED)
+        self._store.post(job, done, Need.HAPPENED, by=by)
 
     @contextmanager
     def guard(self, session: str) -> Iterator[None]:

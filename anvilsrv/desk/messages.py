@@ -43,7 +43,7 @@ class Messages:
             self._waiting[session] = (by, number, chosen)
         if before is not None:
             before[0].answer({})
-        self._store.call(lambda tx: self._offer(tx, session), need=Need.OWN)
+        self._store.call(lambda tx: self._offer(tx, session), need=Need.OWN, by=self._registry.family(session))
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`: a prompt was chosen, or an option."""

@@ -138,7 +138,7 @@ class Reports:
         self._carriers: dict[Waiting, Carried] = {}  # who was given a prompt in the reply to which report
         self._eyes = eyes
         self._messages = messages
-        self._order = InOrder(on_error)
+        self._order = InOrder(on_error, lambda session: registry.family(str(session)))
         self._listener = listener or Listener()
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
@@ -212,7 +212,8 @@ class Reports:
                 return
             backend = self._backends.get(view.backend)
             if hook == OFFERS and backend.by_message:
-                self._store.call(lambda tx: self._offers(tx, view.id, payload), need=Need.HAPPENED)
+                family = self._registry.family(view.id)
+                self._store.call(lambda tx: self._offers(tx, view.id, payload), need=Need.HAPPENED, by=family)
                 if by is not None:
                     by.answer({})
                 return
@@ -301,7 +302,9 @@ class Reports:
             if carried is not None:
                 gone = self._turns.delivered.kept if carried.given else self._turns.delivered.gone
                 self._life.about(
-                    session, lambda tx: outcomes.settle(tx, session, self._post, gone(tx, session, carried.link))
+                    session,
+                    lambda tx: outcomes.settle(tx, session, self._post, gone(tx, session, carried.link)),
+                    by=self._registry.family(session),
                 )
 
         self._order.do(session, closed)  # after what it brought
@@ -428,7 +431,8 @@ class Reports:
             self._listener.catch_up(session)
         looks = any(one.report.kind in ("joined", "refused") for one in found) and self._view_on_its_way(session)
         seen = self._eyes.seen(session) if looks else NOTHING
-        self._life.about(session, lambda tx: self._read(tx, session, found, seen, source))
+        family = self._registry.family(session)
+        self._life.about(session, lambda tx: self._read(tx, session, found, seen, source), by=family)
 
     def _view_on_its_way(self, session: str) -> bool:
         view = self._registry.find(session)
@@ -454,9 +458,10 @@ class Reports:
             outcomes.settle(tx, session, self._post, heard.happen(self._turns, tx, session, report, at, seen, ""))
 
     def idle(self) -> None:
-        """Wait until what came so far is taken. Not in a job."""
+        """Wait until what came so far is taken, and on disk. Not in a job."""
         for session in list(self._registry.views):
             self._order.call(session, lambda: None)
+            self._store.call(lambda tx: None, by=self._registry.family(session))
 
     def close(self) -> None:
         """End the threads; what waits is taken first."""

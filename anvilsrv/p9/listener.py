@@ -17,18 +17,19 @@ BACKLOG = 128
 
 
 class Listener:
-    """A socket that is listened to, and its connections, which share an ``allowance``; a bounded one is served at a ``pace``."""
+    """A socket that is listened to, and its connections, which share an ``allowance``, and may be served at a ``pace``."""
 
     def __init__(
-        self, accept: Callable[["Listener"], None], path: str, root: Dir, who: Any, limit: int, allowance: Allowance
-    ) -> None:
+        self, accept: Callable[["Listener"], None], path: str, root: Dir, who: Any, limit: int, allowance: Allowance,
+        pace: "Pace[Stream | Listener] | None",
+    ) -> None:  # fmt: skip
         self.accept = accept
         self.path = path
         self.root = root
         self.who = who
         self.limit = limit
         self.allowance = allowance
-        self.pace: Pace[Stream | Listener] | None = Pace() if allowance.bounded else None
+        self.pace = pace
         self.paused = False  # it waits for another round
         self.connections: set[Stream] = set()
         self.sock, self._inode = listening(path)

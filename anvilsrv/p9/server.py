@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from anvilsrv.allowance import Allowance
 from anvilsrv.p9 import wire
@@ -71,6 +72,7 @@ class Server:
         self._posted: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.paced: set[Pace[Stream | Listener]] = set()  # some of theirs wait for another round
         self._jobs: FairQueue[tuple[Call, Returned]] = FairQueue(max(1, workers // 2))
+        self._paces: WeakKeyDictionary[Allowance, Pace[Stream | Listener]] = WeakKeyDictionary()  # of those who listen
         self._sources: dict[int, Listener | Connection] = {}
         self._through: dict[Connection, Listener] = {}  # where a connection came from
         self._listeners: dict[str, Listener] = {}
@@ -82,15 +84,21 @@ class Server:
     # --- for the owner, from any thread ---
 
     def listen(
-        self, path: str, root: Dir, who: Any = None, *, limit: int = 1024, allowance: Allowance | None = None
-    ) -> None:
+        self, path: str, root: Dir, who: Any = None, *, limit: int = 1024, allowance: Allowance | None = None,
+        full: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         """Serve ``root`` at ``path``, a new unix socket of mode 0600; ``who`` is handed to the tree with each request.
 
         At most ``limit`` connections are kept at a time; further ones are refused. With an ``allowance`` they have no more than
-        that together, and get their turn after those that have none. A socket file that no server answers is replaced. Raises
+        that together with those of other sockets that share it, and get their turn after those that have none; while ``full`` says that
+        too much waits that they asked for, nothing is read of them. A socket file that no server answers is replaced. Raises
         Conflict if one does, Unavailable if the socket cannot be made.
         """
-        listener = Listener(self._accept, str(path), root, who, limit, allowance or Allowance(bounded=False))
+        allowance = allowance or Allowance(bounded=False)
+        pace: Pace[Stream | Listener] | None = self._paces.get(allowance)
+        if pace is None and allowance.bounded:
+            pace = self._paces[allowance] = Pace(full)
+        listener = Listener(self._accept, str(path), root, who, limit, allowance, pace)
         self._listeners[listener.path] = listener
         self._sources[listener.fd] = listener
         self._epoll.register(listener.fd, select.EPOLLIN)

@@ -5,7 +5,8 @@ Threads: what takes a Tx runs on the store's thread, in a job; the rest is pure.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from anvilsrv.display import one_line
@@ -14,6 +15,7 @@ from anvilsrv.store.store import Tx
 
 MOST = 200  # comments of one review
 KEPT = 2000  # of a session
+FAR = 20_000  # places in a file where a comment is looked for
 LINES = 40  # of a file that one comment quotes
 WIDE = 400  # characters of such a line
 _COMMENT = re.compile(r"(?P<path>\S.*?):(?P<first>\d{1,7})(?:-(?P<last>\d{1,7}))?:\s*(?P<words>.*)")
@@ -101,13 +103,19 @@ def new_lines(diff: str) -> dict[str, set[int]]:
 def state(comment: Comment, lines: list[str]) -> tuple[str, int]:
     """Whether what it quotes is ``there``, has ``moved``, or it is ``outdated``; and the line where it begins now."""
     wanted = list(comment.quoted)
-    places = [
-        at for at in range(len(lines) - len(wanted) + 1) if lines[at] == wanted[0] and lines[at : at + len(wanted)] == wanted
-    ]  # fmt: skip
-    if not places:
-        return "outdated", comment.first
-    at = min(places, key=lambda at: abs(at + 1 - comment.first)) + 1
-    return ("there" if at == comment.first else "moved"), at
+    for at in islice(nearest(comment.first - 1, len(lines) - len(wanted) + 1), FAR):
+        if lines[at] == wanted[0] and lines[at : at + len(wanted)] == wanted:
+            return ("there" if at + 1 == comment.first else "moved"), at + 1
+    return "outdated", comment.first
+
+
+def nearest(start: int, end: int) -> Iterator[int]:
+    """The numbers below ``end``, the nearest to ``start`` first."""
+    for away in range(max(start, end - start) + 1):
+        if 0 <= start - away < end:
+            yield start - away
+        if away and start + away < end:
+            yield start + away
 
 
 def line(comment: Comment, lines: list[str]) -> str:

@@ -23,7 +23,7 @@ BEGINS = (
 ENDS = "[End of the log.]"
 OVER = (Status.DONE, Status.FAILED)
 Growings = Callable[[int], Iterable[Growing]]
-PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last block has
+PAGE = 1 << 16  # bytes of a conversation made in one job, and as many more as its last text has
 
 
 SHOWN = {  # of a prompt, in ``turns/list``
@@ -69,8 +69,11 @@ def conversation_page(
         out += text
         if one is not None:
             writer = Writer(told)
-            writer.turn(tx, session, one.n, joined, growing(one.n))
+            all_of_it = writer.turn(tx, session, one.n, joined, growing(one.n), PAGE)
             told = writer.told
+            if not all_of_it:
+                out += writer.out
+                break
             if one.status in OVER:
                 writer.end(_answer(tx, session, one))
                 told = Told()

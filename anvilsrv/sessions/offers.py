@@ -4,7 +4,7 @@ What it tells is hostile: it is bounded, and of other types it is left out. What
 anything. Functions with a Tx run in a job; the rest is pure.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from anvilsrv.backends.flags import Option
@@ -16,13 +16,14 @@ from anvilsrv.strict_json import dumps, loads, whole
 OPTIONS = 50
 CHOICES = 500  # of one option
 COMMANDS = 500
+LARGEST = 256 << 10  # bytes of all options, and of all commands
 NAME = 200  # characters of a name or a value
 WORDS = 1000  # of what a command does
 
 
 def taken(found: Any) -> list[Option]:
     """Options as a report tells them: ``[[name, value, [choice, ...]], ...]``."""
-    rows = [one for one in _list(found, OPTIONS) if isinstance(one, list) and len(one) == 3]
+    rows = [one for one in _short(_list(found, OPTIONS)) if isinstance(one, list) and len(one) == 3]
     made = [
         Option(_word(one[0]), _word(one[1]), tuple(filter(None, map(_word, _list(one[2], CHOICES))))) for one in rows
     ]
@@ -31,7 +32,7 @@ def taken(found: Any) -> list[Option]:
 
 def keep(tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
     """What an agent tells."""
-    rows = [one for one in _list(payload.get("commands"), COMMANDS) if isinstance(one, list) and len(one) == 2]
+    rows = [one for one in _short(_list(payload.get("commands"), COMMANDS)) if isinstance(one, list) and len(one) == 2]
     said = [[_word(one[0]), one_line(whole(str(one[1])[:WORDS]))] for one in rows]
     tx.run(
         "INSERT INTO offers(session, options, commands) VALUES(?1, ?2, ?3)"
@@ -84,6 +85,16 @@ def check(found: Iterable[Option], name: str, value: str) -> None:
 
 def _list(found: Any, most: int) -> list[Any]:
     return found[:most] if isinstance(found, list) else []
+
+
+def _short(rows: list[Any]) -> Iterator[Any]:
+    """Of these as many as may be kept."""
+    left = LARGEST
+    for one in rows:
+        left -= len(dumps(one))
+        if left < 0:
+            return
+        yield one
 
 
 def _word(value: Any) -> str:

@@ -15,7 +15,8 @@ Question = Mapping[str, Any]
 SHOWN = ("id", "what", "text", "choices", "detail", "free", "questions", "diff")
 ID = re.compile("q[0-9a-f]{6}")
 ASK_USER = "ask_user"  # the report of a tool that asks the user on the agent's behalf (anvilmcp(1))
-OPTIONS = 50  # choices of such a question
+OPTIONS = 50  # choices of a question
+NAME = 1000  # characters of what names the use of a tool
 GIVEN = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
 
 
@@ -44,6 +45,12 @@ def of_tool(number: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(choices, list) or len(choices) > OPTIONS or not all(isinstance(one, str) for one in choices):
         raise Invalid(f"invalid choices: a list of at most {OPTIONS} texts")
     return {"question": question, "choices": choices, "free": True, "tool": f"{ASK_USER} {number}"}
+
+
+def use(tool: Any) -> str:
+    """The use of a tool as a question keeps it: its name, or, of a long one, a digest."""
+    name = str(tool or "")
+    return name if len(name) <= NAME else "#" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def ended(questions: Iterable[Question], agent: str, tool: str, turn: bool = True) -> list[str]:

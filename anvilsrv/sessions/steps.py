@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.recorder import squeezed
+from anvilsrv.activity.recorder import says, squeezed
 from anvilsrv.display import one_line, shown
 from anvilsrv.sessions.blocks import block, header
 from anvilsrv.sessions.prompt import Prompt
@@ -19,6 +19,7 @@ from anvilsrv.strict_json import whole
 
 KINDS = ("text", "tool", "edit", "decision")
 WIDEST = 200  # characters of a line
+LOOKED = 4  # times as much as an answer has, in which it is looked for
 LINE = re.compile(r"\n(?=[^\n])")
 
 
@@ -61,10 +62,15 @@ class Writer:
         """Where the reader stands now."""
         return Told(self._record, tuple(self._texts.items()), self._open, self._joined, self._steps)
 
-    def turn(self, tx: Tx, session: str, turn: int, joined: Sequence[Prompt], growing: Iterable[Growing]) -> None:
-        """What has happened in the turn. ``joined`` are prompts that were taken into it, in their order."""
+    def turn(
+        self, tx: Tx, session: str, turn: int, joined: Sequence[Prompt], growing: Iterable[Growing], most: int
+    ) -> bool:
+        """What has happened in the turn, until it is ``most`` bytes; whether that is all. ``joined`` are prompts that were taken into
+        it, in their order."""
         grows = {one.id: one.text for one in growing}
         for seq, made in rows.first_told(tx, session, turn, KINDS, self._record):
+            if len(self.out) >= most:
+                return False
             self._record = seq
             self._join(joined, made["ts"])
             if made["kind"] != "text":
@@ -74,6 +80,7 @@ class Writer:
         self._join(joined, tx.now.wall)
         for ident, text in grows.items():
             self._say(ident, text, tx.now.wall)
+        return True
 
     def end(self, answer: bytes) -> None:
         """The turn is over; ``answer`` is the block of its answer, empty where it was told."""
@@ -139,11 +146,16 @@ def _rest(text: str, given: Given) -> str:
 
 def is_told(tx: Tx, session: str, turn: int, answer: str) -> bool:
     """Whether the texts of a turn say its answer: agents give the last of them, or all."""
-    said = [one for one in rows.of_turn(tx, session, turn, "text") if not one.get("parent")]
-    newest = {one.get("id"): one for one in said}
-    texts = [squeezed(one["text"]) for one in newest.values() if "text" in one and "cut" not in one]
-    words = squeezed(whole(shown(answer)))  # as it is recorded
-    return bool(texts) and (not words or any(words == "".join(texts[at:]) for at in range(len(texts))))
+    words, said, size = squeezed(whole(shown(answer))), list[Mapping[str, Any]](), 0  # as it is recorded
+    for one in rows.of_turn(tx, session, turn, "text"):  # the last first
+        if not one.get("parent"):
+            said.append(one)
+            size += len(one.get("text", ""))
+        if size > LOOKED * (len(answer) + 1000) or len(said) > LOOKED * 1000:
+            break
+    newest = {one.get("id"): one for one in reversed(said)}
+    texts = [one["text"] for one in newest.values() if "text" in one and "cut" not in one]
+    return bool(texts) and (not words or says(words, reversed(texts)))
 
 
 def _line(tx: Tx, session: str, made: Mapping[str, Any]) -> str:

@@ -188,6 +188,10 @@ class Store:
         except TimeoutError:
             raise Unavailable("the store does not answer") from None
 
+    def waiting(self, by: str) -> int:
+        """How many jobs of that session wait for their turn."""
+        return self._jobs.waiting(by)
+
     def _tx(self, late: bool = False) -> Tx:
         return Tx(self._db, Now.of(self._clock), late)
 
@@ -308,8 +312,6 @@ class Store:
                     self._jobs.spent(job.by, time.thread_time() - began)
             began = time.thread_time()
             self._db.execute("COMMIT")
-            for by in {job.by for job in jobs if job.by}:
-                self._jobs.spent(by, (time.thread_time() - began) / len(jobs))
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -318,6 +320,10 @@ class Store:
             if light:
                 self._db.execute("PRAGMA synchronous=FULL")
         self._settle(whole, outcomes)
+        each = (time.thread_time() - began) / len(jobs)  # what follows from a change costs more than the change
+        for job in jobs:
+            if job.by:
+                self._jobs.spent(job.by, each)
         return None
 
     def _one(self, whole: Tx, job: Job) -> tuple[Outcome, Any, BaseException | None]:

@@ -16,7 +16,7 @@ from anvilsrv.allowance import Budget
 J = TypeVar("J")
 
 BURST = 0.25  # s of the store's processor time that a session which was quiet may have at once
-RATE = 0.03  # of it for one that is never quiet
+RATE = 0.05  # of it for one that is never quiet, with what follows from its jobs
 LEAST = 0.001  # s that must be left of it
 
 
@@ -44,6 +44,10 @@ class Jobs(Generic[J]):
         with self._changed:
             self._ended = True
             self._changed.notify()
+
+    def waiting(self, by: str) -> int:
+        """How many of that session wait."""
+        return len(self._others.get(by, ()))
 
     def empty(self) -> bool:
         """Whether none waits, and more may come."""

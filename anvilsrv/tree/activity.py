@@ -8,11 +8,12 @@ Threads: methods run on the 9P thread, ``wake`` also on the store's; jobs on the
 
 from dataclasses import dataclass
 
+from anvilsrv.allowance import Share
+from anvilsrv.errors import Conflict
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
 from anvilsrv.store.store import Tx
-from anvilsrv.tree.domain import Domain
 from anvilsrv.tree.files import answer
-from anvilsrv.tree.nodes import FileKind, RowFile
+from anvilsrv.tree.nodes import FileKind, Place, RowFile
 from anvilsrv.tree.parked import Parked
 
 
@@ -21,7 +22,7 @@ class Activity(FileKind):
     """All of a session; it blocks at the end."""
 
     def open(self, file: RowFile, mode: int, req: Request) -> Handle:
-        return _Reader(file.at.domain, file.at.session, file.number or 0)
+        return _Reader(file.at, file.number or 0)
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,12 @@ class TurnActivity(FileKind):
         domain, session, n = file.at.domain, file.at.session, int(file.at.member)
 
         def opened(turn: int, error: BaseException | None) -> None:
-            answer(req)(None if error else _Reader(domain, session, 0, turn), error)
+            try:
+                answer(req)(None if error else _Reader(file.at, 0, turn), error)
+            except Conflict as full:
+                req.fail(full)
 
-        domain.store.post(lambda tx: domain.turn_of(tx, session, n), opened)
+        domain.store.post(lambda tx: domain.turn_of(tx, session, n), opened, by=file.at.by)
         return LATER
 
 
@@ -44,10 +48,13 @@ Page = tuple[bytes, int, bool, bool]
 class _Reader(Parked):
     """One open of ``activity``. Under the lock: ``_page`` is what was found and not given yet, ``_cursor`` what comes after it."""
 
-    def __init__(self, domain: Domain, session: str, cursor: int, turn: int | None = None) -> None:
+    def __init__(self, at: Place, cursor: int, turn: int | None = None) -> None:
         super().__init__()
-        self._domain = domain
-        self._session = session
+        self._open = Share(at.who.allowance, "streams", 1)
+        self._held = Share(at.who.allowance, "open")  # of the page
+        self._by = at.by
+        self._domain = at.domain
+        self._session = at.session
         self._turn = turn
         self._cursor = cursor
         self._page = b""
@@ -69,6 +76,7 @@ class _Reader(Parked):
 
     def advance(self, data: bytes) -> None:
         self._page = self._page[len(data) :]
+        self._held.shrink(len(self._page))
 
     def want(self) -> None:
         self._domain.activity.wait(self._session, self, self.wake)
@@ -80,7 +88,7 @@ class _Reader(Parked):
             ask = self._behind and not self._asked and not self._closed and not done
             self._asked = self._asked or ask
         if ask:
-            self._domain.store.post(self._job, self._done)
+            self._domain.store.post(self._job, self._done, by=self._by)
         return done
 
     def _job(self, tx: Tx) -> Page:
@@ -91,6 +99,11 @@ class _Reader(Parked):
     def _done(self, found: Page, error: BaseException | None) -> None:
         with self.lock:
             self._asked = False
+            try:
+                if error is None:
+                    self._held.grow(len(found[0]))
+            except Conflict as full:
+                error = full
             if error is None:
                 page, self._cursor, all_of_it, self._over = found
                 self._page += page
@@ -102,4 +115,6 @@ class _Reader(Parked):
 
     def close(self) -> None:
         self._closed = True
+        self._open.let_go()
+        self._held.let_go()
         self._domain.activity.forget(self._session, self)

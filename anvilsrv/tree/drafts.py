@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.allowance import Share
+from anvilsrv.allowance import Bound, Share
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotPermitted
 from anvilsrv.p9 import wire
 from anvilsrv.p9.tree import LATER, Handle, Later, Request
@@ -34,7 +34,7 @@ class TextDraft(FileKind):
     It takes effect (``commit``) at the clunk, and at an empty write after data; what ``commit`` returns is what reading the same
     open file then gives. ``check`` refuses what can be refused on the write; later only a text that is blank as a whole is.
     ``number`` gives a prompt its number, with its first write. ``kept`` is the content now, for a file that can be read; ``stored``
-    the same where the store must be asked.
+    the same where the store must be asked. Nobody writes more than ``most`` bytes, and no agent more than ``agents``.
     """
 
     check: Callable[[Place, Tx], None]
@@ -42,6 +42,8 @@ class TextDraft(FileKind):
     kept: Callable[[Place], bytes] | None = None
     stored: Callable[[Place, Tx], bytes] | None = None
     number: Callable[[Place, Tx], int] | None = None
+    most: int = MAX_TEXT
+    agents: Bound | None = None
 
     def length(self, file: RowFile) -> int:
         return len(self.kept(file.at)) if self.kept else 0
@@ -97,15 +99,22 @@ class _TextHandle(Handle):
             self._commit(lambda error: answer(req)(0, error))
             return LATER
         before = self._kept[:offset] if self._append and not self._size else b""
-        if self._size + len(before) + len(data) > MAX_TEXT:
-            raise Invalid(f"{self._file.name}: more than {MAX_TEXT >> 20} MiB")
+        size = len(before) + len(data)
+        self._bound(self._size + size)
         self._check(data)
-        self._written.grow(len(before) + len(data))
-        self._size += len(before) + len(data)
+        self._written.grow(size)
+        self._size += size
         self._writes += 1
         draft = self._draft
         self._domain.store.post(lambda tx: self._add(tx, draft, before + data, len(data)), answer(req), by=self._by)
         return LATER
+
+    def _bound(self, size: int) -> None:
+        agents = self._kind.agents if self._file.at.who.session is not None else None
+        if agents is not None and size > agents.most:
+            raise agents.refusal()
+        if size > self._kind.most:
+            raise Invalid(f"{self._file.name}: more than {self._kind.most >> 20} MiB")
 
     def _check(self, data: bytes) -> None:
         """Refuse bytes that cannot be UTF-8. A character may be cut between two writes; one that is cut at the end is replaced."""

@@ -53,6 +53,7 @@ class HookExchange(Exchange):
         self._replies = Replies()
         self._lock = threading.Lock()
         self._waiting: list[Share] = []  # what reports that are not answered yet hold; under the lock
+        self._used = False  # a report came
 
     def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> Later:
         """What a report holds is let go of when it was taken, and answered: until then a question is kept as it came."""
@@ -65,6 +66,7 @@ class HookExchange(Exchange):
             answer(req)(count, error)
 
         held.parts(2)
+        self._used = True
         with self._lock:
             self._waiting.append(held)
         self._replies.expect()
@@ -99,4 +101,5 @@ class HookExchange(Exchange):
             waiting, self._waiting = self._waiting, []
         for held in waiting:
             held.let_go()
-        self._domain.abandoned(self._session, self)
+        if self._used:
+            self._domain.abandoned(self._session, self)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.beads.beads import FILES
 from anvilsrv.p9.tree import Node
 from anvilsrv.sessions.questions import shown
@@ -32,6 +33,7 @@ from anvilsrv.tree.streams import Answer, Events, Tail
 from anvilsrv.tree.wholes import Made, Whole
 from anvilsrv.words import USER
 
+LONGEST = 1 << 20  # bytes of a context: it is in each list of sessions, and goes before each prompt
 SHOWN = 100  # of the members of turns/ in a listing; the others are there as well
 
 
@@ -141,7 +143,7 @@ SESSION = Table(
     Row("context", "UOC", "UC", TextDraft(
         check=lambda at, tx: at.domain.check_session(tx, at.session),
         commit=lambda at, tx, text, n: at.domain.set_context(tx, at.session, text),
-        kept=lambda at: at.view.context)),
+        kept=lambda at: at.view.context, most=LONGEST, agents=BOUNDS["context"])),
     Row("seen", "UOC", "U", Word(
         lambda at: str(at.view.seen), lambda at, tx, number: at.domain.see(tx, at.session, number))),
     Row("alias", "UOCA", "UO", Word(

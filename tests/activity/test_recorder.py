@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.recorder import OFTEN, Recorder, Told
+from anvilsrv.activity.recorder import BLOCKS, OFTEN, Recorder, Told, says
 from anvilsrv.activity.schema import clean
+from anvilsrv.allowance import BOUNDS
 from anvilsrv.store.effects import Effect, Said
 from anvilsrv.store.store import Store, Tx
 
@@ -100,3 +101,42 @@ def test_an_id_of_a_tool_that_is_used_again_in_a_later_turn_means_another_use(re
 def test_usage_says_what_compactions_read(records: Records) -> None:
     records.tell("usage", input=3, compacted=7000)
     assert records.kept("usage")[0]["compacted"] == 7000
+
+
+def test_texts_that_grow_are_bounded_and_the_oldest_is_a_record_that_grows_no_more(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BOUNDS, "growing", BOUNDS["growing"]._replace(most=100_000))
+    for n in range(20):
+        records.tell("text", id=f"m{n}", part="x" * 20_000)
+    channel = records.recorder.live.channel("s")
+    assert channel is not None
+    assert [name for _, name in channel.blocks] == [f"m{n}" for n in range(15, 20)]
+    assert {one["id"]: len(one["text"]) for one in records.kept("text")} == {f"m{n}": 20_000 for n in range(15)}
+    records.tell("text", id="m0", part="more")
+    assert ("text", "m0") not in channel.blocks
+    for n in range(3 * BLOCKS):
+        records.tell("text", id=f"s{n}", part="x")
+    assert len(channel.blocks) == BLOCKS
+
+
+def test_of_a_turn_no_more_is_read_than_its_answer_has() -> None:
+    asked: list[str] = []
+
+    def said() -> Iterator[str]:
+        for text in ("world", "hello ", "never", "asked"):
+            asked.append(text)
+            yield text
+
+    assert says("hello world", said()) and asked == ["world", "hello "]
+    asked.clear()
+    assert not says("another", said()) and asked == ["world"]
+    assert not says("xworld", iter(["world"])) and not says("more", iter(()))
+    assert says("a b", iter(["b", " \n", "a"])) and says("b", iter(["", "b"]))
+
+
+def test_an_agent_that_says_without_end_fills_no_store(records: Records) -> None:
+    for n in range(4 * OFTEN):
+        records.tell("text", id=f"m{n}", text="x" * 10_000)
+    assert records.store.call(lambda tx: rows.size(tx, "s")) <= (rows.FAR + 3) * SMALL
+    assert records.kept("text")[-1]["id"] == f"m{4 * OFTEN - 1}"

@@ -1,12 +1,14 @@
-"""Files that come and go in a directory that is followed."""
+"""Files that agents write, followed by one thread: they come and go, and who writes without end gets a part of its time."""
 
+import json
 import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from anvilsrv.agents.files import Files, News, Wanted
+from anvilsrv.agents.files import OWING, Files, News, Wanted
 from tests.conftest import PATIENCE
 
 Told = tuple[Files, "queue.Queue[News]"]
@@ -17,8 +19,8 @@ def told() -> Iterator[Told]:
     found: queue.Queue[News] = queue.Queue()
     errors: list[BaseException] = []
 
-    def put(news: dict[str, list[News]]) -> None:
-        for one in news["s"]:
+    def put(session: str, news: list[News]) -> None:
+        for one in news:
             found.put(one)
 
     files = Files(put, errors.append)
@@ -49,3 +51,72 @@ def test_a_file_that_is_gone_is_told_and_a_new_one_of_its_name_is_read_from_its_
         other = tmp_path / f"tasks/{text}.output"
         other.write_text("x")
         until(found, "tasks/a.output", gone=True)
+
+
+class Follower:
+    """The files ``x.jsonl`` of some sessions, each below a directory of its own."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.news: queue.Queue[tuple[str, list[int]]] = queue.Queue()
+        self.errors: list[BaseException] = []
+        self.files = Files(self._came, self.errors.append)
+
+    def _came(self, session: str, news: list[News]) -> None:
+        if lines := [
+            line["n"] for one in news for _, line in one.lines
+        ]:  # a file may be seen before something stands in it
+            self.news.put((session, lines))
+
+    def follow(self, session: str) -> None:
+        (self.top / session).mkdir()
+        self.files.follow(session, self.top / session, (Wanted(0, "x.jsonl", "json"),), {})
+
+    def append(self, session: str, n: int) -> None:
+        with open(self.top / session / "x.jsonl", "a") as file:
+            file.write(json.dumps({"n": n}) + "\n")
+
+    def told(self) -> tuple[str, list[int]]:
+        return self.news.get(timeout=PATIENCE)
+
+    def look(self, session: str) -> None:
+        done = threading.Event()
+        self.files.do(lambda: (self.files.look(session), done.set())[1])
+        assert done.wait(PATIENCE)
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Iterator[Follower]:
+    made = Follower(tmp_path)
+    yield made
+    made.files.close()
+    assert made.errors == []
+
+
+def test_who_had_its_share_is_read_later_and_the_others_now(follower: Follower) -> None:
+    for name in ("a", "b"):
+        follower.follow(name)
+    follower.append("a", 1)
+    assert follower.told() == ("a", [1])
+    follower.files.shares.spend("a", 3600.0)
+    follower.append("a", 2)
+    follower.append("b", 3)
+    assert follower.told() == ("b", [3])
+    follower.files.shares.spend("a", -3600.0)
+    assert follower.told() == ("a", [2]), "what was put off is not lost"
+
+
+def test_one_whose_turn_ends_is_read_before_its_turn_unless_it_owes_too_much(follower: Follower) -> None:
+    follower.follow("a")
+    follower.follow("b")
+    follower.append("a", 1)
+    assert follower.told() == ("a", [1])
+    follower.files.shares.spend("a", 2.0 + OWING / 2)
+    follower.append("a", 2)
+    follower.look("a")
+    assert follower.told() == ("a", [2])
+    follower.files.shares.spend("a", 3600.0)
+    follower.append("a", 3)
+    follower.look("a")
+    follower.append("b", 4)
+    assert follower.told() == ("b", [4])

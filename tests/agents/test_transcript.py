@@ -209,9 +209,9 @@ def test_what_is_written_to_other_files_beside_it_costs_no_look(
     append(other, {})
     read = transcript.Tail.read
 
-    def looked(tail: transcript.Tail) -> Iterator[dict[str, Any]]:
+    def looked(tail: transcript.Tail, most: int) -> Iterator[dict[str, Any]]:
         looks.append(tail.name)
-        return read(tail)
+        return read(tail, most)
 
     monkeypatch.setattr(transcript.Tail, "read", looked)
     follower.watcher.watch("a", tmp_path, str(path))
@@ -221,3 +221,39 @@ def test_what_is_written_to_other_files_beside_it_costs_no_look(
     append(path, {"n": 2})
     assert follower.lines(1) == [{"n": 2}]
     assert len(looks) <= 3  # at the beginning, at the write, at the close
+
+
+def test_what_is_too_much_for_one_look_is_read_at_the_next_and_none_of_it_is_lost(
+    tmp_path: Path, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcript, "LOOK", 1000)
+    path = tmp_path / "t.jsonl"
+    append(path, *({"n": number, "x": "y" * 90} for number in range(100)))
+    follower.watcher.watch("a", tmp_path, str(path), "sub/*.jsonl")
+    found = [follower.batches.get(timeout=PATIENCE) for _ in range(2)]
+    while sum(len(batch) for _, batch, _ in found) < 100:
+        found.append(follower.batches.get(timeout=PATIENCE))
+    assert [line["n"] for _, batch, _ in found for line in batch] == list(range(100))
+    assert all(old for _, _, old in found) and len(found) > 5
+    beside = tmp_path / "t" / "sub"
+    beside.mkdir(parents=True)
+    for name in "bc":
+        append(beside / f"{name}.jsonl", *({"n": number, "x": "y" * 90} for number in range(30)))
+    told: list[int] = []
+    while len(told) < 60:
+        told += [line["n"] for line in follower.beside.get(timeout=PATIENCE)[1]]
+    assert sorted(told) == sorted([*range(30), *range(30)])
+
+
+def test_who_writes_without_end_is_looked_at_later_and_the_others_are_not(tmp_path: Path, follower: Follower) -> None:
+    for name in "ab":
+        follower.watcher.watch(name, tmp_path, str(tmp_path / f"{name}.jsonl"))
+    append(tmp_path / "a.jsonl", {"n": 1})
+    assert follower.lines(1) == [{"n": 1}]
+    follower.watcher.shares.spend("a", 3600.0)
+    append(tmp_path / "a.jsonl", {"n": 2})
+    append(tmp_path / "b.jsonl", {"n": 3})
+    assert follower.batches.get(timeout=PATIENCE) == ("b", [{"n": 3}], False)
+    follower.watcher.shares.spend("a", -3600.0)
+    append(tmp_path / "b.jsonl", {"n": 4})
+    assert follower.batches.get(timeout=PATIENCE) == ("b", [{"n": 4}], False)

@@ -283,3 +283,20 @@ def test_a_plan_that_stands_in_a_file_of_the_agents_is_in_the_question(parts: Pa
     parts.report(agent, "Ask", question="And now?", transcript_path=str(transcript))
     [asked] = parts.registry.get(agent).ask
     assert asked["text"] == "And now?"
+
+
+def test_questions_are_bounded_in_bytes_and_the_oldest_gives_way(parts: Parts) -> None:
+    """Every list of sessions has all of them."""
+    agent = parts.idle()
+    askers = [ask(parts, agent, f"q{number}", question="x" * 200_000) for number in range(4)]
+    assert [one["report"] for one in parts.row(agent).ask] == ["q2", "q3"]
+    assert [len(one.replies) for one in askers] == [1, 1, 0, 0]
+    ask(parts, agent, "long", question="y" * 5_000_000)
+    last, long = parts.row(agent).ask
+    assert last["report"] == "q3" and len(long["text"]) < 300_000
+
+
+def test_a_long_use_of_a_tool_ends_its_question_and_no_other(parts: Parts) -> None:
+    assert questions.use("x" * 10) == "x" * 10 and questions.use(None) == ""
+    one, other = (questions.use(letter * 5000) for letter in "ab")
+    assert one != other and len(one) < 100

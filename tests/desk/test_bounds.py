@@ -4,7 +4,7 @@ import pytest
 
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.desk import report
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import conversation, prompts
 from anvilsrv.sessions.errors import AT_ONCE, EVERY, Errors
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import Parts
@@ -94,3 +94,25 @@ def test_an_error_of_a_session_says_how_many_before_it_were_left_out(parts: Part
     assert told == [f"mistake {number}" for number in range(AT_ONCE)]
     parts.job(lambda tx: parts.registry.error(tx, agent, "x" * 1_000_000))
     assert len(str(parts.row(agent).error)) < 20_000
+
+
+def test_a_long_turn_is_shown_in_pages(parts: Parts) -> None:
+    """Who reads a log makes nothing large of what one agent said."""
+    agent = parts.idle()
+    n = parts.get(parts.taken(agent)).n
+    for number in range(30):
+        text = f"<{number}>" + "x" * 9000
+        parts.job(
+            lambda tx, number=number, text=text: parts.registry.activity.record(
+                tx, agent, n, "text", id=f"m{number}", text=text
+            )
+        )  # type: ignore[misc]
+    parts.report(agent, "Stop", response="done")
+    pages, cursor = list[bytes](), None
+    while not pages or pages[-1]:
+        page, cursor = parts.job(lambda tx: parts.send.conversation(tx, agent, cursor))  # noqa: B023
+        pages.append(page)
+    shown = b"".join(pages)
+    assert len(pages) > 4 and max(map(len, pages)) < conversation.PAGE + 10_000
+    assert [shown.count(f"<{number}>".encode()) for number in range(30)] == [1] * 30
+    assert shown.endswith(b"\tdone\n\n")

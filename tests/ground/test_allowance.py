@@ -2,7 +2,7 @@
 
 import pytest
 
-from anvilsrv.allowance import BOUNDS, Allowance, Budget, Share, lines
+from anvilsrv.allowance import BOUNDS, Allowance, Budget, Share, Shares, lines
 from anvilsrv.errors import Conflict
 
 
@@ -62,3 +62,13 @@ def test_who_was_quiet_may_have_much_at_once_and_who_never_is_has_his_rate() -> 
     assert budget.left(100.0) == -1.0 and budget.due(100.0, 0.5) == pytest.approx(6.0)
     assert budget.left(106.0) == pytest.approx(0.5)
     assert budget.left(1000.0) == 1.0
+
+
+def test_a_family_of_sessions_has_one_share_of_a_threads_time() -> None:
+    shares = Shares(lambda session: session[0], burst=1.0, rate=0.1)
+    shares.spend("a1", 3600.0)
+    assert shares.due("a2") > 3600 and shares.due("b1") == 0.0
+    assert shares.due("a1", owing=3600.0) == 0.0 < shares.due("a1", owing=1800.0)
+    with shares.charged("b1"):
+        sum(range(100_000))
+    assert shares.due("b2") == 0.0, "who was quiet may have some at once"

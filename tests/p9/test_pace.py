@@ -99,3 +99,38 @@ def test_one_that_has_much_to_say_is_heard_to_the_end(served: Served, place: Pat
     raw.sock.close()
     assert {type(one) for one in answers[2:]} == {wire.Rwalk}
     wait_until(lambda: paced.has("fids") == 0 and paced.has("requests") == 0, "something counts on")
+
+
+def test_nothing_is_read_of_those_of_whom_too_much_waits(served: Served, place: Path) -> None:
+    """Through whichever of the sockets that share an allowance."""
+    full, allowance = threading.Event(), Allowance()
+    full.set()
+    served.server.listen(str(place / "full"), served.sample.root, "it", allowance=allowance, full=full.is_set)
+    served.server.listen(str(place / "child"), served.sample.root, "child", allowance=allowance)
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        with Client(str(place / "child"), timeout=PATIENCE) as client:
+            answers.append(client.read("hello"))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with Client(served.path, timeout=PATIENCE) as client:
+        for _ in range(20):
+            assert client.read("hello")
+    assert answers == []
+    full.clear()
+    asking.join(PATIENCE)
+    assert len(answers) == 1
+
+
+def test_keys_of_one_payer_rest_together() -> None:
+    queue: FairQueue[str] = FairQueue(1, payer=lambda key: str(key)[0])
+    queue.put("a1", "first")
+    assert queue.get() == ("a1", "first")
+    queue.done("a1", 3600.0)
+    queue.put("a2", "of the same")
+    queue.put("b1", "of another")
+    assert queue.get() == ("b1", "of another")
+    queue.close()
+    assert queue.get() == ("a2", "of the same"), "at the end nobody rests"

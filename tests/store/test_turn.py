@@ -63,3 +63,10 @@ def test_what_was_put_before_the_end_is_done() -> None:
         more, going = jobs.batch(64, None)
         done += more
     assert done == ["0", "1", "2"]
+
+
+def test_what_waits_of_a_session_is_known() -> None:
+    jobs: Jobs[str] = Jobs()
+    for number in range(3):
+        jobs.put(str(number), "a")
+    assert (jobs.waiting("a"), jobs.waiting("b")) == (3, 0)

@@ -3,11 +3,11 @@
 import pytest
 
 from anvilsrv.allowance import BOUNDS, Allowance
-from anvilsrv.errors import Conflict
+from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.p9.tree import Handle
-from anvilsrv.p9.wire import ORDWR, OREAD, OWRITE
+from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
 from anvilsrv.tree.access import Who
-from anvilsrv.tree.table import Tree
+from anvilsrv.tree.table import LONGEST, Tree
 from tests.tree.world import Request, World, call, open_file
 
 ONE, CHILD = "00000001", "00000002"
@@ -116,3 +116,25 @@ def test_mistakes_that_cannot_be_told_yet_are_few(tree: Tree, world: World, who:
     with pytest.raises(Exception, match="JSON without an end"):
         one.clunk(Request())
     assert not world.done
+
+
+def test_readers_of_activity_are_few(tree: Tree, who: Who) -> None:
+    held = [open_file(tree, f"{ONE}/{path}", OREAD, who) for path in ("activity", "activity.2", "log")]
+    with pytest.raises(Conflict, match="3 open files of this session wait"):
+        open_file(tree, f"{ONE}/activity", OREAD, who)
+    for one in held:
+        one.hangup()
+    assert (who.allowance.has("open"), who.allowance.has("streams")) == (0, 0)
+
+
+def test_an_agent_writes_a_short_context_for_another_and_the_user_a_longer_one(tree: Tree, who: Who) -> None:
+    most = BOUNDS["context"].most
+    one = open_file(tree, f"{CHILD}/context", OWRITE | OTRUNC, Who(ONE, True, True, ONE, Allowance()))
+    with pytest.raises(Conflict, match="16,384 bytes of context at most"):
+        call(one.write, 0, b"x" * (most + 1))
+    mine = open_file(tree, f"{CHILD}/context", OWRITE | OTRUNC)
+    call(mine.write, 0, b"x" * (most + 1))
+    with pytest.raises(Invalid, match="context: more than 1 MiB"):
+        call(mine.write, 0, b"x" * LONGEST)
+    for handle in (one, mine):
+        handle.hangup()

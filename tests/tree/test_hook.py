@@ -84,3 +84,10 @@ def test_whoever_goes_away_is_known_to_wait_no_more(hook: Any, world: World, end
     _ = call(hook.clunk) if end == "clunk" else hook.hangup()
     world.store.call(lambda tx: None)
     assert world.done[-1] == ("abandoned", ONE)
+
+
+def test_who_reported_nothing_is_not_told_to_be_gone(hook: Any, world: World) -> None:
+    """Opening and closing costs the store nothing."""
+    before = len(world.done)
+    hook.hangup()
+    assert world.done[before:] == []
