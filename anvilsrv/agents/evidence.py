@@ -88,7 +88,7 @@ class Evidence:
             screen = self._tmux.screen(view.pane, styled=backend.input.styled)
         except AnvilError:
             return None, ""
-        if screen.unread:
+        if screen.unread or backend.busy(screen):
             return Look.UNREAD, ""
         words = texts[0] if texts else ""
         look = compare(backend, screen, words, texts)

@@ -298,6 +298,10 @@ class Backend:
         line = self.input_line(screen)
         return line is not None and self.input.empty.search(line) is not None
 
+    def busy(self, screen: Screen) -> bool:
+        """Whether the agent keeps what was entered until it can take it."""
+        return self.input.busy is not None and self.input.busy.search("\n".join(screen.lines)) is not None
+
     def input_line(self, screen: Screen) -> str | None:
         """The line (or lines) of the input; None where none is shown."""
         return screen.line if self.input.find is None else found_lines(self.input.find, "\n".join(screen.lines))

@@ -248,6 +248,7 @@ def _input(table: Table) -> Input:
         empty=table.pattern("empty", None),
         find=table.pattern("find", None),
         styled=table.flag("styled", False),
+        busy=table.pattern("busy", None),
         drop=_drop(table.table("drop")),
         most=int(table.number("most", 0)),
         line=int(table.number("line", 0)),

@@ -42,8 +42,9 @@ class Guard:
 
 @dataclass(frozen=True)
 class Input:
-    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed; ``most`` is
-    how many characters the agent takes, ``line`` how many in one line; 0: as many as there are."""
+    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed, ``busy`` a
+    screen of an agent that keeps what was entered until it can take it; ``most`` is how many characters the agent takes, ``line`` how
+    many in one line; 0: as many as there are."""
 
     settle: float
     submit: tuple[str, ...]
@@ -52,6 +53,7 @@ class Input:
     empty: re.Pattern[str] | None
     find: re.Pattern[str] | None
     styled: bool
+    busy: re.Pattern[str] | None
     drop: Drop
     most: int
     line: int

@@ -11,11 +11,11 @@ from typing import Any
 from anvilsrv.agents import begun_with, branch_journal, branches
 from anvilsrv.programs import cli
 from anvilsrv.sessions import worktrees
-from sandbox import git_branch
+from sandbox import git_branch, git_submodules
 
 STEPS = (
-    (git_branch, "run"), (branches, "run"), (branch_journal, "write"), (branch_journal, "end"), (begun_with, "take"),
-    (worktrees, "add"), (worktrees, "forget"),
+    (git_branch, "run"), (git_submodules, "run"), (branches, "run"), (branch_journal, "write"), (branch_journal, "end"),
+    (begun_with, "take"), (worktrees, "add"), (worktrees, "forget"),
 )  # fmt: skip
 left = int(os.environ["ANVIL_KILLED"])
 

@@ -10,7 +10,7 @@ import pytest
 from anvilsrv.errors import AnvilError
 from tests.conftest import ROOT, Daemon, wait_until
 from tests.daemon.test_branches import command, commit
-from tests.daemon.test_git import git
+from tests.daemon.test_git import git, made_repository
 from tests.session import Session
 
 STEPS = 30  # more than there are
@@ -54,16 +54,16 @@ def settled(daemon: Daemon, repository: Path) -> bool:
     tree, there = repository.with_name("repository.b"), sessions(daemon)
     listed = "repository.b\n" in git(repository, "worktree", "list", "--porcelain")
     branch = git(repository, "for-each-ref", "--format=%(refname)", "refs/heads/b") != ""
-    return not journals and bool(there) == tree.is_dir() == listed and (branch or not there)
+    inner = git(repository / "sub", "worktree", "list").count("\n") == 2
+    return not journals and bool(there) == tree.is_dir() == listed == inner and (branch or not there)
 
 
 @pytest.fixture
 def repository(stopped_daemon: Daemon) -> Path:
-    """Of the user's, beside the home."""
-    at = stopped_daemon.home.top / "repository"
-    at.mkdir()
-    git(at, "init", "-q", "-b", "main")
-    git(at, "commit", "-q", "--allow-empty", "-m", "one")
+    """Of the user's, beside the home, with a submodule."""
+    library, at = (made_repository(stopped_daemon.home.top / name) for name in ("library", "repository"))
+    git(at, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "sub")
+    git(at, "commit", "-qm", "sub")
     return at
 
 
@@ -83,7 +83,7 @@ def test_a_branch_that_was_being_made_is_there_with_its_session_or_not_at_all(
         for one in there:
             agent = Session(daemon, one)
             agent.wait("idle")
-            assert agent.ask("git branch --show-current") == "b\n"
+            assert agent.ask("git branch --show-current; git submodule status | cut -c 1") == "b\n \n"
             command(agent, "discard")
             wait_until(lambda: not repository.with_name("repository.b").exists(), "the work tree")
             git(repository, "branch", "-D", "b")

@@ -152,6 +152,20 @@ def test_what_was_typed_once_can_be_dropped_and_is_only_said_to_be_withdrawn_whe
     assert turns(daemon) == ["first", "third"]
 
 
+def test_a_prompt_that_the_agent_keeps_until_it_has_started_waits_for_that_and_is_taken_once(
+    daemon: Daemon, agent: Session
+) -> None:
+    install(daemon.home.config, input={**BACKEND["input"], "find": "^>", "busy": r"^Waiting for startup\s*\Z"})
+    script(daemon.home.work, startup="started")
+    agent.write("in", "first")
+    wait_until(lambda: agent.row["held"], "it is not told", LATE)
+    assert agent.row["held"] == "the agent does not read what is typed: it is stopped, or busy"
+    (daemon.home.work / "started").touch()
+    assert agent.read("out") == "first"
+    assert seen(daemon.home.work, "typed while busy") == []
+    assert (turns(daemon), agent.row["held"]) == (["first"], "")
+
+
 def drawn(agent: Session) -> None:
     """Wait until its empty input is there: it tells that it is ready before it draws that."""
     wait_until(lambda: agent.screen.rstrip().split("\n")[-1] == ">", "it does not draw its input")

@@ -1,6 +1,7 @@
 """A session whose agent has made its git directory and work tree as hostile as it can, against every file and command of ours."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ echo {home}/secret/.git/objects >> $d/objects/info/alternates; echo /nowhere > $
 mkdir -p n/.git && echo 'gitdir: {home}' > n/.git/gitdir; mkdir -p "$(printf 'o\\nd')"; echo x > "$(printf 'o\\nd/\\033[1mx')"
 ln -s {home}/victim out; printf garbage > $d/index; true
 """
+
+
+def plain_env() -> dict[str, str]:
+    """That of a user who commits."""
+    return {**os.environ, "GIT_EDITOR": "true", **dict(word.split("=") for word in IDENTITY.split())}
 
 
 def attempt(agent: Session, path: str, text: str) -> str:
@@ -64,6 +70,8 @@ def test_nothing_that_an_agent_writes_runs_outside_or_changes_what_is_not_its_ow
             agent.write("ctl", "hold")
     for words_of_the_user in ("status", "log --all", "fetch --all", "diff", "stash list"):
         git(repository, *words_of_the_user.split())
+    for line in ("commit -qam mine", "commit -q --allow-empty -m more", "rebase HEAD~1", "rebase --continue"):
+        subprocess.run(["git", *line.split()], cwd=repository, env=plain_env(), capture_output=True, check=False)
     assert not (home / "owned").exists() and (home / "victim").read_text() == "mine\n"
     assert {path: path.read_bytes() for path in before} == before
     assert not list((repository / ".git").rglob("*.lock"))
@@ -142,7 +150,7 @@ TREES = {
 
 PATIENT = 300.0  # s; a gibibyte is unpacked, and its hash made, before it is refused
 TRIED = [
-    pytest.param(name, marks=[pytest.mark.slow(40 if code is BOMB else 8), pytest.mark.timeout(900)])
+    pytest.param(name, marks=[pytest.mark.slow(15 if code is BOMB else 8), pytest.mark.timeout(900)])
     for name, code in TREES.items()
 ]
 

@@ -21,7 +21,7 @@ from tests.session import Session
 
 UP, DOWN = b"\x1b[<64;5;5M", b"\x1b[<65;5;5M"
 ALTERNATE = b"\x1b[?1049h"  # what tmux draws begins with this
-STUCK = 3.0  # s after which a person clears what is in the way
+STUCK = 10.0  # s after which a person clears what is in the way, be it a prompt; an agent that has little time draws late what is typed
 SOON = 1.0  # s in which a prompt may come that a person adds a key to
 
 

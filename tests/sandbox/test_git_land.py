@@ -319,6 +319,16 @@ def test_nothing_hostile_comes_to_the_users_repository(session: Session, name: s
     assert (session.user("git for-each-ref refs/anvillm/s1") == "") == (name != LINKED)
 
 
+def test_what_unpacks_to_much_is_unpacked_once(session: Session) -> None:
+    """The same commit is refused again for the same reason; another one is looked at."""
+    hostile(session, "little that unpacks to much")
+    refused = session.land(unpacked=32 << 20)
+    assert refused.startswith("refused: what it committed is ")
+    assert session.land() == refused  # though it might be more by now
+    session.work("git commit -q --allow-empty -m more")
+    assert "on your branch main now" in session.land()
+
+
 @pytest.mark.parametrize("name", ["a tree with .git", "a submodule that runs a command"])
 def test_nor_does_it_come_to_a_partial_clone(user_world: World, name: str) -> None:
     """There, an object may name others that are missing."""

@@ -11,6 +11,7 @@
                "ready": "hook"|"missing"|"late"|"double"},    "late" s later, see below
      "late": 0.5,                            s by which late hooks are late
      "swallow_enter": 1,                     the first so many Enters of each prompt do nothing
+     "startup": "file",                      until that file exists it keeps what was entered in its input, and says so below
      "swallow_paste": 1,                     the first so many pastes of this process are lost
      "split": 1,                             the first so many prompts are submitted in two halves
      "turns": [TURN, ...]}                   the first whose conditions hold is played; none: {"echo": true}
@@ -193,6 +194,11 @@ class Scripted:
             self.log("enter swallowed")
             return
         self.enters = 0
+        if not os.path.exists(self.script.get("startup", ".")):
+            self.draw()
+            self.write("\x1b7\nWaiting for startup\x1b8")
+            self.work(0, self.script["startup"])
+            self.rest = b""
         text = self.editor.take()
         if not text.strip():
             self.log("empty enter")
