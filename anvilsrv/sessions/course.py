@@ -177,6 +177,9 @@ class Course:
             case Do.WORDS:
                 assert turn is not None
                 yield from self._again(tx, turn, happened)
+            case Do.BEGUN:
+                assert turn is not None
+                turn_rows.set_tasks(tx, turn, self._tasks(tx, turn, happened.pending))
             case Do.NOTE:
                 assert turn is not None
                 turn_rows.note(tx, turn, happened.at)

@@ -57,6 +57,7 @@ class Do(Enum):
     CLOSE = auto()  # CLOSED, its prompts DONE or FAILED
     WAIT = auto()  # PENDING, its prompts DONE
     WORDS = auto()  # what was said replaces its answer
+    BEGUN = auto()  # it is closed as it was, and what it began is known to be its own
     NOTE = auto()  # the time of its last activity
     KEEP = auto()  # it is kept until its submit is heard
 
@@ -108,7 +109,7 @@ TURNS: dict[TurnStatus | None, dict[Heard, Cases]] = {
             ((W.NEWER,), (D.REOPEN, D.JOIN)),
             ((), (D.JOIN,)),
         ),
-        Heard.END: (((W.NEWER,), (D.WORDS,)),),
+        Heard.END: (((W.NEWER,), (D.WORDS,)), ((W.WORK,), (D.BEGUN,))),
         Heard.ACTIVE: (((W.OLD,), ()), ((W.NEWER, W.BUSY), ()), ((W.NEWER,), (D.REOPEN,))),
     },
 }

@@ -352,7 +352,7 @@ def test_a_slow_start_and_a_dialog_delay_the_first_prompt_and_lose_nothing(daemo
 def test_fifty_prompts_in_a_row_are_neither_lost_doubled_nor_merged(daemon: Daemon, agent: Session) -> None:
     for number in range(50):
         agent.write("in", f"prompt {number}")
-    assert agent.read("out") == "prompt 49"
+    assert agent.out(timeout=100) == "prompt 49"  # on a machine that has much to do
     assert turns(daemon) == [f"prompt {number}" for number in range(50)]
 
 

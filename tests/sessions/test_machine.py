@@ -42,7 +42,7 @@ TURN = """
 submit | old: over; open | again: -; old: over; older: over; replace open | again: - | again: -
 wake   | old: over; meant: reopen; open | again: -; old: over; older meant: name; older: over; together meant: share reopen; together: share open; meant: replace reopen; replace open | again: - | again: -
 joined | old: over; busy: replace open; open | join note | busy: join; reopen join | old: join; newer busy: join; newer: reopen join; join
-end    | keep | older: -; work: wait; close | newer: words | newer: words
+end    | keep | older: -; work: wait; close | newer: words | newer: words; work: begun
 active | keep | note | old: -; newer busy: -; newer: reopen | old: -; newer busy: -; newer: reopen
 died   | - | close | close | -
 """

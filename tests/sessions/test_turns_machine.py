@@ -414,6 +414,21 @@ def test_a_turn_that_fails_has_what_it_began_before_still_to_come(world: World) 
     rest(world)
 
 
+def test_an_end_that_a_later_failure_has_overtaken_still_tells_what_its_turn_began(world: World) -> None:
+    first = world.write()
+    type_on(world, "confirm")
+    take(world)
+    world.pane.ends(pending=True)
+    world.pane.fails()  # without a name, and heard first
+    world.report(1)
+    world.report()
+    assert world.status(first) == Status.FAILED
+    world.go()
+    second = world.write()
+    rest(world)
+    assert world.prompt(second).response == f"re {world.prompt(second).text}".encode()
+
+
 def test_words_about_several_works_at_once_are_those_of_each_turn_that_began_one(world: World) -> None:
     numbers = [begun(world), begun(world), begun(world)]
     world.pane.wakes(2, 0)
