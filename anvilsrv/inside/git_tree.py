@@ -43,7 +43,7 @@ class Tree:
     ) -> bytes:
         """What a git prints, of which at most ``most`` bytes are taken. Raises Refused."""
         try:
-            with self._begun(words, index, top) as process:
+            with self.begun(words, index, top) as process:
                 found, said = _output(process, data, most)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Refused(f"git {words[0]}: {error}") from None
@@ -57,7 +57,7 @@ class Tree:
         """The names that several gits print, which run side by side. Raises Refused."""
         names = list[bytes]()
         with ExitStack() as stack:
-            begun = [stack.enter_context(self._begun(words)) for words in lines]
+            begun = [stack.enter_context(self.begun(words)) for words in lines]
             for words, process in zip(lines, begun, strict=True):
                 try:
                     found, said = _output(process, b"", 0)
@@ -70,7 +70,8 @@ class Tree:
                 names += [name for name in found.split(b"\0") if name]
         return names
 
-    def _begun(self, words: tuple[str, ...], index: str = "", top: str = "") -> subprocess.Popen[bytes]:
+    def begun(self, words: tuple[str, ...], index: str = "", top: str = "") -> subprocess.Popen[bytes]:
+        """Git with these words, whose output is to be read."""
         argv = ["git"]
         for setting in SETTINGS:
             argv += ["-c", setting]

@@ -6,14 +6,13 @@ Emacs may answer is in ``emacs/anvillm-editor.el``. Like ``mcptools`` this knows
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from anvilsrv.errors import AnvilError, Invalid, Unavailable
 from anvilsrv.inside.mcptools import WAIT_MAX, Tools
 from anvilsrv.p9 import wire
 from anvilsrv.p9.client import TimedOut
-from anvilsrv.strict_json import dumps
+from anvilsrv.strict_json import dumps, loads_object
 from anvilsrv.words import USER
 
 PATIENCE = 30.0  # s, for an answer that needs nobody
@@ -105,7 +104,7 @@ class Emacs:
                 file.write(dumps({"tool": tool, "arguments": given}).encode())
                 file.offset = 0
                 try:
-                    found = json.loads(file.read_all(wait) or b"{}")
+                    found = loads_object(file.read_all(wait) or b"{}")
                 except TimedOut:
                     raise Unavailable(f"no answer from the user's editor within {wait:g} s") from None
         if "error" in found:

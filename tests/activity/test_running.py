@@ -47,7 +47,8 @@ def test_what_a_file_says_is_the_output_of_the_one_command_that_runs(records: Re
     prints(records, "a", "one\n")
     prints(records, "a", "two\n")
     assert growing(records) == {"t1": "one\ntwo\n"}
-    assert [one.parent for one in records.recorder.live._channels["s"].blocks.values()] == ["sub"]
+    channel = records.recorder.live.channel("s")
+    assert channel is not None and [one.parent for one in channel.blocks.values()] == ["sub"]
     ends(records, "t1", parent="sub")
     prints(records, "a", "late\n")
     assert growing(records) == {}

@@ -38,13 +38,13 @@ class Desk:
     def _stopped(self, alias: str) -> str:
         command = f"new shell {self.daemon.home.work} alias={alias}\n".encode()
         session = self.user.write_read("ctl", command).decode().strip()
-        self._wait(session, ("idle", "error"))
+        self.wait(session, ("idle", "error"))
         if self.state(session) == "idle":
             self.user.write(f"{session}/ctl", b"stop\n")
-            self._wait(session, ("stopped", "error"))
+            self.wait(session, ("stopped", "error"))
         return session
 
-    def _wait(self, session: str, states: tuple[str, ...]) -> None:
+    def wait(self, session: str, states: tuple[str, ...]) -> None:
         wait_until(lambda: self.state(session) in states, f"{session} is {self.state(session)}, not one of {states}")
 
     def state(self, session: str) -> str:

@@ -19,9 +19,9 @@ def listed(place: Place, commit: str) -> str:
 def test_where_nothing_changed_it_is_the_same_and_costs_two_gits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.sh("echo x > a; mkdir d; echo y > d/b")
     first, asked = place.now(), list[str]()
-    begun = type(place.tree)._begun
+    begun = type(place.tree).begun
     monkeypatch.setattr(
-        place.tree, "_begun", lambda words, *more: (asked.append(words[0]), begun(place.tree, words, *more))[1]
+        place.tree, "begun", lambda words, *more: (asked.append(words[0]), begun(place.tree, words, *more))[1]
     )
     assert place.now() == first and asked == ["ls-files", "diff-files"]
     place.sh("touch a")  # another time, the same words

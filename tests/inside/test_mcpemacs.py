@@ -51,7 +51,7 @@ def asker(desk: Desk) -> str:
     (roles / "asker.yaml").write_text(ROLE)
     command = f"new shell {desk.daemon.home.work} role=asker\n".encode()
     session = desk.user.write_read("ctl", command).decode().strip()
-    desk._wait(session, ("idle", "error"))
+    desk.wait(session, ("idle", "error"))
     return session
 
 
