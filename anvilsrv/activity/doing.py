@@ -5,6 +5,7 @@ from typing import Any
 
 MODEL = "waiting for the model"
 ANSWERING = "answering"
+SILENT = ", nothing for "  # and how long
 OPEN = 100  # tools that may be open at a time; the oldest are forgotten
 
 
@@ -13,27 +14,46 @@ class Doing:
 
     def __init__(self) -> None:
         self._tools: dict[str, str] = {}
-        self.words = ""
+        self._words = ""
+        self._silent = ""
+
+    @property
+    def words(self) -> str:
+        """What it does, and for how long nothing came of that."""
+        return self._words + self._silent
+
+    def silent(self, seconds: float, before: str) -> None:
+        """For so long it has told nothing; 0: it does again. ``before``: what it did, where nobody has told us."""
+        self._words = self._words or before.partition(SILENT)[0] or MODEL
+        self._silent = f"{SILENT}{lasted(seconds)}" if seconds else ""
 
     def hear(self, made: Mapping[str, Any]) -> None:
         """An object of activity."""
         kind, ident = made["kind"], str(made.get("id", ""))
+        self._silent = ""
         if kind == "end":
             self._tools.clear()
-            self.words = ""
+            self._words = ""
         elif kind == "tool" and made.get("background"):
             self._tools.pop(ident, None)
-            self.words = next(reversed(self._tools.values()), MODEL)
+            self._words = next(reversed(self._tools.values()), MODEL)
         elif kind == "tool":
             self._tools[ident] = tool(made)
             while len(self._tools) > OPEN:
                 del self._tools[next(iter(self._tools))]
-            self.words = self._tools[ident]
+            self._words = self._tools[ident]
         elif kind == "output" and "end" in made:
             self._tools.pop(ident, None)
-            self.words = next(reversed(self._tools.values()), MODEL)
+            self._words = next(reversed(self._tools.values()), MODEL)
         elif not made.get("parent"):
-            self.words = said(made, self.words)
+            self._words = said(made, self._words)
+
+
+def lasted(seconds: float) -> str:
+    """``30 s``, ``5 min``, ``2 h``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"
 
 
 def tool(made: Mapping[str, Any]) -> str:

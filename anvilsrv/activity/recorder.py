@@ -163,6 +163,14 @@ class Recorder:
         if channel.doing.words != before:
             self._does_so(tx, session, channel.doing.words)
 
+    def silent(self, tx: Tx, session: str, seconds: float, before: str) -> None:
+        """Its agent has told nothing for so long; ``before``: what the session did."""
+        doing = self._channel(tx, session).doing
+        words = doing.words
+        doing.silent(seconds, before)
+        if doing.words != words:
+            self._does_so(tx, session, doing.words)
+
     def doing(self, session: str) -> str:
         """What it does, in a line."""
         channel = self.live.channel(session)

@@ -4,6 +4,7 @@ Everything else that such a backend needs follows from it: the front's command, 
 as they could stand in the file, so nothing else has to know of it. What the file says itself counts before them.
 """
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from anvilsrv.activity.schema import KINDS
@@ -11,6 +12,7 @@ from anvilsrv.errors import Invalid
 
 SETTINGS = "acp.json"
 TOLD = "{DATA}/told.jsonl"  # in which the front tells what happens, as objects of activity
+START = 60.0  # s for each step of a start: initialize, then a session; with two of them and the options, `ready` has its time
 FRONT = ["{MCP_COMMAND}", "-I", "-m", "anvilsrv.inside.acp", "{SESSION_DIR}/" + SETTINGS]
 USAGE = ("input", "output", "cached", "thinking", "context", "window", "cost", "credits")
 TELLS = ("text", "thinking", "tool", "output", "edit", "plan", "retry", "compact", "usage", "session", "note")
@@ -21,7 +23,6 @@ ROWS: dict[str, Any] = {
     "evidence": "message",
     "interrupt": ["C-c"],
     "stop": {"grace": 5},
-    "ready": {"timeout": 200},
     "payload": {"conversation": "session", "turn": "turn"},
     "hooks": {
         "Ready": {"report": "ready"},
@@ -49,6 +50,7 @@ class Table(Protocol):
     """A table of the file (``load.py``)."""
 
     rest: dict[Any, Any]
+    file: Path
 
     def wrong(self, key: Any, why: str) -> Invalid: ...
     def table(self, key: str) -> "Table": ...
@@ -56,6 +58,7 @@ class Table(Protocol):
     def words(self, key: str, default: Any = ...) -> Any: ...
     def texts(self, key: str) -> dict[str, str]: ...
     def flag(self, key: str, default: bool) -> bool: ...
+    def seconds(self, key: str, default: float) -> float: ...
     def number(self, key: str, default: float) -> float: ...
     def template(self, key: str, value: Any) -> Any: ...
     def end(self) -> None: ...
@@ -78,13 +81,18 @@ def expand(body: Table) -> None:
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
         "permissions": "{PERMISSION}", "told": TOLD, "chosen": "{CHOSEN}",
-        "execute": table.text("execute", ""), "attach": "{SESSION_DIR}/attach",
+        "execute": table.text("execute", ""), "login": f"anvilsrv login {body.file.stem}" if "login" in body.rest else "",
+        "attach": "{SESSION_DIR}/attach", "alone": table.flag("images_alone", False),
     }  # fmt: skip
     most = int(table.number("most", 0))
+    settings["start"] = start = table.seconds("start", START)
+    if not start:
+        raise table.wrong("start", "must be more than 0 seconds")
     table.end()
     files = dict(body.rest.get("files") or {})
     body.rest["files"] = {SETTINGS: settings, **files}
     body.rest.setdefault("input", {"most": most})
+    body.rest.setdefault("ready", {"timeout": 3 * start + 20})
     body.rest.setdefault("follow", [{"path": TOLD, "fresh": True, "tell": [tell(kind) for kind in TELLS]}])
     for key, value in ROWS.items():
         body.rest.setdefault(key, value)

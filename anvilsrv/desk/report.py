@@ -48,7 +48,9 @@ OFTEN = 100  # reports of all sessions between looks at how many there are of on
 COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
 PLAN = 256 << 10  # bytes of a plan that are shown
 OFFERS = "offers"  # the report by which it tells what can be chosen
+SILENT = "silent"  # the report by which it tells for how long nothing came from its agent
 NEXT = "next"  # the report by which a program in the pane asks for a prompt
+MOST_SILENT = 1e7  # s
 OVER = ("stop", "fail", "interrupt", "end")  # kinds with which a turn ends
 Line = dict[str, Any]
 
@@ -211,9 +213,9 @@ class Reports:
                     self._questions.ask_user(view.id, str(number), by, payload)
                 return
             backend = self._backends.get(view.backend)
-            if hook == OFFERS and backend.by_message:
-                family = self._registry.family(view.id)
-                self._store.call(lambda tx: self._offers(tx, view.id, payload), need=Need.HAPPENED, by=family)
+            if hook in (OFFERS, SILENT) and backend.by_message:
+                job, family = self._offers if hook == OFFERS else self._silent, self._registry.family(view.id)
+                self._store.call(lambda tx: job(tx, view.id, payload), need=Need.HAPPENED, by=family)
                 if by is not None:
                     by.answer({})
                 return
@@ -235,6 +237,9 @@ class Reports:
     def _offers(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
         if self._registry.there(tx, session):
             offers.keep(tx, session, payload)
+
+    def _silent(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
+        self._registry.silent(tx, session, min(stamp(payload.get("seconds")) or 0.0, MOST_SILENT))
 
     def _done(self, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool) -> Prompt | str | None:
         """What a report means is done, once what must be seen for that was seen."""

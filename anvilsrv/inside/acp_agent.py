@@ -54,7 +54,14 @@ class Agent:
             self._owner.over(f"cannot start {settings.command[0]}: {error.strerror}", REFUSED)
             return
         wanted = Wanted(
-            settings.cwd, self.session, settings.servers(), settings.meta, settings.choices, settings.needed
+            settings.cwd,
+            self.session,
+            settings.servers(),
+            settings.meta,
+            settings.choices,
+            settings.needed,
+            settings.start,
+            settings.login,
         )
         self.client = Client(self.process, wanted, self._opened, self._failed, self._owner.alarm)
         self.client.start()

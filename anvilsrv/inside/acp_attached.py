@@ -22,8 +22,9 @@ IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GI
 Block = dict[str, Any]
 
 
-def blocks(text: str, directory: str, capabilities: Mapping[str, Any]) -> list[Block]:
-    """The blocks of a prompt beside its text. ``capabilities`` are those of the agent."""
+def blocks(text: str, directory: str, capabilities: Mapping[str, Any], alone: bool = False) -> list[Block]:
+    """The blocks of a prompt beside its text. ``capabilities`` are those of the agent; ``alone``: beside anything else it drops
+    images, so then they are all that it gets."""
     takes = capabilities.get("promptCapabilities")
     takes = takes if isinstance(takes, dict) else {}
     made: list[Block] = []
@@ -32,7 +33,8 @@ def blocks(text: str, directory: str, capabilities: Mapping[str, Any]) -> list[B
         block, size = _block(path, takes, left)
         left -= size
         made.append(block)
-    return made
+    images = [one for one in made if one["type"] == "image"]
+    return images if alone and images else made
 
 
 def named(text: str, directory: str) -> list[Path]:

@@ -18,12 +18,12 @@ from anvilsrv.inside.acp_said import word
 from anvilsrv.inside.acp_wire import Answer, RpcError
 
 VERSION = 1
-START = 60.0  # s for each step of a start
 LIMIT = 64  # faults of the agent that are told one by one
 CAPABILITIES: Mapping[str, Any] = {
-    "fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False,
+    "fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False, "auth": {"terminal": True},
     "session": {"notices": {}, "compaction": {}, "configOptions": {"boolean": {}}},
 }  # fmt: skip
+NOT_LOGGED_IN = -32000
 NOT_OFFERED = {"code": -32601, "message": "not offered by this client"}
 
 Then = Callable[[Answer], None]
@@ -33,7 +33,7 @@ LATE = RpcError(-1, "no answer")
 @dataclass(frozen=True)
 class Wanted:
     """How a session is to be: ``session`` is the conversation to go on with, ``settings`` are options by name, in their order;
-    of those in ``needed`` one that cannot be set is an end."""
+    of those in ``needed`` one that cannot be set is an end; ``limit``: seconds for each step; ``login``: what to run to log in."""
 
     cwd: str
     session: str
@@ -41,6 +41,8 @@ class Wanted:
     meta: Mapping[str, Any]
     settings: tuple[tuple[str, str], ...] = ()
     needed: frozenset[str] = frozenset()
+    limit: float = 60.0
+    login: str = ""
 
 
 class Client:
@@ -104,7 +106,7 @@ class Client:
         given = {**CAPABILITIES, **({"_meta": self.wanted.meta} if self.wanted.meta else {})}
         info = {"name": "anvillm", "title": "AnviLLM", "version": __version__}
         params = {"protocolVersion": VERSION, "clientCapabilities": given, "clientInfo": info}
-        self.call("initialize", params, self._met, START)
+        self.call("initialize", params, self._met, self.wanted.limit)
 
     def _met(self, answer: Answer) -> None:
         if answer.error is not None:
@@ -126,10 +128,10 @@ class Client:
         resume = isinstance(more, dict) and more.get("resume") is not None
         load = self.capabilities.get("loadSession") is True
         if self.wanted.session and resume:
-            self.call("session/resume", self._where(), self._load if load else self._loaded, START)
+            self.call("session/resume", self._where(), self._load if load else self._loaded, self.wanted.limit)
             return
         if self.wanted.session and load:
-            self.call("session/load", self._where(), self._loaded, START)
+            self.call("session/load", self._where(), self._loaded, self.wanted.limit)
             return
         if self.wanted.session:
             self._say("the agent cannot go on with a conversation: a new one begins")
@@ -137,7 +139,7 @@ class Client:
 
     def renew(self) -> None:
         """A new conversation."""
-        self.call("session/new", self._place(), self._made, START)
+        self.call("session/new", self._place(), self._made, self.wanted.limit)
 
     def _place(self) -> dict[str, Any]:
         return {"cwd": self.wanted.cwd, "mcpServers": list(self.wanted.mcp)}
@@ -148,7 +150,7 @@ class Client:
     def _load(self, answer: Answer) -> None:
         """It was to resume; some announce that and do not know it."""
         if answer.error is not None and answer.error.code == NOT_OFFERED["code"]:
-            self.call("session/load", self._where(), self._loaded, START)
+            self.call("session/load", self._where(), self._loaded, self.wanted.limit)
         else:
             self._loaded(answer)
 
@@ -167,14 +169,18 @@ class Client:
     def _made(self, answer: Answer) -> None:
         if answer.error is not None:
             why = self._why("session/new", answer.error)
-            how = f"; to log in: {', '.join(self._methods)}" if answer.error.code == -32000 and self._methods else ""
-            self._failed(why + how, answer.error is not LATE)
+            self._failed(why + self.login(answer.error), answer.error is not LATE)
             return
         self.session = word(answer.result.get("sessionId"))
         if not self.session:
             self._failed("session/new: the agent gave the session no id", True)
         else:
             self._settle(answer, False)
+
+    def login(self, error: RpcError) -> str:
+        """How to log in, where that is why it failed; nothing is done about it unasked."""
+        ways = [f"run '{self.wanted.login}'"] if self.wanted.login else list(self._methods)
+        return f"; to log in: {', '.join(ways)}" if error.code == NOT_LOGGED_IN and ways else ""
 
     def _settle(self, answer: Answer, resumed: bool) -> None:
         """Set what is wanted, one after the other."""
@@ -217,7 +223,7 @@ class Client:
                 self.options = {**self.options, **acp_options.read(answer.result)}
             then("" if answer.error is None else self._why(f"{name} {value}", answer.error))
 
-        self.call(method, params, told, START)
+        self.call(method, params, told, self.wanted.limit)
 
     def take(self, result: Mapping[str, Any]) -> None:
         """The agent tells its options anew."""
@@ -229,12 +235,15 @@ class Client:
         if before is not None:
             self.options[name] = Option(name, value, before.choices, before.how, before.flag)
 
-    @staticmethod
-    def _why(what: str, error: RpcError) -> str:
-        return f"{what}: no answer within {START:g} s" if error is LATE else f"{what}: {error.words}"
+    def _why(self, what: str, error: RpcError) -> str:
+        return f"{what}: no answer within {self.wanted.limit:g} s" if error is LATE else f"{what}: {error.words}"
 
 
 def _method(found: Mapping[str, Any]) -> str:
     """A way to log in, with what to run where that is told."""
     name, text = word(found.get("name")) or word(found.get("id")), word(found.get("description"))
-    return f"{name} ({text})" if text and text != name else name
+    given = found.get("args")
+    args = " ".join(filter(None, map(word, given))) if isinstance(given, list) else ""
+    run = f"the agent's program with {args}" if args else ""
+    more = ", ".join(one for one in (text if text != name else "", run) if one)
+    return f"{name} ({more})" if more else name

@@ -19,17 +19,20 @@ REASONS = {
 FIGURES = {
     "input": "inputTokens", "output": "outputTokens", "cached": "cachedReadTokens", "thinking": "thoughtTokens",
 }  # fmt: skip
+KNOWN = ("end_turn", "cancelled", *REASONS)
 LEVELS = 6
 LARGEST = 5_000_000  # bytes of an answer
 
 
 @dataclass(frozen=True)
 class Ending:
-    """``kind`` is the report: Stop, Fail or Interrupt; with its ``fields``, and what the turn has used."""
+    """``kind`` is the report: Stop, Fail or Interrupt; with its ``fields``, and what the turn has used. ``note``: what is not known,
+    of which nobody need take notice."""
 
     kind: str
     fields: Mapping[str, Any]
     usage: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 def ending(answer: Answer, turn: Turn) -> Ending:
@@ -50,7 +53,8 @@ def ending(answer: Answer, turn: Turn) -> Ending:
         return Ending("Interrupt", {}, usage)
     if isinstance(stop, str) and stop in REASONS:
         return Ending("Fail", {"reason": REASONS[stop]}, usage)
-    return Ending("Stop", payload(said(turn.answer)), usage)
+    note = "" if stop in KNOWN else f"the agent stopped for a reason that is not known: {stop!r}"[:300]
+    return Ending("Stop", payload(said(turn.answer)), usage, note)
 
 
 def said(text: str) -> bytes:

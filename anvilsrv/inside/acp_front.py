@@ -24,6 +24,7 @@ from anvilsrv.inside.acp_prompts import Prompts
 from anvilsrv.inside.acp_questions import Questions
 from anvilsrv.inside.acp_screen import Screen
 from anvilsrv.inside.acp_settings import Settings
+from anvilsrv.inside.acp_silence import Silence
 from anvilsrv.inside.acp_told import Told
 from anvilsrv.inside.acp_turn import Turn
 from anvilsrv.inside.acp_wire import Answer, Fault, Message, Notice, Request
@@ -40,12 +41,13 @@ class Front:
         self._screen = Screen(pane)
         self._events = events
         self._daemon = Daemon(events.put)
-        self._told = Told(settings.told)
+        self._told = Told(settings.told, settings.cwd)
         self._questions = Questions(self._daemon, self._screen, pane, self._told, settings.allows)
         self._conversation = Conversation(self._screen, self._told)
         self._offers = Offers(settings, self._told, self._report, self.alarm)
         self._agent = Agent(settings, events.put, self)
         self._prompts = Prompts(self._daemon, self._free, self._give, self._offers.chosen, self._report)
+        self._silence = Silence(lambda seconds: self._report("silent", seconds=seconds))
         self._told_ready = False
         self._late = float("inf")  # when a cancelled turn is ended by force
         self._status: int | None = None
@@ -68,8 +70,10 @@ class Front:
         if self._events.empty():
             self._told.flush()
             self._offer()
-        until = min(self._agent.deadline, self._late)
-        left = until - time.monotonic()
+        now = time.monotonic()
+        self._silence.asks(self._questions.waiting, now)
+        until = min(self._agent.deadline, self._late, self._silence.deadline)
+        left = until - now
         if left <= 0:
             return None  # also while an agent floods
         try:
@@ -100,6 +104,7 @@ class Front:
     def _tick(self, now: float) -> None:
         if now >= self._late:
             self._force()
+        self._silence.tick(now)
         self._agent.tick(now)
 
     # -- what becomes of the agent (its Owner) ----------------------------------------------------------------------------
@@ -139,13 +144,14 @@ class Front:
         assert client is not None
         self._agent.prompt()
         self._conversation.begin(turn)
+        self._silence.begin(time.monotonic())
         text = self._settings.guarded(turn.text, context, self._offers.commands)
         word, _, rest = text.strip().partition(" ")
         if self._settings.execute and word.startswith("/") and word[1:] in self._offers.commands:
             command = {"command": word[1:], "args": {"value": rest} if rest else {}}
             client.call(self._settings.execute, {"sessionId": session, "command": command}, self._executed)
             return
-        beside = acp_attached.blocks(turn.text, self._settings.attach, client.capabilities)
+        beside = acp_attached.blocks(turn.text, self._settings.attach, client.capabilities, self._settings.alone)
         content = [{"type": "text", "text": text}, *beside]
         client.call("session/prompt", {"sessionId": session, "prompt": content}, self._ended)
 
@@ -162,18 +168,24 @@ class Front:
             return
         ending = acp_ending.ending(answer, turn)
         self._used({}, ending.usage)
+        if ending.note:
+            self._conversation.note(ending.note)
         if turn.left_out:
             self.alarm(f"{turn.left_out:,} characters of the answer were left out")
+        fields = dict(ending.fields)
         if ending.kind == "Fail":
-            self.alarm(str(ending.fields["reason"]))
+            if answer.error is not None and self._agent.client is not None:
+                fields["reason"] = f"{fields['reason']}{self._agent.client.login(answer.error)}"
+            self.alarm(str(fields["reason"]))
         elif ending.kind == "Interrupt":
             self._screen.note("interrupted")
-        self._over(ending.kind, **ending.fields)
+        self._over(ending.kind, **fields)
         self._prompts.next()
 
     def _over(self, kind: str, **fields: Any) -> None:
         """The turn is over: that is reported, and what was asked in it is asked no longer."""
         self._late = float("inf")
+        self._silence.end()
         self._questions.drop()
         turn = self._conversation.end()
         if turn is not None:
@@ -185,6 +197,7 @@ class Front:
         client = self._agent.client
         assert client is not None
         self._agent.told()
+        self._silence.heard(time.monotonic())
         match message:
             case Gone():
                 self._agent.gone(message, self._conversation.turn is not None)

@@ -39,6 +39,11 @@ class Questions:
         self._allows = allows
         self._open: list[Question] = []
 
+    @property
+    def waiting(self) -> bool:
+        """Whether one is open."""
+        return bool(self._open)
+
     def ask(self, request: Request, reply: Reply, turn: Turn | None, session: str) -> None:
         """A permission is asked. In no turn, and in one that was cancelled, the answer is that it was."""
         options = acp_permission.options(request.params.get("options"))

@@ -15,7 +15,9 @@ class Settings:
     each start, those in ``needed`` or not at all; ``meta`` of initialize; ``mcp``: the words of our server, none: it gets none;
     ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once;
     ``told``: the file in which what happens is told; ``chosen``: options that the user chose, beside ``choices``;
-    ``execute``: the request for a command of the agent, where that is no prompt; ``attach``: where files for prompts lie."""
+    ``execute``: the request for a command of the agent, where that is no prompt; ``attach``: where files for prompts lie;
+    ``start``: seconds for each step of a start; ``login``: what to run to log in, where that is known; ``alone``: images go without
+    other files."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -31,6 +33,9 @@ class Settings:
     execute: str = ""
     chosen: Mapping[str, str] = field(default_factory=dict)
     attach: str = ""
+    start: float = 60.0
+    login: str = ""
+    alone: bool = False
 
     def servers(self) -> tuple[Mapping[str, Any], ...]:
         """The servers of ``session/new``. What ours must know is given to it: some agents start servers without our variables."""
@@ -62,5 +67,6 @@ def read(path: str, session: str) -> Settings:
     return Settings(
         tuple(found["command"]), found["env"], found["cwd"], session, tuple(choices.items()),
         frozenset(mode[:1] if asks else ()), found["meta"], tuple(found["mcp"]), found["slash"], not asks and not mode,
-        found["told"], found["execute"], chosen, found["attach"],
+        found["told"], found["execute"], chosen, found["attach"], found.get("start", 60.0),
+        found.get("login", ""), found.get("alone", False),
     )  # fmt: skip

@@ -49,9 +49,10 @@ class Growing:
 
 
 class Told:
-    """The file at ``path``; empty: nothing is told."""
+    """The file at ``path``; empty: nothing is told. ``cwd``: where relative paths of the agent begin."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, cwd: str = "/") -> None:
+        self._cwd = cwd
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600) if path else -1
         self._turn = ""
         self._texts = 0  # of the turn
@@ -91,7 +92,7 @@ class Told:
         kind = known.kind or "other"
         self._line(
             "tool", id=known.id, name=known.name or kind, type=kind, title=known.title or None, input=known.input,
-            places=[{"path": path, "line": line} for path, line in known.places or ()] or None,
+            places=[{"path": os.path.join(self._cwd, path), "line": line} for path, line in known.places or ()] or None,
         )  # fmt: skip
         self._output(known, news)
         if ended is None:
@@ -192,7 +193,7 @@ class Told:
         line = next((line for path, line in known.places or () if path == one.path), None) if one.old else None
         diff = None if found is None else "\n".join(found) + "\n"
         op = "change" if one.old is not None else "add"
-        self._line("edit", id=known.id, n=number, path=one.path, op=op, diff=diff, line=line)
+        self._line("edit", id=known.id, n=number, path=os.path.join(self._cwd, one.path), op=op, diff=diff, line=line)
 
     # -- the file
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from anvilsrv.activity.doing import ANSWERING, MODEL
+from anvilsrv.activity.doing import ANSWERING, MODEL, SILENT
 from anvilsrv.activity.recorder import MOST, Recorder
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
@@ -279,8 +279,16 @@ class Registry:
                 tx.after(Later(session, OFTEN))
             return
         self._told[session] = tx.now.monotonic
-        self.set(tx, session, doing=words, doing_since=tx.now.wall)
-        self.stream.emit(tx, "session_update", session, doing=words, since=round(tx.now.wall, 3))
+        same = words.partition(SILENT)[0] == row.doing.partition(SILENT)[0]
+        began = (row.doing_since if same else None) or tx.now.wall
+        self.set(tx, session, doing=words, doing_since=began)
+        self.stream.emit(tx, "session_update", session, doing=words, since=round(began, 3))
+
+    def silent(self, tx: Tx, session: str, seconds: float) -> None:
+        """The agent of a session has told nothing for so long; 0: it does again."""
+        row = self.maybe(tx, session)
+        if row is not None and row.state == State.RUNNING:
+            self.activity.silent(tx, session, seconds, row.doing)
 
     def catch_up(self, tx: Tx, session: str) -> None:
         """Tell what a session does by now, if that was put off (effect ``Later``)."""

@@ -519,6 +519,15 @@ def test_a_program_that_is_not_there_is_named(acp: Daemon) -> None:
     assert "/nonexistent/agent" in agent.row["error"]
 
 
+def test_a_reason_to_stop_that_is_not_known_is_noted_and_no_error(acp: Daemon) -> None:
+    script(acp.home.work, {"match": "odd", "do": [{"text": "fine"}, {"result": {"stopReason": "dream"}}]})
+    agent = new(acp)
+    assert agent.ask("odd") == "fine"
+    assert [one["text"] for one in activity(agent) if one["kind"] == "note"] == [
+        "the agent stopped for a reason that is not known: 'dream'"
+    ]
+
+
 def test_an_error_of_the_service_fails_the_turn_with_its_words_and_a_limit_holds_the_queue(acp: Daemon) -> None:
     error = {"error": {"code": 429, "message": "limit reached, resets in 3600 s"}}
     script(acp.home.work, {"match": "fail", "do": [error]})
@@ -661,15 +670,42 @@ def test_options_of_one_kind_are_answered_by_their_ids(acp: Daemon) -> None:
         assert agent.out() == given
 
 
-@pytest.mark.slow(70)
+@pytest.mark.slow(8)
 @pytest.mark.parametrize("method", ["initialize", "session/new"])
 def test_an_agent_that_hangs_at_its_start_is_an_error_with_words(acp: Daemon, method: str) -> None:
+    install(acp.home.config, start=5)
     script(acp.home.work, on={method: [{"hang": True}]})
     agent = Session.starting(acp, "fake-acp")
-    agent.patience = 100
-    wait_until(
-        lambda: f"{method}: no answer within 60 s" in agent.screen or agent.state == "error", "it is given up", 100
+    wait_until(lambda: f"{method}: no answer within 5 s" in agent.row["error"], "it is given up")
+    assert agent.state in ("error", "starting")  # it is tried again some times
+
+
+@pytest.mark.slow(8)
+def test_an_agent_that_hangs_as_it_loads_gets_a_new_conversation_loudly(acp: Daemon) -> None:
+    install(acp.home.config, start=5)
+    agent = new(acp)
+    agent.ask("one")
+    script(acp.home.work, on={"session/load": [{"hang": True}]})
+    agent.write("ctl", "restart")
+    wait_until(lambda: len(sent(acp.home.work, "session/new")) == 2, "a new one begins")
+    agent.wait("idle")
+    assert "load: no answer within 5 s: the conversation cannot be gone on with, a new one begins" in " ".join(
+        agent.screen.split()
     )
+    assert agent.ask("two") == "you said: two"
+
+
+@pytest.mark.slow(14)
+def test_what_a_session_does_says_for_how_long_its_agent_has_told_nothing(acp: Daemon) -> None:
+    turn = [{"text": "I begin"}, {"until": "go"}, {"text": " and end"}]
+    script(acp.home.work, {"match": "long", "do": turn})
+    agent = new(acp)
+    agent.prompt("long")
+    wait_until(lambda: agent.row["doing"] == "answering, nothing for 10 s", "it says so")
+    (acp.home.work / "go").touch()
+    assert agent.out() == "I begin and end"
+    agent.wait("idle")
+    assert agent.row["doing"] == ""
 
 
 @pytest.mark.slow(5)
@@ -677,6 +713,7 @@ def test_an_agent_that_hangs_at_its_start_is_an_error_with_words(acp: Daemon, me
 def test_an_agent_that_dies_at_its_start_without_a_word_is_an_error(acp: Daemon, how: dict[str, Any]) -> None:
     script(acp.home.work, on={"session/new": [how]})
     agent = Session.starting(acp, "fake-acp")
+    agent.patience = 100  # it is tried six times
     agent.wait("error")
     assert "the agent ended with status" in agent.row["error"]
     assert alive(acp.home.work, agent.pid) == []

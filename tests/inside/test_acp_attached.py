@@ -72,3 +72,11 @@ def test_what_is_no_file_in_that_directory_is_no_block(tmp_path: Path) -> None:
     (place / "directory").mkdir()
     text = f"{place}/link {place}/pipe {place}/directory {place}/../secret {place} {place}/"
     assert blocks(text, str(place), ALL) == [] == blocks(text, "", ALL)
+
+
+def test_for_an_agent_that_drops_images_beside_other_files_they_go_alone(tmp_path: Path) -> None:
+    (tmp_path / "shot.png").write_bytes(PNG)
+    (tmp_path / "log.txt").write_text("one")
+    both, text = f"{tmp_path}/shot.png {tmp_path}/log.txt", f"{tmp_path}/log.txt"
+    assert kinds(blocks(both, str(tmp_path), ALL, alone=True)) == ["image"]
+    assert kinds(blocks(text, str(tmp_path), ALL, alone=True)) == ["resource"]
