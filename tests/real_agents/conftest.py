@@ -7,14 +7,17 @@ its own (``fresh``).
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from anvilsrv.errors import AnvilError
 from tests import conftest
@@ -23,11 +26,13 @@ from tests.real_agents.gemini_api import GeminiApi
 from tests.real_agents.messages_api import MessagesApi
 from tests.real_agents.responses_api import ResponsesApi
 from tests.real_agents.service import Service
+from tests.scripted import acp
 from tests.session import Session
 
 KEY = "sk-ant-standin-0123456789abcdefghijklmnop"
 PLACES = (os.environ.get("ANVILLM_TEST_AGENTS", ""), str(ROOT / "node_modules" / ".bin"))
 BESIDE = str(ROOT / "node_modules" / ".beside" / "node_modules" / ".bin")  # another release of Claude Code: see ./check
+SENT = ".sent.jsonl"
 PATIENCE = 90.0  # s; some agents take ten times as long on a machine that has much to do
 
 
@@ -124,6 +129,39 @@ def with_program(home: Home, name: str, place: str = "", **env: str) -> None:
     home.env |= {"PATH": f"{Path(program(name, place)).parent}{os.pathsep}{home.env['PATH']}", **env}
 
 
+def with_recorded(home: Home, name: str, **env: str) -> None:
+    """The same of one that speaks by messages: those that it gets are kept in ``SENT`` of the directory in which it works."""
+    found = program(name)
+    kept = home.home / "recorded" / name
+    kept.parent.mkdir(exist_ok=True)
+    words = [os.path.realpath(sys.executable), "-I", "-S", str(acp.HERE / "acp_tee.py"), str(home.work / SENT), found]
+    kept.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    kept.chmod(0o755)
+    with_program(home, name, **env)
+    home.env["PATH"] = f"{kept.parent}{os.pathsep}{home.env['PATH']}"
+    real = Path(found).resolve()
+    top = next((one for one in real.parents if one.name == "node_modules"), real.parent.parent)
+    places = {
+        str(acp.HERE),
+        str(Path(found).parent),
+        str(top),
+        str((Path(found).parent / "python").resolve().parent.parent),
+    }
+    where = home.config / "global.yaml"
+    made = yaml.safe_load(where.read_text()) if where.exists() else {}
+    made.setdefault("filesystem", {}).setdefault("rox", []).extend(sorted(places))
+    where.write_text(yaml.safe_dump(made))
+
+
+def sent(home: Home) -> list[dict[str, Any]]:
+    """The messages that the agents of a home got, as far as they are whole lines."""
+    try:
+        lines = (home.work / SENT).read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
 def with_service(home: Home, service: Service, more: str = "") -> None:
     """Let every session reach the stand-in, by name, as it reaches a real service; the shipped layers name only those."""
     host = f"{{name: 'model.test:{service.port}', addresses: [127.0.0.1]}}"
@@ -183,19 +221,20 @@ def codex_with_a_provider(home: Home) -> Iterator[Service]:
 def claude_adapter(home: Home) -> Iterator[Service]:
     with MessagesApi() as service:
         with_service(home, service)
-        with_program(home, "claude-agent-acp", **claude_env(service))
+        with_recorded(home, "claude-agent-acp", **claude_env(service))
         yield service
 
 
 def codex_adapter(home: Home) -> Iterator[Service]:
-    program("codex-acp")
-    yield from codex_with_a_provider(home)
+    for service in codex_with_a_provider(home):
+        with_recorded(home, "codex-acp")
+        yield service
 
 
 def qwen_with_a_key(home: Home) -> Iterator[Service]:
     with MessagesApi() as service:
         with_service(home, service)
-        with_program(home, "qwen", ANTHROPIC_API_KEY="x", ANTHROPIC_BASE_URL=service.inside, ANTHROPIC_MODEL="m1")
+        with_recorded(home, "qwen", ANTHROPIC_API_KEY="x", ANTHROPIC_BASE_URL=service.inside, ANTHROPIC_MODEL="m1")
         yield service
 
 
@@ -204,7 +243,7 @@ def copilot_with_a_provider(home: Home) -> Iterator[Service]:
         with_service(home, service)
         provider = {"BASE_URL": service.inside, "TYPE": "anthropic", "API_KEY": "x"}
         made = {f"COPILOT_PROVIDER_{name}": value for name, value in provider.items()}
-        with_program(home, "copilot", **made, COPILOT_MODEL="claude-sonnet-4.5", COPILOT_OFFLINE="true")
+        with_recorded(home, "copilot", **made, COPILOT_MODEL="claude-sonnet-4.5", COPILOT_OFFLINE="true")
         yield service
 
 
@@ -222,11 +261,8 @@ def vibe_with_a_provider(home: Home) -> Iterator[Service]:
             "PROVIDERS": json.dumps([provider]), "MODELS": json.dumps([model]), "ACTIVE_MODEL": "m1",
             "ENABLE_TELEMETRY": "false", "ENABLE_UPDATE_CHECKS": "false",
         }  # fmt: skip
-        with_program(home, "vibe-acp", MISTRAL_API_KEY="x", **{f"VIBE_{name}": value for name, value in made.items()})
-        place = Path(program("vibe-acp")).parent
-        where = json.dumps([str(place.parent), str((place / "python").resolve().parent.parent)])
-        let = f"env: [{', '.join(f'VIBE_{name}' for name in made)}]\nfilesystem: {{rox: {where}}}\n"
-        with_service(home, service, let)
+        with_service(home, service, f"env: [{', '.join(f'VIBE_{name}' for name in made)}]\n")
+        with_recorded(home, "vibe-acp", MISTRAL_API_KEY="x", **{f"VIBE_{name}": value for name, value in made.items()})
         yield service
 
 
@@ -259,6 +295,34 @@ def opencode_with_a_provider(home: Home) -> Iterator[Service]:
         yield service
 
 
+def gemini_by_messages(home: Home) -> Iterator[Service]:
+    for service in gemini_with_a_key(home):
+        with_recorded(home, "gemini")
+        yield service
+
+
+def opencode_by_messages(home: Home) -> Iterator[Service]:
+    for service in opencode_with_a_provider(home):
+        with_recorded(home, "opencode")
+        yield service
+
+
+def fake_by_messages(home: Home) -> Iterator[Service]:
+    """An agent of our own, which asks the stand-in as the real ones do."""
+    with MessagesApi() as service:
+        with_service(home, service)
+        python = [os.path.realpath(sys.executable), "-I", "-S"]
+        command = [str(acp.HERE / "acp_tee.py"), str(home.work / SENT), *python, str(acp.HERE / "acp_model.py")]
+        acp.install(
+            home.config,
+            command=[*python, *command],
+            env={"FAKE_MODEL_URL": service.inside},
+            bypass="free",
+            ask="default",
+        )
+        yield service
+
+
 def with_kiro(home: Home, version: str, hooks: bool = True) -> None:
     """Put the stand-in for Kiro CLI into the daemon's PATH, with our hooks installed."""
     program = home.home / ".local/bin/kiro-cli"
@@ -288,8 +352,9 @@ KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
     "gemini": ("gemini", gemini_with_a_key),
     "opencode": ("opencode", opencode_with_a_provider),
     "kiro-tui": ("kiro-tui", kiro_standin),
-    "gemini-acp": ("gemini-acp", gemini_with_a_key),
-    "opencode-acp": ("opencode-acp", opencode_with_a_provider),
+    "fake-acp": ("fake-acp", fake_by_messages),
+    "gemini-acp": ("gemini-acp", gemini_by_messages),
+    "opencode-acp": ("opencode-acp", opencode_by_messages),
     "claude-acp": ("claude-acp", claude_adapter),
     "codex-acp": ("codex-acp", codex_adapter),
     "qwen": ("qwen", qwen_with_a_key),
