@@ -114,9 +114,11 @@ class Running:
     def read(self) -> Iterator[tuple[str, str, Begun | None]]:
         """What is in files of which it is known by now whose they are: its id, what came, and where the file begins."""
         for (tool, _), file in self._files.items():
+            if not file.waits:
+                continue
             if not file.ident and not file.doubtful:
                 file.ident = self._claimed(tool)
-            if file.ident and file.waits:
+            if file.ident:
                 yield file.ident, file.waits, file.begun
                 file.waits = ""
 
