@@ -88,7 +88,9 @@ def add(directory: str, commit: str, top: str) -> tuple[list[str], list[str]]:
 
 
 def _add(directory: str, commit: str, top: str, made: list[str], left: list[str], deep: int) -> None:
-    for link in links(directory, commit) if deep else []:
+    if not deep or not _names(f"--git-dir={directory}", commit, run):
+        return
+    for link in links(directory, commit):
         path, there = f"{top}/{link.path}", repository(directory, link.name)
         if not there or not has(there, link.commit):
             left.append(path)
