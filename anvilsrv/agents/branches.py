@@ -25,7 +25,7 @@ from anvilsrv.sessions import prompts, worktrees
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.worktrees import Worktree
 from anvilsrv.store.store import Need, Store
-from sandbox import git_branch, git_merge, git_refs, outside
+from sandbox import git_branch, git_merge, git_refs, git_submodules, outside
 from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.git_branch import Branch
 from sandbox.git_out import Inside
@@ -241,7 +241,10 @@ class Branches:
             f"{source}:refs/heads/{one.on.branch}",
             cwd=one.on.top, users=True, protocol=REMOTE,
         )  # fmt: skip
-        return f"pushed {one.on.branch} to {name}: {source[:12]}"
+        before = set(git_submodules.links(one.on.directory, one.on.base))
+        inner = [link.path for link in git_submodules.links(one.on.directory, source) if link not in before]
+        more = f"; not pushed are commits of submodules: {one_line(', '.join(inner))[:200]}" if inner else ""
+        return f"pushed {one.on.branch} to {name}: {source[:12]}{more}"
 
     def _pr(self, one: Own) -> str:
         self._committed(one)

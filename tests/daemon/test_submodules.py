@@ -49,6 +49,10 @@ def test_a_branch_has_its_submodules_and_a_merge_brings_their_commits(daemon: Da
     assert git(tree, "status", "--short") == "" and git(tree, "rev-parse", "HEAD:sub").strip() == new
     with pytest.raises(AnvilError, match=r"may run something, or leads elsewhere.*: sub$"):
         command(agent, "merge")
+    remote = daemon.home.top / "remote.git"
+    git(parent, "init", "-q", "--bare", str(remote))
+    git(parent, "remote", "add", "origin", str(remote))
+    assert command(agent, "push").endswith("; not pushed are commits of submodules: sub")
     assert "'git submodule update' checks out sub" in command(agent, "merge anyway")
     assert git(parent, "rev-parse", "HEAD:sub").strip() == new
     discard(agent, tree)
@@ -71,6 +75,7 @@ def test_what_the_user_does_in_a_submodule_is_in_the_way_of_a_merge(daemon: Daem
     assert git(parent, "rev-parse", "HEAD") == head and not list((parent / ".git").rglob("*.lock"))
 
 
+@pytest.mark.slow(5)
 def test_commits_of_a_clone_that_the_agent_made_are_brought_too(daemon: Daemon, parent: Path) -> None:
     """The user has a clone that lacks what is checked out."""
     later = git(parent.with_name("library"), "commit-tree", "-m", "later", "HEAD^{tree}").strip()
@@ -89,6 +94,7 @@ def test_commits_of_a_clone_that_the_agent_made_are_brought_too(daemon: Daemon, 
     assert (parent / "sub/deep").read_text() == "deep\n"
 
 
+@pytest.mark.slow(5)
 @pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
 def test_a_submodule_that_the_session_alone_has_is_not_merged(daemon: Daemon, parent: Path, named: bool) -> None:
     agent = Session.new(daemon, "shell", "branch=b", cwd=parent)
