@@ -81,7 +81,7 @@ def expand(body: Table) -> None:
         "modes": modes, "choices": table.texts("options"), "meta": table.table("meta").rest,
         "mcp": ["{MCP}"] if table.flag("mcp", True) else [], "slash": table.flag("slash", False),
         "permissions": "{PERMISSION}", "told": TOLD, "chosen": "{CHOSEN}",
-        "execute": table.text("execute", ""), "login": f"anvilsrv login {body.file.stem}" if "login" in body.rest else "",
+        "execute": table.text("execute", ""), "login": _login(body),
         "attach": "{SESSION_DIR}/attach", "alone": table.flag("images_alone", False),
     }  # fmt: skip
     most = int(table.number("most", 0))
@@ -106,3 +106,9 @@ def _choice(table: Table, key: str, value: str) -> list[str]:
     if mark and not (name and chosen):
         raise table.wrong(key, "must be a mode, or option=value")
     return [name, chosen] if mark else ["mode", value]
+
+
+def _login(body: Table) -> str:
+    """What to do to log in, in words."""
+    found = body.rest.get("login")
+    return found if isinstance(found, str) else f"run 'anvilsrv login {body.file.stem}'" if found else ""

@@ -33,7 +33,7 @@ LATE = RpcError(-1, "no answer")
 @dataclass(frozen=True)
 class Wanted:
     """How a session is to be: ``session`` is the conversation to go on with, ``settings`` are options by name, in their order;
-    of those in ``needed`` one that cannot be set is an end; ``limit``: seconds for each step; ``login``: what to run to log in."""
+    of those in ``needed`` one that cannot be set is an end; ``limit``: seconds for each step; ``login``: what to do to log in."""
 
     cwd: str
     session: str
@@ -179,7 +179,7 @@ class Client:
 
     def login(self, error: RpcError) -> str:
         """How to log in, where that is why it failed; nothing is done about it unasked."""
-        ways = [f"run '{self.wanted.login}'"] if self.wanted.login else list(self._methods)
+        ways = [self.wanted.login] if self.wanted.login else list(self._methods)
         return f"; to log in: {', '.join(ways)}" if error.code == NOT_LOGGED_IN and ways else ""
 
     def _settle(self, answer: Answer, resumed: bool) -> None:

@@ -16,7 +16,7 @@ class Settings:
     ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once;
     ``told``: the file in which what happens is told; ``chosen``: options that the user chose, beside ``choices``;
     ``execute``: the request for a command of the agent, where that is no prompt; ``attach``: where files for prompts lie;
-    ``start``: seconds for each step of a start; ``login``: what to run to log in, where that is known; ``alone``: images go without
+    ``start``: seconds for each step of a start; ``login``: what to do to log in, where that is known; ``alone``: images go without
     other files."""
 
     command: tuple[str, ...]
