@@ -50,7 +50,7 @@ BOUNDS = {
     "waiting": Bound(64 * MiB, "of prompts and messages of its own that wait", "{} from this session wait", bytes=True),
     "messages": Bound(1000, "prompts and messages of its own that wait", "{} prompts and messages from this session wait"),
     "context": Bound(16 << 10, "bytes in context of a session that it started", "an agent writes {} bytes of context at most"),
-    "questions": Bound(512 << 10, "bytes of open questions in one session; the oldest gives way", ""),
+    "questions": Bound(256 << 10, "bytes of open questions in one session; the oldest gives way", ""),
     "growing": Bound(2 * MiB, "of texts that grow in one session; the oldest grows no more", "", bytes=True),
     "message": Bound(MiB, "in one message", "", bytes=True),
     "inbox": Bound(64 * MiB, "of messages in an inbox, when a session sends another", "{} of messages wait there", bytes=True),

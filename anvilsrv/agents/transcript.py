@@ -362,10 +362,12 @@ class Transcripts:
         self._backends = backends
         self._data = data
         self._on_error = on_error
+        self._refused: set[str] = set()  # sessions of which that was told; the store's thread
 
     def follow(self, before: View | None, after: View | None) -> None:
         """See :class:`Follower`."""
         if after is None and before is not None:
+            self._refused.discard(before.id)
             self._watcher.forget(before.id)
         elif after is not None and after.transcript and (before is None or before.transcript != after.transcript):
             backend = self._backends.last(after.backend)
@@ -374,7 +376,9 @@ class Transcripts:
                     after.id, self._data(after.id), after.transcript, backend.beside if backend is not None else ""
                 )
             except AnvilError as error:
-                self._on_error(Denied(f"session '{after.id}': transcript: {error}"))
+                if after.id not in self._refused:  # an agent may name others without end
+                    self._refused.add(after.id)
+                    self._on_error(Denied(f"session '{after.id}': transcript: {error}"))
 
     def close(self) -> None:
         """End and join the watcher's thread."""

@@ -21,7 +21,8 @@ from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.strict_json import dumps, whole
 
 DIFF = 256 << 10  # bytes of what a question would change
-TEXT = 260 << 10  # of its words, which may have a plan in them
+TEXT = 64 << 10  # of its words
+PLAN = 260 << 10  # of words with a plan in them
 DETAIL = 64 << 10
 LINE = 1000  # characters of a choice
 PARTS = 20  # questions in one dialog
@@ -43,7 +44,7 @@ class Questions:
         old = next((one for one in open_now if one["report"] == asked.number), None)
         number = old["id"] if old is not None else questions.identify(asked.session, asked.number)
         made = {
-            "id": number, "what": kind(fields), "text": long(fields.get("question"), TEXT),
+            "id": number, "what": kind(fields), "text": long(fields.get("question"), PLAN if kind(fields) == "plan" else TEXT),
             "choices": lines(fields.get("choices")), "also": lines(fields.get("also")),
             "detail": long(fields.get("detail"), DETAIL), "free": bool(fields.get("free")),
             "report": asked.number, "agent": str(fields.get("agent") or ""), "tool": questions.use(fields.get("tool")),

@@ -154,6 +154,39 @@ def transcripts(step):
         os.chdir(here)
 
 
+def long_lines(step):
+    """A transcript that grows without end, of long lines and of short ones."""
+    path = os.path.join(DATA, f"t{step % 4}.jsonl")
+    with client() as one:
+        report = {"report": f"l{step}", "hook": "Ready", "payload": {"transcript": path}}
+        one.write(f"{ME}/hook", json.dumps(report).encode())
+    with open(path, "ab") as file:
+        for size in (10, 1_000, 1_000_000):
+            file.write(b'{"x":"%s"}\n' % (b"x" * size) * (1_000_000 // size))
+        if file.tell() > 100_000_000:
+            file.truncate(0)  # the disk is the machine's
+
+
+def questions(step):
+    """More questions than anybody answers, each of megabytes."""
+    with client() as one:
+        for number in range(20):
+            asked = {"question": "?" * 700_000, "choices": ["y" * 10_000] * 50}
+            file = one.open(f"{ME}/hook", wire.ORDWR)
+            file.write(
+                json.dumps({"report": f"q{step}-{number}-{os.getpid()}", "hook": "ask_user", "payload": asked}).encode()
+            )
+
+
+def watchers(step):
+    """What happened read again and again from the beginning, and hooks opened that report nothing."""
+    with client() as one:
+        for _ in range(30):
+            file = one.open(f"{ME}/activity.1")
+            file.read(10)
+            one.open(f"{ME}/hook", wire.ORDWR)
+
+
 def children(step):
     """As many sessions as it may start, a flood of prompts to them, and long ones."""
     with client() as one:
@@ -204,7 +237,7 @@ def storm(step):
 
 ATTACKS = (
     slow_patterns, bad_values, lines_and_headers, mail_flood, unfinished_json, many_fids, forged_reports, values, spool_flood,
-    transcripts, children, pipes_and_paths, storm,
+    transcripts, long_lines, questions, watchers, children, pipes_and_paths, storm,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ BACKEND = """
 backend:
   title: Hostile
   command: ["{{PYTHON}}", "-I", "-S", "{program}", "{{ANVILSRV}}"]
+  env: {{DATA_DIR: "{{DATA_DIR}}"}}
   ready: {{timeout: 20}}
   hooks:
     Ready:  {{report: ready, transcript: transcript}}
