@@ -97,7 +97,7 @@ def bench(backend: str, kind: Kind, issuer: Authority) -> Iterator[Bench]:
             daemon.close()
 
 
-@pytest.mark.slow(8)
+@pytest.mark.slow(12)
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_the_key_of_an_agent_is_added_outside(name: str, issuer: Authority) -> None:
     kind = KINDS[name]
