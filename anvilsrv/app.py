@@ -162,7 +162,7 @@ class App:
             Spools(self.launch.directory, self.reports.spooled, self.on_error),
             Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),
             Transcripts(
-                Watcher(self.reports.transcript, self.on_error, self.reports.beside, self.registry.family),
+                Watcher(self.reports.lines.come, self.on_error, self.reports.lines.beside, self.registry.family),
                 self.backends,
                 self.launch.data,
                 self.on_error,

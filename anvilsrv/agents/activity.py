@@ -25,7 +25,7 @@ from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.follow import Said
 from anvilsrv.backends.load_follow import TRANSCRIPT
 from anvilsrv.backends.registry import Backends
-from anvilsrv.desk.report import Listener
+from anvilsrv.desk.around import Listener
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux import beneath
 from anvilsrv.sessions.registry import Registry

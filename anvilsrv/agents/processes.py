@@ -17,8 +17,8 @@ from anvilsrv.agents.launch import Launch, Start
 from anvilsrv.agents.starting import unheard
 from anvilsrv.backends.backend import Backend, Stop
 from anvilsrv.backends.registry import Backends
+from anvilsrv.desk.around import Listener
 from anvilsrv.desk.life import Life, sentence
-from anvilsrv.desk.report import Listener
 from anvilsrv.errors import AnvilError, Full, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
 from anvilsrv.sessions.gate import By

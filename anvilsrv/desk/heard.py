@@ -13,6 +13,7 @@ from anvilsrv.sessions.machine import Event
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 
+OVER = ("stop", "fail", "interrupt", "end")  # kinds with which a turn ends
 LOOKED_AT = {"joined": Event.JOINED, "refused": Event.REFUSED}
 
 

@@ -1,87 +1,51 @@
-"""What agents report, through their hooks and transcripts, and what the hooks are answered.
+"""What agents report through their hooks, and what the hooks are answered.
 
 A report is one JSON object of ``anvillm-hook``: ``{"report": uuid, "ts": s, "hook": name, "payload": {...}}``. The backend's table says
 what a hook's name means (one of ``KINDS``, backends/backend.py); here that becomes a change of the session. A report is
 answered when its effect is on disk; one that came before (from the spool, or sent again) has no effect twice.
 
-A question (``ask``) is different: its reply is what somebody writes to ``answer`` (``answer.py``).
+A question (``ask``) is different: its reply is what somebody writes to ``answer`` (``answer.py``). A reply may carry the next prompt
+(``carried.py``). What stands in transcripts is taken in the same order (``transcripts.py``).
 
 Threads: reports of one session are taken one after another, in the order in which they came, on the threads of ``inorder.py``: there
 is read what must be read (spool, transcript, the backend's file and its Python, sometimes the screen), and a job posted with it.
-``come``, ``spooled``, ``transcript`` and ``abandon`` are called from any thread but the store's. Methods with a Tx run in a job. The
-lock guards the carriers.
+``come``, ``spooled`` and ``abandon`` are called from any thread but the store's. Methods with a Tx run in a job.
 """
 
 import logging
-import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-from anvilsrv.backends import templates
 from anvilsrv.backends.backend import Backend, Reply, Report
-from anvilsrv.backends.ending import ended
 from anvilsrv.backends.registry import Backends
-from anvilsrv.desk import heard, outcomes
+from anvilsrv.desk import besides, heard, outcomes, stamps
 from anvilsrv.desk.answer import Questions
+from anvilsrv.desk.around import Eyes, Kept, Listener
+from anvilsrv.desk.carried import Carriers
+from anvilsrv.desk.heard import OVER
 from anvilsrv.desk.inorder import InOrder
 from anvilsrv.desk.life import Life
+from anvilsrv.desk.meaning import understood
 from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
+from anvilsrv.desk.transcripts import Lines
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
-from anvilsrv.sessions import offers, prompts, questions, usage, whose
+from anvilsrv.sessions import offers, questions
 from anvilsrv.sessions.happened import NOTHING, Seen
-from anvilsrv.sessions.machine import ON_ITS_WAY, Status
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.registry import Registry
-from anvilsrv.sessions.state import Session
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
-from anvilsrv.strict_json import dumps
 
 log = logging.getLogger("anvilsrv")
 
-KEEP = 2000  # reports of a session whose numbers are remembered, at least
-OFTEN = 100  # reports of all sessions between looks at how many there are of one
-COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
-PLAN = 256 << 10  # bytes of a plan that are shown
 OFFERS = "offers"  # the report by which it tells what can be chosen
 SILENT = "silent"  # the report by which it tells for how long nothing came from its agent
 NEXT = "next"  # the report by which a program in the pane asks for a prompt
 MOST_SILENT = 1e7  # s
-OVER = ("stop", "fail", "interrupt", "end")  # kinds with which a turn ends
-Line = dict[str, Any]
-
-
 Done = Callable[[BaseException | None], None]
-
-
-class Listener:
-    """Who hears what reports tell besides (agents/activity.py); this one does not."""
-
-    def heard(self, session: str, hook: str, payload: Mapping[str, Any]) -> None:
-        """A hook has told something."""
-
-    def catch_up(self, session: str) -> None:
-        """A turn is about to end: what was told in it by then is to be recorded first. Waits for it."""
-
-
-class Kept(Protocol):
-    """What a session has in its own directory (agents/spool.py and agents/transcript.py)."""
-
-    def spooled(self, session: str) -> list[tuple[object, dict[str, Any]]]:
-        """Reports that hooks left while no daemon answered, oldest first, each with its place."""
-
-    def take(self, place: object) -> None:
-        """That report is on disk elsewhere now: remove it."""
-
-    def lines(self, session: str, transcript: str) -> Iterator[Line]:
-        """Every line of a transcript, from its beginning. Raises AnvilError."""
-
-    def text(self, session: str, path: str, most: int) -> str:
-        """A text in its directory, at most so many bytes of it. Raises AnvilError."""
 
 
 @dataclass(frozen=True)
@@ -93,30 +57,8 @@ class Told:
     meaning: Report | None
 
 
-class Known(NamedTuple):
-    """What a line of a transcript means; ``counts``: not only for its figures."""
-
-    report: Report
-    counts: bool
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A prompt that was given in the reply to a report of number ``link``; ``given``: its program may give it on, and will tell."""
-
-    session: str
-    link: str
-    given: bool = False
-
-
 class Unseen:
     """What a report does depends on something that must be looked at first."""
-
-
-class Eyes(Protocol):
-    """Looks for what decides about a prompt on its way (agents/evidence.py). Not in a job."""
-
-    def seen(self, session: str) -> Seen: ...
 
 
 class Reports:
@@ -127,7 +69,6 @@ class Reports:
         backends: Backends, kept: Kept, eyes: Eyes, messages: Messages, on_error: Callable[[BaseException], None],
         listener: Listener | None = None, first: Callable[[str], None] = lambda session: None,
     ) -> None:  # fmt: skip
-        self._first = first  # what is done before a prompt is given to an agent
         self._store = store
         self._registry = registry
         self._turns = turns
@@ -136,14 +77,12 @@ class Reports:
         self._life = life
         self._backends = backends
         self._kept = kept
-        self._lock = threading.Lock()
-        self._carriers: dict[Waiting, Carried] = {}  # who was given a prompt in the reply to which report
         self._eyes = eyes
         self._messages = messages
         self._order = InOrder(on_error, lambda session: registry.family(str(session)))
         self._listener = listener or Listener()
-
-    # -- hooks ---------------------------------------------------------------------------------------------------------
+        self._carriers = Carriers(store, registry, turns, post, life, first)
+        self.lines = Lines(registry, turns, post, questions, life, backends, eyes, self._listener, self._order)
 
     def come(self, session: str, found: Mapping[str, Any], by: Waiting, done: Done) -> None:
         """A report came through ``hook``: it is taken after those that came before it; ``done(error)`` when it was. From any thread."""
@@ -163,11 +102,9 @@ class Reports:
         number = found.get("report")
         self._spooled(session, number if isinstance(number, str) else None)  # it was made before
         if "take" in found:
-            self._give(session, found, by)
+            self._carriers.asks(session, found, by)
         elif "given" in found:
-            with self._lock:
-                self._carriers.pop(by, None)
-            by.answer({})
+            self._carriers.gave(by)
         elif found.get("hook") == NEXT:
             self._next(session, found, by)
         else:
@@ -201,7 +138,7 @@ class Reports:
 
     def _take(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
-        if not is_number(number) or not isinstance(hook, str):
+        if not stamps.is_number(number) or not isinstance(hook, str):
             raise Invalid("hook: a report has 'report' and 'hook', both strings")
         if not isinstance(payload, dict):
             raise Invalid("hook: 'payload' is not an object")
@@ -219,10 +156,10 @@ class Reports:
                 if by is not None:
                     by.answer({})
                 return
-            meaning = self._understood(view, backend, hook, payload)
+            meaning = understood(self._kept, view, backend, hook, payload)
             if meaning is not None and meaning.kind in OVER:
                 self._listener.catch_up(view.id)
-            told = Told(str(number), stamp(found.get("mono")), meaning)
+            told = Told(str(number), stamps.stamp(found.get("mono")), meaning)
             can = by is not None and found.get("takes") is True and backend.can("stop")
             handed = self._done(view.id, told, by, backend, can)
             if by is None or (meaning is not None and meaning.kind == "ask" and handed is None):
@@ -230,8 +167,7 @@ class Reports:
             if not isinstance(handed, Prompt):
                 by.answer({})
                 return
-            with self._lock:
-                self._carriers[by] = Carried(view.id, told.number)
+            self._carriers.got(view.id, told.number, by)
             by.answer(as_json(backend.reply("stop", handed.text, meaning)) | {"take": handed.id})
 
     def _offers(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
@@ -239,7 +175,7 @@ class Reports:
             offers.keep(tx, session, payload)
 
     def _silent(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
-        self._registry.silent(tx, session, min(stamp(payload.get("seconds")) or 0.0, MOST_SILENT))
+        self._registry.silent(tx, session, min(stamps.stamp(payload.get("seconds")) or 0.0, MOST_SILENT))
 
     def _done(self, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool) -> Prompt | str | None:
         """What a report means is done, once what must be seen for that was seen."""
@@ -259,91 +195,19 @@ class Reports:
     def _next(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
         """A program in the pane asks for the next prompt: of a kind of agent that gets them by message."""
         number, view = found.get("report"), self._registry.get(session)
-        if not is_number(number):
+        if not stamps.is_number(number):
             raise Invalid("hook: a report has 'report', a string")
         if not self._backends.get(view.backend).by_message:
             raise Invalid(f"hook: prompts of '{view.backend}' are typed")
-        with self._lock:
-            self._carriers[by] = Carried(view.id, str(number))
+        self._carriers.got(view.id, str(number), by)
         asked = found.get("chosen")
         self._messages.ask(view.id, str(number), by, asked if isinstance(asked, dict) else {})
-
-    def _give(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
-        """A hook program asks whether it may give on the prompt that the reply to its report brought it."""
-        number, link, turn = found.get("take"), found.get("of"), found.get("turn")
-        if not isinstance(number, int) or not is_number(link) or not (turn is None or is_number(turn)):
-            raise Invalid("hook: 'take' is a number, 'of' that of a report, 'turn' a name")
-
-        def job(tx: Tx) -> dict[str, Any]:
-            at = stamp(found.get("mono")) or tx.now.monotonic
-            name = None if turn is None else f"{turn}"
-            happened = self._turns.delivered.given(tx, session, number, f"{link}", at, name)
-            outcomes.settle(tx, session, self._post, happened)
-            now = prompts.get(tx, number)
-            if now is not None and (now.session, now.link, now.status) == (session, link, Status.TAKEN):
-                return {"go": True}
-            waits = now is not None and now.session == session and now.status in (Status.QUEUED, *ON_ITS_WAY)
-            return {"go": False, "why": "not now" if waits else "no"}
-
-        self._first(session)
-        answer = self._store.call(job, need=Need.OWN, by=self._registry.family(session))
-        if answer["go"]:
-            with self._lock:
-                for one in [one for one, carried in self._carriers.items() if carried.link == link]:
-                    del self._carriers[one]  # it may have asked by another connection before
-                if found.get("gives") is True:
-                    self._carriers[by] = Carried(session, f"{link}", given=True)
-        by.answer(answer)
 
     def abandon(self, session: str, by: Waiting) -> None:
         """The connection of a hook program has closed (any thread): what it did not ask for is queued again, and what it was to give
         on has failed, unless it has said that it did."""
-
         self._messages.gone(session, by)
-
-        def closed() -> None:
-            with self._lock:
-                carried = self._carriers.pop(by, None)
-            if carried is not None:
-                gone = self._turns.delivered.kept if carried.given else self._turns.delivered.gone
-                self._life.about(
-                    session,
-                    lambda tx: outcomes.settle(tx, session, self._post, gone(tx, session, carried.link)),
-                    by=self._registry.family(session),
-                )
-
-        self._order.do(session, closed)  # after what it brought
-
-    def _understood(self, view: Session, backend: Backend, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        """What the hook means. The words of an end that does not tell them are the last in the transcript."""
-        meaning = backend.report(hook, payload)
-        if meaning is not None and meaning.kind == "ask" and "plan_in" in meaning.fields:
-            return self._with_plan(view, meaning)
-        if meaning is None or meaning.kind != "stop" or meaning.fields.get("text") is not None:
-            return meaning
-        transcript = meaning.fields.get("transcript") or view.transcript
-        try:
-            return ended(backend, meaning, self._kept.lines(view.id, transcript) if transcript else ())
-        except AnvilError as error:
-            return Report(
-                "fail", {**meaning.fields, "reason": f"the answer cannot be read: {error}"}, payload, meaning.rule
-            )
-
-    def _with_plan(self, view: Session, meaning: Report) -> Report:
-        """A question about a plan that is in a file of the agent's, whose path its transcript told last. Where that cannot be read the
-        question stands as it is."""
-        fields = dict(meaning.fields)
-        where, transcript = fields.pop("plan_in"), fields.get("transcript") or view.transcript
-        try:
-            paths = [templates.dig(line, where) for line in self._kept.lines(view.id, transcript)] if transcript else []
-            path = next((one for one in reversed(paths) if isinstance(one, str)), None)
-            plan = self._kept.text(view.id, path, PLAN) if path is not None else ""
-        except AnvilError as error:
-            log.info("session '%s': its plan cannot be read: %s", view.id, error)
-            plan = ""
-        if plan.strip():
-            fields["question"] = f"{fields.get('question', '')}\n\n{plan}"
-        return Report(meaning.kind, fields, meaning.payload, meaning.rule)
+        self._order.do(session, lambda: self._carriers.closed(session, by))  # after what it brought
 
     def _job(
         self, tx: Tx, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool, seen: Seen | None
@@ -354,15 +218,12 @@ class Reports:
         at = min(told.at or tx.now.monotonic, tx.now.monotonic)
         if seen is None and not tx.late and meaning is not None and heard.asks(self._turns, tx, session, meaning, at):
             return Unseen()
-        inserted = tx.run("INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {told.number}", tx.now.wall)
-        fresh = inserted.rowcount
-        if fresh and (inserted.lastrowid or 0) % OFTEN == 0:
-            forget_old(tx, session)
+        fresh = stamps.is_first(tx, session, told.number)
         if meaning is None:
             return None
         if meaning.kind == "ask":
             if by is not None and (fresh or any(one["report"] == told.number for one in row.ask)):
-                self._learn(tx, row, meaning)
+                besides.learn(self._registry, tx, row, meaning)
                 reply = lambda choice: as_json(backend.reply("ask", choice, meaning))  # noqa: E731
                 otherwise = as_json(backend.unanswered(meaning))
                 self._questions.ask(tx, Asked(session, told.number, by, reply, otherwise), meaning.fields)
@@ -370,97 +231,14 @@ class Reports:
             return ""
         if not fresh:
             return None
-        self._learn(tx, row, meaning)
+        besides.learn(self._registry, tx, row, meaning)
         source = meaning.fields.get("conversation") or row.conversation or meaning.fields.get("transcript")
-        self._used(tx, row, [meaning], str(source or ""))
+        besides.count(self._registry, tx, row, [meaning], str(source or ""))
         if row.ask and meaning.kind != "note":
             agent, tool = (str(meaning.fields.get(name, "")) for name in ("agent", "tool"))
             self._questions.over(tx, session, agent, tool, meaning.kind in OVER)
         happened = heard.happen(self._turns, tx, session, meaning, at, seen or NOTHING, told.number if can else "")
         return outcomes.settle(tx, session, self._post, happened)
-
-    def _learn(self, tx: Tx, row: Session, meaning: Report) -> None:
-        """Keep what every report may tell: which conversation it is, where its transcript lies."""
-        known = {"conversation": row.conversation, "transcript": row.transcript}
-        news = {
-            key: meaning.fields[key] for key, old in known.items() if meaning.fields.get(key) not in (None, "", old)
-        }
-        if news:
-            self._registry.set(tx, row.id, **news)
-
-    def _used(self, tx: Tx, row: Session, found: list[Report], source: str) -> None:
-        """Count the figures of these; of one that names no message they are totals, of the conversation or file ``source``."""
-        told = [
-            (f"message {named}" if (named := one.fields.get("usage_id")) else f"all of {source}", one.fields["usage"])
-            for one in found
-            if one.fields.get("usage")
-        ]
-        if told:
-            now = usage.shown(row.usage, usage.add(tx, row.id, told))
-            if now != row.usage:
-                self._registry.set(tx, row.id, usage=dumps(now))
-                self._registry.activity.record(tx, row.id, whose.turn_of(tx, row.id), "usage", **now)
-
-    # -- transcripts ---------------------------------------------------------------------------------------------------
-
-    def transcript(self, session: str, lines: list[Line], old: bool) -> None:
-        """New lines of the agent's transcript. Of ``old`` ones (there when watching began) only the last can still end a turn."""
-        view = self._registry.find(session)
-        if view is None:
-            return
-        with self._life.guard(session):
-            backend = self._backends.get(view.backend)
-            found = [
-                Known(report, not old or at == len(lines))
-                for at, line in enumerate(lines, 1)
-                for report in backend.transcript_reports(line)
-            ]
-            if found:
-                source = view.transcript or ""
-                self._order.do(session, lambda: self._know(session, found, source))
-
-    def beside(self, session: str, lines: list[Line]) -> None:
-        """New lines of the files beside the transcript, which are subagents': their figures count, and nothing else."""
-        view = self._registry.find(session)
-        if view is None:
-            return
-        with self._life.guard(session):
-            backend = self._backends.get(view.backend)
-            found = [one for line in lines for one in backend.transcript_reports(line) if one.kind == "usage"]
-            if found:
-                self._order.do(session, lambda: self._know(session, [Known(one, False) for one in found], ""))
-
-    def _know(self, session: str, found: list[Known], source: str) -> None:
-        """Lines are taken in their order with what hooks tell; what must be seen for that is looked at first."""
-        if any(one.counts and one.report.kind in OVER for one in found):
-            self._listener.catch_up(session)
-        looks = any(one.report.kind in ("joined", "refused") for one in found) and self._view_on_its_way(session)
-        seen = self._eyes.seen(session) if looks else NOTHING
-        family = self._registry.family(session)
-        self._life.about(session, lambda tx: self._read(tx, session, found, seen, source), by=family)
-
-    def _view_on_its_way(self, session: str) -> bool:
-        view = self._registry.find(session)
-        return view is not None and view.on_its_way
-
-    def _read(self, tx: Tx, session: str, found: list[Known], seen: Seen, source: str) -> None:
-        row = self._registry.maybe(tx, session)
-        if row is None:
-            return
-        self._used(tx, row, [one.report for one in found], source)
-        for report, counts in found:
-            self._learn(tx, row, report)
-            if (
-                not counts
-                or report.kind not in COUNTS
-                or (report.kind == "fail" and not self._turns.queue.busy(tx, session))
-            ):
-                continue
-            if report.kind == "interrupt":
-                self._questions.over(tx, session, "")
-            told = report.fields.get("mono")
-            at = min(told, tx.now.monotonic) if isinstance(told, float) else tx.now.monotonic
-            outcomes.settle(tx, session, self._post, heard.happen(self._turns, tx, session, report, at, seen, ""))
 
     def idle(self) -> None:
         """Wait until what came so far is taken, and on disk. Not in a job."""
@@ -471,23 +249,6 @@ class Reports:
     def close(self) -> None:
         """End the threads; what waits is taken first."""
         self._order.close()
-
-
-def forget_old(tx: Tx, session: str) -> None:
-    """Of a session's reports only the last are remembered: one that makes them up pushes nobody else's out."""
-    own = "SELECT rowid FROM reports WHERE id >= ?1 || ' ' AND id < ?1 || '!'"  # the number follows a blank, and ! is next to it
-    tx.run(f"DELETE FROM reports WHERE rowid IN ({own} ORDER BY rowid DESC LIMIT -1 OFFSET ?2)", session, KEEP)
-
-
-def is_number(number: object) -> bool:
-    """Whether that may be the number of a report."""
-    return isinstance(number, str) and 0 < len(number) <= 64
-
-
-def stamp(mono: object) -> float | None:
-    """The time that a report tells, if it is one."""
-    good = isinstance(mono, int | float) and not isinstance(mono, bool) and math.isfinite(mono) and mono > 0
-    return float(mono) if good else None  # type: ignore[arg-type]
 
 
 def as_json(reply: Reply | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The tables, and how a database of an earlier version becomes one of this.
 
 Each table has one module that alone reads and writes it: sessions/registry.py, sessions/prompts.py, sessions/turn_rows.py,
-sessions/drafts.py, mail/box.py, store/events.py, desk/report.py (``reports``), sessions/changes.py and others.
+sessions/drafts.py, mail/box.py, store/events.py, desk/stamps.py (``reports``), sessions/changes.py and others.
 """
 
 SCHEMA = """

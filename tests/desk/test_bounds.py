@@ -3,7 +3,7 @@
 import pytest
 
 from anvilsrv.allowance import BOUNDS
-from anvilsrv.desk import report
+from anvilsrv.desk import stamps
 from anvilsrv.sessions import conversation, prompts
 from anvilsrv.sessions.errors import AT_ONCE, EVERY, Errors
 from anvilsrv.sessions.machine import Status
@@ -65,8 +65,8 @@ def test_what_waits_is_counted_as_the_rows_are(parts: Parts) -> None:
 
 
 def test_reports_that_are_made_up_push_no_other_sessions_out(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "KEEP", 3)
-    monkeypatch.setattr(report, "OFTEN", 1)
+    monkeypatch.setattr(stamps, "KEEP", 3)
+    monkeypatch.setattr(stamps, "OFTEN", 1)
     hostile, other = parts.idle(), parts.idle()
     parts.report(other, "Note", number="first")
     for number in range(10):

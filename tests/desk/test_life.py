@@ -272,7 +272,7 @@ def test_an_interrupt_of_a_turn_presses_the_keys_and_waits_to_be_told(parts: Par
     number = parts.taken(agent)
     assert interrupt(parts, agent) == ["Interrupt"]
     assert parts.status(number) == Status.TAKEN
-    parts.reports.transcript(agent, [{"type": "user", "text": "[Request interrupted by user]"}], old=False)
+    parts.reports.lines.come(agent, [{"type": "user", "text": "[Request interrupted by user]"}], old=False)
     parts.quiet()
     assert (parts.get(number).error, parts.row(agent).state) == ("interrupted", "idle")
 

@@ -203,7 +203,7 @@ def test_a_request_that_cannot_be_answered_is_answered_with_the_reason(parts: Pa
         case "fail":
             parts.report(agent, "Fail", error="API Error: 500")
         case "interrupt":
-            parts.reports.transcript(agent, [{"type": "user", "text": "[Request interrupted by user]"}], old=False)
+            parts.reports.lines.come(agent, [{"type": "user", "text": "[Request interrupted by user]"}], old=False)
             parts.quiet()
         case "typed":
             parts.report(agent, "Submit", prompt="something else")

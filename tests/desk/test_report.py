@@ -35,7 +35,7 @@ def test_a_transcript_that_a_backends_python_fails_on_leaves_the_session_in_erro
     agent = parts.idle(parts.backend("odd", odd))
     number = parts.taken(agent)
     with pytest.raises(AnvilError, match="KeyError"):
-        parts.reports.transcript(agent, [{"type": "user"}], old=False)
+        parts.reports.lines.come(agent, [{"type": "user"}], old=False)
     parts.quiet()
     assert parts.row(agent).state == "error"
     assert parts.get(number).error == "internal error: KeyError: 'no such key'"
@@ -79,7 +79,7 @@ def test_no_file_is_read_in_a_job(parts: Parts) -> None:
     parts.mail(agent)
     parts.report(agent, "Ask", question="really?").replies.clear()
     parts.questions.answer(agent, "yes")
-    parts.reports.transcript(agent, [{"type": "assistant", "usage": {"input": 1}}], old=False)
+    parts.reports.lines.come(agent, [{"type": "assistant", "usage": {"input": 1}}], old=False)
     parts.job(lambda tx: parts.life.interrupt(tx, agent))
     parts.report(agent, "Stop", transcript_path=str(parts.data(agent) / "t.jsonl"))
     parts.report(agent, "Stop", response="b")
@@ -378,7 +378,7 @@ def test_an_interrupt_in_the_transcript_ends_the_turn_and_the_question(parts: Pa
     agent = parts.idle()
     number = parts.taken(agent)
     asker = parts.report(agent, "Ask", question="really?")
-    parts.reports.transcript(agent, [INTERRUPTED], old=False)
+    parts.reports.lines.come(agent, [INTERRUPTED], old=False)
     parts.quiet()
     assert (parts.get(number).error, parts.row(agent).ask, asker.replies) == ("interrupted", (), [{}])
 
@@ -386,16 +386,16 @@ def test_an_interrupt_in_the_transcript_ends_the_turn_and_the_question(parts: Pa
 def test_of_lines_that_stood_there_before_only_the_last_can_end_a_turn(parts: Parts) -> None:
     agent = parts.idle()
     number = parts.taken(agent)
-    parts.reports.transcript(agent, [INTERRUPTED, {"type": "assistant", "usage": {"input": 3, "output": 4}}], old=True)
+    parts.reports.lines.come(agent, [INTERRUPTED, {"type": "assistant", "usage": {"input": 3, "output": 4}}], old=True)
     parts.quiet()
     assert (parts.status(number), parts.row(agent).usage) == (Status.TAKEN, {"input": 3, "output": 4})
-    parts.reports.transcript(agent, [INTERRUPTED], old=True)
+    parts.reports.lines.come(agent, [INTERRUPTED], old=True)
     parts.quiet()
     assert parts.status(number) == Status.FAILED
 
 
 def test_lines_of_a_session_that_is_gone_are_nothing(parts: Parts) -> None:
-    parts.reports.transcript("deadbeef", [INTERRUPTED], old=False)
+    parts.reports.lines.come("deadbeef", [INTERRUPTED], old=False)
 
 
 @pytest.mark.parametrize("moved", [-86400.0, 30 * 86400.0])
@@ -471,12 +471,12 @@ def test_what_a_session_has_used_never_becomes_less_over_conversations_subagents
     parts.taken(agent)
     for path, figures in (("/one", {"input": 3, "output": 4}), ("/two", {"input": 1, "output": 1})):
         parts.report(agent, "Stop", response="yes", transcript_path=path)
-        parts.reports.transcript(agent, [{"type": "assistant", "usage": figures}], old=False)
+        parts.reports.lines.come(agent, [{"type": "assistant", "usage": figures}], old=False)
         parts.reports.idle()
     assert parts.row(agent).usage == {"input": 4, "output": 5}
-    parts.reports.beside(agent, [{"type": "assistant", "usage": {"input": 9, "output": 9}}, INTERRUPTED])
+    parts.reports.lines.beside(agent, [{"type": "assistant", "usage": {"input": 9, "output": 9}}, INTERRUPTED])
     parts.reports.idle()
     assert parts.row(agent).usage == {"input": 13, "output": 14}
-    parts.reports.transcript(agent, [{"type": "assistant", "usage": {"input": 1, "output": 1}}], old=True)
+    parts.reports.lines.come(agent, [{"type": "assistant", "usage": {"input": 1, "output": 1}}], old=True)
     parts.reports.idle()
     assert parts.row(agent).usage == {"input": 13, "output": 14}

@@ -1,0 +1,43 @@
+"""What is asked of the world around the store when reports come: who listens, a session's own directory, a look at its screen.
+
+These are shapes alone; who fits them is below ``agents``.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from anvilsrv.sessions.happened import Seen
+
+Line = dict[str, Any]
+
+
+class Listener:
+    """Who hears what reports tell besides (agents/activity.py); this one does not."""
+
+    def heard(self, session: str, hook: str, payload: Mapping[str, Any]) -> None:
+        """A hook has told something."""
+
+    def catch_up(self, session: str) -> None:
+        """A turn is about to end: what was told in it by then is to be recorded first. Waits for it."""
+
+
+class Kept(Protocol):
+    """What a session has in its own directory (agents/spool.py and agents/transcript.py)."""
+
+    def spooled(self, session: str) -> list[tuple[object, dict[str, Any]]]:
+        """Reports that hooks left while no daemon answered, oldest first, each with its place."""
+
+    def take(self, place: object) -> None:
+        """That report is on disk elsewhere now: remove it."""
+
+    def lines(self, session: str, transcript: str) -> Iterator[Line]:
+        """Every line of a transcript, from its beginning. Raises AnvilError."""
+
+    def text(self, session: str, path: str, most: int) -> str:
+        """A text in its directory, at most so many bytes of it. Raises AnvilError."""
+
+
+class Eyes(Protocol):
+    """Looks for what decides about a prompt on its way (agents/evidence.py). Not in a job."""
+
+    def seen(self, session: str) -> Seen: ...
