@@ -25,7 +25,7 @@ from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View, Wanted
-from anvilsrv.store.store import Need, Store
+from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.tmux.protocol import Hung
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tmux.windows import PaneInfo
@@ -34,6 +34,7 @@ PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # s before the restart after the first, seco
 NO_ROOM = 2.0  # s between tries to start one while the disk is full
 AGAIN = 5.0  # s before tmux is asked again that has not answered
 SETUP = 60  # times that an agent whose work tree is set up may take to be ready
+HOOKS = 60.0  # s for which a hook program may live, as agents run it: no longer than ``LIFE`` (inside/hook.py)
 GRACE = 3.0  # s, where the backend's file cannot be asked
 
 
@@ -127,6 +128,10 @@ class Processes:
             self._launch.started(session, pane.pid)
             self._watch(session, pane.pid)
             self._life.about(session, lambda tx: self._life.adopted(tx, session))
+            if view.state == State.RUNNING:
+                met = time.monotonic()
+                tell: Callable[[Tx], None] = lambda tx: self._life.unsaid(tx, session, met)  # noqa: E731
+                self._reactor.at(HOOKS, lambda: self._life.about(session, tell))
             if view.state == State.STARTING and (backend := self._backends.last(view.backend)) is not None:
                 self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pane.pid, backend))
         elif pane is not None and alive:

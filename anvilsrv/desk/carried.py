@@ -60,7 +60,8 @@ class Carriers:
         def job(tx: Tx) -> dict[str, Any]:
             at = stamp(found.get("mono")) or tx.now.monotonic
             name = None if turn is None else f"{turn}"
-            happened = self._turns.delivered.given(tx, session, number, f"{link}", at, name)
+            tells = found.get("gives") is True
+            happened = self._turns.delivered.given(tx, session, number, f"{link}", at, name, tells)
             outcomes.settle(tx, session, self._post, happened)
             now = prompts.get(tx, number)
             if now is not None and (now.session, now.link, now.status) == (session, link, Status.TAKEN):
@@ -78,11 +79,17 @@ class Carriers:
                     self._carriers[by] = Carried(session, f"{link}", given=True)
         by.answer(answer)
 
-    def gave(self, by: Waiting) -> None:
-        """It says that the agent has it."""
-        with self._lock:
-            self._carriers.pop(by, None)
-        by.answer({})
+    def gave(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
+        """It says that the agent has it: on its connection, or in the spool, where a daemon did not live to hear it. Raises Invalid."""
+        number = found["given"]
+        if not isinstance(number, int):
+            raise Invalid("hook: 'given' is a number")
+        job: Callable[[Tx], None] = lambda tx: self._turns.delivered.gave(tx, session, number)  # noqa: E731
+        self._store.call(job, need=Need.OWN, by=self._registry.family(session))
+        if by is not None:
+            with self._lock:
+                self._carriers.pop(by, None)
+            by.answer({})
 
     def closed(self, session: str, by: Waiting) -> None:
         """Its connection has closed: what it did not ask for is queued again, and what it was to give on has failed, unless it has

@@ -287,6 +287,12 @@ class Life:
         """It outlived a daemon: go on with its queue."""
         outcomes.settle(tx, session, self._post, self._turns.delivered.adopted(tx, session))
 
+    def unsaid(self, tx: Tx, session: str, before: float) -> None:
+        """No hook program that an earlier daemon knew, ``before`` that time (monotonic, s), can still live: a prompt that one was to give
+        to the agent, and has not told of, is in doubt."""
+        if self._registry.there(tx, session):
+            outcomes.settle(tx, session, self._post, self._turns.delivered.kept(tx, session, before=before))
+
     def failed(self, tx: Tx, session: str, why: str) -> None:
         """It cannot run: the session is in ``error``; what was on its way is queued again, what ran is lost."""
         self._questions.drop(tx, session)

@@ -104,7 +104,7 @@ class Reports:
         if "take" in found:
             self._carriers.asks(session, found, by)
         elif "given" in found:
-            self._carriers.gave(by)
+            self._carriers.gave(session, found, by)
         elif found.get("hook") == NEXT:
             self._next(session, found, by)
         else:
@@ -123,7 +123,7 @@ class Reports:
         for place, found in there:
             if found.get("report") != but:
                 try:
-                    self._take(session, found, None)
+                    self._take_left(session, found)
                 except Unavailable:
                     raise
                 except NotFound:  # the session was killed
@@ -135,6 +135,13 @@ class Reports:
                 except AnvilError as error:  # it has no effect twice
                     log.warning("session %s: %s", session, error)
         return len(there)
+
+    def _take_left(self, session: str, found: Mapping[str, Any]) -> None:
+        """A report from the spool."""
+        if "given" in found:
+            self._carriers.gave(session, found, None)
+        else:
+            self._take(session, found, None)
 
     def _take(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})

@@ -112,7 +112,7 @@ def _report(path: str, session: str, data: bytes, timeout: float | None, give: G
     from anvilsrv.p9.client import Client
 
     reply: dict[str, Any] = {}
-    question, go = b"", {}
+    question, given = b"", None
     try:
         with (
             Client(path, uname=session, timeout=CONNECT) as client,
@@ -121,35 +121,65 @@ def _report(path: str, session: str, data: bytes, timeout: float | None, give: G
             reply = _exchange(file, data, timeout)
             if "take" not in reply:
                 return reply
-            ask = {"report": _uuid(), "mono": time.monotonic(), "take": reply["take"], "of": json.loads(data)["report"]}
-            question = json.dumps(ask).encode("ascii")
-            go = _exchange(file, json.dumps({**ask, "gives": give is not None}).encode("ascii"), timeout)
-            if give is not None and go.get("go") is True:
-                give(reply)
-                reply = {**reply, "stdout": ""}
-                _exchange(file, json.dumps({"report": _uuid(), "given": reply["take"]}).encode("ascii"), timeout)
+            asked = {"take": reply["take"], "of": json.loads(data)["report"], "gives": give is not None}
+            question = json.dumps({"report": _uuid(), "mono": time.monotonic(), **asked}).encode("ascii")
+            given = _give_on(path, file, question, reply, timeout, give)
     except AnvilError:
         if not question:
             raise
-    return reply if _may_take(path, session, question, timeout, go) else {}
+    return given if given is not None else _ask_again(path, session, question, reply, timeout, give)
 
 
-def _may_take(path: str, session: str, question: bytes, timeout: float | None, said: dict[str, Any]) -> bool:
+def _give_on(
+    path: str, file: Any, question: bytes, reply: dict[str, Any], timeout: float | None, give: Give | None
+) -> dict[str, Any] | None:
     """The reply brings the agent its next prompt. It is given on only if the daemon says so now: it may have thought otherwise, or be
-    another, which will type it. One that ended before its answer was here may have said yes: the next one knows."""
-    from anvilsrv.p9.client import P9Error
+    another, which will type it. What is left to be printed; None: it has not said.
 
-    since, tries = time.monotonic(), 0
-    while "go" not in said and time.monotonic() - since < TIMEOUT:
+    Where the agent has it and the daemon does not live to hear that, the next one finds it in the spool.
+    """
+    import json
+
+    go = _exchange(file, question, timeout).get("go")
+    if go is not True:
+        return None if go is None else {}
+    if give is None:
+        return reply
+    give(reply)
+    told = {"report": _uuid(), "given": reply["take"]}
+    data = json.dumps(told).encode("ascii")
+    try:
+        _exchange(file, data, timeout)
+    except AnvilError:
+        try:
+            spool(os.path.dirname(path), told["report"], data)
+        except OSError as error:
+            sys.stderr.write(f"anvillm-hook: report lost: cannot write '{error.filename}': {error.strerror}\n")
+    return {**reply, "stdout": ""}
+
+
+def _ask_again(
+    path: str, session: str, question: bytes, reply: dict[str, Any], timeout: float | None, give: Give | None
+) -> dict[str, Any]:
+    """A daemon that ended before its answer was here may have said yes: the next one knows."""
+    from anvilsrv.p9 import wire
+    from anvilsrv.p9.client import Client, P9Error
+
+    since, tries, given = time.monotonic(), 0, None
+    while given is None and time.monotonic() - since < TIMEOUT:
         time.sleep(RETRY[min(tries, len(RETRY) - 1)])
         tries += 1
         try:
-            said = _report(path, session, question, timeout)
+            with (
+                Client(path, uname=session, timeout=CONNECT) as client,
+                client.open(f"{session}/hook", wire.ORDWR, timeout) as file,
+            ):
+                given = _give_on(path, file, question, reply, timeout, give)
         except P9Error:
-            return False
+            break
         except AnvilError:
             continue
-    return said.get("go") is True
+    return given or {}
 
 
 def _exchange(file: Any, data: bytes, timeout: float | None) -> dict[str, Any]:

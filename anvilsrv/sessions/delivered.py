@@ -3,11 +3,13 @@
 Threads: everything runs on the store's thread, in a job. Nothing happens unless what is yielded is read (``stepper.py``).
 """
 
+from math import inf
+
 from anvilsrv.sessions import facts, prompts, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Handed, Happened, Outcomes, Seen
-from anvilsrv.sessions.machine import Event, Fact, Status
+from anvilsrv.sessions.machine import ON_ITS_WAY, Event, Fact, Status
 from anvilsrv.sessions.queue import Queue
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Wanted
@@ -91,13 +93,19 @@ class Delivered:
         else:
             yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
 
-    def given(self, tx: Tx, session: str, number: int, link: str, at: float, ident: str | None = None) -> Outcomes:
+    def given(
+        self, tx: Tx, session: str, number: int, link: str, at: float, ident: str | None = None, tells: bool = False
+    ) -> Outcomes:
         """The program that got a prompt in the reply ``link`` asks whether it may give it on: it may if it is TAKEN after this.
 
-        ``ident`` is what it will call the turn; None: it goes on with the last one.
+        ``ident`` is what it will call the turn; None: it goes on with the last one. It ``tells`` when the agent has it (``gave``).
         """
-        current = prompts.on_its_way(tx, session)
-        if current is None or (current.id, current.link) != (number, link):
+        current = prompts.get(tx, number)
+        if current is None or (current.session, current.link) != (session, link):
+            return
+        if current.status == Status.TAKEN:  # it was told so, and asks again
+            prompts.giving(tx, current, tells)
+        if current.status not in ON_ITS_WAY:
             return
         if turn_rows.opened(tx, session) is not None:
             prompts.unpaste(tx, current)
@@ -106,6 +114,7 @@ class Delivered:
             name = ident if ident is not None else last.ident if last is not None else ""
             taken = Happened(at, name, current.text)
             yield from self._course.hear(tx, session, Heard.SUBMIT, taken, current, follows=True)
+            prompts.giving(tx, current, tells)
         self._queue.settle(tx, session)
 
     def gone(self, tx: Tx, session: str, link: str) -> Outcomes:
@@ -114,13 +123,19 @@ class Delivered:
         if current is not None and current.link == link:
             yield from self._stepper.apply(tx, session, Event.GONE, Happened(tx.now.monotonic))
 
-    def kept(self, tx: Tx, session: str, link: str) -> Outcomes:
+    def gave(self, tx: Tx, session: str, number: int) -> None:
+        """The program says that the agent has the prompt."""
+        current = prompts.get(tx, number)
+        if current is not None and current.session == session:
+            prompts.giving(tx, current, False)
+
+    def kept(self, tx: Tx, session: str, link: str = "", before: float = inf) -> Outcomes:
         """The program that was to give on the prompt of the reply ``link`` ended before it said that it had. Nothing, if the agent has
-        done something in that turn."""
+        done something in that turn. Without a ``link``: the one of the turn that is open, if that began ``before`` (monotonic, s)."""
         turn = turn_rows.opened(tx, session)
-        if turn is None or turn.active_at > turn.opened_at:
+        if turn is None or turn.active_at > turn.opened_at or turn.opened_at > before:
             return
-        if any(one.link == link for one in prompts.of_turn(tx, session, turn.number) if one.status == Status.TAKEN):
+        if prompts.is_giving(tx, session, turn.number, link):
             ended = Happened(tx.now.monotonic, reason=f"{DOUBT} (its hook program was ended)")
             yield from self._stepper.end(tx, session, Event.GONE, ended, answered=False)
             self._queue.settle(tx, session)

@@ -210,6 +210,20 @@ def hand(tx: Tx, prompt: Prompt, link: str) -> None:
     )
 
 
+def giving(tx: Tx, prompt: Prompt, on: bool) -> None:
+    """Whether it is TAKEN by the word of a program that has still to say that the agent has it."""
+    _change(tx, prompt, "giving = ?", on)
+
+
+def is_giving(tx: Tx, session: str, turn: int, link: str = "") -> bool:
+    """Whether that is so of one in that turn, of the one that the reply ``link`` carried if that is given."""
+    row = tx.one(
+        "SELECT 1 FROM prompts WHERE session = ?1 AND turn = ?2 AND status = 'taken' AND giving AND ?3 IN ('', link)",
+        session, turn, link,
+    )  # fmt: skip
+    return row is not None
+
+
 def requeue(tx: Tx, prompt: Prompt) -> None:
     """Back into the queue, to its place; that it was pasted is remembered."""
     _change(tx, prompt, "status = 'queued', sent_at = NULL, presses = 0, link = NULL")
@@ -222,7 +236,14 @@ def unpaste(tx: Tx, prompt: Prompt) -> None:
 
 def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
     """The agent took it, in that turn."""
-    _change(tx, prompt, "status = 'taken', turn = ?, started = ?, began = ?", turn, tx.now.wall, tx.now.monotonic)
+    _change(
+        tx,
+        prompt,
+        "status = 'taken', turn = ?, started = ?, began = ?, giving = 0",
+        turn,
+        tx.now.wall,
+        tx.now.monotonic,
+    )
 
 
 def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None:

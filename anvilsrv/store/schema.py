@@ -330,6 +330,9 @@ ALTER TABLE turns ADD COLUMN woken_at REAL;
 ALTER TABLE turns ADD COLUMN shares INTEGER NOT NULL DEFAULT 0;
 """
 
+# Whether the program that was to give the prompt to the agent has not said yet that it did.
+GIVING = "ALTER TABLE prompts ADD COLUMN giving INTEGER NOT NULL DEFAULT 0;"
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -360,4 +363,5 @@ MIGRATIONS: tuple[str, ...] = (
     BESIDE,
     TOLD,
     WOKEN,
+    GIVING,
 )

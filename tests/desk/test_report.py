@@ -233,6 +233,39 @@ def test_a_hook_program_that_is_killed_before_it_gives_the_mail_on_leaves_no_tur
     assert (told["type"], told["metadata"]["in_reply_to"], told["body"][:8]) == ("LOG_ERROR", message, "in doubt")
 
 
+def test_of_a_hook_program_that_was_killed_together_with_its_daemon_the_next_one_knows(parts: Parts) -> None:
+    agent = parts.idle()
+    _, number, message = given(parts, agent)
+    parts.clock.now += 1.0
+    met = parts.clock.monotonic()
+    parts.job(lambda tx: parts.life.unsaid(tx, agent, met - 2.0))  # of a later daemon alone
+    assert parts.status(number) == Status.TAKEN
+    parts.job(lambda tx: parts.life.unsaid(tx, agent, met))
+    assert (parts.status(number), parts.open_turns(agent)) == (Status.FAILED, 0)
+    [told] = parts.inbox()
+    assert (told["metadata"]["in_reply_to"], told["body"][:8]) == (message, "in doubt")
+
+
+@pytest.mark.parametrize("how", ["said", "spooled", "an older program", "the agent went on"])
+def test_of_one_that_gave_it_on_the_next_daemon_knows_too(parts: Parts, how: str) -> None:
+    agent = parts.idle(parts.backend("active", hooks={**BACKEND["hooks"], "Active": {"report": "active"}}))
+    asker, number, _ = given(parts, agent)
+    match how:
+        case "said":
+            parts.reports.take(agent, {"report": "given 1", "given": number}, asker)
+        case "spooled":
+            parts.spool(agent, {"report": "given 1", "given": number})
+            assert parts.reports.spooled(agent) == 1
+        case "an older program":
+            parts.reports.take(agent, {"report": "again", "take": number, "of": parts.get(number).link}, Asker())
+        case _:
+            parts.clock.now += 1.0
+            parts.report(agent, "Active")
+    parts.clock.now += 1.0
+    parts.job(lambda tx: parts.life.unsaid(tx, agent, parts.clock.monotonic()))
+    assert (parts.status(number), parts.open_turns(agent)) == (Status.TAKEN, 1)
+
+
 @pytest.mark.parametrize("how", ["it said so", "it asked by another connection", "the agent went on"])
 def test_what_a_hook_program_gave_on_goes_on_when_its_connection_closes(parts: Parts, how: str) -> None:
     agent = parts.idle(parts.backend("active", hooks={**BACKEND["hooks"], "Active": {"report": "active"}}))

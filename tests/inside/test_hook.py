@@ -299,7 +299,8 @@ def test_a_prompt_that_a_daemon_gave_and_did_not_live_to_confirm_is_asked_for_ag
         daemon.stop()
         daemon.waiting.clear()
         daemon.start()
-        assert daemon.reports.get(timeout=10) == {key: first[key] for key in first if key != "gives"}
+        assert daemon.reports.get(timeout=10) == first
+        daemon.answer = lambda report: {}
         daemon.release({"go": go})
         assert asking.stdout is not None
         assert asking.stdout.read() == printed
@@ -314,6 +315,23 @@ def test_it_says_when_the_agent_has_what_a_reply_brought(daemon: Daemon) -> None
     assert (done.stdout, done.returncode, answers) == (b"next", 2, [])
     _, asked, said = (daemon.reports.get(timeout=10) for _ in range(3))
     assert (asked["gives"], said["given"]) == (True, 7)
+
+
+def test_where_the_daemon_does_not_live_to_hear_that_the_agent_has_it_the_next_one_finds_that(daemon: Daemon) -> None:
+    daemon.answer = lambda report: (
+        {"stdout": "next", "take": 7} if "hook" in report else {"go": True} if "take" in report else None
+    )
+    with subprocess.Popen([*COMMAND, "Stop"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=daemon.env) as telling:
+        assert telling.stdin is not None
+        telling.stdin.write(b"{}")
+        telling.stdin.close()
+        for _ in range(3):
+            said = daemon.reports.get(timeout=10)
+        daemon.stop()
+        assert telling.stdout is not None
+        assert telling.stdout.read() == b"next"
+        assert telling.wait(10) == 0
+    assert daemon.spooled() == [said]
 
 
 def test_usage_is_told(daemon: Daemon) -> None:

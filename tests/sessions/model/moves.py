@@ -84,7 +84,8 @@ MOVES: tuple[Move, ...] = (
     Move("a hook waits no longer", lambda w: w.pane.held_up, lambda w, _: w.pane.gives_up()),
     Move("a hook asks for what it got", lambda w: w.replies, lambda w, _: w.takes(), weight=8),
     Move("a hook ends before it asks", lambda w: w.replies, lambda w, _: w.loses_reply(), weight=6),
-    Move("a hook ends before it gives it on", lambda w: w.replies and w.pane.alive, lambda w, _: w.keeps_reply(), weight=4),
+    Move("a hook ends before it gives it on", lambda w: w.replies and w.pane.alive, lambda w, alone: w.keeps_reply(alone),
+         (True, False), weight=4),
     Move("the daemon is killed", lambda w: True, kill, (NOW, LATER)),
     Move("the daemon is killed and hooks take longer", names_turns, lambda w, _: w.kill(spooled=False)),
     # the user

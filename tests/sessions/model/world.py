@@ -122,6 +122,8 @@ class World:
         self.typist.follow(self.view)
         if self.pane.alive and self.view.live and self.view.pid:
             self.job(lambda tx: self.daemon.life.adopted(tx, self.session))
+            met = self.ledger.tick()
+            self.job(lambda tx: self.daemon.life.unsaid(tx, self.session, met))  # by then no hook of before is left
 
     def step(self, step: Callable[[], T]) -> T | None:
         """Do a step; where the daemon is killed in it, another comes."""
@@ -277,14 +279,19 @@ class World:
         self.pane.asking = len(self.replies)
         self.happens(lambda tx: self.daemon.turns.delivered.gone(tx, self.session, link))
 
-    def keeps_reply(self) -> None:
-        """The hook program ends after it was told that it may give on what it got, and before it has."""
+    def keeps_reply(self, alone: bool) -> None:
+        """The hook program ends after it was told that it may give on what it got, and before it has; ``alone``, or with the daemon."""
         reply = self.replies.popleft()
         self.pane.asking = len(self.replies)
         self.happens(
-            lambda tx: self.daemon.turns.delivered.given(tx, self.session, reply.prompt, reply.link, tx.now.monotonic)
+            lambda tx: self.daemon.turns.delivered.given(
+                tx, self.session, reply.prompt, reply.link, tx.now.monotonic, tells=True
+            )
         )
-        self.happens(lambda tx: self.daemon.turns.delivered.kept(tx, self.session, reply.link))
+        if alone:
+            self.happens(lambda tx: self.daemon.turns.delivered.kept(tx, self.session, reply.link))
+        else:
+            self.kill()
 
     def line(self) -> None:
         """A line that says that a text was taken into the turn that runs is read."""
