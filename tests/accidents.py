@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from anvilsrv.errors import AnvilError
 from tests.conftest import Daemon, Home
 
 
@@ -53,7 +54,7 @@ def among(made: Run, home: Home, args: argparse.Namespace, what: str) -> int:
     try:
         try:
             wrong = made.run(60 * args.minutes)
-        except AssertionError as error:
+        except (AssertionError, AnvilError) as error:
             wrong = [f"the run was not finished: {error}"]
         place = args.keep or (Path(tempfile.mkdtemp(prefix=f"{name}-")) if wrong else None)
         if place is not None:

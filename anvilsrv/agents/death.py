@@ -3,6 +3,7 @@
 Threads: everything runs on the reactor of the agents, but for ``Told``, which may be called on that of tmux.
 """
 
+import re
 from collections.abc import Callable
 
 from anvilsrv.errors import AnvilError
@@ -12,7 +13,10 @@ from anvilsrv.tmux.windows import PaneInfo
 Told = Callable[[int | None, str], None]  # (status as a shell gives it, None: not known; last words)
 Written = Callable[[str], tuple[int, str] | None]  # what the launcher wrote for a session (see ``Launch.ended``)
 
-
+# what agents print as they end, whatever the reason
+HINT = re.compile(
+    r"(?i)\b(?:resume|continue) this session\b|\b(?:claude|codex|gemini|opencode) (?:--resume|resume|--session|-s)[ =]\S+$"
+)
 ABOVE = 50  # lines of history in which the last words are looked for: what an agent leaves blank below them scrolls them away
 
 
@@ -52,7 +56,9 @@ class Deaths:
 
 
 def last_words(screen: str) -> str:
-    """The last line of a screen that says anything, for an error message: an empty input or the edge of a box does not."""
+    """The last line of a screen that says anything, for an error message: an empty input or the edge of a box does not, nor how one
+    could go on."""
     lines = [line.strip() for line in screen.splitlines()]
     said = [line for line in lines if any(map(str.isalnum, line)) and not line.startswith("Pane is dead")]
-    return said[-1][:300] if said else ""
+    reasons = [line for line in said if not HINT.search(line)] or said
+    return reasons[-1][:300] if reasons else ""

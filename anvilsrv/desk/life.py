@@ -288,8 +288,8 @@ class Life:
         outcomes.settle(tx, session, self._post, self._turns.delivered.adopted(tx, session))
 
     def unsaid(self, tx: Tx, session: str, before: float) -> None:
-        """No hook program that an earlier daemon knew, ``before`` that time (monotonic, s), can still live: a prompt that one was to give
-        to the agent, and has not told of, is in doubt."""
+        """No hook program of ``before`` that time (monotonic, s) still lives: a prompt that one was to give to the agent, and has not
+        told of, is in doubt."""
         if self._registry.there(tx, session):
             outcomes.settle(tx, session, self._post, self._turns.delivered.kept(tx, session, before=before))
 
@@ -341,11 +341,9 @@ class Life:
             self.failed(tx, row.id, f"the agent does not go on with its conversation: {words}{kept}; {ways}")
             return
         self._again(tx, row.id, Wanted.LOG)
-        self._registry.error(
-            tx,
-            row.id,
-            f"the agent ended before it had written its conversation down: a new one begins, with the log ({words})",
-        )
+        file = f" in its file '{row.transcript}', which is kept" if row.transcript else ""
+        told = f"the agent does not go on with its conversation: nothing is written down{file}: a new one begins, with the log"
+        self._registry.error(tx, row.id, f"{told} ({words})")
 
     def _crashed(self, tx: Tx, row: Session, why: str) -> None:
         lived = tx.now.monotonic - row.began if row.began is not None else -1.0

@@ -209,7 +209,9 @@ def test_a_daemon_with_another_home_leaves_the_agents_of_the_first_alone(daemon:
 def test_the_last_words_of_an_agent_are_told_although_they_have_scrolled_away(daemon: Daemon, end: str) -> None:
     blank = "\n" * 40
     scripted.install(
-        daemon.home.config, name="dying", command=["/bin/sh", "-c", f"echo out of cheese; echo '{blank}'; {end}"]
+        daemon.home.config,
+        name="dying",
+        command=["/bin/sh", "-c", f"echo out of cheese; echo '{blank}'; echo 'Resume this session with:'; {end}"],
     )
     agent = Session.starting(daemon, "dying")
     wait_until(lambda: "out of cheese" in agent.row["error"], f"its words are lost: {agent.row['error']}")

@@ -112,7 +112,14 @@ class Fleet:
         except AssertionError:
             if self.daemon.process is None or self.daemon.process.poll() is not None:
                 raise
-            wait_until(self.daemon.client, "the daemon does not serve", SETTLE)
+            wait_until(self._serves, "the daemon does not serve", SETTLE)
+
+    def _serves(self) -> bool:
+        try:
+            self.daemon.client().read("list")
+        except AnvilError:
+            return False
+        return True
 
     def _kill_tmux(self) -> None:
         argv = ["tmux", "-S", str(self._home.namespace / "anvillm.tmux"), "display-message", "-p", "#{pid}"]
