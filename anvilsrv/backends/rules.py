@@ -17,7 +17,7 @@ from anvilsrv.strict_json import whole
 
 KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
-    "taken", "queued", "joined", "refused", "active",
+    "taken", "queued", "joined", "noticed", "refused", "active",
 )  # fmt: skip
 TEXTS = (
     "text",

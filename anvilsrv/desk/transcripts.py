@@ -21,7 +21,8 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 
-COUNTS = ("interrupt", "fail", "joined", "refused", "active")  # kinds of lines that say more than figures
+COUNTS = ("interrupt", "fail", "joined", "noticed", "refused", "active")  # kinds of lines that say more than figures
+AGAIN = ("noticed",)  # those that do nothing where they are read a second time
 
 
 class Known(NamedTuple):
@@ -56,7 +57,7 @@ class Lines:
         with self._life.guard(session):
             backend = self._backends.get(view.backend)
             found = [
-                Known(report, not old or at == len(lines))
+                Known(report, not old or at == len(lines) or report.kind in AGAIN)
                 for at, line in enumerate(lines, 1)
                 for report in backend.transcript_reports(line)
             ]

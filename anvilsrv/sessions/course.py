@@ -53,7 +53,8 @@ class Course:
         named = turn is not None and bool(happened.ident) and turn.ident == happened.ident
         if heard in (Heard.SUBMIT, Heard.WAKE) and named and prompt is not None:
             heard = Heard.JOINED  # the turn of that line is known
-        about = About(heard, happened, turn, prompt, self._woken(tx, session, heard, happened))
+        woken = self._woken(tx, session, happened) if heard == Heard.WAKE else None
+        about = About(heard, happened, turn, prompt, woken)
         facts = self._facts(tx, session, about)
         for do in step(turn.status if turn is not None else None, heard, facts):
             yield from self._do(tx, session, do, about)
@@ -68,6 +69,23 @@ class Course:
                 turn_rows.set_tasks(tx, turn, now)
                 if not tasks.going(now):
                     turn_rows.finish(tx, turn, TurnStatus.CLOSED, turn.ended_at)
+
+    def notice(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
+        """In one turn the agent was told that work which another began is done: what it says at the end are the words of both."""
+        turn, during = self._woken(tx, session, happened), turn_rows.during(tx, session, happened.at)
+        if self._is_old(tx, session, happened) or turn is None or during is None or turn.number == during.number:
+            return
+        turn_rows.set_tasks(tx, turn, tasks.over(turn.tasks, happened.task))
+        now = turn_rows.numbered(tx, session, turn.number)
+        if now is None or now.status == TurnStatus.OPEN:
+            return
+        if during.status == TurnStatus.OPEN:
+            turn_rows.share(tx, now)
+            return
+        said = next((one.response for one in prompts.of_turn(tx, session, during.number) if one.response), None)
+        if said is not None and during.ended_at > now.ended_at:
+            words = Happened(during.ended_at, response=said.decode("utf-8", "surrogateescape"))
+            yield from self._again(tx, now, words)
 
     def die(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
         """The process is gone, and every turn with it."""
@@ -100,10 +118,8 @@ class Course:
         return turn_rows.last(tx, session)
 
     @staticmethod
-    def _woken(tx: Tx, session: str, heard: Heard, happened: Happened) -> Turn | None:
+    def _woken(tx: Tx, session: str, happened: Happened) -> Turn | None:
         """The turn that a wake is meant for: which began that work, or where it has no name, the only one of which some goes on."""
-        if heard != Heard.WAKE:
-            return None
         known = turn_rows.began(tx, session, happened.task) if happened.task else None
         waiting = turn_rows.pending(tx, session)
         alone = len(waiting) == 1 and tasks.may_mean(waiting[0].tasks, happened.task)
@@ -284,7 +300,7 @@ class Course:
         if turn.status == TurnStatus.OPEN and turn_rows.opened(tx, turn.session) is None:
             for other in turn_rows.sharing(tx, turn.session):
                 left = TurnStatus.PENDING if tasks.going(other.tasks) else TurnStatus.CLOSED
-                yield from self._close(tx, other, left, other.active_at, response, reason, died)
+                yield from self._close(tx, other, left, max(other.active_at, other.ended_at), response, reason, died)
 
     def _again(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
         """It spoke after its end."""

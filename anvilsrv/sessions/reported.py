@@ -56,6 +56,11 @@ class Reported:
         if ours or self._stepper.tried(tx, session, happened) is not None:
             yield from self._stepper.apply(tx, session, Event.JOINED, happened, seen)
 
+    def noticed(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
+        """In a turn that ran then the agent was told that work in the background is done."""
+        yield from self._course.notice(tx, session, happened)
+        self._queue.settle(tx, session)
+
     def refused(self, tx: Tx, session: str, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
         """The agent refused a prompt, for a reason. Of another text than ours nothing is known here but the turn that it began."""
         current, text = prompts.on_its_way(tx, session), happened.text

@@ -13,17 +13,19 @@ MOST = 100  # of one turn; the first go
 
 class Task(NamedTuple):
     """Some work. ``ident``: the agent's own name for it (empty: it has none); ``words``: with which the agent will prompt itself, if it
-    says so; ``clipped``: they are only the beginning; ``on``: it goes on."""
+    says so; ``clipped``: they are only the beginning; ``on``: it goes on; ``forms``: or else the prompt has one of these lines."""
 
     ident: str = ""
     words: str = ""
     clipped: bool = False
     on: bool = True
+    forms: tuple[str, ...] = ()
 
     def says(self, text: str) -> bool:
         """Whether it is this work that prompts the agent with ``text``."""
         said, words = text.strip(), self.words.strip()
-        return bool(words) and (said.startswith(words) if self.clipped else said == words)
+        same = said.startswith(words) if self.clipped else said == words
+        return bool(words) and (same or any(one in said.splitlines() for one in self.forms))
 
 
 Tasks = tuple[Task, ...]
@@ -32,7 +34,12 @@ Tasks = tuple[Task, ...]
 def told(found: Iterable[object]) -> Tasks:
     """The work that a report tells of (``backends/rules.py``)."""
     return tuple(
-        Task(str(one.get("id") or ""), str(one.get("words") or ""), bool(one.get("clipped")))
+        Task(
+            str(one.get("id") or ""),
+            str(one.get("words") or ""),
+            bool(one.get("clipped")),
+            forms=tuple(one.get("forms", ())),
+        )
         for one in found
         if isinstance(one, dict)
     )
@@ -40,7 +47,8 @@ def told(found: Iterable[object]) -> Tasks:
 
 def read(column: str | None) -> Tasks:
     """What a row holds."""
-    return tuple(Task(*one) for one in json.loads(column)) if column else ()
+    rows = json.loads(column) if column else ()
+    return tuple(Task(*row[:4], *map(tuple, row[4:])) for row in rows)
 
 
 def kept(tasks: Tasks) -> str | None:

@@ -142,6 +142,24 @@ def ended_last(tx: Tx, session: str) -> Turn | None:
     )  # fmt: skip
 
 
+def numbered(tx: Tx, session: str, number: int) -> Turn | None:
+    """The turn of that number."""
+    return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND number = ?", session, number))
+
+
+def during(tx: Tx, session: str, at: float) -> Turn | None:
+    """The turn that was open at that time (monotonic, s), or is."""
+    now = opened(tx, session)
+    if now is not None and now.opened_at <= at:
+        return now
+    return _turn(
+        tx.one(
+            f"SELECT {COLUMNS} FROM turns WHERE session = ? AND opened_at <= ? AND ended_at >= ? ORDER BY ended_at LIMIT 1",
+            session, at, at,
+        )
+    )  # fmt: skip
+
+
 def before(tx: Tx, session: str, number: int) -> Turn | None:
     """The turn before that one."""
     return _turn(
@@ -184,8 +202,9 @@ def reopen(tx: Tx, turn: Turn, ident: str, at: float, woken: bool) -> None:
 
 
 def share(tx: Tx, turn: Turn) -> None:
-    """Another is woken before this one, which is open, has said a word: it ends with that one."""
-    finish(tx, turn, TurnStatus.PENDING, turn.active_at)
+    """What the open one says are this one's words too; where this one was open itself until now, it has said nothing yet."""
+    if turn.status == TurnStatus.OPEN:
+        finish(tx, turn, TurnStatus.PENDING, turn.active_at)
     tx.run("UPDATE turns SET shares = 1 WHERE session = ? AND number = ?", turn.session, turn.number)
 
 

@@ -59,6 +59,14 @@ TASK = re.compile(r"<task-id>([^<\n]{1,200})</task-id>")
 HEAD = 4096  # characters of a notification in which the name of its task stands
 CLIPPED = re.compile(r"\u2026 \[\+\d{1,9} chars\]\Z")  # the end of words that a Stop tells of in part
 PASTED = re.compile(r"\n{0,2}<pasted_content id=(\"[0-9a-f]{4}\")>\n")  # before a paste that is long, or of many lines
+TICKS = {  # what stands for a prompt that it has at hand: lines of that, which may be behind others
+    "<<autonomous-loop>>": ["# Autonomous loop tick"],
+    "<<autonomous-loop-dynamic>>": ["# Autonomous loop tick (dynamic pacing)"],
+    "<<loop.md>>": ["# /loop tick \u2014 loop.md tasks", "# Autonomous loop tick"],
+    "<<loop.md-dynamic>>": [
+        "# /loop tick \u2014 loop.md tasks (dynamic pacing)", "# /loop tick \u2014 loop.md absent (dynamic pacing)",
+    ],
+}  # fmt: skip
 EDITS = 100  # in one question
 PROMPTS = ("submit", "taken", "queued", "joined")  # kinds of report whose text is that of a prompt
 REASON = 500  # characters of why a prompt was refused
@@ -136,9 +144,11 @@ class Claude(Private):
         unwrap(found)
         if payload.get("tool_name"):
             found.fields["tool"] = use(payload)
-        if found.fields.get("wake") and (named := TASK.search(str(found.fields.get("text", ""))[:HEAD])):
-            found.fields["task"] = named[1]
+        if found.fields.get("wake"):
+            found.fields.update(task(found))
         for work in found.fields.get("pending") or ():
+            if work.get("words") in TICKS:
+                work["forms"] = TICKS[work["words"]]
             if clipped := CLIPPED.search(work.get("words", "")):
                 work.update(words=work["words"][: clipped.start()], clipped=True)
         if found.kind != "ask":
@@ -171,6 +181,8 @@ class Claude(Private):
             if report.kind == "usage":
                 told = line.get("message")
                 report.fields["usage_id"] = str(told.get("id") if isinstance(told, Mapping) else line.get("uuid"))
+            elif report.kind == "noticed":
+                report.fields.update(task(report))
             elif report.kind == "refused":
                 report.fields.update(refused(str(report.fields.get("reason", ""))))
         return found
@@ -193,6 +205,12 @@ def unwrap(report: Report) -> None:
         end := f"</pasted_content id={begun[1]}>"
     ):
         report.fields["text"] = body.removesuffix(end).removesuffix("\n")
+
+
+def task(report: Report) -> dict[str, str]:
+    """Which work a notification says is done."""
+    named = TASK.search(str(report.fields.get("text", ""))[:HEAD])
+    return {"task": named[1]} if named else {}
 
 
 def refused(words: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from anvilsrv.backends.registry import Backends
 from anvilsrv.backends.rules import WORKS, moment
-from anvilsrv.sessions.tasks import told
+from anvilsrv.sessions.tasks import kept, read, told
 from tests.backends.files import MINIMAL, load
 from tests.conftest import ROOT
 
@@ -89,6 +89,25 @@ def test_claude_names_the_work_that_is_done_and_clips_the_words_of_what_is_to_co
     assert (task.says(""), cron.says("go on and on"), cron.says("go")) == (False, True, False)
 
 
+TICK = "Preamble\n\n---\n\n# Autonomous loop tick (dynamic pacing)\n\nRun the autonomous check"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "says"),
+    [
+        ("<<autonomous-loop-dynamic>>", TICK, True), ("<<autonomous-loop-dynamic>>", "<<autonomous-loop-dynamic>>", True),
+        ("<<autonomous-loop-dynamic>>", TICK.replace(" (dynamic pacing)", ""), False), ("<<autonomous-loop>>", TICK, False),
+        ("<<loop.md>>", "# /loop tick \u2014 loop.md tasks\n\nWork", True), ("<<other>>", TICK, False),
+    ],
+)  # fmt: skip
+def test_what_stands_for_a_prompt_of_claudes_loops_is_known_for_the_prompt_that_it_becomes(
+    words: str, text: str, says: bool
+) -> None:
+    stop = SHIPPED.get("claude").report("Stop", {"session_crons": [{"id": "c1", "prompt": words}]})
+    assert stop is not None
+    assert [one.says(text) for one in read(kept(told(stop.fields["pending"])))] == [says]
+
+
 def test_what_gemini_tells_itself_after_an_empty_answer_is_no_persons_prompt() -> None:
     itself = (
         "[System: You successfully executed a tool but returned an empty response. Please analyze the tool output.]"
@@ -120,6 +139,7 @@ NOTHING = "<local-command-stdout>Not enough messages to compact.</local-command-
 COMPACT = [("refused", {"text": "/compact", "reason": "Not enough messages to compact."})]
 TASK = "<task-notification>"
 QUEUED = {"type": "queued_command", "prompt": "a", "commandMode": "prompt"}
+NOTICE = {**QUEUED, "prompt": f"{TASK}\n<task-id>b1x</task-id>\n", "commandMode": "task-notification"}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +155,7 @@ QUEUED = {"type": "queued_command", "prompt": "a", "commandMode": "prompt"}
         ("claude", claude(type="queue-operation", operation="enqueue", content=TASK), []),
         ("claude", claude(type="queue-operation", operation="remove"), []),
         ("claude", claude(type="attachment", attachment=QUEUED), [("joined", {"text": "a"})]),
-        ("claude", claude(type="attachment", attachment={**QUEUED, "commandMode": "task-notification"}), []),
+        ("claude", claude(type="attachment", attachment=NOTICE), [("noticed", {"text": NOTICE["prompt"], "task": "b1x"})]),
         ("claude", claude(type="system", content=BLOCKED), REFUSED),
         ("claude", claude(type="system", content=BLOCKED[:42]), [("refused", {"reason": "refused by a hook"})]),
         ("claude", claude(type="system", subtype="local_command", content=NOTHING), COMPACT),

@@ -9,6 +9,7 @@ import pytest
 from anvilsrv.backends.ending import NO_WORDS
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.sessions.conversation import conversation_page
+from anvilsrv.sessions.happened import Happened
 from anvilsrv.sessions.machine import Status
 from tests.desk.parts import STORE, Asker, Parts
 from tests.scripted import BACKEND
@@ -487,6 +488,49 @@ def test_what_the_agent_prompts_itself_with_at_a_set_time_belongs_to_the_turn_th
     assert found == [("I will look", made), ("it runs", made), ("it is green", made)]
     again = [one.get("again") for one in parts.events("response")]
     assert again == [None, True, True]
+
+
+@pytest.mark.parametrize("read", ["in the turn", "after its end", "in both"])
+def test_what_a_turn_says_that_was_told_of_work_of_another_are_the_words_of_both(parts: Parts, read: str) -> None:
+    agent = waking(parts)
+    message = parts.mail(agent)
+    first = parts.job(lambda tx: parts.registry.views[agent].prompt)
+    parts.deliver(agent, first)
+    parts.report(agent, "Submit")
+    parts.report(agent, "Stop", response="started", tasks=[{"id": "b1"}])
+    second = parts.taken(agent, "meanwhile")
+    parts.clock.now += 1.0
+    told = Happened(parts.clock.monotonic(), task="b1")
+    notice = lambda: parts.happens(agent, lambda tx: parts.turns.reported.noticed(tx, agent, told))  # noqa: E731
+    if read != "after its end":
+        notice()
+    parts.clock.now += 1.0
+    parts.report(agent, "Stop", response="both are done", tasks=[])
+    if read != "in the turn":
+        notice()
+    assert [parts.get(one).response for one in (first, second)] == [b"both are done"] * 2
+    assert parts.registry.get(agent).background == 0
+    assert [one["body"] for one in parts.inbox() if one["metadata"]["in_reply_to"] == message] == [
+        "started",
+        "both are done",
+    ]
+    parts.taken(agent, "later")
+    parts.clock.now += 1.0
+    parts.report(agent, "Stop", response="something else", tasks=[])
+    notice()
+    assert [parts.get(one).response for one in (first, second)] == [b"both are done"] * 2
+
+
+def test_of_a_turn_that_fails_after_it_was_told_of_work_of_another_that_one_keeps_its_words(parts: Parts) -> None:
+    agent = waking(parts)
+    first = parts.taken(agent, "begin")
+    parts.report(agent, "Stop", response="started", tasks=[{"id": "b1"}])
+    second = parts.taken(agent, "meanwhile")
+    told = Happened(parts.clock.monotonic(), task="b1")
+    parts.happens(agent, lambda tx: parts.turns.reported.noticed(tx, agent, told))
+    parts.report(agent, "Fail", error="no")
+    assert (parts.get(first).response, parts.status(second)) == (b"started", Status.FAILED)
+    assert parts.registry.get(agent).background == 0
 
 
 def test_the_same_words_from_the_user_are_a_prompt_of_the_user(parts: Parts) -> None:

@@ -651,6 +651,24 @@ def test_words_about_work_of_two_turns_that_is_done_at_once_come_to_both(claude:
     assert (agent.row["background"], agent.read(f"turns/{int(turns[1]) + 1}/out")) == (0, "for a while")
 
 
+@pytest.mark.slow(7)
+def test_work_that_is_done_in_the_middle_of_another_turn_is_told_there_and_the_words_of_that_come_to_both(
+    claude: Bench,
+) -> None:
+    agent = claude.agent()
+    turn = until_told(agent, "early")
+    cwd, data = Path(agent.row["cwd"]), claude.daemon.home.state / "sessions" / agent.id / "data"
+    call = {"command": "touch early; until [ -e go ]; do sleep 0.1; done", "description": "x"}
+    agent.prompt(f"@@call Bash {json.dumps(call)}\n@@say both are done")
+    lines = lambda: "".join(one.read_text() for one in data.glob("claude/projects/*/*.jsonl"))  # noqa: E731
+    wait_until(lambda: '<summary>Background command \\"early' in lines(), "it is queued")
+    (cwd / "go").touch()
+    said = agent.out()
+    wait_until(lambda: agent.read(f"turns/{turn}/out") == said, "the words come to the turn that began the work")
+    assert "task-notification" in json.dumps(claude.model.asks[-1].raw["messages"][-1])  # in the turn, not after it
+    wait_until(lambda: (agent.row["background"], agent.state) == (0, "idle"), "it has nothing left to do")
+
+
 @pytest.mark.slow(70)
 def test_what_the_agent_does_at_a_time_that_it_has_set_belongs_to_the_turn_that_set_it(claude: Bench) -> None:
     agent = claude.agent()
