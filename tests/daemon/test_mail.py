@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from anvilsrv.p9 import wire
 from anvilsrv.p9.client import P9Error
 from tests.conftest import Daemon, wait_until
-from tests.scripted import install
+from tests.scripted import install, script
 from tests.session import Session
 
 
@@ -134,3 +135,35 @@ def test_who_has_mail_waiting_in_a_killed_session_is_told(daemon: Daemon) -> Non
     two.write("ctl", "kill")
     [answer] = wait_until(lambda: inbox(one), "nobody told")  # type: ignore[misc]
     assert (answer["type"], answer["subject"]) == ("LOG_ERROR", "Re: q")
+
+
+@pytest.mark.slow(65)
+def test_mail_whose_hook_and_daemon_are_killed_before_the_agent_has_it_is_in_doubt_and_the_queue_goes_on(
+    daemon: Daemon,
+) -> None:
+    install(daemon.home.config)
+    script(daemon.home.work, turns=[{"match": "^first", "say": "ok", "stop": "missing"}, {"echo": True}])
+    agent = Session.new(daemon, "scripted")
+    agent.prompt("first")
+    log = lambda: agent.client.open(f"{agent.id}/log").read(4096).decode()  # noqa: E731
+    wait_until(lambda: "USER" in log(), "it is not taken")
+    send(agent, "user", to=agent.id, type="QUERY_REQUEST", subject="sum", body="add")
+    hook = daemon.client(agent.id).open(f"{agent.id}/hook", wire.ORDWR)
+
+    def tell(**report: Any) -> dict[str, Any]:
+        """What the hook program of the end of the turn would say."""
+        hook.write(json.dumps(report).encode())
+        hook.offset = 0
+        found: dict[str, Any] = json.loads(hook.read_all())
+        return found
+
+    take = tell(report="r1", hook="Stop", payload={"response": "ok"}, takes=True)["take"]
+    assert tell(report="r2", take=take, of="r1", gives=True) == {"go": True}
+    daemon.kill()
+    daemon.start()
+    agent = agent.again()
+    wait_until(lambda: inbox(agent), "it stays in a turn that nobody runs", 90)
+    [answer] = inbox(agent)
+    assert (answer["type"], answer["body"][:8]) == ("LOG_ERROR", "in doubt")
+    agent.wait("idle")
+    assert agent.ask("after it") == "after it"
