@@ -75,11 +75,11 @@ A unix socket holds 208 KiB by default, with what the kernel adds.")
     (while (and anvillm-9p--queue (< (float-time) end))
       (let ((call (car (last anvillm-9p--queue))))
         (setq anvillm-9p--queue (nbutlast anvillm-9p--queue))
-        (anvillm-9p--guard (car call) (cdr call)))))
+        (anvillm-9p-guard (car call) (cdr call)))))
   (when (and anvillm-9p--queue (not anvillm-9p--timer))
     (setq anvillm-9p--timer (run-at-time 0.001 nil #'anvillm-9p--drain))))
 
-(defun anvillm-9p--guard (function args)
+(defun anvillm-9p-guard (function args)
   "Apply FUNCTION to ARGS; an error becomes a message, never more."
   (condition-case err
       (apply function args)

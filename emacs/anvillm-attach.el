@@ -75,7 +75,7 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
             (pop-to-buffer old)
           (when old (kill-buffer old))
           (anvillm-attach--inside kind (string-trim (generate-new-buffer-name (format "*%s*" name)) "\\*" "\\*") command)
-          (anvillm-buffer--keep id anvillm-attach--format (anvillm-name id)))))))
+          (anvillm-buffer-keep id anvillm-attach--format (anvillm-name id)))))))
 
 ;;;###autoload
 (defun anvillm-attach (id)

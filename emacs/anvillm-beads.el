@@ -119,7 +119,7 @@
 
 (defun anvillm-beads--each (function)
   "Call FUNCTION in every buffer about beads that can ask the daemon."
-  (when (anvillm-9p-live-p anvillm--conn)
+  (when (anvillm-9p-live-p anvillm-link-conn)
     (dolist (buffer (buffer-list))
       (when (memq (buffer-local-value 'major-mode buffer) '(anvillm-beads-mode anvillm-bead-mode))
         (with-current-buffer buffer (funcall function))))))

@@ -21,8 +21,8 @@
 (put 'anvillm-buffer--format 'permanent-local t)
 (defvar-local anvillm-buffer--given nil "The name that this buffer was given here, as long as nobody else renames it.")
 (put 'anvillm-buffer--given 'permanent-local t)
-(defvar-local anvillm-buffer--known nil "What the session was called when it was last seen.")
-(put 'anvillm-buffer--known 'permanent-local t)
+(defvar-local anvillm-buffer-known-name nil "What the session was called when it was last seen.")
+(put 'anvillm-buffer-known-name 'permanent-local t)
 
 (defconst anvillm-buffer--taken '("daemon" "waiting" "log" "message" "prompt" "traffic" "beads" "help")
   "Names that a buffer of all sessions has, so that no conversation gets it.")
@@ -44,12 +44,12 @@ NAME is what the session is called, where that is not known yet."
       (let* ((name (or name (anvillm-name id)))
              (buffer (generate-new-buffer (anvillm-buffer--title format name))))
         (with-current-buffer buffer
-          (anvillm-buffer--keep id format name))
+          (anvillm-buffer-keep id format name))
         buffer)))
 
-(defun anvillm-buffer--keep (id format name)
+(defun anvillm-buffer-keep (id format name)
   "Let this buffer belong to session ID, called NAME, by FORMAT."
-  (setq anvillm-buffer-session id anvillm-buffer--format format anvillm-buffer--known name
+  (setq anvillm-buffer-session id anvillm-buffer--format format anvillm-buffer-known-name name
         anvillm-buffer--given (buffer-name))
   (add-hook 'anvillm-session-functions #'anvillm-buffer--changed)
   (add-hook 'anvillm-link-hook #'anvillm-buffer--link-changed))
@@ -62,12 +62,12 @@ NAME is what the session is called, where that is not known yet."
 (defun anvillm-buffer--rename ()
   "Call this buffer what its session is called now."
   (let* ((id anvillm-buffer-session) (known (anvillm-session id)))
-    (when known (setq anvillm-buffer--known (anvillm-name id)))
+    (when known (setq anvillm-buffer-known-name (anvillm-name id)))
     (when (and (equal (buffer-name) anvillm-buffer--given)
                (or known (eq (anvillm-link-status) 'live)))
       (let ((title (anvillm-buffer--title
                     anvillm-buffer--format
-                    (concat anvillm-buffer--known (if (or known (equal id "user")) "" " (killed)")))))
+                    (concat anvillm-buffer-known-name (if (or known (equal id "user")) "" " (killed)")))))
         ;; One that had to be told from another of that name keeps its number.
         (unless (string-prefix-p title (replace-regexp-in-string "<[0-9]+>\\'" "" (buffer-name)))
           (setq anvillm-buffer--given (rename-buffer title t)))))))

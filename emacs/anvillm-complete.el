@@ -79,8 +79,8 @@ Those of an agent that has told none yet are asked for again."
 
 (defun anvillm-complete--ask-commands (id)
   "Read which commands the agent of session ID has, in the background."
-  (when (and id (anvillm-9p-live-p anvillm--conn))
-    (anvillm-9p-read anvillm--conn (concat id "/commands")
+  (when (and id (anvillm-9p-live-p anvillm-link-conn))
+    (anvillm-9p-read anvillm-link-conn (concat id "/commands")
                      (anvillm-here
                       (lambda (bytes _)
                         (setq anvillm-complete--commands

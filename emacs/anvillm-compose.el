@@ -16,6 +16,7 @@
 (require 'anvillm-session)
 (require 'ring)
 (require 'anvillm-complete)
+(require 'anvillm-enclose)
 
 (defcustom anvillm-compose-mode-function #'text-mode
   "The mode that prompts are written in, such as `markdown-mode'."
@@ -43,7 +44,7 @@ That one takes nil, or the sentence that says why it was not accepted.")
 
 ;;;; Drafts
 
-(defun anvillm-compose--file (&optional draft)
+(defun anvillm-compose-draft-file (&optional draft)
   "Return the file of DRAFT, by default of this buffer's."
   (expand-file-name (format "drafts/%s/%s" (secure-hash 'md5 (anvillm-namespace)) (or draft anvillm-compose-draft))
                     anvillm-data-directory))
@@ -56,7 +57,7 @@ That one takes nil, or the sentence that says why it was not accepted.")
   "Return non-nil if what is shown is no longer the prompt of the history."
   (not (equal (anvillm-compose--text) (nth (or anvillm-compose--index 0) anvillm-prompt-history))))
 
-(defun anvillm-compose--write (file text)
+(defun anvillm-compose-write-draft (file text)
   "Write TEXT to FILE, or delete it if there is nothing in it."
   (if (string-blank-p (or text ""))
       (when (file-exists-p file) (delete-file file))
@@ -71,19 +72,19 @@ A prompt of the history is no draft until it is edited; then both are kept."
   (interactive)
   (anvillm-compose--cancel-timer)
   (when anvillm-compose-draft
-    (let ((file (anvillm-compose--file)) (text (anvillm-compose--text)) (aside anvillm-compose--aside))
+    (let ((file (anvillm-compose-draft-file)) (text (anvillm-compose--text)) (aside anvillm-compose--aside))
       (when (and anvillm-compose--index (not (anvillm-compose--edited-p)))
         (setq text aside aside nil))
-      (anvillm-compose--write file (unless (equal text anvillm-compose--original) text))
-      (anvillm-compose--write (concat file ".aside") aside))))
+      (anvillm-compose-write-draft file (unless (equal text anvillm-compose--original) text))
+      (anvillm-compose-write-draft (concat file ".aside") aside))))
 
 (defun anvillm-compose--delete-draft ()
   "Delete the draft on disk."
   (anvillm-compose--cancel-timer)
   (when anvillm-compose-draft
-    (let ((file (anvillm-compose--file)))
-      (anvillm-compose--write file nil)
-      (anvillm-compose--write (concat file ".aside") nil))))
+    (let ((file (anvillm-compose-draft-file)))
+      (anvillm-compose-write-draft file nil)
+      (anvillm-compose-write-draft (concat file ".aside") nil))))
 
 (defun anvillm-compose--cancel-timer ()
   "Take back what was planned for the draft."
@@ -107,7 +108,7 @@ A prompt of the history is no draft until it is edited; then both are kept."
 
 (defun anvillm-compose--load-draft ()
   "Put the draft on disk into this buffer; return non-nil if there was one."
-  (let ((file (anvillm-compose--file)))
+  (let ((file (anvillm-compose-draft-file)))
     (when (file-readable-p file)
       (let ((coding-system-for-read 'utf-8-emacs-unix))
         (erase-buffer)
@@ -127,7 +128,7 @@ A prompt of the history is no draft until it is edited; then both are kept."
     (pcase-dolist (`(,key ,command)
                    '(("C-c C-c" anvillm-compose-accept) ("C-c C-k" anvillm-compose-put-away)
                      ("C-c C-d" anvillm-compose-discard) ("C-c C-a" anvillm-compose-attach)
-                     ("C-c C-t" anvillm-compose-retarget) ("C-x C-s" anvillm-compose-save-draft)
+                     ("C-c C-t" anvillm-compose-retarget) ("C-c C-y" anvillm-yank-picture) ("C-x C-s" anvillm-compose-save-draft)
                      ("M-TAB" completion-at-point) ("C-M-i" completion-at-point)
                      ("M-p" anvillm-compose-previous) ("M-n" anvillm-compose-next)))
       (define-key map (kbd key) command))
@@ -156,7 +157,7 @@ A prompt of the history is no draft until it is edited; then both are kept."
                 (t (substitute-command-keys
                     "  \\<anvillm-compose-mode-map>\\[anvillm-compose-accept] sends, \\[anvillm-compose-put-away] puts away, \\[anvillm-compose-attach] attaches")))))
 
-(defun anvillm-compose--buffer (draft)
+(defun anvillm-compose-buffer (draft)
   "Return the buffer where DRAFT is written, or nil."
   (cl-find-if (lambda (b) (equal draft (buffer-local-value 'anvillm-compose-draft b))) (buffer-list)))
 
@@ -164,7 +165,7 @@ A prompt of the history is no draft until it is edited; then both are kept."
   "Show a buffer NAME to write in, about TITLE, kept as DRAFT.
 SEND is as `anvillm-compose-send'; INITIAL is the text to begin with, unless
 there is a draft.  Return the buffer."
-  (let ((buffer (or (and draft (anvillm-compose--buffer draft)) (generate-new-buffer name))))
+  (let ((buffer (or (and draft (anvillm-compose-buffer draft)) (generate-new-buffer name))))
     (with-current-buffer buffer
       (unless (string-prefix-p name (buffer-name)) (rename-buffer name t))
       (unless anvillm-compose-mode
@@ -196,7 +197,7 @@ there is a draft.  Return the buffer."
   "Return what is to be called with the daemon's answer to TEXT, written here.
 If the buffer was killed meanwhile, a draft that was accepted goes all the same,
 so that it is not offered again."
-  (let ((buffer (current-buffer)) (file (and anvillm-compose-draft (anvillm-compose--file)))
+  (let ((buffer (current-buffer)) (file (and anvillm-compose-draft (anvillm-compose-draft-file)))
         (title anvillm-compose-title))
     (lambda (failed)
       (cond ((buffer-live-p buffer) (with-current-buffer buffer (anvillm-compose--answered failed)))
@@ -205,7 +206,7 @@ so that it is not offered again."
                (when (and file (file-readable-p file)
                           (equal text (let ((coding-system-for-read 'utf-8-emacs-unix))
                                         (with-temp-buffer (insert-file-contents file) (buffer-string)))))
-                 (anvillm-compose--write file nil)))))))
+                 (anvillm-compose-write-draft file nil)))))))
 
 (defun anvillm-compose--answered (failed)
   "The daemon has answered: FAILED is why it did not accept, or nil."
@@ -220,7 +221,7 @@ so that it is not offered again."
          (let ((aside anvillm-compose--aside))
            (anvillm-compose--delete-draft)
            ;; What was begun before an old prompt was sent again is still there.
-           (when (and aside anvillm-compose-draft) (anvillm-compose--write (anvillm-compose--file) aside)))
+           (when (and aside anvillm-compose-draft) (anvillm-compose-write-draft (anvillm-compose-draft-file) aside)))
          (anvillm-compose--quit)))
   (force-mode-line-update))
 
@@ -239,7 +240,7 @@ What is being sent stays in the buffer until the daemon has answered."
          (quit-window nil (get-buffer-window nil t)))
         (t
          (anvillm-compose-save-draft)
-         (message (if (file-exists-p (anvillm-compose--file)) "The draft is kept" "Nothing to keep"))
+         (message (if (file-exists-p (anvillm-compose-draft-file)) "The draft is kept" "Nothing to keep"))
          (anvillm-compose--quit))))
 
 (defun anvillm-compose-discard ()
@@ -276,120 +277,6 @@ The user's own text is put aside; an entry that was edited joins the history."
   "Put the prompt sent after, or your own text, in place of this."
   (interactive)
   (anvillm-compose--show-history -1))
-
-;;;; Attachments
-
-(defun anvillm-fence (text &optional language)
-  "Return TEXT in a fence that nothing in it can end; LANGUAGE is named there."
-  (let ((longest 2) (start 0))
-    (while (string-match "`+" text start)
-      (setq longest (max longest (- (match-end 0) (match-beginning 0))) start (match-end 0)))
-    (let ((fence (make-string (1+ longest) ?`)))
-      (concat fence (or language "") "\n" text (if (string-suffix-p "\n" text) "" "\n") fence "\n"))))
-
-(defun anvillm-language ()
-  "Return the name of this buffer's language, for a fence."
-  (if (derived-mode-p 'prog-mode)
-      (string-remove-suffix "-ts" (string-remove-suffix "-mode" (symbol-name major-mode)))
-    ""))
-
-(defun anvillm-region-reference (start end)
-  "Return the text from START to END behind where it stands, as FILE:LINE."
-  (concat (anvillm-reference start end) "\n\n"
-          (anvillm-fence (buffer-substring-no-properties start end) (anvillm-language))))
-
-(defun anvillm-reference (&optional start end)
-  "Return what names this buffer, with the lines of START and END."
-  (let* ((name (if buffer-file-name
-                   (abbreviate-file-name (or (file-remote-p buffer-file-name 'localname) buffer-file-name))
-                 (buffer-name)))
-         (first (and start (line-number-at-pos start t)))
-         (last (and end (line-number-at-pos (if (and (> end start) (eq (char-before end) ?\n)) (1- end) end) t))))
-    (cond ((not first) name)
-          ((or (not last) (= first last)) (format "%s:%d" name first))
-          (t (format "%s:%d-%d" name first last)))))
-
-(defun anvillm-compose-attach (&optional content)
-  "Attach the region of another window, or else a file.
-A file is named, for the agent to read; with a prefix argument CONTENT, or if it
-is outside the directory of the session, its text is put in.  Pictures, other
-files that are no text, and large ones are named in any case; where the agent
-could not read them, it is given a copy in its attach/."
-  (interactive "P")
-  (let ((other (cl-find-if (lambda (b) (and (not (eq b (current-buffer)))
-                                            (buffer-local-value 'mark-active b)
-                                            (with-current-buffer b (use-region-p))))
-                           (mapcar #'window-buffer (window-list)))))
-    (if other
-        (insert (with-current-buffer other
-                  (prog1 (anvillm-region-reference (region-beginning) (region-end))
-                    (deactivate-mark))))
-      (let* ((file (expand-file-name (read-file-name "Attach file: " nil nil t)))
-             (cwd (anvillm-get (car anvillm-compose-targets) :cwd))
-             (inside (and cwd (file-in-directory-p file cwd))))
-        (if-let* ((text (anvillm-compose--file-text file (and inside cwd) content)))
-            (insert text)
-          (anvillm-compose--hand-over file))))))
-
-(defconst anvillm-compose--largest 65536 "The largest file whose text is put into a prompt, in bytes.")
-
-(defun anvillm-compose--file-text (file directory content)
-  "Return what stands for FILE in a prompt; nil if the agent needs a copy.
-DIRECTORY is that of the session if the file is below it; with CONTENT its text
-is wanted all the same."
-  (let ((text (and (or content (not directory)) (anvillm-compose--readable file))))
-    (cond (text (concat (if directory (file-relative-name file directory) (abbreviate-file-name file))
-                        "\n\n" (anvillm-fence text)))
-          (directory (file-relative-name file directory)))))
-
-(defconst anvillm-compose--most (* 8 1024 1024) "The largest file that can be handed over, in bytes.")
-
-(defun anvillm-compose--hand-over (file)
-  "Give the sessions of this prompt a copy of FILE, and name it at point then."
-  (when (> (or (file-attribute-size (file-attributes file)) 0) anvillm-compose--most)
-    (user-error "%s is larger than %s" (abbreviate-file-name file) (file-size-human-readable anvillm-compose--most)))
-  (let ((data (with-temp-buffer
-                (set-buffer-multibyte nil)
-                (insert-file-contents-literally file)
-                (buffer-string)))
-        (place (point-marker)))
-    (message "Handing over %s…" (abbreviate-file-name file))
-    (anvillm-compose--hand-on
-     (format-time-string "%H%M%S-") (anvillm-compose--attached-name file) data anvillm-compose-targets
-     (lambda (name)
-       (when (marker-buffer place)
-         (with-current-buffer (marker-buffer place)
-           (save-excursion (goto-char place) (insert "attach/" name))
-           (when (= (point) place) (goto-char (+ place (length "attach/") (length name)))))
-         (message "attach/%s" name))))))
-
-(defun anvillm-compose--attached-name (file)
-  "Return the name of FILE as one of a session's attach/ can be."
-  (let ((name (replace-regexp-in-string "[^[:alnum:]_.+-]" "_" (file-name-nondirectory file))))
-    (substring name (max 0 (- (length name) 60)))))
-
-(defun anvillm-compose--hand-on (time name data ids done)
-  "Make NAME with DATA in attach/ of the sessions IDS, then call DONE with it.
-TIME goes before the name, so that it is another than that of yesterday's."
-  (let ((whole (concat time name)))
-    (if (null ids)
-        (funcall done whole)
-      (anvillm-create (concat (car ids) "/attach/" whole) data
-                      (anvillm-then "attach"
-                                    (lambda (_) (anvillm-compose--hand-on time name data (cdr ids) done)))))))
-
-(defun anvillm-compose--readable (file)
-  "Return the text of FILE, or nil if it is none or too large."
-  (when (and (<= (or (file-attribute-size (file-attributes file)) 0) anvillm-compose--largest)
-             (not (let ((case-fold-search t))
-                    (string-match-p "\\.\\(png\\|jpe?g\\|gif\\|webp\\|bmp\\|tiff?\\|svgz?\\|ico\\|pdf\\)\\'" file))))
-    (with-temp-buffer
-      (set-buffer-multibyte nil)
-      (insert-file-contents-literally file)
-      (let ((text (decode-coding-string (buffer-string) 'utf-8 t)))
-        (unless (or (string-search "\0" text)
-                    (memq 'eight-bit (find-charset-string text))) ; bytes that are no UTF-8
-          text)))))
 
 ;;;; Prompts
 
@@ -428,6 +315,7 @@ TIME goes before the name, so that it is another than that of yesterday's."
   (interactive (list (anvillm-current-many "Prompt to: ")))
   (anvillm-compose-with ids nil))
 
+;;;###autoload
 (defun anvillm-compose-with (ids text)
   "Write a prompt to the sessions IDS; TEXT is put at the end of the draft."
   (let ((directory (anvillm-directory (car ids))))
@@ -438,6 +326,7 @@ TIME goes before the name, so that it is another than that of yesterday's."
       (anvillm-compose--aim ids)
       (setq default-directory directory)
       (anvillm-complete-setup)
+      (anvillm-enclose-setup)
       (when text
         (goto-char (point-max))
         (unless (bobp) (insert (if (bolp) "\n" "\n\n")))
@@ -449,7 +338,7 @@ TIME goes before the name, so that it is another than that of yesterday's."
   (interactive (list (anvillm-read-session "Prompt to: ")))
   (unless anvillm-compose-targets (user-error "This is not a prompt"))
   (when anvillm-compose--sending (user-error "It is being sent already"))
-  (when (or (anvillm-compose--buffer id) (file-exists-p (anvillm-compose--file id)))
+  (when (or (anvillm-compose-buffer id) (file-exists-p (anvillm-compose-draft-file id)))
     (user-error "There is a draft for %s already" (anvillm-name id)))
   (anvillm-compose--delete-draft)
   (setq anvillm-compose-draft id)

@@ -14,6 +14,7 @@
 (require 'cl-lib)
 (require 'subr-x)
 (require 'json)
+(require 'anvillm-cookies)
 
 ;;;; Options
 
@@ -108,17 +109,17 @@ The word `several' stands for each of the first four done to more than one."
 
 ;;;; What is known
 
-(defvar anvillm--sessions (make-hash-table :test #'equal)
+(defvar anvillm-known-sessions (make-hash-table :test #'equal)
   "Sessions by id: plists as in the file `sessions'.")
-(defvar anvillm--order nil
+(defvar anvillm-order nil
   "Ids of the sessions, oldest first; the same strings as the keys' plists.")
-(defvar anvillm--fresh (make-hash-table :test #'equal)
+(defvar anvillm-fresh-ids (make-hash-table :test #'equal)
   "Ids of sessions whose last response nobody has looked at.")
 (defvar anvillm-user-unread 0 "How many messages wait for the user.")
-(defvar anvillm--status 'off
+(defvar anvillm-link-state 'off
   "State of the link: off, connecting, live, silent or lost.
 Silent means connected, but without an answer.")
-(defvar anvillm--why nil "The condition that ended the last connection.")
+(defvar anvillm-link-why nil "The condition that ended the last connection.")
 (defvar anvillm-errors nil "The last error events, newest first, as plists.")
 
 (defvar anvillm-session-functions nil
@@ -129,11 +130,11 @@ With nil when any number of them may have.")
 
 (defun anvillm-session (id)
   "Return the session of ID, or nil."
-  (and id (gethash id anvillm--sessions)))
+  (and id (gethash id anvillm-known-sessions)))
 
 (defun anvillm-sessions ()
   "Return all sessions, oldest first."
-  (mapcar (lambda (id) (gethash id anvillm--sessions)) anvillm--order))
+  (mapcar (lambda (id) (gethash id anvillm-known-sessions)) anvillm-order))
 
 (defun anvillm-id (session)
   "Return the id of SESSION."
@@ -164,20 +165,20 @@ The daemon tells; an answer is known before that by its event."
 
 (defun anvillm-fresh-p (session)
   "Return non-nil if the user has not looked at the last answer of SESSION."
-  (or (gethash (anvillm-id session) anvillm--fresh) (equal "done" (plist-get session :needs))))
+  (or (gethash (anvillm-id session) anvillm-fresh-ids) (equal "done" (plist-get session :needs))))
 
 (defun anvillm-link-status ()
   "Return the state of the link: off, connecting, live, silent or lost."
-  anvillm--status)
+  anvillm-link-state)
 
 (defun anvillm-link-text ()
   "Return a few words about the link, or nil when all is well."
-  (pcase anvillm--status
+  (pcase anvillm-link-state
     ('off "not connected")
     ('connecting "connecting")
     ('silent "the daemon does not answer")
-    ('lost (concat (if anvillm--order "stale: " "")
-                   (pcase anvillm--why
+    ('lost (concat (if anvillm-order "stale: " "")
+                   (pcase anvillm-link-why
                      (`(anvillm-9p-lost ,sentence) sentence)
                      (_ "no daemon"))))))
 

@@ -113,7 +113,7 @@
             (field "Namespace" (abbreviate-file-name (anvillm-namespace)))
             (field "Link" (pcase (anvillm-link-status)
                             ('live (propertize "up" 'face 'anvillm-idle))
-                            ('lost (propertize (anvillm-sentence anvillm--why) 'face 'anvillm-error))
+                            ('lost (propertize (anvillm-sentence anvillm-link-why) 'face 'anvillm-error))
                             (_ (propertize (anvillm-link-text) 'face 'anvillm-waiting))))
             (field "Sessions" (anvillm-daemon--counts))
             (field "Your mail" (if (> anvillm-user-unread 0) (format "%d waiting" anvillm-user-unread) "none")))
@@ -141,7 +141,7 @@
   (with-current-buffer (get-buffer-create anvillm-daemon--buffer)
     (unless (derived-mode-p 'anvillm-daemon-mode) (anvillm-daemon-mode))
     (pop-to-buffer (current-buffer))
-    (when (anvillm--connect-later)
+    (when (anvillm-connect-later)
       (anvillm-read-backends #'anvillm-daemon--draw))
     (anvillm-daemon--draw)))
 

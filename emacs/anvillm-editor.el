@@ -21,8 +21,6 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 
-(autoload 'anvillm-editor-tools "anvillm-tools")
-(autoload 'anvillm-proposal-over "anvillm-proposal")
 
 (defcustom anvillm-answer-agents t
   "Non-nil to answer what agents ask about this Emacs.

@@ -23,14 +23,14 @@
 
 ;;;; The connection
 
-(defvar anvillm--conn nil "The connection to the daemon.")
+(defvar anvillm-link-conn nil "The connection to the daemon.")
 (defvar anvillm--events-op nil "The stream of events.")
 (defvar anvillm--events-rest "" "The beginning of an event's line, in bytes.")
 (defvar anvillm--seq nil "The number of the last event.")
 (defvar anvillm--pause 0.1 "The next pause before connecting again, in seconds.")
 (defvar anvillm--again nil "The timer that connects again.")
 (defvar anvillm--watch nil "The watch on the namespace directory.")
-(defvar anvillm--for nil "The socket that `anvillm--conn' was made for.")
+(defvar anvillm-link-socket nil "The socket that `anvillm-link-conn' was made for.")
 
 (defvar-local anvillm-client nil "Non-nil in a buffer that wants the link up.")
 (defvar anvillm-wanted nil "Features, other than buffers, that want the link up.")
@@ -42,39 +42,39 @@
 
 (defun anvillm--set-status (status &optional why)
   "Set the link's state to STATUS, because of WHY, and tell those who care."
-  (unless (and (eq status anvillm--status) (equal why anvillm--why))
-    (setq anvillm--status status anvillm--why why)
+  (unless (and (eq status anvillm-link-state) (equal why anvillm-link-why))
+    (setq anvillm-link-state status anvillm-link-why why)
     (run-hooks 'anvillm-link-hook)
     (force-mode-line-update t)))
 
 (defun anvillm-connect ()
   "Bring the link up if it is not; return the connection.
 Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
-  (when (and (anvillm-9p-live-p anvillm--conn) (not (equal anvillm--for (anvillm-socket))))
+  (when (and (anvillm-9p-live-p anvillm-link-conn) (not (equal anvillm-link-socket (anvillm-socket))))
     (anvillm-disconnect))
-  (unless (anvillm-9p-live-p anvillm--conn)
+  (unless (anvillm-9p-live-p anvillm-link-conn)
     (anvillm--stop-waiting)
-    (unless (eq anvillm--status 'lost) (anvillm--set-status 'connecting))
+    (unless (eq anvillm-link-state 'lost) (anvillm--set-status 'connecting))
     (condition-case err
         (let ((socket (anvillm-socket)))
-          (unless (equal socket anvillm--for)
+          (unless (equal socket anvillm-link-socket)
             (anvillm--forget-all))
-          (setq anvillm--conn (anvillm-9p-connect socket #'anvillm--up #'anvillm--down)
-                anvillm--for socket)
+          (setq anvillm-link-conn (anvillm-9p-connect socket #'anvillm--up #'anvillm--down)
+                anvillm-link-socket socket)
           (anvillm--follow) ; reads `sessions' when it hears of every change after that
           (anvillm-read-backends))
       (anvillm-error
-       (setq anvillm--conn nil)
+       (setq anvillm-link-conn nil)
        (anvillm--set-status 'lost err)
        (anvillm--wait)
        (signal (car err) (cdr err)))))
-  anvillm--conn)
+  anvillm-link-conn)
 
 (defvar anvillm-backends nil "Rows (NAME TITLE STATUS) of the file `backends'.")
 
 (defun anvillm-read-backends (&optional done)
   "Read the backends in the background, then call DONE."
-  (anvillm-9p-read anvillm--conn "backends"
+  (anvillm-9p-read anvillm-link-conn "backends"
                    (lambda (bytes _)
                      (when bytes
                        (setq anvillm-backends
@@ -85,9 +85,9 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
 
 (defun anvillm--forget-all ()
   "Forget all that is known of the daemon."
-  (clrhash anvillm--sessions)
-  (clrhash anvillm--fresh)
-  (setq anvillm--order nil anvillm--seq nil anvillm-errors nil anvillm-user-unread 0)
+  (clrhash anvillm-known-sessions)
+  (clrhash anvillm-fresh-ids)
+  (setq anvillm-order nil anvillm--seq nil anvillm-errors nil anvillm-user-unread 0)
   (run-hook-with-args 'anvillm-session-functions nil))
 
 (defun anvillm-disconnect ()
@@ -95,9 +95,9 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
   (interactive)
   (anvillm--stop-waiting)
   (when anvillm--sync-timer (cancel-timer (cl-shiftf anvillm--sync-timer nil)))
-  (when anvillm--conn
-    (anvillm-9p-close anvillm--conn)
-    (setq anvillm--conn nil anvillm--events-op nil))
+  (when anvillm-link-conn
+    (anvillm-9p-close anvillm-link-conn)
+    (setq anvillm-link-conn nil anvillm--events-op nil))
   (anvillm--set-status 'off))
 
 (defun anvillm--up (_conn)
@@ -106,8 +106,8 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
 
 (defun anvillm--down (conn why)
   "CONN has ended because of WHY."
-  (when (eq conn anvillm--conn)
-    (setq anvillm--conn nil anvillm--events-op nil)
+  (when (eq conn anvillm-link-conn)
+    (setq anvillm-link-conn nil anvillm--events-op nil)
     (anvillm--set-status 'lost why)
     (anvillm--wait)))
 
@@ -140,10 +140,10 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
 
 (defun anvillm--retry ()
   "Try to connect again."
-  (unless (anvillm-9p-live-p anvillm--conn)
-    (anvillm--connect-later)))
+  (unless (anvillm-9p-live-p anvillm-link-conn)
+    (anvillm-connect-later)))
 
-(defun anvillm--connect-later ()
+(defun anvillm-connect-later ()
   "Bring the link up, now or when there is a daemon."
   (condition-case nil
       (anvillm-connect)
@@ -161,13 +161,13 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
 (defun anvillm--follow ()
   "Follow the events, from where they were left."
   (setq anvillm--events-rest "")
-  (let ((conn anvillm--conn))
+  (let ((conn anvillm-link-conn))
     (setq anvillm--events-op
           (anvillm-9p-stream
            conn (if anvillm--seq (format "events.%d" anvillm--seq) "events")
            #'anvillm--events-came
            (lambda (err)
-             (when (and (eq conn anvillm--conn) (eq (car err) 'anvillm-9p-error))
+             (when (and (eq conn anvillm-link-conn) (eq (car err) 'anvillm-9p-error))
                (message "AnviLLM: no events: %s" (anvillm-sentence err))
                (anvillm-sync)))
            0 #'anvillm-sync))))
@@ -178,7 +178,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
     (while (setq end (string-search "\n" all start))
       (let ((line (substring all start end)))
         (setq start (1+ end))
-        (anvillm-9p--guard (lambda () (anvillm--event (anvillm-json line))) nil)))
+        (anvillm-9p-guard (lambda () (anvillm--event (anvillm-json line))) nil)))
     (setq anvillm--events-rest (substring all start))))
 
 (defun anvillm--event (event)
@@ -196,12 +196,12 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
       ("error" (push event anvillm-errors)
        (when (nthcdr 50 anvillm-errors) (setcdr (nthcdr 49 anvillm-errors) nil))
        (anvillm--patch id (list :error (anvillm-event-text event))))
-      ("response" (when (anvillm-session id) (puthash id t anvillm--fresh) (anvillm--patch id nil)))
+      ("response" (when (anvillm-session id) (puthash id t anvillm-fresh-ids) (anvillm--patch id nil)))
       ("message" (anvillm--patch id (list :unread (1+ (or (anvillm-get id :unread) 0)))))
       ("session_update" (anvillm--patch id (anvillm--updated event)))
       ("session_end" (anvillm--forget id))))
   (run-hook-wrapped 'anvillm-event-functions
-                    (lambda (f) (anvillm-9p--guard f (list event)) nil))
+                    (lambda (f) (anvillm-9p-guard f (list event)) nil))
   (when (anvillm-event-changes-p event "sessions")
     (anvillm-sync-soon)))
 
@@ -233,28 +233,28 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
     (when (and id (or session make))
       (unless session
         (setq session (list :id id :created (float-time))
-              anvillm--order (append anvillm--order (list id))))
+              anvillm-order (append anvillm-order (list id))))
       (setq session (copy-sequence session))
       (while new (setq session (plist-put session (pop new) (pop new))))
-      (puthash id session anvillm--sessions)
+      (puthash id session anvillm-known-sessions)
       (cl-pushnew id anvillm--touched :test #'equal)
       (run-hook-with-args 'anvillm-session-functions id))))
 
 (defun anvillm--forget (id)
   "The session ID is gone."
-  (remhash id anvillm--sessions)
-  (remhash id anvillm--fresh)
+  (remhash id anvillm-known-sessions)
+  (remhash id anvillm-fresh-ids)
   (cl-pushnew id anvillm--touched :test #'equal)
-  (setq anvillm--order (delete id anvillm--order))
+  (setq anvillm-order (delete id anvillm-order))
   (run-hook-with-args 'anvillm-session-functions id))
 
 (defun anvillm-seen (id)
   "Tell that the user has looked at the conversation of session ID."
   (let* ((session (anvillm-session id)) (answered (plist-get session :answered)))
     (when (and session (anvillm-fresh-p session))
-      (remhash id anvillm--fresh)
-      (when (and answered (> answered (or (plist-get session :seen) 0)) (anvillm-9p-live-p anvillm--conn))
-        (anvillm-9p-write anvillm--conn (concat id "/seen") (format "%d\n" answered) #'ignore))
+      (remhash id anvillm-fresh-ids)
+      (when (and answered (> answered (or (plist-get session :seen) 0)) (anvillm-9p-live-p anvillm-link-conn))
+        (anvillm-9p-write anvillm-link-conn (concat id "/seen") (format "%d\n" answered) #'ignore))
       (anvillm--patch id (append (and (equal "done" (plist-get session :needs)) '(:needs ""))
                                  (and answered (list :seen answered)))))))
 
@@ -274,7 +274,7 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
 (defun anvillm-sync-soon ()
   "Read `sessions' soon, for what events do not tell.
 The more it costs the longer the pause, so that it never takes up Emacs."
-  (unless (or anvillm--sync-timer (not (anvillm-9p-live-p anvillm--conn)))
+  (unless (or anvillm--sync-timer (not (anvillm-9p-live-p anvillm-link-conn)))
     (setq anvillm--sync-timer
           (run-at-time (min 5 (max 0.15 (* 10 anvillm--sync-cost))) nil
                        (lambda () (setq anvillm--sync-timer nil) (anvillm-sync))))))
@@ -283,31 +283,31 @@ The more it costs the longer the pause, so that it never takes up Emacs."
   "Read `sessions' now, in the background.
 While it is being read, do so once more afterwards."
   (setq anvillm--sync-again (anvillm--syncing-p))
-  (when (and (anvillm-9p-live-p anvillm--conn) (not anvillm--sync-again))
+  (when (and (anvillm-9p-live-p anvillm-link-conn) (not anvillm--sync-again))
     (setq anvillm--touched nil)
-    (let* ((conn anvillm--conn)
-           (patience (run-at-time 2 nil (lambda () (when (eq conn anvillm--conn) (anvillm--set-status 'silent))))))
+    (let* ((conn anvillm-link-conn)
+           (patience (run-at-time 2 nil (lambda () (when (eq conn anvillm-link-conn) (anvillm--set-status 'silent))))))
       (setq anvillm--sync-op
             (anvillm-9p-read conn "sessions"
                              (lambda (bytes err)
                                (cancel-timer patience)
                                (setq anvillm--sync-op nil)
-                               (when (and bytes (eq conn anvillm--conn))
+                               (when (and bytes (eq conn anvillm-link-conn))
                                  ;; One collection afterwards instead of many meanwhile.
                                  (let ((gc-cons-threshold (max gc-cons-threshold 64000000)))
                                    (anvillm--set-status 'live)
                                    (anvillm--take bytes)))
                                (when (eq (car err) 'anvillm-9p-error)
                                  (message "AnviLLM: %s" (anvillm-sentence err)))))))
-    (anvillm-9p-read anvillm--conn "user/inbox"
+    (anvillm-9p-read anvillm-link-conn "user/inbox"
                      (lambda (bytes _)
-                       (when bytes (anvillm--set-user-unread (length (anvillm-json bytes))))))))
+                       (when bytes (anvillm-set-user-unread (length (anvillm-json bytes))))))))
 
 (defun anvillm--syncing-p ()
   "Return non-nil while `sessions' is being read."
   (and anvillm--sync-op (not (anvillm-9p-op-done-p anvillm--sync-op))))
 
-(defun anvillm--set-user-unread (count)
+(defun anvillm-set-user-unread (count)
   "Note that COUNT messages wait for the user."
   (unless (eql count anvillm-user-unread)
     (setq anvillm-user-unread count)
@@ -318,23 +318,23 @@ While it is being read, do so once more afterwards."
   (let ((start (float-time)) (all (anvillm-json bytes)) (touched anvillm--touched) (known (make-hash-table :test #'equal))
         changed moved)
     (dolist (new all)
-      (let* ((id (plist-get new :id)) (old (gethash id anvillm--sessions)))
+      (let* ((id (plist-get new :id)) (old (gethash id anvillm-known-sessions)))
         (puthash id t known)
         ;; An event that came meanwhile knows better; it is read again below.
         (unless (or (equal new old) (and (member id touched)))
           (unless old (setq moved t))
-          (puthash id new anvillm--sessions)
+          (puthash id new anvillm-known-sessions)
           (push id changed))))
     (maphash (lambda (id _)
                (unless (or (gethash id known) (member id touched))
-                 (remhash id anvillm--sessions)
-                 (remhash id anvillm--fresh)
+                 (remhash id anvillm-known-sessions)
+                 (remhash id anvillm-fresh-ids)
                  (setq moved t)))
-             anvillm--sessions)
+             anvillm-known-sessions)
     (let ((order (cl-remove-if-not #'anvillm-session (mapcar (lambda (s) (plist-get s :id)) all))))
-      (dolist (id anvillm--order)
+      (dolist (id anvillm-order)
         (when (and (not (gethash id known)) (anvillm-session id)) (setq order (append order (list id)))))
-      (unless (equal order anvillm--order) (setq anvillm--order order moved t)))
+      (unless (equal order anvillm-order) (setq anvillm-order order moved t)))
     (if (or moved (nthcdr 20 changed))
         (run-hook-with-args 'anvillm-session-functions nil)
       (dolist (id changed) (run-hook-with-args 'anvillm-session-functions id)))

@@ -17,8 +17,6 @@
 
 (declare-function dbus-call-method-asynchronously "dbus" (bus service path interface method handler &rest args))
 
-(autoload 'anvillm "anvillm" nil t)
-(autoload 'anvillm-user-inbox "anvillm-mail" nil t)
 
 ;;;; Mode line
 
@@ -65,7 +63,7 @@ HELP tells what it is; a click calls COMMAND."
            (setq global-mode-string (append (or global-mode-string '("")) '(anvillm-mode-line-string))))
          (add-hook 'anvillm-session-functions #'anvillm-live--update)
          (add-hook 'anvillm-link-hook #'anvillm-live--update)
-         (anvillm--connect-later)
+         (anvillm-connect-later)
          (anvillm-live--update))
         (t
          (setq anvillm-wanted (delq 'mode-line anvillm-wanted)
@@ -141,7 +139,7 @@ The call over D-Bus does not wait for an answer."
   (cond (anvillm-notify-mode
          (cl-pushnew 'notify anvillm-wanted)
          (add-hook 'anvillm-event-functions #'anvillm-live--event)
-         (anvillm--connect-later))
+         (anvillm-connect-later))
         (t
          (setq anvillm-wanted (delq 'notify anvillm-wanted))
          (remove-hook 'anvillm-event-functions #'anvillm-live--event))))

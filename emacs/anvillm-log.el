@@ -36,14 +36,14 @@
   :type 'natnum
   :group 'anvillm)
 
-(defvar-local anvillm-log--path nil "The file that this buffer follows.")
-(defvar-local anvillm-log--op nil "The stream that fills this buffer.")
+(defvar-local anvillm-log-path nil "The file that this buffer follows.")
+(defvar-local anvillm-log-op nil "The stream that fills this buffer.")
 (defvar-local anvillm-log--seen 0 "How many bytes of the file have been taken in.")
 (defvar-local anvillm-log--skip 0 "How many bytes are still to be skipped after connecting again.")
 (defvar-local anvillm-log--rest nil "The beginning of a line: pieces of bytes, the last first.")
 (defvar-local anvillm-log--block nil "Where the last block begins, a marker.")
 (defvar-local anvillm-log--fold nil "The overlay that folds the last block.")
-(defvar-local anvillm-log--over nil "Why the stream ended for good, or nil.")
+(defvar-local anvillm-log-over nil "Why the stream ended for good, or nil.")
 
 (defconst anvillm-log--turn "^\\(USER\\|ASSISTANT\\|NOTE\\) \\([-0-9T:+Z. ]+\\)$"
   "The header of a turn, as the daemon writes it.")
@@ -52,34 +52,34 @@
 
 ;;;; Following
 
-(defvar-local anvillm-log-follow-function #'anvillm-log--follow "Function that goes on with what this buffer follows.")
+(defvar-local anvillm-log-follow-function #'anvillm-log-follow "Function that goes on with what this buffer follows.")
 (defvar-local anvillm-log-toggle-function #'ignore "Function that folds or unfolds what is at point, if it can.")
 (defvar-local anvillm-log-visit-function #'ignore "Function that acts on what is at point, if it can.")
 (defvar-local anvillm-log-forget-function #'ignore "Function that forgets what has been taken in.")
 (defvar-local anvillm-log-more-function #'ignore "Function that returns what else the header line tells.")
 
-(defun anvillm-log--follow ()
+(defun anvillm-log-follow ()
   "Follow the file of this buffer, from where it was left."
-  (when (and anvillm-log--path (not anvillm-log--op) (not anvillm-log--over)
-             (anvillm-9p-live-p anvillm--conn))
+  (when (and anvillm-log-path (not anvillm-log-op) (not anvillm-log-over)
+             (anvillm-9p-live-p anvillm-link-conn))
     (setq anvillm-log--skip anvillm-log--seen)
-    (setq anvillm-log--op
-          (anvillm-9p-stream anvillm--conn anvillm-log--path
+    (setq anvillm-log-op
+          (anvillm-9p-stream anvillm-link-conn anvillm-log-path
                              (anvillm-here #'anvillm-log--came)
-                             (anvillm-here #'anvillm-log--ended)))))
+                             (anvillm-here #'anvillm-log-ended)))))
 
-(defun anvillm-log--ended (err)
+(defun anvillm-log-ended (err)
   "The stream has ended because of ERR."
-  (setq anvillm-log--op nil)
+  (setq anvillm-log-op nil)
   (when (or (not err) (eq (car err) 'anvillm-9p-error))
-    (setq anvillm-log--over (if err (anvillm-sentence err) "the log has ended"))
+    (setq anvillm-log-over (if err (anvillm-sentence err) "the log has ended"))
     (force-mode-line-update)))
 
 (defun anvillm-log--link-changed ()
   "Go on where the logs were left when the link is up again."
   (when (eq (anvillm-link-status) 'live)
     (dolist (buffer (buffer-list))
-      (when (buffer-local-value 'anvillm-log--path buffer)
+      (when (buffer-local-value 'anvillm-log-path buffer)
         (with-current-buffer buffer (funcall anvillm-log-follow-function))))))
 
 (defun anvillm-log--came (bytes)
@@ -123,7 +123,7 @@
           ((eq (char-after) ?\t) (delete-char 1)))
     (let ((eol (line-end-position)))
       (when (and anvillm-fold-columns (> (- eol (point)) anvillm-fold-columns))
-        (anvillm-log--hide (+ (point) anvillm-fold-columns) eol
+        (anvillm-log-hide (+ (point) anvillm-fold-columns) eol
                            (format "… %d more characters" (- eol (point) anvillm-fold-columns)))))
     (forward-line))
   (anvillm-log--fold-block))
@@ -159,9 +159,9 @@
             (progn (move-overlay anvillm-log--fold (1- from) end)
                    (anvillm-log--label anvillm-log--fold (format "\n… %d more lines" hidden)))
           (setq anvillm-log--fold
-                (anvillm-log--hide (1- from) end (format "\n… %d more lines" hidden))))))))
+                (anvillm-log-hide (1- from) end (format "\n… %d more lines" hidden))))))))
 
-(defun anvillm-log--hide (start end label)
+(defun anvillm-log-hide (start end label)
   "Fold what is between START and END behind LABEL."
   (let ((overlay (make-overlay start end nil t)))
     (overlay-put overlay 'anvillm-fold t)
@@ -205,22 +205,22 @@
 
 (defun anvillm-log--toggle-folds (all)
   "Show or hide what is folded in this block; in the whole buffer if ALL."
-  (let* ((start (if all (point-min) (or (anvillm-log--head-before (1+ (point))) (point-min))))
-         (end (if all (point-max) (or (anvillm-log--head-after (point)) (point-max))))
+  (let* ((start (if all (point-min) (or (anvillm-log-head-before (1+ (point))) (point-min))))
+         (end (if all (point-max) (or (anvillm-log-head-after (point)) (point-max))))
          (folds (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-fold)) (overlays-in start end))))
     (if (not folds)
         (message "Nothing is folded here")
       (let ((hide (cl-notany (lambda (o) (overlay-get o 'invisible)) folds)))
         (mapc (if hide #'anvillm-log--close #'anvillm-log--open) folds)))))
 
-(defun anvillm-log--head-after (position)
+(defun anvillm-log-head-after (position)
   "Return where the first header after POSITION begins, or nil."
   (let ((at (next-single-property-change position 'anvillm-head)))
     (when (and at (not (get-text-property at 'anvillm-head)))
       (setq at (next-single-property-change at 'anvillm-head)))
     at))
 
-(defun anvillm-log--head-before (position)
+(defun anvillm-log-head-before (position)
   "Return where the last header before POSITION begins, or nil."
   (save-excursion
     (goto-char (min position (point-max)))
@@ -233,12 +233,12 @@
 (defun anvillm-log-next ()
   "Go to the next turn."
   (interactive)
-  (goto-char (or (anvillm-log--head-after (point)) (point-max))))
+  (goto-char (or (anvillm-log-head-after (point)) (point-max))))
 
 (defun anvillm-log-previous ()
   "Go to the previous turn."
   (interactive)
-  (goto-char (or (anvillm-log--head-before (point)) (point-min))))
+  (goto-char (or (anvillm-log-head-before (point)) (point-min))))
 
 (defun anvillm-log-end ()
   "Go to the end and stay there when more comes."
@@ -281,7 +281,7 @@ So does Python in a traceback.")
       (beginning-of-line)
       (while (and (not found) (re-search-forward anvillm-log--reference (line-end-position) t))
         (setq found (and (<= (match-beginning 1) at (match-end 0)) (anvillm-log--place)))))
-    (cond (found (anvillm-log--show found))
+    (cond (found (anvillm-log-show found))
           ((funcall anvillm-log-visit-function))
           (t (anvillm-log-toggle-fold)))))
 
@@ -291,7 +291,7 @@ So does Python in a traceback.")
         (file (save-match-data (anvillm-log--existing (match-string-no-properties 1)))))
     (and file (list file line (and column (string-to-number column))))))
 
-(defun anvillm-log--show (place)
+(defun anvillm-log-show (place)
   "Show PLACE, a (FILE LINE COLUMN), in another window."
   (pcase-let ((`(,file ,line ,column) place))
     ;; Version control would run a git there that an agent could have configured.
@@ -316,7 +316,7 @@ So does Python in a traceback.")
         (setq place (anvillm-log--place))))
     (let ((window (get-buffer-window nil t)))
       (when window (set-window-point window (point))))
-    (anvillm-log--show place)))
+    (anvillm-log-show place)))
 
 ;;;; The modes
 
@@ -347,7 +347,7 @@ So does Python in a traceback.")
 
 (defun anvillm-log--stop ()
   "Let go of the stream of this buffer."
-  (anvillm-9p-cancel (cl-shiftf anvillm-log--op nil)))
+  (anvillm-9p-cancel (cl-shiftf anvillm-log-op nil)))
 
 (defun anvillm-log-again ()
   "Read this log again from the beginning."
@@ -359,7 +359,7 @@ So does Python in a traceback.")
     (mapc #'delete-overlay (overlays-in (point-min) (point-max)))
     (erase-buffer))
   (setq anvillm-log--seen 0 anvillm-log--rest nil anvillm-log--block nil
-        anvillm-log--fold nil anvillm-log--over nil)
+        anvillm-log--fold nil anvillm-log-over nil)
   (funcall anvillm-log-forget-function)
   (funcall anvillm-log-follow-function))
 
@@ -385,16 +385,16 @@ So does Python in a traceback.")
                     (let ((tokens (anvillm-tokens session)))
                       (if (string-empty-p tokens) "" (format "  %s tokens" tokens)))
                     "  " (abbreviate-file-name (or (plist-get session :cwd) ""))))
-           (id (propertize (format "%s is gone" (or anvillm-buffer--known id)) 'face 'anvillm-off))
+           (id (propertize (format "%s is gone" (or anvillm-buffer-known-name id)) 'face 'anvillm-off))
            (t "All messages"))
      (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))
-           ((and anvillm-log--over session) (propertize (concat "  " anvillm-log--over) 'face 'anvillm-error))
+           ((and anvillm-log-over session) (propertize (concat "  " anvillm-log-over) 'face 'anvillm-error))
            (t "")))))
 
 (defun anvillm-log--imenu ()
   "Return an index of what was asked."
   (let ((at (if (get-text-property (point-min) 'anvillm-head) (point-min)
-              (anvillm-log--head-after (point-min))))
+              (anvillm-log-head-after (point-min))))
         index)
     (while (and at (< at (point-max)))
       (save-excursion
@@ -405,15 +405,15 @@ So does Python in a traceback.")
                                                 80 nil nil "…")
                       (copy-marker at))
                 index)))
-      (setq at (anvillm-log--head-after at)))
+      (setq at (anvillm-log-head-after at)))
     (nreverse index)))
 
-(defun anvillm-log--open-buffer (buffer mode path id)
+(defun anvillm-log-open-buffer (buffer mode path id)
   "Let BUFFER follow PATH in MODE, of session ID; return it."
   (with-current-buffer buffer
     (unless (derived-mode-p mode)
       (funcall mode)
-      (setq anvillm-log--path path)
+      (setq anvillm-log-path path)
       (when id
         (setq default-directory (anvillm-directory id))))
     (funcall anvillm-log-follow-function))
@@ -423,8 +423,8 @@ So does Python in a traceback.")
 (defun anvillm-log ()
   "Show the log of all messages."
   (interactive)
-  (anvillm--connect-later)
-  (pop-to-buffer (anvillm-log--open-buffer (get-buffer-create "*anvillm log*") #'anvillm-log-mode "log" nil)))
+  (anvillm-connect-later)
+  (pop-to-buffer (anvillm-log-open-buffer (get-buffer-create "*anvillm log*") #'anvillm-log-mode "log" nil)))
 
 (provide 'anvillm-log)
 ;;; anvillm-log.el ends here

@@ -83,7 +83,7 @@
                        (lambda () (insert (format "\n  Nothing in the %s of %s.\n" anvillm-mail--box
                                                   (anvillm-mail-name anvillm-mail--owner)))))
     (when (and (equal anvillm-mail--owner "user") (equal anvillm-mail--box "inbox"))
-      (anvillm--set-user-unread (length all)))))
+      (anvillm-set-user-unread (length all)))))
 
 (defvar anvillm-mail-mode-map (anvillm-bindings-map 'mail special-mode-map)
   "Keys of a mailbox.")
@@ -115,7 +115,7 @@
   (dolist (buffer (buffer-list))
     (when (eq (buffer-local-value 'major-mode buffer) 'anvillm-mail-mode)
       (with-current-buffer buffer
-        (when (and (funcall predicate anvillm-mail--owner) (anvillm-9p-live-p anvillm--conn))
+        (when (and (funcall predicate anvillm-mail--owner) (anvillm-9p-live-p anvillm-link-conn))
           (anvillm-mail-refresh))))))
 
 (defun anvillm-mail--event (event)
@@ -314,7 +314,7 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
     (let ((end (point)))
       (beginning-of-line)
       (cond ((looking-at "To: *") (list (match-end 0) (max end (match-end 0))
-                                        (anvillm--session-table
+                                        (anvillm-session-table
                                          (cons '("user") (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s)))
                                                                  (anvillm-sessions))))))
             ((looking-at "Type: *") (list (match-end 0) (max end (match-end 0)) anvillm-mail-types))))))

@@ -52,9 +52,9 @@
   (unless (and anvillm-option--op (not (anvillm-9p-op-done-p anvillm-option--op)))
     (let ((id (pop anvillm-option--due)))
       (cond ((not id))
-            ((not (anvillm-9p-live-p anvillm--conn)) (setq anvillm-option--due nil))
+            ((not (anvillm-9p-live-p anvillm-link-conn)) (setq anvillm-option--due nil))
             (t (setq anvillm-option--op
-                     (anvillm-9p-read anvillm--conn (concat id "/options")
+                     (anvillm-9p-read anvillm-link-conn (concat id "/options")
                                       (lambda (bytes _) (anvillm-option--came id bytes)))))))))
 
 (defun anvillm-option--came (id bytes)
@@ -76,7 +76,7 @@
 
 (defun anvillm-option--session-changed (id)
   "Read the options of session ID if they are not known; of all if it is nil."
-  (let ((new (cl-loop for one in (if id (list id) anvillm--order)
+  (let ((new (cl-loop for one in (if id (list id) anvillm-order)
                       when (and (anvillm-session one)
                                 (eq 'unknown (gethash one anvillm-option--known 'unknown)))
                       collect (progn (puthash one nil anvillm-option--known) one))))

@@ -59,6 +59,7 @@ proposed, and what the user has made of it so far."
           (when (file-regular-p file) (insert-file-contents-literally file))
           (decode-coding-string (buffer-string) 'utf-8 t))))))
 
+;;;###autoload
 (defun anvillm-proposal-over (id number)
   "Session ID does not wait any more for what it proposed as NUMBER."
   (dolist (one anvillm-proposals)

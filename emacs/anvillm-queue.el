@@ -19,7 +19,7 @@
 (defvar-local anvillm-queue--waiting nil "The prompts shown here: lists (NUMBER ORIGIN WHEN WORDS), all strings.")
 (defvar-local anvillm-queue--reading nil "The reading of the queue that is under way.")
 
-(defun anvillm-queue--parse (bytes)
+(defun anvillm-queue-parse (bytes)
   "Return what waits, from BYTES: the content of the file list of a session."
   (cl-loop for line in (split-string (decode-coding-string bytes 'utf-8 t) "\n" t)
            for row = (split-string (anvillm-visible line) "\t")
@@ -46,7 +46,7 @@
 
 (defun anvillm-queue--take (bytes)
   "Show what waits, from BYTES."
-  (setq anvillm-queue--waiting (anvillm-queue--parse bytes))
+  (setq anvillm-queue--waiting (anvillm-queue-parse bytes))
   (anvillm-rows-draw (mapcar #'car anvillm-queue--waiting) #'anvillm-queue--line
                      (lambda () (insert (format "\n  Nothing waits for %s.\n" (anvillm-name anvillm-buffer-session))))))
 
@@ -83,7 +83,7 @@
   (dolist (buffer (buffer-list))
     (when (eq (buffer-local-value 'major-mode buffer) 'anvillm-queue-mode)
       (with-current-buffer buffer
-        (when (and (funcall predicate anvillm-buffer-session) (anvillm-9p-live-p anvillm--conn))
+        (when (and (funcall predicate anvillm-buffer-session) (anvillm-9p-live-p anvillm-link-conn))
           (funcall function))))))
 
 (defun anvillm-queue--event (event)
@@ -149,9 +149,9 @@
     (let ((path (anvillm-queue--path number "prompt")))
       (anvillm-read path (anvillm-then "edit"
                                        (lambda (bytes)
-                                         (anvillm-queue--edit id number path (decode-coding-string bytes 'utf-8 t))))))))
+                                         (anvillm-queue-edit-text id number path (decode-coding-string bytes 'utf-8 t))))))))
 
-(defun anvillm-queue--edit (id number path text)
+(defun anvillm-queue-edit-text (id number path text)
   "Edit TEXT, the prompt NUMBER that waits for session ID, which is at PATH."
   (anvillm-compose-open (format "*queued %s of %s*" number (anvillm-name id))
                         (format "Prompt %s in the queue of %s" number (anvillm-name id))

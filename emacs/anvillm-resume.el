@@ -24,7 +24,7 @@
 (defun anvillm-resume--buffer (id name)
   "Return the conversation of session ID, called NAME, or nil if it is gone.
 Nobody waits for the daemon: who has the name now is looked for when it tells."
-  (anvillm--connect-later)
+  (anvillm-connect-later)
   (let ((now (anvillm-resume--id id name)))
     (cond (now (anvillm-conversation-buffer now))
           ((eq (anvillm-link-status) 'live) nil)
@@ -47,7 +47,7 @@ Nobody waits for the daemon: who has the name now is looked for when it tells."
 ;;;###autoload
 (defun anvillm-bookmark-list ()
   "Return a bookmark of the list."
-  `("anvillm" (handler . anvillm-bookmark-jump) (filter . ,(and (boundp 'anvillm-list--filter) anvillm-list--filter))))
+  `("anvillm" (handler . anvillm-bookmark-jump) (filter . ,(and (boundp 'anvillm-list-filter) anvillm-list-filter))))
 
 ;;;###autoload
 (defun anvillm-bookmark-conversation ()
@@ -68,14 +68,14 @@ Nobody waits for the daemon: who has the name now is looked for when it tells."
           (t
            (set-buffer (anvillm-list-buffer))
            (when filter (anvillm-filter filter))
-           (anvillm--connect-later)))))
+           (anvillm-connect-later)))))
 
 ;;;###autoload
 (defun anvillm-desktop-restore (_file _name misc)
   "Bring a buffer of the desktop back; MISC is the session's id and name, or t."
   (if (not (consp misc))
       (prog1 (anvillm-list-buffer)
-        (anvillm--connect-later))
+        (anvillm-connect-later))
     (anvillm-resume--buffer (car misc) (cadr misc))))
 
 (provide 'anvillm-resume)

@@ -18,7 +18,7 @@
 (require 'anvillm-session)
 (require 'anvillm-branch)
 
-(declare-function anvillm-log--show "anvillm-log" (place))
+(declare-function anvillm-log-show "anvillm-log" (place))
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
 (declare-function ediff-buffers "ediff" (a b &optional hooks job))
 
@@ -70,7 +70,7 @@
 
 (defun anvillm-review--top ()
   "Return the top of the work tree."
-  (let ((cwd (anvillm--cwd anvillm-buffer-session)))
+  (let ((cwd (anvillm-cwd anvillm-buffer-session)))
     (or (locate-dominating-file cwd ".git") cwd)))
 
 ;;;; Comments
@@ -195,7 +195,7 @@ Where all changes are shown, ask which turn."
   (let ((file (expand-file-name (anvillm-review--path) (anvillm-review--top)))
         (line (condition-case nil (anvillm-review--line) (user-error 1))))
     (unless (file-regular-p file) (user-error "%s is not there" (abbreviate-file-name file)))
-    (anvillm-log--show (list file line nil))))
+    (anvillm-log-show (list file line nil))))
 
 (defun anvillm-review--before (text)
   "Return TEXT, the file at point as it is now, as it was before the diff."

@@ -152,7 +152,7 @@ The default is the most recent one of this project; the first if FIRST."
          (default (and here (memq here all) (anvillm-name (anvillm-id here)))))
     (unless table (user-error "There are no sessions"))
     (cdr (assoc (completing-read (format-prompt (string-remove-suffix ": " prompt) default)
-                                 (anvillm--session-table table) nil t nil nil (or default (caar table)))
+                                 (anvillm-session-table table) nil t nil nil (or default (caar table)))
                 table))))
 
 (defvar anvillm--recent nil "Ids of the sessions whose conversations were shown, the last first.")
@@ -169,6 +169,7 @@ The one at hand comes at the end."
                       (append (remove here anvillm--recent)
                               (and (member here anvillm--recent) (list here)))))))
 
+;;;###autoload
 (defun anvillm-recent (id)
   "Show the conversation of the session ID; those shown last are offered."
   (interactive (list (anvillm-read-session "Recent session: "
@@ -177,7 +178,7 @@ The one at hand comes at the end."
                                            t)))
   (anvillm-conversation id))
 
-(defun anvillm--session-table (table)
+(defun anvillm-session-table (table)
   "Return a completion table of TABLE, an alist from names to ids."
   (lambda (string predicate action)
     (if (not (eq action 'metadata))
@@ -386,9 +387,9 @@ branch, model and mode."
 (defun anvillm-dired (id)
   "Open the directory of the session ID."
   (interactive (list (anvillm-current "Directory of: ")))
-  (dired (anvillm--cwd id)))
+  (dired (anvillm-cwd id)))
 
-(defun anvillm--cwd (id)
+(defun anvillm-cwd (id)
   "Return the directory of the session ID, or signal a `user-error' if it is gone."
   (let ((cwd (or (anvillm-get id :cwd) "")))
     (unless (file-accessible-directory-p cwd)
@@ -406,7 +407,7 @@ branch, model and mode."
 (defun anvillm-project-diff (id)
   "Show what has changed in the project of ID, by git in such a sandbox."
   (interactive (list (anvillm-current "Diff of: ")))
-  (let* ((root (anvillm-project-root (anvillm--cwd id)))
+  (let* ((root (anvillm-project-root (anvillm-cwd id)))
          (program (executable-find anvillm-sandbox-program))
          (buffer (anvillm-buffer-get id "*anvillm %s diff*")))
     (unless (locate-dominating-file root ".git") (user-error "%s is under no git" (abbreviate-file-name root)))

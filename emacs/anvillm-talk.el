@@ -45,16 +45,16 @@ So many are added when older ones are asked for."
 
 (defun anvillm-talk--follow ()
   "Follow the activity of this buffer's session, from where it was left."
-  (cond (anvillm-talk--by-log (anvillm-log--follow))
-        ((or anvillm-log--op anvillm-log--over (not (anvillm-9p-live-p anvillm--conn))))
+  (cond (anvillm-talk--by-log (anvillm-log-follow))
+        ((or anvillm-log-op anvillm-log-over (not (anvillm-9p-live-p anvillm-link-conn))))
         (anvillm-talk--seq (anvillm-talk--stream))
-        (t (setq anvillm-log--op
-                 (anvillm-9p-read anvillm--conn (concat anvillm-buffer-session "/turns/list")
+        (t (setq anvillm-log-op
+                 (anvillm-9p-read anvillm-link-conn (concat anvillm-buffer-session "/turns/list")
                                   (anvillm-here #'anvillm-talk--listed))))))
 
 (defun anvillm-talk--listed (bytes err)
   "The list of exchanges came as BYTES, or ERR."
-  (setq anvillm-log--op nil)
+  (setq anvillm-log-op nil)
   (pcase err
     ('nil
      (dolist (line (split-string (decode-coding-string bytes 'utf-8 t) "\n" t))
@@ -68,23 +68,23 @@ So many are added when older ones are asked for."
        (anvillm-talk--stream)))
     (`(anvillm-9p-error . ,_)
      (setq anvillm-talk--by-log t)
-     (anvillm-log--follow))))
+     (anvillm-log-follow))))
 
 (defun anvillm-talk--seek (numbers)
   "Begin with the first of NUMBERS of which there is any activity."
   (if (not numbers)
       (progn (setq anvillm-talk--seq 0) (anvillm-talk--stream))
-    (setq anvillm-log--op
+    (setq anvillm-log-op
           (anvillm-9p-stream
-           anvillm--conn (format "%s/turns/%d/activity" anvillm-buffer-session (car numbers))
+           anvillm-link-conn (format "%s/turns/%d/activity" anvillm-buffer-session (car numbers))
            (anvillm-here (lambda (bytes)
                            (when (string-match "\"seq\":\\([0-9]+\\)" bytes)
                              (let ((first (string-to-number (match-string 1 bytes))))
-                               (anvillm-9p-cancel (cl-shiftf anvillm-log--op nil))
+                               (anvillm-9p-cancel (cl-shiftf anvillm-log-op nil))
                                (setq anvillm-talk--seq (1- first))
                                (anvillm-talk--stream)))))
            (anvillm-here (lambda (err)
-                           (setq anvillm-log--op nil)
+                           (setq anvillm-log-op nil)
                            (when (or (null err) (eq (car err) 'anvillm-9p-error))
                              (anvillm-talk--seek (cdr numbers)))))))))
 
@@ -92,12 +92,12 @@ So many are added when older ones are asked for."
   "Follow what comes after the last object."
   (anvillm-talk--drop-due) ; it comes again
   (setq anvillm-talk--rest nil
-        anvillm-log--op
+        anvillm-log-op
         (anvillm-9p-stream
-         anvillm--conn
+         anvillm-link-conn
          (concat anvillm-buffer-session "/activity" (if (> anvillm-talk--seq 0) (format ".%d" anvillm-talk--seq) ""))
          (anvillm-here #'anvillm-talk--came)
-         (anvillm-here #'anvillm-log--ended)))
+         (anvillm-here #'anvillm-log-ended)))
   (anvillm-talk--offer-older))
 
 (defmacro anvillm-talk--writing (&rest body)
@@ -245,14 +245,14 @@ It is looked for from the end, where what still changes is."
         (let ((from (save-excursion (goto-char start) (forward-line first) (1- (point))))
               (to (save-excursion (goto-char end) (skip-chars-backward "\n") (forward-line (- 1 last)) (1- (point)))))
           (when (< from to)
-            (anvillm-log--hide from to (format "\n… %d more lines" (count-lines from to))))))
+            (anvillm-log-hide from to (format "\n… %d more lines" (count-lines from to))))))
       (when (and start anvillm-fold-columns)
         (save-excursion
           (goto-char start)
           (while (< (point) end)
             (let ((eol (line-end-position)))
               (when (> (- eol (point)) anvillm-fold-columns)
-                (anvillm-log--hide (+ (point) anvillm-fold-columns) eol
+                (anvillm-log-hide (+ (point) anvillm-fold-columns) eol
                                    (format "… %d more characters" (- eol (point) anvillm-fold-columns)))))
             (forward-line)))))))
 
@@ -260,7 +260,7 @@ It is looked for from the end, where what still changes is."
   "Take the oldest exchanges away, to four fifths of `anvillm-log-size'."
   (save-excursion
     (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
-    (let ((head (anvillm-log--head-after (point))) (last (anvillm-log--head-before (point-max))))
+    (let ((head (anvillm-log-head-after (point))) (last (anvillm-log-head-before (point-max))))
       (when (and head last (<= head last))
         (delete-region (point-min) (save-excursion (goto-char head) (line-beginning-position)))
         (anvillm-talk--offer-older)))))
@@ -488,13 +488,13 @@ Return nil if there is neither."
 (defun anvillm-conversation-buffer (id &optional name)
   "Return the buffer of the conversation of session ID, made if need be.
 NAME is what it is called, where that is not known yet."
-  (anvillm-log--open-buffer (anvillm-buffer-get id "*anvillm %s*" name) #'anvillm-conversation-mode
+  (anvillm-log-open-buffer (anvillm-buffer-get id "*anvillm %s*" name) #'anvillm-conversation-mode
                             (concat id "/log") id))
 
 (defun anvillm-talk-aim (id)
   "Let this buffer follow the conversation of session ID instead."
   (anvillm-buffer-aim id)
-  (setq anvillm-log--path (concat id "/log")
+  (setq anvillm-log-path (concat id "/log")
         default-directory (anvillm-directory id))
   (anvillm-log-again))
 
@@ -502,7 +502,7 @@ NAME is what it is called, where that is not known yet."
 (defun anvillm-conversation (id)
   "Show the conversation of the session ID."
   (interactive (list (anvillm-current "Conversation with: ")))
-  (anvillm--connect-later)
+  (anvillm-connect-later)
   (pop-to-buffer (anvillm-conversation-buffer id))
   (anvillm-note-shown id)
   (anvillm-seen id))

@@ -41,12 +41,12 @@ That is the only time for which a command holds Emacs up.")
   "Wait until PREDICATE is true and return its value.
 It is tried whenever something has come from the daemon.  Signal a `user-error'
 if the daemon goes away meanwhile."
-  (let ((over (lambda () (or (not (anvillm-9p-live-p anvillm--conn)) (funcall predicate)))))
+  (let ((over (lambda () (or (not (anvillm-9p-live-p anvillm-link-conn)) (funcall predicate)))))
     (or (anvillm-wait--poll over anvillm-wait--grace)
         (if noninteractive (anvillm-wait--poll over anvillm-wait--batch)
           (anvillm-wait--in-minibuffer over)))
     (or (funcall predicate)
-        (user-error (if (anvillm-9p-live-p anvillm--conn) "The daemon does not answer" "The daemon went away")))))
+        (user-error (if (anvillm-9p-live-p anvillm-link-conn) "The daemon does not answer" "The daemon went away")))))
 
 (defun anvillm-wait--poll (over seconds)
   "Wait until OVER is true, for SECONDS at most; return its value."
@@ -88,10 +88,10 @@ if the daemon goes away meanwhile."
 
 (defun anvillm-await-sessions ()
   "Have the sessions known, from before or from now; or signal an error."
-  (if (and anvillm--order (equal anvillm--for (anvillm-socket)))
-      (anvillm--connect-later)
+  (if (and anvillm-order (equal anvillm-link-socket (anvillm-socket)))
+      (anvillm-connect-later)
     (anvillm-conn)
-    (anvillm-await (lambda () (or anvillm--order (eq anvillm--status 'live))))))
+    (anvillm-await (lambda () (or anvillm-order (eq anvillm-link-state 'live))))))
 
 (provide 'anvillm-wait)
 ;;; anvillm-wait.el ends here

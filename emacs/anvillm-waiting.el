@@ -18,7 +18,7 @@
 
 (defun anvillm-waiting--drafts ()
   "Return the rows of the drafts on disk."
-  (let ((directory (file-name-directory (anvillm-compose--file "x"))))
+  (let ((directory (file-name-directory (anvillm-compose-draft-file "x"))))
     (cl-loop for (name . attributes) in (and (file-directory-p directory)
                                              (directory-files-and-attributes directory nil "\\`[0-9a-f]\\{8\\}\\'"))
              collect (list (concat "draft " name) name nil "draft"
@@ -30,7 +30,7 @@
 (defun anvillm-waiting--draw ()
   "Draw what is known."
   (setq anvillm-waiting--rows
-        (append (cl-loop for id in anvillm--order
+        (append (cl-loop for id in anvillm-order
                          append (cl-loop for (number origin when words) in (cdr (assoc id anvillm-waiting--found))
                                          collect (list (concat id " " number) id number
                                                        (if (equal origin "mail") "mail" "prompt")
@@ -60,7 +60,7 @@
         (anvillm-read (concat id "/turns/list")
                       (anvillm-then "queue" (lambda (bytes)
                                               (setf (alist-get id anvillm-waiting--found nil nil #'equal)
-                                                    (anvillm-queue--parse bytes))
+                                                    (anvillm-queue-parse bytes))
                                               (anvillm-waiting--draw)))))))
   (anvillm-waiting--draw))
 
@@ -79,16 +79,16 @@
     (`(,id ,number ,_)
      (let ((path (format "%s/turns/%s/prompt" id number)))
        (anvillm-read path (anvillm-then "edit" (lambda (bytes)
-                                                 (anvillm-queue--edit id number path (decode-coding-string bytes 'utf-8 t)))))))))
+                                                 (anvillm-queue-edit-text id number path (decode-coding-string bytes 'utf-8 t)))))))))
 
 (defun anvillm-waiting-drop ()
   "Withdraw the prompt here, or throw the draft away."
   (interactive)
   (pcase (anvillm-waiting--here)
     (`(,id nil ,_)
-     (when (anvillm-compose--buffer id) (user-error "This draft is being written"))
+     (when (anvillm-compose-buffer id) (user-error "This draft is being written"))
      (when (yes-or-no-p (format "Throw the draft to %s away? " (anvillm-name id)))
-       (anvillm-compose--write (anvillm-compose--file id) nil)
+       (anvillm-compose-write-draft (anvillm-compose-draft-file id) nil)
        (anvillm-waiting--draw)))
     (`(,id ,number ,_) (anvillm-waiting--ctl id number "drop"))))
 
@@ -140,7 +140,7 @@ It is withdrawn where it was only once the other has accepted it."
   "Show what EVENT may have changed."
   (let ((buffer (get-buffer "*anvillm waiting*")))
     (when (and buffer (get-buffer-window buffer t) (member (plist-get event :type) '("state_change" "message" "response"))
-               (anvillm-9p-live-p anvillm--conn))
+               (anvillm-9p-live-p anvillm-link-conn))
       (with-current-buffer buffer (anvillm-waiting-refresh)))))
 
 ;;;###autoload

@@ -31,33 +31,6 @@
 (require 'anvillm-revert)
 (require 'tabulated-list)
 
-;; The other parts are loaded when they are first used.
-(autoload 'anvillm-conversation "anvillm-talk" "Show the conversation of a session." t)
-(autoload 'anvillm-log "anvillm-log" "Show the log of all messages." t)
-(autoload 'anvillm-compose "anvillm-compose" "Write a prompt in a buffer of its own." t)
-(autoload 'anvillm-compose-with "anvillm-compose")
-(autoload 'anvillm-context "anvillm-compose" "Edit the context that is put before prompts." t)
-(autoload 'anvillm-inbox "anvillm-mail" "Show the waiting mail of a session, or of the user." t)
-(autoload 'anvillm-archive "anvillm-mail" "Show the filed mail of a session, or of the user." t)
-(autoload 'anvillm-user-inbox "anvillm-mail" "Show the mail that waits for the user." t)
-(autoload 'anvillm-mail-compose "anvillm-mail" "Write a message." t)
-(autoload 'anvillm-waiting "anvillm-waiting" "Show what waits in all queues, and drafts." t)
-(autoload 'anvillm-queue "anvillm-queue" "Show what waits for a session." t)
-(autoload 'anvillm-review "anvillm-review" "Show what a session has changed, to be judged." t)
-(dolist (command '(anvillm-merge anvillm-merge-squash anvillm-merge-rebase anvillm-push anvillm-request
-                                 anvillm-discard anvillm-undo))
-  (autoload command "anvillm-branch" nil t))
-(autoload 'anvillm-proposal "anvillm-proposal" "Look at the edit that an agent proposes." t)
-(autoload 'anvillm-evil-setup "anvillm-evil" "Set up the keys of Evil's normal state.")
-(autoload 'anvillm-answer "anvillm-ask" "Answer what a session asks." t)
-(autoload 'anvillm-attach "anvillm-attach" "Attach a terminal to an agent." t)
-(autoload 'anvillm-beads "anvillm-beads" "Show the beads." t)
-(autoload 'anvillm-daemon "anvillm-daemon" "Show the daemon." t)
-(autoload 'anvillm-traffic "anvillm-daemon" "Show the 9P messages." t)
-(autoload 'anvillm-recent "anvillm-session" nil t)
-(autoload 'anvillm-menu "anvillm-menu" "Show the commands as a menu." t)
-(autoload 'anvillm-command-map "anvillm-command" "Keys for any buffer." t 'keymap)
-
 (defcustom anvillm-list-columns
   '((name 16) (state 8) (backend 8) (model 14) (when 5) (mail 4) (queue 3) (directory 16) (note 0))
   "Columns of the list and their least widths; the last one takes what is left.
@@ -126,7 +99,7 @@ column, that counts."
 ;;;; Rows
 
 (defvar-local anvillm-list--marks nil "Ids of the marked sessions.")
-(defvar-local anvillm-list--filter nil "Only sessions that match this are shown; nil for all.")
+(defvar-local anvillm-list-filter nil "Only sessions that match this are shown; nil for all.")
 (defvar-local anvillm-list--stale nil "The overlay that shows that the link is down.")
 
 (defun anvillm-list--changed-at (session)
@@ -191,8 +164,8 @@ column, that counts."
 
 (defun anvillm-list--shown-p (session)
   "Return non-nil if SESSION passes the filter."
-  (or (not anvillm-list--filter)
-      (string-match-p anvillm-list--filter
+  (or (not anvillm-list-filter)
+      (string-match-p anvillm-list-filter
                       (string-join (cons (anvillm-id session)
                                          (mapcar (lambda (c) (anvillm-list--cell (car c) session)) anvillm-list-columns))
                                    " "))))
@@ -233,7 +206,7 @@ column, that counts."
 (defun anvillm-list--guide ()
   "Say what to do where there is nothing to show."
   (insert (substitute-command-keys
-           (cond ((and (anvillm-sessions) anvillm-list--filter)
+           (cond ((and (anvillm-sessions) anvillm-list-filter)
                   "\n  No session matches.  \\<anvillm-mode-map>\\[anvillm-filter] and RET shows all again.\n")
                  ((eq (anvillm-link-status) 'lost)
                   (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon-start] starts it, \\[anvillm-daemon] shows more.\n"
@@ -280,7 +253,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
   "Show the state of the link: stale rows are grey."
   (let ((text (anvillm-link-text)))
     (setq mode-line-process
-          (anvillm-literal (concat (and anvillm-list--filter (format " /%s/" anvillm-list--filter))
+          (anvillm-literal (concat (and anvillm-list-filter (format " /%s/" anvillm-list-filter))
                                    (and text (propertize (concat " " text) 'face 'anvillm-waiting)))))
     (if (memq (anvillm-link-status) '(lost silent))
         (if anvillm-list--stale
@@ -369,12 +342,12 @@ Not if it is not SHOWN.  A point on the row goes with it."
 (defun anvillm-list--marked ()
   "Return the ids of the marked sessions that are shown, in order."
   (when anvillm-list--marks
-    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-rows-at id))) anvillm--order)))
+    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-rows-at id))) anvillm-order)))
 
 (defun anvillm-filter (regexp)
   "Show only the sessions of which something matches REGEXP; all if it is empty."
   (interactive (list (read-regexp "Show sessions matching (empty for all): " "")))
-  (setq anvillm-list--filter (if (string-empty-p regexp) nil regexp))
+  (setq anvillm-list-filter (if (string-empty-p regexp) nil regexp))
   (anvillm-list--draw))
 
 (defun anvillm-sort (&optional column)
@@ -447,15 +420,6 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (anvillm-list--arrange))
 
 (declare-function anvillm-bookmark-list "anvillm-resume")
-(autoload 'anvillm-bookmark-list "anvillm-resume")
-(autoload 'anvillm-bookmark-jump "anvillm-resume")
-(autoload 'anvillm-bookmark-conversation "anvillm-resume")
-(autoload 'anvillm-desktop-restore "anvillm-resume")
-(autoload 'anvillm-mode-line-mode "anvillm-live" "Show in the mode line which agents need you." t)
-(autoload 'anvillm-notify-mode "anvillm-live" "Be told when an agent needs you." t)
-(dolist (command '(anvillm-prompt-about anvillm-prompt-region anvillm-prompt-defun anvillm-prompt-diagnostic
-                                        anvillm-prompt-buffer anvillm-prompt-file anvillm-project-conversation))
-  (autoload command "anvillm-command" nil t))
 
 ;;;###autoload
 (add-to-list 'desktop-buffer-mode-handlers '(anvillm-mode . anvillm-desktop-restore))
@@ -493,7 +457,6 @@ Not if it is not SHOWN.  A point on the row goes with it."
                  (and (eq anvillm-start-daemon 'ask)
                       (y-or-n-p (format "No daemon at %s.  Start it? " (abbreviate-file-name (anvillm-socket))))))
          (anvillm-daemon-start))))))
-(autoload 'anvillm-daemon-start "anvillm-daemon" "Start the daemon." t)
 
 ;;;###autoload
 (defun anvillm-manual ()

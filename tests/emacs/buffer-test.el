@@ -117,7 +117,7 @@
 (ert-deftest draft-that-is-being-sent-is-not-offered-again-once-it-was-accepted ()
   (dolist (leave (list #'anvillm-compose-put-away #'kill-buffer))
     (buffer-test-draft
-     (let (answer (file (anvillm-compose--file)) (buffer (current-buffer)))
+     (let (answer (file (anvillm-compose-draft-file)) (buffer (current-buffer)))
        (insert "mine")
        (setq anvillm-compose-send (lambda (_ done) (setq answer done)))
        (anvillm-compose-accept)
@@ -143,7 +143,7 @@
       (let ((file (make-temp-file "aimg" nil ".bin"))
             (text (if (equal content "large") (make-string 70000 ?x) content)))
         (let ((coding-system-for-write 'no-conversion)) (write-region text nil file nil 'silent))
-        (should-not (anvillm-compose--file-text file nil nil)) ; the agent gets a copy
+        (should-not (anvillm-enclose--file-text file nil nil)) ; the agent gets a copy
         (delete-file file)))))
 
 (ert-deftest draft-completes-files-of-the-session-after-an-at-sign-and-runs-no-git ()
@@ -152,7 +152,7 @@
      (dolist (file '("src/main.c" "src/deep/er/lexer.c" ".git/config" "node_modules/x.js" "README"))
        (make-directory (file-name-directory (expand-file-name file top)) t)
        (write-region "" nil (expand-file-name file top) nil 'silent))
-     (puthash "00000001" (plist-put (copy-sequence (anvillm-session "00000001")) :cwd top) anvillm--sessions)
+     (puthash "00000001" (plist-put (copy-sequence (anvillm-session "00000001")) :cwd top) anvillm-known-sessions)
      (cl-letf (((symbol-function 'call-process) (lambda (&rest _) (error "A program was run")))
                ((symbol-function 'process-file) (lambda (&rest _) (error "A program was run"))))
        (insert "look at @src/ma")

@@ -78,7 +78,7 @@
              (with-current-buffer buffer (set-buffer-modified-p nil))
              (kill-buffer buffer)))
          (anvillm-kill (mapcar #'anvillm-id (anvillm-sessions)))
-         (support-wait (null anvillm--order))
+         (support-wait (null anvillm-order))
          (support-reset)))))
 
 (defmacro editor-test-visiting (name text &rest body)

@@ -70,7 +70,7 @@
   (switch-to-buffer (anvillm-buffer-get frozen-test-id anvillm-ask--format))
   (anvillm-ask-mode)
   (let ((ask (list :id "q" :text "May I?" :choices '("yes") :free t)))
-    (puthash frozen-test-id (plist-put (copy-sequence (anvillm-session frozen-test-id)) :ask ask) anvillm--sessions)
+    (puthash frozen-test-id (plist-put (copy-sequence (anvillm-session frozen-test-id)) :ask ask) anvillm-known-sessions)
     (anvillm-ask-again)
     (setq last-command-event ?1)))
 
@@ -190,7 +190,7 @@ A busy machine makes some of them slow; a wait for the daemon, all."
 (defun frozen-test--thaw-and-freeze (tree)
   "Let all be known of TREE, which is frozen then."
   (signal-process (tree-process tree) 'SIGCONT)
-  (support-wait (progn (anvillm--connect-later) (eq 'live (anvillm-link-status))))
+  (support-wait (progn (anvillm-connect-later) (eq 'live (anvillm-link-status))))
   (support-wait (and anvillm-backends (not (anvillm--syncing-p)) (anvillm-session frozen-test-id)))
   (signal-process (tree-process tree) 'SIGSTOP))
 

@@ -58,7 +58,7 @@
          (progn
            (support-reset)
            (anvillm)
-           (support-wait (= ,count (length anvillm--order)))
+           (support-wait (= ,count (length anvillm-order)))
            ,@body)
        (support-reset)
        (support-stop-tree tree)
@@ -76,7 +76,7 @@
   (when (bound-and-true-p anvillm-mode-line-mode) (anvillm-mode-line-mode -1))
   (when (bound-and-true-p anvillm-notify-mode) (anvillm-notify-mode -1))
   (anvillm-disconnect)
-  (setq anvillm--for nil anvillm-prompt-history nil)
+  (setq anvillm-link-socket nil anvillm-prompt-history nil)
   (anvillm--forget-all))
 
 (defun support-row (name)
