@@ -50,7 +50,8 @@ A unix socket holds 208 KiB by default, with what the kernel adds.")
   (sent 0) (acked 0) outgoing probing      ; frames on their way out
   blocked)                                 ; operations begun before the handshake ended
 
-(cl-defstruct (anvillm-9p-op (:constructor anvillm-9p--make-op) (:copier nil) (:conc-name anvillm-9p--op-))
+(cl-defstruct (anvillm-9p-op (:constructor anvillm-9p--make-op) (:copier nil)
+                             (:conc-name anvillm-9p--op-))
   "One operation: a whole read, a whole write, a stream."
   conn fid walked tag callback inline doubt done)
 
@@ -106,7 +107,8 @@ attributes those of a link are looked at as well as those of the directory."
     (dolist (name (list directory (file-name-as-directory directory) path))
       (let ((attributes (file-attributes name 'integer)))
         (when (and attributes (/= (user-uid) (file-attribute-user-id attributes)))
-          (signal 'anvillm-9p-lost (list (abbreviate-file-name name) "it belongs to another user")))))
+          (signal 'anvillm-9p-lost
+                  (list (abbreviate-file-name name) "it belongs to another user")))))
     (let ((modes (file-modes directory)))
       (when (and modes (/= 0 (logand #o022 modes)))
         (signal 'anvillm-9p-lost (list (abbreviate-file-name directory) "others may write to it"))))
@@ -124,7 +126,8 @@ Signal `anvillm-9p-lost' if nobody listens, or another user may."
     (unless (process-live-p process)
       (delete-process process)
       (signal 'anvillm-9p-lost (list (abbreviate-file-name path)
-                                     (if (file-exists-p path) "nobody answers there" "no such socket"))))
+                                     (if (file-exists-p path) "nobody answers there"
+                                       "no such socket"))))
     conn))
 
 (defun anvillm-9p--dial (conn name)
@@ -139,7 +142,8 @@ in the state of the process: a unix socket says yes or no without delay."
            :sentinel (lambda (process event)
                        (cond ((string-prefix-p "open" event) (anvillm-9p--handshake conn))
                              ((not (process-live-p process))
-                              (anvillm-9p--lost conn '(anvillm-9p-lost "the daemon closed it")))))))))
+                              (anvillm-9p--lost conn
+                                                '(anvillm-9p-lost "the daemon closed it")))))))))
 
 (defun anvillm-9p--handshake (conn)
   "Agree on version and message size, and attach, on CONN."
@@ -268,7 +272,8 @@ K is called in the filter with the type and fields of the reply, or with
           (t
            (setf (anvillm-9p--need conn) (if (>= (- end at) 4) size 4)
                  ;; What came in meanwhile is behind what is left of this.
-                 (anvillm-9p--input conn) (nconc (anvillm-9p--input conn) (list (substring bytes at))))
+                 (anvillm-9p--input conn)
+                 (nconc (anvillm-9p--input conn) (list (substring bytes at))))
            (cl-incf (anvillm-9p--have conn) (- end at))))))
 
 (defun anvillm-9p--frame (conn bytes start)
@@ -289,7 +294,8 @@ K is called in the filter with the type and fields of the reply, or with
 
 ;;;; Operations
 
-(defvar anvillm-9p--inline nil "Non-nil while an operation is started whose callback may run in the filter.")
+(defvar anvillm-9p--inline nil
+  "Non-nil while an operation is started whose callback may run in the filter.")
 
 (defun anvillm-9p--begin (conn callback start)
   "Return a new operation on CONN with CALLBACK, begun by START with it."
@@ -335,7 +341,8 @@ K is called in the filter with the type and fields of the reply, or with
                      (pcase reply
                        ('lost (setf (anvillm-9p--op-walked op) nil)
                               (anvillm-9p--finish op nil (if (anvillm-9p--op-doubt op)
-                                                             '(anvillm-9p-lost "it may have been accepted")
+                                                             '(anvillm-9p-lost
+                                                               "it may have been accepted")
                                                            fields)))
                        ('Rerror (anvillm-9p--finish op nil (list 'anvillm-9p-error (car fields))))
                        ;; A walk that was taken back too late did make a fid.
@@ -346,7 +353,8 @@ K is called in the filter with the type and fields of the reply, or with
 (defun anvillm-9p--walk (op path k)
   "Walk a new fid of OP to PATH and call K."
   (let ((conn (anvillm-9p--op-conn op)) (names (split-string path "/" t)))
-    (setf (anvillm-9p--op-fid op) (or (pop (anvillm-9p--free-fids conn)) (cl-incf (anvillm-9p--next-fid conn))))
+    (setf (anvillm-9p--op-fid op)
+          (or (pop (anvillm-9p--free-fids conn)) (cl-incf (anvillm-9p--next-fid conn))))
     (anvillm-9p--walk-on op 0 names path k)))
 
 (defun anvillm-9p--walk-on (op from names path k)
@@ -367,7 +375,8 @@ K is called in the filter with the type and fields of the reply, or with
   "Open PATH in MODE for OP and call K."
   (anvillm-9p--walk op path
                     (lambda ()
-                      (anvillm-9p--step op (lambda (_) (funcall k)) 'Topen (anvillm-9p--op-fid op) mode))))
+                      (anvillm-9p--step op (lambda (_) (funcall k)) 'Topen (anvillm-9p--op-fid op)
+                                        mode))))
 
 (defun anvillm-9p--read-on (op offset chunks)
   "Read the rest of OP's file from OFFSET, with CHUNKS read before, and finish."
@@ -448,7 +457,8 @@ A file of that name that is there is an error."
      (lambda (op)
        (anvillm-9p--open op path anvillm-wire-ordwr
                          (lambda ()
-                           (anvillm-9p--write-on op data 0 (lambda () (anvillm-9p--read-on op 0 nil)))))))))
+                           (anvillm-9p--write-on op data 0
+                                                 (lambda () (anvillm-9p--read-on op 0 nil)))))))))
 
 (defun anvillm-9p-stream (conn path on-data on-end &optional offset on-open)
   "Follow the blocking file PATH on CONN from OFFSET.
@@ -527,7 +537,8 @@ Signal the operation's error, or `anvillm-9p-timeout' after TIMEOUT seconds.
 On a timeout and on \\[keyboard-quit] the operation is taken back."
   (let* ((answer nil)
          (anvillm-9p--inline t)
-         (op (apply function (append args (list (lambda (result err) (setq answer (list result err)))))))
+         (op (apply function
+                    (append args (list (lambda (result err) (setq answer (list result err)))))))
          (anvillm-9p--inline nil)
          (end (+ (float-time) timeout)))
     (unwind-protect

@@ -37,14 +37,18 @@
   "Return what ASK is about as a plist :diff :old :new :path :command :text.
 Agents that tell the input of their tool do so as an object."
   (let* ((detail (or (plist-get ask :detail) ""))
-         (given (and (string-prefix-p "{" detail) (ignore-errors (anvillm-json (encode-coding-string detail 'utf-8)))))
-         (path (or (plist-get given :file_path) (plist-get given :path) (plist-get given :filePath)))
+         (given (and (string-prefix-p "{" detail)
+                     (ignore-errors (anvillm-json (encode-coding-string detail 'utf-8)))))
+         (path (or (plist-get given :file_path) (plist-get given :path)
+                   (plist-get given :filePath)))
          (old (or (plist-get given :old_string) (plist-get given :oldString)))
-         (new (or (plist-get given :new_string) (plist-get given :newString) (plist-get given :content)))
+         (new (or (plist-get given :new_string) (plist-get given :newString)
+                  (plist-get given :content)))
          (command (plist-get given :command)))
     (cond ((plist-get ask :diff) (list :diff (plist-get ask :diff)))
           ((and (stringp path) (stringp new) (or (null old) (stringp old)))
-           (list :diff (anvillm-text-make-diff path (or old "") new) :old (or old "") :new new :path path))
+           (list :diff (anvillm-text-make-diff path (or old "") new) :old (or old "") :new new
+                 :path path))
           ((stringp command)
            (list :command command :text (anvillm-ask--fields given '(:command))))
           (given (list :text (anvillm-ask--fields given nil)))
@@ -81,8 +85,11 @@ Agents that tell the input of their tool do so as an object."
 (defun anvillm-ask-insert (ask &optional over)
   "Insert the question ASK with its choices; it is OVER if that is non-nil."
   (let ((start (point)) (subject (anvillm-ask--subject ask)) (parts (anvillm-ask--parts ask)))
-    (insert (propertize (string-trim (or (plist-get ask :text) "")) 'face (if over 'anvillm-ask-over 'anvillm-heading)))
-    (when over (insert (propertize "  over: it was answered elsewhere, or the agent went on" 'face 'anvillm-error)))
+    (insert (propertize (string-trim (or (plist-get ask :text) "")) 'face
+                        (if over 'anvillm-ask-over 'anvillm-heading)))
+    (when over
+      (insert (propertize "  over: it was answered elsewhere, or the agent went on" 'face
+                          'anvillm-error)))
     (insert "\n")
     (when (plist-get subject :command)
       (insert "\n" (anvillm-text-fontified (plist-get subject :command) 'sh-mode) "\n"))
@@ -97,14 +104,20 @@ Agents that tell the input of their tool do so as an object."
 
 (defun anvillm-ask--insert-part (ask part n headed)
   "Insert PART, number N, of ASK; with its own heading if HEADED."
-  (let ((start (point)) (chosen (alist-get (cons (plist-get ask :id) n) anvillm-ask--chosen nil nil #'equal)))
+  (let ((start (point)) (chosen (alist-get (cons (plist-get ask :id) n) anvillm-ask--chosen nil nil
+                                           #'equal)))
     (when headed
       (insert (propertize (string-trim (or (plist-get part :text) "")) 'face 'anvillm-heading)
-              (if (plist-get part :multiple) (propertize "  several may be chosen" 'face 'shadow) "") "\n"))
+              (if (plist-get part :multiple) (propertize "  several may be chosen" 'face 'shadow)
+                "") "\n"))
     (cl-loop for choice in (append (plist-get part :choices) nil) for key from 1
-             do (insert (propertize (concat "  " (if (< key 10) (propertize (number-to-string key) 'face 'anvillm-key) " ")
+             do (insert (propertize (concat "  "
+                                            (if (< key 10)
+                                                (propertize (number-to-string key) 'face
+                                                            'anvillm-key) " ")
                                             (if (member choice chosen) " * " "   ") choice "\n")
-                                    'anvillm-choice choice 'mouse-face 'highlight 'help-echo "mouse-2, RET: choose")))
+                                    'anvillm-choice choice 'mouse-face 'highlight 'help-echo
+                                    "mouse-2, RET: choose")))
     (dolist (words chosen)
       (unless (member words (append (plist-get part :choices) nil))
         (insert "    * " words "\n")))
@@ -114,7 +127,8 @@ Agents that tell the input of their tool do so as an object."
 (defun anvillm-ask--draw ()
   "Draw the questions of this buffer; point stays with its question and line."
   (let* ((inhibit-read-only t) (id anvillm-buffer-session) (line (line-number-at-pos))
-         (windows (mapcar (lambda (w) (list w (line-number-at-pos (window-point w)) (window-start w)))
+         (windows (mapcar (lambda (w)
+                            (list w (line-number-at-pos (window-point w)) (window-start w)))
                           (get-buffer-window-list nil nil t))))
     (erase-buffer)
     (insert (propertize (anvillm-name id) 'face 'anvillm-name)
@@ -139,11 +153,15 @@ Agents that tell the input of their tool do so as an object."
                       (delq nil (list "  1-9 choose"
                                       (and (cl-some #'anvillm-ask--free-p anvillm-ask--shown)
                                            "\\[anvillm-ask-write] answer in your own words")
-                                      (and (cl-some (lambda (a) (cdr (anvillm-ask--parts a))) anvillm-ask--shown)
+                                      (and (cl-some (lambda (a) (cdr (anvillm-ask--parts a)))
+                                                    anvillm-ask--shown)
                                            "\\[anvillm-ask-send] send all parts")
-                                      (and (cl-some (lambda (a) (plist-get (anvillm-ask--subject a) :old)) anvillm-ask--shown)
+                                      (and (cl-some (lambda (a)
+                                                      (plist-get (anvillm-ask--subject a) :old))
+                                                    anvillm-ask--shown)
                                            "\\[anvillm-ask-ediff] compare")
-                                      (and (cdr anvillm-ask--shown) "\\[anvillm-ask-next] next question")
+                                      (and (cdr anvillm-ask--shown)
+                                           "\\[anvillm-ask-next] next question")
                                       "\\[quit-window] later"))
                       ", ")
            "\n")))
@@ -171,13 +189,16 @@ Agents that tell the input of their tool do so as an object."
                (or (null id) (equal id (buffer-local-value 'anvillm-buffer-session buffer))))
       (with-current-buffer buffer
         (let* ((now (anvillm-asks (anvillm-session anvillm-buffer-session)))
-               (new (cl-remove-if (lambda (a) (member (anvillm-ask--same a) (mapcar #'anvillm-ask--same anvillm-ask--shown))) now))
+               (new (cl-remove-if (lambda (a)
+                                    (member (anvillm-ask--same a)
+                                            (mapcar #'anvillm-ask--same anvillm-ask--shown))) now))
                (gone (cl-remove-if #'anvillm-ask--open-p anvillm-ask--shown)))
           (cond ((and anvillm-ask--shown (not now))
                  (setq anvillm-ask--shown nil)
                  (anvillm-ask--draw)
                  (let ((window (get-buffer-window nil t)))
-                   (when (and window (window-parameter window 'quit-restore)) (quit-window nil window))))
+                   (when (and window (window-parameter window 'quit-restore))
+                     (quit-window nil window))))
                 ((or new gone)
                  ;; Below what is there: no question takes another's place under a finger.
                  (setq anvillm-ask--shown (append anvillm-ask--shown new))
@@ -206,14 +227,16 @@ Signal a `user-error' if it is over."
 
 (defun anvillm-ask--part-here (ask)
   "Return the number of the part of ASK at point."
-  (or (and (equal ask (get-text-property (point) 'anvillm-ask)) (get-text-property (point) 'anvillm-part))
+  (or (and (equal ask (get-text-property (point) 'anvillm-ask))
+           (get-text-property (point) 'anvillm-part))
       (if (cdr (anvillm-ask--parts ask)) (user-error "Go to the part that you answer") 0)))
 
 (defun anvillm-ask-choose ()
   "Give the answer whose number was typed, to the question at point."
   (interactive)
   (let* ((ask (anvillm-ask--here)) (n (anvillm-ask--part-here ask))
-         (choice (nth (- last-command-event ?1) (append (plist-get (nth n (anvillm-ask--parts ask)) :choices) nil))))
+         (choice (nth (- last-command-event ?1)
+                      (append (plist-get (nth n (anvillm-ask--parts ask)) :choices) nil))))
     (unless choice (user-error "There is no choice %c" last-command-event))
     (anvillm-ask--choose ask n choice)))
 
@@ -244,10 +267,13 @@ Where it has no parts, write an answer."
   (let* ((ask (anvillm-ask--here)) (parts (anvillm-ask--parts ask)))
     (if (not (cdr parts)) (anvillm-ask-write)
       (let ((answers (cl-loop for n below (length parts)
-                              collect (alist-get (cons (plist-get ask :id) n) anvillm-ask--chosen nil nil #'equal))))
+                              collect (alist-get (cons (plist-get ask :id) n) anvillm-ask--chosen
+                                                 nil nil #'equal))))
         (when (memq nil answers)
-          (user-error "Not answered yet: %s" (plist-get (nth (cl-position nil answers) parts) :text)))
-        (anvillm-ask--give ask (mapconcat (lambda (chosen) (string-join chosen ", ")) answers "\n"))))))
+          (user-error "Not answered yet: %s"
+                      (plist-get (nth (cl-position nil answers) parts) :text)))
+        (anvillm-ask--give ask
+                           (mapconcat (lambda (chosen) (string-join chosen ", ")) answers "\n"))))))
 
 (defun anvillm-ask-write ()
   "Write an answer in your own words; to the part at point, where there are parts."
@@ -259,8 +285,9 @@ Where it has no parts, write an answer."
     (anvillm-compose-open
      (format "*answer to %s*" (anvillm-name id))
      (concat "Answer to " (anvillm-name id) ": "
-             (truncate-string-to-width (anvillm-one-line (or (plist-get (nth (or n 0) (anvillm-ask--parts ask)) :text) ""))
-                                       60 nil nil "…"))
+             (truncate-string-to-width
+              (anvillm-one-line (or (plist-get (nth (or n 0) (anvillm-ask--parts ask)) :text) ""))
+              60 nil nil "…"))
      (format "answer-%s-%s-%d" id (plist-get ask :id) (or n 0))
      (lambda (text done)
        (if (not n) (anvillm-ask--write id ask text done)
@@ -274,7 +301,8 @@ Where it has no parts, write an answer."
 (defun anvillm-ask--write (id ask answer done)
   "Give ANSWER to ASK of session ID, then call DONE with nil or a sentence."
   (anvillm-write (concat id "/answer")
-                 (concat (if (plist-get ask :id) (concat (plist-get ask :id) " ") "") (string-trim-right answer) "\n")
+                 (concat (if (plist-get ask :id) (concat (plist-get ask :id) " ") "")
+                         (string-trim-right answer) "\n")
                  (lambda (_ err) (funcall done (and err (anvillm-sentence err))))))
 
 (defun anvillm-ask--give (ask answer)
@@ -291,16 +319,19 @@ Where it has no parts, write an answer."
   (let ((subject (anvillm-ask--subject (anvillm-ask--here))))
     (unless (plist-get subject :old) (user-error "There is nothing to compare"))
     (cl-flet ((side (name key)
-                (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" name (plist-get subject :path)))
-                  (insert (plist-get subject key))
-                  (setq buffer-read-only t)
-                  (current-buffer))))
+                    (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" name
+                                                                      (plist-get subject :path)))
+                      (insert (plist-get subject key))
+                      (setq buffer-read-only t)
+                      (current-buffer))))
       (ediff-buffers (side "now" :old) (side "proposed" :new)))))
 
 (defun anvillm-ask-next ()
   "Go to the next question or part, or to the first."
   (interactive)
-  (let* ((key (lambda (at) (list (plist-get (get-text-property at 'anvillm-ask) :id) (get-text-property at 'anvillm-part))))
+  (let* ((key (lambda (at)
+                (list (plist-get (get-text-property at 'anvillm-ask) :id)
+                      (get-text-property at 'anvillm-part))))
          (here (funcall key (point))) (at (point)))
     (while (and (setq at (next-property-change at))
                 (let ((there (funcall key at))) (or (null (cadr there)) (equal there here)))))

@@ -74,7 +74,9 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
         (if (and old (get-buffer-process old))
             (pop-to-buffer old)
           (when old (kill-buffer old))
-          (anvillm-attach--inside kind (string-trim (generate-new-buffer-name (format "*%s*" name)) "\\*" "\\*") command)
+          (anvillm-attach--inside kind
+                                  (string-trim (generate-new-buffer-name (format "*%s*" name)) "\\*"
+                                               "\\*") command)
           (anvillm-buffer-keep id anvillm-attach--format (anvillm-name id)))))))
 
 ;;;###autoload

@@ -44,11 +44,16 @@
                        " " (anvillm-rows-fit (format "P%s" (or (plist-get bead :priority) "-")) 3)
                        " " (anvillm-rows-fit (anvillm-beads--status bead) 11)
                        " " (anvillm-rows-fit (or (plist-get bead :issue_type) "") 8)
-                       " " (anvillm-rows-fit (let ((who (plist-get bead :assignee))) (if who (anvillm-beads--who who) "")) 16)
+                       " " (anvillm-rows-fit (let ((who (plist-get bead :assignee)))
+                                               (if who (anvillm-beads--who who) "")) 16)
                        " " (propertize (anvillm-one-line (or (plist-get bead :title) ""))
-                                       'face (if (equal (plist-get bead :status) "closed") 'anvillm-off 'default))
+                                       'face (if (equal (plist-get bead :status) "closed")
+                                                 'anvillm-off 'default))
                        (let ((labels (plist-get bead :labels)))
-                         (if labels (propertize (concat "  " (mapconcat (lambda (l) (concat "#" l)) labels " ")) 'face 'anvillm-id) ""))
+                         (if labels
+                             (propertize (concat "  "
+                                                 (mapconcat (lambda (l) (concat "#" l)) labels " "))
+                                         'face 'anvillm-id) ""))
                        "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id id line)
     line))
@@ -70,25 +75,26 @@
   (anvillm-conn)
   (anvillm-9p-cancel anvillm-beads--reading)
   (anvillm-rows-reading)
-  (setq anvillm-beads--reading
-        (anvillm-read "beads/ready"
-                      (anvillm-then "beads"
-                                    (lambda (ready)
-                                      (setq anvillm-beads--reading
-                                            (anvillm-read "beads/list"
-                                                          (anvillm-then "beads" (lambda (all) (anvillm-beads--take ready all))))))))))
+  (cl-flet ((then (path function)
+              (setq anvillm-beads--reading (anvillm-read path (anvillm-then "beads" function)))))
+    (then "beads/ready"
+          (lambda (ready) (then "beads/list" (lambda (all) (anvillm-beads--take ready all)))))))
 
 (defun anvillm-beads--take (ready all)
   "Show ALL beads, of which some are READY; both JSON."
-  (setq anvillm-beads--all (make-hash-table :test #'equal) anvillm-beads--ready (make-hash-table :test #'equal))
+  (setq anvillm-beads--all (make-hash-table :test #'equal)
+        anvillm-beads--ready (make-hash-table :test #'equal))
   (dolist (bead (anvillm-json ready)) (puthash (plist-get bead :id) t anvillm-beads--ready))
   (let ((beads (anvillm-json all)))
     (dolist (bead beads) (puthash (plist-get bead :id) bead anvillm-beads--all))
     (setq beads (sort beads (lambda (a b)
-                              (let ((pa (or (plist-get a :priority) 9)) (pb (or (plist-get b :priority) 9)))
+                              (let ((pa (or (plist-get a :priority) 9))
+                                    (pb (or (plist-get b :priority) 9)))
                                 (if (/= pa pb) (< pa pb)
-                                  (string< (or (plist-get a :created_at) "") (or (plist-get b :created_at) "")))))))
-    (anvillm-rows-draw (cl-loop for bead in beads when (anvillm-beads--shown-p bead) collect (plist-get bead :id))
+                                  (string< (or (plist-get a :created_at) "")
+                                           (or (plist-get b :created_at) "")))))))
+    (anvillm-rows-draw (cl-loop for bead in beads when (anvillm-beads--shown-p bead) collect
+                                (plist-get bead :id))
                        #'anvillm-beads--line #'anvillm-beads--guide)))
 
 (defun anvillm-beads--guide ()
@@ -96,7 +102,9 @@
   (insert (substitute-command-keys
            (if (= 0 (hash-table-count anvillm-beads--all))
                "\n  No beads.  \\<anvillm-beads-mode-map>\\[anvillm-beads-new] makes one.\n"
-             (format "\n  No beads that are %s.  \\<anvillm-beads-mode-map>\\[anvillm-beads-cycle] shows others.\n" anvillm-beads--show)))))
+             (format (concat "\n  No beads that are %s.  "
+                              "\\<anvillm-beads-mode-map>\\[anvillm-beads-cycle] shows others.\n")
+                      anvillm-beads--show)))))
 
 (defvar anvillm-beads-mode-map (anvillm-bindings-map 'beads special-mode-map)
   "Keys of the list of beads.")
@@ -106,12 +114,14 @@
 
 \\{anvillm-beads-mode-map}"
   :interactive nil
-  (setq-local tabulated-list-format [("Id" 12 nil) ("Pri" 3 nil) ("Status" 11 nil) ("Type" 8 nil) ("Assignee" 16 nil) ("Title" 0 nil)]
-        tabulated-list-padding 2
-        revert-buffer-function (lambda (&rest _) (anvillm-beads-refresh))
-        mode-line-process '(:eval (format " %s" anvillm-beads--show))
-        truncate-lines t
-        anvillm-client t)
+  (setq-local tabulated-list-format
+              [("Id" 12 nil) ("Pri" 3 nil) ("Status" 11 nil) ("Type" 8 nil) ("Assignee" 16 nil)
+               ("Title" 0 nil)]
+              tabulated-list-padding 2
+              revert-buffer-function (lambda (&rest _) (anvillm-beads-refresh))
+              mode-line-process '(:eval (format " %s" anvillm-beads--show))
+              truncate-lines t
+              anvillm-client t)
   (add-hook 'anvillm-event-functions #'anvillm-beads--event)
   (add-hook 'anvillm-link-hook #'anvillm-beads--link-changed)
   (hl-line-mode)
@@ -163,8 +173,12 @@
 (defun anvillm-beads--run (&rest words)
   "Give the daemon the command of WORDS."
   (anvillm-write "beads/ctl" (concat (mapconcat #'anvillm-quote words " ") "\n")
-                 (anvillm-then (car words) (lambda (_) (message "%s" (string-join (cl-subseq words 0 (min 2 (length words))) " "))
-                                             (anvillm-beads--again)))))
+                 (anvillm-then (car words)
+                               (lambda (_)
+                                 (message "%s"
+                                          (string-join (cl-subseq words 0 (min 2 (length words)))
+                                                       " "))
+                                 (anvillm-beads--again)))))
 
 (defun anvillm-beads-new (title)
   "Make a bead with TITLE; its description can be written afterwards with E."
@@ -199,14 +213,17 @@
 
 (defun anvillm-beads--read (prompt)
   "Ask for a bead with PROMPT."
-  (let* ((list (cl-find-if (lambda (b) (eq (buffer-local-value 'major-mode b) 'anvillm-beads-mode)) (buffer-list)))
+  (let* ((list (cl-find-if (lambda (b) (eq (buffer-local-value 'major-mode b) 'anvillm-beads-mode))
+                           (buffer-list)))
          (all (and list (buffer-local-value 'anvillm-beads--all list))) rows)
     (when all (maphash (lambda (id bead) (push (cons id (plist-get bead :title)) rows)) all))
     (completing-read prompt
                      (lambda (string predicate action)
                        (if (eq action 'metadata)
                            `(metadata (category . anvillm-bead)
-                                      (annotation-function . ,(lambda (id) (concat "  " (cdr (assoc id rows))))))
+                                      (annotation-function . ,(lambda (id)
+                                                                (concat "  "
+                                                                        (cdr (assoc id rows))))))
                          (complete-with-action action rows string predicate))))))
 
 (defun anvillm-beads-depend (other)
@@ -225,7 +242,8 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   (interactive
    (let* ((id (anvillm-beads--id))
           (key (completing-read (format "Set of %s: " id)
-                                '("title" "priority" "status" "issue_type" "assignee" "due_at" "defer_until") nil t)))
+                                '("title" "priority" "status" "issue_type" "assignee" "due_at"
+                                  "defer_until") nil t)))
      (list key (read-string (format "%s: " (capitalize key))))))
   (anvillm-beads--run "update" (anvillm-beads--id) (format "%s=%s" key value)))
 
@@ -237,7 +255,8 @@ In the words of `dep', the bead here is the parent and OTHER its child."
      (format "*description of %s*" id) (concat "Description of " id) (concat "bead-" id)
      (lambda (text done)
        (anvillm-write "beads/ctl"
-                      (concat (mapconcat #'anvillm-quote (list "update" id (concat "description=" text)) " ") "\n")
+                      (concat (mapconcat #'anvillm-quote
+                                         (list "update" id (concat "description=" text)) " ") "\n")
                       (lambda (_ err) (funcall done (and err (anvillm-sentence err))))))
      (or (plist-get (or anvillm-bead--bead (gethash id anvillm-beads--all)) :description) ""))))
 
@@ -262,7 +281,8 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   (interactive (progn (anvillm-beads--id) (list (anvillm-read-session "Prompt about it to: "))))
   (let* ((bead (anvillm-beads--id))
          (title (plist-get (and anvillm-beads--all (gethash bead anvillm-beads--all)) :title)))
-    (anvillm-compose-with (list id) (format "Work on bead %s%s" bead (if title (concat ": " title) "")))))
+    (anvillm-compose-with (list id)
+                          (format "Work on bead %s%s" bead (if title (concat ": " title) "")))))
 
 ;;;; One bead
 
@@ -311,21 +331,28 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   (anvillm-bead--field "Status" (anvillm-beads--status bead))
   (anvillm-bead--field "Type" (plist-get bead :issue_type))
   (anvillm-bead--field "Priority" (plist-get bead :priority))
-  (anvillm-bead--field "Assignee" (let ((who (plist-get bead :assignee))) (and who (anvillm-beads--who who))))
-  (anvillm-bead--field "Labels" (and (plist-get bead :labels) (string-join (plist-get bead :labels) ", ")))
+  (anvillm-bead--field "Assignee"
+                       (let ((who (plist-get bead :assignee))) (and who (anvillm-beads--who who))))
+  (anvillm-bead--field "Labels"
+                       (and (plist-get bead :labels) (string-join (plist-get bead :labels) ", ")))
   (anvillm-bead--field "Created" (plist-get bead :created_at))
   (anvillm-bead--field "Updated" (plist-get bead :updated_at))
   (anvillm-bead--field "Closed" (plist-get bead :closed_at))
   (anvillm-bead--field "Reason" (plist-get bead :close_reason))
   (anvillm-bead--field "Blocked" (plist-get (plist-get bead :metadata) :blocked_reason))
   (dolist (dep (plist-get bead :dependencies))
-    (anvillm-bead--field (string-replace "-" " " (capitalize (or (plist-get dep :type) "blocks"))) (plist-get dep :depends_on_id)))
-  (dolist (part '((:description . "Description") (:design . "Design") (:acceptance_criteria . "Acceptance") (:notes . "Notes")))
+    (anvillm-bead--field (string-replace "-" " " (capitalize (or (plist-get dep :type) "blocks")))
+                         (plist-get dep :depends_on_id)))
+  (dolist (part '((:description . "Description") (:design . "Design")
+                  (:acceptance_criteria . "Acceptance") (:notes . "Notes")))
     (let ((text (plist-get bead (car part))))
       (unless (member text '(nil ""))
-        (insert "\n" (propertize (cdr part) 'face 'anvillm-heading) "\n\n" (string-trim-right text) "\n"))))
+        (insert "\n" (propertize (cdr part) 'face 'anvillm-heading) "\n\n" (string-trim-right text)
+                "\n"))))
   (dolist (comment (plist-get bead :comments))
-    (insert "\n" (propertize (anvillm-beads--who (or (plist-get comment :author) "")) 'face 'anvillm-heading)
+    (insert "\n"
+            (propertize (anvillm-beads--who (or (plist-get comment :author) "")) 'face
+                        'anvillm-heading)
             (propertize (concat "  " (or (plist-get comment :created_at) "")) 'face 'anvillm-id)
             "\n\n" (or (plist-get comment :text) "") "\n")))
 

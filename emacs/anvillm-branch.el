@@ -54,7 +54,8 @@
         (special-mode)
         (let ((inhibit-read-only t))
           (erase-buffer)
-          (insert (propertize (concat what " is refused; nothing has changed.") 'face 'anvillm-heading)
+          (insert (propertize (concat what " is refused; nothing has changed.") 'face
+                              'anvillm-heading)
                   "\n\n" (propertize why 'face 'anvillm-error) ":\n\n"
                   (mapconcat (lambda (path) (concat "  " path "\n")) paths ""))
           (goto-char (point-min)))
@@ -69,7 +70,8 @@
            (run-hook-with-args 'anvillm-branch-functions id))
           ((eq (car err) 'anvillm-9p-error)
            (anvillm-branch--refused
-            id what (string-remove-prefix "not permitted: " (anvillm-visible (anvillm-sentence err)))))
+            id what (string-remove-prefix "not permitted: "
+                                          (anvillm-visible (anvillm-sentence err)))))
           (t (message "%s: %s" what (anvillm-sentence err))))))
 
 (defun anvillm-branch--may-p (action what)
@@ -164,7 +166,8 @@ lines removed, words."
            (annotation-function . ,(lambda (number)
                                      (pcase (assoc number turns)
                                        (`(,_ ,_ ,_ ,_ ,_ ,added ,removed . ,words)
-                                        (format "  +%s −%s  %s" added removed (or (car words) "")))))))))
+                                        (format "  +%s −%s  %s" added removed
+                                                (or (car words) "")))))))))
      nil t nil nil (caar turns))))
 
 ;;;###autoload

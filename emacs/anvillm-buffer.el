@@ -17,14 +17,17 @@
 
 (defvar-local anvillm-buffer-session nil "The id of the session that this buffer is about.")
 (put 'anvillm-buffer-session 'permanent-local t)
-(defvar-local anvillm-buffer--format nil "The name of this buffer, with %s for the name of its session.")
+(defvar-local anvillm-buffer--format nil
+  "The name of this buffer, with %s for the name of its session.")
 (put 'anvillm-buffer--format 'permanent-local t)
-(defvar-local anvillm-buffer--given nil "The name that this buffer was given here, as long as nobody else renames it.")
+(defvar-local anvillm-buffer--given nil
+  "The name that this buffer was given here, as long as nobody else renames it.")
 (put 'anvillm-buffer--given 'permanent-local t)
 (defvar-local anvillm-buffer-known-name nil "What the session was called when it was last seen.")
 (put 'anvillm-buffer-known-name 'permanent-local t)
 
-(defconst anvillm-buffer--taken '("daemon" "waiting" "log" "message" "prompt" "traffic" "beads" "help")
+(defconst anvillm-buffer--taken
+  '("daemon" "waiting" "log" "message" "prompt" "traffic" "beads" "help")
   "Names that a buffer of all sessions has, so that no conversation gets it.")
 
 (defun anvillm-buffer--title (format name)
@@ -67,7 +70,8 @@ NAME is what the session is called, where that is not known yet."
                (or known (eq (anvillm-link-status) 'live)))
       (let ((title (anvillm-buffer--title
                     anvillm-buffer--format
-                    (concat anvillm-buffer-known-name (if (or known (equal id "user")) "" " (killed)")))))
+                    (concat anvillm-buffer-known-name
+                            (if (or known (equal id "user")) "" " (killed)")))))
         ;; One that had to be told from another of that name keeps its number.
         (unless (string-prefix-p title (replace-regexp-in-string "<[0-9]+>\\'" "" (buffer-name)))
           (setq anvillm-buffer--given (rename-buffer title t)))))))
@@ -76,7 +80,8 @@ NAME is what the session is called, where that is not known yet."
   "Session ID, or any if it is nil, may have another name, or be gone."
   (dolist (buffer (buffer-list))
     (let ((its (buffer-local-value 'anvillm-buffer-session buffer)))
-      (when (and its (buffer-local-value 'anvillm-buffer--format buffer) (or (null id) (equal id its)))
+      (when (and its (buffer-local-value 'anvillm-buffer--format buffer)
+                 (or (null id) (equal id its)))
         (with-current-buffer buffer
           (anvillm-buffer--rename)
           (force-mode-line-update))))))

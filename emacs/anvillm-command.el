@@ -29,7 +29,8 @@ It is the most recent one of this project; else, or if ASK, it is asked for."
   (anvillm-await-sessions)
   (or (anvillm-at-point)
       (and (not ask)
-           (anvillm-id (cl-find-if (lambda (s) (member (plist-get s :state) '("idle" "running" "starting")))
+           (anvillm-id (cl-find-if (lambda (s)
+                                     (member (plist-get s :state) '("idle" "running" "starting")))
                                    (anvillm-project-sessions))))
       (anvillm-read-session "Prompt to: ")))
 
@@ -79,10 +80,13 @@ With a prefix argument the session is asked for."
   (let ((texts (anvillm-command--diagnostics)))
     (unless texts (user-error "No diagnostic on this line"))
     (anvillm-command--draft
-     (concat (mapconcat (lambda (text) (format "%s: %s" (anvillm-reference (point)) text)) texts "\n")
+     (concat (mapconcat (lambda (text) (format "%s: %s" (anvillm-reference (point)) text)) texts
+                        "\n")
              "\n\n"
-             (anvillm-fence (string-trim-right (buffer-substring-no-properties (line-beginning-position) (line-end-position)))
-                            (anvillm-language))))))
+             (anvillm-fence
+              (string-trim-right (buffer-substring-no-properties (line-beginning-position)
+                                                                 (line-end-position)))
+              (anvillm-language))))))
 
 ;;;###autoload
 (defun anvillm-prompt-buffer ()

@@ -41,13 +41,15 @@
     (while (and (anvillm-complete--walk-dirs walk) (< (float-time) end))
       (anvillm-complete--look walk (pop (anvillm-complete--walk-dirs walk)))))
   (when (anvillm-complete--walk-dirs walk)
-    (setf (anvillm-complete--walk-timer walk) (run-with-timer 0.03 nil #'anvillm-complete--step walk))))
+    (setf (anvillm-complete--walk-timer walk)
+          (run-with-timer 0.03 nil #'anvillm-complete--step walk))))
 
 (defun anvillm-complete--look (walk dir)
   "Add what is in DIR, relative to the root of WALK, to it."
   (pcase-dolist (`(,name . ,attributes)
-                 (ignore-errors (directory-files-and-attributes (expand-file-name dir (anvillm-complete--walk-root walk))
-                                                                nil "\\`[^.]" t)))
+                 (ignore-errors
+                   (directory-files-and-attributes
+                    (expand-file-name dir (anvillm-complete--walk-root walk)) nil "\\`[^.]" t)))
     (cond ((>= (anvillm-complete--walk-count walk) anvillm-complete-most)
            (setf (anvillm-complete--walk-dirs walk) nil))
           ((eq t (file-attribute-type attributes))
@@ -60,9 +62,13 @@
 (defun anvillm-complete--files (root)
   "Return the files below ROOT that are known by now."
   (let ((walk (gethash root anvillm-complete--walks)))
-    (unless (and walk (< (- (float-time) (anvillm-complete--walk-begun walk)) anvillm-complete--fresh))
-      (when (and walk (anvillm-complete--walk-timer walk)) (cancel-timer (anvillm-complete--walk-timer walk)))
-      (setq walk (puthash root (make-anvillm-complete--walk :root root :dirs (list "")) anvillm-complete--walks)))
+    (unless (and walk
+                 (< (- (float-time) (anvillm-complete--walk-begun walk)) anvillm-complete--fresh))
+      (when (and walk (anvillm-complete--walk-timer walk))
+        (cancel-timer (anvillm-complete--walk-timer walk)))
+      (setq walk
+            (puthash root (make-anvillm-complete--walk :root root :dirs (list ""))
+                     anvillm-complete--walks)))
     (unless (anvillm-complete--walk-timer walk) (anvillm-complete--step walk))
     (anvillm-complete--walk-found walk)))
 
@@ -99,13 +105,15 @@ Those of an agent that has told none yet are asked for again."
          (start (save-excursion
                   (skip-chars-backward "^ \t\n@")
                   (and (eq (char-before) ?@)
-                       (or (= (1- (point)) (point-min)) (memq (char-before (1- (point))) '(?\s ?\t ?\n ?\( ?\")))
+                       (or (= (1- (point)) (point-min))
+                           (memq (char-before (1- (point))) '(?\s ?\t ?\n ?\( ?\")))
                        (point)))))
     (when (and start cwd (file-accessible-directory-p cwd))
       (list start (save-excursion (skip-chars-forward "^ \t\n") (point))
             (lambda (string predicate action)
               (if (eq action 'metadata) '(metadata (category . file))
-                (complete-with-action action (anvillm-complete--files (file-name-as-directory cwd)) string predicate)))
+                (complete-with-action action (anvillm-complete--files (file-name-as-directory cwd))
+                                      string predicate)))
             :exclusive 'no))))
 
 (defun anvillm-complete-command ()

@@ -33,20 +33,24 @@
 That one takes nil, or the sentence that says why it was not accepted.")
 (defvar-local anvillm-compose-title nil "What is written here and to whom.")
 (defvar-local anvillm-compose-draft nil "The name of the draft's file.")
-(defvar-local anvillm-compose-remember nil "Non-nil to put what was sent into the history of prompts.")
-(defvar-local anvillm-compose--original "" "The text that a new buffer began with: no draft is made of it.")
+(defvar-local anvillm-compose-remember nil
+  "Non-nil to put what was sent into the history of prompts.")
+(defvar-local anvillm-compose--original ""
+  "The text that a new buffer began with: no draft is made of it.")
 (defvar-local anvillm-compose--sending nil "Non-nil while the daemon has not answered.")
 (defvar-local anvillm-compose--failed nil "Why the text was not accepted.")
 (defvar-local anvillm-compose--timer nil "The timer that will write the draft.")
 (defvar-local anvillm-compose--index nil "Which entry of the history is shown; nil for none.")
-(defvar-local anvillm-compose--aside nil "The user's own text while a prompt of the history is shown.")
+(defvar-local anvillm-compose--aside nil
+  "The user's own text while a prompt of the history is shown.")
 (defvar-local anvillm-compose-targets nil "Ids of the sessions that a prompt goes to.")
 
 ;;;; Drafts
 
 (defun anvillm-compose-draft-file (&optional draft)
   "Return the file of DRAFT, by default of this buffer's."
-  (expand-file-name (format "drafts/%s/%s" (secure-hash 'md5 (anvillm-namespace)) (or draft anvillm-compose-draft))
+  (expand-file-name (format "drafts/%s/%s" (secure-hash 'md5 (anvillm-namespace))
+                            (or draft anvillm-compose-draft))
                     anvillm-data-directory))
 
 (defun anvillm-compose--text ()
@@ -72,7 +76,8 @@ A prompt of the history is no draft until it is edited; then both are kept."
   (interactive)
   (anvillm-compose--cancel-timer)
   (when anvillm-compose-draft
-    (let ((file (anvillm-compose-draft-file)) (text (anvillm-compose--text)) (aside anvillm-compose--aside))
+    (let ((file (anvillm-compose-draft-file)) (text (anvillm-compose--text))
+          (aside anvillm-compose--aside))
       (when (and anvillm-compose--index (not (anvillm-compose--edited-p)))
         (setq text aside aside nil))
       (anvillm-compose-write-draft file (unless (equal text anvillm-compose--original) text))
@@ -128,7 +133,8 @@ A prompt of the history is no draft until it is edited; then both are kept."
     (pcase-dolist (`(,key ,command)
                    '(("C-c C-c" anvillm-compose-accept) ("C-c C-k" anvillm-compose-put-away)
                      ("C-c C-d" anvillm-compose-discard) ("C-c C-a" anvillm-compose-attach)
-                     ("C-c C-t" anvillm-compose-retarget) ("C-c C-y" anvillm-yank-picture) ("C-x C-s" anvillm-compose-save-draft)
+                     ("C-c C-t" anvillm-compose-retarget) ("C-c C-y" anvillm-yank-picture)
+                     ("C-x C-s" anvillm-compose-save-draft)
                      ("M-TAB" completion-at-point) ("C-M-i" completion-at-point)
                      ("M-p" anvillm-compose-previous) ("M-n" anvillm-compose-next)))
       (define-key map (kbd key) command))
@@ -153,13 +159,17 @@ A prompt of the history is no draft until it is edited; then both are kept."
   "Return the header line."
   (concat " " (propertize (or anvillm-compose-title "") 'face 'anvillm-name)
           (cond (anvillm-compose--sending (propertize "  sending..." 'face 'anvillm-waiting))
-                (anvillm-compose--failed (propertize (concat "  not accepted: " anvillm-compose--failed) 'face 'anvillm-error))
+                (anvillm-compose--failed (propertize (concat "  not accepted: "
+                                                             anvillm-compose--failed) 'face
+                                                             'anvillm-error))
                 (t (substitute-command-keys
-                    "  \\<anvillm-compose-mode-map>\\[anvillm-compose-accept] sends, \\[anvillm-compose-put-away] puts away, \\[anvillm-compose-attach] attaches")))))
+                    "  \\<anvillm-compose-mode-map>\\[anvillm-compose-accept] sends, \
+\\[anvillm-compose-put-away] puts away, \\[anvillm-compose-attach] attaches")))))
 
 (defun anvillm-compose-buffer (draft)
   "Return the buffer where DRAFT is written, or nil."
-  (cl-find-if (lambda (b) (equal draft (buffer-local-value 'anvillm-compose-draft b))) (buffer-list)))
+  (cl-find-if (lambda (b) (equal draft (buffer-local-value 'anvillm-compose-draft b)))
+              (buffer-list)))
 
 (defun anvillm-compose-open (name title draft send &optional initial)
   "Show a buffer NAME to write in, about TITLE, kept as DRAFT.
@@ -205,7 +215,8 @@ so that it is not offered again."
             (t (message "Accepted: %s" title)
                (when (and file (file-readable-p file)
                           (equal text (let ((coding-system-for-read 'utf-8-emacs-unix))
-                                        (with-temp-buffer (insert-file-contents file) (buffer-string)))))
+                                        (with-temp-buffer (insert-file-contents file)
+                                                          (buffer-string)))))
                  (anvillm-compose-write-draft file nil)))))))
 
 (defun anvillm-compose--answered (failed)
@@ -221,7 +232,8 @@ so that it is not offered again."
          (let ((aside anvillm-compose--aside))
            (anvillm-compose--delete-draft)
            ;; What was begun before an old prompt was sent again is still there.
-           (when (and aside anvillm-compose-draft) (anvillm-compose-write-draft (anvillm-compose-draft-file) aside)))
+           (when (and aside anvillm-compose-draft)
+             (anvillm-compose-write-draft (anvillm-compose-draft-file) aside)))
          (anvillm-compose--quit)))
   (force-mode-line-update))
 
@@ -240,7 +252,8 @@ What is being sent stays in the buffer until the daemon has answered."
          (quit-window nil (get-buffer-window nil t)))
         (t
          (anvillm-compose-save-draft)
-         (message (if (file-exists-p (anvillm-compose-draft-file)) "The draft is kept" "Nothing to keep"))
+         (message (if (file-exists-p (anvillm-compose-draft-file)) "The draft is kept"
+                    "Nothing to keep"))
          (anvillm-compose--quit))))
 
 (defun anvillm-compose-discard ()
@@ -299,8 +312,12 @@ The user's own text is put aside; an entry that was edited joins the history."
          (with-current-buffer buffer
            ;; Who has accepted it does not get it again.
            (anvillm-compose--aim (mapcar #'car failed))))
-       (funcall done (and failed (mapconcat (lambda (f) (format "%s: %s" (anvillm-name (car f)) (anvillm-sentence (cdr f))))
-                                            failed "; ")))))))
+       (funcall done
+                (and failed
+                     (mapconcat (lambda (f)
+                                  (format "%s: %s" (anvillm-name (car f))
+                                          (anvillm-sentence (cdr f))))
+                                failed "; ")))))))
 
 (defun anvillm-compose--aim (ids)
   "Let what is written here go to the sessions IDS."
@@ -358,7 +375,8 @@ The user's own text is put aside; an entry that was edited joins the history."
 (defun anvillm-context--edit (id before)
   "Edit the context of session ID, which is BEFORE now."
   (anvillm-compose-open
-   (format "*context of %s*" (anvillm-name id)) (concat "Context of " (anvillm-name id)) (concat "context-" id)
+   (format "*context of %s*" (anvillm-name id)) (concat "Context of " (anvillm-name id))
+   (concat "context-" id)
    (lambda (text done)
      (anvillm-read (concat id "/context")
                    (lambda (bytes err)
@@ -366,10 +384,12 @@ The user's own text is put aside; an entry that was edited joins the history."
                        (cond (err (funcall done (anvillm-sentence err)))
                              ((not (equal now before))
                               (setq before now) ; who sends it again knows
-                              (funcall done "somebody changed it meanwhile; sent again, this replaces it"))
+                              (funcall done
+                                       "changed meanwhile; sent again, this replaces it"))
                              (t (anvillm-write (concat id "/context") text
                                                (lambda (_ err)
-                                                 (funcall done (and err (anvillm-sentence err)))))))))))
+                                                 (funcall done
+                                                          (and err (anvillm-sentence err)))))))))))
    before))
 
 (provide 'anvillm-compose)

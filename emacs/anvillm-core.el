@@ -152,7 +152,8 @@ With nil when any number of them may have.")
 (defun anvillm-directory (id)
   "Return the directory of session ID if it is there, else the present one."
   (let ((cwd (anvillm-get id :cwd)))
-    (if (and cwd (file-accessible-directory-p cwd)) (file-name-as-directory cwd) default-directory)))
+    (if (and cwd (file-accessible-directory-p cwd)) (file-name-as-directory cwd)
+      default-directory)))
 
 (defun anvillm-needs (session)
   "Return why SESSION needs the user: ask, error, held, mail, fresh, or nil.
@@ -187,7 +188,8 @@ The daemon tells; an answer is known before that by its event."
   (pcase condition
     (`(anvillm-9p-error ,sentence . ,_) (format "%s" sentence))
     (`(anvillm-9p-lost ,path ,why) (format "no daemon at %s: %s" path why))
-    (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w)) (cons "connection lost" words) ": "))
+    (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w))
+                                            (cons "connection lost" words) ": "))
     (_ (error-message-string condition))))
 
 ;;;; Garbage
@@ -240,7 +242,8 @@ Its day is told if that is not today."
 ;;;; JSON
 
 (defconst anvillm--unseen
-  (concat "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+  (concat "[\u0000-\u0008\u000b-\u001f\u007f-\u009f"
+          "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
           "\U000E0000-\U000E007F]")
   "What acts on the text around it, or is not seen at all.")
 
@@ -286,8 +289,10 @@ What would act on a terminal, or on the text around it, is made visible."
   "Return the value of JSON text BYTES as it is."
   (cond ((string-match-p "\\`[ \t\r\n]*\\'" bytes) nil)
         ((fboundp 'json-parse-string)
-         (json-parse-string (if (multibyte-string-p bytes) bytes (decode-coding-string bytes 'utf-8 t))
-                            :object-type 'plist :array-type 'list :null-object nil :false-object nil))
+         (json-parse-string (if (multibyte-string-p bytes) bytes
+                              (decode-coding-string bytes 'utf-8 t))
+                            :object-type 'plist :array-type 'list :null-object nil
+                            :false-object nil))
         (t (let ((json-object-type 'plist) (json-array-type 'list) (json-null nil) (json-false nil))
              (json-read-from-string (decode-coding-string bytes 'utf-8 t))))))
 

@@ -32,7 +32,8 @@
     (setq anvillm-daemon--process
           (make-process
            :name "anvilsrv" :command (list program command) :noquery t :connection-type 'pipe
-           :filter (lambda (_ text) (setq anvillm-daemon--output (concat anvillm-daemon--output text))
+           :filter (lambda (_ text)
+                     (setq anvillm-daemon--output (concat anvillm-daemon--output text))
                      (anvillm-daemon--draw))
            :sentinel (lambda (process _)
                        (unless (process-live-p process)
@@ -40,7 +41,9 @@
                            (message "%s %s: %s" anvillm-program command
                                     (if (= 0 status) "done"
                                       (format "exit status %d: %s" status
-                                              (anvillm-one-line (replace-regexp-in-string "\\`.*\n" "" anvillm-daemon--output))))))
+                                              (anvillm-one-line
+                                               (replace-regexp-in-string
+                                                "\\`.*\n" "" anvillm-daemon--output))))))
                          (anvillm-daemon--draw)
                          (when done (funcall done))))))
     (anvillm-daemon--draw)))
@@ -87,20 +90,24 @@
   "Insert a line for each backend, those that can run first."
   (let* ((ok (lambda (row) (equal (nth 2 row) "ok")))
          (rows (append (seq-filter ok anvillm-backends) (seq-remove ok anvillm-backends)))
-         (width (lambda (n) (apply #'max 0 (mapcar (lambda (row) (string-width (nth n row))) rows))))
+         (width (lambda (n)
+                  (apply #'max 0 (mapcar (lambda (row) (string-width (nth n row))) rows))))
          (line (format "  %%-%ds %%-%ds " (funcall width 0) (funcall width 1))))
     (pcase-dolist (`(,name ,title ,status . ,_) rows)
       (let ((start (point)))
         (insert (format line name title))
         (let ((indent (- (point) start)))
-          (insert (propertize status 'face (if (equal status "ok") 'anvillm-idle 'anvillm-off)) "\n")
+          (insert (propertize status 'face (if (equal status "ok") 'anvillm-idle 'anvillm-off))
+                  "\n")
           (put-text-property start (point) 'wrap-prefix (make-string indent ?\s)))))))
 
 (defun anvillm-daemon--counts ()
   "Return how many sessions there are in each state, in words."
   (let (counts)
-    (dolist (s (anvillm-sessions)) (cl-incf (alist-get (or (plist-get s :state) "?") counts 0 nil #'equal)))
-    (if counts (mapconcat (lambda (c) (format "%d %s" (cdr c) (car c))) (nreverse counts) ", ") "none")))
+    (dolist (s (anvillm-sessions))
+      (cl-incf (alist-get (or (plist-get s :state) "?") counts 0 nil #'equal)))
+    (if counts (mapconcat (lambda (c) (format "%d %s" (cdr c) (car c))) (nreverse counts) ", ")
+      "none")))
 
 (defun anvillm-daemon--draw (&rest _)
   "Draw the daemon's buffer, if there is one."
@@ -109,28 +116,36 @@
       (with-current-buffer buffer
         (let ((inhibit-read-only t) (at (point)))
           (erase-buffer)
-          (cl-flet ((field (title value) (insert (propertize (format "%-12s" title) 'face 'anvillm-heading) value "\n")))
+          (cl-flet ((field (title value)
+                           (insert (propertize (format "%-12s" title) 'face 'anvillm-heading) value
+                                   "\n")))
             (field "Namespace" (abbreviate-file-name (anvillm-namespace)))
             (field "Link" (pcase (anvillm-link-status)
                             ('live (propertize "up" 'face 'anvillm-idle))
-                            ('lost (propertize (anvillm-sentence anvillm-link-why) 'face 'anvillm-error))
+                            ('lost (propertize (anvillm-sentence anvillm-link-why) 'face
+                                               'anvillm-error))
                             (_ (propertize (anvillm-link-text) 'face 'anvillm-waiting))))
             (field "Sessions" (anvillm-daemon--counts))
-            (field "Your mail" (if (> anvillm-user-unread 0) (format "%d waiting" anvillm-user-unread) "none")))
+            (field "Your mail"
+                   (if (> anvillm-user-unread 0) (format "%d waiting" anvillm-user-unread) "none")))
           (insert "\n" (propertize "Backends" 'face 'anvillm-heading) "\n")
           (anvillm-daemon--backends)
           (when anvillm-errors
             (insert "\n" (propertize "Last errors" 'face 'anvillm-heading) "\n")
             (dolist (event (cl-subseq anvillm-errors 0 (min 10 (length anvillm-errors))))
-              (insert "  " (propertize (format-time-string "%H:%M:%S " (plist-get event :ts)) 'face 'anvillm-id)
-                      (let ((id (plist-get event :session_id))) (if id (concat (anvillm-name id) ": ") ""))
+              (insert "  "
+                      (propertize (format-time-string "%H:%M:%S " (plist-get event :ts)) 'face
+                                  'anvillm-id)
+                      (let ((id (plist-get event :session_id)))
+                        (if id (concat (anvillm-name id) ": ") ""))
                       (anvillm-event-text event) "\n")))
           (unless (string-empty-p anvillm-daemon--output)
             (insert "\n" (propertize "Program" 'face 'anvillm-heading) "\n"
                     (replace-regexp-in-string "^\\(.\\)" "  \\1" anvillm-daemon--output)))
           (insert "\n" (substitute-command-keys "\\<anvillm-daemon-mode-map>\
 \\[anvillm-daemon-start] start  \\[anvillm-daemon-stop] stop  \\[anvillm-daemon-restart] restart  \
-\\[anvillm-daemon-status] status  \\[anvillm-daemon-connect] connect  \\[anvillm-daemon-namespace] namespace  \
+\\[anvillm-daemon-status] status  \\[anvillm-daemon-connect] connect  \
+\\[anvillm-daemon-namespace] namespace  \
 \\[anvillm-traffic] traffic\n"))
           (goto-char (min at (point-max))))))))
 
@@ -153,7 +168,8 @@
 
 (defun anvillm-daemon-namespace (directory)
   "Speak to the daemon of the namespace DIRECTORY from now on."
-  (interactive (list (read-directory-name "Namespace: " (file-name-as-directory (anvillm-namespace)))))
+  (interactive (list (read-directory-name "Namespace: "
+                                          (file-name-as-directory (anvillm-namespace)))))
   (anvillm-disconnect)
   (setq anvillm-namespace (directory-file-name (expand-file-name directory)) anvillm-backends nil)
   (anvillm-daemon))
@@ -171,11 +187,13 @@
     (if (not buffer)
         (setq anvillm-9p-trace-function nil)
       (with-current-buffer buffer
-        (let ((inhibit-read-only t) (tails (cl-remove-if-not (lambda (w) (= (window-point w) (point-max)))
+        (let ((inhibit-read-only t) (tails (cl-remove-if-not (lambda (w)
+                                                               (= (window-point w) (point-max)))
                                                              (get-buffer-window-list nil nil t))))
           (save-excursion
             (goto-char (point-max))
-            (insert (propertize (format-time-string "%H:%M:%S.%3N ") 'face 'anvillm-id) direction " "
+            (insert (propertize (format-time-string "%H:%M:%S.%3N ") 'face 'anvillm-id) direction
+                    " "
                     (anvillm-wire-format message) "\n")
             (when (> (line-number-at-pos nil t) anvillm-traffic-lines)
               (goto-char (point-min))

@@ -27,7 +27,8 @@
     (while (string-match "`+" text start)
       (setq longest (max longest (- (match-end 0) (match-beginning 0))) start (match-end 0)))
     (let ((fence (make-string (1+ longest) ?`)))
-      (concat fence (or language "") "\n" text (if (string-suffix-p "\n" text) "" "\n") fence "\n"))))
+      (concat fence (or language "") "\n" text (if (string-suffix-p "\n" text) "" "\n") fence
+              "\n"))))
 
 (defun anvillm-language ()
   "Return the name of this buffer's language, for a fence."
@@ -43,10 +44,13 @@
 (defun anvillm-reference (&optional start end)
   "Return what names this buffer, with the lines of START and END."
   (let* ((name (if buffer-file-name
-                   (abbreviate-file-name (or (file-remote-p buffer-file-name 'localname) buffer-file-name))
+                   (abbreviate-file-name (or (file-remote-p buffer-file-name 'localname)
+                                             buffer-file-name))
                  (buffer-name)))
          (first (and start (line-number-at-pos start t)))
-         (last (and end (line-number-at-pos (if (and (> end start) (eq (char-before end) ?\n)) (1- end) end) t))))
+         (last (and end
+                    (line-number-at-pos (if (and (> end start) (eq (char-before end) ?\n)) (1- end)
+                                          end) t))))
     (cond ((not first) name)
           ((or (not last) (= first last)) (format "%s:%d" name first))
           (t (format "%s:%d-%d" name first last)))))
@@ -78,18 +82,21 @@ Where the agent could not read it, it is given a copy."
         (insert text)
       (anvillm-enclose--hand-over file))))
 
-(defconst anvillm-enclose--largest 65536 "The largest file whose text is put into a prompt, in bytes.")
+(defconst anvillm-enclose--largest 65536
+  "The largest file whose text is put into a prompt, in bytes.")
 
 (defun anvillm-enclose--file-text (file directory content)
   "Return what stands for FILE in a prompt; nil if the agent needs a copy.
 DIRECTORY is that of the session if the file is below it; with CONTENT its text
 is wanted all the same."
   (let ((text (and (or content (not directory)) (anvillm-enclose--readable file))))
-    (cond (text (concat (if directory (file-relative-name file directory) (abbreviate-file-name file))
+    (cond (text (concat (if directory (file-relative-name file directory)
+                          (abbreviate-file-name file))
                         "\n\n" (anvillm-fence text)))
           (directory (file-relative-name file directory)))))
 
-(defconst anvillm-enclose--most (* 8 1024 1024) "The largest file that can be handed over, in bytes.")
+(defconst anvillm-enclose--most (* 8 1024 1024)
+  "The largest file that can be handed over, in bytes.")
 
 (defun anvillm-enclose--hand-over (file)
   "Give the sessions of this prompt a copy of FILE, and name it at point then."
@@ -134,13 +141,16 @@ TIME goes before the name, so that it is another than that of yesterday's."
         (funcall done whole)
       (anvillm-create (concat (car ids) "/attach/" whole) data
                       (anvillm-then "attach"
-                                    (lambda (_) (anvillm-enclose--hand-on time name data (cdr ids) done)))))))
+                                    (lambda (_)
+                                      (anvillm-enclose--hand-on time name data (cdr ids) done)))))))
 
 (defun anvillm-enclose--readable (file)
   "Return the text of FILE, or nil if it is none or too large."
   (when (and (<= (or (file-attribute-size (file-attributes file)) 0) anvillm-enclose--largest)
              (not (let ((case-fold-search t))
-                    (string-match-p "\\.\\(png\\|jpe?g\\|gif\\|webp\\|bmp\\|tiff?\\|svgz?\\|ico\\|pdf\\)\\'" file))))
+                    (string-match-p
+                     "\\.\\(png\\|jpe?g\\|gif\\|webp\\|bmp\\|tiff?\\|svgz?\\|ico\\|pdf\\)\\'"
+                     file))))
     (with-temp-buffer
       (set-buffer-multibyte nil)
       (insert-file-contents-literally file)
@@ -172,8 +182,9 @@ TIME goes before the name, so that it is another than that of yesterday's."
     (anvillm-enclose--check-size (length data) "The picture")
     (anvillm-enclose--data
      (concat "pasted." (replace-regexp-in-string
-                        "[^a-z0-9]" "" (car (split-string (cadr (split-string (format "%s" type) "/"))
-                                                          "[+;]"))))
+                        "[^a-z0-9]" ""
+                        (car (split-string (cadr (split-string (format "%s" type) "/"))
+                                           "[+;]"))))
      data)))
 
 (defun anvillm-yank-picture ()

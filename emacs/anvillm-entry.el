@@ -99,7 +99,8 @@
 
 (defun anvillm-entry--head (entry)
   "Insert the heading over what the agent does in the turn of ENTRY."
-  (anvillm-entry--heading (anvillm-name anvillm-buffer-session) (anvillm-entry-time entry) 'anvillm-heading))
+  (anvillm-entry--heading (anvillm-name anvillm-buffer-session) (anvillm-entry-time entry)
+                          'anvillm-heading))
 
 (defun anvillm-entry--prompt (entry)
   "Insert the prompt of ENTRY."
@@ -112,7 +113,8 @@
                               ("typed" "You, in the terminal")
                               (_ "You"))
                             (anvillm-entry-time entry) 'anvillm-you-heading)
-    (insert (propertize (string-trim-right (or (plist-get prompt :text) "") "\n+") 'face 'anvillm-you) "\n")))
+    (insert (propertize (string-trim-right (or (plist-get prompt :text) "") "\n+") 'face
+                        'anvillm-you) "\n")))
 
 (defun anvillm-entry--words (entry)
   "Insert the words of ENTRY, with the faces of Markdown."
@@ -131,7 +133,8 @@
 
 (defun anvillm-entry--fold (open)
   "Insert the mark of a line that unfolds; it is OPEN if that is non-nil."
-  (insert (propertize (if open "▾ " "▸ ") 'face 'anvillm-id 'mouse-face 'highlight 'help-echo "TAB: fold or unfold")))
+  (insert (propertize (if open "▾ " "▸ ") 'face 'anvillm-id 'mouse-face 'highlight 'help-echo
+                      "TAB: fold or unfold")))
 
 (defun anvillm-entry--seconds (seconds)
   "Return SECONDS in few characters, behind a blank; nothing if it is short."
@@ -149,7 +152,8 @@
                         'face 'shadow)
             "\n")
     (when (and open (not (string-blank-p text)))
-      (insert (propertize (string-trim-right text) 'face 'shadow 'line-prefix "  " 'wrap-prefix "  ") "\n"))))
+      (insert (propertize (string-trim-right text) 'face 'shadow 'line-prefix "  " 'wrap-prefix
+                          "  ") "\n"))))
 
 (defun anvillm-entry--sign (end)
   "Return the sign for END, how a tool ended, or that it has not."
@@ -165,11 +169,14 @@
          (open (anvillm-entry--open-p entry edits)))
     (anvillm-entry--fold open)
     (insert (propertize (or (plist-get tool :name) (if edits "Edit" "Tool")) 'face 'anvillm-tool)
-            (let ((title (anvillm-one-line (or (plist-get tool :title) (plist-get (car edits) :path) ""))))
-              (if (string-empty-p title) "" (concat ": " (truncate-string-to-width title 300 nil nil "…"))))
+            (let ((title (anvillm-one-line (or (plist-get tool :title) (plist-get (car edits) :path)
+                                               ""))))
+              (if (string-empty-p title) ""
+                (concat ": " (truncate-string-to-width title 300 nil nil "…"))))
             "  "
             (if (or tool output) (anvillm-entry--sign end) "")
-            (let ((exit (plist-get output :exit))) (if (member exit '(nil 0)) "" (format " exit %s" exit)))
+            (let ((exit (plist-get output :exit)))
+              (if (member exit '(nil 0)) "" (format " exit %s" exit)))
             (propertize (anvillm-entry--seconds (plist-get output :seconds)) 'face 'shadow)
             (mapconcat #'anvillm-entry--counts edits "")
             "\n")
@@ -186,14 +193,16 @@
     ('open t)
     ('closed nil)
     (_ (and edits
-            (<= (cl-loop for edit in edits sum (+ (or (plist-get edit :added) 0) (or (plist-get edit :removed) 0)))
+            (<= (cl-loop for edit in edits sum
+                         (+ (or (plist-get edit :added) 0) (or (plist-get edit :removed) 0)))
                 anvillm-unfold-lines)))))
 
 (defun anvillm-entry--counts (edit)
   "Return how many lines EDIT has added and removed."
   (let ((added (plist-get edit :added)) (removed (plist-get edit :removed)))
     (concat (if (member added '(nil 0)) "" (propertize (format " +%d" added) 'face 'anvillm-good))
-            (if (member removed '(nil 0)) "" (propertize (format " −%d" removed) 'face 'anvillm-error)))))
+            (if (member removed '(nil 0)) ""
+              (propertize (format " −%d" removed) 'face 'anvillm-error)))))
 
 (defun anvillm-entry--input (tool)
   "Insert what was given to TOOL."
@@ -207,7 +216,8 @@
 (defun anvillm-entry--edit (edit)
   "Insert EDIT as a diff."
   (let ((diff (plist-get edit :diff)))
-    (insert (if (and diff (not (string-blank-p diff))) (anvillm-text-diff (string-trim-right diff "\n+"))
+    (insert (if (and diff (not (string-blank-p diff)))
+                (anvillm-text-diff (string-trim-right diff "\n+"))
               (format "%s %s%s" (or (plist-get edit :op) "change") (plist-get edit :path)
                       (if (plist-get edit :to) (concat " to " (plist-get edit :to)) "")))
             "\n")))
@@ -217,7 +227,8 @@
   (let ((text (string-trim-right (anvillm-entry-text entry "output") "\n+")))
     (unless (string-empty-p text)
       (insert (anvillm-entry-shortened text 200) "\n"))
-    (when (plist-get output :file) (insert (propertize (concat "all of it: " (plist-get output :file)) 'face 'shadow) "\n"))))
+    (when (plist-get output :file)
+      (insert (propertize (concat "all of it: " (plist-get output :file)) 'face 'shadow) "\n"))))
 
 (defun anvillm-entry-shortened (text lines)
   "Return TEXT with at most LINES lines: its beginning and more of its end."
@@ -232,7 +243,8 @@
   "Insert the question of ENTRY: with its choices while it is open, or its answer."
   (let* ((ask (anvillm-entry-get entry "ask")) (decision (anvillm-entry-get entry "decision"))
          (open (and (not decision)
-                    (cl-find (plist-get ask :id) (anvillm-asks (anvillm-session anvillm-buffer-session))
+                    (cl-find (plist-get ask :id)
+                             (anvillm-asks (anvillm-session anvillm-buffer-session))
                              :key (lambda (a) (plist-get a :id)) :test #'equal))))
     (cond (open
            (insert "\n")
@@ -242,11 +254,14 @@
            (insert (propertize "? " 'face 'anvillm-waiting)
                    (anvillm-one-line (or (plist-get ask :text) "a question"))
                    (if (not decision) ""
-                     (concat "  → " (propertize (anvillm-one-line (or (plist-get decision :choice) (plist-get decision :text)
-                                                                      "not answered"))
-                                                'face 'bold)
+                     (concat "  → "
+                             (propertize (anvillm-one-line (or (plist-get decision :choice)
+                                                               (plist-get decision :text)
+                                                               "not answered"))
+                                         'face 'bold)
                              (pcase (plist-get decision :by)
-                               ('nil "") ("person" "") (by (propertize (concat "  by " by) 'face 'shadow)))))
+                               ('nil "") ("person" "")
+                               (by (propertize (concat "  by " by) 'face 'shadow)))))
                    "\n")))))
 
 (defun anvillm-entry--plan (entry)
@@ -261,13 +276,16 @@
 
 (defun anvillm-entry--end (entry)
   "Insert how the turn of ENTRY ended."
-  (let* ((end (anvillm-entry-get entry "end")) (how (plist-get end :how)) (reason (or (plist-get end :reason) ""))
+  (let* ((end (anvillm-entry-get entry "end")) (how (plist-get end :how))
+         (reason (or (plist-get end :reason) ""))
          (background (or (plist-get end :background) 0)) (seconds (or (plist-get end :seconds) 0)))
     ;; What was answered in a moment needs no line that says so.
     (unless (and (equal how "answer") (< seconds 1) (= background 0))
       (insert (propertize (concat "—" (anvillm-entry--seconds seconds)) 'face 'shadow)
               (if (equal how "answer") ""
-                (propertize (concat " " how (if (string-empty-p reason) "" (concat ": " (anvillm-one-line reason))))
+                (propertize (concat " " how
+                                    (if (string-empty-p reason) ""
+                                      (concat ": " (anvillm-one-line reason))))
                             'face 'anvillm-error))
               (if (> background 0) (format "  %d go on in the background" background) "")
               "\n"))))
@@ -275,16 +293,20 @@
 (defun anvillm-entry--line (entry)
   "Insert ENTRY in one line, with a mark before it."
   (let* ((kind (anvillm-entry-kind entry)) (it (anvillm-entry-get entry kind))
-         (get (lambda (key) (let ((v (plist-get it key))) (and v (not (equal v "")) (format "%s" v)))))
+         (get (lambda (key)
+                (let ((v (plist-get it key))) (and v (not (equal v "")) (format "%s" v)))))
          (words (lambda (&rest keys) (string-join (delq nil (mapcar get keys)) " "))))
     (insert (propertize
              (pcase kind
                ("retry" (concat "· retry " (funcall words :attempt)
-                                (if (funcall get :of) (concat " of " (funcall get :of)) "") ": " (funcall words :reason :status)))
+                                (if (funcall get :of) (concat " of " (funcall get :of)) "") ": "
+                                (funcall words :reason :status)))
                ("limit" (concat "· limit: " (funcall words :reason)
                                 (if (numberp (plist-get it :until))
-                                    (format-time-string ", until %a %H:%M" (plist-get it :until)) "")))
-               ("compact" (concat "· the conversation is shortened" (if (equal "done" (funcall get :state)) ": done" "…")))
+                                    (format-time-string ", until %a %H:%M" (plist-get it :until))
+                                  "")))
+               ("compact" (concat "· the conversation is shortened"
+                                  (if (equal "done" (funcall get :state)) ": done" "…")))
                ("subagent" (concat "· subagent " (funcall words :name :title)
                                    (if (equal "ended" (funcall get :state)) ": ended" "…")))
                ("session" (concat "· " (funcall words :what :value)))

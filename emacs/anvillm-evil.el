@@ -7,8 +7,9 @@
 ;;; Commentary:
 
 ;; With (with-eval-after-load 'evil (anvillm-evil-setup)) in your init file every
-;; mode of AnviLLM starts in the normal state, where its keys are what they are without Evil, but for those that
-;; move: h j k l, gg and G, /, n and N.  What was on one of these is behind g.
+;; mode of AnviLLM starts in the normal state, where its keys are what they are
+;; without Evil, but for those that move: h j k l, gg and G, /, n and N.  What was
+;; on one of these is behind g.
 ;; A prompt is written in the insert state.
 
 ;;; Code:
@@ -42,7 +43,10 @@
     (when (string-prefix-p "anvillm" (symbol-name command))
       (dolist (key keys)
         (evil-define-key* 'normal map
-          (kbd (if (member key anvillm-evil--moving) (concat "g " (if (equal key "g") "r" key)) key)) command))))
+                          (kbd (if (member key anvillm-evil--moving)
+                                   (concat "g " (if (equal key "g") "r" key))
+                                 key))
+                          command))))
   (evil-define-key* 'normal map (kbd "q") #'quit-window (kbd "g g") #'beginning-of-buffer))
 
 ;;;###autoload

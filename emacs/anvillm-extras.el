@@ -41,7 +41,8 @@
   (let ((session (anvillm-session (anvillm-extras--id name))))
     (if (not session) ""
       (concat "  " (anvillm-state-text session) "  " (plist-get session :backend) "  "
-              (abbreviate-file-name (or (plist-get session :cwd) "")) "  " (anvillm-note session)))))
+              (abbreviate-file-name (or (plist-get session :cwd) "")) "  "
+              (anvillm-note session)))))
 
 (defun anvillm-extras--preview ()
   "Return a function to show the conversation of a candidate."

@@ -50,7 +50,8 @@
 (defun anvillm-connect ()
   "Bring the link up if it is not; return the connection.
 Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
-  (when (and (anvillm-9p-live-p anvillm-link-conn) (not (equal anvillm-link-socket (anvillm-socket))))
+  (when (and (anvillm-9p-live-p anvillm-link-conn)
+             (not (equal anvillm-link-socket (anvillm-socket))))
     (anvillm-disconnect))
   (unless (anvillm-9p-live-p anvillm-link-conn)
     (anvillm--stop-waiting)
@@ -128,8 +129,9 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
            (anvillm-namespace) '(change)
            (lambda (event)
              (when (and (memq (nth 1 event) '(created renamed))
-                        (member (anvillm-socket) (mapcar (lambda (f) (and (stringp f) (expand-file-name f)))
-                                                         (nthcdr 2 event))))
+                        (member (anvillm-socket)
+                                (mapcar (lambda (f) (and (stringp f) (expand-file-name f)))
+                                        (nthcdr 2 event))))
                ;; Made by bind, but not listening yet, for a moment.
                (run-at-time 0.01 nil #'anvillm--retry)))))))
 
@@ -187,16 +189,19 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
     (setq anvillm--seq (plist-get event :seq)))
   (let ((id (plist-get event :session_id)))
     (pcase (plist-get event :type)
-      ("session_new" (anvillm--patch id (list :backend (plist-get event :backend) :cwd (plist-get event :cwd)
-                                              :alias (plist-get event :alias)
-                                              :state (or (plist-get event :state) "starting"))
+      ("session_new" (anvillm--patch id
+                                     (list :backend (plist-get event :backend)
+                                           :cwd (plist-get event :cwd)
+                                           :alias (plist-get event :alias)
+                                           :state (or (plist-get event :state) "starting"))
                                      t))
       ("state_change" (anvillm--state-changed id event))
       ("ask" (anvillm--patch id (list :ask (plist-get event :ask) :asks (plist-get event :asks))))
       ("error" (push event anvillm-errors)
        (when (nthcdr 50 anvillm-errors) (setcdr (nthcdr 49 anvillm-errors) nil))
        (anvillm--patch id (list :error (anvillm-event-text event))))
-      ("response" (when (anvillm-session id) (puthash id t anvillm-fresh-ids) (anvillm--patch id nil)))
+      ("response" (when (anvillm-session id) (puthash id t anvillm-fresh-ids)
+                        (anvillm--patch id nil)))
       ("message" (anvillm--patch id (list :unread (1+ (or (anvillm-get id :unread) 0)))))
       ("session_update" (anvillm--patch id (anvillm--updated event)))
       ("session_end" (anvillm--forget id))))
@@ -212,7 +217,8 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
 
 (defun anvillm-event-text (event)
   "Return the words of EVENT."
-  (or (plist-get event :error) (plist-get event :text) (plist-get event :message) (plist-get event :reason) ""))
+  (or (plist-get event :error) (plist-get event :text) (plist-get event :message)
+      (plist-get event :reason) ""))
 
 (defun anvillm--state-changed (id event)
   "Session ID has changed its state by EVENT."
@@ -253,7 +259,8 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
   (let* ((session (anvillm-session id)) (answered (plist-get session :answered)))
     (when (and session (anvillm-fresh-p session))
       (remhash id anvillm-fresh-ids)
-      (when (and answered (> answered (or (plist-get session :seen) 0)) (anvillm-9p-live-p anvillm-link-conn))
+      (when (and answered (> answered (or (plist-get session :seen) 0))
+                 (anvillm-9p-live-p anvillm-link-conn))
         (anvillm-9p-write anvillm-link-conn (concat id "/seen") (format "%d\n" answered) #'ignore))
       (anvillm--patch id (append (and (equal "done" (plist-get session :needs)) '(:needs ""))
                                  (and answered (list :seen answered)))))))
@@ -267,7 +274,8 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
 
 (defvar anvillm--sync-op nil "The reading of `sessions' that is under way.")
 (defvar anvillm--sync-timer nil "The timer that will start one.")
-(defvar anvillm--sync-again nil "Non-nil if something changed that the reading under way may not tell.")
+(defvar anvillm--sync-again nil
+  "Non-nil if something changed that the reading under way may not tell.")
 (defvar anvillm--sync-cost 0 "How long taking in the last one took, in seconds.")
 (defvar anvillm-arrival-hook nil "Run when `sessions' or `backends' was read.")
 
@@ -286,7 +294,10 @@ While it is being read, do so once more afterwards."
   (when (and (anvillm-9p-live-p anvillm-link-conn) (not anvillm--sync-again))
     (setq anvillm--touched nil)
     (let* ((conn anvillm-link-conn)
-           (patience (run-at-time 2 nil (lambda () (when (eq conn anvillm-link-conn) (anvillm--set-status 'silent))))))
+           (patience (run-at-time 2 nil
+                                  (lambda ()
+                                    (when (eq conn anvillm-link-conn)
+                                      (anvillm--set-status 'silent))))))
       (setq anvillm--sync-op
             (anvillm-9p-read conn "sessions"
                              (lambda (bytes err)
@@ -315,7 +326,8 @@ While it is being read, do so once more afterwards."
 
 (defun anvillm--take (bytes)
   "Take in BYTES, the content of `sessions'."
-  (let ((start (float-time)) (all (anvillm-json bytes)) (touched anvillm--touched) (known (make-hash-table :test #'equal))
+  (let ((start (float-time)) (all (anvillm-json bytes)) (touched anvillm--touched)
+        (known (make-hash-table :test #'equal))
         changed moved)
     (dolist (new all)
       (let* ((id (plist-get new :id)) (old (gethash id anvillm-known-sessions)))
@@ -333,7 +345,8 @@ While it is being read, do so once more afterwards."
              anvillm-known-sessions)
     (let ((order (cl-remove-if-not #'anvillm-session (mapcar (lambda (s) (plist-get s :id)) all))))
       (dolist (id anvillm-order)
-        (when (and (not (gethash id known)) (anvillm-session id)) (setq order (append order (list id)))))
+        (when (and (not (gethash id known)) (anvillm-session id))
+          (setq order (append order (list id)))))
       (unless (equal order anvillm-order) (setq anvillm-order order moved t)))
     (if (or moved (nthcdr 20 changed))
         (run-hook-with-args 'anvillm-session-functions nil)

@@ -15,7 +15,8 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 
-(declare-function dbus-call-method-asynchronously "dbus" (bus service path interface method handler &rest args))
+(declare-function dbus-call-method-asynchronously "dbus"
+                  (bus service path interface method handler &rest args))
 
 
 ;;;; Mode line
@@ -27,7 +28,8 @@
   "Return COUNT behind SIGN in FACE, or nothing for none.
 HELP tells what it is; a click calls COMMAND."
   (if (= count 0) ""
-    (propertize (format "%s%d" sign count) 'face face 'mouse-face 'mode-line-highlight 'help-echo help
+    (propertize (format "%s%d" sign count) 'face face 'mouse-face 'mode-line-highlight 'help-echo
+                help
                 'local-map (let ((map (make-sparse-keymap)))
                              (define-key map [mode-line mouse-1] command)
                              map))))
@@ -42,12 +44,20 @@ HELP tells what it is; a click calls COMMAND."
         ('fresh (cl-incf (nth 2 counts)))))
     (setq old anvillm-mode-line-string
           anvillm-mode-line-string
-          (let ((text (concat (anvillm-live--part (nth 0 counts) "?" 'anvillm-waiting "Agents that wait for your answer" #'anvillm-next-needing)
-                              (anvillm-live--part (nth 1 counts) "!" 'anvillm-error "Agents with an error" #'anvillm-next-needing)
-                              (anvillm-live--part (nth 2 counts) "*" 'anvillm-fresh "Agents that have answered" #'anvillm-next-needing)
-                              (anvillm-live--part anvillm-user-unread "@" 'anvillm-unread "Mail for you" #'anvillm-user-inbox))))
+          (let ((text (concat (anvillm-live--part (nth 0 counts) "?" 'anvillm-waiting
+                                                  "Agents that wait for your answer"
+                                                  #'anvillm-next-needing)
+                              (anvillm-live--part (nth 1 counts) "!" 'anvillm-error
+                                                  "Agents with an error" #'anvillm-next-needing)
+                              (anvillm-live--part (nth 2 counts) "*" 'anvillm-fresh
+                                                  "Agents that have answered"
+                                                  #'anvillm-next-needing)
+                              (anvillm-live--part anvillm-user-unread "@" 'anvillm-unread
+                                                  "Mail for you" #'anvillm-user-inbox))))
             (cond ((anvillm-link-text)
-                   (concat " " (propertize "A-" 'face 'anvillm-off 'help-echo (concat "AnviLLM: " (anvillm-link-text)))))
+                   (concat " "
+                           (propertize "A-" 'face 'anvillm-off 'help-echo
+                                       (concat "AnviLLM: " (anvillm-link-text)))))
                   ((string-empty-p text) "")
                   (t (concat " A" text)))))
     (unless (equal old anvillm-mode-line-string) (force-mode-line-update t))))
@@ -60,7 +70,8 @@ HELP tells what it is; a click calls COMMAND."
   (cond (anvillm-mode-line-mode
          (cl-pushnew 'mode-line anvillm-wanted)
          (unless (memq 'anvillm-mode-line-string global-mode-string)
-           (setq global-mode-string (append (or global-mode-string '("")) '(anvillm-mode-line-string))))
+           (setq global-mode-string
+                 (append (or global-mode-string '("")) '(anvillm-mode-line-string))))
          (add-hook 'anvillm-session-functions #'anvillm-live--update)
          (add-hook 'anvillm-link-hook #'anvillm-live--update)
          (anvillm-connect-later)
@@ -92,14 +103,17 @@ HELP tells what it is; a click calls COMMAND."
 (defun anvillm-notify (title body _id)
   "Tell the user TITLE and BODY, on the desktop if there is one, else below.
 The call over D-Bus does not wait for an answer."
-  (message "%s%s" (propertize title 'face 'anvillm-name) (if (string-empty-p body) "" (concat ": " body)))
+  (message "%s%s" (propertize title 'face 'anvillm-name)
+           (if (string-empty-p body) "" (concat ": " body)))
   (when (and (featurep 'dbusbind) (getenv "DBUS_SESSION_BUS_ADDRESS"))
     (ignore-errors
       (require 'dbus)
       (dbus-call-method-asynchronously
-       :session "org.freedesktop.Notifications" "/org/freedesktop/Notifications" "org.freedesktop.Notifications"
+       :session "org.freedesktop.Notifications" "/org/freedesktop/Notifications"
+       "org.freedesktop.Notifications"
        "Notify" nil
-       "Emacs" :uint32 0 "emacs" title (anvillm-live--markup body) '(:array) '(:array :signature "{sv}") :int32 -1))))
+       "Emacs" :uint32 0 "emacs" title (anvillm-live--markup body) '(:array)
+       '(:array :signature "{sv}") :int32 -1))))
 
 (defun anvillm-live--markup (text)
   "Return TEXT as the body of a notification, which is markup."
@@ -114,21 +128,25 @@ The call over D-Bus does not wait for an answer."
   "Tell the user TITLE and BODY about session ID if WHAT is worth it."
   (when (and (memq what anvillm-notify-about)
              (or anvillm-notify-when-visible (not (anvillm-live--visible-p id))))
-    (funcall anvillm-notify-function title (truncate-string-to-width (anvillm-one-line body) 160 nil nil "…") id)))
+    (funcall anvillm-notify-function title
+             (truncate-string-to-width (anvillm-one-line body) 160 nil nil "…") id)))
 
 (defun anvillm-live--event (event)
   "Tell the user of EVENT if it is worth it."
   (let* ((id (plist-get event :session_id)) (name (if id (anvillm-name id) "AnviLLM")))
     (pcase (plist-get event :type)
       ("ask" (when (and (plist-get event :ask) (not (plist-get event :over)))
-               (anvillm-live--tell 'ask id (concat name " asks") (or (plist-get (plist-get event :ask) :text) ""))))
+               (anvillm-live--tell 'ask id (concat name " asks")
+                                   (or (plist-get (plist-get event :ask) :text) ""))))
       ("error" (anvillm-live--tell 'error id (concat name ": error") (anvillm-event-text event)))
       ("state_change" (when (equal (plist-get event :state) "error")
-                        (anvillm-live--tell 'error id (concat name ": error") (or (plist-get event :error) ""))))
+                        (anvillm-live--tell 'error id (concat name ": error")
+                                            (or (plist-get event :error) ""))))
       ("response" (anvillm-live--tell 'response id (concat name " has answered") ""))
       ("message" (when (equal (plist-get event :to) "user")
                    (anvillm-live--tell 'mail (plist-get event :from)
-                                       (format "Mail from %s" (anvillm-name (or (plist-get event :from) "?")))
+                                       (format "Mail from %s"
+                                               (anvillm-name (or (plist-get event :from) "?")))
                                        (or (plist-get event :subject) "")))))))
 
 ;;;###autoload

@@ -52,11 +52,15 @@
 
 ;;;; Following
 
-(defvar-local anvillm-log-follow-function #'anvillm-log-follow "Function that goes on with what this buffer follows.")
-(defvar-local anvillm-log-toggle-function #'ignore "Function that folds or unfolds what is at point, if it can.")
-(defvar-local anvillm-log-visit-function #'ignore "Function that acts on what is at point, if it can.")
+(defvar-local anvillm-log-follow-function #'anvillm-log-follow
+  "Function that goes on with what this buffer follows.")
+(defvar-local anvillm-log-toggle-function #'ignore
+  "Function that folds or unfolds what is at point, if it can.")
+(defvar-local anvillm-log-visit-function #'ignore
+  "Function that acts on what is at point, if it can.")
 (defvar-local anvillm-log-forget-function #'ignore "Function that forgets what has been taken in.")
-(defvar-local anvillm-log-more-function #'ignore "Function that returns what else the header line tells.")
+(defvar-local anvillm-log-more-function #'ignore
+  "Function that returns what else the header line tells.")
 
 (defun anvillm-log-follow ()
   "Follow the file of this buffer, from where it was left."
@@ -95,7 +99,9 @@
     ;; A line's end never cuts a character, so only whole lines are decoded.
     (if (= end 0)
         (push bytes anvillm-log--rest)
-      (let ((lines (apply #'concat (nreverse (cons (substring bytes 0 end) (cl-shiftf anvillm-log--rest nil))))))
+      (let ((lines (apply #'concat
+                          (nreverse (cons (substring bytes 0 end)
+                                          (cl-shiftf anvillm-log--rest nil))))))
         (when (< end (length bytes)) (push (substring bytes end) anvillm-log--rest))
         (anvillm-log--append (anvillm-visible (decode-coding-string lines 'utf-8 t)))))))
 
@@ -132,7 +138,8 @@
   "Return what is shown for the turn's header just matched."
   (let* ((who (match-string 1))
          (time (ignore-errors (encode-time (iso8601-parse (match-string 2))))))
-    (concat (pcase who ("USER" "You") ("NOTE" "Left in repositories") (_ (anvillm-name anvillm-buffer-session)))
+    (concat (pcase who ("USER" "You") ("NOTE" "Left in repositories")
+                   (_ (anvillm-name anvillm-buffer-session)))
             (propertize (concat "  " (if time (anvillm-clock time) (match-string 2)))
                         'face 'anvillm-id))))
 
@@ -192,7 +199,8 @@
   "Take the oldest blocks away, to four fifths of `anvillm-log-size'."
   (save-excursion
     (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
-    (let ((head (or (next-single-property-change (point) 'anvillm-head) (line-beginning-position 2))))
+    (let ((head (or (next-single-property-change (point) 'anvillm-head)
+                    (line-beginning-position 2))))
       (delete-region (point-min) head))))
 
 ;;;; Moving about
@@ -207,7 +215,8 @@
   "Show or hide what is folded in this block; in the whole buffer if ALL."
   (let* ((start (if all (point-min) (or (anvillm-log-head-before (1+ (point))) (point-min))))
          (end (if all (point-max) (or (anvillm-log-head-after (point)) (point-max))))
-         (folds (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-fold)) (overlays-in start end))))
+         (folds (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-fold))
+                                  (overlays-in start end))))
     (if (not folds)
         (message "Nothing is folded here")
       (let ((hide (cl-notany (lambda (o) (overlay-get o 'invisible)) folds)))
@@ -248,7 +257,8 @@
 ;;;; References to files
 
 (defconst anvillm-log--reference
-  (concat "\\(?:^\\|[^[:alnum:]_./~-]\\)\\(?1:\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\)"
+  (concat "\\(?:^\\|[^[:alnum:]_./~-]\\)"
+          "\\(?1:\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\)"
           ":\\(?2:[0-9]+\\)\\(?::\\(?3:[0-9]+\\)\\)?"
           "\\|File \"\\(?1:[^\"\n]+\\)\", line \\(?2:[0-9]+\\)")
   "A file name with a line, and maybe a column, as compilers and agents write it.
@@ -257,7 +267,8 @@ So does Python in a traceback.")
 (defun anvillm-log--existing (name)
   "Return the file that NAME stands for in this session's directory, or nil."
   (let ((file (expand-file-name name (file-name-as-directory
-                                      (or (anvillm-get anvillm-buffer-session :cwd) default-directory)))))
+                                      (or (anvillm-get anvillm-buffer-session :cwd)
+                                          default-directory)))))
     (and (not (file-remote-p file)) (file-regular-p file) file)))
 
 (defun anvillm-log--buttonize (start end)
@@ -369,10 +380,12 @@ So does Python in a traceback.")
     (concat
      " "
      (cond (session
-            (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  " (anvillm-state-text session)
+            (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  "
+                    (anvillm-state-text session)
                     (or (funcall anvillm-log-more-function session) "")
                     (if (plist-get session :ask)
-                        (substitute-command-keys " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)") "")
+                        (substitute-command-keys
+                         " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)") "")
                     (let ((note (anvillm-note session))) ; what matters most is not cut off
                       (if (string-empty-p note) "" (concat "  " note)))
                     (let ((queued (plist-get session :queued)))
@@ -385,10 +398,12 @@ So does Python in a traceback.")
                     (let ((tokens (anvillm-tokens session)))
                       (if (string-empty-p tokens) "" (format "  %s tokens" tokens)))
                     "  " (abbreviate-file-name (or (plist-get session :cwd) ""))))
-           (id (propertize (format "%s is gone" (or anvillm-buffer-known-name id)) 'face 'anvillm-off))
+           (id (propertize (format "%s is gone" (or anvillm-buffer-known-name id)) 'face
+                           'anvillm-off))
            (t "All messages"))
      (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))
-           ((and anvillm-log-over session) (propertize (concat "  " anvillm-log-over) 'face 'anvillm-error))
+           ((and anvillm-log-over session) (propertize (concat "  " anvillm-log-over) 'face
+                                                       'anvillm-error))
            (t "")))))
 
 (defun anvillm-log--imenu ()
@@ -401,8 +416,9 @@ So does Python in a traceback.")
         (goto-char at)
         (unless (and anvillm-buffer-session (not (looking-at "You ")))
           (when anvillm-buffer-session (forward-line))
-          (push (cons (truncate-string-to-width (string-trim (buffer-substring-no-properties (point) (line-end-position)))
-                                                80 nil nil "…")
+          (push (cons (truncate-string-to-width
+                       (string-trim (buffer-substring-no-properties (point) (line-end-position)))
+                       80 nil nil "…")
                       (copy-marker at))
                 index)))
       (setq at (anvillm-log-head-after at)))
@@ -424,7 +440,8 @@ So does Python in a traceback.")
   "Show the log of all messages."
   (interactive)
   (anvillm-connect-later)
-  (pop-to-buffer (anvillm-log-open-buffer (get-buffer-create "*anvillm log*") #'anvillm-log-mode "log" nil)))
+  (pop-to-buffer (anvillm-log-open-buffer (get-buffer-create "*anvillm log*") #'anvillm-log-mode
+                                          "log" nil)))
 
 (provide 'anvillm-log)
 ;;; anvillm-log.el ends here

@@ -17,7 +17,8 @@
 (require 'anvillm-compose)
 
 (defconst anvillm-mail-types
-  '("PROMPT_REQUEST" "PROMPT_RESPONSE" "QUERY_REQUEST" "QUERY_RESPONSE" "REVIEW_REQUEST" "REVIEW_RESPONSE"
+  '("PROMPT_REQUEST" "PROMPT_RESPONSE" "QUERY_REQUEST" "QUERY_RESPONSE" "REVIEW_REQUEST"
+    "REVIEW_RESPONSE"
     "APPROVAL_REQUEST" "APPROVAL_RESPONSE" "LOG_ERROR")
   "The types of messages.")
 
@@ -38,11 +39,15 @@
   "Return the row of the message ID."
   (let* ((m (gethash id anvillm-mail--messages)) (unread (equal anvillm-mail--box "inbox"))
          (line (concat "  "
-                       (anvillm-rows-fit (propertize (anvillm-ago (plist-get m :timestamp)) 'face 'anvillm-id) 6)
-                       " " (anvillm-rows-fit (propertize (anvillm-mail-name (plist-get m :from)) 'face 'anvillm-name) 18)
-                       " " (anvillm-rows-fit (propertize (downcase (string-replace "_" " " (plist-get m :type)))
-                                                         'face (anvillm-mail--type-face (plist-get m :type))) 17)
-                       " " (propertize (anvillm-mail--subject m) 'face (if unread 'anvillm-unread 'default))
+                       (anvillm-rows-fit (propertize (anvillm-ago (plist-get m :timestamp)) 'face
+                                                     'anvillm-id) 6)
+                       " " (anvillm-rows-fit (propertize (anvillm-mail-name (plist-get m :from))
+                                                         'face 'anvillm-name) 18)
+                       " " (anvillm-rows-fit
+                            (propertize (downcase (string-replace "_" " " (plist-get m :type)))
+                                        'face (anvillm-mail--type-face (plist-get m :type))) 17)
+                       " " (propertize (anvillm-mail--subject m) 'face
+                                       (if unread 'anvillm-unread 'default))
                        "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id id line)
     line))
@@ -93,12 +98,13 @@
 
 \\{anvillm-mail-mode-map}"
   :interactive nil
-  (setq-local tabulated-list-format [("When" 6 nil) ("From" 18 nil) ("Type" 17 nil) ("Subject" 0 nil)]
-        tabulated-list-padding 2
-        revert-buffer-function (lambda (&rest _) (anvillm-mail-refresh))
-        truncate-lines t
-        anvillm-client t
-        anvillm-current-function #'anvillm-mail--session)
+  (setq-local tabulated-list-format
+              [("When" 6 nil) ("From" 18 nil) ("Type" 17 nil) ("Subject" 0 nil)]
+              tabulated-list-padding 2
+              revert-buffer-function (lambda (&rest _) (anvillm-mail-refresh))
+              truncate-lines t
+              anvillm-client t
+              anvillm-current-function #'anvillm-mail--session)
   (add-hook 'anvillm-event-functions #'anvillm-mail--event)
   (add-hook 'anvillm-session-functions #'anvillm-mail--session-changed)
   (add-hook 'anvillm-link-hook #'anvillm-mail--link-changed)
@@ -132,7 +138,8 @@
        (and (equal owner id) anvillm-mail--messages anvillm-mail--loaded
             (equal anvillm-mail--box "inbox")
             (not (eql (hash-table-count anvillm-mail--messages)
-                      (if (equal id "user") anvillm-user-unread (or (anvillm-get id :unread) 0)))))))))
+                      (if (equal id "user") anvillm-user-unread
+                        (or (anvillm-get id :unread) 0)))))))))
 
 (defun anvillm-mail--link-changed ()
   "Read the mailboxes again when the link is up again."
@@ -156,8 +163,10 @@
       (progn
         (anvillm-await-sessions)
         (let* ((names (cons '("user" . "user")
-                            (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s))) (anvillm-sessions))))
-               (name (completing-read (format-prompt "%s of" "user" (capitalize box)) names nil t nil nil "user")))
+                            (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s)))
+                                    (anvillm-sessions))))
+               (name (completing-read (format-prompt "%s of" "user" (capitalize box)) names nil t
+                                      nil nil "user")))
           (cdr (assoc name names))))))
 
 ;;;###autoload
@@ -199,11 +208,13 @@ With a prefix argument, of the user."
                      `(("From" . ,(anvillm-mail-name (plist-get m :from)))
                        ("To" . ,(anvillm-mail-name (plist-get m :to)))
                        ("Type" . ,(plist-get m :type))
-                       ("Date" . ,(format-time-string "%a %d %b %Y %H:%M:%S" (plist-get m :timestamp)))
+                       ("Date" . ,(format-time-string "%a %d %b %Y %H:%M:%S"
+                                                      (plist-get m :timestamp)))
                        ("Subject" . ,(plist-get m :subject))))
         (insert (propertize (concat title ": ") 'face 'anvillm-heading) (or value "") "\n"))
       (cl-loop for (key value) on (plist-get m :metadata) by #'cddr
-               do (insert (propertize (format "%s: " (capitalize (substring (symbol-name key) 1))) 'face 'anvillm-id)
+               do (insert (propertize (format "%s: " (capitalize (substring (symbol-name key) 1)))
+                                      'face 'anvillm-id)
                           (if (stringp value) value (format "%s" value)) "\n"))
       (insert "\n" (or (plist-get m :body) "") "\n")
       (goto-char (point-min)))
@@ -245,7 +256,8 @@ With a prefix argument, of the user."
     (anvillm-write (anvillm-mail--path "ctl") (format "complete %s\n" (plist-get m :id))
                    (anvillm-then "file" (lambda (_)
                                           (message "Filed: %s" (anvillm-mail--subject m))
-                                          (anvillm-mail--boxes (lambda (o) (equal o (plist-get m :to))))
+                                          (anvillm-mail--boxes
+                                           (lambda (o) (equal o (plist-get m :to))))
                                           (anvillm-sync-soon))))
     (if view (quit-window) (forward-line))))
 
@@ -274,19 +286,25 @@ With a prefix argument, of the user."
 
 (defun anvillm-mail--reply-type (m)
   "Return the type of an answer to message M, from the daemon."
-  (or (plist-get m :reply_type) (user-error "The daemon is older than this: restart it, then reply")))
+  (or (plist-get m :reply_type)
+      (user-error "The daemon is older than this: restart it, then reply")))
 
 (defun anvillm-mail--parse (text)
   "Return TEXT, a message as it is written here, as an alist; check it."
-  (unless (string-match "^--text follows this line--\n" text) (user-error "The line between header and text is gone"))
-  (let ((head (substring text 0 (match-beginning 0))) (body (substring text (match-end 0))) (fields nil))
+  (unless (string-match "^--text follows this line--\n" text)
+    (user-error "The line between header and text is gone"))
+  (let ((head (substring text 0 (match-beginning 0))) (body (substring text (match-end 0)))
+        (fields nil))
     (dolist (line (split-string head "\n" t))
-      (unless (string-match "\\`\\([^: ]+\\): *\\(.*?\\) *\\'" line) (user-error "Not a header: %s" line))
+      (unless (string-match "\\`\\([^: ]+\\): *\\(.*?\\) *\\'" line)
+        (user-error "Not a header: %s" line))
       (push (cons (downcase (match-string 1 line)) (match-string 2 line)) fields))
     (let ((to (cdr (assoc "to" fields))) (type (cdr (assoc "type" fields))))
       (when (member to '(nil "")) (user-error "To whom?"))
-      (unless (member type anvillm-mail-types) (user-error "Type is one of: %s" (string-join anvillm-mail-types " ")))
-      (list (cons "to" to) (cons "type" type) (cons "subject" (or (cdr (assoc "subject" fields)) ""))
+      (unless (member type anvillm-mail-types)
+        (user-error "Type is one of: %s" (string-join anvillm-mail-types " ")))
+      (list (cons "to" to) (cons "type" type)
+            (cons "subject" (or (cdr (assoc "subject" fields)) ""))
             (cons "body" (string-remove-suffix "\n" body))))))
 
 (defun anvillm-mail--write (from to type subject body &optional metadata draft)
@@ -297,7 +315,8 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
        (format "*mail to %s*" (if (string-empty-p to) "somebody" (anvillm-mail-name to)))
        (format "Mail from %s" (anvillm-mail-name from)) (or draft (concat "mail-" to))
        (lambda (text done)
-         (let ((fields (append (anvillm-mail--parse text) (and metadata `(("metadata" . ,metadata))))))
+         (let ((fields (append (anvillm-mail--parse text)
+                               (and metadata `(("metadata" . ,metadata))))))
            (anvillm-write (concat from "/mail") (encode-coding-string (json-encode fields) 'utf-8)
                           (lambda (_ err) (funcall done (and err (anvillm-sentence err)))))))
        (format "To: %s\nType: %s\nSubject: %s\n--text follows this line--\n%s"
@@ -315,9 +334,13 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
       (beginning-of-line)
       (cond ((looking-at "To: *") (list (match-end 0) (max end (match-end 0))
                                         (anvillm-session-table
-                                         (cons '("user") (mapcar (lambda (s) (cons (anvillm-name (anvillm-id s)) (anvillm-id s)))
-                                                                 (anvillm-sessions))))))
-            ((looking-at "Type: *") (list (match-end 0) (max end (match-end 0)) anvillm-mail-types))))))
+                                         (cons '("user")
+                                               (mapcar (lambda (s)
+                                                         (cons (anvillm-name (anvillm-id s))
+                                                               (anvillm-id s)))
+                                                       (anvillm-sessions))))))
+            ((looking-at "Type: *") (list (match-end 0) (max end (match-end 0))
+                                          anvillm-mail-types))))))
 
 ;;;###autoload
 (defun anvillm-mail-compose (&optional to)
@@ -329,15 +352,19 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
 (defun anvillm-mail--reply-subject (m)
   "Return the subject of a reply to message M."
   (let ((subject (or (plist-get m :subject) "")))
-    (if (or (string-empty-p subject) (string-match-p "\\`[Rr]e:" subject)) subject (concat "Re: " subject))))
+    (if (or (string-empty-p subject) (string-match-p "\\`[Rr]e:" subject)) subject
+      (concat "Re: " subject))))
 
 (defun anvillm-mail-reply ()
   "Reply to the message here, with the type that answers its type."
   (interactive)
   (let ((m (anvillm-mail--here)))
     (anvillm-mail--write
-     anvillm-mail--owner (plist-get m :from) (anvillm-mail--reply-type m) (anvillm-mail--reply-subject m)
-     (concat "\n\n" (replace-regexp-in-string "^" "> " (string-trim-right (or (plist-get m :body) ""))) "\n")
+     anvillm-mail--owner (plist-get m :from) (anvillm-mail--reply-type m)
+     (anvillm-mail--reply-subject m)
+     (concat "\n\n"
+             (replace-regexp-in-string "^" "> " (string-trim-right (or (plist-get m :body) "")))
+             "\n")
      `(("in_reply_to" . ,(plist-get m :id))) (concat "reply-" (plist-get m :id)))))
 
 (defun anvillm-mail-choose ()
@@ -350,11 +377,14 @@ METADATA, an alist, is sent with it; DRAFT is the name of its draft."
          (choice (completing-read "Answer: " choices nil t)))
     (anvillm-write (anvillm-mail--path "mail")
                    (encode-coding-string
-                    (json-encode `(("to" . ,(plist-get m :from)) ("type" . ,(anvillm-mail--reply-type m))
-                                   ("subject" . ,(anvillm-mail--reply-subject m)) ("body" . ,choice)
-                                   ("metadata" . (("in_reply_to" . ,(plist-get m :id))))))
+                    (json-encode
+                     `(("to" . ,(plist-get m :from)) ("type" . ,(anvillm-mail--reply-type m))
+                       ("subject" . ,(anvillm-mail--reply-subject m)) ("body" . ,choice)
+                       ("metadata" . (("in_reply_to" . ,(plist-get m :id))))))
                     'utf-8)
-                   (anvillm-then "answer" (lambda (_) (message "Answered: %s" choice) (anvillm-mail-complete))))))
+                   (anvillm-then "answer"
+                                 (lambda (_) (message "Answered: %s" choice)
+                                   (anvillm-mail-complete))))))
 
 (provide 'anvillm-mail)
 ;;; anvillm-mail.el ends here

@@ -17,16 +17,19 @@
 
 (defun anvillm-menu--heading ()
   "Return the heading of the commands on a session: which one they are about."
-  (let ((id (anvillm-at-point)) (marked (and anvillm-marked-function (funcall anvillm-marked-function))))
+  (let ((id (anvillm-at-point)) (marked (and anvillm-marked-function
+                                             (funcall anvillm-marked-function))))
     (cond ((or (cdr marked) (and marked (not (equal (car marked) id))))
-           (concat "Marked (p P t R X K w are about these): " (propertize (anvillm-names marked) 'face 'anvillm-name)
+           (concat "Marked (p P t R X K w are about these): "
+                   (propertize (anvillm-names marked) 'face 'anvillm-name)
                    (if id (concat "; the others about " (anvillm-menu--one id)) "")))
           (id (concat "Session " (anvillm-menu--one id)))
           (t "Session"))))
 
 (defun anvillm-menu--one (id)
   "Return the words for session ID in the heading."
-  (format "%s (%s)" (propertize (anvillm-name id) 'face 'anvillm-name) (anvillm-state-text (anvillm-session id))))
+  (format "%s (%s)" (propertize (anvillm-name id) 'face 'anvillm-name)
+          (anvillm-state-text (anvillm-session id))))
 
 (defun anvillm-menu--changed (&rest _)
   "Show in the menu what is so now, if it is open."

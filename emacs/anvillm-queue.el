@@ -16,14 +16,16 @@
 (require 'anvillm-rows)
 (require 'anvillm-compose)
 
-(defvar-local anvillm-queue--waiting nil "The prompts shown here: lists (NUMBER ORIGIN WHEN WORDS), all strings.")
+(defvar-local anvillm-queue--waiting nil
+  "The prompts shown here: lists (NUMBER ORIGIN WHEN WORDS), all strings.")
 (defvar-local anvillm-queue--reading nil "The reading of the queue that is under way.")
 
 (defun anvillm-queue-parse (bytes)
   "Return what waits, from BYTES: the content of the file list of a session."
   (cl-loop for line in (split-string (decode-coding-string bytes 'utf-8 t) "\n" t)
            for row = (split-string (anvillm-visible line) "\t")
-           when (equal (nth 1 row) "queued") collect (list (nth 0 row) (nth 2 row) (nth 3 row) (nth 7 row))))
+           when (equal (nth 1 row) "queued") collect
+           (list (nth 0 row) (nth 2 row) (nth 3 row) (nth 7 row))))
 
 (defun anvillm-queue--line (number)
   "Return the row of the prompt NUMBER."
@@ -42,13 +44,16 @@
   (anvillm-9p-cancel anvillm-queue--reading)
   (anvillm-rows-reading)
   (setq anvillm-queue--reading
-        (anvillm-read (concat anvillm-buffer-session "/turns/list") (anvillm-then "queue" #'anvillm-queue--take))))
+        (anvillm-read (concat anvillm-buffer-session "/turns/list")
+                      (anvillm-then "queue" #'anvillm-queue--take))))
 
 (defun anvillm-queue--take (bytes)
   "Show what waits, from BYTES."
   (setq anvillm-queue--waiting (anvillm-queue-parse bytes))
   (anvillm-rows-draw (mapcar #'car anvillm-queue--waiting) #'anvillm-queue--line
-                     (lambda () (insert (format "\n  Nothing waits for %s.\n" (anvillm-name anvillm-buffer-session))))))
+                     (lambda ()
+                       (insert (format "\n  Nothing waits for %s.\n"
+                                       (anvillm-name anvillm-buffer-session))))))
 
 (defun anvillm-queue--held ()
   "Return why the queue is held, for the mode line."
@@ -90,7 +95,8 @@
   "Show what EVENT may have changed."
   (when (anvillm-event-changes-p event "sessions")
     (let ((id (plist-get event :session_id)))
-      (anvillm-queue--each (lambda (shown) (and (or (null id) (equal shown id)) (anvillm-session shown)))
+      (anvillm-queue--each (lambda (shown)
+                             (and (or (null id) (equal shown id)) (anvillm-session shown)))
                            #'anvillm-queue-refresh))))
 
 (defun anvillm-queue--session-changed (id)
@@ -99,7 +105,8 @@
 
 (defun anvillm-queue--link-changed ()
   "Read the queues again when the link is up again."
-  (when (eq (anvillm-link-status) 'live) (anvillm-queue--each #'anvillm-session #'anvillm-queue-refresh)))
+  (when (eq (anvillm-link-status) 'live)
+    (anvillm-queue--each #'anvillm-session #'anvillm-queue-refresh)))
 
 ;;;###autoload
 (defun anvillm-queue (id)
@@ -149,7 +156,9 @@
     (let ((path (anvillm-queue--path number "prompt")))
       (anvillm-read path (anvillm-then "edit"
                                        (lambda (bytes)
-                                         (anvillm-queue-edit-text id number path (decode-coding-string bytes 'utf-8 t))))))))
+                                         (anvillm-queue-edit-text id number path
+                                                                  (decode-coding-string bytes 'utf-8
+                                                                                        t))))))))
 
 (defun anvillm-queue-edit-text (id number path text)
   "Edit TEXT, the prompt NUMBER that waits for session ID, which is at PATH."
@@ -157,7 +166,9 @@
                         (format "Prompt %s in the queue of %s" number (anvillm-name id))
                         (format "queue-%s-%s" id number)
                         (lambda (text done)
-                          (anvillm-write path text (lambda (_ err) (funcall done (and err (anvillm-sentence err))))))
+                          (anvillm-write path text
+                                         (lambda (_ err)
+                                           (funcall done (and err (anvillm-sentence err))))))
                         text))
 
 (defun anvillm-queue-show ()

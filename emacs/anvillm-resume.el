@@ -19,7 +19,8 @@
 (defun anvillm-resume--id (id name)
   "Return the id of the session that was ID, or that is called NAME now."
   (if (anvillm-session id) id
-    (anvillm-id (cl-find name (anvillm-sessions) :key (lambda (s) (anvillm-name (anvillm-id s))) :test #'equal))))
+    (anvillm-id (cl-find name (anvillm-sessions) :key (lambda (s) (anvillm-name (anvillm-id s)))
+                         :test #'equal))))
 
 (defun anvillm-resume--buffer (id name)
   "Return the conversation of session ID, called NAME, or nil if it is gone.
@@ -47,7 +48,8 @@ Nobody waits for the daemon: who has the name now is looked for when it tells."
 ;;;###autoload
 (defun anvillm-bookmark-list ()
   "Return a bookmark of the list."
-  `("anvillm" (handler . anvillm-bookmark-jump) (filter . ,(and (boundp 'anvillm-list-filter) anvillm-list-filter))))
+  `("anvillm" (handler . anvillm-bookmark-jump)
+    (filter . ,(and (boundp 'anvillm-list-filter) anvillm-list-filter))))
 
 ;;;###autoload
 (defun anvillm-bookmark-conversation ()
@@ -60,7 +62,8 @@ Nobody waits for the daemon: who has the name now is looked for when it tells."
 ;;;###autoload
 (defun anvillm-bookmark-jump (bookmark)
   "Go to what BOOKMARK stands for."
-  (let ((session (bookmark-prop-get bookmark 'session)) (filter (bookmark-prop-get bookmark 'filter)))
+  (let ((session (bookmark-prop-get bookmark 'session))
+        (filter (bookmark-prop-get bookmark 'filter)))
     (cond (session
            (let ((name (bookmark-prop-get bookmark 'name)))
              (set-buffer (or (anvillm-resume--buffer session name)

@@ -26,7 +26,8 @@ Buffers that you have changed yourself are only named."
   (when (and anvillm-revert-buffers (equal (plist-get event :type) "response"))
     (let ((cwd (anvillm-get (plist-get event :session_id) :cwd)))
       (when (and cwd (not (file-remote-p cwd)))
-        (anvillm-revert-below (file-name-as-directory cwd) (anvillm-name (plist-get event :session_id)))))))
+        (anvillm-revert-below (file-name-as-directory cwd)
+                              (anvillm-name (plist-get event :session_id)))))))
 
 (defun anvillm-revert-below (directory who)
   "Read visited files below DIRECTORY again that WHO has changed."
@@ -41,7 +42,8 @@ Buffers that you have changed yourself are only named."
                   (let (vc-handled-backends) (revert-buffer t t t))
                 (error (message "%s: %s" (buffer-name) (error-message-string err)))))))))
     (when both
-      (message "%s has changed what you have changed too: %s" who (string-join (nreverse both) ", ")))))
+      (message "%s has changed what you have changed too: %s" who
+               (string-join (nreverse both) ", ")))))
 
 (add-hook 'anvillm-event-functions #'anvillm-revert--event)
 

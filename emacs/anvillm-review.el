@@ -50,7 +50,8 @@
 
 (defun anvillm-review--file-end ()
   "Return where the diff of the file at point ends."
-  (save-excursion (end-of-line) (if (re-search-forward "^diff " nil t) (match-beginning 0) (point-max))))
+  (save-excursion (end-of-line)
+                  (if (re-search-forward "^diff " nil t) (match-beginning 0) (point-max))))
 
 (defun anvillm-review--line (&optional position)
   "Return the line of the new file at POSITION, by default point."
@@ -58,8 +59,10 @@
     (when position (goto-char position))
     (beginning-of-line)
     (let ((here (point)))
-      (unless (re-search-backward "^@@ -[0-9,]+ \\+\\([0-9]+\\)" (save-excursion (re-search-backward "^diff " nil t) (point)) t)
-        (if (looking-at "@@ -[0-9,]+ \\+\\([0-9]+\\)") (setq here (line-beginning-position 2)) (user-error "Go to a line of the file")))
+      (unless (re-search-backward "^@@ -[0-9,]+ \\+\\([0-9]+\\)"
+                                  (save-excursion (re-search-backward "^diff " nil t) (point)) t)
+        (if (looking-at "@@ -[0-9,]+ \\+\\([0-9]+\\)") (setq here (line-beginning-position 2))
+          (user-error "Go to a line of the file")))
       (looking-at "@@ -[0-9,]+ \\+\\([0-9]+\\)")
       (let ((line (string-to-number (match-string 1))))
         (forward-line)
@@ -77,7 +80,8 @@
 
 (defun anvillm-review--comments ()
   "Return the overlays of the comments, first to last."
-  (sort (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-comment)) (overlays-in (point-min) (point-max)))
+  (sort (cl-remove-if-not (lambda (o) (overlay-get o 'anvillm-comment))
+                          (overlays-in (point-min) (point-max)))
         (lambda (a b) (< (overlay-start a) (overlay-start b)))))
 
 (defun anvillm-review-comment (start end)
@@ -86,13 +90,16 @@ An empty comment takes the one that is there away."
   (interactive (if (use-region-p) (list (region-beginning) (region-end)) (list (point) (point))))
   (anvillm-review--check)
   (let* ((path (anvillm-review--path)) (first (anvillm-review--line start))
-         (last (anvillm-review--line (if (and (> end start) (= end (save-excursion (goto-char end) (line-beginning-position))))
+         (last (anvillm-review--line (if (and (> end start)
+                                              (= end (save-excursion (goto-char end)
+                                                                     (line-beginning-position))))
                                          (1- end) end)))
          (place (if (> last first) (format "%s:%d-%d" path first last) (format "%s:%d" path first)))
          (old (cl-find-if (lambda (o) (overlay-get o 'anvillm-comment))
                           (overlays-in (save-excursion (goto-char end) (line-beginning-position))
                                        (save-excursion (goto-char end) (line-end-position)))))
-         (words (read-string (format "Comment on %s: " place) (and old (overlay-get old 'anvillm-comment)))))
+         (words (read-string (format "Comment on %s: " place)
+                             (and old (overlay-get old 'anvillm-comment)))))
     (when old (delete-overlay old))
     (deactivate-mark)
     (unless (string-blank-p words)
@@ -100,21 +107,25 @@ An empty comment takes the one that is there away."
                                    (save-excursion (goto-char end) (line-end-position)))))
         (overlay-put overlay 'anvillm-comment words)
         (overlay-put overlay 'anvillm-place place)
-        (overlay-put overlay 'after-string (propertize (concat "\n  ▌ " words) 'face 'anvillm-comment))))))
+        (overlay-put overlay 'after-string
+                     (propertize (concat "\n  ▌ " words) 'face 'anvillm-comment))))))
 
 (defun anvillm-review-send ()
   "Send all comments to the agent, as one prompt."
   (interactive)
   (anvillm-review--check)
-  (let* ((comments (or (anvillm-review--comments) (user-error "There are no comments; c writes one")))
+  (let* ((comments (or (anvillm-review--comments)
+                       (user-error "There are no comments; c writes one")))
          (id anvillm-buffer-session)
          (text (mapconcat (lambda (o) (format "%s: %s\n" (overlay-get o 'anvillm-place)
-                                              (string-replace "\n" "\n " (overlay-get o 'anvillm-comment))))
+                                              (string-replace "\n" "\n "
+                                                              (overlay-get o 'anvillm-comment))))
                           comments "")))
     (anvillm-write (concat id "/git/review") text
                    (anvillm-then "review" (lambda (_)
                                             (mapc #'delete-overlay comments)
-                                            (message "%d comments sent to %s" (length comments) (anvillm-name id)))))))
+                                            (message "%d comments sent to %s" (length comments)
+                                                     (anvillm-name id)))))))
 
 ;;;; Hunks
 
@@ -128,20 +139,26 @@ START and END are where the head of its file's diff is."
     (dolist (line (split-string (buffer-substring-no-properties start end) "\n" t))
       (let* ((pair (cl-find-if (lambda (p) (string-prefix-p (car p) line)) turned))
              (line (cond (pair (concat (cdr pair) (substring line (length (car pair)))))
-                         ((string-match "\\`index \\([0-9a-f]+\\)\\.\\.\\([0-9a-f]+\\)\\(.*\\)" line)
-                          (format "index %s..%s%s" (match-string 2 line) (match-string 1 line) (match-string 3 line)))
+                         ((string-match "\\`index \\([0-9a-f]+\\)\\.\\.\\([0-9a-f]+\\)\\(.*\\)"
+                                        line)
+                          (format "index %s..%s%s" (match-string 2 line) (match-string 1 line)
+                                  (match-string 3 line)))
                          (t line))))
         (cond ((string-prefix-p "--- " line) (setq minus line))
               ((string-prefix-p "+++ " line) (setq plus line))
               (t (push line head)))))
     (concat (string-join (nreverse head) "\n") "\n" minus "\n" plus "\n"
             (mapconcat (lambda (line)
-                         (cond ((string-match "\\`@@ -\\([0-9,]+\\) \\+\\([0-9,]+\\) @@\\(.*\\)" line)
-                                (format "@@ -%s +%s @@%s" (match-string 2 line) (match-string 1 line) (match-string 3 line)))
+                         (cond ((string-match "\\`@@ -\\([0-9,]+\\) \\+\\([0-9,]+\\) @@\\(.*\\)"
+                                              line)
+                                (format "@@ -%s +%s @@%s" (match-string 2 line)
+                                        (match-string 1 line) (match-string 3 line)))
                                ((string-prefix-p "+" line) (concat "-" (substring line 1)))
                                ((string-prefix-p "-" line) (concat "+" (substring line 1)))
                                (t line)))
-                       (split-string (string-remove-suffix "\n" (buffer-substring-no-properties hunk hunk-end)) "\n")
+                       (split-string
+                        (string-remove-suffix "\n" (buffer-substring-no-properties hunk hunk-end))
+                        "\n")
                        "\n")
             "\n")))
 
@@ -151,8 +168,11 @@ START and END are where the head of its file's diff is."
     (end-of-line)
     (unless (re-search-backward "^@@ " nil t) (user-error "There is no hunk here"))
     (let* ((hunk (point))
-           (hunk-end (save-excursion (forward-line) (if (re-search-forward "^\\(@@\\|diff\\) " nil t) (match-beginning 0) (point-max))))
-           (start (or (save-excursion (re-search-backward "^diff " nil t)) (user-error "There is no file here")))
+           (hunk-end (save-excursion (forward-line)
+                                     (if (re-search-forward "^\\(@@\\|diff\\) " nil t)
+                                         (match-beginning 0) (point-max))))
+           (start (or (save-excursion (re-search-backward "^diff " nil t))
+                      (user-error "There is no file here")))
            (end (save-excursion (goto-char start) (re-search-forward "^@@ ") (match-beginning 0))))
       (list start end hunk hunk-end))))
 
@@ -161,7 +181,8 @@ START and END are where the head of its file's diff is."
 The daemon refuses if the file has changed since the diff was made."
   (interactive)
   (anvillm-review--check)
-  (let ((diff (apply #'anvillm-review-reverse (anvillm-review--hunk))) (path (anvillm-review--path)))
+  (let ((diff (apply #'anvillm-review-reverse
+                     (anvillm-review--hunk))) (path (anvillm-review--path)))
     (when (yes-or-no-p (format "Take this hunk of %s back? " path))
       (anvillm-write (concat anvillm-buffer-session "/git/apply") diff
                      (anvillm-branch-then anvillm-buffer-session
@@ -205,7 +226,8 @@ Where all changes are shown, ask which turn."
       (re-search-backward "^diff " nil 'move)
       (while (re-search-forward "^@@ -[0-9,]+ \\+\\([0-9]+\\),?\\([0-9]*\\) @@" end t)
         (let ((at (string-to-number (match-string 1)))
-              (count (if (string-empty-p (match-string 2)) 1 (string-to-number (match-string 2)))) old)
+              (count (if (string-empty-p (match-string 2)) 1 (string-to-number (match-string 2))))
+              old)
           (forward-line)
           (while (and (< (point) end) (memq (char-after) '(?+ ?- ?\s ?\\)))
             (when (memq (char-after) '(?- ?\s))
@@ -222,13 +244,14 @@ Where all changes are shown, ask which turn."
   (interactive)
   (anvillm-review--check)
   (let* ((path (anvillm-review--path)) (file (expand-file-name path (anvillm-review--top)))
-         (now (with-temp-buffer (when (file-regular-p file) (insert-file-contents file)) (buffer-string)))
+         (now (with-temp-buffer (when (file-regular-p file) (insert-file-contents file))
+                                (buffer-string)))
          (before (anvillm-review--before now)))
     (cl-flet ((side (name text)
-                (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" name path))
-                  (insert (anvillm-visible text))
-                  (setq buffer-read-only t)
-                  (current-buffer))))
+                    (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" name path))
+                      (insert (anvillm-visible text))
+                      (setq buffer-read-only t)
+                      (current-buffer))))
       (ediff-buffers (side "before" before) (side "now" now)))))
 
 ;;;; The mode
@@ -265,15 +288,18 @@ Where all changes are shown, ask which turn."
   "Read the diff again; comments that are not sent yet stay with their lines."
   (interactive)
   (anvillm-review--check)
-  (anvillm-read (format (if anvillm-review--turn "%s/turns/%s/diff" "%s/git/diff") anvillm-buffer-session anvillm-review--turn)
+  (anvillm-read (format (if anvillm-review--turn "%s/turns/%s/diff" "%s/git/diff")
+                        anvillm-buffer-session anvillm-review--turn)
                 (anvillm-then "diff" #'anvillm-review--draw)))
 
 (defun anvillm-review--draw (bytes)
   "Show BYTES, a diff."
   (let ((line (line-number-at-pos)) (inhibit-read-only t)
-        (comments (mapcar (lambda (o) (list (overlay-get o 'anvillm-place) (overlay-get o 'anvillm-comment)
-                                            (save-excursion (goto-char (overlay-start o))
-                                                            (buffer-substring-no-properties (point) (line-end-position)))))
+        (comments (mapcar (lambda (o)
+                            (list (overlay-get o 'anvillm-place) (overlay-get o 'anvillm-comment)
+                                  (save-excursion (goto-char (overlay-start o))
+                                                  (buffer-substring-no-properties
+                                                   (point) (line-end-position)))))
                           (anvillm-review--comments))))
     (mapc #'delete-overlay (anvillm-review--comments))
     (erase-buffer)
@@ -289,7 +315,8 @@ Where all changes are shown, ask which turn."
                          (if (string-match-p ":[0-9]+-" place) place
                            (format "%s:%d" (anvillm-review--path) (anvillm-review--line)))))
           (overlay-put overlay 'anvillm-comment words)
-          (overlay-put overlay 'after-string (propertize (concat "\n  ▌ " words) 'face 'anvillm-comment)))))
+          (overlay-put overlay 'after-string
+                       (propertize (concat "\n  ▌ " words) 'face 'anvillm-comment)))))
     (goto-char (point-min))
     (forward-line (1- line))))
 

@@ -48,7 +48,8 @@
   "Return where point and every window on this buffer are, by rows."
   (cl-flet ((place (at) (save-excursion
                           (goto-char at)
-                          (list (tabulated-list-get-id) (- at (line-beginning-position)) (line-number-at-pos)))))
+                          (list (tabulated-list-get-id) (- at (line-beginning-position))
+                                (line-number-at-pos)))))
     (cons (place (point))
           (mapcar (lambda (w) (list w (place (window-point w)) (place (window-start w))))
                   (get-buffer-window-list nil nil t)))))
@@ -73,7 +74,8 @@
   "Draw the rows of IDS anew, each by LINE; every window stays where it was.
 GUIDE inserts what is to be said where there are none."
   (let ((places (anvillm-rows--places)) (inhibit-read-only t)
-        (gc-cons-threshold (max gc-cons-threshold 64000000))) ; a thousand rows are not worth six collections
+        (gc-cons-threshold
+         (max gc-cons-threshold 64000000))) ; a thousand rows are not worth six collections
     (erase-buffer)
     (insert (mapconcat line ids ""))
     (when (and guide (= (point-min) (point-max))) (funcall guide))
@@ -114,7 +116,8 @@ A window of nil stands for the buffer's own point."
   (let* ((at (point))
          (windows (cl-remove-if-not (lambda (w) (and (= (window-start w) at) (> at (point-min))))
                                     (get-buffer-window-list nil nil t)))
-         (points (cl-remove-if-not (lambda (w) (= (window-point w) at)) (get-buffer-window-list nil nil t))))
+         (points (cl-remove-if-not (lambda (w) (= (window-point w) at))
+                                   (get-buffer-window-list nil nil t))))
     (insert line)
     (dolist (w windows) (set-window-start w (+ at (length line)) t))
     (dolist (w points) (set-window-point w (+ at (length line))))))

@@ -98,7 +98,8 @@ there, and evaluate them."
   "Return what SESSION asks, in one line."
   (let ((asks (anvillm-asks session)))
     (propertize (concat (if (cdr asks) (format "(%d) " (length asks)) "")
-                        (mapconcat (lambda (ask) (anvillm-one-line (or (plist-get ask :text) ""))) asks "; "))
+                        (mapconcat (lambda (ask) (anvillm-one-line (or (plist-get ask :text) "")))
+                                   asks "; "))
                 'face 'anvillm-waiting)))
 
 (defun anvillm-asks (session)
@@ -113,7 +114,8 @@ there, and evaluate them."
     ("nosandbox" (propertize "NO SANDBOX" 'face 'anvillm-error))
     ("weak" (propertize "weak sandbox" 'face 'anvillm-error))
     ;; An event may have taken away what the note is about.
-    ("held" (let ((held (plist-get session :held))) (and held (concat "held: " (anvillm-one-line held)))))
+    ("held" (let ((held (plist-get session :held)))
+              (and held (concat "held: " (anvillm-one-line held)))))
     ("error" (let ((error (plist-get session :error)))
                (and error (propertize (anvillm-one-line error) 'face 'anvillm-error))))
     ((or "mail" "queued") nil) ; columns of their own
@@ -126,7 +128,8 @@ there, and evaluate them."
   (when (and (bound-and-true-p anvillm-proposals) (fboundp 'anvillm-proposals-of))
     (let ((all (anvillm-proposals-of id)))
       (and all (concat (anvillm-one-line
-                        (anvillm-visible (file-name-nondirectory (anvillm-proposal-file (car all)))))
+                        (anvillm-visible
+                         (file-name-nondirectory (anvillm-proposal-file (car all)))))
                        (if (cdr all) (format " and %d more" (length (cdr all))) ""))))))
 
 (defun anvillm-note (session)
@@ -138,8 +141,10 @@ Which notes there are, and in which order, the daemon tells."
     (when proposed (push (propertize (concat "proposes " proposed) 'face 'anvillm-waiting) said))
     (unless (cl-intersection notes '("ask" "held" "error") :test #'equal)
       (let ((role (plist-get session :role)) (parent (plist-get session :parent)))
-        (setq said (append said (and role (not (member role '("" "default"))) (list (concat "role " role)))
-                           (and parent (list (concat "of " (anvillm-name parent))))))))
+        (setq said
+              (append said
+                      (and role (not (member role '("" "default"))) (list (concat "role " role)))
+                      (and parent (list (concat "of " (anvillm-name parent))))))))
     (string-join said ", ")))
 
 (defun anvillm-read-session (prompt &optional sessions first)
@@ -152,7 +157,8 @@ The default is the most recent one of this project; the first if FIRST."
          (default (and here (memq here all) (anvillm-name (anvillm-id here)))))
     (unless table (user-error "There are no sessions"))
     (cdr (assoc (completing-read (format-prompt (string-remove-suffix ": " prompt) default)
-                                 (anvillm-session-table table) nil t nil nil (or default (caar table)))
+                                 (anvillm-session-table table) nil t nil nil
+                                 (or default (caar table)))
                 table))))
 
 (defvar anvillm--recent nil "Ids of the sessions whose conversations were shown, the last first.")
@@ -189,13 +195,15 @@ The one at hand comes at the end."
         (group-function . ,(lambda (name transform)
                              (if transform name
                                (abbreviate-file-name
-                                (anvillm-project-root (or (anvillm-get (cdr (assoc name table)) :cwd) "/"))))))
+                                (anvillm-project-root
+                                 (or (anvillm-get (cdr (assoc name table)) :cwd) "/"))))))
         (annotation-function
          . ,(lambda (name)
               (let ((s (anvillm-session (cdr (assoc name table)))))
                 (when s
                   (concat "  " (anvillm-state-text s) "  " (plist-get s :backend) "  "
-                          (abbreviate-file-name (or (plist-get s :cwd) "")) "  " (anvillm-note s))))))))))
+                          (abbreviate-file-name (or (plist-get s :cwd) "")) "  "
+                          (anvillm-note s))))))))))
 
 ;;;; Control
 
@@ -209,7 +217,8 @@ The one at hand comes at the end."
 (defun anvillm--confirmed-p (action ids)
   "Return non-nil if ACTION, a symbol, may be done to the sessions IDS."
   (or (not (or (memq action anvillm-confirm)
-               (and (cdr ids) (memq 'several anvillm-confirm) (memq action '(stop restart kill interrupt)))))
+               (and (cdr ids) (memq 'several anvillm-confirm)
+                    (memq action '(stop restart kill interrupt)))))
       (yes-or-no-p (format "%s %s? " (capitalize (symbol-name action)) (anvillm-names ids)))))
 
 (defun anvillm--control (action ids)
@@ -255,7 +264,8 @@ The one at hand comes at the end."
   "Press KEYS in the pane of the session ID.
 KEYS are names with blanks between, as in \"Down Enter\"."
   (interactive (let ((id (anvillm-current "Keys for the pane of: ")))
-                 (list id (read-string (format "Keys for the pane of %s (as in Down Enter): " (anvillm-name id))))))
+                 (list id (read-string (format "Keys for the pane of %s (as in Down Enter): "
+                                               (anvillm-name id))))))
   (anvillm-write (concat id "/ctl")
                  (concat "keys " (mapconcat #'anvillm-quote (split-string keys) " ") "\n")
                  (anvillm-then "keys" (lambda (_) (message "%s: %s" (anvillm-name id) keys)))))
@@ -265,8 +275,11 @@ KEYS are names with blanks between, as in \"Down Enter\"."
   (interactive (let ((id (anvillm-current "Alias of: ")))
                  (list id (read-string (format "Alias of %s: " id) (anvillm-get id :alias)))))
   (anvillm-write (concat id "/alias") (concat alias "\n")
-                 (anvillm-then "alias" (lambda (_) (message "%s is %s" id (if (string-empty-p alias) "nameless" alias))
-                                         (anvillm-sync-soon)))))
+                 (anvillm-then "alias"
+                               (lambda (_)
+                                 (message "%s is %s" id
+                                          (if (string-empty-p alias) "nameless" alias))
+                                 (anvillm-sync-soon)))))
 
 (defvar anvillm-prompt-history nil "Prompts sent, newest first.")
 
@@ -296,7 +309,8 @@ KEYS are names with blanks between, as in \"Down Enter\"."
            (message "Accepted by %s" names)
          (kill-new text)
          (message "Not accepted, the prompt is in the kill ring: %s"
-                  (mapconcat (lambda (f) (format "%s: %s" (anvillm-name (car f)) (anvillm-sentence (cdr f))))
+                  (mapconcat (lambda (f)
+                               (format "%s: %s" (anvillm-name (car f)) (anvillm-sentence (cdr f))))
                              failed "; ")))))))
 
 ;;;; Start
@@ -321,7 +335,8 @@ KEYS are names with blanks between, as in \"Down Enter\"."
                             (pcase (assoc name anvillm-backends)
                               (`(,_ ,title ,status . ,_)
                                (concat "  " title (unless (equal status "ok")
-                                                    (propertize (concat "  " status) 'face 'anvillm-error))))))))
+                                                    (propertize (concat "  " status) 'face
+                                                                'anvillm-error))))))))
          (complete-with-action action anvillm-backends string predicate)))
      nil nil nil nil default)))
 
@@ -363,22 +378,26 @@ branch, model and mode."
              (anvillm--read-options)))))
   (when (string-blank-p backend) (user-error "Which backend?"))
   (when (file-remote-p directory)
-    (user-error "%s is on another machine; a session there needs a daemon there: run anvilsrv on it, and Emacs or anvillm"
-                directory))
+    (user-error
+     (concat "%s is on another machine; a session there needs a daemon there:"
+              " run anvilsrv on it, and Emacs or anvillm")
+     directory))
   (setq anvillm--last-backend backend)
   (let ((command (string-join
                   `("new" ,(anvillm-quote backend)
                     ,(anvillm-quote (directory-file-name (expand-file-name directory)))
                     ,@(cl-loop for (key . value) in options
                                unless (string-blank-p value)
-                               collect (anvillm-quote (format "%s=%s" key (string-replace " " "" value)))))
+                               collect (anvillm-quote (format "%s=%s" key
+                                                              (string-replace " " "" value)))))
                   " ")))
     (message "Starting %s..." backend)
     (anvillm-9p-write-read (anvillm-conn) "ctl" (concat command "\n")
                            (anvillm-then "start" (lambda (bytes)
                                                    (let ((id (anvillm-text bytes)))
                                                      (message "Started %s %s" backend id)
-                                                     (run-hook-with-args 'anvillm-started-functions id)))))))
+                                                     (run-hook-with-args 'anvillm-started-functions
+                                                                         id)))))))
 
 (defvar anvillm-started-functions nil "Called with the id of a session that was started from here.")
 
@@ -393,7 +412,8 @@ branch, model and mode."
   "Return the directory of the session ID, or signal a `user-error' if it is gone."
   (let ((cwd (or (anvillm-get id :cwd) "")))
     (unless (file-accessible-directory-p cwd)
-      (user-error "%s works in %s, which is not there" (anvillm-name id) (abbreviate-file-name cwd)))
+      (user-error "%s works in %s, which is not there" (anvillm-name id)
+                  (abbreviate-file-name cwd)))
     cwd))
 
 ;; Git that an agent could have configured is never run by Emacs itself: neither by vc nor by Magit.
@@ -410,24 +430,29 @@ branch, model and mode."
   (let* ((root (anvillm-project-root (anvillm-cwd id)))
          (program (executable-find anvillm-sandbox-program))
          (buffer (anvillm-buffer-get id "*anvillm %s diff*")))
-    (unless (locate-dominating-file root ".git") (user-error "%s is under no git" (abbreviate-file-name root)))
-    (unless program (user-error "There is no program %s; set `anvillm-sandbox-program'" anvillm-sandbox-program))
+    (unless (locate-dominating-file root ".git")
+      (user-error "%s is under no git" (abbreviate-file-name root)))
+    (unless program
+      (user-error "There is no program %s; set `anvillm-sandbox-program'" anvillm-sandbox-program))
     (with-current-buffer buffer
       (let ((inhibit-read-only t)) (erase-buffer))
       (diff-mode)
       (setq buffer-read-only t)
-      (setq-local default-directory root revert-buffer-function (lambda (&rest _) (anvillm-project-diff id)))
+      (setq-local default-directory root revert-buffer-function
+                  (lambda (&rest _) (anvillm-project-diff id)))
       (make-process
        :name "anvillm-diff" :buffer buffer :noquery t :connection-type 'pipe
        :command (append (list program "run") (anvillm--policy id)
-                        (list "--cwd" root "--" "git" "--no-pager" "diff" "--no-color" "--no-ext-diff" "HEAD"))
+                        (list "--cwd" root "--" "git" "--no-pager" "diff" "--no-color"
+                              "--no-ext-diff" "HEAD"))
        :filter (lambda (process text)
                  (when (buffer-live-p (process-buffer process))
                    (with-current-buffer (process-buffer process)
                      (let ((inhibit-read-only t))
                        (save-excursion (goto-char (point-max)) (insert (anvillm-visible text)))))))
        :sentinel (lambda (process _)
-                   (when (and (memq (process-status process) '(exit signal)) (buffer-live-p (process-buffer process))
+                   (when (and (memq (process-status process) '(exit signal))
+                              (buffer-live-p (process-buffer process))
                               (= 0 (buffer-size (process-buffer process))))
                      (message "Nothing has changed in %s" (abbreviate-file-name root))))))
     (pop-to-buffer buffer)))
@@ -460,10 +485,12 @@ branch, model and mode."
     (dolist (row rows)
       (cl-loop for cell in (butlast row) for n from 0
                do (setf (alist-get n widths 0)
-                        (max (alist-get n widths 0) (min 40 (string-width cell)))))) ; few are longer
+                        (max (alist-get n widths 0)
+                             (min 40 (string-width cell)))))) ; few are longer
     (mapconcat (lambda (row)
                  (string-join (cl-loop for (cell . more) on row for n from 0
-                                       collect (if more (string-pad cell (alist-get n widths)) cell))
+                                       collect (if more (string-pad cell (alist-get n widths))
+                                                 cell))
                               "  "))
                rows "\n")))
 
@@ -484,7 +511,8 @@ branch, model and mode."
   "Return the sessions that need the user: those that ask first."
   (let ((rank '((ask . 0) (error . 1) (held . 2) (mail . 3) (fresh . 4))))
     (sort (cl-remove-if-not #'anvillm-needs (anvillm-sessions))
-          (lambda (a b) (< (alist-get (anvillm-needs a) rank) (alist-get (anvillm-needs b) rank))))))
+          (lambda (a b)
+            (< (alist-get (anvillm-needs a) rank) (alist-get (anvillm-needs b) rank))))))
 
 (declare-function anvillm-conversation "anvillm-talk" (id))
 
@@ -504,7 +532,8 @@ If BACK, to the one before."
     (when id
       (message "%s: %s" (anvillm-name id)
                (pcase (anvillm-needs (anvillm-session id))
-                 ('ask (concat (anvillm-ask-text (anvillm-session id)) (substitute-command-keys "  (\\[anvillm-answer] answers)")))
+                 ('ask (concat (anvillm-ask-text (anvillm-session id))
+                               (substitute-command-keys "  (\\[anvillm-answer] answers)")))
                  ((or 'error 'held) (anvillm-note (anvillm-session id)))
                  ('mail "mail waits for you")
                  (_ "has answered"))))))
@@ -543,7 +572,8 @@ If BACK, to the one before."
           (when (and (eq ours (string-prefix-p "anvillm" (symbol-name command)))
                      (not (memq command '(digit-argument negative-argument undefined))))
             (princ (format "%-16s %s\n"
-                           (mapconcat (lambda (k) (propertize k 'face 'anvillm-key)) (sort keys #'string<) ", ")
+                           (mapconcat (lambda (k) (propertize k 'face 'anvillm-key))
+                                      (sort keys #'string<) ", ")
                            (anvillm--first-sentence command)))))
         (when ours (princ "\nAs everywhere\n\n"))))))
 

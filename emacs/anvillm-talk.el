@@ -29,17 +29,21 @@ So many are added when older ones are asked for."
   :group 'anvillm)
 
 (defvar-local anvillm-talk--entries nil "Entries by their key.")
-(defvar-local anvillm-talk--seq nil "The number of the last object; 0 before the first, nil if nothing is known.")
+(defvar-local anvillm-talk--seq nil
+  "The number of the last object; 0 before the first, nil if nothing is known.")
 (defvar-local anvillm-talk--rest nil "The beginning of a line: pieces of bytes, the last first.")
 (defconst anvillm-talk--slice 0.008 "How long is drawn at a time, in seconds.")
 (defvar-local anvillm-talk--due nil "Lines that have come and are not drawn yet.")
 (defvar-local anvillm-talk--timer nil "The timer that will draw them.")
-(defvar-local anvillm-talk--turns nil "The numbers of the turns there were when this was opened, the last first.")
-(defvar-local anvillm-talk--heads nil "The turn of which the agent's heading has been drawn, or nil.")
+(defvar-local anvillm-talk--turns nil
+  "The numbers of the turns there were when this was opened, the last first.")
+(defvar-local anvillm-talk--heads nil
+  "The turn of which the agent's heading has been drawn, or nil.")
 (defvar-local anvillm-talk--usage nil "The last object of usage.")
 (defvar-local anvillm-talk--by-log nil "Non-nil where there is only the log.")
 (defvar-local anvillm-talk--open-asks nil "Ids of the questions that are drawn with their choices.")
-(defvar anvillm-talk--limit nil "Where older turns are being drawn: a marker after them; nil stands for the end.")
+(defvar anvillm-talk--limit nil
+  "Where older turns are being drawn: a marker after them; nil stands for the end.")
 
 ;;;; Following
 
@@ -59,7 +63,8 @@ So many are added when older ones are asked for."
     ('nil
      (dolist (line (split-string (decode-coding-string bytes 'utf-8 t) "\n" t))
        (pcase (split-string line "\t")
-         (`(,number ,(or "running" "done" "failed") . ,_) (push (string-to-number number) anvillm-talk--turns))))
+         (`(,number ,(or "running" "done" "failed") . ,_) (push (string-to-number number)
+                                                                anvillm-talk--turns))))
      (setq anvillm-talk--turns (sort anvillm-talk--turns #'>)
            anvillm-talk--entries (make-hash-table :test #'equal))
      (if (nthcdr anvillm-turns anvillm-talk--turns)
@@ -95,7 +100,8 @@ So many are added when older ones are asked for."
         anvillm-log-op
         (anvillm-9p-stream
          anvillm-link-conn
-         (concat anvillm-buffer-session "/activity" (if (> anvillm-talk--seq 0) (format ".%d" anvillm-talk--seq) ""))
+         (concat anvillm-buffer-session "/activity"
+                 (if (> anvillm-talk--seq 0) (format ".%d" anvillm-talk--seq) ""))
          (anvillm-here #'anvillm-talk--came)
          (anvillm-here #'anvillm-log-ended)))
   (anvillm-talk--offer-older))
@@ -116,7 +122,9 @@ So many are added when older ones are asked for."
   "Take in BYTES of the stream."
   (if (not (string-search "\n" bytes))
       (push bytes anvillm-talk--rest)
-    (let ((lines (split-string (apply #'concat (nreverse (cons bytes (cl-shiftf anvillm-talk--rest nil)))) "\n")))
+    (let ((lines (split-string (apply #'concat
+                                      (nreverse (cons bytes (cl-shiftf anvillm-talk--rest nil))))
+                               "\n")))
       (setq anvillm-talk--due (nconc anvillm-talk--due (butlast lines)))
       (let ((rest (car (last lines))))
         (unless (string-empty-p rest) (push rest anvillm-talk--rest)))
@@ -155,7 +163,8 @@ So many are added when older ones are asked for."
 
 (defun anvillm-talk--take (object)
   "Draw OBJECT."
-  (when (and (plist-get object :seq) (not anvillm-talk--limit)) (setq anvillm-talk--seq (plist-get object :seq)))
+  (when (and (plist-get object :seq) (not anvillm-talk--limit))
+    (setq anvillm-talk--seq (plist-get object :seq)))
   (if (equal (plist-get object :kind) "usage")
       (unless anvillm-talk--limit (setq anvillm-talk--usage object))
     (let* ((key (anvillm-talk--key object)) (entry (gethash key anvillm-talk--entries)))
@@ -170,7 +179,8 @@ So many are added when older ones are asked for."
   (let* ((turn (plist-get object :turn)) (kind (plist-get object :kind))
          (entry (make-anvillm-entry :kind kind :key key :turn turn :time (plist-get object :ts)
                                     :parent (plist-get object :parent)
-                                    :heads (not (or (equal kind "prompt") (equal turn anvillm-talk--heads))))))
+                                    :heads (not (or (equal kind "prompt")
+                                                    (equal turn anvillm-talk--heads))))))
     (setq anvillm-talk--heads (if (equal kind "prompt") nil turn))
     (puthash key entry anvillm-talk--entries)
     (anvillm-entry-put entry object)
@@ -190,8 +200,10 @@ So many are added when older ones are asked for."
         (while (and (not found) (> at (point-min)))
           (let* ((before (previous-single-property-change at 'anvillm-entry nil (point-min)))
                  (one (get-text-property before 'anvillm-entry)))
-            (when (and one (or (eq one lead) (equal parent (anvillm-entry-parent one)))) (setq found at))
-            (setq at (if (or (null one) (equal (anvillm-entry-kind one) "prompt")) (point-min) before))))))
+            (when (and one (or (eq one lead) (equal parent (anvillm-entry-parent one))))
+              (setq found at))
+            (setq at (if (or (null one) (equal (anvillm-entry-kind one) "prompt")) (point-min)
+                       before))))))
     (or found at)))
 
 (defun anvillm-talk--bounds (entry)
@@ -217,7 +229,9 @@ It is looked for from the end, where what still changes is."
              (insert part)
              (put-text-property start (point) 'anvillm-entry entry)
              (when (string-search "\n" part)
-               (anvillm-entry-dress (max (car bounds) (save-excursion (goto-char start) (line-beginning-position)))
+               (anvillm-entry-dress (max (car bounds)
+                                         (save-excursion (goto-char start)
+                                                         (line-beginning-position)))
                                     (point))))))))
 
 (defun anvillm-talk--redraw (entry)
@@ -229,11 +243,14 @@ It is looked for from the end, where what still changes is."
             (start (car bounds)) (inhibit-read-only t))
         (let ((places (mapcar (lambda (w) (- (window-point w) start)) riders)))
           (goto-char start)
-          (mapc (lambda (o) (when (overlay-get o 'anvillm-fold) (delete-overlay o))) (overlays-in start (cdr bounds)))
+          (mapc (lambda (o) (when (overlay-get o 'anvillm-fold) (delete-overlay o)))
+                (overlays-in start (cdr bounds)))
           (delete-region start (cdr bounds))
           (anvillm-entry-insert entry)
           (let ((end (point)))
-            (cl-mapc (lambda (w place) (set-window-point w (min (+ start place) (max start (1- end))))) riders places)
+            (cl-mapc (lambda (w place)
+                       (set-window-point w (min (+ start place) (max start (1- end))))) riders
+                       places)
             (anvillm-talk--fold-long entry)))))))
 
 (defun anvillm-talk--fold-long (entry)
@@ -243,7 +260,8 @@ It is looked for from the end, where what still changes is."
       (when (and start anvillm-fold-lines (not (anvillm-entry-parts entry))
                  (> (count-lines start end) (+ anvillm-fold-lines 3)))
         (let ((from (save-excursion (goto-char start) (forward-line first) (1- (point))))
-              (to (save-excursion (goto-char end) (skip-chars-backward "\n") (forward-line (- 1 last)) (1- (point)))))
+              (to (save-excursion (goto-char end) (skip-chars-backward "\n")
+                                  (forward-line (- 1 last)) (1- (point)))))
           (when (< from to)
             (anvillm-log-hide from to (format "\n… %d more lines" (count-lines from to))))))
       (when (and start anvillm-fold-columns)
@@ -253,7 +271,8 @@ It is looked for from the end, where what still changes is."
             (let ((eol (line-end-position)))
               (when (> (- eol (point)) anvillm-fold-columns)
                 (anvillm-log-hide (+ (point) anvillm-fold-columns) eol
-                                   (format "… %d more characters" (- eol (point) anvillm-fold-columns)))))
+                                  (format "… %d more characters"
+                                          (- eol (point) anvillm-fold-columns)))))
             (forward-line)))))))
 
 (defun anvillm-talk--trim ()
@@ -289,7 +308,8 @@ It is looked for from the end, where what still changes is."
     (save-excursion
       (goto-char (point-min))
       (when (get-text-property (point) 'anvillm-older)
-        (delete-region (point) (next-single-property-change (point) 'anvillm-older nil (point-max))))
+        (delete-region (point)
+                       (next-single-property-change (point) 'anvillm-older nil (point-max))))
       (when (> older 0)
         (insert-before-markers
          (propertize (format "… %d older turns (RET)\n" older) 'anvillm-older t 'face 'anvillm-id
@@ -320,7 +340,8 @@ It is looked for from the end, where what still changes is."
                             (anvillm-here
                              (lambda (bytes _)
                                (anvillm-talk--draw-older
-                                number (list (list :kind "prompt" :id (number-to-string number) :turn number
+                                number (list (list :kind "prompt" :id (number-to-string number)
+                                                   :turn number
                                                    :text (anvillm-text (or bytes ""))))
                                 numbers))))))))))))
 
@@ -335,7 +356,8 @@ It is looked for from the end, where what still changes is."
     (anvillm-talk--writing
       (goto-char (point-min))
       (when (get-text-property (point) 'anvillm-older)
-        (delete-region (point) (next-single-property-change (point) 'anvillm-older nil (point-max)))))
+        (delete-region (point)
+                       (next-single-property-change (point) 'anvillm-older nil (point-max)))))
     (anvillm-talk--draw-past
      (make-anvillm-talk--past :number number :objects objects :numbers numbers :readers readers
                               :limit (copy-marker (point-min) t) :entries anvillm-talk--entries))))
@@ -379,7 +401,8 @@ It is looked for from the end, where what still changes is."
   (let ((entry (get-text-property (point) 'anvillm-entry)))
     (when (and entry (member (anvillm-entry-kind entry) '("tool" "output" "edit" "thinking")))
       (let* ((start (car (anvillm-talk--bounds entry)))
-             (open (save-excursion (goto-char start) (re-search-forward "[▾▸] " (line-end-position 2) t)
+             (open (save-excursion (goto-char start)
+                                   (re-search-forward "[▾▸] " (line-end-position 2) t)
                                    (string-prefix-p "▾" (match-string 0)))))
         (setf (anvillm-entry-open entry) (if open 'closed 'open))
         (let ((inhibit-modification-hooks t))
@@ -400,7 +423,8 @@ Return nil if there is neither."
   "Return more for the header line of SESSION: what it does, since when."
   (let* ((running (equal (plist-get session :state) "running")) (since (plist-get session :since))
          (doing (or (plist-get session :doing) ""))
-         (context (plist-get anvillm-talk--usage :context)) (window (plist-get anvillm-talk--usage :window)))
+         (context (plist-get anvillm-talk--usage :context))
+         (window (plist-get anvillm-talk--usage :window)))
     (concat
      (if (and running (numberp since))
          (let ((s (max 0 (floor (- (float-time) since))))) (format "  %d:%02d" (/ s 60) (% s 60)))
@@ -409,7 +433,8 @@ Return nil if there is neither."
      (if (and (numberp context) (numberp window) (> window 0))
          (format "  %d%% context left" (max 0 (- 100 (/ (* 100 context) window)))) ""))))
 
-(defvar anvillm-talk--clock nil "The timer that counts the seconds while an agent works before the user's eyes.")
+(defvar anvillm-talk--clock nil
+  "The timer that counts the seconds while an agent works before the user's eyes.")
 
 (defun anvillm-talk--running-p (buffer)
   "Return non-nil if BUFFER is a conversation with a running agent, in sight."
@@ -434,7 +459,8 @@ Return nil if there is neither."
 
 (defun anvillm-talk--redraw-asks ()
   "Draw the questions again that are open, or were a moment ago."
-  (let ((open (mapcar (lambda (a) (plist-get a :id)) (anvillm-asks (anvillm-session anvillm-buffer-session)))))
+  (let ((open (mapcar (lambda (a) (plist-get a :id))
+                      (anvillm-asks (anvillm-session anvillm-buffer-session)))))
     (unless (equal open anvillm-talk--open-asks)
       (let ((changed (cl-set-exclusive-or open anvillm-talk--open-asks :test #'equal)))
         (setq anvillm-talk--open-asks open)
@@ -466,7 +492,8 @@ Return nil if there is neither."
 (defun anvillm-talk--forget ()
   "Forget what has been drawn."
   (anvillm-talk--drop-due)
-  (setq anvillm-talk--entries nil anvillm-talk--seq nil anvillm-talk--rest nil anvillm-talk--turns nil
+  (setq anvillm-talk--entries nil anvillm-talk--seq nil anvillm-talk--rest nil anvillm-talk--turns
+        nil
         anvillm-talk--heads nil anvillm-talk--by-log nil anvillm-talk--open-asks nil))
 
 (defun anvillm-talk--looked-at (window)

@@ -35,7 +35,8 @@ That is the only time for which a command holds Emacs up.")
 (defun anvillm-wait--keep ()
   "Keep the key just typed for what comes afterwards."
   (interactive)
-  (setq anvillm-wait--typed (append anvillm-wait--typed (listify-key-sequence (this-command-keys-vector)))))
+  (setq anvillm-wait--typed
+        (append anvillm-wait--typed (listify-key-sequence (this-command-keys-vector)))))
 
 (defun anvillm-await (predicate)
   "Wait until PREDICATE is true and return its value.
@@ -46,7 +47,8 @@ if the daemon goes away meanwhile."
         (if noninteractive (anvillm-wait--poll over anvillm-wait--batch)
           (anvillm-wait--in-minibuffer over)))
     (or (funcall predicate)
-        (user-error (if (anvillm-9p-live-p anvillm-link-conn) "The daemon does not answer" "The daemon went away")))))
+        (user-error (if (anvillm-9p-live-p anvillm-link-conn) "The daemon does not answer"
+                      "The daemon went away")))))
 
 (defun anvillm-wait--poll (over seconds)
   "Wait until OVER is true, for SECONDS at most; return its value."
@@ -59,7 +61,8 @@ if the daemon goes away meanwhile."
   "Show a minibuffer until OVER is true."
   (let* ((anvillm-wait--typed nil) (tag (make-symbol "over")) (minibuffer nil)
          ;; Never out of a deeper minibuffer, or of what is done in another window.
-         (leave (lambda () (when (and (eq minibuffer (window-buffer)) (funcall over)) (throw tag nil))))
+         (leave (lambda ()
+                  (when (and (eq minibuffer (window-buffer)) (funcall over)) (throw tag nil))))
          (soon (lambda () (run-at-time 0 nil leave))))
     (unwind-protect
         (catch tag
@@ -70,8 +73,9 @@ if the daemon goes away meanwhile."
                 (setq minibuffer (current-buffer))
                 (setq-local enable-recursive-minibuffers t)
                 (add-hook 'post-command-hook leave nil t))
-            (read-from-minibuffer (substitute-command-keys "Waiting for the daemon (\\[keyboard-quit] gives up)...")
-                                  nil anvillm-wait-map nil t)))
+            (read-from-minibuffer
+             (substitute-command-keys "Waiting for the daemon (\\[keyboard-quit] gives up)...")
+             nil anvillm-wait-map nil t)))
       (remove-hook 'anvillm-arrival-hook soon)
       (remove-hook 'anvillm-link-hook soon))
     (setq unread-command-events (append anvillm-wait--typed unread-command-events))))

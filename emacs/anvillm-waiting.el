@@ -19,10 +19,12 @@
 (defun anvillm-waiting--drafts ()
   "Return the rows of the drafts on disk."
   (let ((directory (file-name-directory (anvillm-compose-draft-file "x"))))
-    (cl-loop for (name . attributes) in (and (file-directory-p directory)
-                                             (directory-files-and-attributes directory nil "\\`[0-9a-f]\\{8\\}\\'"))
+    (cl-loop for (name . attributes)
+             in (and (file-directory-p directory)
+                     (directory-files-and-attributes directory nil "\\`[0-9a-f]\\{8\\}\\'"))
              collect (list (concat "draft " name) name nil "draft"
-                           (format-time-string "%H:%M:%S" (file-attribute-modification-time attributes))
+                           (format-time-string "%H:%M:%S"
+                                               (file-attribute-modification-time attributes))
                            (with-temp-buffer
                              (insert-file-contents (expand-file-name name directory) nil 0 400)
                              (anvillm-one-line (anvillm-visible (buffer-string))))))))
@@ -31,10 +33,12 @@
   "Draw what is known."
   (setq anvillm-waiting--rows
         (append (cl-loop for id in anvillm-order
-                         append (cl-loop for (number origin when words) in (cdr (assoc id anvillm-waiting--found))
+                         append (cl-loop for (number origin when words) in
+                                         (cdr (assoc id anvillm-waiting--found))
                                          collect (list (concat id " " number) id number
                                                        (if (equal origin "mail") "mail" "prompt")
-                                                       (substring when 11 (min 19 (length when))) words)))
+                                                       (substring when 11 (min 19 (length when)))
+                                                       words)))
                 (anvillm-waiting--drafts)))
   (anvillm-rows-draw (mapcar #'car anvillm-waiting--rows) #'anvillm-waiting--line
                      (lambda () (insert "\n  Nothing waits, and there are no drafts.\n"))))
@@ -42,9 +46,12 @@
 (defun anvillm-waiting--line (key)
   "Return the row of KEY."
   (pcase-let* ((`(,_ ,id ,number ,kind ,when ,words) (assoc key anvillm-waiting--rows))
-               (line (concat "  " (anvillm-rows-fit (propertize (anvillm-name id) 'face 'anvillm-name) 16)
+               (line (concat "  "
+                             (anvillm-rows-fit (propertize (anvillm-name id) 'face 'anvillm-name)
+                                               16)
                              " " (anvillm-rows-fit (propertize (or number "") 'face 'anvillm-id) 5)
-                             " " (anvillm-rows-fit kind 6) " " (anvillm-rows-fit when 8) " " words "\n")))
+                             " " (anvillm-rows-fit kind 6) " " (anvillm-rows-fit when 8) " " words
+                             "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id key line)
     line))
 
@@ -59,7 +66,8 @@
       (when (> (or (plist-get session :queued) 0) 0)
         (anvillm-read (concat id "/turns/list")
                       (anvillm-then "queue" (lambda (bytes)
-                                              (setf (alist-get id anvillm-waiting--found nil nil #'equal)
+                                              (setf (alist-get id anvillm-waiting--found nil nil
+                                                               #'equal)
                                                     (anvillm-queue-parse bytes))
                                               (anvillm-waiting--draw)))))))
   (anvillm-waiting--draw))
@@ -79,7 +87,9 @@
     (`(,id ,number ,_)
      (let ((path (format "%s/turns/%s/prompt" id number)))
        (anvillm-read path (anvillm-then "edit" (lambda (bytes)
-                                                 (anvillm-queue-edit-text id number path (decode-coding-string bytes 'utf-8 t)))))))))
+                                                 (anvillm-queue-edit-text id number path
+                                                                          (decode-coding-string
+                                                                           bytes 'utf-8 t)))))))))
 
 (defun anvillm-waiting-drop ()
   "Withdraw the prompt here, or throw the draft away."
@@ -113,10 +123,13 @@ It is withdrawn where it was only once the other has accepted it."
   (pcase-let ((`(,id ,number ,kind) (anvillm-waiting--here)))
     (unless (equal kind "prompt") (user-error "Only a prompt can be moved"))
     (anvillm-read (format "%s/turns/%s/prompt" id number)
-                  (anvillm-then "move"
-                                (lambda (bytes)
-                                  (anvillm-write (concat to "/in") bytes
-                                                 (anvillm-then "move" (lambda (_) (anvillm-waiting--ctl id number "drop")))))))))
+                  (anvillm-then
+                   "move"
+                   (lambda (bytes)
+                     (anvillm-write
+                      (concat to "/in") bytes
+                      (anvillm-then "move"
+                                    (lambda (_) (anvillm-waiting--ctl id number "drop")))))))))
 
 (defvar anvillm-waiting-mode-map (anvillm-bindings-map 'waiting special-mode-map)
   "Keys of what waits.")
@@ -126,12 +139,14 @@ It is withdrawn where it was only once the other has accepted it."
 
 \\{anvillm-waiting-mode-map}"
   :interactive nil
-  (setq-local tabulated-list-format [("Session" 16 nil) ("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
-        tabulated-list-padding 2
-        revert-buffer-function #'anvillm-waiting-refresh
-        truncate-lines t
-        anvillm-client t
-        anvillm-current-function (lambda () (nth 1 (assoc (tabulated-list-get-id) anvillm-waiting--rows))))
+  (setq-local tabulated-list-format
+              [("Session" 16 nil) ("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
+              tabulated-list-padding 2
+              revert-buffer-function #'anvillm-waiting-refresh
+              truncate-lines t
+              anvillm-client t
+              anvillm-current-function
+              (lambda () (nth 1 (assoc (tabulated-list-get-id) anvillm-waiting--rows))))
   (add-hook 'anvillm-event-functions #'anvillm-waiting--event)
   (hl-line-mode)
   (tabulated-list-init-header))
@@ -139,7 +154,8 @@ It is withdrawn where it was only once the other has accepted it."
 (defun anvillm-waiting--event (event)
   "Show what EVENT may have changed."
   (let ((buffer (get-buffer "*anvillm waiting*")))
-    (when (and buffer (get-buffer-window buffer t) (member (plist-get event :type) '("state_change" "message" "response"))
+    (when (and buffer (get-buffer-window buffer t)
+               (member (plist-get event :type) '("state_change" "message" "response"))
                (anvillm-9p-live-p anvillm-link-conn))
       (with-current-buffer buffer (anvillm-waiting-refresh)))))
 

@@ -153,7 +153,8 @@ Signal `anvillm-9p-error' if it is malformed."
                       (concat " " (symbol-name (cdr f)) " "
                               (if (memq (car f) '(d b))
                                   (format "%d %s" (length v)
-                                          (prin1-to-string (truncate-string-to-width v 120 nil nil "…")))
+                                          (prin1-to-string
+                                           (truncate-string-to-width v 120 nil nil "…")))
                                 (prin1-to-string v))))
                     (cddr row) (cddr message))))))
 

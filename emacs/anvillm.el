@@ -37,8 +37,10 @@
 Names and directories get more where there is room; what gives way in a narrow
 window is in `anvillm-list-giving-way'.  There is also `id', for sessions that
 have a name besides, and `tokens'."
-  :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const model) (const when)
-                               (const mail) (const queue) (const directory) (const note) (const tokens))
+  :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const model)
+                               (const when)
+                               (const mail) (const queue) (const directory) (const note)
+                               (const tokens))
                        (integer :tag "Width")))
   :group 'anvillm)
 
@@ -55,7 +57,8 @@ column, that counts."
   :group 'anvillm)
 
 (defconst anvillm-list--titles
-  '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model") (when . "When") (mail . "Mail")
+  '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model")
+    (when . "When") (mail . "Mail")
     (queue . "Que") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
   "Titles of the columns.")
 
@@ -73,10 +76,14 @@ column, that counts."
     (setq room (max 0 (- width (funcall need))))
     (pcase-dolist (`(,column . ,longest)
                    `((name . ,(lambda (s) (+ 2 (string-width (anvillm-name (anvillm-id s))))))
-                     (directory . ,(lambda (s) (string-width (abbreviate-file-name (or (plist-get s :cwd) "")))))))
+                     (directory . ,(lambda (s)
+                                     (string-width
+                                      (abbreviate-file-name (or (plist-get s :cwd) "")))))))
       (let ((cell (assq column columns)))
         (when (and cell (> room 0))
-          (let ((more (min room (max 0 (- (apply #'max 0 (mapcar longest (anvillm-sessions))) (cadr cell))))))
+          (let ((more (min room
+                           (max 0 (- (apply #'max 0 (mapcar longest (anvillm-sessions)))
+                                     (cadr cell))))))
             (setcar (cdr cell) (+ (cadr cell) more))
             (setq room (- room more))))))
     columns))
@@ -84,11 +91,14 @@ column, that counts."
 (defun anvillm-list--arrange (&rest _)
   "Fit the columns to the widest window; return non-nil if they changed."
   (let* ((windows (get-buffer-window-list nil nil t))
-         (columns (anvillm-list--layout (if windows (apply #'max (mapcar #'window-body-width windows)) 80))))
+         (columns (anvillm-list--layout (if windows
+                                            (apply #'max (mapcar #'window-body-width windows))
+                                          80))))
     (unless (equal columns anvillm-list--columns)
       (setq anvillm-list--columns columns
             tabulated-list-format
-            (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t)) columns)))
+            (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t))
+                             columns)))
       (tabulated-list-init-header)
       t)))
 
@@ -147,13 +157,15 @@ column, that counts."
 (defun anvillm-list--row (id)
   "Return the line of the session ID."
   (let* ((session (anvillm-session id))
-         (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark) "  ")
+         (line (concat (if (member id anvillm-list--marks) (propertize "* " 'face 'anvillm-mark)
+                         "  ")
                        (anvillm-rows-trim
                         (mapconcat (lambda (column)
                                      (let ((cell (anvillm-list--cell (car column) session)))
                                        (cond ((= (cadr column) 0) cell)
                                              ;; What tells directories apart is at their end.
-                                             ((eq (car column) 'directory) (anvillm-rows-fit-tail cell (cadr column)))
+                                             ((eq (car column) 'directory)
+                                              (anvillm-rows-fit-tail cell (cadr column)))
                                              (t (anvillm-rows-fit cell (cadr column))))))
                                    anvillm-list--columns " "))
                        "\n")))
@@ -167,7 +179,8 @@ column, that counts."
   (or (not anvillm-list-filter)
       (string-match-p anvillm-list-filter
                       (string-join (cons (anvillm-id session)
-                                         (mapcar (lambda (c) (anvillm-list--cell (car c) session)) anvillm-list-columns))
+                                         (mapcar (lambda (c) (anvillm-list--cell (car c) session))
+                                                 anvillm-list-columns))
                                    " "))))
 
 (defun anvillm-list--key (session)
@@ -207,12 +220,16 @@ column, that counts."
   "Say what to do where there is nothing to show."
   (insert (substitute-command-keys
            (cond ((and (anvillm-sessions) anvillm-list-filter)
-                  "\n  No session matches.  \\<anvillm-mode-map>\\[anvillm-filter] and RET shows all again.\n")
+                  (concat "\n  No session matches.  \\<anvillm-mode-map>"
+                           "\\[anvillm-filter] and RET shows all again.\n"))
                  ((eq (anvillm-link-status) 'lost)
-                  (format "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>\\[anvillm-daemon-start] starts it, \\[anvillm-daemon] shows more.\n"
+                  (format (concat "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>"
+                                   "\\[anvillm-daemon-start] starts it, "
+                                   "\\[anvillm-daemon] shows more.\n")
                           (abbreviate-file-name (anvillm-socket))))
                  ((eq (anvillm-link-status) 'live)
-                  "\n  No sessions.\n\n  \\<anvillm-mode-map>\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n")
+                  (concat "\n  No sessions.\n\n  \\<anvillm-mode-map>"
+                           "\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n"))
                  (t "\n  Connecting...\n")))))
 
 (defun anvillm-list--update (id)
@@ -254,7 +271,8 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (let ((text (anvillm-link-text)))
     (setq mode-line-process
           (anvillm-literal (concat (and anvillm-list-filter (format " /%s/" anvillm-list-filter))
-                                   (and text (propertize (concat " " text) 'face 'anvillm-waiting)))))
+                                   (and text
+                                        (propertize (concat " " text) 'face 'anvillm-waiting)))))
     (if (memq (anvillm-link-status) '(lost silent))
         (if anvillm-list--stale
             (move-overlay anvillm-list--stale (point-min) (point-max))
@@ -342,7 +360,8 @@ Not if it is not SHOWN.  A point on the row goes with it."
 (defun anvillm-list--marked ()
   "Return the ids of the marked sessions that are shown, in order."
   (when anvillm-list--marks
-    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-rows-at id))) anvillm-order)))
+    (cl-remove-if-not (lambda (id) (and (member id anvillm-list--marks) (anvillm-rows-at id)))
+                      anvillm-order)))
 
 (defun anvillm-filter (regexp)
   "Show only the sessions of which something matches REGEXP; all if it is empty."
@@ -455,7 +474,8 @@ Not if it is not SHOWN.  A point on the row goes with it."
       (anvillm-9p-lost
        (when (or (eq anvillm-start-daemon t)
                  (and (eq anvillm-start-daemon 'ask)
-                      (y-or-n-p (format "No daemon at %s.  Start it? " (abbreviate-file-name (anvillm-socket))))))
+                      (y-or-n-p (format "No daemon at %s.  Start it? "
+                                        (abbreviate-file-name (anvillm-socket))))))
          (anvillm-daemon-start))))))
 
 ;;;###autoload

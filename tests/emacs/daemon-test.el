@@ -143,6 +143,29 @@
      (delete-file outside)
      (kill-buffer "inside.txt"))))
 
+(ert-deftest daemon-takes-files-that-are-dropped-and-pictures-that-are-pasted ()
+  (daemon-test-with
+   (let ((inside (expand-file-name "in side.txt" daemon-test-work))
+         (picture (unibyte-string ?\211 ?P ?N ?G 0)))
+     (with-temp-file inside (insert "text\n"))
+     (daemon-test-there (anvillm-compose (list id)))
+     (insert "see")
+     (dnd-handle-one-url (selected-window) 'copy (concat "file://" (replace-regexp-in-string " " "%20" inside)))
+     (should (equal "see in side.txt" (buffer-string)))
+     (erase-buffer)
+     (should-error (dnd-handle-one-url (selected-window) 'copy "file:///no/such/file"))
+     (cl-letf (((symbol-function 'gui-get-selection)
+                (lambda (_ type) (pcase type ('TARGETS [TIMESTAMP image/png]) ('image/png picture)))))
+       (anvillm-yank-picture)
+       (support-wait (string-match "\\`attach/[0-9]+-pasted\\.png\\'" (buffer-string)))
+       (should (equal picture (anvillm-9p-sync 30 #'anvillm-9p-read (anvillm-conn)
+                                               (concat id "/" (buffer-string))))))
+     (erase-buffer)
+     (anvillm-enclose--pasted 'image/svg+xml "<svg/>") ; as `yank-media' has it
+     (support-wait (string-match "pasted\\.svg" (buffer-string)))
+     (cl-letf (((symbol-function 'gui-get-selection) #'ignore))
+       (should-error (anvillm-yank-picture) :type 'user-error)))))
+
 (ert-deftest daemon-hands-a-picture-from-elsewhere-over-and-names-it-when-it-is-there ()
   (daemon-test-with
    (let ((picture (make-temp-file "ao ut" nil ".png" "\211PNG\r\n\032\n\0")))
