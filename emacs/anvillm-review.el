@@ -17,6 +17,7 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-branch)
+(require 'anvillm-sections)
 
 (declare-function anvillm-log-show "anvillm-log" (place))
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
@@ -305,6 +306,7 @@ Where all changes are shown, ask which turn."
     (erase-buffer)
     (insert (anvillm-visible (decode-coding-string bytes 'utf-8 t)))
     (when (= (buffer-size) 0) (insert "Nothing has changed.\n"))
+    (anvillm-sections-make)
     (pcase-dolist (`(,place ,words ,text) comments)
       (goto-char (point-min))
       (when (search-forward (concat "\n" text "\n") nil t)

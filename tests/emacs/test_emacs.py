@@ -62,15 +62,25 @@ def test_a_conversation_shows_what_the_agent_does(home: Home) -> None:
     ert(home, "talk-test")
 
 
-def test_the_keys_are_there_in_the_normal_state_of_evil(home: Home) -> None:
+def libraries(*names: str) -> list[str]:
+    """Options by which Emacs sees these packages. Skips where one is not installed."""
     tops = [Path(top) for top in os.environ.get("ANVILLM_TEST_ELPA", "").split(":") if top]
     tops += [Path("/usr/share/emacs/site-lisp/elpa"), Path("/usr/share/emacs/site-lisp/elpa-src")]
-    needed = ("evil", "goto-chg")
-    found = {name: next((d for top in tops for d in sorted(top.glob(f"{name}-[0-9]*"))), None) for name in needed}
+    found = {name: next((d for top in tops for d in sorted(top.glob(f"{name}-[0-9]*"))), None) for name in names}
     if None in found.values():
-        pytest.skip("no Evil: apt install elpa-evil")
-    paths = [word for one in found.values() for word in ("-L", str(one))]
+        pytest.skip(f"no {names[0]}: apt install elpa-{names[0]}")
+    return [word for one in found.values() for word in ("-L", str(one))]
+
+
+def test_the_keys_are_there_in_the_normal_state_of_evil(home: Home) -> None:
+    paths = libraries("evil", "goto-chg")
     done = emacs(home, *paths, "-l", str(HERE / "evil-test.el"), "-f", "ert-run-tests-batch-and-exit")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
+
+
+def test_a_review_folds_in_the_sections_of_magit(home: Home) -> None:
+    paths = libraries("magit-section", "dash")
+    done = emacs(home, *paths, "-l", str(HERE / "sections-test.el"), "-f", "ert-run-tests-batch-and-exit")
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
 
 
