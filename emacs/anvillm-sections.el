@@ -46,7 +46,7 @@ It is a list of pairs (START . END)."
       (cl-mapcar #'cons starts (append (cdr starts) (list end))))))
 
 (defun anvillm-sections-make ()
-  "Make sections of the diff in this buffer; return nil where they are not installed."
+  "Make sections of the diff in this buffer; return nil where there are none."
   (when (require 'magit-section nil t)
     (let ((root (anvillm-sections--new 'diff nil (point-min) (point-max) nil)))
       (setq-local magit-root-section root)

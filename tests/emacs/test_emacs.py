@@ -24,7 +24,7 @@ def emacs(home: Home, *argv: str, **env: str) -> "subprocess.CompletedProcess[st
     """
     return home.run(
         "emacs", "--quick", "--batch", "-L", str(ROOT / "emacs"), "-L", str(HERE), *argv,
-        env=home.env | {"PYTHON": sys.executable, "WORK": str(home.work)} | env, timeout=110, restore_signals=False,
+        env=home.env | {"PYTHON": sys.executable, "WORK": str(home.work)} | env, timeout=400, restore_signals=False,
     )  # fmt: skip
 
 
