@@ -385,7 +385,8 @@ The user's own text is put aside; an entry that was edited joins the history."
                              ((not (equal now before))
                               (setq before now) ; who sends it again knows
                               (funcall done
-                                       "changed meanwhile; sent again, this replaces it"))
+                                       (concat "somebody changed it meanwhile;"
+                                               " sent again, this replaces it")))
                              (t (anvillm-write (concat id "/context") text
                                                (lambda (_ err)
                                                  (funcall done

@@ -15,6 +15,7 @@ from tests.scripted import install, script
 HERE = Path(__file__).resolve().parent
 PACKAGE = sorted((ROOT / "emacs").glob("*.el"))
 MAIN = ROOT / "emacs/anvillm.el"
+pytestmark = pytest.mark.timeout(450)  # s; above that of each Emacs
 
 
 def emacs(home: Home, *argv: str, **env: str) -> "subprocess.CompletedProcess[str]":
