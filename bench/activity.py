@@ -99,9 +99,11 @@ def hooks(top: Path, streams: int, rate: float, seconds: float) -> None:
             time.sleep(left)
         at = [(os.POSIX_SPAWN_OPEN, 0, str(told), os.O_RDONLY, 0)]
         os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, file_actions=at), 0)
-    after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"hooks: {count} processes, {1000 * used / count:.1f} ms each: {100 * used / took:.1f} % of a core")
+    print(
+        f"hooks: {count / seconds:.0f} processes a second, {1000 * used / count:.1f} ms each: {100 * used / seconds:.1f} % of a core"
+    )
 
 
 def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
