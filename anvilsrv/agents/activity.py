@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from anvilsrv.activity import rows
 from anvilsrv.activity.recorder import Told
@@ -65,6 +65,14 @@ class Session:
     orders: dict[tuple[str, str], Order] = field(default_factory=dict)
 
 
+class Ready(NamedTuple):
+    """What is to be recorded of a session, and how far its files are read then."""
+
+    session: str
+    pieces: list[Piece]
+    marks: dict[str, Mark | None]
+
+
 class Activities(Listener):
     """The followed files of all sessions, and what they tell. ``data`` is the directory of a session that its agent writes."""
 
@@ -79,6 +87,8 @@ class Activities(Listener):
         self._on_error = on_error
         self._sessions: dict[str, Session] = {}
         self._soon = False
+        self._ready: list[Ready] = []  # what is to be recorded, in its order
+        self._posting = False
         self._begun: set[str] = set()  # the store's thread changes it
         self._files = Files(self._news, on_error, registry.family)
 
@@ -110,6 +120,7 @@ class Activities(Listener):
                 self._files.look(session)
                 for _ in range(PATIENCE):
                     self._tell({}, flush=(session,))
+                self._post()
             finally:
                 done.set()
 
@@ -119,6 +130,7 @@ class Activities(Listener):
     def close(self) -> None:
         """End and join the thread."""
         self._files.close()
+        self._post()
 
     def _begin(self, view: View, marks: dict[str, Mark] | None, error: BaseException | None) -> None:
         backend = self._backends.last(view.backend)
@@ -187,21 +199,36 @@ class Activities(Listener):
         for session, (now, marks) in ready.items():
             for at in range(0, max(1, len(now)), TOGETHER):
                 last = at + TOGETHER >= len(now)  # the files are read so far when all of it is recorded
-                job = self._job(session, now[at : at + TOGETHER], marks if last else {})
-                self._store.post(job, need=Need.HAPPENED, durable=False)
+                self._ready.append(Ready(session, now[at : at + TOGETHER], marks if last else {}))
+        if self._ready and not self._posting:
+            self._posting = True
+            self._files.do(self._post)
         if not self._soon and any(one.later or _early(one) for one in self._sessions.values()):
             self._soon = True
             self._files.soon(self._flush)
+
+    def _post(self) -> None:
+        """Have what is ready recorded: of all sessions together, which costs less than a job for each."""
+        self._posting = False
+        waiting, self._ready = self._ready, []
+        while waiting:
+            many, size = 1, len(waiting[0].pieces)
+            while many < len(waiting) and (size := size + len(waiting[many].pieces)) <= TOGETHER:
+                many += 1
+            self._store.post(self._job(waiting[:many]), need=Need.HAPPENED, durable=False)
+            waiting = waiting[many:]
 
     def _flush(self) -> None:
         self._soon = False
         self._tell({}, flush=tuple(self._sessions))
 
-    def _job(self, session: str, pieces: list[Piece], marks: dict[str, Mark | None]) -> Callable[[Tx], None]:
+    def _job(self, ready: list[Ready]) -> Callable[[Tx], None]:
         again: list[bool] = []
 
         def job(tx: Tx) -> None:
-            if self._registry.there(tx, session):
+            for session, pieces, marks in ready:
+                if not self._registry.there(tx, session):
+                    continue
                 told = [
                     Told(one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun, one.said.of_tool)
                     for one in pieces
