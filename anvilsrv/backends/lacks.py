@@ -38,10 +38,16 @@ class Lack(NamedTuple):
 
 
 def servers(entries: object, shown: Configuration, where: str) -> Iterator[Lack]:
-    """MCP servers of a user's configuration that are not let in."""
-    for name in entries if isinstance(entries, Mapping) else ():
-        if name not in shown.mcp:
+    """MCP servers of a user's configuration that are not granted. Ours is not among them: every session has it."""
+    for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+        if name not in shown.mcp and not _ours(entry):
             yield Lack(f"MCP server {name} of {where}", f"configuration: {{mcp: [{dumps(name)}]}}")
+
+
+def _ours(entry: object) -> bool:
+    """Whether an entry starts ``anvilmcp``, as the one that ./install adds does."""
+    command = entry.get("command") if isinstance(entry, Mapping) else None
+    return isinstance(command, str) and os.path.basename(command) == "anvilmcp"
 
 
 def mentions(top: Path, name: str, home: str, rights: Rights) -> Iterator[Lack]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.backends.lacks import BYTES, MOST, Lack, lines, mentions, programs
+from anvilsrv.backends.lacks import BYTES, MOST, Lack, lines, mentions, programs, servers
 from anvilsrv.backends.registry import Backends
 from sandbox import layers
-from sandbox.configuration import united
+from sandbox.configuration import Configuration, united
 from tests.backends.files import place
 
 CFG = Path(__file__).parents[2] / "cfg" / "backends"
@@ -44,6 +44,16 @@ def test_what_is_granted_is_not_named_and_the_line_is_one_of_a_layer(tmp_path: P
     [lack] = mentions(tmp_path, "CLAUDE.md", HOME, granted(f"{HOME}/in"))
     assert lack.line == 'filesystem: {ro: ["{HOME}/notes.md"]}'
     layers.parse("role x", {"filesystem": {"ro": [json.loads(lack.line.split("[")[1].split("]")[0])]}})
+
+
+def test_the_server_that_install_adds_is_not_missing_since_every_session_has_it() -> None:
+    entries = {
+        "anvillm": {"command": "/home/u/bin/anvilmcp"},
+        "mine": {"command": "/bin/mine"},
+        "odd": 1,
+        "far": {"url": "x"},
+    }
+    assert [one.what.split()[2] for one in servers(entries, Configuration(), "f")] == ["mine", "odd", "far"]
 
 
 def test_what_an_agent_puts_there_instead_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
