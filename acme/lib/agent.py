@@ -69,12 +69,19 @@ class Backend:
     name: str
     title: str
     trouble: str
+    word: str  # what is middle-clicked
 
-    @property
-    def word(self) -> str:
-        """What is middle-clicked: the word of the title that is the name too (``Kiro``), else the title's first."""
-        words = self.title.split() or [self.name]
-        return next((word for word in words if word.lower() == self.name.split("-")[0]), words[0])
+
+def listed(rows: Iterable[tuple[str, str, str]]) -> tuple[Backend, ...]:
+    """Backends of names, titles and troubles. One is known by the word of its title that is its name too (``Kiro``), else by the
+    title's first; where another before it has that word (``Claude``, ``claude-acp``), by its name."""
+    found: dict[str, Backend] = {}
+    for name, title, trouble in rows:
+        words = title.split() or [name]
+        word = next((word for word in words if word.lower() == name.split("-")[0]), words[0])
+        word = name if word in found else word
+        found[word] = Backend(name, title, trouble, word)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class Agent:
 
     def backends(self) -> tuple[Backend, ...]:
         rows = self._again(requests.backends)
-        return tuple(Backend(row["name"], row["title"], "" if row["status"] == "ok" else row["status"]) for row in rows)
+        return listed((row["name"], row["title"], "" if row["status"] == "ok" else row["status"]) for row in rows)
 
     def box(self, owner: str, name: str) -> list[Row]:
         return self._again(partial(requests.box, owner=owner, name=name))

@@ -3,7 +3,7 @@
 import pytest
 
 from acme.lib import ask, begin, rows, table
-from acme.lib.agent import Session
+from acme.lib.agent import Session, listed
 from acme.lib.event import Parser
 from acme.lib.mail import parse
 from acme.lib.times import when
@@ -154,3 +154,15 @@ def test_columns_are_as_wide_as_what_stands_in_them_and_line_up():
     assert {line.index("idle") for line in lines[:-1]} == {lines[-1].index("state")}
     assert {line.index("claude") for line in lines[:-1]} == {lines[-1].index("backend")}
     assert lines[-1].index("state") == 16
+
+
+def test_two_backends_have_not_one_word():
+    titles = {
+        "claude": "Claude Code",
+        "claude-acp": "Claude Code (ACP)",
+        "kiro-cli": "Kiro CLI",
+        "kiro-tui": "Kiro CLI",
+        "acp": "Any",
+    }
+    found = listed((name, title, "") for name, title in titles.items())
+    assert [one.word for one in found] == ["Claude", "claude-acp", "Kiro", "kiro-tui", "Any"]
