@@ -33,7 +33,7 @@ class Bound(NamedTuple):
         return f"{self.most // MiB} MiB" if self.bytes else f"{self.most:,}"
 
     def refusal(self) -> Conflict:
-        """What somebody is told who wants more."""
+        """The error for a request beyond the allowance."""
         return Conflict(f"busy: {self.full.format(self.figure)}")
 
 
@@ -117,7 +117,7 @@ class Allowance:
 
 
 class Budget:
-    """How much of a thread's time somebody may have: ``burst`` (s) at once, ``rate`` of it for one who always wants more.
+    """How much of a thread's time a client may have: ``burst`` (s) at once, ``rate`` of it for one who always wants more.
 
     One thread's, or under its owner's lock.
     """

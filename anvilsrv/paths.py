@@ -11,7 +11,7 @@ import pwd
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:  # pathlib, hashlib and re are dear to import, and the hook program counts milliseconds
+if TYPE_CHECKING:  # importing pathlib, hashlib and re is slow, and the hook program starts on every event
     from pathlib import Path
 
 from anvilsrv.errors import Unavailable
@@ -47,7 +47,7 @@ def socket() -> str:
 def private_dir(path: str | Path) -> Path:
     """Make ``path`` (and its parents) a directory of ours alone, mode 0700.
 
-    Raises Unavailable when it exists and belongs to somebody else, is open to others, or is a link.
+    Raises Unavailable when it exists and belongs to someone else, is open to others, or is a link.
     """
     from pathlib import Path
 

@@ -63,9 +63,9 @@ def forget(path: Path, among: dict[str, str]) -> None:
 
 
 def sweep(record: Record) -> None:
-    """Remove the directories that we made and nobody uses."""
+    """Remove the directories that we made and that are empty."""
     for path in sorted(record.made, key=len, reverse=True):
         try:
             os.rmdir(path)
         except OSError:
-            continue  # somebody uses it
+            continue  # it is in use

@@ -62,7 +62,7 @@ def errors_as(failure: type[Failure]) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The program; it exits, or with ``run`` becomes the launcher."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvil-sandbox show | head` is no error
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvil-sandbox show | head` is not an error
     commands(arguments, prog_name="anvil-sandbox")
 
 

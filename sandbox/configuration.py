@@ -50,7 +50,7 @@ class Configuration:
         return found | {f"secret {path}": origins for path, origins in self.secrets.items()}
 
     def visible(self, settings: Mapping[str, Any], servers: str) -> dict[str, Any]:
-        """What may be seen of a user's settings; ``servers`` is the key of the MCP servers among them, which are no settings."""
+        """What may be seen of a user's settings; ``servers`` is the key of the MCP servers among them, which are not settings."""
         found: dict[str, Any] = {}
         if self.settings:
             kept = {key: value for key, value in settings.items() if key != servers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: /etc is granted name by name: it also holds what is nobody's business.
+#: /etc is granted name by name: it also holds what is no one's business.
 ETC = (
     "alternatives", "bash.bashrc", "bash_completion.d", "ca-certificates", "ca-certificates.conf", "crypto-policies",
     "debian_version", "default/locale", "environment", "fonts", "gai.conf", "gitconfig", "group", "host.conf",

@@ -2,7 +2,7 @@
 a scope for each, which systemd makes; else limits are those of each process.
 
 A daemon has the group above its own for itself if its own is called ``LEAF``: units of systemd say so (``Delegate=yes`` with
-``DelegateSubgroup=``), and who starts it otherwise can make both. By the name alone nobody's other processes are ever moved.
+``DelegateSubgroup=``), and who starts it otherwise can make both. By the name alone no one's other processes are ever moved.
 
 Threads: any.
 """

@@ -74,7 +74,7 @@ class Door:
         sock.close()
 
     def run(self) -> None:
-        """Until nobody needs it."""
+        """Serve until it is not needed any more."""
         came, deadline = False, time.monotonic() + LINGER
         while True:
             for fd, _ in self._epoll.poll(LINGER):
@@ -122,7 +122,7 @@ class Door:
     def _begin(self, keeper: socket.socket, hello: dict[str, Any], sockets: list[socket.socket]) -> None:
         before = self._sessions.get(hello["session"])
         if before is not None and before.hello["hosts"] != hello["hosts"]:
-            self._learned.pop(hello["session"], None)  # another run: addresses are given anew
+            self._learned.pop(hello["session"], None)  # another run: addresses are given again
         child = self._sessions[hello["session"]] = _Child(hello, keeper)
         for watcher in self._watchers:
             _send(watcher, _came(hello["session"]))
@@ -257,7 +257,7 @@ def _send(sock: socket.socket, data: bytes) -> bool:
 
 
 def main(path: str) -> int:
-    """Serve until nobody needs it, as nobody's child. Says ``ready`` on its standard output once it listens; if another door serves
+    """Serve until it is not needed, as an orphan. Says ``ready`` on its standard output once it listens; if another door serves
     there, it ends without."""
     if os.fork():
         return 0
@@ -281,7 +281,7 @@ def main(path: str) -> int:
     os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 1)
     Door(path, listener).run()
     log = top + "/door.log"
-    with suppress(OSError):  # somebody may have removed it all
+    with suppress(OSError):  # it may all have been removed
         os.unlink(path)
         if os.path.exists(log) and not os.path.getsize(log):
             os.unlink(log)

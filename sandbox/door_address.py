@@ -85,7 +85,7 @@ def _leads_home(family: int, address: str) -> bool:
 
 
 def addresses(name: str, host: Host) -> list[str]:
-    """The addresses of a name that may be connected to. Where the grant has single addresses only, those, and nobody is asked."""
+    """The addresses of a name that may be connected to. Where the grant has single addresses only, those, and no one is asked."""
     networks = [ipaddress.ip_network(one) for one in host.addresses]
     if networks and all(one.num_addresses == 1 for one in networks):
         return [str(one.network_address) for one in networks]

@@ -1,4 +1,4 @@
-"""Plain http through the door: each request is read, checked and written anew, so that what the door checked is what the service gets.
+"""Plain http through the door: each request is parsed, checked and rewritten, so that what the door checked is what the service gets.
 
 A request names one host, the granted one. What could be read in two ways is refused: a bare line feed, a folded field, a length beside
 an encoding, a target with a host in it, CONNECT, ``PRI *``. Upgrade gets 426 (Codex then falls back at once). For a host with a header
@@ -166,7 +166,7 @@ class Exchange:
         assert self._service is not None
         self._service.settimeout(0)
         try:
-            self._service.recv(1)  # the end, or what nobody asked for
+            self._service.recv(1)  # the end, or unsolicited data
         except (BlockingIOError, ssl.SSLWantReadError):
             self._service.settimeout(WAIT)
             return False

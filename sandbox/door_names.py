@@ -89,7 +89,7 @@ def answer(query: bytes, names: Names) -> tuple[bytes, str]:
 
 
 def _question(query: bytes) -> tuple[str, int]:
-    """The name that is asked for, and where its type begins. ValueError for one that is no name: it may not be compressed."""
+    """The name that is asked for, and where its type begins. ValueError for one that is not a name: it may not be compressed."""
     at, labels = 12, []
     while True:
         if at >= len(query) or query[at] > 63 or at > 12 + 254:

@@ -121,7 +121,7 @@ class Session:
             self._open += 1
             address, port = sock.getsockname()[:2]
             name = self._names.meant(address)
-            if name is None:  # 127.0.0.1, say: it is the session's own, and nobody serves there
+            if name is None:  # 127.0.0.1, say: it is the session's own, and has no server
                 self._close(sock)
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -25,7 +25,7 @@ _SPECIAL = re.compile(r"([\\*?\[!# ])")
 def repository(policy: Policy, home: str) -> Repository | None:
     """That of the working directory, where it begins above all that the agent may write.
 
-    The user's home is not taken for one, nor what is above it or somebody else's: git would take it, and the session could read
+    The user's home is not taken for one, nor what is above it or someone else's: git would take it, and the session could read
     all that was ever committed there.
     """
     at = policy.cwd

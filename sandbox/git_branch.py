@@ -97,7 +97,7 @@ def _place(top: str, branch: str, written: list[str], elsewhere: str, otherwise:
     path = os.path.join(parent, name)
     if os.path.lexists(path):
         raise SandboxRefused(f"{path} is there already")
-    if beneath_any(parent, written):  # what is gone of an earlier one nobody makes again
+    if beneath_any(parent, written):  # what is gone of an earlier one no one makes again
         raise SandboxRefused(f"an agent may write in {parent}")
     return path
 

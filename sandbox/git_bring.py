@@ -90,7 +90,7 @@ def _fetch(there: str, path: str, commit: str, way: Way) -> None:
     )  # fmt: skip
     ref = f"{git_refs.OURS}merged/{commit}"
     with suppress(FileNotFoundError):
-        os.unlink(f"{there}/{ref}.lock")  # of a machine that went down: nobody else makes refs there
+        os.unlink(f"{there}/{ref}.lock")  # of a machine that went down: no one else makes refs there
     take(clone, commit, ref, way.inside, way.record.place, way.keep)
 
 

@@ -1,8 +1,8 @@
-"""What landing has begun in a user's repository, so that whoever comes after a crash goes on with it, and leaves no lock there.
+"""What landing has begun in a user's repository, so that the next daemon can finish it after a crash, and leave no lock there.
 
-Git writes index and refs by way of a lock file, which it then renames; a git that was killed leaves its lock, and nobody can write
+Git writes index and refs by way of a lock file, which it then renames; a git that was killed leaves its lock, and no one can write
 any more. ``journal`` lies beside the session's git directory as long as landing goes on. A lock in the repository is ours, and is
-taken away, if it was made since the journal was and no git that works there is as old. ``lock`` is held by whoever lands, and by each
+taken away, if it was made since the journal was and no git that works there is as old. ``lock`` is held by the lander, and by each
 git that it starts: so none of an earlier daemon's is at work.
 
 Threads: any, one for each session at a time.

@@ -1,6 +1,6 @@
 """A session's branch is merged into what the user has checked out, or nothing happens: objects first, then files, then the branch.
 
-Git works in the user's own repository, without hooks. A journal says what has begun: whoever comes after a crash ends it, or brings the
+Git works in the user's own repository, without hooks. A journal says what has begun: after a crash the next daemon ends it, or puts
 files back to what they were.
 
 Threads: any, one for each session at a time.
@@ -130,7 +130,7 @@ def _alone(record: Record) -> Iterator[tuple[Git, int]]:
 
 
 def _wait(fd: int) -> None:
-    """Until a git that an earlier daemon has started is done: the lock is the descriptor's, whoever takes it."""
+    """Until a git that an earlier daemon has started is done: the lock belongs to the descriptor."""
     program = outside.which("flock")
     if (
         program is None
@@ -294,7 +294,7 @@ def recover(one: Branch, record: Record, git: Git) -> None:
 
 
 def _back(git: Git, one: Branch, record: Record, rows: dict[str, Row]) -> None:
-    """The index is as it was: so are the files, made anew. One that is neither as before nor as after is kept beside the record."""
+    """The index is as it was: so are the files, made again. One that is neither as before nor as after is kept beside the record."""
     places = (one.at, f"--work-tree={one.top}")
     for path, (before, _, blob) in rows.items():
         full = f"{one.top}/{path}"

@@ -1,7 +1,7 @@
 """Commits on their way out of a session: taken as a pack, checked in a scratch repository, then in the user's under ``refs/anvillm``.
 
 Git runs here in the user's repository, which no agent can write, and in a scratch one of ours. What an agent could write is read by
-the git inside its sandbox, which packs; and its pack is believed by nobody: it is unpacked with limits, and every object checked.
+the git inside its sandbox, which packs; and its pack is believed by no one: it is unpacked with limits, and every object checked.
 
 Threads: any, one for each session at a time.
 """

@@ -30,7 +30,7 @@ def is_object(text: str) -> bool:
 
 
 def tabled(common: str) -> bool:
-    """Whether they are no files."""
+    """Whether they are not files."""
     return os.path.isdir(f"{common}/reftable")
 
 

@@ -28,7 +28,7 @@ def run(
     """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
 
     ``keep`` are descriptors that stay open as long as it lives; ``index`` is another than the repository's. With ``users`` the user's
-    own configuration counts too, but no hooks; ``protocol`` is what it may fetch and push by; ``fine`` are statuses that are no error.
+    own configuration counts too, but no hooks; ``protocol`` is what it may fetch and push by; ``fine`` are statuses that are no errors.
     """
     program = outside.which("git")
     if program is None:

@@ -1,4 +1,4 @@
-"""What an agent made or changed that runs something for whoever comes after it: named, since it cannot all be prevented.
+"""What an agent made or changed that runs something for the next person who works there: named, since it cannot all be prevented.
 
 Looked at are the names of ``git_find.NAMES``, the directory of hooks that the user's git is told to use, and every ``.git``.
 
@@ -81,7 +81,7 @@ def _marks(seen: Seen) -> dict[str, str]:
 
 
 def _mark(path: str, deep: bool = True) -> str:
-    """Different where the path, or a file in it, was made anew or written."""
+    """Different where the path, or a file in it, was made again or written."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -86,7 +86,7 @@ def enable(top: str) -> list[str]:
 
 
 def kills(top: str) -> int:
-    """How many processes of a group the kernel ended for want of memory; 0 where nobody counts."""
+    """How many processes of a group the kernel ended for want of memory; 0 where they are not counted."""
     try:
         lines = read(f"{top}/memory.events").splitlines()
     except OSError:
@@ -149,7 +149,7 @@ class Group:
         said = reason(self.path, self._before)
         try:
             os.rmdir(self.path)
-        except OSError:  # somebody else of the session is in it
+        except OSError:  # someone else of the session is in it
             pass
         return said
 

@@ -58,7 +58,7 @@ def _within(
 
 
 def checked(name: str) -> str:
-    """A name that somebody asks for, in its plain form. ValueError says what is wrong with it."""
+    """Return a requested name in its plain form. ValueError says what is wrong with it."""
     if not name.isascii():
         raise ValueError("has letters beyond ASCII: write it in punycode (xn--...)")
     plain = name.lower().removesuffix(".")

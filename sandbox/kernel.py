@@ -78,7 +78,7 @@ def words(*values: int) -> ctypes.Array[ctypes.c_uint64]:
 def open_path(path: str, *, root: int = AT_FDCWD, flags: int = os.O_PATH, follow: bool = False) -> int:
     """Open ``path`` without passing through any symbolic link; with ``root`` every name is looked up beneath it.
 
-    A link in the way is OSError ELOOP: a grant that somebody swapped for a link is never followed.
+    A link in the way is OSError ELOOP: a grant that someone swapped for a link is never followed.
     """
     resolve = RESOLVE_NO_MAGICLINKS | (0 if follow else RESOLVE_NO_SYMLINKS)
     if root != AT_FDCWD:

@@ -57,7 +57,7 @@ def main(path: str) -> None:
 
 
 def read_spec(path: str) -> dict[str, Any]:
-    """The specification, from a file that nobody but its owner can write."""
+    """The specification, from a file that no one but its owner can write."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         status = os.fstat(fd)
@@ -143,7 +143,7 @@ def _full(spec: dict[str, Any]) -> None:
         namespaces.unshare_mounts()
         mounts.enter(spec, tty.name)
         _confine(spec, version)
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # init's memory is nobody's; the agent's exec ends it for the agent
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # init's memory is no one's; the agent's exec ends it for the agent
         agent = os.fork()
         if not agent:
             tty.take()

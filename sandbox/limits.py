@@ -24,7 +24,7 @@ class Limit(NamedTuple):
 
     @property
     def named(self) -> bool:
-        """Whether somebody asked for it."""
+        """True if a layer asks for it."""
         return any(origin != _DEFAULT for origin in self.origins)
 
 

@@ -3,7 +3,7 @@
 The launcher makes them while it still has the network namespace's capabilities: the addresses 198.18.0.0/15 (RFC 2544: they exist
 nowhere else) on the loopback, a listener for each granted port, and a name server's socket. The door tells by the address to which a
 connection came which name was meant. The keeper holds copies: they give them to the next door when one dies, and until then
-connections wait. Nothing of ours runs inside, and nobody inside can bind over them.
+connections wait. Nothing of ours runs inside, and no one inside can bind over them.
 
 Single-threaded; imports no more than the launcher may.
 """
@@ -91,7 +91,7 @@ class Held:
                 why = error.strerror or "timed out"
             if answer == b"k":
                 return
-            if why == os.strerror(2):  # ENOENT: nobody has begun one
+            if why == os.strerror(2):  # ENOENT: none has been started
                 raise SandboxRefused(f"the door of the network does not answer ({why})")
             if answer:
                 raise SandboxRefused(f"the door of the network refuses: {answer[1:].decode('utf-8', 'replace')}")
@@ -112,7 +112,7 @@ class Held:
         self._connection = sock
 
     def close(self) -> None:
-        """By init: what it holds would keep the door believing that somebody lives."""
+        """By init: what it holds would keep the door alive."""
         for sock in (*self._sockets, *([self._connection] if self._connection else [])):
             sock.close()
 

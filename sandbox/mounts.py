@@ -153,7 +153,7 @@ def _mask(root: int, target: str) -> None:
     except FileNotFoundError:
         return
     if os.fstat(fd).st_mode & 0o170000 == 0o040000:
-        # Not read-only: places for what is granted deeper are made in it. Landlock lets nobody write there.
+        # Not read-only: places for what is granted deeper are made in it. Landlock lets no one write there.
         kernel.mount("tmpfs", f"/proc/self/fd/{fd}", "tmpfs", _QUIET, "mode=0555")
     else:
         empty = _write(root, "/.anvil-empty", "")

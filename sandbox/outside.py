@@ -33,7 +33,7 @@ def search() -> list[str]:
 
 
 def which(program: str) -> str | None:
-    """The absolute path of a program that may be started; None if there is none, or only one that somebody else may have put there."""
+    """The absolute path of a program that may be started; None if there is none, or only one that someone else may have put there."""
     found = shutil.which(program, path=os.pathsep.join(search()))
     if found is None or not found.startswith("/"):
         return None

@@ -236,7 +236,7 @@ class _View:
 
     def _protect(self, found: dict[str, Bind]) -> None:
         """Read-only over what must not change. Every directory on the way to it becomes a mount too: a mount cannot
-        be renamed, so the name cannot be moved aside and made anew."""
+        be renamed, so the name cannot be moved aside and recreated."""
         for path, make in sorted([*self.policy.protect, *self.cover.protect], key=lambda entry: _depth(entry[0])):
             above = self._nearest(path, found)
             if above is None or "w" not in above.letters or above.source != above.target:

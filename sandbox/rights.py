@@ -19,7 +19,7 @@ TIERS = ("full", "ll9", "weak", "none")
 
 
 class Rights(TypedDict):
-    """As JSON. ``spec`` is the launcher's specification; ``own`` are the session's own directories, which are no right over others;
+    """As JSON. ``spec`` is the launcher's specification; ``own`` are the session's own directories, which are not a right over others;
     ``passed`` the variables taken from the user's environment."""
 
     spec: dict[str, Any]
@@ -71,7 +71,7 @@ def _paths(mine: Rights, theirs: Rights) -> list[str]:
     found = []
     for path in sorted(points):
         if beneath_any(path, (*mine["own"], *theirs["own"], *theirs["spec"].get("files", ()))):
-            continue  # who answers for names depends on the network, and is no right
+            continue  # who answers for names depends on the network, and is not a right
         extra = effective(mine["spec"], path) - effective(theirs["spec"], path)
         if extra:
             found.append(f"{path}: {''.join(sorted(extra, key='rwxs'.index))} is not the parent's")

@@ -57,7 +57,7 @@ ALWAYS_DENIED = (
 #: What says what it wants in memory, where a filter cannot look (openat2 would be told its mode there), and io_uring.
 ABSENT = ("clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register")
 #: Calls that give a file its mode: the argument that holds it, and that of the flags for those that may not create one.
-#: A set-uid program that an agent leaves in a directory of the user's makes whoever runs it the user.
+#: A set-uid program that an agent leaves in a directory of the user's gives the user's rights to anyone who runs it.
 MODES = {
     "chmod": (1, None), "fchmod": (1, None), "fchmodat": (2, None), "fchmodat2": (2, None), "creat": (1, None),
     "mkdir": (1, None), "mkdirat": (2, None), "mknod": (1, None), "mknodat": (2, None), "open": (2, 1), "openat": (3, 2),

@@ -100,7 +100,7 @@ class Anvillm(App[None]):
         return SessionsScreen(self)
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self.follower.start)  # the first paint waits for nobody
+        self.call_after_refresh(self.follower.start)  # the first paint waits for nothing
 
     def on_unmount(self) -> None:
         self.follower.stop()

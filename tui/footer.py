@@ -8,7 +8,7 @@ from tui.text import clip
 
 
 class Footer(Static):
-    """``hints`` are parted by two blanks; where they do not fit, those before the last two give way."""
+    """``hints`` are separated by two blanks; where they do not fit, those before the last two give way."""
 
     def __init__(self, host: Host, hints: str) -> None:
         super().__init__(id="keys")

@@ -92,7 +92,7 @@ class Host(Protocol):
         """What was kept for that session; else what was kept for one that is gone, which is this one's from now on."""
 
     def sent(self, session: str) -> None:
-        """It was sent, and is no draft any more."""
+        """It was sent, so it is not a draft any more."""
 
     def show_conversation(self, session: str) -> None:
         """Open the conversation of ``session``."""

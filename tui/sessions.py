@@ -24,7 +24,7 @@ from tui.start import Start, known, new
 from tui.text import clip, one_line, short_path
 
 HINTS = "s start  p prompt  Enter talk  w answer  t stop  K kill  / filter  i inbox  ? keys  q"
-TICK = 30.0  # s after which ages are shown anew
+TICK = 30.0  # s after which ages are updated
 SEARCHED = ("id", "alias", "state", "backend", "cwd", "role", "doing", "branch")
 
 

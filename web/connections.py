@@ -1,8 +1,8 @@
 """Connections that ask for nothing, and how long they are kept.
 
-Anybody on this machine may connect, and who has no token gets no further than that. So that nobody can lock the user out by holding
+Anyone on this machine may connect, and without a token gets no further than that. So that no one can lock the user out by holding
 connections open: one that does not send a whole request head in time is closed, and when there are many, the one that
-has been silent longest makes room, of whoever holds the most. One that is answered, or reads a stream, is never closed here.
+has been silent longest makes room, of the client that holds the most. One that is answered, or reads a stream, is never closed here.
 
 Threads: all on the loop.
 """

@@ -79,7 +79,7 @@ def loopback(host: str) -> bool:
 def listen(host: str, port: int) -> list[socket.socket]:
     """Listening sockets of one port. Raises OSError.
 
-    A browser that is told ``localhost`` takes the one or the other loopback address. Both are ours, so that nobody else listens on
+    A browser that is told ``localhost`` takes the one or the other loopback address. Both are ours, so that no one else listens on
     the one that we leave.
     """
     families = {one[0] for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}

@@ -1,7 +1,7 @@
 """What happens, on its way to the pages: server-sent events, one stream a page.
 
 A page gets what changed since it was last told, so one that reads slowly gets less, never something stale, and holds
-nobody up: sessions are compared when it is ready for more, events wait in a bounded queue (``sessions`` carries what counts), and
+no one up: sessions are compared when it is ready for more, events wait in a bounded queue (``sessions`` carries what counts), and
 the thread that reads its conversation waits while a MiB is under way.
 
 Threads: ``Hub``'s methods named as ``Listener``'s run on the follower's thread, ``Pieces.put`` on a tail's; all else on the loop.
@@ -65,7 +65,7 @@ class Hub:
 
     def _hand(self, **news: Any) -> None:
         assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there is no listener left
             self._loop.call_soon_threadsafe(lambda: self._take(**news))
 
     # -- the loop -----------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Pieces:
             return held, ended
 
     def close(self) -> None:
-        """Nobody takes any more."""
+        """Stop taking any."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -47,7 +47,7 @@ class Acme:
         """Connect; Unavailable when no acme runs in the namespace."""
         path = Path(paths.namespace(), "acme")
         try:
-            return cls(Client(str(path), timeout=None))  # acme answers nobody while the person sweeps
+            return cls(Client(str(path), timeout=None))  # acme answers no one while the person sweeps
         except Unavailable as error:
             raise Unavailable(f"no acme in '{paths.namespace()}': {error}") from None
 
@@ -65,7 +65,7 @@ class Acme:
         for _ in range(_TRIES):
             try:
                 return [_listed(line) for line in self._index().split("\n") if line]
-            except ValueError:  # acme makes the text anew for each read: two pieces may not fit together
+            except ValueError:  # acme makes the text again for each read: two pieces may not fit together
                 continue
         raise Unavailable("acme's index changes faster than it can be read")
 

@@ -277,7 +277,7 @@ class App:
         self.roster, self.online = self.agent.roster(), True
 
     def tell(self, text: str) -> None:
-        """Say in the main window what went wrong in something that nobody asked for."""
+        """Report a background error in the main window."""
         if text != self.trouble:
             self.trouble = text
             self._renew("main")
@@ -296,7 +296,7 @@ class App:
         self._desk.put(act)
 
     def ask(self, kind: str, subject: str) -> None:
-        """Open a window at somebody else's request."""
+        """Open a window for another program."""
         self._desk.put(lambda: self.open(kind, subject))
 
     def called(self, kind: str, subject: str) -> None:

@@ -46,7 +46,7 @@ class Edits:
         return before != (self.removed, self.renamed)
 
     def settle(self, aliases: Mapping[str, str]) -> None:
-        """What has become so is no edit any more; `aliases` are those of the sessions there are, by id."""
+        """What has become so is not an edit any more; `aliases` are those of the sessions there are, by id."""
         self.removed &= aliases.keys()
         self.renamed = {id: name for id, name in self.renamed.items() if aliases.get(id, name) != name}
 

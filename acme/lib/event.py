@@ -87,7 +87,7 @@ class Parser:
         self._records: list[Record] = []
 
     def feed(self, data: bytes) -> Iterator[Gesture]:
-        """The gestures that `data` completes. Raises ValueError on something that is no record."""
+        """The gestures that `data` completes. Raises ValueError on something that is not a record."""
         self._text += self._decoder.decode(data)
         at = 0
         while (found := _record(self._text, at)) is not None:

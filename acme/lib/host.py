@@ -38,7 +38,7 @@ class Host(Protocol):
     home: str
     command: str
     mail: int  # messages in the user's inbox
-    trouble: str  # what went wrong in something that nobody asked for
+    trouble: str  # the last background error
     tick: int  # goes on while something runs
 
     def open(self, kind: str, subject: str = "") -> None: ...

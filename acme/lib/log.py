@@ -216,7 +216,7 @@ class Log(About):
         self.get(Call("Get", "", None, None))
 
     def get(self, call: Call) -> None:
-        """Draw the conversation anew, before what was typed."""
+        """Redraw the conversation above the text that was typed."""
         self.closed()
         self._clear()
         self._follow()

@@ -63,7 +63,7 @@ class Pane:
         self._posts.put(act)
 
     def stale(self) -> None:
-        """Have the owner draw anew; many calls before it does so are one."""
+        """Ask the owner to redraw; calls made before it does are merged."""
         if not self._stale.is_set():
             self._stale.set()
             self.post(self._renew)
@@ -113,7 +113,7 @@ class Pane:
         return self._touched.is_set()
 
     def executed(self, text: str, gesture: Gesture) -> bool:
-        """A middle click on something that is no command, backend or session; False leaves it to acme."""
+        """A middle click on something that is not a command, backend or session; False leaves it to acme."""
         return False
 
     def draft(self) -> str:
@@ -217,7 +217,7 @@ class Pane:
             raise Unavailable(f"the text in {self._named} cannot be kept: {error.strerror}") from None
 
     def _renew(self) -> None:
-        """Refresh; nobody has asked for it, so what goes wrong is told where no window opens."""
+        """Refresh in the background: errors are reported without opening a window."""
         try:
             self._refresh()
         except (WindowGone, ConnectionLost):

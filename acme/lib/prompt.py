@@ -29,7 +29,7 @@ class Prompt(Written):
 
 
 class Context(Written):
-    """`<cwd>/+Context.<alias>`: what is put before every prompt. Put stores it, Get fetches it anew.
+    """`<cwd>/+Context.<alias>`: what is put before every prompt. Put stores it, Get fetches it again.
 
     As acme does with a file: neither throws text away without a warning, which is given once for each text.
     """

@@ -119,7 +119,7 @@ class Queue(About):
         self.app.agent.write(f"{self.subject_id}/turns/{n}/prompt", new)
 
     def _draw(self) -> None:
-        """Draw the lines anew from what the daemon has; what else was typed stays behind them."""
+        """Redraw the lines from the daemon's queue; other text that was typed stays below them."""
         known = {table.key(row) for row in self.shown}
         typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
         self.shown = self._rows()

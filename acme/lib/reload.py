@@ -86,7 +86,7 @@ def _read_again(window: Window) -> None:
 
 
 def _content(path: str) -> str | None:
-    """What is in the file; None for what is no file, too large or not text. Links are not followed, and nothing is waited for."""
+    """Return the file's text; None if it is not a regular file, is too large or is not text. Follows no links, never blocks."""
     with suppress(OSError):
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:

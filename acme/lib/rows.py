@@ -20,7 +20,7 @@ _ID = re.compile(r"\t([0-9a-f]{8})(?=\s|$)")
 _HEAD = re.compile(rf"\d+ (?:{'|'.join(NEEDS)})\b")
 _OURS = re.compile(
     r"\[.*\]$|not here: |daemon is away|trouble: |alias *\tstate *\t|\tq\w+ \["
-)  # lines that are no session's
+)  # lines that are not a session's
 _EXCERPT = 120  # characters of a note, and of a question
 _DOING = 24  # characters of what an agent does
 _MOST = 40  # zeros that a column takes at most

@@ -139,7 +139,7 @@ def step(shown: Sequence[str], wanted: Sequence[str], most: int, key: Key = key)
     """The rows `wanted`, but of those that would change only the first `most` changed.
 
     Changed rows cannot be written together: acme moves the view when what it shows is replaced across the end of a
-    line, and tells nobody which part that is. So many changes take several steps, and a click is served in between.
+    line, and tells no one which part that is. So many changes take several steps, and a click is served in between.
     """
     old = {key(row): row for row in shown}
     rows = []

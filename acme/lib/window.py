@@ -32,7 +32,7 @@ class Window:
         self.client = client
         self.id = id
         self._files: dict[str, File] = {"ctl": ctl} if ctl is not None else {}
-        self._changing = threading.Lock()  # held during many changes, each of which is an event that nobody needs
+        self._changing = threading.Lock()  # held during many changes, each of which would be a useless event
 
     # the whole window
 

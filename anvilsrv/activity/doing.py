@@ -23,7 +23,7 @@ class Doing:
         return self._words + self._silent
 
     def silent(self, seconds: float, before: str) -> None:
-        """For so long it has told nothing; 0: it does again. ``before``: what it did, where nobody has told us."""
+        """For so long it has told nothing; 0: it does again. ``before``: what it did, where no one has told us."""
         self._words = self._words or before.partition(SILENT)[0] or MODEL
         self._silent = f"{SILENT}{lasted(seconds)}" if seconds else ""
 

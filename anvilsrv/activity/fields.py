@@ -85,7 +85,7 @@ class Line(Field):
 
 @dataclass(frozen=True)
 class Number(Field):
-    """A number; ``null`` where nobody knows it."""
+    """A number; ``null`` if it is unknown."""
 
     def take(self, value: Any) -> tuple[Any, int]:
         if value is None:

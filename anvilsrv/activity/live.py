@@ -34,7 +34,7 @@ class Grown:
         self._begun = 0  # characters of the beginning
         self._ending = 0  # of the end
         self.left_out = 0
-        self.solid = 0  # characters of all of it that are no blanks
+        self.solid = 0  # characters of all of it that are not blanks
 
     def add(self, part: str) -> None:
         """More of it."""

@@ -1,4 +1,4 @@
-"""What happens in sessions is recorded here: told by whoever hears of it, cleaned, numbered, kept, and given to readers.
+"""What happens in sessions is recorded here: told by the part that hears of it, cleaned, numbered, kept, and given to readers.
 
 What two sources tell is one object: what says nothing new is dropped, what says more is told again with all that is known. Text that
 grows is kept in memory; it becomes a record when it is whole, when its turn ends, or when it has grown for long.
@@ -65,7 +65,7 @@ class Recorder:
         self._most = most
 
     def record(self, tx: Tx, session: str, turn: int, kind: str, **fields: Any) -> None:
-        """Something happened, and somebody of ours knows it."""
+        """Record something that another part of the daemon reports."""
         made = clean(kind, fields)
         if made is not None:
             self.tell(tx, session, [Told(made, turn)])
@@ -227,7 +227,7 @@ class Recorder:
 
     @staticmethod
     def _use(tx: Tx, session: str, channel: Channel, told: Told) -> str:
-        """The id of the use of a tool; empty: nobody knows which is meant."""
+        """The id of a tool's use; empty if it is unknown which one is meant."""
         made, ident = told.made, told.made["id"]
         if told.of_tool:
             return channel.running.meant(told.of_tool)
@@ -295,7 +295,7 @@ class Recorder:
 
     @staticmethod
     def _grows(tx: Tx, session: str, kind: str, ident: str) -> bool:
-        """Whether an object may grow on: it was not said as a whole. One that has grown for long is said anew after a crash."""
+        """Whether an object may grow on: it was not said as a whole. One that has grown for long is said again after a crash."""
         known = rows.newest(tx, session, kind, ident)
         return bool(known[1].get("grows")) if known is not None else not rows.told(tx, session, kind, ident)
 

@@ -137,7 +137,7 @@ def remember(tx: Tx, session: str, kind: str, ident: str, seq: int) -> None:
 
 
 def told(tx: Tx, session: str, kind: str, ident: str) -> bool:
-    """Whether this was told, and is no record."""
+    """True if this was told without being a record."""
     return tx.one("SELECT 1 FROM told WHERE session = ? AND kind = ? AND ident = ?", session, kind, ident) is not None
 
 

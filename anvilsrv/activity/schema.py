@@ -2,7 +2,7 @@
 
 Each object also has ``seq`` ``ts`` ``turn`` ``kind``, and perhaps ``id`` (what later objects refer to), ``parent`` (the id of the
 subagent whose step it is) and ``cut`` (bytes left out). An object replaces an earlier one of the same kind and id (of an edit: and n);
-``part`` appends to it, and is no record: it is not kept.
+``part`` appends to it, and is not a record: it is not kept.
 
 Pure.
 """

@@ -181,7 +181,7 @@ class Activities(Listener):
             return [
                 Piece(said, Begun(news.path, offset)) for offset, line in news.lines for said in backend.told(row, line)
             ]
-        except Exception as error:  # a Python class of somebody's
+        except Exception as error:  # from a user's Python class
             self._on_error(error)
             return []
 

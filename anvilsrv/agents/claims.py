@@ -97,7 +97,7 @@ class Claims:
         return found is not None and found["status"] == "in_progress" and found.get("assignee") == session
 
     def _run(self, session: str, bead: str, until: Until) -> None:
-        """It is gone. What it completed itself, or somebody else has by now, stays as it is."""
+        """It is gone. What it completed itself, or someone else has by now, stays as it is."""
         try:
             if self._has(session, bead):
                 self._beads.command(["unclaim", bead], session, user=False)

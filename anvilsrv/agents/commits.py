@@ -92,5 +92,5 @@ class Commits:
 
     def _settle(self, session: str, resume: bool) -> None:
         said = self._launch.resume(session) if resume else self._launch.settle(session)
-        if said:  # whoever ended this work: what was found is not found again
+        if said:  # however this work ended: what was found is not found again
             self._store.post(lambda tx: self._registry.told(tx, session, said), need=Need.HAPPENED)

@@ -331,7 +331,7 @@ class Delivery:
             return
         prompt = self._store.call(lambda tx: prompts.get(tx, self._prompt), need=Need.OWN)
         if prompt is None or prompt.turn is not None:
-            return  # it was taken, and what stands there now is somebody else's
+            return  # it was taken, and what stands there now is someone else's
         clear = self._backend().input.clear
         if clear and self._evidence.left(self._session):
             self._tmux.keys(self._pane, *clear)

@@ -40,7 +40,7 @@ class Door:
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         self._answers: dict[int, _Answer] = {}
-        self._again: dict[int, tuple[str, int]] = {}  # ports that are forwarded anew, by ticket; the thread's
+        self._again: dict[int, tuple[str, int]] = {}  # ports that are forwarded again, by ticket; the thread's
         self._closed = False
 
     def follow(self, before: View | None, after: View | None) -> None:

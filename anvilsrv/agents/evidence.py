@@ -97,7 +97,7 @@ class Evidence:
     def left(self, session: str) -> bool:
         """Whether nothing stands in the input but what we typed, now and ``CALM`` s later.
 
-        An agent that draws its screen anew shows for a moment what was said, and not yet the input below it: the last prompt looks
+        An agent that redraws its screen shows for a moment what was said, and not yet the input below it: the last prompt looks
         like one that stands there, while what a person types is not to be seen.
         """
         if not is_clear(self.look(session)):

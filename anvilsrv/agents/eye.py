@@ -2,7 +2,7 @@
 
 The screen is looked at when something was printed and it came to rest, never in between; and once more after a dialog was answered.
 
-Threads: whoever looks, one for each watch; ``Until.set`` from any.
+Threads: the caller's, one for each watch; ``Until.set`` from any.
 """
 
 import threading

@@ -428,7 +428,7 @@ class Launch:
 
 
 def _write(backend: Backend, made: Made, top: Path) -> None:
-    """The files of one launch, and those that the agent keeps; what it is to begin anew is removed."""
+    """The files of one launch, and those that the agent keeps; what it is to begin again is removed."""
     for row in backend.follow:
         if row.fresh:
             beneath.discard(top / "data", row.path.removeprefix("{DATA}/"))

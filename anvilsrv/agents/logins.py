@@ -1,7 +1,7 @@
 """The login in a session's own directory: the agent gets a copy of it alone, and what it renews there goes to all that share the login.
 
 What an agent writes is hostile: its copy is read without following links, bounded, and of it only those values are taken over that
-the backend's file names, and only from a copy that the agent has changed since it got it while nobody else renewed the login. So an
+the backend's file names, and only from a copy that the agent has changed since it got it while no one else renewed the login. So an
 old copy, a broken one, or none never takes the login from the others. ``login.json`` in the session's directory, out of the agent's
 sight, says what its copy was given.
 
@@ -83,7 +83,7 @@ def _one(vault: Vault, backend: str, login: Login, top: Path, name: str, given: 
 
 
 class Logins:
-    """Follows the rows: the copy of each session is watched, and the vault, in which a login may be made anew."""
+    """Follows the rows: the copy of each session is watched, and the vault, in which a login may be renewed."""
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Obstacles:
             self._life.about(session, lambda tx: self._life.free(tx, session))
 
     def _watch(self, session: str, pane: str, until: Until, since: float) -> bool:
-        """Wait until nothing is in the way; False when nobody waits for that any more."""
+        """Wait until the input is free; False if the wait was cancelled."""
         with self._tmux.watch(pane) as output:
             until.wake(output)
             eye = Eye(self._tmux, pane, self._backends.get(self._registry.get(session).backend).asks("prompt"))

@@ -198,7 +198,7 @@ class Processes:
             self._life.about(session, lambda tx: self._life.failed(tx, session, why))
 
     def _when_there_is_room(self, session: str, run: Run, error: Full) -> None:
-        """A full disk is no fault of the session's: it stays ``starting``."""
+        """The disk is full, which is not the session's fault: it stays ``starting``."""
         run.start = self._reactor.at(NO_ROOM, lambda: self._start(session))
         if not run.no_room:
             run.no_room = True
@@ -233,7 +233,7 @@ class Processes:
         self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pid, backend))
 
     def _kill_first(self, session: str, left: int) -> None:
-        """An agent of the session runs where nobody reaches it: two would work in one directory."""
+        """An agent of the session runs where no one reaches it: two would work in one directory."""
         run = self._runs.setdefault(session, Run())
 
         def gone() -> None:

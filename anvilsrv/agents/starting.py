@@ -1,4 +1,4 @@
-"""An agent's start as it is seen on its screen: dialogs are answered, readiness is seen, and what nobody expected is told.
+"""An agent's start as it is seen on its screen: dialogs are answered, readiness is seen, and unknown screens are reported.
 
 What stands on the screen is told once it is at rest and the agent is not ready: a dialog that is known by what it means, anything else
 in its own words. An agent that shows its input is as good as ready; if its hooks do not say so, then that is what is told.

@@ -7,7 +7,7 @@ backend (``Backend.transcript_reports``).
 Subagents may have files of their own beside it, in a directory called as it is without its ending. They are followed too (``beside``).
 
 The file belongs to the agent, so it is hostile input: it is opened beneath the session's own directory (``beneath``), a line has a
-bounded length, what is no JSON object is skipped, and a file that shrinks or is replaced is read from its new beginning. Who writes
+bounded length, what is not a JSON object is skipped, and a file that shrinks or is replaced is read from its new beginning. Who writes
 without end is looked at seldom: a family of sessions has a share of the thread's time.
 
 Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is called from the watcher's thread, with no lock held.
@@ -305,7 +305,7 @@ class Watcher:
             self._on_error(error)
 
     def _follow(self, session: str, tail: Tail) -> None:
-        """Watch the nearest directories of the files that exist. Made anew until nothing changed meanwhile, then nothing is missed."""
+        """Watch the nearest directories of the files that exist. Retry until nothing changed meanwhile, so that nothing is missed."""
         beside = self._beside.get(session)
         wanted = [tail.name.split("/")[:-1], *([beside.parts] if beside is not None else [])]
         while True:

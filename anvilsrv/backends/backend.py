@@ -259,7 +259,7 @@ class Backend:
         return lacks.lines(self.peculiarity(self).lacks(place, rights))
 
     def unanswered(self, report: Report) -> Reply | None:
-        """What the hook of a question gets where nobody answers; None: nothing, so the agent asks on its own screen."""
+        """The reply to a question's hook if it is not answered; None: no reply, so the agent asks on its own screen."""
         template = report.rule.otherwise if report.rule is not None else None
         return None if template is None else _reply(templates.fill_all(template, report.payload, ""))
 
@@ -292,7 +292,7 @@ class Backend:
         return reset_time.until(self.limits, text, now)
 
     def free(self, screen: Screen) -> bool:
-        """Whether nobody's half-typed line stands in the input."""
+        """True if the agent's input line is empty."""
         if self.input.empty is None:
             return True
         line = self.input_line(screen)

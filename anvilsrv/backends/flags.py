@@ -8,7 +8,7 @@ VALUE = "{VALUE}"
 
 
 class Option(NamedTuple):
-    """A name, what it is now (empty: nobody knows), and what it may be (empty: anything)."""
+    """A name, what it is now (empty: unknown), and what it may be (empty: anything)."""
 
     name: str
     value: str

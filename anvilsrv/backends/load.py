@@ -110,7 +110,7 @@ def _backend(name: str, path: Path, body: Table, layer: Mapping[str, Any]) -> Ba
 
 
 def end(*tables: Table) -> None:
-    """Raise Invalid for what nobody has asked for in one of these."""
+    """Raise Invalid if one of these has an unknown key."""
     for table in tables:
         table.end()
 
@@ -299,7 +299,7 @@ def _peculiarity(body: Table, path: Path) -> type[Peculiarity]:
     where, _, name = given.rpartition(":")
     try:
         found = getattr(_module(where, path), name)
-    except Exception as error:  # whatever a file of somebody's does when it is run
+    except Exception as error:  # a user's file may raise anything
         raise body.wrong("python", f"cannot load '{given}': {mistakes.cause(error, path.parent / where)}") from None
     if not (isinstance(found, type) and issubclass(found, Peculiarity)):
         raise body.wrong("python", f"'{name}' must be a subclass of anvilsrv.backends.backend.Peculiarity")

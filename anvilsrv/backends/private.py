@@ -2,7 +2,7 @@
 
 An agent that may write its user's real configuration can leave hooks, plugins or servers there that run later, outside. So it gets
 one of its own. Files of the user's that are of use inside are linked and granted read-only by the sandbox layer; of settings it has a
-copy, made anew at each start, without secrets (``sandbox.configuration``). Of the login that its sessions
+copy, made afresh at each start, without secrets (``sandbox.configuration``). Of the login that its sessions
 share it has a copy (``agents.logins``), apart from the user's own, so that neither logs the other out.
 """
 

@@ -104,7 +104,7 @@ def _days(date: str | None, today: datetime) -> Iterator[datetime]:
 
 
 def _zone(name: str | None) -> tzinfo | None:
-    """The zone of that name; None, the zone of this machine. Raises ValueError for one that nobody knows."""
+    """Return the zone of that name; for None that of this machine. Raises ValueError if it is unknown."""
     if not name:
         return None
     found = OFFSET.fullmatch(name)

@@ -177,7 +177,7 @@ def _figure(payload: Mapping[str, Any], path: str) -> float | None:
 
 
 def spelled_out(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A payload with its ``text``, which may come in ``base64``: bytes that are no UTF-8 are six times as long in JSON. What is not
+    """A payload with its ``text``, which may come in ``base64``: bytes that are not UTF-8 are six times as long in JSON. What is not
     base64 counts as no text."""
     coded = payload.get("base64")
     if not isinstance(coded, str):

@@ -1,4 +1,4 @@
-"""A backend's file as tables of keys: a table is read key by key; what nobody asked for is unknown.
+"""A backend's file as tables of keys: a table is read key by key; any other key is an error.
 
 Whatever is wrong in it is an Invalid that names the file, the line and the key.
 """
@@ -121,7 +121,7 @@ class Table:
         return {name: str(value) for name, value in below.rest.items()}
 
     def template(self, key: str, value: Any) -> Any:
-        """``value``, refused if it has a name that nobody knows."""
+        """Return ``value``; refuse an unknown name."""
         unknown = templates.unknown_names(value, NAMES)
         if unknown:
             raise self.wrong(key, f"unknown name {unknown[0]}; known: {' '.join(NAMES)} ENV:<variable>")

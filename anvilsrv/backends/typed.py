@@ -42,7 +42,7 @@ class Guard:
 
 @dataclass(frozen=True)
 class Input:
-    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches the input line when nobody has typed, ``busy`` a
+    """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches an empty input line, ``busy`` a
     screen of an agent that keeps what was entered until it can take it; ``most`` is how many characters the agent takes, ``line`` how
     many in one line; 0: as many as there are."""
 

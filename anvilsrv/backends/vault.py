@@ -65,7 +65,7 @@ class Vault:
 
     @contextmanager
     def locked(self, backend: str) -> Iterator[None]:
-        """Nobody else reads and writes this login meanwhile. Not for long."""
+        """Lock this login against other readers and writers, briefly."""
         paths.private_dir(self.directory(backend))
         with open(self.directory(backend) / ".lock", "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

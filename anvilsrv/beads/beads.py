@@ -1,7 +1,7 @@
 """Beads: a graph of tasks that outlives sessions, namespaces and daemons, in the interchange format of bd.
 
 `Beads` is what the rest of AnviLLM uses. Its methods may be called from any thread and by several processes on the same
-directory at once. Every change, whoever made it, is told to `on_change` once, in order, in each process. `on_error` gets what a
+directory at once. Every change, from any process, is told to `on_change` once, in order, in each process. `on_error` gets what a
 listener raises when another process made the change.
 
 Locks: `_telling` orders what is told and is held while `on_change` runs, so a listener must not call back into Beads.
@@ -185,7 +185,7 @@ class Beads:
             with self._store.read() as db:
                 if db is None:
                     return
-                # Less than before: the file is another one now, and what it remembers is no news.
+                # Less than before: the file is another one now, and its old records are not reported.
                 self._told = min(self._told, _seq(db))
                 found = db.execute("SELECT * FROM change WHERE seq > ? ORDER BY seq", (self._told,)).fetchall()
             for seq, bead_id, op, actor, more in found:

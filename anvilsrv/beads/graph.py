@@ -2,7 +2,7 @@
 
 The rules are bd's. A bead is *stuck* when it is not done and either one of its blockers exists and is not done, or it
 waits for children of another bead that are not done, or one of its parents is stuck, blocked or deferred. Parents put
-off to a time are looked at when asking, since time passes without a change. An open parent is in nobody's way.
+off to a time are looked at when asking, since time passes without a change. An open parent blocks nothing.
 
 Every function takes the connection of a running transaction.
 """

@@ -60,7 +60,7 @@ def _records(file: Path, notes: list[str]) -> Iterator[tuple[Record, bool]]:
 
 
 def _content(file: Path) -> bytes:
-    """A client names the file: whatever it is, nobody waits for it, and it is read within a bound."""
+    """Open a file that a client names: never block, and read at most a bound."""
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with open(fd, "rb") as opened:

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 STATUSES = ("open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked")
 DONE = ("closed", "pinned")
-"""Statuses in which a bead stands in nobody's way."""
+"""Statuses in which a bead blocks no other."""
 TYPES = (
     "bug",
     "feature",

@@ -51,7 +51,7 @@ CREATE TABLE change(seq INTEGER PRIMARY KEY AUTOINCREMENT, bead_id TEXT NOT NULL
 
 
 class Store:
-    """The file `anvillm.db` in the directory `path`, opened when first needed and opened anew when it was replaced."""
+    """The file `anvillm.db` in the directory `path`, opened when first needed, and reopened when it was replaced."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -125,7 +125,7 @@ class _Place:
         self._inode: tuple[int, int] | None = None
 
     def opened(self, *, create: bool) -> sqlite3.Connection | None:
-        """The connection, opened anew if the file is another one now; None if it is not there, or still being made."""
+        """The connection, reopened if the file was replaced; None if it is not there, or still being made."""
         found = _inode(self._file)
         if self._db is None or found is None or found != self._inode:
             self.forget()

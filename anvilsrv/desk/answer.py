@@ -125,7 +125,7 @@ class Questions:
     def _end(
         self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any] | None, by: str, choice: str = ""
     ) -> None:
-        """One is over, ``by`` whom; without a ``reply`` its asker gets what is said where nobody answered."""
+        """Close a question, ``by`` whom; without a ``reply`` its asker gets the one for an unanswered question."""
         turn = whose.turn_of(tx, session)
         self._registry.activity.record(tx, session, turn, "decision", id=question["id"], choice=choice, by=by)
         left = tuple(one for one in self._registry.row(tx, session).ask if one["id"] != question["id"])

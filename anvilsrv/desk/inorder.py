@@ -1,6 +1,6 @@
 """Calls that must be made one after another where they are about one session, and may be made beside each other where they are not.
 
-So the reports of a session are taken in the order in which they came, and one that takes long holds up nobody but its own session.
+So the reports of a session are taken in the order in which they came, and a slow one delays only its own session.
 
 Threads: ``do`` and ``call`` from any thread; calls are made on a few threads of its own. The lock guards how many wait, and is not
 held while a call is made. ``close`` makes what waits and joins the threads.

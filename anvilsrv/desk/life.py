@@ -71,7 +71,7 @@ class Life:
             raise AnvilError(f"session '{session}': {sentence(error)}") from error
 
     def broken(self, session: str, error: BaseException) -> None:
-        """Nothing can go on with this session: it is in ``error`` until somebody restarts it."""
+        """Put the session into ``error``: it can do nothing until it is restarted."""
         log.error("session %s", session, exc_info=error)
         why = sentence(error)
 

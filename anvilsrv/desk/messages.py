@@ -73,7 +73,7 @@ class Messages:
             found[0].answer({})
 
     def _offer(self, tx: Tx, session: str) -> None:
-        """The prompt that is chosen is given in the reply, if somebody waits for it."""
+        """Hand the chosen prompt over in the reply, if one is waiting."""
         with self._lock:
             found = self._waiting.get(session)
         if found is None or not self._registry.there(tx, session):

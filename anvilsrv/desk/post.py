@@ -93,7 +93,7 @@ class Post:
         return made.id
 
     def _queue(self, tx: Tx, made: Message, text: str | None) -> None:
-        """What nobody can be told that it cannot be typed, such as an automatic answer, stays in the inbox."""
+        """A message that cannot be typed and has no caller to refuse, such as an automatic answer, stays in the inbox."""
         text, why = self._as_prompt(tx, made) if text is None else (text, "")
         if why:
             self._registry.error(tx, made.to, f"mail {made.id} cannot be typed and waits in the inbox: {why}")
@@ -148,7 +148,7 @@ class Post:
         self._registry.stream.emit(tx, "archived", None if owner == USER else owner, id=number, to=owner)
 
     def ended(self, tx: Tx, ended: Ended) -> None:
-        """A prompt came to its end: if it was somebody's request, the answer goes back (or the error does)."""
+        """A prompt ended: if it was a request, mail back the answer or the error."""
         prompt, error = ended.prompt, ended.error
         asked = box.get(tx, prompt.message) if prompt.message else None
         if asked is None or not message.is_request(asked.type) or not self._reachable(tx, asked.sender):

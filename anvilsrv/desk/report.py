@@ -4,7 +4,7 @@ A report is one JSON object of ``anvillm-hook``: ``{"report": uuid, "ts": s, "ho
 what a hook's name means (one of ``KINDS``, backends/backend.py); here that becomes a change of the session. A report is
 answered when its effect is on disk; one that came before (from the spool, or sent again) has no effect twice.
 
-A question (``ask``) is different: its reply is what somebody writes to ``answer`` (``answer.py``). A reply may carry the next prompt
+A question (``ask``) is different: its reply is what someone writes to ``answer`` (``answer.py``). A reply may carry the next prompt
 (``carried.py``). What stands in transcripts is taken in the same order (``transcripts.py``).
 
 Threads: reports of one session are taken one after another, in the order in which they came, on the threads of ``inorder.py``: there

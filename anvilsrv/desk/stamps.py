@@ -31,6 +31,6 @@ def is_first(tx: Tx, session: str, number: str) -> bool:
 
 
 def _forget_old(tx: Tx, session: str) -> None:
-    """Of a session's reports only the last are remembered: one that makes them up pushes nobody else's out."""
+    """Of a session's reports only the last are remembered: a session that makes them up displaces only its own."""
     own = "SELECT rowid FROM reports WHERE id >= ?1 || ' ' AND id < ?1 || '!'"  # the number follows a blank, and ! is next to it
     tx.run(f"DELETE FROM reports WHERE rowid IN ({own} ORDER BY rowid DESC LIMIT -1 OFFSET ?2)", session, KEEP)

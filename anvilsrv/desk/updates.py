@@ -34,7 +34,7 @@ class Updates:
         self._senders: frozenset[str] = frozenset()
 
     def load(self) -> None:
-        """What there is when the daemon starts is no news."""
+        """What exists when the daemon starts is not announced."""
         self._senders = self._boxes.of(USER).senders
         self._said = {view.id: self._values(view) for view in self._registry.views.values()}
 

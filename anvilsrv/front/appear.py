@@ -1,4 +1,4 @@
-"""Waiting for a file to appear, such as the socket of a daemon that is away: inotify(7), so that nobody looks again and again.
+"""Waiting for a file to appear, such as the socket of a daemon that is away: by inotify(7), without polling.
 
 Threads: ``wake`` may be called from any thread, the rest belongs to one.
 """

@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 
 class Parser:
-    """Bytes of a log into pieces. Empty lines at a block's end belong to nobody, so they wait for what follows."""
+    """Bytes of a log into pieces. Empty lines at a block's end are held until the next block shows where they belong."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -107,7 +107,7 @@ class Tail:
             try:
                 self._follow(client)
             except Unavailable:
-                continue  # the follower notices as well, and connects anew
+                continue  # the follower notices as well, and connects again
             except Cancelled:
                 return
             except AnvilError as error:

@@ -1,6 +1,6 @@
 """Opening a terminal on an agent: ``$ANVILLM_TERMINAL``, else foot, else whatever is there, else, within acme, its own win.
 
-win is no terminal that tmux could use (it cannot clear), so what runs in it is a conversation line by line.
+win is not a terminal that tmux could use (it cannot clear), so what runs in it is a conversation line by line.
 
 Threads: ``open_terminal`` starts one that tries; a terminal that lives on has one that waits for its end.
 """

@@ -73,7 +73,7 @@ class Agent:
         self.start()
 
     def prompt(self) -> None:
-        """It is given a prompt: what it tells from now on is no history."""
+        """It is given a prompt: what it tells from now on is not history."""
         self.prompted = True
 
     def close(self) -> None:

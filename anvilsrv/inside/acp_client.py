@@ -226,7 +226,7 @@ class Client:
         self.call(method, params, told, self.wanted.limit)
 
     def take(self, result: Mapping[str, Any]) -> None:
-        """The agent tells its options anew."""
+        """The agent has sent its options again."""
         self.options = {**self.options, **acp_options.read(result)}
 
     def now(self, name: str, value: str) -> None:

@@ -68,7 +68,7 @@ class Conversation:
         self._told.said(kind, text)
 
     def note(self, text: str) -> None:
-        """The same, of which nobody need take notice."""
+        """The same, without attention."""
         self._told.said("note", text)
 
     def alarm(self, why: str) -> None:

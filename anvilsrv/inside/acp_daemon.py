@@ -49,14 +49,14 @@ class Go:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Somebody chose these options."""
+    """The user chose these options."""
 
     values: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Somebody answered the question of that number; empty: it was taken back."""
+    """The question of that number was answered; empty: it was withdrawn."""
 
     number: int
     words: str

@@ -27,7 +27,7 @@ LARGEST = 5_000_000  # bytes of an answer
 @dataclass(frozen=True)
 class Ending:
     """``kind`` is the report: Stop, Fail or Interrupt; with its ``fields``, and what the turn has used. ``note``: what is not known,
-    of which nobody need take notice."""
+    of which no one need take notice."""
 
     kind: str
     fields: Mapping[str, Any]

@@ -45,7 +45,7 @@ class Offers:
         self._report("offers", options=rows, commands=[list(one) for one in commands.items()])
 
     def choose(self, values: Mapping[str, str], client: Client | None, then: Callable[[], None]) -> None:
-        """Somebody chose these; what cannot be is said. Without a session they are set when there is one."""
+        """Set the chosen options; report what cannot be set. Without a session they are set when there is one."""
         self.chosen |= values
         if client is None:
             return

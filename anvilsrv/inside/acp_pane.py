@@ -119,7 +119,7 @@ class Lined:
             message=self._message, key_bindings=self._bindings(), erase_when_done=True, prompt_continuation="  "
         )
         app = self._session.app
-        app.ttimeoutlen = 0.05  # s after which Escape is no part of a longer key
+        app.ttimeoutlen = 0.05  # s after which Escape is not a part of a longer key
 
     def line(self, text: str) -> None:
         """Print it above the input."""

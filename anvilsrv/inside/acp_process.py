@@ -22,7 +22,7 @@ PIECE = 1 << 18  # bytes read at once
 WORDS = 8192  # bytes of what it printed last to its standard error
 GRACE = 2.0  # s from closing its input, and again from SIGTERM, to the next harder step
 PR_SET_PDEATHSIG = 1
-ROOM = 1000  # messages that may wait for whoever is told; then the reader waits, and with it the agent
+ROOM = 1000  # messages that may wait for the receiver; then the reader waits, and with it the agent
 _LIBC = ctypes.CDLL(None)  # loaded before anything is started
 
 
@@ -93,12 +93,12 @@ class Process:
         try:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
-            pass  # nobody is left in it
+            pass  # no one is left in it
 
     # -- threads
 
     def _read(self) -> None:
-        """Until its output closes. That is its end: an agent that nobody hears is none."""
+        """Until its output closes. That is its end: an agent that cannot be heard is of no use."""
         lines, out = Lines(), _fd(self._process.stdout)
         while data := _piece(out):
             for one in lines.feed(data):

@@ -1,4 +1,4 @@
-"""The permissions that an agent asks for: shown in the pane and asked of the daemon at once; whoever answers first has answered.
+"""The permissions that an agent asks for: shown in the pane and asked of the daemon at once; the first answer counts.
 
 Threads: called on the thread of the front.
 """
@@ -72,7 +72,7 @@ class Questions:
         self._pane.asking(True)
 
     def answered(self, event: Answered) -> None:
-        """Somebody has answered; without words: somebody took the question away."""
+        """The question was answered; without words it was withdrawn."""
         found = next((one for one in self._open if one.number == event.number), None)
         if found is not None:
             self._settle(found, acp_permission.chosen(found.options, event.words))
@@ -92,7 +92,7 @@ class Questions:
         return True
 
     def drop(self) -> None:
-        """Nobody is asked any longer: the agent is told that all was cancelled."""
+        """Withdraw all questions: the agent is told that they were cancelled."""
         for one in list(self._open):
             self._settle(one, None)
 

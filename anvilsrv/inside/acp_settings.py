@@ -13,9 +13,9 @@ from anvilsrv.strict_json import loads_object
 class Settings:
     """``command`` and ``env`` of the agent; its working directory; the conversation to go on with; ``choices``: options that are set at
     each start, those in ``needed`` or not at all; ``meta`` of initialize; ``mcp``: the words of our server, none: it gets none;
-    ``slash``: a text that begins with ``/`` and is no command gets ``> `` before it; ``allows``: what it asks is allowed at once;
+    ``slash``: a text that begins with ``/`` and is not a command gets ``> `` before it; ``allows``: what it asks is allowed at once;
     ``told``: the file in which what happens is told; ``chosen``: options that the user chose, beside ``choices``;
-    ``execute``: the request for a command of the agent, where that is no prompt; ``attach``: where files for prompts lie;
+    ``execute``: the request for a command of the agent, where that is not a prompt; ``attach``: where files for prompts lie;
     ``start``: seconds for each step of a start; ``login``: what to do to log in, where that is known; ``alone``: images go without
     other files."""
 

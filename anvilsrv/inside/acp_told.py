@@ -1,6 +1,6 @@
 """What happens in a session, as objects of its activity: lines of a file that the daemon follows (docs/backends.md, ``follow``).
 
-Text goes out in pieces as it comes, and once more as a whole when its message is over. Nobody waits for the file, and what cannot be
+Text goes out in pieces as it comes, and once more as a whole when its message is over. No one waits for the file, and what cannot be
 written is left out: the answer is reported all the same.
 
 Threads: called on the thread of the front.

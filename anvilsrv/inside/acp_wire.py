@@ -1,7 +1,7 @@
 """The lines of the Agent Client Protocol: JSON-RPC 2.0, one message a line. Pure.
 
 An agent's output is hostile until it is parsed. A line has a bound: what is longer is skipped up to its newline, and is one fault.
-Whatever is no message of the protocol is a ``Fault`` with words, never an exception.
+Whatever is not a message of the protocol is a ``Fault`` with words, never an exception.
 """
 
 import json
@@ -64,7 +64,7 @@ class RpcError:
 
 @dataclass(frozen=True)
 class Fault:
-    """A line that is no message; why, and how it begins."""
+    """A line that is not a message; why, and how it begins."""
 
     why: str
     line: str = ""

@@ -1,6 +1,6 @@
 """The commands of plan9port's ``9p``, for machines that have none: the same arguments, output and exit statuses.
 
-See 9p(1). Where this differs: a read ends as by SIGPIPE when nobody reads its output any more, also while it waits for
+See 9p(1). Where this differs: a read ends as by SIGPIPE when its output is closed, also while it waits for
 the server; a server that takes no byte of a write is an error instead of a loop for ever; an error at the final clunk
 is printed (and still does not count); and ``ls`` lists all of its arguments.
 """
@@ -391,7 +391,7 @@ def run(args: list[str]) -> int:
 
 
 def main() -> int:
-    """The exit status: 0, or 1 for any error. An interrupt, or nobody who reads the output, ends it as any program."""
+    """The exit status: 0, or 1 for any error. An interrupt or a closed output ends it as any program."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         if sys.argv[1:] in (["--help"], ["-h"], ["--version"]):

@@ -1,6 +1,6 @@
 """A work tree as it is, kept as a commit: with new files, without ignored ones.
 
-Left out, and named: files above a limit, repositories in it, and what cannot be read. A socket is no file to git.
+Left out, and named: files above a limit, repositories in it, and what cannot be read. A socket is not a file to git.
 
 One thread.
 """

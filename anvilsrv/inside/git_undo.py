@@ -146,7 +146,7 @@ def _journal(tree: Tree, what: dict[str, str]) -> None:
 def recover(tree: Tree) -> None:
     """Bring back what an interrupted change has begun; what is there is kept as a checkpoint first."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{tree.directory}/index.lock")  # nobody else writes there
+        os.unlink(f"{tree.directory}/index.lock")  # no one else writes there
     try:
         with open(f"{tree.directory}/journal", encoding="ascii") as file:
             begun = json.load(file)

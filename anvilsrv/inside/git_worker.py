@@ -73,7 +73,7 @@ def answer(asked: dict[str, Any]) -> Found:
 def main() -> None:
     """Until the input ends."""
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what anybody prints is no answer
+    os.dup2(2, 1)  # anything else that is printed is not an answer
     for line in sys.stdin.buffer:
         head, body = answer(json.loads(line))
         out.write(json.dumps(head | {"size": len(body)}).encode() + b"\n" + body)

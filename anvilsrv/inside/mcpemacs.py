@@ -15,7 +15,7 @@ from anvilsrv.p9.client import TimedOut
 from anvilsrv.strict_json import dumps, loads_object
 from anvilsrv.words import USER
 
-PATIENCE = 30.0  # s, for an answer that needs nobody
+PATIENCE = 30.0  # s, for an answer that needs no person
 
 
 class Emacs:

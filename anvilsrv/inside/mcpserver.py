@@ -162,7 +162,7 @@ def command() -> None:
 def main() -> None:
     """The program."""
     if sys.argv[1:]:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvilmcp --help | head` is no error
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvilmcp --help | head` is not an error
     command(prog_name="anvilmcp")
 
 

@@ -126,7 +126,7 @@ class Tools:
             self._only_me(client, me, agent_id)
             found = _load(client, f"{me}/inbox")
             taken = found[:limit] if limit > 0 else found
-            # Done first: what cannot be completed was taken by somebody else, and is not ours to act on.
+            # Done first: what cannot be completed was taken by someone else, and is not ours to act on.
             return {"messages": [one for one in taken if _complete(client, me, one["id"])]}
 
     def send_message(
@@ -326,7 +326,7 @@ def _send(client: Client, me: str, fields: dict[str, Any]) -> str:
 
 
 def _asked(client: Client, me: str, question: str, choices: list[str], wait: float) -> dict[str, Any]:
-    """What the question is answered by; nothing if nobody does in time. It is over when the file is closed."""
+    """Return the answer to the question; nothing if it does not come in time. Closing the file ends the question."""
     payload = {"question": question, "choices": choices}
     report = {"report": str(uuid.uuid4()), "mono": time.monotonic(), "hook": "ask_user", "payload": payload}
     with client.open(f"{me}/hook", wire.ORDWR) as file:

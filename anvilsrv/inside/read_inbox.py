@@ -95,7 +95,7 @@ def _read(client: Client, owner: str) -> list[dict[str, Any]]:
 
 
 def complete(client: Client, owner: str, message: str) -> bool:
-    """Mark it as done; False if somebody else just did."""
+    """Mark it as done; False if another reader just did."""
     try:
         client.write(f"{owner}/ctl", f"complete {message}\n".encode())
     except P9Error as error:

@@ -12,7 +12,7 @@ import time
 
 GAP = 0.05  # s between two pieces
 MOST = 1 << 20  # bytes of one command that are told
-LARGE = 4 << 20  # bytes of the file after which it begins anew
+LARGE = 4 << 20  # bytes of the file after which it starts over
 
 
 class Pieces:

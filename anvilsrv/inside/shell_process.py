@@ -144,7 +144,7 @@ class Shell:
 
     def ask(self) -> None:
         """Let the shell say its status as soon as it comes to it. No-op while it has not read what it was asked before: a pipe that
-        nobody reads is full one day."""
+        no one reads is full one day."""
         unread = fcntl.ioctl(self._commands, termios.FIONREAD, bytes(4))
         if not any(unread):
             self._ask()
@@ -219,7 +219,7 @@ class Shell:
 
     @staticmethod
     def _closed(fifo: int) -> bool:
-        """Whether nobody can write to it any more, and nothing is left in it."""
+        """True if it has no writer left and is empty."""
         poll = select.poll()
         poll.register(fifo, select.POLLIN)
         return [how for _, how in poll.poll(0)] == [select.POLLHUP]

@@ -117,7 +117,7 @@ class Agent:
         return True
 
     def _type_ahead(self, data: bytes) -> None:
-        """While a command runs only C-c acts; the rest waits. (A C-c that was pasted is no key: sanitised prompts have none.)"""
+        """While a command runs only C-c acts; the rest waits. (A C-c that was pasted is not a key: sanitised prompts have none.)"""
         for _ in range(data.count(b"\x03")):
             self._interrupt()
         self._ahead += data.replace(b"\x03", b"")

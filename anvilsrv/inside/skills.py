@@ -34,7 +34,7 @@ class Skill(NamedTuple):
 
 
 def directories() -> list[Path]:
-    """Where skills are: ``$ANVILLM_SKILLS_DIR`` (parted by colons, an empty part means the usual), else the usual:
+    """Where skills are: ``$ANVILLM_SKILLS_DIR`` (separated by colons; an empty item means the defaults), else the defaults:
     the user's ``~/.config/anvillm/skills``, then those that ship with the program."""
     usual = [paths.config_dir() / "skills", paths.share() / "skills"]
     given = os.environ.get("ANVILLM_SKILLS_DIR")
@@ -123,5 +123,5 @@ def load_(name: tuple[str, ...]) -> None:
 
 def main() -> None:
     """The program. Exit status 1 if something could not be read, 2 for wrong usage."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvillm-skills load name | head` is no error
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvillm-skills load name | head` is not an error
     commands(prog_name="anvillm-skills")

@@ -1,4 +1,4 @@
-"""A copy of a directory in which somebody else may be writing: regular files alone, opened without links, bounded.
+"""A copy of a directory in which someone else may be writing: regular files alone, opened without links, bounded.
 
 Threads: any.
 """

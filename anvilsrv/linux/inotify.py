@@ -35,7 +35,7 @@ class Inotify:
         return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(mask)))
 
     def remove(self, watch: int) -> None:
-        """Stop watching; a file that is gone already is no error."""
+        """Stop watching; a file that is gone already is not an error."""
         self._libc.inotify_rm_watch(self._fd, watch)
 
     def read(self) -> list[int]:

@@ -2,7 +2,7 @@
 
 A part that waits for something has a ``Reactor`` of its own, and keeps what only that thread touches without a lock. Commands and
 callbacks run one after another and must not block for long. One that raises is reported to ``on_error``, and the loop goes on;
-but a MemoryError ends the thread, since nobody knows what was left undone.
+but a MemoryError ends the thread, since the state it left is unknown.
 
 Order: commands in the order in which they were given, deadlines in the order in which they are due. Time is CLOCK_MONOTONIC, which
 stands still while the machine sleeps; a deadline on the wall clock is for the caller to check again.

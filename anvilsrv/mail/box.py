@@ -45,7 +45,7 @@ class Snapshots:
         self.refresh(tx, {f"{TOPIC}{owner}" for owner in owners | {USER}})
 
     def refresh(self, tx: Tx, touched: set[str]) -> None:
-        """Make those anew that ``touched`` names; what else stands there is ignored."""
+        """Rebuild those that ``touched`` names; ignore the rest of it."""
         made = {
             owner: self._make(tx, owner)
             for owner in (one.removeprefix(TOPIC) for one in touched if one.startswith(TOPIC))

@@ -52,8 +52,8 @@ def connect(path: str, timeout: float | None = None) -> socket.socket:
 
 
 def own_directory(path: str) -> None:
-    """Raise Denied if somebody else may put a socket into the directory ``path``. OSError if it is not there."""
-    for found in (os.lstat(path), os.stat(path)):  # a link of somebody else's may lead to another directory of ours
+    """Raise Denied if someone else may put a socket into the directory ``path``. OSError if it is not there."""
+    for found in (os.lstat(path), os.stat(path)):  # a link of someone else's may lead to another directory of ours
         if found.st_uid != os.getuid():
             raise Denied(f"permission denied: '{path}' belongs to another user")
     if found.st_mode & 0o022:

@@ -51,7 +51,7 @@ class Call:
     revocable = False  # a flush ends it while it waits; what the fid table has already seen is waited for instead
     stage = Stage.RUNNING
     claimed = False  # how it ends is decided
-    silent = False  # nobody waits for the answer
+    silent = False  # the answer is not awaited
     flushes: tuple[int, ...] = ()  # tags of the Tflush that wait for it to end
 
     def __init__(self, caller: Caller, fid: "Fid[Call]", fields: tuple[Any, ...]) -> None:

@@ -56,7 +56,7 @@ class Fid(Generic[W]):
 
 
 class Fids(Generic[W]):
-    """The fids of one connection, by number; ``allowance`` is that of whoever it belongs to."""
+    """The fids of one connection, by number; ``allowance`` is that of its owner."""
 
     __slots__ = ("_allowance", "_fids")
 

@@ -105,7 +105,7 @@ class FairQueue(Generic[T]):
                 self._wait(min(dues.values(), default=None))
 
     def _wait(self, due: float | None) -> None:
-        """Wait for a change, or, one thread alone, until somebody has rested."""
+        """Wait for a change, or, in one thread alone, until a client has rested."""
         until = math.inf if due is None else time.monotonic() + due
         if until >= self._until - LEAST:
             self._changed.wait()

@@ -235,7 +235,7 @@ class Server:
             try:
                 do(*args)
             except MemoryError:
-                raise  # somebody would wait for ever
+                raise  # a client would wait for ever
             except Exception as error:
                 self.failed(error)
 

@@ -1,7 +1,7 @@
 """Messages as readable lines, one each: ``Twalk tag 1 fid 0 newfid 2 names ["agent" "list"]``.
 
 ``parse(format(message)) == message``. The trace of the server, the transcripts of the tests and the pages use it.
-Strings and data are quoted; bytes that are no printable UTF-8 are written ``\\xNN``. A qid is ``(type vers path)``,
+Strings and data are quoted; bytes that are not printable UTF-8 are written ``\\xNN``. A qid is ``(type vers path)``,
 a stat is a list of its fields in braces.
 """
 

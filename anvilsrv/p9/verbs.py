@@ -169,7 +169,7 @@ def rcreate(call: Call, made: tuple[File, Handle]) -> bytes:
 
 
 def keep_made(call: Call, made: Result) -> None:
-    """As ``keep``: the file is there, and nobody has it open."""
+    """As ``keep``: the file exists and is not open."""
     if isinstance(made, tuple):
         call.fid.handle = made[1]
 

@@ -56,7 +56,7 @@ class Place:
 
     @property
     def deleted(self) -> bool:
-        """Whether the socket is gone, as when somebody has cleared /tmp; a daemon that runs does not notice."""
+        """Whether the socket is gone, as when someone has cleared /tmp; a daemon that runs does not notice."""
         return not os.path.lexists(self.socket)
 
     def holder(self) -> int | None:
@@ -218,7 +218,7 @@ def overdue(seconds: float, then: Callable[[], None]) -> Callable[[], None]:
 
 
 def settle() -> None:
-    """Undo what a parent may have left us: blocked signals, an ignored SIGCHLD (then nobody learns how a child ended), and closed
+    """Undo what a parent may have left us: blocked signals, an ignored SIGCHLD (a child's exit status would be lost), and closed
     standard descriptors (then a pipe or socket would take their numbers).
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -388,7 +388,7 @@ def restart(place: Place) -> int:
     if not pid:
         return start(place)
     successor.of_caller().leave(place.state)
-    if place.deleted:  # whoever makes it again is the new daemon
+    if place.deleted:  # the daemon that recreates it is the new one
         os.kill(pid, signal.SIGHUP)
         wait_for(place, START_PATIENCE + END_PATIENCE)
         return pid

@@ -1,4 +1,4 @@
-"""Putting our entry into a JSON file of somebody else's, and taking it out again, without harm to what is there.
+"""Add our entry to another program's JSON file, and remove it, leaving the rest unchanged.
 
     python3 -m anvilsrv.programs.json_entry put  FILE KEY.PATH JSON
     python3 -m anvilsrv.programs.json_entry drop FILE KEY.PATH [JSON]

@@ -50,7 +50,7 @@ def login(name: str, words: list[str], source: Path | None) -> str:
 
 
 def _taken(vault: Vault, backend: str, how: Login, source: Path) -> str:
-    """Its directory may be an agent's to write, so the last part at least is no link."""
+    """Its directory may be an agent's to write, so the last part at least is not a link."""
     content = loaded(source.absolute().parent, source.name)
     with vault.locked(backend):
         vault.put(backend, how.files[0], content)

@@ -115,7 +115,7 @@ def run(backend: str, words: tuple[str, ...], role: str, tasks: str) -> None:
 def attach(name: str) -> None:
     """Attach this terminal to the agent of the session NAME.
 
-    Where this is no terminal, one is opened: $ANVILLM_TERMINAL, or what is installed. From within another tmux the agent's shows in
+    Where this is not a terminal, one is opened: $ANVILLM_TERMINAL, or what is installed. From within another tmux the agent's shows in
     the pane.
     """
     from anvilsrv.programs import talk

@@ -69,7 +69,7 @@ class ByHand:
             current = prompts.on_its_way(tx, session)
             if current is not None and current.status == Status.SENT:
                 taken = Happened(now.at, text=current.words)
-                yield from self._reported.submitted(tx, session, taken)  # nobody tells of that either
+                yield from self._reported.submitted(tx, session, taken)  # no one tells of that either
             yield from self._reported.stopped(tx, session, now)
 
     def drop(self, tx: Tx, session: str, why: str) -> Outcomes:

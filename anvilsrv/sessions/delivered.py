@@ -118,7 +118,7 @@ class Delivered:
         self._queue.settle(tx, session)
 
     def gone(self, tx: Tx, session: str, link: str) -> Outcomes:
-        """Nobody reads the reply ``link`` any more."""
+        """The reply ``link`` has no reader any more."""
         current = prompts.on_its_way(tx, session)
         if current is not None and current.link == link:
             yield from self._stepper.apply(tx, session, Event.GONE, Happened(tx.now.monotonic))

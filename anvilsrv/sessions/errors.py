@@ -1,4 +1,4 @@
-"""How often the errors of one session are told: an agent that makes mistakes without end fills no log, and nobody's list of events.
+"""How often the errors of one session are told: an agent that makes mistakes without end fills neither the log nor the list of events.
 
 Threads: used on the store's thread.
 """

@@ -1,4 +1,4 @@
-"""The gate of a session's queue: a set of holders, each with its reason. The queue goes on only while nobody holds it.
+"""The gate of a session's queue: a set of holders, each with its reason. The queue goes on only while there is no holder.
 
 What one holder does never overwrites another: a failure does not end a limit, and `go` of the user does not make an obstacle vanish.
 Pure values; a gate is kept in the column ``gate`` of the session's row.
@@ -53,7 +53,7 @@ class Gate:
 
     @property
     def open(self) -> bool:
-        """Whether nobody holds it."""
+        """True if there is no holder."""
         return not self.holders
 
     @property

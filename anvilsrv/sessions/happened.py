@@ -1,4 +1,4 @@
-"""Values that go into the machines and come out of them: what happened, what was seen when somebody looked, and what came of it."""
+"""Values that go into the machines and come out of them: what happened, what was seen when someone looked, and what came of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

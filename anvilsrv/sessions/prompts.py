@@ -165,7 +165,7 @@ def last(tx: Tx, session: str) -> int:
 def add(
     tx: Tx, session: str, n: int, text: str, origin: str, message: str | None, status: Status = Status.QUEUED
 ) -> int:
-    """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and somebody wrote it."""
+    """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and a person wrote it."""
     if origin in (TYPED, AGENT):
         text = _within(tx, session, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
     elif not text.strip():

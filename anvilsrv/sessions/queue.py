@@ -40,7 +40,7 @@ class Queue:
             self._registry.tell(tx, session)
 
     def open(self, tx: Tx, session: str, *those: By) -> None:
-        """These hold the queue no longer; it goes on if nobody else does. Nothing if the session is gone."""
+        """Remove these holders; the queue goes on if none is left. No-op if the session is gone."""
         row = self._registry.maybe(tx, session)
         if row is None:
             return
@@ -59,7 +59,7 @@ class Queue:
         return turn_rows.opened(tx, session) is not None or prompts.on_its_way(tx, session) is not None
 
     def pump(self, tx: Tx, session: str) -> None:
-        """Choose the next prompt if the session is idle and nobody holds its queue."""
+        """Choose the next prompt if the session is idle and its queue is not held."""
         row = self._registry.row(tx, session)
         if row.state == State.IDLE and self._may(row) and not self.busy(tx, session):
             following = prompts.head(tx, session)

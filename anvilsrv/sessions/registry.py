@@ -78,7 +78,7 @@ class Registry:
         return self.refresh(tx, {row["id"] for row in tx.all("SELECT id FROM sessions")})
 
     def refresh(self, tx: Tx, ids: set[str]) -> list[Touched]:
-        """Make the views of these sessions anew; what changed."""
+        """Rebuild the views of these sessions; return what changed."""
         if not ids:
             return []
         views, touched = dict(self.views), []

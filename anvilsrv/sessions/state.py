@@ -1,6 +1,6 @@
 """One session: its six states, which changes between them are legal, its row, and the picture of it that readers see.
 
-The picture (:class:`View`) is immutable and made anew from the rows after each commit that touched the session, so
+The picture (:class:`View`) is immutable and rebuilt from the rows after each commit that touched the session, so
 the 9P thread reads it without a lock, and followers compare the one before with the one after.
 """
 

@@ -1,7 +1,7 @@
 """What happened to a prompt, applied to the rows. The only module that asks the machine of prompts (``machine.py``).
 
 ``apply`` finds out which facts hold, looks up what is to be done, does it, and tells what came of it, one after the other as it
-happens: an answer is mailed before the next prompt is chosen. So nothing happens unless somebody reads what it yields, which
+happens: an answer is mailed before the next prompt is chosen. So nothing happens unless someone reads what it yields, which
 ``desk/outcomes.py`` does, and decides what it means for mail. Nothing here types: the typist follows the rows.
 
 Threads: everything runs on the store's thread, in a job. What must be seen outside of one comes in as ``Seen``.

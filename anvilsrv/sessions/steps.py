@@ -31,7 +31,7 @@ class Growing(NamedTuple):
 
 
 class Given(NamedTuple):
-    """How much of a text was given: characters, and those of them that are no blanks, which agents change."""
+    """How much of a text was given: characters, and those of them that are not blanks, which agents change."""
 
     characters: int = 0
     solid: int = 0

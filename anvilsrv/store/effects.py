@@ -1,6 +1,6 @@
 """What a job wants done in the world once it is on disk: frozen values, performed once, in order, by the daemon (app.py).
 
-They are for what happens and is no state. What *is* stands in rows, and the parts that act on it follow the rows.
+They are for what happens and is not state. What *is* stands in rows, and the parts that act on it follow the rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Event(NamedTuple):
-    """``seq``; the sessions it concerns (empty: nobody in particular); its line without the newline."""
+    """``seq``; the sessions it concerns (empty: none in particular); its line without the newline."""
 
     seq: int
     sessions: frozenset[str]
@@ -74,7 +74,7 @@ class Note:
 @dataclass(frozen=True)
 class Asked:
     """The agent of ``session`` asked something in report ``number``: ``by`` waits for the answer, which ``reply(choice)`` puts into its
-    words; ``otherwise`` is what it gets where nobody answers."""
+    words; ``otherwise`` is the reply if it is not answered."""
 
     session: str
     number: str
@@ -85,7 +85,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Unasked:
-    """That question of ``session`` is over; whoever waits for its answer gets ``reply`` (None: nobody answered)."""
+    """That question of ``session`` is over; its asker gets ``reply`` (None: it was not answered)."""
 
     session: str
     number: str

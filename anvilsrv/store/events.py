@@ -175,7 +175,7 @@ class Stream:
 
 
 def shortened(value: Any) -> Any:
-    """A field of an event that is too long as a whole: its text is cut, what is no text is left out where it is long."""
+    """A field of an event that is too long as a whole: its text is cut, what is not text is left out where it is long."""
     if isinstance(value, str):
         return value if len(value) <= CUT else value[:CUT] + " …"
     return value if len(dumps(value)) <= LONGEST // 4 else None

@@ -316,7 +316,7 @@ ALTER TABLE sessions ADD COLUMN forked TEXT;
 CREATE TABLE claims(session TEXT PRIMARY KEY, bead TEXT NOT NULL) WITHOUT ROWID;
 """
 
-# What was told and is no record any more, or is one under another id: it is not told again (activity/rows.py).
+# What was told and is not a record any more, or is one under another id: it is not told again (activity/rows.py).
 TOLD = """
 CREATE TABLE told(
     session TEXT NOT NULL, kind TEXT NOT NULL, ident TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(session, kind, ident))

@@ -59,7 +59,7 @@ NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)  # SQLite calls a quota a
 class Need(IntEnum):
     """What becomes of a job while the disk is full."""
 
-    ASKED = 0  # somebody asked for it, and is refused
+    ASKED = 0  # from a client, which can be refused
     OWN = 1  # it may use the room that is kept, and is refused when that is gone
     HAPPENED = 2  # the same; then it waits for space: it is told Full, and done later; its outcome then is the log's
 
@@ -67,7 +67,7 @@ class Need(IntEnum):
 class Job(NamedTuple):
     """One job, who hears of its outcome, and what becomes of it while the disk is full.
 
-    ``key``: of those with the same, which is somebody who tries again, one waits for space.
+    ``key``: of those with the same, which is a client that retries, one waits for space.
     """
 
     run: "Callable[[Tx], Any]"
@@ -82,7 +82,7 @@ class Job(NamedTuple):
 class Tx:
     """One job's view of the database, and its time (``now``). Valid only while the job runs, on the store's thread.
 
-    ``late``: it waited for space on the disk, and nobody waits for its result any more.
+    ``late``: it waited for space on the disk, and its result is no longer awaited.
     """
 
     def __init__(self, db: sqlite3.Connection, now: Now, late: bool = False) -> None:
@@ -240,7 +240,7 @@ class Store:
             self._convert()
 
     def _convert(self) -> None:
-        """A store of before 0.2 never became smaller: written anew once, it can."""
+        """A store from before 0.2 never shrank: rewritten once, it can."""
         size = self._path.stat().st_size >> 20
         log.info("the store, %d MB, is rewritten so that it can return free space", size)
         try:

@@ -35,7 +35,7 @@ class Topics:
         self._waiting.setdefault(topic, {})[key] = wake
 
     def forget(self, topic: str, key: object) -> None:
-        """Do not call ``key``'s wake. No error if nobody waits."""
+        """Do not call ``key``'s wake. No-op if there is none."""
         waiting = self._waiting.get(topic)
         if waiting is not None:
             waiting.pop(key, None)
@@ -48,7 +48,7 @@ class Topics:
 
     @staticmethod
     def notify(tx: Tx, topic: str) -> None:
-        """Once ``tx`` is on disk, wake whoever waits for ``topic``."""
+        """Once ``tx`` is on disk, wake all waiters of ``topic``."""
         tx.after(Wake(topic))
 
     def wake(self, topic: str) -> None:

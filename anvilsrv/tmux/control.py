@@ -27,7 +27,7 @@ class ControlClient:
     """One ``tmux -C attach-session``. It never attaches again: when it is not ``alive``, make another.
 
     ``on_notice(line)`` gets every line that is not part of a reply, on the Reactor's thread. ``on_lost(client)`` is called once, when
-    tmux is gone or ``close`` was called, by whoever notices. Both must be quick and must not call tmux.
+    tmux is gone or ``close`` was called, on the thread that notices. Both must be quick and must not call tmux.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What tmux tells without being asked: titles that change, and how the programs in panes ended.
 
 tmux evaluates its subscriptions once a second, so an event comes within a second; after each attachment it tells the state of every
-pane first, so that nothing is missed while nobody was attached.
+pane first, so that nothing is missed while no one was attached.
 
 tmux misses a SIGCHLD now and then: while it runs utempter(8) for a pane that it opens or closes, the signal has its default disposition
 and is lost; the program stays a zombie and its status unknown until the next SIGCHLD. So one is sent where tmux tells of such a pane.
@@ -68,7 +68,7 @@ class Events:
             return (pane, pid) in self._awaited
 
     def settle(self, pane: str, pid: int, death: Death | None) -> None:
-        """How the program ``pid`` in ``pane`` ended; None if nobody knows. No-op where nobody waits."""
+        """How the program ``pid`` in ``pane`` ended; None if unknown. No-op without a waiter."""
         with self._lock:
             waiting = self._awaited.pop((pane, pid), [])
         for told in waiting:

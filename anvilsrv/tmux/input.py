@@ -26,12 +26,12 @@ RAW = {
 
 
 class Input(Server):
-    """The part of ``Tmux`` that types. Raises Unavailable where the program has ended, or somebody has switched its input off."""
+    """The part of ``Tmux`` that types. Raises Unavailable where the program has ended, or someone has switched its input off."""
 
     def __init__(self, socket: Path, on_error: Callable[[BaseException], None], timeout: float = WAIT) -> None:
         super().__init__(socket, on_error, timeout)
         self._asked: ControlClient | None = None  # the client whose server told
-        self._letter = ""  # ... this; both are the same whoever asks
+        self._letter = ""  # ... this; both are the same for every caller
 
     def tidy(self) -> None:
         """Remove what a daemon that was killed left of a paste. For the one that holds the namespace, at its start."""
@@ -61,7 +61,7 @@ class Input(Server):
         it cannot be pasted it stays, unless we ``lose`` it."""
         target(pane)
         # In one line, since a person may begin to scroll at any moment: in copy mode a paste is not bracketed, so that each line of it
-        # would be submitted. It is not made raw (see ``_raw``): what is no text would arrive as something visible, and do nothing.
+        # would be submitted. It is not made raw (see ``_raw``): what is not text would arrive as something visible, and do nothing.
         paste = f"copy-mode -q -t {pane} ; paste-buffer -p -d -b {quote(buffer)} -t {pane}"
         self._type(pane, paste, buffer if lose else "")
 

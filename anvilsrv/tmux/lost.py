@@ -1,4 +1,4 @@
-"""A tmux server whose socket was deleted, as those do who clear /tmp: it runs on, and so do the agents in it, but nobody reaches it.
+"""A tmux server whose socket was deleted, as those do who clear /tmp: it runs on, and so do the agents in it, but no one reaches it.
 
 It makes its socket again when it gets SIGUSR1. The kernel knows who listens, by the path that is gone.
 """

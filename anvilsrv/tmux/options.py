@@ -1,6 +1,6 @@
 """How our tmux server is started and set up: tables.
 
-The sizes of windows are ours: a window keeps its size when nobody looks at it, and who looks at it with a very small terminal sees a
+The sizes of windows are ours: a window keeps its size when no one looks at it, and who looks at it with a very small terminal sees a
 part of it. So a person on a telephone does not make an agent draw in a few columns, and stay there after he has gone. ``window-size
 manual`` for all would do half of that, but with it tmux 3.3a crashes at the next window; each window is given a size of its own instead
 (``resize-window``), and ``HOOKS`` fit it to the people who look. What agents print may set their title, and not the person's clipboard.
@@ -9,14 +9,14 @@ manual`` for all would do half of that, but with it tmux 3.3a crashes at the nex
 SESSION = "anvillm"
 GREETING = "The agents of AnviLLM are in the other windows: C-b w"
 HOLDER = ("sh", "-c", f"printf '{GREETING}\\r\\n'; exec cat")  # the first window
-WIDTH, HEIGHT = 200, 50  # of a window at which nobody has looked yet
+WIDTH, HEIGHT = 200, 50  # of a window at which no one has looked yet
 LEAST = (80, 24)
 PID = "#{?pane_pid,#{pane_pid},#{@pid}}"  # from 3.8 tmux forgets the pid of a program that has ended
 # In a terminal of another tmux or of screen, whose prefix may be the same key.
 DETACH = "#{?#{m/r:^(tmux|screen),#{client_termname}},C-b d (C-b C-b d if C-b is your tmux's key),C-b d}"
 
 # What a pane's agent asks, how that is answered, and the file for it. It stands in the status line, though there is little room: so the
-# pane keeps its size. An agent that is told of another one draws its screen anew, and some draw it badly.
+# pane keeps its size. An agent that is told of another one draws its screen again, and some draw it badly.
 ASK, ANSWER, FILE = "@ask", "@answer", "@file"
 LOUD = "#[fg=black bg=yellow bold]"
 WIDE, FULL, SHORT = 120, 66, 32  # columns of a terminal that has room for the second, and of these two at the right

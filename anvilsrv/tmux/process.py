@@ -112,7 +112,7 @@ def control(socket: Path) -> list[str]:
 
 
 def unread(socket: Path) -> Iterator[int]:
-    """The control clients that were started to read from the server there, and that nobody reads from any more."""
+    """The control clients that were started to read from the server there, and that no one reads from any more."""
     words = b"\0" + b"\0".join(os.fsencode(word) for word in control(socket)) + b"\0"
     for one in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -121,7 +121,7 @@ def unread(socket: Path) -> Iterator[int]:
 
 
 def _nobody_reads(pid: int) -> bool:
-    """Whether the standard output of a process is a pipe that nobody reads any more."""
+    """Whether the standard output of a process is a pipe that no one reads any more."""
     try:
         out = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

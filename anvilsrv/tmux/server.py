@@ -1,7 +1,7 @@
 """The life of our tmux server, and the control client that everything goes through.
 
 A slow tmux is waited for: ``WAIT`` is a bound against one that hangs. A control client that is lost while its server lives (a person
-detached it) is replaced, for the sake of what it tells; one that cannot attach is not, until somebody needs it.
+detached it) is replaced, for the sake of what it tells; one that cannot attach is not, until someone needs it.
 
 tmux before 3.7 crashes, and every agent ends with it, when it tells its control clients something while one of them is just attaching:
 that a client was detached, above all. So clients stay attached, and after one went none is attached for a while.

@@ -34,7 +34,7 @@ class TextDraft(FileKind):
     It takes effect (``commit``) at the clunk, and at an empty write after data; what ``commit`` returns is what reading the same
     open file then gives. ``check`` refuses what can be refused on the write; later only a text that is blank as a whole is.
     ``number`` gives a prompt its number, with its first write. ``kept`` is the content now, for a file that can be read; ``stored``
-    the same where the store must be asked. Nobody writes more than ``most`` bytes, and no agent more than ``agents``.
+    the same where the store must be asked. No one writes more than ``most`` bytes, and no agent more than ``agents``.
     """
 
     check: Callable[[Place, Tx], None]

@@ -98,7 +98,7 @@ class Editors:
                 question.give(reply)
 
     def withdraw(self, question: Question) -> bool:
-        """Nobody waits for it any more; whether it was open."""
+        """Cancel the wait; True if it was open."""
         with self._lock:
             was = bool(question.asked)
             self._over(question)

@@ -128,7 +128,7 @@ class Claude(Private):
         )
 
     def available(self) -> str:
-        """Not without a way to log in: the agent would wait at a screen that nobody sees."""
+        """Not without a way to log in: the agent would wait at a screen that is not seen."""
         return self.logged_in(LOGINS, "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN")
 
     def prompt_text(self, text: str, context: str) -> str:

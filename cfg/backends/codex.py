@@ -43,7 +43,7 @@ class Codex(Private):
         return made
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Without its databases, which name files by their paths and are made anew. Elsewhere it asks where to go on, once ready."""
+        """Without its databases, which name files by their paths and are made again. Elsewhere it asks where to go on, once ready."""
         if before != after:
             raise NotPermitted("Codex goes on with a conversation in its own directory alone: fork it without branch=")
         return "" if path.startswith("codex/") and ".sqlite" in path else path

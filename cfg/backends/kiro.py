@@ -15,7 +15,7 @@ class Kiro(Peculiarity):
 
     def launch(self, place: Place, resume: bool) -> Launch:
         """3.x runs hooks of both forms: one of them is to report. Kiro resumes what is newest in a directory, so with another
-        session in the same one a new conversation begins rather than somebody else's."""
+        session in the same one a new conversation begins rather than someone else's."""
         found = re.search(r"(\d+)\.\d+", self.backend.version())
         form = "3" if found and int(found[1]) >= 3 else "2"
         made = super().launch(place, resume and not shared(place))
