@@ -1,5 +1,6 @@
 """Small windows over a screen: a question of ours, a line, a prompt of many lines, an agent's question, the keys."""
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -63,6 +64,13 @@ def actions(widget: type[Input] | type[TextArea]) -> dict[str, str]:
     return {key: one.action for one in widget.BINDINGS if isinstance(one, Binding) for key in one.key.split(",")}
 
 
+def typed(event: events.Key) -> str:
+    """A character that Textual takes for none, because Python does not call it printable: joiners, wide spaces, newer emoji."""
+    character = event.character or ""
+    odd = len(character) == 1 and not event.is_printable and unicodedata.category(character) not in ("Cc", "Cs")
+    return character if odd else ""
+
+
 class Field(Input):
     """A line of text. Keys act in the order in which they come: Textual would insert letters at once and delete later, so
     what arrives in one piece (a fast typist, a slow line) would come out of order."""
@@ -74,6 +82,10 @@ class Field(Input):
             event.stop()
             event.prevent_default()
             await self.run_action(self.ACTIONS[event.key])
+        elif character := typed(event):
+            event.stop()
+            event.prevent_default()
+            self.insert_text_at_cursor(character)
         else:
             await super()._on_key(event)
 
@@ -147,6 +159,10 @@ class PromptArea(TextArea):
             event.stop()
             event.prevent_default()
             await self.run_action(self.ACTIONS[event.key])
+        elif character := typed(event):
+            event.stop()
+            event.prevent_default()
+            self.replace(character, *self.selection)
         else:
             await super()._on_key(event)
 

@@ -54,13 +54,17 @@ class Reader:
             text = text.replace(shown, real)
         return text
 
+    def argv(self, words: list[str]) -> list[str]:
+        """What runs a command where the reader is."""
+        return ["env", "-C", str(self.checkout), *words]
+
     def run(self, script: str, block: Block) -> "subprocess.CompletedProcess[str]":
-        argv = ["sh", "-ec", self.here(script)]
+        words = ["sh", "-ec", self.here(script)]
         if "timeout" in block.options:
-            argv = ["timeout", "-s", "INT", block.options["timeout"], *argv]
+            words = ["timeout", "-s", "INT", block.options["timeout"], *words]
         try:
             return subprocess.run(
-                argv, env=self.env, cwd=self.checkout, text=True, timeout=WAIT,
+                self.argv(words), env=self.env, text=True, timeout=WAIT,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:

@@ -143,3 +143,20 @@ def test_the_inspector_calls_tools(desk: Desk, inspector: str) -> None:
     }
     shown = inspect(desk, inspector, *call, "bead_show", "--tool-arg", f"bead={bead}")["structuredContent"]
     assert (shown["title"], shown["assignee"]) == ("by the inspector", "user")
+
+
+def test_the_client_of_the_typescript_sdk_lists_and_calls(desk: Desk, tmp_path: Path) -> None:
+    if not (ROOT / "node_modules/@modelcontextprotocol/client").is_dir() or shutil.which("node") is None:
+        pytest.skip("the TypeScript SDK of MCP is not installed: npm install --no-save @modelcontextprotocol/client@2")
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")  # where its libraries are looked for
+    script = shutil.copy(ROOT / "tests/inside/client.mjs", tmp_path)
+    done = subprocess.run(
+        ["node", script, *PROGRAM], capture_output=True, text=True, timeout=90, env=desk.daemon.home.env
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["tools"] == list(TOOLS)
+    assert json.loads(desk.user.read(f"beads/{found['made']['bead']}/json"))["title"] == "by TypeScript"
+    assert found["sessions"]["me"] == "user"
+    assert "nonsense" in found["refused"]
+    assert found["prompts"] and found["resources"]

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.conftest import ROOT, Home
@@ -61,9 +62,10 @@ def borrow(env: Path) -> None:
     done = subprocess.run([base_python(), "-m", "venv", str(env)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
     site = env / f"lib/python{sysconfig.get_python_version()}/site-packages"
+    packages = Path(click.__file__).parent.parent
     for package in ("click", "yaml"):  # an agent sees this environment, not the other
-        shutil.copytree(Path(sysconfig.get_path("purelib")) / package, site / package)
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        shutil.copytree(packages / package, site / package)
+    (site / "borrowed.pth").write_text(f"{packages}\n")
 
 
 def base_python() -> str:

@@ -214,6 +214,21 @@ def test_a_pasted_text_keeps_its_lines(daemon: Daemon, terminal: Terminal) -> No
     assert daemon.client().read(f"{session}/out") == b"a\nb\nc\n"
 
 
+def test_letters_that_are_joined_and_wide_arrive_as_they_were_typed(daemon: Daemon, terminal: Terminal) -> None:
+    session = new(daemon)
+    terminal.anvillm()
+    terminal.shows(session)
+    terminal.keys("p")
+    terminal.shows("Prompt for")
+    typed = "echo 👩\u200d👩\u200d👧 e\u0301 नि 漢\u3000字 \ue0a0 off"
+    terminal.type(typed)
+    terminal.shows("off")
+    terminal.keys("Enter")
+    terminal.hides("Prompt for")
+    wait_until(lambda: b"ASSISTANT" in peek(daemon, session), "no answer")
+    assert daemon.client().read(f"{session}/turns/1/prompt").decode() == typed
+
+
 def peek(daemon: Daemon, session: str) -> bytes:
     """The conversation as far as it is."""
     with daemon.client().open(f"{session}/log") as file:

@@ -23,6 +23,33 @@ export function shown(text) {
   });
 }
 
+// Add a text, as it is shown, to what an element has, in blocks of whole lines: those out of sight cost the browser nothing.
+const LINES = 100; // of a block
+export function write(place, text) {
+  const words = shown(text);
+  for (let from = 0; from < words.length;) {
+    let block = place.lastElementChild;
+    if (!block || block.classList.contains("full")) {
+      place.append(block = el("span.block"));
+      block.lines = 0;
+    }
+    let to = from;
+    while (to < words.length && block.lines < LINES) {
+      to = words.indexOf("\n", to) + 1 || words.length;
+      if (words[to - 1] === "\n") block.lines++;
+    }
+    block.append(words.slice(from, to));
+    if (block.lines === LINES) block.classList.add("full");
+    from = to;
+  }
+}
+
+// The same instead of what it has.
+export function fill(place, text) {
+  place.replaceChildren();
+  write(place, text);
+}
+
 export function clock(seconds) {
   const then = new Date(seconds * 1000);
   return then.toDateString() === new Date().toDateString()

@@ -1,6 +1,6 @@
 // What happens in a session, as elements: prompts and texts, and a line for each step, which a click unfolds.
 
-import {el, shown} from "./dom.js";
+import {el, fill, shown, write} from "./dom.js";
 
 const MOST = 2000; // elements that stay on the page
 const MARKS = {ok: "✓", failed: "✗", denied: "✗ denied", interrupted: "✗ interrupted"};
@@ -48,12 +48,13 @@ export class Talk {
       const time = made.ts ? new Date(made.ts * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}) : "";
       return {text, node: el(`article.${kind}`, {}, el("h2", {}, who, " ", el("time", {}, time)), text)};
     });
-    if ("part" in made) known.text.append(shown(made.part));
+    if ("part" in made) write(known.text, made.part);
     else if (made.void) known.node.remove();
-    else if ("text" in made && known.text.textContent !== shown(made.text).replace(/\n+$/, ""))
-      known.text.textContent = shown(made.text).replace(/\n+$/, "");
-    if (known.text.textContent) known.node.hidden = false;
-    else known.node.hidden = true;
+    else if ("text" in made) {
+      const words = shown(made.text).replace(/\n+$/, "");
+      if (known.text.textContent !== words) fill(known.text, words);
+    }
+    known.node.hidden = !known.text.firstChild;
     if (made.parent) known.node.classList.add("sub");
   }
 
@@ -100,8 +101,8 @@ export class Talk {
 
   output(made, before) {
     const known = this.step(made, before);
-    if ("part" in made) this.within(known, "output").append(shown(made.part));
-    else if (made.text) this.within(known, "output").textContent = shown(made.text);
+    if ("part" in made) write(this.within(known, "output"), made.part);
+    else if (made.text) fill(this.within(known, "output"), made.text);
     if (!made.end) return;
     known.mark.textContent = MARKS[made.end];
     known.node.dataset.end = made.end;
