@@ -40,6 +40,7 @@ COMPONENTS: dict[str, Schema] = {
             "branch": {"type": "string", "description": "its own; empty: it works on the user's"},
             "beside": {"type": "string", "description": "the session whose sandbox it shares; empty: it has its own"},
             "forwards": {"type": "array", "items": {"type": "integer"}, "description": "ports that are served on the loopback"},
+            "emacs": {"type": "array", "items": STRING, "description": "what it may ask an editor"},
             "held": STRING, "usage": {"type": "object"},
             "error": STRING, "sandbox_tier": STRING, "sandbox_gaps": array(STRING), "left": array(STRING), "context": STRING,
             "created": NUMBER, "changed": NUMBER,
