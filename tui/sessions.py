@@ -98,16 +98,17 @@ class SessionsScreen(Acting):
     # -- showing ------------------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
-        """Bring the list up to date. Rows stay where they are, and so does the cursor."""
+        """Bring the list up to date: what needs the user first, else as the daemon has them. The cursor stays where it is."""
         if not self.is_running or not self.table.columns:
             return
-        rows = {row["id"]: cells(row, self._columns) for row in self.host.rows if self._fits(row)}
+        ordered = sorted(self.host.rows, key=lambda row: not row.get("needs"))
+        rows = {row["id"]: cells(row, self._columns) for row in ordered if self._fits(row)}
         chosen = self._chosen()
         for gone in [key for key in self._shown if key not in rows]:
             self.table.remove_row(gone)
         kept = [key for key in self._shown if key in rows]
         if kept + [key for key in rows if key not in self._shown] != list(rows):
-            self.table.clear()  # what the filter left out comes back to its own place
+            self.table.clear()  # what needs somebody goes up, what the filter left out comes back to its own place
         for key, row in rows.items():
             if key not in self.table.rows:
                 self.table.add_row(*row, key=key)
@@ -181,8 +182,8 @@ class SessionsScreen(Acting):
 
     def action_needing(self) -> None:
         """Put the cursor on the next session that needs the user."""
-        rows = [row for row in self.host.rows if row["id"] in self._shown]
-        ids = [row["id"] for row in rows]
+        ids = list(self._shown)
+        rows = [row for one in ids if (row := self.host.find(one))]
         at = ids.index(chosen) + 1 if (chosen := self._chosen()) in ids else 0
         found = [row["id"] for row in rows[at:] + rows[:at] if row.get("needs")]
         if found:

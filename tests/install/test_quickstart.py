@@ -1,5 +1,6 @@
 """`./quickstart` on systems that lack something: with stand-ins for their package managers, up to where the environment is made."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,7 +57,7 @@ class System:
     def quickstart(self, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
         """Run a copy of it that has no environment yet."""
         tree = tmp_path / "tree"
-        tree.mkdir()
+        tree.mkdir(exist_ok=True)
         shutil.copy(ROOT / "quickstart", tree)
         env = {"PATH": str(self.bin), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
         return subprocess.run([tree / "quickstart"], env=env, capture_output=True, text=True, timeout=60)
@@ -138,3 +139,26 @@ def test_a_manager_that_fails_is_quoted(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no such mirror\n" in done.stderr
     assert "that failed; please type it yourself" in done.stderr
+
+
+def test_without_a_pseudo_terminal_it_ends_with_what_doctor_says_to_do(tmp_path: Path) -> None:
+    system = System(tmp_path, "", 1000)
+    system.python(system.bin / "python3", NEW)
+    system.program("tmux", "exit 0")
+    programs = tmp_path / "tree/.venv/bin"
+    programs.mkdir(parents=True)
+    for name, text in {
+        "python": "case $* in *openpty*) exit 1 ;; esac",
+        "anvil-sandbox": "exit 0",
+        "anvilsrv": "case $1 in doctor) printf 'ok\\ttmux\\ndo\\tterminals\\tmount devpts\\n' ;; *) echo started; esac",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    (tmp_path / "tree/pyproject.toml").touch()
+    os.utime(tmp_path / "tree/pyproject.toml", (0, 0))
+    (tmp_path / "tree/.venv/installed").touch()
+    done = system.quickstart(tmp_path)
+    assert done.returncode == 1
+    assert "do\tterminals\tmount devpts\n" in done.stderr
+    assert "no pseudo-terminal" in done.stderr and "anvilsrv doctor" in done.stderr
+    assert "started" not in done.stdout and "tmux\n" not in done.stderr

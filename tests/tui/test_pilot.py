@@ -321,6 +321,28 @@ def test_a_filter_leaves_what_has_its_words_and_the_rest_comes_back_in_its_place
     drive(home, play)
 
 
+def test_what_needs_the_user_is_first_and_the_cursor_stays_on_its_session(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        many = rows(5)
+        await show(app, pilot, many)
+        await pilot.press("j")
+        table = app.screen.query_one(DataTable)
+        for n, needs in ((3, "done"), (4, "error")):
+            many[n] = many[n] | {"needs": needs}
+        await show(app, pilot, many)
+        assert [key.value[-1] for key in table.rows] == ["3", "4", "0", "1", "2"]  # type: ignore[index]
+        assert app.screen.selected()["alias"] == "s1"  # type: ignore[attr-defined]
+        for there in ("s3", "s4", "s3"):
+            await pilot.press("n")
+            assert app.screen.selected()["alias"] == there  # type: ignore[attr-defined]
+        many[3] = many[3] | {"needs": ""}
+        await show(app, pilot, many)
+        assert [key.value[-1] for key in table.rows] == ["4", "0", "1", "2", "3"]  # type: ignore[index]
+        assert app.screen.selected()["alias"] == "s3"  # type: ignore[attr-defined]
+
+    drive(home, play)
+
+
 def test_what_one_is_asked_to_allow_is_brighter_than_all_else(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         ask = {"id": "1", "text": "Bash: rm -rf build", "choices": ["allow", "deny"], "detail": "{}", "free": False}
