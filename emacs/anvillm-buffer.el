@@ -21,7 +21,7 @@
   "The name of this buffer, with %s for the name of its session.")
 (put 'anvillm-buffer--format 'permanent-local t)
 (defvar-local anvillm-buffer--given nil
-  "The name that this buffer was given here, as long as nobody else renames it.")
+  "The name that this buffer was given here, until it is renamed.")
 (put 'anvillm-buffer--given 'permanent-local t)
 (defvar-local anvillm-buffer-known-name nil "What the session was called when it was last seen.")
 (put 'anvillm-buffer-known-name 'permanent-local t)

@@ -72,7 +72,7 @@ That one takes nil, or the sentence that says why it was not accepted.")
 
 (defun anvillm-compose-save-draft ()
   "Write the draft to disk now, or delete it if there is nothing in it.
-A prompt of the history is no draft until it is edited; then both are kept."
+A prompt of the history is not a draft until it is edited; then both are kept."
   (interactive)
   (anvillm-compose--cancel-timer)
   (when anvillm-compose-draft
@@ -385,7 +385,7 @@ The user's own text is put aside; an entry that was edited joins the history."
                              ((not (equal now before))
                               (setq before now) ; who sends it again knows
                               (funcall done
-                                       (concat "somebody changed it meanwhile;"
+                                       (concat "someone changed it meanwhile;"
                                                " sent again, this replaces it")))
                              (t (anvillm-write (concat id "/context") text
                                                (lambda (_ err)

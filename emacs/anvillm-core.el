@@ -114,7 +114,7 @@ The word `several' stands for each of the first four done to more than one."
 (defvar anvillm-order nil
   "Ids of the sessions, oldest first; the same strings as the keys' plists.")
 (defvar anvillm-fresh-ids (make-hash-table :test #'equal)
-  "Ids of sessions whose last response nobody has looked at.")
+  "Ids of sessions whose last response is unseen.")
 (defvar anvillm-user-unread 0 "How many messages wait for the user.")
 (defvar anvillm-link-state 'off
   "State of the link: off, connecting, live, silent or lost.
@@ -214,7 +214,7 @@ done when no more comes and the user pauses."
                                       (run-with-idle-timer 1 nil #'anvillm-fed))))))
 
 (defun anvillm-fed ()
-  "Collect garbage as before, unless somebody else has set when that is."
+  "Collect garbage as before, unless other code has set the threshold."
   (let ((before (cl-shiftf anvillm--feeding nil)))
     (when anvillm--feeding-timer (cancel-timer (cl-shiftf anvillm--feeding-timer nil)))
     (when (and before (= gc-cons-threshold (max before anvillm--feeding-threshold)))

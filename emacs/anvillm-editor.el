@@ -176,7 +176,7 @@ WANTED is a list of (KEY TYPE [REQUIRED]); of TYPE `file' it is resolved."
       (encode-coding-string (json-encode value) 'utf-8 t))))
 
 (defun anvillm-editor--whole (value)
-  "Return VALUE with each byte in its texts that is no character replaced."
+  "Return VALUE with each byte in its texts that is not a character replaced."
   (cond ((stringp value)
          (if (string-match-p "[^\u0000-\uD7FF\uE000-\U0010FFFF]" value)
              (replace-regexp-in-string "[^\u0000-\uD7FF\uE000-\U0010FFFF]" "\uFFFD"
@@ -214,7 +214,7 @@ FILE is a real name."
 (defun anvillm-editor--file (question name)
   "Return the real name of the file that is NAME in QUESTION."
   (unless (and (stringp name) (not (string-match-p "[\0\n]" name)))
-    (user-error "This is no file name"))
+    (user-error "Not a file name"))
   (let* ((file-name-handler-alist nil)
          (name (if (string-prefix-p "~" name) (concat "./" name) name))
          (file (file-truename (expand-file-name name (anvillm-editor-question-cwd question)))))

@@ -125,7 +125,7 @@
           (anvillm-mail-refresh))))))
 
 (defun anvillm-mail--event (event)
-  "Show the mail that EVENT has changed: that of one, or of whoever has some."
+  "Show the mail that EVENT has changed: that of one session, or of all that have some."
   (when (anvillm-event-changes-p event "mail")
     (let ((to (plist-get event :to)))
       (anvillm-mail--boxes (lambda (owner) (or (null to) (equal owner to)))))))
@@ -279,7 +279,7 @@ With a prefix argument, of the user."
   "Show the conversation of who wrote the message here."
   (interactive)
   (let ((from (plist-get (anvillm-mail--here) :from)))
-    (unless (anvillm-session from) (user-error "%s is no session" (anvillm-mail-name from)))
+    (unless (anvillm-session from) (user-error "%s is not a session" (anvillm-mail-name from)))
     (anvillm-conversation from)))
 
 ;;;; Writing
@@ -308,7 +308,7 @@ With a prefix argument, of the user."
             (cons "body" (string-remove-suffix "\n" body))))))
 
 (defun anvillm-mail--write (from to type subject body &optional metadata draft)
-  "Open a message FROM somebody TO somebody of TYPE, with SUBJECT and BODY.
+  "Open a message FROM a session or user TO another, of TYPE, with SUBJECT and BODY.
 METADATA, an alist, is sent with it; DRAFT is the name of its draft."
   (with-current-buffer
       (anvillm-compose-open

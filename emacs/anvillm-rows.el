@@ -71,7 +71,7 @@
     (goto-char (point-min))))
 
 (defun anvillm-rows-draw (ids line &optional guide)
-  "Draw the rows of IDS anew, each by LINE; every window stays where it was.
+  "Redraw the rows of IDS, each by LINE; every window stays where it was.
 GUIDE inserts what is to be said where there are none."
   (let ((places (anvillm-rows--places)) (inhibit-read-only t)
         (gc-cons-threshold

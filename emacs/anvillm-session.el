@@ -500,7 +500,7 @@ branch, model and mode."
   (anvillm-show-file id "sandbox"))
 
 (defun anvillm-refresh ()
-  "Ask the daemon anew."
+  "Ask the daemon again."
   (interactive)
   (anvillm-conn)
   (anvillm-sync))

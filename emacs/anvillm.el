@@ -211,7 +211,7 @@ column, that counts."
 ;;;; Drawing
 
 (defun anvillm-list--draw ()
-  "Draw all rows anew; every window stays where it was."
+  "Redraw all rows; every window stays where it was."
   (anvillm-list--arrange)
   (anvillm-rows-draw (anvillm-list--wanted) #'anvillm-list--keyed #'anvillm-list--guide)
   (anvillm-list--show-link))
@@ -233,7 +233,7 @@ column, that counts."
                  (t "\n  Connecting...\n")))))
 
 (defun anvillm-list--update (id)
-  "Draw the row of session ID anew, or take it away, or put it in."
+  "Redraw, remove or insert the row of session ID."
   (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-rows-at id))
          (shown (and session (anvillm-list--shown-p session))))
     (cond ((and at shown (equal (get-text-property at 'anvillm-key) (anvillm-list--key session)))

@@ -76,7 +76,7 @@ def wanted(
     try:
         run(at, "check-ref-format", "--branch", branch)
     except SandboxRefused:
-        raise SandboxRefused(f"'{branch[:100]}' is no name of a branch") from None
+        raise SandboxRefused(f"'{branch[:100]}' is not a valid branch name") from None
     there = git_refs.resolve(one.directory, one.common, f"ref: refs/heads/{branch}", users=True)
     if there and base:
         raise SandboxRefused(f"branch '{branch}' is there already: base= is for a new one")

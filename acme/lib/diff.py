@@ -65,7 +65,7 @@ class Diff(About):
         """Take the hunks back on which dot is: the files are then as they were before them."""
         text = self.draft()
         if text:
-            raise Conflict("there are comments: Put them first, or Get the diff anew")
+            raise Conflict("there are comments: Put them first, or Get the diff again")
         q0, q1 = self.window.dot()
         found = patch.touched(self._drawn, self.window.body(), q0, q1)
         if not found:

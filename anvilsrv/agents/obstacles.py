@@ -126,8 +126,8 @@ def in_the_way(backend: Backend, screen: Screen, long: bool) -> str:
         shown = next((one for one in reversed(screen.lines) if one.strip()), "")
         words = f"the pane shows no input line of {backend.name}, but {quoted(shown)}"
     else:
-        words = f"somebody is typing in the pane: {quoted(line)}"
-    return f"{words}; if nobody is, 'input' in {backend.path} does not fit what the agent shows" if long else words
+        words = f"someone is typing in the pane: {quoted(line)}"
+    return f"{words}; if no one is, 'input' in {backend.path} does not fit what the agent shows" if long else words
 
 
 def quoted(line: str) -> str:

@@ -51,7 +51,7 @@ class Post:
         if made.to != USER:
             found = self._registry.named(tx, made.to)
             if found is None:
-                raise NotFound(f"mail to nobody: no such session '{made.to[:80]}'")
+                raise NotFound(f"mail: no such session '{made.to[:80]}'")
             made = made._replace(to=found)
         if sender != USER:
             self._admit(tx, made)

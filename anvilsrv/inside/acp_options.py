@@ -76,5 +76,5 @@ def refusal(known: Mapping[str, Option], name: str, value: str) -> str:
     if option is None:
         return f"the agent has no option '{name}'" + (f", only {', '.join(known)}" if known else "")
     if option.choices and value not in option.choices:
-        return f"'{value}' is no {name}: {', '.join(option.choices)}"
+        return f"unknown {name} '{value}' (expected {', '.join(option.choices)})"
     return ""

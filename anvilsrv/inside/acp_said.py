@@ -108,7 +108,7 @@ News = Text | Tool | Plan | Commands | Options | Mode | Usage | Said | Other
 def news(update: Any) -> list[News]:
     """What an update tells."""
     if not isinstance(update, dict):
-        return [Other("an update that is no object")]
+        return [Other("an update that is not an object")]
     kind = word(update.get("sessionUpdate"))
     read = READ.get(kind)
     return [Other(f"update '{kind[:80]}'")] if read is None else list(read(update))

@@ -51,7 +51,7 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
             raise Invalid(f"invalid {key}: not a string")
     to, subject, body = (fields.get(key, "") for key in ("to", "subject", "body"))
     if not to:
-        raise Invalid("mail to nobody: 'to' is missing")
+        raise Invalid("mail: 'to' is missing")
     subject = one_line(subject).strip()
     if len(subject) > MAX_SUBJECT:
         raise Invalid(f"subject of {len(subject)} characters: at most {MAX_SUBJECT}")

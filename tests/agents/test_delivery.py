@@ -101,7 +101,7 @@ def test_a_key_that_a_person_presses_after_the_look_keeps_enter_from_being_press
     once(monkeypatch, "press", adds_a_key)
     number = ask(app, session, "echo one >> ran")
     wait_until(lambda: By.OBSTACLE in app.registry.get(session).gate.holders, "her key is not seen")
-    assert app.registry.get(session).gate.why == "somebody is typing in the pane: '$ echo one >> ranz'"
+    assert app.registry.get(session).gate.why == "someone is typing in the pane: '$ echo one >> ranz'"
     app.tmux.line(f"send-keys -t {app.registry.get(session).pane} BSpace")
     assert (end_of(app, number).status, ran(home)) == (Status.DONE, ["one"])
     assert not (home.work / "ranz").exists()

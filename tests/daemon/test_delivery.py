@@ -74,8 +74,8 @@ def test_keys_that_a_person_adds_to_a_prompt_on_its_way_are_seen_before_enter_an
     agent.write("in", "ours")
     wait_until(lambda: "ours" in agent.screen, "it is not typed")
     agent.keys("z")
-    wait_until(lambda: "somebody is typing" in agent.row["held"], "nobody noticed")
-    assert (agent.row["held"], turns(daemon)) == ("somebody is typing in the pane: '> oursz'", [])
+    wait_until(lambda: "someone is typing" in agent.row["held"], "nobody noticed")
+    assert (agent.row["held"], turns(daemon)) == ("someone is typing in the pane: '> oursz'", [])
     agent.keys("BSpace")
     assert agent.read("out") == "ours"
     assert (agent.row["held"], turns(daemon)) == ("", ["ours"])
@@ -231,7 +231,7 @@ def test_what_a_person_has_half_typed_is_never_overwritten(daemon: Daemon, agent
     agent.ask("first")
     agent.write("in", "second")
     wait_until(lambda: agent.row["held"], "the draft was not noticed")
-    assert agent.row["held"] == "somebody is typing in the pane: '> my own words'"
+    assert agent.row["held"] == "someone is typing in the pane: '> my own words'"
     assert turns(daemon) == ["first"]
     agent.keys("Enter")
     assert agent.read("out") == "second"

@@ -38,7 +38,7 @@ REFUSED = [
     ("bob/answer", "yes", "asks nothing"),
     ("bob/in", b"caf\xe9 ", "invalid UTF-8"),
     ("bob/context", b"\xff", "invalid UTF-8"),
-    ("bob/mail", '{"to":"nobody","type":"QUERY_REQUEST","body":"x"}', "mail to nobody: no such session 'nobody'"),
+    ("bob/mail", '{"to":"nobody","type":"QUERY_REQUEST","body":"x"}', "mail: no such session 'nobody'"),
     ("bob/mail", '{"to":"user","type":"HELLO","body":"x"}', "invalid type 'HELLO': PROMPT, QUERY"),
     ("bob/mail", '{"to" "user"}', "mail: invalid JSON: Expecting ':' delimiter"),
     ("bob/mail", "hello", "mail: not a JSON object"),

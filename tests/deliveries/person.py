@@ -89,7 +89,7 @@ class Person:
         while not self._over.is_set():
             try:
                 self._answers()
-                held = "somebody is typing" in self._rows.row["held"]
+                held = "someone is typing" in self._rows.row["held"]
                 since = (since or time.monotonic()) if held else None
                 if since is not None and time.monotonic() - since > STUCK:
                     self._agent.keys(*self._clear)

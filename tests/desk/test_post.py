@@ -101,7 +101,7 @@ def test_who_may_not_control_what_it_spawned_runs_nothing_in_it_by_mail(parts: P
 
 
 def test_what_nothing_can_read_is_mailed_to_nobody(parts: Parts) -> None:
-    with pytest.raises(NotFound, match="mail to nobody"):
+    with pytest.raises(NotFound, match="mail: no such session"):
         parts.mail("nobody")
 
 

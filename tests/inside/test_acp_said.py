@@ -43,7 +43,7 @@ def test_an_answer_of_any_shape_is_no_error(found: Any) -> None:
 
 def test_what_is_not_known_has_its_name() -> None:
     assert acp_said.news({"sessionUpdate": "dream"}) == [Other("update 'dream'")]
-    assert acp_said.news([1]) == [Other("an update that is no object")]
+    assert acp_said.news([1]) == [Other("an update that is not an object")]
     assert acp_said.vendors("qwen/notify/session/x", {}) == [Other("qwen/notify/session/x")]
 
 
@@ -171,7 +171,7 @@ def test_options_come_from_config_or_else_from_modes_and_models() -> None:
         "type": "boolean",
         "value": True,
     }
-    assert acp_options.refusal(found, "model", "nope") == "'nope' is no model: m, n"
+    assert acp_options.refusal(found, "model", "nope") == "unknown model 'nope' (expected m, n)"
     assert acp_options.refusal(found, "colour", "red").startswith("the agent has no option 'colour'")
 
 

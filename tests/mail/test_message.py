@@ -22,7 +22,7 @@ def test_the_server_sets_id_from_and_timestamp_and_unknown_keys_are_metadata() -
     [
         ({"to": "a", "type": "HELLO"}, "invalid type 'HELLO': PROMPT, QUERY"),
         ({"to": "a"}, "invalid type ''"),
-        ({"type": "QUERY_REQUEST"}, "mail to nobody"),
+        ({"type": "QUERY_REQUEST"}, "mail: 'to' is missing"),
         ({"to": 7, "type": "QUERY_REQUEST"}, "invalid to: not a string"),
         ({"to": "a", "type": "QUERY_REQUEST", "body": ["x"]}, "invalid body: not a string"),
         ({"to": "a", "type": "QUERY_REQUEST", "subject": "x" * 1001}, "subject of 1001 characters"),

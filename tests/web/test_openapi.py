@@ -242,7 +242,7 @@ def test_without_the_daemon_it_says_so(site: Site, stopped_daemon: Daemon, tmp_p
     ("text", "status"),
     [
         ("no such session 'busy'", 404),
-        ("mail to nobody: no such session 'x'", 404),
+        ("mail: no such session 'x'", 404),
         ("no such directory '/x'", 400),
         ("invalid alias 'a b'", 400),
         ("new: unknown argument 'x=1'", 400),
