@@ -47,6 +47,12 @@ def test_every_program_has_a_page_that_names_it(program: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_apropos_anvillm_finds_the_page(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith(".so ") or "anvillm" in text.lower().partition(".sh description")[0].partition(".sh name")[2]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_pages_are_well_formed(path: Path) -> None:
     if not shutil.which("mandoc"):
         pytest.skip("no mandoc")
