@@ -125,7 +125,7 @@
           (anvillm-mail-refresh))))))
 
 (defun anvillm-mail--event (event)
-  "Show the mail that EVENT has changed: that of one session, or of all that have some."
+  "Show the mail that EVENT has changed: of one session, or of all with some."
   (when (anvillm-event-changes-p event "mail")
     (let ((to (plist-get event :to)))
       (anvillm-mail--boxes (lambda (owner) (or (null to) (equal owner to)))))))
@@ -308,8 +308,9 @@ With a prefix argument, of the user."
             (cons "body" (string-remove-suffix "\n" body))))))
 
 (defun anvillm-mail--write (from to type subject body &optional metadata draft)
-  "Open a message FROM a session or user TO another, of TYPE, with SUBJECT and BODY.
-METADATA, an alist, is sent with it; DRAFT is the name of its draft."
+  "Open a message FROM one session or user TO another.
+It is of TYPE, with SUBJECT and BODY; METADATA, an alist, is sent with it.
+DRAFT is the name of its draft."
   (with-current-buffer
       (anvillm-compose-open
        (format "*mail to %s*" (if (string-empty-p to) "somebody" (anvillm-mail-name to)))

@@ -176,7 +176,7 @@ def test_a_session_that_works_in_place_has_nothing_to_merge(daemon: Daemon, repo
         command(agent, "merge")
     client = daemon.client()
     for words, why in (
-        (f"new shell {repository} branch=..", "no name of a branch"),
+        (f"new shell {repository} branch=..", "is not a valid branch name"),
         (f"new shell {repository} branch=main", "git:"),
         (f"new shell {repository} branch=x base=none", "no commit 'none'"),
         (f"new shell {repository} branch=x role=none", "none"),

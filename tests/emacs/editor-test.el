@@ -178,7 +178,7 @@
              (unless (member name '("~/x"))
                (should (string-match-p "not shown"
                                        (editor-test-refused "open_diff" :file name :content "x")))))
-           (should (string-match-p "no file name" (editor-test-refused "symbols" :file "a\nb")))
+           (should (string-match-p "[Nn]ot a file name" (editor-test-refused "symbols" :file "a\nb")))
            (should (string-match-p "not open" (editor-test-refused "symbols" :file "new"))))
        (delete-directory outside t)))))
 
@@ -191,7 +191,7 @@
    (unwind-protect
        (progn
          (clrhash anvillm--roots)
-         (should (string-match-p "no file name" (editor-test-refused "symbols" :file '("a"))))
+         (should (string-match-p "[Nn]ot a file name" (editor-test-refused "symbols" :file '("a"))))
          (should (string-match-p "Unknown argument :form" (editor-test-refused "buffers" :form "(kill-emacs)")))
          (should (string-match-p "No :file" (editor-test-refused "symbols")))
          (let ((enable-local-variables nil))

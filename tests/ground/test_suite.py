@@ -111,12 +111,14 @@ def again(where: Path, races: int, *, broken: bool) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow(6)
 def test_what_fails_only_beside_others_is_named_as_a_race(tmp_path: Path) -> None:
     status, said = again(tmp_path, 2, broken=False)
     assert status == 0
     assert said.count("NOTE test_it.py::test_that_fails_once") == 2
 
 
+@pytest.mark.slow(5)
 def test_what_fails_by_itself_too_fails_the_run(tmp_path: Path) -> None:
     status, said = again(tmp_path, 1, broken=True)
     assert (status, "NOTE" in said) == (1, False)

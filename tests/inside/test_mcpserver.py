@@ -134,6 +134,7 @@ def test_the_inspector_finds_no_fault_with_the_tools(desk: Desk, inspector: str)
     assert [tool["name"] for tool in found["tools"]] == list(TOOLS)
 
 
+@pytest.mark.slow(5)
 def test_the_inspector_calls_tools(desk: Desk, inspector: str) -> None:
     call = ["--method", "tools/call", "--tool-name"]
     made = inspect(desk, inspector, *call, "bead_new", "--tool-arg", "title=by the inspector", "priority=0")

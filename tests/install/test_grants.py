@@ -71,6 +71,7 @@ def test_an_agent_reads_what_runs_inside_and_the_skills(installed: Installed) ->
     assert {f"{site}/anvilsrv/store/store.py", f"{site}/sandbox/policy.py", f"{share}/cfg/global.yaml"} <= set(paths)
 
 
+@pytest.mark.slow(6)
 def test_a_turn_goes_on_while_pip_replaces_everything(installed: Installed, wheels: Wheels) -> None:
     """Its end is reported by a program that is as it was when the agent was started."""
     assert installed.write("one/in", "echo begun >seen; until test -e end; do sleep 0.1; done; echo done") == ""

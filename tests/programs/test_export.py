@@ -44,7 +44,7 @@ def test_a_session_is_made_prompted_and_read_from_afar(daemon: Daemon) -> None:
 
 
 def test_more_than_the_pipes_hold_goes_both_ways(daemon: Daemon) -> None:
-    text = b"# a line of a long context\n" * 60_000
+    text = b"# a line of a long context\n" * 35_000
     with far(daemon.home) as (client, _):
         made = client.write_read("ctl", f"new shell {daemon.home.work}".encode()).decode().strip()
         client.write(f"{made}/context", text)

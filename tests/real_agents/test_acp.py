@@ -50,6 +50,7 @@ def turn(agent: Session) -> list[dict[str, Any]]:
     return [json.loads(one) for one in agent.read(f"turns/{number}/activity").splitlines()]
 
 
+@pytest.mark.slow(7)
 @each
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_prompt_reaches_the_model_byte_for_byte(bench: Bench, text: str) -> None:
@@ -220,6 +221,7 @@ def test_what_can_be_chosen_is_a_file_and_what_is_chosen_is_heeded(bench: Bench)
     assert agent.ask("after") == heard("after")
 
 
+@pytest.mark.slow(6)
 @each
 @pytest.mark.parametrize("choice", ["allow", "deny"])
 def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
@@ -274,6 +276,7 @@ def test_an_error_of_the_service_fails_the_turn_with_its_reason(bench: Bench) ->
     assert agent.ask("after") == heard("after")
 
 
+@pytest.mark.slow(12)
 @each
 def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(bench: Bench) -> None:
     agent = bench.new()

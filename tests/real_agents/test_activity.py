@@ -66,6 +66,7 @@ def told_whole(agent: Session, n: int, kinds: list[str]) -> list[Object]:
     return of_turn(agent, n)
 
 
+@pytest.mark.slow(5)
 @pytest.mark.parametrize("kind", [*SCRIPTS, "claude-beside"])
 def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> None:
     bench = at(kind)

@@ -24,6 +24,7 @@ def said(bench: Bench) -> str:
     return json.dumps(bench.model.asks[-1].raw)
 
 
+@pytest.mark.slow(11)
 @pytest.mark.parametrize("kind", ["claude", "codex", "opencode"])
 def test_a_fork_knows_what_was_said_before_it(fresh: Benches, kind: str) -> None:
     bench = fresh(kind)

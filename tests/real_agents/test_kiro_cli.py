@@ -113,6 +113,7 @@ def test_one_that_hangs_as_it_loads_begins_a_new_conversation(kiro: Daemon) -> N
     assert agent.ask("count") == "0 before; you said: count"
 
 
+@pytest.mark.slow(9)
 def test_one_that_is_not_logged_in_says_so(kiro: Daemon) -> None:
     (kiro.home.work / "kiro-faults").write_text("logged out")
     agent = Session.starting(kiro, "kiro")

@@ -134,6 +134,7 @@ def test_a_search_in_what_was_typed_before_is_waited_for(bench: Bench) -> None:
     assert (agent.row["held"], bench.model.prompts()) == ("", ["before", "after the search"])
 
 
+@pytest.mark.slow(6)
 @each
 def test_an_error_of_the_service_ends_the_turn_with_its_reason(bench: Bench) -> None:
     agent = bench.agent()
@@ -169,6 +170,7 @@ def test_a_permission_is_asked_and_answered(bench: Bench, choice: str) -> None:
     assert file.exists() == (choice == "allow")
 
 
+@pytest.mark.slow(6)
 @each
 def test_an_interrupt_while_something_is_asked_ends_the_turn_and_nothing_is_done(bench: Bench) -> None:
     agent = bench.agent(careful(bench.daemon.home))
