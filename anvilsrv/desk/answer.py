@@ -78,7 +78,8 @@ class Questions:
         """``answer`` was written. Raises Conflict when that is not asked, or it is not said which is meant, and Invalid."""
         view = self._registry.get(name)
         question, words = questions.meant(view.id, view.ask, text)
-        asker = self._asking.get((view.id, question["report"]))
+        # A question is shown a moment before its asker is known: the job comes after both.
+        asker = self._store.call(lambda tx: self._asking.get((view.id, question["report"])), durable=False)
         if asker is None:
             raise NotPermitted(f"question '{question['id']}' is not waited for at the moment")
         reply = asker.reply(questions.chosen(question, words))

@@ -10,8 +10,9 @@ from anvilsrv.sessions.facts import squeezed
 from anvilsrv.sessions.prompt import clean
 
 DOUBT, CHANGED, CUT = "in doubt", "its text was changed", "interrupted"
+GONE = "it is gone from the input"  # the person has cleared it
 BETWEEN = 0.05  # of all that may be sent with a person's key in it: one pressed after the look and before the Enter; two always may
-MANY = 0.05  # of all that may fail while a person works in the pane; two always may, and one each time that the person clears the input
+MANY = 0.05  # of all that may fail while a person works in the pane; two always may
 MARK = re.compile(r"n(\d+)n")  # the number of a prompt (shapes.py)
 
 
@@ -58,7 +59,10 @@ def judge(result: Result, backend: Backend, taken: list[str], answer: Callable[[
             f"{changed} of {len(result.outcomes)} were sent with a person's keys in them: Enter was pressed without a look"
         )
     failed = Counter(one.shape for one in result.outcomes if one.state == "failed")
-    if failed.total() > max(2, len(result.outcomes) * MANY) + result.did["clears"]:
+    gone = sum(GONE in one.said for one in result.outcomes if one.state == "failed")
+    if gone > result.did["clears"]:
+        result.wrong.append(f"{gone} were gone from the input, which the person cleared {result.did['clears']} times")
+    if failed.total() - gone > max(2, len(result.outcomes) * MANY):
         result.wrong.append(f"{failed.total()} of {len(result.outcomes)} failed: more than a person can have disturbed")
     done = {one.shape for one in result.outcomes if one.state == "done"}
     result.wrong += [f"none arrived: {shape}" for shape, times in failed.items() if times > 1 and shape not in done]

@@ -1,6 +1,8 @@
 """Questions: who asks is answered, once, with what was chosen; and is let go when the question is over."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.sessions import questions
 from anvilsrv.sessions.questions import identify, pick
+from anvilsrv.store.effects import Asked
+from tests.conftest import PATIENCE, wait_until
 from tests.desk.parts import Asker, Parts
 from tests.scripted import BACKEND
 
@@ -30,6 +34,29 @@ def test_a_question_is_shown_and_its_answer_given_to_who_asks(parts: Parts) -> N
     parts.questions.answer(agent, "no")
     assert (asker.replies, parts.row(agent).ask) == ([{"stdout": '{"choice":"no"}\n', "exit": 0}], ())
     assert [one["ask"] and one["ask"]["id"] for one in parts.events("ask")] == [identify(agent, "q1"), None]
+
+
+def test_an_answer_in_the_moment_in_which_the_question_is_shown_is_given(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Views are renewed before effects: a question is to be read a little before its asker is known."""
+    agent, asked, go = parts.idle(), parts.questions.asked, threading.Event()
+
+    def late(effect: Asked) -> None:
+        go.wait(PATIENCE)
+        asked(effect)
+
+    monkeypatch.setattr(parts.questions, "asked", late)
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(ask, parts, agent)
+        wait_until(lambda: parts.registry.get(agent).ask, "it is shown")
+        post, posted = parts.store.post, threading.Event()
+        monkeypatch.setattr(parts.store, "post", lambda *job: (post(*job), posted.set()))
+        answering = pool.submit(parts.questions.answer, agent, "no")
+        wait_until(lambda: answering.done() or posted.is_set(), "the answer waits for what came before it")
+        go.set()
+        answering.result(PATIENCE)
+    assert asking.result().replies == [{"stdout": '{"choice":"no"}\n', "exit": 0}]
 
 
 def test_what_is_not_asked_cannot_be_answered(parts: Parts) -> None:

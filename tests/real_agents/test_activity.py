@@ -62,7 +62,10 @@ def in_order(kind: str) -> bool:
 
 def told_whole(agent: Session, n: int, kinds: list[str]) -> list[Object]:
     """The records of a turn once all are there: hooks run side by side, and some end after the turn."""
-    wait_until(lambda: sorted(kinds_of(of_turn(agent, n))) == sorted(kinds), f"turn {n} is told: {kinds}")
+    try:
+        wait_until(lambda: sorted(kinds_of(of_turn(agent, n))) == sorted(kinds), f"turn {n} is told: {kinds}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{of_turn(agent, n)}") from None
     return of_turn(agent, n)
 
 
