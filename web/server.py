@@ -130,7 +130,7 @@ def serve(listening: list[socket.socket], names: list[str], anywhere: bool) -> N
     server = Server(config(app))
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     print(f"anvilweb: http://{shown}:{port}/?token={secrets.token}", flush=True)
-    print(f"anvilweb: sessions of '{paths.namespace()}'; who has this link can drive them", flush=True)
+    print(f"anvilweb: sessions of '{paths.namespace()}'; anyone with this link can control them", flush=True)
     if anywhere and not loopback(host):
         print(
             f"anvilweb: WARNING: '{host}' can be reached by others, and nothing is encrypted",
