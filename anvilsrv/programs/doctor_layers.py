@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anvilsrv.agents.trial import Trial
     from anvilsrv.backends.backend import Backend
     from anvilsrv.backends.registry import Backends
+    from sandbox.hosts import Host
     from sandbox.policy import Policy
 
 
@@ -85,13 +86,34 @@ def backends() -> Iterator[Line]:
         yield Line(NOTE, "backends", "not tried: the configuration of all sessions is wrong")
         return
     found = Backends()
-    lines = []
+    lines: list[Line] = []
+    needed: dict[Host, list[str]] = {}
     for name, title, words in found.listing():
-        said = [_unusable(found, name, words)] if words != "ok" else list(_tried(found, name, title))
+        said = [_unusable(found, name, words)] if words != "ok" else list(_tried(found, name, title, needed))
         yield from said
         lines += said
     if not any(line.verdict == OK for line in lines) and not any(line.verdict == DO for line in lines):
         yield Line(DO, "backends", "none can run: see the lines above")
+    yield from network(needed)
+
+
+def network(needed: "dict[Host, list[str]]") -> Iterator[Line]:
+    """The granted hosts, with the backends that need them: those that cannot be reached from this machine, each once."""
+    from anvilsrv.programs import ways
+
+    refused = ways.refused(needed, PATIENCE)
+    named = [host for host in needed if not host.addresses and not host.name.startswith("*.")]
+    unknown = [host for host in named if refused.get(host, "").startswith(ways.UNKNOWN)]
+    if len(named) > 1 and unknown == named:
+        names = ", ".join(sorted({name for host in named for name in needed[host]}))
+        yield Line(
+            NOTE, "network", f"no host name can be resolved: check the network and the name server ({names} need it)"
+        )
+        refused = {host: why for host, why in refused.items() if host not in unknown}
+    for host, why in refused.items():
+        yield Line(NOTE, "network", f"from this machine, {host} {why} (for {', '.join(needed[host])})")
+    if needed and not refused and not unknown:
+        yield Line(OK, "network", f"{len(needed)} granted host(s) can be reached")
 
 
 def _unusable(found: "Backends", name: str, words: str) -> Line:
@@ -116,11 +138,10 @@ def _run(found: "Backends", name: str, top: str) -> "tuple[Trial, subprocess.Com
     return made, subprocess.run(made.argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
 
 
-def _tried(found: "Backends", name: str, title: str) -> Iterator[Line]:
-    """One that can run: what it says of its version, inside the sandbox as a session runs it."""
+def _tried(found: "Backends", name: str, title: str, needed: "dict[Host, list[str]]") -> Iterator[Line]:
+    """One that can run: what it says of its version, inside the sandbox as a session runs it. Adds the hosts that it needs."""
     from anvilsrv.backends import mistakes
     from anvilsrv.backends.backend import Peculiarity
-    from anvilsrv.programs import ways
     from sandbox.errors import PolicyError, SandboxError
 
     backend = found.get(name)
@@ -146,8 +167,8 @@ def _tried(found: "Backends", name: str, title: str) -> Iterator[Line]:
     if not done.returncode:
         said = next(iter(done.stdout.decode(errors="replace").strip().splitlines()), "")
         yield Line(OK, f"backend {name}", f"{title}{f': {one_line(said)}' if said else ''}")
-        for why in ways.refused(made.policy.network.hosts, PATIENCE):
-            yield Line(NOTE, f"backend {name}", f"from this machine, {why}")
+        for host in made.policy.network.hosts:
+            needed.setdefault(host, []).append(name)
         return
     words = one_line(last(done.stderr.strip() or done.stdout))
     yield Line(

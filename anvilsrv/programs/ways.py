@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from sandbox import door_address
 from sandbox.hosts import Host
 
+UNKNOWN = "cannot be resolved"  # how the door begins its sentence about a name that no name server knows
 
-def refused(hosts: Iterable[Host], patience: float) -> list[str]:
-    """A sentence for each host to which there is no way, after at most ``patience`` seconds. Patterns are not tried."""
+
+def refused(hosts: Iterable[Host], patience: float) -> dict[Host, str]:
+    """Return why, for each host that cannot be reached, after at most ``patience`` seconds. Patterns are not tried."""
     said: dict[Host, str] = {}
 
     def look(host: Host) -> None:
@@ -20,7 +22,7 @@ def refused(hosts: Iterable[Host], patience: float) -> list[str]:
             door_address.connect(host.name, host).close()
             said[host] = ""
         except door_address.Refused as error:
-            said[host] = f"{host} {error}"
+            said[host] = str(error)
 
     tried = [host for host in hosts if not host.name.startswith("*.")]
     threads = [threading.Thread(target=look, args=(host,), name="way", daemon=True) for host in tried]
@@ -29,4 +31,4 @@ def refused(hosts: Iterable[Host], patience: float) -> list[str]:
     until = time.monotonic() + patience
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    return [why for host in tried if (why := said.get(host, f"{host} does not answer in {patience:g} s"))]
+    return {host: why for host in tried if (why := said.get(host, f"does not answer in {patience:g} s"))}
