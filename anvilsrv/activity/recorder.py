@@ -232,7 +232,7 @@ class Recorder:
         if told.of_tool:
             return channel.running.meant(told.of_tool)
         if ident == NAMELESS and made["kind"] == "tool":
-            return f"{OWN}{channel.number()}"
+            return channel.running.early(made) or f"{OWN}{channel.number()}"
         name = f"{OWN}{ident}"
         if made["kind"] == "tool" and name not in channel.names and (own := channel.running.named(made)):
             channel.call(name, own)

@@ -2,7 +2,8 @@
 
 An agent may have the output of a command in a file that it names as it likes: that is the output of the one tool of its name that runs
 and has no file yet. While there are several such, or none, since the hook that tells of it is late, what is in the file waits. A hook
-may tell of the use of a tool before the agent has an id for it: the id that it gets here is the one by which it stays known.
+may tell of the use of a tool before the agent has an id for it: the id that it gets here is the one by which it stays known. What the
+hook tells may be read after the agent's own file all the same: then it is the use of which that has told.
 
 Threads: everything runs on the store's thread.
 """
@@ -51,6 +52,7 @@ class Running:
     def __init__(self) -> None:
         self._uses: dict[str, Use] = {}
         self._ended: dict[str, None] = {}
+        self._early: dict[str, str] = {}  # uses that were told by the agent's own id, and by no hook: their words
         self._files: dict[tuple[str, str], File] = {}
 
     def hear(self, made: Mapping[str, Any]) -> None:
@@ -58,13 +60,17 @@ class Running:
         kind, ident = made["kind"], str(made.get("id", ""))
         if kind == "prompt":
             self._uses = {name: one for name, one in self._uses.items() if self.behind(name)}
+            self._early.clear()
             self._files = {name: one for name, one in self._files.items() if one.ident in self._uses}
         elif kind == "tool" and ident in self._uses:
             self._uses[ident].background = bool(made.get("background"))
         elif kind == "tool" and ident not in self._ended:
             parent, background = str(made.get("parent", "")), bool(made.get("background"))
-            self._uses[ident] = Use(str(made.get("name")), words(made), parent, background)
+            self._uses[ident] = use = Use(str(made.get("name")), words(made), parent, background)
             _bounded(self._uses)
+            if not ident.startswith(OWN):
+                self._early[ident] = use.words
+                _bounded(self._early)
         elif kind == "output" and "end" in made:
             self._ended[ident] = None
             _bounded(self._ended)
@@ -82,6 +88,12 @@ class Running:
             use.told = True
             return ident
         return ""
+
+    def early(self, made: Mapping[str, Any]) -> str:
+        """By which id the use of a tool is known that is told without one; empty: it is a new one."""
+        ident = next((ident for ident, said in self._early.items() if said == words(made)), "")
+        self._early.pop(ident, None)
+        return ident
 
     def meant(self, tool: str) -> str:
         """The use that such words mean, the oldest that runs; empty: none."""

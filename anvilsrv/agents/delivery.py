@@ -251,6 +251,8 @@ class Delivery:
         self._late = LATE + len(self._words) / SLOW
         if self._pasted_by_us and self._until.last(self._backend().input.settle):
             return
+        dialogs = self._backend().asks("command") if self._words.startswith("/") else []
+        eye = Eye(self._tmux, self._pane, dialogs)
         while not self._until.is_set() and (view := self._view()) is not None:
             if view.in_turn or not view.gate.without(By.OBSTACLE).open:
                 self._until.wait(LONGEST)
@@ -259,7 +261,9 @@ class Delivery:
                 self._press()
             elif resumed or not self._until.last(self._backend().input.confirm):
                 resumed = False
-                self._ask()
+                asked = dialogs and eye.answer("\n".join(self._tmux.screen(self._pane).lines))
+                if not asked:  # else its report comes now
+                    self._ask()
             if view.status == Status.PASTED and (now := self._view()) is not None and now.status == Status.SENT:
                 self._since = time.monotonic()
 

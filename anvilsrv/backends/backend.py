@@ -18,7 +18,7 @@ from typing import Any
 
 from anvilsrv import paths
 from anvilsrv.backends import lacks, reset_time, templates
-from anvilsrv.backends.flags import Flag, Option, chosen
+from anvilsrv.backends.flags import VALUE, Flag, Option, chosen
 from anvilsrv.backends.follow import Follow, Said, Tool
 from anvilsrv.backends.lacks import Lack, Rights
 from anvilsrv.backends.rules import Conditions, Rule, matches_any, moment, spelled_out
@@ -377,8 +377,21 @@ class Backend:
 
     def is_command(self, text: str) -> bool:
         """Whether this is one of the agent's own commands that may pass as it is."""
-        words = text.split()
-        return bool(words) and words[0] in self.slash and "\n" not in text.strip()
+        words, line = text.split(), text.strip()
+        if not words or "\n" in line:
+            return False
+        return words[0] in self.slash or any(one.is_command(line) for one in self.options.values())
+
+    def own_commands(self) -> list[str]:
+        """Their names without the slash."""
+        choose = [one.command.split()[0] for one in self.options.values() if one.command]
+        return [word.lstrip("/") for word in (*self.slash, *choose)]
+
+    def choosing(self, name: str, value: str) -> str:
+        """The agent's own command that chooses an option while it runs; empty: only its next start does."""
+        option = self.options.get(name)
+        text = option.command.replace(VALUE, value) if option is not None else ""
+        return text if text and self.is_command(text) else ""
 
     def declared_launch(self, place: Place, resume: bool) -> Launch:
         values = self.values(place)

@@ -17,10 +17,18 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class Flag:
-    """One: the words that choose ``{VALUE}``, and what that may be (empty: anything)."""
+    """One: the words that choose ``{VALUE}``, and what that may be (empty: anything); ``command``: the agent's own for that, which it
+    takes as a prompt (empty: it has none)."""
 
     words: tuple[str, ...]
     choices: tuple[str, ...] = ()
+    command: str = ""
+
+    def is_command(self, text: str) -> bool:
+        """Whether a prompt is this command, with a value that is one word."""
+        before, _, after = self.command.partition(VALUE)
+        value = text[len(before) : len(text) - len(after)]
+        return bool(self.command) and text == before + value + after and value.split() == [value]
 
 
 def chosen(known: Mapping[str, Flag], values: Mapping[str, str]) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ LAYER = (
 )
 EVIDENCE = ("hooks", "transcript", "late", "message")
 REPEATED = re.compile(r"(.+)\*(\d{1,3})")
-DIALOGS = ("start", "turn", "prompt")
+DIALOGS = ("start", "turn", "prompt", "command")
 
 
 def load(path: Path) -> Backend:
@@ -165,9 +165,11 @@ def _flags(body: Table) -> dict[str, Flag]:
 
 
 def _flag(table: Table) -> Flag:
-    made = Flag(table.words("flag"), table.words("choices", ()))
+    made = Flag(table.words("flag"), table.words("choices", ()), table.text("command", ""))
     if not any(VALUE in word for word in made.words):
         raise table.wrong("flag", "must hold {VALUE}")
+    if made.command and VALUE not in made.command:
+        raise table.wrong("command", "must hold {VALUE}")
     table.end()
     return made
 

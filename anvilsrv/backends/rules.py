@@ -17,7 +17,7 @@ from anvilsrv.strict_json import whole
 
 KINDS = (
     "ready", "submit", "stop", "fail", "ask", "answered", "end", "note", "interrupt", "usage",
-    "taken", "queued", "joined", "noticed", "refused", "active",
+    "taken", "queued", "joined", "noticed", "refused", "active", "done",
 )  # fmt: skip
 TEXTS = (
     "text",

@@ -56,6 +56,8 @@ def happen(turns: Turns, tx: Tx, session: str, meaning: Report, at: float, seen:
             return turns.stepper.apply(tx, session, Event.ACTIVE, replace(happened, text=None))
         case "joined":
             return turns.reported.joined(tx, session, happened, seen)
+        case "done":
+            return turns.stepper.apply(tx, session, Event.READY, happened)
         case "noticed":
             return turns.reported.noticed(tx, session, happened)
         case "refused":

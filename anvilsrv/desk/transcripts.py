@@ -21,7 +21,15 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 
-COUNTS = ("interrupt", "fail", "joined", "noticed", "refused", "active")  # kinds of lines that say more than figures
+COUNTS = (
+    "interrupt",
+    "fail",
+    "joined",
+    "noticed",
+    "refused",
+    "active",
+    "done",
+)  # kinds of lines that say more than figures
 AGAIN = ("noticed",)  # those that do nothing where they are read a second time
 
 

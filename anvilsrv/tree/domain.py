@@ -214,8 +214,8 @@ class Domain(Protocol):
     def options(self, tx: Tx, session: str) -> bytes:
         """The content of ``options``."""
 
-    def choose(self, tx: Tx, session: str, text: str) -> None:
-        """``options`` was written."""
+    def choose(self, tx: Tx, session: str, text: str, origin: str) -> None:
+        """``options`` was written by ``origin``."""
 
     def commands(self, tx: Tx, session: str) -> bytes:
         """The content of ``commands``."""

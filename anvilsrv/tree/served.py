@@ -334,10 +334,14 @@ class Served:
     def options(self, tx: Tx, session: str) -> bytes:
         return offers.lines(self._offered(tx, self._registry.row(tx, session)))
 
-    def choose(self, tx: Tx, session: str, text: str) -> None:
+    def choose(self, tx: Tx, session: str, text: str, origin: str) -> None:
         row, (name, value) = self._registry.row(tx, session), offers.meant(text)
         offers.check(self._offered(tx, row), name, value)
         self._registry.set(tx, session, chosen=dumps({**row.chosen, name: value}))
+        backend = self._parts.backends.last(row.backend)
+        command = "" if backend is None or not row.live else backend.choosing(name, value)
+        if command:
+            self._parts.send.accept(tx, row.id, command, origin)
 
     def _offered(self, tx: Tx, row: Session) -> list[Option]:
         backend = self._parts.backends.last(row.backend)
@@ -345,7 +349,7 @@ class Served:
 
     def commands(self, tx: Tx, session: str) -> bytes:
         backend = self._parts.backends.last(self._registry.row(tx, session).backend)
-        slash = () if backend is None else [(word.lstrip("/"), "") for word in backend.slash]
+        slash = [] if backend is None else [(word, "") for word in backend.own_commands()]
         return "".join(f"{name}\t{what}\n" for name, what in offers.commands(tx, session) or slash).encode()
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:

@@ -158,7 +158,7 @@ SESSION = Table(
     Row("tasks", "UOC", "", small(lambda at: ",".join(at.view.tasks))),
     Row("options", "UOC", "UC", Choices(
         lambda at, tx: at.domain.options(tx, at.session), lambda at: 0,
-        written=lambda at, tx, text: at.domain.choose(tx, at.session, text))),
+        written=lambda at, tx, text: at.domain.choose(tx, at.session, text, at.who.name))),
     Row("commands", "UOC", "", Query(lambda at, tx: at.domain.commands(tx, at.session), lambda at: 0)),
     Row("attach", "UOC", "U", Folder(ATTACH, slow=True)),
     Row("tmux", "U", "", small(lambda at: at.domain.attach(at.view))),

@@ -122,6 +122,19 @@ def test_a_use_that_is_told_without_an_id_is_the_one_that_has_one_later(records:
     assert len(records.kept("tool")) == len(records.kept("output")) == 3
 
 
+def test_a_use_that_has_its_id_is_the_one_that_a_slow_hook_tells_without(records: Records) -> None:
+    for ident in ("c1", "c2"):
+        begins(records, ident, input={"command": "make"})
+        records.tell("output", id=ident, text=f"of {ident}", end="ok")
+    for _ in range(2):
+        begins(records, NAMELESS, input={"command": "make"})
+        says(records, "Bash " + json.dumps({"command": "make"}), "of it")
+    assert [one["id"] for one in records.kept("tool")] == ["c1", "c2"]
+    assert [one["text"] for one in records.kept("output")] == ["of c1", "of c2"]
+    begins(records, NAMELESS, input={"command": "make"})
+    assert len(records.kept("tool")) == 3
+
+
 def test_a_file_that_is_gone_is_not_remembered(records: Records) -> None:
     mark = rows.Mark(1, 2, 3)
     records.store.call(lambda tx: records.recorder.tell(tx, "s", [], {"a": mark, "b": mark}))

@@ -128,6 +128,7 @@ def test_prompts_are_made_safe(top: Path) -> None:
       - {when: '\A[!/]', prefix: " "}
       - {when: '\\\Z', suffix: " "}
   slash: [/clear]
+  options: {model: {flag: [--model, "{VALUE}"], command: "/model {VALUE}"}}
 """,
     )
     assert backend.prompt_text("plain\n/second !") == "plain\n/second !"
@@ -136,6 +137,10 @@ def test_prompts_are_made_safe(top: Path) -> None:
     assert backend.prompt_text("/danger \\") == " /danger \\ "
     assert backend.prompt_text("/clear", "context") == "/clear"
     assert backend.prompt_text("/clear\nthe table") == " /clear\nthe table"
+    assert backend.prompt_text("/model large", "context") == "/model large"
+    assert backend.prompt_text("/model large and more") == " /model large and more"
+    assert [backend.choosing("model", one) for one in ("large", "a b", "")] == ["/model large", "", ""]
+    assert backend.own_commands() == ["clear", "model"]
     assert backend.prompt_text("!ls", "context\n") == "context\n\n!ls"
     assert backend.prompt_text("a\r\nb\x1b[201~c\x03") == "a\nb[201~c"
 

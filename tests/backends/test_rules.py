@@ -137,6 +137,7 @@ BLOCKED = "UserPromptSubmit operation blocked by hook:\n[guard.sh]: no such\nwor
 REFUSED = [("refused", {"text": "a\n\nb", "reason": "refused by the hook [guard.sh]: no such words"})]
 NOTHING = "<local-command-stdout>Not enough messages to compact.</local-command-stdout>"
 COMPACT = [("refused", {"text": "/compact", "reason": "Not enough messages to compact."})]
+CHOSEN = "<local-command-stdout>Set model to `Sonnet 5.5`</local-command-stdout>"
 TASK = "<task-notification>"
 QUEUED = {"type": "queued_command", "prompt": "a", "commandMode": "prompt"}
 NOTICE = {**QUEUED, "prompt": f"{TASK}\n<task-id>b1x</task-id>\n", "commandMode": "task-notification"}
@@ -159,6 +160,7 @@ NOTICE = {**QUEUED, "prompt": f"{TASK}\n<task-id>b1x</task-id>\n", "commandMode"
         ("claude", claude(type="system", content=BLOCKED), REFUSED),
         ("claude", claude(type="system", content=BLOCKED[:42]), [("refused", {"reason": "refused by a hook"})]),
         ("claude", claude(type="system", subtype="local_command", content=NOTHING), COMPACT),
+        ("claude", claude(type="user", message={"content": CHOSEN}), [("done", {})]),
         ("claude", claude(type="assistant", message={"content": [{"type": "text", "text": "w"}]}), [("note", {"text": "w"})]),
         ("claude", claude(type="assistant", message={"content": [{"type": "text", "text": "w"}]}, isApiErrorMessage=True), []),
         ("codex", item("UserMessage", "a"), [("taken", {"text": "a", "turn": "t1"})]),

@@ -194,6 +194,22 @@ def test_ready_again_ends_a_command_of_the_agents_own(parts: Parts) -> None:
     assert (parts.get(number).response, parts.row(agent).state) == (b"", "idle")
 
 
+def test_a_command_of_the_agents_own_is_over_when_its_transcript_says_so(parts: Parts) -> None:
+    over = [{"type": "user", "text": "[Set]"}]
+    rows = [{"report": "done", "when": {"text": r"^\[Set\]$"}}]
+    agent = parts.idle(parts.backend("chooses", transcript=rows))
+    number = parts.taken(agent, "first")
+    parts.reports.lines.come(agent, over, old=False)
+    parts.quiet()
+    assert parts.status(number) == Status.TAKEN, "a person wrote one while the turn runs"
+    parts.report(agent, "Stop", response="one")
+    number = parts.prompt(agent, "/model large")
+    parts.deliver(agent, number)
+    parts.reports.lines.come(agent, over, old=True)
+    parts.quiet()
+    assert (parts.get(number).response, parts.row(agent).state) == (b"", "idle")
+
+
 def test_mail_is_handed_over_a_few_times_in_a_row_and_then_it_is_typed(parts: Parts) -> None:
     agent = parts.idle()
     parts.taken(agent, "first")

@@ -343,6 +343,23 @@ def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
     assert "later on" in history and "parrots" not in history
 
 
+@pytest.mark.slow(12)
+@pytest.mark.parametrize("kind", ["claude", "claude-beside"])
+def test_another_model_is_chosen_while_it_runs_and_stays_chosen(at: Benches, kind: str) -> None:
+    bench = at(kind)
+    agent = bench.new()
+    for model in ("sonnet", "haiku"):  # once the conversation has begun it asks whether that is meant
+        agent.write("options", f"model {model}")
+        assert agent.ask(model) == heard(model)
+        assert model in bench.model.asks[-1].raw["model"]
+        assert agent.read("options").startswith(f"model\t{model}\n")
+    agent.write("ctl", "restart")
+    wait_until(lambda: agent.state == "starting", "it does not end")
+    agent.wait("idle")
+    assert agent.ask("after") == heard("after")
+    assert "haiku" in bench.model.asks[-1].raw["model"]
+
+
 @pytest.mark.slow(4)
 def test_an_answer_given_while_the_daemon_was_dead_is_not_lost(fresh: Benches) -> None:
     claude = fresh("claude")

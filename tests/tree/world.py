@@ -230,7 +230,7 @@ class World:
     def options(self, tx: Tx, session: str) -> bytes:
         return b"model\tsmall\tsmall\tlarge\n"
 
-    def choose(self, tx: Tx, session: str, text: str) -> None:
+    def choose(self, tx: Tx, session: str, text: str, origin: str) -> None:
         self._do("choose", session, text)
 
     def commands(self, tx: Tx, session: str) -> bytes:
