@@ -89,7 +89,7 @@ def test_a_tool_runs_and_the_answer_is_what_is_said_after_it(bench: Bench) -> No
 
 @each
 def test_what_it_does_is_in_activity(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     answer = agent.ask(command(bench.backend, "echo hi-there"))
     told = turn(agent)
     (tool,) = {one["id"]: one for one in told if one["kind"] == "tool"}.values()
@@ -192,7 +192,7 @@ def png() -> bytes:
 
 @pytest.mark.parametrize("name", IMAGES, scope="module")
 def test_an_image_and_a_file_that_a_prompt_names_reach_the_model(bench: Bench) -> None:
-    agent = bench.new()
+    agent = bench.agent()
     for name, data in (("shot.png", png()), ("note.txt", b"the word is zanzibar")):
         with agent.client.create(f"{agent.id}/attach/{name}", wire.OWRITE) as file:
             file.write(data)
