@@ -66,10 +66,10 @@ class Running:
             self._uses[ident].background = bool(made.get("background"))
         elif kind == "tool" and ident not in self._ended:
             parent, background = str(made.get("parent", "")), bool(made.get("background"))
-            self._uses[ident] = use = Use(str(made.get("name")), words(made), parent, background)
+            self._uses[ident] = Use(str(made.get("name")), words(made), parent, background)
             _bounded(self._uses)
             if not ident.startswith(OWN):
-                self._early[ident] = use.words
+                self._early[ident] = words(made)
                 _bounded(self._early)
         elif kind == "output" and "end" in made:
             self._ended[ident] = None
