@@ -168,7 +168,7 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
         ),
         Event.OTHER: (
             ((F.EARLY,), (A.TURN,)), ((F.MESSAGE,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)),
-            ((), (A.FAIL, A.TURN)),
+            ((F.CONTAINS,), (A.DOUBT, A.TURN)), ((), (A.TURN,)),
         ),
         Event.WAKE: ONLY_TURN,
         Event.JOINED: (((F.EARLY,), ()), ((F.LATER,), (A.TAKE,)), ((F.OURS,), ()), ((), (A.TAKE,))),

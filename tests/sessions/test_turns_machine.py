@@ -536,6 +536,7 @@ def test_story_1_a_prompt_that_the_agent_reports_in_other_words_reaches_it_once(
     end(world)
     rest(world)
     assert (world.status(number), world.pastes[number]) == (Status.FAILED, 1)
+    assert "in doubt" in (world.prompt(number).error or "")
 
 
 def test_story_2_a_prompt_that_ends_the_agent_without_a_report_is_not_typed_at_its_restart(world: World) -> None:
@@ -568,6 +569,29 @@ def test_story_3_a_prompt_that_a_person_changed_reaches_the_agent_once(world: Wo
     end(world)
     rest(world)
     assert world.status(number) == Status.FAILED
+
+
+@pytest.mark.parametrize("kind", [AT_ONCE, LATE, HOOKS], ids=repr)
+@pytest.mark.parametrize("by_hand", ["by hand", "by hand, with the words of prompt 1;"])
+def test_a_persons_own_prompt_that_is_told_after_our_enter_says_nothing_of_ours(kind: Kind, by_hand: str) -> None:
+    """A busy machine starts its hook late. Ours waits behind it in the agent, and is taken when that turn is over."""
+    world = World(kind, late=True)
+    world.types(by_hand, enter=True)
+    number, following = world.write("prompt 1;"), world.write()
+    type_on(world, "confirm")
+    take(world)
+    if "prompt 1;" in by_hand:  # it looks as if a person had added to ours
+        assert "in doubt" in (world.prompt(number).error or "")
+    else:
+        assert (world.status(number), world.open_turns()) == (Status.SENT, 1)
+    end(world)
+    take(world)
+    end(world)
+    rest(world)
+    expected = Status.FAILED if "prompt 1;" in by_hand else Status.DONE
+    assert [world.status(one) for one in (number, following)] == [expected, Status.DONE]
+    assert world.pastes[number] == 1
+    world.close()
 
 
 def test_story_4_a_hold_keeps_what_was_chosen_from_being_typed(world: World) -> None:

@@ -4,10 +4,11 @@ import json
 from collections import Counter
 from dataclasses import replace
 
-from anvilsrv.sessions.machine import ON_ITS_WAY, PASTES, WAITING, Status
+from anvilsrv.sessions.machine import ON_ITS_WAY, PASTES, WAITING, Event, Status
 from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State
+from anvilsrv.sessions.stepper import REASONS
 from anvilsrv.store.events import Stream
 from anvilsrv.store.topics import Topics
 from tests.sessions.model.pane import Turn
@@ -45,6 +46,9 @@ def check_prompt(one: Prompt, turns: list[Turn], inbox: list[str]) -> None:
         assert (one.response or b"").decode() in turns[0].said, f"{one} has the answer of another turn"
     if one.status == Status.WITHDRAWN:
         assert not turns, f"{one} was withdrawn and reached the agent"
+    if one.error == REASONS[Event.OTHER]:
+        alone = any(turn.text == one.text for turn in turns)
+        assert not alone, f"{one} has failed as changed, and reached the agent as it was"
     if one.text.startswith("edited"):
         assert all(one.text in turn.text for turn in turns), f"{one} reached the agent as it was before"
     if one.status in (Status.TAKEN, Status.DONE) and one.message:
