@@ -46,7 +46,7 @@ def split(line: str) -> list[str]:
     while at < len(line):
         part = _PARTS.match(line, at)
         if part is None:
-            raise Invalid(f"quote without an end: {_excerpt(line[at:])}")
+            raise Invalid(f"unterminated quote: {_excerpt(line[at:])}")
         at = part.end()
         if part["blank"] is not None:
             if word is not None:

@@ -132,7 +132,7 @@ Agents that tell the input of their tool do so as an object."
                           (get-buffer-window-list nil nil t))))
     (erase-buffer)
     (insert (propertize (anvillm-name id) 'face 'anvillm-name)
-            (cond ((not anvillm-ask--shown) " asks nothing now")
+            (cond ((not anvillm-ask--shown) " has no open question now")
                   ((cdr anvillm-ask--shown) (format " asks %d things" (length anvillm-ask--shown)))
                   (t " asks"))
             "\n\n")
@@ -347,7 +347,7 @@ Where it has no parts, write an answer."
                (cond ((not asking) (user-error "Nobody asks anything"))
                      ((cdr asking) (anvillm-read-session "Answer: " asking))
                      (t (anvillm-id (car asking)))))))))
-  (unless (anvillm-asks (anvillm-session id)) (user-error "%s asks nothing" (anvillm-name id)))
+  (unless (anvillm-asks (anvillm-session id)) (user-error "%s has no open question" (anvillm-name id)))
   (let ((buffer (anvillm-buffer-get id anvillm-ask--format)))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-ask-mode) (anvillm-ask-mode))

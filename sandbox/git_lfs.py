@@ -68,7 +68,7 @@ def _copy(source: str, to: str, name: str, size: int) -> None:
     os.makedirs(os.path.dirname(to), exist_ok=True)
     with open(kernel.open_path(source, flags=os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise SandboxRefused(f"its large file {name[:12]} is none")
+            raise SandboxRefused(f"its large file {name[:12]} is not a regular file")
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(to), prefix="tmp-", delete=False) as fresh:
             try:
                 digest, left = hashlib.sha256(), size + 1
@@ -77,7 +77,7 @@ def _copy(source: str, to: str, name: str, size: int) -> None:
                     digest.update(piece)
                     fresh.write(piece)
                 if left != 1 or digest.hexdigest() != name:
-                    raise SandboxRefused(f"its large file {name[:12]} is another than its name says")
+                    raise SandboxRefused(f"its large file {name[:12]} does not have the hash that names it")
                 fresh.flush()
                 os.fsync(fresh.fileno())
                 os.chmod(fresh.name, 0o644)

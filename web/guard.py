@@ -136,7 +136,7 @@ class Guard:
     def _check_origin(self, scope: Scope, headers: Headers, host: str) -> None:
         origin = headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            raise Refused(403, "another origin")
+            raise Refused(403, "from another origin: open the page at the address that anvilweb printed")
         site = headers.get("sec-fetch-site", "none")
         arrives = (
             scope["method"] == "GET"
@@ -144,7 +144,7 @@ class Guard:
             and headers.get("sec-fetch-dest", "document") == "document"
         )
         if site not in ("same-origin", "none") and not arrives:
-            raise Refused(403, "another site")
+            raise Refused(403, "from another site: open the page at the address that anvilweb printed")
 
     def _check_who(self, scope: Scope, headers: Headers) -> None:
         if self._same(headers.get("authorization", ""), f"Bearer {self._secrets.token}"):
@@ -162,7 +162,7 @@ class Guard:
         if not self._same(headers.get("x-anvil-key", ""), self._secrets.key):
             raise Refused(401, "no key: open the link that anvilweb printed when it started")
         if scope["method"] not in SAFE and headers.get("origin") is None:
-            raise Refused(403, "no origin")
+            raise Refused(403, "the Origin header is missing")
 
     def _cookie_of(self, headers: Headers) -> str:
         for part in "; ".join(headers.getlist("cookie")).split(";"):

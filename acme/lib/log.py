@@ -258,7 +258,7 @@ class Log(About):
     def ask(self, call: Call) -> None:
         session = self.app.roster.find(self.subject_id)
         if session is not None and not session.asks:
-            raise Invalid(f"{session.label} asks nothing")
+            raise Invalid(f"{session.label} has no open question")
         self.app.open("ask", self.subject_id)
 
 

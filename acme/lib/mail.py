@@ -271,9 +271,9 @@ def parse(text: str, kind: str) -> dict[str, Any]:
             raise Invalid(f"not a header: '{line}'; an empty line ends the headers")
         message[name.strip().lower()] = value.strip()
     if not message.get("to"):
-        raise Invalid("no recipient: write it behind To:")
+        raise Invalid("no recipient: write it after To:")
     if not message["type"]:
-        raise Invalid("no type: write it behind Type:")
+        raise Invalid("no type: write it after Type:")
     if not body.strip():
         raise Invalid("nothing to send")
     return {**message, "body": body.strip("\n")}

@@ -369,7 +369,7 @@ class Main(Pane):
     def window_of(self, call: Call) -> None:
         session = self.subject(call)
         if call.word == "Ask" and not session.asks:
-            raise Invalid(f"{session.label} asks nothing")
+            raise Invalid(f"{session.label} has no open question")
         self.app.open(call.word.lower(), session.id)
 
     def plain(self, call: Call) -> None:

@@ -8,8 +8,9 @@ Threads: called where a launch is prepared; nothing is kept.
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 # Name -> module of ``inside``; each has a ``main``.
 COMMANDS = {
@@ -20,6 +21,8 @@ COMMANDS = {
     "anvilmcp": "mcpserver",
 }
 PATH = "/usr/local/bin:/usr/bin:/bin"  # where the user has none
+# Where the full tier shows them. Their own path has a colon where the namespace has one, as the default has, and PATH is split there.
+INSIDE = "/run/anvillm/bin"
 PROGRAM = (
     "import sys; sys.path.insert(0, {code!r}); sys.argv[0] = {name!r}; "
     "from anvilsrv.inside.{module} import main; sys.exit(main())"
@@ -36,6 +39,14 @@ def put(directory: Path, code: Path) -> None:
         path.chmod(0o700)
 
 
-def found(env: Mapping[str, str], directory: Path) -> dict[str, dict[str, str]]:
+def shown(directory: Path, rights: Callable[[str], str]) -> dict[str, str]:
+    """What the full tier mounts: the commands at ``INSIDE``, unless the policy grants something there."""
+    return {} if rights(INSIDE) else {INSIDE: str(directory)}
+
+
+def found(spec: Mapping[str, Any], directory: Path) -> dict[str, dict[str, str]]:
     """The ``env`` of a specification with the commands at the end of its PATH: what the user has installed comes first."""
-    return {"env": {**env, "PATH": os.pathsep.join([env.get("PATH") or PATH, str(directory)])}}
+    place = INSIDE if any(target == INSIDE for target, *_ in spec["binds"]) else str(directory)
+    if os.pathsep in place:  # those that were installed with this program are the next best
+        place = str(Path(sys.prefix) / "bin")
+    return {"env": {**spec["env"], "PATH": os.pathsep.join([spec["env"].get("PATH") or PATH, place])}}

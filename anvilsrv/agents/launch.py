@@ -257,7 +257,8 @@ class Launch:
             spec = specification(
                 plan.policy, made.argv, tier=plan.tier, namespace_source=str(top / "ns"), env=os.environ,
                 tmpdir=str(self.directory(view.beside or view.id) / "tmp"),
-                status_file=str(top / "status"), shown=grants.shown(top / "run" / "code", view.cwd),
+                status_file=str(top / "status"),
+                shown=grants.shown(top / "run" / "code", view.cwd) | commands.shown(top / "run" / "bin", plan.policy.rights),
                 listed=grants.granted(plan.tier).listed, cover=over, door=self._door.path if self._door is not None else "",
                 session=view.id, way=self.way(),
             )  # fmt: skip
@@ -271,7 +272,7 @@ class Launch:
             (top / "status").unlink(missing_ok=True)
             limited.forget(top / "run" / SPEC)
             path = top / "run" / SPEC
-            write(path, json.dumps(spec | {"umask": self.umask} | commands.found(spec["env"], top / "run" / "bin")))
+            write(path, json.dumps(spec | {"umask": self.umask} | commands.found(spec, top / "run" / "bin")))
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         except OSError as error:

@@ -63,7 +63,7 @@ class Spawn:
                 offers.check(backend.declared_options({}), name, value)
         asked["words"] = what_runs(backend, asked["command"], parent)
         if parent is not None and (asked["branch"] or asked["same"]):
-            raise Denied(f"permission denied: {'same' if asked['same'] else 'branch'}= is for the user")
+            raise Denied(f"permission denied: only the user may give {'same' if asked['same'] else 'branch'}=")
         if asked["same"]:
             return self._beside(backend.name, asked)
         cwd = self._directory(asked["cwd"])
@@ -177,11 +177,11 @@ def what_runs(backend: Backend, text: str, parent: str | None) -> list[str]:
             raise Invalid(f"new: unknown argument 'command=': backend '{backend.name}' has its own command")
         return []
     if parent is not None:
-        raise Denied(f"permission denied: backend '{backend.name}' runs what the user alone may name")
+        raise Denied(f"permission denied: only the user may start backend '{backend.name}', which runs any command")
     try:
         words = shlex.split(text)
     except ValueError:
-        raise Invalid("new: command: a quotation that does not end") from None
+        raise Invalid("new: command: unterminated quote") from None
     if not words:
         raise Invalid(f"new: backend '{backend.name}' needs command=")
     program = outside.which(words[0])

@@ -50,7 +50,7 @@ class Backends:
             other = self._load(path)
             if isinstance(other, Backend) and name in other.aliases:
                 return other
-        raise NotFound(f"no such backend '{name}'")
+        raise NotFound(f"no such backend '{name}': the file backends lists them")
 
     def last(self, name: str) -> Backend | None:
         """The backend of that name as it was read last, whatever became of its file; None if it never was. No I/O: for jobs."""

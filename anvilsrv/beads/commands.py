@@ -87,17 +87,17 @@ def _check(words: Sequence[str], user: bool) -> Command:
     if not found.least <= len(words) - 1 <= found.most:
         raise Invalid(f"invalid arguments; usage: {words[0]} {found.usage}".rstrip())
     if found.user and not user:
-        raise Denied(f"permission denied: {words[0]} is for the user")
+        raise Denied(f"permission denied: only the user may {words[0]}")
     return found
 
 
 def _init(call: Call, prefix: str = "") -> None:
     prefix = prefix.rstrip("-")
     if prefix and not _PREFIX.fullmatch(prefix):
-        raise Invalid(f"invalid prefix '{prefix[:40]}'")
+        raise Invalid(f"invalid prefix '{prefix[:40]}': a letter, then letters, digits, '_' and '-', at most 32")
     stored = _prefix(call.db)
     if prefix and prefix != stored and call.db.execute("SELECT 1 FROM bead LIMIT 1").fetchone():
-        raise NotPermitted(f"beads are there with prefix '{stored}'")
+        raise NotPermitted(f"cannot change prefix '{stored}': there are beads")
     call.db.execute("INSERT OR REPLACE INTO meta VALUES ('prefix', ?)", (prefix or stored,))
     call.more["prefix"] = prefix or stored
 
@@ -241,7 +241,7 @@ def _undep(call: Call, child: str, parent: str, kind: str = "blocks") -> str:
 def _direction(child: str, parent: str, kind: str) -> tuple[str, str]:
     """Who depends on whom: a parent waits for its child, except that bd notes a parent-child edge at the child."""
     if not re.fullmatch(r"[a-z][a-z-]{0,49}", kind):
-        raise Invalid(f"invalid kind of dependency '{kind[:40]}'")
+        raise Invalid(f"invalid kind of dependency '{kind[:40]}': must be lower-case letters and '-', such as blocks")
     return (child, parent) if kind == "parent-child" else (parent, child)
 
 
@@ -251,7 +251,7 @@ def _update(call: Call, bead_id: str, *words: str) -> str:
     _change(record, _pairs(words, UPDATE_KEYS))
     held = record["status"] in ("in_progress", "hooked")
     if held and not call.user and record.get("assignee") != call.actor:
-        raise Denied(f"'{bead_id}' can only be claimed by who works on it: claim")
+        raise Denied(f"'{bead_id}' is claimed with claim, by the session that will work on it")
     if record["status"] == "closed" != before:
         record["closed_at"] = now()[1]
     return call.put(record)
@@ -263,7 +263,7 @@ def _label(call: Call, bead_id: str, *words: str) -> str:
     for word in words:
         name = word.removeprefix("+").removeprefix("-")
         if not name or re.search(r"[\s,]", name):
-            raise Invalid(f"invalid label '{word[:40]}'")
+            raise Invalid(f"invalid label '{word[:40]}': +NAME or -NAME, without spaces and commas")
         if word.startswith("-"):
             labels.pop(name, None)
         else:

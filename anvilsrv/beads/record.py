@@ -182,7 +182,7 @@ def _normal_times(new: Record) -> None:
     for key in _TIMES:
         if key in new:
             if not isinstance(new[key], str):
-                raise Invalid(f"{key} is not a time")
+                raise Invalid(f"{key} is not a time (such as 2026-01-31T12:00:00Z)")
             unix_ns(new[key])
     new.setdefault("created_at", new.get("updated_at") or now()[1])
     new.setdefault("updated_at", new["created_at"])

@@ -81,7 +81,7 @@ class Questions:
         # A question is shown a moment before its asker is known: the job comes after both.
         asker = self._store.call(lambda tx: self._asking.get((view.id, question["report"])), durable=False)
         if asker is None:
-            raise NotPermitted(f"question '{question['id']}' is not waited for at the moment")
+            raise NotPermitted(f"the agent is not waiting for question '{question['id']}' at the moment")
         reply = asker.reply(questions.chosen(question, words))
         self._store.call(lambda tx: self._answered(tx, view.id, question, reply, words))
 

@@ -145,7 +145,7 @@ class Life:
         row = self._registry.row(tx, session)
         backend = self._backends.last(row.backend)
         if how == Wanted.LOG and backend is not None and backend.conversation == "none":
-            raise NotPermitted(f"backend '{row.backend}' has no conversation")
+            raise NotPermitted(f"backend '{row.backend}' has no conversation to begin with: restart, or restart fresh")
         self._registry.set(tx, session, crashes=0, ran=None, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
             self._registry.set(tx, session, wanted=how)
@@ -180,7 +180,7 @@ class Life:
             raise NotPermitted(f"session '{session}' is {row.state}")
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
-            raise Invalid(f"backend '{row.backend}' has no keys to break off a turn")
+            raise Invalid(f"backend '{row.backend}' has no keys to interrupt a turn")
         self._questions.interrupt(tx, session)
         outcomes.settle(tx, session, self._post, self._turns.by_hand.interrupt(tx, session))
 

@@ -95,14 +95,14 @@ class Send:
         """The prompt of that number while it is queued. Raises NotFound and Conflict."""
         found = self.numbered(tx, session, n)
         if found.status != Status.QUEUED:
-            raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}")
+            raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}, no longer queued")
         return found
 
     def waiting(self, tx: Tx, session: str, n: int) -> Prompt:
         """The prompt of that number while nothing of it has left us for certain. Raises NotFound and Conflict."""
         found = self.numbered(tx, session, n)
         if found.status not in (Status.QUEUED, Status.CHOSEN):
-            raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}")
+            raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}, no longer queued")
         return found
 
     def tried(self, tx: Tx, session: str, n: int) -> Prompt | None:

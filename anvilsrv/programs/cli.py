@@ -1,4 +1,4 @@
-"""The command ``anvilsrv``: start, stop, restart and ask after the daemon of the current namespace, and use it from a shell.
+"""The command ``anvilsrv``: start, stop, restart and query the daemon of the current namespace, and use it from a shell.
 
 Exit status: 0 done; 1 it failed, another daemon holds the namespace, or ``doctor`` found that something needed is missing;
 2 wrong usage; 3 no daemon runs; 130 interrupted while an answer was waited for.
@@ -90,7 +90,7 @@ def stop() -> None:
 
 @main.command()
 def restart() -> None:
-    """Replace the daemon by this program; agents run on.
+    """Replace the running daemon with this program; agents keep running.
 
     What agents may get of this shell's environment (PATH, keys) is taken along.
     """
@@ -147,7 +147,7 @@ def _short(pid: int | None) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Look at all that is needed or can be used here.
+    """Check this machine: what is missing, and what to do about it.
 
     Each line is ok, a note, or what to do.
     """

@@ -91,12 +91,14 @@ def ask(name: str, text: tuple[str, ...]) -> None:
 def run(backend: str, words: tuple[str, ...], role: str, tasks: str) -> None:
     """Start a session of BACKEND for one prompt, print the answer, and end the session.
 
-    DIR is the directory to work in, by default this one; a first word is taken for it if it is a directory and contains a slash or
-    is '.' or '..'. Without TEXT the prompt is read from standard input.
+    DIR is the directory to work in, by default this one. The first word is DIR if it names a directory and contains a slash, or is
+    '.' or '..'. Without TEXT the prompt is read from standard input.
     """
     from anvilsrv.programs import talk
 
     given = words[:1] and (words[0] in (".", "..") or "/" in words[0]) and os.path.isdir(words[0])
+    if len(words) > 1 and words[0].startswith(("/", "./", "../")) and not os.path.exists(words[0]):
+        raise Failure(f"no such directory '{words[0]}' (if it belongs to the prompt, quote the whole prompt)")
     directory, text = (words[0], words[1:]) if given else (".", words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the session is ended too
     with daemon():

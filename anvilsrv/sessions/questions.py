@@ -74,9 +74,9 @@ def meant(session: str, questions: tuple[Question, ...], text: str) -> tuple[Que
                 raise Invalid(f"invalid answer: no choice after '{word}'")
             return one, rest
     if ID.fullmatch(word):
-        raise NotPermitted(f"question '{word}' is gone")
+        raise NotPermitted(f"question '{word}' is gone: read ask for the open ones")
     if not questions:
-        raise NotPermitted(f"session '{session}' asks nothing")
+        raise NotPermitted(f"session '{session}' has no open question")
     if len(questions) > 1:
         ids = ", ".join(one["id"] for one in questions)
         raise NotPermitted(f"session '{session}' asks {len(questions)} questions: name one of {ids} before the choice")
@@ -113,4 +113,4 @@ def pick(choice: str, choices: list[str], free: bool = False) -> str:
     near = [one for one in choices if one.casefold().startswith(choice.casefold())] if choice else []
     if len(near) == 1:
         return near[0]
-    raise Invalid(f"invalid choice '{choice[:80]}': {', '.join(choices)}")
+    raise Invalid(f"invalid choice '{choice[:80]}' (expected {', '.join(choices)})")

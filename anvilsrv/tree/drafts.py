@@ -281,8 +281,8 @@ class _JsonHandle(Handle):
         self._exchange.gone()
         self._held.let_go()
         if self._pieces.begun:
-            self._report(f"{self._name}: JSON without an end")
-            raise Invalid(f"{self._name}: JSON without an end")
+            self._report(f"{self._name}: incomplete JSON")
+            raise Invalid(f"{self._name}: incomplete JSON")
 
     def hangup(self) -> None:
         self._exchange.gone()

@@ -187,18 +187,18 @@ class Served:
             self.store.call(lambda tx: self._parts.post.complete(tx, session, words[1]), by=who.by)
         elif words[:1] == ["keys"]:
             if who.session is not None:
-                raise Denied("permission denied: keys are pressed for the user alone")
+                raise Denied("permission denied: only the user may press keys")
             self._parts.keys.press(session, words[1:])
         elif words[:1] == ["fork"]:
             if who.session is not None:
-                raise Denied("permission denied: fork is for the user")
+                raise Denied("permission denied: only the user may fork")
             return self._parts.forks.fork(session, words[1:])
         elif words[:1] in (["forward"], ["unforward"]) and len(words) == 2:
             self._forward(who, session, words[1], words[0] == "forward")
         elif (command := " ".join(words)) not in jobs:
             raise unknown(words, SESSION_COMMANDS)
         elif who.session == session:
-            raise Denied(f"permission denied: {words[0]} is not for the session itself")
+            raise Denied(f"permission denied: a session cannot {words[0]} itself")
         else:
             self.store.call(lambda tx: jobs[command](tx, session), need=Need.OWN, by=who.by)
         return None
@@ -206,7 +206,7 @@ class Served:
     def _forward(self, who: Who, session: str, port: str, on: bool) -> None:
         """The user's alone: it opens something on the user's machine."""
         if who.session is not None:
-            raise Denied("permission denied: forward is for the user")
+            raise Denied("permission denied: only the user may forward a port")
         if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
             raise Invalid(f"invalid port: '{port}' (1 to 65535)")
         self._parts.door.forward(session, int(port), on)

@@ -128,7 +128,7 @@ def test_a_message_is_parsed_as_it_is_shown():
 
 
 def test_an_answer_whose_type_was_deleted_is_not_sent_as_a_prompt():
-    with pytest.raises(Invalid, match="no type: write it behind Type:"):
+    with pytest.raises(Invalid, match="no type: write it after Type:"):
         parse("To: rev\nSubject: x\n\nbody", "")
 
 

@@ -453,7 +453,7 @@ def test_what_cannot_be_meant_is_said(person, agent, assist):
     assist()
     person.type_at_end(MAIN, "Ask rev\n")
     person.execute(MAIN, "Ask rev", sweep=True)
-    person.sees("/AnviLLM/+Errors", "Assist: rev asks nothing\n")
+    person.sees("/AnviLLM/+Errors", "Assist: rev has no open question\n")
     person.type_at_end(MAIN, "anvil:nobody\n")
     person.look(MAIN, "anvil:nobody", sweep=True)
     person.sees("/AnviLLM/+Errors", "Assist: no such session 'nobody'\n")

@@ -33,6 +33,16 @@ def test_an_agent_finds_and_runs_them_though_the_user_s_path_has_none(stopped_da
     assert agent.ask("9p-read-inbox") == "no messages\nexit 1\n"
 
 
+def test_an_agent_finds_them_in_a_namespace_with_a_colon_as_the_default_is(stopped_daemon: Daemon) -> None:
+    home = stopped_daemon.home
+    home.namespace = home.top / "ns.me.:0"
+    home.namespace.mkdir(mode=0o700)
+    home.env |= {"NAMESPACE": str(home.namespace), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    agent = Session.new(stopped_daemon.start(), "shell", "alias=me")
+    for name in COMMANDS:
+        assert agent.ask(f"{name} --version").startswith(f"{name} "), name
+
+
 def test_what_the_user_has_installed_comes_first(stopped_daemon: Daemon) -> None:
     home = stopped_daemon.home
     (home.work / "bin").mkdir()

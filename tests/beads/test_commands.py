@@ -254,7 +254,7 @@ def test_bad_input_is_refused_and_changes_nothing(desk: Desk, line: str, kind: t
 
 @pytest.mark.parametrize("command", ["import", "export"])
 def test_agents_may_not_read_or_write_the_users_files(desk: Desk, command: str) -> None:
-    with pytest.raises(Denied, match=f"^permission denied: {command} is for the user$"):
+    with pytest.raises(Denied, match=f"^permission denied: only the user may {command}$"):
         desk(command, "/tmp/issues.jsonl", actor="a1")
 
 

@@ -194,7 +194,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\\noid sha256:{name}\\nsize
 
 
 def test_large_files_are_brought_before_a_merge(daemon: Daemon, repository: Path, identity: None) -> None:
-    """As git-lfs keeps them; where nothing lands by itself, the merge does it. One that is another than its name says is refused."""
+    """As git-lfs keeps them; where nothing lands by itself, the merge does it. One whose hash is another is refused."""
     (daemon.home.config / "tasks").mkdir(parents=True)
     (daemon.home.config / "tasks/still.yaml").write_text("git: {land: off}\n")
     agent = Session.new(daemon, "shell", "branch=b", "tasks=still", cwd=repository)
@@ -212,7 +212,7 @@ def test_large_files_are_brought_before_a_merge(daemon: Daemon, repository: Path
             assert (repository / ".git" / at).read_text() == text
             assert git(repository, "show", "HEAD:a.big") == (repository / "a.big").read_text()
             head = git(repository, "rev-parse", "HEAD")
-    with pytest.raises(AnvilError, match=r"its large file .* is another than its name says"):
+    with pytest.raises(AnvilError, match=r"its large file .* does not have the hash that names it"):
         command(agent, "merge")
     assert git(repository, "rev-parse", "HEAD") == head and not (repository / ".git" / kept["false\n"]).exists()
     assert git(repository, "status", "--short") == ""

@@ -284,7 +284,7 @@ def test_a_question_is_shown_and_answered(daemon: Daemon, agent: Session) -> Non
     agent.write("answer", "yes")
     assert "yes" in agent.read("out")
     assert agent.read("ask") == ""
-    with pytest.raises(P9Error, match="asks nothing"):
+    with pytest.raises(P9Error, match="has no open question"):
         agent.write("answer", "yes")
 
 

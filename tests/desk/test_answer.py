@@ -61,11 +61,11 @@ def test_an_answer_in_the_moment_in_which_the_question_is_shown_is_given(
 
 def test_what_is_not_asked_cannot_be_answered(parts: Parts) -> None:
     agent = parts.idle()
-    with pytest.raises(Conflict, match="asks nothing"):
+    with pytest.raises(Conflict, match="has no open question"):
         parts.questions.answer(agent, "yes")
     ask(parts, agent)
     parts.questions.answer(agent, "yes")
-    with pytest.raises(Conflict, match="asks nothing"):
+    with pytest.raises(Conflict, match="has no open question"):
         parts.questions.answer(agent, "yes")
 
 

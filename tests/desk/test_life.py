@@ -291,6 +291,6 @@ def test_an_agent_that_has_no_keys_for_it_cannot_be_interrupted_and_its_prompt_g
     number = parts.taken(agent) if to == Status.TAKEN else parts.prompt(agent)
     if to == Status.SENT:
         parts.deliver(agent, number)
-    with pytest.raises(Invalid, match="backend 'plain' has no keys to break off a turn"):
+    with pytest.raises(Invalid, match="backend 'plain' has no keys to interrupt a turn"):
         interrupt(parts, agent)
     assert (parts.status(number), parts.presses) == (to, [])

@@ -40,7 +40,7 @@ def test_an_unbalanced_quote_is_refused(line: str) -> None:
 
 
 def test_the_error_shows_where_the_quote_began() -> None:
-    with pytest.raises(Invalid, match=r"^quote without an end: 'open here$"):
+    with pytest.raises(Invalid, match=r"^unterminated quote: 'open here$"):
         words.split("new 'a' 'open here\nrest")
 
 

@@ -223,7 +223,7 @@ def test_the_log_tells_what_became_of_sessions_and_what_went_wrong(home: Home, p
         with Client(str(home.socket)) as client:
             session = client.write_read("ctl", f"new shell {home.work} alias=one\n".encode()).decode().strip()
             wait_until(lambda: client.read(f"{session}/state") == b"idle\n", "it does not become idle")
-            with pytest.raises(P9Error, match="JSON without an end"):  # at clunk: 9p does not look
+            with pytest.raises(P9Error, match="incomplete JSON"):  # at clunk: 9p does not look
                 client.write("user/mail", b'{"to": "one"')
             os.kill(int(client.read(f"{session}/pid")), signal.SIGKILL)
             wait_until(lambda: "killed by SIGKILL" in place.log.read_text(), "no line about the agent's death")
@@ -234,7 +234,7 @@ def test_the_log_tells_what_became_of_sessions_and_what_went_wrong(home: Home, p
     lines = [line.split(" ", 2)[2] for line in place.log.read_text().splitlines()]
     assert [line for line in lines if session in line or "user" in line] == [
         f"INFO {session} one: new: shell in {home.work}",
-        "WARNING user: mail: JSON without an end",
+        "WARNING user: mail: incomplete JSON",
         f"INFO {session} one: starting",
         f"WARNING {session} one: agent ended: killed by SIGKILL: A prompt is a command, the response its output."
         " C-c interrupts, C-d ends.",  # what it said last

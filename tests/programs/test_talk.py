@@ -135,6 +135,11 @@ def test_run_that_is_ended_ends_its_session(home: Home, daemon: Daemon, number: 
     assert anvilsrv(home, "ls").stdout == ""
 
 
+def test_run_does_not_take_a_misspelt_directory_for_the_prompt(home: Home) -> None:
+    done = anvilsrv(home, "run", "shell", "/no/where", "ls")
+    assert done.returncode == 1 and done.stderr.startswith("anvilsrv: no such directory '/no/where' (")
+
+
 def test_run_says_why_nothing_could_be_started(home: Home, daemon: Daemon) -> None:
     done = anvilsrv(home, "run", "nothing", "x")
     assert (done.returncode, done.stdout) == (1, "")

@@ -113,7 +113,7 @@ def test_mistakes_that_cannot_be_told_yet_are_few(tree: Tree, world: World, who:
     who.allowance.take("mistakes", BOUNDS["mistakes"].most)
     one = open_file(tree, f"{ONE}/mail", OWRITE, who)
     call(one.write, 0, LONG)
-    with pytest.raises(Exception, match="JSON without an end"):
+    with pytest.raises(Exception, match="incomplete JSON"):
         one.clunk(Request())
     assert not world.done
 

@@ -239,9 +239,9 @@ def test_a_message_is_sent_at_its_last_byte_and_half_a_one_is_reported(tree: Tre
         assert call(handle.write, 0, piece) == len(piece)
     assert world.done == [("send", ONE, {"to": "user"})]
     call(handle.write, 0, b'{"to"')
-    with pytest.raises(Invalid, match="mail: JSON without an end"):
+    with pytest.raises(Invalid, match="mail: incomplete JSON"):
         call(handle.clunk)
-    assert world.done[-1] == ("report", ONE, "mail: JSON without an end")
+    assert world.done[-1] == ("report", ONE, "mail: incomplete JSON")
 
 
 def test_a_refused_message_leaves_room_for_the_next_one(tree: Tree, world: World) -> None:

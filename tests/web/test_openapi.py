@@ -246,7 +246,7 @@ def test_without_the_daemon_it_says_so(site: Site, stopped_daemon: Daemon, tmp_p
         ("no such directory '/x'", 400),
         ("invalid alias 'a b'", 400),
         ("new: unknown argument 'x=1'", 400),
-        ("permission denied: import is for the user", 403),
+        ("permission denied: only the user may import", 403),
         ("busy: 'bd-1' waits for 'bd-2'", 409),
         ("not permitted: prompt 1 is running", 409),
         ("alias 'x' already exists: it is taken by a3f2b9d1", 409),
