@@ -204,7 +204,7 @@ def plain(value: Any, most: int = 1 << 20, depth: int = 0) -> Any:
     if depth >= DEEP and isinstance(value, Mapping | list):
         return "…"
     if isinstance(value, Mapping):
-        return {whole(str(key))[:200]: plain(one, most, depth + 1) for key, one in list(value.items())[:LIST]}
+        return {one_line(whole(str(key)[:200])): plain(one, most, depth + 1) for key, one in list(value.items())[:LIST]}
     if isinstance(value, list):
         return [plain(one, most, depth + 1) for one in value[:LIST]]
     return value

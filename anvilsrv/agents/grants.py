@@ -1,4 +1,4 @@
-"""What an agent can read of our own code: what runs inside (``inside/``, the 9P client, the ground modules), and nothing else.
+"""What an agent can read of our own code: what runs inside (``inside/``, the 9P client, inotify, the ground modules), and nothing else.
 
 Each launch gets a copy of that in its ``run/code``. Hooks, servers and agents that we start run from there, so an upgrade of
 the installed files, however it is done, never shows a running agent half of one version and half of another.
@@ -43,6 +43,7 @@ def sources() -> Iterator[Path]:
         if flat.stem not in OUTSIDE:
             yield flat
     yield from (HERE / "p9" / f"{name}.py" for name in CLIENT)
+    yield from (HERE / "linux" / f"{name}.py" for name in ("__init__", "inotify"))
     yield from sorted((HERE / "inside").glob("*.py"))
 
 
@@ -84,7 +85,7 @@ def granted(tier: str) -> Granted:
     ours = _ours()
     if tier == "full":
         return Granted([sys.base_prefix, sys.prefix], ro, ours, [])
-    rox, listed = [str(HERE / "inside")], [str(HERE), str(HERE / "p9")]
+    rox, listed = [str(HERE / "inside")], [str(HERE), str(HERE / "p9"), str(HERE / "linux")]
     for source in sources():
         rox += [str(source), importlib.util.cache_from_source(str(source))]
     for top in (sys.base_prefix, sys.prefix):

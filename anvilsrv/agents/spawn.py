@@ -19,6 +19,7 @@ from anvilsrv.backends.backend import Backend
 from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound, NotPermitted, Unavailable
+from anvilsrv.mail.message import as_comment
 from anvilsrv.sessions import offers, worktrees
 from anvilsrv.sessions.registry import Registry, parse_new
 from anvilsrv.store.store import Store, Tx
@@ -82,6 +83,8 @@ class Spawn:
     def _on_a_branch(self, backend: str, cwd: str, asked: dict[str, Any], first: First) -> str:
         bead = asked["bead"]
         words = self._claims.prompt(bead) if bead else ""
+        if words and self._backends.get(backend).mail == "comment":
+            words = as_comment(words)  # any agent may have written it
         elsewhere = self._launch.plan(backend, asked["role"], asked["tasks"], cwd).policy.worktrees
         wanted = Wanted(backend, asked["role"], asked["tasks"], asked["branch"], asked["base"], bool(asked["from"]))
 

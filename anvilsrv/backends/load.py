@@ -138,10 +138,21 @@ def _login(body: Table) -> dict[str, Any]:
     files = tuple(_files_named(below))
     made = Login(
         command=_command(below), env=below.template("env", below.texts("env")), files=files,
-        renews=below.words("renews", ()), data=_files(below, "data"),
+        renews=below.words("renews", ()), data=_files(below, "data"), **_database(below),
     )  # fmt: skip
     below.end()
     return {"login": made}
+
+
+def _database(login: Table) -> dict[str, str]:
+    if "database" not in login.rest:
+        return {}
+    below = login.table("database")
+    made = {"database": below.text("file"), "table": below.text("table")}
+    if made["database"].startswith("/") or ".." in made["database"].split("/"):
+        raise below.wrong("file", "must be a relative name")
+    below.end()
+    return made
 
 
 def _files_named(table: Table) -> list[str]:

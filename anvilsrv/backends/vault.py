@@ -28,13 +28,20 @@ Key = tuple[str, ...]
 @dataclass(frozen=True)
 class Login:
     """How a backend logs in: what is run, with ``{DATA_DIR}`` a fresh directory. ``data`` is in it first; ``files`` in it are the
-    login, of which ``renews`` are the paths that an agent may change."""
+    login, of which ``renews`` are the paths that an agent may change. Where the login stands in a ``database``, the first file is
+    what it holds, and ``table`` is that of the login in it."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
     files: tuple[str, ...]
     renews: tuple[str, ...]
     data: Mapping[str, Any] = field(default_factory=dict)
+    database: str = ""
+    table: str = ""
+
+    def holds_one(self, content: Mapping[str, Any]) -> bool:
+        """Whether something of that which is renewed is there."""
+        return any(value is not None for value in (renewed(self, content, content) or {}).values())
 
 
 class Vault:

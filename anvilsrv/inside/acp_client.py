@@ -18,7 +18,8 @@ from anvilsrv.inside.acp_said import word
 from anvilsrv.inside.acp_wire import Answer, RpcError
 
 VERSION = 1
-LIMIT = 64  # faults of the agent that are told one by one
+NAME = 1000  # characters of the session's id, which is a word of the command line that goes on with it
+METHODS = 10  # ways to log in that are named
 CAPABILITIES: Mapping[str, Any] = {
     "fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False, "auth": {"terminal": True},
     "session": {"notices": {}, "compaction": {}, "configOptions": {"boolean": {}}},
@@ -114,12 +115,14 @@ class Client:
             return
         version = answer.result.get("protocolVersion")
         if version != VERSION or isinstance(version, bool):
-            self._failed(f"the agent speaks version {version!r} of the protocol, and this program {VERSION}", True)
+            self._failed(
+                f"the agent speaks version {str(version)[:80]} of the protocol, and this program {VERSION}", True
+            )
             return
         found, methods = answer.result.get("agentCapabilities"), answer.result.get("authMethods")
         self.capabilities = found if isinstance(found, dict) else {}
         rows = [one for one in methods if isinstance(one, dict)] if isinstance(methods, list) else []
-        self._methods = tuple(_method(one) for one in rows)
+        self._methods = tuple(_method(one) for one in rows[:METHODS])
         self._open()
 
     def _open(self) -> None:
@@ -172,8 +175,8 @@ class Client:
             self._failed(why + self.login(answer.error), answer.error is not LATE)
             return
         self.session = word(answer.result.get("sessionId"))
-        if not self.session:
-            self._failed("session/new: the agent gave the session no id", True)
+        if not self.session or len(self.session) > NAME or not self.session.isprintable():
+            self._failed(f"session/new: the agent gave the session no id of at most {NAME} characters", True)
         else:
             self._settle(answer, False)
 
@@ -220,14 +223,14 @@ class Client:
         def told(answer: Answer) -> None:
             if answer.error is None:
                 self.now(name, value)
-                self.options = {**self.options, **acp_options.read(answer.result)}
+                self.take(answer.result)
             then("" if answer.error is None else self._why(f"{name} {value}", answer.error))
 
         self.call(method, params, told, self.wanted.limit)
 
     def take(self, result: Mapping[str, Any]) -> None:
         """The agent has sent its options again."""
-        self.options = {**self.options, **acp_options.read(result)}
+        self.options = acp_options.united(self.options, acp_options.read(result))
 
     def now(self, name: str, value: str) -> None:
         """An option has that value now."""
@@ -242,8 +245,8 @@ class Client:
 def _method(found: Mapping[str, Any]) -> str:
     """A way to log in, with what to run where that is told."""
     name, text = word(found.get("name")) or word(found.get("id")), word(found.get("description"))
-    given = found.get("args")
-    args = " ".join(filter(None, map(word, given))) if isinstance(given, list) else ""
+    name, text, given = name[:NAME], text[:NAME], found.get("args")
+    args = " ".join(filter(None, map(word, given)))[:NAME] if isinstance(given, list) else ""
     run = f"the agent's program with {args}" if args else ""
     more = ", ".join(one for one in (text if text != name else "", run) if one)
     return f"{name} ({more})" if more else name

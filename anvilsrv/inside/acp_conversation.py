@@ -5,6 +5,7 @@ Threads: that of the front.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 
 from anvilsrv.inside import acp_said, acp_shown
 from anvilsrv.inside.acp_screen import Screen
@@ -39,9 +40,8 @@ class Conversation:
 
     def used(self, figures: Mapping[str, float], spent: Mapping[str, float]) -> None:
         """What is used by now, and what was spent since."""
-        self.figures |= figures
-        for name, figure in spent.items():
-            self.figures[name] = self.figures.get(name, 0) + figure
+        total = {name: self.figures.get(name, 0) + figure for name, figure in spent.items()}
+        self.figures |= {name: figure for name, figure in {**figures, **total}.items() if isfinite(figure)}
 
     def work(self, news: acp_said.Text | acp_said.Tool | acp_said.Plan) -> None:
         """What the agent says or does. One that goes on after its end is shown."""

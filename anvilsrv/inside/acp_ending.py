@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anvilsrv.inside.acp_turn import Turn
-from anvilsrv.inside.acp_wire import HALF, Answer
+from anvilsrv.inside.acp_wire import HALF, SENTENCE, Answer
 from anvilsrv.inside.shellagent import payload
 
 REASONS = {
@@ -78,5 +78,6 @@ def _failure(found: Any, levels: int) -> str | None:
         return None
     failure = found.get("sessionFailure")
     if isinstance(failure, dict):
-        return " ".join(str(failure.get("title") or failure.get("category") or "the agent failed").split())
+        why = str(failure.get("title") or failure.get("category") or "the agent failed")
+        return " ".join(why[:SENTENCE].split())
     return next((words for one in found.values() if (words := _failure(one, levels - 1)) is not None), None)

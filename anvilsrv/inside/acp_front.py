@@ -49,6 +49,7 @@ class Front:
         self._prompts = Prompts(self._daemon, self._free, self._give, self._offers.chosen, self._report)
         self._silence = Silence(lambda seconds: self._report("silent", seconds=seconds))
         self._told_ready = False
+        self._spent = False  # figures came that are not reported
         self._late = float("inf")  # when a cancelled turn is ended by force
         self._status: int | None = None
 
@@ -70,6 +71,7 @@ class Front:
         if self._events.empty():
             self._told.flush()
             self._offer()
+            self._tell_used()
         now = time.monotonic()
         self._silence.asks(self._questions.waiting, now)
         until = min(self._agent.deadline, self._late, self._silence.deadline)
@@ -189,6 +191,7 @@ class Front:
         self._questions.drop()
         turn = self._conversation.end()
         if turn is not None:
+            self._spent = False
             self._report(kind, turn=turn.ident, usage=dict(self._conversation.figures), **fields)
 
     # -- what the agent says ----------------------------------------------------------------------------------------------
@@ -238,7 +241,11 @@ class Front:
     def _used(self, figures: Mapping[str, float], spent: Mapping[str, float]) -> None:
         """What is used is told with the end of a turn, or after it."""
         self._conversation.used(figures, spent)
-        if self._conversation.turn is None and self._agent.ready:
+        self._spent = True
+
+    def _tell_used(self) -> None:
+        if self._spent and self._conversation.turn is None and self._agent.ready:
+            self._spent = False
             self._report("Usage", usage=dict(self._conversation.figures))
 
     def _asked(self, request: Request) -> None:

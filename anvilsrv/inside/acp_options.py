@@ -10,6 +10,10 @@ from typing import Any
 
 from anvilsrv.inside.acp_said import word
 
+MOST = 50  # options
+CHOICES = 500  # of one
+NAME = 200  # characters of a name or a value
+
 
 @dataclass(frozen=True)
 class Option:
@@ -24,7 +28,7 @@ class Option:
 
 def read(result: Mapping[str, Any]) -> dict[str, Option]:
     """The options in an answer to ``session/new`` and the like; those of ``configOptions`` count before the older forms."""
-    made = {one.name: one for one in _config(result.get("configOptions"))}
+    made = {one.name: one for one in _config(result.get("configOptions"))[:MOST]}
     for name, key, rows, ident in (
         ("mode", "currentModeId", "availableModes", "id"),
         ("model", "currentModelId", "availableModels", "modelId"),
@@ -32,22 +36,33 @@ def read(result: Mapping[str, Any]) -> dict[str, Option]:
         found = result.get(f"{name}s")
         if name not in made and isinstance(found, dict):
             listed = found.get(rows)
-            choices = (
-                [word(one.get(ident)) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-            )
-            made[name] = Option(name, word(found.get(key)), tuple(filter(None, choices)), name)
+            rows_told = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+            choices = filter(None, [_short(one.get(ident)) for one in rows_told[:CHOICES]])
+            made[name] = Option(name, _short(found.get(key)), tuple(choices), name)
     return made
+
+
+def united(known: Mapping[str, Option], told: Mapping[str, Option]) -> dict[str, Option]:
+    """What is known after the agent has told these; of more than there may be the last."""
+    found = [*{**{name: one for name, one in known.items() if name not in told}, **told}.items()]
+    return dict(found[-MOST:])
+
+
+def _short(value: Any) -> str:
+    """A name or a value that can be one; else nothing."""
+    found = word(value)
+    return found if len(found) <= NAME else ""
 
 
 def _config(found: Any) -> list[Option]:
     made = []
     for one in found if isinstance(found, list) else ():
-        if isinstance(one, dict) and word(one.get("id")):
+        if isinstance(one, dict) and _short(one.get("id")):
             current = one.get("currentValue")
             if isinstance(current, bool):
                 made.append(Option(one["id"], "true" if current else "false", ("true", "false"), flag=True))
             else:
-                made.append(Option(one["id"], word(current), tuple(_values(one.get("options")))))
+                made.append(Option(one["id"], _short(current), tuple(_values(one.get("options"))[:CHOICES])))
     return made
 
 
@@ -56,7 +71,7 @@ def _values(found: Any) -> list[str]:
     values: list[str] = []
     for one in found if isinstance(found, list) else ():
         if isinstance(one, dict):
-            values += _values(one.get("options")) if "options" in one else [word(one.get("value"))]
+            values += _values(one.get("options")) if "options" in one else [_short(one.get("value"))]
     return [one for one in values if one]
 
 

@@ -11,6 +11,7 @@ from anvilsrv.inside.acp_said import Tool, word
 
 SHORT = {"allow_once": "allow", "allow_always": "always", "reject_once": "deny", "reject_always": "never"}
 MOST = 50  # options
+NAME = 200  # characters of an id that can be a word
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,19 @@ def options(found: Any) -> tuple[Option, ...]:
     rows = [one for one in found if isinstance(one, dict)][:MOST] if isinstance(found, list) else []
     made: list[Option] = []
     taken = {word(one.get("optionId")) for one in rows}
-    for one in rows:
+    for number, one in enumerate(rows, 1):
         ident, short = word(one.get("optionId")), SHORT.get(word(one.get("kind")), "")
         if ident and not any(known.id == ident for known in made):
             first = short and not any(known.word == short for known in made) and short not in taken - {ident}
             refuses = word(one.get("kind")).startswith("reject")
-            made.append(Option(ident, word(one.get("name")) or ident, short if first else ident, refuses))
+            own = ident if plain(ident) else f"choice {number}"
+            made.append(Option(ident, word(one.get("name"))[:NAME] or own, short if first else own, refuses))
     return tuple(made)
+
+
+def plain(ident: str) -> bool:
+    """Whether it can be a word that chooses: one that can be read and typed, and is no number, which means a place in the list."""
+    return len(ident) <= NAME and ident.isprintable() and not ident.isdecimal()
 
 
 def chosen(offered: tuple[Option, ...], answer: str) -> Option | None:

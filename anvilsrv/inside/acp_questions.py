@@ -15,6 +15,7 @@ from anvilsrv.inside.acp_told import Told
 from anvilsrv.inside.acp_turn import Turn
 from anvilsrv.inside.acp_wire import Request
 
+MOST = 32  # open questions: each is a thread and a connection to the daemon
 Reply = Callable[[Mapping[str, Any]], None]
 
 
@@ -45,7 +46,7 @@ class Questions:
         return bool(self._open)
 
     def ask(self, request: Request, reply: Reply, turn: Turn | None, session: str) -> None:
-        """A permission is asked. In no turn, and in one that was cancelled, the answer is that it was."""
+        """A permission is asked. In no turn, in one that was cancelled, and beside too many, the answer is that it was cancelled."""
         options = acp_permission.options(request.params.get("options"))
         call = request.params.get("toolCall")
         if turn is None or turn.cancelled or not options:
@@ -55,14 +56,18 @@ class Questions:
         if allowed is not None:
             reply(acp_permission.selected(allowed))
             return
+        if len(self._open) >= MOST:
+            reply(acp_permission.selected(None))
+            return
         tool = turn.known(acp_said.tool(call if isinstance(call, dict) else {}, False))
         self._told.tool(tool, tool)
         question, diff, detail = acp_permission.question(tool), acp_shown.edits(tool), acp_shown.detail(tool, options)
         plan = tool.kind == "switch_mode"
+        also = [one.id for one in options if one.id != one.word and acp_permission.plain(one.id)]
         number = self._daemon.ask({
             "session": session, "turn": turn.ident, "tool": tool.id, "diff": diff,
             "what": "plan" if plan else "permission", "question": f"{question}\n\n{detail}" if diff or plan else question,
-            "choices": [one.word for one in options], "ids": [one.id for one in options if one.id != one.word],
+            "choices": [one.word for one in options], "ids": also,
             "detail": "" if diff or plan else detail,
         })  # fmt: skip
         self._open.append(Question(reply, options, number, tool.id))

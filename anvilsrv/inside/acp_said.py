@@ -9,6 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TITLE = 300  # characters of a tool's title
+SENTENCE = 10_000  # characters of a sentence of the agent's program, of an item of a plan
+PATH = 4096  # characters of a path
+PLACES = 100  # of a use of a tool
+ITEMS = 1000  # of a plan
+COMMANDS = 500
+WORDS = 1000  # characters of what a command does
+GIVEN = 1 << 20  # characters of what a tool has given: the end of it
 LEVELS = 4  # of what vendors add
 
 
@@ -94,6 +101,9 @@ class Said:
     text: str
     kind: str = "notice"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text[:SENTENCE])
+
 
 @dataclass(frozen=True)
 class Other:
@@ -168,6 +178,7 @@ def tool(update: Mapping[str, Any], begins: bool) -> Tool:
     blocks = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else None
     said = None if blocks is None else "".join(text_of(one) for one in blocks if one.get("type") == "content")
     text = said or (_raw(raw) if raw is not None else said)
+    text = text[-GIVEN:] if text is not None else None
     part, exit_status = _terminal(meta)
     return Tool(
         word(update.get("toolCallId"))[:200], _maybe(update.get("title")), _maybe(update.get("kind")),
@@ -184,13 +195,13 @@ def _diffs(blocks: Iterable[Mapping[str, Any]]) -> Iterable[Diff]:
     for one in blocks:
         if one.get("type") == "diff" and isinstance(one.get("newText"), str):
             old = one.get("oldText")
-            yield Diff(word(one.get("path")), old if isinstance(old, str) else None, one["newText"])
+            yield Diff(word(one.get("path"))[:PATH], old if isinstance(old, str) else None, one["newText"])
 
 
 def _places(found: Any) -> tuple[Place, ...] | None:
     if not isinstance(found, list):
         return None
-    paths = [(word(one.get("path")), one.get("line")) for one in found if isinstance(one, dict)]
+    paths = [(word(one.get("path"))[:PATH], one.get("line")) for one in found[:PLACES] if isinstance(one, dict)]
     return tuple((path, line if isinstance(line, int) else None) for path, line in paths if path)
 
 
@@ -241,16 +252,15 @@ def _call(update: Mapping[str, Any]) -> Iterable[News]:
 
 def _plan(update: Mapping[str, Any]) -> Iterable[News]:
     found = update.get("entries")
-    items = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    yield Plan(tuple((word(one.get("content")), word(one.get("status")) or "pending") for one in items))
+    items = [one for one in found[:ITEMS] if isinstance(one, dict)] if isinstance(found, list) else []
+    yield Plan(tuple((word(one.get("content"))[:SENTENCE], word(one.get("status")) or "pending") for one in items))
 
 
 def commands(found: Any) -> Commands:
     """A list of commands."""
-    rows = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    return Commands(
-        {word(one.get("name")).lstrip("/"): word(one.get("description")) for one in rows if one.get("name")}
-    )
+    rows = [one for one in found[:COMMANDS] if isinstance(one, dict)] if isinstance(found, list) else []
+    named = {word(one.get("name"))[:TITLE].lstrip("/"): word(one.get("description"))[:WORDS] for one in rows}
+    return Commands({name: does for name, does in named.items() if name})
 
 
 def _usage(update: Mapping[str, Any]) -> Iterable[News]:

@@ -10,7 +10,8 @@ from anvilsrv.display import printable
 from anvilsrv.inside import acp_shown
 from anvilsrv.inside.acp_said import Tool
 
-LONGEST = 4000  # characters after which a line is printed without waiting for its end
+LONGEST = 4000  # characters after which a line of text is printed without waiting for its end, and any other is cut
+TOOLS = 1000  # whose last line is remembered
 ENDED = ("completed", "failed", "cancelled")
 
 
@@ -32,7 +33,9 @@ class Screen:
     def text(self, piece: str) -> None:
         """More of what the agent says."""
         *lines, self._rest = (self._rest + piece).split("\n")
-        self.lines(map(printable, lines), rest=False)
+        for line in map(printable, lines):
+            for at in range(0, len(line) or 1, LONGEST):
+                self._paper.line(line[at : at + LONGEST])
         if len(self._rest) > LONGEST:
             self._flush()
         self._paper.unfinished(printable(self._rest))
@@ -45,6 +48,8 @@ class Screen:
         if before == line or (before is not None and not ended):
             return
         self._shown[known.id] = line
+        if len(self._shown) > TOOLS:
+            del self._shown[next(iter(self._shown))]
         self.lines([line])
         if ended:
             for one in known.diffs or ():
@@ -68,12 +73,11 @@ class Screen:
         self._flush()
         self._shown.clear()
 
-    def lines(self, lines: Iterable[str], rest: bool = True) -> None:
+    def lines(self, lines: Iterable[str]) -> None:
         """Whole lines, after the one that is not whole yet."""
-        if rest:
-            self._flush()
+        self._flush()
         for one in lines:
-            self._paper.line(one)
+            self._paper.line(one if len(one) <= LONGEST else f"{one[:LONGEST]}{acp_shown.OFF} …")
 
     def _flush(self) -> None:
         if self._rest:

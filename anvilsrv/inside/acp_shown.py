@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from anvilsrv.display import one_line, printable
+from anvilsrv.inside import acp_permission
 from anvilsrv.inside.acp_permission import Option
 from anvilsrv.inside.acp_said import Diff, Plan, Tool
 
@@ -82,15 +83,18 @@ def changes(one: Diff) -> Iterable[str] | None:
 def detail(one: Tool, options: Iterable[Option]) -> str:
     """What else there is to know of a question: what the tool is to do, and what each answer is called by the agent."""
     options = list(options)
-    ids = {option: "" if option.id == option.word else f" ({option.id})" for option in options}
-    answers = "\n".join(f"{option.word}{ids[option]}: {option.name}" for option in options)
+    ids = {
+        option: f" ({option.id})" if option.id != option.word and acp_permission.plain(option.id) else ""
+        for option in options
+    }
+    answers = "\n".join(f"{option.word}{ids[option]}: {one_line(option.name)}" for option in options)
     return "\n\n".join(filter(None, [one.text or "", answers]))
 
 
 def edits(one: Tool) -> str:
     """What it is to change: a unified diff, in which a large edit is only named."""
     return "".join(
-        f"--- {edit.path if edit.old is not None else '/dev/null'}\n+++ {edit.path}\n"
+        f"--- {one_line(edit.path) if edit.old is not None else '/dev/null'}\n+++ {one_line(edit.path)}\n"
         + "\n".join(changes(edit) or [" a large edit"]) + "\n"
         for edit in one.diffs or ()
     )  # fmt: skip

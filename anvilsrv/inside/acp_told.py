@@ -20,6 +20,7 @@ MOST = 1 << 20  # characters of a text that are told once more as a whole
 GATHERED = 1 << 14  # characters of pieces that go out as one while more is there to be read
 PIECE = 1 << 14  # characters of one part
 TOOLS = 1000  # that may be open
+INPUT = 1 << 18  # characters of what a tool was given, that is told
 PARTS = -1  # in place of how much was told: the agent itself tells it in parts
 ENDS = {"completed": "ok", "failed": "failed", "cancelled": "interrupted"}
 STATES = {"pending": "todo", "in_progress": "doing", "completed": "done", "cancelled": "dropped"}
@@ -91,7 +92,7 @@ class Told:
                 del self._tools[next(iter(self._tools))]
         kind = known.kind or "other"
         self._line(
-            "tool", id=known.id, name=known.name or kind, type=kind, title=known.title or None, input=known.input,
+            "tool", id=known.id, name=known.name or kind, type=kind, title=known.title or None, input=_small(known.input),
             places=[{"path": os.path.join(self._cwd, path), "line": line} for path, line in known.places or ()] or None,
         )  # fmt: skip
         self._output(known, news)
@@ -208,3 +209,8 @@ class Told:
                 data = data[os.write(self._fd, data) :]
         except OSError:
             pass  # the disk is full: the answer is reported all the same
+
+
+def _small(value: Any) -> Any:
+    """What a tool was given, unless that is too much."""
+    return value if len(json.dumps(value)) <= INPUT else None

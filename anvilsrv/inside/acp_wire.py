@@ -15,6 +15,7 @@ from anvilsrv.strict_json import loads_bytes
 
 LONGEST = 16 << 20  # bytes of a line
 SHOWN = 200  # characters of a fault's line
+SENTENCE = 10_000  # characters of what is wrong, in words
 HALF = re.compile("[\ud800-\udfff]")
 
 Ident = int | str
@@ -59,7 +60,7 @@ class RpcError:
         """A sentence for a person: agents put what counts into the message, or below ``data``."""
         found = _words(self.data)
         said = self.message if not found or found in self.message else f"{self.message}: {found}"
-        return " ".join(said.split()) or f"error {self.code}"
+        return " ".join(said[:SENTENCE].split()) or f"error {self.code}"
 
 
 @dataclass(frozen=True)

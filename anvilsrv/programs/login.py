@@ -1,9 +1,11 @@
 """``anvilsrv login``: a backend's own login, run in a fresh directory that no agent can write, and its file kept for the sessions.
 
 The directory lies in the state, which every sandbox hides; the program comes from a directory of PATH that no agent could write, and
-starts in that fresh directory. A session's agent gets the file, and nothing that stands around it (``agents.logins``).
+starts in that fresh directory. A session's agent gets the file, and nothing that stands around it (``agents.logins``). Of a login
+that is kept in a database, which is as fresh, the file says what is in it (``inside.database_login``).
 """
 
+import sqlite3
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,6 +16,7 @@ from anvilsrv.backends.backend import Backend, Place
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.backends.vault import Login, Vault, loaded
 from anvilsrv.errors import Invalid, NotFound, Unavailable
+from anvilsrv.inside import database_login
 from anvilsrv.linux import beneath
 from anvilsrv.strict_json import dumps
 from sandbox import outside
@@ -27,6 +30,10 @@ def login(name: str, words: list[str], source: Path | None) -> str:
         why = f": {backend.no_login}" if backend.no_login else ""
         raise Invalid(f"invalid backend: '{backend.name}' has no login that sessions share{why}")
     vault = Vault()
+    if source is not None and how.database:
+        raise Invalid(
+            f"invalid login: that of {backend.name} stands in a database with more in it: log in without --from"
+        )
     if source is not None:
         return _taken(vault, backend.name, how, source)
     program = outside.which(backend.program) if backend.program else None
@@ -36,6 +43,8 @@ def login(name: str, words: list[str], source: Path | None) -> str:
     fresh = Path(tempfile.mkdtemp(prefix=f".{backend.name}-", dir=vault.top))
     try:
         status = _run(backend, how, program or "", fresh, words)
+        if how.database:
+            _written_out(how, fresh)
         found = [one for one in how.files if beneath.exists(fresh, one)]
         if not found:
             stands = next((one for one in how.files if (fresh / one).is_symlink()), "")
@@ -47,6 +56,18 @@ def login(name: str, words: list[str], source: Path | None) -> str:
     finally:
         beneath.remove(fresh)
     return f"logged in: sessions of {backend.name} have it from now on"
+
+
+def _written_out(how: Login, fresh: Path) -> None:
+    """What the database holds, as the first file, if there is a login in it."""
+    if not beneath.exists(fresh, how.database):
+        return
+    try:
+        found = database_login.dump(fresh / how.database, how.table)
+    except sqlite3.Error as error:
+        raise Unavailable(f"i/o error: no login: {how.database}: {error}") from None
+    if how.holds_one(found):
+        beneath.write(fresh, how.files[0], dumps(found) + "\n")
 
 
 def _taken(vault: Vault, backend: str, how: Login, source: Path) -> str:

@@ -62,6 +62,14 @@ def test_a_shell_runs_what_its_parent_asks_for_only_where_that_controls_it(daemo
     wait_until(lambda: json.loads(child.read("archive")), "the mail was not delivered")
     child.wait("idle")
     assert ("ran" in child.ask("ls")) is (control == "true")
+    sibling = Session(daemon, client.write_read("ctl", f"new shell {daemon.home.work}".encode()).decode().strip())
+    sibling.wait("idle")
+    for to in (sibling, parent):  # which it did not start
+        body = "`touch up`\n$(touch up)\r\ntouch up\\\ntouch up\u2028touch up"
+        send(child, child.id, to=to.id, type="PROMPT_REQUEST", subject="touch up", body=body)
+        wait_until(lambda to=to: child.id in to.read("archive"), "the mail was not delivered")  # type: ignore[misc]
+        to.wait("idle")
+    assert "up" not in parent.ask("ls").split()
 
 
 def test_a_shell_that_cannot_answer_a_request_says_so(daemon: Daemon) -> None:

@@ -30,6 +30,7 @@ ORDER = (
 BESIDE = {"inside", "front"}  # of anvilsrv they may import the first row, and `inside` what else is granted to agents
 CLIENTS = ("anvilsrv.p9", "anvilsrv.linux.inotify", "anvilsrv.front")
 INSIDE = {"anvilsrv.p9" if name == "__init__" else f"anvilsrv.p9.{name}" for name in grants.CLIENT}
+INSIDE |= {"anvilsrv.linux", "anvilsrv.linux.inotify"}
 FRONT_ENDS = ("acme", "tui", "web")
 FORWARDS = {"hook", "shellagent", "mcpserver", "cli"}
 SCREENS = {

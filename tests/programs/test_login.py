@@ -91,9 +91,55 @@ def test_a_login_that_is_there_is_taken_and_a_link_to_one_is_not(home: Home, too
 
 
 def test_every_shipped_backend_has_a_login_or_a_sentence_that_says_what_to_do(home: Home, tool: Path) -> None:
-    said = login(home, tool, "kiro")
+    said = login(home, tool, "qwen")
     assert said.returncode == 1
-    assert said.stderr.startswith("anvilsrv: invalid backend: 'kiro-cli' has no login that sessions share: ")
-    assert "run 'kiro-cli login'" in said.stderr and "KIRO_API_KEY" in said.stderr
+    assert said.stderr.startswith("anvilsrv: invalid backend: 'qwen' has no login that sessions share: ")
+    assert "OPENAI_API_KEY" in said.stderr
     for path in sorted((ROOT / "cfg" / "backends").glob("*.yaml")):
         assert yaml.safe_load(path.read_text())["backend"].get("login"), path
+
+
+KIRO = f"""#!{sys.executable}
+import os, pathlib, sys
+sys.path.insert(0, {str(ROOT / "tests/real_agents")!r})
+import kiro_login
+what = pathlib.Path(os.environ["HOME"], "what").read_text()
+if what == "registered":
+    kiro_login.opened().execute("INSERT INTO auth_kv VALUES ('kirocli:odic:device-registration', '{{}}')").connection.commit()
+elif what == "link":
+    (pathlib.Path(os.environ["XDG_DATA_HOME"]) / "kiro-cli").mkdir(parents=True)
+    (pathlib.Path(os.environ["XDG_DATA_HOME"]) / "kiro-cli/data.sqlite3").symlink_to("/etc/hostname")
+else:
+    kiro_login.run(["login"])
+"""
+
+
+@pytest.fixture
+def kiro(home: Home) -> Path:
+    made = home.home / "tools" / "kiro-cli"
+    made.parent.mkdir()
+    made.write_text(KIRO)
+    made.chmod(0o755)
+    return made
+
+
+def test_of_a_login_in_a_database_what_it_holds_is_kept_as_a_file(home: Home, kiro: Path) -> None:
+    done = login(home, kiro, "kiro")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert kept(home) == ["kiro-cli/.lock", "kiro-cli/kiro.json"]
+    found = json.loads((home.home / ".local/state/anvillm/logins/kiro-cli/kiro.json").read_text())
+    assert found["rows"]["kirocli:odic:token"]["refresh_token"] == "refresh 1"
+    assert len(found["schema"]) == 5 and len(found["rest"]["migrations"]) == 4
+    assert not (home.home / ".local/share/kiro-cli").exists() and not (home.home / ".kiro").exists()
+
+
+@pytest.mark.parametrize("what", ["registered", "link"])
+def test_a_database_in_which_nobody_is_logged_in_is_no_login(home: Home, kiro: Path, what: str) -> None:
+    done = login(home, kiro, "kiro", what=what)
+    assert done.returncode == 1 and "no login: it left no login/kiro.json" in done.stderr
+    assert kept(home) == []
+
+
+def test_a_database_with_more_in_it_is_not_taken(home: Home, kiro: Path) -> None:
+    done = login(home, kiro, "kiro", "--from", str(home.home / "data.sqlite3"))
+    assert done.returncode == 1 and "log in without --from" in done.stderr

@@ -324,17 +324,18 @@ def fake_by_messages(home: Home) -> Iterator[Service]:
 
 
 def with_kiro(home: Home, version: str, hooks: bool = True) -> None:
-    """Put the stand-in for Kiro CLI into the daemon's PATH, with our hooks installed."""
+    """Put the stand-in for Kiro CLI into the daemon's PATH, with our hooks installed, and log in."""
     program = home.home / ".local/bin/kiro-cli"
     program.parent.mkdir(parents=True)
     text = (ROOT / "tests/real_agents/kiro_standin.py").read_text()
     text = text.replace("#!/usr/bin/env python3", f"#!{os.path.realpath(sys.executable)}", 1)
     program.write_text(text.replace('"KIRO_STANDIN_VERSION", "2.4.0"', f'"KIRO_STANDIN_VERSION", "{version}"'))
     program.chmod(0o755)
-    shutil.copy(ROOT / "tests/real_agents/kiro_acp_standin.py", program.parent)
-    (home.home / ".local/share/kiro-cli").mkdir(parents=True)
-    (home.home / ".kiro/sessions").mkdir(parents=True)
+    for name in ("kiro_acp_standin.py", "kiro_login.py"):
+        shutil.copy(ROOT / "tests/real_agents" / name, program.parent)
     home.env["PATH"] = f"{program.parent}{os.pathsep}{home.env['PATH']}"
+    for backend in ("kiro-cli", "kiro-tui"):
+        assert home.run(sys.executable, "-P", "-m", "anvilsrv.cli", "login", backend).returncode == 0
     assert not hooks or home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
 
 

@@ -1,6 +1,7 @@
 """A stand-in for `kiro-cli acp`, from what is public of it: the engines v2 (`kiro-cli acp`) and v3 (`--agent-engine=v3`).
 
 Its model repeats the prompt; one that begins with `tool` asks leave to run a tool. What sessions said is kept in ~/.kiro/sessions/cli.
+`renew` has it renew its login, and `token` say which it has, as kiro_login.py says.
 Faults are words in ./kiro-faults: `load hangs`, `load exits`, `late history` (told after the answer to load), `logged out`.
 """
 
@@ -9,9 +10,11 @@ import os
 import sys
 from pathlib import Path
 
+import kiro_login
+
 V3 = "--agent-engine=v3" in sys.argv
 VENDOR = "_kiro/" if V3 else "_kiro.dev/"
-SESSIONS = Path(os.environ["HOME"]) / ".kiro/sessions/cli"
+SESSIONS = Path(os.environ.get("KIRO_HOME") or Path(os.environ["HOME"]) / ".kiro") / "sessions/cli"
 FAULTS = Path("kiro-faults")
 
 
@@ -126,6 +129,9 @@ class Kiro:
             self.update(sessionUpdate="session_info_update", _meta={"kiro": {"kind": "turn_start"}})
         if text.startswith("tool"):
             return self.tool()
+        if text in ("renew", "token"):
+            self.say(kiro_login.renew() if text == "renew" else kiro_login.token())
+            return {"stopReason": "end_turn"}
         self.say(f"{len(before)} before; you said: {text}" if text.startswith("count") else f"you said: {text}")
         return {"stopReason": "end_turn"}
 
@@ -200,6 +206,7 @@ class Kiro:
         return {}
 
 
+kiro_login.run(sys.argv[1:])
 if fault("logged out"):
     sys.exit("error: You are not logged in, please log in with kiro-cli login")
 Kiro().serve()

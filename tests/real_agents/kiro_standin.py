@@ -2,7 +2,8 @@
 """A stand-in for Kiro CLI, from its documentation: `kiro-cli chat --agent NAME [--trust-all-tools] [--resume]`.
 
 What it keeps to: the agent file in ~/.kiro/agents with hooks of 2.x, hooks of 3.x in ~/.kiro/hooks (a 3.x runs both), their JSON on
-standard input, the trust dialog whose default is to leave, pasted text that Enter submits only a second later, one conversation for
+standard input, KIRO_HOME and XDG_DATA_HOME, `login` (kiro_login.py), the trust dialog whose
+default is to leave, pasted text that Enter submits only a second later, one conversation for
 each directory that --resume takes up again. Its model repeats the prompt. $KIRO_STANDIN_VERSION is the version it pretends.
 """
 
@@ -17,9 +18,12 @@ import time
 import tty
 from pathlib import Path
 
+import kiro_login
+
 VERSION = os.environ.get("KIRO_STANDIN_VERSION", "2.4.0")
 HOME = Path(os.environ["HOME"])
-HISTORY = HOME / ".local/share/kiro-cli" / re.sub(r"\W", "_", os.getcwd())
+KIRO = Path(os.environ.get("KIRO_HOME") or HOME / ".kiro")
+HISTORY = Path(os.environ.get("XDG_DATA_HOME") or HOME / ".local/share") / "kiro-cli" / re.sub(r"\W", "_", os.getcwd())
 TRIGGERS = {"agentSpawn": "SessionStart", "userPromptSubmit": "UserPromptSubmit", "stop": "Stop"}
 
 
@@ -29,7 +33,7 @@ def hook(agent: dict[str, object], name: str, **payload: object) -> None:
     rows = agent.get("hooks")
     commands = [row["command"] for row in (rows.get(name, []) if isinstance(rows, dict) else [])]
     if VERSION.startswith("3"):
-        for path in sorted((HOME / ".kiro/hooks").glob("*.json")):
+        for path in sorted((KIRO / "hooks").glob("*.json")):
             found = [
                 row
                 for row in json.loads(path.read_text())["hooks"]
@@ -104,7 +108,8 @@ def main() -> None:
         return
     if argv[:1] == ["acp"]:
         os.execv(sys.executable, [sys.executable, str(Path(sys.argv[0]).parent / "kiro_acp_standin.py"), *argv])
-    agent = json.loads((HOME / ".kiro/agents" / (argv[argv.index("--agent") + 1] + ".json")).read_text())
+    kiro_login.run(argv)
+    agent = json.loads((KIRO / "agents" / (argv[argv.index("--agent") + 1] + ".json")).read_text())
     before = termios.tcgetattr(0)
     tty.setraw(0)
     try:

@@ -1,6 +1,8 @@
 """`kiro-cli acp`, both engines, as far as what is public says how they are: a stand-in, never the real program."""
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 
@@ -22,10 +24,11 @@ def kiro(request: pytest.FixtureRequest, home: Home, stopped_daemon: Daemon) -> 
     made["backend"]["acp"]["start"] = 8
     if request.param == "v3":
         made["backend"]["acp"] |= {
-            "command": ["{PROGRAM}", "acp", "--agent-engine=v3", "--auth-method=cli"],
+            "command": [*made["backend"]["acp"]["command"][:-2], "acp", "--agent-engine=v3", "--auth-method=cli"],
             "bypass": "autopilot=true", "ask": "autopilot=false",
         }  # fmt: skip
     (home.config / "backends").mkdir(parents=True)
+    shutil.copy(ROOT / "cfg/backends/kiro.py", home.config / "backends")
     (home.config / "backends/kiro-cli.yaml").write_text(yaml.safe_dump(made))
     yield stopped_daemon.start()
     for pane in stopped_daemon.client().ls(""):
@@ -120,3 +123,17 @@ def test_one_that_is_not_logged_in_says_so(kiro: Daemon) -> None:
     agent.patience = 100  # it is tried six times
     agent.wait("error")
     assert "not logged in" in agent.row["error"]
+
+
+def test_a_login_that_one_session_renews_the_others_have_and_the_users_own_is_not_touched(kiro: Daemon) -> None:
+    one, other = Session.new(kiro, "kiro"), Session.new(kiro, "kiro")
+    assert (one.ask("token"), other.ask("token")) == ("access 1", "access 1")
+    one.ask("renew")
+    wait_until(lambda: other.ask("token") == "access 2", "the other has it")
+    kept = json.loads((kiro.home.home / ".local/state/anvillm/logins/kiro-cli/kiro.json").read_text())
+    assert kept["rows"]["kirocli:odic:token"]["refresh_token"] == "refresh 2"
+    one.write("ctl", "restart")
+    wait_until(lambda: one.state != "idle", "it ends")
+    one.wait("idle")
+    assert one.ask("token") == "access 2"
+    assert not (kiro.home.home / ".local/share/kiro-cli").exists() and not (kiro.home.home / ".kiro").exists()

@@ -17,6 +17,7 @@ An ACTION has one of these keys::
     {"text": "…", "message": "m1"}  {"thought": "…"}  {"user": "…"}      a piece of text; ``{prompt}`` and ``{answer}`` are filled in
     {"update": {...}}  {"notify": METHOD, "params": {...}}               any update, any notification
     {"raw": "…"}  {"zeros": 20000000}                                    a line as it stands; one of so many bytes
+    {"raw": "…", "of": 1000}                                             so many lines, ``{n}`` in them is the number of each
     {"ask": [[id, kind], ...], "call": {...}}                            a permission; its answer is ``{answer}``
     {"request": METHOD, "params": {...}}                                 any request; waits for its answer
     {"flood": 10000}                                                     so many pieces of text
@@ -187,6 +188,9 @@ class Agent:
             self.update(**one["update"])
         elif "notify" in one:
             self.write({"method": one["notify"], "params": one.get("params", {})})
+        elif "of" in one:
+            for at in range(one["of"]):
+                self.line(one["raw"].replace("{n}", str(at)).encode())
         elif "raw" in one:
             self.line(one["raw"].encode())
         elif "zeros" in one:
