@@ -19,7 +19,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from anvilsrv.errors import AnvilError, Invalid
 from anvilsrv.linux.inotify import IN_MODIFY, IN_MOVED_TO, Inotify
+from anvilsrv.strict_json import loads_object
 
 BUSY = 5.0  # s to wait for the agent's own writing
 MOST = 1 << 18  # bytes of the JSON file
@@ -56,7 +58,7 @@ class Sides:
             self._same = ""
 
     def bring(self) -> None:
-        """Bring the one that was changed to the other; of two changes that of the file counts. Raises OSError, ValueError,
+        """Bring the one that was changed to the other; of two changes that of the file counts. Raises AnvilError, OSError,
         sqlite3.Error."""
         login = self._login()
         if not self.database.exists():
@@ -76,9 +78,9 @@ class Sides:
 
     def _login(self) -> dict[str, Any]:
         with self.file.open("rb") as opened:
-            found = json.loads(opened.read(MOST + 1)[:MOST])
-        if not isinstance(found, dict) or not isinstance(found.get("rows"), dict):
-            raise ValueError("no login")
+            found = loads_object(opened.read(MOST), MOST)
+        if not isinstance(found.get("rows"), dict):
+            raise Invalid("no login")
         return found
 
     def _remember(self, text: str) -> None:
@@ -105,10 +107,9 @@ def _rows(db: sqlite3.Connection, table: str) -> Rows:
 
 def _object(value: str) -> Any:
     try:
-        made = json.loads(value)
-    except (ValueError, RecursionError):
-        made = None
-    return made if isinstance(made, dict) else {TEXT: value}
+        return loads_object(value, MOST)
+    except Invalid:
+        return {TEXT: value}
 
 
 def _value(made: Any) -> str:
@@ -153,7 +154,7 @@ def _replace(path: Path, text: str) -> None:
 def _tried(sides: Sides) -> None:
     try:
         sides.bring()
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, sqlite3.Error):
+    except (AnvilError, OSError, ValueError, LookupError, TypeError, sqlite3.Error):
         pass  # a copy that is broken is replaced from outside; that is the next change
 
 
