@@ -233,10 +233,24 @@ class Launch:
         top = self.directory(session)
         ns, tmp = str(top / "ns"), str(top / "tmp")
         try:
-            spec = specification(plan.policy, ["true"], tier=plan.tier, namespace_source=ns, tmpdir=tmp, env=os.environ)
+            spec = specification(
+                plan.policy, ["true"], tier=plan.tier, namespace_source=ns, tmpdir=tmp, env=os.environ,
+                cover=self._foreseen(plan, top),
+            )  # fmt: skip
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         return rights(plan.policy, spec, [str(top)])
+
+    def _foreseen(self, plan: Plan, top: Path) -> Cover | None:
+        """What will lie over repositories, with nothing made yet."""
+        if plan.tier != "full":
+            return None
+        found = cover(plan.policy, Trusted(self.written), remember=False, home=str(Path.home()))
+        own = {one.git for one in found.repositories}
+        return Cover(
+            over=[(path, str(top / "git")) for path in sorted(own)],
+            protect=[(path, how) for path, how in found.protect if path not in own],
+        )
 
     def prepare(self, view: View) -> Start:
         """Write what one launch needs. Raises AnvilError."""

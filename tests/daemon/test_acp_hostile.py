@@ -187,6 +187,7 @@ def test_uses_of_tools_without_end_end_with_the_turn(acp: Daemon) -> None:
     assert agent.ask("next") == "you said: next"
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("ident", ["a\nb", "\u0000", "\u202e", "x" * 5000, ["list"], ""])
 def test_a_conversation_whose_id_no_command_line_can_bear_does_not_begin(acp: Daemon, ident: Any) -> None:
     script(acp.home.work, session={"sessionId": ident})

@@ -1,6 +1,7 @@
 """Who may do what: the socket that was connected to is the identity, and nothing else is."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -100,6 +101,43 @@ def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemo
     with pytest.raises(P9Error, match="more than the spawning session has"):
         mine.write_read("ctl", f"new shell {daemon.home.home}".encode())
     mine.write(f"{child}/ctl", b"kill")
+
+
+def run(script: str, daemon: Daemon) -> None:
+    env = {
+        **daemon.home.env,
+        **{f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    subprocess.run(["sh", "-euc", script], cwd=daemon.home.work, env=env, check=True)
+
+
+LAYOUTS = {
+    "a repository": ("git init -q .; touch .envrc; git commit -qm x --allow-empty", "."),
+    "a linked work tree": ("git init -q a; cd a; git commit -qm x --allow-empty; git worktree add -q ../b", "b"),
+    "a part of one": ("git init -q .; mkdir p; touch p/f; git add p; git commit -qm x", "p"),
+    "a repository below": ("git init -q a; cd a; git commit -qm x --allow-empty; mkdir .vscode", "."),
+}
+
+
+@pytest.mark.parametrize(
+    "layout", [one if one == "a repository" else pytest.param(one, marks=pytest.mark.slow(3)) for one in LAYOUTS]
+)
+def test_an_agent_spawns_where_its_own_git_directory_lies_over_the_users(daemon: Daemon, layout: str) -> None:
+    roles = daemon.home.config / "roles"
+    roles.mkdir(parents=True)
+    (roles / "lead.yaml").write_text(ROLE)
+    (roles / "more.yaml").write_text(f"filesystem: {{rwx: ['{{CWD}}', '{{TMPDIR}}', '{daemon.home.home}']}}\n")
+    script, place = LAYOUTS[layout]
+    run(script, daemon)
+    where = (daemon.home.work / place).resolve()
+    lead = Session.new(daemon, "shell", "role=lead", cwd=where)
+    for _ in range(2):  # a child, and what that spawns
+        client = daemon.client(lead.id)
+        with pytest.raises(P9Error, match=f"more than the spawning session has: {daemon.home.home}"):
+            client.write("ctl", f"new shell {where} role=more".encode())
+        made = client.write_read("ctl", f"new shell {where} role=lead".encode())
+        lead = Session(daemon, made.decode().strip())
+        lead.wait("idle")
 
 
 @pytest.fixture
