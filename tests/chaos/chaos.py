@@ -40,6 +40,7 @@ class Chaos:
         self._accidents = Accidents(self.daemon, self._disk, offset, told)
         self._ledgers = {name: load.Ledger() for name in AGENTS}
         self._sessions: dict[str, Session] = {}
+        self._looked: dict[str, tuple[str, list[judge.Row]]] = {}
         self._over = threading.Event()
 
     def run(self, seconds: float) -> list[str]:
@@ -75,12 +76,17 @@ class Chaos:
         return made
 
     def _settled(self) -> bool:
-        over = True
-        for one in self._sessions.values():
-            if one.state != "idle" or any(row.state not in judge.OVER for row in judge.rows(one)):
-                over = False
-                load.help_on(one.client, one.id)
-        return over
+        """Whether all is over, and was when last looked: the end of one session may be mail for one looked at before."""
+        looked = {name: (one.state, judge.rows(one)) for name, one in self._sessions.items()}
+        busy = [
+            name
+            for name, (state, rows) in looked.items()
+            if state != "idle" or any(row.state not in judge.OVER for row in rows)
+        ]
+        for name in busy:
+            load.help_on(self._sessions[name].client, self._sessions[name].id)
+        same, self._looked = looked == self._looked, looked
+        return same and not busy
 
     def _judged(self) -> list[str]:
         there = {name: judge.found(one, self._home.work / name) for name, one in self._sessions.items()}

@@ -42,7 +42,7 @@ class Service:
         return self.home.run("sv", *words, str(self.directory)).stdout
 
     def up(self) -> None:
-        wait_until(lambda: (self.directory / "supervise/ok").exists(), "runsv does not supervise")
+        wait_until(lambda: self.sv("status").startswith(("run", "down")), "runsv does not supervise")
         assert self.sv("start").startswith("ok: run"), self.sv("status") + self.words()
 
     def words(self) -> str:
