@@ -8,6 +8,7 @@ a shell session follow, each prompt one that changes a file: how long after its 
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def alone(where: Path, files: int, changed: int, runs: int) -> None:
     subprocess.run(["cp", "-r", str(top / ".git"), str(check)], check=True)
     tree = Tree("0", str(top), str(check), "")
     git_checkpoint.make(tree, LIMIT)
+    os.sync()  # else the disk is busy with the files just made
 
     def add() -> None:
         subprocess.run(["git", "-C", str(top), "add", "-A"], check=True)

@@ -56,3 +56,14 @@ def test_a_file_that_changes_within_one_tick_of_the_clock_is_seen(place: Place) 
     for word in "yzxyz":
         place.sh(f"echo {word} > a")
         assert place.tree.git("cat-file", "blob", f"{place.now()}:a").decode() == f"{word}\n"
+
+
+def test_of_many_files_the_index_is_written_only_as_far_as_it_is_different(place: Place) -> None:
+    place.sh("mkdir d; for n in $(seq 300); do echo $n > d/$n; done")
+    place.now()
+    place.sh("echo x > d/7; rm d/8; echo new > e")
+    last = place.now()
+    directory = Path(place.tree.directory)
+    shared = max(path.stat().st_size for path in directory.glob("sharedindex.*"))
+    assert (directory / "index").stat().st_size < shared / 5
+    assert "d/8\n" not in listed(place, last) and place.tree.git("cat-file", "blob", f"{last}:d/7") == b"x\n"
