@@ -34,6 +34,7 @@ class Backends:
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[Stamp, Backend | Invalid]] = {}
         self._last: dict[str, Backend] = {}
+        self._there = frozenset(self._files())  # when the daemon began
 
     def names(self) -> list[str]:
         """Their names, sorted."""
@@ -57,8 +58,9 @@ class Backends:
         return self._last.get(name)
 
     def known(self) -> set[str]:
-        """The names of those that were read. No I/O: for jobs."""
-        return set(self._last)
+        """The names of those that were there when the daemon began; names and aliases of those that were read. No I/O: for jobs."""
+        read = list(self._last.values())
+        return {*self._there, *(name for one in read for name in (one.name, *one.aliases))}
 
     def doing(self, name: str) -> str:
         """What a session of that backend does in a turn, as it was read last. No I/O: for jobs."""

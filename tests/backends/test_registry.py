@@ -50,3 +50,10 @@ def test_the_users_file_comes_before_the_shipped_one_and_a_change_is_seen(top: P
 def test_what_needs_to_be_told_a_command_is_listed_last() -> None:
     names = [name for name, _, _ in Backends().listing()]
     assert names[-1] == "acp" and names[:-1] == sorted(names[:-1])
+
+
+def test_names_are_known_before_a_file_is_read_and_aliases_then() -> None:
+    found = Backends(*default_dirs())
+    assert {"claude", "kiro-cli"} <= found.known() and "kiro" not in found.known()
+    found.get("kiro-cli")
+    assert "kiro" in found.known()

@@ -41,6 +41,9 @@ def test_an_agent_reads_its_own_files_and_little_of_others(daemon: Daemon) -> No
 def test_an_agent_writes_its_own_mail_state_and_alias_and_nothing_else(daemon: Daemon) -> None:
     one, two = Session.new(daemon), Session.new(daemon)
     mine = daemon.client(one.id)
+    for name in (b"Claude", b"u-ser", b"GEMINI_acp"):  # no session of these is there
+        with pytest.raises(P9Error, match="the user or a backend is called so"):
+            mine.write(f"{one.id}/alias", name)
     mine.write(f"{one.id}/alias", b"me")
     mine.write("me/mail", json.dumps({"to": two.id, "type": "LOG_ERROR", "body": "x", "from": "user"}).encode())
     sent = wait_until(lambda: json.loads(two.read("archive")), "no mail")
