@@ -43,7 +43,7 @@ BOUNDS = {
     "requests": Bound(1024, "that wait, of all its connections", "too many requests wait: {} at most for a session"),
     "streams": Bound(64, "open files that wait for what comes", "{} open files of this session wait for what comes"),
     "open": Bound(
-        64 * MiB, "of what its open files hold: unfinished JSON, reports, contents",
+        48 * MiB, "of what its open files hold: unfinished JSON, reports, contents",
         "open files of this session hold {}", bytes=True,
     ),
     "drafts": Bound(64 * MiB, "of texts that it has begun to write", "texts of {} are unfinished", bytes=True),

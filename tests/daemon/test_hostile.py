@@ -25,7 +25,7 @@ def test_beside_a_hostile_agent_the_user_waits_some_milliseconds_more_and_the_da
     told = {attack: " ".join(words["errors"]) for attack, words in made.words.items()}
     for attack, sentence in (
         ("many_fids", "open files of this session wait"),
-        ("unfinished_json", "open files of this session hold 64 MiB"),
+        ("unfinished_json", "open files of this session hold 48 MiB"),
         ("bad_values", "invalid JSON"),
     ):
         assert attack not in told or sentence in told[attack], told[attack]
