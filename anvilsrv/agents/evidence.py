@@ -131,6 +131,17 @@ class Evidence:
         except AnvilError:
             return True
 
+    def shortened(self, view: View) -> bool:
+        """Whether there is less in the agent's file than there was when something was pasted: of its conversation something is lost."""
+        file = view.transcript
+        if not file:
+            return False
+        was = self._store.call(lambda tx: prompts.longest(tx, view.id, file), need=Need.OWN)
+        try:
+            return 0 < self._kept.size(view.id, file) < was
+        except AnvilError:
+            return False
+
     # -- the transcript -------------------------------------------------------------------------------------------------
 
     def mark(self, session: str) -> str | None:

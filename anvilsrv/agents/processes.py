@@ -213,6 +213,8 @@ class Processes:
             begin = self._life.lost if had else self._life.conversation
             self._store.call(lambda tx: begin(tx, session, number), need=Need.OWN)
             view = self._registry.get(session)
+        elif view.conversation and self._evidence.shortened(view):
+            self._store.call(lambda tx: self._life.shortened(tx, session), need=Need.OWN)
         start = self._launch.prepare(view)
         self._tmux.ensure()
         began = time.monotonic()

@@ -17,13 +17,14 @@ from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import changes, comments, drafts, offers, turn_rows, worktrees
+from anvilsrv.sessions import changes, comments, drafts, offers, remarks, turn_rows, worktrees
 from anvilsrv.sessions.gate import RESTART_KEEPS, By
 from anvilsrv.sessions.happened import NOTHING, Happened, Seen
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session, State, Wanted
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Full, Need, Store, Tx
+from anvilsrv.store.topics import conversation_of
 
 log = logging.getLogger("anvilsrv")
 
@@ -260,6 +261,15 @@ class Life:
         self._registry.error(
             tx, session, f"the conversation is gone, with its file '{gone}': a new one begins, with the log"
         )
+
+    def shortened(self, tx: Tx, session: str) -> None:
+        """Something is missing in the file of its conversation, with which the agent goes on as if nothing were."""
+        file = self._registry.row(tx, session).transcript
+        short = f"the file of its conversation is shorter than it was: '{file}', which is kept"
+        told = f"{short}; the agent goes on with what is left of it"
+        self._registry.error(tx, session, f"{told}; 'restart log' begins a new one with the log")
+        remarks.add(tx, session, f"{told}\n")
+        self._registry.topics.notify(tx, conversation_of(session))
 
     def launched(
         self,

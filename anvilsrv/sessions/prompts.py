@@ -135,6 +135,15 @@ def texts(tx: Tx, session: str) -> list[str]:
     return [row["words"] for row in rows]
 
 
+def longest(tx: Tx, session: str, transcript: str) -> int:
+    """How long that file was, in bytes, when it was longest as a prompt was pasted; 0: it was not there."""
+    row = tx.one(
+        "SELECT max(json_extract(mark, '$[1]')) AS size FROM prompts WHERE session = ? AND json_extract(mark, '$[0]') = ?",
+        session, transcript,
+    )  # fmt: skip
+    return int(row["size"] or 0) if row is not None else 0
+
+
 def waiting_of(tx: Tx, origin: str) -> tuple[int, int]:
     """How many prompts of ``origin`` are queued, in all sessions, and their bytes."""
     row = tx.one("SELECT prompts, bytes FROM asked WHERE origin = ?", origin)

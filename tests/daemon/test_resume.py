@@ -57,6 +57,33 @@ def test_an_agent_that_refuses_its_conversation_is_one_error_with_what_helps_and
     assert "what was it?\n" in agent.client.open(f"{agent.id}/log").read(1 << 16).decode()
 
 
+def test_a_file_that_has_lost_its_beginning_is_told_and_kept_and_the_agent_goes_on_with_the_rest(
+    daemon: Daemon,
+) -> None:
+    scripted.install(daemon.home.config, transcript=PROMPTS)
+    agent = Session.new(daemon, "scripted")
+    agent.ask("remember 42")
+    [file] = (daemon.home.state / "sessions" / agent.id / "data").glob("*.jsonl")
+    file.write_text('{"type": "user", "text": "remember 42"}\n' + '{"type": "user", "text": "remember 43"}\n' * 9)
+    agent.ask("what was it?")
+
+    def again() -> list[str]:
+        agent.write("ctl", "restart")
+        wait_until(lambda: agent.state != "idle", "it does not end")
+        assert agent.wait("idle")
+        return errors(agent)
+
+    assert again() == []
+    left = "".join(file.read_text().splitlines(keepends=True)[8:])
+    file.write_text(left)
+    told = f"the file of its conversation is shorter than it was: '{file}', which is kept; the agent goes on with what is left"
+    assert [told in one and "'restart log'" in one for one in again()] == [True]
+    assert told in agent.client.open(f"{agent.id}/log").read(1 << 16).decode()
+    assert file.read_text().startswith(left)
+    agent.ask("and now?")
+    assert scripted.seen(daemon.home.work, "turn")[-1]["text"] == "and now?"
+
+
 def test_a_conversation_that_was_never_written_down_begins_anew_with_the_log(daemon: Daemon) -> None:
     agent = damaged(daemon)
     os.kill(agent.pid, signal.SIGKILL)

@@ -59,6 +59,25 @@ def test_a_conversation_of_which_nothing_can_be_read_is_told_kept_and_goes_on_wi
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow(20)
+def test_a_conversation_that_lost_its_first_half_goes_on_with_the_rest_and_that_is_told(claude: Bench) -> None:
+    agent = claude.new()
+    for number in range(40, 44):
+        agent.ask(f"remember {number}")
+    agent.write("ctl", "stop")
+    agent.wait("stopped")
+    file = transcript(claude, agent)
+    lines = file.read_bytes().splitlines(keepends=True)
+    left = b"".join(lines[len(lines) // 2 :])
+    file.write_bytes(left)
+    agent.write("ctl", "restart")
+    wait_until(lambda: agent.state in ("starting", "idle"), "it does not start")
+    agent.wait("idle")
+    assert f"the file of its conversation is shorter than it was: '{file}', which is kept" in agent.row["error"]
+    assert agent.ask("what was it?") == heard("what was it?")
+    assert file.read_bytes()[: len(left)] == left
+
+
 @pytest.mark.slow(15)
 def test_a_conversation_whose_last_line_is_cut_goes_on(claude: Bench) -> None:
     agent, file = damaged(claude, lambda data: data[:-40])
