@@ -58,9 +58,8 @@ class Backends:
         return self._last.get(name)
 
     def known(self) -> set[str]:
-        """The names of those that were there when the daemon began; names and aliases of those that were read. No I/O: for jobs."""
-        read = list(self._last.values())
-        return {*self._there, *(name for one in read for name in (one.name, *one.aliases))}
+        """The names of those that were there when the daemon began, or were read since. No I/O: for jobs."""
+        return {*self._there, *self._last}
 
     def doing(self, name: str) -> str:
         """What a session of that backend does in a turn, as it was read last. No I/O: for jobs."""

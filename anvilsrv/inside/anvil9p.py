@@ -2,9 +2,10 @@
 
 See 9p(1). Where this differs: a read ends as by SIGPIPE when its output is closed, also while it waits for
 the server; a server that takes no byte of a write is an error instead of a loop for ever; an error at the final clunk
-is printed (and still does not count); and ``ls`` lists all of its arguments.
+is printed (and still does not count); ``ls`` lists all of its arguments; and on a terminal control characters are made visible.
 """
 
+import codecs
 import contextlib
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from stat import S_ISFIFO, S_ISSOCK
 from typing import Any
 
@@ -149,8 +151,18 @@ def only(args: list[str], known: str = "") -> tuple[str, set[str]]:
     return args[0], given
 
 
+@cache
+def terminal() -> codecs.IncrementalDecoder | None:
+    """What decodes for the terminal that standard output is; None: it is none, and gets every byte."""
+    return codecs.getincrementaldecoder("utf-8")("replace") if os.isatty(1) else None
+
+
 def put(data: bytes) -> None:
-    """Write to standard output, at once."""
+    """Write to standard output, at once. A terminal gets no control characters: agents say what is read here."""
+    if (decoder := terminal()) is not None:
+        from anvilsrv.display import printable
+
+        data = printable(decoder.decode(data)).encode("utf-8", "replace")
     while data:
         data = data[os.write(1, data) :]
 

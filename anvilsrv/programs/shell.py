@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anvilsrv import paths
+from anvilsrv.display import shown
 from anvilsrv.errors import AnvilError
 
 if TYPE_CHECKING:
@@ -154,9 +155,9 @@ def _aside(line: str) -> None:
 
 
 def _print(said: bytes) -> None:
-    """The answer, byte for byte; on a terminal with a newline at its end."""
-    if os.isatty(1) and not said.endswith(b"\n"):
-        said += b"\n"
+    """The answer, byte for byte; on a terminal without control characters, and with a newline at its end."""
+    if os.isatty(1):
+        said = shown(said.decode("utf-8", "replace")).rstrip("\n").encode("utf-8", "replace") + b"\n"
     sys.stdout.buffer.write(said)
     sys.stdout.buffer.flush()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from anvilsrv import paths
@@ -37,6 +38,16 @@ def run(served, place):
 def test_read_prints_the_file(run):
     done = run("read", "agent/hello")
     assert (done.stdout, done.stderr, done.returncode) == (b"hello world\n", b"", 0)
+
+
+EVIL = "a\x1b]0;x\x07\x9b\u202e\u00e9".encode()
+
+
+def test_a_terminal_gets_no_control_characters_and_a_pipe_every_byte():
+    code = f"from anvilsrv.inside import anvil9p\nfor at in range(len({EVIL!r})): anvil9p.put({EVIL!r}[at:at + 1])"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=30).stdout == EVIL
+    child = pexpect.spawn(sys.executable, ["-c", code], cwd=ROOT, timeout=30, encoding="utf-8")
+    assert child.read() == "a\u241b]0;x\u2407\ufffd\ufffd\u00e9"
 
 
 def test_a_large_file_arrives_whole(run, served):

@@ -46,6 +46,12 @@ def test_ask_prints_the_answer_and_nothing_else(home: Home, daemon: Daemon, word
     assert (agent.row["seen"], agent.row["needs"]) == (1, "")  # it has been looked at
 
 
+def test_on_a_terminal_an_answer_has_no_control_characters(home: Home, daemon: Daemon, agent: Session) -> None:
+    script(home.work, turns=[{"match": "", "say": "a\x1b[31mb\x1b]0;x\x07\u202ec"}])
+    child = pexpect.spawn(ANVILSRV[0], ["ask", "bob", "go"], env=home.env, timeout=PATIENCE, encoding="utf-8")
+    assert child.read() == "ab\u241b]0;x\u2407\ufffdc\r\n"
+
+
 def test_ask_gives_the_bytes_of_its_own_prompt_not_of_a_later_one(home: Home, daemon: Daemon, agent: Session) -> None:
     script(home.work, turns=[{"match": "first", "say": "no newline", "until": "go"}])
     first = begun(home, "ask", "bob", "first")
