@@ -184,7 +184,7 @@ def test_inside_its_sandbox_an_agent_finds_only_its_own_socket(agent: Session) -
 
 def test_the_sandbox_file_shows_what_this_start_was_given(daemon: Daemon, agent: Session) -> None:
     shown = agent.read("sandbox")
-    for line in ("limit\tconnections\t64 ", "limit\tmessages\t1,000 ", "limit\topen\t64 MiB "):
+    for line in ("limit\tconnections\t64 ", "limit\tmessages\t1,000 ", "limit\topen\t48 MiB "):
         assert line in shown
     assert "sessions/new" not in shown
     for name in ("data", "run"):
