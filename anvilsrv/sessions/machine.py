@@ -167,8 +167,9 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
             ((F.OURS,), (A.TURN,)), ((), (A.TAKE,)),
         ),
         Event.OTHER: (
-            ((F.EARLY,), (A.TURN,)), ((F.MESSAGE,), (A.TURN,)), ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)),
-            ((F.CONTAINS,), (A.DOUBT, A.TURN)), ((), (A.TURN,)),
+            ((F.EARLY,), (A.TURN,)), ((F.MESSAGE,), (A.TURN,)),
+            ((F.OURS, F.CONTAINS, F.LATER), (A.DOUBT, A.TURN)),  # a key was added where the input does not show it
+            ((F.OURS,), (A.TURN,)), ((F.PROVED,), (A.TAKE, A.TURN)), ((F.CONTAINS,), (A.DOUBT, A.TURN)), ((), (A.TURN,)),
         ),
         Event.WAKE: ONLY_TURN,
         Event.JOINED: (((F.EARLY,), ()), ((F.LATER,), (A.TAKE,)), ((F.OURS,), ()), ((), (A.TAKE,))),

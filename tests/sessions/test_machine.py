@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Enum)
 PROMPTS = """
           | none | chosen | pasted | sent | taken
 same      | tried: take; turn | requeue turn | early: turn; owed: turn; ours: turn; take | early: turn; owed: turn; message: turn; later: take; ours: turn; take | turn
-other     | turn | requeue turn | early: turn; ours: turn; contains: fail turn; turn | early: turn; message: turn; ours: turn; proved: take turn; contains: doubt turn; turn | turn
+other     | turn | requeue turn | early: turn; ours: turn; contains: fail turn; turn | early: turn; message: turn; ours contains later: doubt turn; ours: turn; proved: take turn; contains: doubt turn; turn | turn
 wake      | turn | requeue turn | turn | turn | turn
 joined    | tried: take | - | early: -; ours: -; take | early: -; later: take; ours: -; take | tried: take
 active    | turn | requeue turn | turn | turn | turn
