@@ -11,7 +11,7 @@ def test_every_bound_is_told_with_its_figure() -> None:
     assert told.count("\n") == len(BOUNDS)
     assert (
         "limit\tmessages\t1,000 prompts and messages" in told
-        and "limit\topen\t64 MiB of what its open files hold" in told
+        and "limit\topen\t48 MiB of what its open files hold" in told
     )
 
 
