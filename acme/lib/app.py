@@ -133,6 +133,7 @@ class App:
                 thread.join(5)
         for pane in panes:
             pane.join(5)
+        self.agent.forget()  # one of them may have connected again
 
     def say(self, text: str) -> None:
         """Tell the person, in the main window's +Errors, or on acme's console when there is none."""

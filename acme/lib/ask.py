@@ -11,7 +11,7 @@ from acme.lib.choices import drawn, picked
 from acme.lib.event import Gesture
 from acme.lib.host import Call
 from acme.lib.typed import typed
-from anvilsrv.errors import Invalid
+from anvilsrv.errors import Conflict, Invalid
 from anvilsrv.strict_json import dumps, loads
 
 
@@ -42,6 +42,7 @@ class AskPane(About):
         """Show the questions; what the person has typed comes below them."""
         text = self.draft() if self.drawn else _left(self.window.body(), draw(self.asked))
         self.drawn = draw(self.asked) if self.asked else "nothing is asked any more\n\n"
+        self.window.drawing = self.asked
         with self.window.bulk(clean=not text):
             self.window.replace(0, self.window.address("$")[1], self.drawn + text)
         end = self.window.address("$")[1]
@@ -61,10 +62,16 @@ class AskPane(About):
         self._draw()
 
     def chosen(self, text: str, gesture: Gesture) -> bool:
-        choice = picked(self._line(gesture)[1], text, [one for ask in self.asked for one in offered(ask, self.asked)])
+        asks = self._shown(gesture)
+        choice = picked(self._line(gesture)[1], text, [one for ask in asks for one in offered(ask, asks)])
         if choice is not None:
-            self.give(choice)
+            self.give(choice, asks)
         return choice is not None
+
+    def _shown(self, gesture: Gesture | None) -> tuple[Ask, ...]:
+        """The questions that stood here when it was clicked."""
+        drawn = gesture.body.drawn if gesture is not None and gesture.body is not None else self.asked
+        return drawn if isinstance(drawn, tuple) else self.asked
 
     def answer(self, call: Call) -> None:
         """``Answer <text>``, or whatever was typed here, wherever it stands."""
@@ -73,11 +80,14 @@ class AskPane(About):
         text = call.argument or self.draft()
         if not text:
             raise Invalid("no answer: middle-click a choice, or type one and click Answer")
-        self.give(text)
+        self.give(text, self._shown(self._acting))
 
-    def give(self, choice: str) -> None:
+    def give(self, choice: str, asks: tuple[Ask, ...]) -> None:
+        """Answer one of the questions that were shown, if it is still open."""
         last = len(self.asked) < 2
-        self.app.agent.write(f"{self.subject_id}/answer", named(self.asked, choice))
+        if not all(ask.id for ask in asks) and asks != self.asked:
+            raise Conflict("this is not asked any more; nothing was answered")
+        self.app.agent.write(f"{self.subject_id}/answer", named(asks, choice))
         if last:
             self.finish()
         else:

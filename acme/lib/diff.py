@@ -18,6 +18,7 @@ class Diff(About):
     """Put gives the comments to the session as one prompt; Revert takes the hunks of dot back from the files."""
 
     kind = "Diff"
+    by_dot = True
     tag = "Get Put Revert Merge Push Discard Log Prompt Undo Redo Look"
     commands: ClassVar = {**About.commands, "Get": "get", "Put": "put", "Revert": "revert"}
     _drawn = patch.Drawn()
@@ -66,7 +67,7 @@ class Diff(About):
         text = self.draft()
         if text:
             raise Conflict("there are comments: Put them first, or Get the diff again")
-        q0, q1 = self.window.dot()
+        q0, q1 = self.dot().q0, self.dot().q1
         found = patch.touched(self._drawn, self.window.body(), q0, q1)
         if not found:
             raise Invalid("Revert: which hunk? put dot on it")

@@ -10,6 +10,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from acme.lib.seen import Moment
 
 BUILTIN = 1  # X, x: acme has a command of that name.  L, l: acme can show it without loading a file
 EXPANDED = 2  # a record with the expansion follows
@@ -36,17 +40,34 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Dot:
+    """The selection, and the whole lines on which it is, the first of which begins at `start`."""
+
+    q0: int
+    q1: int
+    start: int
+    text: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines() or [""]
+
+
+@dataclass(frozen=True, slots=True)
 class Gesture:
     """One action with all that belongs to it.
 
     `clicked` is the first record, the one acme takes back; `meant` the expansion if there was one; `argument` and
-    `source` (an address like ``/a/x.go:#4,#9``) come with a chord.
+    `source` (an address like ``/a/x.go:#4,#9``) come with a chord. `body` and `dot` are the window's when it was clicked, if they
+    are known.
     """
 
     clicked: Record
     meant: Record
     argument: str | None = None
     source: str | None = None
+    body: Moment | None = None
+    dot: Dot | None = None
 
     @property
     def origin(self) -> str:
@@ -72,10 +93,10 @@ class Gesture:
         """True for the name of one of acme's own commands (only on X and x)."""
         return bool(self.clicked.flag & BUILTIN) and self.clicked.kind in "Xx"
 
-    def back(self) -> bytes:
-        """What to write to `event` so that acme does it after all: the first record alone, as acme named it."""
+    def back(self, moved: int = 0) -> bytes:
+        """What to write to `event` so that acme does it after all: the first record alone, as acme named it, where it is now."""
         clicked = self.clicked
-        return f"{clicked.origin}{clicked.kind}{clicked.q0} {clicked.q1} \n".encode()
+        return f"{clicked.origin}{clicked.kind}{clicked.q0 + moved} {clicked.q1 + moved} \n".encode()
 
 
 class Parser:

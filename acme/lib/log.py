@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 from acme.lib import edit_lines, rows, table
 from acme.lib.about import About
-from acme.lib.agent import Session, named
+from acme.lib.agent import Ask, Session, named
 from acme.lib.event import Gesture
 from acme.lib.host import Call
-from anvilsrv.errors import Invalid
+from anvilsrv.errors import Invalid, NotFound
 from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import P9Error
 
@@ -124,9 +124,11 @@ class Log(About):
         """More of the log has come, or what stands below it is another."""
         text = progressed(text)
         self._log = (self._log + text)[-_TAIL:]
-        foot = self._below()
+        session = self.app.roster.find(self.subject_id)
+        foot = self._below(session)
         if not text and foot == self.foot:
             return
+        self.window.drawing = session
         sure = self._locate() and len(self.foot) <= _TAIL
         start = self.end - len(self.foot)
         if start < 0 or not (sure or self.window.text(start, self.end) == self.foot):
@@ -143,8 +145,7 @@ class Log(About):
         if edit_lines.MINUS in text:
             self._ask_for_edits()
 
-    def _below(self) -> str:
-        session = self.app.roster.find(self.subject_id)
+    def _below(self, session: Session | None) -> str:
         lines = [f"\tchanged here and by the agent: {path}" for path in self.app.edited_too(self.subject_id)]
         lines += below(session) if session is not None else []
         if not lines:
@@ -162,17 +163,21 @@ class Log(About):
         """A click on a choice of a question at the end."""
         start, line = self._line(gesture)
         session = self.app.roster.find(self.subject_id)
-        if session is None or start < self.end - len(self.foot) or start >= self.end:
+        if not rows.is_question(line) or rows.bracketed(line, gesture.clicked.q0 - start) is None:
             return False
-        ask = next((ask for ask in session.asks if table.key(line) == (ask.id or session.label)), None)
-        found = rows.meant(ask, line, gesture.clicked.q0 - start) if ask is not None else None
-        if ask is None or found is None:
-            return False
-        if found:
-            self.app.agent.write(f"{session.id}/answer", f"{ask.id} {found}\n".lstrip())
-        else:
-            self.app.open("ask", session.id)
-        return True
+        for one, ask in self._shown(gesture):
+            if line.rstrip("\n").startswith(rows.asked(ask, one.label)):
+                if session is None or ask not in session.asks:
+                    raise NotFound(f"{table.key(line)}: this is not asked any more")
+                rows.take(self.app, session, ask, line, gesture.clicked.q0 - start)
+                return True
+        return False  # the agent says something like it
+
+    def _shown(self, gesture: Gesture | None) -> list[tuple[Session, Ask]]:
+        """What was asked at the end of the log, as the gesture saw it."""
+        body = gesture.body if gesture is not None else None
+        mark = body.drawn if body is not None else self.window.drawing
+        return [(mark, ask) for ask in mark.asks] if isinstance(mark, Session) else []
 
     def _locate(self) -> bool:
         """Find the end of the log again by its last words: the person may have edited what stands before. Whether it is where it was.
@@ -245,7 +250,7 @@ class Log(About):
     def answer(self, call: Call) -> None:
         """``Answer <choice>``, or what was typed behind the log; without either the question opens."""
         session = self.app.roster.find(self.subject_id)
-        asks = session.asks if session else ()
+        asks = tuple(ask for _, ask in self._shown(self._acting)) or (session.asks if session else ())
         self._locate()
         text = self._typed_text()
         if call.argument or (asks and text.strip()):

@@ -14,7 +14,7 @@ from acme.lib.event import Gesture
 from acme.lib.host import Call
 from acme.lib.pane import Pane
 from anvilsrv import words
-from anvilsrv.errors import AnvilError, Conflict, Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.words import USER
 
 NAME = "/AnviLLM/"
@@ -50,6 +50,7 @@ class Main(Pane):
         "Inbox": "box",
         "Archive": "box",
     }
+    by_dot = True
     tag = "Get Put New Next Sort Attach Stop Restart Kill Alias Context Log Diff Queue Tasks Daemon Inbox Archive Undo Redo Look"
 
     def title(self) -> str:
@@ -118,6 +119,10 @@ class Main(Pane):
 
     def _put(self, wanted: list[str], body: str) -> None:
         """Make these the rows. A row that moves takes dot with it."""
+        with self.window.alone():
+            self._put_alone(wanted, body)
+
+    def _put_alone(self, wanted: list[str], body: str) -> None:
         q0, q1 = self.window.dot()
         start = body.rfind("\n", 0, q0) + 1
         line = body[start:].partition("\n")[0]
@@ -163,11 +168,10 @@ class Main(Pane):
 
     def session(self) -> Session | None:
         """The session on the line of dot; dot over several lines is about none."""
-        q0, q1 = self.window.dot()
-        start, end = self.window.address(f"#{q0}-+")
-        if q1 > end:
+        lines = self.dot().lines
+        if len(lines) > 1:
             raise Invalid("dot is on several lines: put it on one, or give the id")
-        return self._on(self.window.text(start, end))
+        return self._on(lines[0])
 
     def _on(self, line: str) -> Session | None:
         """The session of a row, or of a question's line."""
@@ -190,16 +194,23 @@ class Main(Pane):
         if rows.key(line) == "needs" and text in rows.NEEDS:
             self._show_next(text)
             return True
-        found = self._asking(table.key(line)) if line.startswith("\t") else None
-        choice = rows.meant(found[1], line, gesture.clicked.q0 - start) if found else None
-        if found is None or choice is None:
+        if not rows.is_question(line) or rows.bracketed(line, gesture.clicked.q0 - start) is None:
             return False
-        session, ask = found
-        if choice:
-            self.app.agent.write(f"{session.id}/answer", f"{ask.id} {choice}\n".lstrip())
-        else:
-            self.app.open("ask", session.id)
+        found = self._asking(table.key(line))
+        if found is None or not line.startswith(rows.asked(found[1], found[0].label)):
+            raise NotFound(f"{table.key(line)}: this is not asked any more")
+        rows.take(self.app, *found, line, gesture.clicked.q0 - start)
         return True
+
+    def row_key(self, line: str) -> str:
+        return rows.key(line)
+
+    def meant(self, word: str, gesture: Gesture) -> Session | None:
+        """In a row the session is the row's: its alias may be another's by now."""
+        line = self._line(gesture)[1].rstrip("\n") if gesture.in_body else ""
+        if rows.ours(line) and word and word == rows.alias(line) and self.app.roster.find(word) is not None:
+            return self.app.roster.get(rows.key(line))
+        return super().meant(word, gesture)
 
     def executed(self, text: str, gesture: Gesture) -> bool:
         """``Undo <id> [number]`` takes back what a turn of the session has changed; without an id it is acme's own."""
@@ -227,9 +238,11 @@ class Main(Pane):
         self.app.tell("")
         self.app.refetch()
         self.shown = self._wanted()
-        with self.window.bulk(clean=not typed):
-            self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in [*self.shown, *typed]))
-        self.window.select(0, 0)
+        with self.window.alone():
+            with self.window.bulk(clean=not typed):
+                text = "".join(f"{row}\n" for row in [*self.shown, *typed])
+                self.window.replace(0, self.window.address("$")[1], text)
+            self.window.select(0, 0)
         self.window.show()
 
     def put(self, call: Call) -> None:
@@ -327,10 +340,7 @@ class Main(Pane):
         self._kill(self.app.roster.get(id), confirmed)
 
     def _selected(self, call: Call) -> list[Session]:
-        q0, q1 = self.window.dot()
-        last = q1 - 1 if q1 > q0 else q1
-        start, end = self.window.address(f"#{q0}-+")[0], self.window.address(f"#{last}-+")[1]
-        found = [self._on(line) for line in self.window.text(start, end).splitlines()]
+        found = [self._on(line) for line in self.dot().lines]
         sessions = [session for session in found if session is not None]
         if not sessions or len(sessions) < len(found):
             raise Invalid(f"{call.word}: which session? put dot on its line, or give its id")

@@ -1,31 +1,31 @@
 """A window of Assist: one thread that owns it, the commands it knows, and what a click on a word means in it.
 
 Two threads a window: a reader waits in acme's `event` file and posts what it reads; the owner does everything else, so
-that a slow answer in one window holds up no other.
+that a slow answer in one window holds up no other. A gesture means what was on the screen when it was made: the reader posts it
+with the body and the selection of that moment.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import ClassVar
 
-from acme.lib import table
+from acme.lib import clicked, table
 from acme.lib.agent import Session
 from acme.lib.drafts import Draft
-from acme.lib.event import Gesture
+from acme.lib.event import Dot, Gesture
 from acme.lib.host import Call, Host
 from acme.lib.window import Window, WindowGone
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.p9.client import ConnectionLost, P9Error, TimedOut
 
 _STUCK = 1.0  # s; a daemon that works answers sooner
-_WORD = re.compile(r"[\w:-]+")
 
 
 class Pane:
@@ -34,6 +34,7 @@ class Pane:
     commands: ClassVar[Mapping[str, str]] = {}
     tag = ""
     any_word = True  # a right click on an alias opens its prompt; in running text only an id does
+    by_dot = False  # a command may be about the lines of dot
 
     window: Window  # from `start` on
 
@@ -47,6 +48,7 @@ class Pane:
         self._touched = threading.Event()
         self._draft = Draft("")
         self._warned = ""  # the text that Del has warned of
+        self._acting: Gesture | None = None  # what is being done
         self._owner = threading.Thread(target=self._work, name="window", daemon=True)
         self._reader = threading.Thread(target=self._listen, name="event", daemon=True)
 
@@ -120,6 +122,10 @@ class Pane:
         """What the person wrote here and has not sent: Del warns of it, and it is kept on disk."""
         return ""
 
+    def kept(self) -> str:
+        """What of it is kept on disk."""
+        return self.draft()
+
     def restore(self, text: str) -> None:
         """Put a draft that was kept into the new window."""
 
@@ -142,6 +148,19 @@ class Pane:
         if self.adopted:
             self.window.replace(0, self.window.address("$")[1], "")
             self.window.clean()
+
+    def dot(self) -> Dot:
+        """The selection: when the command was clicked that is being done."""
+        at = self._acting.dot if self._acting is not None else None
+        return at if at is not None else self.window.dotted()
+
+    def row_key(self, line: str) -> str:
+        """By what a line is known again."""
+        return table.key(line)
+
+    def meant(self, word: str, gesture: Gesture) -> Session | None:
+        """The session of that id or alias, as it was clicked."""
+        return self.app.roster.find(word)
 
     def style(self) -> table.Style:
         """How wide things are in this window."""
@@ -212,7 +231,7 @@ class Pane:
     def _keep(self) -> None:
         """Keep the draft; one that is sent or thrown away is gone."""
         try:
-            self._draft.save(self.draft())
+            self._draft.save(self.kept())
         except OSError as error:
             raise Unavailable(f"the text in {self._named} cannot be kept: {error.strerror}") from None
 
@@ -260,6 +279,8 @@ class Pane:
                     self.post(self._edited)
                 if gesture.kind not in "XxLlRr":
                     continue
+                if self.by_dot and gesture.kind in "Xx" and gesture.meant.text.partition(" ")[0] in self.acts:
+                    gesture = replace(gesture, dot=self.window.dotted())
                 if self._stuck():
                     self._guarded(lambda gesture=gesture: self._not_now(gesture))  # type: ignore[misc]
                 else:
@@ -279,10 +300,17 @@ class Pane:
             self.say(f"Assist: {word[:40]}: not now, the daemon does not answer what was asked before")
 
     def _gesture(self, gesture: Gesture) -> None:
-        if gesture.kind in "Xx":
-            self._execute(gesture)
-        elif gesture.kind in "LlRr":
-            self._look(gesture)
+        self._acting = gesture
+        try:
+            if gesture.in_body and gesture.body is None:
+                self.window.look_again()
+                raise clicked.moved()
+            if gesture.kind in "Xx":
+                self._execute(gesture)
+            else:
+                self._look(gesture)
+        finally:
+            self._acting = None
         self.attended()
 
     def _execute(self, gesture: Gesture) -> None:
@@ -299,11 +327,15 @@ class Pane:
         elif self.executed(text, gesture):
             return
         elif word in ("Undo", "Redo"):
-            self.window.back(gesture)
+            self._back(gesture)
             self.undone()
             self._keep()
         elif gesture.builtin or not self._common(text, call, gesture):
-            self.window.back(gesture)
+            self._back(gesture)
+
+    def _back(self, gesture: Gesture) -> None:
+        """Let acme do it, with what was clicked."""
+        self.window.back(gesture, clicked.shift(self.window, gesture, self.row_key))
 
     @contextmanager
     def _taken(self, gesture: Gesture) -> Iterator[None]:
@@ -332,9 +364,10 @@ class Pane:
         if not gesture.in_body:
             return None
         start, line = self._line(gesture)
-        q0, q1 = gesture.meant.q0, gesture.meant.q1
+        by = clicked.shift(self.window, gesture, self.row_key)
+        start, q0, q1 = start + by, gesture.meant.q0 + by, gesture.meant.q1 + by
         alone = q0 - start >= 0 and q1 <= start + len(line) and line.strip() == line[q0 - start : q1 - start].strip()
-        if not (alone or (not gesture.empty and gesture.clicked.q0 == q0)):
+        if not (alone or (not gesture.empty and gesture.clicked.q0 + by == q0)):
             return None
         if not self.mine(q0, q1):
             return None
@@ -347,7 +380,7 @@ class Pane:
             with self._taken(gesture):
                 self.app.begin(backend, call, os.path.dirname(self.title()))
             return True
-        session = self.app.roster.find(text)
+        session = self.meant(text, gesture)
         if session is None:
             return False
         if call.chord is None:
@@ -357,8 +390,8 @@ class Pane:
         return True
 
     def _look(self, gesture: Gesture) -> None:
-        for word in self._words(gesture):
-            session = self.app.roster.find(word)
+        for word in clicked.words(self.window, gesture):
+            session = self.meant(word, gesture)
             if session is not None and (self.any_word or word in (session.id, f"anvil:{session.label}")):
                 self.app.open("prompt", session.id)
                 return
@@ -366,39 +399,11 @@ class Pane:
                 raise NotFound(f"no such session '{word.removeprefix('anvil:')}'")
             if self.looked(word, gesture):
                 return
-        self.window.back(gesture)
-
-    def _words(self, gesture: Gesture) -> list[str]:
-        """What may be meant: the word under the click as ids and aliases are spelled, then what acme took for it.
-
-        acme ends a word at a hyphen, which an alias may have; so the line is read again.
-        """
-        meant = self._text(gesture).strip()
-        if not gesture.empty:
-            return [meant]
-        start, line = self._line(gesture)
-        at = gesture.clicked.q0 - start
-        for found in _WORD.finditer(line):
-            inside = found.start() <= at <= found.end()
-            if inside and start + found.start() <= gesture.meant.q0 and gesture.meant.q1 <= start + found.end():
-                return [found.group(), meant]
-        return [meant]
+        self._back(gesture)
 
     def _line(self, gesture: Gesture) -> tuple[int, str]:
-        """Where the clicked line begins, and its text."""
-        if not gesture.in_body:
-            return 0, self.window.tag_text()
-        try:
-            q0, q1 = self.window.address(f"#{gesture.clicked.q0}-+")
-            return q0, self.window.text(q0, q1)
-        except P9Error:  # out of range: what was clicked has gone meanwhile
-            return gesture.clicked.q0, ""
+        """Where the clicked line began, and its text."""
+        return clicked.line(self.window, gesture)
 
     def _text(self, gesture: Gesture) -> str:
-        """The gesture's text, read from the window where it was too long for the event."""
-        record = gesture.meant
-        if not record.left_out:
-            return record.text
-        if gesture.in_body:
-            return self.window.text(record.q0, record.q1)
-        return self.window.tag_text()[record.q0 : record.q1]
+        return clicked.text(self.window, gesture)

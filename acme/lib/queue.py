@@ -17,7 +17,7 @@ from acme.lib.event import Gesture
 from acme.lib.host import Call
 from acme.lib.times import when
 from acme.lib.written import Written
-from anvilsrv.errors import AnvilError, Conflict, Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.front.requests import Queued
 
 _WIDTHS = (4, 8, 8)  # of number, kind and time, in zeros
@@ -27,6 +27,7 @@ class Queue(About):
     """`Drop` and `First` act on the numbers given, else on the lines of the selection."""
 
     kind = "Queue"
+    by_dot = True
     tag = "Put Drop First Hold Go Get Log Undo Redo Look"
     commands: ClassVar = {
         **About.commands,
@@ -55,6 +56,7 @@ class Queue(About):
             return
         body = self.window.body()
         if not self._edited_rows(body):
+            self.window.drawing = rows
             table.put(self.window, table.plan(body, self.shown, rows), lines=True)
             self.shown = rows
 
@@ -122,7 +124,7 @@ class Queue(About):
         """Redraw the lines from the daemon's queue; other text that was typed stays below them."""
         known = {table.key(row) for row in self.shown}
         typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
-        self.shown = self._rows()
+        self.shown = self.window.drawing = self._rows()
         with self.window.bulk(clean=not typed):
             self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in [*self.shown, *typed]))
         self._keep()
@@ -153,8 +155,12 @@ class Queue(About):
     def looked(self, word: str, gesture: Gesture) -> bool:
         """A right click on a number opens the whole prompt."""
         _, line = self._line(gesture)
-        if not word.isdecimal() or table.key(line) != word or line.rstrip("\n") not in self.shown:
+        drawn = gesture.body.drawn if gesture.body is not None else None
+        known = [*self.shown, *(drawn if isinstance(drawn, list) else [])]
+        if not word.isdecimal() or table.key(line) != word or line.rstrip("\n") not in known:
             return False
+        if word not in [str(one.n) for one in self.app.agent.queue(self.subject_id)]:
+            raise NotFound(f"prompt {word} waits no more")
         self.app.open("queued", f"{self.subject_id}/{word}")
         return True
 
@@ -165,19 +171,12 @@ class Queue(About):
             self._move(n, call.word.lower())
 
     def _numbers(self, call: Call) -> list[str]:
-        words = call.words or [table.key(line) for line in self._selected()]
+        words = call.words or [table.key(line) for line in self.dot().lines]
         known = {table.key(row) for row in self.shown}
         found = [word for word in words if word in known and word.isdecimal()]
         if not found or (call.words and len(found) < len(words)):
             raise Invalid(f"{call.word}: which prompt? put dot on its line, or give its number")
         return found
-
-    def _selected(self) -> list[str]:
-        """The lines of dot."""
-        q0, q1 = self.window.dot()
-        last = q1 - 1 if q1 > q0 else q1
-        start, end = self.window.address(f"#{q0}-+")[0], self.window.address(f"#{last}-+")[1]
-        return self.window.text(start, end).splitlines()
 
 
 def _held(session: Session) -> list[str]:

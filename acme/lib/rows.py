@@ -10,9 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from acme.lib import table
 from acme.lib.agent import Ask, Roster, Session
+
+if TYPE_CHECKING:
+    from acme.lib.host import Host
 
 NEEDS = ("ask", "error", "held", "mail", "done")  # of `sessions`, the most urgent first
 TITLES = ("alias", "state", "backend", "directory")
@@ -21,6 +25,7 @@ _HEAD = re.compile(rf"\d+ (?:{'|'.join(NEEDS)})\b")
 _OURS = re.compile(
     r"\[.*\]$|not here: |daemon is away|trouble: |alias *\tstate *\t|\tq\w+ \["
 )  # lines that are not a session's
+_QUESTION = re.compile(r"\t\S+ \[")
 _EXCERPT = 120  # characters of a note, and of a question
 _DOING = 24  # characters of what an agent does
 _MOST = 40  # zeros that a column takes at most
@@ -69,6 +74,20 @@ def asked(ask: Ask, label: str) -> str:
     choices = " ".join(f"[{table.one_line(choice)}]" for choice in ask.choices) or "[answer]"
     about = table.one_line(f"{ask.text}: {ask.detail}" if ask.detail else ask.text)
     return f"\t{ask.id or label} {choices} {about[:_EXCERPT]}"
+
+
+def is_question(line: str) -> bool:
+    """Whether a line looks like one that `asked` made."""
+    return bool(_QUESTION.match(line))
+
+
+def take(app: Host, session: Session, ask: Ask, line: str, at: int) -> None:
+    """Give the choice that a click there in a question's line takes; show the question where it has none there."""
+    choice = meant(ask, line, at)
+    if choice:
+        app.agent.write(f"{session.id}/answer", f"{ask.id} {choice}\n".lstrip())
+    else:
+        app.open("ask", session.id)
 
 
 def bracketed(line: str, at: int) -> str | None:

@@ -159,15 +159,20 @@ def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool 
     """
     if not edits:
         return False
-    dot = window.dot()
-    gone = lines and any(edit.q0 <= dot[0] < edit.q1 and not edit.text for edit in edits)
-    with window.bulk(clean):
-        for edit in edits:
-            window.replace(edit.q0, edit.q1, edit.text)
-    right = (0, 0) if gone else (moved(dot[0], edits), moved(dot[1], edits))
-    left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
-    if left != right and window.dot() == left:  # else the person has selected something meanwhile
-        window.select(*right)
+    with window.alone():
+        dot = window.dot()
+        gone = lines and any(edit.q0 <= dot[0] < edit.q1 and not edit.text for edit in edits)
+        with window.bulk(clean):
+            for edit in edits:
+                window.replace(edit.q0, edit.q1, edit.text)
+        right = (0, 0) if gone else (moved(dot[0], edits), moved(dot[1], edits))
+        left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
+        now = window.dot()
+        if now == left:
+            if left != right:
+                window.select(*right)
+        elif lines and now[0] == now[1] and now[0] in [moved(edit.q0, edits) for edit in edits if not edit.text]:
+            window.select(0, 0)  # the person has selected meanwhile what then went
     return gone
 
 

@@ -2,7 +2,9 @@
 
 Places are in runes, that is, in characters of a Python string. The files stay open while the Window lives: closing
 `addr` would reset the address, closing `data` would end `nomark`, closing `event` would drop `dump`. A Window belongs
-to one thread; only `gestures` may be read by another one.
+to one thread; only `gestures` and `dotted` are for another one, which reads what is clicked. `_alone` is held for what has more
+than one message, as all that needs the address, of which acme has one for a window; the reader of events waits for it, since what
+is drawn in many changes is of no use to it before its end.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
-from acme.lib.event import Gesture, Parser
+from acme.lib.event import Dot, Gesture, Parser
+from acme.lib.seen import Seen
 from anvilsrv.errors import AnvilError, NotFound
 from anvilsrv.p9.client import Client, File, P9Error
 from anvilsrv.p9.wire import ORDWR, OWRITE
@@ -32,7 +36,9 @@ class Window:
         self.client = client
         self.id = id
         self._files: dict[str, File] = {"ctl": ctl} if ctl is not None else {}
-        self._changing = threading.Lock()  # held during many changes, each of which would be a useless event
+        self.drawing: object = None  # what is written is of: `Moment.drawn` of a click on it
+        self._seen = Seen()
+        self._alone = threading.RLock()
 
     # the whole window
 
@@ -102,25 +108,36 @@ class Window:
 
         P9Error ``address out of range`` where it has none.
         """
-        self._write("addr", _bytes(address))
-        return self._address()
+        with self._alone:
+            self._write("addr", _bytes(address))
+            return self._address()
 
     def dot(self) -> tuple[int, int]:
         """The person's selection. Sets the address."""
-        self._open("addr")
-        self.ctl("addr=dot")
-        return self._address()
+        with self._alone:
+            self._open("addr")
+            self.ctl("addr=dot")
+            return self._address()
+
+    def dotted(self) -> Dot:
+        """The selection and its lines."""
+        with self._alone:
+            q0, q1 = self.dot()
+            last = q1 - 1 if q1 > q0 else q1
+            start, end = self.address(f"#{q0}-+")[0], self.address(f"#{last}-+")[1]
+            return Dot(q0, q1, start, self.text(start, end))
 
     def select(self, q0: int, q1: int) -> None:
         """Move the person's selection, without scrolling."""
-        self._write("addr", f"#{q0},#{q1}".encode())
-        self.ctl("dot=addr")
+        with self._alone:
+            self._write("addr", f"#{q0},#{q1}".encode())
+            self.ctl("dot=addr")
 
     def text(self, q0: int, q1: int) -> str:
         """The body from `q0` to `q1`."""
-        self._write("addr", f"#{q0},#{q1}".encode())
         parts = []
-        with self._guard():
+        with self._alone, self._guard():
+            self._write("addr", f"#{q0},#{q1}".encode())
             file = self._open("xdata")
             while part := file.read(_CHUNK, 0):
                 parts.append(part)
@@ -132,22 +149,36 @@ class Window:
         acme scrolls to the end of it if `q0` is in view, moves a selection that lies behind it, and gives up one that
         lies within.
         """
-        self._write("addr", f"#{q0},#{q1}".encode())
         text = text.replace("\0", "")
-        for chunk in _chunks(text) or [b""]:
-            self._write("data", chunk)
+        with self._alone:
+            self._write("addr", f"#{q0},#{q1}".encode())
+            for chunk in _chunks(text) or [b""]:
+                self._put(chunk)
         return q0 + len(text)
+
+    def _put(self, chunk: bytes) -> None:
+        """Write to `data`. acme tells of it as it does of all changes, but not the text if that is long."""
+        if not chunk or "event" not in self._files:
+            self._write("data", chunk)
+            return
+        self._seen.wrote(chunk.decode(), self.drawing)
+        try:
+            self._write("data", chunk)
+        except AnvilError:
+            self._seen.failed()
+            raise
 
     def append(self, text: str) -> None:
         """Put `text` at the end of the body."""
-        end = self.address("$")[1]
-        self.replace(end, end, text)
+        with self._alone:
+            end = self.address("$")[1]
+            self.replace(end, end, text)
 
     @contextmanager
     def bulk(self, clean: bool = True) -> Iterator[None]:
         """Changes that are one for Undo. With `clean` the window is clean afterwards, and its history is gone."""
         self._open("data")
-        with self._changing:
+        with self._alone:
             self.ctl("nomark")
             try:
                 yield
@@ -162,16 +193,25 @@ class Window:
 
     # gestures
 
+    def alone(self) -> threading.RLock:
+        """For what is not to be seen before its end, by who reads what is clicked."""
+        return self._alone
+
     def listen(self) -> None:
-        """Open `event`: from now on nothing that is clicked happens by itself."""
+        """Open `event`: from now on nothing that is clicked happens by itself, and what is clicked is known."""
         self._open("event")
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Read what stands in the window now."""
+        self._seen.again(self.body())
 
     def gestures(self) -> Iterator[Gesture]:
         """What the person does, as it happens; ends when the window is deleted or `event` is closed."""
         parser = Parser()
         file = self._open("event")
         while True:
-            with self._changing:
+            with self._alone:
                 pass
             try:
                 data = file.read(_CHUNK, 0, timeout=None)
@@ -181,12 +221,23 @@ class Window:
                 raise
             if not data:
                 return
-            yield from parser.feed(data)
+            yield from filter(None, map(self._saw, parser.feed(data)))
 
-    def back(self, gesture: Gesture) -> None:
-        """Let acme do it after all. What has meanwhile become impossible (``bad event syntax``) is let go."""
+    def _saw(self, gesture: Gesture) -> Gesture | None:
+        """A gesture with the body in which it was made. What was drawn is none."""
+        if gesture.kind in "ID":
+            self._seen.changed(gesture.clicked)
+            return gesture if gesture.origin in "KM" else None
+        if gesture.kind not in "XxLlRr":
+            return gesture
+        body = self._seen.moment()
+        known = not gesture.in_body or (body.agrees(gesture.clicked) and body.agrees(gesture.meant))
+        return replace(gesture, body=body if known else None)
+
+    def back(self, gesture: Gesture, moved: int = 0) -> None:
+        """Let acme do it after all, so many runes further on. What has meanwhile become impossible (``bad event syntax``) is let go."""
         try:
-            self._write("event", gesture.back())
+            self._write("event", gesture.back(moved))
         except P9Error as error:
             if "bad event syntax" not in str(error):
                 raise
