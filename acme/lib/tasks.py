@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from acme.lib import table
+from acme.lib import table, task_lines
 from acme.lib.agent import Session
 from acme.lib.event import Gesture
 from acme.lib.host import Call
 from acme.lib.pane import Pane
 from acme.lib.times import when
-from anvilsrv.errors import Conflict, Invalid
+from anvilsrv.errors import AnvilError, Conflict, Invalid
 from anvilsrv.strict_json import loads
 
 Bead = dict[str, Any]
@@ -69,9 +70,14 @@ class Beads(Pane):
 
 
 class Tasks(Beads):
-    """The list; a click on a word in brackets says which of them. A right click on an id opens it."""
+    """The list; a click on a word in brackets says which of them. A right click on an id opens it.
 
-    tag = "Get New Claim Done Fail Comment Dep"
+    Its lines are text, which Put does; while the person has edited them nothing is drawn.
+    """
+
+    by_dot = True
+    tag = "Get Put New Claim Done Fail Comment Dep Undo Redo Look"
+    commands: ClassVar = {**Beads.commands, "Put": "put"}
 
     def title(self) -> str:
         return "/AnviLLM/+Tasks"
@@ -82,6 +88,7 @@ class Tasks(Beads):
     def open(self) -> None:
         self.shown: list[str] = []
         self._view = "ready"
+        self._got = ""  # what was edited, of which Get has warned
         self._style = self.style()
         self.clear()
         self.window.select(0, 0)
@@ -89,15 +96,19 @@ class Tasks(Beads):
         self.refresh()
 
     def refresh(self) -> None:
-        if not self.app.online:
+        if not self.app.online or self._edits():
             return
+        rows = self._rows()
+        if rows != self.shown:
+            self.window.drawing = rows
+            table.put(self.window, table.plan(self.window.body(), self.shown, rows), lines=True, clean=not self.draft())
+            self.shown = rows
+
+    def _rows(self) -> list[str]:
         ready = {bead["id"] for bead in self.app.agent.beads("ready")}
         found = [bead for bead in self.app.agent.beads("list") if _seen_in(self._view, bead, ready)]
         views = " ".join(f"[{view}]" if view != self._view else f"[{view}]*" for view in VIEWS)
-        rows = [views, *(self._row(bead) for bead in found)]
-        if rows != self.shown:
-            table.put(self.window, table.plan(self.window.body(), self.shown, rows), lines=True)
-            self.shown = rows
+        return [views, *(self._row(bead) for bead in found)]
 
     def _row(self, bead: Bead) -> str:
         who = self.app.label(str(bead.get("assignee") or "-"))
@@ -105,22 +116,62 @@ class Tasks(Beads):
         return table.columns(tuple(map(table.one_line, cells)), _WIDTHS, self._style)
 
     def get(self, call: Call) -> None:
+        """Draw it from what the daemon has; a text that is not sent stays behind the rows."""
+        text = "\n".join(self._edits())
+        if text and text != self._got:
+            self._got = text
+            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
         self._style = self.style()
-        typed = self.draft()
-        self.window.replace(0, self.window.address("$")[1], f"{typed}\n" if typed else "")
-        self.shown = []
-        self.refresh()
+        self._draw({}, task_lines.typed(self.window.body(), self.shown))
+
+    def put(self, call: Call) -> None:
+        """Do what was edited, line by line; what is refused stands behind its line."""
+        body = self.window.body()
+        typed = {task_lines.said(line): line for line in task_lines.typed(body, self.shown)}
+        refused = {}
+        for one in task_lines.todo(body, self.shown[1:], self._id_of):
+            typed.pop(one.line, "")
+            try:
+                for command in one.commands():
+                    self.app.agent.bead(*command)
+            except AnvilError as error:
+                why = f"{one.line}\t! {error}"
+                if one.id:
+                    refused[one.id] = why
+                else:
+                    typed[one.line] = why
+        self._draw(refused, list(typed.values()))
+        self._keep()
+        self.app.changed_tasks()
+
+    def _id_of(self, name: str) -> str:
+        session = self.app.roster.find(name)
+        return session.id if session is not None else name
+
+    def _draw(self, refused: Mapping[str, str], typed: Sequence[str]) -> None:
+        """The rows as they are now, those that were refused as they were edited, and below them what was typed."""
+        self.shown = self.window.drawing = self._rows()
+        lines = [refused.get(table.key(row), row) for row in self.shown]
+        with self.window.bulk(clean=not (refused or typed)):
+            self.window.replace(0, self.window.address("$")[1], "".join(f"{line}\n" for line in [*lines, *typed]))
+        self.window.select(0, 0)
+        self.window.show()
+
+    def _edits(self) -> list[str]:
+        return task_lines.edited(self.window.body(), self.shown[1:])
 
     def _bead(self) -> str:
-        q0, _ = self.window.dot()
-        id = table.key(self.window.text(*self.window.address(f"#{q0}-+")))
-        if id not in {table.key(row) for row in self.shown[1:]}:
+        id = table.key(self.dot().lines[0])
+        if id not in self._known(self._acting):
             raise Invalid("which task? put dot on its line, or give its id")
         return id
 
     def chosen(self, text: str, gesture: Gesture) -> bool:
-        if self._line(gesture)[1].rstrip("\n") != self.shown[0] or text.strip("[]*") not in VIEWS:
+        line = self._line(gesture)[1]
+        if {word.strip("[]*") for word in line.split()} != set(VIEWS) or text.strip("[]*") not in VIEWS:
             return False
+        if self._edits():
+            raise Conflict(f"{self.title()} modified: Put or Get first")
         self._view = text.strip("[]*")
         self.refresh()
         return True
@@ -132,21 +183,29 @@ class Tasks(Beads):
         }
 
     def draft(self) -> str:
-        keys = {table.key(row) for row in self.shown}
-        return "\n".join(
-            line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in keys
-        )
+        return "\n".join(filter(None, [*self._edits(), self.kept()]))
+
+    def kept(self) -> str:
+        return "\n".join(task_lines.typed(self.window.body(), self.shown))
+
+    def undone(self) -> None:
+        self.refresh()
 
     def restore(self, text: str) -> None:
         self.window.append(text + "\n")
 
     def looked(self, word: str, gesture: Gesture) -> bool:
+        known = self._known(gesture)
         meant = table.key(self._line(gesture)[1]) if gesture.in_body else word
-        known = {table.key(row) for row in self.shown[1:]}
-        id = meant if meant in known and word and meant.startswith(word.split("-")[0]) else word
+        id = meant if meant in known and word and meant.startswith(word) else word
         if id in known:
             self.app.open("task", id)
         return id in known
+
+    def _known(self, gesture: Gesture | None) -> set[str]:
+        """The tasks that are listed, and those that were when it was clicked."""
+        drawn = gesture.body.drawn if gesture is not None and gesture.body is not None else None
+        return {table.key(row) for row in [*self.shown[1:], *(drawn[1:] if isinstance(drawn, list) else [])]}
 
 
 class Task(Beads):

@@ -2,7 +2,10 @@
 
 import pytest
 
-MAIN, TASKS = "/AnviLLM/", "/AnviLLM/+Tasks"
+from acme.lib import task_lines
+from anvilsrv.errors import Invalid
+
+MAIN, TASKS, ERRORS = "/AnviLLM/", "/AnviLLM/+Tasks", "/AnviLLM/+Errors"
 
 
 def bead(id, title, status="open", **more):
@@ -62,3 +65,51 @@ def test_a_chord_of_a_task_onto_a_session_gives_it_the_work(person, agent, tasks
     person.sees(MAIN, id)
     person.execute(MAIN, id, chord=(TASKS, "bd-a1b"))
     assert agent.await_written(f"{id}/in") == "Work on bd-a1b: Mend the lexer\n\nIt loses a line."
+
+
+def test_put_does_what_was_edited_in_the_list(person, agent, tasks):
+    person.execute(TASKS, "[all]")
+    person.sees(TASKS, "Done long ago\n")
+    person.select(TASKS, "Mend the lexer")
+    person.type(TASKS, "Mend the parser")
+    row = next(line for line in person.body(TASKS).split("\n") if line.startswith("bd-c2d"))
+    person.select(TASKS, row)
+    person.cut(TASKS)
+    person.type_at_end(TASKS, "New Write it down\n- bd-e3f\na note\n")
+    agent.emit("bead", "beads")
+    person.execute(TASKS, "Put", tag=True)
+    done = [agent.await_written("beads/ctl") for _ in range(4)]
+    assert done == [
+        "update bd-a1b 'title=Mend the parser'\n",
+        "complete bd-c2d\n",
+        "new 'Write it down'\n",
+        "complete bd-e3f\n",
+    ]
+    person.wait(lambda: person.body(TASKS).endswith("Done long ago\na note\n"), "the list to be drawn again")
+
+
+def test_what_put_is_refused_stands_behind_its_line_and_is_tried_again(person, agent, tasks):
+    agent.refuse["beads/ctl"] = "bd-a1b is claimed"
+    person.select(TASKS, "Mend the lexer")
+    person.type(TASKS, "Mend all")
+    person.type_at_end(TASKS, "New Another\n")
+    person.execute(TASKS, "[all]")
+    person.sees(ERRORS, "Assist: /AnviLLM/+Tasks modified: Put or Get first\n")
+    person.execute(TASKS, "Put", tag=True)
+    person.sees(TASKS, "Mend all\t! busy: bd-a1b is claimed\n")
+    person.sees(TASKS, "New Another\t! busy: bd-a1b is claimed\n")
+    del agent.refuse["beads/ctl"]
+    person.execute(TASKS, "Put", tag=True)
+    assert agent.await_written("beads/ctl") == "update bd-a1b 'title=Mend all'\n"
+    assert agent.await_written("beads/ctl") == "new Another\n"
+    person.wait(lambda: "!" not in person.body(TASKS), "the refusals to go")
+
+
+def test_cells_are_changed_and_an_id_that_was_spoilt_ends_no_task():
+    rows = ["bd-1\t2\topen\t-\tOne", "bd-2 \t2\topen\t-\tTwo", "bd-3\t2\topen\t-\tThree"]
+    body = "bd-1\t1\tclosed\trev\tOne\t! no\nxbd-2 \t2\topen\t-\tTwo\nbd-3 2 open - Three\n"
+    one, two, three = task_lines.todo(body, rows, {"rev": "a0000001"}.get)
+    assert one.commands() == [["update", "bd-1", "priority=1", "assignee=a0000001"], ["complete", "bd-1"]]
+    for refused, why in ((two, "'- bd-2'"), (three, "not five columns")):
+        with pytest.raises(Invalid, match=why):
+            refused.commands()
