@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "acme")]
 
 from fakeacme import FakeAcme  # noqa: E402
 
-from acme.lib import main, rows  # noqa: E402
+from acme.lib import main  # noqa: E402
 from acme.lib.acme import Acme  # noqa: E402
 from acme.lib.agent import Backend, Roster, Session  # noqa: E402
 from acme.lib.window import Window  # noqa: E402
@@ -76,12 +76,20 @@ def measure(window: Counted) -> None:
     sessions = [
         Session(f"{n + 0xA0000000:08x}", f"s{n}", f"s{n}", "claude", "idle", f"/home/user/{n}") for n in range(SESSIONS)
     ]
-    app = App(Roster(tuple(sessions), (Backend("claude", "Claude Code", ""),)))
+    app = App(Roster(tuple(sessions), (Backend("claude", "Claude Code", "", "Claude"),)))
     pane = Table(app)  # type: ignore[arg-type]
     pane.window, pane.adopted = window, False
     window.listen()
     reader = threading.Thread(target=lambda: sum(1 for _ in window.gestures()))
     reader.start()
+    try:
+        refreshed(pane, app, sessions, window)
+    finally:
+        window.delete()
+        reader.join()
+
+
+def refreshed(pane: Table, app: App, sessions: list[Session], window: Counted) -> None:
     started = time.perf_counter()
     pane.open()
     print(f"{SESSIONS} rows drawn: {(time.perf_counter() - started) * 1000:.1f} ms")
@@ -99,9 +107,8 @@ def measure(window: Counted) -> None:
         steps, whole = len(times) // ROUNDS, statistics.median(map(sum, rounds))
         said = f"{what}: {statistics.median(times):.1f} ms, worst {max(times):.1f} ms"
         print(f"{said}, {steps} refreshes in {whole:.1f} ms, {window.writes // ROUNDS} writes")
-    assert all(rows.key(row) in window.body() for row in pane.shown)
-    window.delete()
-    reader.join()
+    body = window.body()
+    assert all(row in body for row in pane.shown)
 
 
 def run() -> None:
