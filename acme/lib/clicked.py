@@ -22,9 +22,9 @@ def line(window: Window, gesture: Gesture) -> tuple[int, str]:
     found = gesture.body.line(at) if gesture.body is not None else None
     if found is not None:
         return found
-    said = gesture.meant.text
+    meant = gesture.meant
     with suppress(P9Error):  # out of range: it has gone
-        if said and window.text(gesture.meant.q0, gesture.meant.q1) == said:
+        if not meant.literal or window.text(meant.q0, meant.q1) == meant.text:
             start, end = window.address(f"#{at}-+")
             return start, window.text(start, end)
     raise moved()
@@ -52,7 +52,8 @@ def words(window: Window, gesture: Gesture) -> list[str]:
     start, there = line(window, gesture)
     at, q0, q1 = (place - start for place in (gesture.clicked.q0, gesture.meant.q0, gesture.meant.q1))
     for found in _WORD.finditer(there):
-        if found.start() <= min(at, q0) and max(at, q1) <= found.end() and there[q0:q1].strip() == meant:
+        known = not gesture.meant.literal or there[q0:q1].strip() == meant
+        if known and found.start() <= min(at, q0) and max(at, q1) <= found.end():
             return [found.group(), meant]
     return [meant]
 
@@ -85,7 +86,7 @@ def shift(window: Window, gesture: Gesture, key: Key) -> int:
 def _shift_in_tag(tag: str, gesture: Gesture) -> int:
     """A tag is moved by a new name, at its beginning."""
     record = gesture.meant
-    if record.left_out or tag[record.q0 : record.q1] == record.text or not record.text:
+    if not record.literal or tag[record.q0 : record.q1] == record.text or not record.text:
         return 0
     places = [found.start() - record.q0 for found in re.finditer(re.escape(record.text), tag)]
     if not places:

@@ -38,6 +38,11 @@ class Record:
         """True when there is a text, too long for a record: it must be read from the window."""
         return self.count == 0 and self.q1 > self.q0
 
+    @property
+    def literal(self) -> bool:
+        """True when `text` is what stands there: of a file it is the whole name, of a long text nothing."""
+        return not self.left_out and not (self.flag & FILE and self.kind in "LlRr")
+
 
 @dataclass(frozen=True, slots=True)
 class Dot:

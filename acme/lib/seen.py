@@ -47,7 +47,7 @@ class Moment:
 
     def agrees(self, record: Record) -> bool:
         """Whether it is known, and what acme says was clicked stands there."""
-        if record.left_out or record.q1 < self.start:
+        if not record.literal or record.q1 < self.start:
             return True
         found = self.between(record.q0, record.q1)
         return found is None or found == record.text

@@ -261,3 +261,18 @@ def test_a_click_under_which_a_queue_moves_is_about_the_prompt_that_stood_there(
     person.sees(f"{project}/+Errors", "Assist: prompt 3 waits no more\n")
     person.sees(f"{project}/+Errors", "Assist: Drop: which prompt?")
     assert [one[0] for one in agent.queues[id]] == [4]
+
+
+def test_a_file_in_a_log_is_opened_by_acme_though_the_log_has_grown_before_it(person, agent, project):
+    id = agent.add(alias="s1", cwd=project)
+    open(f"{project}/lex.py", "w").close()
+    person.open("log", id)
+    name = f"{project}/+Log.s1"
+    agent.logs[id].add(b"USER 2026-01-01T10:00:00\n\tsee lex.py:4 there\n\n")
+    person.sees(name, "there")
+    with person.held("log", id):
+        person.look(name, "lex.py:4")
+        person.acme.find(name).body.q0 = person.acme.find(name).body.q1 = 0
+        person.type(name, "x\n")
+    person.wait(lambda: person.acme.did, "acme to look")
+    assert person.acme.did == [("look", f"{project}/lex.py:4")]
