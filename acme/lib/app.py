@@ -204,6 +204,10 @@ class App:
         session = self.roster.find(id)
         return session.label if session is not None else id
 
+    def reread(self, session: Session) -> None:
+        """Have acme read the session's files again that are others now."""
+        self.reload.look(session)
+
     def edited_too(self, id: str) -> tuple[str, ...]:
         """The files that a session's last turn has changed, and whose windows the person has changed."""
         return self.reload.found.get(id, ())

@@ -73,3 +73,4 @@ class Diff(About):
             raise Invalid("Revert: which hunk? put dot on it")
         self.app.agent.write(f"{self.subject_id}/git/apply", patch.taken_back(found))
         self._draw()
+        self.app.reread(self.subject(Call("Revert", "", None, None)))

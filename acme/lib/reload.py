@@ -39,6 +39,10 @@ class Reload:
         if self._thread.is_alive():
             self._thread.join(5)
 
+    def look(self, session: Session) -> None:
+        """Look after the files of that one."""
+        self._over.put(session)
+
     def follow(self, before: Roster, now: Roster) -> None:
         """The sessions were those, and are these: look after those whose turn is over."""
         for session in now.sessions:

@@ -55,7 +55,8 @@ class Beads(Pane):
         self.app.changed_tasks()
 
     def act(self, call: Call) -> None:
-        """``Claim``, ``Done``, ``Fail <reason>``, ``Comment <text>``, ``Dep <id>``; before these the id of another task may stand."""
+        """``Claim``, ``Done``, ``Fail <reason>``, ``Comment <text>``, ``Dep <id>``, for which it is to wait; before these the id of
+        another task may stand."""
         first, _, rest = call.argument.partition(" ")
         known = {bead["id"] for bead in self.app.agent.beads("list")}
         id, text = (
@@ -65,7 +66,8 @@ class Beads(Pane):
         )
         if call.word in ("Fail", "Comment", "Dep") and not text:
             raise Invalid(f"{call.word}: what? sweep '{call.word} <text>'")
-        self.app.agent.bead(_ACTS[call.word], id, *([text] if text else []))
+        words = [text, id] if call.word == "Dep" else [id, *([text] if text else [])]
+        self.app.agent.bead(_ACTS[call.word], *words)
         self.app.changed_tasks()
 
 

@@ -37,6 +37,9 @@ def test_the_words_act_on_the_line_of_dot_or_on_an_id(person, agent, tasks):
     person.select(TASKS, "Mend")
     person.execute(TASKS, "Claim", tag=True)
     assert agent.await_written("beads/ctl") == "claim bd-a1b\n"
+    person.type_at_end(TASKS, "Dep bd-a1b bd-c2d\n")
+    person.execute(TASKS, "Dep bd-a1b bd-c2d", sweep=True)
+    assert agent.await_written("beads/ctl") == "dep bd-c2d bd-a1b\n"
     person.type_at_end(TASKS, "Fail bd-a1b no time\n")
     person.execute(TASKS, "Fail bd-a1b no time", sweep=True)
     assert agent.await_written("beads/ctl") == "fail bd-a1b 'no time'\n"
