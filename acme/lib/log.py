@@ -16,15 +16,12 @@ from acme.lib.about import About
 from acme.lib.agent import Ask, Session, named
 from acme.lib.event import Gesture
 from acme.lib.host import Call
+from acme.lib.logged import Logged
 from anvilsrv.errors import Invalid, NotFound
 from anvilsrv.front.tail import Tail
 from anvilsrv.p9.client import P9Error
 
 _LOGGED = re.compile(r"\t|(USER|ASSISTANT|NOTE) \d")  # how a line of a log begins that is not empty
-_REWRITTEN = re.compile("(?m)^(\\t*)[^\\n]*\u240d(?=[^\\n\u240d])")  # what a progress line said before its last state
-_CONTROL = re.compile(
-    "\u241b\\[[0-9;?]*[A-Za-z]|[\u240d\u2407]"
-)  # colours, CR and BEL, as the daemon makes them visible
 _SEARCHED = 200_000  # runes from the end in which the line of an edit is looked for
 _TAIL = 64  # runes of the log by which its end is known again
 
@@ -60,11 +57,11 @@ class Log(About):
     def _follow(self) -> None:
         """Follow the log from its beginning."""
         self.end, self.tail, self.foot, self._log, self._mark = 0, "", "", "", None
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        logged, decoder = Logged(), codecs.getincrementaldecoder("utf-8")("replace")
         self._following = following = object()
 
         def came(data: bytes) -> None:  # on the tail's thread
-            if text := decoder.decode(data).replace("\0", ""):
+            if text := logged.add(decoder.decode(data).replace("\0", "")):
                 self.post(lambda: self.add(text) if self._following is following else None)
 
         self._waiting, self._seq = edit_lines.Waiting(), 0
@@ -122,7 +119,6 @@ class Log(About):
 
     def add(self, text: str) -> None:
         """More of the log has come, or what stands below it is another."""
-        text = progressed(text)
         self._log = (self._log + text)[-_TAIL:]
         session = self.app.roster.find(self.subject_id)
         foot = self._below(session)
@@ -277,17 +273,12 @@ def _draft(body: str) -> str:
     return "\n".join(typed).strip("\n")
 
 
-def progressed(text: str) -> str:
-    """The text of a log without what moves a cursor; a line that was written over stands as it was at last."""
-    return _CONTROL.sub("", _REWRITTEN.sub(r"\1", text))
-
-
 def below(session: Session) -> list[str]:
     """What stands below the log of a session: its questions, or what it does, or what it has used."""
     if session.asks:
         return [rows.asked(ask, session.label) for ask in session.asks]
     if session.state == "running":
-        doing = f" · {table.one_line(session.doing)}" if session.doing else ""
+        doing = f" · {rows.done_now(session)}" if rows.done_now(session) else ""
         return [f"\trunning {rows.elapsed(time.time() - session.since)}{doing}"] if session.since else []
     used = rows.used(session.usage)
     return [f"\t{used}"] if used else []

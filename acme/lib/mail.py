@@ -30,7 +30,7 @@ class Box(Pane):
     """`+Inbox` or `+Archive`; a click on a number opens that message."""
 
     commands: ClassVar = {"Get": "get", "Put": "put", "Mail": "mail"}
-    tag = "Get Put Mail"
+    tag = "Get Put Mail Undo Redo Look"
     name = ""
 
     def title(self) -> str:

@@ -32,9 +32,11 @@ class New(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self._style = self.style()
-        self.clear()
         here = [each.word for each in self.app.roster.backends if not each.trouble]
-        self.window.replace(0, 0, f"{' '.join(here[:1])} {self.subject_id or self.app.home}\n")
+        self._begun = f"{' '.join(here[:1])} {self.subject_id or self.app.home}"
+        left = self._said().strip() if self.adopted else ""
+        self.clear()
+        self.window.replace(0, 0, f"{left or self._begun}\n")
         self.refresh()
         self.window.select(0, 0)
         self.window.show()
@@ -92,9 +94,22 @@ class New(Pane):
     def _said(self) -> str:
         return self.window.body().partition("\n")[0]
 
+    def draft(self) -> str:
+        said = self._said()
+        return said if said != self._begun else ""
+
+    def restore(self, text: str) -> None:
+        self.window.replace(0, len(self._said()), text)
+
+    def mine(self, q0: int, q1: int) -> bool:
+        return False  # the line is for Start
+
     def begin(self, call: Call) -> None:
-        word, _, rest = self._said().strip().partition(" ")
+        said = self._said()
+        word, _, rest = said.strip().partition(" ")
         backend = self.app.roster.backend(word)
         if backend is None:
             raise Invalid(f"no such backend '{word[:40]}': click one in brackets")
         self.app.begin(backend, Call(word, rest.strip(), None, None), self.app.home)
+        self._begun = said
+        self._keep()

@@ -123,7 +123,13 @@ def state(session: Session, now: float) -> str:
         return "asks"
     if session.state != "running" or not session.since:
         return session.state
-    return f"running {elapsed(now - session.since)} {table.one_line(session.doing)[:_DOING]}".rstrip()
+    return f"running {elapsed(now - session.since)} {done_now(session)[:_DOING]}".rstrip()
+
+
+def done_now(session: Session) -> str:
+    """What the agent does; of one that tells nothing of it, nothing."""
+    doing = table.one_line(session.doing)
+    return "" if doing == session.state else doing
 
 
 def elapsed(seconds: float) -> str:

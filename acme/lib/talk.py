@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from acme.lib.agent import Agent
+from acme.lib.logged import progressed, timed
 from anvilsrv.display import shown
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9.client import File
@@ -39,4 +40,4 @@ def main(words: Sequence[str]) -> int:
 def _print(log: File) -> None:
     with contextlib.suppress(AnvilError):
         for line in log.lines():
-            print(shown(line.decode("utf-8", "replace").rstrip("\n")), flush=True)
+            print(shown(timed(progressed(line.decode("utf-8", "replace").rstrip("\n")))), flush=True)

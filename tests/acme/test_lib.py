@@ -5,6 +5,7 @@ import pytest
 from acme.lib import ask, begin, rows, table
 from acme.lib.agent import Session, listed
 from acme.lib.event import Parser
+from acme.lib.logged import Logged
 from acme.lib.mail import parse
 from acme.lib.times import when
 from anvilsrv.errors import Invalid
@@ -166,3 +167,20 @@ def test_two_backends_have_not_one_word():
     }
     found = listed((name, title, "") for name, title in titles.items())
     assert [one.word for one in found] == ["Claude", "claude-acp", "Kiro", "kiro-tui", "Any"]
+
+
+def test_a_log_in_any_pieces_reads_as_in_one_with_short_times():
+    log = "USER 2026-01-01T10:00:00\n\tUSER 2026-01-01T10:00:00\n\n\tas it is\nNOTE 2026-01-01T10:01:00\n\tend"
+    read = "USER 2026-01-01 10:00\n\tUSER 2026-01-01T10:00:00\n\n\tas it is\nNOTE 2026-01-01 10:01\n\tend"
+    for size in (1, 2, 5, 11, 30, 1000):
+        logged = Logged()
+        assert "".join(logged.add(log[at : at + size]) for at in range(0, len(log), size)) == read
+
+
+def test_a_progress_line_that_comes_in_pieces_ends_as_its_last_state():
+    logged = Logged()
+    assert [logged.add(piece) for piece in ("\t10%\u240d", "20%\u240d\u241b[1", "m99%\n\tend")] == [
+        "",
+        "",
+        "\t99%\n\tend",
+    ]

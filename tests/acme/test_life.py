@@ -59,7 +59,7 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     lines = [line.split() for line in person.body(MAIN).splitlines()]
     assert lines[-2:] == [["-", "idle", "claude", "/tmp", other], ["a", "note", "of", "mine"]]
     agent.logs[id].add(b"ASSISTANT 2026-01-01T10:00:01\n\tyes\n\n")
-    person.sees(log, "\thello\n\nASSISTANT 2026-01-01T10:00:01\n\tyes\n\na draft")
+    person.sees(log, "\thello\n\nASSISTANT 2026-01-01 10:00\n\tyes\n\na draft")
 
 
 def test_without_acme_and_with_a_wrong_word_it_says_so(namespace):

@@ -36,7 +36,7 @@ def test_the_log_window_follows_the_conversation_before_what_is_typed(person, ag
     person.type_at_end(name, "my draft")
     agent.logs[id].add(b"\nUSER 2026-01-01T10:01:00\n\tmore\n")
     person.sees(name, "\tmore\n")
-    assert person.body(name).endswith("\tyes\n\nUSER 2026-01-01T10:01:00\n\tmore\nmy draft")
+    assert person.body(name).endswith("\tyes\n\nUSER 2026-01-01 10:01\n\tmore\nmy draft")
     person.execute(name, "Send", tag=True)
     assert agent.await_written(f"{id}/in") == "my draft"
     person.wait(lambda: person.body(name).endswith("\tmore\n"), "the draft to go")
