@@ -3,6 +3,7 @@ and what is edited in it is done by Put."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -260,9 +261,18 @@ class Main(Pane):
         for line in dict.fromkeys(typed_lines(body, self.shown)):
             self._do(line, confirmed)
         self.shown = [row for row in self.shown if rows.key(row) not in todo.removed]
+        if todo.removed:
+            self._close_up()
         self.app.sync()
         self.refresh()
         self._keep()
+
+    def _close_up(self) -> None:
+        """Take away the empty lines that rows have left whose text was cut."""
+        body = self.window.body()
+        rows_end = re.compile(f"{re.escape(self.shown[-1])}.*\n*").search(body) if self.shown else None
+        for found in reversed(list(re.finditer(r"(?m)^\n", body[: rows_end.end() if rows_end else 0]))):
+            self.window.replace(found.start(), found.end(), "")
 
     def _try(self, id: str, act: Callable[..., None], *words: object) -> bool:
         try:

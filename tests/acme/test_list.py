@@ -84,6 +84,7 @@ def test_put_names_ends_and_starts_sessions_by_the_text_of_the_list(person, agen
     assert agent.await_written("ctl") == f"new claude {project} role=y alias=neu\n"
     person.wait(lambda: re.search(r"^neu\t", person.body(MAIN), re.MULTILINE), "the new row")
     person.wait(lambda: "Claude /" not in person.body(MAIN), "the line to go")
+    assert "\n\n" not in person.body(MAIN)
 
 
 def test_what_put_is_refused_stands_in_its_place(person, agent, assist):
