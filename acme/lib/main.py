@@ -218,7 +218,8 @@ class Main(Pane):
         word, *rest = text.split()
         session = self.app.roster.find(rest[0]) if word == "Undo" and rest else None
         if session is not None:
-            self.app.agent.write(f"{session.id}/turns/{rest[1] if rest[1:] else 'last'}/ctl", "undo\n")
+            with self._taken(gesture):
+                self.app.agent.write(f"{session.id}/turns/{rest[1] if rest[1:] else 'last'}/ctl", "undo\n")
             self.app.reread(session)
         return session is not None
 

@@ -44,9 +44,9 @@ class Queue(About):
         self._got = ""  # what was edited, of which Get has warned
         self._style = self.style()
         self.clear()
+        self.refresh()
         self.window.select(0, 0)
         self.window.show()
-        self.refresh()
 
     def refresh(self) -> None:
         if not self.app.online:
