@@ -19,7 +19,7 @@ class AskPane(About):
     """The open questions. A middle click anywhere on a choice's line takes it; the window goes with the last of them."""
 
     kind = "Ask"
-    tag = "Answer Log Attach Undo Redo Look"
+    tag = "Answer Get Log Attach Undo Redo Look"
     commands: ClassVar = {**About.commands, "Answer": "answer", "Get": "get"}
     asked: tuple[Ask, ...] = ()
     drawn = ""  # the questions as they stand here
@@ -60,7 +60,11 @@ class AskPane(About):
         return self.window.text(q0, q1).strip() not in self.drawn
 
     def get(self, call: Call) -> None:
-        self._draw()
+        """Draw what is asked now; what was typed stays."""
+        self.app.refetch()
+        self.refresh()
+        if self.asked:
+            self._draw()
 
     def chosen(self, text: str, gesture: Gesture) -> bool:
         asks = self._shown(gesture)

@@ -130,8 +130,8 @@ class Archive(Box):
 class Message(Pane):
     """One message. Archive ends it and goes on to the next; Next only goes on."""
 
-    commands: ClassVar = {"Reply": "reply", "Archive": "archive", "Next": "next"}
-    tag = "Reply Archive Next"
+    commands: ClassVar = {"Reply": "reply", "Archive": "archive", "Next": "next", "Get": "get"}
+    tag = "Reply Archive Next Get Look"
     any_word = False
 
     def __init__(self, app: Host, subject: str) -> None:
@@ -154,6 +154,9 @@ class Message(Pane):
         return self._sender
 
     def open(self) -> None:
+        self.get(Call("Get", "", None, None))
+
+    def get(self, call: Call) -> None:
         with self.window.bulk():
             self.window.replace(0, self.window.address("$")[1], draw(self.message, self.app.label))
         self.window.select(0, 0)

@@ -69,8 +69,12 @@ class New(Pane):
         return [" ".join(backends), *away, *roles]
 
     def get(self, call: Call) -> None:
+        """Draw what is below the line of what is to be started."""
         self._style = self.style()
-        self.refresh()
+        self.app.refetch()
+        self.shown = self._rows()
+        below = min(len(self._said()) + 1, self.window.address("$")[1])
+        self.window.replace(below, self.window.address("$")[1], "".join(f"{row}\n" for row in self.shown))
 
     def session(self) -> None:
         return None

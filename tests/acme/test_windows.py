@@ -521,3 +521,21 @@ def test_an_edit_shows_its_diff_with_addresses_beneath_its_line(person, agent, a
     agent.logs[id].add(b"\t\xc2\xb7 Edit lex.py:7 +1 \xe2\x88\x921\n\nASSISTANT 2026-01-01T10:00:01\n\tdone\n\n")
     person.sees(name, "\t· Edit lex.py:7 +1 −1\n\t\tlex.py:7\n\t\t-x\n\t\t+y\n\nASSISTANT")
     assert person.body(name).endswith("\tdone\n\na draft")
+
+
+def test_get_draws_again_what_was_spoilt_in_every_window(person, agent, assist, project):
+    id = agent.add(alias="rev", cwd=project, ask={"text": "Run it?", "choices": ["yes"], "id": "q1"})
+    agent.change(id, asks=[agent.sessions[id]["ask"]])
+    mail = agent.mail("user", **{"from": id}, subject="hello", body="a letter")
+    assist()
+    for kind, subject, name, text in (
+        ("ask", id, f"{project}/+Ask.rev", "Run it?"),
+        ("message", f"user/inbox/{mail}", f"{project}/+Mail.{mail[:8]}", "a letter"),
+        ("new", project, "/AnviLLM/+New", "[reviewer]"),
+    ):
+        assist(kind, subject, wait=False)
+        person.sees(name, text)
+        person.select(name, text)
+        person.cut(name)
+        person.execute(name, "Get", tag=True)
+        person.sees(name, text)
