@@ -46,9 +46,9 @@ class AskPane(About):
         with self.window.bulk(clean=not text):
             self.window.replace(0, self.window.address("$")[1], self.drawn + text)
         end = self.window.address("$")[1]
-        self.window.select(0, 0)
-        self.window.show()  # a low window shows the question, and not the empty line in which one types
-        self.window.select(end, end)
+        self.show_top()  # a low window shows the question, and not the empty line in which one types
+        if self.window.dot() == (0, 0):
+            self.window.select(end, end)
 
     def draft(self) -> str:
         return typed(self.drawn, self.window.body()) if self.drawn else ""

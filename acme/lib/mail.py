@@ -50,8 +50,7 @@ class Box(Pane):
         self._style = self.style()
         self.clear()
         self.refresh()
-        self.window.select(0, 0)
-        self.window.show()
+        self.show_top()
 
     def refresh(self) -> None:
         messages = self.app.agent.box(self.subject_id, self.name)

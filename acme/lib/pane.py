@@ -162,6 +162,13 @@ class Pane:
         """The session of that id or alias, as it was clicked."""
         return self.app.roster.find(word)
 
+    def show_top(self) -> None:
+        """Bring the beginning of what was drawn into view, which left dot at its end; if the person has selected something since, that."""
+        end = self.window.address("$")[1]
+        if self.window.dot() == (end, end):
+            self.window.select(0, 0)
+        self.window.show()
+
     def style(self) -> table.Style:
         """How wide things are in this window."""
         return table.style(self.window.font()[0])

@@ -45,8 +45,7 @@ class Queue(About):
         self._style = self.style()
         self.clear()
         self.refresh()
-        self.window.select(0, 0)
-        self.window.show()
+        self.show_top()
 
     def refresh(self) -> None:
         if not self.app.online:

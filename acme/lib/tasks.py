@@ -94,8 +94,7 @@ class Tasks(Beads):
         self._style = self.style()
         self.clear()
         self.refresh()
-        self.window.select(0, 0)
-        self.window.show()
+        self.show_top()
 
     def refresh(self) -> None:
         if not self.app.online or self._edits():
