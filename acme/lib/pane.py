@@ -163,7 +163,7 @@ class Pane:
         return self.app.roster.find(word)
 
     def show_top(self) -> None:
-        """Bring the beginning of what was drawn into view, which left dot at its end; if the person has selected something since, that."""
+        """Bring the beginning of what was drawn into view, which left dot at its end; or what the person has selected since."""
         end = self.window.address("$")[1]
         if self.window.dot() == (end, end):
             self.window.select(0, 0)
