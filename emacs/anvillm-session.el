@@ -140,9 +140,11 @@ Which notes there are, and in which order, the daemon tells."
          (proposed (anvillm-proposed (anvillm-id session))))
     (when proposed (push (propertize (concat "proposes " proposed) 'face 'anvillm-waiting) said))
     (unless (cl-intersection notes '("ask" "held" "error") :test #'equal)
-      (let ((role (plist-get session :role)) (parent (plist-get session :parent)))
+      (let ((role (plist-get session :role)) (parent (plist-get session :parent))
+            (branch (plist-get session :branch)))
         (setq said
               (append said
+                      (and branch (not (equal branch "")) (list (concat "branch " branch)))
                       (and role (not (member role '("" "default"))) (list (concat "role " role)))
                       (and parent (list (concat "of " (anvillm-name parent))))))))
     (string-join said ", ")))

@@ -192,4 +192,5 @@ class Rows:
             width = self._wide(cell)
             if width > self._widths[column]:
                 self._widths[column] = width
-        return (*cells, *said, *([f"! {why}"] if why else []), session.id)
+        branch = [f"branch {table.one_line(session.branch)}"] if session.branch else []
+        return (*cells, *branch, *said, *([f"! {why}"] if why else []), session.id)

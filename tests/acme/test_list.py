@@ -185,6 +185,7 @@ def test_kill_of_a_session_whose_branch_has_changes_wants_a_second_click(person,
     one = agent.add(alias="one", cwd=project, branch="fix/one")
     agent.texts |= {f"{one}/git/status": "", f"{one}/git/diff": "diff --git a/x b/x\n"}
     assist()
+    person.wait(lambda: "\tbranch fix/one\t" in row(person, one), "its branch")
     person.select(MAIN, one)
     person.execute(MAIN, "Kill", tag=True)
     person.sees(

@@ -406,6 +406,7 @@ It is beside $WORK: below it, agents could have written it."
                     id))
           (commit "git -c user.name=x -c user.email=x@x commit -qam work"))
      (support-wait (equal "fix/one" (anvillm-branch-of (anvillm-session worker))))
+     (should (equal "branch fix/one" (anvillm-note (anvillm-session worker))))
      (anvillm-prompt (list worker) "sed -i '3s/.*/three/' a.txt; echo new > b.txt; echo c > c.txt")
      (support-wait (equal 1 (anvillm-get worker :answered)))
      (anvillm-merge worker)
