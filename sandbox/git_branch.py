@@ -83,7 +83,7 @@ def wanted(
     try:
         start = there or run(at, "rev-parse", "--verify", "-q", "--end-of-options", f"{base or 'HEAD'}^{{commit}}")
     except SandboxRefused:
-        raise SandboxRefused(f"no commit '{base or 'HEAD'}' in {one.tree}") from None
+        raise SandboxRefused(f"no commit '{base}' in {one.tree}" if base else f"no commit yet in {one.tree}") from None
     commit = start if isinstance(start, str) else start.decode().strip()
     path = _place(one.tree, branch, written, elsewhere, otherwise)
     return Branch(one.tree, one.directory, one.common, path, branch, commit, not there)

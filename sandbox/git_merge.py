@@ -1,7 +1,7 @@
 """A session's branch is merged into what the user has checked out, or nothing happens: objects first, then files, then the branch.
 
-Git works in the user's own repository, without hooks. A journal says what has begun: after a crash the next daemon ends it, or puts
-files back to what they were.
+Git works in the user's own repository, without hooks. A journal says what has begun (``git_merge_journal.py``): after a crash the next
+daemon ends it.
 
 Threads: any, one for each session at a time.
 """
@@ -9,17 +9,16 @@ Threads: any, one for each session at a time.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from sandbox import git_bring, git_files, git_find, git_lfs, git_refs, outside
+from sandbox import git_bring, git_find, git_lfs, git_merge_journal, git_refs, outside
 from sandbox.errors import SandboxRefused
 from sandbox.git_branch import Branch
+from sandbox.git_merge_journal import Git, Row, rows_of
 from sandbox.git_out import Inside
 from sandbox.git_own import Record
 from sandbox.git_run import run
@@ -27,7 +26,12 @@ from sandbox.git_submodules import GITLINK
 
 TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
 PATIENCE = 30  # s for a git that is at work there
-Git = Callable[..., bytes]
+#: What the user is in the middle of, by the files of their git directory.
+BEGUN = {
+    "rebase-merge": "a rebase", "rebase-apply": "a rebase", "MERGE_HEAD": "a merge", "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+}  # fmt: skip
+UNTOUCHED = (".lock'", "Cannot merge", "would be overwritten", "would lose")  # git says it before it changes a file
 
 
 class Refused(SandboxRefused):
@@ -38,12 +42,8 @@ class Refused(SandboxRefused):
         self.paths = paths
 
 
-class Row(NamedTuple):
-    """A path that a merge touches: its mode before and after, and the object after."""
-
-    before: str
-    mode: str
-    object: str
+class _Unchanged(SandboxRefused):
+    """It could not be done, and all is as it was."""
 
 
 class Into(NamedTuple):
@@ -55,6 +55,9 @@ class Into(NamedTuple):
 
 def target(one: Branch) -> Into:
     """Raises SandboxRefused."""
+    for name, what in BEGUN.items():
+        if os.path.lexists(f"{one.directory}/{name}"):
+            raise SandboxRefused(f"{what} of yours is not finished in {one.top}")
     head = git_refs.head(one.directory, users=True)
     if not head.startswith("ref: refs/heads/"):
         raise SandboxRefused(f"no branch is checked out in {one.top}")
@@ -81,13 +84,14 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
     ``inside`` runs a command in the session's sandbox.
     """
     with _alone(record) as (git, keep):
-        recover(one, record, git)
+        git_merge_journal.recover(one, record, git)
         into = target(one)
+        _idle(one, into)
         if _ancestor(git, one, source, into.commit):
             raise SandboxRefused("everything in it is on your branch already")
         tree, new = _made(git, one, into, source, squash)
         changed = git(one.at, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", into.commit, tree)
-        rows = _rows(changed)
+        rows = rows_of(changed)
         hooks = _hooks(git, one)
         told = [path for path, row in rows.items() if _tell(git, one, hooks, path, row)]
         if told and not anyway:
@@ -97,10 +101,25 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
             raise Refused("you have changed or made what it touches", busy)
         links = _submodules(one, record, rows, (into.commit, tree), inside, git, keep)
         git_lfs.bring(record, changed, git)
-        _write(record, {"old": into.commit, "new": new, "ref": into.ref})
-        _switch(git, one, into, new)
-        _end(record)
+        git_merge_journal.write(record, {"old": into.commit, "new": new, "ref": into.ref})
+        try:
+            _switch(git, one, into, new)
+        except _Unchanged:
+            git_merge_journal.end(record)
+            raise
+        except SandboxRefused:  # such as a disk that is full
+            git_merge_journal.recovered(one, record, git)
+            raise
+        git_merge_journal.end(record)
         return Merged(new, links)
+
+
+def _idle(one: Branch, into: Into) -> None:
+    """No git of the user's is at work there, nor was one killed."""
+    locks = (f"{one.directory}/index.lock", f"{one.directory}/HEAD.lock", f"{one.common}/{into.ref}.lock")
+    there = [path for path in locks if os.path.lexists(path)]
+    if there:
+        raise Refused("a git of yours is at work, or left its lock", there)
 
 
 def _submodules(
@@ -170,16 +189,6 @@ def _made(git: Git, one: Branch, into: Into, source: str, squash: bool) -> tuple
     return tree, made.decode().strip()
 
 
-def _rows(raw: bytes) -> dict[str, Row]:
-    """By path."""
-    fields = raw.split(b"\0")
-    found = {}
-    for head, path in zip(fields[::2], fields[1::2], strict=False):
-        words = head.decode().removeprefix(":").split()
-        found[os.fsdecode(path)] = Row(words[0], words[1], words[3])
-    return found
-
-
 def _tell(git: Git, one: Branch, hooks: list[str], path: str, row: Row) -> bool:
     """Whether the user is to know before."""
     before, mode, blob = row
@@ -230,81 +239,21 @@ def _dirty(git: Git, one: Branch, into: Into, rows: dict[str, Row]) -> list[str]
 
 
 def _switch(git: Git, one: Branch, into: Into, new: str) -> None:
+    """Files and index, then the branch. Raises SandboxRefused."""
     places = (one.at, f"--work-tree={one.top}")
-    git(*places, "read-tree", "-m", "-u", into.commit, new, cwd=one.top, users=True)
-    git(one.at, "update-ref", "-m", f"anvillm: merge {one.branch}", into.ref, new, into.commit)
+    try:
+        git(*places, "read-tree", "-m", "-u", into.commit, new, cwd=one.top, users=True)
+    except SandboxRefused as error:
+        raise _Unchanged(str(error)) if any(word in str(error) for word in UNTOUCHED) else error from None
+    try:
+        git(one.at, "update-ref", "-m", f"anvillm: merge {one.branch}", into.ref, new, into.commit)
+    except SandboxRefused as error:
+        git(*places, "read-tree", "-m", "-u", new, into.commit, cwd=one.top, users=True)
+        raise _Unchanged(str(error)) from None
     git(*places, "update-index", "-q", "--refresh", cwd=one.top, fine=(0, 1))
-
-
-# -- the journal -------------------------------------------------------------------------------------------------------------
-
-
-def _path(record: Record) -> str:
-    return f"{record.place}/merge"
-
-
-def _write(record: Record, what: dict[str, str]) -> None:
-    fresh = f"{_path(record)}.new"
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(what, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, _path(record))
-
-
-def _end(record: Record) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(_path(record))
 
 
 def resume(one: Branch, record: Record) -> None:
     """End or take back what a daemon that died had begun. Raises SandboxRefused."""
     with _alone(record) as (git, _):
-        recover(one, record, git)
-
-
-def recover(one: Branch, record: Record, git: Git) -> None:
-    """The same, for who is alone there."""
-    content = git_files.read(_path(record))
-    if content is None:
-        return
-    try:
-        begun = json.loads(content)
-        old, new, ref = begun["old"], begun["new"], begun["ref"]
-    except (ValueError, KeyError, TypeError):
-        _end(record)
-        return
-    since = os.stat(_path(record)).st_ctime - 2
-    for lock in (f"{one.directory}/index.lock", f"{one.common}/{ref}.lock", f"{one.directory}/HEAD.lock"):
-        with suppress(FileNotFoundError):
-            if os.lstat(lock).st_ctime >= since:
-                os.unlink(lock)
-    there = git_refs.resolve(one.directory, one.common, f"ref: {ref}", users=True)
-    head = git_refs.head(one.directory, users=True)
-    if there == old and head == f"ref: {ref}":
-        places = (one.at, f"--work-tree={one.top}")
-        rows = _rows(git(one.at, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", old, new))
-        staged = git(*places, "diff-index", "--cached", "--name-only", "-z", new, cwd=one.top).split(b"\0")
-        if not {os.fsdecode(name) for name in staged} & rows.keys():
-            git(one.at, "update-ref", "-m", f"anvillm: merge {one.branch}", ref, new, old)
-        else:
-            _back(git, one, record, rows)
-        git(*places, "update-index", "-q", "--refresh", cwd=one.top, fine=(0, 1))
-    _end(record)
-
-
-def _back(git: Git, one: Branch, record: Record, rows: dict[str, Row]) -> None:
-    """The index is as it was: so are the files, made again. One that is neither as before nor as after is kept beside the record."""
-    places = (one.at, f"--work-tree={one.top}")
-    for path, (before, _, blob) in rows.items():
-        full = f"{one.top}/{path}"
-        if os.path.isfile(full) and not os.path.islink(full):
-            now = git(one.at, "hash-object", "--no-filters", "--", full).decode().strip()
-            if now != blob:
-                kept = f"{record.place}/kept/{path}"
-                os.makedirs(os.path.dirname(kept), 0o700, exist_ok=True)
-                shutil.copyfile(full, kept, follow_symlinks=False)
-        if before == "000000" and os.path.lexists(full) and not os.path.isdir(full):
-            os.unlink(full)
-    there = b"".join(os.fsencode(path) + b"\0" for path, row in rows.items() if row.before not in ("000000", GITLINK))
-    git(*places, "checkout-index", "-f", "-q", "-z", "--stdin", data=there, cwd=one.top, users=True)
+        git_merge_journal.recover(one, record, git)

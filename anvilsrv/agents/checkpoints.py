@@ -9,6 +9,7 @@ any other, where it waits for that. The lock guards which threads there are. ``c
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,7 @@ from anvilsrv.sessions.changes import Change, Commits, Segments
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
 from anvilsrv.store.store import Need, Store, Tx
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, SandboxRefused
 
 LARGE = 20 << 20  # bytes of a file that no checkpoint has
 DIFF = 8 << 20  # bytes of a diff
@@ -32,6 +33,7 @@ LEFT = 20  # of what is left out, that is named
 PATIENCE = 20.0  # s for which a prompt waits for its checkpoint
 GRACE = 10.0  # s for what is at work when the daemon ends
 LONG = 200.0  # s for who asked for something
+_NOT_TEXT = re.compile("[\ud800-\udfff]")  # a byte of a name that is not UTF-8
 
 T = TypeVar("T")
 
@@ -134,6 +136,8 @@ class Checkpoints:
             raise Unavailable(f"git of session '{session}' has not ended within {patience:.0f} s") from None
         except Refusal as refused:
             raise NotPermitted(_listed(refused)) from None
+        except SandboxRefused as refused:
+            raise NotPermitted(one_line(str(refused))) from None
         except SandboxError as error:
             raise Unavailable(one_line(str(error))) from None
 
@@ -334,7 +338,9 @@ def _moment(view: View | None) -> tuple[bool, int, int] | None:
 
 def _listed(refused: Refusal) -> str:
     more = len(refused.paths) - 50
-    paths = [one_line(path) for path in refused.paths[:50]] + ([f"and {more} more"] if more > 0 else [])
+    paths = [one_line(_NOT_TEXT.sub("\ufffd", path)) for path in refused.paths[:50]] + (
+        [f"and {more} more"] if more > 0 else []
+    )
     return f"{one_line(str(refused))}: {', '.join(paths)}" if paths else one_line(str(refused))
 
 

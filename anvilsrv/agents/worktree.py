@@ -20,7 +20,7 @@ from anvilsrv.agents.bounds import SPEC
 from anvilsrv.errors import Invalid
 from anvilsrv.strict_json import loads_object
 from sandbox import git_check, git_inside, git_own
-from sandbox.errors import SandboxRefused
+from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.git_own import Record
 from sandbox.pathnames import under
 
@@ -73,7 +73,7 @@ class Worker:
         self._for: list[str] = []  # the git directories that it sees
 
     def ask(self, trees: Trees, do: str, **fields: Any) -> tuple[dict[str, Any], bytes]:
-        """What it answers. Raises Refusal where it says why not, SandboxRefused where it fails."""
+        """What it answers. Raises Refusal where it says why not, SandboxError where it fails."""
         line = json.dumps({"do": do, "trees": trees.asked(), "top": trees.top, **fields}).encode() + b"\n"
         try:
             process = self._started(trees)
@@ -83,7 +83,7 @@ class Worker:
             head, body = _answer(process.stdout.fileno())
         except (OSError, ValueError, Invalid) as error:
             self.close()
-            raise SandboxRefused(f"git in its sandbox: {error}") from None
+            raise SandboxError(f"git in its sandbox: {error}") from None
         if "refused" in head:
             raise Refusal(str(head["refused"])[:500], [str(path)[:4096] for path in head.get("paths", [])][:1000])
         return head, body

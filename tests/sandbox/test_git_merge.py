@@ -141,6 +141,54 @@ def test_what_is_in_the_way_is_named_and_nothing_changes(place: Place, script: s
     assert not list((place.top / ".git").glob("*.lock"))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("index.lock", "a git of yours is at work, or left its lock"),
+        ("refs/heads/main.lock", "a git of yours is at work, or left its lock"),
+        ("rebase-merge", "a rebase of yours is not finished"),
+        ("CHERRY_PICK_HEAD", "a cherry-pick of yours is not finished"),
+    ],
+)
+def test_what_the_user_is_in_the_middle_of_is_left_alone(place: Place, name: str, said: str) -> None:
+    there = place.top / ".git" / name
+    there.write_text("")
+    with pytest.raises(SandboxRefused, match=said):
+        place.merge()
+    assert there.exists() and not Path(place.record.place, "merge").exists()
+    there.unlink()
+    assert place.state() == "before"
+    place.merge()
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        ("update-ref", "cannot lock ref"),
+        ("read-tree", "unable to write file"),  # as on a disk that is full
+        ("read-tree", "Cannot merge"),
+    ],
+)
+def test_a_step_that_fails_leaves_all_as_it_was(
+    place: Place, monkeypatch: pytest.MonkeyPatch, failing: str, said: str
+) -> None:
+    real, failed = git_merge.run, list[str]()
+
+    def run(*given: str, **more: Any) -> bytes:
+        if failing in given and not failed:
+            failed.append(failing)
+            if "unable" in said:
+                place.write(file="tw", new="ne")
+            raise SandboxRefused(f"git: {said}")
+        return real(*given, **more)
+
+    monkeypatch.setattr(git_merge, "run", run)
+    with pytest.raises(SandboxRefused, match=said):
+        place.merge()
+    assert failed and place.state() == "before" and not Path(place.record.place, "merge").exists()
+    place.merge()
+
+
 def test_other_changes_of_the_user_are_kept(place: Place) -> None:
     place.write(mine="more\n", other="other\n")
     place.merge()
