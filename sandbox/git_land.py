@@ -187,6 +187,7 @@ def release(record: Record, session: str) -> None:
     """The session is gone: nothing is borrowed any more. What was taken stays, unless it is on a branch. Raises SandboxRefused."""
     if git_files.read(f"{record.common}/HEAD") is None:
         return
+    git_refs.unlock(record.common, os.path.basename(held(record, session).rstrip("/")))
     at = f"--git-dir={record.common}"
     listed = run(at, "for-each-ref", "--format=delete %(refname)", held(record, session))
     ours = name(record, session)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from sandbox import git_files
 from sandbox.errors import SandboxRefused
@@ -135,8 +136,29 @@ def hold(common: str, name: str, objects: list[str]) -> None:
             os.close(here)
             here = deeper
         for number, value in enumerate(objects):
-            create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(str(number), create, 0o666, dir_fd=here), "w", encoding="ascii") as file:
-                file.write(f"{value}\n")
+            _put(here, str(number), value)
     finally:
         os.close(here)
+
+
+def _put(at: int, name: str, value: str) -> None:
+    """As git does it: a ref is never half written, not on a full disk either. Raises OSError."""
+    lock = f"{name}.lock"
+    create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(lock, create, 0o666, dir_fd=at), "w", encoding="ascii") as file:
+            file.write(f"{value}\n")
+        os.rename(lock, name, src_dir_fd=at, dst_dir_fd=at)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(lock, dir_fd=at)
+        raise
+
+
+def unlock(common: str, name: str) -> None:
+    """Take away the locks of who died while it held these."""
+    place = f"{common}/refs/anvillm/held/{name}"
+    with suppress(OSError):
+        for one in os.listdir(place):
+            if one.endswith(".lock"):
+                os.unlink(f"{place}/{one}")
