@@ -6,13 +6,12 @@ Threads: called on 9P workers, ``sweep`` at the start; what touches a session's 
 """
 
 import os
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from anvilsrv.agents import aside, begun_with, branch_journal
+from anvilsrv.agents import aside, begun_with, branch_journal, push
 from anvilsrv.agents.aside import Aside
 from anvilsrv.agents.checkpoints import Checkpoints, Hand
 from anvilsrv.agents.claims import Claims
@@ -25,7 +24,7 @@ from anvilsrv.sessions import prompts, worktrees
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.worktrees import Worktree
 from anvilsrv.store.store import Need, Store
-from sandbox import git_branch, git_merge, git_refs, git_submodules, outside
+from sandbox import git_branch, git_merge, git_refs
 from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.git_branch import Branch
 from sandbox.git_out import Inside
@@ -38,7 +37,6 @@ COMMANDS = "merge [squash|rebase] [anyway], push [remote], pr, discard [anyway]"
 GONE = f"{git_refs.OURS}gone/"
 DAYS = 30
 STATUS = 1 << 20  # bytes of a status
-REMOTE = "https:http:ssh:git:file"
 
 
 class Wanted(NamedTuple):
@@ -229,60 +227,13 @@ class Branches:
 
     def _push(self, one: Own, remote: str) -> str:
         record = self._settled(one)
-        at, source = one.on.at, record.taken or record.base
-        remotes = run(at, "remote").decode().split()
-        asked = (f"branch.{one.on.branch}.pushRemote", "remote.pushDefault", f"branch.{one.on.branch}.remote")
-        said = (run(at, "config", "--get", key, users=True, fine=(0, 1)).decode().strip() for key in asked)
-        name = remote or next(filter(None, said), "origin" if "origin" in remotes else (remotes or [""])[0])
-        if name not in remotes:
-            raise SandboxRefused(f"no remote '{name[:100]}' in {one.on.top}" if name else f"no remote in {one.on.top}")
-        run(
-            "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no", at, "push", "-q", name,
-            f"{source}:refs/heads/{one.on.branch}",
-            cwd=one.on.top, users=True, protocol=REMOTE,
-        )  # fmt: skip
-        before = set(git_submodules.links(one.on.directory, one.on.base))
-        inner = [link.path for link in git_submodules.links(one.on.directory, source) if link not in before]
-        more = f"; not pushed are commits of submodules: {one_line(', '.join(inner))[:200]}" if inner else ""
-        return f"pushed {one.on.branch} to {name}: {source[:12]}{more}"
+        return push.push(one.on, record.taken or record.base, remote)
 
     def _pr(self, one: Own) -> str:
         self._committed(one)
-        at = one.on.at
         into = git_merge.target(one.on).ref.removeprefix("refs/heads/")
-        pushed = self._push(one, "")
-        url = run(at, "remote", "get-url", pushed.split(" to ")[1].partition(":")[0], users=True).decode()
-        program = "glab" if "gitlab" in url else "gh"
-        path = outside.which(program)
-        if path is None:
-            raise SandboxRefused(f"{pushed}; there is no {program} to make a request")
-        title, body = self._words(one)
-        argv = (
-            [path, "pr", "create", "--head", one.on.branch, "--base", into, "--title", title, "--body", body]
-            if program == "gh"
-            else [path, "mr", "create", "--yes", "--source-branch", one.on.branch, "--target-branch", into, "--title", title,
-                  "--description", body]
-        )  # fmt: skip
-        try:
-            result = subprocess.run(
-                argv, cwd=one.on.top, env=outside.environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SandboxRefused(f"{program}: {error}") from None
-        words = (
-            (result.stdout if not result.returncode else result.stderr).decode("utf-8", "replace").strip().splitlines()
-        )
-        if result.returncode:
-            raise SandboxRefused(f"{pushed}; {program}: {one_line(' '.join(words[-3:]))[:300]}")
-        return one_line(words[-1]) if words else pushed
-
-    def _words(self, one: Own) -> tuple[str, str]:
-        """Title and body of a request, from the turns."""
-        there = [p for p in self._store.call(lambda tx: prompts.every(tx, one.session), need=Need.OWN) if p.turn]
-        title = next((line.strip() for p in there for line in p.text.splitlines() if line.strip()), one.on.branch)
-        last = next((p.response for p in reversed(there) if p.response), b"") or b""
-        asked = "".join(f"- {one_line(p.text)[:200]}\n" for p in there[:50])
-        return one_line(title)[:100], f"{last.decode('utf-8', 'replace')[:20_000].strip()}\n\nAsked for:\n\n{asked}"
+        there = self._store.call(lambda tx: prompts.every(tx, one.session), need=Need.OWN)
+        return push.request(one.on, into, self._push(one, ""), push.words(one.on.branch, there))
 
     # -- gone ----------------------------------------------------------------------------------------------------------------
 
