@@ -11,6 +11,8 @@ LOOKED_AT = frozenset(
     {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.UNREAD, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}
 )  # what can only be found out outside of a job
 
+HALF = 10  # characters by which half of a text is known
+
 
 @lru_cache(maxsize=4)  # the same two texts, which may be long, are compared for several facts
 def squeezed(text: str) -> str:
@@ -24,8 +26,10 @@ def same_text(reported: str, ours: str) -> bool:
 
 
 def contains(reported: str, ours: str) -> bool:
-    """Whether other words have ours among them."""
-    return bool(squeezed(ours)) and squeezed(ours) in squeezed(reported)
+    """Whether other words have ours among them, or half of a longer text: keys may be added at one end and taken at the other."""
+    text, words = squeezed(reported), squeezed(ours)
+    half = len(words) // 2
+    return bool(words) and (words in text or (half >= HALF and (words[:half] in text or words[half:] in text)))
 
 
 def of_prompt(prompt: Prompt, event: Event, happened: Happened) -> frozenset[Fact]:

@@ -64,7 +64,7 @@ class Fact(Enum):
     MIXED = auto()  # the input shows something else, with ours or without
     FREE = auto()  # the input is free
     UNREAD = auto()  # the agent has not read yet what was typed
-    CONTAINS = auto()  # the other words have ours among them
+    CONTAINS = auto()  # the other words have ours among them, or half of a longer text
     PROVED = auto()  # the transcript says that it was taken
     AGAIN = auto()  # it may be typed again: the one rule (``may_again``)
     UNPASTED = auto()  # tmux still has the buffer that pasting takes away

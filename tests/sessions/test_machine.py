@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from anvilsrv.sessions import turn_machine
+from anvilsrv.sessions.facts import contains
 from anvilsrv.sessions.machine import ACTIVE, ON_ITS_WAY, TABLE, Act, Event, Fact, Status, asks, may_again, step
 from anvilsrv.sessions.turn_machine import TURNS, Do, Heard, TurnStatus, When
 
@@ -159,6 +160,18 @@ def test_a_look_is_asked_for_only_where_it_decides() -> None:
     assert asks(Status.SENT, Event.SAME, frozenset(), looks)
     assert not asks(Status.SENT, Event.OTHER, frozenset({Fact.EARLY}), looks)
     assert not asks(Status.CHOSEN, Event.OTHER, frozenset(), looks)
+
+
+@pytest.mark.parametrize(
+    ("reported", "ours", "has"),
+    [("zgo on", "go on", True), ("go off", "go on", False), ("zwrite a test for the parse", "write a test for the parser", True),
+     ("write a zztest for the parser", "write a test for the parser", True), ("read the parser", "write a test for the parser", False),
+     ("anything", "", False)],
+)  # fmt: skip
+def test_other_words_have_ours_among_them_also_where_a_person_took_some_away(
+    reported: str, ours: str, has: bool
+) -> None:
+    assert contains(reported, ours) == has
 
 
 @pytest.mark.parametrize(
