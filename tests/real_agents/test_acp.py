@@ -61,12 +61,13 @@ def test_a_prompt_reaches_the_model_byte_for_byte(bench: Bench, text: str) -> No
     assert agent.ask(text) == heard(guarded)
 
 
-@each
+@pytest.mark.parametrize("name", [one for one in SLOW if "copilot" not in str(one)], scope="module")
 def test_a_prompt_of_a_megabyte_reaches_the_model(bench: Bench) -> None:
-    if bench.backend == "copilot":
-        pytest.skip("it refuses what is longer than its model's context")
-    agent, text = bench.agent(), "0123456789abcde\n" * 65_000
-    assert agent.ask(text) == heard(text)
+    text = "0123456789abcde\n" * 65_000
+    if bench.backend == "qwen":  # as copilot, it refuses what is longer than its model's context
+        assert "too large" in bench.new().refused(text)
+    else:
+        assert bench.agent().ask(text) == heard(text)
 
 
 @each
@@ -263,7 +264,9 @@ def test_prompts_that_wait_are_given_one_after_another(bench: Bench) -> None:
     for text in texts:
         agent.prompt(text)
     assert agent.out() == "number 2"
-    assert bench.model.prompts() == texts  # and the model was asked for nothing else
+    memory = "Managed memory"  # how qwen asks by itself for what it is to remember
+    asked = [one for one in bench.model.prompts() if not one.startswith(memory)]
+    assert asked == texts  # and the model was asked for nothing else
 
 
 @each
