@@ -191,7 +191,8 @@ def terminal(scene: Scene) -> None:
     screen = Screen(scene, sys.executable, "-m", "tui")
     try:
         screen.sees("lexer")
-        screen.keys("Enter")
+        screen.keys("/", *"lexer", "Enter", "Enter")
+        screen.sees("lexer · ")
         screen.sees("make check")
         screen.still()
         screen.keys("C-o")

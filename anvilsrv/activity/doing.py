@@ -5,6 +5,7 @@ from typing import Any
 
 MODEL = "waiting for the model"
 ANSWERING = "answering"
+ASKING = "waiting for you"
 SILENT = ", nothing for "  # and how long
 OPEN = 100  # tools that may be open at a time; the oldest are forgotten
 
@@ -14,13 +15,14 @@ class Doing:
 
     def __init__(self) -> None:
         self._tools: dict[str, str] = {}
+        self._asks: dict[str, None] = {}
         self._words = ""
         self._silent = ""
 
     @property
     def words(self) -> str:
         """What it does, and for how long nothing came of that."""
-        return self._words + self._silent
+        return ASKING if self._asks else self._words + self._silent
 
     def silent(self, seconds: float, before: str) -> None:
         """For so long it has told nothing; 0: it does again. ``before``: what it did, where no one has told us."""
@@ -33,7 +35,14 @@ class Doing:
         self._silent = ""
         if kind == "end":
             self._tools.clear()
+            self._asks.clear()
             self._words = ""
+        elif kind == "ask":
+            self._asks[ident] = None
+            while len(self._asks) > OPEN:
+                del self._asks[next(iter(self._asks))]
+        elif kind == "decision":
+            self._asks.pop(ident, None)
         elif kind == "tool" and made.get("background"):
             self._tools.pop(ident, None)
             self._words = next(reversed(self._tools.values()), MODEL)

@@ -23,6 +23,9 @@ ERRORS = {400: "invalid_request_error", 401: "authentication_error", 403: "permi
 NUMBERS = itertools.count(1)
 
 CLOCK = re.compile(r"\A<current_datetime>[^<]*</current_datetime>\n\n")  # which copilot puts before each prompt
+# Claude Code 2.1.332 wraps what wakes it, and a long text that was pasted; 2.1.197 does not.
+WOKE = re.compile(r"<task-notification>.*</task-notification>|Stop hook feedback:.*(?=</system-reminder>)", re.DOTALL)
+PASTED = re.compile(r'\A\s*<pasted_content id="(\w+)">\n(.*)\n</pasted_content id="\1">\n\Z', re.DOTALL)
 
 
 def blocks(content: Any) -> list[dict[str, Any]]:
@@ -33,9 +36,14 @@ def plain(content: Any) -> str:
     return "".join(block.get("text", "") for block in blocks(content))
 
 
-def person(block: dict[str, Any]) -> bool:
-    """Whether a block is text of a person, not a note that the agent's program put in."""
-    return block["type"] == "text" and not block["text"].lstrip().startswith("<system-reminder>")
+def said(block: dict[str, Any], turn: bool) -> str | None:
+    """The text of a person in a block, or what woke the agent; None: it is a note that the agent's program put in, as all are
+    in a ``turn``."""
+    text: str = block["text"] if block["type"] == "text" else "<system-reminder>"
+    if text.lstrip().startswith("<system-reminder>"):
+        woke = None if turn else WOKE.search(text)
+        return woke[0] if woke else None
+    return CLOCK.sub("", PASTED.sub(r"\2", text))
 
 
 def understand(body: dict[str, Any]) -> Ask:
@@ -44,9 +52,11 @@ def understand(body: dict[str, Any]) -> Ask:
     for message in body["messages"]:
         if message["role"] != "user":
             continue
-        for block in blocks(message["content"]):
-            if person(block):
-                prompt, results = CLOCK.sub("", block["text"]), []
+        found = blocks(message["content"])
+        turn = any(block["type"] == "tool_result" for block in found)
+        for block in found:
+            if (text := said(block, turn)) is not None:
+                prompt, results = text, []
             elif block["type"] == "tool_result":
                 results.append(plain(block.get("content") or ""))
     tools = tuple(tool["name"] for tool in body.get("tools") or ())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -189,7 +190,7 @@ def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(fre
     subscribed = fresh("subscribed")
     agent = subscribed.new()
     end = time.time() + 5 * 3600
-    assert "session limit" in agent.refused(limit("claude", time.time(), end))
+    assert re.search("session limit|5-hour limit", agent.refused(limit("claude", time.time(), end)))
     agent.wait("idle")
     agent.prompt("later")
     held = agent.row["held"]
@@ -711,6 +712,7 @@ def test_a_plan_is_asked_with_the_text_of_its_file(at: Benches) -> None:
 
     wait_until(files, "it says where a plan belongs")
     path = files()[-1]
+    Path(path).parent.mkdir(exist_ok=True)
     Path(path).write_text("1. look\n2. leap\n")
     agent.prompt("@@call ExitPlanMode {}\n@@say done")
     asked = agent.question()
