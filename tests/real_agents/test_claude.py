@@ -101,6 +101,11 @@ def test_an_answer_of_megabytes_is_told_whole(claude: Bench) -> None:
     assert agent.ask("next") == heard("next")
 
 
+def older(agent: Session) -> bool:
+    """Whether it is the release of Node 20: it waits for subagents, has a plan with the tool, and shows limits in a dialog."""
+    return "v2.1.197" in agent.screen
+
+
 @pytest.mark.slow(25)
 def test_usage_counts_subagents_and_compaction_and_never_goes_back(fresh: Benches) -> None:
     claude = fresh("claude")
@@ -113,26 +118,27 @@ def test_usage_counts_subagents_and_compaction_and_never_goes_back(fresh: Benche
         return found
 
     task = {"description": "x", "prompt": "work for another", "subagent_type": "general-purpose"}
-    agent.ask(f"@@call Task {json.dumps(task)}")
-    used(21)  # the call, what the subagent said, and the answer
+    agent.ask(f"@@call Task {json.dumps(task)}" if (waits := older(agent)) else "first")
+    base = 21 if waits else 7  # the call, what the subagent said, and the answer
+    used(base)
     agent.prompt("/compact")
     wait_until(lambda: agent.json("usage").get("compacted"), "the compaction is told")
     agent.ask("after it")
-    compacted = used(28)["compacted"]
+    compacted = used(base + 7)["compacted"]
     agent.prompt("/clear")
     assert agent.ask("in a new conversation") == heard("in a new conversation")
-    before = used(35)
+    before = used(base + 14)
     assert before["compacted"] == compacted
     claude.daemon.kill()
     claude.daemon.start()
     agent = agent.again()
     assert agent.json("usage") == before
     agent.ask("after a restart")
-    assert used(42)["compacted"] == compacted
+    assert used(base + 21)["compacted"] == compacted
     agent.write("ctl", "restart fresh")
     wait_until(lambda: agent.state == "starting", "it does not end")
     agent.wait("idle")
-    assert agent.json("usage")["output"] == 42
+    assert agent.json("usage")["output"] == base + 21
 
 
 def test_an_interrupt_ends_the_turn_and_the_next_prompt_is_taken(claude: Bench) -> None:
@@ -207,7 +213,8 @@ def test_after_a_subscriptions_limit_the_queue_goes_on_though_a_dialog_was_opene
     subscribed = fresh("subscribed")
     agent = subscribed.new()
     agent.refused(limit("claude", time.time(), time.time() - 60))  # told in minutes: over now, seconds after this
-    wait_until(lambda: "What do you want to do?" in agent.screen, "the dialog is on the screen")
+    if older(agent):
+        wait_until(lambda: "What do you want to do?" in agent.screen, "the dialog is on the screen")
     assert agent.ask("next") == heard("next")
 
 
@@ -282,6 +289,8 @@ def test_a_question_is_asked_and_answered_with_one_of_its_choices(claude: Bench)
 @pytest.mark.slow(9)
 def test_what_a_subagent_does_is_no_turn_of_ours(claude: Bench) -> None:
     agent = claude.new()
+    if not older(agent):
+        pytest.skip("this release has subagents work in the background: test_activity.py has them")
     task = {"description": "x", "prompt": "work for another", "subagent_type": "general-purpose"}
     said = agent.ask(f"@@call Task {json.dumps(task)}")
     assert said.startswith(f"tool said: {heard('work for another')}")
@@ -586,6 +595,8 @@ def test_a_plan_is_shown_with_the_question_about_it(claude: Bench) -> None:
     if agent.read("ask"):
         agent.write("answer", "allow")
     agent.out()
+    if not older(agent):
+        pytest.skip("this release has its plan in a file: test_a_plan_is_asked_with_the_text_of_its_file")
     plan = {"plan": "# The plan\n\nPaint it."}
     agent.prompt(f"@@call ExitPlanMode {json.dumps(plan)}")
     try:
