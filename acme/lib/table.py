@@ -167,11 +167,12 @@ def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool 
                 window.replace(edit.q0, edit.q1, edit.text)
         right = (0, 0) if gone else (moved(dot[0], edits), moved(dot[1], edits))
         left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
-        now = window.dot()
+        went = [moved(edit.q0, edits) for edit in edits if not edit.text] if lines else []
+        now = window.dot() if left != right or went else left
         if now == left:
             if left != right:
                 window.select(*right)
-        elif lines and now[0] == now[1] and now[0] in [moved(edit.q0, edits) for edit in edits if not edit.text]:
+        elif now[0] == now[1] and now[0] in went:
             window.select(0, 0)  # the person has selected meanwhile what then went
     return gone
 
