@@ -99,6 +99,7 @@ def asks(acp: Daemon, *actions: dict[str, Any]) -> Session:
     return Session.new(acp, "fake-acp")
 
 
+@pytest.mark.slow(2)
 def test_a_question_is_read_and_answered_whatever_its_choices_are_called(acp: Daemon) -> None:
     choices = [
         [EVIL, "allow_once"],

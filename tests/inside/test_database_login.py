@@ -75,7 +75,7 @@ class Agent:
         os.replace(fresh, self.file)
 
 
-@pytest.fixture(params=["journal", "wal"])
+@pytest.fixture(params=["journal", pytest.param("wal", marks=pytest.mark.slow(1))])
 def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Agent]:
     made = Agent(tmp_path, request.param == "wal")
     yield made
