@@ -15,8 +15,8 @@
 ;;
 ;; Nothing a server does or fails to do can hold Emacs up:
 ;; - The filter only moves bytes and sends the next message of an operation.
-;;   Callbacks run from a timer of zero seconds, in order, ten milliseconds at
-;;   a time at most.
+;;   Callbacks run from a timer, in order, a few milliseconds at a time
+;;   (anvillm-work.el).
 ;; - `process-send-string' waits when the socket is full.  So what the server
 ;;   has not yet taken from the socket is bounded (`anvillm-9p--window'); the
 ;;   rest stays here.  A reply proves that everything before its request was
@@ -29,6 +29,7 @@
 (require 'cl-lib)
 (require 'subr-x)
 (require 'anvillm-wire)
+(require 'anvillm-work)
 
 (define-error 'anvillm-9p-lost "Connection lost" 'anvillm-error)
 (define-error 'anvillm-9p-timeout "No answer in time" 'anvillm-error)
@@ -57,34 +58,6 @@ A unix socket holds 208 KiB by default, with what the kernel adds.")
 
 (defvar anvillm-9p-trace-function nil
   "If not nil, called with \"->\" or \"<-\" and each message.")
-
-;;;; Callbacks, in order, outside the filter
-
-(defvar anvillm-9p--queue nil "Calls that are due, newest first.")
-(defvar anvillm-9p--timer nil "The timer that will make them.")
-
-(defun anvillm-9p--later (function &rest args)
-  "Call FUNCTION with ARGS soon, after what was asked for before."
-  (push (cons function args) anvillm-9p--queue)
-  (unless anvillm-9p--timer
-    (setq anvillm-9p--timer (run-at-time 0 nil #'anvillm-9p--drain))))
-
-(defun anvillm-9p--drain ()
-  "Make every call that is due, for ten milliseconds at most at a time."
-  (setq anvillm-9p--timer nil)
-  (let ((end (+ (float-time) 0.01)))
-    (while (and anvillm-9p--queue (< (float-time) end))
-      (let ((call (car (last anvillm-9p--queue))))
-        (setq anvillm-9p--queue (nbutlast anvillm-9p--queue))
-        (anvillm-9p-guard (car call) (cdr call)))))
-  (when (and anvillm-9p--queue (not anvillm-9p--timer))
-    (setq anvillm-9p--timer (run-at-time 0.001 nil #'anvillm-9p--drain))))
-
-(defun anvillm-9p-guard (function args)
-  "Apply FUNCTION to ARGS; an error becomes a message, never more."
-  (condition-case err
-      (apply function args)
-    ((debug error) (message "anvillm: %s" (error-message-string err)))))
 
 ;;;; Connection
 
@@ -161,7 +134,7 @@ in the state of the process: a unix socket says yes or no without delay."
             (setf (anvillm-9p--ready conn) t)
             (mapc #'funcall (nreverse (cl-shiftf (anvillm-9p--blocked conn) nil)))
             (when (anvillm-9p--on-ready conn)
-              (anvillm-9p--later (anvillm-9p--on-ready conn) conn))))
+              (anvillm-work (anvillm-9p--on-ready conn) conn))))
         'Tattach 0 anvillm-wire-nofid (user-login-name) "")))
    'Tversion anvillm-9p--msize "9P2000"))
 
@@ -187,7 +160,7 @@ in the state of the process: a unix socket says yes or no without delay."
     (dolist (k pending) (funcall k 'lost condition))
     (mapc #'funcall (nreverse (cl-shiftf (anvillm-9p--blocked conn) nil)))
     (when (anvillm-9p--on-close conn)
-      (anvillm-9p--later (cl-shiftf (anvillm-9p--on-close conn) nil) conn condition))))
+      (anvillm-work (cl-shiftf (anvillm-9p--on-close conn) nil) conn condition))))
 
 ;;;; Frames out
 
@@ -236,7 +209,7 @@ K is called in the filter with the type and fields of the reply, or with
   (let ((pending (gethash tag (anvillm-9p--tags conn))))
     (when pending (setcdr pending (anvillm-9p--sent conn))))
   (when anvillm-9p-trace-function
-    (anvillm-9p--later anvillm-9p-trace-function "->" (anvillm-wire-decode frame)))
+    (anvillm-work anvillm-9p-trace-function "->" (anvillm-wire-decode frame)))
   (condition-case err
       (process-send-string (anvillm-9p--process conn) frame)
     (error (anvillm-9p--lost conn (list 'anvillm-9p-lost (error-message-string err))))))
@@ -282,7 +255,7 @@ K is called in the filter with the type and fields of the reply, or with
       (let* ((message (anvillm-wire-decode bytes start)) (tag (nth 1 message))
              (pending (gethash tag (anvillm-9p--tags conn))))
         (when anvillm-9p-trace-function
-          (anvillm-9p--later anvillm-9p-trace-function "<-" message))
+          (anvillm-work anvillm-9p-trace-function "<-" message))
         (when pending
           (remhash tag (anvillm-9p--tags conn))
           (unless (or (= tag anvillm-wire-notag) (eq (car pending) #'anvillm-9p--flushed))
@@ -317,7 +290,7 @@ K is called in the filter with the type and fields of the reply, or with
 (defun anvillm-9p--deliver (op result err)
   "Give RESULT or ERR to OP's callback."
   (when (anvillm-9p--op-callback op)
-    (funcall (if (anvillm-9p--op-inline op) #'funcall #'anvillm-9p--later)
+    (funcall (if (anvillm-9p--op-inline op) #'funcall #'anvillm-work)
              (anvillm-9p--op-callback op) result err)))
 
 (defun anvillm-9p--clunk (op)
@@ -473,7 +446,7 @@ ON-OPEN is called once the file is open, before anything is read."
                op (lambda (fields)
                     (if (string-empty-p (car fields))
                         (anvillm-9p--finish op nil)
-                      (anvillm-9p--later
+                      (anvillm-work
                        (lambda (data)
                          (unless (anvillm-9p--op-done op)
                            (unwind-protect (funcall on-data data)

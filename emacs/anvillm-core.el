@@ -194,16 +194,18 @@ The daemon tells; an answer is known before that by its event."
 
 ;;;; Garbage
 
-(defconst anvillm--feeding-threshold (* 256 1024 1024)
-  "How much is put off of collecting garbage while much comes, in bytes.")
+(defconst anvillm--feeding-threshold (* 16 1024 1024)
+  "How much garbage may lie about while much comes, in bytes.
+The more there is, the longer it takes to collect it: of so much, half as long
+again as without any.")
 (defvar anvillm--feeding nil "The threshold that the user had, while much comes, or nil.")
 
 (defvar anvillm--feeding-timer nil "The timer that waits for the end of it.")
 
 (defun anvillm-feeding ()
-  "Collect no garbage while much comes; this is called again and again then.
+  "Collect little garbage while much comes; this is called again and again then.
 One collection takes as long as many keys, and there would be dozens.  It is
-done when no more comes and the user pauses."
+done as before when no more comes and the user pauses."
   (unless anvillm--feeding
     (setq anvillm--feeding gc-cons-threshold
           gc-cons-threshold (max gc-cons-threshold anvillm--feeding-threshold)))

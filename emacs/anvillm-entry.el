@@ -17,6 +17,7 @@
 (require 'anvillm-core)
 (require 'anvillm-session)
 (require 'anvillm-text)
+(require 'diff-mode)
 
 (declare-function anvillm-ask-insert "anvillm-ask" (ask &optional over))
 
@@ -117,7 +118,7 @@
                         'anvillm-you) "\n")))
 
 (defun anvillm-entry--words (entry)
-  "Insert the words of ENTRY, with the faces of Markdown."
+  "Insert the words of ENTRY."
   (unless (plist-get (anvillm-entry-get entry "text") :void)
     (unless (or (anvillm-entry-heads entry) (bobp)
                 (and (eq (char-before) ?\n) (eq (char-before (1- (point))) ?\n)))
@@ -127,9 +128,44 @@
       (anvillm-entry-dress start (1- (point))))))
 
 (defun anvillm-entry-dress (start end)
-  "Give the words of an agent from START to END their faces, unless they are huge."
+  "Have the words of an agent from START to END get their faces when they are seen.
+Huge ones get none."
   (when (< (- end start) 30000)
-    (anvillm-text-markdown start end)))
+    (add-text-properties start end '(anvillm-raw t fontified nil))))
+
+(defun anvillm-entry-look (start end)
+  "Give the words of agents that are seen between START and END their faces."
+  (let ((at start))
+    (while (and (< at end) (setq at (text-property-any at end 'anvillm-raw t)))
+      (let ((from (previous-single-property-change (1+ at) 'anvillm-raw nil (point-min)))
+            (to (next-single-property-change at 'anvillm-raw nil (point-max)))
+            (anvillm-text-lacking nil))
+        (remove-list-of-text-properties from to '(anvillm-raw))
+        (anvillm-text-markdown from to)
+        (dolist (mode anvillm-text-lacking)
+          (anvillm-entry--wait-for mode from to))
+        (setq at to)))))
+
+(defvar anvillm-entry--waiting nil "Words whose code waits for a mode: (MODE START END).")
+(defvar anvillm-entry--timer nil "The timer that will load those modes.")
+
+(defun anvillm-entry--wait-for (mode start end)
+  "Give the words from START to END their faces again when MODE is loaded.
+That takes a while, and so is done when the user pauses."
+  (push (list mode (copy-marker start) (copy-marker end)) anvillm-entry--waiting)
+  (unless anvillm-entry--timer
+    (setq anvillm-entry--timer (run-with-idle-timer 0.5 nil #'anvillm-entry-load-modes))))
+
+(defun anvillm-entry-load-modes ()
+  "Load the modes that words wait for, which then get their faces."
+  (setq anvillm-entry--timer nil)
+  (pcase-dolist (`(,mode ,start ,end) (cl-shiftf anvillm-entry--waiting nil))
+    (ignore-errors (autoload-do-load (symbol-function mode) mode))
+    (when (buffer-live-p (marker-buffer start))
+      (with-current-buffer (marker-buffer start)
+        (with-silent-modifications (anvillm-entry-dress start end))))
+    (set-marker start nil)
+    (set-marker end nil)))
 
 (defun anvillm-entry--fold (open)
   "Insert the mark of a line that unfolds; it is OPEN if that is non-nil."

@@ -180,7 +180,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
     (while (setq end (string-search "\n" all start))
       (let ((line (substring all start end)))
         (setq start (1+ end))
-        (anvillm-9p-guard (lambda () (anvillm--event (anvillm-json line))) nil)))
+        (anvillm-work-guard (lambda () (anvillm--event (anvillm-json line))) nil)))
     (setq anvillm--events-rest (substring all start))))
 
 (defun anvillm--event (event)
@@ -206,7 +206,7 @@ Signal `anvillm-9p-lost' if no daemon listens; it is tried again later."
       ("session_update" (anvillm--patch id (anvillm--updated event)))
       ("session_end" (anvillm--forget id))))
   (run-hook-wrapped 'anvillm-event-functions
-                    (lambda (f) (anvillm-9p-guard f (list event)) nil))
+                    (lambda (f) (anvillm-work-guard f (list event)) nil))
   (when (anvillm-event-changes-p event "sessions")
     (anvillm-sync-soon)))
 

@@ -52,16 +52,19 @@
 (defconst anvillm-text--never '("emacs-lisp" "text" "txt" "markdown" "md" "org" "")
   "Languages for which no mode is looked up by name.")
 
+(defvar anvillm-text-lacking nil "Modes for code that are not loaded.
+What is fenced in their languages is left plain.")
+
 (defun anvillm-text--mode (language)
   "Return the mode for LANGUAGE, as named in a fence, or nil."
-  (let ((language (downcase language)))
-    (or (cdr (assoc language anvillm-text--modes))
-        (and (not (member language anvillm-text--never))
-             (let ((mode (intern-soft (concat language "-mode"))))
-               ;; Only what is a mode for programs: a fence names no command.
-               (when (and mode (fboundp mode) (rassq mode auto-mode-alist))
-                 (autoload-do-load (symbol-function mode) mode)
-                 (and (provided-mode-derived-p mode 'prog-mode 'conf-mode 'css-mode) mode)))))))
+  (let* ((language (downcase language))
+         (known (cdr (assoc language anvillm-text--modes)))
+         (mode (or known (and (not (member language anvillm-text--never))
+                              (intern-soft (concat language "-mode"))))))
+    (cond ((not (and mode (fboundp mode) (or known (rassq mode auto-mode-alist)))) nil)
+          ((autoloadp (symbol-function mode)) (cl-pushnew mode anvillm-text-lacking) nil)
+          ;; Only what is a mode for programs: a fence names no command.
+          ((or known (provided-mode-derived-p mode 'prog-mode 'conf-mode 'css-mode)) mode))))
 
 (defun anvillm-text--buffer (mode)
   "Return a buffer in MODE, made once: to set a mode up costs more than to colour."
@@ -235,8 +238,9 @@ The text stays as it is: blanks are only shown wider."
                (let ((more (- (alist-get n widths) (string-width (buffer-substring from to)))))
                  (when (> more 0)
                    (put-text-property to (1+ to) 'display (concat (make-string more ?\s) "|")))))))
-    (unless (< (point) end) (goto-char end))
-    (forward-line -1)))
+    ;; The last row, from which the caller goes on; a row that still grows ends within its line.
+    (goto-char (min (point) end))
+    (when (bolp) (forward-line -1))))
 
 (provide 'anvillm-text)
 ;;; anvillm-text.el ends here

@@ -3,12 +3,14 @@
     python fake_tree.py <socket> <number of sessions>
 
 Lines on standard input are events (JSON without seq and ts); each is published, and a ``state_change`` also changes the
-session. ``log <id> <text>`` appends to a log. A line ``ready`` on standard output says that the socket is there.
+session. ``log <id> <text>`` appends to a log, ``activity <id> <file>`` what the file has to an activity, which a session has from then on.
+A line ``ready`` on standard output says that the socket is there.
 """
 
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from anvilsrv.p9.server import Server
@@ -85,6 +87,7 @@ class Root(Dir):
         self.sessions = {one["id"]: one for one in map(session, range(1, count + 1))}
         self.events = Feed("events", True)
         self.logs = {one: Feed("log", False) for one in self.sessions}
+        self.activities: dict[str, Feed] = {}
         self.seq = 0
         fixed: list[Node] = [
             TextFile("sessions", lambda who: json.dumps(self.rows()).encode()),
@@ -97,7 +100,12 @@ class Root(Dir):
     def lookup(self, who: Any, name: str) -> Node | None:
         if name.startswith("events."):
             return self.events
-        return StaticDir(name, [self.logs[name]]) if name in self.sessions else self.fixed.get(name)
+        if name not in self.sessions:
+            return self.fixed.get(name)
+        files: list[Node] = [self.logs[name]]
+        if activity := self.activities.get(name):
+            files += [activity, StaticDir("turns", [TextFile("list", lambda who: b"")])]
+        return StaticDir(name, files)
 
     def rows(self) -> list[dict[str, Any]]:
         """The content of ``sessions``."""
@@ -107,6 +115,10 @@ class Root(Dir):
         if line.startswith("log "):
             _, one, text = line.split(" ", 2)
             self.logs[one].add(f"{text}\n".encode())
+            return
+        if line.startswith("activity "):
+            _, one, path = line.split(" ", 2)
+            self.activities.setdefault(one, Feed("activity", False)).add(Path(path).read_bytes())
             return
         event = json.loads(line)
         self.seq += 1

@@ -224,7 +224,7 @@
 (ert-deftest list-has-no-timer-when-nothing-happens ()
   (support-with-tree 3
     (support-wait (and (eq 'live (anvillm-link-status)) (not anvillm--sync-timer) (not (anvillm--syncing-p))))
-    (support-wait (null anvillm-9p--queue))
+    (support-wait (anvillm-work-idle-p))
     (should-not (cl-remove-if-not (lambda (timer) (string-match-p "anvillm" (format "%S" (timer--function timer))))
                                   timer-list))
     (should-not (cl-some #'timer--repeat-delay timer-list))))

@@ -11,7 +11,7 @@
 (defun talk-test-tell (&rest objects)
   "Have OBJECTS, plists of turn 1 unless they say otherwise, come."
   (dolist (object objects)
-    (anvillm-talk--came
+    (anvillm-follow--came
      (concat (json-encode (append object (list :seq (cl-incf talk-test-seq) :ts 1795957322 :turn 1))) "\n"))))
 
 (defmacro talk-test-with (&rest body)
@@ -19,8 +19,8 @@
   `(support-with-tree 2
      (anvillm-conversation "00000001")
      (set-buffer (window-buffer))
-     (support-wait anvillm-talk--by-log)
-     (setq anvillm-talk--by-log nil anvillm-talk--seq 0 anvillm-talk--entries (make-hash-table :test #'equal) talk-test-seq 0)
+     (support-wait anvillm-follow-by-log)
+     (setq anvillm-follow-by-log nil anvillm-follow-seq 0 anvillm-draw-entries (make-hash-table :test #'equal) talk-test-seq 0)
      ,@body))
 
 (defun talk-test-shown ()
@@ -31,6 +31,13 @@
         (unless (invisible-p at) (push (buffer-substring-no-properties at next) parts))
         (setq at next)))
     (apply #'concat (nreverse parts))))
+
+(defun talk-test-look ()
+  "Have what is to be seen get its faces, as when it is displayed and the user pauses."
+  (with-silent-modifications
+    (anvillm-entry-look (point-min) (point-max))
+    (anvillm-entry-load-modes)
+    (anvillm-entry-look (point-min) (point-max))))
 
 (defun talk-test-has (text)
   "Return non-nil if TEXT is to be seen."
@@ -63,11 +70,11 @@
                           (number-sequence 1 lines) "\n")))
      (unwind-protect
          (progn
-           (anvillm-talk--came (concat all "\n"))
-           (should anvillm-talk--due)
+           (anvillm-follow--came (concat all "\n"))
+           (should anvillm-follow--due)
            (garbage-collect)
            (setq collections gcs-done)
-           (support-wait (not anvillm-talk--due))
+           (support-wait (not anvillm-follow--due))
            (should (= collections gcs-done))
            (should (talk-test-has "some words"))
            (anvillm-fed)
@@ -114,6 +121,7 @@
    (let ((text "# Head\n\n- **bold** and `code`\n\n| a | long |\n|---|---|\n| xxx | b |\n\n```python\ndef f(x):\n    return 'x'\n```\n> said"))
      (talk-test-tell (list :kind "text" :id "m" :text text))
      (should (talk-test-has text))
+     (talk-test-look)
      (dolist (pair '(("Head" anvillm-markdown-heading) ("bold" anvillm-markdown-bold) ("code" anvillm-markdown-code)
                      ("def" font-lock-keyword-face) ("said" font-lock-comment-face)))
        (goto-char (point-min))
@@ -122,6 +130,34 @@
      (goto-char (point-min))
      (search-forward "| a |")
      (should (equal "  |" (get-text-property (1- (point)) 'display))))))
+
+;; A row that ends where a piece ends was taken for the next one, for ever.
+(ert-deftest talk-takes-a-table-that-grows-in-the-middle-of-a-row ()
+  (talk-test-with
+   (let ((text "| a | b |\n|---|---|\n| x | y |\n| x | z |"))
+     (dotimes (n (length text))
+       (talk-test-tell (list :kind "text" :id "m" :part (substring text n (1+ n))))
+       (talk-test-look)
+       (should (talk-test-has (substring text 0 (1+ n)))))
+     (talk-test-tell (list :kind "text" :id "n" :part "\n| a | b |") (list :kind "text" :id "o" :part "after"))
+     (talk-test-look)
+     (should (talk-test-has "after")))))
+
+(ert-deftest talk-loads-no-mode-while-words-come ()
+  (talk-test-with
+   (let ((mode 'talk-test-mode) (anvillm-text--modes '(("talktest" . talk-test-mode))) loaded)
+     (unwind-protect
+         (progn
+           (fset mode '(autoload "talk-test-nowhere" nil t))
+           (talk-test-tell (list :kind "text" :id "m" :text "```talktest\nsome code\n```"))
+           (with-silent-modifications (anvillm-entry-look (point-min) (point-max)))
+           (cl-letf (((symbol-function 'autoload-do-load)
+                      (lambda (&rest _) (setq loaded t) (fset mode #'emacs-lisp-mode))))
+             (should-not loaded)
+             (anvillm-entry-load-modes)
+             (should loaded)
+             (should (text-property-any (point-min) (point-max) 'anvillm-raw t))))
+       (fmakunbound mode)))))
 
 (ert-deftest talk-folds-the-middle-of-a-long-text-never-its-end ()
   (talk-test-with

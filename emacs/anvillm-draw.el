@@ -1,0 +1,182 @@
+;;; anvillm-draw.el --- Entries in the buffer of a conversation  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 the AnviLLM developers
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; What an agent does comes as objects; those that belong together are an entry
+;; (anvillm-entry.el), known by the text property `anvillm-entry' of what it has
+;; drawn.  Here is where an entry goes, how it grows, is drawn again and folded, and
+;; how the oldest ones are taken away.
+
+;;; Code:
+
+(require 'anvillm-log)
+(require 'anvillm-entry)
+
+(defvar-local anvillm-draw-entries nil "Entries by their key.")
+(defvar-local anvillm-draw--heads nil
+  "The turn of which the agent's heading has been drawn, or nil.")
+(defvar anvillm-draw--limit nil
+  "Where older turns are being drawn: a marker after them; nil stands for the end.")
+(defvar-local anvillm-draw-trimmed-function #'ignore
+  "Function called when the oldest exchanges have been taken away.")
+
+(defmacro anvillm-draw-writing (&rest body)
+  "Run BODY, which draws; windows at the end stay there, others where they are."
+  (declare (indent 0))
+  `(let* ((inhibit-read-only t) (inhibit-modification-hooks t)
+          (tails (cl-remove-if-not (lambda (w) (= (window-point w) (point-max)))
+                                   (get-buffer-window-list nil nil t)))
+          (tail (= (point) (point-max))))
+     (save-excursion ,@body)
+     (when (> (buffer-size) anvillm-log-size) (anvillm-draw--trim))
+     (when tail (goto-char (point-max)))
+     (dolist (w tails) (set-window-point w (point-max)))))
+
+;;;; Entries
+
+(defun anvillm-draw-key (object)
+  "Return what the entry of OBJECT is known by."
+  (let ((kind (plist-get object :kind)) (id (plist-get object :id)) (turn (plist-get object :turn)))
+    (pcase kind
+      ((or "tool" "output" "edit") (list "tool" id))
+      ((or "ask" "decision") (list "ask" id))
+      ("text" (list kind (or id turn)))
+      ((or "prompt" "thinking" "subagent") (list kind (or id turn)))
+      ((or "plan" "retry" "limit" "compact" "end") (list kind turn))
+      (_ (list kind (plist-get object :seq))))))
+
+(defun anvillm-draw (object)
+  "Draw OBJECT."
+  (let* ((key (anvillm-draw-key object)) (entry (gethash key anvillm-draw-entries)))
+    (if (not entry) (anvillm-draw--add key object)
+      (anvillm-entry-put entry object)
+      (if (and (plist-get object :part) (not (plist-member object :text)))
+          (anvillm-draw--grow entry (plist-get object :part))
+        (anvillm-draw-again entry)))))
+
+(defmacro anvillm-draw-before (limit heads &rest body)
+  "Run BODY, which draws before the marker LIMIT; return the last heading's turn.
+HEADS is that of what was drawn there before."
+  (declare (indent 2))
+  `(let ((anvillm-draw--limit ,limit) (anvillm-draw--heads ,heads))
+     ,@body
+     anvillm-draw--heads))
+
+(defun anvillm-draw--add (key object)
+  "Draw a new entry for OBJECT, known by KEY."
+  (let* ((turn (plist-get object :turn)) (kind (plist-get object :kind))
+         (entry (make-anvillm-entry :kind kind :key key :turn turn :time (plist-get object :ts)
+                                    :parent (plist-get object :parent)
+                                    :heads (not (or (equal kind "prompt")
+                                                    (equal turn anvillm-draw--heads))))))
+    (setq anvillm-draw--heads (if (equal kind "prompt") nil turn))
+    (puthash key entry anvillm-draw-entries)
+    (anvillm-entry-put entry object)
+    (goto-char (anvillm-draw--place entry))
+    (anvillm-entry-insert entry)
+    (anvillm-draw--fold-long entry)))
+
+(defun anvillm-draw--end ()
+  "Return where drawing ends."
+  (if anvillm-draw--limit (marker-position anvillm-draw--limit) (point-max)))
+
+(defun anvillm-draw--place (entry)
+  "Return where ENTRY belongs: at the end, or after what its parent did last."
+  (let ((parent (anvillm-entry-parent entry)) (at (anvillm-draw--end)) found)
+    (when parent
+      (let ((lead (gethash (list "subagent" parent) anvillm-draw-entries)) (at at))
+        (while (and (not found) (> at (point-min)))
+          (let* ((before (previous-single-property-change at 'anvillm-entry nil (point-min)))
+                 (one (get-text-property before 'anvillm-entry)))
+            (when (and one (or (eq one lead) (equal parent (anvillm-entry-parent one))))
+              (setq found at))
+            (setq at (if (or (null one) (equal (anvillm-entry-kind one) "prompt")) (point-min)
+                       before))))))
+    (or found at)))
+
+(defun anvillm-draw-bounds (entry)
+  "Return (START . END) of what ENTRY has drawn, or nil.
+It is looked for from the end, where what still changes is."
+  (let ((at (anvillm-draw--end)) found)
+    (while (and (not found) (> at (point-min)))
+      (let ((before (previous-single-property-change at 'anvillm-entry nil (point-min))))
+        (when (eq entry (get-text-property before 'anvillm-entry)) (setq found (cons before at)))
+        (setq at before)))
+    found))
+
+(defun anvillm-draw--grow (entry part)
+  "Draw PART, by which ENTRY has grown, without drawing the rest of it again."
+  (let ((bounds (and (or (equal "text" (anvillm-entry-kind entry)) (anvillm-entry-open entry))
+                     (anvillm-draw-bounds entry))))
+    (cond ((not bounds))
+          ((not (equal "text" (anvillm-entry-kind entry))) (anvillm-draw-again entry))
+          (t
+           ;; What was drawn ends in two newlines of ours.
+           (goto-char (max (car bounds) (- (cdr bounds) 2)))
+           (let ((start (point)))
+             (insert part)
+             (put-text-property start (point) 'anvillm-entry entry)
+             (when (string-search "\n" part)
+               (anvillm-entry-dress (max (car bounds)
+                                         (save-excursion (goto-char start)
+                                                         (line-beginning-position)))
+                                    (point))))))))
+
+(defun anvillm-draw-again (entry)
+  "Draw ENTRY again where it is."
+  (let ((bounds (anvillm-draw-bounds entry)))
+    (when bounds
+      (let ((riders (cl-remove-if-not (lambda (w) (< (car bounds) (window-point w) (cdr bounds)))
+                                      (get-buffer-window-list nil nil t)))
+            (start (car bounds)) (inhibit-read-only t))
+        (let ((places (mapcar (lambda (w) (- (window-point w) start)) riders)))
+          (goto-char start)
+          (mapc (lambda (o) (when (overlay-get o 'anvillm-fold) (delete-overlay o)))
+                (overlays-in start (cdr bounds)))
+          (delete-region start (cdr bounds))
+          (anvillm-entry-insert entry)
+          (let ((end (point)))
+            (cl-mapc (lambda (w place)
+                       (set-window-point w (min (+ start place) (max start (1- end))))) riders
+                       places)
+            (anvillm-draw--fold-long entry)))))))
+
+(defun anvillm-draw--fold-long (entry)
+  "Fold the middle of ENTRY if it is long, and each line that is."
+  (when (member (anvillm-entry-kind entry) '("text" "prompt"))
+    (let* ((end (point)) (start (car (anvillm-draw-bounds entry))) (first 20) (last 5))
+      (when (and start anvillm-fold-lines (not (anvillm-entry-parts entry))
+                 (> (count-lines start end) (+ anvillm-fold-lines 3)))
+        (let ((from (save-excursion (goto-char start) (forward-line first) (1- (point))))
+              (to (save-excursion (goto-char end) (skip-chars-backward "\n")
+                                  (forward-line (- 1 last)) (1- (point)))))
+          (when (< from to)
+            (anvillm-log-hide from to (format "\n… %d more lines" (count-lines from to))))))
+      (when (and start anvillm-fold-columns)
+        (save-excursion
+          (goto-char start)
+          (while (< (point) end)
+            (let ((eol (line-end-position)))
+              (when (> (- eol (point)) anvillm-fold-columns)
+                (anvillm-log-hide (+ (point) anvillm-fold-columns) eol
+                                  (format "… %d more characters"
+                                          (- eol (point) anvillm-fold-columns)))))
+            (forward-line)))))))
+
+;;;; Trimming
+
+(defun anvillm-draw--trim ()
+  "Take the oldest exchanges away, to four fifths of `anvillm-log-size'."
+  (save-excursion
+    (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
+    (let ((head (anvillm-log-head-after (point))) (last (anvillm-log-head-before (point-max))))
+      (when (and head last (<= head last))
+        (delete-region (point-min) (save-excursion (goto-char head) (line-beginning-position)))
+        (funcall anvillm-draw-trimmed-function)))))
+
+(provide 'anvillm-draw)
+;;; anvillm-draw.el ends here
