@@ -51,7 +51,7 @@
           (push (bench-ms start) times)))
       (push (cons 'row_moved_ms (bench-median times)) results))
     (let ((start (float-time)))
-      (anvillm-list--draw)
+      (anvillm-list-draw)
       (redisplay t)
       (push (cons 'full_redraw_ms (bench-ms start)) results))
     (let ((op nil) (n 0) (start (float-time)))

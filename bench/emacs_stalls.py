@@ -31,7 +31,9 @@ sys.path.insert(0, str(ROOT))
 from bench.emacs import compile_into  # noqa: E402
 
 LIMIT = 50  # ms of the processor for one piece of work
-WORDS = "the session keeps what it was asked for until an agent has taken it and says so; then `queue.py` forgets".split()
+WORDS = (
+    "the session keeps what it was asked for until an agent has taken it and says so; then `queue.py` forgets".split()
+)
 
 
 def words(random_: random.Random, count: int) -> str:
@@ -56,17 +58,37 @@ def turn(random_: random.Random, number: int) -> Iterator[dict[str, object]]:
         for at in range(0, len(text), 60):
             yield {"kind": "text", "id": f"m{name}", "part": text[at : at + 60]}
         yield {"kind": "text", "id": f"m{name}", "text": text}
-        yield {"kind": "tool", "id": f"t{name}", "name": "Bash", "type": "execute", "title": "make check", "input": {"command": "make check"}}
+        yield {
+            "kind": "tool",
+            "id": f"t{name}",
+            "name": "Bash",
+            "type": "execute",
+            "title": "make check",
+            "input": {"command": "make check"},
+        }
         lines = [f"tests/test_{k}.py:{k}: {words(random_, 12)}\n" for k in range(150)]
         for at in range(0, 150, 10):
             yield {"kind": "output", "id": f"t{name}", "part": "".join(lines[at : at + 10])}
         yield {"kind": "output", "id": f"t{name}", "text": "".join(lines), "end": "ok", "exit": 0, "seconds": 3}
         diff = "@@ -1,20 +1,20 @@\n" + "".join(f"-{words(random_, 8)}\n+{words(random_, 8)}\n" for _ in range(10))
         yield {"kind": "tool", "id": f"e{name}", "name": "Edit", "type": "edit", "title": "a.py", "input": {}}
-        yield {"kind": "edit", "id": f"e{name}", "n": 1, "path": "a.py", "op": "change", "added": 10, "removed": 10, "diff": diff}
+        yield {
+            "kind": "edit",
+            "id": f"e{name}",
+            "n": 1,
+            "path": "a.py",
+            "op": "change",
+            "added": 10,
+            "removed": 10,
+            "diff": diff,
+        }
         yield {"kind": "output", "id": f"e{name}", "end": "ok", "seconds": 0.2}
     # Once in a while a tool says very much, and some of that in one line.
-    yield {"kind": "output", "id": f"t{number}-0", "text": "x" * 200_000 + "\n" + "y\n" * 5000, "end": "ok"} if number % 10 == 5 else {"kind": "usage", "context": 1000 * number, "window": 200000}
+    yield (
+        {"kind": "output", "id": f"t{number}-0", "text": "x" * 200_000 + "\n" + "y\n" * 5000, "end": "ok"}
+        if number % 10 == 5
+        else {"kind": "usage", "context": 1000 * number, "window": 200000}
+    )
     yield {"kind": "end", "how": "answer", "seconds": 60, "background": 0, "reason": ""}
 
 
@@ -87,7 +109,12 @@ class Editor:
         self.sent: list[float] = []
         self.took: list[float] = []
         self.ready = threading.Event()
-        env = os.environ | {"NAMESPACE": str(work), "HOME": str(work), "TERM": "xterm-256color", "BENCH_OUT": str(self.out)}
+        env = os.environ | {
+            "NAMESPACE": str(work),
+            "HOME": str(work),
+            "TERM": "xterm-256color",
+            "BENCH_OUT": str(self.out),
+        }
         if open_:
             env["BENCH_OPEN"] = open_
         pid, self.fd = pty.fork()
@@ -131,7 +158,11 @@ class Editor:
             time.sleep(0.05)
         os.close(self.fd)
         found: dict[str, object] = json.loads(self.out.read_text())
-        return found | {"key_longest_ms": max(self.took), "key_p99_ms": sorted(self.took)[int(0.99 * len(self.took))], "keys": len(self.took)}
+        return found | {
+            "key_longest_ms": max(self.took),
+            "key_p99_ms": sorted(self.took)[int(0.99 * len(self.took))],
+            "keys": len(self.took),
+        }
 
 
 def measure(lisp: Path, files: dict[str, list[Path]], seconds: float) -> dict[str, dict[str, object]]:
@@ -156,7 +187,11 @@ def measure(lisp: Path, files: dict[str, list[Path]], seconds: float) -> dict[st
                     raise SystemExit("Emacs does not start")
             busy.type(b"\x03\x0f")
             end = time.monotonic() + seconds
-            more = [(session, path) for step in zip(*(rest for _, *rest in files.values())) for session, path in zip(files, step)]
+            more = [
+                (session, path)
+                for step in zip(*(rest for _, *rest in files.values()))
+                for session, path in zip(files, step)
+            ]
             pause = seconds / max(1, len(more))
             due = time.monotonic()
             while time.monotonic() < end:
@@ -204,7 +239,9 @@ def main() -> int:
         ids = [f"{n:08x}" for n in range(1, given.sessions + 1)]
         runs = {
             "large": {ids[0]: cut(work, "large", lines(1), [given.megabytes * 1_000_000])},
-            "many": {one: cut(work, one, lines(n), [100] + [1500] * int(20 * given.seconds)) for n, one in enumerate(ids)},
+            "many": {
+                one: cut(work, one, lines(n), [100] + [1500] * int(20 * given.seconds)) for n, one in enumerate(ids)
+            },
         }
         for what, files in runs.items():
             if given.only in (None, what):

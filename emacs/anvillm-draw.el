@@ -155,14 +155,14 @@ It is looked for from the end, where what still changes is."
               (to (save-excursion (goto-char end) (skip-chars-backward "\n")
                                   (forward-line (- 1 last)) (1- (point)))))
           (when (< from to)
-            (anvillm-log-hide from to (format "\n… %d more lines" (count-lines from to))))))
+            (anvillm-fold from to (format "\n… %d more lines" (count-lines from to))))))
       (when (and start anvillm-fold-columns)
         (save-excursion
           (goto-char start)
           (while (< (point) end)
             (let ((eol (line-end-position)))
               (when (> (- eol (point)) anvillm-fold-columns)
-                (anvillm-log-hide (+ (point) anvillm-fold-columns) eol
+                (anvillm-fold (+ (point) anvillm-fold-columns) eol
                                   (format "… %d more characters"
                                           (- eol (point) anvillm-fold-columns)))))
             (forward-line)))))))

@@ -14,22 +14,11 @@
 
 ;;; Code:
 
-(require 'anvillm-link)
+(require 'anvillm-fold)
+(require 'anvillm-places)
 (require 'anvillm-session)
 (require 'anvillm-option)
 (require 'iso8601)
-(defvar vc-handled-backends)
-
-
-(defcustom anvillm-fold-lines 40
-  "Blocks with more lines than this are folded to so many; nil folds nothing."
-  :type '(choice natnum (const :tag "Never" nil))
-  :group 'anvillm)
-
-(defcustom anvillm-fold-columns 4000
-  "Lines with more characters than this are folded; nil folds none."
-  :type '(choice natnum (const :tag "Never" nil))
-  :group 'anvillm)
 
 (defcustom anvillm-log-size 4000000
   "How many characters of a log are kept in its buffer; the oldest go first."
@@ -129,7 +118,7 @@
           ((eq (char-after) ?\t) (delete-char 1)))
     (let ((eol (line-end-position)))
       (when (and anvillm-fold-columns (> (- eol (point)) anvillm-fold-columns))
-        (anvillm-log-hide (+ (point) anvillm-fold-columns) eol
+        (anvillm-fold (+ (point) anvillm-fold-columns) eol
                            (format "… %d more characters" (- eol (point) anvillm-fold-columns)))))
     (forward-line))
   (anvillm-log--fold-block))
@@ -164,36 +153,9 @@
       (when (> hidden 3)
         (if anvillm-log--fold
             (progn (move-overlay anvillm-log--fold (1- from) end)
-                   (anvillm-log--label anvillm-log--fold (format "\n… %d more lines" hidden)))
+                   (anvillm-fold-label anvillm-log--fold (format "\n… %d more lines" hidden)))
           (setq anvillm-log--fold
-                (anvillm-log-hide (1- from) end (format "\n… %d more lines" hidden))))))))
-
-(defun anvillm-log-hide (start end label)
-  "Fold what is between START and END behind LABEL."
-  (let ((overlay (make-overlay start end nil t)))
-    (overlay-put overlay 'anvillm-fold t)
-    (overlay-put overlay 'evaporate t)
-    (overlay-put overlay 'isearch-open-invisible #'anvillm-log--open)
-    (overlay-put overlay 'invisible 'anvillm-fold)
-    (anvillm-log--label overlay label)
-    overlay))
-
-(defun anvillm-log--label (overlay label)
-  "Show LABEL where OVERLAY hides text."
-  (let ((shown (concat (propertize label 'face 'shadow)
-                       (propertize " (TAB)" 'face 'anvillm-id))))
-    (overlay-put overlay 'anvillm-label shown)
-    (when (overlay-get overlay 'invisible) (overlay-put overlay 'before-string shown))))
-
-(defun anvillm-log--open (overlay)
-  "Show what OVERLAY hides."
-  (overlay-put overlay 'invisible nil)
-  (overlay-put overlay 'before-string nil))
-
-(defun anvillm-log--close (overlay)
-  "Hide what OVERLAY covers."
-  (overlay-put overlay 'invisible 'anvillm-fold)
-  (overlay-put overlay 'before-string (overlay-get overlay 'anvillm-label)))
+                (anvillm-fold (1- from) end (format "\n… %d more lines" hidden))))))))
 
 (defun anvillm-log--trim ()
   "Take the oldest blocks away, to four fifths of `anvillm-log-size'."
@@ -220,7 +182,7 @@
     (if (not folds)
         (message "Nothing is folded here")
       (let ((hide (cl-notany (lambda (o) (overlay-get o 'invisible)) folds)))
-        (mapc (if hide #'anvillm-log--close #'anvillm-log--open) folds)))))
+        (mapc (if hide #'anvillm-fold-close #'anvillm-fold-open) folds)))))
 
 (defun anvillm-log-head-after (position)
   "Return where the first header after POSITION begins, or nil."
@@ -254,80 +216,14 @@
   (interactive)
   (goto-char (point-max)))
 
-;;;; References to files
-
-(defconst anvillm-log--reference
-  (concat "\\(?:^\\|[^[:alnum:]_./~-]\\)"
-          "\\(?1:\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\)"
-          ":\\(?2:[0-9]+\\)\\(?::\\(?3:[0-9]+\\)\\)?"
-          "\\|File \"\\(?1:[^\"\n]+\\)\", line \\(?2:[0-9]+\\)")
-  "A file name with a line, and maybe a column, as compilers and agents write it.
-So does Python in a traceback.")
-
-(defun anvillm-log--existing (name)
-  "Return the file that NAME stands for in this session's directory, or nil."
-  (let ((file (expand-file-name name (file-name-as-directory
-                                      (or (anvillm-get anvillm-buffer-session :cwd)
-                                          default-directory)))))
-    (and (not (file-remote-p file)) (file-regular-p file) file)))
-
-(defun anvillm-log--buttonize (start end)
-  "Make references between START and END look like what they are."
-  (with-silent-modifications
-    (save-excursion
-      (goto-char start)
-      (beginning-of-line)
-      (while (re-search-forward anvillm-log--reference end t)
-        (when (save-match-data (anvillm-log--existing (match-string-no-properties 1)))
-          (add-text-properties (match-beginning 1) (match-end 0)
-                               '(anvillm-reference t mouse-face highlight help-echo "RET: visit"))
-          (add-face-text-property (match-beginning 1) (match-end 0) 'link))))))
-
 (defun anvillm-log-visit (&optional event)
   "Visit the file and line named at point, or at EVENT; else fold this block."
   (interactive (list last-nonmenu-event))
   (when (mouse-event-p event) (posn-set-point (event-end event)))
-  (let ((at (point)) found)
-    (save-excursion
-      (beginning-of-line)
-      (while (and (not found) (re-search-forward anvillm-log--reference (line-end-position) t))
-        (setq found (and (<= (match-beginning 1) at (match-end 0)) (anvillm-log--place)))))
-    (cond (found (anvillm-log-show found))
+  (let ((found (anvillm-places-here)))
+    (cond (found (anvillm-places-show found))
           ((funcall anvillm-log-visit-function))
           (t (anvillm-log-toggle-fold)))))
-
-(defun anvillm-log--place ()
-  "Return the reference just matched as (FILE LINE COLUMN), or nil."
-  (let ((line (string-to-number (match-string 2))) (column (match-string 3))
-        (file (save-match-data (anvillm-log--existing (match-string-no-properties 1)))))
-    (and file (list file line (and column (string-to-number column))))))
-
-(defun anvillm-log-show (place)
-  "Show PLACE, a (FILE LINE COLUMN), in another window."
-  (pcase-let ((`(,file ,line ,column) place))
-    ;; Version control would run a git there that an agent could have configured.
-    (pop-to-buffer (let (vc-handled-backends) (find-file-noselect file)))
-    (setq-local vc-handled-backends nil)
-    (save-restriction
-      (widen)
-      (goto-char (point-min))
-      (forward-line (1- line))
-      (when column (move-to-column (1- column))))))
-
-(defun anvillm-log--next-error (count reset)
-  "Visit the reference that is COUNT further; from the beginning if RESET."
-  (let ((forward (>= count 0)) place)
-    (when reset (goto-char (point-min)))
-    (dotimes (_ (max 1 (abs count)))
-      (setq place nil)
-      (while (not place)
-        (unless (if forward (re-search-forward anvillm-log--reference nil t)
-                  (re-search-backward anvillm-log--reference nil t))
-          (user-error "No more references"))
-        (setq place (anvillm-log--place))))
-    (let ((window (get-buffer-window nil t)))
-      (when window (set-window-point window (point))))
-    (anvillm-log-show place)))
 
 ;;;; The modes
 
@@ -341,7 +237,7 @@ So does Python in a traceback.")
   :interactive nil
   (setq-local anvillm-client t
         anvillm-log--block nil
-        next-error-function #'anvillm-log--next-error
+        next-error-function #'anvillm-places-next-error
         header-line-format '(:eval (anvillm-literal (anvillm-log--header)))
         revert-buffer-function (lambda (&rest _) (anvillm-log-again)))
   (add-to-invisibility-spec 'anvillm-fold)
@@ -351,7 +247,7 @@ So does Python in a traceback.")
   (setq-local imenu-create-index-function #'anvillm-log--imenu)
   (buffer-disable-undo)
   (visual-line-mode)
-  (jit-lock-register #'anvillm-log--buttonize)
+  (jit-lock-register #'anvillm-places-buttonize)
   (anvillm-option-watch)
   (add-hook 'kill-buffer-hook #'anvillm-log--stop nil t)
   (add-hook 'anvillm-link-hook #'anvillm-log--link-changed))

@@ -19,7 +19,7 @@
 (require 'anvillm-branch)
 (require 'anvillm-sections)
 
-(declare-function anvillm-log-show "anvillm-log" (place))
+(declare-function anvillm-places-show "anvillm-log" (place))
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
 (declare-function ediff-buffers "ediff" (a b &optional hooks job))
 
@@ -217,7 +217,7 @@ Where all changes are shown, ask which turn."
   (let ((file (expand-file-name (anvillm-review--path) (anvillm-review--top)))
         (line (condition-case nil (anvillm-review--line) (user-error 1))))
     (unless (file-regular-p file) (user-error "%s is not there" (abbreviate-file-name file)))
-    (anvillm-log-show (list file line nil))))
+    (anvillm-places-show (list file line nil))))
 
 (defun anvillm-review--before (text)
   "Return TEXT, the file at point as it is now, as it was before the diff."

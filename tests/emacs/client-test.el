@@ -106,7 +106,7 @@
 (ert-deftest client-ends-everything-under-way-when-the-connection-drops ()
   (client-test-with '(("s" . block)) nil
     (let (closed got)
-      (setf (anvillm-9p--on-close conn) (lambda (_ err) (setq closed err)))
+      (setf (anvillm-conn-on-close conn) (lambda (_ err) (setq closed err)))
       (anvillm-9p-read conn "s" (lambda (_ err) (setq got err)))
       (client-test-until (lambda () (> (fake-count fake 'Tread) 0)))
       (fake-hang-up fake)

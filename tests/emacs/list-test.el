@@ -87,13 +87,13 @@
         (support-publish tree :type "session_new" :session_id "00000fff" :backend "shell" :cwd "/tmp" :alias "")
         (support-wait (support-row "00000fff"))
         (funcall check)
-        (anvillm-list--draw)
+        (anvillm-list-draw)
         (funcall check)))))
 
 (ert-deftest list-shows-first-who-needs-me-and-point-goes-along ()
   (support-with-tree 5
     (let ((anvillm-list-needing-first t))
-      (anvillm-list--draw)
+      (anvillm-list-draw)
       (anvillm-goto "00000003")
       (forward-char 4)
       (support-publish tree :type "state_change" :session_id "00000005" :state "error" :error "x")
@@ -170,7 +170,7 @@
       (should (= 28 (cadr (assq 'directory (anvillm-list--layout 200)))))
       (should (= 17 (cadr (assq 'name (anvillm-list--layout 80)))))
       (puthash "00000001" t anvillm-fresh-ids)
-      (anvillm-list--draw)
+      (anvillm-list-draw)
       (should (support-row-says "a-name-of-man" "a-name-of-ma[a-z]*… \\*")))))
 
 (ert-deftest list-filters-and-says-when-nothing-is-left ()

@@ -1,0 +1,156 @@
+;;; anvillm-columns.el --- The columns of the list of sessions  -*- lexical-binding: t; -*-
+
+;; Copyright (C) 2026 the AnviLLM developers
+;; SPDX-License-Identifier: MIT
+;; URL: https://github.com/lneely/anvillm
+
+;;; Commentary:
+
+;; Which columns the list has, how wide each is in a window, what is in them for a
+;; session, and in which order sessions are shown.
+
+;;; Code:
+
+(require 'anvillm-which)
+(require 'anvillm-option)
+(require 'anvillm-rows)
+(require 'tabulated-list)
+
+(defcustom anvillm-list-columns
+  '((name 16) (state 8) (backend 8) (model 14) (when 5) (mail 4) (queue 3) (directory 16) (note 0))
+  "Columns of the list and their least widths; the last one takes what is left.
+Names and directories get more where there is room; what gives way in a narrow
+window is in `anvillm-list-giving-way'.  There is also `id', for sessions that
+have a name besides, and `tokens'."
+  :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const model)
+                               (const when)
+                               (const mail) (const queue) (const directory) (const note)
+                               (const tokens))
+                       (integer :tag "Width")))
+  :group 'anvillm)
+
+(defcustom anvillm-list-giving-way '(tokens id model queue mail when backend directory)
+  "Columns that are left out in a narrow window, the first first."
+  :type '(repeat symbol)
+  :group 'anvillm)
+
+(defcustom anvillm-list-needing-first t
+  "Non-nil to list the sessions first that need you.
+They ask, have failed, are held or wrote to you.  Where the list is sorted by a
+column, that counts."
+  :type 'boolean
+  :group 'anvillm)
+
+(defconst anvillm-list--titles
+  '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model")
+    (when . "When") (mail . "Mail")
+    (queue . "Que") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
+  "Titles of the columns.")
+
+;;;; Columns
+
+(defvar-local anvillm-list-shown-columns nil "The columns that are shown, and their widths now.")
+
+(defun anvillm-list--layout (width)
+  "Return the columns that fit into WIDTH, and how wide each is."
+  (let* ((columns (mapcar #'copy-sequence anvillm-list-columns))
+         (need (lambda () (+ 2 (cl-loop for (_ w) in columns sum (if (= w 0) 10 (1+ w))))))
+         (giving anvillm-list-giving-way) room)
+    (while (and giving (> (funcall need) width))
+      (setq columns (assq-delete-all (pop giving) columns)))
+    (setq room (max 0 (- width (funcall need))))
+    (pcase-dolist (`(,column . ,longest)
+                   `((name . ,(lambda (s) (+ 2 (string-width (anvillm-name (anvillm-id s))))))
+                     (directory . ,(lambda (s)
+                                     (string-width
+                                      (abbreviate-file-name (or (plist-get s :cwd) "")))))))
+      (let ((cell (assq column columns)))
+        (when (and cell (> room 0))
+          (let ((more (min room
+                           (max 0 (- (apply #'max 0 (mapcar longest (anvillm-sessions)))
+                                     (cadr cell))))))
+            (setcar (cdr cell) (+ (cadr cell) more))
+            (setq room (- room more))))))
+    columns))
+
+(defun anvillm-list-arrange (&rest _)
+  "Fit the columns to the widest window; return non-nil if they changed."
+  (let* ((windows (get-buffer-window-list nil nil t))
+         (columns (anvillm-list--layout (if windows
+                                            (apply #'max (mapcar #'window-body-width windows))
+                                          80))))
+    (unless (equal columns anvillm-list-shown-columns)
+      (setq anvillm-list-shown-columns columns
+            tabulated-list-format
+            (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t))
+                             columns)))
+      (tabulated-list-init-header)
+      t)))
+
+(defun anvillm-list--changed-at (session)
+  "Return when SESSION changed, in seconds since the epoch, or nil."
+  (or (plist-get session :changed) (plist-get session :created)))
+
+(defun anvillm-list--when (session)
+  "Return how long ago SESSION changed; the time is shown where the mouse is."
+  (propertize (anvillm-ago (anvillm-list--changed-at session)) 'help-echo #'anvillm-list--help))
+
+(defun anvillm-list--help (_window object position)
+  "Return when the session at POSITION of OBJECT, a list, changed."
+  (when (bufferp object)
+    (with-current-buffer object
+      (let ((time (anvillm-list--changed-at
+                   (anvillm-session (get-text-property position 'tabulated-list-id)))))
+        (and (numberp time) (format-time-string "%a %d %b %H:%M:%S" time))))))
+
+(defun anvillm-list--count (n face)
+  "Return N in FACE, or nothing for none."
+  (if (and (numberp n) (> n 0)) (propertize (number-to-string n) 'face face) ""))
+
+(defun anvillm-list-cell (column session)
+  "Return the text of COLUMN for SESSION."
+  (pcase column
+    ('name (let ((id (anvillm-id session)))
+             (concat (let ((name (propertize (anvillm-name id) 'face 'anvillm-name))
+                           (most (- (or (cadr (assq 'name anvillm-list-shown-columns)) 16) 2)))
+                       (if (<= (string-width name) most) name
+                         ;; The mark has its place behind the name, never in it.
+                         (anvillm-rows-fit name most)))
+                     (if (anvillm-fresh-p session) (propertize " *" 'face 'anvillm-fresh) ""))))
+    ('id (let ((id (anvillm-id session))) ; not twice
+           (if (eq (anvillm-name id) id) "" (propertize id 'face 'anvillm-id))))
+    ('state (anvillm-state-text session))
+    ('backend (or (plist-get session :backend) ""))
+    ('model (anvillm-option-text (anvillm-id session)))
+    ('when (anvillm-list--when session))
+    ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
+    ('queue (anvillm-list--count (plist-get session :queued) 'default))
+    ('tokens (anvillm-tokens session))
+    ('directory (abbreviate-file-name (or (plist-get session :cwd) "")))
+    ('note (anvillm-note session))))
+
+(defun anvillm-list-key (session)
+  "Return what SESSION is sorted by, a string or number, or nil."
+  (pcase (car (rassoc (car tabulated-list-sort-key) anvillm-list--titles))
+    ('nil (and anvillm-list-needing-first
+               (pcase (anvillm-needs session) ('ask 0) ('error 1) ('held 2) ('mail 3) (_ 4))))
+    ('when (or (plist-get session :changed) 0))
+    ('mail (or (plist-get session :unread) 0))
+    ('queue (or (plist-get session :queued) 0))
+    (column (downcase (substring-no-properties (anvillm-list-cell column session))))))
+
+(defun anvillm-list-less-p (a b)
+  "Return non-nil if the key A comes before B."
+  (if (numberp a) (< a b) (string-lessp a b)))
+
+(defun anvillm-list-column-at-point ()
+  "Return the title of the column at point."
+  (let ((left (- (current-column) 2)) title)
+    (cl-loop for (column width) in anvillm-list-shown-columns
+             do (setq title (alist-get column anvillm-list--titles))
+             until (or (= width 0) (< left (1+ width)))
+             do (setq left (- left width 1)))
+    title))
+
+(provide 'anvillm-columns)
+;;; anvillm-columns.el ends here
