@@ -11,11 +11,16 @@
 
 (defvar bench-keys -1 "How many keys have come.")
 (defvar bench-longest nil "What took longest outside of commands: (SECONDS PROCESSOR-SECONDS NAME).")
-(defvar bench-slices nil "Everything of 10 ms or more, in seconds of the processor.")
+(defvar bench-slices nil "The longest of these, in seconds of the processor.")
 
 (defun bench-answer ()
-  "Answer the key that has come."
-  (send-string-to-terminal (format "\e]9;%d\a" (setq bench-keys (1+ bench-keys)))))
+  "Answer the key that has come, and tell how many objects have been drawn."
+  (send-string-to-terminal
+   (format "\e]9;%d;%d\a" (setq bench-keys (1+ bench-keys))
+           (apply #'+ (mapcar (lambda (b) (or (and (boundp 'anvillm-follow-seq)
+                                                   (buffer-local-value 'anvillm-follow-seq b))
+                                              0))
+                              (buffer-list))))))
 
 (defun bench-time (name function &rest args)
   "Apply FUNCTION to ARGS and note how long that took, as NAME."
@@ -28,7 +33,6 @@
 (advice-add 'timer-event-handler :around
             (lambda (f timer)
               (apply #'bench-time (format "%S" (aref timer 5)) f (list timer))))
-(add-hook 'post-gc-hook (lambda () (push gc-elapsed bench-slices)))
 
 (defun bench-end ()
   "Write down what was measured, and end."
@@ -38,7 +42,8 @@
              `((longest_ms . ,(* 1000 (or (car bench-longest) 0)))
                (longest_cpu_ms . ,(* 1000 (or (nth 1 bench-longest) 0)))
                (longest_is . ,(or (nth 2 bench-longest) ""))
-               (slices . ,(vconcat (seq-take (sort bench-slices #'>) 10)))
+               (next_cpu_ms . ,(mapconcat (lambda (s) (format "%d" (* 1000 s)))
+                                          (seq-take (sort bench-slices #'>) 8) " "))
                (collections . ,gcs-done) (collecting_ms . ,(* 1000 gc-elapsed))
                (size . ,(apply #'+ (mapcar #'buffer-size (buffer-list))))
                (cpu_s . ,(float-time (get-internal-run-time)))))))

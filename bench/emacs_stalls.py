@@ -32,7 +32,20 @@ from bench.emacs import compile_into  # noqa: E402
 
 LIMIT = 50  # ms of the processor for one piece of work
 WORDS = (
-    "the session keeps what it was asked for until an agent has taken it and says so; then `queue.py` forgets".split()
+    "the",
+    "session",
+    "keeps",
+    "what",
+    "it",
+    "was",
+    "asked",
+    "until",
+    "an",
+    "agent",
+    "has",
+    "taken",
+    "and",
+    "`queue.py`",
 )
 
 
@@ -45,7 +58,10 @@ def answer(random_: random.Random) -> str:
     rows = "\n".join(f"| {words(random_, 2)} | {random_.random():.3f} | {words(random_, 4)} |" for _ in range(8))
     code = "\n".join(f"    if name_{n}(x, '{n}'):  # {words(random_, 4)}\n        return {n}" for n in range(20))
     items = "\n".join(f"- **{words(random_, 2)}**: {words(random_, 20)}, see `src/a.py:{n}`" for n in range(6))
-    return f"## {words(random_, 5)}\n\n{words(random_, 60)}\n\n{items}\n\n| a | b | c |\n|---|---|---|\n{rows}\n\n```python\ndef f(x):\n{code}\n```\n\n{words(random_, 40)}\n"
+    table = f"| a | b | c |\n|---|---|---|\n{rows}"
+    code = f"```python\ndef f(x):\n{code}\n```"
+    parts = (f"## {words(random_, 5)}", words(random_, 60), items, table, code, words(random_, 40))
+    return "\n\n".join(parts) + "\n"
 
 
 def turn(random_: random.Random, number: int) -> Iterator[dict[str, object]]:
@@ -83,12 +99,9 @@ def turn(random_: random.Random, number: int) -> Iterator[dict[str, object]]:
             "diff": diff,
         }
         yield {"kind": "output", "id": f"e{name}", "end": "ok", "seconds": 0.2}
-    # Once in a while a tool says very much, and some of that in one line.
-    yield (
-        {"kind": "output", "id": f"t{number}-0", "text": "x" * 200_000 + "\n" + "y\n" * 5000, "end": "ok"}
-        if number % 10 == 5
-        else {"kind": "usage", "context": 1000 * number, "window": 200000}
-    )
+    yield {"kind": "usage", "context": 1000 * number, "window": 200000}
+    if number % 10 == 5:  # a tool that says very much, some of it in one line
+        yield {"kind": "output", "id": f"t{number}-0", "text": "x" * 200_000 + "\n" + "y\n" * 5000, "end": "ok"}
     yield {"kind": "end", "how": "answer", "seconds": 60, "background": 0, "reason": ""}
 
 
@@ -108,6 +121,7 @@ class Editor:
         self.out = work / f"{name}.json"
         self.sent: list[float] = []
         self.took: list[float] = []
+        self.drawn = 0
         self.ready = threading.Event()
         env = os.environ | {
             "NAMESPACE": str(work),
@@ -134,7 +148,8 @@ class Editor:
                 return
             now = time.perf_counter()
             rest += data
-            for found in re.finditer(rb"\x1b\]9;(\d+)\x07", rest):
+            for found in re.finditer(rb"\x1b\]9;(\d+);(\d+)\x07", rest):
+                self.drawn = int(found[2])
                 if number := int(found[1]):
                     self.took.append(1000 * (now - self.sent[number - 1]))
                 else:
@@ -165,8 +180,14 @@ class Editor:
         }
 
 
+def last(path: Path) -> int:
+    """The number of the last object in a file."""
+    return int(json.loads(path.read_bytes().splitlines()[-1])["seq"])
+
+
 def measure(lisp: Path, files: dict[str, list[Path]], seconds: float) -> dict[str, dict[str, object]]:
-    """Type while the first file of each session is there at once and the others come one after the other."""
+    """Type while the first file of each session is there at once and the others come one after the other, until all is drawn."""
+    whole = sum(last(paths[-1]) for paths in files.values())
     with tempfile.TemporaryDirectory(prefix="ab") as name:
         work = Path(name)
         env = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -187,14 +208,12 @@ def measure(lisp: Path, files: dict[str, list[Path]], seconds: float) -> dict[st
                     raise SystemExit("Emacs does not start")
             busy.type(b"\x03\x0f")
             end = time.monotonic() + seconds
-            more = [
-                (session, path)
-                for step in zip(*(rest for _, *rest in files.values()))
-                for session, path in zip(files, step)
-            ]
+            steps = zip(*(rest for _, *rest in files.values()), strict=True)
+            more = [(session, path) for step in steps for session, path in zip(files, step, strict=True)]
             pause = seconds / max(1, len(more))
             due = time.monotonic()
-            while time.monotonic() < end:
+            bound = end + 9 * seconds
+            while time.monotonic() < end or (busy.drawn < whole and time.monotonic() < bound):
                 busy.type()
                 idle.type()
                 while more and time.monotonic() > due:
@@ -203,7 +222,7 @@ def measure(lisp: Path, files: dict[str, list[Path]], seconds: float) -> dict[st
                 select.select([], [], [], 0.03)
             for one in (busy, idle):
                 one.settle()
-            found = {"busy": busy.end(), "idle": idle.end()}
+            found = {"busy": {"drawn": f"{busy.drawn} of {whole}"} | busy.end(), "idle": idle.end()}
             tree.stdin.close()
         return found
 

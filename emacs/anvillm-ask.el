@@ -94,7 +94,7 @@ Agents that tell the input of their tool do so as an object."
     (when (plist-get subject :command)
       (insert "\n" (anvillm-text-fontified (plist-get subject :command) 'sh-mode) "\n"))
     (when (plist-get subject :diff)
-      (insert "\n" (anvillm-text-diff (string-trim-right (plist-get subject :diff))) "\n"))
+      (insert "\n" (anvillm-text-diff (concat (string-trim-right (plist-get subject :diff)) "\n"))))
     (when (and (plist-get subject :text) (not (string-blank-p (plist-get subject :text))))
       (insert "\n" (propertize (string-trim-right (plist-get subject :text)) 'face 'shadow) "\n"))
     (insert "\n")
@@ -150,7 +150,7 @@ Agents that tell the input of their tool do so as an object."
   (substitute-command-keys
    (concat "\\<anvillm-ask-mode-map>"
            (mapconcat #'identity
-                      (delq nil (list "  1-9 choose"
+                      (delq nil (list (concat "  " (propertize "1-9" 'face 'anvillm-key) " choose")
                                       (and (cl-some #'anvillm-ask--free-p anvillm-ask--shown)
                                            "\\[anvillm-ask-write] answer in your own words")
                                       (and (cl-some (lambda (a) (cdr (anvillm-ask--parts a)))

@@ -40,7 +40,8 @@ A callback is done with so much in a few milliseconds.")
 A unix socket holds 208 KiB by default, with what the kernel adds.")
 (defconst anvillm-9p--cost 1024 "What the kernel charges for one message, in bytes, rounded up.")
 
-(cl-defstruct (anvillm-9p (:constructor anvillm-conn--make) (:copier nil) (:conc-name anvillm-conn-))
+(cl-defstruct (anvillm-9p (:constructor anvillm-conn--make) (:copier nil)
+                           (:conc-name anvillm-conn-))
   process on-ready on-close ready
   (msize anvillm-9p--msize) (tags (make-hash-table)) (next-tag 0) free-tags (next-fid 1) free-fids
   (input nil) (have 0) (need 4) busy       ; frames on their way in

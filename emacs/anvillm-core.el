@@ -194,10 +194,10 @@ The daemon tells; an answer is known before that by its event."
 
 ;;;; Garbage
 
-(defconst anvillm--feeding-threshold (* 16 1024 1024)
+(defconst anvillm--feeding-threshold (* 8 1024 1024)
   "How much garbage may lie about while much comes, in bytes.
-The more there is, the longer it takes to collect it: of so much, half as long
-again as without any.")
+The more there is, the longer it takes to collect it: of so much, a third longer
+than without any.")
 (defvar anvillm--feeding nil "The threshold that the user had, while much comes, or nil.")
 
 (defvar anvillm--feeding-timer nil "The timer that waits for the end of it.")

@@ -253,10 +253,9 @@ That takes a while, and so is done when the user pauses."
   "Insert EDIT as a diff."
   (let ((diff (plist-get edit :diff)))
     (insert (if (and diff (not (string-blank-p diff)))
-                (anvillm-text-diff (string-trim-right diff "\n+"))
-              (format "%s %s%s" (or (plist-get edit :op) "change") (plist-get edit :path)
-                      (if (plist-get edit :to) (concat " to " (plist-get edit :to)) "")))
-            "\n")))
+                (anvillm-text-diff (concat (string-trim-right diff "\n+") "\n"))
+              (format "%s %s%s\n" (or (plist-get edit :op) "change") (plist-get edit :path)
+                      (if (plist-get edit :to) (concat " to " (plist-get edit :to)) ""))))))
 
 (defun anvillm-entry--output (entry output)
   "Insert the text of OUTPUT in ENTRY; of a long one the middle is left out."

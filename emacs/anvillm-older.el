@@ -142,9 +142,8 @@ Return `again' if more is left."
   (anvillm-older--read (cdr (anvillm-older--past-numbers past)))
   nil)
 
-
 (defun anvillm-older-forget ()
-  "Forget which turns there were."
+  "Forget how many there are."
   (setq anvillm-older-turns nil))
 
 (provide 'anvillm-older)

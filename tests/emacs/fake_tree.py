@@ -3,8 +3,8 @@
     python fake_tree.py <socket> <number of sessions>
 
 Lines on standard input are events (JSON without seq and ts); each is published, and a ``state_change`` also changes the
-session. ``log <id> <text>`` appends to a log, ``activity <id> <file>`` what the file has to an activity, which a session has from then on.
-A line ``ready`` on standard output says that the socket is there.
+session. ``log <id> <text>`` appends to a log, ``activity <id> <file>`` what the file has to an activity, which a session has from
+then on. A line ``ready`` on standard output says that the socket is there.
 """
 
 import json

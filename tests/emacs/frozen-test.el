@@ -267,8 +267,8 @@ A busy machine makes some of them slow; a wait for the daemon, all."
                           '(("anvillm-9p" "anvillm-9p-sync" "accept-process-output") ; its caller's bound; no command is one
                             ("anvillm-wait" "anvillm-wait--poll" "accept-process-output") ; 20 ms; then the minibuffer
                             ("anvillm-wait" "anvillm-await-sessions" "anvillm-await")
-                            ("anvillm-session" "anvillm-read-session" "anvillm-await-sessions")
-                            ("anvillm-session" "anvillm--read-backend" "anvillm-await")
+                            ("anvillm-which" "anvillm-read-session" "anvillm-await-sessions")
+                            ("anvillm-start" "anvillm--read-backend" "anvillm-await")
                             ("anvillm-session" "anvillm-next-needing" "anvillm-await-sessions")
                             ("anvillm-mail" "anvillm-mail--read-owner" "anvillm-await-sessions")
                             ("anvillm-command" "anvillm-target" "anvillm-await-sessions")
@@ -276,7 +276,7 @@ A busy machine makes some of them slow; a wait for the daemon, all."
                             ("anvillm-branch" "anvillm-branch--current" "anvillm-await-sessions")
                             ("anvillm-branch" "anvillm-branch-turns" "anvillm-await-read")
                             ("anvillm-option" "anvillm-option" "anvillm-await-read")
-                            ("anvillm-session" "anvillm--read-role" "anvillm-await-read")
+                            ("anvillm-start" "anvillm--read-role" "anvillm-await-read")
                             ("anvillm-extras" "anvillm-consult" "anvillm-await-sessions")
                             ("anvillm-extras" "anvillm-org-open" "anvillm-await-sessions")
                             ("anvillm-extras" "anvillm-org-capture" "anvillm-await-read")))
