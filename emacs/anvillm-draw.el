@@ -120,6 +120,8 @@ It is looked for from the end, where what still changes is."
            (let ((start (point)))
              (insert part)
              (put-text-property start (point) 'anvillm-entry entry)
+             (anvillm-draw--fold-lines (save-excursion (goto-char start) (line-beginning-position))
+                                       (point))
              (when (string-search "\n" part)
                (anvillm-entry-dress (max (car bounds)
                                          (save-excursion (goto-char start)
@@ -139,33 +141,37 @@ It is looked for from the end, where what still changes is."
                 (overlays-in start (cdr bounds)))
           (delete-region start (cdr bounds))
           (anvillm-entry-insert entry)
-          (let ((end (point)))
+          (anvillm-draw--fold-long entry)
+          (let ((end (point))) ; which the window's point may be
             (cl-mapc (lambda (w place)
-                       (set-window-point w (min (+ start place) (max start (1- end))))) riders
-                       places)
-            (anvillm-draw--fold-long entry)))))))
+                       (set-window-point w (min (+ start place) (max start (1- end)))))
+                     riders places)))))))
 
 (defun anvillm-draw--fold-long (entry)
-  "Fold the middle of ENTRY if it is long, and each line that is."
-  (when (member (anvillm-entry-kind entry) '("text" "prompt"))
-    (let* ((end (point)) (start (car (anvillm-draw-bounds entry))) (first 20) (last 5))
-      (when (and start anvillm-fold-lines (not (anvillm-entry-parts entry))
-                 (> (count-lines start end) (+ anvillm-fold-lines 3)))
-        (let ((from (save-excursion (goto-char start) (forward-line first) (1- (point))))
-              (to (save-excursion (goto-char end) (skip-chars-backward "\n")
-                                  (forward-line (- 1 last)) (1- (point)))))
-          (when (< from to)
-            (anvillm-fold from to (format "\n… %d more lines" (count-lines from to))))))
-      (when (and start anvillm-fold-columns)
-        (save-excursion
-          (goto-char start)
-          (while (< (point) end)
-            (let ((eol (line-end-position)))
-              (when (> (- eol (point)) anvillm-fold-columns)
-                (anvillm-fold (+ (point) anvillm-fold-columns) eol
-                                  (format "… %d more characters"
-                                          (- eol (point) anvillm-fold-columns)))))
-            (forward-line)))))))
+  "Fold the middle of ENTRY, which ends at point, if it is long, and each line that is."
+  (let* ((end (point)) (start (car (anvillm-draw-bounds entry))) (first 20) (last 5))
+    (when (and start anvillm-fold-lines (member (anvillm-entry-kind entry) '("text" "prompt"))
+               (not (anvillm-entry-parts entry))
+               (> (count-lines start end) (+ anvillm-fold-lines 3)))
+      (let ((from (save-excursion (goto-char start) (forward-line first) (1- (point))))
+            (to (save-excursion (goto-char end) (skip-chars-backward "\n")
+                                (forward-line (- 1 last)) (1- (point)))))
+        (when (< from to)
+          (anvillm-fold from to (format "\n… %d more lines" (count-lines from to))))))
+    (when start (anvillm-draw--fold-lines start end))))
+
+(defun anvillm-draw--fold-lines (start end)
+  "Fold the rest of each line between START and END that is long."
+  (when anvillm-fold-columns
+    (save-excursion
+      (goto-char start)
+      (while (< (point) end)
+        (let ((from (+ (point) anvillm-fold-columns)) (eol (line-end-position)))
+          (when (> eol from)
+            (mapc (lambda (o) (when (= from (overlay-start o)) (delete-overlay o)))
+                  (overlays-in from eol))
+            (anvillm-fold from eol (format "… %d more characters" (- eol from)))))
+        (forward-line)))))
 
 ;;;; Trimming
 

@@ -45,6 +45,18 @@
   (overlay-put overlay 'invisible nil)
   (overlay-put overlay 'before-string nil))
 
+(defconst anvillm-fold--step 20000 "How much more of a line is shown at a time.")
+
+(defun anvillm-fold-more (overlay)
+  "Show what OVERLAY hides; of a huge line only more of it, which Emacs can display."
+  (let* ((start (overlay-start overlay)) (end (overlay-end overlay))
+         (from (+ start anvillm-fold--step)))
+    (if (or (< (- end from) anvillm-fold--step)
+            (save-excursion (goto-char start) (search-forward "\n" from t)))
+        (anvillm-fold-open overlay)
+      (move-overlay overlay from end)
+      (anvillm-fold-label overlay (format "… %d more characters" (- end from))))))
+
 (defun anvillm-fold-close (overlay)
   "Hide what OVERLAY covers."
   (overlay-put overlay 'invisible 'anvillm-fold)

@@ -182,7 +182,7 @@
     (if (not folds)
         (message "Nothing is folded here")
       (let ((hide (cl-notany (lambda (o) (overlay-get o 'invisible)) folds)))
-        (mapc (if hide #'anvillm-fold-close #'anvillm-fold-open) folds)))))
+        (mapc (if hide #'anvillm-fold-close #'anvillm-fold-more) folds)))))
 
 (defun anvillm-log-head-after (position)
   "Return where the first header after POSITION begins, or nil."

@@ -197,6 +197,29 @@
      (support-quick (talk-test-tell (list :kind "tool" :id (format "t%d" n) :name "Bash" :title "make")
                                     (list :kind "output" :id (format "t%d" n) :text (make-string 16000 ?y) :end "ok"))))))
 
+(ert-deftest talk-unfolds-a-line-of-a-megabyte-without-a-pause ()
+  (talk-test-with
+   (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "make")
+                   (list :kind "output" :id "t" :text (concat (make-string 1000000 ?y) "\nend\n") :end "ok"))
+   (goto-char (point-min))
+   (search-forward "make")
+   (support-quick (anvillm-log-toggle-fold))
+   (unless (talk-test-has "▾ Bash") (anvillm-log-toggle-fold))
+   (should (talk-test-has "yyy"))
+   (should (talk-test-has "\nend\n"))
+   (should (< (length (talk-test-shown)) 10000))
+   (talk-test-tell (list :kind "text" :id "m" :text (make-string 1000000 ?z)))
+   (goto-char (point-max))
+   (search-backward "zz")
+   (support-quick (anvillm-log-toggle-fold))
+   (should (string-search "more characters (TAB)" (get-char-property (point) 'before-string)))
+   (should (< (length (talk-test-shown)) 250000))
+   (talk-test-tell '(:kind "text" :id "m" :text "" :void t))
+   ;; So is one that grows.
+   (let ((before (length (talk-test-shown))))
+     (dotimes (_ 3) (talk-test-tell (list :kind "text" :id "l" :part (make-string 16000 ?x))))
+     (should (< (length (talk-test-shown)) (+ before 10000))))))
+
 (ert-deftest talk-keeps-its-place-when-what-is-read-changes ()
   (talk-test-with
    (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "make") '(:kind "text" :id "m" :text "one two three"))
