@@ -1,10 +1,12 @@
 """How fast the Emacs list is with 1 000 sessions: first drawing, one changed row, an event on screen.
 
-    python bench/emacs.py
+    python bench/emacs.py [--sessions 1000] [--lisp DIR]
 
-Emacs runs byte-compiled in a terminal of tmux, against a small 9P tree in a process of its own.
+Emacs runs byte-compiled in a terminal of tmux, against a small 9P tree in a process of its own. ``--lisp`` has another edition of the
+package, compiled already: so two are compared.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -62,11 +64,16 @@ def event_latency(work: Path, lisp: Path, tree: "subprocess.Popen[str]", screen:
 
 def main() -> int:
     """Print the figures; 1 if one is over its limit."""
+    args = argparse.ArgumentParser()
+    args.add_argument("--sessions", type=int, default=1000)
+    args.add_argument("--lisp", type=Path)
+    given = args.parse_args()
     with tempfile.TemporaryDirectory(prefix="ab") as name:
         work = Path(name)
-        lisp = work / "lisp"
-        lisp.mkdir()
-        compile_into(lisp)
+        lisp = given.lisp or work / "lisp"
+        if not given.lisp:
+            lisp.mkdir()
+            compile_into(lisp)
         env = {
             **os.environ,
             "NAMESPACE": name,
@@ -76,7 +83,7 @@ def main() -> int:
             "TERM": "xterm-256color",
         }
         tree = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/emacs/fake_tree.py"), str(work / "agent"), "1000"],
+            [sys.executable, str(ROOT / "tests/emacs/fake_tree.py"), str(work / "agent"), str(given.sessions)],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         screen = work / "tmux"

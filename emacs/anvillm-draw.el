@@ -148,7 +148,8 @@ It is looked for from the end, where what still changes is."
                      riders places)))))))
 
 (defun anvillm-draw--fold-long (entry)
-  "Fold the middle of ENTRY, which ends at point, if it is long, and each line that is."
+  "Fold the middle of ENTRY if it is long, and each line that is.
+It ends at point."
   (let* ((end (point)) (start (car (anvillm-draw-bounds entry))) (first 20) (last 5))
     (when (and start anvillm-fold-lines (member (anvillm-entry-kind entry) '("text" "prompt"))
                (not (anvillm-entry-parts entry))

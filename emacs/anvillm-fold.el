@@ -48,7 +48,8 @@
 (defconst anvillm-fold--step 20000 "How much more of a line is shown at a time.")
 
 (defun anvillm-fold-more (overlay)
-  "Show what OVERLAY hides; of a huge line only more of it, which Emacs can display."
+  "Show what OVERLAY hides.
+Of a huge line only more is shown, so much as Emacs can display at once."
   (let* ((start (overlay-start overlay)) (end (overlay-end overlay))
          (from (+ start anvillm-fold--step)))
     (if (or (< (- end from) anvillm-fold--step)
