@@ -158,12 +158,14 @@
                 (anvillm-fold (1- from) end (format "\n… %d more lines" hidden))))))))
 
 (defun anvillm-log--trim ()
-  "Take the oldest blocks away, to four fifths of `anvillm-log-size'."
+  "Take the oldest blocks away, to four fifths of `anvillm-log-size', and say so."
   (save-excursion
     (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
     (let ((head (or (next-single-property-change (point) 'anvillm-head)
                     (line-beginning-position 2))))
-      (delete-region (point-min) head))))
+      (delete-region (point-min) head)
+      (goto-char (point-min))
+      (insert-before-markers (propertize "… what is older is not kept here\n" 'face 'anvillm-id)))))
 
 ;;;; Moving about
 

@@ -22,9 +22,12 @@
   (concat "\\(?:^\\|[^[:alnum:]_./~-]\\)"
           "\\(?1:\\(?:~/\\|/\\|\\.\\.?/\\)?[[:alnum:]_.+@-][[:alnum:]_./+@-]*\\)"
           ":\\(?2:[0-9]+\\)\\(?::\\(?3:[0-9]+\\)\\)?"
-          "\\|File \"\\(?1:[^\"\n]+\\)\", line \\(?2:[0-9]+\\)")
-  "A file name with a line, and maybe a column, as compilers and agents write it.
-So does Python in a traceback.")
+          "\\|File \"\\(?1:[^\"\n]+\\)\", line \\(?2:[0-9]+\\)"
+          ;; Without a line it has a directory at least, and ends no sentence.
+          "\\|\\(?:^\\|[^[:alnum:]_./~-]\\)"
+          "\\(?1:[[:alnum:]_.+@~-]*/[[:alnum:]_./+@-]*[[:alnum:]_]\\)")
+  "A file name, as compilers, agents and people write it.
+Mostly with a line and maybe a column; so does Python in a traceback.")
 
 (defun anvillm-places--existing (name)
   "Return the file that NAME stands for in this session's directory, or nil."
@@ -55,10 +58,12 @@ So does Python in a traceback.")
     found))
 
 (defun anvillm-places--this ()
-  "Return the reference just matched as (FILE LINE COLUMN), or nil."
-  (let ((line (string-to-number (match-string 2))) (column (match-string 3))
+  "Return the reference just matched as (FILE LINE COLUMN), or nil.
+Line and column may be nil."
+  (let ((numbers (mapcar (lambda (n) (and n (string-to-number n)))
+                         (list (match-string 2) (match-string 3))))
         (file (save-match-data (anvillm-places--existing (match-string-no-properties 1)))))
-    (and file (list file line (and column (string-to-number column))))))
+    (and file (cons file numbers))))
 
 (defun anvillm-places-show (place)
   "Show PLACE, a (FILE LINE COLUMN), in another window."
@@ -66,11 +71,12 @@ So does Python in a traceback.")
     ;; Version control would run a git there that an agent could have configured.
     (pop-to-buffer (let (vc-handled-backends) (find-file-noselect file)))
     (setq-local vc-handled-backends nil)
-    (save-restriction
-      (widen)
-      (goto-char (point-min))
-      (forward-line (1- line))
-      (when column (move-to-column (1- column))))))
+    (when line
+      (save-restriction
+        (widen)
+        (goto-char (point-min))
+        (forward-line (1- line))
+        (when column (move-to-column (1- column)))))))
 
 (defun anvillm-places-next-error (count reset)
   "Visit the reference that is COUNT further; from the beginning if RESET."

@@ -102,8 +102,9 @@
     (unwind-protect
         (log-test-with
          (log-test-line tree "ASSISTANT 2026-11-22T16:12:59+0000" "\tnothing here: 12:30" (format "\tsee %s:2:2 and" file)
-                        (format "\t%s:3: broken" file) (format "\t  File \"%s\", line 1, in f" file) "")
-         (support-wait (save-excursion (goto-char (point-min)) (search-forward ", in f" nil t)))
+                        (format "\t%s:3: broken" file) (format "\t  File \"%s\", line 1, in f" file)
+                        (format "\tyes/no: it is in (%s)." file) "")
+         (support-wait (save-excursion (goto-char (point-min)) (search-forward ")." nil t)))
          (let ((log (current-buffer)))
            (goto-char (point-min))
            (next-error)
@@ -116,6 +117,15 @@
            (next-error)
            (set-buffer (window-buffer))
            (should (looking-at "one"))
+           (next-error)
+           (set-buffer (window-buffer))
+           (should (equal file buffer-file-name))
+           (should-error (next-error))
+           (pop-to-buffer log)
+           (goto-char (point-max))
+           (search-backward ").")
+           (anvillm-log-visit nil)
+           (should (equal file (buffer-file-name (window-buffer))))
            (pop-to-buffer log)
            (goto-char (point-min))
            (search-forward "2:2")
@@ -138,7 +148,8 @@
      (support-wait (save-excursion (goto-char (point-min)) (search-forward "end 39\n" nil t)))
      (should (< (buffer-size) 22000))
      (goto-char (point-min))
-     (should (looking-at "You  ")))))
+     (should (looking-at "… what is older is not kept here\nYou  "))
+     (should (= 1 (how-many "older is not kept" (point-min) (point-max)))))))
 
 (ert-deftest live-mode-line-counts-what-needs-me-and-is-clickable ()
   (support-with-tree 5
