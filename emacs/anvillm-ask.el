@@ -134,7 +134,7 @@ Agents that tell the input of their tool do so as an object."
     (insert (propertize (anvillm-name id) 'face 'anvillm-name)
             (cond ((not anvillm-ask--shown) " has no open question now")
                   ((cdr anvillm-ask--shown) (format " asks %d things" (length anvillm-ask--shown)))
-                  (t " asks"))
+                  (t (concat " " (propertize "asks" 'face 'anvillm-asks))))
             "\n\n")
     (dolist (ask anvillm-ask--shown)
       (anvillm-ask-insert ask (not (anvillm-ask--open-p ask))))

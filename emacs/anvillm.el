@@ -170,11 +170,5 @@
                                         (abbreviate-file-name (anvillm-socket))))))
          (anvillm-daemon-start))))))
 
-;;;###autoload
-(defun anvillm-manual ()
-  "Read the manual."
-  (interactive)
-  (info "(anvillm)"))
-
 (provide 'anvillm)
 ;;; anvillm.el ends here

@@ -195,5 +195,26 @@
         (call-interactively #'anvillm-interrupt))
       (should (equal '("Interrupt 2 sessions: agent-1, agent-2? " "Stop 2 sessions: agent-1, agent-2? ") asked)))))
 
+(ert-deftest manual-is-found-in-a-checkout ()
+  (skip-unless (executable-find "makeinfo"))
+  (require 'anvillm-manual)
+  (let* ((anvillm-data-directory (file-name-as-directory (make-temp-file "am" t)))
+         (shown (lambda () (let ((buffer (get-buffer "*info*")))
+                             (and buffer (with-current-buffer buffer
+                                           (and (string-match-p "anvillm.info" (or Info-current-file ""))
+                                                (string-match-p "The list" (buffer-string)))))))))
+    (cl-letf (((symbol-function 'Info-find-file)
+               (let ((found (symbol-function 'Info-find-file)))
+                 (lambda (name &rest more) (unless (equal name "anvillm") (apply found name more))))))
+      (unwind-protect
+          (progn
+            (anvillm-manual)
+            (support-wait (funcall shown))
+            (kill-buffer "*info*")
+            (anvillm-manual)
+            (should (funcall shown)))
+        (when (get-buffer "*info*") (kill-buffer "*info*"))
+        (delete-directory anvillm-data-directory t)))))
+
 (provide 'buffer-test)
 ;;; buffer-test.el ends here
