@@ -73,7 +73,8 @@ branch, model and mode."
    (progn
      (anvillm-conn)
      (list (anvillm--read-backend)
-           (read-directory-name "In directory: " (anvillm-default-directory) nil t)
+           ;; Whether it is there is asked for below, and of no other machine.
+           (read-directory-name "In directory: " (anvillm-default-directory))
            (when current-prefix-arg
              (anvillm--read-options)))))
   (when (string-blank-p backend) (user-error "Which backend?"))
@@ -82,6 +83,7 @@ branch, model and mode."
      (concat "%s is on another machine; a session there needs a daemon there:"
               " run anvilsrv on it, and Emacs or anvillm")
      directory))
+  (unless (file-directory-p directory) (user-error "%s is no directory" directory))
   (setq anvillm--last-backend backend)
   (let ((command (string-join
                   `("new" ,(anvillm-quote backend)
