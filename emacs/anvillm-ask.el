@@ -347,7 +347,8 @@ Where it has no parts, write an answer."
                (cond ((not asking) (user-error "Nobody asks anything"))
                      ((cdr asking) (anvillm-read-session "Answer: " asking))
                      (t (anvillm-id (car asking)))))))))
-  (unless (anvillm-asks (anvillm-session id)) (user-error "%s has no open question" (anvillm-name id)))
+  (unless (anvillm-asks (anvillm-session id))
+    (user-error "%s has no open question" (anvillm-name id)))
   (let ((buffer (anvillm-buffer-get id anvillm-ask--format)))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-ask-mode) (anvillm-ask-mode))

@@ -37,7 +37,7 @@ If it returns `again' it is applied once more, after what waits then."
   (null anvillm-work--first))
 
 (defun anvillm-work-while (more one)
-  "Call ONE as long as MORE says so, with non-nil.
+  "Call ONE, again and again, as long as there is MORE.
 It is called once at least, and then as long as there is time and no key came."
   (let ((end (+ (float-time) anvillm-work--slice)) (first t))
     (while (and (funcall more) (or first (and (< (float-time) end) (not (input-pending-p)))))
