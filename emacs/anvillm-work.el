@@ -8,8 +8,8 @@
 
 ;; Whatever comes of its own accord is dealt with here, so that the keys of the
 ;; user never wait for it: all of it by one timer, a few milliseconds at a time,
-;; in order, and no longer once a key has come.  (Each timer of its own would not
-;; do: Emacs looks for a key only when every timer that is due has run.)
+;; in order.  (Each timer of its own would not do: Emacs looks for a key only when
+;; every timer that is due has run.)
 
 ;;; Code:
 
@@ -38,9 +38,9 @@ If it returns `again' it is applied once more, after what waits then."
 
 (defun anvillm-work-while (more one)
   "Call ONE, again and again, as long as there is MORE.
-It is called once at least, and then as long as there is time and no key came."
+It is called once at least, and then as long as there is time."
   (let ((end (+ (float-time) anvillm-work--slice)) (first t))
-    (while (and (funcall more) (or first (and (< (float-time) end) (not (input-pending-p)))))
+    (while (and (funcall more) (or first (< (float-time) end)))
       (setq first nil)
       (anvillm-work-guard one nil))))
 
