@@ -254,13 +254,14 @@ class Compose(Pane):
         return self.app.label(answer["to"]), answer["type"], answer["subject"]
 
     def send(self, call: Call) -> None:
-        message = parse(self.window.body(), "" if self._answers() else "PROMPT_REQUEST")
+        text = self.window.body()
+        message = parse(text, "" if self._answers() else "PROMPT_REQUEST")
         session = self.app.roster.find(message["to"])
         message["to"] = session.id if session is not None else message["to"]
         if self._answers():
             message["in_reply_to"] = self.subject_id.rsplit("/", 1)[-1]
         self.app.agent.send(message)
-        self.finish()
+        self.sent(text)
 
 
 def parse(text: str, kind: str) -> dict[str, Any]:

@@ -189,6 +189,15 @@ class Pane:
         self._draft.drop()
         self.window.delete()
 
+    def sent(self, text: str) -> None:
+        """That text was all of the window, and is sent: it goes, unless the person has gone on writing, whose text stays."""
+        now = self.window.body()
+        if now == text:
+            self.finish()
+        elif now.startswith(text):
+            self.window.replace(0, len(text), "")
+            self._keep()
+
     def say(self, text: str) -> None:
         """Tell the person, in +Errors."""
         self.window.errors(text)

@@ -25,7 +25,7 @@ class Prompt(Written):
         if not text.strip():
             raise Invalid("nothing to send")
         self.app.agent.prompt(self.subject_id, text.rstrip("\n"))
-        self.finish()
+        self.sent(text)
 
 
 class Context(Written):

@@ -276,3 +276,22 @@ def test_a_file_in_a_log_is_opened_by_acme_though_the_log_has_grown_before_it(pe
         person.type(name, "x\n")
     person.wait(lambda: person.acme.did, "acme to look")
     assert person.acme.did == [("look", f"{project}/lex.py:4")]
+
+
+@pytest.mark.parametrize("kind", ["prompt", "compose"])
+def test_what_is_typed_while_a_text_is_sent_stays(person, agent, project, kind):
+    id = agent.add(alias="s1", cwd=project)
+    person.open(kind, id)
+    name = f"{project}/+Prompt.s1" if kind == "prompt" else "/AnviLLM/+Mail.to.s1"
+    person.wait(lambda: person.has(name) and "Send" in person.tag(name), "the window")
+    if kind == "compose":
+        person.sees(name, "Subject: \n\n")
+    person.type_at_end(name, "hello")
+    agent.frozen.set()
+    person.execute(name, "Send", tag=True)
+    pane = person.app._panes[kind, id]
+    person.wait(lambda: person.app.agent.waited(pane._owner) > 0, "it to be sent")
+    person.type_at_end(name, " and more")
+    agent.frozen.clear()
+    assert "hello" in agent.await_written(f"{id}/in" if kind == "prompt" else "user/mail")
+    person.wait(lambda: person.body(name) == " and more", "the rest to stay")
