@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.p9.client import Client
-from tests.conftest import PATIENCE, Daemon, wait_until
+from tests.conftest import PATIENCE, ROOT, Daemon, wait_until
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [
@@ -83,7 +85,10 @@ def test_a_forwarded_socket_is_a_namespace_like_any_other(daemon: Daemon, far: F
     box.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(f"{box}/agent")  # by an ssh before
-    forward = far.ssh("-nNT", "-o", "StreamLocalBindUnlink=yes", "-L", f"{box}/agent:{daemon.home.socket}")
+    there = daemon.home.top / "ns.me.:0"  # as the default namespace is called
+    there.symlink_to(daemon.home.namespace)
+    spec = f"{box}/agent:{there}/agent".replace(".:", r".\:")
+    forward = far.ssh("-nNT", "-o", "StreamLocalBindUnlink=yes", "-L", spec)
     with subprocess.Popen(forward, stdin=subprocess.DEVNULL) as tunnel:
         try:
             wait_until(lambda: serves(box) or tunnel.poll() is not None, "not forwarded")
@@ -103,6 +108,14 @@ def test_a_forwarded_socket_is_a_namespace_like_any_other(daemon: Daemon, far: F
         finally:
             tunnel.terminate()
             tunnel.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("page", ["docs/install.md", "man/anvilsrv.1"])
+def test_ssh_understands_what_a_page_tells_it_to_forward(page: str) -> None:
+    text = (ROOT / page).read_text().replace(r"\e", "\\")
+    (words,) = re.findall(r"^ssh (.*-L .*) &$", text, re.MULTILINE)
+    done = subprocess.run(["ssh", "-G", *shlex.split(words)], capture_output=True, text=True, check=False)
+    assert "localforward /tmp/ns.box/agent /tmp/ns.alice.:0/agent" in done.stdout, done.stderr
 
 
 def test_an_export_through_ssh_is_a_connection(daemon: Daemon, far: Far) -> None:
