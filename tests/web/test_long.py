@@ -51,3 +51,29 @@ def test_a_conversation_of_twelve_megabytes_is_shown_without_long_tasks(
     long = page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(() => done(window.long))))")
     plain = page.evaluate(PLAIN)
     assert sum(long) < plain / 3, f"long tasks of {long} ms, and {plain:.0f} ms for the same text as one"
+
+
+COPY = """() => {
+    getSelection().selectAllChildren(document.querySelector('article.agent pre'));
+    const event = new ClipboardEvent('copy', {clipboardData: new DataTransfer(), bubbles: true, cancelable: true});
+    document.querySelector('article.agent pre').dispatchEvent(event);
+    return event.clipboardData.getData('text/plain');
+}"""
+
+
+@pytest.mark.slow(12)
+def test_a_line_of_a_megabyte_is_shown_without_long_tasks_and_copied_as_one(
+    context: BrowserContext, site: Site, shared: Daemon
+) -> None:
+    session = Session.new(shared)
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    page.goto(f"{site.link}#session/{session.id}")
+    page.wait_for_selector("#link.live")
+    page.evaluate("window.long = []")
+    line = session.ask("yes word | head -n 200000 | tr '\\n' ' '")
+    expect(page.locator("article.agent .block")).to_have_count(len(line) // 16000 + 1)
+    long = page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(() => done(window.long))))")
+    plain = page.evaluate(PLAIN)
+    assert sum(long) < 2 * plain, f"long tasks of {long} ms, and {plain:.0f} ms for the same text as one"
+    assert page.evaluate(COPY) == line

@@ -1,6 +1,6 @@
 // The page: which view is shown, and what the stream tells goes to whom.
 
-import {el, shown, toast} from "./dom.js";
+import {copied, el, shown, toast} from "./dom.js";
 import {Stream, enter} from "./net.js";
 import {Mail} from "./mail.js";
 import {Beads} from "./beads.js";
@@ -105,6 +105,7 @@ function route() {
 const why = enter();
 if (!why) {
   addEventListener("hashchange", route);
+  document.addEventListener("copy", copied);
   byId("start").addEventListener("click", () => sessions.start());
   route();
 } else {

@@ -23,25 +23,43 @@ export function shown(text) {
   });
 }
 
-// Add a text, as it is shown, to what an element has, in blocks of whole lines: those out of sight cost the browser nothing.
-const LINES = 100; // of a block
+// Add a text, as it is shown, to what an element has, in blocks: those out of sight cost the browser nothing. A block ends with a line,
+// except in one that is longer than a block: the browser cannot break a line of a megabyte without a pause.
+const LINES = 100, SIZE = 16000; // of a block, in UTF-16 units
 export function write(place, text) {
   const words = shown(text);
   for (let from = 0; from < words.length;) {
     let block = place.lastElementChild;
     if (!block || block.classList.contains("full")) {
       place.append(block = el("span.block"));
-      block.lines = 0;
+      Object.assign(block, {lines: 0, size: 0, line: 0});
     }
-    let to = from;
-    while (to < words.length && block.lines < LINES) {
-      to = words.indexOf("\n", to) + 1 || words.length;
-      if (words[to - 1] === "\n") block.lines++;
+    let to = from, full = false;
+    while (to < words.length && !full) {
+      const end = words.indexOf("\n", to) + 1 || words.length, next = Math.min(end, cut(words, to + SIZE - block.line));
+      const whole = words[next - 1] === "\n";
+      block.size += next - to;
+      block.line = whole ? 0 : block.line + next - to;
+      if (whole) block.lines++;
+      full = whole ? block.lines === LINES || block.size >= SIZE : block.line >= SIZE;
+      to = next;
     }
     block.append(words.slice(from, to));
-    if (block.lines === LINES) block.classList.add("full");
+    if (full) block.classList.add("full");
     from = to;
   }
+}
+
+// Not between the halves of a surrogate pair.
+const cut = (words, at) => (/[\ud800-\udbff]/.test(words[at - 1] ?? "") ? at + 1 : at);
+
+// What is copied of such texts is what they are: blocks are no lines.
+export function copied(event) {
+  const range = document.getSelection()?.rangeCount ? document.getSelection().getRangeAt(0) : null;
+  const around = range?.commonAncestorContainer;
+  if (!(around?.nodeType === Node.ELEMENT_NODE ? around : around?.parentElement)?.closest("pre")) return;
+  event.clipboardData.setData("text/plain", range.cloneContents().textContent);
+  event.preventDefault();
 }
 
 // The same instead of what it has.
