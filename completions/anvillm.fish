@@ -59,12 +59,12 @@ for command in anvil9p 9p
     complete -c $command -f -n 'not __fish_use_subcommand' -a '(__anvillm_tree)'
 end
 
-complete -c anvil-sandbox -n __fish_use_subcommand -a check -d 'What this kernel gives'
-complete -c anvil-sandbox -n __fish_use_subcommand -a show -d 'The effective policy'
+complete -c anvil-sandbox -n __fish_use_subcommand -a check -d 'Show what this kernel gives'
+complete -c anvil-sandbox -n __fish_use_subcommand -a show -d 'Show the effective policy'
 complete -c anvil-sandbox -n __fish_use_subcommand -a run -d 'Run a command in the sandbox'
-complete -c anvil-sandbox -n __fish_use_subcommand -a why -d 'Why a path or port can or cannot be used'
-complete -c anvil-sandbox -n __fish_use_subcommand -a trust -d 'Say that a repository is yours'
-complete -c anvil-sandbox -n __fish_use_subcommand -a setup -d 'Let the launcher use user namespaces'
+complete -c anvil-sandbox -n __fish_use_subcommand -a why -d 'Say why a path or port can or cannot be used'
+complete -c anvil-sandbox -n __fish_use_subcommand -a trust -d 'Declare a repository yours'
+complete -c anvil-sandbox -n __fish_use_subcommand -a setup -d 'Allow the launcher to use user namespaces'
 complete -c anvil-sandbox -n '__fish_seen_subcommand_from setup' -l dry-run -d 'Only say what would be done'
 set -l policy '__fish_seen_subcommand_from show run why'
 complete -c anvil-sandbox -n $policy -x -l backend -a '(anvil9p read agent/backends 2>/dev/null | cut -f 1,2)' -d 'With its layer'
@@ -85,7 +85,7 @@ for command in anvillm anvilweb
     complete -c $command -x -l ns -a '(__fish_complete_directories)' -d 'The namespace'
 end
 complete -c anvilweb -x -l addr -d 'Where to listen'
-complete -c anvilweb -x -l name -d 'A further name of the page'
+complete -c anvilweb -x -l name -d 'A further host name of the page'
 complete -c anvilweb -l unsafe-listen -d 'Where others can reach it'
 
 complete -c anvillm-skills -n __fish_use_subcommand -a 'list load'

@@ -82,7 +82,7 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
 def commands() -> None:
-    """What this kernel can enforce, what a policy comes to, and running a command in it."""
+    """Show what this kernel can enforce and what a policy grants; run a command in the sandbox."""
 
 
 def policy_options(command: F) -> F:
@@ -142,7 +142,7 @@ def _namespace() -> str:
 
 @commands.command()
 def check() -> None:
-    """What this kernel gives, which tier, and why not a better one."""
+    """Show what this kernel gives, which tier, and why not a better one."""
     from sandbox import landlock, tiers
     from sandbox.text import TIERS
 
@@ -173,7 +173,7 @@ def _what_old_kernels_lack(abi: int) -> list[str]:
 @commands.command()
 @policy_options
 def show(**options: Any) -> None:
-    """The effective policy, each line with the layer it came from."""
+    """Show the effective policy, each line with the layer it came from."""
     from sandbox import delegation, limits, tiers
     from sandbox.git_cover import cover
     from sandbox.git_trust import Trusted
@@ -254,7 +254,7 @@ def _door() -> str:
 @policy_options
 @click.argument("path", nargs=-1, required=True)
 def why(path: tuple[str, ...], **options: Any) -> None:
-    """Why a path (or tcp:PORT, host:NAME) can or cannot be used."""
+    """Say why a path (or tcp:PORT, host:NAME) can or cannot be used."""
     from sandbox.why import explain
 
     with errors_as(Failure):
@@ -266,7 +266,7 @@ def why(path: tuple[str, ...], **options: Any) -> None:
 @commands.command()
 @click.argument("directory")
 def trust(directory: str) -> None:
-    """Say that a repository is yours, though agents could write where it lies.
+    """Declare a repository yours, though agents could write where it is.
 
     From the next start it is protected as the others are.
     """
@@ -283,7 +283,7 @@ def trust(directory: str) -> None:
 @commands.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def setup(dry_run: bool) -> None:
-    """Let the launcher use user namespaces; asks sudo.
+    """Allow the launcher to use user namespaces, with sudo.
 
     For Ubuntu, whose AppArmor takes the rights out of them.
     """

@@ -13,9 +13,9 @@ from anvilsrv import __version__
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="anvillm", message="%(prog)s %(version)s")
-@click.option("--ns", metavar="DIR", help="The namespace (default: $NAMESPACE, else plan9port's rule).")
+@click.option("--ns", metavar="DIR", help="The namespace (default: $NAMESPACE, else /tmp/ns.$USER.$DISPLAY).")
 def command(ns: str | None) -> None:
-    """The sessions of anvilsrv on a terminal."""
+    """Show the sessions of anvilsrv in this terminal, and work with them."""
     if ns:
         os.environ["NAMESPACE"] = ns
     if not all(os.isatty(fd) for fd in (0, 1, 2)):  # Textual draws on standard error

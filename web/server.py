@@ -28,11 +28,13 @@ PAIR = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="anvilweb", message="%(prog)s %(version)s")
 @click.option("--addr", default=DEFAULT, metavar="HOST:PORT", help=f"Where to listen (default: {DEFAULT}).")
-@click.option("--ns", metavar="DIR", help="The namespace (default: $NAMESPACE, else plan9port's rule).")
-@click.option("--name", multiple=True, metavar="NAME", help="A further name the page may be called by (a proxy's).")
+@click.option("--ns", metavar="DIR", help="The namespace (default: $NAMESPACE, else /tmp/ns.$USER.$DISPLAY).")
+@click.option(
+    "--name", multiple=True, metavar="NAME", help="A further host name of the page, for a proxy in front of it."
+)
 @click.option("--unsafe-listen", is_flag=True, help="Allow an address that others can reach, without TLS.")
 def command(addr: str, ns: str | None, name: tuple[str, ...], unsafe_listen: bool) -> None:
-    """The sessions of anvilsrv as a web page, on loopback."""
+    """Serve the sessions of anvilsrv as a web page, on loopback."""
     if ns:
         os.environ["NAMESPACE"] = ns
     try:

@@ -172,7 +172,9 @@ class Checkpoints:
         except SandboxError as error:
             raise NotPermitted(f"no checkpoints of session '{session}': {error}") from None
         if found is None:
-            raise NotFound(f"session '{session}' works in no git work tree that is its own: {one_line(view.cwd)}")
+            raise NotFound(
+                f"no such work tree: session '{session}' works in no git repository of yours: {one_line(view.cwd)}"
+            )
         return found
 
     def _last(self, session: str, hand: Hand) -> None:

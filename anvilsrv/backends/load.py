@@ -310,6 +310,8 @@ def _peculiarity(body: Table, path: Path) -> type[Peculiarity]:
     if given is None:
         return Peculiarity
     where, _, name = given.rpartition(":")
+    if not where or not name:
+        raise body.wrong("python", f"'{given}' must be FILE.py:CLASS")
     try:
         found = getattr(_module(where, path), name)
     except Exception as error:  # a user's file may raise anything

@@ -3,6 +3,7 @@
 Whatever is wrong in it is an Invalid that names the file, the line and the key.
 """
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ class Table:
         """The value of ``key``, whatever it is."""
         if key not in self.rest:
             if default is MISSING:
+                for close in difflib.get_close_matches(key, map(str, self.rest), 1):
+                    raise self.wrong(close, f"unknown key (is '{key}' meant?)")
                 raise self.wrong(None, f"key '{key}' is missing")
             return default
         return self.rest.pop(key)

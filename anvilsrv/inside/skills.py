@@ -90,12 +90,12 @@ def load(name: str) -> Skill:
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="anvillm-skills", message="%(prog)s %(version)s")
 def commands() -> None:
-    """List and load what agents can learn."""
+    """List skills and print them, for agents."""
 
 
 @commands.command(name="list")
 def list_() -> None:
-    """Name and description of each skill."""
+    """Print the name and the description of each skill."""
     status = 0
     for one in skills():
         if isinstance(one, Skill):
@@ -109,7 +109,7 @@ def list_() -> None:
 @commands.command(name="load")
 @click.argument("name", nargs=-1, required=True)
 def load_(name: tuple[str, ...]) -> None:
-    """The text of each skill, and what else its directory holds."""
+    """Print the text of skills, and list the other files of each."""
     try:
         for skill in [load(one) for one in name]:
             print(skill.text.rstrip("\n"))

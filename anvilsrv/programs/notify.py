@@ -33,7 +33,7 @@ Say = Callable[[str, str, bool], None]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="anvillm-notify", message="%(prog)s %(version)s")
 def command() -> None:
-    """Notify of what agents need and say, until it is interrupted; see anvillm-notify(1)."""
+    """Show desktop notifications of what agents need and say, until interrupted; see anvillm-notify(1)."""
     try:
         follow(speaker())
     except AnvilError as error:

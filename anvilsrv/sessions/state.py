@@ -63,7 +63,7 @@ def check_change(before: State, after: str) -> State:
     try:
         state = State(after)
     except ValueError:
-        raise Invalid(f"invalid state '{after}'") from None
+        raise Invalid(f"invalid state '{after}' (expected {', '.join(State)})") from None
     if state != before and state not in LEGAL[before]:
         raise NotPermitted(f"cannot go from {before} to {state}")
     return state

@@ -62,11 +62,13 @@ MISTAKES = (
     (M + "  title: yes\n", "x.yaml:6: backend.title: must be a text"),
     (M + "\tx: 1\n", "x.yaml:6: not YAML"),
     (M + "backend2:\n", "x.yaml:6: backend2: unknown key"),
+    (M.replace("command:", "comand:"), "x.yaml:3: backend.comand: unknown key (is 'command' meant?)"),
     # Python beside it: its own file and line
     (M + "  python: syntax.py:X\n", "{top}/syntax.py:2: invalid syntax"),
     (M + "  python: name.py:X\n", "{top}/name.py:2: name 'foo' is not defined"),
     (M + "  python: deep.py:X\n", "{top}/deep.py:2: 'no'"),
     (M + "  python: imports.py:X\n", "{top}/imports.py:2: No module named 'nosuch'"),
+    (M + "  python: empty.py\n", "x.yaml:6: backend.python: 'empty.py' must be FILE.py:CLASS"),
     (M + "  python: empty.py:X\n", "x.yaml:6: backend.python: cannot load 'empty.py:X'"),
     (M + "  python: slip.py:X\n", "{top}/slip.py:3: 'reprot' is not a method of Peculiarity (is 'report' meant?)"),
 )  # fmt: skip

@@ -82,5 +82,5 @@ def test_a_layer_can_leave_checkpoints_out(daemon: Daemon, repository: Path) -> 
 def test_where_there_is_no_repository_there_is_no_diff(daemon: Daemon) -> None:
     agent = Session.new(daemon)
     assert agent.ask("echo ok") == "ok\n"
-    with pytest.raises(AnvilError, match="works in no git work tree"):
+    with pytest.raises(AnvilError, match="works in no git repository"):
         agent.read("git/diff")

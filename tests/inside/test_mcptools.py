@@ -110,7 +110,7 @@ def test_errors_of_the_tree_reach_the_model_as_sentences(desk: Desk, call: Call)
     assert "PROMPT, QUERY, REVIEW or APPROVAL" in call("send_message", desk.one, to="two", type="GREETING").error
     assert "permission denied" in call("read_output", desk.one, session="two").error.lower()
     assert "does not exist" in call("read_diff", desk.one, session="two").error  # it may not even look
-    assert "works in no git work tree" in call("read_diff", desk.one).error
+    assert "works in no git repository" in call("read_diff", desk.one).error
     assert "does not exist" in call("review", desk.one, session="two", comments="a:1: b").error
     assert "give session" in call("read_diff").error
     assert "no such bead 'bd-none'" in call("bead_claim", desk.one, bead="bd-none").error
