@@ -242,7 +242,7 @@ def test_where_there_is_no_diff_the_page_says_why(watched: Watched, shared: Daem
     start(page, shared.home.work)
     page.get_by_role("button", name="Changes").click()
     expect(page.locator("#session .panel")).to_contain_text("There is no diff to show: ")
-    expect(page.locator("#session .panel")).to_contain_text("no git work tree that is its own")
+    expect(page.locator("#session .panel")).to_contain_text("works in no git repository of yours")
     page.locator("#session").get_by_role("button", name="Mail").click()
     expect(page.locator("#session .panel h2")).to_have_count(1)
 
