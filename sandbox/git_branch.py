@@ -85,14 +85,14 @@ def wanted(
     except SandboxRefused:
         raise SandboxRefused(f"no commit '{base}' in {one.tree}" if base else f"no commit yet in {one.tree}") from None
     commit = start if isinstance(start, str) else start.decode().strip()
-    path = _place(one.tree, branch, written, elsewhere, otherwise)
+    path = _place(one, branch, written, elsewhere, otherwise)
     return Branch(one.tree, one.directory, one.common, path, branch, commit, not there)
 
 
-def _place(top: str, branch: str, written: list[str], elsewhere: str, otherwise: str) -> str:
-    name = f"{os.path.basename(top)}.{branch.replace('/', '-')}"
-    parent = elsewhere or os.path.dirname(top)
-    if not elsewhere and (not os.access(parent, os.W_OK) or beneath_any(parent, written) or _in_a_tree(parent)):
+def _place(one: git_find.Repository, branch: str, written: list[str], elsewhere: str, otherwise: str) -> str:
+    name = f"{os.path.basename(one.tree)}.{branch.replace('/', '-')}"
+    parent = elsewhere or os.path.dirname(one.tree)
+    if not elsewhere and (not os.access(parent, os.W_OK) or beneath_any(parent, written) or _in_a_tree(parent, one)):
         parent = otherwise
     path = os.path.join(parent, name)
     if os.path.lexists(path):
@@ -102,12 +102,16 @@ def _place(top: str, branch: str, written: list[str], elsewhere: str, otherwise:
     return path
 
 
-def _in_a_tree(path: str) -> bool:
+def _in_a_tree(path: str, one: git_find.Repository) -> bool:
+    """Whether it is in another work tree; where the repository itself is kept without one, its work trees stand side by side."""
     while not os.path.lexists(f"{path}/.git"):
         if path == "/":
             return False
         path = os.path.dirname(path)
-    return True
+    there = git_find.repository(f"{path}/.git")
+    if there is None or there.directory != one.common:
+        return True
+    return run(f"--git-dir={one.common}", "config", "--type=bool", "core.bare", fine=(0, 1)).strip() != b"true"
 
 
 class Made(NamedTuple):

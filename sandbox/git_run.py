@@ -51,6 +51,7 @@ def run(
         raise SandboxRefused(f"git {words[0]}: {error}") from None
     if result.returncode not in fine:
         lines = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
-        said = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
-        raise SandboxRefused(f"git: {said.removeprefix('fatal: ').removeprefix('error: ')[:300]}")
+        starts = (" ! [", "fatal: ", "error: ")  # the first one says of a push which ref was refused, and why
+        said = next((line for start in starts for line in lines if line.startswith(start)), lines[-1])
+        raise SandboxRefused(f"git: {said.removeprefix('fatal: ').removeprefix('error: ').removeprefix(' ! ')[:300]}")
     return result.stdout

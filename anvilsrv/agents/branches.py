@@ -79,7 +79,7 @@ class Branches:
     def make(self, cwd: str, wanted: Wanted, elsewhere: str, create: Callable[[Branch, str], str]) -> str:
         """Make a work tree on a branch, and what ``create`` makes of it and its directory: a session. Raises AnvilError."""
         written = self._launch.written
-        otherwise = f"{os.environ.get('XDG_DATA_HOME') or os.path.expanduser('~/.local/share')}/anvillm/worktrees"
+        otherwise = f"{os.environ.get('XDG_DATA_HOME') or os.path.expanduser('~/.local/share')}/anvillm-worktrees"
         try:
             one = git_branch.wanted(
                 cwd, wanted.branch, wanted.base, Trusted(written), written.known(), elsewhere, otherwise
@@ -127,6 +127,8 @@ class Branches:
     def command(self, session: str, words: list[str]) -> str:
         """A command of ``git/ctl``; what was done. Raises AnvilError, and then nothing has changed."""
         view = self._registry.get(session)
+        if view.beside:
+            raise NotPermitted(f"session '{view.id}' works beside '{view.beside}', whose branch it is")
         own = self.of(view.id)
         options = set(words[1:])
         if words[:1] == ["merge"] and options <= {"squash", "rebase", "anyway"} and not {"squash", "rebase"} <= options:

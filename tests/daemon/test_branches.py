@@ -110,7 +110,10 @@ def test_a_branch_is_pushed_to_a_remote_of_the_user_without_hooks(
     agent.ask(commit("a"))
     assert command(agent, "push").startswith("pushed out to origin: ")
     assert git(remote, "log", "-1", "--format=%s", "out") == "add a\n" and not (repository / "ran").exists()
-    command(agent, "discard")
+    git(remote, "update-ref", "refs/heads/out", git(remote, "commit-tree", "-m", "other", "out^{tree}").strip())
+    with pytest.raises(AnvilError, match=r"git: \[rejected\] .* -> out \(fetch first\)"):
+        command(agent, "push")
+    command(agent, "discard anyway")
 
 
 REQUESTS = {
@@ -168,6 +171,30 @@ def test_a_work_tree_in_which_another_session_works_is_not_discarded(daemon: Dae
     other.write("ctl", "kill")
     wait_until(lambda: other.id not in daemon.client().read("list").decode(), "the session")
     command(agent, "discard")
+
+
+def test_where_a_work_tree_cannot_stand_beside_the_repository_it_is_the_same_elsewhere(
+    daemon: Daemon, repository: Path, identity: None
+) -> None:
+    """In another work tree it would be an unknown directory. Beside one of a bare repository it would not."""
+    inner = made_repository(repository / "inner")
+    agent = Session.new(daemon, "shell", "branch=b", cwd=inner)
+    assert agent.read("cwd").strip() == str(daemon.home.home / ".local/share/anvillm-worktrees/inner.b")
+    agent.ask(commit("a"))
+    command(agent, "merge")
+    made = daemon.client().write_read("ctl", f"new shell same={agent.id}".encode()).decode().strip()
+    beside = Session(daemon, made)
+    with pytest.raises(AnvilError, match=f"works beside '{agent.id}', whose branch it is"):
+        command(beside, "merge")
+    bare = daemon.home.top / "project"
+    git(repository, "clone", "-q", "--bare", str(repository), str(bare / ".bare"))
+    (bare / ".git").write_text("gitdir: ./.bare\n")
+    git(bare, "worktree", "add", "-q", "main")
+    agent = Session.new(daemon, "shell", "branch=b", cwd=bare / "main")
+    assert agent.read("cwd").strip() == str(bare / "main.b")
+    agent.ask(commit("a"))
+    command(agent, "merge")
+    assert (inner / "a").exists() and (bare / "main/a").exists()
 
 
 def test_a_session_that_works_in_place_has_nothing_to_merge(daemon: Daemon, repository: Path) -> None:
