@@ -1,6 +1,7 @@
 """A work tree as it is, kept as a commit: with new files, without ignored ones.
 
-Left out, and named: files above a limit, repositories in it, and what cannot be read. A socket is not a file to git.
+Left out, and named: files above a limit, repositories in it, what cannot be read, and sockets, pipes and devices, of which git says
+nothing.
 
 One thread.
 """
@@ -8,6 +9,7 @@ One thread.
 import contextlib
 import os
 import stat
+from collections import deque
 from typing import NamedTuple
 
 from anvilsrv.inside.git_tree import Refused, Tree, joined
@@ -16,6 +18,7 @@ REF = "refs/heads/checkpoints"
 #: What git does not know yet; and what is not as it knows it, where it looks by several threads.
 NEW = ("ls-files", "-z", "-o", "--exclude-standard")
 CHANGED = ("diff-files", "-z", "--name-only", "--ignore-submodules=dirty")
+LOOKED = 200  # directories in which it is looked for what git does not see, from the top down
 MANY = 5000  # paths that are named one by one, which is faster; of more it is said which not
 
 
@@ -31,8 +34,9 @@ def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
     """The commit, and lines that say what was left out. Raises Refused."""
     if not os.path.exists(f"{tree.directory}/{REF}"):
         tree.git("update-index", "-q", "--refresh", fine=(0, 1))
-    found = dict.fromkeys(tree.beside(NEW, CHANGED))
-    left = {name: why for name in found if (why := _left_out(tree, name, limit))}
+    listed, unseen = tree.beside((NEW, CHANGED), lambda: _unseen(tree))
+    found = dict.fromkeys(listed)
+    left = {name: why for name in found if (why := _left_out(tree, name, limit))} | unseen
     names = [name for name in found if name not in left]
     if names:
         _add(tree, names, list(left))
@@ -99,6 +103,26 @@ def _beyond(tree: Tree, name: bytes, links: dict[bytes, bool]) -> bool:
     if top not in links:
         links[top] = _beyond(tree, top, links) or os.path.islink(tree.path(top))
     return links[top]
+
+
+def _unseen(tree: Tree) -> dict[bytes, str]:
+    """What is neither a file nor a link nor a directory, and is not ignored."""
+    found, waiting = list[bytes](), deque([b""])
+    for _ in range(LOOKED):
+        if not waiting:
+            break
+        above = waiting.popleft()
+        with contextlib.suppress(OSError), os.scandir(os.fsencode(tree.path(above))) as listing:
+            entries = {entry.name: entry for entry in listing}
+            if above and b".git" in entries:
+                continue
+            for name, entry in entries.items():
+                if entry.is_dir(follow_symlinks=False):
+                    waiting += [above + name + b"/"] if name != b".git" else []
+                elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+                    found.append(above + name)
+    ignored = tree.names("check-ignore", "-z", "--stdin", data=joined(found), fine=(0, 1)) if found else []
+    return dict.fromkeys((name for name in found if name not in ignored), "a socket, pipe or device")
 
 
 def _left_out(tree: Tree, name: bytes, limit: int) -> str:

@@ -5,7 +5,11 @@ One thread.
 
 import os
 import subprocess
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import TypeVar
+
+T = TypeVar("T")
 
 PATIENCE = 120  # s for one git
 SETTINGS = (
@@ -64,11 +68,12 @@ class Tree:
             raise _refused(words[0], said)
         return found
 
-    def beside(self, *lines: tuple[str, ...]) -> list[bytes]:
-        """The names that several gits print, which run side by side. Raises Refused."""
+    def beside(self, lines: Sequence[tuple[str, ...]], meanwhile: Callable[[], T]) -> tuple[list[bytes], T]:
+        """The names that several gits print, which run side by side, and what is found meanwhile. Raises Refused."""
         names = list[bytes]()
         with ExitStack() as stack:
             begun = [stack.enter_context(self.begun(words)) for words in lines]
+            more = meanwhile()
             for words, process in zip(lines, begun, strict=True):
                 try:
                     found, said = _output(process, b"", 0)
@@ -79,7 +84,7 @@ class Tree:
                 if process.returncode:
                     raise _refused(words[0], said)
                 names += [name for name in found.split(b"\0") if name]
-        return names
+        return names, more
 
     def begun(self, words: tuple[str, ...], index: str = "", top: str = "") -> subprocess.Popen[bytes]:
         """Git with these words, whose output is to be read."""

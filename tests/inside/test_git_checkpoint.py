@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.inside import git_checkpoint
 from tests.inside.test_git_undo import Place
 
 
@@ -67,3 +68,15 @@ def test_of_many_files_the_index_is_written_only_as_far_as_it_is_different(place
     shared = max(path.stat().st_size for path in directory.glob("sharedindex.*"))
     assert (directory / "index").stat().st_size < shared / 5
     assert "d/8\n" not in listed(place, last) and place.tree.git("cat-file", "blob", f"{last}:d/7") == b"x\n"
+
+
+def test_what_git_does_not_see_is_named_unless_it_is_ignored(place: Place) -> None:
+    place.sh(
+        "mkdir -p d/e ign/d nest; mkfifo d/e/pipe ign/d/pipe nest/pipe; touch d/e/f; echo ign > .gitignore; git init -q nest"
+    )
+    assert git_checkpoint.make(place.tree, 1 << 20)[1] == [
+        "nest/: a repository of its own", "d/e/pipe: a socket, pipe or device"
+    ]  # fmt: skip
+    place.sh("rm d/e/f; mkfifo d/e/f")
+    made, left = git_checkpoint.make(place.tree, 1 << 20)
+    assert "d/e/f: a socket, pipe or device" in left and "d/e/f" in listed(place, made)
