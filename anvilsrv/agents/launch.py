@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -54,6 +55,7 @@ from sandbox.written import Written
 log = logging.getLogger("anvilsrv")
 LANDING = 130.0  # s for which one landing of a session waits for another
 PLANTED = 100  # paths that are named after one turn
+KEPT = 30 * 86400  # s for which commits that cannot be brought are kept
 
 
 class Plan(NamedTuple):
@@ -126,6 +128,8 @@ class Launch:
             if self._owner(session) == session:
                 for line in self.settle(session):
                     log.info("%s: %s", session, one_line(line))
+                if self._keeps(session):
+                    return
                 for record in git_own.records(self.git(session)):
                     git_land.release(record, session)
             branch_journal.finish(self._state, session)
@@ -133,6 +137,19 @@ class Launch:
             log.warning("%s: %s", session, error)
         limited.forget(self.directory(session) / "run" / SPEC)
         beneath.remove(self.directory(session))
+
+    def _keeps(self, session: str) -> bool:
+        """Whether it has commits that could not be brought, as on a full disk: the next daemon tries again, for some time."""
+        trees = [one.tree for one in self.records(session) if os.path.isdir(one.common)
+                 and self.tip(one) not in ("", one.base, one.taken)]  # fmt: skip
+        mark = self.directory(session) / "kept"
+        if not trees or (mark.exists() and mark.stat().st_mtime < time.time() - KEPT):
+            return False
+        if not mark.exists():
+            mark.touch()
+        words = "%s: its commits in %s could not be brought: they are in %s, and the next daemon tries again"
+        log.warning(words, session, one_line(", ".join(trees)), self.directory(session))
+        return True
 
     def there(self) -> list[str]:
         """The sessions that have a directory."""

@@ -54,6 +54,28 @@ def test_what_was_committed_is_there_after_a_kill_in_the_turn(daemon: Daemon, re
     wait_until(lambda: git(repository, "log", "--format=%s") == "two\none\n", "the commit on the branch")
 
 
+@pytest.mark.slow(8)
+def test_commits_of_a_killed_session_that_could_not_be_brought_are_brought_later(
+    stopped_daemon: Daemon,
+) -> None:
+    """As where the disk was full; here another ref is in the way."""
+    daemon = stopped_daemon.start()
+    repository = made_repository(daemon.home.top / "repository")
+    agent = Session.new(daemon, cwd=repository)
+    git(repository, "update-ref", f"refs/anvillm/{agent.id}/other", "HEAD")
+    agent.ask(f"echo two > two && git add two && {IDENTITY} git commit -qm two")
+    agent.write("ctl", "kill")
+    place = daemon.home.state / "sessions" / agent.id
+    wait_until((place / "kept").exists, "it is kept")
+    assert git(repository, "log", "--format=%s") == "one\n"
+    git(repository, "update-ref", "-d", f"refs/anvillm/{agent.id}/other")
+    daemon.kill()
+    daemon.start()
+    wait_until(lambda: git(repository, "log", "--format=%s") == "two\none\n", "the commit on the branch")
+    wait_until(lambda: not place.exists(), "the directory goes")
+    assert git(repository, "for-each-ref", "refs/anvillm") == ""
+
+
 def test_what_a_turn_plants_is_named(daemon: Daemon, repository: Path) -> None:
     agent = Session.new(daemon, cwd=repository)
     agent.ask("git init -q new && mkdir deep && echo x > deep/.envrc && mkdir .vscode && touch .vscode/tasks.json")
