@@ -114,7 +114,7 @@ def holds(path: Path) -> bool:
 def drop(layout: Layout, by: str, path: Path) -> None:
     """Take our entry out of a file that is not as we left it. Raises Refused."""
     if path.name == WHOLE:
-        raise Refused("you have changed it, and it is one file")
+        raise Refused("you have changed it; remove the file yourself if you do not need it")
     if str(path) not in call(layout, by, "--where").splitlines():
         raise Refused("its installer looks elsewhere now")
     call(layout, by, "--undo")

@@ -297,7 +297,9 @@ class _Union:
             elif "w" in grant.letters and beneath_any(grant.path, (path for path, _ in policy.protect)):
                 policy.notes.append(f"{grant.path} is never writable")
         if "r" not in policy.rights(self.cwd):
-            raise PolicyError(f"the working directory {self.cwd} is not granted")
+            raise PolicyError(
+                f"the working directory {self.cwd} is not granted: start in a directory of yours, or grant it in a layer"
+            )
         home = self.values["HOME"]
         if "w" in policy.rights(home):
             policy.notes.append(f"{home} is writable: what the agent puts there may run outside later (.profile, ...)")
