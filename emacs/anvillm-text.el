@@ -64,7 +64,9 @@ What is fenced in their languages is left plain.")
     (cond ((not (and mode (fboundp mode) (or known (rassq mode auto-mode-alist)))) nil)
           ((autoloadp (symbol-function mode)) (cl-pushnew mode anvillm-text-lacking) nil)
           ;; Only what is a mode for programs: a fence names no command.
-          ((or known (provided-mode-derived-p mode 'prog-mode 'conf-mode 'css-mode)) mode))))
+          ((or known (cl-some (lambda (of) (provided-mode-derived-p mode of))
+                             '(prog-mode conf-mode css-mode)))
+           mode))))
 
 (defun anvillm-text--buffer (mode)
   "Return a buffer in MODE, made once: to set a mode up costs more than to colour."
