@@ -24,7 +24,7 @@
   "Return a new section of TYPE for VALUE from START to END, below PARENT."
   (let ((section (make-instance 'magit-section)))
     (pcase-dolist (`(,slot . ,to)
-                   `((type . ,type) (value . ,value) (parent . ,parent)
+                   `((type . ,type) (value . ,value) (parent . ,parent) (hidden . nil)
                      (start . ,(copy-marker start)) (end . ,(copy-marker end))
                      (content . ,(and parent (copy-marker (anvillm-sections--below start end))))))
       (eieio-oset section slot to))
