@@ -42,7 +42,7 @@ class AskPane(About):
         """Show the questions; what the person has typed comes below them."""
         text = self.draft() if self.drawn else _left(self.window.body(), draw(self.asked))
         self.drawn = draw(self.asked) if self.asked else "nothing is asked any more\n\n"
-        self.window.drawing = self.asked
+        self.window.draws(self.asked)
         with self.window.bulk(clean=not text):
             self.window.replace(0, self.window.address("$")[1], self.drawn + text)
         end = self.window.address("$")[1]

@@ -124,7 +124,7 @@ class Log(About):
         foot = self._below(session)
         if not text and foot == self.foot:
             return
-        self.window.drawing = session
+        self.window.draws(session)
         sure = self._locate() and len(self.foot) <= _TAIL
         start = self.end - len(self.foot)
         if start < 0 or not (sure or self.window.text(start, self.end) == self.foot):
@@ -172,7 +172,7 @@ class Log(About):
     def _shown(self, gesture: Gesture | None) -> list[tuple[Session, Ask]]:
         """What was asked at the end of the log, as the gesture saw it."""
         body = gesture.body if gesture is not None else None
-        mark = body.drawn if body is not None else self.window.drawing
+        mark = body.drawn if body is not None else self.window.drawn
         return [(mark, ask) for ask in mark.asks] if isinstance(mark, Session) else []
 
     def _locate(self) -> bool:

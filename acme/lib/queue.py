@@ -55,7 +55,7 @@ class Queue(About):
             return
         body = self.window.body()
         if not self._edited_rows(body):
-            self.window.drawing = rows
+            self.window.draws(rows)
             table.put(self.window, table.plan(body, self.shown, rows), lines=True)
             self.shown = rows
 
@@ -123,7 +123,8 @@ class Queue(About):
         """Redraw the lines from the daemon's queue; other text that was typed stays below them."""
         known = {table.key(row) for row in self.shown}
         typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
-        self.shown = self.window.drawing = self._rows()
+        self.shown = self._rows()
+        self.window.draws(self.shown)
         with self.window.bulk(clean=not typed):
             self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in [*self.shown, *typed]))
         self._keep()

@@ -101,7 +101,7 @@ class Tasks(Beads):
             return
         rows = self._rows()
         if rows != self.shown:
-            self.window.drawing = rows
+            self.window.draws(rows)
             table.put(self.window, table.plan(self.window.body(), self.shown, rows), lines=True, clean=not self.draft())
             self.shown = rows
 
@@ -151,7 +151,8 @@ class Tasks(Beads):
 
     def _draw(self, refused: Mapping[str, str], typed: Sequence[str]) -> None:
         """The rows as they are now, those that were refused as they were edited, and below them what was typed."""
-        self.shown = self.window.drawing = self._rows()
+        self.shown = self._rows()
+        self.window.draws(self.shown)
         lines = [refused.get(table.key(row), row) for row in self.shown]
         with self.window.bulk(clean=not (refused or typed)):
             self.window.replace(0, self.window.address("$")[1], "".join(f"{line}\n" for line in [*lines, *typed]))

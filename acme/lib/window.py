@@ -36,11 +36,20 @@ class Window:
         self.client = client
         self.id = id
         self._files: dict[str, File] = {"ctl": ctl} if ctl is not None else {}
-        self.drawing: object = None  # what is written is of: `Moment.drawn` of a click on it
+        self._drawn: object = None
         self._seen = Seen()
         self._alone = threading.RLock()
 
     # the whole window
+
+    def draws(self, what: object) -> None:
+        """What is written from now on shows this: `Moment.drawn` of a click on it."""
+        self._drawn = what
+
+    @property
+    def drawn(self) -> object:
+        """What was written last shows this."""
+        return self._drawn
 
     def ctl(self, message: str) -> None:
         """One message to `ctl`, in a write of its own (``clean`` and ``delete`` in one write crash acme)."""
@@ -161,7 +170,7 @@ class Window:
         if not chunk or "event" not in self._files:
             self._write("data", chunk)
             return
-        self._seen.wrote(chunk.decode(), self.drawing)
+        self._seen.wrote(chunk.decode(), self._drawn)
         try:
             self._write("data", chunk)
         except AnvilError:
