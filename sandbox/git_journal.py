@@ -1,9 +1,9 @@
 """What landing has begun in a user's repository, so that the next daemon can finish it after a crash, and leave no lock there.
 
 Git writes index and refs by way of a lock file, which it then renames; a git that was killed leaves its lock, and no one can write
-any more. ``journal`` lies beside the session's git directory as long as landing goes on. A lock in the repository is ours, and is
-taken away, if it was made since the journal was and no git that works there is as old. ``lock`` is held by the lander, and by each
-git that it starts: so none of an earlier daemon's is at work.
+any more. ``journal`` lies beside the session's git directory as long as landing goes on. After a crash, or when a git of ours was
+killed, a lock in the repository is ours, and is taken away, if it was made since the journal was and no git that works there is as
+old. ``lock`` is held by the lander, and by each git that it starts: so none of an earlier daemon's is at work.
 
 Threads: any, one for each session at a time.
 """
@@ -21,10 +21,15 @@ from dataclasses import dataclass
 from sandbox import git_files, git_refs
 from sandbox.errors import SandboxRefused
 from sandbox.git_own import Record
+from sandbox.git_run import Killed
 from sandbox.pathnames import under
 
 _SLACK = 2.0  # s by which the times of two file systems may differ
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class InTheWay(SandboxRefused):
+    """A git of the user's is at work there."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,19 @@ class Step:
         content = git_files.read(_path(self.record))
         if content is None:
             return None
-        _unlock(self.record)
+        self.unlock()
         try:
             found = json.loads(content)
             return found["branch"], found["commit"]
         except (ValueError, KeyError, TypeError):
             return "", ""
+
+    def unlock(self) -> None:
+        """Take away what a git of ours left locked since it has begun. Raises InTheWay."""
+        with suppress(FileNotFoundError):
+            since = os.stat(_path(self.record)).st_ctime - _SLACK
+            for path in _locks(self.record):
+                _unlock(self.record, path, since)
 
     def end(self) -> None:
         """It is over."""
@@ -72,14 +84,18 @@ def step(record: Record) -> Iterator[Step]:
         except BlockingIOError:
             raise SandboxRefused("git of an earlier daemon is still at work there") from None
         made = Step(record, fd)
-        yield made
+        try:
+            yield made
+        except InTheWay:
+            raise  # the journal stays, for the next time
+        except Killed:
+            made.unlock()
+            made.end()
+            raise
+        except SandboxRefused:  # what is locked is not ours
+            made.end()
+            raise
         made.end()
-    except SandboxRefused:  # a git whose time was up was killed
-        if os.path.exists(_path(record)):
-            with suppress(SandboxRefused):
-                _unlock(record)
-                Step(record, fd).end()
-        raise
     finally:
         os.close(fd)
 
@@ -88,17 +104,14 @@ def _path(record: Record) -> str:
     return f"{record.place}/journal"
 
 
-def _unlock(record: Record) -> None:
-    """Take away what a git of ours left locked."""
-    since = os.stat(_path(record)).st_ctime - _SLACK
-    for path in _locks(record):
-        with suppress(FileNotFoundError):
-            made = os.lstat(path).st_ctime
-            if made < since:
-                continue  # it was there before
-            if _at_work(record, made):
-                raise SandboxRefused(f"{path}: a git of yours is at work")
-            os.unlink(path)
+def _unlock(record: Record, path: str, since: float) -> None:
+    with suppress(FileNotFoundError):
+        made = os.lstat(path).st_ctime
+        if made < since:
+            return  # it was there before
+        if _at_work(record, made):
+            raise InTheWay(f"{path}: a git of yours is at work")
+        os.unlink(path)
 
 
 def _locks(record: Record) -> Iterator[str]:

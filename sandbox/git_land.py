@@ -17,7 +17,7 @@ from sandbox import git_files, git_find, git_journal, git_lfs, git_own, git_refs
 from sandbox.errors import SandboxRefused
 from sandbox.git_out import Inside, Tip, TooMuch, take, tip
 from sandbox.git_own import Record
-from sandbox.git_run import run
+from sandbox.git_run import Killed, run
 
 _TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
 Git = Callable[..., bytes]
@@ -83,6 +83,8 @@ def _settled(record: Record, session: str, found: Tip, step: git_journal.Step) -
     except _Busy as error:
         return Outcome(record, f"commits are at {ref}, and not on your branch yet: a git of yours is at work ({error})")
     except SandboxRefused as error:
+        if isinstance(error, Killed):
+            step.unlock()
         record = record.changed(landed=f"not {found.commit}")
         return Outcome(record, f"commits are at {ref}, and not on your branch: {error}")
     branch = record.branch.removeprefix("refs/heads/")

@@ -21,7 +21,7 @@ from sandbox.git_branch import Branch
 from sandbox.git_merge_journal import Git, Row, rows_of
 from sandbox.git_out import Inside
 from sandbox.git_own import Record
-from sandbox.git_run import run
+from sandbox.git_run import Killed, run
 from sandbox.git_submodules import GITLINK
 
 TOLD = (".gitattributes", ".gitmodules", ".lfsconfig")
@@ -106,6 +106,9 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
             _switch(git, one, into, new)
         except _Unchanged:
             git_merge_journal.end(record)
+            raise
+        except Killed:
+            git_merge_journal.recover(one, record, git)
             raise
         except SandboxRefused:  # such as a disk that is full
             git_merge_journal.recovered(one, record, git)
@@ -247,6 +250,8 @@ def _switch(git: Git, one: Branch, into: Into, new: str) -> None:
         raise _Unchanged(str(error)) if any(word in str(error) for word in UNTOUCHED) else error from None
     try:
         git(one.at, "update-ref", "-m", f"anvillm: merge {one.branch}", into.ref, new, into.commit)
+    except Killed:
+        raise
     except SandboxRefused as error:
         git(*places, "read-tree", "-m", "-u", new, into.commit, cwd=one.top, users=True)
         raise _Unchanged(str(error)) from None

@@ -10,11 +10,16 @@ import subprocess
 from sandbox import outside
 from sandbox.errors import SandboxRefused
 
+PATIENCE = 120  # s for one git
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_ALLOW_PROTOCOL": "file", "GIT_TERMINAL_PROMPT": "0", "GIT_COMMITTER_NAME": "anvillm", "LC_ALL": "C",
     "GIT_COMMITTER_EMAIL": "anvillm@localhost", "GIT_OPTIONAL_LOCKS": "0",
 }  # fmt: skip
+
+
+class Killed(SandboxRefused):
+    """A git that did not end by itself: what it had locked is locked still."""
 
 
 #: Of these nothing is set where the user's own configuration counts: who they are, which filters they have, where they push.
@@ -27,8 +32,9 @@ def run(
 ) -> bytes:  # fmt: skip
     """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
 
-    ``keep`` are descriptors that stay open as long as it lives; ``index`` is another than the repository's. With ``users`` the user's
-    own configuration counts too, but no hooks; ``protocol`` is what it may fetch and push by; ``fine`` are statuses that are no errors.
+    Killed is one that was ended by a signal, or by us after two minutes. ``keep`` are descriptors that stay open as long as it lives;
+    ``index`` is another than the repository's. With ``users`` the user's own configuration counts too, but no hooks; ``protocol`` is
+    what it may fetch and push by; ``fine`` are statuses that are no errors.
     """
     program = outside.which("git")
     if program is None:
@@ -45,10 +51,14 @@ def run(
     environment |= {"GIT_ALLOW_PROTOCOL": protocol} | ({"GIT_INDEX_FILE": index} if index else {})
     try:
         result = subprocess.run(
-            argv, input=data, capture_output=True, timeout=120, check=False, cwd=cwd, env=environment, pass_fds=keep
+            argv, input=data, capture_output=True, timeout=PATIENCE, check=False, cwd=cwd, env=environment, pass_fds=keep
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        raise Killed(f"git {words[0]}: not done within {PATIENCE} seconds") from None
+    except OSError as error:
         raise SandboxRefused(f"git {words[0]}: {error}") from None
+    if result.returncode < 0:
+        raise Killed(f"git {words[0]}: killed by signal {-result.returncode}")
     if result.returncode not in fine:
         lines = result.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {result.returncode}"]
         starts = (" ! [", "fatal: ", "error: ")  # the first one says of a push which ref was refused, and why

@@ -2,7 +2,8 @@
 
 It reads an object: ``sandbox`` the directory of the package, ``state`` with the session's git directories, ``spec``, ``scratch``;
 ``unpacked`` a bound; ``unchecked`` to leave out every check of what comes in; ``die`` the number of the git before which, and with
-``after`` the seconds after which, everything is killed. It prints what is said.
+``after`` the seconds after which, everything is killed. ``ends`` is the word whose git leaves ``lock``, and ends as ``how`` says. It
+prints what is said.
 """
 
 import json
@@ -22,7 +23,7 @@ def die() -> None:
 
 def main(asked: dict[str, Any]) -> None:
     sys.path.insert(0, asked["sandbox"])
-    from sandbox import git_inside, git_land, git_out, git_own
+    from sandbox import git_inside, git_land, git_out, git_own, git_run
     from sandbox.errors import SandboxRefused
 
     real, count = git_out.run, 0
@@ -32,6 +33,9 @@ def main(asked: dict[str, Any]) -> None:
         count += 1
         if count == asked.get("die"):
             die()
+        if asked.get("ends") in words:
+            open(asked["lock"], "x").close()
+            raise (git_run.Killed if asked["how"] == "killed" else SandboxRefused)(asked["how"])
         if asked.get("unchecked"):
             if "diff-tree" in words:
                 return b""

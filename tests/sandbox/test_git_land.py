@@ -267,6 +267,21 @@ def test_a_lock_of_the_users_stays_and_the_next_time_it_lands(user_world: World)
     assert "now" in session.land()
 
 
+@pytest.mark.parametrize("ends", ["update-ref", "refs/heads/main"])  # taking the commits out, and moving the branch
+@pytest.mark.parametrize("how", ["killed", "failed"])
+def test_a_lock_is_taken_away_after_a_git_that_was_killed_and_left_after_one_that_failed(
+    user_world: World, how: str, ends: str
+) -> None:
+    """Where a git fails, the lock is of somebody whose program may be no git."""
+    session = Session(user_world).begin()
+    session.work("git commit -q --allow-empty -m two")
+    lock = session.proj / ".git/refs/heads/main.lock"
+    assert "now" not in session.land(ends=ends, how=how, lock=str(lock))
+    assert lock.exists() == (how == "failed")
+    session.land()
+    assert lock.exists() == (how == "failed")
+
+
 def test_two_do_not_land_at_once(session: Session) -> None:
     """A git of a daemon that was killed may live on."""
     session.work("git commit -q --allow-empty -m two")
