@@ -18,7 +18,7 @@ REF = "refs/heads/checkpoints"
 #: What git does not know yet; and what is not as it knows it, where it looks by several threads.
 NEW = ("ls-files", "-z", "-o", "--exclude-standard")
 CHANGED = ("diff-files", "-z", "--name-only", "--ignore-submodules=dirty")
-LOOKED = 200  # directories in which it is looked for what git does not see, from the top down
+LOOKED = 2000  # directories in which it is looked for what git does not see, from the top down
 MANY = 5000  # paths that are named one by one, which is faster; of more it is said which not
 
 
