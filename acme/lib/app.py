@@ -137,13 +137,17 @@ class App:
 
     def say(self, text: str) -> None:
         """Tell the person, in the main window's +Errors, or on acme's console when there is none."""
-        pane = self._panes.get(("main", ""))
+        pane = self.pane("main")
         if pane is not None:
             pane.post(lambda: pane.say(f"Assist: {text}"))
         else:
             self.acme.client.write("cons", f"Assist: {text}\n".encode())
 
     # windows
+
+    def pane(self, kind: str, subject: str = "") -> Pane | None:
+        """The window of that kind and subject, if it is there and made."""
+        return self._panes.get((kind, subject))
 
     def open(self, kind: str, subject: str = "") -> None:
         """Show the window of that kind about that subject, making it if there is none."""

@@ -64,9 +64,24 @@ class Pane:
         """Have the owner do it."""
         self._posts.put(act)
 
+    @property
+    def waiting(self) -> int:
+        """How much the owner is still to do."""
+        return self._posts.qsize()
+
+    @property
+    def outdated(self) -> bool:
+        """True while there is something to redraw."""
+        return self._stale.is_set()
+
+    @property
+    def delayed(self) -> float:
+        """For how long the owner has waited for the daemon, in seconds."""
+        return self.app.agent.waited(self._owner)
+
     def stale(self) -> None:
         """Ask the owner to redraw; calls made before it does are merged."""
-        if not self._stale.is_set():
+        if not self.outdated:
             self._stale.set()
             self.post(self._renew)
 
@@ -305,7 +320,7 @@ class Pane:
 
     def _stuck(self) -> bool:
         """True while the owner waits for a daemon that does not answer."""
-        return self.app.agent.waited(self._owner) > _STUCK
+        return self.delayed > _STUCK
 
     def _not_now(self, gesture: Gesture) -> None:
         """What is done without the owner, on the reader's thread: Del, and to say that nothing else is."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from acme.lib.event import Record
+from acme.lib.record import Record
 
-_KEPT = 1 << 18  # runes of the end of a large body
+KEPT = 1 << 18  # runes of the end of a large body
 _WAITING = 256  # changes that are put together when there is no click
 _UNKNOWN = "\0"  # a rune of which acme has not told
 
@@ -114,8 +114,8 @@ class Seen:
                 tail = tail[: at - low] + text + tail[at - low + size :]
             self._text = head + tail
         self._changes.clear()
-        more = len(self._text) - _KEPT
-        if more > _KEPT:
+        more = len(self._text) - KEPT
+        if more > KEPT:
             self._text, self._start = self._text[more:], self._start + more
 
     def _change(self, at: int, size: int, text: str) -> None:

@@ -31,7 +31,7 @@ class Held(AtFake):
     @contextmanager
     def held(self, kind, subject=""):
         """While the window does something else; what comes meanwhile is done after it, in its order."""
-        pane = self.app._panes[kind, subject]
+        pane = self.app.pane(kind, subject)
         begun, go = threading.Event(), threading.Event()
         pane.post(lambda: (begun.set(), go.wait(60)))
         assert begun.wait(30)
@@ -42,13 +42,13 @@ class Held(AtFake):
 
     def stale(self, pane):
         """Wait until the window is to be drawn."""
-        self.wait(pane._stale.is_set, "news")
+        self.wait(lambda: pane.outdated, "news")
 
     def heard(self, pane, act):
         """Do that, and wait until the window was told."""
-        before = pane._posts.qsize()
+        before = pane.waiting
         act()
-        self.wait(lambda: pane._posts.qsize() > before, "the click to be heard")
+        self.wait(lambda: pane.waiting > before, "the click to be heard")
 
 
 @pytest.fixture
@@ -289,8 +289,8 @@ def test_what_is_typed_while_a_text_is_sent_stays(person, agent, project, kind):
     person.type_at_end(name, "hello")
     agent.frozen.set()
     person.execute(name, "Send", tag=True)
-    pane = person.app._panes[kind, id]
-    person.wait(lambda: person.app.agent.waited(pane._owner) > 0, "it to be sent")
+    pane = person.app.pane(kind, id)
+    person.wait(lambda: pane.delayed > 0, "it to be sent")
     person.type_at_end(name, " and more")
     agent.frozen.clear()
     assert "hello" in agent.await_written(f"{id}/in" if kind == "prompt" else "user/mail")

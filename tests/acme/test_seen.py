@@ -2,8 +2,8 @@
 
 import random
 
-from acme.lib.event import Record
-from acme.lib.seen import _KEPT, Seen
+from acme.lib.record import Record
+from acme.lib.seen import KEPT, Seen
 
 
 def told(seen, kind, q0, text="", q1=None, origin="F"):
@@ -39,7 +39,7 @@ def test_of_a_large_body_the_end_is_known_wherever_it_is_changed():
         told(seen, "I", len(body), text)
         body += text
     moment = seen.moment()
-    assert moment.start > 0 and _KEPT <= len(moment.text) <= 2 * _KEPT
+    assert moment.start > 0 and KEPT <= len(moment.text) <= 2 * KEPT
     assert moment.line(3) is None
     for at, size, text in ((10, 0, "before"), (5, 20, ""), (moment.start - 5, 30, ""), (len(body) - 30, 4, "behind")):
         told(seen, "D", at, q1=at + size)

@@ -258,4 +258,5 @@ def test_who_writes_without_end_is_looked_at_later_and_the_others_are_not(tmp_pa
     assert follower.batches.get(timeout=PATIENCE)[:2] == ("b", [{"n": 3}])
     follower.watcher.shares.spend("a", -3600.0)
     append(tmp_path / "b.jsonl", {"n": 4})
-    assert follower.batches.get(timeout=PATIENCE)[:2] == ("b", [{"n": 4}])
+    until_b = iter(lambda: follower.batches.get(timeout=PATIENCE)[:2], ("b", [{"n": 4}]))
+    assert list(until_b) in ([], [("a", [{"n": 2}])])

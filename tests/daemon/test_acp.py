@@ -620,7 +620,7 @@ def test_any_command_is_run_for_the_user_and_for_no_session(acp: Daemon) -> None
         with pytest.raises(AnvilError, match=why):
             Session.starting(acp, words[0], *words[1:])
     own = acp.client(agent.id)
-    with pytest.raises(AnvilError, match="the user alone"):
+    with pytest.raises(AnvilError, match="only the user"):
         own.write_read("ctl", language.join(["new", "acp", str(acp.home.work), command]).encode())
 
 

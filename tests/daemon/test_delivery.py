@@ -209,6 +209,7 @@ def test_prompts_of_an_agent_that_is_stopped_wait_for_it_and_are_taken_once_each
     assert (turns(daemon), agent.row["held"]) == (["first", "second", "third"], "")
 
 
+@pytest.mark.slow(5)
 def test_an_agent_that_is_stopped_can_be_killed_or_interrupted_and_its_prompt_has_an_end(
     daemon: Daemon, agent: Session
 ) -> None:

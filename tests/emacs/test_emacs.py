@@ -59,6 +59,7 @@ def test_questions_are_answered_in_a_buffer(home: Home) -> None:
     ert(home, "ask-test")
 
 
+@pytest.mark.slow(6)
 def test_a_conversation_shows_what_the_agent_does(home: Home) -> None:
     ert(home, "talk-test")
 
@@ -163,6 +164,7 @@ def test_it_installs_as_a_package_and_every_command_is_there(home: Home) -> None
     assert done.stdout == "tnil", done.stdout + done.stderr
 
 
+@pytest.mark.slow(13)
 def test_checkdoc_has_nothing_to_say(home: Home) -> None:
     for source in PACKAGE:
         done = emacs(home, str(source), "--eval", "(checkdoc-file buffer-file-name)")

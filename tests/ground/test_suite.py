@@ -125,6 +125,7 @@ def test_what_fails_by_itself_too_fails_the_run(tmp_path: Path) -> None:
     assert said.count("test_that_passes") > 1
 
 
+@pytest.mark.slow(5)
 def test_many_failures_are_no_chance_and_are_not_tried_again(tmp_path: Path) -> None:
     status, said = again(tmp_path, 6, broken=False)
     assert (status, "once more" in said) == (1, False)

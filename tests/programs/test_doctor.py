@@ -172,6 +172,7 @@ def test_what_a_wrapper_runs_and_nobody_grants_is_named_with_the_line_that_grant
     assert found["backend wrapped"] == [("ok", "wrapped: wrapped 1.2")]
 
 
+@pytest.mark.slow(5)
 def test_what_a_person_has_set_up_and_no_layer_grants_is_named_with_the_line_that_grants_it(home: Home) -> None:
     program = home.home / "bin/claude"
     program.parent.mkdir()

@@ -70,6 +70,7 @@ def test_a_prompt_of_a_megabyte_reaches_the_model(bench: Bench) -> None:
         assert bench.agent().ask(text) == heard(text)
 
 
+@pytest.mark.slow(7)
 @each
 def test_what_is_said_shows_as_it_comes(bench: Bench) -> None:
     agent = bench.agent()

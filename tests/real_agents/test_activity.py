@@ -147,6 +147,7 @@ def test_after_clear_what_is_told_is_of_the_new_conversation(at: Benches, kind: 
     assert any(one["what"] == "cleared" for one in told if one["kind"] == "session")
 
 
+@pytest.mark.slow(7)
 @pytest.mark.parametrize("kind", ["claude", "claude-beside"])
 def test_a_fork_tells_what_is_its_own(at: Benches, kind: str) -> None:
     bench = at(kind)

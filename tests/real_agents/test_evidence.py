@@ -101,6 +101,7 @@ def test_what_a_person_types_while_a_tool_runs_is_known_to_join_or_to_be_a_turn_
         assert (report.fields["turn"] == first.fields["turn"]) == (where == "turn")
 
 
+@pytest.mark.slow(5)
 @pytest.mark.parametrize("name", ["gemini"], scope="module")
 def test_a_turn_that_was_broken_off_has_no_answer_least_of_all_that_of_the_prompt_before(bench: Bench) -> None:
     agent = bench.agent()

@@ -40,6 +40,7 @@ def test_its_trust_dialog_is_read_and_prompts_are_confirmed_and_answered(kiro: D
     assert agent.row["error"] == ""
 
 
+@pytest.mark.slow(5)
 def test_it_comes_back_with_the_conversation_of_its_directory(kiro: Daemon) -> None:
     agent = start(kiro)
     agent.ask("hello")

@@ -68,6 +68,7 @@ def once_taken(typed: str) -> str:
     return typed.replace("e\u0301", "é")
 
 
+@pytest.mark.slow(6)
 @each
 def test_what_is_no_prompt_to_the_agent_is_refused_and_the_next_one_goes(bench: Bench) -> None:
     agent = bench.agent()

@@ -324,6 +324,7 @@ def size(path: Path) -> int:
     return sum(one.stat().st_size for one in path.glob("store.db*"))
 
 
+@pytest.mark.slow(8)
 def test_what_is_deleted_leaves_the_disk(store: Store, tmp_path: Path, errors: list[BaseException]) -> None:
     store.call(grow)
     assert size(tmp_path) > 20 << 20
