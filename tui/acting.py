@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 from textual.binding import Binding
-from textual.screen import Screen
 
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
@@ -15,9 +14,10 @@ from anvilsrv.front.notes import label
 from sandbox import outside
 from tui.dialogs import Answer, Confirm, Help, Line, Prompt
 from tui.host import Host, Shown
+from tui.once import Once
 
 
-class Acting(Shown, Screen[None]):
+class Acting(Shown, Once[None]):
     """The keys that act on ``selected()``, for the screens that have a session."""
 
     ACTS: ClassVar = [

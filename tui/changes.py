@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from anvilsrv.front import changes
@@ -17,6 +16,7 @@ from anvilsrv.p9.client import Client
 from tui.dialogs import Confirm, Help
 from tui.footer import Footer
 from tui.host import Host, Shown
+from tui.once import Once
 from tui.text import clip, printable
 
 HINTS = "t turn or all  [ ] turns  u undo  m merge  X discard  Esc back"
@@ -36,7 +36,7 @@ def style(line: str) -> str:
     return "bold" if line.startswith(HEADS) else COLOURS.get(line[:1], "")
 
 
-class ChangesScreen(Shown, Screen[None]):
+class ChangesScreen(Shown, Once[None]):
     """The diff of ``session``: all, or that of turn ``n``."""
 
     BINDINGS: ClassVar = [

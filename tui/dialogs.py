@@ -14,11 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
+from tui.once import Once
 from tui.talk import diff
 from tui.text import one_line, printable
 
 
-class Dialog(ModalScreen[Any]):
+class Dialog(Once[Any], ModalScreen[Any]):
     """Esc leaves with None. The content is what ``inside`` yields."""
 
     BINDINGS: ClassVar = [

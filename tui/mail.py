@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from anvilsrv.front import requests
@@ -16,13 +15,14 @@ from anvilsrv.words import USER
 from tui.dialogs import Help, Prompt
 from tui.footer import Footer
 from tui.host import Host, Shown
+from tui.once import Once
 from tui.text import clip, clock, printable
 
 HINTS = "Enter reply  a archive  v inbox/archive  j k  PgUp PgDn scroll the text  Esc back"
 COLUMNS = {"time": 10, "from": 14, "type": 17, "subject": 0}
 
 
-class MailScreen(Shown, Screen[None]):
+class MailScreen(Shown, Once[None]):
     """``inbox`` or ``archive`` of ``owner``, newest first."""
 
     BINDINGS: ClassVar = [

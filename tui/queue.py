@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from anvilsrv.front import requests
@@ -17,13 +16,14 @@ from anvilsrv.p9.client import Client
 from tui.dialogs import Help, Prompt
 from tui.footer import Footer
 from tui.host import Host, Shown
+from tui.once import Once
 from tui.text import clip, printable
 
 HINTS = "d drop  f first  e edit  h hold  g go on  PgUp PgDn scroll the text  Esc back"
 COLUMNS = {"nr": 5, "kind": 6, "since": 8, "prompt": 0}
 
 
-class QueueScreen(Shown, Screen[None]):
+class QueueScreen(Shown, Once[None]):
     """What waits for ``session``, in the order in which its agent gets it; the text of one below the list."""
 
     BINDINGS: ClassVar = [

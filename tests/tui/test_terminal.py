@@ -199,6 +199,20 @@ def test_what_is_typed_ahead_is_taken_in_its_order(daemon: Daemon, terminal: Ter
     terminal.shows(" new ")
 
 
+def test_a_key_pressed_twice_leaves_one_screen(daemon: Daemon, terminal: Terminal) -> None:
+    """The second one comes before the screen has gone: it left the one below too, and of the last one nothing was left."""
+    new(daemon, "alias=twice")
+    terminal.anvillm()
+    terminal.shows("twice")
+    subprocess.run(["tmux", "-S", terminal.socket, "send-keys", "-t", "t", "-l", "/twi\r\r"], check=True)
+    terminal.shows("/twi: 1")
+    terminal.keys("K")
+    terminal.shows("Kill twice?")
+    subprocess.run(["tmux", "-S", terminal.socket, "send-keys", "-t", "t", "-l", "nn"], check=True)
+    terminal.hides("Kill twice?")
+    terminal.shows("/twi: 1")
+
+
 def test_a_pasted_text_keeps_its_lines(daemon: Daemon, terminal: Terminal) -> None:
     session = new(daemon)
     terminal.anvillm()
