@@ -22,7 +22,6 @@ from anvilsrv.p9 import tree
 from anvilsrv.p9.server import Server
 from anvilsrv.tmux.screen import Screen
 from anvilsrv.tmux.tmux import Tmux
-from tests.conftest import wait_until
 
 PYTHON = os.path.realpath(sys.executable)
 SOURCE = Path(__file__).resolve().parent.parent / "anvilsrv"
@@ -129,13 +128,10 @@ class Daemon:
 def top() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="avt.", dir="/tmp"))
     yield made
-
-    def removed() -> bool:
-        """What ran there may be taking its own files away just now."""
+    deadline = time.monotonic() + PATIENCE
+    while made.exists():  # what ran there may be taking its own files away just now
+        assert time.monotonic() < deadline, f"{made} is written to still"
         shutil.rmtree(made, ignore_errors=True)
-        return not made.exists()
-
-    wait_until(removed, f"{made} is written to still")
 
 
 @pytest.fixture
