@@ -96,7 +96,7 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
         told = [path for path, row in rows.items() if _tell(git, one, hooks, path, row)]
         if told and not anyway:
             raise Refused("it changes what may run something, or leads elsewhere ('merge anyway' takes it)", told)
-        busy = _dirty(git, one, into, rows)
+        busy = _dirty(git, one, rows)
         if busy:
             raise Refused("you have changed or made what it touches", busy)
         links = _submodules(one, record, rows, (into.commit, tree), inside, git, keep)
@@ -215,14 +215,12 @@ def _hooks(git: Git, one: Branch) -> list[str]:
     return [os.path.normpath(os.path.join(one.top, path)) for path in paths]
 
 
-def _dirty(git: Git, one: Branch, into: Into, rows: dict[str, Row]) -> list[str]:
+def _dirty(git: Git, one: Branch, rows: dict[str, Row]) -> list[str]:
     """The paths of the result that the user has changed, staged, or that lie there though git does not know them."""
     places = (one.at, f"--work-tree={one.top}")
-    git(*places, "update-index", "-q", "--refresh", cwd=one.top, fine=(0, 1))
-    found = set[str]()
-    for words in (("diff-index", "--cached", into.commit), ("diff-files",)):
-        listed = git(*places, *words, "--name-only", "-z", "--no-renames", "--ignore-submodules=dirty", cwd=one.top)
-        found |= {os.fsdecode(name) for name in listed.split(b"\0") if name} & rows.keys()
+    # It takes no lock, which a kill would leave there: nothing is written down yet.
+    words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=dirty")
+    found = {os.fsdecode(line[3:]) for line in git(*places, *words, cwd=one.top).split(b"\0") if line} & rows.keys()
     known = {os.fsdecode(name) for name in git(*places, "ls-files", "-z", cwd=one.top).split(b"\0") if name}
     tops = {name[:at] for name in known for at in range(len(name)) if name[at] == "/"}
     for path, (_, mode, _) in rows.items():
