@@ -21,15 +21,8 @@ from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
 
-COUNTS = (
-    "interrupt",
-    "fail",
-    "joined",
-    "noticed",
-    "refused",
-    "active",
-    "done",
-)  # kinds of lines that say more than figures
+#: Kinds of lines that say more than figures.
+COUNTS = ("interrupt", "fail", "joined", "noticed", "refused", "active", "done")
 AGAIN = ("noticed",)  # those that do nothing where they are read a second time
 
 

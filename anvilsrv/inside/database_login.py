@@ -151,11 +151,13 @@ def _replace(path: Path, text: str) -> None:
     os.replace(fresh, path)
 
 
-def _tried(sides: Sides) -> None:
+def _tried(sides: Sides) -> str:
+    """Why it was not brought. A copy that is broken is replaced from outside: that is the next change."""
     try:
         sides.bring()
-    except (AnvilError, OSError, ValueError, LookupError, TypeError, sqlite3.Error):
-        pass  # a copy that is broken is replaced from outside; that is the next change
+    except (AnvilError, OSError, ValueError, LookupError, TypeError, sqlite3.Error) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _beside(sides: Sides, agent: int) -> None:
@@ -200,7 +202,8 @@ def main(argv: Sequence[str]) -> None:
     file, database, table, *command = argv
     if os.path.exists(file):
         sides = Sides(Path(file), Path(database), table)
-        _tried(sides)
+        if why := _tried(sides):
+            print(f"the login was not put into {database}: {why}", file=sys.stderr)
         _leave_beside(sides)
     os.execv(command[0], command)
 

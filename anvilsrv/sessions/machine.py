@@ -49,9 +49,7 @@ class Event(Enum):
     GONE = auto()  # the connection that carried it as a message has closed
     DAEMON = auto()  # another daemon has taken over
     MOVED = auto()  # its Enter was not pressed: the input had changed since the look
-    READY = (
-        auto()
-    )  # a running agent says that it is ready, or that it is done, after a command of its own such as `/clear`
+    READY = auto()  # a running agent says that it is ready or done, after a command of its own such as `/clear`
 
 
 class Fact(Enum):

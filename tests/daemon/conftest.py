@@ -1,12 +1,24 @@
-"""A session with the shell backend, ready for prompts; a repository for sessions to work in."""
+"""A daemon for a module; a session with the shell backend, ready for prompts; a repository for sessions to work in."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Daemon
+from tests.conftest import Daemon, temporary_home
 from tests.daemon.test_git import git
 from tests.session import Session
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Daemon]:
+    """A daemon that the tests of a module use one after another."""
+    with temporary_home() as home:
+        made = Daemon(home)
+        try:
+            yield made.start()
+        finally:
+            made.close()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import yaml
 from anvilsrv import words as language
 from anvilsrv.errors import AnvilError
 from anvilsrv.p9 import wire
-from tests.conftest import Daemon, temporary_home, wait_until
+from tests.conftest import Daemon, wait_until
 from tests.scripted.acp import COMMAND, HERE, install, script, seen, sent
 from tests.scripted.acp_schema import deviations, schema
 from tests.session import Session
@@ -31,30 +31,19 @@ BAD: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Daemon]:
-    """A daemon that tests use one after another."""
-    with temporary_home() as home:
-        made = Daemon(home)
-        try:
-            yield made.start()
-        finally:
-            made.close()
-
-
 @pytest.fixture
-def acp(server: Daemon, tmp_path: Path) -> Iterator[Daemon]:
+def acp(shared: Daemon, tmp_path: Path) -> Iterator[Daemon]:
     """A daemon that has the fake agent, with a directory to work in and a configuration of the test's own."""
-    home, before = server.home, server.home.work
+    home, before = shared.home, shared.home.work
     home.work = home.top / tmp_path.name
     home.work.mkdir(mode=0o700)
     install(home.config)
-    yield server
-    client = server.client()
+    yield shared
+    client = shared.client()
     for one in [one.name for one in client.ls("") if re.fullmatch("[0-9a-f]{8}", one.name)]:
-        print(Session(server, one).screen)
+        print(Session(shared, one).screen)
         client.write(f"{one}/ctl", b"kill")
-    print(server.words())
+    print(shared.words())
     assert deviations([one["message"] for one in seen(home.work, "received")]) == []
     print("\n".join(str(one)[:400] for one in seen(home.work)))
     home.work = before

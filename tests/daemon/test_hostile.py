@@ -6,7 +6,7 @@ from tests.conftest import Daemon, Home
 from tests.hostile.run import run
 
 TWICE = 2.0
-NOISE = 100.0  # ms by which a loaded machine may make a median of a few longer
+NOISE = 20.0  # ms by which a loaded machine may make a median of a few longer
 
 
 @pytest.mark.slow(40)

@@ -6,12 +6,11 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Daemon, temporary_home, wait_until
+from tests.conftest import Daemon, wait_until
 from tests.daemon.test_git import IDENTITY, git
 from tests.session import Session
 
@@ -51,17 +50,6 @@ LAYOUTS = {
 }  # fmt: skip
 #: Of the git directory, or of that of a work tree or submodule in it.
 CHANGED = re.compile(r"((modules|worktrees)/[^/]+/)?(index|(logs/)?(HEAD|refs/heads/(main|wt))|objects/.*)")
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Daemon]:
-    """A daemon for all of them."""
-    with temporary_home() as home:
-        made = Daemon(home)
-        try:
-            yield made.start()
-        finally:
-            made.close()
 
 
 def files(top: Path) -> dict[str, tuple[int, bytes]]:
