@@ -84,14 +84,14 @@ def expand(body: Table) -> None:
         "execute": table.text("execute", ""), "login": _login(body),
         "attach": "{SESSION_DIR}/attach", "alone": table.flag("images_alone", False),
     }  # fmt: skip
-    most = int(table.number("most", 0))
+    most = {name: int(table.number(name, 0)) for name in ("most", "bytes")}
     settings["start"] = start = table.seconds("start", START)
     if not start:
         raise table.wrong("start", "must be more than 0 seconds")
     table.end()
     files = dict(body.rest.get("files") or {})
     body.rest["files"] = {SETTINGS: settings, **files}
-    body.rest.setdefault("input", {"most": most})
+    body.rest.setdefault("input", most)
     body.rest.setdefault("ready", {"timeout": 3 * start + 20})
     body.rest.setdefault("follow", [{"path": TOLD, "fresh": True, "tell": [tell(kind) for kind in TELLS]}])
     for key, value in ROWS.items():

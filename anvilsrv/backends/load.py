@@ -265,6 +265,7 @@ def _input(table: Table) -> Input:
         drop=_drop(table.table("drop")),
         most=int(table.number("most", 0)),
         line=int(table.number("line", 0)),
+        bytes=int(table.number("bytes", 0)),
         guards=tuple(_guard(one) for one in table.tables("guard")),
     )
     table.end()

@@ -7,6 +7,7 @@ Texts are others' and may have megabytes. A pattern can cost the square of its t
 guards see the two ends of a long one only.
 """
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ class Guard:
 class Input:
     """How a prompt is typed. ``settle`` and ``confirm`` in seconds; ``empty`` matches an empty input line, ``busy`` a
     screen of an agent that keeps what was entered until it can take it; ``most`` is how many characters the agent takes, ``line`` how
-    many in one line; 0: as many as there are."""
+    many in one line, ``bytes`` how many bytes it takes as JSON; 0: as many as there are."""
 
     settle: float
     submit: tuple[str, ...]
@@ -57,6 +58,7 @@ class Input:
     drop: Drop
     most: int
     line: int
+    bytes: int
     guards: tuple[Guard, ...]
 
     def safe(self, text: str) -> str:
@@ -78,6 +80,13 @@ class Input:
             return f"it has {length:,} characters, and the agent takes {self.most:,}: put it into a file, and name that"
         if self.line and (longest := max(map(units, kept.split("\n")))) > self.line:
             return f"a line of it has {longest:,} characters, and the agent takes {self.line:,}: put it into a file, and name that"
+        if (
+            self.bytes
+            and (size := len(json.dumps(kept, ensure_ascii=False).encode("utf-8", "replace")) - 2) > self.bytes
+        ):
+            return (
+                f"it has {size:,} bytes as JSON, and the agent takes {self.bytes:,}: put it into a file, and name that"
+            )
         return next((one.refuse for one in self.guards if one.refuse and one.when.search(ends(kept))), "")
 
 

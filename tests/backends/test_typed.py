@@ -50,6 +50,7 @@ WORDS = {"claude": ("exit", "quit", ":q", ":q!", ":wq", ":wq!", " exit ", "quit\
         ("codex", "x" * 1_048_577, "it has 1,048,577 characters, and the agent takes 1,048,576: put it into a file, and name that"),
         ("gemini", "short\n" + "x" * 20_001, "a line of it has 20,001 characters, and the agent takes 20,000"),
         ("opencode", "\U0001f600" * 524_289, "it has 1,048,578 characters"),
+        ("vibe", "\u00e9\n" * 175_001, "it has 700,004 bytes as JSON, and the agent takes 700,000: put it into a file, and name that"),
     ],
 )  # fmt: skip
 def test_what_the_agent_would_not_take_for_a_prompt_is_refused_with_what_to_do(
