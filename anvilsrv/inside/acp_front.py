@@ -266,7 +266,8 @@ class Front:
     def _by_hand(self, event: Done) -> None:
         match event:
             case Typed(text):
-                self._type(text)
+                if not self._questions.say(text):
+                    self._type(text)
             case Choice(word):
                 if not self._questions.choose(word):
                     self._type(word)

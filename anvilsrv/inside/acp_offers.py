@@ -33,7 +33,7 @@ class Offers:
         self.commands = commands
 
     def tell(self, client: Client) -> None:
-        """Tell what can be chosen, if that is something else than before."""
+        """Tell what can be chosen, if that is something else than before: of the mode in which the role has it ask, nothing else."""
         options, commands = dict(client.options), dict(self.commands)
         if (options, commands) == self._last:
             return
@@ -41,7 +41,10 @@ class Offers:
         for name, one in options.items():
             if name in before and before[name].value != one.value:
                 self._told.chose(name, one.value)
-        rows: list[list[Any]] = [[one.name, one.value, list(one.choices)] for one in options.values()]
+        rows: list[list[Any]] = [
+            [one.name, one.value, [one.value] if one.name in self._needed else list(one.choices)]
+            for one in options.values()
+        ]
         self._report("offers", options=rows, commands=[list(one) for one in commands.items()])
 
     def choose(self, values: Mapping[str, str], client: Client | None, then: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
 PIECE = 1 << 16
-KEYS = {"y": "allow", "a": "always", "n": "deny"}
+KEYS = {"y": "allow", "n": "deny"}  # not a: who types "allow" must not get "always"
 
 
 @dataclass(frozen=True)

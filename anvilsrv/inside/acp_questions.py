@@ -72,7 +72,7 @@ class Questions:
         })  # fmt: skip
         self._open.append(Question(reply, options, number, tool.id))
         for one in tool.diffs or ():
-            self._screen.lines(acp_shown.diff(one))
+            self._screen.lines(acp_shown.diff(one, acp_shown.ASKED))
         self._screen.lines(acp_shown.asked(question, options))
         self._pane.asking(True)
 
@@ -95,6 +95,12 @@ class Questions:
         else:
             self._settle(question, option)
         return True
+
+    def say(self, line: str) -> bool:
+        """A person typed a line: whether it is an answer to the oldest, as it stands."""
+        word = line.strip()
+        fits = bool(self._open) and any(word in (one.id, one.word) for one in self._open[0].options)
+        return fits and self.choose(word)
 
     def drop(self) -> None:
         """Withdraw all questions: the agent is told that they were cancelled."""

@@ -12,14 +12,18 @@ DIM, BOLD, RED, GREEN, CYAN, OFF = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[32m",
 MARKS = {"pending": "·", "in_progress": "▸", "completed": "✓", "failed": "✗", "cancelled": "✗"}
 LARGEST = 200_000  # characters of a side of a diff; a larger one is only counted
 LINES = 2000  # of a side, likewise
-SHOWN = 40  # lines of a diff
+SHOWN = 40  # lines of a diff, and of a prompt
+ASKED = 1000  # lines of a diff that waits for a person's leave
 OUTPUT = 8  # lines of a tool's output
 
 
 def prompt(text: str) -> Iterator[str]:
     """A prompt, as it begins a turn."""
-    for at, one in enumerate(printable(text).split("\n")[:SHOWN]):
+    lines = printable(text).split("\n")
+    for at, one in enumerate(lines[:SHOWN]):
         yield f"{BOLD}{'> ' if at == 0 else '  '}{one}{OFF}"
+    if len(lines) > SHOWN:
+        yield note(f"  … {len(lines) - SHOWN} lines")
 
 
 def note(text: str) -> str:
@@ -57,17 +61,20 @@ def plan(one: Plan) -> Iterator[str]:
     yield from (f"  {MARKS.get(state, '·')} {one_line(text)}" for text, state in one.items[:SHOWN])
 
 
-def diff(one: Diff) -> Iterator[str]:
-    """An edit, coloured; a large one in figures."""
+def diff(one: Diff, most: int = SHOWN) -> Iterator[str]:
+    """An edit, coloured: ``most`` lines of it, half of them from its end; one that is too large to compare in figures."""
     yield f"{BOLD}{one_line(one.path)}{OFF}"
     found = changes(one)
     if found is None:
         yield note(f"  a large edit: {len(one.new):,} characters now, {len(one.old or ''):,} before")
         return
-    for at, line in enumerate(found):
-        if at == SHOWN:
-            yield note("  …")
-            return
+    lines = list(found)
+    begin, end = (most // 2, len(lines) - most // 2) if len(lines) > most else (0, 0)
+    for at, line in enumerate(lines):
+        if begin <= at < end:
+            if at == begin:
+                yield note(f"  … {end - begin} lines")
+            continue
         colour = GREEN if line.startswith("+") else RED if line.startswith("-") else DIM
         yield f"{colour}  {printable(line)}{OFF}"
 

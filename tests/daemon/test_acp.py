@@ -120,7 +120,13 @@ def test_a_permission_is_asked_and_answered_from_outside(acp: Daemon, choice: st
     assert [one["modeId"] for one in sent(acp.home.work, "session/set_mode")] == ["free"]
 
 
-def test_a_permission_is_answered_by_a_key_and_is_gone_outside(acp: Daemon) -> None:
+@pytest.mark.parametrize(
+    ("keys", "answer"),
+    [(("3",), "deny"), (("y",), "allow"), (("allow", "Enter"), "allow"), (("always", "Enter"), "always")],
+)
+def test_a_permission_is_answered_by_a_key_or_a_word_and_is_gone_outside(
+    acp: Daemon, keys: tuple[str, ...], answer: str
+) -> None:
     install(acp.home.config, bypass="mode=auto")
     option = {
         "id": "mode",
@@ -136,8 +142,8 @@ def test_a_permission_is_answered_by_a_key_and_is_gone_outside(acp: Daemon) -> N
     agent.prompt("ask")
     agent.question()
     wait_until(lambda: "1 allow" in agent.screen, "the pane shows it")
-    agent.keys("3")
-    assert agent.out() == "answered deny"
+    agent.keys(*keys)
+    assert agent.out() == f"answered {answer}"
     assert agent.read("ask").strip() == ""
 
 
@@ -236,8 +242,9 @@ def test_a_mode_in_which_it_is_to_ask_is_not_the_users_to_choose(acp: Daemon) ->
     (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
     script(acp.home.work, session={"modes": MODES})
     agent = new(acp, "role=careful", "mode=free")
-    agent.write("options", "mode free")
-    agent.ask("one")
+    assert agent.ask("one") == "you said: one"
+    with pytest.raises(AnvilError, match=r"invalid mode 'free' \(expected careful\)"):
+        agent.write("options", "mode free")
     assert {one["modeId"] for one in sent(acp.home.work, "session/set_mode")} == {"careful"}
 
 

@@ -201,6 +201,14 @@ def test_a_text_that_is_no_command_does_not_look_like_one(text: str, context: st
     assert made.guarded(text, context, {"compact"}) == given
 
 
+def test_a_long_diff_shows_both_of_its_ends_and_how_much_is_between_and_all_of_it_where_it_is_asked_for() -> None:
+    old, new = ("\n".join(f"{word} {at}" for at in range(60)) for word in ("old", "new"))
+    short, whole = (list(acp_shown.diff(Diff("/a", old, new), *most)) for most in ((), (acp_shown.ASKED,)))
+    assert (len(short), len(whole)) == (42, 122)
+    assert "-old 0" in short[2] and "… 81 lines" in short[21] and "+new 59" in short[-1]
+    assert "… 5 lines" in list(acp_shown.prompt("x\n" * 44 + "x"))[-1]
+
+
 def test_a_hostile_diff_costs_no_more_than_its_figures() -> None:
     lines = "\n".join(str(at % 7) for at in range(100_000))
     assert len(list(acp_shown.diff(Diff("/a", lines, lines[::-1])))) == 2
