@@ -1,4 +1,5 @@
-"""One file that an agent writes, read on from where it was read last: JSON lines, lines, or bytes as they come.
+"""One file that an agent writes, read on from where it was read last: JSON lines, lines, or bytes as they come; or a document, read
+again whenever it is another.
 
 The agent is hostile: the file is opened without links in a directory that was reached without links, and must be a regular one. A line
 has a bounded length; of what was written since the last look only the end is read where it is too much.
@@ -25,7 +26,7 @@ Line = Mapping[str, Any]
 
 
 class Growing:
-    """A file called ``name``; ``how`` is json, lines or bytes. ``mark`` is how far it was read before."""
+    """A file called ``name``; ``how`` is json, lines, bytes or document. ``mark`` is how far it was read before."""
 
     def __init__(self, name: str, how: str, mark: Mark | None, end: bool = False) -> None:
         self.name = name
@@ -43,6 +44,9 @@ class Growing:
         try:
             state = os.fstat(fd)
             if not stat.S_ISREG(state.st_mode):
+                return
+            if self.how == "document":
+                yield from self._document(fd, state)
                 return
             at = self._begin(state)
             end = min(state.st_size, at + LOOK)
@@ -66,6 +70,14 @@ class Growing:
             self._forget(skipping=self.how != "bytes")
         self.mark = Mark(state.st_dev, state.st_ino, read - len(self._partial))
         return read
+
+    def _document(self, fd: int, state: os.stat_result) -> Iterator[tuple[int, Line]]:
+        """The whole of it, unless it was read. What is not yet written to its end is no document, and is read when it has grown."""
+        before, self.mark = self.mark, Mark(state.st_dev, state.st_ino, state.st_size)
+        if self.mark == before or (self._end and before is None):
+            return
+        if (made := self._made(os.pread(fd, LINE + 1, 0))) is not None:
+            yield 0, made
 
     def _forget(self, skipping: bool) -> None:
         self._partial, self._skipping = b"", skipping

@@ -23,7 +23,7 @@ from anvilsrv.backends.typed import bounded
 ITEMS = 200  # objects of one line
 PIECE = PART // 4  # characters of one part
 DIFF = KINDS["edit"].fields["diff"]
-HOW = ("json", "lines", "bytes")
+HOW = ("json", "lines", "bytes", "document")
 
 
 @dataclass(frozen=True)

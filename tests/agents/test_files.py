@@ -53,6 +53,26 @@ def test_a_file_that_is_gone_is_told_and_a_new_one_of_its_name_is_read_from_its_
         until(found, "tasks/a.output", gone=True)
 
 
+def test_a_document_is_read_whole_and_again_when_it_is_another(told: Told, tmp_path: Path) -> None:
+    files, found = told
+    file, new = tmp_path / "a.json", tmp_path / "new"
+    file.write_text('{"n": 1}')
+    files.follow("s", tmp_path, (Wanted(0, "*.json", "document"),), {})
+    assert until(found, "a.json", gone=False).lines == [(0, {"n": 1, "file": "a.json"})]
+    (tmp_path / "b.json").write_text('{"half')
+    new.write_text('{\n "n": 2\n}\n')
+    new.rename(file)
+    assert until(found, "a.json", gone=False).lines[0][1]["n"] == 2
+    with open(tmp_path / "b.json", "a") as half:
+        half.write('": 3}')
+    read = until(found, "b.json", gone=False)
+    assert read.lines[0][1]["half"] == 3
+    assert read.mark is not None
+    files.forget("s")
+    files.follow("other", tmp_path, (Wanted(0, "*.json", "document"),), {"b.json": read.mark})
+    assert found.get(timeout=PATIENCE).path == "a.json", "b.json was read before, and is the same"
+
+
 class Follower:
     """The files ``x.jsonl`` of some sessions, each below a directory of its own."""
 

@@ -151,7 +151,7 @@ class Model:
             return Say(sized(int(rest)))
         if kind in ("call", "both"):
             return Call(tuple(_tool(part) for part in (rest.split(" ;; ") if kind == "both" else [rest])))
-        first, _, text = rest.partition(" ")
+        first, _, text = rest.replace("\\n", "\n").partition(" ")
         if kind == "slow":
             return Say(text, seconds=float(first))
         if kind in ("hold", "mute"):

@@ -83,6 +83,9 @@ def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> N
         assert [one["text"] for one in told if one["kind"] == "text" and "parent" not in one] == [answer]
         assert all(one["turn"] == n for one in told)
         assert [one["how"] for one in told if one["kind"] == "end"] == ["answer"]
+        for one in (one for one in told if one["kind"] == "subagent"):
+            used = told[places[one["tool"]]]
+            assert (used["name"], one["name"], one["title"]) == ("Agent", "general-purpose", "look")
         for edit in (one for one in told if one["kind"] == "edit"):
             assert edit["path"].endswith((".py", ".txt"))
     assert " " in agent.read("turns/list")
