@@ -87,19 +87,19 @@ column, that counts."
       (tabulated-list-init-header)
       t)))
 
-(defun anvillm-list--changed-at (session)
-  "Return when SESSION changed, in seconds since the epoch, or nil."
-  (or (plist-get session :changed) (plist-get session :created)))
+(defun anvillm-list--since (session)
+  "Return when SESSION began what it does, in seconds since the epoch, or nil."
+  (or (plist-get session :since) (plist-get session :changed) (plist-get session :created)))
 
 (defun anvillm-list--when (session)
-  "Return how long ago SESSION changed; the time is shown where the mouse is."
-  (propertize (anvillm-ago (anvillm-list--changed-at session)) 'help-echo #'anvillm-list--help))
+  "Return for how long SESSION does what it does; where the mouse is, since when."
+  (propertize (anvillm-ago (anvillm-list--since session)) 'help-echo #'anvillm-list--help))
 
 (defun anvillm-list--help (_window object position)
-  "Return when the session at POSITION of OBJECT, a list, changed."
+  "Return since when the session at POSITION of OBJECT, a list, does what it does."
   (when (bufferp object)
     (with-current-buffer object
-      (let ((time (anvillm-list--changed-at
+      (let ((time (anvillm-list--since
                    (anvillm-session (get-text-property position 'tabulated-list-id)))))
         (and (numberp time) (format-time-string "%a %d %b %H:%M:%S" time))))))
 

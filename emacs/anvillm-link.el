@@ -222,7 +222,8 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
 
 (defun anvillm--state-changed (id event)
   "Session ID has changed its state by EVENT."
-  (let ((state (plist-get event :state)) (new (list :changed (plist-get event :ts))))
+  (let* ((state (plist-get event :state)) (at (plist-get event :ts))
+         (new (list :changed at :since at)))
     (unless (equal state "exited")
       (dolist (key '(:state :alias :backend))
         (when (plist-member event key) (setq new (plist-put new key (plist-get event key)))))

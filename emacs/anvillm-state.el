@@ -88,6 +88,10 @@ Which notes there are, and in which order, the daemon tells."
                       (and branch (not (equal branch "")) (list (concat "branch " branch)))
                       (and role (not (member role '("" "default"))) (list (concat "role " role)))
                       (and parent (list (concat "of " (anvillm-name parent))))))))
+    (let ((doing (plist-get session :doing)))
+      (unless (or (member doing (list nil "" (plist-get session :state))) (member "ask" notes))
+        (setq said (append said (list (propertize (anvillm-one-line doing)
+                                                  'face 'anvillm-running))))))
     (string-join said ", ")))
 
 (provide 'anvillm-state)

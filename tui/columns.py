@@ -11,6 +11,7 @@ from tui.text import clip, short_path
 LEAST = {"id": 8, "alias": 12, "state": 8, "backend": 9, "notes": 12, "directory": 10}
 WIDE = {"age": 5, "tokens": 6}  # where there is room
 GAP = 2  # around each
+LITTLE = 6  # columns in which a word says nothing
 COLOURS = {
     "idle": "ansi_green",
     "running": "ansi_yellow",
@@ -39,8 +40,6 @@ def widths(total: int) -> dict[str, int]:
 
 def cells(row: Row, columns: dict[str, int]) -> tuple[Content, ...]:
     """What stands in each of the columns."""
-    noted = notes(row)
-    loud = "ansi_red bold" if any(note.loud for note in noted) else ""
     found = {
         "id": Content(row["id"]),
         "alias": Content.styled(clip(row["alias"] or "-", columns["alias"]), "bold"),
@@ -48,10 +47,22 @@ def cells(row: Row, columns: dict[str, int]) -> tuple[Content, ...]:
         "age": Content.styled(age(time.time() - (row.get("since") or row["changed"])), "dim"),
         "tokens": Content.styled(tokens(row), "dim"),
         "backend": Content(clip(row["backend"], LEAST["backend"])),
-        "notes": Content.styled(clip(", ".join(note.text for note in noted), columns["notes"]), loud),
+        "notes": noted_in(row, columns["notes"]),
         "directory": Content(short_path(row["cwd"], columns["directory"])),
     }
     return tuple(found[name] for name in columns)
+
+
+def noted_in(row: Row, width: int) -> Content:
+    """The notes, and behind them what the session does in its turn, unless that is to wait for its user."""
+    noted = notes(row)
+    loud = "ansi_red bold" if any(note.loud for note in noted) else ""
+    said = clip(", ".join(note.text for note in noted), width)
+    doing = "" if row["ask"] or row.get("doing") == row["state"] else row.get("doing") or ""
+    room = width - len(said) - 2 * bool(said)
+    if not doing or room < LITTLE:
+        return Content.styled(said, loud)
+    return Content.assemble((said, loud), ", " if said else "", (clip(doing, room), "dim"))
 
 
 def age(seconds: float) -> str:

@@ -33,7 +33,7 @@ COMPONENTS: dict[str, Schema] = {
             "asks": {"type": "array", "items": ASK, "description": "every open question, oldest first"},
             "unread": {"type": "integer"}, "queued": {"type": "integer"}, "background": {"type": "integer"},
             "doing": {"type": "string", "description": "what it does while it runs, in a line"},
-            "since": {"type": ["number", "null"], "description": "when it began to do that, s since the epoch"},
+            "since": {"type": ["number", "null"], "description": "when it began to do that, or came into its state, s since the epoch"},
             "seen": {"type": "integer", "description": "the number of the last prompt whose answer was looked at"},
             "answered": {"type": "integer", "description": "the number of the last prompt that is answered, or failed"},
             "needs": {"type": "string", "description": "`ask`, `error`, `held`, `mail`, `done`, or empty"},

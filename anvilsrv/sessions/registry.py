@@ -256,9 +256,8 @@ class Registry:
         check_change(before.state, state)
         if before.state == state:
             return
-        self.set(
-            tx, session, state=state, error=error or (before.error if state in (State.STARTING, State.IDLE) else "")
-        )
+        kept = before.error if state in (State.STARTING, State.IDLE) else ""
+        self.set(tx, session, state=state, error=error or kept, doing_since=tx.now.wall)
         if state not in LIVE:  # who waits for a response must learn that it does not come now
             for number in prompts.queued(tx, session):
                 self.topics.notify(tx, answer_to(number))

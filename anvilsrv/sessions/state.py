@@ -120,7 +120,7 @@ class Session:
     started: float | None
     began: float | None  # when its process was started, on the monotonic clock
     doing: str  # in a turn, what its agent does
-    doing_since: float | None  # when that began, or the turn ended
+    doing_since: float | None  # when that began, or it came into this state
     seen: int  # the number of the last prompt whose answer the user has looked at
     command: tuple[str, ...]  # what is run, where the backend takes any
     chosen: dict[str, str]  # options of its agent, by name
@@ -244,7 +244,7 @@ class View(Session):
             "branch": self.branch, "beside": self.beside,
             "role": self.role, "tasks": list(self.tasks), "parent": self.parent, "tmux": attach,
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
-            "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since,
+            "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since or self.created,
             "doing": self.doing if self.state == State.RUNNING else "", "seen": self.seen, "answered": self.answered,
             "held": self.gate.why, "usage": self.usage,
             "error": self.error, "sandbox_tier": self.tier,

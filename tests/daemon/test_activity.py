@@ -291,17 +291,25 @@ def test_sessions_say_what_an_agent_does_and_what_it_needs(daemon: Daemon) -> No
     script(daemon, {"tell": lines, "say": "x"})
     agent = Session.new(daemon, "scripted")
     assert (agent.row["doing"], agent.row["needs"]) == ("", "")
+    began = time.time()
     agent.prompt("go")
     for words in ("waiting for the model", "Bash: make check", "retrying 7 of 10: overloaded"):
         wait_until(lambda words=words: agent.row["doing"] == words, words)  # type: ignore[misc]
     agent.out()
     agent.wait("idle")
+    ended = agent.row["since"]
     assert agent.row["doing"] == ""
     assert agent.row["needs"] == "done"
+    assert began < ended <= time.time()
     agent.write("seen", "1")
     assert (agent.row["needs"], agent.read("seen")) == ("", "1\n")
     with pytest.raises(Exception, match="invalid seen: must be the number of a prompt, at most 1"):
         agent.write("seen", "2")
+    agent.write("ctl", "stop")
+    agent.wait("stopped")
+    assert ended < (stopped := agent.row["since"])
+    agent.write("alias", "other")
+    assert agent.row["since"] == stopped, "since then it is stopped, whatever else has changed"
 
 
 def test_of_a_shell_that_runs_a_command_no_model_is_waited_for(daemon: Daemon) -> None:

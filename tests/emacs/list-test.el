@@ -110,7 +110,7 @@
       (should (equal '("now" "59m" "23h" "98d") (mapcar #'at (list 30 3599 86399 (* 98.5 86400))))))
     (should (support-row-says "agent-1 " "shell +now "))
     (let ((session (copy-sequence (anvillm-session "00000001"))))
-      (puthash "00000001" (plist-put session :changed (- (float-time) 130)) anvillm-known-sessions))
+      (puthash "00000001" (plist-put session :since (- (float-time) 130)) anvillm-known-sessions))
     (anvillm-list--tick)
     (should (support-row-says "agent-1 " "shell +2m "))
     (switch-to-buffer "*scratch*")
@@ -191,6 +191,15 @@
     (support-wait (support-row-says "agent-1 " "weak sandbox, held: limit, boom"))
     (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "1" :text "May I?" :choices ("a")))
     (support-wait (support-row-says "agent-1 " "May I\\?, weak sandbox, held: limit, boom"))))
+
+(ert-deftest list-says-what-an-agent-does ()
+  (support-with-tree 3
+    (support-publish tree :type "state_change" :session_id "00000001" :state "running")
+    (support-publish tree :type "session_update" :session_id "00000001"
+                     :doing "Bash: make\ncheck" :since (- (float-time) 130))
+    (support-wait (support-row-says "agent-1 " "running.* 2m .*Bash: make check"))
+    (support-publish tree :type "session_update" :session_id "00000001" :doing "running")
+    (support-wait (not (support-row-says "agent-1 " "Bash\\|running.*running")))))
 
 (ert-deftest list-marks-stay-when-rows-change ()
   (support-with-tree 5

@@ -88,6 +88,23 @@ def test_a_session_with_less_than_the_sandbox_is_marked_in_the_list(
     drive(home, play)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "running", "doing": "Bash: make check"}, "Bash: make …"),
+        ({"state": "running", "doing": "Bash: make check", "notes": ["queued"], "queued": 1}, "1 queued"),
+        ({"state": "running", "doing": "running"}, ""),
+    ],
+)
+def test_the_list_says_what_an_agent_does(home: Home, changes: dict[str, Any], said: str) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        await show(app, pilot, rows(1, since=time.time() - 125, **changes))
+        assert str(app.screen.query_one(DataTable).get_cell("00000000", "notes")) == said
+        assert "running for 2m" in words(app, "#detail")
+
+    drive(home, play)
+
+
 def test_markup_and_control_characters_of_agents_are_text(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         bad = "[red]x[/red] [@click=app.quit]y[/] \x1b[2J"

@@ -6,7 +6,7 @@ import {draft, keepDraft} from "./kept.js";
 import {call} from "./net.js";
 import {Mail} from "./mail.js";
 import {Queue} from "./queue.js";
-import {notes, state} from "./sessions.js";
+import {doing, notes, state} from "./sessions.js";
 import {Talk, diff} from "./talk.js";
 
 export class Session {
@@ -134,7 +134,7 @@ export class Session {
     const live = ["starting", "idle", "running"].includes(row.state);
     return [
       el("div.bar", {}, this.back(), el("h1", {}, shown(row.alias || row.id)), state(row),
-        row.doing ? el("span.doing", {}, shown(row.doing)) : null, ...notes(row)),
+        doing(row), ...notes(row)),
       el("div.bar.tools", {},
         live ? control("stop", "Stop") : null,
         row.state === "running" ? control("interrupt", "Interrupt") : null,

@@ -1,6 +1,6 @@
 // The table of sessions. Rows are changed in place, so that focus and selection stay.
 
-import {el, form, shown} from "./dom.js";
+import {clock, el, form, shown} from "./dom.js";
 import {call} from "./net.js";
 
 // The daemon's word for a note -> its text, and what is behind it. Which there are, and in which order, the daemon says.
@@ -25,6 +25,13 @@ export function notes(row) {
 
 export function state(row) {
   return el("span.state", {"data-state": row.state}, row.state);
+}
+
+// What it does in its turn, in one line, and since when; behind it the whole.
+export function doing(row) {
+  if (!row.doing || row.doing === row.state) return null;
+  const words = shown(row.since ? `${row.doing} · since ${clock(row.since)}` : row.doing);
+  return el("span.doing", {title: words}, words);
 }
 
 export class Sessions {
@@ -58,7 +65,7 @@ export class Sessions {
     const name = el("a", {href: `#session/${row.id}`}, el("b", {}, shown(row.alias || row.id)), " ",
       row.alias ? el("code", {}, row.id) : "");
     return [
-      el("td.name", {}, name), el("td", {}, state(row)), el("td.notes", {}, ...notes(row)),
+      el("td.name", {}, name), el("td", {}, state(row)), el("td.notes", {}, ...notes(row), doing(row)),
       el("td.backend", {}, shown(row.backend)), el("td.cwd", {}, el("code", {}, shown(row.cwd))),
     ];
   }
