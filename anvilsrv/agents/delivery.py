@@ -32,6 +32,7 @@ from anvilsrv.tmux.tmux import Tmux
 
 PATIENCE = 2.0  # s for an input to become free before it counts as an obstacle, or for a text to be drawn
 LATE = 20.0  # s for a text to show after it was pasted, and for a report after Enter was heeded
+WORKS = 75.0  # s for that report of an agent whose title says that it works: it waits for its hooks, for ours up to 60 s
 SLOW = 50_000  # characters for which an agent gets a second more
 LONGEST = 60.0  # s of one wait for rows to change
 CLEARS = 8  # times that what we left is cleared: one key may take no more than a line
@@ -325,8 +326,16 @@ class Delivery:
             return
         waited = time.monotonic() - self._since
         patience = 2 * confirm if seen.trusted and seen.silent and seen.look == Look.FREE else self._late
-        if seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN) or waited >= patience:
+        known = seen.proof is not None or seen.look in (Look.OURS, Look.UNKNOWN)
+        if not known and not seen.trusted and patience <= waited < WORKS and self._works():
+            return
+        if known or waited >= patience:
             self._not_taken(seen, f"the agent did not take it within {waited:.0f} s")
+
+    def _works(self) -> bool:
+        """Whether its title says so."""
+        busy = self._backend().titles.busy
+        return busy is not None and busy.search(self._tmux.title(self._pane)) is not None
 
     def _take_back(self) -> None:
         """Something else came first: take our own text away again, if nothing else stands there."""

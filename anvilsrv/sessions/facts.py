@@ -1,5 +1,6 @@
 """Which facts of the machine of prompts hold, for one prompt and one event. Pure."""
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -11,13 +12,19 @@ LOOKED_AT = frozenset(
     {Fact.OURS, Fact.ONLY_OURS, Fact.MIXED, Fact.FREE, Fact.UNREAD, Fact.PROVED, Fact.AGAIN, Fact.UNPASTED}
 )  # what can only be found out outside of a job
 
+HIDDEN = re.compile(  # characters that are not drawn (Default_Ignorable_Code_Point): an agent may take them out of what is pasted
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 HALF = 10  # characters by which half of a text is known
 
 
 @lru_cache(maxsize=4)  # the same two texts, which may be long, are compared for several facts
 def squeezed(text: str) -> str:
-    """``text`` without what every agent may change as it takes it: tabs, line ends and blanks; characters are composed (NFC)."""
-    return unicodedata.normalize("NFC", "".join(text.split()))
+    """``text`` without what every agent may change as it takes it: tabs, line ends and blanks, and what is not drawn; characters are
+    composed (NFC)."""
+    solid = "".join(text.split())
+    return solid if solid.isascii() else unicodedata.normalize("NFC", HIDDEN.sub("", solid))
 
 
 def same_text(reported: str, ours: str) -> bool:

@@ -10,9 +10,11 @@ from anvilsrv.sessions import prompts
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt
+from anvilsrv.sessions.state import State
 from anvilsrv.tmux.tmux import Tmux
 from tests.agents.test_followers import app, ask, ran, session
 from tests.conftest import Home, wait_until
+from tests.scripted import install, script
 
 __all__ = ["app", "session"]  # fixtures
 
@@ -144,3 +146,22 @@ def test_what_may_stand_in_the_input_has_an_end_and_the_next_one_goes(
     assert "in doubt" in (first.error or "")
     assert end_of(app, following).status == Status.DONE
     assert ran(home) == ["two"]
+
+
+@pytest.mark.slow(7)
+@pytest.mark.parametrize("title", ["busy", "idle"])
+def test_an_agent_whose_title_says_that_it_works_may_tell_late_that_it_took_a_prompt(
+    app: App, home: Home, monkeypatch: pytest.MonkeyPatch, title: str
+) -> None:
+    monkeypatch.setattr("anvilsrv.agents.delivery.LATE", 2.0)
+    install(home.config, titles={"busy": "^busy$"})
+    script(home.work, turns=[{"submit": "late", "say": "said"}], late=6.0)
+    made = app.spawn.new(["scripted", str(home.work)], None, lambda *_: None)
+    wait_until(lambda: app.registry.get(made).state == State.IDLE, "it is not ready")
+    pane = app.registry.get(made).pane or ""
+    app.tmux.command("select-pane", "-t", pane, "-T", title)
+    found = end_of(app, ask(app, made, "hello"))
+    assert (found.status, "in doubt" in (found.error or "")) == {
+        "busy": (Status.DONE, False),
+        "idle": (Status.FAILED, True),
+    }[title]

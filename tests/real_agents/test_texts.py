@@ -9,6 +9,7 @@ import pytest
 
 from anvilsrv.agents.delivery import CLEARS
 from anvilsrv.errors import AnvilError
+from anvilsrv.sessions.facts import squeezed
 from anvilsrv.tmux.screen import Screen
 from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.golden import SHIPPED
@@ -66,6 +67,16 @@ def test_texts_that_agents_change_arrive_once_as_they_were_typed(bench: Bench) -
 def once_taken(typed: str) -> str:
     """Blanks at the ends are of no account, and characters are composed."""
     return typed.replace("e\u0301", "é")
+
+
+@pytest.mark.slow(6)
+@each
+def test_a_long_text_with_characters_that_are_not_drawn_is_taken_once_as_ours(bench: Bench) -> None:
+    agent, before = bench.agent(), len(bench.model.prompts())
+    text = f"a \u202eb\u2066c\u2069\u200b d\n{'word ' * 400}\nlast \u200e, the end"
+    agent.ask(text)
+    assert [squeezed(one) for one in bench.model.prompts()[before:]] == [squeezed(text)]
+    assert not agent.row["held"]
 
 
 @pytest.mark.slow(6)
