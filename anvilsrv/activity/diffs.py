@@ -33,7 +33,11 @@ def counted(diff: str) -> dict[str, int]:
     body = [line for line in lines if not line.startswith(("+++ ", "--- ", "Index: ", "=====", "diff --git"))]
     found = HUNK.search(diff)
     made = {"added": sum(line.startswith("+") for line in body), "removed": sum(line.startswith("-") for line in body)}
-    return made | ({"line": int(found[1])} if found is not None else {})
+    if found is None:
+        return made
+    hunk = diff[found.end() :].split("\n")[1:]
+    same = next((at for at, line in enumerate(hunk) if line.startswith(("+", "-"))), 0)
+    return made | {"line": int(found[1]) + same}
 
 
 def between(old: str, new: str) -> str:

@@ -92,7 +92,7 @@ def test_a_turn_is_told_as_it_happens(daemon: Daemon) -> None:
     assert text(found, "t1", "output") == "one\ntwo\n"
     assert (found[9]["end"], found[9]["exit"]) == ("failed", 2)
     edit = next(one for one in found if one["kind"] == "edit")
-    assert (edit["path"], edit["line"], edit["added"], edit["removed"]) == ("/w/a.py", 3, 2, 1)
+    assert (edit["path"], edit["line"], edit["added"], edit["removed"]) == ("/w/a.py", 4, 2, 1)
     assert found[10]["places"] == [{"path": "/w/a.py"}]
     assert found[13]["items"] == [{"text": "one", "state": "done"}, {"text": "two", "state": "doing"}]
     assert [one.get("text") for one in found if one["kind"] == "text"][-1] == "done"

@@ -159,7 +159,7 @@ def test_a_turn_is_seen_while_it_happens(daemon: Daemon, terminal: Terminal) -> 
     terminal.shows("seen ·")
     terminal.type("mend it")
     terminal.keys("Enter")
-    screen = terminal.shows(" I shall look at the lexer.", " ✗ Bash make check exit 2", " ✓ Edit src/lex.py:3 +2 −1",
+    screen = terminal.shows(" I shall look at the lexer.", " ✗ Bash make check exit 2", " ✓ Edit src/lex.py:4 +2 −1",
                             " retrying 3 of 10: overloaded", " It is nearly\n", "running · answering")  # fmt: skip
     assert "two" not in screen
     terminal.keys("C-o")

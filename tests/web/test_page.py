@@ -179,8 +179,8 @@ def test_a_turn_is_seen_while_it_happens(watched: Watched, shared: Daemon) -> No
     prompt(page, "mend the lexer")
     expect(page.locator("article.agent pre").last).to_have_text("It is nearly")
     assert shared.client().read(f"{session}/state") == b"running\n"
-    expect(listed).to_have_text(re.compile(r"^answering · since \d\d:\d\d"))
-    expect(page.locator(".step summary")).to_have_text(["✗Bash make check exit 2", "✓Edit src/lex.py:3 +2 −1"])
+    expect(listed).to_have_text(re.compile(r"^since \d\d:\d\d( [AP]M)? · answering$"))
+    expect(page.locator(".step summary")).to_have_text(["✗Bash make check exit 2", "✓Edit src/lex.py:4 +2 −1"])
     expect(page.locator(".step pre.diff")).to_be_hidden()
     for step in page.locator(".step summary").all():
         step.click()

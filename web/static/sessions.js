@@ -27,10 +27,10 @@ export function state(row) {
   return el("span.state", {"data-state": row.state}, row.state);
 }
 
-// What it does in its turn, in one line, and since when; behind it the whole.
+// Since when it does what in its turn, in one line; behind it the whole. That it asks is said beside it.
 export function doing(row) {
   if (!row.doing || row.doing === row.state) return null;
-  const words = shown(row.since ? `${row.doing} · since ${clock(row.since)}` : row.doing);
+  const words = shown([row.since && `since ${clock(row.since)}`, !row.ask && row.doing].filter(Boolean).join(" · "));
   return el("span.doing", {title: words}, words);
 }
 
