@@ -312,6 +312,9 @@ def test_an_agent_killed_in_a_turn_comes_back_with_its_conversation(claude: Benc
     assert agent.ask("what was it?") == heard("what was it?")
     history = json.dumps(claude.model.asks[-1].raw["messages"])
     assert "remember 42" in history
+    told = [json.loads(line) for n in (1, 2, 3) for line in agent.read(f"turns/{n}/activity").splitlines()]
+    said = {one["id"]: one["text"] for one in told if one["kind"] == "text" and "part" not in one}
+    assert list(said.values()) == [heard("remember 42"), heard("what was it?")], "nothing that the program says itself"
 
 
 def saved(claude: Bench, words: str) -> None:
