@@ -32,7 +32,9 @@ from anvilsrv.tmux.tmux import Tmux
 
 PATIENCE = 2.0  # s for an input to become free before it counts as an obstacle, or for a text to be drawn
 LATE = 20.0  # s for a text to show after it was pasted, and for a report after Enter was heeded
-WORKS = 75.0  # s for that report of an agent whose title says that it works: it waits for its hooks, for ours up to 60 s
+WORKS = (
+    75.0  # s for that report of an agent whose title says that it works: it waits for its hooks, for ours up to 60 s
+)
 SLOW = 50_000  # characters for which an agent gets a second more
 LONGEST = 60.0  # s of one wait for rows to change
 CLEARS = 8  # times that what we left is cleared: one key may take no more than a line
