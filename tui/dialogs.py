@@ -1,5 +1,6 @@
 """Small windows over a screen: a question of ours, a line, a prompt of many lines, an agent's question, the keys."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -277,6 +278,8 @@ Conversation: Tab between text and prompt, PgUp PgDn scroll,
   Ctrl-J a new line, Ctrl-W answer, Esc back (the draft is kept).
   Ctrl-O unfolds the steps (a click one), PgUp at the top: earlier turns."""
 
+WIDE = 70  # columns that two columns of keys need
+
 
 class Help(Dialog):
     """The keys."""
@@ -287,4 +290,8 @@ class Help(Dialog):
         super().__init__("Keys")
 
     def inside(self) -> ComposeResult:
-        yield Static(Content(KEYS))
+        if self.app.size.width > WIDE:
+            yield Static(Content(KEYS))
+        else:
+            with VerticalScroll(classes="keys"):
+                yield Static(Content("\n".join(one for line in KEYS.split("\n") for one in re.split(" {3,}", line))))

@@ -161,7 +161,8 @@ class SessionsScreen(Acting):
         lines: list[str] = []
         if row is not None:
             lines += [note.line for note in notes(row) if note.why]
-            about = [short_path(row["cwd"], 40), f"pid {row['pid']}", f"sandbox {row['sandbox_tier'] or '?'}"]
+            about = [short_path(row["cwd"], 40)]
+            about += [f"pid {row['pid']}", f"sandbox {row['sandbox_tier'] or '?'}"] if row["pid"] else []
             about += [f"branch {row['branch']}"] if row.get("branch") else []
             about += [f"role {row['role']}"] if row["role"] else []
             about += [f"by {self.host.name_of(row['parent'])}"] if row["parent"] else []

@@ -29,6 +29,7 @@ PAGE = (
     "net.js",
     "kept.js",
     "turn.js",
+    "pace.js",
     "sessions.js",
     "session.js",
     "changes.js",

@@ -127,9 +127,8 @@ def _against(place: "Place", pid: int) -> Iterator[Line]:
     elif theirs is not None and theirs != ours:
         yield Line(NOTE, "daemon", f"runs from {theirs.package}, not {ours.package}: anvilsrv restart takes this one")
     if names := successor.differing(pid):
-        yield Line(
-            NOTE, "daemon", f"has not what this shell has of {' '.join(names)}: anvilsrv restart gives it to agents"
-        )
+        differ = ", ".join(names)
+        yield Line(NOTE, "daemon", f"{differ}: not as in this shell; anvilsrv restart gives agents this shell's")
 
 
 def state() -> Iterator[Line]:

@@ -38,7 +38,9 @@ def login(name: str, words: list[str], source: Path | None) -> str:
         return _taken(vault, backend.name, how, source)
     program = outside.which(backend.program) if backend.program else None
     if backend.program and program is None:
-        raise NotFound(f"no such program '{backend.program}' in a directory that no agent can write")
+        if (lacks := backend.declared_available()) != "ok":
+            raise NotFound(lacks)
+        raise NotFound(f"no program '{backend.program}' in a directory that no agent can write")
     paths.private_dir(vault.top)
     fresh = Path(tempfile.mkdtemp(prefix=f".{backend.name}-", dir=vault.top))
     try:

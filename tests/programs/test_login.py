@@ -83,6 +83,13 @@ def test_a_program_that_an_agent_may_have_put_there_is_not_run(home: Home, tool:
     assert done.returncode == 1 and not (home.home / "seen").exists()
 
 
+def test_where_the_program_is_missing_it_says_how_to_get_it(home: Home, tool: Path) -> None:
+    tool.unlink()
+    home.env["PATH"] = str(tool.parent)
+    done = login(home, tool, "claude")
+    assert done.returncode == 1 and "no program 'claude': npm install -g @anthropic-ai/claude-code" in done.stderr
+
+
 def test_a_login_that_is_there_is_taken_and_a_link_to_one_is_not(home: Home, tool: Path) -> None:
     (home.home / "mine").write_text(GOOD)
     (home.home / "link").symlink_to("mine")

@@ -52,6 +52,10 @@ class Terminal:
     def type(self, text: str) -> None:
         self._tmux("send-keys", "-t", "t", "-l", text)
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Give it another size."""
+        self._tmux("resize-window", "-t", "t", "-x", str(columns), "-y", str(lines))
+
     def screen(self, *options: str) -> str:
         """The lines as they are shown."""
         return self._tmux("capture-pane", "-p", "-t", "t", *options)

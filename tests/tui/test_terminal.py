@@ -491,6 +491,21 @@ def test_every_key_of_the_list_is_in_the_help_and_fits(running: Terminal) -> Non
     running.hides("Keys")
 
 
+def test_in_sixty_columns_keys_are_one_column_and_dialogs_leave_the_list_in_sight(
+    running: Terminal, daemon: Daemon
+) -> None:
+    new(daemon, "alias=narrow")
+    new(daemon, "alias=wide")
+    running.resize(60, 20)
+    running.keys("?")
+    running.shows("\n│ p  prompt    ", "\n│ A  attach a terminal (tmux)    ")
+    running.keys("Escape", "/")
+    running.shows("Enter keeps it", "narrow", "wide")
+    running.type("narr")
+    running.hides("wide")
+    running.shows("Enter keeps it", "narrow")
+
+
 def test_without_a_terminal_it_says_so(home: Home) -> None:
     done = home.run(sys.executable, "-m", "tui", cwd=ROOT)
     assert (done.returncode, done.stdout) == (1, "")

@@ -2,6 +2,7 @@
 
 import {act, el, shown} from "./dom.js";
 import {call} from "./net.js";
+import {pour} from "./pace.js";
 import {diff} from "./talk.js";
 
 const MANY = 3000; // lines of a diff up to which every file is unfolded
@@ -73,10 +74,11 @@ function file(lines) {
 
 function block(one, open) {
   const text = el("pre.diff");
-  const fill = () => {
+  const fill = async () => {
     if (text.firstChild) return;
     const more = one.lines.length - MOST;
-    text.append(...diff(one.lines.slice(0, MOST).join("\n")), more > 0 ? `… ${more} lines more: read them in the terminal or by 9P` : "");
+    await pour(diff(text, one.lines.slice(0, MOST).join("\n")));
+    if (more > 0) text.append(`… ${more} lines more: read them in the terminal or by 9P`);
   };
   if (open) fill();
   return el("details.changed", {open, ontoggle: fill},

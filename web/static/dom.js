@@ -24,10 +24,20 @@ export function shown(text) {
 }
 
 // Add a text, as it is shown, to what an element has, in blocks: those out of sight cost the browser nothing. A block ends with a line,
-// except in one that is longer than a block: the browser cannot break a line of a megabyte without a pause.
+// except in one that is longer than a block: the browser cannot break a line of a megabyte without a pause. A generator (pace.js).
 const LINES = 100, SIZE = 16000; // of a block, in UTF-16 units
-export function write(place, text) {
-  const words = shown(text);
+export function* write(place, said) {
+  const text = String(said ?? "");
+  for (let from = 0; from < text.length;) {
+    let to = cut(text, from + SIZE);
+    if (text[to - 1] === "\r" && text[to] === "\n") to++;
+    append(place, shown(text.slice(from, to)));
+    from = to;
+    yield;
+  }
+}
+
+function append(place, words) {
   for (let from = 0; from < words.length;) {
     let block = place.lastElementChild;
     if (!block || block.classList.contains("full")) {
@@ -63,9 +73,9 @@ export function copied(event) {
 }
 
 // The same instead of what it has.
-export function fill(place, text) {
+export function* fill(place, text) {
   place.replaceChildren();
-  write(place, text);
+  yield* write(place, text);
 }
 
 export function clock(seconds) {

@@ -1,7 +1,8 @@
 // A mailbox, the user's or a session's: messages newest first, the text of one, reply and archive.
 
-import {act, clock, el, form, shown, toast} from "./dom.js";
+import {act, clock, el, form, shown, toast, write} from "./dom.js";
 import {call} from "./net.js";
+import {pour} from "./pace.js";
 
 export class Mail {
   constructor(place, label, heading = "h1") {
@@ -46,11 +47,14 @@ export class Mail {
   }
 
   message(one) {
-    const details = el("details", {open: this.open.has(one.id), ontoggle: () =>
-      this.open[details.open ? "add" : "delete"](one.id)},
+    const body = el("pre");
+    const details = el("details", {open: this.open.has(one.id), ontoggle: () => {
+      this.open[details.open ? "add" : "delete"](one.id);
+      if (details.open && !body.firstChild) pour(write(body, one.body));
+    }},
     el("summary", {}, el("time", {}, clock(one.timestamp)), " ", el("b", {}, shown(this.label(one.from))), " ",
       el("span.kind", {}, one.type), " ", shown(one.subject)),
-    el("pre", {}, shown(one.body)),
+    body,
     el("div.bar", {},
       one.from !== "user" ? el("button", {onclick: () => this.reply(one)}, "Reply…") : null,
       this.box === "inbox" ? el("button", {onclick: (event) => this.archive(event.target, one)}, "Archive") : null));

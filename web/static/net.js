@@ -1,6 +1,7 @@
 // The way to the server: requests, and the one stream of what happens.
 
 import {keep, kept} from "./kept.js";
+import {breath} from "./pace.js";
 import {inTurn} from "./turn.js";
 
 const PLACE = "anvil-key";
@@ -85,14 +86,21 @@ export class Stream {
 
   async read(reader, signal) {
     const decoder = new TextDecoder();
-    for (let rest = ""; ;) {
+    for (let rest = []; ;) { // pieces of what has no end yet
       const {value, done} = await reader.read();
       if (done || signal.aborted) return;
-      const parts = (rest + decoder.decode(value, {stream: true})).split("\n\n");
-      rest = parts.pop();
+      const came = decoder.decode(value, {stream: true});
+      if (!came.includes("\n")) {
+        rest.push(came);
+        continue;
+      }
+      const parts = (rest.join("") + came).split("\n\n");
+      rest = [parts.pop()];
       for (const part of parts) {
         const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(part) ?? [];
         if (event) this.hear(event, JSON.parse(data));
+        await breath();
+        if (signal.aborted) return;
       }
     }
   }

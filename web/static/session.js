@@ -1,10 +1,11 @@
 // One session: its conversation as it goes on, a prompt under it, what it asks, and what can be done with it.
 
 import {Changes} from "./changes.js";
-import {act, el, form, shown, toast} from "./dom.js";
+import {act, el, fill, form, shown, toast} from "./dom.js";
 import {draft, keepDraft} from "./kept.js";
 import {call} from "./net.js";
 import {Mail} from "./mail.js";
+import {pour} from "./pace.js";
 import {Queue} from "./queue.js";
 import {doing, notes, state} from "./sessions.js";
 import {Talk, diff} from "./talk.js";
@@ -32,6 +33,7 @@ export class Session {
     this.mail = this.changes = null;
     this.open = "";
     this.why = "";
+    this.talk?.clear();
     if (id === null) return this.place.replaceChildren();
     this.head = el("div.head");
     this.talk = new Talk(el("div.talk", {tabIndex: 0, role: "log", "aria-label": "Conversation"}));
@@ -61,12 +63,10 @@ export class Session {
     if (this.id === null || turn <= 1) return;
     let n = turn;
     const button = el("button.older", {onclick: () => act(button, async () => {
-      const place = this.talk.place, below = place.scrollHeight - place.scrollTop;
       for (let left = 5; left && --n > 0; left--) {
         const objects = await call("GET", `${this.path}/turns/${n}`).catch(() => []);
-        this.talk.add(objects, button.nextSibling);
+        await this.talk.add(objects, button.nextSibling);
       }
-      place.scrollTop = place.scrollHeight - below;
       if (n <= 1) button.remove();
     })}, "Earlier turns");
     this.talk.place.prepend(button);
@@ -92,7 +92,7 @@ export class Session {
     if (await act(this.send, () => call("POST", `${this.path}/prompt`, {text}))) {
       if (input.value === text) input.value = "";
       keepDraft(id, input.value);
-      this.talk.place.scrollTop = this.talk.place.scrollHeight;
+      this.talk.toEnd();
     }
   }
 
@@ -168,10 +168,13 @@ export class Session {
     const several = (ask.questions ?? []).length > 1;
     const own = el(several ? "textarea" : "input", {placeholder: several ? "A line for each" : "Your own words",
       "aria-label": "Your own words", autocomplete: "off"});
+    const text = el("pre"), more = el(ask.diff ? "pre.diff" : "pre.quiet");
+    pour(fill(text, ask.text ?? ""));
+    if (ask.diff) pour(diff(more, ask.diff));
+    else if (ask.detail) pour(fill(more, typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1)));
     const made = el("div", {},
       el("div.quiet", {}, `question ${ask.id}`),
-      el("pre", {}, shown(ask.text)),
-      ask.diff ? el("pre.diff", {}, ...diff(ask.diff)) : ask.detail ? el("pre.quiet", {}, shown(typeof ask.detail === "string" ? ask.detail : JSON.stringify(ask.detail, null, 1))) : "",
+      text, ask.diff || ask.detail ? more : "",
       el("div.bar", {}, ...ask.choices.map((one) => el("button", {onclick: (event) => answer(event.target, one)}, shown(one))),
         ask.free || !ask.choices.length ? el("form.own", {onsubmit: (event) => {
           event.preventDefault();

@@ -1,33 +1,64 @@
 // What happens in a session, as elements: prompts and texts, and a line for each step, which a click unfolds.
 
 import {el, fill, shown, write} from "./dom.js";
+import {Pace} from "./pace.js";
 
 const MOST = 2000; // elements that stay on the page
+const SOME = 100; // lines of a diff in a block
+const LONG = 4000; // such a line is written in pieces
+const NEAR = 40; // px from the end that count as the end
 const MARKS = {ok: "✓", failed: "✗", denied: "✗ denied", interrupted: "✗ interrupted"};
 
 export class Talk {
   constructor(place) {
     this.place = place;
     this.known = new Map(); // kind, id -> {node, ...}
+    this.pace = new Pace((piece, before) => this.piece(piece, before));
+    this.top = 0;
+    this.atEnd = true; // and stays there, whatever comes
+    place.addEventListener("scroll", () => this.scrolled());
+    place.addEventListener("contentvisibilityautostatechange", () => this.atEnd && this.toEnd());
   }
 
   clear() {
+    this.pace.clear();
     this.known.clear();
     this.place.replaceChildren();
-    this.older = null;
   }
 
-  // Objects as in the file `activity`, in their order; `before`: they come before this element.
+  // Objects as in the file `activity`, in their order; `before`: they come before this element. Resolves when they are on the page.
   add(objects, before = null) {
-    const {place} = this;
-    const following = !before && place.scrollHeight - place.scrollTop - place.clientHeight < 40;
-    for (const one of objects) this.one(one, before);
-    while (!before && place.childElementCount > MOST) place.firstElementChild.remove();
-    if (following) place.scrollTop = place.scrollHeight;
+    return this.pace.add(this.all(objects, before), before);
   }
 
-  one(made, before) {
-    this[made.kind]?.(made, before);
+  *all(objects, before) {
+    for (const one of objects) {
+      yield* this[one.kind]?.(one, before) ?? [];
+      yield;
+    }
+  }
+
+  // What is read stays where it is.
+  piece(work, before) {
+    const {place} = this, below = before && place.scrollHeight - place.scrollTop;
+    work();
+    while (!before && place.childElementCount > MOST) place.firstElementChild.remove();
+    if (before) this.top = place.scrollTop = place.scrollHeight - below;
+    else if (this.atEnd) this.toEnd();
+  }
+
+  // The person has scrolled, or what is above has got its size.
+  scrolled() {
+    const {place} = this, rest = place.scrollHeight - place.scrollTop - place.clientHeight;
+    if (rest < NEAR) this.atEnd = true;
+    else if (place.scrollTop < this.top) this.atEnd = false;
+    this.top = place.scrollTop;
+  }
+
+  toEnd() {
+    this.atEnd = true;
+    this.place.scrollTop = this.place.scrollHeight;
+    this.top = this.place.scrollTop;
   }
 
   // The element of an object: that which there is, or a new one.
@@ -42,29 +73,30 @@ export class Talk {
     return known;
   }
 
-  said(made, before, who, kind) {
+  *said(made, before, who, kind) {
     const known = this.get(made.kind, made.id ?? `answer ${made.turn}`, before, () => {
       const text = el("pre");
       const time = made.ts ? new Date(made.ts * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}) : "";
-      return {text, node: el(`article.${kind}`, {}, el("h2", {}, who, " ", el("time", {}, time)), text)};
+      return {text, said: "", node: el(`article.${kind}`, {}, el("h2", {}, who, " ", el("time", {}, time)), text)};
     });
-    if ("part" in made) write(known.text, made.part);
-    else if (made.void) known.node.remove();
-    else if ("text" in made) {
-      const words = shown(made.text).replace(/\n+$/, "");
-      if (known.text.textContent !== words) fill(known.text, words);
-    }
-    known.node.hidden = !known.text.firstChild;
     if (made.parent) known.node.classList.add("sub");
+    const was = known.said;
+    if (made.void) known.node.remove();
+    else if ("part" in made) known.said += made.part;
+    else if ("text" in made) known.said = trimmed(String(made.text ?? ""));
+    known.node.hidden = !known.said;
+    if (made.void) return;
+    if ("part" in made) yield* write(known.text, made.part);
+    else if ("text" in made && known.said !== was) yield* fill(known.text, known.said);
   }
 
-  prompt(made, before) {
+  *prompt(made, before) {
     if (made.origin === "agent") this.note({...made, kind: "note", text: "the agent goes on by itself"}, before);
-    else this.said(made, before, made.origin === "mail" ? "Mail" : "You", "user");
+    else yield* this.said(made, before, made.origin === "mail" ? "Mail" : "You", "user");
   }
 
-  text(made, before) {
-    this.said(made, before, made.parent ? "Subagent" : "Agent", "agent");
+  *text(made, before) {
+    yield* this.said(made, before, made.parent ? "Subagent" : "Agent", "agent");
   }
 
   // A step: a line, and what is in it when it is unfolded.
@@ -89,40 +121,40 @@ export class Talk {
     return known.parts.get(name);
   }
 
-  tool(made, before) {
+  *tool(made, before) {
     const known = this.step(made, before, made.title && made.title !== made.name ? `${made.name} ${made.title}` : made.name);
     if (!known.mark.textContent) known.mark.textContent = "·";
     if (made.input !== undefined && !known.parts.has("diff")) {
       const {input} = made;
       const words = typeof input === "string" ? input : typeof input?.command === "string" ? input.command : JSON.stringify(input, null, 1);
-      this.within(known, "input", "quiet").textContent = shown(words);
+      yield* fill(this.within(known, "input", "quiet"), words ?? "");
     }
   }
 
-  output(made, before) {
+  *output(made, before) {
     const known = this.step(made, before);
-    if ("part" in made) write(this.within(known, "output"), made.part);
-    else if (made.text) fill(this.within(known, "output"), made.text);
+    if ("part" in made) yield* write(this.within(known, "output"), made.part);
+    else if (made.text) yield* fill(this.within(known, "output"), made.text);
     if (!made.end) return;
     known.mark.textContent = MARKS[made.end];
     known.node.dataset.end = made.end;
     if (made.exit) known.counts.textContent = ` exit ${made.exit}`;
   }
 
-  edit(made, before) {
+  *edit(made, before) {
     const known = this.step(made, before, `Edit ${made.path ?? ""}${made.line ? `:${made.line}` : ""}`);
     known.mark.textContent = "✓";
     known.counts.replaceChildren(el("b.add", {}, ` +${made.added ?? "?"}`), el("b.del", {}, ` −${made.removed ?? "?"}`));
     known.parts.get("input")?.remove();
     known.parts.delete("input");
-    if (made.diff) this.within(known, `diff ${made.n ?? 1}`, "diff").replaceChildren(...diff(made.diff));
+    if (made.diff) yield* diff(this.within(known, `diff ${made.n ?? 1}`, "diff"), made.diff);
   }
 
-  ask(made, before) {
+  *ask(made, before) {
     const known = this.step(made, before, (made.text ?? "").trim().split("\n")[0]);
     known.mark.textContent = "?";
-    this.within(known, "text").textContent = shown(made.text);
-    if (made.diff) this.within(known, "diff", "diff").replaceChildren(...diff(made.diff));
+    yield* fill(this.within(known, "text"), made.text ?? "");
+    if (made.diff) yield* diff(this.within(known, "diff", "diff"), made.diff);
   }
 
   decision(made, before) {
@@ -130,10 +162,10 @@ export class Talk {
     known.counts.textContent = shown(` → ${made.choice ?? made.by}${made.by === "pane" ? " (in the pane)" : ""}`);
   }
 
-  thinking(made, before) {
+  *thinking(made, before) {
     const known = this.step(made, before, made.on ? "thinking…" : made.seconds ? `thought ${Math.round(made.seconds)} s` : "thought");
     known.mark.textContent = "·";
-    if (made.text) this.within(known, "text", "quiet").textContent = shown(made.text);
+    if (made.text) yield* fill(this.within(known, "text", "quiet"), made.text);
   }
 
   plan(made, before) {
@@ -174,8 +206,31 @@ export class Talk {
   }
 }
 
-// The lines of a unified diff, coloured.
-export function diff(text) {
-  return shown(text).replace(/\n$/, "").split("\n").map((line) =>
-    el(/^(\+\+\+|---) /.test(line) ? "span.file" : {"+": "span.add", "-": "span.del", "@": "span.hunk"}[line[0]] ?? "span", {}, `${line}\n`));
+// Without the empty lines at its end.
+function trimmed(text) {
+  let end = text.length;
+  while (text[end - 1] === "\n") end--;
+  return text.slice(0, end);
+}
+
+// Show the lines of a unified diff, coloured, instead of what an element has.
+export function* diff(place, text) {
+  const lines = text.replace(/\n$/, "").split("\n");
+  place.replaceChildren();
+  for (let at = 0; at < lines.length; at += SOME) {
+    const some = lines.slice(at, at + SOME), block = el(some.length === SOME ? "span.block.full" : "span.block");
+    for (const line of some) {
+      const kind = /^(\+\+\+|---) /.test(line) ? ".file" : {"+": ".add", "-": ".del", "@": ".hunk"}[line[0]] ?? "";
+      const made = el(`span${kind}`);
+      block.append(made);
+      yield* line.length < LONG ? short(made, line) : write(made, `${line}\n`);
+    }
+    place.append(block);
+    yield;
+  }
+}
+
+function short(place, line) {
+  place.textContent = shown(`${line}\n`);
+  return [];
 }
