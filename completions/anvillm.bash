@@ -32,6 +32,12 @@ _anvillm() {
 		elif [ "$first" = fgstart ]; then words='-D --help'
 		elif [ "$first" = status ]; then words='--short --help'
 		elif [ "$COMP_CWORD" = 2 ] && [ "$first" = ask -o "$first" = attach ]; then words="$(_anvillm_sessions) --help"
+		elif [ "$first" = login ]; then
+			case $before in
+			--from) files=-f ;;
+			login) words="$(anvil9p read agent/backends 2>/dev/null | cut -f 1) --from --help" ;;
+			*) words='--from --help' ;;
+			esac
 		elif [ "$first" = run ]; then
 			case $before in
 			-r | --role) words=$(_anvillm_policies roles) ;;
@@ -52,7 +58,7 @@ _anvillm() {
 		--backend) words=$(anvil9p read agent/backends 2>/dev/null | cut -f 1) ;;
 		--cwd) files=-d ;;
 		--ro | --rox | --rw | --rwx | --unix) files=-f ;;
-		--connect-tcp | --bind-tcp | --env) ;;
+		--host | --connect-tcp | --bind-tcp | --env) ;;
 		*)
 			if [ "$COMP_CWORD" = 1 ]; then words='check show run why trust setup --help --version'
 			else
@@ -60,8 +66,8 @@ _anvillm() {
 				setup,-*) words='--dry-run --help' ;;
 				check,-*) words=--help ;;
 				*,-*)
-					words='--backend --role --task --cwd --ro --rox --rw --rwx --unix --connect-tcp --bind-tcp'
-					words="$words --network --env --help" ;;
+					words='--backend --role --task --cwd --ro --rox --rw --rwx --unix --host --connect-tcp'
+					words="$words --bind-tcp --network --env --help" ;;
 				run,*) [ "$before" = -- ] && files=-c || files=-f ;;
 				why,*) files=-f ;;
 				esac

@@ -48,7 +48,7 @@ complete -c anvilsrv -n __fish_use_subcommand -a attach -d "An agent's own termi
 complete -c anvilsrv -n __fish_use_subcommand -a workflows -d 'Scripts that start several agents'
 complete -c anvilsrv -n '__fish_seen_subcommand_from status' -l short -d 'One line for a status bar'
 complete -c anvilsrv -n '__fish_seen_subcommand_from ask attach' -a '(__anvillm_sessions)'
-complete -c anvilsrv -n '__fish_seen_subcommand_from run' -a '(anvil9p read agent/backends 2>/dev/null | cut -f 1,2)'
+complete -c anvilsrv -n '__fish_seen_subcommand_from run login' -a '(anvil9p read agent/backends 2>/dev/null | cut -f 1,2)'
 complete -c anvilsrv -n '__fish_seen_subcommand_from run' -s r -l role -r -a '(__anvillm_policies roles)' -d 'Its role'
 complete -c anvilsrv -n '__fish_seen_subcommand_from run' -s t -l tasks -r -a '(__anvillm_policies tasks)' -d 'Its tasks'
 complete -c anvilsrv -n '__fish_seen_subcommand_from login' -l from -d 'Take this file of a login' -r -F
@@ -75,6 +75,7 @@ for right in ro rox rw rwx
     complete -c anvil-sandbox -n $policy -r -F -l $right -d 'Grant a path'
 end
 complete -c anvil-sandbox -n $policy -r -F -l unix -d 'Let in a socket'
+complete -c anvil-sandbox -n $policy -x -l host -a '(__fish_print_hostnames)' -d 'Let it reach a host'
 complete -c anvil-sandbox -n $policy -x -l connect-tcp -d 'Let it connect to a port'
 complete -c anvil-sandbox -n $policy -x -l bind-tcp -d 'Let it serve a port'
 complete -c anvil-sandbox -n $policy -l network -d 'Leave the network open'

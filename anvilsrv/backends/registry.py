@@ -51,6 +51,10 @@ class Backends:
             other = self._load(path)
             if isinstance(other, Backend) and name in other.aliases:
                 return other
+        if not self._dirs[-1].is_dir():
+            raise NotFound(
+                f"no backends: {self._dirs[-1]} is gone; anvilsrv restart takes another installation of the program"
+            )
         raise NotFound(f"no such backend '{name}': the file backends lists them")
 
     def last(self, name: str) -> Backend | None:

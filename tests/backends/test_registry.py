@@ -47,6 +47,12 @@ def test_the_users_file_comes_before_the_shipped_one_and_a_change_is_seen(top: P
         backends.get("nope")
 
 
+def test_where_the_program_was_deleted_the_error_says_so(top: Path) -> None:
+    backends = Backends(top / "mine", top / "gone")
+    with pytest.raises(NotFound, match=r"gone is gone; anvilsrv restart takes another installation"):
+        backends.get("shell")
+
+
 def test_what_needs_to_be_told_a_command_is_listed_last() -> None:
     names = [name for name, _, _ in Backends().listing()]
     assert names[-1] == "acp" and names[:-1] == sorted(names[:-1])

@@ -7,9 +7,13 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pexpect
 import pytest
 
+from anvilsrv.inside.skills import commands as skills
+from anvilsrv.programs.cli import main as anvilsrv
+from sandbox.cli import commands as anvil_sandbox
 from tests.conftest import ROOT, Daemon, Home, some
 
 PROGRAMS = Path(sys.prefix) / "bin"
@@ -22,6 +26,7 @@ OFFERED = {
     "anvilsrv ask hel": {"hello"},
     "anvilsrv attach hel": {"hello"},
     "anvilsrv run she": {"shell"},
+    "anvilsrv login she": {"shell"},
     "anvilsrv run --role pack": {"packager"},
     "anvilsrv status --": {"--short"},
     "anvil9p read": {"read", "readfd"},
@@ -118,3 +123,18 @@ def _console_scripts() -> list[str]:
 def test_without_a_daemon_nothing_is_offered_and_nothing_is_said(home: Home) -> None:
     home.env["PATH"] = f"{PROGRAMS}:{home.env['PATH']}"
     assert bash(home, "anvil9p read agent/x") == set()
+
+
+def options(command: click.Command) -> set[str]:
+    """The long options of a program and of its commands."""
+    own = {name for one in command.params for name in one.opts if name.startswith("--")}
+    return own.union(*(options(one) for one in getattr(command, "commands", {}).values() if not one.hidden))
+
+
+def test_every_option_is_completed_in_each_shell() -> None:
+    programs = {"anvilsrv": anvilsrv, "anvil-sandbox": anvil_sandbox, "anvillm-skills": skills}
+    for shell, path in {"bash": "anvillm.bash", "zsh": "_anvillm", "fish": "anvillm.fish"}.items():
+        text = (HERE / path).read_text()
+        for program, command in programs.items():
+            missing = {one for one in options(command) if not re.search(rf"\b{one[2:]}\b", text)}
+            assert not missing, f"{program} in {shell}: {missing}"

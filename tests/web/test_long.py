@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.conftest import PATIENCE, Daemon, wait_until
+from tests.conftest import Daemon, wait_until
 from tests.session import Session
 from tests.web.conftest import Site, Watched
 
 TURNS = 12
-WAIT = 1000 * PATIENCE  # ms
 SPEAK = "seq -f 'turn {n} %.0f: a line of some words, such as an agent writes' 22000"
 REST = "(t => t.scrollHeight - t.scrollTop - t.clientHeight)(document.querySelector('.talk'))"
 LONG = 50  # ms, what browsers call a long task
@@ -76,15 +75,15 @@ def test_a_conversation_of_twelve_megabytes_is_shown_without_long_tasks(
         page.goto(f"{site.link}#session/{session.id}")
         answers = page.locator("article.agent pre")
         last = page.locator("article.agent").last.locator(".block").last
-        expect(last).to_contain_text(f"turn {TURNS - 1} 22000:", timeout=WAIT)
-        page.wait_for_function(f"{REST} < 40")
+        expect(last).to_contain_text(f"turn {TURNS - 1} 22000:")
+        page.wait_for_function(f"() => {REST} < 40")
         older = page.get_by_role("button", name="Earlier turns")
         while (shown := answers.count()) < TURNS:
             older.click()
-            expect(answers).to_have_count(min(TURNS, shown + 5), timeout=WAIT)
-            expect(page.locator(".older:disabled")).to_have_count(0, timeout=WAIT)
+            expect(answers).to_have_count(min(TURNS, shown + 5))
+            expect(page.locator(".older:disabled")).to_have_count(0)
         session.ask("echo the end")
-        expect(last).to_have_text("the end", timeout=WAIT)
+        expect(last).to_have_text("the end")
     assert page.evaluate("document.querySelector('.talk').textContent.length") > 12_000_000
 
 
@@ -107,8 +106,8 @@ def test_a_line_of_a_megabyte_is_shown_without_long_tasks_and_copied_as_one(
     page.wait_for_selector("#link.live")
     with no_long_task(page):
         page.goto(f"{site.link}#session/{session.id}")
-        expect(page.locator("article.agent .block")).to_have_count(len(line) // 16000 + 1, timeout=WAIT)
-        page.wait_for_function(f"{REST} < 40")
+        expect(page.locator("article.agent .block")).to_have_count(len(line) // 16000 + 1)
+        page.wait_for_function(f"() => {REST} < 40")
     assert page.evaluate(COPY) == line
 
 
@@ -120,12 +119,12 @@ def test_who_reads_what_is_above_stays_there_while_more_comes(
     session.ask("seq 3000")
     page = context.new_page()
     page.goto(f"{site.link}#session/{session.id}")
-    page.wait_for_function(f"document.querySelector('.talk').scrollTop && {REST} < 40")
+    page.wait_for_function(f"() => document.querySelector('.talk').scrollTop && {REST} < 40")
     page.locator(".talk").hover()
     page.mouse.wheel(0, -900)
-    page.wait_for_function(f"{REST} > 500")
+    page.wait_for_function(f"() => {REST} > 500")
     before = page.evaluate("document.querySelector('.talk').scrollTop")
     session.ask("seq 5000")
-    expect(page.locator("article.agent")).to_have_count(2, timeout=WAIT)
-    expect(page.locator("article.agent").last.locator(".block")).to_have_count(50, timeout=WAIT)
+    expect(page.locator("article.agent")).to_have_count(2)
+    expect(page.locator("article.agent").last.locator(".block")).to_have_count(50)
     assert page.evaluate("document.querySelector('.talk').scrollTop") == pytest.approx(before, abs=300)
