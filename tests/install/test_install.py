@@ -93,7 +93,10 @@ def test_a_home_is_as_before_after_install_use_upgrade_and_uninstall(lived_in: H
     mine = (config / "roles/default.yaml").read_text() + "# my own line\n"
     (config / "roles/default.yaml").write_text(mine)
     (config / "tasks/go.yaml").unlink()
+    killed = home.home / ".local/share/anvillm/stage-killed/stage"  # what an installation that was killed leaves
+    killed.mkdir(parents=True)
     said = install(home, "--wheel", str(wheels[1]))
+    assert not killed.parent.exists()
 
     assert "agents run on" in said
     assert NEXT in home.run("anvilsrv", "--version").stdout
@@ -111,6 +114,7 @@ def test_a_home_is_as_before_after_install_use_upgrade_and_uninstall(lived_in: H
     assert ".new" not in again, "said once"
     assert "anvilsrv stop" in install(home, "--uninstall", status=1), "not below a daemon that runs"
     assert home.run("anvilsrv", "stop").returncode == 0
+    killed.mkdir(parents=True)
     said = install(home, "--uninstall")
     assert "default.yaml" in said
     after = listing(home.home)
