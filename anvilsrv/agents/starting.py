@@ -85,7 +85,7 @@ class Starter:
 def unheard(backend: Backend) -> str:
     """That hooks are silent, and what may be the reason."""
     why = f" ({backend.unheard})" if backend.unheard else ""
-    return f"{backend.name} shows its input, but none of its hooks has reported: they are switched off or refused{why}"
+    return f"{backend.name} shows its input, but none of its hooks has reported yet: they are switched off or refused{why}, or start slowly"
 
 
 def in_words(known: Dialog | None, screen: Screen) -> str:
