@@ -197,9 +197,11 @@ def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
     """How often a service was asked each prompt; of a log that was carried over nothing counts.
 
     An agent repeats what it asked, as after an error: it is the same conversation, with as many mentions of each prompt in it, of the
-    same process (before which of ``starts``, numbers of requests, it was). A prompt that was typed twice is mentioned once more.
+    same process (before which of ``starts``, numbers of requests, it was). A prompt that was typed twice is mentioned once more; one
+    that came together with what was typed after it is only mentioned.
     """
     found: Counter[str] = Counter()
+    mentioned: set[str] = set()
     known: set[tuple[int, str, frozenset[str], frozenset[tuple[str, int]]]] = set()
     for at, ask in enumerate(asks):
         if ask.side or ask.results:
@@ -212,8 +214,11 @@ def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
             said = frozenset((token, many) for token, many in mentions.items() if token[1] == letter)
             one = (bisect_right(starts, at), letter, mine, said)
             if one not in known:
+                found.update(token for token in mine if token in mentioned and token not in found)
                 found.update(mine)
             known.add(one)
+        mentioned.update(mentions if not mark else ())
+    found.update(token for token in mentioned if token not in found)
     return found
 
 

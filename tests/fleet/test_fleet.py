@@ -36,3 +36,8 @@ def test_what_other_sessions_ask_and_results_of_tools_and_housekeeping_are_nothi
         "pa0": 1,
         "pe0": 1,
     }
+
+
+def test_a_prompt_that_came_together_with_what_was_typed_after_it_came_once() -> None:
+    assert saw([ask(FIRST, OTHER), ask(FIRST, OTHER, "heard", FIRST + " again")], []) == {"pa0": 2, "pa1": 1}
+    assert saw([ask(FIRST, OTHER)], []) == {"pa0": 1, "pa1": 1}

@@ -163,10 +163,14 @@ def sent(home: Home) -> list[dict[str, Any]]:
 
 
 def with_service(home: Home, service: Service, more: str = "") -> None:
-    """Let every session reach the stand-in, by name, as it reaches a real service; the shipped layers name only those."""
-    host = f"{{name: 'model.test:{service.port}', addresses: [127.0.0.1]}}"
+    """Let every session reach the stand-in, by name, as it reaches a real service; the shipped layers name only those. One stand-in
+    beside another is reached too."""
     home.config.mkdir(parents=True, exist_ok=True)
-    (home.config / "global.yaml").write_text(f"network: {{hosts: [{host}]}}\n{more}")
+    where = home.config / "global.yaml"
+    made = yaml.safe_load(where.read_text()) if where.exists() else {}
+    host = {"name": f"model.test:{service.port}", "addresses": ["127.0.0.1"]}
+    made.setdefault("network", {}).setdefault("hosts", []).append(host)
+    where.write_text(yaml.safe_dump(made | (yaml.safe_load(more) or {})))
 
 
 def claude_env(service: Service, **login: str) -> dict[str, str]:
