@@ -84,8 +84,9 @@ class Starter:
 
 def unheard(backend: Backend) -> str:
     """That hooks are silent, and what may be the reason."""
-    why = f" ({backend.unheard})" if backend.unheard else ""
-    return f"{backend.name} shows its input, but none of its hooks has reported yet: they are switched off or refused{why}, or start slowly"
+    where = f" ({backend.unheard})" if backend.unheard else ""
+    silent = f"{backend.name} shows its input, but none of its hooks has reported yet"
+    return f"{silent}: they are switched off or refused{where}, or start slowly"
 
 
 def in_words(known: Dialog | None, screen: Screen) -> str:
