@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from anvilsrv import paths, words
-from anvilsrv.errors import NotFound, Unavailable
+from anvilsrv.errors import AnvilError, NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row, read_json
 from anvilsrv.front.notes import Note, asks, label, notes
@@ -158,6 +158,14 @@ class Agent:
     def wait(self) -> None:
         """Wait until a daemon that does not answer does so again, however long that takes."""
         Client(self.path, timeout=None).close()
+
+    def answers(self, seconds: float) -> bool:
+        """Whether the daemon answers at all, within that time: it may only take long to do what another asked."""
+        try:
+            Client(self.path, timeout=seconds).close()
+        except AnvilError:
+            return False
+        return True
 
     # writing
 

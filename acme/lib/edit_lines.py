@@ -31,7 +31,7 @@ def drawn(edit: dict[str, Any]) -> str:
     """Each hunk beneath its address, which a right click opens."""
     path, lines = one_line(str(edit["path"])), []
     for hunk in patch.hunks(edit["diff"]):
-        lines += [f"{path}:{hunk.new or 1}", *hunk.lines[1:]]
+        lines += [f"{path}:{hunk.first}", *hunk.lines[1:]]
     more = len(lines) - _MOST
     if more > 0:
         lines[_MOST:] = [f"... {more} more lines"]

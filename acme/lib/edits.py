@@ -14,6 +14,7 @@ class Edits:
         self.removed: set[str] = set()
         self.renamed: dict[str, str] = {}
         self.refused: dict[str, str] = {}
+        self.spoilt: set[str] = set()  # of rows with more changed than Put can do
         self._warned = False  # Get has said that they would be lost
 
     def __bool__(self) -> bool:
@@ -29,6 +30,7 @@ class Edits:
         nowhere any more."""
         before = self.removed.copy(), self.renamed.copy()
         there = _lines(body)
+        self.spoilt = set()
         self.removed = {id for id in self.removed if not rows.stands(body, id)}
         for row in shown:
             id = rows.key(row)
@@ -37,6 +39,9 @@ class Edits:
             line = there.get(id)
             if line is None:
                 self.removed |= set() if rows.stands(body, id) else {id}
+                continue
+            if not _whole(line, row):
+                self.spoilt.add(id)
                 continue
             name = rows.alias(line)
             if name != rows.alias(row):
@@ -64,6 +69,11 @@ class Edits:
         return [f"- {label(id)}" for id in sorted(self.removed)] + [
             f"Alias {id} {name}" for id, name in self.renamed.items()
         ]
+
+
+def _whole(line: str, row: str) -> bool:
+    """Whether all of a row but its alias stands in a line: else what is first there is perhaps no alias, but the row before it."""
+    return line.partition("\t")[2].lstrip("\t").startswith(row.partition("\t")[2].lstrip("\t"))
 
 
 def _lines(body: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from acme.lib import rows, table
+from acme.lib.edits import typed_lines
 from acme.lib.event import Gesture
 from acme.lib.host import Call
 from acme.lib.pane import Pane
@@ -34,10 +35,11 @@ class New(Pane):
         self._style = self.style()
         here = [each.word for each in self.app.roster.backends if not each.trouble]
         self._begun = f"{' '.join(here[:1])} {self.subject_id or self.app.home}"
-        left = self._said().strip() if self.adopted else ""
+        left, _, below = self.window.body().partition("\n") if self.adopted else ("", "", "")
         self.clear()
-        self.window.replace(0, 0, f"{left or self._begun}\n")
+        self.window.replace(0, 0, f"{left.strip() or self._begun}\n")
         self.refresh()
+        self.window.append("".join(f"{line}\n" for line in typed_lines(below, self.shown)))
         self.window.select(0, 0)
         self.window.show()
         self.window.clean()
@@ -63,8 +65,9 @@ class New(Pane):
             else:
                 backends.append(f"[{each.word}]")
         roles = [
-            table.columns((f"[{role['name']}]", role["label"], role.get("file", "")), _WIDTHS, self._style)
+            table.columns((f"[{role['name']}]", *filter(None, said)), _WIDTHS, self._style)
             for role in self.app.agent.roles()
+            for said in [(table.one_line(role["label"]), role.get("file", ""))]
         ]
         return [" ".join(backends), *away, *roles]
 
@@ -99,11 +102,16 @@ class New(Pane):
         return self.window.body().partition("\n")[0]
 
     def draft(self) -> str:
-        said = self._said()
-        return said if said != self._begun else ""
+        """The line, if it was changed, and whatever else was typed."""
+        said, _, below = self.window.body().partition("\n")
+        return "\n".join([said if said != self._begun else "", *typed_lines(below, self.shown)]).rstrip("\n")
 
     def restore(self, text: str) -> None:
-        self.window.replace(0, len(self._said()), text)
+        said, _, more = text.partition("\n")
+        if said:
+            self.window.replace(0, len(self._said()), said)
+        if more:
+            self.window.append(more + "\n")
 
     def mine(self, q0: int, q1: int) -> bool:
         return False  # the line is for Start

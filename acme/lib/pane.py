@@ -25,7 +25,8 @@ from acme.lib.window import Window, WindowGone
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.p9.client import ConnectionLost, P9Error, TimedOut
 
-_STUCK = 1.0  # s; a daemon that works answers sooner
+_STUCK = 1.0  # s; most of what is asked of a daemon is answered sooner
+_DELETES = ("Del", "Delete")
 
 
 class Pane:
@@ -312,20 +313,23 @@ class Pane:
                     continue
                 if self.by_dot and gesture.kind in "Xx" and gesture.meant.text.partition(" ")[0] in self.acts:
                     gesture = replace(gesture, dot=self.window.dotted())
-                if self._stuck():
+                if self._stuck(gesture):
                     self._guarded(lambda gesture=gesture: self._not_now(gesture))  # type: ignore[misc]
                 else:
                     self.post(lambda gesture=gesture: self._gesture(gesture))  # type: ignore[misc]
         self._posts.put(None)
 
-    def _stuck(self) -> bool:
-        """True while the owner waits for a daemon that does not answer."""
-        return self.delayed > _STUCK
+    def _stuck(self, gesture: Gesture) -> bool:
+        """Whether it cannot wait for the owner: the daemon does not answer, or it is a Del. What the daemon only takes long to do,
+        as to start an agent or to merge, is waited for."""
+        if self.delayed <= _STUCK:
+            return False
+        return gesture.meant.text.strip() in _DELETES or not self.app.agent.answers(_STUCK)
 
     def _not_now(self, gesture: Gesture) -> None:
         """What is done without the owner, on the reader's thread: Del, and to say that nothing else is."""
         word = gesture.meant.text.strip()
-        if gesture.kind in "Xx" and word in ("Del", "Delete"):
+        if gesture.kind in "Xx" and word in _DELETES:
             self.delete(Call(word, "", None, None))
         else:
             self.say(f"Assist: {word[:40]}: not now, the daemon does not answer what was asked before")
@@ -350,7 +354,7 @@ class Pane:
         call = Call(word, rest.strip(), gesture.argument, gesture.source)
         if gesture.in_body and self.chosen(text, gesture):
             return
-        if word in ("Del", "Delete"):
+        if word in _DELETES:
             self.delete(call)
         elif word in self.acts:
             with self._taken(gesture):

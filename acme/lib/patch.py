@@ -21,6 +21,12 @@ class Hunk:
     lines: tuple[str, ...]
     new: int
 
+    @property
+    def first(self) -> int:
+        """The first line that is another, in the file as it is now: where what was changed is to be seen."""
+        lines = self.lines[1:]
+        return max(1, self.new + next((at for at, line in enumerate(lines) if line[:1] in _SWAPPED), 0))
+
     def reversed(self) -> list[str]:
         """The lines that take it back, without a header."""
         found = _HUNK.match(self.lines[0])
@@ -94,16 +100,21 @@ def draw(diff: str, shown: Callable[[str], str]) -> Drawn:
             break
         drawn.add(line)
     found = hunks(diff)
-    drawn.add(f"{len(found)} hunks in {len({hunk.path for hunk in found})} files" if found else "nothing was changed")
+    files = len({hunk.path for hunk in found})
+    drawn.add(f"{_many(len(found), 'hunk')} in {_many(files, 'file')}" if found else "nothing was changed")
     for hunk in found:
         drawn.add("")
-        drawn.add(f"{shown(hunk.path)}:{hunk.new or 1}", hunk)
+        drawn.add(f"{shown(hunk.path)}:{hunk.first}", hunk)
         drawn.add(hunk.lines[0], hunk)
         number = hunk.new
         for line in hunk.lines[1:]:
             drawn.add(line, hunk, number)
             number += line[:1] in ("+", " ", "")
     return drawn
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def comments(drawn: Drawn, body: str) -> list[str]:

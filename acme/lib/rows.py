@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from acme.lib import table
 from acme.lib.agent import Ask, Roster, Session
+from anvilsrv.errors import Invalid
+from anvilsrv.strict_json import dumps, loads
 
 if TYPE_CHECKING:
     from acme.lib.host import Host
@@ -72,8 +74,19 @@ def sorted_by_need(sessions: Sequence[Session]) -> list[Session]:
 def asked(ask: Ask, label: str) -> str:
     """A question's line, with choices to middle-click; one without choices is answered in a window of its own."""
     choices = " ".join(f"[{table.one_line(choice)}]" for choice in ask.choices) or "[answer]"
-    about = table.one_line(f"{ask.text}: {ask.detail}" if ask.detail else ask.text)
+    about = table.one_line(": ".join([ask.text, *_more(ask)]))
     return f"\t{ask.id or label} {choices} {about[:_EXCERPT]}"
+
+
+def _more(ask: Ask) -> list[str]:
+    """What the text of a question does not say: of the input of a tool, which is JSON, its values; else the whole detail."""
+    try:
+        given = loads(ask.detail)
+    except Invalid:
+        given = ask.detail
+    values = given.values() if isinstance(given, dict) else [given]
+    said = [table.one_line(value if isinstance(value, str) else dumps(value)) for value in values]
+    return [one for one in said if one and one not in table.one_line(ask.text)]
 
 
 def is_question(line: str) -> bool:

@@ -37,7 +37,7 @@ def counted(diff: str) -> dict[str, int]:
         return made
     hunk = diff[found.end() :].split("\n")[1:]
     same = next((at for at, line in enumerate(hunk) if line.startswith(("+", "-"))), 0)
-    return made | {"line": int(found[1]) + same}
+    return made | {"line": max(1, int(found[1]) + same)}
 
 
 def between(old: str, new: str) -> str:

@@ -161,7 +161,8 @@ def is_told(tx: Tx, session: str, turn: int, answer: str) -> bool:
 def _line(tx: Tx, session: str, made: Mapping[str, Any]) -> str:
     match made["kind"]:
         case "tool" if made.get("type") != "edit":
-            return " ".join(filter(None, (made.get("name", ""), made.get("title", ""))))
+            name, title = made.get("name", ""), made.get("title", "")
+            return f"{name} {title}".strip() if title != name else name
         case "edit":
             return _edit(tx, session, made)
         case "decision":

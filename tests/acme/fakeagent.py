@@ -36,6 +36,8 @@ class Agent:
         self.written: list[tuple[str, str]] = []
         self.reads = 0
         self.frozen = threading.Event()  # while it is set, a write is not answered, and nothing after it
+        self.slow = threading.Event()  # while it is set, a session is being started, and only who asked for that waits
+        self.starting = threading.Event()
         self.refuse: dict[str, str] = {}  # path -> the error of the next writes
         self._seq = 0
         self._numbers = itertools.count(0xA0000001)
@@ -329,6 +331,7 @@ class Answered(Draft):
 
 class New(File):
     mode = 0o600
+    slow = True
 
     def __init__(self, agent: Agent) -> None:
         super().__init__("ctl")
@@ -347,6 +350,9 @@ class Newborn(Handle):
         command, backend, cwd, *more = data.decode().split()
         if command != "new":
             raise Invalid(f"invalid command '{command}'")
+        self.agent.starting.set()
+        while self.agent.slow.is_set():
+            threading.Event().wait(0.01)
         self.id = self.agent.add(backend, cwd, **dict(word.split("=", 1) for word in more))
         self.agent.note("ctl", data.decode())
         return len(data)

@@ -38,9 +38,10 @@ def test_each_hunk_stands_beneath_its_address(repository):
     drawn = patch.draw("# a remark\n" + run(repository, "diff"), lambda path: f"../{path}")
     text = drawn.text()
     assert text.startswith(
-        "# a remark\n4 hunks in 2 files\n\n../new.txt:1\n@@ -0,0 +1,2 @@\n+- new\n++ text\n\n../src/lex.py:1\n@@ -1,6 +1,6 @@"
+        "# a remark\n4 hunks in 2 files\n\n../new.txt:1\n@@ -0,0 +1,2 @@\n+- new\n++ text\n\n../src/lex.py:3\n@@ -1,6 +1,6 @@"
     )
-    assert "\n../src/lex.py:17\n@@ -17,7 +17,6 @@" in text
+    assert "\n../src/lex.py:20\n@@ -17,7 +17,6 @@" in text
+    assert patch.draw("diff --git a/x b/x\n+++ b/x\n@@ -1,2 +1,1 @@\n a\n-b\n", str).lines[0] == "1 hunk in 1 file"
 
 
 def test_what_is_written_beneath_a_line_is_about_it(repository):
@@ -79,7 +80,7 @@ def test_a_diff_is_commented_and_a_hunk_of_it_taken_back(person, agent, assist, 
     person.select(MAIN, id)
     person.execute(MAIN, "Diff", tag=True)
     name = f"{repository}/src/+Diff.rev"
-    person.sees(name, "\nlex.py:17\n@@ -17")
+    person.sees(name, "\nlex.py:20\n@@ -17")
     person.sees(name, "../new.txt:1\n")
     person.select(name, "+line three\n")
     person.type(name, "+line three\nwhy?\n")

@@ -109,6 +109,25 @@ def test_a_daemon_that_does_not_answer_holds_up_no_click(person, agent, assist):
     person.wait(lambda: "daemon is away" not in person.body(MAIN), "Assist to see it answer")
 
 
+def test_what_the_daemon_takes_long_to_do_refuses_no_click(person, agent, assist, project):
+    id = agent.add(cwd=project)
+    assist()
+    person.sees(MAIN, id)
+    agent.slow.set()
+    try:
+        person.type_at_end(MAIN, f"Claude {project} alias=neu")
+        person.execute(MAIN, f"Claude {project} alias=neu", sweep=True)
+        person.wait(agent.starting.is_set, "the daemon to begin")
+        time.sleep(1.2)  # longer than most of what a daemon does
+        person.execute(MAIN, "Daemon", tag=True)
+        person.pause()
+    finally:
+        agent.slow.clear()
+    person.wait(lambda: person.has("/AnviLLM/+Daemon"), "the window")
+    assert agent.await_written("ctl") == f"new claude {project} alias=neu\n"
+    assert not person.has("/AnviLLM/+Errors")
+
+
 def test_assist_ends_when_acme_ends(person, agent, assist):
     id = agent.add()
     process = assist("log", id)

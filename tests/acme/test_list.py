@@ -1,6 +1,10 @@
 """The list of sessions as text: what needs the person, questions to click, edits that Put does."""
 
+import json
 import re
+
+from acme.lib import rows
+from acme.lib.agent import Ask
 
 MAIN = "/AnviLLM/"
 ERRORS = "/AnviLLM/+Errors"
@@ -231,3 +235,27 @@ def test_merge_in_a_window_is_about_its_session(person, agent, assist, project):
     person.execute(name, "Merge", tag=True)
     assert agent.await_written(f"{one}/git/ctl") == "merge\n"
     person.sees(f"{project}/+Errors", "Assist: merged b into main: a1b2c3d\n")
+
+
+def test_rows_that_were_joined_or_changed_give_no_session_another_alias(person, agent, assist):
+    one, two = agent.add(alias="one"), agent.add(alias="two")
+    assist()
+    before = person.body(MAIN)
+    for text, new, id in (("\ntwo", "dos", two), ("idle", "busy", one)):
+        person.select(MAIN, text)
+        person.type(MAIN, new)
+        person.execute(MAIN, "Put", tag=True)
+        refusal = f"\t! of a row only the alias can be changed\t{id}\n"
+        whole = r"\none\t+idle\t.*\ntwo\t+idle\t"
+        person.wait(lambda: re.search(whole, person.body(MAIN)) and refusal in person.body(MAIN), "the refusal")  # noqa: B023
+    assert [agent.sessions[id]["alias"] for id in (one, two)] == ["one", "two"]
+    person.execute(MAIN, "Get", tag=True)
+    person.wait(lambda: person.body(MAIN) == before, "the truth")
+
+
+def test_the_line_of_a_question_says_once_what_it_is_about():
+    asked = {"command": "make check", "description": "run the tests", "timeout": 5}
+    tool = Ask("Bash: make check", ("allow", "deny"), json.dumps(asked), "q1")
+    assert rows.asked(tool, "rev") == "\tq1 [allow] [deny] Bash: make check: run the tests: 5"
+    assert rows.asked(Ask("Bash", ("allow",), "make  check", "q1"), "rev") == "\tq1 [allow] Bash: make check"
+    assert rows.asked(Ask("Which?", (), "", "q1"), "rev") == "\tq1 [answer] Which?"

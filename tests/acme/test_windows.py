@@ -481,6 +481,16 @@ def test_a_session_is_clicked_together(person, agent, assist, project):
     person.sees(name, f"Kiro {project}\n")
 
 
+def test_what_is_typed_below_the_line_of_a_new_session_is_warned_of_and_kept(person, agent, assist, project):
+    assist("new", project)
+    name = opened(person, "/AnviLLM/+New", "Start")
+    person.sees(name, "[tester]")
+    person.type_at_end(name, "a note\n")
+    person.execute(name, "Del", tag=True)
+    person.wait(lambda: any("+New modified" in person.body(one) for one in person.names()), "to be told")
+    assert person.body(name).endswith("\na note\n")
+
+
 def test_windows_of_files_that_an_agent_changed_are_read_again(person, agent, assist, project):
     for word in ("clean", "edited", "same"):
         with open(f"{project}/{word}.txt", "w") as file:
