@@ -44,6 +44,7 @@ class Pane:
         self.subject_id = subject  # what the window is about: usually the id of a session
         self.acts = dict(self.commands)
         self.wanted = False
+        self.shown: list[str] = []  # the rows of a list
         self._posts: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._stale = threading.Event()
         self._touched = threading.Event()
@@ -366,7 +367,13 @@ class Pane:
             self.undone()
             self._keep()
         elif gesture.builtin or not self._common(text, call, gesture):
+            if gesture.in_body and self._is_row(text):
+                raise Invalid("these are rows, and no command: click one word of them, with nothing selected")
             self._back(gesture)
+
+    def _is_row(self, text: str) -> bool:
+        """Whether it is of rows of this list, as those that were selected when one of them was clicked: a shell would run them."""
+        return any("\t" in line.strip() and any(line.strip() in row for row in self.shown) for line in text.split("\n"))
 
     def _back(self, gesture: Gesture) -> None:
         """Let acme do it, with what was clicked."""

@@ -282,7 +282,7 @@ def draw(bead: Bead, others: list[Bead]) -> str:
     titles = {one["id"]: f"{one['id']} {one.get('status')} {one.get('title')}" for one in others}
     rows = [f"{bead['id']} {bead.get('status')} priority {bead.get('priority')} {bead.get('assignee') or '-'}"]
     rows += [
-        f"{one.get('type', 'blocks')}: {titles.get(one['depends_on_id'], one['depends_on_id'])}"
+        f"{_LINKS.get(one.get('type', 'blocks'), one.get('type'))}: {titles.get(one['depends_on_id'], one['depends_on_id'])}"
         for one in bead.get("dependencies") or []
     ]
     for one in bead.get("comments") or []:
@@ -295,6 +295,7 @@ def draw(bead: Bead, others: list[Bead]) -> str:
 
 
 _RULE = "---"
+_LINKS = {"blocks": "waits for"}  # what another task is to this one, where the graph has a word for the other way round
 
 
 def parse(text: str) -> tuple[str, str]:

@@ -253,6 +253,17 @@ def test_rows_that_were_joined_or_changed_give_no_session_another_alias(person, 
     person.wait(lambda: person.body(MAIN) == before, "the truth")
 
 
+def test_rows_that_are_selected_are_not_run_by_a_click_on_one(person, agent, assist):
+    agent.add(alias="one")
+    agent.add(alias="two", state="stopped")
+    assist()
+    person.sees(MAIN, "two\t")
+    rows = person.body(MAIN).split("\n", 3)[3]
+    person.execute(MAIN, rows, sweep=True)
+    person.sees(ERRORS, "Assist: these are rows, and no command")
+    assert "two: " not in person.body(ERRORS)
+
+
 def test_the_line_of_a_question_says_once_what_it_is_about():
     asked = {"command": "make check", "description": "run the tests", "timeout": 5}
     tool = Ask("Bash: make check", ("allow", "deny"), json.dumps(asked), "q1")

@@ -53,7 +53,7 @@ def test_a_task_is_opened_edited_and_commented(person, agent, tasks):
     person.sees(TASKS, "Then test it\n")
     person.look(TASKS, "c2d")
     name = "/AnviLLM/+Task.bd-c2d"
-    person.sees(name, "Then test it\n\n\n\n---\nbd-c2d blocked priority 2 -\nblocks: bd-a1b open Mend the lexer\n")
+    person.sees(name, "Then test it\n\n\n\n---\nbd-c2d blocked priority 2 -\nwaits for: bd-a1b open Mend the lexer\n")
     person.select(name, "Then test it")
     person.type(name, "Test it\nin the evening")
     person.execute(name, "Put", tag=True)
