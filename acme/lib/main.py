@@ -74,8 +74,8 @@ class Main(Pane):
         self.clear()
         self.window.replace(0, 0, "".join(f"{row}\n" for row in [*self.shown, *typed]))
         self.window.select(0, 0)
-        self.window.show()
         self.refresh()
+        self.window.show()
 
     # what the person writes
 

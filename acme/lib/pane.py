@@ -255,6 +255,9 @@ class Pane:
         if kept and not self.draft().strip():
             self.restore(kept)
             self.window.ctl("dirty")
+            self.window.show()
+        elif self.adopted:
+            self._keep()  # what was typed while no Assist lived
 
     def _edited(self) -> None:
         self._touched.clear()

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from acme.lib.window import Window
 
 _FIXED = ("mono", "fixed", "typewriter", "courier", "code", "term", "unifont", "pelm", "menlo", "consol", "lucm")
-_WIDTHS = (("iljI|.,:;'! ", 0.5), ("frt()[]-/", 0.62), ("mwMW@%", 1.45))  # in zeros, of a sans serif face
+_WIDTHS = {  # in ninths of a zero: those of lucsans/euro.8, the font that acme has if it is given none
+    3: "'`", 4: " !,.:;il|·", 5: "()IJ[]fjt{}", 6: '"?r', 7: "*\\s", 8: "/EFLPSacekvyz", 9: "#$+-0123456789<=>BKRTXYZ^_bdghnopqux~",
+    10: "%&ACGUV–−", 11: "DHNOQ", 12: "@w", 13: "MW", 14: "m",
+}  # fmt: skip
 
 
 class _Widths(dict[str, float]):
@@ -27,7 +30,7 @@ class _Widths(dict[str, float]):
         return width
 
 
-_width_of = _Widths({letter: width for letters, width in _WIDTHS for letter in letters}).__getitem__
+_width_of = _Widths({letter: ninths / 9 for ninths, letters in _WIDTHS.items() for letter in letters}).__getitem__
 
 
 Key = Callable[[str], str]  # by what a row is known again
@@ -88,7 +91,7 @@ def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
         text = cell
         size = _width(text, fixed)
         while not fixed and (size % tab > tab - 0.7 or (size >= tab and size % tab < 0.5)):
-            text, size = text + " ", size + 0.5
+            text, size = text + " ", size + _width_of(" ")
         parts.append(text + "\t" * max(1, -int((size - width) // tab)))
     return "".join(parts) + "\t".join(cell for cell in cells[len(widths) :] if cell)
 

@@ -105,6 +105,17 @@ def test_columns_begin_at_tab_stops(fixed):
     assert all(row.endswith("\tend") for row in rows)
 
 
+def test_widths_are_those_of_the_font_that_acme_has_if_it_is_given_none():
+    measured = {  # pixels in lucsans/euro.8, whose zero has 9
+        "/tmp/av-whpjenur/home/src/lexer": 256,
+        "/home/me/src/calc.fix": 165,
+        "running 2:14 make check": 177,
+        "JavaScript & @Wm%?": 142,
+        "idle": 25,
+    }
+    assert {text: round(9 * table.width(text, table.Style())) for text in measured} == measured
+
+
 def test_a_directory_is_found_from_what_is_swept_or_chorded(tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "x.go").write_text("")

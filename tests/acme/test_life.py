@@ -62,6 +62,27 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     person.sees(log, "\thello\n\nASSISTANT 2026-01-01 10:00\n\tyes\n\na draft")
 
 
+def test_what_was_typed_while_no_assist_ran_is_kept_on_disk_by_the_next_one(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    log = f"{project}/+Log.rev"
+    first = assist("log", "rev")
+    person.wait(lambda: person.has(log) and "Send" in person.tag(log), "the log window")
+    first.terminate()
+    assert first.wait(30) == 0
+    person.type_at_end(log, "a draft")
+    second = assist("log", "rev")
+    agent.logs[id].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
+    person.sees(log, "hello")
+    second.terminate()
+    assert second.wait(30) == 0
+    acme = Acme.dial()
+    acme.find(log).delete()
+    acme.close()
+    assist("log", "rev")
+    person.sees(log, "hello")
+    person.wait(lambda: person.body(log).endswith("a draft"), "the draft")
+
+
 def test_without_acme_and_with_a_wrong_word_it_says_so(namespace):
     script = [sys.executable, str(ROOT / "acme" / "Assist")]
     done = subprocess.run(script, capture_output=True, text=True)
