@@ -92,7 +92,7 @@ def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
         size = _width(text, fixed)
         while not fixed and (size % tab > tab - 0.7 or (size >= tab and size % tab < 0.5)):
             text, size = text + " ", size + _width_of(" ")
-        parts.append(text + "\t" * max(1, -int((size - width) // tab)))
+        parts.append(text + "\t" * max(1, -int(-width // tab) - int(size // tab)))
     return "".join(parts) + "\t".join(cell for cell in cells[len(widths) :] if cell)
 
 

@@ -176,6 +176,8 @@ class Tasks(Beads):
             raise Conflict(f"{self.title()} modified: Put or Get first")
         self._view = text.strip("[]*")
         self.refresh()
+        self.window.select(0, 0)
+        self.window.show()
         return True
 
     def mine(self, q0: int, q1: int) -> bool:

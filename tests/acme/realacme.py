@@ -177,14 +177,13 @@ class AtReal(Person):
         for program in programs:
             program.send_signal(signal.SIGSTOP)
         self._settle()
-        window = self._window(name)
         try:
-            q0, q1 = window.address(".")
-            yield window
-            with contextlib.suppress(P9Error):  # the body became shorter
-                window.address(f"#{q0},#{q1}")
+            with contextlib.closing(self._window(name)) as window:
+                q0, q1 = window.address(".")
+                yield window
+                with contextlib.suppress(P9Error):  # the body became shorter
+                    window.address(f"#{q0},#{q1}")
         finally:
-            window.close()
             self._held -= 1
             for program in programs:
                 program.send_signal(signal.SIGCONT)

@@ -105,6 +105,14 @@ def test_columns_begin_at_tab_stops(fixed):
     assert all(row.endswith("\tend") for row in rows)
 
 
+@pytest.mark.parametrize("tab", [4, 8])
+def test_columns_line_up_whatever_their_width_is(tab):
+    for width in (4, 10, 13, 20):
+        cells = ["x" * size for size in range(1, width)]
+        rows = [table.columns((cell, "end"), (width,), table.Style(True, tab)) for cell in cells]
+        assert len({row.expandtabs(tab).index("end") for row in rows}) == 1
+
+
 def test_widths_are_those_of_the_font_that_acme_has_if_it_is_given_none():
     measured = {  # pixels in lucsans/euro.8, whose zero has 9
         "/tmp/av-whpjenur/home/src/lexer": 256,
