@@ -213,8 +213,9 @@ class Log(About):
         return q0 >= self.end
 
     def undone(self) -> None:
-        """Undo takes back what came meanwhile, too: draw that again."""
-        self.get(Call("Get", "", None, None))
+        """Undo takes back what came meanwhile, too: draw that again. What is as it was drawn is left: another Undo goes on from there."""
+        if not self._locate():
+            self.get(Call("Get", "", None, None))
 
     def get(self, call: Call) -> None:
         """Redraw the conversation above the text that was typed."""

@@ -209,6 +209,25 @@ def test_what_was_typed_is_there_again_after_acme_and_assist_have_gone(person, a
     assert not list(drafts(state))
 
 
+def test_undo_takes_back_what_was_typed_in_a_log_step_by_step(person, agent, assist, rev, project):
+    if not person.real:
+        pytest.skip("only acme itself can Undo")
+    agent.logs[rev].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
+    assist("log", rev)
+    name = f"{project}/+Log.rev"
+    opened(person, name, "Undo")
+    person.sees(name, "hello")
+    before = person.body(name)
+    person.type_at_end(name, "one ")
+    person.type_at_end(name, "two")
+    for _ in range(len("one two")):
+        if person.body(name) != before:
+            was = person.body(name)
+            person.execute(name, "Undo", tag=True)
+            person.wait(lambda was=was: person.body(name) != was, "another step")
+    assert person.body(name) == before
+
+
 def drafts(state):
     for top, _, names in os.walk(state):
         for name in names:
