@@ -213,7 +213,7 @@ class Log(About):
         return q0 >= self.end
 
     def undone(self) -> None:
-        """Undo takes back what came meanwhile, too: draw that again. What is as it was drawn is left: another Undo goes on from there."""
+        """Undo takes back what came meanwhile, too: draw that again. What is as it was drawn is left, and another Undo goes on."""
         if not self._locate():
             self.get(Call("Get", "", None, None))
 
