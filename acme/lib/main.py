@@ -256,7 +256,7 @@ class Main(Pane):
         confirmed, self._doomed = self._doomed, set()  # a session that two lines are about is asked for once
         for id in todo.removed:
             self._try(id, self._kill_id, id, confirmed)
-        self._edits.refused |= dict.fromkeys(todo.spoilt, "of a row only the alias can be changed")
+        self._edits.refused.update(dict.fromkeys(todo.spoilt, "of a row only the alias can be changed"))
         for id, name in todo.renamed.items():
             if not self._try(id, self._name, id, "" if name == "-" else name):
                 self._edits.renamed[id] = name
