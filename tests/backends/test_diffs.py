@@ -7,13 +7,6 @@ import pytest
 from anvilsrv.activity.diffs import LARGEST, between, counted
 
 
-def test_the_line_of_an_edit_is_the_first_that_is_another() -> None:
-    assert counted("@@ -2,3 +2,4 @@\n \n same\n-old\n+new\n+more\n") == {"added": 2, "removed": 1, "line": 4}
-    assert counted("@@ -3,4 +3,3 @@ def f():\n 3\n 4\n 5\n-6\n")["line"] == 6
-    assert counted("@@ -1,2 +0,0 @@\n-a\n-b\n")["line"] == 1
-    assert "line" not in counted("+a\n")
-
-
 @pytest.mark.parametrize(
     ("old", "new", "diff"),
     [
@@ -32,6 +25,7 @@ def test_what_differs_stands_between_lines_that_are_the_same(old: str, new: str,
     [
         ("@@ -3,4 +3,5 @@\n 3\n\n 5\n-6\n+7\n+8\n", 6),
         ("--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n@@ -9 +9 @@\n-c\n", 1),
+        ("@@ -1,2 +0,0 @@\n-a\n-b\n", 1),
         ("@@ -7,2 +7,1 @@\n 7\n-8\n\\ No newline at end of file\n", 8),
     ],
 )
