@@ -36,7 +36,7 @@ def loads(data: bytes | bytearray | str, largest: int = LARGEST) -> Any:
     """The value in ``data``. Raises Invalid, with what is wrong and not where."""
     text, found = _parsed(data, largest)
     if "\\u" in text and _halves(found):
-        raise Invalid("invalid JSON: half of a surrogate pair")
+        raise Invalid("invalid JSON: unpaired surrogate")
     return found
 
 

@@ -39,7 +39,7 @@ _ESCAPE = re.compile(r'\\(["\\])|""')
 def split(line: str) -> list[str]:
     """The words of one command; an empty line has none. Invalid on a quote without its end and on a NUL byte."""
     if "\0" in line:
-        raise Invalid("a command cannot hold a NUL byte")
+        raise Invalid("a command cannot contain a NUL byte")
     words: list[str] = []
     word: str | None = None
     at = 0

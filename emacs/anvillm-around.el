@@ -24,7 +24,7 @@
   "Return the directory of the session ID, or signal a `user-error' if it is gone."
   (let ((cwd (or (anvillm-get id :cwd) "")))
     (unless (file-accessible-directory-p cwd)
-      (user-error "%s works in %s, which is not there" (anvillm-name id)
+      (user-error "%s works in %s, which does not exist" (anvillm-name id)
                   (abbreviate-file-name cwd)))
     cwd))
 
@@ -43,7 +43,7 @@
          (program (executable-find anvillm-sandbox-program))
          (buffer (anvillm-buffer-get id "*anvillm %s diff*")))
     (unless (locate-dominating-file root ".git")
-      (user-error "%s is under no git" (abbreviate-file-name root)))
+      (user-error "%s is not in a git repository" (abbreviate-file-name root)))
     (unless program
       (user-error "There is no program %s; set `anvillm-sandbox-program'" anvillm-sandbox-program))
     (with-current-buffer buffer

@@ -222,7 +222,7 @@ Signal a `user-error' if it is over."
                       (not (derived-mode-p 'anvillm-ask-mode))
                       (car (anvillm-asks (anvillm-session anvillm-buffer-session)))))))
     (unless ask (user-error "Go to the question that you answer"))
-    (unless (anvillm-ask--open-p ask) (user-error "The question has gone; nothing was answered"))
+    (unless (anvillm-ask--open-p ask) (user-error "The question is gone; nothing was answered"))
     ask))
 
 (defun anvillm-ask--part-here (ask)
@@ -344,7 +344,7 @@ Where it has no parts, write an answer."
    (list (let ((here (anvillm-at-point)))
            (if (and here (anvillm-get here :ask)) here
              (let ((asking (cl-remove-if-not (lambda (s) (plist-get s :ask)) (anvillm-sessions))))
-               (cond ((not asking) (user-error "Nobody asks anything"))
+               (cond ((not asking) (user-error "No session has an open question"))
                      ((cdr asking) (anvillm-read-session "Answer: " asking))
                      (t (anvillm-id (car asking)))))))))
   (unless (anvillm-asks (anvillm-session id))

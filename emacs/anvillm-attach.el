@@ -91,7 +91,7 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
                     (anvillm-then "attach"
                                   (lambda (bytes)
                                     (if (string-blank-p (anvillm-text bytes))
-                                        (message "%s does not run" (anvillm-name id))
+                                        (message "%s is not running" (anvillm-name id))
                                       (anvillm-attach--show id (anvillm-text bytes)))))))))
 
 (provide 'anvillm-attach)

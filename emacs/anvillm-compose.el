@@ -248,7 +248,7 @@ so that it is not offered again."
 What is being sent stays in the buffer until the daemon has answered."
   (interactive)
   (cond (anvillm-compose--sending
-         (message "Still being sent: the daemon may accept it yet")
+         (message "Still being sent: the daemon may still accept it")
          (quit-window nil (get-buffer-window nil t)))
         (t
          (anvillm-compose-save-draft)

@@ -126,7 +126,7 @@ Return what is left of them."
 Nothing is asked of the user meanwhile, and it takes a few seconds at most."
   (let ((inhibit-interaction t) (inhibit-message t) (non-essential t)
         (enable-local-variables nil) (enable-local-eval nil))
-    (with-timeout (anvillm-editor--patience (user-error "Emacs did not find it out in time"))
+    (with-timeout (anvillm-editor--patience (user-error "Emacs did not answer in time"))
       (anvillm-editor--answer question))))
 
 (defun anvillm-editor--answer (question)
@@ -144,7 +144,7 @@ WANTED is a list of (KEY TYPE [REQUIRED]); of TYPE `file' it is resolved."
              unless (assq key wanted) do (user-error "Unknown argument %s" key))
     (pcase-dolist (`(,key ,type ,required) wanted)
       (let ((value (plist-get given key)))
-        (when (and required (not value)) (user-error "No %s is given" key))
+        (when (and required (not value)) (user-error "No %s given" key))
         (when value
           (setq found (plist-put found key (anvillm-editor--typed question key type value))))))
     found))
@@ -153,9 +153,9 @@ WANTED is a list of (KEY TYPE [REQUIRED]); of TYPE `file' it is resolved."
   "Return VALUE, which QUESTION has as KEY, if it is of TYPE."
   (pcase type
     ('natural (if (and (natnump value) (< value most-positive-fixnum)) value
-                (user-error "%s is not a number" key)))
+                (user-error "%s must be a number" key)))
     ('file (anvillm-editor--file question value))
-    (_ (if (stringp value) value (user-error "%s is not a text" key)))))
+    (_ (if (stringp value) value (user-error "%s must be a string" key)))))
 
 (defun anvillm-editor-reply (question reply)
   "Write REPLY, a plist with `:result' or `:error', as the answer to QUESTION."
@@ -219,7 +219,7 @@ FILE is a real name."
          (name (if (string-prefix-p "~" name) (concat "./" name) name))
          (file (file-truename (expand-file-name name (anvillm-editor-question-cwd question)))))
     (unless (anvillm-editor-allowed-p question file)
-      (user-error "%s is not shown to this session" name))
+      (user-error "%s is not visible to this session" name))
     file))
 
 (defun anvillm-editor-real-file (buffer)

@@ -252,10 +252,10 @@ With a prefix argument, of the user."
   "File the message here; a delivery that has not happened does not happen."
   (interactive)
   (let ((m (anvillm-mail--here)) (view (derived-mode-p 'anvillm-message-mode)))
-    (unless (equal anvillm-mail--box "inbox") (user-error "It is filed already"))
+    (unless (equal anvillm-mail--box "inbox") (user-error "It is already archived"))
     (anvillm-write (anvillm-mail--path "ctl") (format "complete %s\n" (plist-get m :id))
                    (anvillm-then "file" (lambda (_)
-                                          (message "Filed: %s" (anvillm-mail--subject m))
+                                          (message "Archived: %s" (anvillm-mail--subject m))
                                           (anvillm-mail--boxes
                                            (lambda (o) (equal o (plist-get m :to))))
                                           (anvillm-sync-soon))))
@@ -292,7 +292,7 @@ With a prefix argument, of the user."
 (defun anvillm-mail--parse (text)
   "Return TEXT, a message as it is written here, as an alist; check it."
   (unless (string-match "^--text follows this line--\n" text)
-    (user-error "The line between header and text is gone"))
+    (user-error "The line between header and text is missing"))
   (let ((head (substring text 0 (match-beginning 0))) (body (substring text (match-end 0)))
         (fields nil))
     (dolist (line (split-string head "\n" t))

@@ -120,7 +120,7 @@ An agent in its own terminal has it from its next start on."
    (let* ((id (anvillm-current "Options of: "))
           (options (anvillm-option--parse (anvillm-await-read (concat id "/options"))))
           (name (if options (anvillm-option--read-name id options)
-                  (user-error "Nothing can be chosen of %s" (anvillm-name id)))))
+                  (user-error "%s has no options" (anvillm-name id)))))
      (list id name (anvillm-option--read-value id (assoc name options)))))
   (when (string-blank-p (or value "")) (user-error "No value"))
   (anvillm-write (concat id "/options") (format "%s %s\n" name value)

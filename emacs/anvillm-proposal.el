@@ -67,7 +67,7 @@ proposed, and what the user has made of it so far."
       (when (and (equal id (anvillm-editor-question-id question))
                  (equal number (anvillm-editor-question-number question)))
         (setq anvillm-proposals (delq one anvillm-proposals))
-        (message "%s waits no longer for the edit of %s" (anvillm-name id)
+        (message "%s no longer waits for the edit of %s" (anvillm-name id)
                  (anvillm-proposal--label (anvillm-proposal-file one)))
         (run-hook-with-args 'anvillm-session-functions id)))))
 
@@ -81,7 +81,7 @@ proposed, and what the user has made of it so far."
   "Answer PROPOSAL: CONTENT is what was made of it, or nil if it was rejected."
   (let ((question (anvillm-proposal-question proposal)))
     (if (not (memq proposal anvillm-proposals))
-        (message "Nobody waits for it any more")
+        (message "The agent no longer waits for it")
       (setq anvillm-proposals (delq proposal anvillm-proposals))
       (anvillm-editor-reply
        question

@@ -42,7 +42,7 @@ Buffers that you have changed yourself are only named."
                   (let (vc-handled-backends) (revert-buffer t t t))
                 (error (message "%s: %s" (buffer-name) (error-message-string err)))))))))
     (when both
-      (message "%s has changed what you have changed too: %s" who
+      (message "%s has changed files that you have changed too: %s" who
                (string-join (nreverse both) ", ")))))
 
 (add-hook 'anvillm-event-functions #'anvillm-revert--event)

@@ -37,7 +37,7 @@ If BACK, to the one before."
   (let* ((ids (mapcar #'anvillm-id (anvillm-needing))) (here (anvillm-at-point))
          (rest (cdr (member here (if back (reverse ids) ids))))
          (id (or (car rest) (car (if back (last ids) ids)))))
-    (cond ((not id) (message "Nobody needs you"))
+    (cond ((not id) (message "No session needs you"))
           ((derived-mode-p 'anvillm-mode) (anvillm-goto id))
           ((eq 'ask (anvillm-needs (anvillm-session id))) (anvillm-answer id))
           (t (anvillm-conversation id)))

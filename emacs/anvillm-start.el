@@ -83,7 +83,7 @@ branch, model and mode."
      (concat "%s is on another machine; a session there needs a daemon there:"
               " run anvilsrv on it, and Emacs or anvillm")
      directory))
-  (unless (file-directory-p directory) (user-error "%s is no directory" directory))
+  (unless (file-directory-p directory) (user-error "%s is not a directory" directory))
   (setq anvillm--last-backend backend)
   (let ((command (string-join
                   `("new" ,(anvillm-quote backend)

@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
 REFUSED = 126
 F = TypeVar("F", bound=Callable[..., Any])
-_RIGHTS = ("ro", "rox", "rw", "rwx")
+_RIGHTS = {"ro": "read", "rox": "read and execute", "rw": "read and write", "rwx": "read, write and execute"}
 _MORE: dict[str, Any] = {"multiple": True}
 _POLICY = (
-    click.option("--backend", default="", metavar="B", help="With the layer of this backend."),
-    click.option("--role", metavar="R", help="With this role instead of the default one."),
-    click.option("--task", **_MORE, metavar="T", help="With this task (repeat for more)."),
+    click.option("--backend", default="", metavar="B", help="Add the layer of this backend."),
+    click.option("--role", metavar="R", help="Use this role instead of the default one."),
+    click.option("--task", **_MORE, metavar="T", help="Add this task (can be repeated)."),
     click.option("--cwd", default=".", metavar="D", help="The working directory (default: this one)."),
-    *(click.option(f"--{word}", **_MORE, metavar="PATH", help=f"Grant a path {word}.") for word in _RIGHTS),
-    click.option("--unix", **_MORE, metavar="SOCKET", help="Let in a socket, by path or name."),
-    click.option("--host", **_MORE, metavar="NAME[:PORT]", help="Let it reach a host by name (port 443)."),
-    click.option("--connect-tcp", **_MORE, type=int, metavar="PORT", help="Let it connect to a port."),
-    click.option("--bind-tcp", **_MORE, type=int, metavar="PORT", help="Let it serve a port."),
-    click.option("--network", is_flag=True, help="Leave the network open."),
+    *(
+        click.option(f"--{word}", **_MORE, metavar="PATH", help=f"Grant a path: {rights}.")
+        for word, rights in _RIGHTS.items()
+    ),
+    click.option("--unix", **_MORE, metavar="SOCKET", help="Grant a socket, by path or name."),
+    click.option("--host", **_MORE, metavar="NAME[:PORT]", help="Grant a host by name (default port: 443)."),
+    click.option(
+        "--connect-tcp", **_MORE, type=int, metavar="PORT", help="Let it connect to this TCP port of any host."
+    ),
+    click.option("--bind-tcp", **_MORE, type=int, metavar="PORT", help="Let it listen on this TCP port."),
+    click.option("--network", is_flag=True, help="Grant the whole network."),
     click.option("--env", **_MORE, metavar="NAME[=VALUE]", help="Pass or set a variable."),
 )
 
@@ -142,7 +147,7 @@ def _namespace() -> str:
 
 @commands.command()
 def check() -> None:
-    """Show what this kernel gives, which tier, and why not a better one."""
+    """Show what this kernel can enforce, which tier that is, and why not a stronger one."""
     from sandbox import landlock, tiers
     from sandbox.text import TIERS
 
@@ -266,9 +271,9 @@ def why(path: tuple[str, ...], **options: Any) -> None:
 @commands.command()
 @click.argument("directory")
 def trust(directory: str) -> None:
-    """Declare a repository yours, though agents could write where it is.
+    """Declare a repository yours, although agents could write there.
 
-    From the next start it is protected as the others are.
+    From the next start on, it is protected like your others.
     """
     from sandbox.git_trust import Trusted
 
@@ -281,11 +286,11 @@ def trust(directory: str) -> None:
 
 
 @commands.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 def setup(dry_run: bool) -> None:
     """Allow the launcher to use user namespaces, with sudo.
 
-    For Ubuntu, whose AppArmor takes the rights out of them.
+    For Ubuntu, where AppArmor restricts them.
     """
     from sandbox import apparmor
 

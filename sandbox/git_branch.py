@@ -79,7 +79,7 @@ def wanted(
         raise SandboxRefused(f"'{branch[:100]}' is not a valid branch name") from None
     there = git_refs.resolve(one.directory, one.common, f"ref: refs/heads/{branch}", users=True)
     if there and base:
-        raise SandboxRefused(f"branch '{branch}' is there already: base= is for a new one")
+        raise SandboxRefused(f"branch '{branch}' already exists: base= needs a new one")
     try:
         start = there or run(at, "rev-parse", "--verify", "-q", "--end-of-options", f"{base or 'HEAD'}^{{commit}}")
     except SandboxRefused:
@@ -96,7 +96,7 @@ def _place(one: git_find.Repository, branch: str, written: list[str], elsewhere:
         parent = otherwise
     path = os.path.join(parent, name)
     if os.path.lexists(path):
-        raise SandboxRefused(f"{path} is there already")
+        raise SandboxRefused(f"{path} already exists")
     if beneath_any(parent, written):  # what is gone of an earlier one no one makes again
         raise SandboxRefused(f"an agent may write in {parent}")
     return path

@@ -78,7 +78,7 @@ def _settled(record: Record, session: str, found: Tip, step: git_journal.Step) -
     ref = name(record, session)
     try:
         if not record.land:
-            raise SandboxRefused("a layer of its policy says so (git: {land: off})")
+            raise SandboxRefused("switched off by a layer of its policy (git: {land: off})")
         told = _land(record, found, session, partial(run, keep=(step.keep,)))
     except _Busy as error:
         return Outcome(record, f"commits are at {ref}, and not on your branch yet: a git of yours is at work ({error})")
@@ -109,7 +109,9 @@ def _land(record: Record, found: Tip, session: str, git: Git) -> str:
         raise SandboxRefused("you have checked out something else")
     there = git_refs.resolve(record.directory, record.common, head, users=True)
     if there not in (old, new):
-        raise SandboxRefused("your branch was moved meanwhile" if old else "your branch has a commit by now")
+        raise SandboxRefused(
+            "your branch has moved in the meantime" if old else "your branch has got a commit in the meantime"
+        )
     at = f"--git-dir={record.directory}"
     tree = old or git(at, "hash-object", "-t", "tree", "/dev/null").decode().strip()
     if old:

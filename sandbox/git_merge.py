@@ -57,7 +57,7 @@ def target(one: Branch) -> Into:
     """Raises SandboxRefused."""
     for name, what in BEGUN.items():
         if os.path.lexists(f"{one.directory}/{name}"):
-            raise SandboxRefused(f"{what} of yours is not finished in {one.top}")
+            raise SandboxRefused(f"{what} of yours is in progress in {one.top}")
     head = git_refs.head(one.directory, users=True)
     if not head.startswith("ref: refs/heads/"):
         raise SandboxRefused(f"no branch is checked out in {one.top}")
@@ -88,7 +88,7 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
         into = target(one)
         _idle(one, into)
         if _ancestor(git, one, source, into.commit):
-            raise SandboxRefused("everything in it is on your branch already")
+            raise SandboxRefused("nothing to merge: everything in it is on your branch already")
         tree, new = _made(git, one, into, source, squash)
         changed = git(one.at, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", into.commit, tree)
         rows = rows_of(changed)

@@ -60,7 +60,7 @@ def _within(
 def checked(name: str) -> str:
     """Return a requested name in its plain form. ValueError says what is wrong with it."""
     if not name.isascii():
-        raise ValueError("has letters beyond ASCII: write it in punycode (xn--...)")
+        raise ValueError("has non-ASCII letters: write it in punycode (xn--...)")
     plain = name.lower().removesuffix(".")
     labels = plain.split(".")
     if len(plain) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
@@ -119,7 +119,7 @@ def _is_address(text: str) -> bool:
 
 def _addresses(found: object) -> tuple[str, ...]:
     if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
-        raise ValueError("addresses is not a list of addresses and networks")
+        raise ValueError("addresses must be a list of addresses and networks")
     try:
         return tuple(str(ipaddress.ip_network(one)) for one in found)
     except ValueError as error:
@@ -128,7 +128,7 @@ def _addresses(found: object) -> tuple[str, ...]:
 
 def _header(found: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(found, Mapping):
-        raise ValueError("header is not a mapping")
+        raise ValueError("header must be a mapping")
     for field, value in found.items():
         if not isinstance(field, str) or not _FIELD.fullmatch(field) or field.lower() in _CARRYING:
             raise ValueError(f"header: {field!r} is not a field that can be added")
@@ -138,7 +138,7 @@ def _header(found: object) -> tuple[tuple[str, str], ...]:
             or not value.isascii()
             or value.strip() in ("", "env:")
         ):
-            raise ValueError(f"header: {field}: is a line of text, env:NAME, or text with env:NAME at its end")
+            raise ValueError(f"header: {field}: must be a line of text, env:NAME, or text with env:NAME at its end")
     return tuple(sorted((field.lower(), value) for field, value in found.items()))
 
 

@@ -141,14 +141,14 @@ class _Parser:
                 self._activity(here, value)
                 continue
             if key == "best_effort" and not (isinstance(value, bool) or value == "unsandboxed"):
-                raise self._wrong(here, "is true, false or unsandboxed")
+                raise self._wrong(here, "must be true, false or unsandboxed")
             if key == "log_level" and value not in _LOG_LEVELS:
-                raise self._wrong(here, f"is one of {', '.join(_LOG_LEVELS)}")
+                raise self._wrong(here, f"must be one of {', '.join(_LOG_LEVELS)}")
             self.found.single[key] = self._said(here, value)
 
     def _activity(self, at: tuple[Any, ...], value: object) -> None:
         if self.found.name != "global":
-            raise self._wrong(at, "is for global.yaml alone")
+            raise self._wrong(at, "is allowed only in global.yaml")
         try:
             self.found.activity = limit_values.parse("activity", value) or limit_values.MOST
         except ValueError as error:
@@ -244,7 +244,7 @@ class _Parser:
                     or not isinstance(value, str)
                     or not value.startswith(("/", "{HOME}", "~/"))
                 ):
-                    raise self._wrong((*at, key), "is an absolute path, and for global.yaml alone")
+                    raise self._wrong((*at, key), "must be an absolute path, and is allowed only in global.yaml")
                 self.found.worktrees = value
                 continue
             self._flag((*at, key), value)
@@ -259,7 +259,7 @@ class _Parser:
 
     def _permissions(self, at: tuple[Any, ...], value: object) -> None:
         if value not in ("ask", "bypass"):
-            raise self._wrong(at, "is ask or bypass")
+            raise self._wrong(at, "must be ask or bypass")
         self.found.single["permissions"] = self._said(at, value)
 
     def _advanced(self, at: tuple[Any, ...], data: object) -> None:
@@ -280,17 +280,17 @@ class _Parser:
         if data is None:
             return {}
         if not isinstance(data, Mapping):
-            raise self._wrong(at, "is not a mapping")
+            raise self._wrong(at, "must be a mapping")
         return dict(data)
 
     def _list(self, at: tuple[Any, ...], data: object) -> list[Any]:
         if not isinstance(data, list | tuple):
-            raise self._wrong(at, "is not a list")
+            raise self._wrong(at, "must be a list")
         return list(data)
 
     def _flag(self, at: tuple[Any, ...], value: object) -> None:
         if not isinstance(value, bool):
-            raise self._wrong(at, f"is true or false, not {value!r}")
+            raise self._wrong(at, f"must be true or false, not {value!r}")
 
     def _said(self, at: tuple[Any, ...], value: object) -> Said:
         return Said(value, Origin(self.found.name, self.file, self._line(at)))

@@ -68,7 +68,9 @@ def _new_root() -> int:
     kernel.mount("tmpfs", _STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
     root = os.open(_STAGE, _DIRECTORY)
     if os.fstat(root).st_dev == users:  # every tmpfs has a device number of its own
-        raise SandboxRefused(f"nothing was mounted on {_STAGE}, though the kernel said so; nothing was started")
+        raise SandboxRefused(
+            f"nothing was mounted on {_STAGE}, although the kernel reported success; nothing was started"
+        )
     return root
 
 
@@ -179,7 +181,7 @@ def _directory(root: int, path: str) -> int:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise SandboxRefused(f"no place for {path} inside: {error.strerror}") from None
+        raise SandboxRefused(f"cannot create {path} inside: {error.strerror}") from None
     here = os.dup(root)
     try:
         for name in path.strip("/").split("/"):
@@ -195,7 +197,7 @@ def _directory(root: int, path: str) -> int:
             here = deeper
     except OSError as error:
         os.close(here)
-        raise SandboxRefused(f"no place for {path} inside: {error.strerror}") from None
+        raise SandboxRefused(f"cannot create {path} inside: {error.strerror}") from None
     return here
 
 
@@ -215,7 +217,7 @@ def _write(root: int, path: str, text: str | None) -> int:
         os.close(fd)
         return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     except OSError as error:
-        raise SandboxRefused(f"no place for {path} inside: {error.strerror}") from None
+        raise SandboxRefused(f"cannot create {path} inside: {error.strerror}") from None
     finally:
         os.close(parent)
 

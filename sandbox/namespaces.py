@@ -25,7 +25,7 @@ def unshare_all(*, network: bool) -> None:
         _put("/proc/self/uid_map", f"{uid} {uid} 1")
         _put("/proc/self/gid_map", f"{gid} {gid} 1")
     except OSError as error:
-        raise SandboxRefused(f"this kernel gives no user namespace ({error.strerror})") from None
+        raise SandboxRefused(f"this kernel allows no user namespaces ({error.strerror})") from None
     if network:
         _loopback_up()
 
@@ -44,7 +44,9 @@ def unshare_mounts() -> None:
     try:
         kernel.syscall("unshare", kernel.CLONE_NEWNS)
     except OSError as error:
-        raise SandboxRefused(f"a user namespace without rights in it ({error.strerror}): AppArmor?") from None
+        raise SandboxRefused(
+            f"user namespaces have no rights here ({error.strerror}), perhaps because of AppArmor: anvil-sandbox setup"
+        ) from None
 
 
 def _put(path: str, text: str) -> None:

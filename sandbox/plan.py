@@ -316,12 +316,12 @@ class _View:
         for path in hard:
             top = next((top for top in writable if under(path, top) or under(top, path)), None)
             if top is not None and not (self.tmpdir and under(top, self.tmpdir)) and top != self.session:
-                raise SandboxRefused(f"{top} is writable and {path} must not be: tier {tier} cannot hold that")
+                raise SandboxRefused(f"{top} is writable and {path} must not be: tier {tier} cannot enforce that")
         for path in self.policy.hide:
             top = next((top for top in self.grants if under(path, top)), None)
             if top is not None:
                 raise SandboxRefused(
-                    f"{top} is granted and {path} in it must not be seen: tier {tier} cannot hold that"
+                    f"{top} is granted and {path} in it must not be seen: tier {tier} cannot enforce that"
                 )
         found = [(path, letters) for path in self.grants if (letters := self.effective(path))]
         found += [("/proc", "r"), *((f"/dev/{name}", "rd") for name in DEVICES), ("/etc/resolv.conf", "r")]

@@ -122,7 +122,7 @@ def choose(policy: Policy, report: Report) -> str:
         reasons = "; ".join(missing if tier != "none" else report.reasons)
         advice = f" ({'; '.join(report.advice)})" if report.advice else ""
         allow = "best_effort: unsandboxed" if tier == "none" else "best_effort: true"
-        raise SandboxRefused(f"the sandbox cannot hold: {reasons}{advice}; '{allow}' in global.yaml would allow it")
+        raise SandboxRefused(f"the sandbox cannot enforce: {reasons}{advice}; '{allow}' in global.yaml would allow it")
     return tier
 
 

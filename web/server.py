@@ -30,7 +30,7 @@ PAIR = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 @click.option("--addr", default=DEFAULT, metavar="HOST:PORT", help=f"Where to listen (default: {DEFAULT}).")
 @click.option("--ns", metavar="DIR", help="The namespace (default: $NAMESPACE, else /tmp/ns.$USER.$DISPLAY).")
 @click.option(
-    "--name", multiple=True, metavar="NAME", help="A further host name of the page, for a proxy in front of it."
+    "--name", multiple=True, metavar="NAME", help="An additional host name of the page, for a proxy in front of it."
 )
 @click.option("--unsafe-listen", is_flag=True, help="Allow an address that others can reach, without TLS.")
 def command(addr: str, ns: str | None, name: tuple[str, ...], unsafe_listen: bool) -> None:

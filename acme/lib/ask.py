@@ -41,7 +41,7 @@ class AskPane(About):
     def _draw(self) -> None:
         """Show the questions; what the person has typed comes below them."""
         text = self.draft() if self.drawn else _left(self.window.body(), draw(self.asked))
-        self.drawn = draw(self.asked) if self.asked else "nothing is asked any more\n\n"
+        self.drawn = draw(self.asked) if self.asked else "no question is open any more\n\n"
         self.window.draws(self.asked)
         with self.window.bulk(clean=not text):
             self.window.replace(0, self.window.address("$")[1], self.drawn + text)
@@ -81,7 +81,7 @@ class AskPane(About):
     def answer(self, call: Call) -> None:
         """``Answer <text>``, or whatever was typed here, wherever it stands."""
         if not self.asked:
-            raise Invalid("nothing is asked any more")
+            raise Invalid("no question is open any more")
         text = call.argument or self.draft()
         if not text:
             raise Invalid("no answer: middle-click a choice, or type one and click Answer")
@@ -91,7 +91,7 @@ class AskPane(About):
         """Answer one of the questions that were shown, if it is still open."""
         last = len(self.asked) < 2
         if not all(ask.id for ask in asks) and asks != self.asked:
-            raise Conflict("this is not asked any more; nothing was answered")
+            raise Conflict("that question is no longer open; nothing was answered")
         self.app.agent.write(f"{self.subject_id}/answer", named(asks, choice))
         if last:
             self.finish()

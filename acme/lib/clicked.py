@@ -95,4 +95,4 @@ def _shift_in_tag(tag: str, gesture: Gesture) -> int:
 
 
 def moved() -> Conflict:
-    return Conflict("what was clicked has moved or gone meanwhile; nothing was done")
+    return Conflict("what was clicked has moved or is gone; nothing was done")

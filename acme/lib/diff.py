@@ -48,7 +48,7 @@ class Diff(About):
         text = self.draft()
         if text and text != self._got:
             self._got = text
-            raise Conflict(f"{self.title()} modified; Get again throws the comments away")
+            raise Conflict(f"{self.title()} modified; Get again discards the comments")
         self._draw()
         self._keep()
 
@@ -56,7 +56,7 @@ class Diff(About):
         body = self.window.body()
         text = "\n".join(patch.comments(self._drawn, body))
         if not text:
-            raise Invalid("no comments: write them beneath the lines that they are about")
+            raise Invalid("no comments: write them below the lines that they are about")
         self.app.agent.write(f"{self.subject_id}/git/review", f"{text}\n")
         if self.window.body() == body:  # else the person has gone on writing
             self._draw()

@@ -164,7 +164,7 @@ class Log(About):
         for one, ask in self._shown(gesture):
             if line.rstrip("\n").startswith(rows.asked(ask, one.label)):
                 if session is None or ask not in session.asks:
-                    raise NotFound(f"{table.key(line)}: this is not asked any more")
+                    raise NotFound(f"{table.key(line)}: that question is no longer open")
                 rows.take(self.app, session, ask, line, gesture.clicked.q0 - start)
                 return True
         return False  # the agent says something like it

@@ -292,7 +292,7 @@ def find(messages: list[dict[str, Any]], id: str) -> dict[str, Any]:
     for message in messages:
         if message["id"] == id:
             return message
-    raise NotFound(f"no such message '{id}' any more")
+    raise NotFound(f"message '{id}' is gone")
 
 
 def draw(message: dict[str, Any], label: Callable[[str], str]) -> str:

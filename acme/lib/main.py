@@ -199,7 +199,7 @@ class Main(Pane):
             return False
         found = self._asking(table.key(line))
         if found is None or not line.startswith(rows.asked(found[1], found[0].label)):
-            raise NotFound(f"{table.key(line)}: this is not asked any more")
+            raise NotFound(f"{table.key(line)}: that question is no longer open")
         rows.take(self.app, *found, line, gesture.clicked.q0 - start)
         return True
 
@@ -234,7 +234,7 @@ class Main(Pane):
     def get(self, call: Call) -> None:
         """Draw all of it from what the daemon has now; a text that is not sent stays behind the rows."""
         if self._edits.warn():
-            raise Conflict(f"{NAME} modified; Get again throws the changes away")
+            raise Conflict(f"{NAME} modified; Get again discards the changes")
         self._edits = Edits()
         typed = typed_lines(self.window.body(), self.shown)
         self._rows = rows.Rows(self.style())
@@ -346,7 +346,7 @@ class Main(Pane):
         why = "" if session.id in confirmed else branch.would_be_lost(self.app.agent, session)
         if why:
             self._doomed.add(session.id)
-            raise Conflict(f"{session.label}: {why}; Kill again ends it for good")
+            raise Conflict(f"{session.label}: {why}; Kill again removes it for good")
         self.app.agent.control(session.id, "kill")
 
     def _kill_id(self, id: str, confirmed: set[str]) -> None:

@@ -67,7 +67,7 @@ class Context(Written):
         text = self.draft()
         if text and text != self._got:
             self._got = text
-            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
+            raise Conflict(f"{self.title()} modified; Get again discards the changes")
         self.fill()
         self._keep()
 

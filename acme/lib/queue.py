@@ -116,7 +116,7 @@ class Queue(About):
         if old == new:
             return
         if self.app.agent.read(f"{self.subject_id}/turns/{n}/prompt").strip() != old:
-            raise Invalid("it is longer than its line: a right click on its number opens it")
+            raise Invalid("it is longer than its line: right-click its number to edit it")
         self.app.agent.write(f"{self.subject_id}/turns/{n}/prompt", new)
 
     def _draw(self) -> None:
@@ -148,7 +148,7 @@ class Queue(About):
         text = self.draft()
         if text and text != self._got:
             self._got = text
-            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
+            raise Conflict(f"{self.title()} modified; Get again discards the changes")
         self._style = self.style()
         self._draw()
 
@@ -160,7 +160,7 @@ class Queue(About):
         if not word.isdecimal() or table.key(line) != word or line.rstrip("\n") not in known:
             return False
         if word not in [str(one.n) for one in self.app.agent.queue(self.subject_id)]:
-            raise NotFound(f"prompt {word} waits no more")
+            raise NotFound(f"prompt {word} is no longer queued")
         self.app.open("queued", f"{self.subject_id}/{word}")
         return True
 

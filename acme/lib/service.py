@@ -44,7 +44,7 @@ def parse(given: Sequence[str]) -> tuple[str, str]:
     """A window's kind and subject: ``log a3f2b9d1``; no words are the main window. Invalid if there is no such kind."""
     kind = given[0] if given else "main"
     if kind not in KINDS:
-        raise Invalid(f"no window '{kind}': one of {' '.join(KINDS)}")
+        raise Invalid(f"no such window '{kind}': must be one of {' '.join(KINDS)}")
     return kind, given[1] if len(given) > 1 else "user" if kind in ("inbox", "archive") else ""
 
 

@@ -70,7 +70,7 @@ def _command(*words: str) -> list[Command]:
 
 def _deleted(id: str, rest: str) -> list[Command]:
     if re.search(rf"{re.escape(id)}(?![\w-]|\.\d)", rest):
-        raise Invalid(f"the line does not begin with its id any more; '- {id}' is done with it")
+        raise Invalid(f"the line no longer begins with its id; to close the task, put '- ' before '{id}'")
     return [["complete", id]]
 
 
@@ -91,5 +91,5 @@ def _changed(row: str, line: str, named: Callable[[str], str]) -> list[Command]:
 def _cells(line: str) -> dict[str, str]:
     cells = [cell.strip() for cell in re.split(r"\t+", line.strip(), maxsplit=len(_NAMES) - 1)]
     if len(cells) != len(_NAMES):
-        raise Invalid(f"not five columns with tabs between: {', '.join(_NAMES)}")
+        raise Invalid(f"expected five tab-separated columns: {', '.join(_NAMES)}")
     return dict(zip(_NAMES, cells, strict=True))

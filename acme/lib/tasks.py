@@ -121,7 +121,7 @@ class Tasks(Beads):
         text = "\n".join(self._edits())
         if text and text != self._got:
             self._got = text
-            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
+            raise Conflict(f"{self.title()} modified; Get again discards the changes")
         self._style = self.style()
         self._draw({}, task_lines.typed(self.window.body(), self.shown))
 
@@ -258,7 +258,7 @@ class Task(Beads):
         text = self.draft()
         if text and text != self._got:
             self._got = text
-            raise Conflict(f"{self.title()} modified; Get again throws the changes away")
+            raise Conflict(f"{self.title()} modified; Get again discards the changes")
         self._draw()
         self._keep()
 

@@ -11,7 +11,7 @@ from anvilsrv import __version__
 SETTINGS = {"help_option_names": ["-h", "--help"], "allow_interspersed_args": False}
 
 DOES = {
-    "Assist": "Open the list of sessions, or another window of ours, in acme.",
+    "Assist": "Open the list of sessions, or another window of Assist, in acme.",
     "Claude": "Start a session of Claude Code, by default in the directory of the window.",
     "Kiro": "Start a session of Kiro, by default in the directory of the window.",
     "Tell": "Send the selected text to a session, with its file and lines.",

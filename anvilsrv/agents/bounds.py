@@ -63,4 +63,4 @@ def refuse_more(wanted: Rights, bound: Rights) -> None:
     """Raise Denied if ``wanted`` gives what ``bound`` does not."""
     more = exceeds(wanted, bound)
     if more:
-        raise Denied(f"permission denied: more than the spawning session has: {'; '.join(more[:3])}")
+        raise Denied(f"permission denied: policy exceeds the spawning session's: {'; '.join(more[:3])}")

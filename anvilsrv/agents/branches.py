@@ -85,7 +85,7 @@ class Branches:
                 cwd, wanted.branch, wanted.base, Trusted(written), written.known(), elsewhere, otherwise
             )
             if wanted.working and not one.made:
-                raise SandboxRefused("it is there already: from=working is for a new one")
+                raise SandboxRefused("the branch already exists: from=working needs a new one")
             journal = branch_journal.begin(self._state, one)
             try:
                 there = git_branch.add(one)
@@ -128,7 +128,9 @@ class Branches:
         """A command of ``git/ctl``; what was done. Raises AnvilError, and then nothing has changed."""
         view = self._registry.get(session)
         if view.beside:
-            raise NotPermitted(f"session '{view.id}' works beside '{view.beside}', whose branch it is")
+            raise NotPermitted(
+                f"session '{view.id}' shares the work tree of '{view.beside}': use that session's git/ctl"
+            )
         own = self.of(view.id)
         options = set(words[1:])
         if words[:1] == ["merge"] and options <= {"squash", "rebase", "anyway"} and not {"squash", "rebase"} <= options:
@@ -155,7 +157,7 @@ class Branches:
         def done(hand: Hand) -> str:
             view = self._registry.get(session)
             if view.in_turn or view.on_its_way:
-                raise Conflict(f"busy: a turn of session '{session}' runs")
+                raise Conflict(f"busy: session '{session}' is in a turn; try again when it is over")
             try:
                 return what(hand, own)
             except git_merge.Refused as refused:

@@ -166,7 +166,7 @@ class Checkpoints:
         """Those of the session. Raises AnvilError where there are none."""
         view = self._registry.get(session)
         if view.beside:
-            raise NotPermitted(f"session '{session}' works beside '{view.beside}', whose changes they are")
+            raise NotPermitted(f"session '{session}' shares the work tree of '{view.beside}': use that session's files")
         try:
             found = trees(self._launch.git(view.id), view.cwd)
         except SandboxError as error:

@@ -59,11 +59,11 @@ class Forks:
         asked, view = parse(words), self._registry.get(session)
         backend = self._backends.get(view.backend)
         if backend.fork is None:
-            raise NotPermitted(f"backend '{backend.name}' cannot go on with a conversation in two sessions")
+            raise NotPermitted(f"backend '{backend.name}' cannot fork a conversation")
         if not self._launch.can_resume(view):
             raise NotPermitted(f"session '{view.id}' has no conversation yet: 'new' makes another")
         if view.in_turn or view.on_its_way:
-            raise Conflict(f"busy: a turn of session '{view.id}' runs")
+            raise Conflict(f"busy: session '{view.id}' is in a turn; try again when it is over")
         if not asked.branch:
             return self._made(view, asked, view.cwd, None)
         own = self._branches.of(view.id)

@@ -394,7 +394,7 @@ class Launch:
         with self._lock:
             turn = self._landing.setdefault(session, threading.BoundedSemaphore())
         if not turn.acquire(timeout=LANDING):
-            raise SandboxRefused("commits of this session are being brought")
+            raise SandboxRefused("commits of this session are being brought over: try again")
         try:
             yield
         finally:

@@ -152,7 +152,7 @@ class Spawn:
         if not path.startswith("/"):
             raise Invalid(f"invalid path '{path[:200]}': not absolute")
         if "\n" in path or "\t" in path:
-            raise Invalid("invalid path: it cannot hold a tab or a newline")
+            raise Invalid("invalid path: it cannot contain a tab or a newline")
         if not os.path.isdir(path):
             raise NotFound(f"no such directory '{path[:200]}'")
         if not os.access(path, os.R_OK | os.X_OK):
@@ -166,7 +166,7 @@ class Spawn:
         except SandboxError as error:
             raise Unavailable(str(error)) from None
         if any("\ud800" <= char <= "\udfff" for char in real):  # as Python writes bytes that are none
-            raise Invalid(f"invalid path '{path[:200]}': what it leads to has a name that is not UTF-8")
+            raise Invalid(f"invalid path '{path[:200]}': its real path is not UTF-8")
         return real
 
 

@@ -42,7 +42,7 @@ class Work:
         head, _ = hand.worker.ask(found, "undo", segments=change.segments, now=before)
         paths = [str(path)[:4096] for path in head.get("paths", [])]
         if not paths:
-            raise NotPermitted(f"nothing of turn {n} is left to take back")
+            raise NotPermitted(f"nothing of turn {n} is left to undo")
         after, left = self._checkpoints.make(session, hand)
         diff = self._checkpoints.diff(found, hand, extended(None, before, after), left)
 
@@ -63,7 +63,7 @@ class Work:
     def _idle(self, session: str) -> None:
         view = self._registry.get(session)
         if view.in_turn or view.on_its_way:
-            raise Conflict(f"busy: a turn of session '{session}' runs")
+            raise Conflict(f"busy: session '{session}' is in a turn; try again when it is over")
 
     @staticmethod
     def _change(tx: Tx, session: str, n: int) -> Change:

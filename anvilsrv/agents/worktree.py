@@ -59,7 +59,7 @@ def trees(place: str, cwd: str) -> Trees | None:
     top = main.tree if main is not None else cwd
     found = sorted((one for one in there if under(one.tree, top)), key=lambda one: (len(one.tree), one.tree))[:MOST]
     if found and not all(one.checkpoints for one in found):
-        raise SandboxRefused("a layer of its policy says so (git: {checkpoints: off})")
+        raise SandboxRefused("switched off by a layer of its policy (git: {checkpoints: off})")
     return Trees(top, found) if found else None
 
 

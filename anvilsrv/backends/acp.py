@@ -70,7 +70,7 @@ def expand(body: Table) -> None:
         return
     for key in ("command", "resume"):
         if key in body.rest:
-            raise body.wrong(key, "not beside acp, which has a command of its own")
+            raise body.wrong(key, "cannot be combined with acp, which has its own command")
     table = body.table("acp")
     command = body.template("acp", table.words("command"))
     if not command:

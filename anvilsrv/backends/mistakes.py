@@ -101,7 +101,7 @@ def _conversation(made: "Backend", body: "Table", own: bool) -> None:
         "conversation" in rule.texts for rules in (*made.hooks.values(), made.transcript) for rule in rules
     )
     if made.conversation == "hook" and not told and not own:
-        raise body.wrong("conversation", "no hook tells it: payload: {conversation: FIELD}")
+        raise body.wrong("conversation", "no hook reports it: add payload: {conversation: FIELD}")
     if made.evidence == "transcript" and not made.transcript and not own:
         raise body.wrong("evidence", "transcript needs rows of transcript")
 

@@ -50,7 +50,7 @@ class Table:
         """A string."""
         value = self.take(key, default)
         if value is not default and not isinstance(value, str):
-            raise self.wrong(key, "must be a text")
+            raise self.wrong(key, "must be a string")
         return value
 
     def one_of(self, key: str, words: tuple[str, ...], default: Any = MISSING) -> str:
@@ -67,7 +67,7 @@ class Table:
             return value
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.wrong(key, "must be a list of texts")
+            raise self.wrong(key, "must be a list of strings")
         return tuple(value)
 
     def seconds(self, key: str, default: float) -> float:
@@ -120,7 +120,7 @@ class Table:
         below = self.table(key)
         for name, value in below.rest.items():
             if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise below.wrong(name, "must be a text")
+                raise below.wrong(name, "must be a string")
         return {name: str(value) for name, value in below.rest.items()}
 
     def template(self, key: str, value: Any) -> Any:

@@ -251,7 +251,7 @@ def _update(call: Call, bead_id: str, *words: str) -> str:
     _change(record, _pairs(words, UPDATE_KEYS))
     held = record["status"] in ("in_progress", "hooked")
     if held and not call.user and record.get("assignee") != call.actor:
-        raise Denied(f"'{bead_id}' is claimed with claim, by the session that will work on it")
+        raise Denied(f"'{bead_id}' cannot be assigned: the session that will work on it takes it with claim")
     if record["status"] == "closed" != before:
         record["closed_at"] = now()[1]
     return call.put(record)
@@ -317,7 +317,7 @@ def _path(word: str) -> Path:
 
 def _title(value: str) -> Any:
     if re.search(r"[\x00-\x1f\x7f]", value):
-        raise Invalid("a title is one line of text")
+        raise Invalid("a title must be one line of text")
     return check_title(value)
 
 

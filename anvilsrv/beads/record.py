@@ -152,7 +152,7 @@ def normal(record: Mapping[str, Any]) -> Record:
     check_title(new.get("title"))
     for key in _TEXTS:
         if not isinstance(new.get(key, ""), str):
-            raise Invalid(f"{key} is not text")
+            raise Invalid(f"{key} must be a string")
     if isinstance(new.get("description"), str) and not new["description"]:
         del new["description"]
     _normal_state(new)
@@ -171,7 +171,7 @@ def _normal_state(new: Record) -> None:
         raise Invalid(f"invalid priority {json.dumps(priority)[:60]}: must be 0 to 4")
     kind = new.get("issue_type") or "task"
     if not isinstance(kind, str):
-        raise Invalid("issue_type is not text")
+        raise Invalid("issue_type must be a string")
     new["issue_type"] = kind
     minutes = new.get("estimated_minutes", 0)
     if type(minutes) is not int or minutes < 0:
@@ -182,7 +182,7 @@ def _normal_times(new: Record) -> None:
     for key in _TIMES:
         if key in new:
             if not isinstance(new[key], str):
-                raise Invalid(f"{key} is not a time (such as 2026-01-31T12:00:00Z)")
+                raise Invalid(f"{key} must be a time (such as 2026-01-31T12:00:00Z)")
             unix_ns(new[key])
     new.setdefault("created_at", new.get("updated_at") or now()[1])
     new.setdefault("updated_at", new["created_at"])
@@ -195,11 +195,11 @@ def _normal_times(new: Record) -> None:
 def _normal_lists(new: Record) -> None:
     labels = new.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise Invalid("labels is not a list of words")
+        raise Invalid("labels must be a list of strings")
     for key in ("dependencies", "comments"):
         rows = new.get(key, [])
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise Invalid(f"{key} is not a list of objects")
+            raise Invalid(f"{key} must be a list of objects")
         for row in rows:
             if row.setdefault("issue_id", new["id"]) != new["id"]:
                 raise Invalid(f"{key} of '{row['issue_id']}' inside '{new['id']}'")

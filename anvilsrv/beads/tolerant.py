@@ -20,14 +20,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def refuse_conflict(line: bytes) -> None:
     """Raise Invalid for what git leaves in a file where two versions do not go together."""
     if line.startswith(_MARKS):
-        raise Invalid("a conflict mark of git: resolve the merge first")
+        raise Invalid("a conflict marker of git: resolve the merge first")
 
 
 def mended(found: Record) -> tuple[Record, list[str]]:
     """The record as it can be taken, and what was changed in it. Raises Invalid for a title of several lines."""
     record, notes = dict(found), list[str]()
     if isinstance(title := record.get("title"), str) and _CONTROL.search(title):
-        raise Invalid("a title is one line of text")
+        raise Invalid("a title must be one line of text")
     for key in TIMES:
         if isinstance(record.get(key), str) and not record[key].strip():
             del record[key]

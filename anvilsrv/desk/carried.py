@@ -55,7 +55,7 @@ class Carriers:
         """A hook program asks whether it may give on the prompt that the reply to its report brought it. Raises Invalid."""
         number, link, turn = found.get("take"), found.get("of"), found.get("turn")
         if not isinstance(number, int) or not is_number(link) or not (turn is None or is_number(turn)):
-            raise Invalid("hook: 'take' is a number, 'of' that of a report, 'turn' a name")
+            raise Invalid("hook: 'take' must be a number, 'of' the number of a report, 'turn' a name")
 
         def job(tx: Tx) -> dict[str, Any]:
             at = stamp(found.get("mono")) or tx.now.monotonic
@@ -83,7 +83,7 @@ class Carriers:
         """It says that the agent has it: on its connection, or in the spool, where a daemon did not live to hear it. Raises Invalid."""
         number = found["given"]
         if not isinstance(number, int):
-            raise Invalid("hook: 'given' is a number")
+            raise Invalid("hook: 'given' must be a number")
         job: Callable[[Tx], None] = lambda tx: self._turns.delivered.gave(tx, session, number)  # noqa: E731
         self._store.call(job, need=Need.OWN, by=self._registry.family(session))
         if by is not None:

@@ -146,7 +146,7 @@ class Life:
         row = self._registry.row(tx, session)
         backend = self._backends.last(row.backend)
         if how == Wanted.LOG and backend is not None and backend.conversation == "none":
-            raise NotPermitted(f"backend '{row.backend}' has no conversation to begin with: restart, or restart fresh")
+            raise NotPermitted(f"backend '{row.backend}' cannot begin with a log: write restart or restart fresh")
         self._registry.set(tx, session, crashes=0, ran=None, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
             self._registry.set(tx, session, wanted=how)

@@ -64,7 +64,7 @@ class Post:
         """Raises Conflict when too much that its sender wrote waits already, or is kept, or waits where it goes."""
         size = len(made.json().encode())
         if size > BOUNDS["message"].most:
-            raise Invalid(f"a message of {size:,} bytes: a session sends at most {BOUNDS['message'].figure} in one")
+            raise Invalid(f"message too large: {size:,} bytes (at most {BOUNDS['message'].figure})")
         self.admit(tx, made.sender, size)
         for name, has in (("sent", box.sent(tx, made.sender)), ("inbox", box.size(tx, made.to))):
             if has + size > BOUNDS[name].most:

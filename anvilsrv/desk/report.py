@@ -146,7 +146,7 @@ class Reports:
     def _take(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
         number, hook, payload = found.get("report"), found.get("hook"), found.get("payload", {})
         if not stamps.is_number(number) or not isinstance(hook, str):
-            raise Invalid("hook: a report has 'report' and 'hook', both strings")
+            raise Invalid("hook: a report must have 'report' and 'hook', both strings")
         if not isinstance(payload, dict):
             raise Invalid("hook: 'payload' is not an object")
         view = self._registry.get(session)
@@ -203,9 +203,9 @@ class Reports:
         """A program in the pane asks for the next prompt: of a kind of agent that gets them by message."""
         number, view = found.get("report"), self._registry.get(session)
         if not stamps.is_number(number):
-            raise Invalid("hook: a report has 'report', a string")
+            raise Invalid("hook: a report must have 'report', a string")
         if not self._backends.get(view.backend).by_message:
-            raise Invalid(f"hook: prompts of '{view.backend}' are typed")
+            raise Invalid(f"hook: prompts of '{view.backend}' are typed, not sent as messages")
         self._carriers.got(view.id, str(number), by)
         asked = found.get("chosen")
         self._messages.ask(view.id, str(number), by, asked if isinstance(asked, dict) else {})

@@ -76,7 +76,7 @@ def heeded(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str,
     found = {name: value for name, value in arguments.items() if value is not None or name in required}
     for name, value in found.items():
         if _halves(value):
-            raise Invalid(f"{name}: half of a surrogate pair, which is not text")
+            raise Invalid(f"{name}: unpaired surrogate")
     return found
 
 

@@ -89,7 +89,7 @@ class Prompt(NamedTuple):
     words: str
 
 
-_MAIL = "(send_message), and end your turn; the answer comes to you by itself"
+_MAIL = "(send_message), and end your turn; the answer will start your next turn"
 _AGAIN = "If the REVIEW_RESPONSE asks for changes, make them and ask again. If it says LGTM,"
 PROMPTS = (
     Prompt(
@@ -110,7 +110,7 @@ PROMPTS = (
     Prompt(
         "planning", "Plan, with sessions that find out and edit; the steps become beads.", ("task", "researcher", "editor"),
         "{task}\n\nPlan that; write no code. Send session {researcher} a QUERY_REQUEST for what you would otherwise guess "
-        f"{_MAIL}. Make a bead for each step that one agent can do (bead_new), and say what waits for what (bead_dep). Then send "
+        f"{_MAIL}. Make a bead for each step that one agent can do (bead_new), and add their dependencies (bead_dep). Then send "
         f"session {{editor}} a REVIEW_REQUEST with the plan and the ids of the beads. {_AGAIN} you are done.",
     ),
     Prompt(

@@ -51,7 +51,7 @@ TOOLS = {
 INSTRUCTIONS = """\
 AnviLLM runs coding agents side by side. Messages go between sessions and the user; beads are the shared list of tasks.
 Claim a bead before you work on it, complete it when it is done, fail it with a reason when it cannot be done.
-A *_REQUEST that started your turn is answered with your last response by itself; answer with send_message only if you
+A *_REQUEST that started your turn is answered automatically with your last response; answer with send_message only if you
 want to say something else."""
 
 

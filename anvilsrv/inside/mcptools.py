@@ -45,7 +45,7 @@ Message = TypedDict(
         "metadata": dict[str, Any],
     },
 )
-"""A message as it lies in an inbox; `timestamp` is seconds since 1970."""
+"""A message in an inbox; `timestamp` is in seconds since 1970."""
 
 
 class Inbox(TypedDict):
@@ -118,7 +118,7 @@ class Tools:
         self._claimed = os.environ.get("ANVILLM_SESSION", "") if session is None else session
 
     def read_inbox(self, limit: int = 0, agent_id: str = "") -> Inbox:
-        """Read your waiting messages, oldest first, and mark them as done: each is given out once.
+        """Read your waiting messages, oldest first, and archive them: each is returned once.
 
         `limit` 0 gives all. `agent_id` may be left out; another's inbox is refused.
         """
@@ -142,7 +142,7 @@ class Tools:
         """Send a message to another session (its id or alias) or to `user`.
 
         `type` is PROMPT_REQUEST, QUERY_REQUEST, REVIEW_REQUEST, APPROVAL_REQUEST, their _RESPONSE, or LOG_ERROR. A
-        request is answered by itself when the other's turn ends. The sender is always you: `from` may be left out.
+        request is answered automatically when the other's turn ends. The sender is always you: `from` may be left out.
         """
         with self.attached() as (client, me):
             for named in (sender, agent_id):
@@ -157,7 +157,7 @@ class Tools:
             return {"me": me, "sessions": [_session(client, line, me) for line in _lines(client.read("list"))]}
 
     def set_state(self, state: str, agent_id: str = "") -> State:
-        """Write your state: idle, running, stopped or error. Where hooks report it, what contradicts them is refused."""
+        """Set your state: idle, running, stopped or error. A state that contradicts the agent's hooks is refused."""
         with self.attached() as (client, me):
             target = agent_id if me == USER and agent_id else self._only_me(client, me, agent_id)
             if target == USER:
@@ -166,7 +166,7 @@ class Tools:
             return {"session": target, "state": client.read(f"{target}/state").decode().strip()}
 
     def read_output(self, session: str, wait: float = 0) -> Output:
-        """The response of a session to the last prompt it accepted; waits up to `wait` seconds for the turn to end."""
+        """Return a session's response to the last prompt it accepted; waits up to `wait` seconds for the turn to end."""
         return self.watch_output(session, wait, lambda words: None)
 
     def watch_output(self, session: str, wait: float, told: Callable[[str], None]) -> Output:
@@ -187,7 +187,7 @@ class Tools:
             return {"session": session, "response": response.decode(errors="replace")}
 
     def read_diff(self, session: str = "", turn: int = 0) -> Diff:
-        """What a session changed in its git work tree: in one turn, by the number of its prompt, or with 0 since it began.
+        """Show what a session changed in its git work tree: in one turn, by the number of its prompt, or with 0 since it began.
 
         Without `session` your own. Another's may be read by the user, and by who spawned it.
         """
@@ -199,7 +199,7 @@ class Tools:
             return {"session": whose, "diff": client.read(path, timeout=DIFF_WAIT).decode(errors="replace")}
 
     def review(self, session: str, comments: str) -> Reviewed:
-        """Give a session comments on what it changed; they become one prompt, with the lines that they are about.
+        """Send a session comments on what it changed; they become one prompt, with the lines that they are about.
 
         A comment is a line `path:line: words` or `path:line-line: words`, by the lines of the files as they are now; a line that
         begins with a blank goes on with the one before. For the user, and for who spawned that session.
@@ -228,19 +228,19 @@ class Tools:
             raise Unavailable(f"the user has not answered yet: the answer to message {sent} will come to your inbox")
 
     def beads_ready(self) -> Beads:
-        """The beads (tasks) that nothing stands in the way of, most urgent first: claim one before you work on it."""
+        """List the beads (tasks) that can be worked on now, most urgent first: claim one before you work on it."""
         with self.attached() as (client, _):
             return {"beads": _load(client, "beads/ready")}
 
     def beads_list(self, status: str = "", assignee: str = "", limit: int = 200) -> Beads:
-        """Beads, oldest first, of one status or assignee if given; at most `limit`."""
+        """List beads, oldest first, of one status or assignee if given; at most `limit`."""
         with self.attached() as (client, _):
             found = _load(client, "beads/list")
         found = [one for one in found if status in ("", one["status"]) and assignee in ("", one.get("assignee", ""))]
         return {"beads": found[: max(limit, 0)]}
 
     def bead_show(self, bead: str) -> dict[str, Any]:
-        """One bead with everything that is known of it."""
+        """Show one bead with all of its fields."""
         with self.attached() as (client, _):
             found: dict[str, Any] = json.loads(client.read(f"beads/{_name(bead)}/json"))
             return found
@@ -255,17 +255,17 @@ class Tools:
         waits_for: list[str] | None = None,
         labels: list[str] | None = None,
     ) -> Bead:
-        """Make a bead; priority 0 is the most urgent, 4 the least. `waits_for` are beads that must be closed before it."""
+        """Create a bead; priority 0 is the most urgent, 4 the least. `waits_for` are beads that must be closed before it."""
         given = {"description": description, "priority": str(priority), "type": type, "parent": parent}
         given |= {"deps": ",".join(waits_for or []), "labels": ",".join(labels or [])}
         return self._bead("new", title, *(f"{key}={value}" for key, value in given.items() if value))
 
     def bead_claim(self, bead: str) -> Bead:
-        """Take a bead to work on; refused if another has it, or if it waits for something."""
+        """Claim a bead to work on; refused if another session has it, or if it is blocked."""
         return self._bead("claim", bead)
 
     def bead_unclaim(self, bead: str) -> Bead:
-        """Give a bead back that you claimed."""
+        """Give back a bead that you claimed."""
         return self._bead("unclaim", bead)
 
     def bead_complete(self, bead: str, reason: str = "") -> Bead:
@@ -273,7 +273,7 @@ class Tools:
         return self._bead("complete", bead, *([reason] if reason else []))
 
     def bead_fail(self, bead: str, reason: str) -> Bead:
-        """Say that a bead cannot be done, and why; what waits for it waits on."""
+        """Report that a bead cannot be done, and why; its dependents stay blocked."""
         return self._bead("fail", bead, reason)
 
     def bead_dep(self, child: str, parent: str) -> Bead:

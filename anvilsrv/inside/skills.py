@@ -60,7 +60,7 @@ def read(file: Path) -> Skill:
         raise Invalid(f"{file}: front matter without a description")
     name = front.get("name", file.parent.name)
     if name != file.parent.name or not _NAME.fullmatch(name):
-        raise Invalid(f"{file}: name '{name}' is not that of its directory")
+        raise Invalid(f"{file}: name '{name}' must be the name of its directory")
     return Skill(name, " ".join(front["description"].split()), parts[2].lstrip("\r\n"), file.parent)
 
 

@@ -38,7 +38,7 @@ def read(top: Path, name: str) -> int:
             raise refused(error, name) from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise Denied(f"no regular file: {name}")
+        raise Denied(f"not a regular file: {name}")
     return fd
 
 
@@ -57,7 +57,7 @@ def write_to(top: Path, name: str, create: bool = False) -> int:
             raise refused(error, name) from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise Denied(f"no regular file: {name}")
+        raise Denied(f"not a regular file: {name}")
     return fd
 
 
@@ -198,5 +198,5 @@ def refused(error: OSError, name: str) -> NotFound | Denied | Unavailable:
     if error.errno == errno.ENOENT:
         return NotFound(f"no such file '{name}'")
     if error.errno in LINKS:
-        return Denied(f"a link stands in the way: {name}")
+        return Denied(f"not opened, a symbolic link: {name}")
     return Unavailable(f"{(error.strerror or 'error').lower()}: {name}")

@@ -43,12 +43,12 @@ def _file(name: str, directory: int, target: Path, most: int) -> int:
         if not stat.S_ISREG(there.st_mode):
             return 0
         if there.st_size > most:
-            raise NotPermitted("too much to copy")
+            raise NotPermitted("not copied: too large")
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
             shutil.copyfileobj(old, new, 1 << 20)
             if new.tell() > most:
-                raise NotPermitted("too much to copy")
+                raise NotPermitted("not copied: too large")
             os.utime(new.fileno(), ns=(there.st_atime_ns, there.st_mtime_ns))
             os.fchmod(new.fileno(), 0o600 | there.st_mode & 0o100)
             return new.tell()

@@ -84,7 +84,7 @@ class Connection(Stream):
         if tag in self.calls:
             raise Conflict(f"duplicate tag {tag}")
         if len(self.calls) >= MAXCALLS and verb in PARKABLE:
-            raise Conflict(f"too many requests wait: {MAXCALLS} at most")
+            raise Conflict(f"too many outstanding requests: at most {MAXCALLS}")
         if verb in PARKABLE and self.allowance.full("requests"):
             raise BOUNDS["requests"].refusal()
 

@@ -95,7 +95,7 @@ class Fids(Generic[W]):
         if number == NOFID:
             raise BadFid("NOFID is not a fid number")
         if len(self._fids) >= MAXFIDS:
-            raise Conflict(f"too many fids: {MAXFIDS} at most")
+            raise Conflict(f"too many fids: at most {MAXFIDS}")
         self._allowance.take("fids")
         self._fids[number] = Fid(trail)
 

@@ -92,7 +92,7 @@ def stop() -> None:
 def restart() -> None:
     """Replace the running daemon with this program; agents keep running.
 
-    What agents may get of this shell's environment (PATH, keys) is taken along.
+    It takes over those variables of this shell that agents may get (PATH, API keys).
     """
     from anvilsrv.programs import daemon
 
@@ -105,7 +105,7 @@ def restart() -> None:
 
 
 @main.command()
-@click.option("--short", "brief", is_flag=True, help="One line for a status bar: what needs you, and what runs.")
+@click.option("--short", "brief", is_flag=True, help="Print one line for a status bar: what needs you, and what runs.")
 def status(brief: bool) -> None:
     """Say whether the daemon runs, and which sessions it has."""
     from anvilsrv.p9.client import Client
@@ -149,7 +149,7 @@ def _short(pid: int | None) -> None:
 def doctor() -> None:
     """Check this machine: what is missing, and what to do about it.
 
-    Each line is ok, a note, or what to do.
+    Each line is ok, a note (optional), or do (required), and says what was found or what to do.
     """
     from anvilsrv.programs.doctor import examine
 
@@ -171,13 +171,13 @@ def export() -> None:
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Take this file of a login instead.")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Copy this login file instead.")
 @click.argument("backend")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def login(backend: str, words: tuple[str, ...], source: Path | None) -> None:
     """Log in to BACKEND once for all its sessions.
 
-    WORDS go to the backend's own login.
+    WORDS are passed to the backend's own login command.
     """
     from anvilsrv.programs.login import login as run
 

@@ -65,8 +65,8 @@ def ls() -> None:
 def ask(name: str, text: tuple[str, ...]) -> None:
     """Send a prompt to the session NAME, wait, and print the answer.
 
-    Without TEXT the prompt is read from standard input. What the agent asks meanwhile is told on standard error. Interrupted
-    (^C), the prompt stays with the agent.
+    Without TEXT the prompt is read from standard input. If the agent asks something meanwhile, the question is printed
+    on standard error. If interrupted (^C), the prompt stays with the agent.
     """
     from anvilsrv.programs import talk
 
@@ -118,8 +118,8 @@ def run(backend: str, words: tuple[str, ...], role: str, tasks: str) -> None:
 def attach(name: str) -> None:
     """Attach this terminal to the agent of the session NAME.
 
-    Where this is not a terminal, one is opened: $ANVILLM_TERMINAL, or what is installed. From within another tmux the agent's shows in
-    the pane.
+    If this is not a terminal, one is opened: $ANVILLM_TERMINAL, or one that is installed. Within another tmux, the
+    agent's appears in the pane.
     """
     from anvilsrv.programs import talk
 

@@ -57,9 +57,9 @@ class ByHand:
         if state == before:
             return
         if reported:
-            raise NotPermitted(f"the agent's hooks say {before}")
+            raise NotPermitted(f"the agent's hooks report {before}")
         if state not in (State.IDLE, State.RUNNING):
-            raise NotPermitted(f"cannot make it {state} here: write stop, restart or kill to ctl")
+            raise NotPermitted(f"cannot set it to {state} here: write stop, restart or kill to ctl")
         now = Happened(tx.now.monotonic)
         if state == State.RUNNING:
             yield from self._reported.submitted(tx, session, now)

@@ -52,9 +52,9 @@ def parse(text: str) -> list[Comment]:
             raise Invalid(f"invalid review: line {number} is not 'path:line: words'")
         first, last = int(match["first"]), int(match["last"] or match["first"])
         if not 0 < first <= last:
-            raise Invalid(f"invalid review: line {number} names no lines")
+            raise Invalid(f"invalid review: line {number} has no line numbers")
         if not match["words"].strip():
-            raise Invalid(f"invalid review: line {number} says nothing")
+            raise Invalid(f"invalid review: line {number} has no comment")
         found.append(Comment(match["path"], first, last, match["words"].strip()))
     if not found:
         raise Invalid("invalid review: it has no comments")

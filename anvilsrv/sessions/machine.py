@@ -32,19 +32,19 @@ WAITING = (Status.QUEUED, *ACTIVE)  # an answer may still come
 class Event(Enum):
     """What can happen to a prompt that is on its way or taken, or while there is none."""
 
-    SAME = auto()  # a submit of exactly its text, or one that does not tell its text
-    OTHER = auto()  # a submit of other words
-    WAKE = auto()  # the agent began by itself, and says so
-    JOINED = auto()  # its text was taken into a turn that runs
-    ACTIVE = auto()  # a turn goes on
+    SAME = auto()  # the agent submitted exactly its text, or does not report the text
+    OTHER = auto()  # the agent submitted a different text
+    WAKE = auto()  # the agent began a turn itself, and says so
+    JOINED = auto()  # its text was taken into the running turn
+    ACTIVE = auto()  # a turn continues
     FAIL = auto()  # a turn failed
     REFUSED = auto()  # the agent refused it, with a reason
     INTERRUPT = auto()  # the user wrote `interrupt` to ctl
     DIED = auto()  # the process is gone
     OBSTACLE = auto()  # the input is not free, before anything is pasted
-    NOT_TAKEN = auto()  # the time for it is over, after a look at the input
-    WITHDRAW = auto()  # the user takes it out of the queue
-    EDIT = auto()  # the user gives it another text
+    NOT_TAKEN = auto()  # it timed out, and the input was looked at
+    WITHDRAW = auto()  # the user withdraws it from the queue
+    EDIT = auto()  # the user edits its text
     HOLD = auto()  # the gate has closed
     GONE = auto()  # the connection that carried it as a message has closed
     DAEMON = auto()  # another daemon has taken over
@@ -58,43 +58,41 @@ class Fact(Enum):
     EARLY = auto()  # the report is older than the paste
     LATER = auto()  # the report is not older than the Enter
     OURS = auto()  # the input shows exactly our text
-    ONLY_OURS = auto()  # the input shows nothing but texts of ours
-    MIXED = auto()  # the input shows something else, with ours or without
+    ONLY_OURS = auto()  # the input shows only texts that we typed
+    MIXED = auto()  # the input shows something else, with or without our text
     FREE = auto()  # the input is free
-    UNREAD = auto()  # the agent has not read yet what was typed
-    CONTAINS = auto()  # the other words have ours among them, or half of a longer text
+    UNREAD = auto()  # the agent has not read the typed text yet
+    CONTAINS = auto()  # the other text contains ours, or half of ours if it is long
     PROVED = auto()  # the transcript says that it was taken
-    AGAIN = auto()  # it may be typed again: the one rule (``may_again``)
-    UNPASTED = auto()  # tmux still has the buffer that pasting takes away
+    AGAIN = auto()  # it may be typed again (``may_again``)
+    UNPASTED = auto()  # tmux still has the buffer, which pasting deletes
     QUIT = auto()  # the process ended with status 0
     MESSAGE = auto()  # it was given in a reply, not typed
-    FEW = auto()  # its Enter was pressed less often than it may be
-    TRIED = auto()  # it is in the queue, and was pasted before the report
+    FEW = auto()  # Enter may be pressed for it once more
+    TRIED = auto()  # it is queued, and was pasted before the report
     TURN = auto()  # a turn is open
-    COMMAND = auto()  # it is a command of the agent's own
+    COMMAND = auto()  # it is one of the agent's own commands
     NEVER = auto()  # it was never pasted
-    OWED = (
-        auto()
-    )  # the report tells no text, and may be of an earlier prompt, which failed in doubt, or ours still stands there
+    OWED = auto()  # the report has no text and may belong to an earlier prompt that failed in doubt, or our text is still in the input
 
 
 class Act(Enum):
     """What is done about it, in order."""
 
-    TURN = auto()  # only the turns move
+    TURN = auto()  # only the turn machine acts
     TAKE = auto()  # the prompt is TAKEN, in the turn that the report is about
-    REQUEUE = auto()  # back to its place in the queue; that it was pasted is remembered
-    UNPASTE = auto()  # the same, and that it was pasted is forgotten: it was not
+    REQUEUE = auto()  # back to its place in the queue, marked as pasted once
+    UNPASTE = auto()  # back to its place in the queue, as never pasted
     FAIL = auto()  # FAILED, with the reason
     DOUBT = auto()  # FAILED: it may have been taken
-    END = auto()  # its turn is closed, it has failed with the reason
-    ANSWER = auto()  # DONE at once, with no words
-    CLEAR = auto()  # what stands in the input is cleared, where that is nothing but texts of ours
-    SEND = auto()  # Enter
-    UNSEND = auto()  # as it was before that: its Enter was not pressed
+    END = auto()  # its turn is closed; the prompt is FAILED, with the reason
+    ANSWER = auto()  # DONE immediately, with an empty answer
+    CLEAR = auto()  # clear the input, if it holds only texts that we typed
+    SEND = auto()  # press Enter
+    UNSEND = auto()  # PASTED again: Enter was not pressed
     OBSTRUCT = auto()  # the gate has an obstacle
-    KEYS = auto()  # the keys that interrupt are pressed
-    REFUSE = auto()  # an error for the one who asked
+    KEYS = auto()  # press the interrupt keys
+    REFUSE = auto()  # an error for the caller
     WITHDRAW = auto()  # WITHDRAWN: it has not reached the agent
     ALLOW = auto()  # it may be edited: it has not reached the agent
 

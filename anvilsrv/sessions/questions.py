@@ -41,9 +41,9 @@ def of_tool(number: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a question that a tool asks in report ``number``. Raises Invalid."""
     question, choices = payload.get("question"), payload.get("choices") or []
     if not isinstance(question, str) or not question.strip():
-        raise Invalid("invalid question: it is a text")
+        raise Invalid("invalid question: must be a string")
     if not isinstance(choices, list) or len(choices) > OPTIONS or not all(isinstance(one, str) for one in choices):
-        raise Invalid(f"invalid choices: a list of at most {OPTIONS} texts")
+        raise Invalid(f"invalid choices: must be a list of at most {OPTIONS} strings")
     return {"question": question, "choices": choices, "free": True, "tool": f"{ASK_USER} {number}"}
 
 

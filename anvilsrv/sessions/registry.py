@@ -207,7 +207,7 @@ class Registry:
         """Refuse what a person would take for the user, a backend or another session."""
         name = same(alias)
         if name == same(USER) or name in map(same, self._backends()):
-            raise Invalid(f"invalid alias '{alias}': the user or a backend is called so")
+            raise Invalid(f"invalid alias '{alias}': that is the name of the user or of a backend")
         for row in tx.all("SELECT id, alias FROM sessions WHERE alias IS NOT NULL AND id != ?", but):
             if same(row["alias"]) == name:
                 raise Exists(f"alias '{row['alias']}' already exists: it is taken by {row['id']}")
@@ -420,7 +420,7 @@ def parse_new(words: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "tasks": [], "chosen": {}} | dict.fromkeys(NAMED, "")
     for word in words:
         if one_line(word) != word:
-            raise Invalid(f"new: '{one_line(word)[:80]}' holds a control character, or a mark that is not seen")
+            raise Invalid(f"new: '{one_line(word)[:80]}' contains a control or invisible character")
     for word in words[1 if beside else 2 :]:
         key, equals, value = word.partition("=")
         if equals and value and key in CHOSEN:
@@ -440,13 +440,13 @@ def parse_new(words: list[str]) -> dict[str, Any]:
 def _check_new(found: Mapping[str, Any]) -> None:
     """Refuse arguments that do not go together. Raises Invalid."""
     if found["same"] and (more := [name for name in (*NAMED, "tasks") if found[name] and name not in BESIDE]):
-        raise Invalid(f"new: same= shares all of another session: {more[0]}= does not go with it")
+        raise Invalid(f"new: same= takes everything from another session and cannot be combined with {more[0]}=")
     if found["same"] and not found["cwd"].startswith("same="):
-        raise Invalid("new: same= shares the place of another session: name no other")
+        raise Invalid("new: same= uses the directory of another session: leave the directory out")
     if found["from"] not in ("", "working"):
-        raise Invalid(f"new: from={found['from'][:80]} is not known (from=working: with what you have not committed)")
+        raise Invalid(f"new: invalid from='{found['from'][:80]}' (expected working)")
     for name in ("base", "from"):
         if found[name] and not found["branch"]:
             raise Invalid(f"new: {name}= needs branch=")
     if found["from"] and found["base"]:
-        raise Invalid("new: from=working begins with what is checked out: base= does not go with it")
+        raise Invalid("new: from=working begins with what is checked out and cannot be combined with base=")

@@ -24,42 +24,42 @@ class Heard(Enum):
     """What is heard about a turn."""
 
     SUBMIT = auto()  # a prompt was submitted
-    WAKE = auto()  # a submit by which the agent began itself
+    WAKE = auto()  # the agent submitted a prompt of its own
     JOINED = auto()  # another prompt was taken into it
-    END = auto()  # it stopped, failed, or an interrupt was told
-    ACTIVE = auto()  # a tool's report: it goes on
+    END = auto()  # it stopped or failed, or an interrupt was reported
+    ACTIVE = auto()  # a tool reported: the turn continues
     DIED = auto()  # the process is gone
 
 
 class When(Enum):
     """What decides between the alternatives of a cell."""
 
-    OLD = auto()  # of a process that is gone; where turns have no names, older than the last interrupt told
+    OLD = auto()  # from a process that is gone; if turns have no names: older than the last reported interrupt
     OLDER = auto()  # SUBMIT: older than the open turn. END: not later than the turn's beginning and last activity
     AGAIN = auto()  # SUBMIT: of this turn, heard before
     NEWER = auto()  # later than its end
-    MEANT = auto()  # WAKE: the turn of the work that woke the agent is known, or one alone can be meant
+    MEANT = auto()  # WAKE: it is known which turn began the work that woke the agent, or only one can have
     BUSY = auto()  # another turn is open
-    TOGETHER = auto()  # WAKE: the agent woke itself in the open turn too, and has done nothing since
-    WORK = auto()  # END: work that it began goes on
+    TOGETHER = auto()  # WAKE: the open turn began with a wake too, and nothing has happened in it since
+    WORK = auto()  # END: work that it began is still running
 
 
 class Do(Enum):
     """What is done, in order."""
 
-    OPEN = auto()  # a new turn, OPEN; it is closed at once if its end was heard before
-    OVER = auto()  # a new turn that is over already
-    REPLACE = auto()  # the turn that is open is closed, and its prompts have failed
-    SHARE = auto()  # the turn that is open is PENDING: what the next open one says are its words too
-    REOPEN = auto()  # the turn is OPEN again; of WAKE: the one that is meant
-    NAME = auto()  # the turn that is meant has that name too: what is said under it are its words
+    OPEN = auto()  # a new turn is OPEN; it is closed immediately if its end was heard before
+    OVER = auto()  # a new turn is made CLOSED
+    REPLACE = auto()  # the open turn is closed, and its prompts are FAILED
+    SHARE = auto()  # the open turn is PENDING: the answer of the next open turn is its answer too
+    REOPEN = auto()  # the turn is OPEN again; for WAKE: the turn that is meant
+    NAME = auto()  # the turn that is meant gets that name too: what is said under it is its answer
     JOIN = auto()  # the prompt belongs to it
     CLOSE = auto()  # CLOSED, its prompts DONE or FAILED
     WAIT = auto()  # PENDING, its prompts DONE
-    WORDS = auto()  # what was said replaces its answer
-    BEGUN = auto()  # it is closed as it was, and what it began is known to be its own
-    NOTE = auto()  # the time of its last activity
-    KEEP = auto()  # it is kept until its submit is heard
+    WORDS = auto()  # what was said now replaces its answer
+    BEGUN = auto()  # it stays closed, and the work that it began is recorded as its own
+    NOTE = auto()  # record the time of its last activity
+    KEEP = auto()  # keep the report until its submit is heard
 
 
 Cases = tuple[tuple[tuple[When, ...], tuple[Do, ...]], ...]

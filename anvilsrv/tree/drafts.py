@@ -185,10 +185,10 @@ def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) 
         try:
             taken = drafts.take(tx, one.id)
             if not one.whole:
-                raise NotPermitted(f"{one.file}: the daemon ended while it was being written; it was not taken")
+                raise NotPermitted(f"{one.file}: the daemon ended while it was being written; it was dropped")
             found = file(one.session, one.file)
             if found is None or not isinstance(found.kind, TextDraft):
-                raise NotPermitted(f"{one.file}: its file is gone; what was written to it was not taken")
+                raise NotPermitted(f"{one.file}: its file is gone; what was written to it was dropped")
             found.kind.commit(found.at, tx, taken.data.decode("utf-8", "replace"), taken.n)
         except AnvilError as error:
             domain.error(tx, one.session, str(error))

@@ -139,9 +139,9 @@ class _Answers(Exchange):
         held.let_go()
         number = found.get("id")
         if not isinstance(number, int) or ("result" in found) == ("error" in found):
-            raise Invalid("editor: invalid answer: it has an id, and a result or an error")
+            raise Invalid("editor: invalid answer: it must have an id, and a result or an error")
         if "error" in found and not isinstance(found["error"], str):
-            raise Invalid("editor: invalid answer: an error is a text")
+            raise Invalid("editor: invalid answer: an error must be a string")
         reply: dict[str, Any] = {word: found[word] for word in ("result", "error") if word in found}
         if len(dumps(reply)) > MOST:
             reply = {"error": f"the editor's answer has more than {MOST >> 20} MiB"}

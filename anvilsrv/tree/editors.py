@@ -75,7 +75,7 @@ class Editors:
             if not self._attached.get(session):
                 raise Unavailable(NONE)
             if len({id(one) for one in self._open.values() if one.session == session}) >= MOST:
-                raise Conflict(f"busy: {MOST} questions of this session wait for an editor")
+                raise Conflict(f"busy: {MOST} questions of this session are waiting for an editor")
             made = Question(session, give)
             for lines in self._attached[session]:
                 number = next(self._numbers)

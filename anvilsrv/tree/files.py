@@ -274,7 +274,7 @@ class _CommandHandle(Handle):
         buffer, self._rest = self._rest + data, b""
         self._held.shrink()
         if len(buffer) > MAX_COMMANDS:
-            raise Invalid(f"{self._file.name}: a command of more than {MAX_COMMANDS >> 20} MiB")
+            raise Invalid(f"{self._file.name}: command larger than {MAX_COMMANDS >> 20} MiB")
         if len(data) >= FULL and not data.endswith(b"\n"):
             cut = _whole_utf8(buffer)
             commands, rest = words.lines(utf8(buffer[:cut]))

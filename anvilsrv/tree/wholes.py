@@ -63,7 +63,7 @@ class _WholeHandle(Handle):
     def write(self, offset: int, data: bytes, req: Request) -> int:
         if len(self._text) + len(data) > MOST:
             self._text = b""
-            raise Invalid(f"{self._file.name}: a text of more than {MOST >> 20} MiB")
+            raise Invalid(f"{self._file.name}: text larger than {MOST >> 20} MiB")
         self._held.grow(len(data))
         self._text += data
         if len(data) < FULL:

@@ -140,7 +140,7 @@ class Agent:
             self.change(name, alias=text.strip())
         elif file == "answer":
             if self.sessions[name]["ask"] is None:
-                raise Conflict("nothing is asked any more")
+                raise Conflict("no question is open any more")
             self.change(name, ask=None, asks=[])
         elif file == "context":
             self.texts[path] = text

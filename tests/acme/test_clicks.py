@@ -15,7 +15,7 @@ from acme.lib.agent import Agent
 from acme.lib.app import App
 
 MAIN, ERRORS, TASKS = "/AnviLLM/", "/AnviLLM/+Errors", "/AnviLLM/+Tasks"
-MOVED = "Assist: what was clicked has moved or gone meanwhile; nothing was done\n"
+MOVED = "Assist: what was clicked has moved or is gone; nothing was done\n"
 
 
 class Held(AtFake):
@@ -84,7 +84,7 @@ def test_a_choice_of_a_question_that_has_gone_answers_no_other(person, agent, as
         agent.change(asking[0], ask=None, asks=[])
         person.stale(pane)
         person.execute(MAIN, "yes")
-    person.sees(ERRORS, "Assist: q000001: this is not asked any more\n")
+    person.sees(ERRORS, "Assist: q000001: that question is no longer open\n")
     person.wait(lambda: "q000001" not in person.body(MAIN), "its line to go")
     assert answers(agent) == []
 
@@ -211,7 +211,7 @@ def test_a_choice_without_an_id_is_not_given_to_the_next_question(person, agent)
         agent.change(id, ask=two, asks=[two])
         person.stale(pane)
         person.execute(name, "yes")
-    person.sees("/tmp/+Errors", "Assist: this is not asked any more; nothing was answered\n")
+    person.sees("/tmp/+Errors", "Assist: that question is no longer open; nothing was answered\n")
     person.sees(name, "Write")
     assert answers(agent) == []
 
@@ -226,7 +226,7 @@ def test_a_choice_below_a_log_answers_its_own_question(person, agent, asking):
         agent.change(asking[0], ask=later, asks=[later])
         person.stale(pane)
         person.execute(name, "yes")
-    person.sees("/tmp/+Errors", "Assist: q000001: this is not asked any more\n")
+    person.sees("/tmp/+Errors", "Assist: q000001: that question is no longer open\n")
     person.sees(name, "\tq000009 [yes]")
     assert answers(agent) == []
 

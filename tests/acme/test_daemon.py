@@ -91,7 +91,7 @@ def test_a_session_on_a_branch_is_merged_and_discarded_and_what_refuses_it_is_sa
     person.sees(log, "\tok\n")
     person.wait(lambda: state(person, "sh") == "idle", "the turn to end", 30)
     person.execute(MAIN, "Kill", tag=True)
-    person.sees("/AnviLLM/+Errors", "sh: not all is committed on its branch fix; Kill again ends it for good\n")
+    person.sees("/AnviLLM/+Errors", "sh: not all is committed on its branch fix; Kill again removes it for good\n")
     person.type_at_end(MAIN, "Merge sh\n")
     person.execute(MAIN, "Merge sh", sweep=True)
     person.sees("/AnviLLM/+Errors", "it is not committed: b\n")

@@ -103,7 +103,7 @@ def test_what_put_is_refused_stands_in_its_place(person, agent, assist):
     person.wait(
         lambda: re.search(rf"^two\t.*\t! busy: alias: already exists\t{one}$", person.body(MAIN), re.M), "the refusal"
     )
-    person.sees(MAIN, "- two\t! two: a turn is running; Kill again ends it for good\n")
+    person.sees(MAIN, "- two\t! two: a turn is running; Kill again removes it for good\n")
     person.sees(MAIN, "Shell /no/such/place\t! no directory '/no/such/place'\na note\n")
     person.execute(MAIN, "Put", tag=True)
     assert agent.await_written(f"{two}/ctl") == "kill\n"
@@ -117,7 +117,7 @@ def test_get_throws_edits_away_when_it_is_clicked_again(person, agent, assist):
     person.select(MAIN, "one")
     person.type(MAIN, "uno")
     person.execute(MAIN, "Get", tag=True)
-    person.sees(ERRORS, "Assist: /AnviLLM/ modified; Get again throws the changes away\n")
+    person.sees(ERRORS, "Assist: /AnviLLM/ modified; Get again discards the changes\n")
     person.execute(MAIN, "Get", tag=True)
     person.wait(lambda: "\none\t" in person.body(MAIN), "the truth")
 
@@ -166,7 +166,7 @@ def test_one_put_asks_once_however_many_lines_are_about_a_session(person, agent,
     assist()
     person.type_at_end(MAIN, f"- one\n- one\n- {one}\n")
     person.execute(MAIN, "Put", tag=True)
-    refusal = "one: a turn is running; Kill again ends it for good"
+    refusal = "one: a turn is running; Kill again removes it for good"
     person.sees(MAIN, f"- {one}\t! {refusal}\n")
     person.sees(MAIN, f"- one\t! {refusal}\n")
     assert set(agent.sessions) == {one}
@@ -194,12 +194,12 @@ def test_kill_of_a_session_whose_branch_has_changes_wants_a_second_click(person,
     person.execute(MAIN, "Kill", tag=True)
     person.sees(
         ERRORS,
-        "one: its branch fix/one has changes, which Merge or Push brings elsewhere; Kill again ends it for good\n",
+        "one: its branch fix/one has changes, which Merge or Push brings elsewhere; Kill again removes it for good\n",
     )
     agent.texts[f"{one}/git/status"] = " M x\n"
     person.execute(MAIN, "Stop", tag=True)
     person.execute(MAIN, "Kill", tag=True)
-    person.sees(ERRORS, "one: not all is committed on its branch fix/one; Kill again ends it for good\n")
+    person.sees(ERRORS, "one: not all is committed on its branch fix/one; Kill again removes it for good\n")
     assert set(agent.sessions) == {one}
     person.execute(MAIN, "Kill", tag=True)
     person.wait(lambda: not agent.sessions, "the session to go")

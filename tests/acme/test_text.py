@@ -45,10 +45,10 @@ def test_kill_of_a_running_session_wants_a_second_click(person, agent, assist):
     assist()
     person.select(MAIN, one)
     person.execute(MAIN, "Kill", tag=True)
-    person.sees("/AnviLLM/+Errors", "Assist: one: a turn is running; Kill again ends it for good\n")
+    person.sees("/AnviLLM/+Errors", "Assist: one: a turn is running; Kill again removes it for good\n")
     person.select(MAIN, two)
     person.execute(MAIN, "Kill", tag=True)
-    person.sees("/AnviLLM/+Errors", "Assist: two: a turn is running; Kill again ends it for good\n")
+    person.sees("/AnviLLM/+Errors", "Assist: two: a turn is running; Kill again removes it for good\n")
     assert len(agent.sessions) == 2
     person.execute(MAIN, "Kill", tag=True)
     person.wait(lambda: list(agent.sessions) == [one], "two to go")
@@ -169,7 +169,7 @@ def test_get_in_a_changed_context_warns_and_put_sees_another_change(person, agen
     person.sees(name, "You are kind.\n")
     person.type_at_end(name, "Be short.\n")
     person.execute(name, "Get", tag=True)
-    person.sees(f"{project}/+Errors", f"{name} modified; Get again throws the changes away\n")
+    person.sees(f"{project}/+Errors", f"{name} modified; Get again discards the changes\n")
     assert "Be short." in person.body(name)
     agent.texts[f"{rev}/context"] = "You are strict.\n"
     person.execute(name, "Put", tag=True)

@@ -369,7 +369,7 @@ def test_what_waits_is_edited_as_text(person, agent, assist, project):
     agent.change(id, state="idle")
     person.wait(lambda: "linter" in person.body(name), "what was typed")
     person.execute(name, "Get", tag=True)
-    person.sees(f"{project}/+Errors", "+Queue.rev modified; Get again throws the changes away\n")
+    person.sees(f"{project}/+Errors", "+Queue.rev modified; Get again discards the changes\n")
     person.execute(name, "Put", tag=True)
     person.wait(lambda: agent.queues[id] == [(2, "queue", "run the linter"), (4, "queue", "commit")], "the queue")
     person.wait(lambda: "\n\n" not in person.body(name), "the lines to be drawn anew")

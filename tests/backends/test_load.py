@@ -33,7 +33,7 @@ def test_defaults(top: Path) -> None:
         (MINIMAL + "  input: {settle: soon}\n", "x.yaml:6: backend.input.settle: must be a number of seconds"),
         (MINIMAL + "  input:\n    setle: 1\n", "x.yaml:7: backend.input.setle: unknown key"),
         (MINIMAL + "  input: {empty: '('}\n", "x.yaml:6: backend.input.empty: not a regular expression"),
-        (MINIMAL + "  aliases: 3\n", "x.yaml:6: backend.aliases: must be a list of texts"),
+        (MINIMAL + "  aliases: 3\n", "x.yaml:6: backend.aliases: must be a list of strings"),
         (MINIMAL + "    Stop: {report: stopp}\n", "x.yaml:6: backend.hooks.Stop.report: must be one of: ready submit"),
         (MINIMAL + "    Stop: {report: stop, txt: a}\n", "x.yaml:6: backend.hooks.Stop.txt: unknown key"),
         (MINIMAL + "  resume: [a, '{NOPE}']\n", "x.yaml:6: backend.resume: unknown name {NOPE}"),

@@ -75,7 +75,7 @@ def test_what_does_not_go_together_is_refused(daemon: Daemon, repository: Path) 
         (f"{repository} from=working", "needs branch="),
         (f"{repository} branch=x from=head", "not known"),
         (f"{repository} branch=x base=main from=working", "does not go with"),
-        (f"{repository} branch=there from=working", "it is there already"),
+        (f"{repository} branch=there from=working", "the branch already exists"),
         ("same=nobody", "no such session"),
         (f"{repository} same=nobody", "name no other"),
         ("same=nobody role=x", "role= does not go with it"),

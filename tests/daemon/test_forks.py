@@ -73,7 +73,7 @@ def test_a_fork_on_a_branch_begins_with_the_files_as_they_are(daemon: Daemon, tw
 
 def test_what_cannot_be_forked_is_said(daemon: Daemon, twin: str, repository: Path) -> None:
     shell = Session.new(daemon, "shell", cwd=repository)
-    with pytest.raises(AnvilError, match="backend 'shell' cannot go on with a conversation in two sessions"):
+    with pytest.raises(AnvilError, match="backend 'shell' cannot fork a conversation"):
         fork(shell)
     agent = Session.new(daemon, twin, cwd=repository)
     agent.ask("true")

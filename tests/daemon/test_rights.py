@@ -42,7 +42,7 @@ def test_an_agent_writes_its_own_mail_state_and_alias_and_nothing_else(daemon: D
     one, two = Session.new(daemon), Session.new(daemon)
     mine = daemon.client(one.id)
     for name in (b"Claude", b"u-ser", b"GEMINI_acp"):  # no session of these is there
-        with pytest.raises(P9Error, match="the user or a backend is called so"):
+        with pytest.raises(P9Error, match="that is the name of the user or of a backend"):
             mine.write(f"{one.id}/alias", name)
     mine.write(f"{one.id}/alias", b"me")
     mine.write("me/mail", json.dumps({"to": two.id, "type": "LOG_ERROR", "body": "x", "from": "user"}).encode())
@@ -136,7 +136,7 @@ def test_an_agent_spawns_where_its_own_git_directory_lies_over_the_users(daemon:
     lead = Session.new(daemon, "shell", "role=lead", cwd=where)
     for _ in range(2):  # a child, and what that spawns
         client = daemon.client(lead.id)
-        with pytest.raises(P9Error, match=f"more than the spawning session has: {daemon.home.home}"):
+        with pytest.raises(P9Error, match=f"policy exceeds the spawning session's: {daemon.home.home}"):
             client.write("ctl", f"new shell {where} role=more".encode())
         made = client.write_read("ctl", f"new shell {where} role=lead".encode())
         lead = Session(daemon, made.decode().strip())
@@ -170,7 +170,9 @@ def test_a_child_gets_no_more_than_its_parent_at_any_later_start(
         wait_until(lambda: lead.id not in lead.client.read("list").decode(), "it is not killed")
     child.write("ctl", "restart")
     child.wait("error")
-    assert f"more than the spawning session has: {daemon.home.top}/later: r is not the parent's" in child.row["error"]
+    assert (
+        f"policy exceeds the spawning session's: {daemon.home.top}/later: r is not the parent's" in child.row["error"]
+    )
     (daemon.home.top / "later").rmdir()
     child.write("ctl", "restart")
     child.wait("idle")

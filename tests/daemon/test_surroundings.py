@@ -120,5 +120,5 @@ def test_a_directory_whose_real_path_is_no_text_is_refused_in_a_sentence(daemon:
     os.mkdir(real)
     link = daemon.home.work / "link"
     os.symlink(real, link)
-    with pytest.raises(AnvilError, match=r"invalid path '/.*/link': what it leads to has a name that is not UTF-8"):
+    with pytest.raises(AnvilError, match=r"invalid path '/.*/link': its real path is not UTF-8"):
         daemon.client().write("ctl", f"new shell {link}".encode())

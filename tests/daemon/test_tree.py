@@ -34,7 +34,7 @@ REFUSED = [
     ("bob/alias", "a b", "invalid alias 'a b'"),
     ("bob/alias", "one\ntwo", "single line"),
     ("bob/state", "happy", "invalid state 'happy'"),
-    ("bob/state", "running", "the agent's hooks say idle"),
+    ("bob/state", "running", "the agent's hooks report idle"),
     ("bob/answer", "yes", "has no open question"),
     ("bob/in", b"caf\xe9 ", "invalid UTF-8"),
     ("bob/context", b"\xff", "invalid UTF-8"),

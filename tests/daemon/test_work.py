@@ -37,7 +37,7 @@ def test_a_turn_is_taken_back_and_that_too(daemon: Daemon, repository: Path) -> 
     assert (repository / "other").read_text() == "of the user\n"
     assert agent.read("turns/list").splitlines()[1].split("\t")[1:3] == ["done", "undo"]
     assert " one\n+two\n+three\n" in agent.read("turns/2/diff")
-    with pytest.raises(AnvilError, match="nothing of turn 1 is left to take back"):
+    with pytest.raises(AnvilError, match="nothing of turn 1 is left to undo"):
         undo(agent, 1)
     agent.write("in", "echo ok")
     assert agent.read("out") == "ok\n"

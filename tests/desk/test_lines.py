@@ -157,7 +157,9 @@ def test_no_session_is_called_what_a_person_takes_for_another(parts: Parts, alia
     agent = parts.idle()
     parts.idle(alias="bob")
     for call in (lambda: parts.job(lambda tx: parts.registry.rename(tx, agent, alias)), lambda: parts.new(alias=alias)):
-        with pytest.raises(AnvilError, match=r"the user or a backend is called so|already exists: it is taken by"):
+        with pytest.raises(
+            AnvilError, match=r"that is the name of the user or of a backend|already exists: it is taken by"
+        ):
             call()
     parts.job(lambda tx: parts.registry.rename(tx, agent, "bobby"))
     parts.job(lambda tx: parts.registry.rename(tx, agent, "Bobby"))

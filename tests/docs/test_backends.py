@@ -158,8 +158,8 @@ def test_names_reports_groups_and_layers_are_all_there() -> None:
 
 FAULTS = [
     ("command: []", "is empty"),
-    ("title: [a]", "must be a text"),
-    ("aliases: 3", "must be a list of texts"),
+    ("title: [a]", "must be a string"),
+    ("aliases: 3", "must be a list of strings"),
     ("ready: {timeout: -1}", "must be a number of seconds"),
     ("input: {styled: 1}", "must be true or false"),
     ("input: {empty: '('}", "not a regular expression: …"),

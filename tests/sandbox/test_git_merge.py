@@ -146,8 +146,8 @@ def test_what_is_in_the_way_is_named_and_nothing_changes(place: Place, script: s
     [
         ("index.lock", "a git of yours is at work, or left its lock"),
         ("refs/heads/main.lock", "a git of yours is at work, or left its lock"),
-        ("rebase-merge", "a rebase of yours is not finished"),
-        ("CHERRY_PICK_HEAD", "a cherry-pick of yours is not finished"),
+        ("rebase-merge", "a rebase of yours is in progress"),
+        ("CHERRY_PICK_HEAD", "a cherry-pick of yours is in progress"),
     ],
 )
 def test_what_the_user_is_in_the_middle_of_is_left_alone(place: Place, name: str, said: str) -> None:

@@ -51,10 +51,10 @@ def named(*entries: Any) -> dict[str, Any]:
         ({"name": "a.example", "port": 1}, "no such key 'port'"),
         ({"name": "a.example", "addresses": ["10.1.2.3/8"]}, "has host bits set"),
         ({"name": "a.example", "addresses": ["x"]}, "addresses:"),
-        ({"name": "a.example", "addresses": [7]}, "addresses is not a list of addresses"),
+        ({"name": "a.example", "addresses": [7]}, "addresses must be a list of addresses"),
         ({"name": "a.example", "header": {"Host": "b"}}, "is not a field that can be added"),
-        ({"name": "a.example", "header": {"x-key": "a\nb"}}, "is a line of text"),
-        ({"name": "a.example", "header": {"x-key": "env:"}}, "is a line of text"),
+        ({"name": "a.example", "header": {"x-key": "a\nb"}}, "must be a line of text"),
+        ({"name": "a.example", "header": {"x-key": "env:"}}, "must be a line of text"),
         ({"name": "*.example", "header": {"x-key": "a"}}, "that is for one host"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_limit_is_read_as_people_write_it_and_written_again(name: str, text: o
         ("limits: {pids: -1}", "limits.pids: -1 is not a limit"),
         ("limits: {time: 8}", "limits.time: 8 is not a limit (such as 8h, or none)"),
         ("limits: {tokens: 8}", "limits.tokens: no such key (known: memory, cpu, pids, time)"),
-        ("limits: [memory]", "limits: is not a mapping"),
+        ("limits: [memory]", "limits: must be a mapping"),
     ],
 )
 def test_what_is_no_limit_is_refused_with_file_line_and_key(text: str, why: str, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_probe_tries_the_tiers_for_real() -> None:
 def test_a_kernel_without_user_namespaces_gets_the_next_tier(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reason, and what to do about it."""
     monkeypatch.setattr(
-        tiers, "attempt", lambda tier: "this kernel gives no user namespace" if tier == "full" else None
+        tiers, "attempt", lambda tier: "this kernel allows no user namespaces" if tier == "full" else None
     )
     for abi, tier in ((7, "weak"), (9, "ll9"), (0, "none")):
         monkeypatch.setattr(landlock, "abi", lambda abi=abi: abi)

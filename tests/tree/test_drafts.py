@@ -225,8 +225,8 @@ def test_drafts_that_a_killed_daemon_left_take_effect_as_the_users_or_are_report
     assert world.done == [
         ("accept", ONE, "whole", "user"),
         ("context", ONE, "kindly"),
-        ("error", ONE, "in: the daemon ended while it was being written; it was not taken"),
-        ("error", ONE, "mail: its file is gone; what was written to it was not taken"),
+        ("error", ONE, "in: the daemon ended while it was being written; it was dropped"),
+        ("error", ONE, "mail: its file is gone; what was written to it was dropped"),
     ]
     assert left(world) == 0
 
