@@ -55,7 +55,7 @@ def ref(name: str) -> Schema:
 
 
 def _is_text(_: TypeChecker, value: object) -> bool:
-    """JSON can spell half of a surrogate pair, which is not a character and cannot be stored."""
+    """JSON can spell an unpaired surrogate, which is not a character and cannot be stored."""
     return isinstance(value, str) and not any(0xD800 <= ord(c) < 0xE000 for c in value)
 
 
@@ -75,9 +75,7 @@ _A = {"string": "a string", "object": "an object"}
 # the keyword that a value breaks -> the sentence, from the name of the value and the error
 SENTENCES: dict[str, Callable[[str, ValidationError], str]] = {
     "type": lambda name, error: (
-        f"{name}: half of a surrogate pair"
-        if isinstance(error.instance, str)
-        else f"{name}: not {_A[error.validator_value]}"
+        f"{name}: unpaired surrogate" if isinstance(error.instance, str) else f"{name}: not {_A[error.validator_value]}"
     ),
     "required": lambda name, error: next(
         f"{key}: missing" for key in error.validator_value if key not in error.instance

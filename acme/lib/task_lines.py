@@ -70,7 +70,7 @@ def _command(*words: str) -> list[Command]:
 
 def _deleted(id: str, rest: str) -> list[Command]:
     if re.search(rf"{re.escape(id)}(?![\w-]|\.\d)", rest):
-        raise Invalid(f"the line no longer begins with its id; to close the task, put '- ' before '{id}'")
+        raise Invalid(f"the line no longer begins with its id; to close the task, write '- {id}'")
     return [["complete", id]]
 
 

@@ -95,7 +95,8 @@ def _conversation(made: "Backend", body: "Table", own: bool) -> None:
     resumes = any("{CONVERSATION}" in word for word in made.resume or ())
     if made.conversation == "none" and resumes:
         raise body.wrong(
-            "resume", "{CONVERSATION} is empty, since conversation is none (uuid: we choose it; hook: a hook tells it)"
+            "resume",
+            "{CONVERSATION} is empty, since conversation is none (uuid: the daemon chooses it; hook: a hook reports it)",
         )
     told = "conversation" in made.payload or any(
         "conversation" in rule.texts for rules in (*made.hooks.values(), made.transcript) for rule in rules

@@ -41,7 +41,7 @@ class Table:
         if key not in self.rest:
             if default is MISSING:
                 for close in difflib.get_close_matches(key, map(str, self.rest), 1):
-                    raise self.wrong(close, f"unknown key (is '{key}' meant?)")
+                    raise self.wrong(close, f"unknown key (did you mean '{key}'?)")
                 raise self.wrong(None, f"key '{key}' is missing")
             return default
         return self.rest.pop(key)

@@ -113,6 +113,6 @@ def test_cells_are_changed_and_an_id_that_was_spoilt_ends_no_task():
     body = "bd-1\t1\tclosed\trev\tOne\t! no\nxbd-2 \t2\topen\t-\tTwo\nbd-3 2 open - Three\n"
     one, two, three = task_lines.todo(body, rows, {"rev": "a0000001"}.get)
     assert one.commands() == [["update", "bd-1", "priority=1", "assignee=a0000001"], ["complete", "bd-1"]]
-    for refused, why in ((two, "'- bd-2'"), (three, "not five columns")):
+    for refused, why in ((two, "'- bd-2'"), (three, "expected five tab-separated columns")):
         with pytest.raises(Invalid, match=why):
             refused.commands()

@@ -29,7 +29,7 @@ def launch(home: Home, monkeypatch: pytest.MonkeyPatch) -> Launch:
 
 
 def test_a_directory_that_holds_what_must_not_be_written_is_refused_at_once(launch: Launch) -> None:
-    with pytest.raises(Unavailable, match="must not be: tier weak cannot hold that"):
+    with pytest.raises(Unavailable, match="must not be: tier weak cannot enforce that"):
         launch.plan("shell", "", [], str(Path(os.environ["HOME"])))
 
 

@@ -45,7 +45,7 @@ MISTAKES = (
     (M + "  requires: {version: [--version]}\n", "x.yaml:6: backend.requires: version needs program"),
     (M + "  ready: {timeout: 0}\n", "x.yaml:6: backend.ready: timeout must be more than 0"),
     (M + "  resume: [a, '{CONVERSATION}']\n", "x.yaml:6: backend.resume: {CONVERSATION} is empty"),
-    (M + "  conversation: hook\n", "x.yaml:6: backend.conversation: no hook tells it"),
+    (M + "  conversation: hook\n", "x.yaml:6: backend.conversation: no hook reports it"),
     (M + "  evidence: transcript\n", "x.yaml:6: backend.evidence: transcript needs rows"),
     (M + "    Stop: {report: stop, choices: {yes: {a: 1}}}\n", "x.yaml:4: backend.hooks: Stop: choices, offered and free"),
     # a single key
@@ -62,7 +62,7 @@ MISTAKES = (
     (M + "  title: yes\n", "x.yaml:6: backend.title: must be a string"),
     (M + "\tx: 1\n", "x.yaml:6: not YAML"),
     (M + "backend2:\n", "x.yaml:6: backend2: unknown key"),
-    (M.replace("command:", "comand:"), "x.yaml:3: backend.comand: unknown key (is 'command' meant?)"),
+    (M.replace("command:", "comand:"), "x.yaml:3: backend.comand: unknown key (did you mean 'command'?)"),
     # Python beside it: its own file and line
     (M + "  python: syntax.py:X\n", "{top}/syntax.py:2: invalid syntax"),
     (M + "  python: name.py:X\n", "{top}/name.py:2: name 'foo' is not defined"),

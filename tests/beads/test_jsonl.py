@@ -155,8 +155,8 @@ def test_an_import_is_one_change_and_says_how_many_beads(desk: Desk, tmp_path: P
         ('{"id":"bd-2","title":"x","created_at":"tuesday"}', "line 2: invalid time 'tuesday'"),
         ('{"id":"bd-2","title":"two\\nlines"}', "line 2: a title must be one line of text"),
         ("<<<<<<< HEAD", "line 2: a conflict marker of git: resolve the merge first"),
-        ("=======", "line 2: a conflict mark of git"),
-        (">>>>>>> theirs", "line 2: a conflict mark of git"),
+        ("=======", "line 2: a conflict marker of git"),
+        (">>>>>>> theirs", "line 2: a conflict marker of git"),
         ("[" * 100_000, "line 2: "),
     ],
 )

@@ -77,7 +77,7 @@ def test_what_does_not_go_together_is_refused(daemon: Daemon, repository: Path) 
         (f"{repository} branch=x base=main from=working", "does not go with"),
         (f"{repository} branch=there from=working", "the branch already exists"),
         ("same=nobody", "no such session"),
-        (f"{repository} same=nobody", "name no other"),
+        (f"{repository} same=nobody", "leave the directory out"),
         ("same=nobody role=x", "role= does not go with it"),
         (f"{repository} bead=bd-none", "no such bead"),
     ):
@@ -150,7 +150,7 @@ def test_a_shell_beside_an_agent_has_its_directory_its_git_and_its_tmp(daemon: D
     beside.ask(f"echo more > more && git add more && {IDENTITY} git commit -qm more")
     assert agent.ask("git log -1 --format=%s") == "more\n"
     assert "b/more" in agent.read("git/diff")
-    with pytest.raises(AnvilError, match=f"works beside '{agent.id}'"):
+    with pytest.raises(AnvilError, match=f"shares the work tree of '{agent.id}'"):
         beside.read("git/diff")
     again = _beside(daemon, beside)
     assert again.row["beside"] == agent.id

@@ -184,7 +184,7 @@ def test_where_a_work_tree_cannot_stand_beside_the_repository_it_is_the_same_els
     command(agent, "merge")
     made = daemon.client().write_read("ctl", f"new shell same={agent.id}".encode()).decode().strip()
     beside = Session(daemon, made)
-    with pytest.raises(AnvilError, match=f"works beside '{agent.id}', whose branch it is"):
+    with pytest.raises(AnvilError, match=f"shares the work tree of '{agent.id}'"):
         command(beside, "merge")
     bare = daemon.home.top / "project"
     git(repository, "clone", "-q", "--bare", str(repository), str(bare / ".bare"))

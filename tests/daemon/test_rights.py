@@ -101,7 +101,7 @@ def test_an_agent_whose_role_grants_it_spawns_and_controls_what_it_spawned(daemo
     refused(mine, f"{other.id}/in")
     refused(mine, f"{child}/answer")
     (daemon.home.work / "elsewhere").mkdir()
-    with pytest.raises(P9Error, match="more than the spawning session has"):
+    with pytest.raises(P9Error, match="policy exceeds the spawning session's"):
         mine.write_read("ctl", f"new shell {daemon.home.home}".encode())
     mine.write(f"{child}/ctl", b"kill")
 

@@ -258,7 +258,7 @@ def test_a_session_with_too_much_mail_that_waits_is_refused_alone(
     parts.mail("user", sender=other)
     with pytest.raises(Conflict, match=r"^busy: .* of messages wait there"):
         parts.mail("user", sender=other, body="x" * 5000)
-    with pytest.raises(Invalid, match="a session sends at most"):
+    with pytest.raises(Invalid, match="message too large"):
         parts.mail("user", sender=other, body="x" * 6000)
     parts.mail(other, sender="user", body="x" * 6000)
     for one in parts.inbox():

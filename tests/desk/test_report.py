@@ -387,7 +387,7 @@ def test_nonsense_in_the_spool_is_told_and_gone(parts: Parts) -> None:
     path = parts.spool(agent, {"report": 7})
     parts.report(agent, "Ready")
     assert not path.exists()
-    assert "spooled report: hook: a report has" in parts.events("error")[-1]["error"]
+    assert "spooled report: hook: a report must have" in parts.events("error")[-1]["error"]
 
 
 def test_a_spooled_report_that_cannot_be_saved_stays_and_holds_up_those_after_it(

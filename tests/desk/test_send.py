@@ -198,8 +198,8 @@ def test_the_state_of_an_agent_whose_hooks_tell_nothing_may_be_written(parts: Pa
 @pytest.mark.parametrize(
     ("word", "error", "words"),
     [
-        ("running", Conflict, "hooks say idle"),
-        ("stopped", Conflict, "hooks say idle"),
+        ("running", Conflict, "hooks report idle"),
+        ("stopped", Conflict, "hooks report idle"),
         ("nonsense", Invalid, "invalid state"),
     ],
 )

@@ -154,7 +154,7 @@ def test_a_layer_can_say_that_the_branch_is_left_where_it_is(user_world: World) 
     session = Session(user_world)
     session.covered = session.cover(LAYER | {"git": {"land": False}})
     session.work("git commit -q --allow-empty -m two")
-    assert "and not on your branch: a layer of its policy says so" in session.land()
+    assert "and not on your branch: switched off by a layer of its policy" in session.land()
     assert session.land() == ""
     assert session.user("git log -1 --format=%s main; git log -1 --format=%s refs/anvillm/s1") == "one\ntwo\n"
     session.begin()

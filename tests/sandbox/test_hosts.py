@@ -41,7 +41,7 @@ def named(*entries: Any) -> dict[str, Any]:
         ("2130706433", "is an address"),
         ("0x7f.1", "is an address"),
         ("a.0x7f", "is an address"),
-        ("\uff11.example", "has letters beyond ASCII"),
+        ("\uff11.example", "has non-ASCII letters"),
         ("a..example", "is not the name of a host"),
         (f"{'a' * 64}.example", "is not the name of a host"),
         ("a b.example", "is not the name of a host"),

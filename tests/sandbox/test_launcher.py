@@ -297,7 +297,7 @@ def test_the_specification_is_json(user_world: World) -> None:
 
 def test_the_lower_tiers_refuse_what_they_cannot_protect(user_world: World) -> None:
     """Without a mount namespace nothing can be read-only inside something writable."""
-    with pytest.raises(SandboxRefused, match=r"is writable and .* must not be: tier weak cannot hold that"):
+    with pytest.raises(SandboxRefused, match=r"is writable and .* must not be: tier weak cannot enforce that"):
         user_world.spec(["true"], {"filesystem": {"rw": ["{HOME}"]}}, tier="weak")
     with pytest.raises(SandboxRefused, match="must not be seen"):
         user_world.spec(["true"], {"filesystem": {"ro": ["{HOME}"]}}, tier="weak")

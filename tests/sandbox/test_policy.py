@@ -120,7 +120,7 @@ WRONG = {
     "env:\n- A\n- 1B": (3, "env: '1B' is not the name of a variable"),
     "env: {A: b}": (1, "env: must be a list"),
     "env: ['A*=x']": (1, "env: 'A*' is not the name of a variable"),
-    "general:\n  best_effort: maybe": (2, "general.best_effort: is true, false or unsandboxed"),
+    "general:\n  best_effort: maybe": (2, "general.best_effort: must be true, false or unsandboxed"),
     "general:\n  best_effort: true": (2, "general.best_effort: only global.yaml may weaken the sandbox"),
     "general: {activity: 2M}": (1, "general.activity: is allowed only in global.yaml"),
     "general: {log_level: loud}": (1, "general.log_level: must be one of error, warn, info, debug"),

@@ -260,7 +260,7 @@ def test_a_refused_message_leaves_room_for_the_next_one(tree: Tree, world: World
     [
         ("NaN", "NaN is not a number"),
         ("1e999", "a number is too large"),
-        ('"\\ud800"', "half of a surrogate pair"),
+        ('"\\ud800"', "unpaired surrogate"),
         ("[" * 65 + "]" * 65, "nested more than 64 levels"),
         ('{"a":1,"a":2}', "duplicate key 'a'"),
     ],

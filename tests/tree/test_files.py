@@ -65,7 +65,7 @@ def test_reading_a_ctl_file_gives_what_its_last_command_returned(tree: Tree) -> 
 
 def test_a_command_without_an_end_is_refused_before_it_fills_the_memory(tree: Tree) -> None:
     handle = open_file(tree, "ctl", wire.OWRITE)
-    with pytest.raises(Invalid, match="ctl: a command of more than 1 MiB"):
+    with pytest.raises(Invalid, match="ctl: command larger than 1 MiB"):
         for at in range(0, 2 << 20, FULL):
             call(handle.write, at, b"x" * FULL)
 

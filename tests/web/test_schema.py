@@ -26,7 +26,7 @@ def test_what_fits_has_nothing_wrong() -> None:
         (GOOD | {"text": True}, "text: not a string"),
         (GOOD | {"text": ""}, "text: empty"),
         (GOOD | {"text": "123456"}, "text: more than 5 characters"),
-        (GOOD | {"text": "\ud800"}, "text: half of a surrogate pair"),
+        (GOOD | {"text": "\ud800"}, "text: unpaired surrogate"),
         (GOOD | {"kind": "c"}, "kind: one of a, b"),
         (GOOD | {"kind": "a\n"}, "kind: one of a, b"),
         (GOOD | {"to": "no/such"}, "to: malformed"),
