@@ -100,17 +100,17 @@ class Allowance:
             raise BOUNDS[what].refusal()
 
     def full(self, what: str) -> bool:
-        """Whether it has all of it that it may have."""
+        """True if the bound is reached."""
         return self.bounded and self._has[what] >= BOUNDS[what].most
 
     def add(self, what: str, more: int = 1) -> None:
-        """It has ``more`` of it, bound or not: what cannot be refused any more is counted all the same."""
+        """Count ``more`` of it, even beyond the bound, since it can no longer be refused."""
         if self.bounded:
             with self._lock:
                 self._has[what] += more
 
     def give(self, what: str, less: int = 1) -> None:
-        """It has that much less."""
+        """Give back that much."""
         if self.bounded:
             with self._lock:
                 self._has[what] -= less

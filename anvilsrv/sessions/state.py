@@ -133,17 +133,17 @@ class Session:
 
     @property
     def live(self) -> bool:
-        """Whether there is an agent, or soon will be."""
+        """True if there is an agent, or soon will be."""
         return self.state in LIVE
 
     @property
     def label(self) -> str:
-        """How a person calls it: the alias, or the id."""
+        """The alias, or else the id."""
         return self.alias or self.id
 
     @property
     def controls(self) -> bool:
-        """Whether its sandbox's policy lets it prompt and control what it spawned."""
+        """True if its policy lets it prompt and control the sessions that it spawned."""
         return any(line.startswith("agents\tcontrol\t") for line in self.policy.splitlines())
 
     def shown_of_emacs(self) -> list[str]:

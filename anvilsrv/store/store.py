@@ -106,7 +106,7 @@ class Tx:
         return self._db.execute(sql, args).fetchall()
 
     def touch(self, what: str) -> None:
-        """Say that what is shown of a session (its id) or of a box (``mail <owner>``) changed."""
+        """Mark a session (its id) or a box (``mail <owner>``) as changed."""
         self.touched.add(what)
 
     def after(self, effect: Effect) -> None:
@@ -189,7 +189,7 @@ class Store:
             raise Unavailable("the store does not answer") from None
 
     def waiting(self, by: str) -> int:
-        """How many jobs of that session wait for their turn."""
+        """Return how many jobs of that session are waiting."""
         return self._jobs.waiting(by)
 
     def _tx(self, late: bool = False) -> Tx:
@@ -402,10 +402,10 @@ class Store:
 
 
 def no_space(error: sqlite3.Error) -> bool:
-    """Whether it is for want of space that SQLite failed."""
+    """True if SQLite failed because the disk is full."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in NO_SPACE
 
 
 def of_the_store(error: sqlite3.Error) -> bool:
-    """Whether no other job of the batch can be saved either."""
+    """True if no other job of the batch can be saved either."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in STORE

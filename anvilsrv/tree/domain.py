@@ -1,4 +1,4 @@
-"""What the tree asks of the daemon: every call that its files make, and nothing else.
+"""The interface between the tree and the daemon: every call that files make.
 
 The rows of ``table.py`` and the kinds of file know the daemon by this Protocol alone; ``served.py`` has the one class that
 implements it, and a test of the tree implements as much as it needs.
@@ -42,10 +42,10 @@ class Git(Protocol):
 
 
 class Work(Protocol):
-    """What is done with it, on a worker. Raises AnvilError."""
+    """Actions on a session's work trees; called on a worker. All raise AnvilError."""
 
     def undo(self, session: str, n: int) -> str:
-        """Take back what a turn changed."""
+        """Undo what a turn changed."""
 
     def apply(self, session: str, patch: str) -> None:
         """Apply a diff."""
@@ -89,13 +89,13 @@ class Domain(Protocol):
         """The session with that id or alias. Raises NotFound."""
 
     def descends(self, child: str, ancestor: str) -> bool:
-        """Whether ``ancestor`` spawned ``child``, directly or through others."""
+        """True if ``ancestor`` spawned ``child``, directly or through others."""
 
     def changed(self) -> float:
-        """When anything that is shown of any session changed last (epoch s)."""
+        """Return when any visible field of any session last changed (seconds since the epoch)."""
 
     def stamp(self, session: str, name: str) -> float:
-        """When what ``<id>/<name>`` shows changed last (epoch s). Raises NotFound."""
+        """Return when ``<id>/<name>`` last changed (seconds since the epoch). Raises NotFound."""
 
     def listing(self) -> bytes:
         """The content of ``list``."""
@@ -124,19 +124,19 @@ class Domain(Protocol):
     # -- commands --------------------------------------------------------------------------------------------------------
 
     def root_ctl(self, who: Who, words: list[str]) -> str | None:
-        """A command of ``ctl``; what reading the file then gives."""
+        """Execute a command of ``ctl``; return what reading the file then gives."""
 
     def user_ctl(self, words: list[str]) -> str | None:
-        """A command of ``user/ctl``."""
+        """Execute a command of ``user/ctl``."""
 
     def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
-        """A command of ``<id>/ctl``."""
+        """Execute a command of ``<id>/ctl``."""
 
     def turn_ctl(self, session: str, n: int, words: list[str]) -> str | None:
-        """A command of ``<id>/turns/<n>/ctl``."""
+        """Execute a command of ``<id>/turns/<n>/ctl``."""
 
     def git_ctl(self, session: str, words: list[str]) -> str:
-        """A command of ``git/ctl``, on a worker; what was done."""
+        """Execute a command of ``git/ctl``, on a worker; return what was done."""
 
     def review(self, session: str, text: str, origin: str) -> str | None:
         """``git/review`` was written, on a worker: the number of the prompt."""
@@ -182,10 +182,10 @@ class Domain(Protocol):
     # -- what is waited for ----------------------------------------------------------------------------------------------
 
     def last_prompt(self, tx: Tx, session: str) -> int:
-        """The prompt whose answer ``out`` gives to who opens it now; 0: none. Raises NotFound."""
+        """Return the number of the prompt that ``out`` answers if opened now, or 0. Raises NotFound."""
 
     def response(self, tx: Tx, prompt: int) -> bytes | None:
-        """The answer to a prompt; None while it may still come. Raises Conflict when it cannot."""
+        """Return the answer to a prompt, or None while it may still come. Raises Conflict if it cannot."""
 
     def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
         """The blocks of ``<id>/log`` after ``cursor`` (empty: no more yet), and the next cursor. Raises NotFound."""
@@ -198,7 +198,7 @@ class Domain(Protocol):
         """The number of the prompt that began the turn of that one. Raises NotFound."""
 
     def is_over(self, tx: Tx, session: str, n: int) -> bool:
-        """Whether nothing more comes of the prompt of that number."""
+        """True if that prompt is finished."""
 
     def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
         """The blocks of ``log`` after ``cursor``, and the next cursor: messages between owners that are ``shown``."""

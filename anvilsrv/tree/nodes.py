@@ -1,4 +1,4 @@
-"""How rows become files and directories. A row says what a file is called, who may read and write it, and of which kind it is.
+"""Turn rows into files and directories. A row gives a file's name, who may read and write it, and its kind.
 
 A name with ``<…>`` in it stands for many files: ``<id>`` for the members of a collection, ``events.<seq>`` for a stream that goes on
 after a number. So a directory needs no code of its own: it finds a name among its rows, and lists what they list.
@@ -57,7 +57,7 @@ class Place(NamedTuple):
         return access.letters(self.who, self.session, self.domain.descends)
 
     def concerns(self, session: str) -> bool:
-        """Whether what happens to ``session`` is shown to the caller."""
+        """True if the caller may see what happens to ``session``."""
         return access.concerns(self.who, session, self.domain.descends)
 
     def report(self, why: str) -> None:
@@ -71,11 +71,11 @@ class Kind:
     """What the files of a row are, and how they behave."""
 
     def find(self, row: "Row", at: Place, name: str) -> Node | None:
-        """The file called ``name`` in the directory ``at``, if this row has it."""
+        """Return the file ``name`` in the directory ``at``, or None if this row does not have it."""
         raise NotImplementedError
 
     def listed(self, row: "Row", at: Place) -> Iterable[Node]:
-        """What a listing of ``at`` shows of this row."""
+        """Return the entries of this row in a listing of ``at``."""
         raise NotImplementedError
 
     def create(self, row: "Row", at: Place, name: str, mode: int, req: Request) -> tuple[File, Handle] | None:
@@ -93,7 +93,7 @@ class Row(NamedTuple):
 
     @property
     def many(self) -> bool:
-        """Whether the name stands for many files."""
+        """True if the name stands for many files."""
         return "<" in self.name
 
 
@@ -124,7 +124,7 @@ class Table:
         raise Denied(f"permission denied: cannot create '{name}'")
 
     def listed(self, at: Place) -> Iterator[Node]:
-        """What a listing shows, made as it is read."""
+        """Yield the entries of a listing, made as it is read."""
         return (node for row in self.rows for node in row.kind.listed(row, at))
 
 
@@ -151,11 +151,11 @@ class FileKind(Kind):
         raise NotImplementedError
 
     def length(self, file: "RowFile") -> int:
-        """Bytes that a reader would get now; 0 for a stream."""
+        """Return how many bytes a reader would get now; 0 for a stream."""
         return 0
 
     def version(self, file: "RowFile") -> int:
-        """A number that changes with the content."""
+        """Return a number that changes with the content."""
         return 0
 
     def mtime(self, file: "RowFile") -> int:
