@@ -6,8 +6,8 @@
 
 ;;; Commentary:
 
-;; Which columns the list has, how wide each is in a window, what is in them for a
-;; session, and in which order sessions are shown.
+;; Which columns the list has, how wide each is in a window, and what is in them for
+;; a session.
 
 ;;; Code:
 
@@ -34,14 +34,7 @@ have a name besides, and `tokens'."
   :type '(repeat symbol)
   :group 'anvillm)
 
-(defcustom anvillm-list-needing-first t
-  "Non-nil to list the sessions first that need you.
-They ask, have failed, are held or wrote to you.  Where the list is sorted by a
-column, that counts."
-  :type 'boolean
-  :group 'anvillm)
-
-(defconst anvillm-list--titles
+(defconst anvillm-list-titles
   '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model")
     (when . "When") (mail . "Mail")
     (queue . "Que") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
@@ -50,6 +43,16 @@ column, that counts."
 ;;;; Columns
 
 (defvar-local anvillm-list-shown-columns nil "The columns that are shown, and their widths now.")
+
+(defvar anvillm-list--directories (make-hash-table :test #'equal)
+  "Directories of sessions as they are shown.
+To abbreviate one takes as long as the rest of its row.")
+
+(defun anvillm-list--directory (session)
+  "Return the directory of SESSION as it is shown."
+  (let ((cwd (or (plist-get session :cwd) "")))
+    (or (gethash cwd anvillm-list--directories)
+        (puthash cwd (abbreviate-file-name cwd) anvillm-list--directories))))
 
 (defun anvillm-list--layout (width)
   "Return the columns that fit into WIDTH, and how wide each is."
@@ -61,9 +64,7 @@ column, that counts."
     (setq room (max 0 (- width (funcall need))))
     (pcase-dolist (`(,column . ,longest)
                    `((name . ,(lambda (s) (+ 2 (string-width (anvillm-name (anvillm-id s))))))
-                     (directory . ,(lambda (s)
-                                     (string-width
-                                      (abbreviate-file-name (or (plist-get s :cwd) "")))))))
+                     (directory . ,(lambda (s) (string-width (anvillm-list--directory s))))))
       (let ((cell (assq column columns)))
         (when (and cell (> room 0))
           (let ((more (min room
@@ -82,7 +83,7 @@ column, that counts."
     (unless (equal columns anvillm-list-shown-columns)
       (setq anvillm-list-shown-columns columns
             tabulated-list-format
-            (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list--titles) (cadr c) t))
+            (vconcat (mapcar (lambda (c) (list (alist-get (car c) anvillm-list-titles) (cadr c) t))
                              columns)))
       (tabulated-list-init-header)
       t)))
@@ -126,28 +127,14 @@ column, that counts."
     ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
     ('queue (anvillm-list--count (plist-get session :queued) 'default))
     ('tokens (anvillm-tokens session))
-    ('directory (abbreviate-file-name (or (plist-get session :cwd) "")))
+    ('directory (anvillm-list--directory session))
     ('note (anvillm-note session))))
-
-(defun anvillm-list-key (session)
-  "Return what SESSION is sorted by, a string or number, or nil."
-  (pcase (car (rassoc (car tabulated-list-sort-key) anvillm-list--titles))
-    ('nil (and anvillm-list-needing-first
-               (pcase (anvillm-needs session) ('ask 0) ('error 1) ('held 2) ('mail 3) (_ 4))))
-    ('when (or (plist-get session :changed) 0))
-    ('mail (or (plist-get session :unread) 0))
-    ('queue (or (plist-get session :queued) 0))
-    (column (downcase (substring-no-properties (anvillm-list-cell column session))))))
-
-(defun anvillm-list-less-p (a b)
-  "Return non-nil if the key A comes before B."
-  (if (numberp a) (< a b) (string-lessp a b)))
 
 (defun anvillm-list-column-at-point ()
   "Return the title of the column at point."
   (let ((left (- (current-column) 2)) title)
     (cl-loop for (column width) in anvillm-list-shown-columns
-             do (setq title (alist-get column anvillm-list--titles))
+             do (setq title (alist-get column anvillm-list-titles))
              until (or (= width 0) (< left (1+ width)))
              do (setq left (- left width 1)))
     title))

@@ -11,7 +11,7 @@
 
 ;;; Code:
 
-(require 'anvillm-columns)
+(require 'anvillm-order)
 
 (defun anvillm-list-resized (&rest _)
   "A window on a list has another size."
@@ -54,20 +54,14 @@
 
 (defun anvillm-list-wanted ()
   "Return the ids to be shown, in order."
-  (let ((sessions (cl-remove-if-not #'anvillm-list--shown-p (anvillm-sessions))))
-    (if (not (or tabulated-list-sort-key anvillm-list-needing-first))
-        (mapcar #'anvillm-id sessions)
-      (let ((rows (mapcar (lambda (s) (cons (anvillm-list-key s) (anvillm-id s))) sessions)))
-        ;; Sorting is stable: equals stay in the order they were made.
-        (mapcar #'cdr (if (cdr tabulated-list-sort-key)
-                          (sort rows (lambda (a b) (anvillm-list-less-p (car b) (car a))))
-                        (sort rows (lambda (a b) (anvillm-list-less-p (car a) (car b))))))))))
+  (anvillm-order-of (cl-remove-if-not #'anvillm-list--shown-p (anvillm-sessions))))
 
 ;;;; Drawing
 
 (defun anvillm-list-draw ()
   "Redraw all rows; every window stays where it was."
   (anvillm-list-arrange)
+  (anvillm-order-forget)
   (anvillm-rows-draw (anvillm-list-wanted) #'anvillm-list--keyed #'anvillm-list--guide)
   (anvillm-list--show-link))
 
@@ -89,7 +83,7 @@
 
 (defun anvillm-list-update (id)
   "Redraw, remove or insert the row of session ID."
-  (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-rows-at id))
+  (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-order-row id))
          (shown (and session (anvillm-list--shown-p session))))
     (cond ((and at shown (equal (get-text-property at 'anvillm-key) (anvillm-list-key session)))
            (anvillm-rows-replace at (anvillm-list--keyed id)))
@@ -106,20 +100,17 @@ Not if it is not SHOWN.  A point on the row goes with it."
   (let* ((riders (and at (anvillm-rows-riders at))) to)
     (save-excursion
       (when at
-        (delete-region at (progn (goto-char at) (line-beginning-position 2))))
+        (delete-region at (progn (goto-char at) (line-beginning-position 2)))
+        (anvillm-order-forget id))
       (when shown
-        (goto-char (or (let ((next (cadr (member id (anvillm-list-wanted)))))
-                         (and next (anvillm-rows-at next)))
-                       (point-max)))
-        (setq to (point))
+        (setq to (anvillm-order-place id (anvillm-list-key (anvillm-session id))))
+        (goto-char to)
         (anvillm-rows-insert (anvillm-list--keyed id))))
     (when to (anvillm-rows-ride riders to))))
 
 (defun anvillm-list--keyed (id)
   "Return the line of session ID with what it is sorted by."
-  (let ((line (anvillm-list--row id)))
-    (put-text-property 0 (length line) 'anvillm-key (anvillm-list-key (anvillm-session id)) line)
-    line))
+  (anvillm-order-keep id (anvillm-list--row id)))
 
 (defun anvillm-list--show-link ()
   "Show the state of the link: stale rows are grey."

@@ -61,7 +61,7 @@
 (defun anvillm-list--marked ()
   "Return the ids of the marked sessions that are shown, in order."
   (when anvillm-list-marks
-    (cl-remove-if-not (lambda (id) (and (member id anvillm-list-marks) (anvillm-rows-at id)))
+    (cl-remove-if-not (lambda (id) (and (member id anvillm-list-marks) (anvillm-order-row id)))
                       anvillm-order)))
 
 (defun anvillm-filter (regexp)
@@ -91,7 +91,7 @@
 
 (defun anvillm-goto (id)
   "Go to the row of session ID."
-  (let ((at (anvillm-rows-at id)))
+  (let ((at (anvillm-order-row id)))
     (when at
       (goto-char at)
       (dolist (w (get-buffer-window-list nil nil t)) (set-window-point w at))
@@ -141,7 +141,7 @@
   "Return an index of the sessions by project."
   (let (index)
     (dolist (id (anvillm-list-wanted))
-      (push (cons (anvillm-name id) (copy-marker (anvillm-rows-at id)))
+      (push (cons (anvillm-name id) (copy-marker (anvillm-order-row id)))
             (alist-get (abbreviate-file-name (anvillm-project-root (or (anvillm-get id :cwd) "/")))
                        index nil nil #'equal)))
     (mapcar (lambda (group) (cons (car group) (nreverse (cdr group)))) (nreverse index))))

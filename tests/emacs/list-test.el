@@ -104,6 +104,25 @@
       (support-publish tree :type "ask" :session_id "00000003" :ask nil :asks [])
       (support-wait (equal '("00000005" "00000001" "00000002" "00000003" "00000004") (list-test-ids))))))
 
+(ert-deftest list-moves-a-row-to-where-a-new-drawing-would-put-it ()
+  (support-with-tree 12
+    (let ((anvillm-list-needing-first t) (random 1))
+      (dolist (sort '(nil ("Mail") ("State" . t) ("Name") ("When" . t)))
+        (setq tabulated-list-sort-key sort)
+        (anvillm-list-draw)
+        (dotimes (_ 25)
+          (setq random (% (+ (* random 1103515245) 12345) 2147483648))
+          (let ((id (nth (% (/ random 64) (length anvillm-order)) anvillm-order)) (n (% (/ random 4096) 7)))
+            (if (and (= n 0) (nthcdr 5 anvillm-order)) (anvillm--forget id)
+              (anvillm--patch (if (= n 1) (concat "0" id) id)
+                              (list :unread n :state (nth n '("idle" "running" "error" "stopped" "idle" "error" "running"))
+                                    :ask (and (= n 5) '(:id "1" :text "?")) :changed (* 1000 n)
+                                    :alias (format "n%d" (% n 3)))
+                              t))
+            (should (equal (anvillm-list-wanted) (list-test-ids)))
+            (should (cl-every (lambda (id) (eql (anvillm-rows-at id) (anvillm-order-row id)))
+                              (cons "none" anvillm-order)))))))))
+
 (ert-deftest list-tells-how-long-ago-and-grows-older ()
   (support-with-tree 3
     (cl-flet ((at (seconds) (anvillm-ago (- (float-time) seconds))))
