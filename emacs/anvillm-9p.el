@@ -273,8 +273,9 @@ On a timeout and on \\[keyboard-quit] the operation is taken back."
          (end (+ (float-time) timeout)))
     (unwind-protect
         (while (and (not answer) (< (float-time) end))
+          ;; A timer that was set by a timer meanwhile is not seen before this returns.
           (accept-process-output (anvillm-conn-process (anvillm-9p--op-conn op))
-                                 (max 0.001 (- end (float-time)))))
+                                 (max 0.001 (min 0.1 (- end (float-time))))))
       (unless answer (anvillm-9p-cancel op)))
     (pcase answer
       ('nil (signal 'anvillm-9p-timeout (list (format "%g s" timeout))))

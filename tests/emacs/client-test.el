@@ -138,6 +138,15 @@
       (should (= (nth 2 flush) (nth 1 read))))
     (should (equal "ok" (anvillm-9p-sync 30 #'anvillm-9p-read conn "f")))))
 
+;; As an agent's question is answered, which comes in work that a timer does.
+(ert-deftest client-waits-while-timers-set-timers ()
+  (client-test-with '(("s" . block)) nil
+    (let ((start (float-time)) ran)
+      ;; When all that the peer has to say has come.
+      (run-at-time 0.3 nil (lambda () (run-at-time 0 nil (lambda () (setq ran (- (float-time) start))))))
+      (should-error (anvillm-9p-sync 3 #'anvillm-9p-read conn "s") :type 'anvillm-9p-timeout)
+      (should (< ran 2)))))
+
 (ert-deftest client-flushes-what-the-user-quit ()
   (client-test-with '(("s" . block)) nil
     ;; A throw out of the wait is what C-g is.

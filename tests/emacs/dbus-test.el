@@ -2,9 +2,8 @@
 
 ;;; Code:
 
-(require 'ert)
+(require 'support)
 (require 'dbus)
-(require 'anvillm)
 (require 'anvillm-live)
 
 (defvar dbus-test-got nil "What the desktop was told.")
@@ -13,9 +12,8 @@
   (dbus-register-method :session "org.freedesktop.Notifications" "/org/freedesktop/Notifications"
                         "org.freedesktop.Notifications" "Notify"
                         (lambda (&rest args) (setq dbus-test-got args) '(:uint32 1)))
-  (let ((start (float-time)) (end (+ (float-time) 10)))
-    (anvillm-notify "worker asks" "rm <x> & y?" "id")
-    (should (< (- (float-time) start) 0.05))
+  (let ((end (+ (float-time) 10)))
+    (support-quick (anvillm-notify "worker asks" "rm <x> & y?" "id"))
     (should-not dbus-test-got)
     (while (and (not dbus-test-got) (< (float-time) end))
       ;; In batch Emacs nobody else reads what came over the bus.

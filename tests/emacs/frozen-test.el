@@ -158,15 +158,16 @@
 (defvar frozen-test--broken nil "What failed otherwise than by the user's mistake.")
 
 (defun frozen-test--run (command place)
-  "Run COMMAND where PLACE leads to; return how long it held Emacs up, in seconds."
+  "Run COMMAND where PLACE leads to; return how long it held Emacs up, in seconds.
+What others had of the processor does not count."
   (funcall place)
-  (let ((start (float-time)))
+  (let ((start (float-time)) (kept (support-kept-waiting)))
     (condition-case err
         ;; As if there was a terminal to wait at.
         (let ((noninteractive nil) (last-nonmenu-event ?x)) (call-interactively command))
       ((user-error quit) nil)
       (error (push (list command place err) frozen-test--broken)))
-    (- (float-time) start)))
+    (- (float-time) start (- (support-kept-waiting) kept))))
 
 (defvar frozen-test--prepare nil "Function that brings about the situation in which a command is run.")
 

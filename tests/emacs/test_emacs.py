@@ -118,7 +118,8 @@ def test_a_notification_goes_to_the_desktop_over_dbus(home: Home) -> None:
     if not shutil.which("dbus-run-session"):
         pytest.skip("no dbus-run-session: apt install dbus")
     done = home.run(
-        "dbus-run-session", "--", "emacs", "--quick", "--batch", "-L", str(ROOT / "emacs"), "-l", str(HERE / "dbus-test.el"),
+        "dbus-run-session", "--", "emacs", "--quick", "--batch", "-L", str(ROOT / "emacs"), "-L", str(HERE),
+        "-l", str(HERE / "dbus-test.el"),
         "-f", "ert-run-tests-batch-and-exit",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
