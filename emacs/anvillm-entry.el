@@ -14,6 +14,7 @@
 
 ;;; Code:
 
+(require 'anvillm-load)
 (require 'anvillm-core)
 (require 'anvillm-session)
 (require 'anvillm-text)
@@ -147,25 +148,37 @@ Huge ones get none."
         (setq at to)))))
 
 (defvar anvillm-entry--waiting nil "Words whose code waits for a mode: (MODE START END).")
-(defvar anvillm-entry--timer nil "The timer that will load those modes.")
+(defvar anvillm-entry--timer nil "The timer that will load something of those modes.")
 
 (defun anvillm-entry--wait-for (mode start end)
   "Give the words from START to END their faces again when MODE is loaded.
 That takes a while, and so is done when the user pauses."
   (push (list mode (copy-marker start) (copy-marker end)) anvillm-entry--waiting)
-  (unless anvillm-entry--timer
-    (setq anvillm-entry--timer (run-with-idle-timer 0.5 nil #'anvillm-entry-load-modes))))
+  (unless anvillm-entry--timer (anvillm-entry--load-later 0.5)))
+
+(defun anvillm-entry--load-later (seconds)
+  "Load something of what is waited for when the user has paused for SECONDS."
+  (setq anvillm-entry--timer (run-with-idle-timer seconds nil #'anvillm-entry-load-modes)))
 
 (defun anvillm-entry-load-modes ()
-  "Load the modes that words wait for, which then get their faces."
+  "Load something of the modes that words wait for; if one is, they get their faces."
   (setq anvillm-entry--timer nil)
-  (pcase-dolist (`(,mode ,start ,end) (cl-shiftf anvillm-entry--waiting nil))
-    (ignore-errors (autoload-do-load (symbol-function mode) mode))
-    (when (buffer-live-p (marker-buffer start))
-      (with-current-buffer (marker-buffer start)
-        (with-silent-modifications (anvillm-entry-dress start end))))
-    (set-marker start nil)
-    (set-marker end nil)))
+  (let* ((mode (caar anvillm-entry--waiting)) (function (symbol-function mode)))
+    (unless (and (autoloadp function) (anvillm-load-piece (locate-library (nth 1 function))))
+      (ignore-errors (autoload-do-load function mode))
+      (anvillm-entry--loaded mode))
+    (when anvillm-entry--waiting
+      (anvillm-entry--load-later (time-add (or (current-idle-time) 0.5) 0.02)))))
+
+(defun anvillm-entry--loaded (mode)
+  "Have the words that wait for MODE get their faces when they are seen."
+  (pcase-dolist (`(,its ,start ,end) (cl-shiftf anvillm-entry--waiting nil))
+    (if (not (eq its mode)) (push (list its start end) anvillm-entry--waiting)
+      (when (buffer-live-p (marker-buffer start))
+        (with-current-buffer (marker-buffer start)
+          (with-silent-modifications (anvillm-entry-dress start end))))
+      (set-marker start nil)
+      (set-marker end nil))))
 
 (defun anvillm-entry--fold (open)
   "Insert the mark of a line that unfolds; it is OPEN if that is non-nil."

@@ -36,7 +36,7 @@
   "Have what is to be seen get its faces, as when it is displayed and the user pauses."
   (with-silent-modifications
     (anvillm-entry-look (point-min) (point-max))
-    (anvillm-entry-load-modes)
+    (while anvillm-entry--waiting (anvillm-entry-load-modes))
     (anvillm-entry-look (point-min) (point-max))))
 
 (defun talk-test-has (text)
@@ -158,6 +158,22 @@
              (should loaded)
              (should (text-property-any (point-min) (point-max) 'anvillm-raw t))))
        (fmakunbound mode)))))
+
+(defvar talk-test-loaded nil "What was loaded, the last first.")
+
+(ert-deftest talk-loads-what-a-mode-requires-before-it-piece-by-piece ()
+  (let* ((dir (make-temp-file "al" t)) (load-path (cons dir load-path)) (anvillm-load--tried nil) steps)
+    (pcase-dolist (`(,name . ,text) '(("al-a" . "(require 'al-b)\n(require 'al-c)\n(require 'al-none nil t)")
+                                      ("al-b" . "") ("al-c" . "(require 'al-b)")))
+      (write-region (format "%s\n(push \"%s\" talk-test-loaded)\n(provide '%s)\n" text name name)
+                    nil (expand-file-name (concat name ".el") dir) nil 'silent))
+    (byte-compile-file (expand-file-name "al-a.el" dir)) ; as modes are
+    (setq talk-test-loaded nil features (cl-set-difference features '(al-b al-c)))
+    (while (anvillm-load-piece (locate-library "al-a"))
+      (push (length talk-test-loaded) steps))
+    (should (equal '("al-c" "al-b") talk-test-loaded))
+    (should (equal '(1 2) (delete-dups (nreverse steps))))
+    (delete-directory dir t)))
 
 (ert-deftest talk-folds-the-middle-of-a-long-text-never-its-end ()
   (talk-test-with
