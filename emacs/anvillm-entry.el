@@ -161,7 +161,8 @@ That takes a while, and so is done when the user pauses."
   (setq anvillm-entry--timer (run-with-idle-timer seconds nil #'anvillm-entry-load-modes)))
 
 (defun anvillm-entry-load-modes ()
-  "Load something of the modes that words wait for; if one is, they get their faces."
+  "Load something of the modes that words wait for.
+If that is one of them, they get their faces."
   (setq anvillm-entry--timer nil)
   (let* ((mode (caar anvillm-entry--waiting)) (function (symbol-function mode)))
     (unless (and (autoloadp function) (anvillm-load-piece (locate-library (nth 1 function))))

@@ -139,6 +139,7 @@ class Send:
         """``context`` was written. Raises NotFound."""
         self._registry.row(tx, session)
         self._registry.set(tx, session, context=text.encode())
+        self._registry.stream.emit(tx, "session_update", session)
 
     def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> None:
         """``state`` was written; ``reported``: hooks of this agent say when a turn ends. Raises Invalid and Conflict."""

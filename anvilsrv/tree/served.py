@@ -338,6 +338,7 @@ class Served:
         row, (name, value) = self._registry.row(tx, session), offers.meant(text)
         offers.check(self._offered(tx, row), name, value)
         self._registry.set(tx, session, chosen=dumps({**row.chosen, name: value}))
+        self._registry.stream.emit(tx, "session_update", session)
         backend = self._parts.backends.last(row.backend)
         command = "" if backend is None or not row.live else backend.choosing(name, value)
         if command:

@@ -86,6 +86,14 @@ def test_every_change_of_the_queue_is_told(parts: Parts) -> None:
         assert len(parts.events("state_change")) == before + 1
 
 
+def test_another_context_is_told(parts: Parts) -> None:
+    agent = parts.idle()
+    before = len(parts.events("session_update"))
+    parts.job(lambda tx: parts.send.context(tx, agent, "be kind"))
+    (told,) = parts.events("session_update")[before:]
+    assert (told["session_id"], told["changes"]) == (agent, ["sessions"])
+
+
 def test_what_is_not_queued_any_more_is_neither_edited_nor_dropped(parts: Parts) -> None:
     agent = parts.idle()
     parts.taken(agent, "first")
