@@ -64,14 +64,16 @@ def test_a_conversation_shows_what_the_agent_does(home: Home) -> None:
     ert(home, "talk-test")
 
 
-def libraries(*names: str) -> list[str]:
-    """Options by which Emacs sees these packages. Skips where one is not installed."""
+def libraries(*names: str, newer: tuple[str, ...] = ()) -> list[str]:
+    """Options by which Emacs sees these packages, and those that newer ones need. Skips where one of the first is not installed."""
     tops = [Path(top) for top in os.environ.get("ANVILLM_TEST_ELPA", "").split(":") if top]
     tops += [Path("/usr/share/emacs/site-lisp/elpa"), Path("/usr/share/emacs/site-lisp/elpa-src")]
-    found = {name: next((d for top in tops for d in sorted(top.glob(f"{name}-[0-9]*"))), None) for name in names}
-    if None in found.values():
+    found = {
+        name: next((d for top in tops for d in sorted(top.glob(f"{name}-[0-9]*"))), None) for name in names + newer
+    }
+    if None in [found[name] for name in names]:
         pytest.skip(f"no {names[0]}: apt install elpa-{names[0]}")
-    return [word for one in found.values() for word in ("-L", str(one))]
+    return [word for one in found.values() if one for word in ("-L", str(one))]
 
 
 def test_the_keys_are_there_in_the_normal_state_of_evil(home: Home) -> None:
@@ -81,7 +83,7 @@ def test_the_keys_are_there_in_the_normal_state_of_evil(home: Home) -> None:
 
 
 def test_a_review_folds_in_the_sections_of_magit(home: Home) -> None:
-    paths = libraries("magit-section", "dash")
+    paths = libraries("magit-section", "dash", newer=("llama", "compat", "cond-let"))
     done = emacs(home, *paths, "-l", str(HERE / "sections-test.el"), "-f", "ert-run-tests-batch-and-exit")
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
 
