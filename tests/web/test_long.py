@@ -14,7 +14,7 @@ from tests.web.conftest import Site, Watched
 TURNS = 12
 SPEAK = "seq -f 'turn {n} %.0f: a line of some words, such as an agent writes' 22000"
 REST = "(t => t.scrollHeight - t.scrollTop - t.clientHeight)(document.querySelector('.talk'))"
-LONG = 100  # ms; browsers call 50 long, and on a busy machine the same work takes up to twice as much
+LONG = 50  # ms; what browsers call long
 
 
 @contextmanager
