@@ -89,7 +89,7 @@ def test_without_acme_and_with_a_wrong_word_it_says_so(namespace):
     assert (done.returncode, done.stderr[:27]) == (1, "Assist: no acme in '/tmp/ac")
     done = subprocess.run([*script, "frobnicate"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("Assist: no window 'frobnicate'")
+    assert done.stderr.startswith("Assist: no such window 'frobnicate'")
 
 
 def test_assist_ends_with_its_last_window(person, agent, assist, project):
