@@ -162,7 +162,7 @@ class Rows(Field):
             row, cut = taken(self.fields, one) if isinstance(one, Mapping) else ({}, 0)
             left += cut
             rows += [row] if row else []
-        return rows, left
+        return rows, left + _size(value[LIST:])
 
     def __str__(self) -> str:
         return f"[{{{', '.join(self.fields)}}}]"
@@ -178,7 +178,7 @@ class Texts(Field):
         if not isinstance(value, list):
             return MISSING, 0
         found = [Line(self.most).take(one)[0] for one in value[:LIST]]
-        return [one for one in found if one is not MISSING], 0
+        return [one for one in found if one is not MISSING], _size(value[LIST:])
 
     def __str__(self) -> str:
         return "[line]"
@@ -195,6 +195,14 @@ def taken(fields: Mapping[str, Field], given: Mapping[str, Any]) -> tuple[dict[s
                 found[name] = value
                 left += cut
     return found, left
+
+
+def _size(members: list[Any]) -> int:
+    """How many bytes the members of a list have that are left out of it."""
+    try:
+        return len(dumps(members).encode()) if members else 0
+    except Invalid:
+        return len(members)
 
 
 def plain(value: Any, most: int = 1 << 20, depth: int = 0) -> Any:

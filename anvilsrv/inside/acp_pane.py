@@ -23,7 +23,10 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from anvilsrv.inside import acp_shown
+
 PIECE = 1 << 16
+HELD = "keys go into this line, and answer the question when it is sent or emptied (C-u)"
 KEYS = {"y": "allow", "n": "deny"}  # not a: who types "allow" must not get "always"
 
 
@@ -134,8 +137,9 @@ class Lined:
         self._session.app.invalidate()
 
     def asking(self, open_now: bool) -> None:
-        """Whether a key answers something."""
+        """Whether a key answers something. In a line that a person has begun it does not, and that is shown above it."""
         self._asking = open_now
+        self._session.app.invalidate()
 
     def run(self) -> None:
         """Until ``close``."""
@@ -167,7 +171,8 @@ class Lined:
 
     def _message(self) -> ANSI:
         width = max(10, get_app().output.get_size().columns - 2)
-        return ANSI(f"{self._last[-width:]}\n> " if self._last else "> ")
+        held = acp_shown.note(HELD[:width]) if self._asking and get_app().current_buffer.text else ""
+        return ANSI("\n".join(filter(None, [self._last[-width:], held, "> "])))
 
     def _bindings(self) -> KeyBindings:
         keys = KeyBindings()

@@ -63,6 +63,7 @@ class Plan:
     """The whole list: what is to be done, and whether it is ``pending``, ``in_progress`` or ``completed``."""
 
     items: tuple[tuple[str, str], ...]
+    left_out: int = 0  # how many more there were
 
 
 @dataclass(frozen=True)
@@ -252,8 +253,9 @@ def _call(update: Mapping[str, Any]) -> Iterable[News]:
 
 def _plan(update: Mapping[str, Any]) -> Iterable[News]:
     found = update.get("entries")
-    items = [one for one in found[:ITEMS] if isinstance(one, dict)] if isinstance(found, list) else []
-    yield Plan(tuple((word(one.get("content"))[:SENTENCE], word(one.get("status")) or "pending") for one in items))
+    rows = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    items = ((word(one.get("content"))[:SENTENCE], word(one.get("status")) or "pending") for one in rows[:ITEMS])
+    yield Plan(tuple(items), len(rows[ITEMS:]))
 
 
 def commands(found: Any) -> Commands:

@@ -12,7 +12,7 @@ DIM, BOLD, RED, GREEN, CYAN, OFF = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[32m",
 MARKS = {"pending": "·", "in_progress": "▸", "completed": "✓", "failed": "✗", "cancelled": "✗"}
 LARGEST = 200_000  # characters of a side of a diff; a larger one is only counted
 LINES = 2000  # of a side, likewise
-SHOWN = 40  # lines of a diff, and of a prompt
+SHOWN = 40  # lines of a diff and of a prompt, items of a plan
 ASKED = 1000  # lines of a diff that waits for a person's leave
 OUTPUT = 8  # lines of a tool's output
 
@@ -59,6 +59,8 @@ def plan(one: Plan) -> Iterator[str]:
     """The whole list."""
     yield note("plan:")
     yield from (f"  {MARKS.get(state, '·')} {one_line(text)}" for text, state in one.items[:SHOWN])
+    if (left := len(one.items[SHOWN:]) + one.left_out) > 0:
+        yield note(f"  … {left} more")
 
 
 def diff(one: Diff, most: int = SHOWN) -> Iterator[str]:

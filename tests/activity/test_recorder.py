@@ -140,3 +140,17 @@ def test_an_agent_that_says_without_end_fills_no_store(records: Records) -> None
         records.tell("text", id=f"m{n}", text="x" * 10_000)
     assert records.store.call(lambda tx: rows.size(tx, "s")) <= (rows.FAR + 3) * SMALL
     assert records.kept("text")[-1]["id"] == f"m{4 * OFTEN - 1}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "more"), [("plan", "items", {}), ("tool", "places", {"id": "t", "name": "x"})]
+)
+def test_what_is_left_out_of_a_long_list_is_counted(kind: str, field: str, more: dict[str, Any]) -> None:
+    rows = [{"text": f"step {at}", "path": f"/a/{at}"} for at in range(210)]
+    made = clean(kind, {field: rows, **more})
+    assert made is not None and (len(made[field]), made["cut"]) == (
+        200,
+        len(json.dumps(rows[200:], separators=(",", ":"))),
+    )
+    whole = clean(kind, {field: rows[:200], **more})
+    assert whole is not None and "cut" not in whole

@@ -165,6 +165,23 @@ def test_a_person_types_in_the_pane_and_the_queue_waits_for_it(acp: Daemon) -> N
     assert [line.split("\t")[1] for line in agent.read("turns/list").splitlines()] == ["done", "done"]
 
 
+def test_who_has_begun_a_line_when_it_asks_sees_where_keys_go(acp: Daemon) -> None:
+    install(acp.home.config, bypass="mode=auto")
+    script(acp.home.work, {"match": "ask", "do": [{"ask": []}, {"text": "answered {answer}"}]})
+    agent = new(acp)
+    agent.keys("begun ")
+    agent.prompt("ask")
+    agent.question()
+    wait_until(lambda: "keys go into this line" in agent.screen, "the pane says so")
+    agent.keys("n")
+    wait_until(lambda: "> begun n" in agent.screen, "the key is in the line")
+    assert agent.read("ask").strip()
+    agent.keys("C-u")
+    wait_until(lambda: "keys go into this line" not in agent.screen, "it says so no longer")
+    agent.keys("n")
+    assert agent.out() == "answered deny"
+
+
 @pytest.mark.slow(4)
 @pytest.mark.parametrize("how", ["ctl", "Escape", "C-c"])
 def test_a_turn_is_broken_off(acp: Daemon, how: str) -> None:

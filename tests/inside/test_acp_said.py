@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anvilsrv.inside import acp_ending, acp_options, acp_permission, acp_said, acp_settings, acp_shown
-from anvilsrv.inside.acp_said import Diff, Other, Said, Text, Tool, Usage
+from anvilsrv.inside.acp_said import Diff, Other, Plan, Said, Text, Tool, Usage
 from anvilsrv.inside.acp_turn import Turn
 from anvilsrv.inside.acp_wire import Answer, RpcError
 
@@ -207,6 +207,16 @@ def test_a_long_diff_shows_both_of_its_ends_and_how_much_is_between_and_all_of_i
     assert (len(short), len(whole)) == (42, 122)
     assert "-old 0" in short[2] and "… 81 lines" in short[21] and "+new 59" in short[-1]
     assert "… 5 lines" in list(acp_shown.prompt("x\n" * 44 + "x"))[-1]
+
+
+@pytest.mark.parametrize(("count", "says"), [(40, None), (41, "… 1 more"), (1500, "… 1460 more")])
+def test_of_a_long_plan_the_pane_says_how_many_items_it_does_not_show(count: int, says: str | None) -> None:
+    entries = [{"content": f"step {at}", "status": "pending"} for at in range(count)]
+    (plan,) = acp_said.news({"sessionUpdate": "plan", "entries": entries})
+    assert isinstance(plan, Plan)
+    lines = list(acp_shown.plan(plan))
+    assert "step 39" in lines[40]
+    assert [line.strip() for line in lines[41:]] == ([] if says is None else [acp_shown.note(f"  {says}")])
 
 
 def test_a_hostile_diff_costs_no_more_than_its_figures() -> None:
