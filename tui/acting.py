@@ -12,9 +12,10 @@ from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import label
 from sandbox import outside
-from tui.dialogs import Answer, Confirm, Help, Line, Prompt
+from tui.dialogs import Answer, Confirm, Help, Line
 from tui.host import Host, Shown
 from tui.once import Once
+from tui.prompt import Prompt
 
 
 class Acting(Shown, Once[None]):

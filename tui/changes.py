@@ -72,6 +72,7 @@ class ChangesScreen(Shown, Once[None]):
     def on_mount(self) -> None:
         self.redraw()
         self.action_read()
+        self.host.request(self._last, partial(setattr, self, "last"))
 
     # -- showing ------------------------------------------------------------------------------------------------------
 
@@ -141,14 +142,15 @@ class ChangesScreen(Shown, Once[None]):
     def action_undo(self) -> None:
         """The turn that is shown, or the last that changed something."""
 
-        def ask(n: int) -> None:
-            if not n:
-                self.host.say("no turn has changed anything")
-                return
-            title = f"Take back what turn {n} of {self.host.name_of(self.session)} changed?"
-            self._sure(title, "What was changed since is kept. It can be undone.", partial(changes.undo, n=n))
+        known = self.n or self.last
 
-        self.host.request(lambda client: self.n or self._last(client), ask)
+        def undo(client: Client, session: str) -> str:
+            n = known or self._last(client)
+            return changes.undo(client, session, n) if n else "no turn has changed anything"
+
+        which = f"turn {known}" if known else "the last turn"
+        title = f"Take back what {which} of {self.host.name_of(self.session)} changed?"
+        self._sure(title, "What was changed since is kept. It can be undone.", undo)
 
     def action_merge(self) -> None:
         title = f"Merge the branch of {self.host.name_of(self.session)}?"
@@ -159,7 +161,7 @@ class ChangesScreen(Shown, Once[None]):
         why = "The session and its work tree go; git keeps what was committed for 30 days."
         self._sure(title, why, partial(changes.command, words="discard"), self.dismiss)
 
-    def _sure(self, title: str, why: str, act: "partial[str]", then: Callable[[], object] | None = None) -> None:
+    def _sure(self, title: str, why: str, act: Callable[..., str], then: Callable[[], object] | None = None) -> None:
         def done(said: str) -> None:
             self.host.say(said)
             (then or self.action_read)()

@@ -16,9 +16,9 @@ from anvilsrv.front.tail import Tail
 from anvilsrv.front.turns import LAST, objects, over, turn
 from anvilsrv.p9.client import Client
 from tui.acting import Acting
-from tui.dialogs import PromptArea
 from tui.footer import Footer
 from tui.host import Host
+from tui.prompt import PromptArea
 from tui.talk import Talk
 from tui.text import clip
 

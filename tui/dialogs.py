@@ -1,4 +1,4 @@
-"""Small windows over a screen: a question of ours, a line, a prompt of many lines, an agent's question, the keys."""
+"""Small windows over a screen: a question of ours, a line, an agent's question, the keys. A prompt is in ``prompt``."""
 
 import re
 import unicodedata
@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
@@ -122,79 +121,6 @@ class Filter(Line):
 
     def action_show_all(self) -> None:
         self.changed("")
-        self.dismiss(None)
-
-
-class PromptArea(TextArea):
-    """Text of many lines: Enter sends it, Ctrl-J begins a new line, what is pasted stays as it is."""
-
-    class Sent(Message):
-        """The text is to be sent."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    def __init__(self, may_be_empty: bool = False) -> None:
-        super().__init__(soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False)
-        self._may_be_empty = may_be_empty
-
-    def put(self, text: str) -> None:
-        """Make ``text`` what stands there, with the cursor behind it."""
-        self.text = text
-        self.move_cursor(self.document.end)
-
-    ACTIONS: ClassVar = actions(TextArea)
-
-    async def _on_key(self, event: events.Key) -> None:
-        """Keys act in their order, as in ``Field``."""
-        if event.key == "enter":
-            event.stop()
-            event.prevent_default()
-            if self.text.strip() or self._may_be_empty:
-                self.post_message(self.Sent(self.text))
-        elif event.key in ("ctrl+j", "shift+enter"):
-            event.stop()
-            event.prevent_default()
-            self.insert("\n")
-        elif event.key in self.ACTIONS:
-            event.stop()
-            event.prevent_default()
-            await self.run_action(self.ACTIONS[event.key])
-        elif character := typed(event):
-            event.stop()
-            event.prevent_default()
-            self.replace(character, *self.selection)
-        else:
-            await super()._on_key(event)
-
-
-class Prompt(Dialog):
-    """A prompt; gives its text. What is left by Esc goes to ``keep``, so that it is there the next time.
-
-    With a ``hint`` of its own it is another text, which may be empty.
-    """
-
-    BINDINGS: ClassVar = [Binding("escape", "leave", show=False)]
-
-    def __init__(self, title: str, draft: str, keep: Callable[[str], None], hint: str = "") -> None:
-        super().__init__(title)
-        self.draft = draft
-        self.keep = keep
-        self.hint = hint
-
-    def inside(self) -> ComposeResult:
-        yield PromptArea(may_be_empty=bool(self.hint))
-        yield Label(self.hint or "Enter sends   Ctrl-J new line   Esc leaves, the draft is kept", classes="hint")
-
-    def on_mount(self) -> None:
-        self.query_one(PromptArea).put(self.draft)
-
-    def on_prompt_area_sent(self, message: PromptArea.Sent) -> None:
-        self.dismiss(message.text)
-
-    def action_leave(self) -> None:
-        self.keep(self.query_one(PromptArea).text)
         self.dismiss(None)
 
 

@@ -12,10 +12,11 @@ from textual.widgets import DataTable, Static
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.words import USER
-from tui.dialogs import Help, Prompt
+from tui.dialogs import Help
 from tui.footer import Footer
 from tui.host import Host, Shown
 from tui.once import Once
+from tui.prompt import Prompt
 from tui.text import clip, clock, printable
 
 HINTS = "Enter reply  a archive  v inbox/archive  j k  PgUp PgDn scroll the text  Esc back"

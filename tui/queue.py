@@ -13,10 +13,11 @@ from textual.widgets import DataTable, Static
 from anvilsrv.front import requests
 from anvilsrv.front.requests import Queued
 from anvilsrv.p9.client import Client
-from tui.dialogs import Help, Prompt
+from tui.dialogs import Help
 from tui.footer import Footer
 from tui.host import Host, Shown
 from tui.once import Once
+from tui.prompt import Prompt
 from tui.text import clip, printable
 
 HINTS = "d drop  f first  e edit  h hold  g go on  PgUp PgDn scroll the text  Esc back"
@@ -120,11 +121,11 @@ class QueueScreen(Shown, Once[None]):
             return
         self._text(one, partial(self._show, one.n))
 
-    def _text(self, one: Queued, then: Callable[[str], object]) -> None:
+    def _text(self, one: Queued, then: Callable[[str], object], failed: Callable[[str], object] | None = None) -> None:
         def ask(client: Client) -> str:
             return requests.queued_text(client, self.session, one.n)
 
-        self.host.request(ask, then)
+        self.host.request(ask, then, failed)
 
     def _show(self, n: int, text: str) -> None:
         one = self.selected() if self.is_running else None
@@ -158,15 +159,25 @@ class QueueScreen(Shown, Once[None]):
                     lambda _: drafts.pop(key, None),
                 )
 
-        def edit(text: str) -> None:
-            self.app.push_screen(
-                Prompt(f"Prompt {one.n} in the queue", drafts.get(key, text), partial(drafts.__setitem__, key)), put
-            )
-
         if one.origin == "mail":
             self.host.say("a delivered message cannot be edited; d withdraws it", error=True)
-        else:
-            self._text(one, edit)
+            return
+
+        def ask() -> None:
+            self._text(one, form.begin, gone)
+
+        def gone(why: str) -> None:
+            self.host.say(why, error=True)
+            if form.is_running:
+                form.dismiss(None)
+
+        form = Prompt(
+            f"Prompt {one.n} in the queue",
+            drafts.get(key, ""),
+            partial(drafts.__setitem__, key),
+            ask=None if key in drafts else ask,
+        )
+        self.app.push_screen(form, put)
 
     def action_move(self, where: str) -> None:
         getattr(self.table, f"action_cursor_{where}")()

@@ -227,10 +227,11 @@ class SessionsScreen(Acting):
             if session is not None:
                 self._select(session)
 
-        def show(offered: tuple[list[dict[str, str]], dict[str, list[str]]]) -> None:
-            self.app.push_screen(Start(*offered, row["cwd"] if row else os.getcwd(), submit), made)
+        def ask() -> None:
+            self.host.request(known, lambda offered: form.offer(*offered), form.unknown)
 
-        self.host.request(known, show)
+        form = Start(row["cwd"] if row else os.getcwd(), submit, ask)
+        self.app.push_screen(form, made)
 
     def _select(self, session: str) -> None:
         """Put the cursor on a session once it is in the list."""

@@ -1,4 +1,4 @@
-"""A new session: its form, which stays until the session is there."""
+"""A new session: its form, which is there at once, before its choices are known, and stays until the session is there."""
 
 import os
 from collections.abc import Callable
@@ -20,41 +20,72 @@ Submit = Callable[[dict[str, str], Callable[[str], None], Callable[[str], bool]]
 
 
 class Start(Dialog):
-    """A new session; gives its id. ``submit`` gets the fields, and what to call with the id or with why there is none."""
+    """A new session; gives its id. ``submit`` gets the fields, and what to call with the id or with why there is none; ``ask``
+    is called once it is on the screen, and leads to ``offer`` or ``unknown``."""
 
     FIELDS: ClassVar = ("backend", "directory", "alias", "role", "tasks")
 
-    def __init__(
-        self, backends: list[dict[str, str]], known: dict[str, list[str]], directory: str, submit: Submit
-    ) -> None:
+    def __init__(self, directory: str, submit: Submit, ask: Callable[[], object]) -> None:
         super().__init__("Start a session")
-        self.backends = backends
+        self.values = {"directory": directory}
         self.submit = submit
+        self._ask = ask
         self._busy = False
-        able = [one["name"] for one in backends if one["status"] == "ok"]
-        self.values = {"backend": next(iter(able), ""), "directory": directory}
-        self.known = {"backend": able, **known}
+        self._asked = True  # for the choices
+        self._entered = False  # before they came
 
     def inside(self) -> ComposeResult:
         for name in self.FIELDS:
             with Horizontal(classes="row"):
                 yield Label(name)
-                suggester = SuggestFromList(self.known[name]) if self.known.get(name) else None
-                yield Field(self.values.get(name, ""), id=name, suggester=suggester, select_on_focus=False)
+                yield Field(self.values.get(name, ""), id=name, select_on_focus=False)
         yield Static(id="wrong")
-        for one in self.backends:
-            why = "" if one["status"] == "ok" else f": {one['status']}"
-            yield Label(Content(clip(f"{one['name']} · {one['title']}{why}", 68)), classes="hint")
-        if self.known.get("tasks"):
-            yield Label(Content(clip(f"tasks, commas between: {' '.join(self.known['tasks'])}", 136)), classes="hint")
+        yield Static("…", id="offered", classes="hint")
         yield Label("Tab next   Enter starts   Esc leaves", classes="hint")
 
     def on_mount(self) -> None:
         self._say("")
+        self._ask()
+
+    def offer(self, backends: list[dict[str, str]], known: dict[str, list[str]]) -> None:
+        """The choices: suggested while one types, and the first backend is taken if none has been typed."""
+        self._asked = False
+        if not self.is_running:
+            return
+        able = [one["name"] for one in backends if one["status"] == "ok"]
+        for name, names in {"backend": able, **known}.items():
+            self.query_one(f"#{name}", Input).suggester = SuggestFromList(names) if names else None
+        backend = self.query_one("#backend", Input)
+        if able and not backend.value:
+            backend.value = able[0]
+            backend.cursor_position = len(able[0])
+        lines = [clip(f"{one['name']} · {one['title']}{_why(one)}", 68) for one in backends]
+        lines += [clip(f"tasks, commas between: {' '.join(known['tasks'])}", 136)] if known.get("tasks") else []
+        self.query_one("#offered", Static).update(Content("\n".join(lines)))
+        self._answered("")
+
+    def unknown(self, why: str) -> None:
+        """There are no choices; the form can be filled in all the same."""
+        self._asked = False
+        if self.is_running:
+            self.query_one("#offered", Static).update("")
+            self._answered(why)
+
+    def _answered(self, why: str) -> None:
+        """Say that, unless there is something to start now."""
+        if not self._busy:
+            self._say(why)
+        if self._entered:
+            self._entered = False
+            self.on_input_submitted()
 
     def on_input_submitted(self) -> None:
         found = {name: self.query_one(f"#{name}", Input).value.strip() for name in self.FIELDS}
         for name in ("backend", "directory"):
+            if not found[name] and name == "backend" and self._asked:
+                self._entered = True
+                self._say("asking which backends there are …")
+                return
             if not found[name]:
                 self.query_one(f"#{name}", Input).focus()
                 return
@@ -78,6 +109,10 @@ class Start(Dialog):
         wrong = self.query_one("#wrong", Static)
         wrong.display = bool(words)
         wrong.update(Content(printable(words)))
+
+
+def _why(backend: dict[str, str]) -> str:
+    return "" if backend["status"] == "ok" else f": {backend['status']}"
 
 
 def known(client: Client) -> tuple[list[dict[str, str]], dict[str, list[str]]]:

@@ -1,6 +1,7 @@
 """What a shell wants of a daemon, one command each: ``anvilsrv ask``, ``run``, ``ls``, ``status --short`` and ``attach``.
 
-Threads: while an answer is waited for, one more reads ``events``, and says what the agent asks meanwhile; it ends with its connection.
+Threads: while an answer is waited for, one more reads ``events``, and says what the agent asks and what holds the prompt meanwhile; it
+ends with its connection. Only one of them uses a ``Held`` at a time.
 """
 
 import json
@@ -57,10 +58,12 @@ def send(client: Client, session: str, text: bytes) -> Sent:
 
 
 def answer(socket: str, sent: Sent, say: Say) -> bytes:
-    """Wait for the answer, over restarts of the daemon; what the agent asks meanwhile is said. Raises AnvilError when none can come."""
+    """Wait for the answer, over restarts of the daemon; what the agent asks meanwhile, and why it does not begin, is said. Raises
+    AnvilError when none can come."""
+    held = Held(sent, say)
     while True:
         try:
-            with Client(socket) as client, _asking(socket, sent.session, say):
+            with Client(socket) as client, _meanwhile(socket, held):
                 said = client.read(f"{sent.session}/turns/{sent.n}/out", timeout=None)
                 with suppress(NotFound, P9Error):  # the session may be gone by now
                     _looked(client, sent)
@@ -87,9 +90,37 @@ def _await(socket: str, gone: Unavailable) -> None:
     raise gone
 
 
+class Held:
+    """What a prompt waits for, other than the one before it: said once, and again when it is something else."""
+
+    def __init__(self, sent: Sent, say: Say) -> None:
+        self.sent = sent
+        self.say = say
+        self._said = ""
+
+    def look(self, client: Client) -> None:
+        """Say it if it is new. Raises NotFound when the session is gone."""
+        row = find(client, self.sent.session)
+        words = _obstacle(row)
+        if words and self.sent.n not in (one.n for one in requests.queue(client, self.sent.session)):
+            words = ""  # it was begun
+        if words != self._said:
+            self._said = words
+            if words:
+                self.say(shown(one_line(f"the prompt waits: {words}")))
+
+
+def _obstacle(row: Row) -> str:
+    """Why a live session begins no prompt; one that is not live gives an error to who waits."""
+    if row["held"]:
+        return f"{label(row)} is held: {row['held']}"
+    return f"{label(row)} is starting again: {row['error']}" if row["state"] == "starting" and row["error"] else ""
+
+
 @contextmanager
-def _asking(socket: str, session: str, say: Say) -> Iterator[None]:
-    """Say each question that the session has or gets, while the block runs."""
+def _meanwhile(socket: str, held: Held) -> Iterator[None]:
+    """Say each question that the session has or gets, and what holds the prompt, while the block runs."""
+    session, say = held.sent.session, held.say
     with Client(socket) as client, client.open("events") as events:
         row = find(client, session)
 
@@ -97,11 +128,16 @@ def _asking(socket: str, session: str, say: Say) -> Iterator[None]:
             with suppress(AnvilError):  # the daemon is gone, which the one who waits notices too
                 for line in events.lines():
                     event = json.loads(line)
-                    if event["session_id"] == session and event["type"] == "ask" and "over" not in event:
+                    if event["session_id"] != session:
+                        continue
+                    if event["type"] == "ask" and "over" not in event:
                         _say(row, event["ask"], say)
+                    elif event["type"] == "state_change" or "held" in event:
+                        held.look(client)
 
         for one in asks(row):
             _say(row, one, say)
+        held.look(client)
         thread = threading.Thread(target=follow, name=f"asks {session}", daemon=True)
         thread.start()
         try:

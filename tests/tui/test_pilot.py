@@ -13,8 +13,9 @@ from anvilsrv.front import requests
 from tests.conftest import Home, run_async
 from tui.anvillm import Anvillm
 from tui.daemon import DaemonScreen
-from tui.dialogs import Answer, Field, Filter, Help, Line, Prompt, PromptArea
+from tui.dialogs import Answer, Field, Filter, Help, Line
 from tui.host import nothing
+from tui.prompt import Prompt, PromptArea
 from tui.saying import Saying
 from tui.start import Start
 
@@ -141,11 +142,14 @@ def test_every_dialog_fits_the_screen(home: Home, size: tuple[int, int]) -> None
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         await show(app, pilot, rows(3))
         app.why = "gone"  # else the daemon's screen runs anvilsrv
+
+        def offer() -> None:
+            form.offer([{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, {"tasks": ["t" * 20] * 9})
+
+        form = Start("/p", nothing, offer)
         for screen in (
             Help(),
-            Start(
-                [{"name": "x", "title": "X" * 90, "status": "no" * 90}] * 3, {"tasks": ["t" * 20] * 9}, "/p", nothing
-            ),
+            form,
             DaemonScreen(app),
         ):
             app.push_screen(screen)
@@ -182,7 +186,8 @@ def test_a_new_session_needs_a_backend_and_a_directory(home: Home) -> None:
             else:
                 assert refused("no alias [b]given[/b]")
 
-        app.push_screen(Start([], {}, "", submit), taken.append)
+        form = Start("", submit, lambda: form.offer([], {}))
+        app.push_screen(form, taken.append)
         await pilot.pause()
         await pilot.press("enter")
         assert app.focused is app.screen.query_one("#backend", Input)
