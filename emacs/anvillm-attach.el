@@ -22,6 +22,9 @@
 (declare-function term-char-mode "term" ())
 (declare-function term-set-escape-char "term" (key))
 (defvar term-escape-char)
+(defvar term-raw-map)
+(declare-function term-send-raw "term" ())
+(declare-function term-send-raw-string "term" (chars))
 (declare-function term-exec "term" (buffer name command startfile switches))
 
 (defcustom anvillm-terminal 'auto
@@ -42,6 +45,16 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
 
 (defconst anvillm-attach--format "*attach %s*" "The name of a terminal's buffer.")
 
+;; `term-raw-map' is that of the user's own terminals too.
+(defun anvillm-attach--keys ()
+  "Return the keys of a terminal in which the agent can be interrupted."
+  (let ((map (make-sparse-keymap)))
+    (set-keymap-parent map term-raw-map)
+    (define-key map (kbd "C-c") #'term-send-raw)
+    (define-key map [escape]
+                (lambda () (interactive) (term-send-raw-string "\e")))
+    map))
+
 (defun anvillm-attach--inside (kind name command)
   "Show a buffer NAME with a terminal of KIND for COMMAND, a shell line."
   (unless (require kind nil t) (user-error "%s is not installed; see `anvillm-terminal'" kind))
@@ -55,8 +68,9 @@ The command of a terminal gets the command to run behind it, as in \"foot -e\"."
        (term-mode)
        (term-exec (current-buffer) name "/bin/sh" nil (list "-c" command))
        (term-char-mode)
-       ;; As in `ansi-term': C-c is the agent's, and C-x o leads out.
-       (let (term-escape-char) (term-set-escape-char ?\C-x)))))
+       ;; As in `ansi-term': C-x o leads out.
+       (let (term-escape-char) (term-set-escape-char ?\C-x))
+       (use-local-map (anvillm-attach--keys)))))
 
 (defun anvillm-attach--show (id commands)
   "Attach to session ID by the last line of COMMANDS."

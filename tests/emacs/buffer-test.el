@@ -45,6 +45,17 @@
     (anvillm-conversation "00000001")
     (should (equal "*anvillm daemon session*" (buffer-name)))))
 
+(ert-deftest buffer-of-a-terminal-gives-the-agent-what-interrupts-it ()
+  (require 'term)
+  (with-temp-buffer
+    (use-local-map (anvillm-attach--keys))
+    (should (eq 'term-send-raw (key-binding (kbd "C-c"))))
+    (let (sent)
+      (cl-letf (((symbol-function 'term-send-raw-string) (lambda (chars) (push chars sent))))
+        (call-interactively (key-binding [escape])))
+      (should (equal '("\e") sent)))
+    (should (keymapp (lookup-key term-raw-map (kbd "C-c"))))))
+
 (ert-deftest buffer-attached-to-one-is-not-shown-for-another-of-the-name ()
   (support-with-tree 2
     (let ((anvillm-terminal 'term) kill-buffer-query-functions)
