@@ -73,7 +73,7 @@ def test_what_does_not_go_together_is_refused(daemon: Daemon, repository: Path) 
     client = daemon.client()
     for words, why in (
         (f"{repository} from=working", "needs branch="),
-        (f"{repository} branch=x from=head", "not known"),
+        (f"{repository} branch=x from=head", "invalid from=.head."),
         (f"{repository} branch=x base=main from=working", "does not go with"),
         (f"{repository} branch=there from=working", "the branch already exists"),
         ("same=nobody", "no such session"),

@@ -9,7 +9,7 @@ import pytest
 
 from anvilsrv.agents.delivery import CLEARS
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions.facts import squeezed
+from anvilsrv.sessions.facts import HIDDEN, squeezed
 from anvilsrv.tmux.screen import Screen
 from tests.real_agents.conftest import Bench, Benches, wait_until
 from tests.real_agents.golden import SHIPPED
@@ -60,8 +60,13 @@ def test_texts_that_agents_change_arrive_once_as_they_were_typed(bench: Bench) -
     for text in TEXTS[bench.backend]:
         typed, before = backend.prompt_text(filled(bench, text)), len(bench.model.prompts())
         agent.ask(filled(bench, text))
-        assert bench.model.prompts()[before:] == [once_taken(typed)], text
+        assert [drawn(one, bench) for one in bench.model.prompts()[before:]] == [drawn(once_taken(typed), bench)], text
         assert not agent.row["held"], text
+
+
+def drawn(text: str, bench: Bench) -> str:
+    """Which characters that are not drawn Claude Code keeps is another matter in each release."""
+    return HIDDEN.sub("", text) if bench.backend == "claude" else text
 
 
 def once_taken(typed: str) -> str:
