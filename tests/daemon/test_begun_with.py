@@ -74,11 +74,11 @@ def test_what_does_not_go_together_is_refused(daemon: Daemon, repository: Path) 
     for words, why in (
         (f"{repository} from=working", "needs branch="),
         (f"{repository} branch=x from=head", "invalid from=.head."),
-        (f"{repository} branch=x base=main from=working", "does not go with"),
+        (f"{repository} branch=x base=main from=working", "cannot be combined with base="),
         (f"{repository} branch=there from=working", "the branch already exists"),
         ("same=nobody", "no such session"),
         (f"{repository} same=nobody", "leave the directory out"),
-        ("same=nobody role=x", "role= does not go with it"),
+        ("same=nobody role=x", "cannot be combined with role="),
         (f"{repository} bead=bd-none", "no such bead"),
     ):
         with pytest.raises(AnvilError, match=why):
