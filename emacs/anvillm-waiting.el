@@ -58,7 +58,8 @@
 (defun anvillm-waiting-refresh (&rest _)
   "Read the queues again of the sessions that have any."
   (interactive)
-  (unless (derived-mode-p 'anvillm-waiting-mode) (user-error "This is not the list of waiting prompts"))
+  (unless (derived-mode-p 'anvillm-waiting-mode)
+    (user-error "This is not the list of waiting prompts"))
   (anvillm-conn)
   (setq anvillm-waiting--found nil)
   (dolist (session (anvillm-sessions))

@@ -214,9 +214,15 @@ class Help(Dialog):
 
     def __init__(self) -> None:
         super().__init__("Keys")
+        self._narrow = False
+
+    def on_resize(self) -> None:
+        if self._narrow != (self.app.size.width <= WIDE):
+            self.refresh(recompose=True)
 
     def inside(self) -> ComposeResult:
-        if self.app.size.width > WIDE:
+        self._narrow = self.app.size.width <= WIDE
+        if not self._narrow:
             yield Static(Content(KEYS))
         else:
             with VerticalScroll(classes="keys"):

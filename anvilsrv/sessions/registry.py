@@ -442,7 +442,7 @@ def _check_new(found: Mapping[str, Any]) -> None:
     if found["same"] and (more := [name for name in (*NAMED, "tasks") if found[name] and name not in BESIDE]):
         raise Invalid(f"new: same= takes everything from another session and cannot be combined with {more[0]}=")
     if found["same"] and not found["cwd"].startswith("same="):
-        raise Invalid("new: same= uses the directory of another session: leave the directory out")
+        raise Invalid("new: same= is where another session is: name no other place")
     if found["from"] not in ("", "working"):
         raise Invalid(f"new: invalid from='{found['from'][:80]}' (expected working)")
     for name in ("base", "from"):

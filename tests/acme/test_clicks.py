@@ -258,7 +258,7 @@ def test_a_click_under_which_a_queue_moves_is_about_the_prompt_that_stood_there(
         person.stale(pane)
         person.heard(pane, lambda: person.look(name, "3"))
         person.heard(pane, lambda: person.execute(name, "Drop", tag=True))
-    person.sees(f"{project}/+Errors", "Assist: prompt 3 waits no more\n")
+    person.sees(f"{project}/+Errors", "Assist: prompt 3 is no longer queued\n")
     person.sees(f"{project}/+Errors", "Assist: Drop: which prompt?")
     assert [one[0] for one in agent.queues[id]] == [4]
 

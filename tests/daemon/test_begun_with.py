@@ -77,7 +77,7 @@ def test_what_does_not_go_together_is_refused(daemon: Daemon, repository: Path) 
         (f"{repository} branch=x base=main from=working", "cannot be combined with base="),
         (f"{repository} branch=there from=working", "the branch already exists"),
         ("same=nobody", "no such session"),
-        (f"{repository} same=nobody", "leave the directory out"),
+        (f"{repository} same=nobody", "name no other place"),
         ("same=nobody role=x", "cannot be combined with role="),
         (f"{repository} bead=bd-none", "no such bead"),
     ):

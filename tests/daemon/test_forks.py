@@ -80,12 +80,12 @@ def test_what_cannot_be_forked_is_said(daemon: Daemon, twin: str, repository: Pa
     for words, why in (
         ("name=x", "unknown argument"),
         ("alias=a/b", "invalid alias"),
-        ("branch=main", "there already"),
+        ("branch=main", "the branch already exists"),
     ):
         with pytest.raises(AnvilError, match=why):
             fork(agent, words)
     agent.write("in", "echo > begun; read line < fifo || sleep 60")
     wait_until((repository / "begun").exists, "the turn")
-    with pytest.raises(AnvilError, match="a turn of session"):
+    with pytest.raises(AnvilError, match="is in a turn"):
         fork(agent)
     assert sorted(path.name for path in (daemon.home.state / "sessions").iterdir()) == sorted([shell.id, agent.id])

@@ -109,7 +109,7 @@ def test_restart_fresh_carries_nothing_over_and_stays_resumable_only_after_a_pro
 
 def test_what_has_no_conversation_has_no_log_to_go_on_with(daemon: Daemon) -> None:
     agent = Session.new(daemon)
-    with pytest.raises(AnvilError, match="backend 'shell' has no conversation"):
+    with pytest.raises(AnvilError, match="backend 'shell' cannot begin with a log"):
         agent.write("ctl", "restart log")
 
 

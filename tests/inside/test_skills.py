@@ -97,7 +97,7 @@ def test_front_matter_is_read_as_yaml(folder: Path) -> None:
         ("---\nname: bad\n", "no front matter"),
         ("---\nname: bad\n---\n", "without a description"),
         ("---\nname: bad\ndescription: [1]\n---\n", "without a description"),
-        ("---\nname: other\ndescription: x\n---\n", "not that of its directory"),
+        ("---\nname: other\ndescription: x\n---\n", "must be the name of its directory"),
         ("---\nname: bad\ndescription: a: b: c\n---\n", "mapping values"),
         ("---\n- a\n---\n", "without a description"),
     ],

@@ -11,7 +11,7 @@ from anvilsrv.linux import beneath
 
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.jsonl")
-    with pytest.raises(Denied, match="no regular file"):
+    with pytest.raises(Denied, match="not a regular file"):
         beneath.read(tmp_path, "t.jsonl")
 
 
