@@ -60,7 +60,7 @@ def test_a_turn_is_not_taken_back_where_others_changed_the_same_since(daemon: Da
         undo(agent, 1)
     assert (repository / "file").read_text() == "the user's\n" and (repository / "new").read_text() == "new\n"
     agent.write("in", "read line < fifo || sleep 60")
-    with pytest.raises(AnvilError, match="busy: .* is in a turn"):
+    with pytest.raises(AnvilError, match=r"busy: .* is in a turn"):
         undo(agent, 1)
 
 
