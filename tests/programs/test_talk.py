@@ -1,5 +1,6 @@
 """One command each for what a shell wants: ``anvilsrv ask``, ``run``, ``ls``, ``status --short``, ``attach``."""
 
+import select
 import signal
 import subprocess
 import sys
@@ -92,6 +93,20 @@ def test_ask_tells_what_the_agent_asks_and_waits_for_the_answer(home: Home, daem
     words = line.removeprefix("anvilsrv: answer by: echo '").split()
     agent.write("answer", f"{words[0]} yes")
     assert ended(process)[:2] == (0, "answer: yes\n")
+
+
+def test_ask_says_once_what_its_prompt_waits_for(home: Home, daemon: Daemon, agent: Session) -> None:
+    script(home.work, turns=[{"match": "first", "until": "go"}, {"match": "second", "say": "done"}])
+    agent.prompt("first")
+    wait_until(lambda: seen(home.work, "turn"), "the turn begins")  # what is held before its Enter stays in the input
+    agent.write("ctl", "hold")
+    process = begun(home, "ask", "bob", "second")
+    assert process.stderr is not None
+    assert select.select([process.stderr], [], [], PATIENCE)[0]
+    (home.work / "go").touch()
+    agent.wait("idle")
+    agent.write("ctl", "go")
+    assert ended(process) == (0, "done", "anvilsrv: the prompt waits: bob is held: by the user\n")
 
 
 def test_what_holds_a_later_prompt_is_not_said_of_one_that_runs(home: Home, daemon: Daemon, agent: Session) -> None:
