@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from textual import events
@@ -72,6 +72,22 @@ def typed(event: events.Key) -> str:
     return character if odd else ""
 
 
+async def in_order(
+    field: Input | TextArea, acts: Mapping[str, str], event: events.Key, insert: Callable[[str], object]
+) -> bool:
+    """Run what a key stands for in ``acts``, or insert what ``typed`` finds in it, at once; False if it is neither."""
+    action, character = acts.get(event.key), typed(event)
+    if action is None and not character:
+        return False
+    event.stop()
+    event.prevent_default()
+    if action is not None:
+        await field.run_action(action)
+    else:
+        insert(character)
+    return True
+
+
 class Field(Input):
     """A line of text. Keys act in the order in which they come: Textual would insert letters at once and delete later, so
     what arrives in one piece (a fast typist, a slow line) would come out of order."""
@@ -79,15 +95,7 @@ class Field(Input):
     ACTIONS: ClassVar = actions(Input)
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in self.ACTIONS:
-            event.stop()
-            event.prevent_default()
-            await self.run_action(self.ACTIONS[event.key])
-        elif character := typed(event):
-            event.stop()
-            event.prevent_default()
-            self.insert_text_at_cursor(character)
-        else:
+        if not await in_order(self, self.ACTIONS, event, self.insert_text_at_cursor):
             await super()._on_key(event)
 
 

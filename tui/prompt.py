@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Label, TextArea
 
-from tui.dialogs import Dialog, actions, typed
+from tui.dialogs import Dialog, actions, in_order
 
 
 class PromptArea(TextArea):
@@ -44,15 +44,7 @@ class PromptArea(TextArea):
             event.stop()
             event.prevent_default()
             self.insert("\n")
-        elif event.key in self.ACTIONS:
-            event.stop()
-            event.prevent_default()
-            await self.run_action(self.ACTIONS[event.key])
-        elif character := typed(event):
-            event.stop()
-            event.prevent_default()
-            self.replace(character, *self.selection)
-        else:
+        elif not await in_order(self, self.ACTIONS, event, lambda text: self.replace(text, *self.selection)):
             await super()._on_key(event)
 
 

@@ -58,9 +58,8 @@ class Deaths:
 def last_words(screen: str) -> str:
     """The last line of a screen that says anything, for an error message: an empty input or the edge of a box does not, nor how one
     could go on."""
-    lines = [
-        " ".join(line.partition("Pane is dead (")[0].split()) for line in screen.splitlines()
-    ]  # it is where the cursor was
+    # Where the cursor was, tmux writes "Pane is dead (…".
+    lines = [" ".join(line.partition("Pane is dead (")[0].split()) for line in screen.splitlines()]
     said = [line for line in lines if any(map(str.isalnum, line))]
     reasons = [line for line in said if not HINT.search(line)] or said
     return reasons[-1][:300] if reasons else ""
