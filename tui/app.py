@@ -21,6 +21,8 @@ def command(ns: str | None) -> None:
     if not all(os.isatty(fd) for fd in (0, 1, 2)):  # Textual draws on standard error
         print("anvillm: standard input, output and error must be a terminal", file=sys.stderr)
         sys.exit(1)
+    for name in ("COLUMNS", "LINES"):  # Textual believes them, and they would hold when the window is resized
+        os.environ.pop(name, None)
     from tui.anvillm import Anvillm
 
     Anvillm().run()

@@ -491,6 +491,16 @@ def test_every_key_of_the_list_is_in_the_help_and_fits(running: Terminal) -> Non
     running.hides("Keys")
 
 
+def test_a_window_that_is_resized_is_filled_whatever_size_the_shell_exported(
+    daemon: Daemon, terminal: Terminal
+) -> None:
+    terminal.run("env", "COLUMNS=70", "LINES=20", sys.executable, "-m", "tui")
+    terminal.shows("No sessions. s starts one.")
+    terminal.resize(110, 30)
+    terminal.keys("?")
+    terminal.shows("p  prompt                       A  attach a terminal (tmux)")
+
+
 def test_in_sixty_columns_keys_are_one_column_and_dialogs_leave_the_list_in_sight(
     running: Terminal, daemon: Daemon
 ) -> None:
