@@ -119,7 +119,7 @@ def test_an_alias_in_a_row_is_the_rows_session_though_another_has_that_name_by_n
     with person.held("main") as pane:
         agent.change(asking[0], alias="old")
         agent.change(asking[1], alias="s1")
-        person.wait(lambda: person.app.roster.find("s1").id == asking[1], "the new names")
+        person.wait(lambda: (named := person.app.roster.find("s1")) and named.id == asking[1], "the new names")
         person.heard(pane, lambda: person.look(MAIN, "s1"))
     person.wait(lambda: person.has("/tmp/+Prompt.old"), "the prompt of the first")
 

@@ -174,9 +174,9 @@
            (should (equal (plist-get (editor-test-result "buffers") :buffers) nil))
            (should (string-match-p "No file" (editor-test-refused "selection")))
            (dolist (name (list secret "link" (concat "../../" secret) "~/x" "/ssh:host:/x" "/sudo::/etc/passwd"))
-             (should (string-match-p "not shown\\|not open" (editor-test-refused "symbols" :file name)))
+             (should (string-match-p "not visible\\|not open" (editor-test-refused "symbols" :file name)))
              (unless (member name '("~/x"))
-               (should (string-match-p "not shown"
+               (should (string-match-p "not visible"
                                        (editor-test-refused "open_diff" :file name :content "x")))))
            (should (string-match-p "[Nn]ot a file name" (editor-test-refused "symbols" :file "a\nb")))
            (should (string-match-p "not open" (editor-test-refused "symbols" :file "new"))))
@@ -196,8 +196,8 @@
          (should (string-match-p "No :file" (editor-test-refused "symbols")))
          (let ((enable-local-variables nil))
            (editor-test-visiting "a.txt" "text\n"
-             (should (string-match-p "not a number" (editor-test-refused "eldoc" :file "a.txt" :line "(+ 1 2)")))
-             (should (string-match-p "not a text"
+             (should (string-match-p "must be a number" (editor-test-refused "eldoc" :file "a.txt" :line "(+ 1 2)")))
+             (should (string-match-p "must be a string"
                                      (editor-test-refused "definitions" :file "a.txt" :identifier '("x"))))
              (setq-local imenu-create-index-function (lambda () (read-string "What? ")))
              (should (string-match-p "interaction" (editor-test-refused "symbols" :file "a.txt")))
