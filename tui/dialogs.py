@@ -133,6 +133,7 @@ class Filter(Line):
 
 
 BRIGHT = 6  # lines of what one is asked to allow that stand out
+ENDS = 3  # lines with the last words of a question that is longer than its place
 
 
 class Answer(Dialog):
@@ -157,11 +158,26 @@ class Answer(Dialog):
                 yield Static(Content.assemble(*diff(self.ask["diff"])))
             elif self.ask.get("detail"):
                 yield Static(Content(printable(str(self.ask["detail"]))), classes="hint")
+        yield Static(classes="ends asked")
         if self.choices:
             yield OptionList(*(Option(Content(f"{n} {one_line(one)}")) for n, one in enumerate(self.choices, 1)))
         for words in self.fields:
             yield Field(placeholder=words)
         yield Label("Enter answers   1-9 that choice   PgUp PgDn   Esc leaves it open", classes="hint")
+
+    def on_mount(self) -> None:
+        text = self.query_one(".text", VerticalScroll)
+        for changed in ("scroll_y", "virtual_size", "size"):
+            self.watch(text, changed, self._show_end)
+
+    def _show_end(self) -> None:
+        """Show the last words of the question while they are out of sight: what a long command ends with decides, too."""
+        text, ends = self.query_one(".text", VerticalScroll), self.query_one(".ends", Static)
+        bottom = text.query("Static").first().virtual_region.bottom
+        ends.display = bottom > text.scroll_y + text.size.height > 0
+        if ends.display:
+            words = one_line(self.ask.get("text") or "")
+            ends.update(Content("… " + words[-(ENDS * max(1, text.size.width - 4)) :]))
 
     def action_page(self, pages: int) -> None:
         text = self.query_one(".text", VerticalScroll)

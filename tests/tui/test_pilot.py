@@ -378,6 +378,23 @@ def test_what_one_is_asked_to_allow_is_brighter_than_all_else(home: Home) -> Non
     drive(home, play)
 
 
+def test_the_end_of_a_long_command_that_one_is_asked_to_allow_is_always_in_sight(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        ask = {"id": "1", "text": f"Bash: echo {'word ' * 400}; rm -rf /precious", "choices": ["allow", "deny"], "free": False}
+        await show(app, pilot, rows(1, ask=ask, notes=["ask"]))
+        await pilot.press("w")
+        await pilot.pause()
+        assert "rm -rf /precious" in words(app, ".ends")
+        await pilot.press("pagedown", "pagedown", "pagedown", "pagedown", "pagedown")
+        await pilot.pause()
+        assert not app.screen.query_one(".ends").display
+        await pilot.press("pageup")
+        await pilot.pause()
+        assert app.screen.query_one(".ends").display
+
+    drive(home, play)
+
+
 def test_the_last_answer_is_copied_by_a_key(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         await show(app, pilot, rows(1, answered=3))
