@@ -380,7 +380,12 @@ def test_what_one_is_asked_to_allow_is_brighter_than_all_else(home: Home) -> Non
 
 def test_the_end_of_a_long_command_that_one_is_asked_to_allow_is_always_in_sight(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
-        ask = {"id": "1", "text": f"Bash: echo {'word ' * 400}; rm -rf /precious", "choices": ["allow", "deny"], "free": False}
+        ask = {
+            "id": "1",
+            "text": f"Bash: echo {'word ' * 400}; rm -rf /precious",
+            "choices": ["allow", "deny"],
+            "free": False,
+        }
         await show(app, pilot, rows(1, ask=ask, notes=["ask"]))
         await pilot.press("w")
         await pilot.pause()
