@@ -22,6 +22,10 @@ MAIL_TYPES = (
     "PROMPT_REQUEST", "PROMPT_RESPONSE", "QUERY_REQUEST", "QUERY_RESPONSE", "REVIEW_REQUEST", "REVIEW_RESPONSE",
     "APPROVAL_REQUEST", "APPROVAL_RESPONSE", "LOG_ERROR",
 )  # fmt: skip
+BEAD_STATUSES = ("open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked")
+BEAD_TYPES = (
+    "bug", "feature", "task", "epic", "chore", "decision", "spike", "story", "milestone", "message", "molecule", "gate",
+)  # fmt: skip
 
 _BLANK = " \t\r\n"
 _PLAIN = re.compile(r"[^\s'\"\x00]+")

@@ -15,27 +15,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from anvilsrv import words
 from anvilsrv.errors import Invalid
 
 Record = dict[str, Any]
 
-STATUSES = ("open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked")
+STATUSES = words.BEAD_STATUSES
 DONE = ("closed", "pinned")
 """Statuses in which a bead blocks no other."""
-TYPES = (
-    "bug",
-    "feature",
-    "task",
-    "epic",
-    "chore",
-    "decision",
-    "spike",
-    "story",
-    "milestone",
-    "message",
-    "molecule",
-    "gate",
-)
+TYPES = words.BEAD_TYPES
 BLOCKING = ("blocks", "conditional-blocks")
 NOT_WORK = ("merge-request", "gate", "molecule", "message", "agent", "role", "rig")
 """Types that `ready` never offers."""

@@ -1,11 +1,12 @@
-"""The arguments of a tool as clients send them: unknown ones are refused with what is known, and null stands for what is left out.
+"""MCP's server with a look at what clients send before the SDK has it: it is read as it is meant, or refused in words of ours.
 
-The SDK passes over unknown arguments in silence, so a misspelt one looks as if it had been heeded.
-Only ``mcpserver.build`` imports this: the SDK takes most of a second.
+The SDK passes over unknown arguments in silence, so a misspelt one looks as if it had been heeded, and answers others with a report for
+programmers, or with none. Only ``mcpserver.build`` imports this: the SDK takes most of a second.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 
 import anyio
 from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.stdio import stdio_server
-from mcp.types import Tool
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, Tool
 
 from anvilsrv.errors import Invalid
+from anvilsrv.inside.mcpvalues import SHOWN, heeded, read_object
 
 # In a line of JSON: an escaped backslash, a whole pair, and what is left: half of one.
 _ESCAPE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -40,9 +43,12 @@ class Lines(io.TextIOWrapper):
 
 
 class Server(MCPServer):
-    """MCP's server, with a look at the arguments before a tool has them. ``hides`` tells which tools are not listed just now."""
+    """MCP's server. ``hides`` tells which tools are not listed just now."""
 
     hides: Callable[[], Collection[str]] = tuple
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, middleware=[self._looked_at], **kwargs)
 
     async def list_tools(self) -> list[Tool]:
         """What a client is told of."""
@@ -58,32 +64,58 @@ class Server(MCPServer):
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """The tool's result. Raises ToolError."""
         tool = self._tool_manager.get_tool(name)
-        if tool is not None:
-            try:
-                arguments = heeded(tool.parameters, arguments)
-            except Invalid as error:
-                raise ToolError(f"{name}: {error}") from error
+        if tool is None:
+            raise ToolError(_unknown("tool", name, [one.name for one in await self.list_tools()]))
+        try:
+            arguments = heeded(tool.parameters, arguments)
+        except Invalid as error:
+            raise ToolError(f"{name}: {error}") from error
         return await super().call_tool(name, arguments, context)
 
+    async def read_resource(self, uri: Any, context: Any = None) -> Any:
+        """What stands at the address. Raises ResourceError."""
+        try:
+            return await super().read_resource(uri, context)
+        except ResourceNotFoundError as error:
+            resources = [str(one.uri) for one in await self.list_resources()]
+            templates = [one.uri_template for one in await self.list_resource_templates()]
+            raise ResourceNotFoundError(_unknown("resource", uri, resources + templates)) from error
 
-def heeded(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that the schema has. Raises Invalid for others, and for values that are none of its words."""
-    known: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
-    for name in arguments:
-        if name not in known:
-            raise Invalid(f"unknown argument '{str(name)[:60]}' (known: {', '.join(known) or 'none'})")
-    required = schema.get("required", ())
-    found = {name: value for name, value in arguments.items() if value is not None or name in required}
-    for name, value in found.items():
-        if _halves(value):
-            raise Invalid(f"{name}: unpaired surrogate")
-    return found
+    async def _looked_at(self, ctx: Any, call_next: Callable[[Any], Any]) -> Any:
+        """Middleware of the SDK: what a request names, and whether its arguments are an object, before the SDK looks."""
+        given = {} if ctx.params is None else ctx.params
+        if ctx.method in _NAMED and isinstance(given, Mapping):
+            try:
+                ctx = dataclasses.replace(ctx, params=self._meant(ctx.method, given))
+            except Invalid as error:
+                raise MCPError(code=INVALID_PARAMS, message=f"{ctx.method}: {error}") from None
+        return await call_next(ctx)
+
+    def _meant(self, method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        key = _NAMED[method]
+        named = heeded({"properties": {key: {"type": "string"}}, "required": [key]}, {key: given.get(key)})
+        if method == "resources/read":
+            return {**given, **named}
+        arguments = read_object("arguments", given.get("arguments"))
+        if method == "prompts/get":
+            arguments = self._of_prompt(named[key], arguments)
+        return {**given, **named, "arguments": arguments}
+
+    def _of_prompt(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        prompt = self._prompt_manager.get_prompt(name)
+        if prompt is None:
+            raise Invalid(_unknown("prompt", name, [one.name for one in self._prompt_manager.list_prompts()]))
+        offered = [one.name for one in prompt.arguments or ()]
+        schema = {"properties": {one: {"type": "string"} for one in offered}, "required": offered}
+        try:
+            return heeded(schema, arguments)
+        except Invalid as error:
+            raise Invalid(f"{name}: {error}") from None
 
 
-def _halves(value: Any) -> bool:
-    """Whether some text in it cannot be written as UTF-8."""
-    if isinstance(value, str):
-        return any("\ud800" <= letter <= "\udfff" for letter in value)
-    if isinstance(value, Mapping):
-        return any(_halves(one) for pair in value.items() for one in pair)
-    return isinstance(value, list) and any(map(_halves, value))
+_NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""The requests that name something, and how they call it."""
+
+
+def _unknown(kind: str, name: str, known: Collection[str]) -> str:
+    return f"unknown {kind} '{str(name)[:SHOWN]}' (known: {', '.join(known)})"

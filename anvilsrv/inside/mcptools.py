@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -30,6 +30,12 @@ OVER = ("response", "state_change", "session_end", "error", "overflow")  # event
 TOLD = 5.0  # s, for the event of a message
 DIFF_WAIT = 200.0  # s, of a large work tree
 OWNER = 0o600
+STATES = ("idle", "running", "stopped", "error")  # that one may set
+
+
+def _one_of(values: Sequence[str]) -> Any:
+    """For the schema of a tool, by which ``mcpvalues`` refuses others."""
+    return Field(json_schema_extra={"enum": list(values)})
 
 
 Message = TypedDict(
@@ -132,7 +138,7 @@ class Tools:
     def send_message(
         self,
         to: str,
-        type: str,
+        type: Annotated[str, _one_of(words.MAIL_TYPES)],
         subject: str = "",
         body: str = "",
         metadata: dict[str, Any] | None = None,
@@ -156,7 +162,7 @@ class Tools:
         with self.attached() as (client, me):
             return {"me": me, "sessions": [_session(client, line, me) for line in _lines(client.read("list"))]}
 
-    def set_state(self, state: str, agent_id: str = "") -> State:
+    def set_state(self, state: Annotated[str, _one_of(STATES)], agent_id: str = "") -> State:
         """Set your state: idle, running, stopped or error. A state that contradicts the agent's hooks is refused."""
         with self.attached() as (client, me):
             target = agent_id if me == USER and agent_id else self._only_me(client, me, agent_id)
@@ -236,6 +242,9 @@ class Tools:
         """List beads, oldest first, of one status or assignee if given; at most `limit`."""
         with self.attached() as (client, _):
             found = _load(client, "beads/list")
+        statuses = dict.fromkeys([*words.BEAD_STATUSES, *(one["status"] for one in found)])  # bd may have others
+        if status and status not in statuses:
+            raise Invalid(f"status: must be one of {', '.join(statuses)}, not '{status[:60]}'")
         found = [one for one in found if status in ("", one["status"]) and assignee in ("", one.get("assignee", ""))]
         return {"beads": found[: max(limit, 0)]}
 
@@ -249,8 +258,8 @@ class Tools:
         self,
         title: str,
         description: str = "",
-        priority: int = 2,
-        type: str = "task",
+        priority: Annotated[int, Field(ge=0, le=4)] = 2,
+        type: Annotated[str, _one_of(words.BEAD_TYPES)] = "task",
         parent: str = "",
         waits_for: list[str] | None = None,
         labels: list[str] | None = None,
