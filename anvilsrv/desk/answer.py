@@ -39,7 +39,9 @@ class Questions:
         self._asking: dict[tuple[str, str], Asked] = {}
 
     def ask(self, tx: Tx, asked: Asked, fields: Mapping[str, Any]) -> None:
-        """The agent asks something; ``fields`` as its hook reported them. A question that is asked again keeps its place."""
+        """Record a question of the agent; ``fields`` as its hook reported them. A question that is asked again keeps
+        its place.
+        """
         open_now = self._registry.row(tx, asked.session).ask
         old = next((one for one in open_now if one["report"] == asked.number), None)
         number = old["id"] if old is not None else questions.identify(asked.session, asked.number)
@@ -69,13 +71,17 @@ class Questions:
         )  # fmt: skip
 
     def ask_user(self, session: str, number: str, by: Waiting, payload: Mapping[str, Any]) -> None:
-        """A tool asks in report ``number``; its reply has the ``answer``, or says that the question is ``gone``. Raises Invalid."""
+        """Record a question that a tool asks in report ``number``; its reply has the ``answer``, or says that the
+        question is ``gone``. Raises Invalid.
+        """
         fields = questions.of_tool(number, payload)
         asked = Asked(session, number, by, lambda choice: {"answer": choice}, {"gone": True})
         self._store.call(lambda tx: self.ask(tx, asked, fields), need=Need.HAPPENED, by=self._registry.family(session))
 
     def answer(self, name: str, text: str) -> None:
-        """``answer`` was written. Raises Conflict when that is not asked, or it is not said which is meant, and Invalid."""
+        """Handle a write to ``answer``. Raises Conflict if that question is not open, or if it is not clear which is
+        meant, and Invalid.
+        """
         view = self._registry.get(name)
         question, words = questions.meant(view.id, view.ask, text)
         # A question is shown a moment before its asker is known: the job comes after both.
@@ -91,7 +97,9 @@ class Questions:
         self._end(tx, session, question, reply, "person", words)
 
     def over(self, tx: Tx, session: str, agent: str, tool: str = "", turn: bool = True) -> None:
-        """That agent went on (with that tool), or its ``turn`` is over, so what it asked was answered elsewhere."""
+        """Close what that agent asked: it went on (with that tool), or its ``turn`` is over, so the question was
+        answered elsewhere.
+        """
         row = self._registry.maybe(tx, session)
         gone = questions.ended(row.ask, agent, questions.use(tool), turn) if row is not None and row.ask else ()
         for one in row.ask if row is not None else ():
@@ -99,20 +107,20 @@ class Questions:
                 self._end(tx, session, one, None, "pane")
 
     def drop(self, tx: Tx, session: str) -> None:
-        """Every question is gone: the agent ended, or is interrupted. No-op if there is none."""
+        """Drop every question: the agent ended, or is interrupted. No-op if there is none."""
         row = self._registry.maybe(tx, session)
         for one in row.ask if row is not None else ():
             self._end(tx, session, one, None, "agent")
 
     def interrupt(self, tx: Tx, session: str) -> None:
-        """The turn is to be broken off: who waits where keys do not reach the agent is let go."""
+        """Release what waits where keys do not reach the agent: the turn is to be broken off."""
         for one in self._registry.row(tx, session).ask:
             asker = self._asking.get((session, one["report"]))
             if asker is not None and asker.otherwise:
                 self._end(tx, session, one, None, "agent")
 
     def abandon(self, session: str, by: Waiting) -> None:
-        """The hook program that waited for an answer is gone (any thread)."""
+        """Abandon the question of a hook program that is gone (any thread)."""
         family = self._registry.family(session)
         self._store.post(lambda tx: self._abandoned(tx, session, by), need=Need.HAPPENED, by=family)
 
@@ -144,18 +152,20 @@ class Questions:
     # -- effects -------------------------------------------------------------------------------------------------------
 
     def asked(self, effect: Asked) -> None:
-        """The question is on disk: its asker waits."""
+        """Note that the question is on disk: its asker waits."""
         self._asking[effect.session, effect.number] = effect
 
     def unasked(self, effect: Unasked) -> None:
-        """The question is over: its asker gets the reply."""
+        """Send the reply to the asker of a question that is over."""
         asker = self._asking.pop((effect.session, effect.number), None)
         if asker is not None:
             asker.by.answer(asker.otherwise if effect.reply is None else effect.reply)
 
 
 def too_many(open_now: Sequence[Question], made: Question) -> Sequence[Question]:
-    """The oldest of these, which give way to one more: every list of sessions has them all, and every event about one."""
+    """Return the oldest of these, which make room for one more: every list of sessions has them all, and every event
+    about one.
+    """
     size, gone = sum(len(dumps(one)) for one in (*open_now, made)), max(0, len(open_now) + 1 - MOST)
     for at, one in enumerate(open_now):
         if at >= gone and size <= BOUNDS["questions"].most:
@@ -165,7 +175,7 @@ def too_many(open_now: Sequence[Question], made: Question) -> Sequence[Question]
 
 
 def parted(part: Mapping[str, Any]) -> dict[str, Any]:
-    """One of several questions in a dialog."""
+    """Return one of several questions in a dialog."""
     return {
         "text": long(part.get("text"), DETAIL // PARTS), "multiple": bool(part.get("multiple")),
         "choices": lines(part.get("choices")),
@@ -173,21 +183,21 @@ def parted(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def long(text: Any, most: int) -> str:
-    """A text from an agent, of at most so many bytes."""
+    """Return a text from an agent, cut to that many bytes."""
     return middle(shown(plain(str(text or "")[: 4 * most])), most).text
 
 
 def lines(choices: Any) -> list[str]:
-    """Choices, each on a line."""
+    """Return choices, one per line."""
     return [one_line(plain(str(one)[:LINE])) for one in (choices or [])[: questions.OPTIONS]]
 
 
 def plain(text: str) -> str:
-    """Text from an agent as it can be kept: without the half surrogates that JSON lets through."""
+    """Return text from an agent as it can be stored: without the lone surrogates that JSON lets through."""
     return whole(text)
 
 
 def kind(fields: Mapping[str, Any]) -> str:
-    """Whether a permission is asked, a plan shown, or something else to be answered."""
+    """Return whether a permission is asked, a plan is shown, or something else is to be answered."""
     told = fields.get("what")
     return told if told in WHATS else "question" if fields.get("free") else "permission"

@@ -15,26 +15,26 @@ class Listener:
     """Who hears what reports tell besides (agents/activity.py); this one does not."""
 
     def heard(self, session: str, hook: str, payload: Mapping[str, Any]) -> None:
-        """A hook has told something."""
+        """Note that a hook has reported something."""
 
     def catch_up(self, session: str) -> None:
-        """A turn is about to end: what was told in it by then is to be recorded first. Waits for it."""
+        """Wait until what was told so far in a turn that is about to end is recorded."""
 
 
 class Kept(Protocol):
     """What a session has in its own directory (agents/spool.py and agents/transcript.py)."""
 
     def spooled(self, session: str) -> list[tuple[object, dict[str, Any]]]:
-        """Reports that hooks left while no daemon answered, oldest first, each with its place."""
+        """Return the reports that hooks left while no daemon answered, oldest first, each with its place."""
 
     def take(self, place: object) -> None:
-        """That report is on disk elsewhere now: remove it."""
+        """Remove that report, which is on disk elsewhere now."""
 
     def lines(self, session: str, transcript: str) -> Iterator[Line]:
-        """Every line of a transcript, from its beginning. Raises AnvilError."""
+        """Yield every line of a transcript from its beginning. Raises AnvilError."""
 
     def text(self, session: str, path: str, most: int) -> str:
-        """A text in its directory, at most so many bytes of it. Raises AnvilError."""
+        """Return a text in its directory, at most that many bytes of it. Raises AnvilError."""
 
 
 class Eyes(Protocol):

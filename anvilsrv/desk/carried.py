@@ -47,12 +47,14 @@ class Carriers:
         self._carriers: dict[Waiting, Carried] = {}  # who was given a prompt in the reply to which report
 
     def got(self, session: str, link: str, by: Waiting) -> None:
-        """The reply to the report ``link`` brings it a prompt, or will."""
+        """Note that the reply to the report ``link`` brings it a prompt, or will."""
         with self._lock:
             self._carriers[by] = Carried(session, link)
 
     def asks(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
-        """A hook program asks whether it may give on the prompt that the reply to its report brought it. Raises Invalid."""
+        """Handle a hook program's question whether it may hand on the prompt that the reply to its report brought it.
+        Raises Invalid.
+        """
         number, link, turn = found.get("take"), found.get("of"), found.get("turn")
         if not isinstance(number, int) or not is_number(link) or not (turn is None or is_number(turn)):
             raise Invalid("hook: 'take' must be a number, 'of' the number of a report, 'turn' a name")
@@ -80,7 +82,9 @@ class Carriers:
         by.answer(answer)
 
     def gave(self, session: str, found: Mapping[str, Any], by: Waiting | None) -> None:
-        """It says that the agent has it: on its connection, or in the spool, where a daemon did not live to hear it. Raises Invalid."""
+        """Record its report that the agent has the prompt: from its connection, or from the spool if the daemon did not
+        live to hear it. Raises Invalid.
+        """
         number = found["given"]
         if not isinstance(number, int):
             raise Invalid("hook: 'given' must be a number")
@@ -92,8 +96,9 @@ class Carriers:
             by.answer({})
 
     def closed(self, session: str, by: Waiting) -> None:
-        """Its connection has closed: what it did not ask for is queued again, and what it was to give on has failed, unless it has
-        said that it did."""
+        """Handle the close of its connection: a prompt that it did not ask for is queued again, and one that it was to
+        hand on has failed, unless it has said that it did.
+        """
         with self._lock:
             carried = self._carriers.pop(by, None)
         if carried is not None:

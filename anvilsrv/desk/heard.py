@@ -18,7 +18,7 @@ LOOKED_AT = {"joined": Event.JOINED, "refused": Event.REFUSED}
 
 
 def asks(turns: Turns, tx: Tx, session: str, meaning: Report, at: float) -> bool:
-    """Whether what is done depends on what must be looked at first."""
+    """Return whether what is done depends on something that must be looked at first."""
     happened = as_happened(meaning, at)
     if meaning.kind == "submit":
         event = turns.reported.submit_event(tx, session, happened, bool(meaning.fields.get("wake")))
@@ -27,7 +27,7 @@ def asks(turns: Turns, tx: Tx, session: str, meaning: Report, at: float) -> bool
 
 
 def as_happened(meaning: Report, at: float, link: str = "") -> Happened:
-    """The fields of a report that was made ``at``; ``link``: the reply in which the next mail may be given."""
+    """Return the fields of a report that was made ``at``; ``link``: the reply in which the next mail may be given."""
     fields = meaning.fields
     text = fields.get("text")
     return Happened(

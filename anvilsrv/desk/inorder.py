@@ -47,7 +47,7 @@ class InOrder:
                 self._start()
 
     def call(self, key: str, call: Callable[[], T]) -> T:
-        """The same, and wait for its result. Not from within a call."""
+        """Call as above, and wait for the result. Not from within a call."""
         future: Future[T] = Future()
 
         def run() -> None:

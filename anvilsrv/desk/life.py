@@ -62,7 +62,7 @@ class Life:
 
     @contextmanager
     def guard(self, session: str) -> Iterator[None]:
-        """What is raised inside, unless it is an AnvilError, leaves the session in ``error`` and is raised as an AnvilError."""
+        """Put the session in ``error`` if anything but an AnvilError is raised inside, and raise it as an AnvilError."""
         try:
             yield
         except AnvilError:
@@ -85,7 +85,7 @@ class Life:
         )
 
     def _stuck(self, tx: Tx, session: str, why: str) -> None:
-        """The same without mail and questions, since it may be these that go wrong."""
+        """Put the session in ``error`` without touching mail and questions, since these may be what goes wrong."""
         if self._registry.there(tx, session):
             for _ in self._turns.reported.died(tx, session, Happened(tx.now.monotonic, reason=why)):
                 pass
@@ -100,18 +100,18 @@ class Life:
     # -- what is asked of it ---------------------------------------------------------------------------------------------
 
     def create(self, tx: Tx, *, gaps: list[str], **fields: Any) -> str:
-        """A new session (see ``Registry.create``); ``gaps`` of its sandbox are told as an error. Returns its id."""
+        """Create a session (see ``Registry.create``); ``gaps`` of its sandbox are reported as an error. Returns its id."""
         made = self._registry.create(tx, **fields)
         if gaps:
             self._registry.error(tx, made, f"sandbox: {'; '.join(gaps)}")
         return made
 
     def to_set_up(self, tx: Tx, session: str) -> None:
-        """Its work tree is set up by its first start; until that is over nothing of the queue is given to it."""
+        """Hold the queue until the first start has set up the session's work tree."""
         self._turns.queue.hold(tx, session, By.SETUP, "its work tree is being set up")
 
     def stop(self, tx: Tx, session: str) -> None:
-        """``stop``: the agent ends, the session stays. Raises NotFound."""
+        """Stop the agent (``stop``); the session stays. Raises NotFound."""
         row = self._registry.row(tx, session)
         if not row.live:
             if row.state == State.ERROR:
@@ -123,7 +123,9 @@ class Life:
                 self._registry.change(tx, session, State.STOPPED)
 
     def over(self, tx: Tx, session: str, ran: float) -> None:
-        """The time limit of its run is reached, if that is still the one that began then: ``stop``, with that as its error."""
+        """Stop the agent when the time limit of its run is reached, with that as its error, if that run is still the
+        one that began then.
+        """
         row = self._registry.maybe(tx, session)
         if row is None or not row.live or row.ran != ran:
             return
@@ -139,7 +141,7 @@ class Life:
         self._registry.error(tx, row.id, why)
 
     def restart(self, tx: Tx, session: str, how: Wanted = Wanted.RESTART) -> None:
-        """``restart``: the agent ends if it runs, and starts again with its conversation, or with a new one (FRESH, LOG).
+        """End the agent if it runs (``restart``), and start it with its conversation, or with a new one (FRESH, LOG).
 
         Raises NotFound, and NotPermitted for the log of what has no conversation.
         """
@@ -155,7 +157,9 @@ class Life:
             self._again(tx, session, how)
 
     def kill(self, tx: Tx, session: str) -> None:
-        """``kill``: the agent and the session go for good, and with it who works in its sandbox. Raises NotFound."""
+        """End the agent and the session for good (``kill``), and with it those that work in its sandbox. Raises
+        NotFound.
+        """
         self._registry.row(tx, session)
         for one in self._registry.beside(tx, session):
             self.kill(tx, one)
@@ -175,7 +179,9 @@ class Life:
         self._registry.remove(tx, session)
 
     def interrupt(self, tx: Tx, session: str) -> None:
-        """``interrupt``: break off the turn. Raises Conflict when there is none, Invalid for an agent that has no keys for it."""
+        """Break off the turn (``interrupt``). Raises Conflict if there is none, Invalid for an agent that has no keys
+        for it.
+        """
         row = self._registry.row(tx, session)
         if not self._turns.queue.busy(tx, session):
             raise NotPermitted(f"session '{session}' is {row.state}")
@@ -186,37 +192,37 @@ class Life:
         outcomes.settle(tx, session, self._post, self._turns.by_hand.interrupt(tx, session))
 
     def hold(self, tx: Tx, session: str) -> None:
-        """``hold``: nothing more of the queue is given to the agent. Raises NotFound."""
+        """Hold the queue (``hold``): the agent gets no more of it. Raises NotFound."""
         self._registry.row(tx, session)
         outcomes.settle(tx, session, self._post, self._turns.by_hand.hold(tx, session))
 
     def go(self, tx: Tx, session: str) -> None:
-        """``go``: the queue goes on, whatever held it. Raises NotFound."""
+        """Let the queue go on (``go``), whatever held it. Raises NotFound."""
         self._registry.row(tx, session)
         self._turns.queue.go(tx, session)
 
     def complete(self, tx: Tx, session: str, number: str) -> None:
-        """``complete``: archive a message that waits. Raises NotFound."""
+        """Archive a waiting message (``complete``). Raises NotFound."""
         self._post.complete(tx, session, number)
 
     def release(self, tx: Tx, session: str, until: float) -> None:
-        """The limit is over, if the queue still waits for that time."""
+        """Release the queue after a limit, if it still waits for that time."""
         row = self._registry.maybe(tx, session)
         if row is not None and row.gate.until == until:
             self._turns.queue.open(tx, session, By.LIMIT)
 
     def free(self, tx: Tx, session: str) -> None:
-        """What was in the way of the next prompt has gone."""
+        """Open the queue again: what was in the way of the next prompt has gone."""
         self._turns.queue.open(tx, session, By.OBSTACLE)
 
     def in_the_way(self, tx: Tx, session: str, words: str) -> None:
-        """What is in the way of the next prompt, if something still is."""
+        """Record what is in the way of the next prompt, if something still is."""
         row = self._registry.maybe(tx, session)
         if row is not None and By.OBSTACLE in row.gate.holders:
             self._turns.queue.hold(tx, session, By.OBSTACLE, words)
 
     def shows(self, tx: Tx, session: str, pid: int, words: str) -> None:
-        """What keeps that process from being ready, as its screen shows it."""
+        """Note what keeps that process from being ready, as its screen shows it."""
         row = self._registry.maybe(tx, session)
         if row is not None and row.state == State.STARTING and row.pid == pid:
             self._turns.queue.hold(tx, session, By.START, words)
@@ -235,12 +241,14 @@ class Life:
 
     @staticmethod
     def _turn(tx: Tx, session: str) -> int:
-        """The number of its last turn; 0: there was none."""
+        """Return the number of its last turn; 0: there was none."""
         last = turn_rows.last(tx, session)
         return last.number if last is not None else 0
 
     def _lost(self, tx: Tx, session: str, why: str, status: int | None = None, seen: Seen = NOTHING) -> None:
-        """No process is there: what was on its way is queued again if that is certain to be no harm, what ran is lost."""
+        """Handle the absence of a process: what was on its way is queued again if that can certainly do no harm, what
+        ran is lost.
+        """
         died = Happened(tx.now.monotonic, reason=why, status=status)
         outcomes.settle(tx, session, self._post, self._turns.reported.died(tx, session, died, seen))
 
@@ -250,11 +258,13 @@ class Life:
         self._registry.error(tx, session, why)
 
     def conversation(self, tx: Tx, session: str, conversation: str) -> None:
-        """The number under which the agent will keep its conversation."""
+        """Set the number under which the agent will keep its conversation."""
         self._registry.set(tx, session, conversation=conversation, since=self._turn(tx, session))
 
     def lost(self, tx: Tx, session: str, conversation: str) -> None:
-        """The file of its conversation is gone: the new one, under that number, gets the log before its first prompt."""
+        """Note that the file of its conversation is gone: the new one, under that number, gets the log before its first
+        prompt.
+        """
         gone = self._registry.row(tx, session).transcript
         self.conversation(tx, session, conversation)
         self._registry.set(tx, session, carried=self._turn(tx, session))
@@ -263,7 +273,9 @@ class Life:
         )
 
     def shortened(self, tx: Tx, session: str) -> None:
-        """Something is missing in the file of its conversation, with which the agent goes on as if nothing were."""
+        """Note that something is missing in the file of its conversation, with which the agent continues as if it were
+        complete.
+        """
         file = self._registry.row(tx, session).transcript
         short = f"the file of its conversation is shorter than it was: '{file}', which is kept"
         told = f"{short}; the agent goes on with what is left of it"
@@ -281,7 +293,8 @@ class Life:
         policy: str | None,
         began: float | None = None,
     ) -> None:
-        """It runs, in that pane, and was started not before ``began`` (monotonic, s). ``tier`` None: it was found running.
+        """Note that it runs, in that pane, and was started not before ``began`` (monotonic, s). ``tier`` None: it was
+        found running.
 
         Raises NotFound if it was killed meanwhile.
         """
@@ -294,17 +307,18 @@ class Life:
         self._turns.queue.settle(tx, session)
 
     def adopted(self, tx: Tx, session: str) -> None:
-        """It outlived a daemon: go on with its queue."""
+        """Adopt an agent that outlived a daemon: go on with its queue."""
         outcomes.settle(tx, session, self._post, self._turns.delivered.adopted(tx, session))
 
     def unsaid(self, tx: Tx, session: str, before: float) -> None:
-        """No hook program of ``before`` that time (monotonic, s) still lives: a prompt that one was to give to the agent, and has not
-        told of, is in doubt."""
+        """Put in doubt a prompt that a hook program was to give to the agent and has not reported: no hook program of
+        ``before`` that time (monotonic, s) still lives.
+        """
         if self._registry.there(tx, session):
             outcomes.settle(tx, session, self._post, self._turns.delivered.kept(tx, session, before=before))
 
     def failed(self, tx: Tx, session: str, why: str) -> None:
-        """It cannot run: the session is in ``error``; what was on its way is queued again, what ran is lost."""
+        """Put the session in ``error``, since it cannot run; what was on its way is queued again, what ran is lost."""
         self._questions.drop(tx, session)
         self._lost(tx, session, why)
         self._error(tx, session, why)
@@ -312,8 +326,10 @@ class Life:
     def died(
         self, tx: Tx, session: str, pid: int, status: int | None, words: str, seen: Seen = NOTHING, written: bool = True
     ) -> None:
-        """The process ended: ``status`` as a shell gives it (128 + signal), None if that is not known; ``words`` it said last;
-        ``seen``: what was found out about the prompt on its way; ``written``: the agent has its conversation in a file."""
+        """Handle the end of the process: ``status`` as a shell gives it (128 + signal), None if unknown; ``words``: its
+        last output; ``seen``: what was found out about the prompt on its way; ``written``: the agent has its
+        conversation in a file.
+        """
         row = self._registry.maybe(tx, session)
         if row is None or row.pid != pid:
             return
@@ -339,12 +355,14 @@ class Life:
             self._crashed(tx, row, why + (f": {words}" if words else "") + lacks)
 
     def _cannot_resume(self, tx: Tx, row: Session, status: int | None) -> bool:
-        """Whether it is its old conversation with which it does not start: it was tried before, and ends by itself."""
+        """Return whether it is its old conversation with which it does not start: that was tried before, and it ends on
+        its own.
+        """
         used = row.conversation is not None and self._turn(tx, row.id) > row.since
         return used and row.state == State.STARTING and row.crashes > 0 and status is not None and status < REFUSED
 
     def _resumed(self, tx: Tx, row: Session, words: str, written: bool) -> None:
-        """It does not start with its conversation, which is lost only if it was never ``written``."""
+        """Handle an agent that does not start with its conversation, which is lost only if it was never ``written``."""
         if written:
             kept = f"; its file '{row.transcript}' is kept" if row.transcript else ""
             ways = "'restart log' begins a new one with the log of this one, 'restart fresh' an empty one"
@@ -369,12 +387,12 @@ class Life:
 
 
 def sentence(error: BaseException) -> str:
-    """An error as a sentence for the user; one that is not ours names its kind."""
+    """Return an error as a sentence for the user; one that is not ours names its kind."""
     return str(error) if isinstance(error, AnvilError) else f"internal error: {type(error).__name__}: {error}"
 
 
 def describe(status: int | None) -> str:
-    """``status 1``, ``killed by SIGKILL``; as a person says it."""
+    """Return the status in words: ``status 1``, ``killed by SIGKILL``."""
     if status is None:
         return "exit status unknown"
     if status > 128:

@@ -20,7 +20,7 @@ PLAN = 256 << 10  # bytes of a plan that are shown
 
 
 def understood(kept: Kept, view: Session, backend: Backend, hook: str, payload: Mapping[str, Any]) -> Report | None:
-    """What the hook means. The words of an end that does not tell them are the last in the transcript."""
+    """Return what the hook means. If an end does not include the last message, it is taken from the transcript."""
     meaning = backend.report(hook, payload)
     if meaning is not None and meaning.kind == "ask" and "plan_in" in meaning.fields:
         return _with_plan(kept, view, meaning)
@@ -36,8 +36,9 @@ def understood(kept: Kept, view: Session, backend: Backend, hook: str, payload: 
 
 
 def _with_plan(kept: Kept, view: Session, meaning: Report) -> Report:
-    """A question about a plan that is in a file of the agent's, whose path its transcript told last. Where that cannot be read the
-    question stands as it is."""
+    """Return the question with its plan, which is in a file of the agent's, whose path its transcript named last. If
+    that cannot be read the question is returned as it is.
+    """
     fields = dict(meaning.fields)
     where, transcript = fields.pop("plan_in"), fields.get("transcript") or view.transcript
     try:

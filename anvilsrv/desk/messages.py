@@ -36,8 +36,9 @@ class Messages:
         self._waiting: dict[str, tuple[Waiting, str, Mapping[str, str]]] = {}
 
     def ask(self, session: str, number: str, by: Waiting, chosen: Mapping[str, str]) -> None:
-        """The program in the pane wants the next prompt; the reply comes when there is one, or when options were chosen other than
-        ``chosen``, which it knows of. Who asked before gets none."""
+        """Record that the program in the pane wants the next prompt; the reply comes when there is one, or when options
+        other than ``chosen``, which it knows of, were chosen. A program that asked before gets none.
+        """
         with self._lock:
             before = self._waiting.get(session)
             self._waiting[session] = (by, number, chosen)
@@ -55,10 +56,12 @@ class Messages:
             self._about(after.id, lambda tx: self._offer(tx, after.id))
 
     def close(self) -> None:
-        """Nothing to do: connections end with the server."""
+        """Do nothing: connections end with the server."""
 
     def gone(self, session: str, by: Waiting) -> str | None:
-        """The connection of one that asked has closed; the number of its report, if it was still waiting."""
+        """Forget the connection of one that asked, which has closed. Returns the number of its report if it was still
+        waiting.
+        """
         with self._lock:
             found = self._waiting.get(session)
             if found is None or found[0] is not by:
@@ -92,7 +95,7 @@ class Messages:
             tx.after(Given(session, link, by, reply))
 
     def given(self, effect: Given) -> None:
-        """It is SENT on disk: the reply goes out."""
+        """Send the reply: the prompt is SENT on disk."""
         with self._lock:
             if self._waiting.get(effect.session, (None, ""))[:2] == (effect.by, effect.link):
                 del self._waiting[effect.session]

@@ -46,7 +46,7 @@ class Post:
         self._refusal = refusal
 
     def send(self, tx: Tx, sender: str, fields: Mapping[str, Any]) -> str:
-        """A message was written to ``mail`` of ``sender``. Raises Invalid and NotFound; returns its id."""
+        """Send a message that ``sender`` wrote to ``mail``. Raises Invalid and NotFound; returns its id."""
         made = message.compose(sender, fields, tx.now.wall)
         if made.to != USER:
             found = self._registry.named(tx, made.to)
@@ -61,7 +61,7 @@ class Post:
         return self._deliver(tx, made, text)
 
     def _admit(self, tx: Tx, made: Message) -> None:
-        """Raises Conflict when too much that its sender wrote waits already, or is kept, or waits where it goes."""
+        """Raise Conflict if too much of its sender already waits, or is kept, or waits at its destination."""
         size = len(made.json().encode())
         if size > BOUNDS["message"].most:
             raise Invalid(f"message too large: {size:,} bytes (at most {BOUNDS['message'].figure})")
@@ -71,7 +71,9 @@ class Post:
                 raise BOUNDS[name].refusal()
 
     def admit(self, tx: Tx, origin: str, size: int) -> None:
-        """Raises Conflict when a prompt or message of ``origin`` with so many bytes is more than may wait of it. The user may."""
+        """Raise Conflict if a prompt or message of ``origin`` of that many bytes exceeds what may wait of it. The user
+        has no limit.
+        """
         if origin == USER:
             return
         (messages, mailed), (asked, bytes_) = box.waiting_of(tx, origin), prompts.waiting_of(tx, origin)
@@ -80,7 +82,7 @@ class Post:
                 raise BOUNDS[name].refusal()
 
     def _deliver(self, tx: Tx, made: Message, text: str | None = None) -> str:
-        """``text``: as it will be typed, where that is known."""
+        """Deliver a message; ``text``: as it will be typed, if known."""
         box.put(tx, made)
         concerned = tuple(one for one in (made.sender, made.to) if one != USER)
         self._registry.stream.emit(
@@ -93,7 +95,9 @@ class Post:
         return made.id
 
     def _queue(self, tx: Tx, made: Message, text: str | None) -> None:
-        """A message that cannot be typed and has no caller to refuse, such as an automatic answer, stays in the inbox."""
+        """Queue a message. One that cannot be typed and has no caller to refuse, such as an automatic answer, stays in
+        the inbox.
+        """
         text, why = self._as_prompt(tx, made) if text is None else (text, "")
         if why:
             self._registry.error(tx, made.to, f"mail {made.id} cannot be typed and waits in the inbox: {why}")
@@ -101,7 +105,7 @@ class Post:
             self._turns.queue.add(tx, made.to, text, made.sender, made.id)
 
     def _as_prompt(self, tx: Tx, made: Message) -> tuple[str, str]:
-        """A message as it is typed, and why it cannot be; empty if it can."""
+        """Return a message as it is typed, and why it cannot be; empty if it can."""
         row = self._registry.row(tx, made.to)
         form = self._form(row, made.type, made.sender)
         text = clean(made.body if form == Form.BODY else message.as_prompt(made, self.label(tx, made.sender)))
@@ -116,12 +120,12 @@ class Post:
         return Form.BODY if kind == "PROMPT_REQUEST" and trusted else Form.COMMENT
 
     def _controls(self, session: str) -> bool:
-        """Whether its role lets it prompt what it spawned."""
+        """Return whether its role lets it prompt what it spawned."""
         view = self._registry.find(session)
         return view is not None and view.controls
 
     def label(self, tx: Tx, who: str) -> str:
-        """How a correspondent is called: the alias with the id behind it, or the id; ``user`` is the user."""
+        """Return how a correspondent is called: the alias followed by the id, or the id; ``user`` is the user."""
         row = self._registry.maybe(tx, who)
         return f"{row.alias} ({who})" if row is not None and row.alias else who
 
@@ -139,7 +143,9 @@ class Post:
                 return  # it is being delivered, or was
 
     def began(self, tx: Tx, prompt: Prompt) -> None:
-        """The agent took a prompt: what it sends from now on counts as its own answer, and the mail that it delivers is archived."""
+        """Note that the agent took a prompt: what it sends from now on counts as its own answer, and the mail that the
+        prompt delivers is archived.
+        """
         turn_rows.mark(tx, prompt.session, prompt.turn, box.newest(tx))
         if prompt.message and box.filed(tx, prompt.session, prompt.message):
             self._archived(tx, prompt.session, prompt.message)
@@ -148,7 +154,7 @@ class Post:
         self._registry.stream.emit(tx, "archived", None if owner == USER else owner, id=number, to=owner)
 
     def ended(self, tx: Tx, ended: Ended) -> None:
-        """A prompt ended: if it was a request, mail back the answer or the error."""
+        """Mail back the answer or the error of a prompt that ended, if it was a request."""
         prompt, error = ended.prompt, ended.error
         asked = box.get(tx, prompt.message) if prompt.message else None
         if asked is None or not message.is_request(asked.type) or not self._reachable(tx, asked.sender):
@@ -169,7 +175,7 @@ class Post:
         self._deliver(tx, message.compose(prompt.session, fields, tx.now.wall))
 
     def notify_senders(self, tx: Tx, session: str) -> None:
-        """``session`` is being killed: the senders of mail that waits there are told."""
+        """Notify the senders of mail that waits in ``session``, which is being killed."""
         for waiting in box.waiting(tx, session):
             if waiting.sender != session and self._reachable(tx, waiting.sender):
                 fields = {

@@ -85,7 +85,9 @@ class Reports:
         self.lines = Lines(registry, turns, post, questions, life, backends, eyes, self._listener, self._order)
 
     def come(self, session: str, found: Mapping[str, Any], by: Waiting, done: Done) -> None:
-        """A report came through ``hook``: it is taken after those that came before it; ``done(error)`` when it was. From any thread."""
+        """Take a report that came through ``hook``, after those that came before it; ``done(error)`` is called when it
+        was taken. From any thread.
+        """
 
         def take() -> None:
             try:
@@ -118,7 +120,7 @@ class Reports:
         return self._order.call(session, lambda: self._spooled(session))
 
     def _spooled(self, session: str, but: str | None = None) -> int:
-        """The same, except the one of number ``but``, which is here as well."""
+        """Take the spooled reports, except number ``but``, which is here as well."""
         there = self._kept.spooled(session)
         for place, found in there:
             if found.get("report") != but:
@@ -137,7 +139,7 @@ class Reports:
         return len(there)
 
     def _take_left(self, session: str, found: Mapping[str, Any]) -> None:
-        """A report from the spool."""
+        """Take a report from the spool."""
         if "given" in found:
             self._carriers.gave(session, found, None)
         else:
@@ -185,7 +187,7 @@ class Reports:
         self._registry.silent(tx, session, min(stamps.stamp(payload.get("seconds")) or 0.0, MOST_SILENT))
 
     def _done(self, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool) -> Prompt | str | None:
-        """What a report means is done, once what must be seen for that was seen."""
+        """Do what a report means, once what must be seen for that was seen."""
         seen: Seen | None = None
         while True:
             # a spooled one stays on the disk until it is taken; one that came through the hook is kept by the store alone
@@ -200,7 +202,7 @@ class Reports:
             seen = self._eyes.seen(session)
 
     def _next(self, session: str, found: Mapping[str, Any], by: Waiting) -> None:
-        """A program in the pane asks for the next prompt: of a kind of agent that gets them by message."""
+        """Handle a program in the pane that asks for the next prompt: its kind of agent gets prompts by message."""
         number, view = found.get("report"), self._registry.get(session)
         if not stamps.is_number(number):
             raise Invalid("hook: a report must have 'report', a string")
@@ -211,8 +213,9 @@ class Reports:
         self._messages.ask(view.id, str(number), by, asked if isinstance(asked, dict) else {})
 
     def abandon(self, session: str, by: Waiting) -> None:
-        """The connection of a hook program has closed (any thread): what it did not ask for is queued again, and what it was to give
-        on has failed, unless it has said that it did."""
+        """Handle the close of a hook program's connection (any thread): a prompt that it did not ask for is queued
+        again, and one that it was to hand on has failed, unless it has said that it did.
+        """
         self._messages.gone(session, by)
         self._order.do(session, lambda: self._carriers.closed(session, by))  # after what it brought
 
@@ -259,5 +262,5 @@ class Reports:
 
 
 def as_json(reply: Reply | None) -> dict[str, Any]:
-    """A backend's reply as the hook program reads it."""
+    """Return a backend's reply as the hook program reads it."""
     return {} if reply is None else {"stdout": reply.stdout, "exit": reply.exit}

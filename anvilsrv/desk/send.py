@@ -33,13 +33,14 @@ class Send:
             raise NotPermitted(row.refusal())
 
     def number(self, tx: Tx, session: str) -> int:
-        """The number of a prompt that is about to be written. Raises NotFound."""
+        """Return the number for a prompt that is about to be written. Raises NotFound."""
         return self._registry.number(tx, session)
 
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None, exact: bool = False) -> int:
-        """A prompt is complete; ``n``: the number it was given; ``exact``: it is not typed, so no character of it can do harm. It was
-        let in with its first write, so it is queued whatever the session is by now. Raises NotFound, Conflict where too much of its
-        origin waits, and Invalid for an empty one. Returns its number."""
+        """Queue a complete prompt; ``n``: the number it was given; ``exact``: it is not typed, so no character of it
+        can do harm. It was admitted with its first write, so it is queued whatever the session is by now. Raises
+        NotFound, Conflict if too much of its origin waits, and Invalid for an empty one. Returns its number.
+        """
         self._post.admit(tx, origin, len(text.encode("utf-8", "replace")))
         made = self._turns.queue.add(tx, session, text if exact else clean(text), origin, None, n)
         if (
@@ -49,29 +50,29 @@ class Send:
         return made
 
     def last(self, tx: Tx, session: str) -> int:
-        """The prompt whose answer ``out`` gives; 0: there was none. Raises NotFound."""
+        """Return the prompt whose answer ``out`` gives; 0: there was none. Raises NotFound."""
         self._registry.row(tx, session)
         return prompts.last(tx, session)
 
     def response(self, tx: Tx, number: int) -> bytes | None:
-        """The answer to a prompt; None while it may still come. Raises Conflict when it cannot."""
+        """Return the answer to a prompt; None while it may still come. Raises Conflict if it cannot."""
         prompt = prompts.get(tx, number)
         return response_of(prompt, self._registry.maybe(tx, prompt.session) if prompt else None)
 
     def numbered(self, tx: Tx, session: str, n: int) -> Prompt:
-        """The prompt of that number. Raises NotFound."""
+        """Return the prompt with that number. Raises NotFound."""
         found = prompts.numbered(tx, session, n)
         if found is None:
             raise NotFound(f"no such prompt {n} in session '{session}'")
         return found
 
     def turn_of(self, tx: Tx, session: str, n: int) -> int:
-        """The number of the prompt that began the turn of that one; its own while it has none. Raises NotFound."""
+        """Return the number of the prompt that began the turn of that one; its own while it has none. Raises NotFound."""
         found = self.numbered(tx, session, n)
         return n if found.turn is None else prompts.first_number(tx, session, found.turn)
 
     def listing(self, tx: Tx, session: str) -> bytes:
-        """The content of ``turns/list``. Raises NotFound."""
+        """Return the content of ``turns/list``. Raises NotFound."""
         self._registry.row(tx, session)
         counts = changes.counts(tx, session)
         return b"".join(
@@ -86,32 +87,35 @@ class Send:
         return found
 
     def edit(self, tx: Tx, session: str, n: int, text: str, exact: bool = False) -> None:
-        """Another text for a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
+        """Replace the text of a queued prompt. Raises as ``check_edit``, and Invalid for an empty one."""
         edited = self._turns.by_hand.edit(tx, self.check_edit(tx, session, n), text if exact else clean(text))
         outcomes.settle(tx, session, self._post, edited)
         self._registry.tell(tx, session)
 
     def queued(self, tx: Tx, session: str, n: int) -> Prompt:
-        """The prompt of that number while it is queued. Raises NotFound and Conflict."""
+        """Return the prompt with that number while it is queued. Raises NotFound and Conflict."""
         found = self.numbered(tx, session, n)
         if found.status != Status.QUEUED:
             raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}, no longer queued")
         return found
 
     def waiting(self, tx: Tx, session: str, n: int) -> Prompt:
-        """The prompt of that number while nothing of it has left us for certain. Raises NotFound and Conflict."""
+        """Return the prompt with that number while certainly nothing of it has left the daemon. Raises NotFound and
+        Conflict.
+        """
         found = self.numbered(tx, session, n)
         if found.status not in (Status.QUEUED, Status.CHOSEN):
             raise NotPermitted(f"prompt {n} is {conversation.SHOWN[found.status]}, no longer queued")
         return found
 
     def tried(self, tx: Tx, session: str, n: int) -> Prompt | None:
-        """The prompt of that number, if it was typed before: whether it can be withdrawn must be looked at."""
+        """Return the prompt with that number if it was typed before: whether it can be withdrawn must be looked at."""
         found = self.waiting(tx, session, n)
         return found if found.pasted_at is not None else None
 
     def drop(self, tx: Tx, session: str, n: int, tried: Prompt | None = None, seen: Seen = NOTHING) -> None:
-        """``drop``: out of the queue; a mail is archived, too. ``seen`` was found out about it as it was ``tried``.
+        """Remove a prompt from the queue (``drop``); a mail is archived, too. ``seen`` was found out about it as it was
+        ``tried``.
 
         Raises NotFound and Conflict.
         """
@@ -123,12 +127,12 @@ class Send:
         self._registry.tell(tx, session)
 
     def first(self, tx: Tx, session: str, n: int) -> None:
-        """``first``: to the head of the queue. Raises NotFound and Conflict."""
+        """Move a prompt to the head of the queue (``first``). Raises NotFound and Conflict."""
         prompts.first(tx, self.queued(tx, session, n))
         self._registry.tell(tx, session)
 
     def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
-        """The next blocks of ``<id>/log``, and the cursor behind them. Raises NotFound."""
+        """Return the next blocks of ``<id>/log`` and the cursor after them. Raises NotFound."""
         self._registry.row(tx, session)
         activity = self._registry.activity
         return conversation.conversation_page(
@@ -136,11 +140,13 @@ class Send:
         )
 
     def context(self, tx: Tx, session: str, text: str) -> None:
-        """``context`` was written. Raises NotFound."""
+        """Handle a write to ``context``. Raises NotFound."""
         self._registry.row(tx, session)
         self._registry.set(tx, session, context=text.encode())
         self._registry.stream.emit(tx, "session_update", session)
 
     def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> None:
-        """``state`` was written; ``reported``: hooks of this agent say when a turn ends. Raises Invalid and Conflict."""
+        """Handle a write to ``state``; ``reported``: hooks of this agent say when a turn ends. Raises Invalid and
+        Conflict.
+        """
         outcomes.settle(tx, session, self._post, self._turns.by_hand.write_state(tx, session, word, reported))

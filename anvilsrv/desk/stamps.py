@@ -12,18 +12,18 @@ OFTEN = 100  # reports of all sessions between looks at how many there are of on
 
 
 def is_number(number: object) -> bool:
-    """Whether that may be the number of a report."""
+    """Return whether that may be the number of a report."""
     return isinstance(number, str) and 0 < len(number) <= 64
 
 
 def stamp(mono: object) -> float | None:
-    """The time that a report tells, if it is one."""
+    """Return the time that a report gives, if it is one."""
     good = isinstance(mono, int | float) and not isinstance(mono, bool) and math.isfinite(mono) and mono > 0
     return float(mono) if good else None  # type: ignore[arg-type]
 
 
 def is_first(tx: Tx, session: str, number: str) -> bool:
-    """Whether that report of the session did not come before; now it has."""
+    """Return whether that report of the session is new, and record it."""
     inserted = tx.run("INSERT OR IGNORE INTO reports(id, ts) VALUES(?, ?)", f"{session} {number}", tx.now.wall)
     if inserted.rowcount and (inserted.lastrowid or 0) % OFTEN == 0:
         _forget_old(tx, session)
@@ -31,6 +31,6 @@ def is_first(tx: Tx, session: str, number: str) -> bool:
 
 
 def _forget_old(tx: Tx, session: str) -> None:
-    """Of a session's reports only the last are remembered: a session that makes them up displaces only its own."""
+    """Forget all but the last reports of a session: a session that makes them up displaces only its own."""
     own = "SELECT rowid FROM reports WHERE id >= ?1 || ' ' AND id < ?1 || '!'"  # the number follows a blank, and ! is next to it
     tx.run(f"DELETE FROM reports WHERE rowid IN ({own} ORDER BY rowid DESC LIMIT -1 OFFSET ?2)", session, KEEP)

@@ -51,7 +51,9 @@ class Lines:
         self._order = order
 
     def come(self, session: str, lines: list[Line], old: bool) -> None:
-        """New lines of the agent's transcript. Of ``old`` ones (there when watching began) only the last can still end a turn."""
+        """Take new lines of the agent's transcript. Of ``old`` ones (there when watching began) only the last can still
+        end a turn.
+        """
         view = self._registry.find(session)
         if view is None:
             return
@@ -67,7 +69,7 @@ class Lines:
                 self._order.do(session, lambda: self._know(session, found, source))
 
     def beside(self, session: str, lines: list[Line]) -> None:
-        """New lines of the files beside the transcript, which are subagents': their figures count, and nothing else."""
+        """Take new lines of the files beside the transcript, which belong to subagents: only their figures count."""
         view = self._registry.find(session)
         if view is None:
             return
@@ -78,7 +80,7 @@ class Lines:
                 self._order.do(session, lambda: self._know(session, [Known(one, False) for one in found], ""))
 
     def _know(self, session: str, found: Sequence[Known], source: str) -> None:
-        """Lines are taken in their order with what hooks tell; what must be seen for that is looked at first."""
+        """Take lines in order with what hooks report; what must be seen for that is looked at first."""
         if any(one.counts and one.report.kind in OVER for one in found):
             self._listener.catch_up(session)
         looks = any(one.report.kind in ("joined", "refused") for one in found) and self._is_on_its_way(session)

@@ -34,12 +34,12 @@ class Updates:
         self._senders: frozenset[str] = frozenset()
 
     def load(self) -> None:
-        """What exists when the daemon starts is not announced."""
+        """Load what exists when the daemon starts, without announcing it."""
         self._senders = self._boxes.of(USER).senders
         self._said = {view.id: self._values(view) for view in self._registry.views.values()}
 
     def settled(self, touched: Iterable[str]) -> None:
-        """These changed: sessions by their ids, boxes by their topics."""
+        """Note what changed: sessions by their ids, boxes by their topics."""
         changed = {name for name in touched if " " not in name}
         if f"{TOPIC}{USER}" in touched:
             before, self._senders = self._senders, self._boxes.of(USER).senders

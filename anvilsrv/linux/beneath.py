@@ -20,7 +20,7 @@ LINKS = (errno.ELOOP, errno.ENOTDIR)
 
 
 def relative(top: Path, path: str) -> str:
-    """The part of an absolute path below ``top``; nothing is looked up. Raises Denied if it does not lie there."""
+    """Return the part of an absolute path below ``top``; nothing is looked up. Raises Denied if it is not below."""
     found = PurePosixPath(path)
     if ".." in found.parts or not found.is_relative_to(top):
         raise Denied(f"not in the session's directory: {path}")
@@ -28,7 +28,7 @@ def relative(top: Path, path: str) -> str:
 
 
 def read(top: Path, name: str) -> int:
-    """A descriptor of a regular file to read from. Raises NotFound, Denied, Unavailable."""
+    """Return a descriptor of a regular file to read from. Raises NotFound, Denied, Unavailable."""
     with _parent(top, name) as (directory, last):
         try:
             fd = os.open(
@@ -43,8 +43,9 @@ def read(top: Path, name: str) -> int:
 
 
 def write_to(top: Path, name: str, create: bool = False) -> int:
-    """A descriptor of a regular file to write into; ``create``: of one that is made, readable by us alone, as is the directory that
-    it is in. Raises NotFound, Denied, Unavailable, Exists."""
+    """Return a descriptor of a regular file to write to; ``create``: make it, readable only by us, as is its directory.
+    Raises NotFound, Denied, Unavailable, Exists.
+    """
     made = os.O_CREAT | os.O_EXCL if create else 0
     with _parent(top, name, make=create) as (directory, last):
         try:
@@ -62,7 +63,7 @@ def write_to(top: Path, name: str, create: bool = False) -> int:
 
 
 def exists(top: Path, name: str) -> bool:
-    """Whether a regular file is there, reached without links."""
+    """Return whether a regular file is there, reached without links."""
     try:
         os.close(read(top, name))
     except (NotFound, Denied, Unavailable):
@@ -152,7 +153,7 @@ def _emptied(directory: int, top: int, moved: Iterator[int]) -> list[str]:
 
 @contextmanager
 def _parent(top: Path, name: str, make: bool = False) -> Iterator[tuple[int, str]]:
-    """The directory that holds ``name``, and its last component."""
+    """Yield the directory that holds ``name``, and its last component."""
     parts = PurePosixPath(name).parts
     if not parts or any(part in ("/", "..") for part in parts):
         raise Denied(f"not in the session's directory: {name}")
@@ -194,7 +195,7 @@ def _unlink(directory: int, name: str) -> None:
 
 
 def refused(error: OSError, name: str) -> NotFound | Denied | Unavailable:
-    """The error of the domain for one of the system."""
+    """Return the domain's error for one of the system."""
     if error.errno == errno.ENOENT:
         return NotFound(f"no such file '{name}'")
     if error.errno in LINKS:

@@ -39,11 +39,11 @@ class Inotify:
         self._libc.inotify_rm_watch(self._fd, watch)
 
     def read(self) -> list[int]:
-        """The watches something happened to, in order, once for each event; empty when nothing did."""
+        """Return the watches that something happened to, in order, once for each event; empty when nothing did."""
         return [event.watch for event in self.events()]
 
     def events(self) -> list[Event]:
-        """What happened, in order; empty when nothing did."""
+        """Return what happened, in order; empty when nothing did."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:

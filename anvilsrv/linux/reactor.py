@@ -76,7 +76,7 @@ class Process:
         self._reactor.do(self.release)
 
     def ended(self) -> None:
-        """The process has ended. For the Reactor."""
+        """Handle the end of the process. For the Reactor."""
         self.release()
         gone, self._gone = self._gone, None
         if gone is not None:
@@ -200,14 +200,16 @@ class Reactor:
                 self._run(command)
 
     def _patience(self) -> float:
-        """Seconds to wait for events; -1 for ever."""
+        """Return how many seconds to wait for events; -1 for ever."""
         with self._lock:
             if not self._deadlines:
                 return -1.0
             return min(max(0.0, self._deadlines[0].due - time.monotonic()), LONGEST)
 
     def _due(self) -> list[Command]:
-        """What is to run now. What these give in turn comes after the next look at the descriptors, so nothing is starved."""
+        """Return what is to run now. What these add in turn comes after the next look at the descriptors, so nothing is
+        starved.
+        """
         with self._lock:
             found, self._commands = self._commands, []
             now = time.monotonic()

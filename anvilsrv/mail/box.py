@@ -72,12 +72,12 @@ class Snapshots:
         return self._inboxes
 
     def of(self, owner: str) -> Inbox:
-        """The inbox of a session's id or the user."""
+        """Return the inbox of a session's id or the user."""
         return self._inboxes.get(owner, Inbox())
 
 
 def _senders(tx: Tx) -> frozenset[str]:
-    """Whose mail is in the user's inbox."""
+    """Return whose mail is in the user's inbox."""
     rows = tx.all("SELECT DISTINCT sender FROM messages WHERE recipient = ? AND box = 'inbox'", USER)
     return frozenset(row["sender"] for row in rows)
 
@@ -98,7 +98,7 @@ def file(tx: Tx, owner: str, message: str) -> None:
 
 
 def filed(tx: Tx, owner: str, message: str) -> bool:
-    """The same; whether it was in the inbox."""
+    """File a message as above. Returns whether it was in the inbox."""
     moved = tx.run(
         "UPDATE messages SET box = 'archive' WHERE id = ? AND recipient = ? AND box = 'inbox'", message, owner
     )
@@ -107,54 +107,56 @@ def filed(tx: Tx, owner: str, message: str) -> bool:
 
 
 def waits(tx: Tx, owner: str, number: str) -> bool:
-    """Whether that message is in the inbox of ``owner``."""
+    """Return whether that message is in the inbox of ``owner``."""
     return tx.one("SELECT 1 FROM messages WHERE id = ? AND recipient = ? AND box = 'inbox'", number, owner) is not None
 
 
 def waiting_of(tx: Tx, sender: str) -> tuple[int, int]:
-    """How many messages of ``sender`` wait in all inboxes, and their bytes."""
+    """Return how many messages of ``sender`` wait in all inboxes, and their bytes."""
     row = tx.one("SELECT messages, bytes FROM sent WHERE sender = ? AND box = 'inbox'", sender)
     return (row["messages"], row["bytes"]) if row else (0, 0)
 
 
 def sent(tx: Tx, sender: str) -> int:
-    """The bytes of all that ``sender`` ever sent and is kept."""
+    """Return the bytes of everything that ``sender`` ever sent and that is kept."""
     row = tx.one("SELECT sum(bytes) AS bytes FROM sent WHERE sender = ?", sender)
     return int(row["bytes"] or 0) if row else 0
 
 
 def size(tx: Tx, owner: str) -> int:
-    """The bytes in an inbox."""
+    """Return the bytes in an inbox."""
     row = tx.one("SELECT bytes FROM boxes WHERE owner = ? AND box = 'inbox'", owner)
     return int(row["bytes"]) if row else 0
 
 
 def newest(tx: Tx) -> int:
-    """The place of the newest message of all, in the order of their sending; 0: there is none."""
+    """Return the place of the newest message of all, in sending order; 0: there is none."""
     row = tx.one("SELECT coalesce(max(seq), 0) AS newest FROM messages")
     return int(row["newest"]) if row else 0
 
 
 def get(tx: Tx, number: str) -> Message | None:
-    """The message of that id, or None."""
+    """Return the message with that id, or None."""
     row = tx.one("SELECT * FROM messages WHERE id = ?", number)
     return None if row is None else _message(row)
 
 
 def waiting(tx: Tx, owner: str) -> list[Message]:
-    """What is in an inbox, oldest first."""
+    """Return what is in an inbox, oldest first."""
     rows = tx.all("SELECT * FROM messages WHERE recipient = ? AND box = 'inbox' ORDER BY seq", owner)
     return [_message(row) for row in rows]
 
 
 def content(tx: Tx, owner: str, name: str) -> bytes:
-    """The content of the file ``inbox`` or ``archive``: a JSON array, oldest first."""
+    """Return the content of the file ``inbox`` or ``archive``: a JSON array, oldest first."""
     rows = tx.all("SELECT json FROM messages WHERE recipient = ? AND box = ? ORDER BY seq", owner, name)
     return json_array(row["json"] for row in rows)
 
 
 def answered(tx: Tx, sender: str, to: str, kind: str, since: int) -> bool:
-    """Whether ``sender`` itself, not we for it, has sent ``to`` a message of that type after the place ``since`` (see ``newest``)."""
+    """Return whether ``sender`` itself, not we for it, has sent ``to`` a message of that type after the place ``since``
+    (see ``newest``).
+    """
     sent = tx.all(
         "SELECT * FROM messages WHERE sender = ? AND recipient = ? AND type = ? AND seq > ?", sender, to, kind, since
     )
@@ -162,7 +164,7 @@ def answered(tx: Tx, sender: str, to: str, kind: str, since: int) -> bool:
 
 
 def page(tx: Tx, after: int) -> tuple[list[Message], int]:
-    """The next messages of all boxes, in the order of their sending, and where to go on; none at the end."""
+    """Return the next messages of all boxes, in sending order, and where to continue; none at the end."""
     rows, found, size = tx.run("SELECT * FROM messages WHERE seq > ? ORDER BY seq", after), list[Message](), 0
     for row in rows:
         found.append(_message(row))
@@ -175,7 +177,7 @@ def page(tx: Tx, after: int) -> tuple[list[Message], int]:
 
 
 def forget(tx: Tx, owner: str) -> None:
-    """A session is gone: its boxes are, too; ``log`` keeps what was sent."""
+    """Forget the boxes of a session that is gone; ``log`` keeps what was sent."""
     tx.run("UPDATE messages SET box = 'gone' WHERE recipient = ?", owner)
     tx.touch(f"{TOPIC}{owner}")
 

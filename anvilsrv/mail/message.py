@@ -31,7 +31,7 @@ class Message(NamedTuple):
     metadata: dict[str, Any]
 
     def json(self) -> str:
-        """One line of JSON, as in ``inbox``."""
+        """Return one line of JSON, as in ``inbox``."""
         return dumps(
             {"id": self.id, "from": self.sender, "to": self.to, "type": self.type, "reply_type": reply_type(self.type),
              "subject": self.subject, "body": self.body, "timestamp": self.timestamp, "metadata": self.metadata}
@@ -39,7 +39,9 @@ class Message(NamedTuple):
 
 
 def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
-    """A message from what was written to ``mail``. What is in OURS is set here; unknown keys go to metadata."""
+    """Return a message made from what was written to ``mail``. What is in OURS is set here; unknown keys go to
+    metadata.
+    """
     kind = fields.get("type", "")
     if kind not in TYPES:
         # plan9port cuts an error at 127 bytes, and the list of all nine does not fit
@@ -62,17 +64,17 @@ def compose(sender: str, fields: Mapping[str, Any], now: float) -> Message:
 
 
 def is_request(kind: str) -> bool:
-    """True for a ``*_REQUEST``: the response of the turn that it starts is mailed back automatically."""
+    """Return True for a ``*_REQUEST``: the response of the turn that it starts is mailed back automatically."""
     return kind.endswith("_REQUEST")
 
 
 def response_type(kind: str) -> str:
-    """The matching answer: ``REVIEW_REQUEST`` -> ``REVIEW_RESPONSE``."""
+    """Return the matching answer: ``REVIEW_REQUEST`` -> ``REVIEW_RESPONSE``."""
     return kind.removesuffix("_REQUEST") + "_RESPONSE"
 
 
 def reply_type(kind: str) -> str:
-    """What a person answers a message of that type with: a response, else a question.
+    """Return the type with which a person answers a message of that type: a response, else a question.
 
     Never a PROMPT_REQUEST, which a shell executes.
     """
@@ -80,24 +82,26 @@ def reply_type(kind: str) -> str:
 
 
 def as_prompt(message: Message, label: str) -> str:
-    """How a message stands before an agent; ``label`` is how the sender is called. Its text has no second head in it."""
+    """Return a message as it is shown to an agent; ``label`` is the name of the sender. Its text has no second head in
+    it.
+    """
     head = f"[mail from {label} · {message.type} · id {message.id}]"
     subject = f"\nSubject: {one_line(message.subject)}" if message.subject else ""
     return f"{head}{subject}\n\n{quoted(message.body)}"
 
 
 def as_comment(text: str) -> str:
-    """The same as lines that a shell does not run."""
+    """Return the same as lines that a shell does not run."""
     return "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
 
 
 def as_log(message: Message, sender: str, to: str) -> bytes:
-    """A message as a block of ``log``."""
+    """Return a message as a block of ``log``."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp))
     body = "".join(f"\t{line}\n" for line in shown(message.body).splitlines())
     return f"{when} {sender} -> {to} {message.type} {one_line(message.subject)}\n{body}\n".encode()
 
 
 def reply_subject(subject: str) -> str:
-    """The subject of an answer."""
+    """Return the subject of an answer."""
     return f"Re: {subject}"[:MAX_SUBJECT]

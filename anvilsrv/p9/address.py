@@ -18,7 +18,8 @@ UCRED = struct.Struct("iII")  # pid, uid, gid
 
 @contextlib.contextmanager
 def fitting(path: str) -> Iterator[str]:
-    """A name for the file at ``path`` that fits in an address: itself, or one that leads through its opened directory.
+    """Yield a name for the file at ``path`` that fits in an address: the path itself, or one that leads through its
+    opened directory.
 
     OSError if that cannot be opened. The name is good until the end of the block.
     """
@@ -34,7 +35,9 @@ def fitting(path: str) -> Iterator[str]:
 
 
 def connect(path: str, timeout: float | None = None) -> socket.socket:
-    """A socket connected to the unix socket at ``path``. Raises Unavailable, and Denied where another user may serve it."""
+    """Return a socket connected to the unix socket at ``path``. Raises Unavailable, and Denied if another user may
+    serve it.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         own_directory(os.path.dirname(path) or ".")

@@ -65,11 +65,11 @@ class Call:
         raise NotImplementedError
 
     def reply(self, result: Any, /) -> bytes:
-        """The frame, made of what ``serve`` returned."""
+        """Return the frame made of what ``serve`` returned."""
         raise NotImplementedError
 
     def lost(self, result: Result, /) -> None:
-        """The result came too late for its client."""
+        """Handle a result that came too late for its client."""
 
     @property
     def who(self) -> Any:
@@ -87,7 +87,7 @@ class Call:
         return self.caller.settle(self, error if isinstance(error, AnvilError) else AnvilError(error))
 
     def run(self) -> Result:
-        """``serve`` for a worker, or after a wait: never raises."""
+        """Run ``serve`` for a worker, or after a wait: never raises."""
         try:
             return self.serve()
         except AnvilError as error:

@@ -67,7 +67,7 @@ class Channel:
         self._in = bytearray()
 
     def agree(self, msize: int) -> None:
-        """The answer to Tversion. Before anything else is sent."""
+        """Set the ``msize`` that the answer to Tversion gives. Before anything else is sent."""
         self.msize = msize
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Channel:
 
     @contextlib.contextmanager
     def minding(self, output: int) -> Iterator[None]:
-        """Within the block, a wait also ends when ``output`` has lost its last reader: it raises BrokenPipeError.
+        """Within the block, end a wait also when ``output`` has lost its last reader: it raises BrokenPipeError.
 
         ``output`` is the descriptor of a pipe or socket. For single-threaded programs.
         """

@@ -21,7 +21,7 @@ class Client(Fsys):
 
     @classmethod
     def connect(cls, service: str = "agent", **options: Any) -> "Client":
-        """The service of that name in the current namespace."""
+        """Connect to the service of that name in the current namespace."""
         return cls(f"{paths.namespace()}/{service}", **options)
 
     def open(self, path: str, mode: int = wire.OREAD, timeout: float | None = DEFAULT) -> File:
@@ -34,7 +34,7 @@ class Client(Fsys):
         return File(self, fid, path)
 
     def read(self, path: str, timeout: float | None = DEFAULT) -> bytes:
-        """All of a file; of a blocking file all until its end, with ``timeout`` for each piece."""
+        """Return all of a file; of a blocking file all until its end, with ``timeout`` for each piece."""
         with self.open(path, wire.OREAD, timeout) as file:
             return file.read_all(timeout)
 
@@ -64,7 +64,7 @@ class Client(Fsys):
             self.call(wire.Twstat(0, fid, stat), wire.Rwstat, timeout)
 
     def ls(self, path: str = "", timeout: float | None = DEFAULT) -> list[Stat]:
-        """The entries of a directory, in the server's order."""
+        """Return the entries of a directory, in the server's order."""
         return wire.unpack_stats(self.read(path, timeout))
 
     def remove(self, path: str, timeout: float | None = DEFAULT) -> None:
@@ -92,5 +92,5 @@ class Client(Fsys):
 
 
 def dial(service: str = "agent", **options: Any) -> Client:
-    """``Client.connect`` under its usual name: the service in the current namespace."""
+    """Connect to a service in the current namespace: ``Client.connect`` under its usual name."""
     return Client.connect(service, **options)

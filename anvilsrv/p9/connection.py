@@ -89,7 +89,7 @@ class Connection(Stream):
             raise BOUNDS["requests"].refusal()
 
     def error(self, tag: int, error: AnvilError | str) -> None:
-        """An Rerror whatever the text is: cut to what fits, and made valid."""
+        """Send an Rerror with any text: it is cut to what fits, and made valid."""
         text = ename(error).encode("utf-8", "replace").replace(b"\0", b"?")
         cut = text[: min(1024, (self.msize or MINMSIZE) - 13)].decode("utf-8", "ignore")
         self.send(self.dialect.rerror(tag, cut, number(error)))
@@ -108,7 +108,7 @@ class Connection(Stream):
         return True
 
     def _claim(self, call: Call) -> bool:
-        """True for the first to ask."""
+        """Return True to the first to ask."""
         with self._claims:
             claimed, call.claimed = call.claimed, True
             return not claimed
@@ -156,7 +156,7 @@ class Connection(Stream):
             fid.holder = call
 
     def _wait(self, tag: int, call: Call) -> None:
-        """That tag is used until the call is over."""
+        """Mark that tag as used until the call is over."""
         self.calls[tag] = call
         self.allowance.add("requests")
 
@@ -178,7 +178,7 @@ class Connection(Stream):
             self.returned(call, call.run())
 
     def _release(self, call: Call) -> None:
-        """The call no longer keeps the next ones on its fid waiting."""
+        """Let the next calls on its fid go ahead."""
         if call.fid.holder is call:
             self.load -= call.weight
             if following := call.fid.advance():
@@ -186,7 +186,7 @@ class Connection(Stream):
             self.loop.touched.add(self)
 
     def returned(self, call: Call, result: Result) -> None:
-        """The tree's method has returned, after a wait or on a worker."""
+        """Handle the return of the tree's method, after a wait or on a worker."""
         if result is not LATER:
             if self._claim(call):
                 self.answered(call, result)
@@ -206,7 +206,7 @@ class Connection(Stream):
                 self.abandon(call, CLUNKED)
 
     def answered(self, call: Call, result: Result) -> None:
-        """A call that was claimed for an answer gets it, and then the flushes that waited for it get theirs."""
+        """Answer a call that was claimed for an answer, and then the flushes that waited for it."""
         parked, call.stage = call.stage is Stage.PARKED, Stage.OVER
         if call.silent:
             call.lost(result)
@@ -244,7 +244,7 @@ class Connection(Stream):
         self._release(call)
 
     def _forget(self, call: Call) -> None:
-        """Its tags may be used again."""
+        """Forget a call: its tags may be used again."""
         for tag in (call.tag, *call.flushes):
             if self.calls.pop(tag, None) is not None:
                 self.allowance.give("requests")

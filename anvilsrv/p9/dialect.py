@@ -31,14 +31,14 @@ _unpack_create = frames.general_unpacker("IsIBs")
 
 
 def ename(error: AnvilError | str) -> str:
-    """The text of an Rerror: it has a phrase of which 9pfuse makes the ``number`` that goes with it."""
+    """Return the text of an Rerror, with a phrase from which 9pfuse makes the matching ``number``."""
     text = _INTERRUPT.sub(lambda found: "cancelled" if found[1] else "cancel", str(error))
     phrases, lower = _kind(error).phrases, text.lower()
     return text if any(one in lower for one in phrases) else f"{phrases[0]}: {text}"
 
 
 def number(error: AnvilError | str) -> int:
-    """The errno that goes with it."""
+    """Return the errno that goes with it."""
     return _kind(error).errno
 
 
@@ -93,7 +93,7 @@ def _unpack_u(frame: bytes) -> tuple[Any, ...]:
 
 
 def _without_ids(frame: bytes, at: int) -> bytes:
-    """The plain message of one that ends with a stat."""
+    """Return the plain message of one that ends with a stat."""
     end = len(frame)
     if end < at + _STAT or frame[at - 2 : at + 2] != _short.pack(end - at) + _short.pack(end - at - 2):
         raise WireError("stat of the wrong size")
@@ -111,5 +111,7 @@ UNIX = Dialect("9P2000.u", _unpack_u, _pack_stat_u, _rstat_u, _rerror_u)
 
 
 def chosen(version: str) -> Dialect | None:
-    """For a client that offers ``version``; None if it speaks something else (version(9p): the part after a dot may be dropped)."""
+    """Return the dialect for a client that offers ``version``; None if it speaks something else (version(9p): the part
+    after a dot may be dropped).
+    """
     return UNIX if version == UNIX.version else PLAIN if version.split(".")[0] == PLAIN.version else None

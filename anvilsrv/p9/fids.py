@@ -50,7 +50,7 @@ class Fid(Generic[W]):
         self.queue.append(one)
 
     def advance(self) -> W | None:
-        """The holder has ended: let the next one go ahead."""
+        """Let the next one go ahead: the holder has ended."""
         self.holder = self.queue.popleft() if self.queue else None
         return self.holder
 
@@ -74,7 +74,7 @@ class Fids(Generic[W]):
             raise BadFid(f"unknown fid {number}") from None
 
     def unopened(self, number: int) -> Fid[W]:
-        """A fid that is neither open nor being opened."""
+        """Return a fid that is neither open nor being opened."""
         fid = self.get(number)
         if fid.mode is not None or fid.holder:
             raise BadFid(f"bad fid {number}: open already")

@@ -38,7 +38,7 @@ size_at = struct.Struct("<I").unpack_from
 
 
 def tag_of(frame: bytes) -> int:
-    """The tag of a frame, even if what follows it is malformed."""
+    """Return the tag of a frame, even if what follows it is malformed."""
     return frame[5] | frame[6] << 8
 
 
@@ -107,7 +107,7 @@ def _unpack_twrite(frame: bytes) -> tuple[int, int, int, bytes]:
 
 
 def _counted_stat(frame: bytes, pos: int, count: int) -> Stat:
-    """stat[n]: a stat within a message has a second count before its own."""
+    """Read a stat[n]: a stat within a message has a second count before its own."""
     stat, stop = unpack_stat(frame, pos, len(frame))
     if stop != len(frame) or count != stop - pos:
         raise WireError("stat of the wrong size")
@@ -140,7 +140,7 @@ _UNPACKERS = {kind: _unpacker(name, layout) for kind, (name, layout) in KINDS.it
 
 
 def unpack(frame: bytes) -> tuple[Any, ...]:
-    """The fields of a frame whose size field the caller has found to be its length, and at least 7."""
+    """Return the fields of a frame whose size field the caller has found to be its length, and at least 7."""
     try:
         return _UNPACKERS[frame[4]](frame)
     except KeyError:
@@ -162,13 +162,13 @@ def _fixed_packer(kind: int, layout: str) -> Packer:
 
 
 def _qid_packer(kind: int) -> Packer:
-    """For Rauth and Rattach."""
+    """Return the packer for Rauth and Rattach."""
     pack = struct.Struct("<IBHBIQ").pack
     return lambda tag, qid: pack(20, kind, tag, *qid)
 
 
 def _open_packer(kind: int) -> Packer:
-    """For Ropen and Rcreate."""
+    """Return the packer for Ropen and Rcreate."""
     whole = struct.Struct("<IBHBIQI").pack
 
     def pack(tag: int, qid: Qid, iounit: int) -> bytes:

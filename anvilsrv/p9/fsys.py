@@ -69,7 +69,7 @@ class Fsys:
         timeout: float | None = DEFAULT,
         started: Callable[[Pending], None] | None = None,
     ) -> M:
-        """``Channel.call``, with a timeout of its own."""
+        """Call ``Channel.call`` with a timeout of its own."""
         return self.channel.call(msg, expected, self.timeout if timeout == DEFAULT else timeout, started)
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Fsys:
             self._fids.append(fid)
 
     def walk(self, path: str, timeout: float | None) -> int:
-        """A new fid at ``path``; more than 16 names take more than one Twalk."""
+        """Return a new fid at ``path``; more than 16 names take more than one Twalk."""
         names = [name for name in path.split("/") if name]
         fid, start = self._new_fid(), self.root
         done = 0
@@ -145,7 +145,7 @@ class File:
         self._calls: set[Pending] = set()
 
     def read(self, count: int | None = None, offset: int | None = None, timeout: float | None = DEFAULT) -> bytes:
-        """What one Tread gives (``count`` bytes or as many as fit in a message); empty at the end."""
+        """Return what one Tread gives (``count`` bytes or as many as fit in a message); empty at the end."""
         at = self.offset if offset is None else offset
         count = self.client.iounit if count is None else min(count, self.client.iounit)
         data = self._call(wire.Tread(0, self._fid, at, count), wire.Rread, timeout).data
@@ -154,14 +154,14 @@ class File:
         return data
 
     def read_all(self, timeout: float | None = DEFAULT) -> bytes:
-        """Everything from ``offset`` to the end."""
+        """Return everything from ``offset`` to the end."""
         pieces = []
         while data := self.read(timeout=timeout):
             pieces.append(data)
         return b"".join(pieces)
 
     def write(self, data: bytes, offset: int | None = None, timeout: float | None = DEFAULT) -> int:
-        """All of ``data``, in as many Twrites as it takes; one of no bytes if it is empty. Returns its length."""
+        """Write all of ``data``, in as many Twrites as it takes; one of no bytes if it is empty. Returns its length."""
         at, done = self.offset if offset is None else offset, 0
         while True:
             piece = data[done : done + self.client.iounit]
@@ -176,8 +176,9 @@ class File:
         return done
 
     def lines(self) -> Iterator[bytes]:
-        """The lines of a stream, each with its newline, without a time limit; ends at the end of the file or by
-        ``cancel``. An incomplete last line is given as it is."""
+        """Yield the lines of a stream, each with its newline, without a time limit; ends at the end of the file or by
+        ``cancel``. An incomplete last line is given as it is.
+        """
         rest = b""
         while True:
             try:
@@ -192,8 +193,9 @@ class File:
             yield rest
 
     def cancel(self) -> None:
-        """From another thread: flush what waits on this file. The waiting call, and every later one, raises
-        Cancelled; ``lines`` ends."""
+        """Flush what waits on this file, from another thread. The waiting call, and every later one, raises Cancelled;
+        ``lines`` ends.
+        """
         with self._lock:
             self._cancelled = True
             calls = list(self._calls)

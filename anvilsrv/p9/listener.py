@@ -36,11 +36,11 @@ class Listener:
         self.fd = self.sock.fileno()
 
     def ready(self, event: int) -> None:
-        """epoll reports ``event`` for the socket."""
+        """Handle an ``event`` that epoll reports for the socket."""
         self.accept(self)
 
     def resume(self) -> None:
-        """It is its turn again."""
+        """Resume: it is its turn again."""
         self.accept(self)
 
     def unlink(self) -> None:
@@ -53,7 +53,7 @@ class Listener:
 
 
 def listening(path: str) -> tuple[socket.socket, int]:
-    """A listening socket at ``path``, mode 0600 from its first moment, and its inode."""
+    """Return a listening socket at ``path``, mode 0600 from its first moment, and its inode."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

@@ -41,11 +41,11 @@ class Pace(Generic[T]):
         self.waiting: deque[T] = deque()
 
     def begin(self, now: float) -> None:
-        """Another round."""
+        """Begin another round."""
         self._round = 0.0 if self._full() else min(SLICE, self._budget.left(now))
 
     def spend(self, seconds: float) -> None:
-        """It had so much of the processor's time, which stands still while the daemon is stopped or others run."""
+        """Account for that much of the processor's time, which stands still while the daemon is stopped or others run."""
         self._budget.spend(seconds)
         self._round -= seconds
 
@@ -55,7 +55,7 @@ class Pace(Generic[T]):
         return self._round <= 0
 
     def due(self, now: float) -> float:
-        """s until it may have a round again."""
+        """Return in how many s it may have a round again."""
         return max(REST if self._full() else 0.0, self._budget.due(now, SLICE))
 
 
@@ -78,7 +78,7 @@ class FairQueue(Generic[T]):
         self._closed = False
 
     def put(self, key: object, job: T) -> None:
-        """One more."""
+        """Put one more."""
         with self._changed:
             if key is None:
                 self._first.append(job)
@@ -87,7 +87,7 @@ class FairQueue(Generic[T]):
             self._changed.notify()
 
     def get(self) -> tuple[object, T] | None:
-        """The next one, with its key; None after ``close``, if there is none. ``done`` must be called for it."""
+        """Return the next one, with its key; None after ``close``, if there is none. ``done`` must be called for it."""
         with self._changed:
             while True:
                 if self._first:
@@ -128,7 +128,7 @@ class FairQueue(Generic[T]):
         return job
 
     def done(self, key: object, seconds: float = 0.0) -> None:
-        """One of that key is over, and took so much of the processor's time."""
+        """Account for one of that key, which is over and took that much of the processor's time."""
         if key is None:
             return
         with self._changed:
@@ -144,7 +144,7 @@ class FairQueue(Generic[T]):
             self._changed.notify()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Close: nothing more comes."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

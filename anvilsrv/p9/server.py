@@ -131,7 +131,7 @@ class Server:
         os.close(self._wake)
 
     def usage(self) -> list[Usage]:
-        """What each connection occupies at the moment."""
+        """Return what each connection occupies at the moment."""
         return [Usage(len(conn.fids), len(conn.calls), conn.load) for conn in list(self._through)]
 
     def __enter__(self) -> "Server":
@@ -159,7 +159,7 @@ class Server:
         self._epoll.modify(fd, mask)
 
     def forget(self, stream: Stream) -> None:
-        """A connection is about to be closed."""
+        """Forget a connection that is about to be closed."""
         self._epoll.unregister(stream.fd)
         conn = self._sources.pop(stream.fd)
         assert isinstance(conn, Connection)
@@ -201,7 +201,7 @@ class Server:
             self._broken(source, error)
 
     def _timeout(self) -> float | None:
-        """How long there may be nothing to do."""
+        """Return how long there may be nothing to do."""
         if self._posted:
             return 0
         rest = REST if self._resting else None
@@ -212,7 +212,9 @@ class Server:
         return due if rest is None else min(due, rest)
 
     def _serve_paced(self, ready: list[tuple[Stream | Listener, int]]) -> None:
-        """A part of a round for each listener that is paced: first for those that waited, then for those that are ready now."""
+        """Serve a part of a round for each listener that is paced: first those that waited, then those that are ready
+        now.
+        """
         now = perf_counter()
         for pace in self.paced | {source.pace for source, _ in ready if source.pace is not None}:
             pace.begin(now)
@@ -240,7 +242,7 @@ class Server:
                 self.failed(error)
 
     def _broken(self, source: Listener | Stream, error: Exception) -> None:
-        """A bug here costs one connection, not the server."""
+        """Close the connection that a bug broke: it costs that one, not the server."""
         self.failed(error)
         if isinstance(source, Stream):
             source.hangup()
@@ -305,6 +307,6 @@ class Server:
 
 
 def refuse(sock: socket.socket, limit: int) -> None:
-    """One connection too many: its client is told so in answer to its Tversion, which has no other tag."""
+    """Refuse one connection too many: its client is told so in answer to its Tversion, which has no other tag."""
     with suppress(OSError), sock:
         sock.send(PLAIN.rerror(wire.NOTAG, f"busy: {limit:,} connections are open, and that is the limit", errno.EBUSY))

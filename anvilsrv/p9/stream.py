@@ -45,7 +45,7 @@ class Loop(Protocol):
         """Wait for other events of a socket."""
 
     def forget(self, stream: "Stream") -> None:
-        """The socket is about to be closed."""
+        """Forget the socket, which is about to be closed."""
 
 
 class Stream:
@@ -86,7 +86,7 @@ class Stream:
             self._backlog = None
 
     def ready(self, event: int) -> None:
-        """epoll reports ``event`` for the socket."""
+        """Handle an ``event`` that epoll reports for the socket."""
         if self._paused and not event & EPOLLOUT:
             return  # epoll says it again when it goes on
         if event != EPOLLIN and not self._readable(event):

@@ -18,12 +18,12 @@ _ESCAPED = re.compile(rb'\\(x[0-9a-f]{2}|["\\nt])')
 
 
 def format(msg: wire.Message) -> str:
-    """The line of a message, without a newline."""
+    """Return the line of a message, without a newline."""
     return " ".join([type(msg).__name__, *_fields(msg)])
 
 
 def parse(line: str) -> wire.Message:
-    """The message of a line; WireError if it is not one."""
+    """Return the message of a line; raises WireError if it is not one."""
     tokens = _tokens(line)
     try:
         cls = _CLASSES[tokens.pop(0)]

@@ -54,7 +54,7 @@ class Request(Protocol):
 
 @functools.cache
 def owner() -> str:
-    """The login name of this process: uid, gid and muid of every file."""
+    """Return the login name of this process: uid, gid and muid of every file."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -65,8 +65,9 @@ _numbers = itertools.count(1)
 
 
 def stable_path(*names: str) -> int:
-    """A 63-bit qid path for a file by its place in the tree: the same for each Node object made for that place.
-    Default paths count up from 1 and do not collide with these in practice."""
+    """Return a 63-bit qid path for a file by its place in the tree: the same for each Node object made for that place.
+    Default paths count up from 1 and do not collide with these in practice.
+    """
     return int.from_bytes(blake2b("/".join(names).encode("utf-8", "replace"), digest_size=8).digest(), "little") >> 1
 
 
@@ -86,19 +87,19 @@ class Node:
             self.mode = mode
 
     def version(self, who: Any) -> int:
-        """``qid.vers``: changes whenever the content does (only the low 32 bits are sent)."""
+        """Return ``qid.vers``, which changes whenever the content does (only the low 32 bits are sent)."""
         return 0
 
     def length(self, who: Any) -> int:
-        """Bytes a reader would get now; 0 for a stream and for a directory."""
+        """Return how many bytes a reader would get now; 0 for a stream and for a directory."""
         return 0
 
     def mtime(self, who: Any) -> int:
-        """Seconds since the epoch."""
+        """Return the time of the last change, in seconds since the epoch."""
         return self.born
 
     def permissions(self, who: Any) -> int:
-        """The permission bits for this caller, enforced at open (the owner's, 0o600, decide)."""
+        """Return the permission bits for this caller, enforced at open (the owner's, 0o600, decide)."""
         return self.mode
 
     def qid(self, who: Any) -> wire.Qid:
@@ -116,15 +117,17 @@ class Dir(Node):
     qtype = wire.QTDIR
 
     def lookup(self, who: Any, name: str) -> Node | None:
-        """The file of that name, listed or not; None if there is none."""
+        """Return the file of that name, listed or not; None if there is none."""
         return next((node for node in self.children(who) if node.name == name), None)
 
     def create(self, who: Any, name: str, mode: int, req: Request) -> "tuple[File, Handle]":
-        """A new plain file, and a handle for its first open. The server has checked that the caller may write to this directory."""
+        """Return a new plain file and a handle for its first open. The server has checked that the caller may write to
+        this directory.
+        """
         raise Denied(f"permission denied: cannot create '{name}'")
 
     def children(self, who: Any) -> Iterable[Node]:
-        """What a listing shows; asked once when a listing starts, and gone through as far as it is read."""
+        """Return what a listing shows; called once when a listing starts, and iterated as far as it is read."""
         return ()
 
 
@@ -132,43 +135,45 @@ class Handle:
     """One open of one file. A handle is let go exactly once: by ``clunk`` or by ``hangup``."""
 
     def read(self, offset: int, count: int, req: Request) -> bytes | Later:
-        """At most ``count`` bytes (more are cut off); empty at the end."""
+        """Return at most ``count`` bytes (more are cut off); empty at the end."""
         raise Denied("not open for reading")
 
     def write(self, offset: int, data: bytes, req: Request) -> int | Later:
-        """How many bytes were taken: all of them, or raise."""
+        """Write, and return how many bytes were taken: all of them, or raise."""
         raise Denied("not open for writing")
 
     def clunk(self, req: Request) -> Later | None:
-        """The client closes. An error raised here is the Rerror of the Tclunk; the fid is gone all the same."""
+        """Handle the client's close. An error raised here is the Rerror of the Tclunk; the fid is gone all the same."""
         return None
 
     def hangup(self) -> None:
-        """The connection ended without a Tclunk. There is no answer."""
+        """Handle the end of the connection without a Tclunk. There is no answer."""
 
     def cancel(self, req: Request) -> None:
-        """This parked request is over: flushed, its fid clunked, or its connection gone. Forget it."""
+        """Forget this parked request, which is over: flushed, its fid clunked, or its connection gone."""
 
 
 class File(Node):
     """A plain file. The server has checked ``mode`` against the permission bits before ``open`` is called."""
 
     def open(self, who: Any, mode: int, req: Request) -> Handle | Later:
-        """A handle for this open; ``mode`` is as in open(9p), with OTRUNC if it was asked for."""
+        """Return a handle for this open; ``mode`` is as in open(9p), with OTRUNC if it was asked for."""
         raise Denied(f"cannot open '{self.name}'")
 
     def truncate(self, who: Any) -> None:
-        """A Twstat that sets the length to 0 (shells over FUSE do it before they open). The default does nothing."""
+        """Handle a Twstat that sets the length to 0 (shells over FUSE do it before they open). The default does
+        nothing.
+        """
 
     def removable(self, who: Any) -> bool:
-        """Whether this caller may remove it."""
+        """Return whether this caller may remove it."""
         return False
 
     def remove(self, who: Any) -> None:
-        """It was removed by a client that may. Its own fid is closed by then, others may have it open."""
+        """Handle its removal by a client that may. Its own fid is closed by then; others may have it open."""
 
     def cancel(self, req: Request) -> None:
-        """A parked open is over."""
+        """Forget a parked open, which is over."""
 
 
 class SnapshotHandle(Handle):
@@ -218,7 +223,7 @@ class StaticDir(Dir):
 
 
 def entries(node: Dir, who: Any, pack: Callable[[wire.Stat], bytes]) -> Iterator[bytes]:
-    """The packed directory entries of a listing."""
+    """Return the packed directory entries of a listing."""
     return (pack(child.stat(who)) for child in node.children(who))
 
 

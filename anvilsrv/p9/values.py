@@ -49,7 +49,7 @@ new = tuple.__new__  # new(Qid, (0, 1, 2)) takes half the time of Qid(0, 1, 2)
 
 
 def pack_string(text: str) -> bytes:
-    """The bytes of a string, its size first; ValueError if there are none."""
+    """Return the bytes of a string, its size first; raises ValueError if there are none."""
     try:
         data = text.encode()
     except UnicodeEncodeError:
@@ -62,7 +62,7 @@ def pack_string(text: str) -> bytes:
 
 
 def unpack_string(buf: bytes, pos: int, end: int) -> tuple[str, int]:
-    """The string at ``pos`` and the position after it."""
+    """Return the string at ``pos`` and the position after it."""
     start = pos + 2
     if start > end:
         raise WireError("truncated message")
@@ -79,7 +79,7 @@ def unpack_string(buf: bytes, pos: int, end: int) -> tuple[str, int]:
 
 
 def pack_stat(stat: Stat) -> bytes:
-    """The bytes of one directory entry, its own size first, as a read of a directory returns them.
+    """Return the bytes of one directory entry, its own size first, as a read of a directory returns them.
 
     struct.error or ValueError if a field does not fit.
     """
@@ -88,7 +88,7 @@ def pack_stat(stat: Stat) -> bytes:
 
 
 def unpack_stat(buf: bytes, pos: int, end: int) -> tuple[Stat, int]:
-    """The stat at ``pos`` and the position after it."""
+    """Return the stat at ``pos`` and the position after it."""
     if pos + _stat.size > end:
         raise WireError("truncated stat")
     size, kind, dev, qtype, vers, path, *numbers = _stat.unpack_from(buf, pos)
@@ -106,7 +106,7 @@ def unpack_stat(buf: bytes, pos: int, end: int) -> tuple[Stat, int]:
 
 
 def unpack_stats(data: bytes) -> list[Stat]:
-    """The entries in what was read from a directory."""
+    """Return the entries in what was read from a directory."""
     stats, pos = [], 0
     while pos < len(data):
         stat, pos = unpack_stat(data, pos, len(data))

@@ -35,7 +35,7 @@ pack_ropen, pack_rcreate, pack_rread, pack_rwrite, pack_rclunk, pack_rremove = (
 
 
 def sversion(session: Session, fields: tuple[int, int, str]) -> bytes:
-    """A new session: every fid and every request of the old one is gone."""
+    """Begin a new session: every fid and every request of the old one is gone."""
     tag, msize, name = fields
     session.reset()
     session.msize = 0
@@ -52,7 +52,7 @@ def sauth(session: Session, fields: tuple[int, int, str, str]) -> bytes:
 
 
 def sattach(session: Session, fields: tuple[int, int, int, str, str]) -> bytes:
-    """The uname is ignored: the socket says who the client is."""
+    """Attach, whatever the uname: the socket says who the client is."""
     tag, number, afid, _uname, aname = fields
     if afid != wire.NOFID:
         raise Denied("no authentication required")
@@ -69,7 +69,7 @@ def sflush(session: Session, fields: tuple[int, int]) -> bytes | None:
 
 
 def swalk(session: Session, fields: tuple[int, int, int, tuple[str, ...]]) -> bytes:
-    """A partial walk is answered by the qids so far, and then ``newfid`` is not made (walk(9p))."""
+    """Walk. A partial walk is answered by the qids so far, and then ``newfid`` is not made (walk(9p))."""
     tag, number, newfid, names = fields
     fids, who = session.fids, session.who
     trail = fids.unopened(number).trail
@@ -92,14 +92,14 @@ def swalk(session: Session, fields: tuple[int, int, int, tuple[str, ...]]) -> by
 
 
 def up(trail: tuple[Node, ...]) -> tuple[Node, ...]:
-    """To the directory above; the root is above itself."""
+    """Go to the directory above; the root is above itself."""
     if not isinstance(trail[-1], Dir):
         raise NotDirectory(f"not a directory: '{trail[-1].name}'")
     return trail[:-1] or trail
 
 
 def step(node: Node, who: Any, name: str) -> Node:
-    """One name down."""
+    """Go one name down."""
     if not isinstance(node, Dir):
         raise NotDirectory(f"not a directory: '{node.name}'")
     found = node.lookup(who, name)
@@ -147,7 +147,9 @@ def ropen(call: Call, handle: Handle) -> bytes:
 
 
 def keep(call: Call, handle: Result) -> None:
-    """The client has gone before its open was done. Hangup, which is next on this fid, lets go of the handle."""
+    """Keep the handle of an open whose client has gone before it was done. Hangup, which is next on this fid, releases
+    it.
+    """
     if isinstance(handle, Handle):
         call.fid.handle = handle
 
@@ -160,7 +162,7 @@ def screate(call: Call) -> tuple[File, Handle]:
 
 
 def rcreate(call: Call, made: tuple[File, Handle]) -> bytes:
-    """The fid stands for the new file from now on, and is open."""
+    """Make the fid stand for the new file, which is open."""
     fid = call.fid
     fid.node, fid.handle = made
     fid.trail = (*fid.trail, fid.node)
@@ -169,7 +171,7 @@ def rcreate(call: Call, made: tuple[File, Handle]) -> bytes:
 
 
 def keep_made(call: Call, made: Result) -> None:
-    """As ``keep``: the file exists and is not open."""
+    """Keep the handle of a new file in the same way: the file exists and is not open."""
     if isinstance(made, tuple):
         call.fid.handle = made[1]
 
@@ -218,7 +220,7 @@ def rclunk(call: Call, result: None) -> bytes:
 
 
 def sremove(call: Call) -> Later | None:
-    """remove(9p): the fid is gone even if the remove is refused, as it mostly is."""
+    """Remove as remove(9p) says: the fid is gone even if the remove is refused, as it mostly is."""
     found, node, who = sclunk(call), call.fid.node, call.caller.who
     if isinstance(node, File) and node.removable(who):
         node.remove(who)
@@ -234,7 +236,7 @@ def rremove(call: Call, result: None) -> bytes:
 
 
 def shangup(call: Call) -> None:
-    """The connection, or the session on it, has ended and left this fid open."""
+    """Handle the end of the connection, or of the session on it, that left this fid open."""
     handle, call.fid.handle = call.fid.handle, None
     if handle:
         handle.hangup()

@@ -215,7 +215,7 @@ PACKERS = {cls: frames.PACKERS[kind] for kind, cls in TYPES.items()}  # fields t
 
 
 def decode(frame: Buffer) -> Message:
-    """The message of one whole frame; WireError if it is not one."""
+    """Return the message of one whole frame; raises WireError if it is not one."""
     frame = bytes(frame)
     if len(frame) < HEADER or size_at(frame)[0] != len(frame):
         raise WireError("frame of the wrong size")
@@ -224,7 +224,7 @@ def decode(frame: Buffer) -> Message:
 
 
 def encode(msg: Message) -> bytes:
-    """The frame of a message; WireError if one of its fields does not fit."""
+    """Return the frame of a message; raises WireError if one of its fields does not fit."""
     try:
         return PACKERS[type(msg)](*msg)
     except (struct.error, ValueError) as error:

@@ -6,17 +6,17 @@ from anvilsrv.display import shown
 
 
 def stamp(when: float) -> str:
-    """A time (epoch s) as files show it: local, with its zone."""
+    """Return a time (epoch s) as files show it: local, with its zone."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
 
 
 def header(word: str, when: float) -> str:
-    """The first line of a block."""
+    """Return the first line of a block."""
     return f"{word} {stamp(when)}\n"
 
 
 def block(word: str, when: float, text: str) -> bytes:
-    """One block of a conversation."""
+    """Return one block of a conversation."""
     paragraphs = map(
         indented, shown(text).rstrip("\n").split("\n\n")
     )  # few replacements in megabytes, not a step for each line
@@ -24,7 +24,7 @@ def block(word: str, when: float, text: str) -> bytes:
 
 
 def indented(text: str) -> str:
-    """Lines without an empty one, but for the first, each with a tab before it."""
+    """Return lines without an empty one, each but the first indented by a tab."""
     if text.startswith("\n"):
         return "\n" + indented(text[1:])
     return "\t" + text.replace("\n", "\n\t") if text else ""

@@ -29,21 +29,25 @@ class ByHand:
         self._reported = reported
 
     def interrupt(self, tx: Tx, session: str) -> Outcomes:
-        """The user breaks off what runs or is on its way."""
+        """Break off what runs or is on its way, for the user."""
         yield from self._stepper.apply(tx, session, Event.INTERRUPT, Happened(tx.now.monotonic))
 
     def hold(self, tx: Tx, session: str) -> Outcomes:
-        """The user holds the queue: nothing more is typed until ``go``."""
+        """Hold the queue for the user: nothing more is typed until ``go``."""
         self._queue.hold(tx, session, By.USER, "")
         yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
 
     def withdraw(self, tx: Tx, prompt: Prompt, seen: Seen = NOTHING) -> Outcomes:
-        """A prompt leaves the queue; one that may have reached the agent has failed. Raises NotPermitted for what is being typed."""
+        """Withdraw a prompt from the queue; one that may have reached the agent has failed. Raises NotPermitted for one
+        that is being typed.
+        """
         yield from self._stepper.ask(tx, prompt, Event.WITHDRAW, seen)
         self._queue.settle(tx, prompt.session)
 
     def edit(self, tx: Tx, prompt: Prompt, text: str) -> Outcomes:
-        """A prompt gets another text, and its place in the queue. Raises NotPermitted once it may have been taken, and Invalid."""
+        """Replace the text of a prompt, which keeps its place in the queue. Raises NotPermitted once it may have been
+        taken, and Invalid.
+        """
         yield from self._stepper.ask(tx, prompt, Event.EDIT)
         if prompt.status == Status.CHOSEN:
             prompts.requeue(tx, prompt)
@@ -51,7 +55,9 @@ class ByHand:
         self._queue.settle(tx, prompt.session)
 
     def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> Outcomes:
-        """``state`` was written. Where hooks report (``reported``), they alone know; else idle and running may be said."""
+        """Handle a write to ``state``. If hooks report (``reported``), only they know the state; otherwise idle and
+        running may be written.
+        """
         before = self._registry.row(tx, session).state
         state = check_change(before, word)
         if state == before:
@@ -73,7 +79,9 @@ class ByHand:
             yield from self._reported.stopped(tx, session, now)
 
     def drop(self, tx: Tx, session: str, why: str) -> Outcomes:
-        """The session goes for good: nothing in its queue can be answered. The senders of mail still queued are told elsewhere."""
+        """Drop the queue of a session that goes for good: nothing in it can be answered. The senders of mail still
+        queued are notified elsewhere.
+        """
         for one in prompts.waiting(tx, session):
             if one.status == Status.QUEUED and one.message:
                 prompts.end(tx, one, None, why)

@@ -44,12 +44,12 @@ class Stand(NamedTuple):
 
 
 def packed(text: bytes) -> bytes:
-    """A text as it is kept."""
+    """Return a text as it is stored."""
     return zlib.compress(text, 6) if text else b""
 
 
 def of(tx: Tx, session: str, turn: int) -> Change | None:
-    """What that turn changed, if it is known."""
+    """Return what that turn changed, if it is known."""
     row = tx.one("SELECT * FROM changes WHERE session = ? AND turn = ?", session, turn)
     if row is None:
         return None
@@ -76,19 +76,19 @@ def add(tx: Tx, session: str, change: Change) -> None:
 
 
 def counts(tx: Tx, session: str) -> dict[int, tuple[int, int]]:
-    """Lines added and removed, by turn."""
+    """Return lines added and removed, by turn."""
     rows = tx.all("SELECT turn, plus, minus FROM changes WHERE session = ?", session)
     return {row["turn"]: (row["plus"], row["minus"]) for row in rows}
 
 
 def stand(tx: Tx, session: str) -> Stand | None:
-    """Where its work trees stand; None before the first checkpoint."""
+    """Return where its work trees stand; None before the first checkpoint."""
     row = tx.one("SELECT * FROM checkpoints WHERE session = ?", session)
     return None if row is None else Stand(json.loads(row["began"]), json.loads(row["last"]), row["base"])
 
 
 def set_stand(tx: Tx, session: str, now: Commits, base: str) -> None:
-    """A checkpoint was made; ``base`` counts only for the first."""
+    """Record a checkpoint; ``base`` counts only for the first."""
     before = stand(tx, session)
     began = now if before is None else now | before.began
     tx.run(

@@ -7,15 +7,15 @@ from anvilsrv.store.store import Tx
 
 
 def add(tx: Tx, session: str, bead: str) -> None:
-    """The session is there, and is to have that task."""
+    """Record that the session, which exists, is to have that task."""
     tx.run("INSERT OR REPLACE INTO claims VALUES(?, ?)", session, bead)
 
 
 def every(tx: Tx) -> dict[str, str]:
-    """By session, also of sessions that are gone."""
+    """Return the claims by session, also of sessions that are gone."""
     return {row["session"]: row["bead"] for row in tx.all("SELECT session, bead FROM claims")}
 
 
 def forget(tx: Tx, session: str) -> None:
-    """It has none any more."""
+    """Forget the claim of a session that has none any more."""
     tx.run("DELETE FROM claims WHERE session = ?", session)

@@ -39,7 +39,7 @@ class Comment(NamedTuple):
 
 
 def parse(text: str) -> list[Comment]:
-    """The comments; a line that begins with a blank goes on with the one before. Raises Invalid."""
+    """Return the comments; a line that begins with a blank continues the one before. Raises Invalid."""
     found = list[Comment]()
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -64,7 +64,7 @@ def parse(text: str) -> list[Comment]:
 
 
 def quoted(comment: Comment, lines: list[str]) -> Comment:
-    """The same with the lines of the file that it is about. Raises Invalid where it has none."""
+    """Return the same with the lines of the file that it is about. Raises Invalid if there are none."""
     there = lines[comment.first - 1 : comment.last][:LINES]
     if not there or (comment.first == len(lines) and not there[0]):
         raise Invalid(f"invalid review: there is no line {comment.first} in {one_line(comment.path)[:200]}")
@@ -72,7 +72,9 @@ def quoted(comment: Comment, lines: list[str]) -> Comment:
 
 
 def prompt(comments: list[Comment], changed: Mapping[str, set[int]]) -> str:
-    """As one prompt. ``changed`` are the lines that are new, by path: these have a plus before them."""
+    """Return the comments as one prompt. ``changed`` are the lines that are new, by path: these have a plus before
+    them.
+    """
     parts = [HEAD]
     for one in comments:
         new = changed.get(one.path, set())
@@ -84,7 +86,7 @@ def prompt(comments: list[Comment], changed: Mapping[str, set[int]]) -> str:
 
 
 def new_lines(diff: str) -> dict[str, set[int]]:
-    """The numbers of the lines that a unified diff adds, by path."""
+    """Return the numbers of the lines that a unified diff adds, by path."""
     found, path, at = dict[str, set[int]](), "", 0
     for line in diff.split("\n"):
         if line.startswith("diff --git "):
@@ -101,7 +103,9 @@ def new_lines(diff: str) -> dict[str, set[int]]:
 
 
 def state(comment: Comment, lines: list[str]) -> tuple[str, int]:
-    """Whether what it quotes is ``there``, has ``moved``, or it is ``outdated``; and the line where it begins now."""
+    """Return whether what it quotes is ``there``, has ``moved``, or the comment is ``outdated``; and the line where it
+    begins now.
+    """
     wanted = list(comment.quoted)
     for at in islice(nearest(comment.first - 1, len(lines) - len(wanted) + 1), FAR):
         if lines[at] == wanted[0] and lines[at : at + len(wanted)] == wanted:
@@ -110,7 +114,7 @@ def state(comment: Comment, lines: list[str]) -> tuple[str, int]:
 
 
 def nearest(start: int, end: int) -> Iterator[int]:
-    """The numbers below ``end``, the nearest to ``start`` first."""
+    """Yield the numbers below ``end``, the nearest to ``start`` first."""
     for away in range(max(start, end - start) + 1):
         if 0 <= start - away < end:
             yield start - away
@@ -119,7 +123,7 @@ def nearest(start: int, end: int) -> Iterator[int]:
 
 
 def line(comment: Comment, lines: list[str]) -> str:
-    """Its line in ``git/review``: the prompt, its state, where it is now, the words."""
+    """Return its line in ``git/review``: the prompt, its state, where it is now, the text."""
     found, at = state(comment, lines)
     now = comment._replace(first=at, last=at + comment.last - comment.first)
     return f"{comment.n}\t{found}\t{one_line(now.place)}\t{one_line(comment.words)}\n"
@@ -143,7 +147,7 @@ def add(tx: Tx, session: str, comments: list[Comment]) -> None:
 
 
 def every(tx: Tx, session: str) -> list[Comment]:
-    """All of a session, in their order."""
+    """Return all of a session, in their order."""
     rows = tx.all("SELECT * FROM comments WHERE session = ? ORDER BY seq", session)
     return [
         Comment(row["path"], row["first"], row["last"], row["words"], tuple(json.loads(row["quoted"])), row["n"])

@@ -34,7 +34,7 @@ FIRST_WORDS = 60  # characters
 
 
 def line(prompt: Prompt, counts: tuple[int, int] | None = None) -> bytes:
-    """Its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
+    """Return its line in ``turns/list``: number, state, origin, when, seconds, lines added, lines removed, first words."""
     took = "-" if prompt.took is None else f"{prompt.took:.1f}"
     words = " ".join(one_line(prompt.text[: 4 * FIRST_WORDS]).split())[:FIRST_WORDS]
     plus, minus = ("-", "-") if counts is None else counts
@@ -53,7 +53,9 @@ class At(NamedTuple):
 def conversation_page(
     tx: Tx, session: str, cursor: object = None, growing: Growings = lambda turn: ()
 ) -> tuple[bytes, At]:
-    """Blocks of a conversation from ``cursor`` until they are a page. ``growing`` gives the texts that grow just now in a turn."""
+    """Return blocks of a conversation from ``cursor`` until they fill a page. ``growing`` gives the texts that are
+    growing in a turn.
+    """
     start = cursor if isinstance(cursor, At) else At()
     seen, told = start.remark, start.told
     left = deque(remarks.after(tx, session, seen))
@@ -82,8 +84,9 @@ def conversation_page(
 
 
 def _blocks(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes, Prompt | None, list[Prompt]]]:
-    """The blocks from that number on, each with its own. Block 2k is what began turn k + 1; block 2k + 1 is the turn: it comes with its
-    prompt and those that were taken into it besides."""
+    """Yield the blocks from that number on, each with its prompts. Block 2k is what began turn k + 1; block 2k + 1 is
+    the turn: it comes with its prompt and those that were taken into it besides.
+    """
     for one, joined in prompts.spoken(tx, session, at // 2):
         if at == 2 * ((one.turn or 0) - 1):
             nobody = one.origin == AGENT  # said that
@@ -97,7 +100,7 @@ def _blocks(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes, Prompt 
 
 
 def _answer(tx: Tx, session: str, one: Prompt) -> bytes:
-    """The block of an answer; nothing where what was told says it."""
+    """Return the block of an answer; empty if what was told contains it."""
     if one.status == Status.FAILED:
         return block("ASSISTANT", one.ended or one.created, f"[{one.error}]")
     said = (one.response or b"").decode("utf-8", "replace")
@@ -105,7 +108,7 @@ def _answer(tx: Tx, session: str, one: Prompt) -> bytes:
 
 
 def _spoken(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes]]:
-    """What was said, without what was done."""
+    """Yield what was said, without what was done."""
     for number, text, one, joined in _blocks(tx, session, at):
         if one is not None and one.status in OVER:
             said = (one.response or b"").decode("utf-8", "replace") if one.status == Status.DONE else f"[{one.error}]"
@@ -115,7 +118,9 @@ def _spoken(tx: Tx, session: str, at: int) -> Iterator[tuple[int, bytes]]:
 
 
 def carried(tx: Tx, session: str, last: int) -> str:
-    """What was said up to turn ``last`` as a new conversation gets it before its first prompt; of a long one the end."""
+    """Return what was said up to turn ``last`` as a new conversation gets it before its first prompt; of a long one the
+    end.
+    """
     first = 2 * max(0, last - TURNS)
     blocks = takewhile(lambda one: one[0] < 2 * last, _spoken(tx, session, first))
     text = b"".join(text for _, text in blocks).decode("utf-8", "replace")

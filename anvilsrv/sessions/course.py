@@ -60,7 +60,9 @@ class Course:
             yield from self._do(tx, session, do, about)
 
     def left(self, tx: Tx, session: str, happened: Happened) -> None:
-        """It was told what goes on in the background: a turn that said its words before, and has nothing there any more, is closed."""
+        """Record what still runs in the background: a turn that had said its answer before, and has nothing there any
+        more, is closed.
+        """
         if happened.pending is None:
             return
         for turn in turn_rows.pending(tx, session):
@@ -71,7 +73,9 @@ class Course:
                     turn_rows.finish(tx, turn, TurnStatus.CLOSED, turn.ended_at)
 
     def notice(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """In one turn the agent was told that work which another began is done: what it says at the end are the words of both."""
+        """Record that in one turn the agent was told that work which another began is done: what it says at the end
+        answers both.
+        """
         turn, during = self._woken(tx, session, happened), turn_rows.during(tx, session, happened.at)
         if self._is_old(tx, session, happened) or turn is None or during is None or turn.number == during.number:
             return
@@ -88,14 +92,14 @@ class Course:
             yield from self._again(tx, now, words)
 
     def die(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """The process is gone, and every turn with it."""
+        """End every turn: the process is gone."""
         for turn in turn_rows.unfinished(tx, session):
             for do in step(turn.status, Heard.DIED, frozenset()):
                 yield from self._do(tx, session, do, About(Heard.DIED, happened, turn, None))
         turn_rows.unkeep(tx, session)
 
     def end(self, tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> Ended:
-        """A prompt comes to its end: with its answer, or the reason that there is none."""
+        """End a prompt, with its answer or the reason that there is none."""
         prompts.end(tx, prompt, response, error)
         self._tell(tx, prompt, **({"error": error} if error else {}))
         return Ended(prompt, response, error)
@@ -104,7 +108,9 @@ class Course:
 
     @staticmethod
     def _meant(tx: Tx, session: str, heard: Heard, happened: Happened) -> Turn | None:
-        """The turn that a report is about: the one of that name, else the open one, else (but for a submit) the last."""
+        """Return the turn that a report is about: the one of that name, else the open one, else (but for a submit) the
+        last.
+        """
         if happened.ident and (found := turn_rows.named(tx, session, happened.ident)) is not None:
             return found
         found = turn_rows.opened(tx, session)
@@ -119,7 +125,9 @@ class Course:
 
     @staticmethod
     def _woken(tx: Tx, session: str, happened: Happened) -> Turn | None:
-        """The turn that a wake is meant for: which began that work, or where it has no name, the only one of which some goes on."""
+        """Return the turn that a wake is meant for: the one that began that work or, if the work has no name, the only
+        one of which some still runs.
+        """
         known = turn_rows.began(tx, session, happened.task) if happened.task else None
         waiting = turn_rows.pending(tx, session)
         alone = len(waiting) == 1 and tasks.may_mean(waiting[0].tasks, happened.task)
@@ -144,7 +152,9 @@ class Course:
         return frozenset(fact for fact, holds in facts.items() if holds)
 
     def _is_old(self, tx: Tx, session: str, happened: Happened) -> bool:
-        """Of a process that is gone; or, where turns have no names, older than the interrupt told last."""
+        """Return whether it comes from a process that is gone; or, where turns have no names, is older than the last
+        reported interrupt.
+        """
         row = self._registry.row(tx, session)
         if not row.pid or (row.began is not None and happened.at < row.began <= tx.now.monotonic):
             return True
@@ -152,7 +162,7 @@ class Course:
 
     @staticmethod
     def _is_again(tx: Tx, turn: Turn, about: About) -> bool:
-        """Whether that turn was begun by this very submit, reported twice."""
+        """Return whether that turn was begun by this very submit, reported twice."""
         happened = about.happened
         if happened.ident or turn.ident or about.prompt is not None:
             return bool(happened.ident) and happened.ident == turn.ident
@@ -205,7 +215,7 @@ class Course:
                 turn_rows.keep(tx, session, happened.ident, Kept(kind, happened.at, text, happened.pending))
 
     def _open(self, tx: Tx, session: str, about: About, over: bool) -> Outcomes:
-        """A new turn. Its end may have been heard already; where it is ``over`` without one, its prompt has failed."""
+        """Open a turn. Its end may have been heard already; where it is ``over`` without one, its prompt has failed."""
         happened = about.happened
         turn = turn_rows.add(tx, session, happened.ident, happened.at, about.heard == Heard.WAKE)
         prompt = about.prompt or self._by_hand(tx, session, about)
@@ -219,7 +229,9 @@ class Course:
 
     @staticmethod
     def _kept_end(tx: Tx, turn: Turn, happened: Happened, over: bool = False) -> Kept | None:
-        """The last end of it that was heard before its submit, unless it went on after that (``over``: it cannot)."""
+        """Return the last end of it that was heard before its submit, unless it went on after that (``over``: it
+        cannot).
+        """
         kept = turn_rows.kept(tx, turn.session, happened.ident, happened.at)
         end = max((one for one in kept if one.kind != "active"), key=lambda one: one.at, default=None)
         return end if end is not None and (over or not any(one.at > end.at for one in kept)) else None
@@ -232,11 +244,11 @@ class Course:
 
     @staticmethod
     def _tasks(tx: Tx, turn: Turn, now: tasks.Tasks | None) -> tasks.Tasks:
-        """The work that a turn has begun, as its end tells; where that does not, as it was."""
+        """Return the work that a turn has begun, as its end reports; where that does not, as it was."""
         return turn.tasks if now is None else tasks.of_turn(turn.tasks, now, turn_rows.others(tx, turn.session, turn))
 
     def _reopen(self, tx: Tx, about: About) -> Outcomes:
-        """The turn goes on; a wake is for the one that began the work, and its end may have been heard already."""
+        """Reopen the turn; a wake is for the one that began the work, and its end may have been heard already."""
         happened, turn = about.happened, about.woken or about.turn
         assert turn is not None
         if about.woken is not None:
@@ -247,13 +259,13 @@ class Course:
             yield from self._end_kept(tx, now, end)
 
     def _late(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
-        """It was woken, and another turn runs since: what it said is known, or will be heard."""
+        """Handle the end of a turn that was woken while another runs since: what it said is known, or will be heard."""
         end = self._kept_end(tx, turn, happened, over=True)
         if end is not None and end.kind == "stop" and end.at > turn.ended_at:
             yield from self._again(tx, turn, Happened(end.at, happened.ident, response=end.text, pending=end.pending))
 
     def _by_hand(self, tx: Tx, session: str, about: About) -> Prompt:
-        """What a person typed, or the agent gave itself."""
+        """Add the prompt that a person typed, or the agent gave itself."""
         origin = AGENT if about.heard == Heard.WAKE else TYPED
         n = self._registry.number(tx, session)
         return prompts.there(tx, prompts.add(tx, session, n, about.happened.text or "", origin, None, Status.TAKEN))
@@ -270,7 +282,7 @@ class Course:
         return Began(begun)
 
     def _join(self, tx: Tx, turn: Turn, prompt: Prompt | None) -> Outcomes:
-        """The prompt belongs to that turn; where it has said its words, they are its answer."""
+        """Make the prompt part of that turn; if its answer was said, that is the prompt's answer."""
         if prompt is None:
             return
         beside = [one for one in prompts.of_turn(tx, turn.session, turn.number) if one.status != Status.TAKEN]
@@ -285,7 +297,7 @@ class Course:
     def _close(
         self, tx: Tx, turn: Turn, status: TurnStatus, at: float, response: str | None, reason: str, died: bool = False
     ) -> Outcomes:
-        """Its words were said, or the ``reason`` why there are none."""
+        """Close the turn: with its answer, or the ``reason`` why there is none."""
         turn_rows.finish(tx, turn, status, at)
         self._registry.activity.end(
             tx, turn.session, prompts.first_number(tx, turn.session, turn.number), None if reason else response,
@@ -303,7 +315,7 @@ class Course:
                 yield from self._close(tx, other, left, max(other.active_at, other.ended_at), response, reason, died)
 
     def _again(self, tx: Tx, turn: Turn, happened: Happened) -> Outcomes:
-        """It spoke after its end."""
+        """Replace the answer of a turn that spoke after its end."""
         if not happened.reason and happened.response:
             now = self._tasks(tx, turn, happened.pending)
             turn_rows.set_tasks(tx, turn, now)
@@ -327,7 +339,7 @@ class Course:
 
 
 def how_ended(reason: str) -> str:
-    """``answer``, or what its ``reason`` comes to."""
+    """Return ``answer``, or what its ``reason`` amounts to."""
     if not reason:
         return "answer"
     return "interrupted" if reason.startswith("interrupted") or reason == GONE else "error"

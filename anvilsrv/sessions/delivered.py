@@ -30,7 +30,9 @@ class Delivered:
     # -- typed ------------------------------------------------------------------------------------------------------------
 
     def paste(self, tx: Tx, session: str, number: int, tries: int, typed: str, mark: str | None) -> Outcomes:
-        """A prompt that was chosen is about to be pasted: it is PASTED, unless the gate has closed or a turn began meanwhile."""
+        """Make a chosen prompt PASTED, since it is about to be pasted, unless the gate has closed or a turn began
+        meanwhile.
+        """
         current, row = prompts.on_its_way(tx, session), self._registry.row(tx, session)
         if current is None or (current.id, current.tries, current.status) != (number, tries, Status.CHOSEN):
             return
@@ -40,17 +42,18 @@ class Delivered:
             yield from self._stepper.apply(tx, session, Event.HOLD, Happened(tx.now.monotonic))
 
     def obstacle(self, tx: Tx, session: str, number: int, why: str) -> Outcomes:
-        """The input is not free, and nothing was pasted."""
+        """Note that the input is not free, and nothing was pasted."""
         if self._is_on_its_way(tx, session, number, Status.CHOSEN):
             yield from self._stepper.apply(tx, session, Event.OBSTACLE, Happened(tx.now.monotonic, reason=why))
 
     def kept_back(self, tx: Tx, session: str, seen: Seen, why: str) -> Outcomes:
-        """It is PASTED and could not be pasted: tmux still has it."""
+        """Hold the queue for a PASTED prompt that could not be pasted: tmux still has it."""
         self._queue.hold(tx, session, By.OBSTACLE, why)
         yield from self.adopted(tx, session, seen)
 
     def not_taken(self, tx: Tx, session: str, number: int, seen: Seen, why: str = "") -> Outcomes:
-        """The time for the next step is over, and the input was looked at: Enter is pressed for what stands there, or it is over.
+        """Choose the next step, since the time for it is over and the input was looked at: Enter is pressed for what is
+        there, or it is over.
 
         While a turn is open or the queue held it stays as it is.
         """
@@ -66,7 +69,7 @@ class Delivered:
             yield from self._stepper.apply(tx, session, Event.NOT_TAKEN, Happened(tx.now.monotonic, reason=why), seen)
 
     def moved(self, tx: Tx, session: str, number: int) -> Outcomes:
-        """Its Enter was not pressed, since the input had changed after the look."""
+        """Note that its Enter was not pressed, since the input had changed after the look."""
         current = prompts.on_its_way(tx, session)
         if current is not None and current.id == number and current.presses and current.link is None:
             yield from self._stepper.apply(tx, session, Event.MOVED, Happened(tx.now.monotonic))
@@ -77,13 +80,13 @@ class Delivered:
         return current is not None and current.id == number and status in (None, current.status)
 
     def adopted(self, tx: Tx, session: str, seen: Seen = NOTHING) -> Outcomes:
-        """Another daemon has taken over."""
+        """Note that another daemon has taken over."""
         yield from self._stepper.apply(tx, session, Event.DAEMON, Happened(tx.now.monotonic), seen)
 
     # -- by message -------------------------------------------------------------------------------------------------------
 
     def offered(self, tx: Tx, session: str, link: str) -> Outcomes:
-        """A program waits for the next prompt under the number ``link``: the one that is chosen is SENT in its reply."""
+        """Offer the chosen prompt to a program that waits for it under the number ``link``: it is SENT in that reply."""
         current, row = prompts.on_its_way(tx, session), self._registry.row(tx, session)
         if current is None or current.status != Status.CHOSEN:
             return
@@ -96,7 +99,8 @@ class Delivered:
     def given(
         self, tx: Tx, session: str, number: int, link: str, at: float, ident: str | None = None, tells: bool = False
     ) -> Outcomes:
-        """The program that got a prompt in the reply ``link`` asks whether it may give it on: it may if it is TAKEN after this.
+        """Answer the program that got a prompt in the reply ``link`` and asks whether it may hand it on: it may if it
+        is TAKEN after this.
 
         ``ident`` is what it will call the turn; None: it goes on with the last one. It ``tells`` when the agent has it (``gave``).
         """
@@ -118,20 +122,22 @@ class Delivered:
         self._queue.settle(tx, session)
 
     def gone(self, tx: Tx, session: str, link: str) -> Outcomes:
-        """The reply ``link`` has no reader any more."""
+        """Handle a reply ``link`` that has no reader any more."""
         current = prompts.on_its_way(tx, session)
         if current is not None and current.link == link:
             yield from self._stepper.apply(tx, session, Event.GONE, Happened(tx.now.monotonic))
 
     def gave(self, tx: Tx, session: str, number: int) -> None:
-        """The program says that the agent has the prompt."""
+        """Record the program's word that the agent has the prompt."""
         current = prompts.get(tx, number)
         if current is not None and current.session == session:
             prompts.giving(tx, current, False)
 
     def kept(self, tx: Tx, session: str, link: str = "", before: float = inf) -> Outcomes:
-        """The program that was to give on the prompt of the reply ``link`` ended before it said that it had. Nothing, if the agent has
-        done something in that turn. Without a ``link``: the one of the turn that is open, if that began ``before`` (monotonic, s)."""
+        """Handle the end of a program that was to hand on the prompt of the reply ``link`` and had not said that it
+        did. No-op if the agent has done something in that turn. Without a ``link``: the prompt of the turn that is
+        open, if that began ``before`` (monotonic, s).
+        """
         turn = turn_rows.opened(tx, session)
         if turn is None or turn.active_at > turn.opened_at or turn.opened_at > before:
             return

@@ -31,7 +31,9 @@ class Taken(NamedTuple):
 
 
 def fresh() -> int:
-    """An id for a new draft. Whoever writes it knows it from the first write on, so a job that is rolled back leaves nothing behind."""
+    """Return an id for a new draft. Its writer knows it from the first write on, so a job that is rolled back leaves
+    nothing behind.
+    """
     return int.from_bytes(os.urandom(7)) + 1
 
 
@@ -43,12 +45,12 @@ def add(tx: Tx, draft: int, session: str, file: str, n: int, data: bytes, count:
 
 
 def there(tx: Tx, draft: int) -> bool:
-    """Whether something of it is on disk."""
+    """Return whether something of it is on disk."""
     return tx.one("SELECT 1 FROM drafts WHERE id = ?", draft) is not None
 
 
 def take(tx: Tx, draft: int) -> Taken:
-    """A draft, which is then gone. One that is not there is empty."""
+    """Take a draft, which is then gone. One that does not exist is empty."""
     row = tx.one("SELECT n FROM drafts WHERE id = ?", draft)
     pieces = [row["data"] for row in tx.all("SELECT data FROM chunks WHERE draft = ? ORDER BY offset", draft)]
     tx.run("DELETE FROM chunks WHERE draft = ?", draft)
@@ -57,7 +59,7 @@ def take(tx: Tx, draft: int) -> Taken:
 
 
 def left(tx: Tx) -> list[Draft]:
-    """Those that were open when a daemon ended, in the order of their first writes."""
+    """Return those that were open when a daemon ended, in the order of their first writes."""
     rows = tx.all("SELECT * FROM drafts ORDER BY (SELECT min(rowid) FROM chunks WHERE draft = drafts.id)")
     return [Draft(row["id"], row["session"], row["file"], row["last"] < FULL, row["n"]) for row in rows]
 

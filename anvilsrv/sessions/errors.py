@@ -16,7 +16,7 @@ class Errors:
         ] = {}  # how many may be told, since when (s), how many were left out
 
     def left_out(self, session: str, now: float) -> int | None:
-        """How many before this one were left out; None: this one is, too."""
+        """Count an error. Returns how many before it were left out; None: this one is, too."""
         may, since, left_out = self._told.get(session, (AT_ONCE, now, 0))
         may = min(AT_ONCE, may + (now - since) / EVERY)
         if may < 1:
@@ -26,5 +26,5 @@ class Errors:
         return left_out
 
     def forget(self, session: str) -> None:
-        """It is gone."""
+        """Forget one that is gone."""
         self._told.pop(session, None)

@@ -21,26 +21,29 @@ HALF = 10  # characters by which half of a text is known
 
 @lru_cache(maxsize=4)  # the same two texts, which may be long, are compared for several facts
 def squeezed(text: str) -> str:
-    """``text`` without what every agent may change as it takes it: tabs, line ends and blanks, and what is not drawn; characters are
-    composed (NFC)."""
+    """Return ``text`` without what every agent may change as it takes it: tabs, line ends and blanks, and what is not
+    drawn; characters are composed (NFC).
+    """
     solid = "".join(text.split())
     return solid if solid.isascii() else unicodedata.normalize("NFC", HIDDEN.sub("", solid))
 
 
 def same_text(reported: str, ours: str) -> bool:
-    """Whether a report is of exactly our text."""
+    """Return whether a report is of exactly our text."""
     return squeezed(reported) == squeezed(ours)
 
 
 def contains(reported: str, ours: str) -> bool:
-    """Whether other words have ours among them, or half of a longer text: keys may be added at one end and taken at the other."""
+    """Return whether the report contains our text, or half of a longer one: keys may be added at one end and taken at
+    the other.
+    """
     text, words = squeezed(reported), squeezed(ours)
     half = len(words) // 2
     return bool(words) and (words in text or (half >= HALF and (words[:half] in text or words[half:] in text)))
 
 
 def of_prompt(prompt: Prompt, event: Event, happened: Happened) -> frozenset[Fact]:
-    """Those that need no look."""
+    """Return those that need no look."""
     pasted, sent = prompt.pasted_at, prompt.sent_at
     holds = {
         Fact.EARLY: pasted is not None and happened.at < pasted,
@@ -56,7 +59,9 @@ def of_prompt(prompt: Prompt, event: Event, happened: Happened) -> frozenset[Fac
 
 
 def of_look(prompt: Prompt, event: Event, seen: Seen) -> frozenset[Fact]:
-    """Those that were found out by looking. Where nothing can be seen, a prompt that is not taken may still stand there."""
+    """Return those that were found out by looking. Where nothing can be seen, a prompt that is not taken may still be
+    there.
+    """
     blind = seen.look == Look.UNKNOWN and event == Event.NOT_TAKEN
     free = seen.look == Look.FREE or event == Event.DIED  # of the next process: it is looked at before it is typed
     holds = {

@@ -40,7 +40,7 @@ class Holder:
     until: float | None = None
 
     def words(self, by: By) -> str:
-        """As a person reads it."""
+        """Return it as a person reads it."""
         ends = f"; goes on at {reset_time.words(self.until)}" if self.until else ""
         return WORDS.get(by, "{why}").replace("{why}", self.why) + ends
 
@@ -68,23 +68,23 @@ class Gate:
         return "; ".join(self.holders[by].words(by) for by in By if by in self.holders)
 
     def held(self, by: By, why: str, until: float | None = None) -> "Gate":
-        """The same, held by this one too."""
+        """Return the same, held by this one too."""
         return Gate(MappingProxyType({**self.holders, by: Holder(why, until)}))
 
     def without(self, *those: By) -> "Gate":
-        """The same without these holders."""
+        """Return the same without these holders."""
         return Gate(MappingProxyType({by: holder for by, holder in self.holders.items() if by not in those}))
 
     def only(self, *those: By) -> "Gate":
-        """The same with no other holders than these."""
+        """Return the same with no other holders than these."""
         return self.without(*(by for by in By if by not in those))
 
     def kept(self) -> str:
-        """As it stands in the row."""
+        """Return it as it is stored in the row."""
         return json.dumps({by: [one.why, one.until] for by, one in self.holders.items()}, ensure_ascii=False)
 
 
 @lru_cache(maxsize=1024)
 def read(text: str) -> Gate:
-    """What ``kept`` wrote. A row is read far more often than its gate changes."""
+    """Return what ``kept`` wrote. A row is read far more often than its gate changes."""
     return Gate(MappingProxyType({By(by): Holder(why, until) for by, (why, until) in json.loads(text).items()}))

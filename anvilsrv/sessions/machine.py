@@ -204,12 +204,14 @@ TABLE: dict[Status | None, dict[Event, tuple[Case, ...]]] = {
 
 
 def step(now: Status | None, event: Event, facts: frozenset[Fact]) -> tuple[Act, ...]:
-    """What is done when ``event`` happens to a prompt that is ``now`` so (None: there is none), with these ``facts``; often nothing."""
+    """Return what is done when ``event`` happens to a prompt in state ``now`` (None: there is none), with these
+    ``facts``; often nothing.
+    """
     return next((acts for needs, acts in TABLE[now].get(event, ()) if facts.issuperset(needs)), ())
 
 
 def asks(now: Status | None, event: Event, known: frozenset[Fact], unknown: frozenset[Fact]) -> bool:
-    """Whether what is done depends on one of the facts that are ``unknown`` yet."""
+    """Return whether what is done depends on one of the facts that are ``unknown`` yet."""
     for needs, _ in TABLE[now].get(event, ()):
         if unknown.intersection(needs) and known.issuperset(set(needs) - unknown):
             return True
@@ -219,6 +221,7 @@ def asks(now: Status | None, event: Event, known: frozenset[Fact], unknown: froz
 
 
 def may_again(trusted: bool, free: bool, silent: bool, pastes: int) -> bool:
-    """The one rule for typing again: the agent's transcript can be ``trusted``, its input is ``free``, nothing at all was written there
-    since the paste, and it was not pasted too often."""
+    """Return whether the prompt may be typed again, the one rule for it: the agent's transcript can be ``trusted``, its
+    input is ``free``, nothing at all was written there since the paste, and it was not pasted too often.
+    """
     return trusted and free and silent and pastes < PASTES

@@ -25,13 +25,14 @@ NOTES: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
 
 
 def notes(shown: Mapping[str, Any]) -> list[str]:
-    """The words for the session with that object in ``sessions``."""
+    """Return the words for the session with that object in ``sessions``."""
     return [word for word, said in NOTES if said(shown)]
 
 
 def needs(state: str, asks: bool, held: bool, mailed: bool, news: bool) -> str:
-    """What the session needs its user for, the most urgent; empty: nothing. ``mailed``: mail of it waits in the user's inbox;
-    ``news``: the user has not looked at its last answer."""
+    """Return what the session needs its user for, the most urgent; empty: nothing. ``mailed``: mail of it waits in the
+    user's inbox; ``news``: the user has not looked at its last answer.
+    """
     found = (
         ("ask", asks),
         ("error", state == "error"),

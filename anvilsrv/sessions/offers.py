@@ -22,7 +22,7 @@ WORDS = 1000  # of what a command does
 
 
 def taken(found: Any) -> list[Option]:
-    """Options as a report tells them: ``[[name, value, [choice, ...]], ...]``."""
+    """Return options as a report gives them: ``[[name, value, [choice, ...]], ...]``."""
     rows = [one for one in _short(_list(found, OPTIONS)) if isinstance(one, list) and len(one) == 3]
     made = [
         Option(_word(one[0]), _word(one[1]), tuple(filter(None, map(_word, _list(one[2], CHOICES))))) for one in rows
@@ -31,7 +31,7 @@ def taken(found: Any) -> list[Option]:
 
 
 def keep(tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
-    """What an agent tells."""
+    """Store what an agent offers."""
     rows = [one for one in _short(_list(payload.get("commands"), COMMANDS)) if isinstance(one, list) and len(one) == 2]
     said = [[_word(one[0]), one_line(whole(str(one[1])[:WORDS]))] for one in rows]
     tx.run(
@@ -42,29 +42,29 @@ def keep(tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
 
 
 def options(tx: Tx, session: str) -> list[Option]:
-    """What it told last."""
+    """Return the options that it reported last."""
     row = tx.one("SELECT options FROM offers WHERE session = ?", session)
     return [] if row is None else taken(loads(row["options"]))
 
 
 def commands(tx: Tx, session: str) -> list[tuple[str, str]]:
-    """Its commands, and what each does."""
+    """Return its commands, and what each does."""
     row = tx.one("SELECT commands FROM offers WHERE session = ?", session)
     return [] if row is None else [(name, text) for name, text in loads(row["commands"])]
 
 
 def forget(tx: Tx, session: str) -> None:
-    """The session goes for good."""
+    """Forget a session that goes for good."""
     tx.run("DELETE FROM offers WHERE session = ?", session)
 
 
 def lines(found: Iterable[Option]) -> bytes:
-    """As the file ``options`` shows them."""
+    """Return them as the file ``options`` shows them."""
     return "".join("\t".join((one.name, one.value, *one.choices)) + "\n" for one in found).encode()
 
 
 def meant(text: str) -> tuple[str, str]:
-    """``name value``, as it was written. Raises Invalid."""
+    """Return name and value of ``name value``, as it was written. Raises Invalid."""
     words = text.split(maxsplit=1)
     if len(words) != 2:
         raise Invalid("options: expected a name and a value")
@@ -72,7 +72,7 @@ def meant(text: str) -> tuple[str, str]:
 
 
 def check(found: Iterable[Option], name: str, value: str) -> None:
-    """Raises Invalid for what cannot be chosen."""
+    """Raise Invalid for what cannot be chosen."""
     known = {one.name: one for one in found}
     if name not in known:
         raise Invalid(f"no option '{name[:80]}'" + (f" (expected {', '.join(known)})" if known else ""))
@@ -88,7 +88,7 @@ def _list(found: Any, most: int) -> list[Any]:
 
 
 def _short(rows: list[Any]) -> Iterator[Any]:
-    """Of these as many as may be kept."""
+    """Yield as many of these as may be stored."""
     left = LARGEST
     for one in rows:
         left -= len(dumps(one))

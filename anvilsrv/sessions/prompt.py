@@ -56,7 +56,7 @@ class Prompt:
 
 
 def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
-    """The answer to ``prompt`` of ``session``; None while it may still come. Raises NoResponse when it cannot."""
+    """Return the answer to ``prompt`` of ``session``; None while it may still come. Raises NoResponse if it cannot."""
     if prompt is None or session is None:
         raise NoResponse("no response: the session was killed")
     if prompt.status in (Status.FAILED, Status.WITHDRAWN):
@@ -68,12 +68,12 @@ def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
 
 
 def clean(text: str) -> str:
-    """A prompt as it may be typed: line ends made LF, control bytes out, no newlines at the end."""
+    """Return a prompt as it may be typed: line ends made LF, control bytes removed, no newlines at the end."""
     return sanitize(text).rstrip("\n")
 
 
 def exact(text: str) -> bytes:
-    """The bytes of a response; what an agent could not say in UTF-8 came as surrogate escapes."""
+    """Return the bytes of a response; what an agent could not say in UTF-8 came as surrogate escapes."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

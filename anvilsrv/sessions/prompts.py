@@ -25,12 +25,12 @@ FORGOTTEN = "pasted_at = NULL, sent_at = NULL, presses = 0, typed = NULL, mark =
 
 
 def quoted(statuses: tuple[Status, ...]) -> str:
-    """The statuses as a list of SQL."""
+    """Return the statuses as a list of SQL."""
     return "(" + ", ".join(f"'{one}'" for one in statuses) + ")"
 
 
 def prompt_of(row: sqlite3.Row) -> Prompt:
-    """The typed value of a row."""
+    """Return the typed value of a row."""
     made = dict(row)
     return Prompt(**{**made, "status": Status(made["status"])})
 
@@ -48,44 +48,46 @@ def _all(tx: Tx, where: str, *args: object) -> list[Prompt]:
 
 
 def get(tx: Tx, number: int) -> Prompt | None:
-    """The prompt of that number, or None."""
+    """Return the prompt with that id, or None."""
     return _one(tx, "id = ?", number)
 
 
 def there(tx: Tx, number: int) -> Prompt:
-    """The prompt of that number, which exists."""
+    """Return the prompt with that id, which exists."""
     found = get(tx, number)
     assert found is not None
     return found
 
 
 def numbered(tx: Tx, session: str, n: int) -> Prompt | None:
-    """The prompt with that number in its session, or None."""
+    """Return the prompt with that number in its session, or None."""
     return _one(tx, "session = ? AND n = ?", session, n)
 
 
 def head(tx: Tx, session: str) -> Prompt | None:
-    """The first in the queue."""
+    """Return the first in the queue."""
     return _one(tx, "session = ? AND status = 'queued' ORDER BY place", session)
 
 
 def on_its_way(tx: Tx, session: str) -> Prompt | None:
-    """The one that is being delivered."""
+    """Return the one that is being delivered."""
     return _one(tx, f"session = ? AND status IN {quoted(ON_ITS_WAY)}", session)
 
 
 def delivers(tx: Tx, session: str, message: str) -> Prompt | None:
-    """What delivers that mail and is not over yet."""
+    """Return what delivers that mail and is not over yet."""
     return _one(tx, f"session = ? AND message = ? AND status IN {quoted(WAITING)}", session, message)
 
 
 def tried(tx: Tx, session: str) -> list[Prompt]:
-    """Those in the queue that were pasted before, in its order."""
+    """Return those in the queue that were pasted before, in its order."""
     return _all(tx, "session = ? AND status = 'queued' AND pasted_at IS NOT NULL ORDER BY place", session)
 
 
 def doubted(tx: Tx, session: str, since: float) -> float | None:
-    """When Enter was pressed last, not before ``since``, for one that failed without having been taken, as far as is known."""
+    """Return when Enter was last pressed, not before ``since``, for one that failed without having been taken, as far
+    as is known.
+    """
     row = tx.one(
         "SELECT max(sent_at) AS sent FROM prompts WHERE session = ? AND status = 'failed' AND turn IS NULL AND link IS NULL"
         " AND sent_at >= ? AND text NOT LIKE '/%'",
@@ -95,18 +97,18 @@ def doubted(tx: Tx, session: str, since: float) -> float | None:
 
 
 def of_turn(tx: Tx, session: str, turn: int) -> list[Prompt]:
-    """Those that were taken in that turn, in the order in which they were."""
+    """Return those that were taken in that turn, in the order in which they were."""
     return _all(tx, "session = ? AND turn = ? ORDER BY started, id", session, turn)
 
 
 def first_number(tx: Tx, session: str, turn: int) -> int:
-    """The number of the prompt that began that turn, which is what readers call it by; 0: there is none."""
+    """Return the number of the prompt that began that turn, which is what readers call it by; 0: there is none."""
     row = tx.one("SELECT n FROM prompts WHERE session = ? AND turn = ? ORDER BY started, id LIMIT 1", session, turn)
     return 0 if row is None else int(row["n"])
 
 
 def answered(tx: Tx, session: str) -> int:
-    """The number of the last prompt that is answered, or failed; 0: none is."""
+    """Return the number of the last prompt that is answered, or failed; 0: none is."""
     row = tx.one(
         "SELECT n FROM prompts WHERE session = ? AND status IN ('done', 'failed') ORDER BY n DESC LIMIT 1", session
     )
@@ -114,12 +116,12 @@ def answered(tx: Tx, session: str) -> int:
 
 
 def waiting(tx: Tx, session: str) -> list[Prompt]:
-    """All whose answer may still come."""
+    """Return all whose answer may still come."""
     return _all(tx, f"session = ? AND status IN {quoted(WAITING)} ORDER BY id", session)
 
 
 def queued(tx: Tx, session: str) -> list[int]:
-    """The numbers of the queue."""
+    """Return the numbers of the queue."""
     return [
         row["id"]
         for row in tx.all("SELECT id FROM prompts WHERE session = ? AND status = 'queued' ORDER BY id", session)
@@ -127,7 +129,7 @@ def queued(tx: Tx, session: str) -> list[int]:
 
 
 def texts(tx: Tx, session: str) -> list[str]:
-    """What was typed last, the newest first: what of ours may stand in the input."""
+    """Return what was typed last, the newest first: what of ours may be in the input."""
     rows = tx.all(
         "SELECT coalesce(typed, text) AS words FROM prompts WHERE session = ? AND pastes > 0 ORDER BY id DESC LIMIT ?",
         session, OURS,
@@ -136,7 +138,7 @@ def texts(tx: Tx, session: str) -> list[str]:
 
 
 def longest(tx: Tx, session: str, transcript: str) -> int:
-    """How long that file was, in bytes, when it was longest as a prompt was pasted; 0: it was not there."""
+    """Return the greatest length of that file, in bytes, when a prompt was pasted; 0: it was not there."""
     row = tx.one(
         "SELECT max(json_extract(mark, '$[1]')) AS size FROM prompts WHERE session = ? AND json_extract(mark, '$[0]') = ?",
         session, transcript,
@@ -145,18 +147,19 @@ def longest(tx: Tx, session: str, transcript: str) -> int:
 
 
 def waiting_of(tx: Tx, origin: str) -> tuple[int, int]:
-    """How many prompts of ``origin`` are queued, in all sessions, and their bytes."""
+    """Return how many prompts of ``origin`` are queued, in all sessions, and their bytes."""
     row = tx.one("SELECT prompts, bytes FROM asked WHERE origin = ?", origin)
     return (row["prompts"], row["bytes"]) if row else (0, 0)
 
 
 def every(tx: Tx, session: str) -> list[Prompt]:
-    """All of a session: what is over or runs in the order of their numbers, then the queue in its own."""
+    """Return all of a session: what is over or runs in the order of their numbers, then the queue in its own."""
     return _all(tx, "session = ? ORDER BY status = 'queued', CASE status WHEN 'queued' THEN place ELSE n END", session)
 
 
 def last(tx: Tx, session: str) -> int:
-    """The id of the last prompt accepted that is not answered yet, else of the last that was; 0 if there was none.
+    """Return the id of the last prompt accepted that is not answered yet, else of the last that was; 0 if there was
+    none.
 
     What a person types into the pane, or the agent gives itself, counts only when nothing that was written to a file is waiting.
     """
@@ -174,7 +177,9 @@ def last(tx: Tx, session: str) -> int:
 def add(
     tx: Tx, session: str, n: int, text: str, origin: str, message: str | None, status: Status = Status.QUEUED
 ) -> int:
-    """A new prompt, number ``n`` of its session, last in the queue; its id. Raises Invalid if it is empty and a person wrote it."""
+    """Add a prompt, number ``n`` of its session, last in the queue. Returns its id. Raises Invalid if it is empty and a
+    person wrote it.
+    """
     if origin in (TYPED, AGENT):
         text = _within(tx, session, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
     elif not text.strip():
@@ -188,12 +193,12 @@ def add(
 
 
 def choose(tx: Tx, prompt: Prompt) -> None:
-    """It is to be typed next."""
+    """Choose it as the next to be typed."""
     _change(tx, prompt, "status = 'chosen', tries = tries + 1")
 
 
 def paste(tx: Tx, prompt: Prompt, typed: str, mark: str | None) -> None:
-    """It is about to be pasted, as ``typed``."""
+    """Record that it is about to be pasted, as ``typed``."""
     _change(
         tx, prompt, "status = 'pasted', pastes = pastes + 1, presses = 0, sent_at = NULL, pasted_at = ?, typed = ?, mark = ?",
         tx.now.monotonic, None if typed == prompt.text else typed, mark,
@@ -201,31 +206,31 @@ def paste(tx: Tx, prompt: Prompt, typed: str, mark: str | None) -> None:
 
 
 def press(tx: Tx, prompt: Prompt) -> None:
-    """Its Enter is about to be pressed."""
+    """Record that its Enter is about to be pressed."""
     _change(tx, prompt, "status = 'sent', presses = presses + 1, sent_at = coalesce(sent_at, ?)", tx.now.monotonic)
 
 
 def unpress(tx: Tx, prompt: Prompt) -> None:
-    """It was not."""
+    """Record that it was not."""
     left = prompt.presses - 1
     kept = "" if left else ", status = 'pasted', sent_at = NULL"
     _change(tx, prompt, f"presses = ?{kept}", left)
 
 
 def hand(tx: Tx, prompt: Prompt, link: str) -> None:
-    """It is given in the reply ``link``."""
+    """Record that it is given in the reply ``link``."""
     _change(
         tx, prompt, "status = 'sent', link = ?, sent_at = ?, pasted_at = ?", link, tx.now.monotonic, tx.now.monotonic
     )
 
 
 def giving(tx: Tx, prompt: Prompt, on: bool) -> None:
-    """Whether it is TAKEN by the word of a program that has still to say that the agent has it."""
+    """Record whether it counts as TAKEN although a program has still to say that the agent has it."""
     _change(tx, prompt, "giving = ?", on)
 
 
 def is_giving(tx: Tx, session: str, turn: int, link: str = "") -> bool:
-    """Whether that is so of one in that turn, of the one that the reply ``link`` carried if that is given."""
+    """Return whether a prompt of that turn, or the one that the reply ``link`` carried, is such."""
     row = tx.one(
         "SELECT 1 FROM prompts WHERE session = ?1 AND turn = ?2 AND status = 'taken' AND giving AND ?3 IN ('', link)",
         session, turn, link,
@@ -234,17 +239,17 @@ def is_giving(tx: Tx, session: str, turn: int, link: str = "") -> bool:
 
 
 def requeue(tx: Tx, prompt: Prompt) -> None:
-    """Back into the queue, to its place; that it was pasted is remembered."""
+    """Put it back into the queue, at its place; that it was pasted is remembered."""
     _change(tx, prompt, "status = 'queued', sent_at = NULL, presses = 0, link = NULL")
 
 
 def unpaste(tx: Tx, prompt: Prompt) -> None:
-    """Back into the queue: for certain nothing of it has reached the agent."""
+    """Put it back into the queue: certainly nothing of it has reached the agent."""
     _change(tx, prompt, f"status = 'queued', {FORGOTTEN}")
 
 
 def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
-    """The agent took it, in that turn."""
+    """Record that the agent took it, in that turn."""
     _change(
         tx,
         prompt,
@@ -256,7 +261,7 @@ def begin(tx: Tx, prompt: Prompt, turn: int) -> None:
 
 
 def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None:
-    """Its answer, or the reason that there is none."""
+    """Store its answer, or the reason that there is none."""
     data = None if response is None else _within(tx, prompt.session, exact(response))
     status = Status.FAILED if error else Status.DONE
     _change(
@@ -266,12 +271,12 @@ def end(tx: Tx, prompt: Prompt, response: str | None, error: str | None) -> None
 
 
 def correct(tx: Tx, prompt: Prompt, response: str) -> None:
-    """Later words of its turn replace its answer."""
+    """Replace its answer by what its turn said later."""
     _change(tx, prompt, "response = ?", _within(tx, prompt.session, exact(response)))
 
 
 def _within(tx: Tx, session: str, said: bytes) -> bytes:
-    """What an agent said as it is kept: as it is, while all of it has its bound; then a line that says how much was not kept."""
+    """Return what an agent said as it is stored: whole, while all answers have room; then a line with its size instead."""
     row, bound = tx.one("SELECT bytes FROM answers WHERE session = ?", session), BOUNDS["answers"]
     if (row["bytes"] if row else 0) + len(said) <= bound.most or len(said) <= SHORT:
         return said
@@ -279,19 +284,19 @@ def _within(tx: Tx, session: str, said: bytes) -> bytes:
 
 
 def edit(tx: Tx, prompt: Prompt, text: str) -> None:
-    """Another text, while it is queued. Raises Invalid for one that says nothing."""
+    """Replace its text while it is queued. Raises Invalid for an empty one."""
     if not text.strip():
         raise Invalid("empty prompt")
     _change(tx, prompt, f"text = ?, pastes = 0, {FORGOTTEN}", text)
 
 
 def first(tx: Tx, prompt: Prompt) -> None:
-    """To the head of the queue."""
+    """Move it to the head of the queue."""
     _change(tx, prompt, "place = (SELECT min(place) - 1 FROM prompts WHERE session = ?)", prompt.session)
 
 
 def withdraw(tx: Tx, prompt: Prompt) -> None:
-    """Out of the queue."""
+    """Take it out of the queue."""
     _change(tx, prompt, "status = 'withdrawn', ended = ?", tx.now.wall)
 
 
@@ -342,7 +347,7 @@ def known(tx: Tx, session: str) -> Known:
 
 
 def spoken(tx: Tx, session: str, after: int) -> Iterator[tuple[Prompt, list[Prompt]]]:
-    """The first prompt of each turn after that one, and those that joined it."""
+    """Yield the first prompt of each turn after that one, and those that joined it."""
     rows = tx.run(
         f"SELECT {COLUMNS} FROM prompts WHERE session = ? AND turn > ? ORDER BY turn, started, id", session, after
     )
@@ -360,7 +365,9 @@ def spoken(tx: Tx, session: str, after: int) -> Iterator[tuple[Prompt, list[Prom
 
 
 def spoken_of(tx: Tx, session: str) -> int:
-    """The number of beginnings and ends of turns that there were: two for each that is over, one for the one that is not."""
+    """Return the number of beginnings and ends of turns that there were: two for each that is over, one for the one
+    that is not.
+    """
     row = tx.one(
         "SELECT (SELECT min(turn) FROM prompts WHERE session = ? AND status = ?) AS going,"
         " (SELECT max(turn) FROM prompts WHERE session = ?) AS last",

@@ -21,24 +21,24 @@ GIVEN = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
 
 
 def identify(session: str, report: str) -> str:
-    """The id of the question that this report brought."""
+    """Return the id of the question that this report brought."""
     return "q" + hashlib.sha256(f"{session} {report}".encode("utf-8", "replace")).hexdigest()[:6]
 
 
 def shown(question: Question) -> dict[str, Any]:
-    """What readers see of it."""
+    """Return what readers see of it."""
     return {name: question[name] for name in SHOWN if name in question}
 
 
 def kept(found: Any) -> tuple[dict[str, Any], ...]:
-    """The questions in a row; earlier versions kept one, by the number of its report."""
+    """Return the questions in a row; earlier versions kept one, by the number of its report."""
     if isinstance(found, dict):
         found = [{**found, "report": found.get("id", "")}]
     return tuple(found or ())
 
 
 def of_tool(number: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a question that a tool asks in report ``number``. Raises Invalid."""
+    """Return the fields of a question that a tool asks in report ``number``. Raises Invalid."""
     question, choices = payload.get("question"), payload.get("choices") or []
     if not isinstance(question, str) or not question.strip():
         raise Invalid("invalid question: must be a string")
@@ -48,15 +48,16 @@ def of_tool(number: str, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def use(tool: Any) -> str:
-    """The use of a tool as a question keeps it: its name, or, of a long one, a digest."""
+    """Return the use of a tool as a question keeps it: its name, or a digest of a long one."""
     name = str(tool or "")
     return name if len(name) <= NAME else "#" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def ended(questions: Iterable[Question], agent: str, tool: str, turn: bool = True) -> list[str]:
-    """The ids of those that are over when ``agent`` (empty: the main one) goes on: where a use of ``tool`` is told, the oldest
-    that asked for that, else all of that agent; what our own tool asks only where the ``turn`` is over, since it says itself when
-    it does not wait any more."""
+    """Return the ids of those that are over when ``agent`` (empty: the main one) goes on: where a use of ``tool`` is
+    told, the oldest that asked for that, else all of that agent; what our own tool asks only where the ``turn`` is
+    over, since it says itself when it does not wait any more.
+    """
     own = [one for one in questions if one.get("agent", "") == agent]
     if not tool:
         return [one["id"] for one in own if turn or not one.get("tool", "").startswith(f"{ASK_USER} ")]
@@ -65,7 +66,9 @@ def ended(questions: Iterable[Question], agent: str, tool: str, turn: bool = Tru
 
 
 def meant(session: str, questions: tuple[Question, ...], text: str) -> tuple[Question, str]:
-    """The question that is answered by ``<id> <choice>``, or by a choice alone where one is open, and the choice. Raises."""
+    """Return the question that is answered by ``<id> <choice>``, or by a choice alone if one is open, and the choice.
+    Raises Invalid, and NotPermitted if it is not clear which is meant.
+    """
     match = GIVEN.match(text)
     word, rest = (match[1], match[2]) if match is not None else ("", "")
     for one in questions:
@@ -84,7 +87,7 @@ def meant(session: str, questions: tuple[Question, ...], text: str) -> tuple[Que
 
 
 def chosen(question: Question, text: str) -> str:
-    """What is chosen by ``text``: names and numbers of choices, or, where that may be, words of one's own. Raises Invalid."""
+    """Return what is chosen by ``text``: names and numbers of choices or, if allowed, free text. Raises Invalid."""
     parts = question.get("questions")
     if not parts and text in question.get("also", ()):
         return text
@@ -103,7 +106,9 @@ def _of_part(line: str, part: Mapping[str, Any]) -> str:
 
 
 def pick(choice: str, choices: list[str], free: bool = False) -> str:
-    """The choice that was meant, by its name, its number from 1 or, if nothing else is an answer, its beginning. Raises Invalid."""
+    """Return the choice that was meant, by its name, its number from 1 or, if it is the only match, its beginning.
+    Raises Invalid.
+    """
     if not choices or choice in choices:
         return choice
     if choice.isdecimal() and 1 <= int(choice) <= len(choices):

@@ -32,7 +32,7 @@ class Queue:
         return n
 
     def hold(self, tx: Tx, session: str, by: By, why: str, until: float | None = None) -> None:
-        """Nothing more is chosen while ``by`` holds the queue. Told if that is new."""
+        """Choose nothing more while ``by`` holds the queue. Announced if that is new."""
         before = self._registry.row(tx, session).gate
         after = before.held(by, why, until)
         if after != before:
@@ -51,11 +51,11 @@ class Queue:
         self.pump(tx, session)
 
     def go(self, tx: Tx, session: str) -> None:
-        """The user lets the queue go on."""
+        """Let the queue go on, for the user."""
         self.open(tx, session, *OPENED_BY_GO)
 
     def busy(self, tx: Tx, session: str) -> bool:
-        """Whether a turn is open or a prompt on its way."""
+        """Return whether a turn is open or a prompt on its way."""
         return turn_rows.opened(tx, session) is not None or prompts.on_its_way(tx, session) is not None
 
     def pump(self, tx: Tx, session: str) -> None:
@@ -73,7 +73,7 @@ class Queue:
         return row.gate.open and row.wanted == Wanted.RUN and bool(row.pid)
 
     def next_mail(self, tx: Tx, session: str) -> Prompt | None:
-        """The mail that may be given in the reply to the hook that told of the end of a turn."""
+        """Return the mail that may be given in the reply to the hook that reported the end of a turn."""
         row, following = self._registry.row(tx, session), prompts.head(tx, session)
         if following is None or not following.message or following.pasted_at is not None:
             return None
@@ -81,7 +81,7 @@ class Queue:
         return following if can else None
 
     def hand(self, tx: Tx, prompt: Prompt, link: str) -> Prompt:
-        """That mail is given in the reply ``link``."""
+        """Give that mail in the reply ``link``. Returns the prompt."""
         row = self._registry.row(tx, prompt.session)
         self._registry.set(tx, prompt.session, handed=row.handed + 1)
         prompts.hand(tx, prompt, link)
@@ -100,17 +100,17 @@ class Queue:
         self.pump(tx, session)
 
     def ready(self, tx: Tx, session: str) -> None:
-        """The agent has started; what it showed before that holds nothing any more."""
+        """Make the session idle, since the agent has started; what it showed before that holds nothing any more."""
         row = self._registry.row(tx, session)
         self._registry.set(tx, session, gate=row.gate.without(By.START, By.SETUP).kept())
         self._registry.change(tx, session, State.IDLE)
 
     def withdrawn(self, tx: Tx, prompt: Prompt) -> None:
-        """It is out of the queue."""
+        """Withdraw a prompt that is out of the queue."""
         prompts.withdraw(tx, prompt)
         self._registry.topics.notify(tx, answer_to(prompt.id))
 
     @staticmethod
     def is_queued(prompt: Prompt) -> bool:
-        """Whether it waits for its turn to be typed."""
+        """Return whether it waits for its turn to be typed."""
         return prompt.status == Status.QUEUED

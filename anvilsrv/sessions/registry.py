@@ -95,26 +95,26 @@ class Registry:
         return touched
 
     def find(self, name: str) -> View | None:
-        """The session of that id or alias, or None."""
+        """Return the session with that id or alias, or None."""
         views = self.views
         return views.get(name) or views.get(self._aliases.get(name, ""))
 
     def get(self, name: str) -> View:
-        """The session of that id or alias. Raises NotFound."""
+        """Return the session with that id or alias. Raises NotFound."""
         found = self.find(name)
         if found is None:
             raise NotFound(f"no such session '{name[:80]}'")
         return found
 
     def listing(self) -> bytes:
-        """The content of ``list``; made once per change."""
+        """Return the content of ``list``; made once per change."""
         views = self.views
         if self._list[0] is not views:
             self._list = (views, "".join(v.line() for v in views.values()).encode())
         return self._list[1]
 
     def descends(self, child: str, ancestor: str) -> bool:
-        """Whether ``ancestor`` spawned ``child``, directly or through others."""
+        """Return whether ``ancestor`` spawned ``child``, directly or through others."""
         seen: set[str] = set()
         while (one := self.views.get(child)) is not None and one.parent and child not in seen:
             if one.parent == ancestor:
@@ -124,7 +124,9 @@ class Registry:
         return False
 
     def family(self, session: str) -> str:
-        """Who began it: the first of those that spawned one another, which may be gone. What is bounded is bounded for all of them."""
+        """Return the first of those that spawned one another, which may be gone. What is bounded is bounded for all of
+        them.
+        """
         seen: set[str] = set()
         while (view := self.views.get(session)) is not None and view.parent and session not in seen:
             seen.add(session)
@@ -134,27 +136,27 @@ class Registry:
     # -- rows (store's thread) ---------------------------------------------------------------------------------------
 
     def row(self, tx: Tx, session: str) -> Session:
-        """The session as this job sees it. Raises NotFound."""
+        """Return the session as this job sees it. Raises NotFound."""
         found = self.maybe(tx, session)
         if found is None:
             raise NotFound(f"no such session '{session[:80]}'")
         return found
 
     def maybe(self, tx: Tx, session: str) -> Session | None:
-        """The same, or None."""
+        """Return the same, or None."""
         row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
         return None if row is None else from_row(row)
 
     def there(self, tx: Tx, session: str) -> bool:
-        """Whether there is such a session."""
+        """Return whether there is such a session."""
         return tx.one("SELECT 1 FROM sessions WHERE id = ?", session) is not None
 
     def beside(self, tx: Tx, session: str) -> list[str]:
-        """The sessions that work in its sandbox."""
+        """Return the sessions that work in its sandbox."""
         return [row["id"] for row in tx.all("SELECT id FROM sessions WHERE beside = ?", session)]
 
     def named(self, tx: Tx, name: str) -> str | None:
-        """The id of the session of that id or alias, or None."""
+        """Return the id of the session with that id or alias, or None."""
         row = tx.one("SELECT id FROM sessions WHERE id = ?1 OR alias = ?1", name)
         return None if row is None else str(row["id"])
 
@@ -174,7 +176,9 @@ class Registry:
         command: Iterable[str] = (),
         id: str = "",
     ) -> str:
-        """A new session in state ``starting``. Raises Invalid for a bad alias, Conflict for one that is taken. Returns the id."""
+        """Create a session in state ``starting``. Raises Invalid for a bad alias, Conflict for one that is taken.
+        Returns the id.
+        """
         if alias:
             self._free(tx, check_alias(alias), "")
         made = id or os.urandom(4).hex()
@@ -228,7 +232,7 @@ class Registry:
         self.tell(tx, session)
 
     def see(self, tx: Tx, session: str, number: str) -> None:
-        """The user has looked at the answers up to that number of a prompt. Raises Invalid and NotFound."""
+        """Note that the user has looked at the answers up to that number of a prompt. Raises Invalid and NotFound."""
         row = self.row(tx, session)
         if not (number.isascii() and number.isdecimal() and len(number) < 20) or int(number) > row.numbers:
             raise Invalid(f"invalid seen: must be the number of a prompt, at most {row.numbers}")
@@ -243,7 +247,7 @@ class Registry:
         tx.touch(session)
 
     def number(self, tx: Tx, session: str) -> int:
-        """The next number of a prompt, which is never given again. Raises NotFound."""
+        """Return the next number of a prompt, which is never given again. Raises NotFound."""
         row = tx.one("UPDATE sessions SET numbers = numbers + 1 WHERE id = ? RETURNING numbers", session)
         if row is None:
             raise NotFound(f"no such session '{session[:80]}'")
@@ -266,7 +270,7 @@ class Registry:
             self._log(tx, session, state, alias=before.alias)
 
     def _does(self, tx: Tx, session: str, words: str) -> None:
-        """What a session does has changed: told now, or soon, with what it does then."""
+        """Announce, now or soon, that what a session does has changed, with what it does then."""
         row = self.row(tx, session)
         if words == ANSWERING and row.doing and row.doing == self._doing(row.backend):
             return  # it does what it did before
@@ -284,7 +288,7 @@ class Registry:
         self.stream.emit(tx, "session_update", session, doing=words, since=round(began, 3))
 
     def silent(self, tx: Tx, session: str, seconds: float) -> None:
-        """The agent of a session has told nothing for so long; 0: it does again."""
+        """Record that the agent of a session has reported nothing for that long; 0: it does again."""
         row = self.maybe(tx, session)
         if row is not None and row.state == State.RUNNING:
             self.activity.silent(tx, session, seconds, row.doing)
@@ -304,7 +308,7 @@ class Registry:
         return (self._doing(row.backend) or words) if words in (MODEL, ANSWERING) else words
 
     def tell(self, tx: Tx, session: str) -> None:
-        """A ``state_change`` event with what a list shows of the session."""
+        """Emit a ``state_change`` event with what a list shows of the session."""
         self.topics.notify(tx, STATES)
         row = self.row(tx, session)
         extra = {"error": row.error} if row.error else {}
@@ -314,7 +318,7 @@ class Registry:
         )  # fmt: skip
 
     def error(self, tx: Tx, session: str | None, text: str) -> None:
-        """An ``error`` event, shown in ``sessions`` and in the daemon's log too."""
+        """Emit an ``error`` event, shown in ``sessions`` and in the daemon's log too."""
         row, text = self.maybe(tx, session) if session is not None else None, shown(text[:LONGEST])
         if row is not None:
             left_out = self._errors.left_out(row.id, tx.now.monotonic)
@@ -326,8 +330,9 @@ class Registry:
         self.stream.emit(tx, "error", session, error=text)
 
     def told(self, tx: Tx, session: str, lines: list[str], event: str = "git") -> None:
-        """What a turn left behind (``commits``, ``planted``), or the network refused: an event, in ``log``, and in ``sandbox`` until
-        the next start."""
+        """Report what a turn left behind (``commits``, ``planted``), or the network refused: an event, in ``log``, and
+        in ``sandbox`` until the next start.
+        """
         row = self.maybe(tx, session)
         if row is None:
             return
@@ -345,7 +350,9 @@ class Registry:
         self.topics.notify(tx, conversation_of(session))
 
     def forwarded(self, tx: Tx, session: str, port: int, on: bool) -> None:
-        """A port of its sandbox is served outside, or no more: in the file ``sandbox`` until the next start."""
+        """Record that a port of its sandbox is served outside, or no longer: in the file ``sandbox`` until the next
+        start.
+        """
         row = self.maybe(tx, session)
         if row is None:
             return
@@ -354,7 +361,9 @@ class Registry:
         self.set(tx, session, policy="".join([*kept, *([line] if on else [])]))
 
     def limited(self, tx: Tx, session: str, wanted: Mapping[str, str | None], lines: str) -> None:
-        """The user set limits (None: the layers' again). What they are now is in ``lines`` of the file ``sandbox``. Raises NotFound."""
+        """Record the limits that the user set (None: the layers' again). What they are now is in ``lines`` of the file
+        ``sandbox``. Raises NotFound.
+        """
         row = self.row(tx, session)
         kept = {name: said for name, said in {**row.limits, **wanted}.items() if said is not None}
         shown = {tuple(line.split("\t")[:2]): line for line in lines.splitlines(keepends=True)}
@@ -381,17 +390,17 @@ class Registry:
         self._log(tx, session, State.EXITED, alias=row.alias)
 
     def killed(self, tx: Tx) -> frozenset[str]:
-        """The sessions of this store that were killed, the last of them."""
+        """Return the sessions of this store that were killed, the last of them."""
         return frozenset(row["id"] for row in tx.all("SELECT id FROM killed"))
 
     def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str) -> None:
-        """A line in the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""
+        """Write a line to the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""
         who = " ".join(filter(None, (session or "user", alias)))
         tx.after(Note(level, one_line(f"{who}: {text}")))
 
 
 def _view(tx: Tx, session: str, before: View | None) -> View | None:
-    """The picture of ``session`` as the rows are now; None when it is gone."""
+    """Return the view of ``session`` as the rows are now; None when it is gone."""
     row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
     if row is None:
         return None
@@ -413,7 +422,7 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
 
 
 def parse_new(words: list[str]) -> dict[str, Any]:
-    """The arguments of ``new``. Raises Invalid."""
+    """Return the arguments of ``new``. Raises Invalid."""
     if len(words) < 2:
         raise Invalid(f"invalid arguments; usage: {NEW}")
     beside = words[1].startswith("same=")

@@ -21,7 +21,7 @@ class Remark(NamedTuple):
 
 
 def add(tx: Tx, session: str, text: str) -> None:
-    """Remark this behind all that can be read of the conversation by now: what was read stays as it was."""
+    """Add a remark after everything that can be read of the conversation so far: what was read stays as it was."""
     block = prompts.spoken_of(tx, session)
     tx.run("INSERT INTO remarks(session, block, at, text) VALUES(?, ?, ?, ?)", session, block, tx.now.wall, text)
     tx.run(
@@ -32,7 +32,7 @@ def add(tx: Tx, session: str, text: str) -> None:
 
 
 def after(tx: Tx, session: str, seq: int) -> list[Remark]:
-    """Those that came after that one, in their order."""
+    """Return those that came after that one, in their order."""
     rows = tx.run("SELECT seq, block, at, text FROM remarks WHERE session = ? AND seq > ? ORDER BY seq", session, seq)
     return [Remark(*row) for row in rows]
 

@@ -28,14 +28,14 @@ class Reported:
         self._stepper = stepper
 
     def submitted(self, tx: Tx, session: str, happened: Happened, wake: bool = False, seen: Seen = NOTHING) -> Outcomes:
-        """A prompt was submitted: ours, or one that a person typed, or (``wake``) the agent itself gave itself."""
+        """Handle a submitted prompt: ours, or one that a person typed, or (``wake``) one that the agent gave itself."""
         event = self.submit_event(tx, session, happened, wake)
         if event == Event.WAKE and not happened.task:
             happened = replace(happened, task=turn_rows.says(tx, session, happened.text or ""))
         yield from self._stepper.apply(tx, session, event, happened, seen)
 
     def submit_event(self, tx: Tx, session: str, happened: Happened, wake: bool) -> Event:
-        """Which event a submit is for the prompt on its way."""
+        """Return which event a submit is for the prompt on its way."""
         current = prompts.on_its_way(tx, session)
         if wake:
             return Event.WAKE
@@ -45,24 +45,28 @@ class Reported:
         return Event.OTHER if other else Event.SAME
 
     def _prompts_itself(self, tx: Tx, session: str, happened: Happened) -> bool:
-        """Whether it is by these words that the agent said it would prompt itself; not if they are ours, pasted before."""
+        """Return whether this is the text with which the agent said it would prompt itself; not if it is ours, pasted
+        before.
+        """
         said = bool(happened.text and turn_rows.says(tx, session, happened.text))
         return said and self._stepper.tried(tx, session, happened) is None
 
     def joined(self, tx: Tx, session: str, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
-        """A text was taken into the turn that runs. Nothing, unless it is one of ours."""
+        """Handle a text that was taken into the turn that runs. No-op unless it is one of ours."""
         current = prompts.on_its_way(tx, session)
         ours = current is not None and facts.same_text(happened.text or "", current.words)
         if ours or self._stepper.tried(tx, session, happened) is not None:
             yield from self._stepper.apply(tx, session, Event.JOINED, happened, seen)
 
     def noticed(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """In a turn that ran then the agent was told that work in the background is done."""
+        """Record that in a turn that ran then the agent was told that work in the background is done."""
         yield from self._course.notice(tx, session, happened)
         self._queue.settle(tx, session)
 
     def refused(self, tx: Tx, session: str, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
-        """The agent refused a prompt, for a reason. Of another text than ours nothing is known here but the turn that it began."""
+        """Handle a prompt that the agent refused, for a reason. If the text is not ours, only the turn that it began is
+        known here.
+        """
         current, text = prompts.on_its_way(tx, session), happened.text
         other = text is not None and current is not None and not facts.same_text(text, current.words)
         if not other:
@@ -74,7 +78,7 @@ class Reported:
                 self._queue.settle(tx, session)
 
     def stopped(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """A turn ended with its words. Any answer means that the limit is over."""
+        """Handle a turn that ended with its answer. Any answer means that the limit is over."""
         yield from self._course.hear(tx, session, Heard.END, happened)
         self._course.left(tx, session, happened)
         gate = self._registry.row(tx, session).gate
@@ -86,7 +90,7 @@ class Reported:
         self._queue.settle(tx, session)
 
     def failed(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """A turn ended with an error. What waits behind it goes on with the next prompt, or when the limit ends."""
+        """Handle a turn that ended with an error. The queue goes on with the next prompt, or when the limit ends."""
         yield from self._stepper.act(tx, session, Event.FAIL, happened)
         gate = self._registry.row(tx, session).gate
         if happened.until is not None:
@@ -100,7 +104,7 @@ class Reported:
         self._registry.error(tx, session, happened.reason)
 
     def told(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """The transcript, a hook or the title says that the turn was broken off."""
+        """Handle a turn that was broken off, as the transcript, a hook or the title says."""
         if not happened.ident:
             self._registry.set(tx, session, told=happened.at)
         yield from self._course.hear(
@@ -109,7 +113,7 @@ class Reported:
         self._queue.settle(tx, session)
 
     def ready(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
-        """The agent says that it can take prompts; nothing, if that was one that has ended since."""
+        """Handle the agent's report that it can take prompts; no-op if it comes from one that has ended since."""
         row = self._registry.row(tx, session)
         if any(since is not None and happened.at < since <= tx.now.monotonic for since in (row.began, row.told)):
             return
@@ -120,13 +124,13 @@ class Reported:
             yield from self._stepper.apply(tx, session, Event.READY, happened)
 
     def over(self, tx: Tx, session: str, turn: int) -> Outcomes:
-        """That turn is over without an answer, as the screen shows; nothing if it is not the one that runs."""
+        """Handle a turn that is over without an answer, as the screen shows; no-op if it is not the one that runs."""
         opened = turn_rows.opened(tx, session)
         if opened is not None and opened.number == turn:
             yield from self.told(tx, session, Happened(tx.now.monotonic))
 
     def died(self, tx: Tx, session: str, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
-        """The process is gone."""
+        """Handle the end of the process."""
         yield from self._stepper.apply(tx, session, Event.DIED, happened, seen)
         yield from self._course.die(tx, session, happened)
         gate = self._registry.row(tx, session).gate

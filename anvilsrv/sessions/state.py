@@ -59,7 +59,9 @@ ID = re.compile(r"[0-9a-f]{8}")
 
 
 def check_change(before: State, after: str) -> State:
-    """The state called ``after``. Raises Invalid for a word that is not a state, Conflict for a change that is not legal."""
+    """Return the state called ``after``. Raises Invalid for a word that is not a state, Conflict for a change that is
+    not legal.
+    """
     try:
         state = State(after)
     except ValueError:
@@ -70,7 +72,7 @@ def check_change(before: State, after: str) -> State:
 
 
 def check_alias(alias: str) -> str:
-    """``alias`` if it may name a session (``[A-Za-z0-9_-]+``, no file of the root, nothing like an id)."""
+    """Return ``alias`` if it may name a session (``[A-Za-z0-9_-]+``, no file of the root, nothing like an id)."""
     if not ALIAS.fullmatch(alias):
         raise Invalid(f"invalid alias '{alias[:80]}': only letters, digits, '_' and '-', at most 64")
     if alias in ROOT:
@@ -81,7 +83,7 @@ def check_alias(alias: str) -> str:
 
 
 def same(alias: str) -> str:
-    """What is equal for aliases that a person takes for the same."""
+    """Return what is equal for aliases that a person takes for the same."""
     return alias.casefold().replace("-", "").replace("_", "")
 
 
@@ -147,22 +149,24 @@ class Session:
         return any(line.startswith("agents\tcontrol\t") for line in self.policy.splitlines())
 
     def shown_of_emacs(self) -> list[str]:
-        """What of the user's Emacs its sandbox's policy lets it ask for."""
+        """Return what of the user's Emacs its sandbox's policy lets it ask for."""
         return [line.split("\t")[1] for line in self.policy.splitlines() if line.startswith("emacs\t")]
 
     def readable(self) -> tuple[list[str], list[str]]:
-        """The paths that its sandbox's policy grants, and those below them that the session does not see, or has as its own."""
+        """Return the paths that its sandbox's policy grants, and those below them that the session does not see, or has
+        as its own.
+        """
         lines = [line.split("\t") for line in self.policy.splitlines()]
         granted = [line[1] for line in lines if line[0] in ("ro", "rox", "rw", "rwx")]
         return granted, [line[1] for line in lines if line[0] in ("hidden", "private")]
 
     def limit(self, name: str) -> str:
-        """A limit of its sandbox as it is written, ``none`` for none."""
+        """Return a limit of its sandbox as it is written, ``none`` for none."""
         found = (line.split("\t") for line in self.policy.splitlines())
         return next((one[2].partition(" ")[0] for one in found if one[:2] == ["limit", name]), "none")
 
     def refusal(self) -> str:
-        """Why a session that is not live takes nothing, as an error says it."""
+        """Return why a session that is not live takes nothing, as an error says it."""
         return f"session '{self.id}' is {self.state}" + (f": {self.error}" if self.error else "")
 
 
@@ -175,7 +179,7 @@ def _tasks(text: str) -> tuple[str, ...]:
 
 
 def from_row(row: sqlite3.Row) -> Session:
-    """The typed value of a row."""
+    """Return the typed value of a row."""
     made: dict[str, Any] = {name: row[name] for name in COLUMNS}
     made["alias"] = row["alias"] or ""
     made["tasks"] = _tasks(row["tasks"])
@@ -211,34 +215,37 @@ class View(Session):
         return self.prompt != 0
 
     def gaps(self) -> list[str]:
-        """What its sandbox does not enforce here, in words; empty where it holds."""
+        """Return what its sandbox does not enforce here, in words; empty if it enforces everything."""
         return [line[4:] for line in self.policy.splitlines() if line.startswith("gap\t")]
 
     def left(self) -> list[str]:
-        """What its turns left in repositories: commits, and what may run something outside."""
+        """Return what its turns left in repositories: commits, and what may run something outside."""
         return [
             line for line in self.policy.splitlines() if line.startswith(("commits\t", "planted\t", "unprotected\t"))
         ]
 
     def forwards(self, *words: str) -> list[int]:
-        """The ports of its sandbox that are served on this machine's loopback: by ``forward``, by ``publish``, or both."""
+        """Return the ports of its sandbox that are served on this machine's loopback: by ``forward``, by ``publish``,
+        or both.
+        """
         lines = [line.split("\t") for line in self.policy.splitlines()]
         return sorted(
             {int(line[1].removeprefix("tcp ")) for line in lines if line[0] in (words or ("forward", "publish"))}
         )
 
     def line(self) -> str:
-        """Its line in ``list``."""
+        """Return its line in ``list``."""
         branch = f"\t{one_line(self.branch)}" if self.branch else ""
         return f"{self.id}\t{self.alias or '-'}\t{self.state}\t{self.pid}\t{one_line(self.cwd)}{branch}\n"
 
     def needs(self, mailed: bool) -> str:
-        """What it needs its user for; ``mailed``: mail of it waits in the user's inbox."""
+        """Return what it needs its user for; ``mailed``: mail of it waits in the user's inbox."""
         return needs(self.state, bool(self.ask), not self.gate.open, mailed, self.answered > self.seen)
 
     def summary(self, attach: str, unread: int, mailed: bool = False) -> dict[str, Any]:
-        """Its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages in its inbox,
-        ``mailed`` whether mail of it waits in the user's."""
+        """Return its object in ``sessions``; ``attach`` is the content of ``tmux``, ``unread`` the number of messages
+        in its inbox, ``mailed`` whether mail of it waits in the user's.
+        """
         shown = {
             "id": self.id, "alias": self.alias, "backend": self.backend, "cwd": self.cwd, "state": self.state, "pid": self.pid,
             "branch": self.branch, "beside": self.beside,

@@ -57,7 +57,7 @@ class Stepper:
             yield from self._do(tx, session, act, event, happened, current, seen)
 
     def asks(self, tx: Tx, session: str, event: Event, happened: Happened) -> bool:
-        """Whether what is done depends on what can only be seen outside of a job."""
+        """Return whether what is done depends on what can only be seen outside of a job."""
         current = prompts.on_its_way(tx, session)
         if current is None:
             return False
@@ -65,7 +65,7 @@ class Stepper:
         return asks(current.status, event, known, facts.LOOKED_AT)
 
     def ask(self, tx: Tx, prompt: Prompt, event: Event, seen: Seen = NOTHING) -> Outcomes:
-        """The user asks for something to be done to a prompt that may be in the queue. Raises NotPermitted if it cannot be."""
+        """Do what the user asks for a prompt that may be in the queue. Raises NotPermitted if it cannot be done."""
         happened = Happened(tx.now.monotonic)
         known = facts.of_prompt(prompt, event, happened) | facts.of_look(prompt, event, seen)
         for act in step(prompt.status if prompt.status != Status.QUEUED else None, event, known):
@@ -74,7 +74,7 @@ class Stepper:
     def _look_up(
         self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen
     ) -> tuple[Prompt | None, tuple[Act, ...]]:
-        """The prompt that it is about, and what is done."""
+        """Return the prompt that it is about, and what is done."""
         current, opened = prompts.on_its_way(tx, session), turn_rows.opened(tx, session)
         tried = self.tried(tx, session, happened)
         beside = {Fact.TRIED} if tried is not None else set()
@@ -90,7 +90,7 @@ class Stepper:
 
     @staticmethod
     def tried(tx: Tx, session: str, happened: Happened) -> Prompt | None:
-        """The first in the queue that was pasted before this report and has its words."""
+        """Return the first in the queue that was pasted before this report and has its text."""
         if happened.text is None:
             return None
         return next(
@@ -102,8 +102,9 @@ class Stepper:
         )  # fmt: skip
 
     def _owed(self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen) -> frozenset[Fact]:
-        """Whether a submit without its text is not of the prompt on its way: that still stands in the input, among other words, or
-        the submit of one that failed in doubt was not heard since its Enter."""
+        """Return OWED if a submit without its text is not of the prompt on its way: that still stands in the input,
+        among other text, or the submit of one that failed in doubt was not heard since its Enter.
+        """
         if event != Event.SAME or happened.text is not None:
             return frozenset()
         sent, last = (
@@ -161,7 +162,7 @@ class Stepper:
                 assert_never(act)
 
     def _take(self, tx: Tx, prompt: Prompt, event: Event, happened: Happened, seen: Seen) -> Outcomes:
-        """The prompt is taken: in the turn of the report, or of the line that proves it."""
+        """Record that the prompt is taken: in the turn of the report, or of the line that proves it."""
         heard, proof = HEARD[event], seen.proof
         if proof is not None and event in (Event.NOT_TAKEN, Event.OTHER):
             heard = Heard.JOINED if proof.joined else Heard.SUBMIT
@@ -169,7 +170,7 @@ class Stepper:
         yield from self._course.hear(tx, prompt.session, heard, happened, prompt)
 
     def end(self, tx: Tx, session: str, event: Event, happened: Happened, answered: bool) -> Outcomes:
-        """The turn that is open ends, whatever it is called."""
+        """End the turn that is open, whatever it is called."""
         opened = turn_rows.opened(tx, session)
         if opened is not None:
             why = "" if answered else happened.reason or REASONS[event]

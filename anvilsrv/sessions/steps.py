@@ -65,8 +65,9 @@ class Writer:
     def turn(
         self, tx: Tx, session: str, turn: int, joined: Sequence[Prompt], growing: Iterable[Growing], most: int
     ) -> bool:
-        """What has happened in the turn, until it is ``most`` bytes; whether that is all. ``joined`` are prompts that were taken into
-        it, in their order."""
+        """Write what has happened in the turn, until it is ``most`` bytes. Returns whether that is all. ``joined`` are
+        prompts that were taken into it, in their order.
+        """
         grows = {one.id: one.text for one in growing}
         for seq, made in rows.first_told(tx, session, turn, KINDS, self._record):
             if len(self.out) >= most:
@@ -83,7 +84,7 @@ class Writer:
         return True
 
     def end(self, answer: bytes) -> None:
-        """The turn is over; ``answer`` is the block of its answer, empty where it was told."""
+        """End the turn; ``answer`` is the block of its answer, empty where it was told."""
         self._close()
         self.out += answer
 
@@ -128,7 +129,7 @@ class Writer:
         self._texts[ident] = Given(len(text), len(squeezed(text)))
 
     def _close(self) -> None:
-        """What comes now begins after an empty line."""
+        """End the open block: what comes now begins after an empty line."""
         self.out += b"\n\n" if self._open else b"\n" if self._steps else b""
         self._open, self._steps = "", False
 
@@ -145,7 +146,7 @@ def _rest(text: str, given: Given) -> str:
 
 
 def is_told(tx: Tx, session: str, turn: int, answer: str) -> bool:
-    """Whether the texts of a turn say its answer: agents give the last of them, or all."""
+    """Return whether the texts of a turn contain its answer: agents give the last of them, or all."""
     words, said, size = squeezed(whole(shown(answer))), list[Mapping[str, Any]](), 0  # as it is recorded
     for one in rows.of_turn(tx, session, turn, "text"):  # the last first
         if not one.get("parent"):
@@ -173,7 +174,7 @@ def _line(tx: Tx, session: str, made: Mapping[str, Any]) -> str:
 
 
 def _edit(tx: Tx, session: str, made: Mapping[str, Any]) -> str:
-    """``Edit lexer:41 +3 −1``."""
+    """Return a line such as ``Edit lexer:41 +3 −1``."""
     tool = rows.newest(tx, session, "tool", str(made.get("id", "")))
     name = (tool[1].get("name") if tool is not None else "") or "Edit"
     place = made.get("path", "") + (f":{made['line']}" if made.get("line") is not None else "")

@@ -22,7 +22,7 @@ class Task(NamedTuple):
     forms: tuple[str, ...] = ()
 
     def says(self, text: str) -> bool:
-        """Whether it is this work that prompts the agent with ``text``."""
+        """Return whether it is this work that prompts the agent with ``text``."""
         said, words = text.strip(), self.words.strip()
         same = said.startswith(words) if self.clipped else said == words
         return bool(words) and (same or any(one in said.splitlines() for one in self.forms))
@@ -32,7 +32,7 @@ Tasks = tuple[Task, ...]
 
 
 def told(found: Iterable[object]) -> Tasks:
-    """The work that a report tells of (``backends/rules.py``)."""
+    """Return the work that a report names (``backends/rules.py``)."""
     return tuple(
         Task(
             str(one.get("id") or ""),
@@ -46,28 +46,32 @@ def told(found: Iterable[object]) -> Tasks:
 
 
 def read(column: str | None) -> Tasks:
-    """What a row holds."""
+    """Return what a row holds."""
     rows = json.loads(column) if column else ()
     return tuple(Task(*row[:4], *map(tuple, row[4:])) for row in rows)
 
 
 def kept(tasks: Tasks) -> str | None:
-    """The same for a row."""
+    """Return the same for a row."""
     return json.dumps(tasks[-MOST:]) if tasks else None
 
 
 def going(tasks: Tasks) -> bool:
-    """Whether something goes on."""
+    """Return whether something still runs."""
     return any(one.on for one in tasks)
 
 
 def may_mean(tasks: Tasks, ident: str) -> bool:
-    """Whether the end of work called so can be that of the only turn whose work goes on, which did not tell that name."""
+    """Return whether the end of work of that name can be that of the only turn whose work goes on, which did not give
+    the name.
+    """
     return len(tasks) < 2 and not (ident and any(one.ident for one in tasks))
 
 
 def of_turn(before: Tasks, now: Tasks, others: Iterable[str]) -> Tasks:
-    """The work of a turn that had begun ``before`` when it tells of what goes on ``now``: what ``others`` began is not its own."""
+    """Return the work of a turn that had begun ``before`` when it reports what runs ``now``: what ``others`` began is
+    not its own.
+    """
     theirs = set(others)
     mine = tuple(one for one in now if not one.ident or one.ident not in theirs)
     known = {one.ident for one in mine}
@@ -75,11 +79,13 @@ def of_turn(before: Tasks, now: Tasks, others: Iterable[str]) -> Tasks:
 
 
 def left(before: Tasks, now: Tasks) -> Tasks:
-    """The work of another turn when what goes on ``now`` is told: of what has no names, something is left while there is any."""
+    """Return the work of another turn when what runs ``now`` is reported: of what has no names, something is left while
+    there is any.
+    """
     names = {one.ident for one in now}
     return tuple(one._replace(on=one.on and (one.ident in names if one.ident else bool(now))) for one in before)
 
 
 def over(tasks: Tasks, ident: str) -> Tasks:
-    """That one has woken the agent: it is over, unless it comes again by itself."""
+    """Return the work without one that has woken the agent: that is over, unless it comes again on its own."""
     return tuple(one._replace(on=one.on and (one.ident != ident or bool(one.words))) for one in tasks)

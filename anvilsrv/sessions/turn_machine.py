@@ -116,5 +116,5 @@ TURNS: dict[TurnStatus | None, dict[Heard, Cases]] = {
 
 
 def step(now: TurnStatus | None, heard: Heard, facts: frozenset[When]) -> tuple[Do, ...]:
-    """What is done to a turn that is ``now`` so (None: unknown) when this is heard of it."""
+    """Return what is done to a turn in state ``now`` (None: unknown) when this is heard of it."""
     return next((done for needs, done in TURNS[now].get(heard, ()) if facts.issuperset(needs)), ())

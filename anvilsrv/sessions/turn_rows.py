@@ -56,23 +56,23 @@ def _turn(row: sqlite3.Row | None) -> Turn | None:
 
 
 def opened(tx: Tx, session: str) -> Turn | None:
-    """The turn that is open."""
+    """Return the turn that is open."""
     return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND status = 'open'", session))
 
 
 def number_open(tx: Tx, session: str) -> int:
-    """Its number; 0: none is."""
+    """Return its number; 0: none is."""
     found = opened(tx, session)
     return 0 if found is None else found.number
 
 
 def unfinished(tx: Tx, session: str) -> list[Turn]:
-    """Those that are open or pending, but those that end with the open one."""
+    """Return those that are open or pending, but those that end with the open one."""
     return _those(tx, session, "status != 'closed' AND NOT shares")
 
 
 def sharing(tx: Tx, session: str) -> list[Turn]:
-    """Those whose words are to be what the open one says."""
+    """Return those whose answer is to be what the open one says."""
     return _those(tx, session, "shares")
 
 
@@ -82,23 +82,23 @@ def _those(tx: Tx, session: str, what: str) -> list[Turn]:
 
 
 def pending(tx: Tx, session: str) -> list[Turn]:
-    """Those of which work goes on in the background."""
+    """Return those of which work goes on in the background."""
     return [one for one in unfinished(tx, session) if one.status == TurnStatus.PENDING]
 
 
 def began(tx: Tx, session: str, task: str) -> Turn | None:
-    """The first turn that began that work."""
+    """Return the first turn that began that work."""
     return next((one for one in _with_tasks(tx, session) if any(task == work.ident for work in one.tasks)), None)
 
 
 def says(tx: Tx, session: str, text: str) -> str:
-    """The name of the work that prompts the agent with that text; empty: there is none."""
+    """Return the name of the work that prompts the agent with that text; empty: there is none."""
     works = (work for one in _with_tasks(tx, session) for work in one.tasks)
     return next((work.ident for work in works if work.says(text)), "")
 
 
 def others(tx: Tx, session: str, turn: Turn | None) -> list[str]:
-    """The names of what other turns began."""
+    """Return the names of what other turns began."""
     found = _with_tasks(tx, session)
     return [work.ident for one in found if turn is None or one.number != turn.number for work in one.tasks]
 
@@ -111,7 +111,7 @@ def _with_tasks(tx: Tx, session: str) -> list[Turn]:
 
 
 def set_tasks(tx: Tx, turn: Turn, now: Tasks) -> None:
-    """The work that it began."""
+    """Store the work that it began."""
     if now != turn.tasks:
         tx.run(
             "UPDATE turns SET tasks = ? WHERE session = ? AND number = ?", tasks.kept(now), turn.session, turn.number
@@ -119,36 +119,36 @@ def set_tasks(tx: Tx, turn: Turn, now: Tasks) -> None:
 
 
 def name(tx: Tx, turn: Turn, ident: str) -> None:
-    """The agent calls it so now."""
+    """Record what the agent calls it now."""
     tx.run("UPDATE turns SET ident = ? WHERE session = ? AND number = ?", ident, turn.session, turn.number)
 
 
 def named(tx: Tx, session: str, ident: str) -> Turn | None:
-    """The last turn that the agent calls so."""
+    """Return the last turn that the agent calls that."""
     return _turn(
         tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND ident = ? ORDER BY number DESC LIMIT 1", session, ident)
     )  # fmt: skip
 
 
 def last(tx: Tx, session: str) -> Turn | None:
-    """The last turn of all."""
+    """Return the last turn of all."""
     return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? ORDER BY number DESC LIMIT 1", session))
 
 
 def ended_last(tx: Tx, session: str) -> Turn | None:
-    """The one that ended last, which is another where one went on after a later one had ended."""
+    """Return the one that ended last, which is another if one went on after a later one had ended."""
     return _turn(
         tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? ORDER BY ended_at DESC, number DESC LIMIT 1", session)
     )  # fmt: skip
 
 
 def numbered(tx: Tx, session: str, number: int) -> Turn | None:
-    """The turn of that number."""
+    """Return the turn with that number."""
     return _turn(tx.one(f"SELECT {COLUMNS} FROM turns WHERE session = ? AND number = ?", session, number))
 
 
 def during(tx: Tx, session: str, at: float) -> Turn | None:
-    """The turn that was open at that time (monotonic, s), or is."""
+    """Return the turn that was open at that time (monotonic, s), or is."""
     now = opened(tx, session)
     if now is not None and now.opened_at <= at:
         return now
@@ -161,7 +161,7 @@ def during(tx: Tx, session: str, at: float) -> Turn | None:
 
 
 def before(tx: Tx, session: str, number: int) -> Turn | None:
-    """The turn before that one."""
+    """Return the turn before that one."""
     return _turn(
         tx.one(
             f"SELECT {COLUMNS} FROM turns WHERE session = ? AND number < ? ORDER BY number DESC LIMIT 1",
@@ -172,7 +172,7 @@ def before(tx: Tx, session: str, number: int) -> Turn | None:
 
 
 def add(tx: Tx, session: str, ident: str, at: float, woken: bool = False) -> Turn:
-    """A new turn, open since ``at``; ``woken``: the agent began it by itself."""
+    """Add a turn, open since ``at``; ``woken``: the agent began it on its own."""
     row = tx.one("SELECT coalesce(max(number), 0) AS last FROM turns WHERE session = ?", session)
     number = (row["last"] if row else 0) + 1
     tx.run(
@@ -184,7 +184,7 @@ def add(tx: Tx, session: str, ident: str, at: float, woken: bool = False) -> Tur
 
 
 def finish(tx: Tx, turn: Turn, status: TurnStatus, at: float) -> None:
-    """Its words were said, at that time."""
+    """Record that it said its answer, at that time."""
     tx.run(
         "UPDATE turns SET status = ?, ended = ?, ended_at = ?, woken_at = NULL, shares = 0 WHERE session = ? AND number = ?",
         status, tx.now.wall, at, turn.session, turn.number,
@@ -193,7 +193,7 @@ def finish(tx: Tx, turn: Turn, status: TurnStatus, at: float) -> None:
 
 
 def reopen(tx: Tx, turn: Turn, ident: str, at: float, woken: bool) -> None:
-    """It goes on, ``woken`` by the agent itself; under another name where the agent gave it one."""
+    """Open it again, ``woken`` by the agent itself; under another name if the agent gave it one."""
     tx.run(
         "UPDATE turns SET status = 'open', active_at = ?, ident = coalesce(?, ident), woken_at = ?, shares = 0"
         " WHERE session = ? AND number = ?", at, ident or None, at if woken else None, turn.session, turn.number,
@@ -202,26 +202,28 @@ def reopen(tx: Tx, turn: Turn, ident: str, at: float, woken: bool) -> None:
 
 
 def share(tx: Tx, turn: Turn) -> None:
-    """What the open one says are this one's words too; where this one was open itself until now, it has said nothing yet."""
+    """Make what the open one says this one's answer too; where this one was open itself until now, it has said nothing
+    yet.
+    """
     if turn.status == TurnStatus.OPEN:
         finish(tx, turn, TurnStatus.PENDING, turn.active_at)
     tx.run("UPDATE turns SET shares = 1 WHERE session = ? AND number = ?", turn.session, turn.number)
 
 
 def note(tx: Tx, turn: Turn, at: float) -> None:
-    """Something happened in it."""
+    """Record that something happened in it."""
     tx.run(
         "UPDATE turns SET active_at = max(active_at, ?) WHERE session = ? AND number = ?", at, turn.session, turn.number
     )
 
 
 def mark(tx: Tx, session: str, number: int | None, mail: int) -> None:
-    """``mail`` was the newest message when that turn began."""
+    """Record ``mail`` as the newest message when that turn began."""
     tx.run("UPDATE turns SET mail = ? WHERE session = ? AND number = ? AND mail = 0", mail, session, number)
 
 
 def marked(tx: Tx, session: str, number: int | None) -> int:
-    """The newest message when that turn began; 0: there is no such turn."""
+    """Return the newest message when that turn began; 0: there is no such turn."""
     row = tx.one("SELECT mail FROM turns WHERE session = ? AND number = ?", session, number)
     return int(row["mail"]) if row else 0
 
@@ -230,7 +232,7 @@ def marked(tx: Tx, session: str, number: int | None) -> int:
 
 
 def keep(tx: Tx, session: str, ident: str, report: Kept) -> None:
-    """Until the turn's submit is heard."""
+    """Keep an end until the turn's submit is heard."""
     tx.run(
         "INSERT INTO ends(session, ident, at, kind, text, pending, tasks) VALUES(?,?,?,?,?,?,?)",
         session, ident, report.at, report.kind, report.text, bool(report.pending),
@@ -243,7 +245,7 @@ def keep(tx: Tx, session: str, ident: str, report: Kept) -> None:
 
 
 def kept(tx: Tx, session: str, ident: str, since: float) -> list[Kept]:
-    """What was kept of the turn of that name that began at ``since``, in the order of time; it is kept no longer."""
+    """Take what was kept of the turn of that name that began at ``since``, in the order of time; it is kept no longer."""
     rows = tx.all(
         "SELECT kind, at, text, tasks FROM ends WHERE session = ? AND ident = ? AND at >= ? ORDER BY at", session, ident, since
     )  # fmt: skip
@@ -255,7 +257,7 @@ def kept(tx: Tx, session: str, ident: str, since: float) -> list[Kept]:
 
 
 def unkeep(tx: Tx, session: str) -> None:
-    """The process is gone, and what its hooks told has been heard."""
+    """Forget what was kept: the process is gone, and what its hooks reported has been heard."""
     tx.run("DELETE FROM ends WHERE session = ?", session)
 
 

@@ -16,7 +16,7 @@ NAMED = 20  # paths that are told
 
 
 def add(registry: Registry, tx: Tx, session: str, n: int, paths: list[str]) -> turn_rows.Turn:
-    """The turn in which that of prompt ``n`` was taken back; it is over."""
+    """Add the turn in which that of prompt ``n`` was taken back; it is over."""
     turn = turn_rows.add(tx, session, "", tx.now.monotonic)
     number = registry.number(tx, session)
     text = f"undo {n}"
@@ -35,13 +35,15 @@ def add(registry: Registry, tx: Tx, session: str, n: int, paths: list[str]) -> t
 
 
 def named(paths: list[str]) -> str:
-    """Paths in a sentence."""
+    """Return paths in a sentence."""
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(one_line(path) for path in paths[:NAMED]) + more
 
 
 def told(tx: Tx, session: str) -> str:
-    """What the next prompt has before it: that turns were taken back since the agent was asked last; empty where none was."""
+    """Return what is put before the next prompt: that turns were taken back since the agent was asked last; empty where
+    none was.
+    """
     lines = list[str]()
     turn = turn_rows.last(tx, session)
     while turn is not None:
@@ -55,5 +57,5 @@ def told(tx: Tx, session: str) -> str:
 
 
 def context(tx: Tx, session: str, given: str) -> str:
-    """A prompt's context with that."""
+    """Return a prompt's context with that text."""
     return "\n".join(part for part in (given.rstrip("\n"), told(tx, session)) if part) or given

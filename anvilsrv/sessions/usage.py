@@ -20,7 +20,7 @@ Figures = Mapping[str, float]
 
 
 def add(tx: Tx, session: str, told: Iterable[tuple[str, Figures]]) -> dict[str, float]:
-    """Figures by the names of the messages that they are of; what the session has used with them."""
+    """Add figures by the names of the messages that they are of. Returns what the session has used with them."""
     count, total = _sum(tx, session)
     for name, figures in told:
         key = blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
@@ -43,7 +43,7 @@ def forget(tx: Tx, session: str) -> None:
 
 
 def shown(before: Figures, total: Figures) -> dict[str, float]:
-    """What is told: never less than ``before``, by whatever that was counted."""
+    """Return what is shown: never less than ``before``, by whatever that was counted."""
     return _larger(before, total)
 
 

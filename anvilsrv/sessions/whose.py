@@ -11,8 +11,9 @@ LATE = 5.0  # s after the end of a turn in which what is told without a time is 
 
 
 def turn_of(tx: Tx, session: str, ident: str = "", at: float | None = None) -> int:
-    """The number of the prompt that began the turn; 0: none is meant. ``ident``: what the agent calls the turn; ``at``: when it was
-    told (monotonic, s)."""
+    """Return the number of the prompt that began the turn; 0: none is meant. ``ident``: what the agent calls the turn;
+    ``at``: when it was told (monotonic, s).
+    """
     found = turn_rows.named(tx, session, ident) if ident else None
     if found is None:
         found = turn_rows.opened(tx, session)

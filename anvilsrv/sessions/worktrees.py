@@ -19,13 +19,13 @@ class Worktree(NamedTuple):
 
 
 def of(tx: Tx, session: str) -> Worktree | None:
-    """That of a session, if it has one."""
+    """Return that of a session, if it has one."""
     row = tx.one("SELECT * FROM worktrees WHERE session = ?", session)
     return None if row is None else _worktree(row)
 
 
 def every(tx: Tx) -> list[Worktree]:
-    """All of them."""
+    """Return all of them."""
     return [_worktree(row) for row in tx.all("SELECT * FROM worktrees")]
 
 
@@ -35,7 +35,7 @@ def _worktree(row: sqlite3.Row) -> Worktree:
 
 
 def add(tx: Tx, session: str, branch: Mapping[str, Any]) -> None:
-    """A session works there."""
+    """Record where a session works."""
     names = ", ".join(branch)
     tx.run(
         f"INSERT INTO worktrees(session, {names}, merged) VALUES(?{', ?' * len(branch)}, '')", session, *branch.values()
@@ -43,7 +43,7 @@ def add(tx: Tx, session: str, branch: Mapping[str, Any]) -> None:
 
 
 def merge(tx: Tx, session: str, commit: str) -> None:
-    """That commit of it was merged."""
+    """Record that commit of it as merged."""
     tx.run("UPDATE worktrees SET merged = ? WHERE session = ?", commit, session)
 
 

@@ -29,7 +29,7 @@ class Waiting(Protocol):
     """A hook program that brought a report and waits for the reply (tree/hook.py). Called on the store's thread."""
 
     def answer(self, reply: Mapping[str, Any]) -> None:
-        """The reply: ``stdout`` and ``exit`` of the hook program, or nothing."""
+        """Send the reply: ``stdout`` and ``exit`` of the hook program, or nothing."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Reader:
         self._rest = b""
 
     def take(self, count: int) -> bytes:
-        """At most ``count`` bytes, whole lines where they fit; empty when there is nothing new."""
+        """Take at most ``count`` bytes, whole lines where they fit; empty when there is nothing new."""
         out = self._rest
         while len(out) < count:
             batch, lost = self._stream.following(self.cursor)
@@ -73,7 +73,7 @@ class Reader:
         return self._cut(out, count)
 
     def mark(self) -> tuple[int, bytes]:
-        """Where it stands; ``back(mark)`` returns there when what was taken could not be handed over."""
+        """Return the position; ``back(mark)`` returns there when what was taken could not be handed over."""
         return self.cursor, self._rest
 
     def back(self, mark: tuple[int, bytes]) -> None:
@@ -150,12 +150,12 @@ class Stream:
             self._waiting.pop(key, None)
 
     def reader(self, sees: Sees | None, after: int | None = None) -> Reader:
-        """A reader that starts now, or after event number ``after``."""
+        """Return a reader that starts now, or after event number ``after``."""
         with self._lock:
             return Reader(self, self._last if after is None else min(after, self._last), sees)
 
     def following(self, cursor: int) -> tuple[list[Event], int]:
-        """Up to 64 events after ``cursor``, and how many before them are gone."""
+        """Return up to 64 events after ``cursor``, and how many before them are gone."""
         with self._lock:
             if not self._ring or self._ring[-1].seq <= cursor:
                 return [], 0
@@ -168,14 +168,14 @@ class Stream:
 
     @staticmethod
     def overflow(seq: int, lost: int) -> bytes:
-        """The line that tells a reader how many events it missed."""
+        """Return the line that tells a reader how many events it missed."""
         body = {"seq": seq, "ts": round(Clock().wall(), 3), "type": "overflow", "session_id": None, "lost": lost}
         body["changes"] = TYPES["overflow"]
         return dumps(body).encode() + b"\n"
 
 
 def shortened(value: Any) -> Any:
-    """A field of an event that is too long as a whole: its text is cut, what is not text is left out where it is long."""
+    """Return a field of an event that is too long as a whole: its texts are cut, other long values are left out."""
     if isinstance(value, str):
         return value if len(value) <= CUT else value[:CUT] + " …"
     return value if len(dumps(value)) <= LONGEST // 4 else None

@@ -97,12 +97,12 @@ class Tx:
         return self._db.execute(sql, args)
 
     def one(self, sql: str, *args: Any) -> sqlite3.Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         row: sqlite3.Row | None = self._db.execute(sql, args).fetchone()
         return row
 
     def all(self, sql: str, *args: Any) -> list[sqlite3.Row]:
-        """Every row."""
+        """Return every row."""
         return self._db.execute(sql, args).fetchall()
 
     def touch(self, what: str) -> None:
@@ -240,7 +240,7 @@ class Store:
             self._convert()
 
     def _convert(self) -> None:
-        """A store from before 0.2 never shrank: rewritten once, it can."""
+        """Rewrite a store from before 0.2, which never shrank, once; then it can."""
         size = self._path.stat().st_size >> 20
         log.info("the store, %d MB, is rewritten so that it can return free space", size)
         try:
@@ -270,7 +270,9 @@ class Store:
     # -- batches -----------------------------------------------------------------------------------------------------------
 
     def _waiting(self) -> tuple[list[Job], bool]:
-        """The jobs that wait, soon at least an empty list while the disk is full; False when the last one was the end."""
+        """Return the jobs that wait, after a moment at least an empty list while the disk is full; False when the last
+        one was the end.
+        """
         jobs, going = self._jobs.batch(BATCH, AGAIN if self._full else None)
         if not going:
             self._next_try = 0.0  # the last one, for those that are kept
@@ -327,7 +329,9 @@ class Store:
         return None
 
     def _one(self, whole: Tx, job: Job) -> tuple[Outcome, Any, BaseException | None]:
-        """One job in its savepoint. What it raises is its caller's; only what is wrong with the store itself ends the batch."""
+        """Run one job in its savepoint. What it raises belongs to its caller; only what is wrong with the store itself
+        ends the batch.
+        """
         tx, before = self._tx(job.late), self._db.total_changes
         self._db.execute("SAVEPOINT job")
         try:
@@ -363,7 +367,9 @@ class Store:
     # -- a full disk -------------------------------------------------------------------------------------------------------
 
     def _look_for_space(self) -> bool:
-        """While the disk is full: whether it is time to try again. A file system does not tell when there is space."""
+        """While the disk is full, return whether it is time to try again. A file system does not report that there is
+        space.
+        """
         now = self._clock.monotonic()
         if not self._full or now < self._next_try:
             return False
@@ -374,7 +380,7 @@ class Store:
         return True
 
     def _refuse(self, jobs: list[Job], error: sqlite3.Error) -> None:
-        """Nothing of these is on disk: each is told so."""
+        """Refuse jobs of which nothing is on disk."""
         if not jobs:
             return
         failure = (
@@ -402,10 +408,10 @@ class Store:
 
 
 def no_space(error: sqlite3.Error) -> bool:
-    """True if SQLite failed because the disk is full."""
+    """Return True if SQLite failed because the disk is full."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in NO_SPACE
 
 
 def of_the_store(error: sqlite3.Error) -> bool:
-    """True if no other job of the batch can be saved either."""
+    """Return True if no other job of the batch can be saved either."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in STORE

@@ -15,12 +15,12 @@ STATES = "states"  # the state of some session
 
 
 def conversation_of(session: str) -> str:
-    """The topic of ``<id>/log``."""
+    """Return the topic of ``<id>/log``."""
     return f"log {session}"
 
 
 def answer_to(prompt: int) -> str:
-    """The topic of the answer to a prompt, by its id: ``<id>/out``."""
+    """Return the topic of the answer to a prompt, by its id: ``<id>/out``."""
     return f"out {prompt}"
 
 
@@ -43,12 +43,12 @@ class Topics:
                 del self._waiting[topic]
 
     def waiting(self, topic: str) -> int:
-        """How many wait for ``topic``."""
+        """Return how many wait for ``topic``."""
         return len(self._waiting.get(topic, {}))
 
     @staticmethod
     def notify(tx: Tx, topic: str) -> None:
-        """Once ``tx`` is on disk, wake all waiters of ``topic``."""
+        """Wake all waiters of ``topic`` once ``tx`` is on disk."""
         tx.after(Wake(topic))
 
     def wake(self, topic: str) -> None:

@@ -31,7 +31,7 @@ class Jobs(Generic[J]):
         self._ended = False
 
     def put(self, job: J, by: str = "") -> None:
-        """One more."""
+        """Put one more."""
         with self._changed:
             if by:
                 self._others.setdefault(by, deque()).append(job)
@@ -40,27 +40,28 @@ class Jobs(Generic[J]):
             self._changed.notify()
 
     def end(self) -> None:
-        """Nothing more comes; what was put before is done."""
+        """End: nothing more comes; what was put before is done."""
         with self._changed:
             self._ended = True
             self._changed.notify()
 
     def waiting(self, by: str) -> int:
-        """How many of that session wait."""
+        """Return how many of that session wait."""
         return len(self._others.get(by, ()))
 
     def empty(self) -> bool:
-        """Whether none waits, and more may come."""
+        """Return whether none waits, and more may come."""
         return not (self._first or self._others or self._ended)
 
     def spent(self, by: str, seconds: float) -> None:
-        """A job of that session took so much of the processor's time: not of the clock's, which goes on while the disk is slow, or the
-        daemon is stopped."""
+        """Account for the processor time that a job of that session took: not wall-clock time, which goes on while the
+        disk is slow or the daemon is stopped.
+        """
         with self._changed:
             self._budgets.setdefault(by, Budget(BURST, RATE)).spend(seconds)
 
     def batch(self, most: int, timeout: float | None) -> tuple[list[J], bool]:
-        """The next ``most``, none after ``timeout`` s; False when nothing more will come."""
+        """Return the next ``most``, none after ``timeout`` s; False when nothing more will come."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._first and not self._ended:
@@ -85,7 +86,7 @@ class Jobs(Generic[J]):
         return jobs, not self._ended or bool(self._first or self._others)
 
     def _due(self, by: str, now: float) -> float:
-        """s until it is that session's turn."""
+        """Return in how many s it is that session's turn."""
         budget = self._budgets.get(by)
         if budget is None:
             return 0.0

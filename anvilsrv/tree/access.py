@@ -43,7 +43,7 @@ class Who:
 
 
 def letters(who: Who, session: str, descends: Descends) -> str:
-    """What ``who`` is to a file of ``session`` ("": of none)."""
+    """Return what ``who`` is to a file of ``session``, as letters ("": nothing)."""
     if who.session is None:
         return "U"
     if not session:
@@ -54,24 +54,24 @@ def letters(who: Who, session: str, descends: Descends) -> str:
 
 
 def allowed(row: str, caller: str) -> bool:
-    """Whether the letters of a row include one of the caller's."""
+    """Return whether the letters of a row include one of the caller's."""
     return "*" in row or any(letter in row for letter in caller)
 
 
 @cache
 def bits(read: str, write: str, caller: str) -> int:
-    """The permission bits that the caller has on a file with these letters."""
+    """Return the permission bits that the caller has on a file with these letters."""
     readable = 0o444 if "*" in read else 0o400 if allowed(read, caller) else 0
     return readable | (0o200 if allowed(write, caller) else 0)
 
 
 def concerns(who: Who, session: str, descends: Descends) -> bool:
-    """Whether what happens to ``session`` is shown to ``who``: its own, and what it spawned."""
+    """Return whether what happens to ``session`` is shown to ``who``: its own, and what it spawned."""
     return who.session is None or who.session == session or descends(session, who.session)
 
 
 def sees(who: Who, descends: Descends) -> Sees | None:
-    """The filter of events for ``who``; None: sees all."""
+    """Return the filter of events for ``who``; None: sees all."""
     if who.session is None:
         return None
     return lambda sessions: EVERYBODY in sessions or any(concerns(who, one, descends) for one in sessions)

@@ -42,15 +42,15 @@ class GraphList(GraphText):
 
 
 def field(name: str) -> GraphText:
-    """One field of a bead."""
+    """Return the file of one field of a bead."""
     return GraphText(lambda at: at.domain.beads.file(at.member, name))
 
 
 def command(at: Place, words: list[str]) -> str | None:
-    """A command of ``beads/ctl``, run as the caller; ``import`` and ``export`` are the user's."""
+    """Run a command of ``beads/ctl`` as the caller; only the user may ``import`` and ``export``."""
     return at.domain.beads.command(words, at.who.name, at.who.session is None)
 
 
 def find(at: Place, name: str) -> str | None:
-    """The id of a bead, if there is one."""
+    """Return the id of a bead, if there is one."""
     return name if at.domain.beads.has(name) else None

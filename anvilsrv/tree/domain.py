@@ -26,19 +26,19 @@ class Git(Protocol):
     """What is asked of a session's work trees, on a worker, which waits for it. Raises AnvilError where there is none."""
 
     def turn_diff(self, session: str, n: int) -> bytes:
-        """What the turn of that prompt changed."""
+        """Return what the turn of that prompt changed."""
 
     def diff_since(self, session: str) -> bytes:
-        """What changed since the base, or since the session began."""
+        """Return what changed since the base, or since the session began."""
 
     def status(self, session: str) -> bytes:
-        """The short form of git-status(1)."""
+        """Return the short form of git-status(1)."""
 
     def branch(self, session: str) -> str:
-        """The branch that it is on; empty for none."""
+        """Return the branch that it is on; empty for none."""
 
     def base(self, session: str) -> str:
-        """The commit from which it began; empty for none."""
+        """Return the commit from which it began; empty for none."""
 
 
 class Work(Protocol):
@@ -51,7 +51,7 @@ class Work(Protocol):
         """Apply a diff."""
 
     def comments(self, session: str) -> bytes:
-        """The content of ``git/review``."""
+        """Return the content of ``git/review``."""
 
 
 class Domain(Protocol):
@@ -80,16 +80,16 @@ class Domain(Protocol):
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
     def views(self) -> Mapping[str, View]:
-        """All sessions by id, oldest first."""
+        """Return all sessions by id, oldest first."""
 
     def find(self, name: str) -> View | None:
-        """The session with that id or alias, or None."""
+        """Return the session with that id or alias, or None."""
 
     def get(self, name: str) -> View:
-        """The session with that id or alias. Raises NotFound."""
+        """Return the session with that id or alias. Raises NotFound."""
 
     def descends(self, child: str, ancestor: str) -> bool:
-        """True if ``ancestor`` spawned ``child``, directly or through others."""
+        """Return True if ``ancestor`` spawned ``child``, directly or through others."""
 
     def changed(self) -> float:
         """Return when any visible field of any session last changed (seconds since the epoch)."""
@@ -98,28 +98,28 @@ class Domain(Protocol):
         """Return when ``<id>/<name>`` last changed (seconds since the epoch). Raises NotFound."""
 
     def listing(self) -> bytes:
-        """The content of ``list``."""
+        """Return the content of ``list``."""
 
     def roles_listing(self) -> bytes:
-        """The content of ``roles``."""
+        """Return the content of ``roles``."""
 
     def tasks_listing(self) -> bytes:
-        """The content of ``tasks``."""
+        """Return the content of ``tasks``."""
 
     def backends_listing(self) -> bytes:
-        """The content of ``backends``."""
+        """Return the content of ``backends``."""
 
     def summaries(self) -> bytes:
-        """The content of ``sessions`` for the user."""
+        """Return the content of ``sessions`` for the user."""
 
     def summary(self, view: View, attach: bool) -> str:
-        """The object of a session in ``sessions``, as JSON; ``attach``: with the content of its ``tmux``."""
+        """Return the object of a session in ``sessions``, as JSON; ``attach``: with the content of its ``tmux``."""
 
     def attach(self, view: View) -> str:
-        """The content of ``tmux``: two command lines, ``anvilsrv attach`` and tmux's own; empty without a pane."""
+        """Return the content of ``tmux``: two command lines, ``anvilsrv attach`` and tmux's own; empty without a pane."""
 
     def box_length(self, owner: str, box: str) -> int:
-        """The length of ``inbox`` or ``archive`` of a session or of the user. Raises NotFound."""
+        """Return the length of ``inbox`` or ``archive`` of a session or of the user. Raises NotFound."""
 
     # -- commands --------------------------------------------------------------------------------------------------------
 
@@ -139,10 +139,10 @@ class Domain(Protocol):
         """Execute a command of ``git/ctl``, on a worker; return what was done."""
 
     def review(self, session: str, text: str, origin: str) -> str | None:
-        """``git/review`` was written, on a worker: the number of the prompt."""
+        """Handle a write to ``git/review``, on a worker. Returns the number of the prompt."""
 
     def report(self, session: str | None, why: str, told: Callable[[], None], by: str) -> None:
-        """An error that no write can be answered with any more becomes an event, then ``told`` is called; ``by``: of which turn."""
+        """Publish an error that has no caller as an event, then call ``told``; ``by``: the turn that it belongs to."""
 
     # -- prompts and contexts --------------------------------------------------------------------------------------------
 
@@ -150,31 +150,31 @@ class Domain(Protocol):
         """Refuse a prompt that cannot be accepted now."""
 
     def number(self, tx: Tx, session: str) -> int:
-        """The number of a prompt, with its first write."""
+        """Return the number for a prompt, at its first write."""
 
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int) -> int:
-        """A prompt is complete; ``origin`` is who wrote it, ``n`` the number it has. Returns that."""
+        """Accept a complete prompt: ``origin`` wrote it, ``n`` is its number. Returns that number."""
 
     def numbered(self, tx: Tx, session: str, n: int) -> int:
-        """The id of the prompt of that number. Raises NotFound."""
+        """Return the id of the prompt with that number. Raises NotFound."""
 
     def prompt_text(self, tx: Tx, session: str, n: int) -> bytes:
-        """What ``turns/<n>/prompt`` gives. Raises NotFound."""
+        """Return what ``turns/<n>/prompt`` gives. Raises NotFound."""
 
     def check_edit(self, tx: Tx, session: str, n: int) -> None:
         """Refuse to edit a prompt that is not queued any more."""
 
     def edit(self, tx: Tx, session: str, n: int, text: str) -> None:
-        """``turns/<n>/prompt`` was written."""
+        """Handle a write to ``turns/<n>/prompt``."""
 
     def turns(self, tx: Tx, session: str) -> bytes:
-        """The content of ``turns/list``."""
+        """Return the content of ``turns/list``."""
 
     def check_session(self, tx: Tx, session: str) -> None:
         """Raise NotFound if there is no such session."""
 
     def set_context(self, tx: Tx, session: str, text: str) -> None:
-        """A context is complete."""
+        """Set a context that is complete."""
 
     def error(self, tx: Tx, session: str, why: str) -> None:
         """Report, as an ``error`` event, a failure after the write was acknowledged."""
@@ -188,63 +188,68 @@ class Domain(Protocol):
         """Return the answer to a prompt, or None while it may still come. Raises Conflict if it cannot."""
 
     def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
-        """The blocks of ``<id>/log`` after ``cursor`` (empty: no more yet), and the next cursor. Raises NotFound."""
+        """Return the blocks of ``<id>/log`` after ``cursor`` (empty: no more yet) and the next cursor. Raises NotFound."""
 
     def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
-        """Lines of ``<id>/activity`` after a number (of one turn), the number of the last, and whether that is all by now. Raises
-        NotFound."""
+        """Return lines of ``<id>/activity`` after a number (of one turn), the number of the last, and whether that is
+        all so far. Raises NotFound.
+        """
 
     def turn_of(self, tx: Tx, session: str, n: int) -> int:
-        """The number of the prompt that began the turn of that one. Raises NotFound."""
+        """Return the number of the prompt that began the turn of that one. Raises NotFound."""
 
     def is_over(self, tx: Tx, session: str, n: int) -> bool:
-        """True if that prompt is finished."""
+        """Return True if that prompt is finished."""
 
     def mail_log(self, tx: Tx, shown: Callable[[Iterable[str]], bool], cursor: int) -> tuple[bytes, int]:
-        """The blocks of ``log`` after ``cursor``, and the next cursor: messages between owners that are ``shown``."""
+        """Return the blocks of ``log`` after ``cursor`` and the next cursor: messages between owners that are
+        ``shown``.
+        """
 
     # -- small files -----------------------------------------------------------------------------------------------------
 
     def rename(self, tx: Tx, session: str, alias: str) -> None:
-        """``alias`` was written."""
+        """Handle a write to ``alias``."""
 
     def see(self, tx: Tx, session: str, number: str) -> None:
-        """``seen`` was written."""
+        """Handle a write to ``seen``."""
 
     def options(self, tx: Tx, session: str) -> bytes:
-        """The content of ``options``."""
+        """Return the content of ``options``."""
 
     def choose(self, tx: Tx, session: str, text: str, origin: str) -> None:
-        """``options`` was written by ``origin``."""
+        """Handle a write to ``options`` by ``origin``."""
 
     def commands(self, tx: Tx, session: str) -> bytes:
-        """The content of ``commands``."""
+        """Return the content of ``commands``."""
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:
-        """``state`` was written."""
+        """Handle a write to ``state``."""
 
     def limits(self, session: str) -> bytes:
-        """The content of ``limits``. On a worker. Raises NotFound."""
+        """Return the content of ``limits``. On a worker. Raises NotFound."""
 
     def limit(self, session: str, text: str) -> None:
-        """``limits`` was written. On a worker. Raises AnvilError."""
+        """Handle a write to ``limits``. On a worker. Raises AnvilError."""
 
     def answer(self, session: str, choice: str) -> None:
-        """``answer`` was written. On a worker."""
+        """Handle a write to ``answer``. On a worker."""
 
     # -- mail and reports ------------------------------------------------------------------------------------------------
 
     def box(self, tx: Tx, owner: str, box: str) -> bytes:
-        """The content of ``inbox`` or ``archive`` of a session or of the user."""
+        """Return the content of ``inbox`` or ``archive`` of a session or of the user."""
 
     def send(self, tx: Tx, sender: str, fields: dict[str, Any]) -> None:
-        """A message was written to ``mail`` of ``sender``."""
+        """Send a message that ``sender`` wrote to ``mail``."""
 
     def take_report(
         self, session: str, report: dict[str, Any], waiting: Waiting, done: Callable[[BaseException | None], None]
     ) -> None:
-        """A report was written to ``hook``. On a worker. ``done`` is called when its effect is on disk, or with the error if it is
-        refused; else ``waiting.answer`` is called once with the reply: before that, or when there is one. Raises Unavailable."""
+        """Take a report that was written to ``hook``. On a worker. ``done`` is called when its effect is on disk, or
+        with the error if it is refused; otherwise ``waiting.answer`` is called once with the reply: before that, or
+        when there is one. Raises Unavailable.
+        """
 
     def abandoned(self, session: str, waiting: Waiting) -> None:
-        """The client that brought a report no longer waits for its reply."""
+        """Note that the client that brought a report no longer waits for its reply."""

@@ -133,7 +133,7 @@ class _TextHandle(Handle):
         return count
 
     def _commit(self, done: Callable[[BaseException | None], None]) -> None:
-        """What was written takes effect, whole or not at all; the next write begins another text."""
+        """Apply what was written, whole or not at all; the next write begins another text."""
         draft, writes, written = self._draft, self._writes, self._size
         self._draft, self._writes, self._size, self._append = drafts.fresh(), 0, 0, False
         self._decoder.reset()
@@ -162,7 +162,7 @@ class _TextHandle(Handle):
         return LATER
 
     def _clunked(self, req: Request, error: BaseException | None) -> None:
-        """A client seldom looks at the answer to its Tclunk, so a refusal there is an event as well."""
+        """Report a refusal as an event too: a client seldom looks at the answer to its Tclunk."""
         if error is not None and not isinstance(error, Refused):
             why = f"{self._file.name}: {reason(error)}"
             self._domain.store.post(lambda tx: self._domain.error(tx, self._file.at.session, why), by=self._by)
@@ -177,7 +177,8 @@ class _TextHandle(Handle):
 
 
 def recover(domain: Domain, tx: Tx, file: Callable[[str, str], RowFile | None]) -> None:
-    """Drafts that were open when a daemon ended: one whose last write was short takes effect, another is reported.
+    """Finish the drafts that were open when a daemon ended: one whose last write was short takes effect, another is
+    reported.
 
     ``file(session, path)`` is the file that the user wrote to, by its path below the session's directory.
     """
@@ -213,19 +214,20 @@ class Exchange:
     """What a JSON file does for one open: take objects and, perhaps, give a reply."""
 
     def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> int | Later:
-        """An object is complete; ``count`` is what the write must be answered with. ``held`` is let go of when it is needed no
-        longer, unless this raises."""
+        """Take a complete object; the write must be answered with ``count``. ``held`` is released when it is no longer
+        needed, unless this raises.
+        """
         raise NotImplementedError
 
     def reply(self, offset: int, count: int, req: Request) -> bytes | Later:
-        """A read."""
+        """Answer a read."""
         return b""
 
     def gone(self) -> None:
-        """The fid is gone."""
+        """Forget the fid, which is gone."""
 
     def cancelled(self, req: Request) -> None:
-        """A parked read is over."""
+        """Forget a parked read."""
 
 
 class Mail(Exchange):
@@ -307,7 +309,7 @@ class JsonPieces:
         return bool(self._data)
 
     def add(self, piece: bytes) -> dict[str, Any] | None:
-        """The object, once it is whole; None while it may still go on. Raises Invalid when it cannot become one."""
+        """Return the object once it is whole, None while it may still continue. Raises Invalid if it cannot become one."""
         if len(self._data) + len(piece) > MAX_JSON:
             raise Invalid(f"{self._name}: more than {MAX_JSON >> 20} MiB")
         try:
@@ -320,7 +322,7 @@ class JsonPieces:
         return self._parse() if self._closed() else None
 
     def _closed(self) -> bool:
-        """Whether the brace that opened it is closed; a scan that knows strings and brackets and nothing more.
+        """Return whether the brace that opened it is closed; the scan knows only strings and brackets.
 
         It is made of a few passes over the new bytes, for an agent may send megabytes of brackets.
         """

@@ -36,12 +36,12 @@ TOOLS = {
 
 
 def exchange(at: Place, mode: int) -> Exchange:
-    """One open of the file."""
+    """Return the exchange of one open of the file."""
     return _Asks(at) if at.who.session is not None else _Answers(at, mode & 3 != wire.OWRITE)
 
 
 def question(found: dict[str, Any], view: View) -> dict[str, Any]:
-    """What an editor is to read of it: with the session's directory, and what may be told. Raises Invalid, Denied."""
+    """Return what an editor may read of it, with the session's directory. Raises Invalid, Denied."""
     tool, arguments = found.get("tool"), found.get("arguments", {})
     if not isinstance(tool, str) or tool not in TOOLS:
         raise Invalid(f"editor: invalid tool (expected {', '.join(TOOLS)})")
@@ -70,13 +70,13 @@ class Lines(Parked):
         self._rest = line[len(data) :]
 
     def put(self, number: int, line: bytes) -> None:
-        """One more, by a number."""
+        """Put one more line, under a number."""
         with self.lock:
             self._lines[number] = line
         self.wake()
 
     def take_back(self, number: int) -> bool:
-        """That line is not to be read any more; whether that was in time."""
+        """Withdraw that line. Returns whether that was in time."""
         with self.lock:
             return self._lines.pop(number, None) is not None
 

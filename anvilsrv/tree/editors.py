@@ -27,10 +27,10 @@ class Reader(Protocol):
     """One editor: where what it is to read is put."""
 
     def put(self, number: int, line: bytes) -> None:
-        """One more line, by a number."""
+        """Put one more line, under a number."""
 
     def take_back(self, number: int) -> bool:
-        """That line is not to be read any more; whether that was in time."""
+        """Withdraw that line. Returns whether that was in time."""
 
 
 @dataclass(eq=False)
@@ -53,12 +53,12 @@ class Editors:
         self._numbers = itertools.count(1)
 
     def attach(self, session: str, lines: Reader) -> None:
-        """An editor reads what that session's agent asks from now on."""
+        """Attach an editor: from now on it reads what that session's agent asks."""
         with self._lock:
             self._attached.setdefault(session, []).append(lines)
 
     def detach(self, session: str, lines: Reader) -> None:
-        """It is gone: what it was asked it does not answer."""
+        """Detach an editor that is gone: questions that it was asked stay unanswered by it."""
         with self._lock:
             left = self._attached.get(session, [])
             if lines in left:
@@ -85,7 +85,7 @@ class Editors:
             return made
 
     def answered(self, session: str, number: int, reply: Mapping[str, Any]) -> None:
-        """An editor has answered. Raises NotFound for what is over, or was never asked."""
+        """Take an editor's answer. Raises NotFound for a question that is over or was never asked."""
         with self._lock:
             question = self._open.get(number)
             if question is None or question.session != session:

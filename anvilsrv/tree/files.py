@@ -24,7 +24,7 @@ MAX_COMMANDS = 1 << 20  # bytes of one command
 
 
 def answer(req: Request) -> Outcome:
-    """An outcome for ``Store.post`` that answers ``req``."""
+    """Return an outcome for ``Store.post`` that answers ``req``."""
 
     def done(result: Any, error: BaseException | None) -> None:
         if error is None:
@@ -36,22 +36,24 @@ def answer(req: Request) -> Outcome:
 
 
 def reason(error: BaseException) -> AnvilError | str:
-    """What a client is told of an error; only our own are for it."""
+    """Return what a client is told of an error; details only of our own."""
     return error if isinstance(error, AnvilError) else "internal error"
 
 
 def compact(value: Any) -> str:
-    """JSON in one line without blanks between its parts, so that grep finds ``"state":"idle"`` in every file of the tree."""
+    """Return JSON in one line without spaces between its parts, so that grep finds ``"state":"idle"`` in every file of
+    the tree.
+    """
     return dumps(value)
 
 
 def line(value: str) -> bytes:
-    """A one-line file's content: a newline at the end, nothing for nothing."""
+    """Return the content of a one-line file: with a newline at the end, empty for an empty value."""
     return f"{value}\n".encode() if value else b""
 
 
 def utf8(data: bytes) -> str:
-    """``data`` as text. Raises Invalid."""
+    """Return ``data`` as text. Raises Invalid."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -59,7 +61,7 @@ def utf8(data: bytes) -> str:
 
 
 def one_line(file: RowFile, data: bytes) -> str:
-    """``data`` as a line without blanks around it. Raises Invalid."""
+    """Return ``data`` as a line without surrounding blanks. Raises Invalid."""
     value = utf8(data).strip()
     if "\n" in value:
         raise Invalid(f"invalid {file.name}: must be a single line")
@@ -93,11 +95,11 @@ class Said:
         self._start: int | None = None
 
     def give(self, data: bytes) -> None:
-        """The answer to the last write."""
+        """Give the answer to the last write."""
         self._data, self._start, self.given = data, None, True
 
     def read(self, offset: int, count: int) -> bytes:
-        """What a read at ``offset`` gives."""
+        """Return what a read at ``offset`` gives."""
         if self._start is None or offset < self._start:
             self._start = offset
         return self._data[offset - self._start : offset - self._start + count]
@@ -307,7 +309,7 @@ class _CommandHandle(Handle):
 
 
 def _whole_utf8(data: bytes) -> int:
-    """How many bytes of ``data`` end on a character."""
+    """Return how many bytes of ``data`` end on a character."""
     for back in range(1, min(4, len(data)) + 1):
         byte = data[-back]
         if byte & 0xC0 != 0x80:
@@ -317,5 +319,5 @@ def _whole_utf8(data: bytes) -> int:
 
 
 def unknown(words: list[str], known: str) -> Invalid:
-    """The error for a ctl command that does not exist."""
+    """Return the error for a ctl command that does not exist."""
     return Invalid(f"invalid command '{words[0][:80]}': {known}") if words else Invalid(f"no command: {known}")

@@ -28,13 +28,13 @@ class Replies(Parked):
         return None if self._data is None else self._data[offset : offset + count]
 
     def expect(self) -> None:
-        """A report is on its way: what is read from now on is its reply."""
+        """Expect the reply to a report that is on its way: it is what is read from now on."""
         with self.lock:
             self._owed += 1
             self._data = None
 
     def give(self, data: bytes | None) -> None:
-        """A reply came; or None: the report was refused, and there is none."""
+        """Give the reply that came; None: the report was refused, and there is none."""
         with self.lock:
             self._owed -= 1
             if data is not None:
@@ -56,7 +56,9 @@ class HookExchange(Exchange):
         self._used = False  # a report came
 
     def took(self, found: dict[str, Any], count: int, req: Request, held: Share) -> Later:
-        """What a report holds is let go of when it was taken, and answered: until then a question is kept as it came."""
+        """Take a report, and release what it holds once it was taken and answered: until then a question is kept as it
+        came.
+        """
 
         def done(error: BaseException | None) -> None:
             held.let_go()
@@ -79,7 +81,7 @@ class HookExchange(Exchange):
         return LATER
 
     def _over(self) -> None:
-        """The first of the reports that wait does not any more."""
+        """Drop the first of the waiting reports, which no longer waits."""
         with self._lock:
             held = self._waiting.pop(0) if self._waiting else None
         if held is not None:
@@ -89,7 +91,7 @@ class HookExchange(Exchange):
         return self._replies.read(offset, count, req)
 
     def answer(self, reply: Mapping[str, Any]) -> None:
-        """The reply is known."""
+        """Answer with the reply, which is known now."""
         self._replies.give(dumps(reply).encode() + b"\n")
         self._over()
 

@@ -57,7 +57,7 @@ class Place(NamedTuple):
         return access.letters(self.who, self.session, self.domain.descends)
 
     def concerns(self, session: str) -> bool:
-        """True if the caller may see what happens to ``session``."""
+        """Return True if the caller may see what happens to ``session``."""
         return access.concerns(self.who, session, self.domain.descends)
 
     def report(self, why: str) -> None:
@@ -79,7 +79,9 @@ class Kind:
         raise NotImplementedError
 
     def create(self, row: "Row", at: Place, name: str, mode: int, req: Request) -> tuple[File, Handle] | None:
-        """A new file of this row, and a handle for its first open; None if none can be made. The permission bits were checked."""
+        """Return a new file of this row and a handle for its first open; None if none can be made. The permission bits
+        were checked.
+        """
         return None
 
 
@@ -106,7 +108,9 @@ class Table:
         self._many = [row for row in rows if row.many]
 
     def find(self, at: Place, name: str) -> Node | None:
-        """The file called ``name``, listed or not; None if there is none, or NotFound from the row that knows better."""
+        """Return the file called ``name``, listed or not; None if there is none. A row that knows better raises
+        NotFound.
+        """
         row = self.names.get(name)
         if row is not None:
             return row.kind.find(row, at, name)
@@ -117,7 +121,7 @@ class Table:
         return None
 
     def create(self, at: Place, name: str, mode: int, req: Request) -> tuple[File, Handle]:
-        """A new file. Raises Denied where there cannot be one of that name."""
+        """Return a new file and a handle for its first open. Raises Denied where there cannot be one of that name."""
         for row in self._many:
             if name not in self.names and (made := row.kind.create(row, at, name, mode, req)) is not None:
                 return made
@@ -147,7 +151,7 @@ class FileKind(Kind):
         return () if row.many else (RowFile(row, self, at, row.name),)
 
     def open(self, file: "RowFile", mode: int, req: Request) -> Handle | Later:
-        """A handle for this open; the permission bits were checked."""
+        """Return a handle for this open; the permission bits were checked."""
         raise NotImplementedError
 
     def length(self, file: "RowFile") -> int:
@@ -159,14 +163,14 @@ class FileKind(Kind):
         return 0
 
     def mtime(self, file: "RowFile") -> int:
-        """Epoch s."""
+        """Return the time of the last change, in epoch s."""
         return file.born
 
     def truncate(self, file: "RowFile") -> None:
-        """Its length was set to 0."""
+        """Handle a change of its length to 0."""
 
     def remove(self, file: "RowFile") -> None:
-        """It was removed."""
+        """Handle its removal."""
 
 
 class RowFile(File):
@@ -231,7 +235,9 @@ class Directory(Dir):
         return int(self._changed(self._at)) if self._changed else self.born
 
     def _seen(self, who: Who) -> Place:
-        """The root is made once for everybody; all else for the caller that looked it up."""
+        """Return the place as this caller sees it: the root is made once for all, everything else for the caller that
+        looked it up.
+        """
         at = self._at
         return at if who is at.who else Place(at.domain, who, at.names, at.session, at.member, at.born)
 
@@ -243,7 +249,7 @@ def enter(row: Row, at: Place, name: str) -> None:
 
 
 def searchable(row: Row) -> int:
-    """The permission bits of a directory, which are the same for all callers."""
+    """Return the permission bits of a directory, which are the same for all callers."""
     return 0o555 if "*" in row.read else 0o500
 
 
@@ -301,7 +307,7 @@ class Members(Kind):
         return Directory(name, self.table, self.inside(at, member), searchable(row), self.changed)
 
     def inside(self, at: Place, member: str) -> Place:
-        """The directory of one member."""
+        """Return the directory of one member."""
         return Place(at.domain, at.who, (*at.names, member), at.session, member)
 
 
@@ -313,7 +319,7 @@ class Sessions(Members):
 
 
 def paths(table: Table, above: str = "") -> list[str]:
-    """Every file and directory of a table and of those below it, by the names of the rows: ``<id>/in``."""
+    """Return every file and directory of a table and of those below it, by the names of the rows: ``<id>/in``."""
     found: list[str] = []
     for row in table.rows:
         found.append(above + row.name)

@@ -34,17 +34,19 @@ class Parked(Handle):
     # -- for subclasses ------------------------------------------------------------------------------------------------
 
     def peek(self, offset: int, count: int) -> bytes | None:
-        """What a read would get; None: nothing yet. Called with the lock; changes and raises nothing."""
+        """Return what a read would get; None: nothing yet. Called with the lock; changes and raises nothing."""
         raise NotImplementedError
 
     def advance(self, data: bytes) -> None:
-        """What ``peek`` gave last was delivered: the next read goes on after it. Called with the lock."""
+        """Advance past what ``peek`` gave last, which was delivered. Called with the lock."""
 
     def want(self) -> None:
-        """A read waits: see to it that ``wake`` is called when there may be more. Called without the lock, often."""
+        """Note that a read waits: make sure that ``wake`` is called when there may be more. Called without the lock,
+        often.
+        """
 
     def close(self) -> None:
-        """The file is closed."""
+        """Handle the close of the file."""
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 
@@ -124,11 +126,15 @@ class Stored(Parked):
     # -- for subclasses ------------------------------------------------------------------------------------------------
 
     def ask(self, tx: Tx, cursor: object) -> Found:
-        """What there is now. Store's thread, in a job: it changes nothing here, for the job may be lost."""
+        """Return what there is now. Runs on the store's thread, in a job: it changes nothing here, since the job may be
+        lost.
+        """
         raise NotImplementedError
 
     def keep(self, data: bytes) -> None:
-        """``data`` is on disk: it comes after what was kept before. Called with the lock. Raises Conflict when it is too much."""
+        """Keep ``data``, which is on disk, after what was kept before. Called with the lock. Raises Conflict if it is
+        too much.
+        """
         raise NotImplementedError
 
     # -- the store -----------------------------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ class Stored(Parked):
             self._again()
 
     def _again(self) -> None:
-        """Nothing is on its way any more: ask for those that still wait."""
+        """Ask for those that still wait, now that nothing is on its way."""
         with self.lock:
             self._asked = False
             waiting = bool(self._reads)
@@ -183,7 +189,7 @@ class Stored(Parked):
         self._domain.store.post(lambda tx: self._domain.topics.forget(self._topic, self), done, by=self._by)
 
     def clunk(self, req: Request) -> Later:
-        """Answered when it is forgotten: who opens and closes without end waits for that."""
+        """Answer when the file is forgotten: a client that opens and closes without end waits for that."""
         self.close()
         self._forget(lambda result, error: answer(req)(None, error))
         return LATER

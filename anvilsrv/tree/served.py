@@ -175,7 +175,7 @@ class Served:
         return None
 
     def session_ctl(self, who: Who, session: str, words: list[str]) -> str | None:
-        """The session itself may only complete its mail."""
+        """Run a command of the session's ``ctl``. The session itself may only complete its mail."""
         life = self._parts.life
         jobs: dict[str, Callable[[Tx, str], None]] = {
             "stop": life.stop, "restart": life.restart, "restart fresh": partial(life.restart, how=Wanted.FRESH),
@@ -204,7 +204,7 @@ class Served:
         return None
 
     def _forward(self, who: Who, session: str, port: str, on: bool) -> None:
-        """The user's alone: it opens something on the user's machine."""
+        """Forward a port. For the user only: it opens something on the user's machine."""
         if who.session is not None:
             raise Denied("permission denied: only the user may forward a port")
         if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
@@ -251,13 +251,14 @@ class Served:
         return self._parts.send.accept(tx, session, self._typed(tx, session, text), origin, n, self._exact(tx, session))
 
     def _exact(self, tx: Tx, session: str) -> bool:
-        """Whether prompts reach its agent byte for byte."""
+        """Return whether prompts reach its agent byte for byte."""
         backend = self._parts.backends.last(self._registry.row(tx, session).backend)
         return backend is not None and backend.by_message
 
     def _typed(self, tx: Tx, session: str, text: str) -> str:
-        """A prompt as its agent is to get it: with the paths of attached files, without what would be taken away. Raises Invalid if
-        the agent would not take it for a prompt, or not as a whole."""
+        """Return a prompt as its agent is to get it: with the paths of attached files, without characters that would be
+        dropped. Raises Invalid if the agent would not take it as a prompt, or not whole.
+        """
         text, row = self.attachments.spelled(session, text), self._registry.row(tx, session)
         backend = self._parts.backends.last(row.backend)
         if backend is None or not text.strip():

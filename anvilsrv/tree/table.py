@@ -38,12 +38,12 @@ SHOWN = 100  # of the members of turns/ in a listing; the others are there as we
 
 
 def small(get: Callable[[Place], str]) -> Text:
-    """A one-line file of a session, made from its view."""
+    """Return a one-line file of a session, made from its view."""
     return Text(lambda at: line(get(at)), lambda at, name: at.domain.stamp(at.session, name))
 
 
 def box(name: str, stamped: bool = False) -> Query:
-    """A mailbox, of the session or the user; ``stamped``: it is a session's, and it is known when it changed."""
+    """Return a mailbox, of the session or the user; ``stamped``: it is a session's, and it is known when it changed."""
     return Query(
         lambda at, tx: at.domain.box(tx, at.owner, name),
         lambda at: at.domain.box_length(at.owner, name),
@@ -52,14 +52,14 @@ def box(name: str, stamped: bool = False) -> Query:
 
 
 def sessions(at: Place) -> bytes:
-    """The content of ``sessions``: those that concern the caller; how to attach is told to the user alone."""
+    """Return the content of ``sessions``: those that concern the caller; only the user is told how to attach."""
     if at.who.session is None:
         return at.domain.summaries()
     return json_array(at.domain.summary(view, False) for view in at.domain.views().values() if at.concerns(view.id))
 
 
 def mail_log(at: Place, tx: Tx, cursor: object) -> tuple[bytes, object]:
-    """A page of ``log``: the messages that concern the caller."""
+    """Return a page of ``log``: the messages that concern the caller."""
 
     def shown(owners: Iterable[str]) -> bool:
         return at.who.session is None or any(one != USER and at.concerns(one) for one in owners)
@@ -68,7 +68,7 @@ def mail_log(at: Place, tx: Tx, cursor: object) -> tuple[bytes, object]:
 
 
 def member(at: Place, name: str) -> str | None:
-    """The number of the prompt with that name: a number that was given, or ``last``."""
+    """Return the number of the prompt with that name: a number that was given, or ``last``."""
     last = at.view.last
     if name == "last":
         return str(last) if last else None
