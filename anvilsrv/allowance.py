@@ -33,7 +33,7 @@ class Bound(NamedTuple):
         return f"{self.most // MiB} MiB" if self.bytes else f"{self.most:,}"
 
     def refusal(self) -> Conflict:
-        """The error for a request beyond the allowance."""
+        """Return the error for a request beyond the allowance."""
         return Conflict(f"busy: {self.full.format(self.figure)}")
 
 
@@ -68,7 +68,7 @@ BOUNDS = {
 
 
 def lines() -> str:
-    """The bounds as lines of ``sandbox``."""
+    """Return the bounds as lines of ``sandbox``."""
     return "".join(f"limit\t{name}\t{bound.figure} {bound.what}\n" for name, bound in BOUNDS.items())
 
 
@@ -81,7 +81,7 @@ class Allowance:
         self._lock = threading.Lock()
 
     def has(self, what: str) -> int:
-        """How much it has."""
+        """Return how much it has."""
         return self._has[what]
 
     def may(self, what: str, more: int = 1) -> bool:
@@ -95,12 +95,12 @@ class Allowance:
         return True
 
     def take(self, what: str, more: int = 1) -> None:
-        """The same. Raises Conflict beyond the bound."""
+        """Take that much. Raises Conflict beyond the bound."""
         if not self.may(what, more):
             raise BOUNDS[what].refusal()
 
     def full(self, what: str) -> bool:
-        """True if the bound is reached."""
+        """Return True if the bound is reached."""
         return self.bounded and self._has[what] >= BOUNDS[what].most
 
     def add(self, what: str, more: int = 1) -> None:
@@ -130,7 +130,7 @@ class Budget:
         self._at: float | None = None  # when ``_left`` was so
 
     def left(self, now: float) -> float:
-        """s that it may have at once."""
+        """Return how many s it may have immediately."""
         self._left = (
             min(self._burst, self._left + (now - self._at) * self._rate) if self._at is not None else self._left
         )
@@ -138,11 +138,11 @@ class Budget:
         return self._left
 
     def spend(self, seconds: float) -> None:
-        """It had so much, which may be more than was left."""
+        """Record that it had that much, which may be more than was left."""
         self._left -= seconds
 
     def due(self, now: float, need: float) -> float:
-        """s until it may have ``need``."""
+        """Return in how many s it may have ``need``."""
         return max(0.0, (need - self.left(now)) / self._rate)
 
 
@@ -159,7 +159,7 @@ class Shares:
         self._lock = threading.Lock()
 
     def due(self, session: str, owing: float = 0.0) -> float:
-        """s until its turn: 0 for one that owes no more than ``owing`` s."""
+        """Return in how many s it is its turn: 0 for one that owes no more than ``owing`` s."""
         with self._lock:
             family, now = self._family(session), time.monotonic()
             budget = self._budgets.get(family)
@@ -170,7 +170,7 @@ class Shares:
             return budget.due(now, LEAST - owing)
 
     def spend(self, session: str, seconds: float) -> None:
-        """It had so much of the processor's time."""
+        """Record that it had that much of the processor's time."""
         with self._lock:
             budget = self._budgets.setdefault(self._family(session), Budget(self._burst, self._rate))
             budget.left(time.monotonic())
@@ -178,7 +178,7 @@ class Shares:
 
     @contextmanager
     def charged(self, session: str) -> Iterator[None]:
-        """What this thread does inside is spent."""
+        """Charge what this thread does inside."""
         began = time.thread_time()
         try:
             yield
@@ -201,7 +201,7 @@ class Share:
         self.grow(size)
 
     def grow(self, more: int) -> None:
-        """Raises Conflict beyond the bound."""
+        """Let it grow. Raises Conflict beyond the bound."""
         self._allowance.take(self._what, more)
         with self._lock:
             gone = self._parts <= 0
@@ -210,26 +210,26 @@ class Share:
             self._allowance.give(self._what, more)
 
     def parts(self, number: int) -> None:
-        """It has so many holders."""
+        """Set how many holders it has."""
         with self._lock:
             self._parts = number
 
     def shrink(self, size: int = 0) -> None:
-        """No more than ``size`` of it is left."""
+        """Reduce it: no more than ``size`` of it is left."""
         with self._lock:
             less = max(0, self._size - size)
             self._size -= less
         self._allowance.give(self._what, less)
 
     def shrink_by(self, less: int) -> None:
-        """So much of it is gone."""
+        """Reduce it by that much."""
         with self._lock:
             less = min(less, self._size)
             self._size -= less
         self._allowance.give(self._what, less)
 
     def let_go(self) -> None:
-        """One of its holders needs it no longer."""
+        """Release it for one of its holders."""
         with self._lock:
             self._parts -= 1
         if self._parts <= 0:

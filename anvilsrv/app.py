@@ -151,7 +151,7 @@ class App:
         )  # fmt: skip
 
     def _made_followers(self, clock: Clock) -> tuple[Follower, ...]:
-        """In the order in which they follow."""
+        """Return them in the order in which they follow."""
         return (
             self.sockets,
             self.activities,
@@ -225,7 +225,7 @@ class App:
     # -- what a commit brings (store's thread) ---------------------------------------------------------------------------
 
     def _settled(self, tx: Tx, touched: set[str], effects: list[Effect]) -> None:
-        """A batch of jobs is on disk: views first, then who follows them, then what was wanted of the world."""
+        """Handle a batch of jobs that is on disk: views first, then the followers, then the effects."""
         self._show(tx, touched)
         for effect in effects:
             self._guard(partial(self._perform, effect))
@@ -237,7 +237,9 @@ class App:
         self.updates.settled(touched)
 
     def _follow(self, one: Touched, followers: tuple[Follower, ...]) -> None:
-        """The end goes the other way round than the beginning: a process ends before its directory goes."""
+        """Let each follow a change. The end goes the other way round than the beginning: a process ends before its
+        directory goes.
+        """
         for follower in followers if one.after is not None else reversed(followers):
             self._guard(partial(follower.follow, one.before, one.after))
         if one.after is None and one.before is not None:

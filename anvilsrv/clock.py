@@ -8,11 +8,11 @@ class Clock:
     """The machine's clocks; a test passes a subclass."""
 
     def wall(self) -> float:
-        """Seconds since the epoch; it may be set, also back."""
+        """Return the seconds since the epoch; the clock may be set, also back."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds since some point of this boot (CLOCK_MONOTONIC)."""
+        """Return the seconds since some point of this boot (CLOCK_MONOTONIC)."""
         return time.monotonic()
 
 

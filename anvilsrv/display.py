@@ -15,17 +15,17 @@ _HEADER = re.compile(rf"\n(?=[^\w\n]*+(?:{_UNSEEN.join('mailfrom')}|{_UNSEEN.joi
 
 
 def sanitize(text: str) -> str:
-    """``text`` without control characters but tab and newline; CRLF and CR become newlines."""
+    """Return ``text`` without control characters but tab and newline; CRLF and CR become newlines."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def one_line(text: str) -> str:
-    """``text`` on one line, with a blank for each character that is not printable."""
+    """Return ``text`` on one line, with a blank for each character that is not printable."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
 def printable(text: str) -> str:
-    """``text`` with each control character made visible: ESC becomes U+241B, what has no picture U+FFFD.
+    """Return ``text`` with each control character made visible: ESC becomes U+241B, what has no picture U+FFFD.
 
     CRLF is a line end; tabs are kept.
     """
@@ -38,15 +38,19 @@ def _picture(found: re.Match[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """``text`` as a person reads it: without colours, and printable. Only a newline ends a line of it, for every program."""
+    """Return ``text`` as a person reads it: without colours, and printable. Only a newline ends a line of it, for every
+    program.
+    """
     return printable(_STYLE.sub("", text))
 
 
 def quoted(text: str) -> str:
-    """The text of a message, ``shown``, in which no line looks like the head of another message: such a line begins with ``> ``."""
+    """Return the text of a message, ``shown``, in which no line looks like the head of another message: such a line
+    begins with ``> ``.
+    """
     return _HEADER.sub("\n> ", "\n" + shown(text))[1:]  # a line end is found sooner than a beginning
 
 
 def plain(text: str) -> str:
-    """A line of a captured screen without its colours."""
+    """Return a line of a captured screen without its colours."""
     return _STYLE.sub("", text)

@@ -21,7 +21,7 @@ TMUX = "anvillm.tmux"
 
 
 def user() -> str:
-    """The login name of the real user, as getpwuid(3) gives it (never ``$USER``, which anybody may set)."""
+    """Return the login name of the real user, as getpwuid(3) gives it (never ``$USER``, which anyone may set)."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -29,7 +29,7 @@ def user() -> str:
 
 
 def namespace() -> str:
-    """The namespace directory: ``$NAMESPACE``, else ``/tmp/ns.<user>.<display>``; without a display ``:0``."""
+    """Return the namespace directory: ``$NAMESPACE``, else ``/tmp/ns.<user>.<display>``; without a display ``:0``."""
     given = os.environ.get("NAMESPACE")
     if given:
         return given.rstrip("/") or "/"
@@ -40,7 +40,7 @@ def namespace() -> str:
 
 
 def socket() -> str:
-    """The daemon's socket in the current namespace."""
+    """Return the daemon's socket in the current namespace."""
     return f"{namespace()}/{SERVICE}"
 
 
@@ -72,7 +72,7 @@ class Unfit(NamedTuple):
 
 
 def unfit(path: Path) -> Unfit | None:
-    """None where nothing is there, or a directory of ours alone. Raises OSError."""
+    """Return why a directory is unfit; None if nothing is there, or a directory that is ours alone. Raises OSError."""
     import stat
 
     try:
@@ -99,12 +99,12 @@ def _xdg(variable: str, default: str) -> Path:
 
 
 def config_dir() -> Path:
-    """The user's configuration, ``~/.config/anvillm``."""
+    """Return the user's configuration, ``~/.config/anvillm``."""
     return _xdg("XDG_CONFIG_HOME", ".config") / "anvillm"
 
 
 def state_dir(of: str | None = None) -> Path:
-    """The state of the daemon of one namespace, ``~/.local/state/anvillm/<namespace>``.
+    """Return the state of the daemon of one namespace, ``~/.local/state/anvillm/<namespace>``.
 
     Without links in it, since agents are bound to what lies there.
     The last part is the namespace's path with ``/`` made ``_``; where that could stand for two namespaces
@@ -121,14 +121,14 @@ def state_dir(of: str | None = None) -> Path:
 
 
 def beads_dir() -> Path:
-    """The task graph: ``$ANVILLM_BEADS_PATH``, else ``~/.beads``."""
+    """Return the task graph: ``$ANVILLM_BEADS_PATH``, else ``~/.beads``."""
     from pathlib import Path
 
     return Path(os.environ.get("ANVILLM_BEADS_PATH") or Path.home() / ".beads")
 
 
 def share() -> Path:
-    """The directory that holds ``cfg``, ``skills`` and the other files that ship with the program."""
+    """Return the directory that holds ``cfg``, ``skills`` and the other files that ship with the program."""
     from pathlib import Path
 
     beside = Path(__file__).resolve().parent.parent

@@ -33,7 +33,7 @@ _ESCAPES: dict[int, str] = {char: f"\\u{char:04x}" for chars in _HOSTILE for cha
 
 
 def loads(data: bytes | bytearray | str, largest: int = LARGEST) -> Any:
-    """The value in ``data``. Raises Invalid, with what is wrong and not where."""
+    """Return the value in ``data``. Raises Invalid, with what is wrong and not where."""
     text, found = _parsed(data, largest)
     if "\\u" in text and _halves(found):
         raise Invalid("invalid JSON: unpaired surrogate")
@@ -41,12 +41,14 @@ def loads(data: bytes | bytearray | str, largest: int = LARGEST) -> Any:
 
 
 def loads_bytes(data: bytes | bytearray | str, largest: int = LARGEST) -> Any:
-    """The same for what agents report: half of a surrogate pair stays, for it may stand for a byte that is not UTF-8 (PEP 383)."""
+    """Return the same for what agents report: half of a surrogate pair stays, for it may stand for a byte that is not
+    UTF-8 (PEP 383).
+    """
     return _parsed(data, largest)[1]
 
 
 def loads_object(data: bytes | bytearray | str, largest: int = LARGEST) -> dict[str, Any]:
-    """The object in ``data``. Raises Invalid for another value too."""
+    """Return the object in ``data``. Raises Invalid for another value too."""
     found = loads(data, largest)
     if not isinstance(found, dict):
         raise Invalid("invalid JSON: not an object")
@@ -54,7 +56,9 @@ def loads_object(data: bytes | bytearray | str, largest: int = LARGEST) -> dict[
 
 
 def dumps(value: object, *, indent: int | None = None) -> str:
-    """``value`` as JSON: one line, without ``indent``. Raises Invalid for what JSON cannot hold (NaN, another type, too deep)."""
+    """Return ``value`` as JSON: one line, without ``indent``. Raises Invalid for what JSON cannot hold (NaN, another
+    type, too deep).
+    """
     import json
 
     try:
@@ -69,13 +73,13 @@ def dumps(value: object, *, indent: int | None = None) -> str:
 
 
 def json_array(objects: Iterable[str]) -> bytes:
-    """Objects already in JSON as an array, one a line."""
+    """Return objects already in JSON as an array, one a line."""
     lines = list(objects)
     return ("[\n" + ",\n".join(lines) + "\n]\n").encode() if lines else b"[]\n"
 
 
 def whole(text: str) -> str:
-    """``text`` with U+FFFD for each half of a surrogate pair: what can be encoded."""
+    """Return ``text`` with U+FFFD for each half of a surrogate pair: what can be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -41,7 +41,9 @@ _ESCAPE = re.compile(r'\\(["\\])|""')
 
 
 def split(line: str) -> list[str]:
-    """The words of one command; an empty line has none. Invalid on a quote without its end and on a NUL byte."""
+    """Return the words of one command; an empty line has none. Raises Invalid on a quote without its end and on a NUL
+    byte.
+    """
     if "\0" in line:
         raise Invalid("a command cannot contain a NUL byte")
     words: list[str] = []
@@ -62,17 +64,17 @@ def split(line: str) -> list[str]:
 
 
 def quote(word: str) -> str:
-    """The word as `split` reads it back: as it is where that is safe, else in single quotes."""
+    """Return the word as `split` reads it back: as it is where that is safe, else in single quotes."""
     return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "''") + "'"
 
 
 def join(words: Iterable[str]) -> str:
-    """One command line of these words, the inverse of `split`."""
+    """Return one command line of these words, the inverse of `split`."""
     return " ".join(map(quote, words))
 
 
 def lines(text: str) -> tuple[list[str], str]:
-    """The complete commands in `text`, each up to a line end outside quotes; and what is left behind them."""
+    """Return the complete commands in `text`, each up to a line end outside quotes; and what is left after them."""
     done: list[str] = []
     start = at = 0
     while at < len(text):

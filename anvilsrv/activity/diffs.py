@@ -13,7 +13,9 @@ AROUND = 3  # lines that are the same, before and after
 
 
 def of_hunks(hunks: list[Any]) -> str:
-    """The unified diff of hunks as Claude Code has them: ``oldStart``, ``oldLines``, ``newStart``, ``newLines`` and ``lines``."""
+    """Return the unified diff of hunks as Claude Code has them: ``oldStart``, ``oldLines``, ``newStart``, ``newLines``
+    and ``lines``.
+    """
     out: list[str] = []
     for one in hunks[:HUNKS]:
         if isinstance(one, Mapping) and isinstance(one.get("lines"), list):
@@ -28,7 +30,7 @@ def _number(hunk: Mapping[str, Any], name: str) -> int:
 
 
 def counted(diff: str) -> dict[str, int]:
-    """The lines that a unified diff adds and removes, and the first line that is another."""
+    """Return how many lines a unified diff adds and removes, and the first line that differs."""
     lines = diff.split("\n")
     body = [line for line in lines if not line.startswith(("+++ ", "--- ", "Index: ", "=====", "diff --git"))]
     found = HUNK.search(diff)
@@ -41,8 +43,9 @@ def counted(diff: str) -> dict[str, int]:
 
 
 def between(old: str, new: str) -> str:
-    """The unified diff of two texts, one hunk from the first line that is another to the last; empty where a text is too large. Of
-    much that differs all of the old comes before all of the new."""
+    """Return the unified diff of two texts, one hunk from the first line that differs to the last; empty if a text is
+    too large. If much differs, all of the old comes before all of the new.
+    """
     if max(len(old), len(new)) > LARGEST:
         return ""
     before, after = old.splitlines(), new.splitlines()
@@ -59,7 +62,7 @@ def between(old: str, new: str) -> str:
 
 
 def _same(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many lines they begin with alike."""
+    """Return how many lines they have in common at the beginning."""
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 

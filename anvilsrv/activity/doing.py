@@ -25,12 +25,14 @@ class Doing:
         return ASKING if self._asks else self._words + self._silent
 
     def silent(self, seconds: float, before: str) -> None:
-        """For so long it has told nothing; 0: it does again. ``before``: what it did, where no one has told us."""
+        """Record that it has reported nothing for that long; 0: it does again. ``before``: what it did, if that was not
+        reported to us.
+        """
         self._words = self._words or before.partition(SILENT)[0] or MODEL
         self._silent = f"{SILENT}{lasted(seconds)}" if seconds else ""
 
     def hear(self, made: Mapping[str, Any]) -> None:
-        """An object of activity."""
+        """Take an object of activity."""
         kind, ident = made["kind"], str(made.get("id", ""))
         self._silent = ""
         if kind == "end":
@@ -59,20 +61,20 @@ class Doing:
 
 
 def lasted(seconds: float) -> str:
-    """``30 s``, ``5 min``, ``2 h``."""
+    """Return a time in words: ``30 s``, ``5 min``, ``2 h``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"
 
 
 def tool(made: Mapping[str, Any]) -> str:
-    """``Bash: make check``."""
+    """Return a tool in words: ``Bash: make check``."""
     name, title = made.get("name", ""), made.get("title", "")
     return f"{name}: {title}" if title and title != name else str(name)
 
 
 def said(made: Mapping[str, Any], before: str) -> str:
-    """What it does after this was told of it."""
+    """Return what it does after this was reported of it."""
     match made["kind"]:
         case "prompt":
             return MODEL
@@ -88,7 +90,7 @@ def said(made: Mapping[str, Any], before: str) -> str:
 
 
 def retrying(made: Mapping[str, Any]) -> str:
-    """``retrying 7 of 10: overloaded``, as much of it as is known."""
+    """Return ``retrying 7 of 10: overloaded``, as much of it as is known."""
     many = f" {made['attempt']}" if made.get("attempt") is not None else ""
     most = f" of {made['of']}" if many and made.get("of") is not None else ""
     why = made.get("reason") or made.get("status")

@@ -23,7 +23,9 @@ class Cut:
 
 
 def middle(text: str, most: int) -> Cut:
-    """``text`` if it has at most ``most`` bytes; else its beginning and its end, with a line between them that says so."""
+    """Return ``text`` if it has at most ``most`` bytes; else its beginning and its end, with a line between them that
+    says so.
+    """
     size = len(text) if text.isascii() else len(text.encode())
     if size <= most:
         return Cut(text)
@@ -47,7 +49,7 @@ class Field:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        """How the manual calls it."""
+        """Return the manual's name for it."""
         raise NotImplementedError
 
 
@@ -185,7 +187,7 @@ class Texts(Field):
 
 
 def taken(fields: Mapping[str, Field], given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """Of ``given`` what these fields may hold, and how many bytes were left out."""
+    """Return what of ``given`` these fields may hold, and how many bytes were left out."""
     found: dict[str, Any] = {}
     left = 0
     for name, field in fields.items():
@@ -198,7 +200,7 @@ def taken(fields: Mapping[str, Field], given: Mapping[str, Any]) -> tuple[dict[s
 
 
 def _size(members: list[Any]) -> int:
-    """How many bytes the members of a list have that are left out of it."""
+    """Return how many bytes the omitted members of a list have."""
     try:
         return len(dumps(members).encode()) if members else 0
     except Invalid:
@@ -206,7 +208,7 @@ def _size(members: list[Any]) -> int:
 
 
 def plain(value: Any, most: int = 1 << 20, depth: int = 0) -> Any:
-    """A value of JSON in which every text is plain and has at most ``most`` bytes."""
+    """Return a value of JSON in which every text is plain and has at most ``most`` bytes."""
     if isinstance(value, str):
         return middle(whole(shown(value)), most).text
     if depth >= DEEP and isinstance(value, Mapping | list):

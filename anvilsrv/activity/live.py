@@ -37,7 +37,7 @@ class Grown:
         self.solid = 0  # characters of all of it that are not blanks
 
     def add(self, part: str) -> None:
-        """More of it."""
+        """Add more of it."""
         self.solid += len("".join(part.split()))
         room = self._most * 3 // 4 - self._begun
         if room > 0:
@@ -96,25 +96,25 @@ class Channel:
     )  # texts that were whole because their turn had ended, without blanks
 
     def number(self) -> int:
-        """The next number. A job that is lost leaves a gap."""
+        """Return the next number. A job that is lost leaves a gap."""
         self.last += 1
         return self.last
 
     def call(self, name: str, ident: str) -> None:
-        """What one source calls so has that id."""
+        """Map what one source calls it to that id."""
         self.names[name] = ident
         while len(self.names) > NAMES:
             del self.names[next(iter(self.names))]
 
     def know(self, read: Mapping[str, Mark | None]) -> None:
-        """So far these files are read; None: it is gone."""
+        """Record how far these files are read; None: it is gone."""
         for path, mark in read.items():
             self.marks.pop(path, None)
             if mark is not None:
                 self.marks[path] = mark
 
     def block(self, kind: str, ident: str, turn: int, parent: str, begun: Begun | None) -> Block:
-        """The block that grows; begun now if there is none."""
+        """Return the block that grows; begun now if there is none."""
         found = self.blocks.get((kind, ident))
         if found is None:
             found = Block(turn, parent, begun, Grown(LONG if kind == "text" else OUTPUT))
@@ -131,18 +131,20 @@ class Live:
         self._waiting: dict[str, dict[object, Callable[[], bool]]] = {}
 
     def channel(self, session: str) -> Channel | None:
-        """That of a session; None: it was not used yet by this daemon. Store's thread."""
+        """Return the channel of a session; None: it was not used yet by this daemon. Store's thread."""
         return self._channels.get(session)
 
     def begin(self, session: str, last: int) -> Channel:
-        """A new one, which goes on after the ``last`` number that a daemon before us recorded. Store's thread."""
+        """Return a new one, which continues after the ``last`` number that a previous daemon recorded. Store's thread."""
         start = (last // GAP + 1) * GAP if last else 0
         with self._lock:
             found = self._channels[session] = Channel(start, start)
         return found
 
     def publish(self, session: str, items: tuple[Item, ...], whole: tuple[tuple[str, str], ...]) -> None:
-        """These are on disk, or need not be: readers get them. Blocks that are ``whole`` grow no more. Store's thread."""
+        """Pass these to readers: they are on disk, or need not be. Blocks that are ``whole`` grow no more. Store's
+        thread.
+        """
         channel = self._channels.get(session)
         if channel is None:
             return
@@ -162,7 +164,7 @@ class Live:
                 self._answered(session, key, wake)
 
     def _answered(self, session: str, key: object, wake: Callable[[], bool]) -> None:
-        """It waits no more, unless it has begun to wait again."""
+        """Note that it waits no more, unless it has begun to wait again."""
         with self._lock:
             waiting = self._waiting.get(session, {})
             if waiting.get(key) is wake:
@@ -171,7 +173,7 @@ class Live:
                 self._waiting.pop(session, None)
 
     def drop(self, session: str) -> None:
-        """The session is gone: readers see the end."""
+        """Drop a session that is gone: readers see the end."""
         with self._lock:
             self._channels.pop(session, None)
             waiting = list(self._waiting.get(session, {}).values())
@@ -181,7 +183,7 @@ class Live:
     # -- readers (9P thread) ------------------------------------------------------------------------------------------------
 
     def after(self, session: str, cursor: int, count: int, turn: int | None) -> "Now":
-        """What comes after ``cursor``, at most about ``count`` bytes of it."""
+        """Return what comes after ``cursor``, at most about ``count`` bytes of it."""
         with self._lock:
             channel = self._channels.get(session)
             if channel is None or cursor < channel.floor:

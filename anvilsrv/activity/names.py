@@ -14,8 +14,9 @@ LONGEST = 200  # characters of an id
 
 
 def of_tool(tx: Tx, session: str, made: Mapping[str, Any], turn: int) -> str:
-    """The id of the use of a tool that ``made`` is about. It is another one where that of an earlier turn has ended and what is told
-    now is not the same; who repeats what it has told, as in the file of a conversation that was forked, means the old one.
+    """Return the id of the use of a tool that ``made`` is about. It is another one if that of an earlier turn has ended
+    and what is reported now is not the same; a source that repeats what it reported, as in the file of a forked
+    conversation, means the old one.
     """
     ident = str(made["id"])
     known = rows.newest(tx, session, "tool", ident)

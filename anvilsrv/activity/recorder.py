@@ -78,7 +78,9 @@ class Recorder:
         read: Mapping[str, Mark | None] | None = None,
         again: bool = False,
     ) -> None:
-        """Sources tell these, in this order; ``read`` is how far files were read with that. ``again``: the job runs a second time."""
+        """Record what sources report, in this order; ``read`` is how far files were read with that. ``again``: the job
+        runs a second time.
+        """
         channel, saying = self._channel(tx, session), Saying()
         for one in told:
             self._one(tx, session, channel, one, saying, again)
@@ -114,7 +116,7 @@ class Recorder:
             tx.after(Wake(conversation_of(session)))
 
     def growing(self, session: str, turn: int) -> list[tuple[str, str]]:
-        """The texts of a turn that grow just now, but those of subagents: their ids, and how far they have come."""
+        """Return the texts of a turn that are growing, but those of subagents: their ids, and how far they have come."""
         channel = self.live.channel(session)
         blocks = sorted(channel.blocks.items(), key=lambda one: one[1].seq) if channel is not None else []
         return [
@@ -124,7 +126,9 @@ class Recorder:
         ]
 
     def end(self, tx: Tx, session: str, turn: int, answer: str | None, **fields: Any) -> None:
-        """A turn has ended. What still grows in it is whole with that; ``answer`` is what it said last (None: it is not known)."""
+        """End a turn. What still grows in it is whole with that; ``answer`` is what it said last (None: it is not
+        known).
+        """
         channel, saying = self._channel(tx, session), Saying()
         self._whole(tx, session, channel, turn, answer, saying)
         if fields.get("how") == "interrupted":
@@ -134,12 +138,13 @@ class Recorder:
         tx.after(Said(session, tuple(saying.items), tuple(saying.whole)))
 
     def said(self, effect: Said) -> None:
-        """It is on disk, or need not be: readers get it."""
+        """Pass it to readers: it is on disk, or need not be."""
         self.live.publish(effect.session, effect.items, effect.whole)
 
     def page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
-        """What comes after a number, as lines; the number of the last; and whether that is all that there is by now: then it ends
-        with what grows just now, as far as it has come."""
+        """Return what comes after a number, as lines; the number of the last; and whether that is all there is so far:
+        then it ends with what is growing, as far as it has come.
+        """
         found = rows.page(tx, session, after, turn)
         if found:
             return b"".join(f"{one.line}\n".encode() for one in found), found[-1].seq, False
@@ -153,7 +158,7 @@ class Recorder:
         return b"".join(grown), channel.last, True
 
     def forget(self, tx: Tx, session: str) -> None:
-        """The session goes for good."""
+        """Forget a session that goes for good."""
         rows.forget(tx, session)
 
     def _does(self, tx: Tx, session: str, channel: Channel, saying: Saying) -> None:
@@ -164,7 +169,7 @@ class Recorder:
             self._does_so(tx, session, channel.doing.words)
 
     def silent(self, tx: Tx, session: str, seconds: float, before: str) -> None:
-        """Its agent has told nothing for so long; ``before``: what the session did."""
+        """Record that its agent has reported nothing for that long; ``before``: what the session did."""
         doing = self._channel(tx, session).doing
         words = doing.words
         doing.silent(seconds, before)
@@ -172,7 +177,7 @@ class Recorder:
             self._does_so(tx, session, doing.words)
 
     def doing(self, session: str) -> str:
-        """What it does, in a line."""
+        """Return what it does, in a line."""
         channel = self.live.channel(session)
         return channel.doing.words if channel is not None else ""
 
@@ -207,7 +212,7 @@ class Recorder:
             self._keep(tx, session, channel, told.made, told.turn, saying)
 
     def _run(self, tx: Tx, session: str, channel: Channel, saying: Saying, again: bool) -> None:
-        """What was said tells which tools run: so it may be known now whose output stands in a file."""
+        """Take note of which tools run: from now on it may be known whose output is in a file."""
         for made in saying.made[saying.heard :]:
             channel.running.hear(made)
         for ident, part, begun in channel.running.read():
@@ -221,13 +226,13 @@ class Recorder:
     def _interrupt(
         self, tx: Tx, session: str, channel: Channel, idents: list[str], turn: int, saying: Saying
     ) -> None:  # fmt: skip
-        """These uses of tools have ended with what they were part of."""
+        """End these uses of tools with what they were part of."""
         for ident in idents:
             self._keep(tx, session, channel, {"kind": "output", "id": ident, "end": "interrupted"}, turn, saying)
 
     @staticmethod
     def _use(tx: Tx, session: str, channel: Channel, told: Told) -> str:
-        """The id of a tool's use; empty if it is unknown which one is meant."""
+        """Return the id of a tool's use; empty if it is unknown which one is meant."""
         made, ident = told.made, told.made["id"]
         if told.of_tool:
             return channel.running.meant(told.of_tool)
@@ -242,7 +247,7 @@ class Recorder:
 
     @staticmethod
     def _called(tx: Tx, session: str, channel: Channel, told: Told, ident: str) -> str:
-        """The id of a text. A whole one may be known by a name that another source has for it: by what it says."""
+        """Return the id of a text. A whole one may be known by a name that another source has for it: by what it says."""
         if ident in channel.names or ("text", ident) in channel.blocks or "text" not in told.made:
             return channel.names.get(ident, ident)
         words, taken = squeezed(told.made["text"]), {*channel.names.values()}
@@ -278,7 +283,7 @@ class Recorder:
             self._make_room(tx, session, channel, name, saying)
 
     def _make_room(self, tx: Tx, session: str, channel: Channel, but: tuple[str, str], saying: Saying) -> None:
-        """Of what grows at a time there is a bound: the oldest is whole then, as far as it has come."""
+        """Complete the oldest of what grows, as far as it has come, if there is more than may grow at a time."""
         growing = {name: one for name, one in channel.blocks.items() if name not in saying.whole}
         size = sum(one.grown.size for one in growing.values())
         many = len(growing)
@@ -295,12 +300,14 @@ class Recorder:
 
     @staticmethod
     def _grows(tx: Tx, session: str, kind: str, ident: str) -> bool:
-        """Whether an object may grow on: it was not said as a whole. One that has grown for long is said again after a crash."""
+        """Return whether an object may grow on: it was not reported as a whole. One that has grown for long is reported
+        again after a crash.
+        """
         known = rows.newest(tx, session, kind, ident)
         return bool(known[1].get("grows")) if known is not None else not rows.told(tx, session, kind, ident)
 
     def _keep(self, tx: Tx, session: str, channel: Channel, made: dict[str, Any], turn: int, saying: Saying) -> None:
-        """A record, unless it says nothing new."""
+        """Store a record, unless it says nothing new."""
         kind, ident = made["kind"], key(made)
         block = channel.blocks.get((kind, ident)) if KINDS[kind].grows else None
         if block is not None:
@@ -330,7 +337,9 @@ class Recorder:
             rows.trim(tx, session, self._most)
 
     def _whole(self, tx: Tx, session: str, channel: Channel, turn: int, answer: str | None, saying: Saying) -> None:
-        """What grows in a turn that ends: as far as it has come. The last text is the answer, where that begins with it."""
+        """Complete what grows in a turn that ends, as far as it has come. The last text is the answer, if that begins
+        with it.
+        """
         blocks = [
             (name, one) for name, one in channel.blocks.items()
             if one.turn == turn and not one.parent and not channel.running.behind(name[1])
@@ -355,18 +364,19 @@ class Recorder:
 
 
 def answer_of(turn: int) -> str:
-    """The id of a turn's answer, where its agent has none for it."""
+    """Return the id of a turn's answer, if its agent has none for it."""
     return f"answer {turn}"
 
 
 def squeezed(text: str) -> str:
-    """A text without blanks, which agents change."""
+    """Return a text without blanks, which agents change."""
     return "".join(text.split())
 
 
 def says(answer: str, said: Iterable[str]) -> bool:
-    """Whether the last texts of a turn, the last first, are its answer: agents give the last alone, or all of them. No more of them is
-    asked for than decides it."""
+    """Return whether the last texts of a turn, the last first, are its answer: agents give only the last, or all of
+    them. No more of them is read than decides it.
+    """
     words = squeezed(answer)
     end = len(words)
     for text in said:
@@ -384,7 +394,7 @@ def _begins(answer: str, block: Block) -> bool:
 
 
 def _text_of(name: tuple[str, str], block: Block) -> dict[str, Any]:
-    """What has grown, as an object. ``grows``: more may come."""
+    """Return what has grown, as an object. ``grows``: more may come."""
     made: dict[str, Any] = {
         "kind": name[0],
         "id": name[1],
@@ -397,7 +407,7 @@ def _text_of(name: tuple[str, str], block: Block) -> dict[str, Any]:
 
 
 def _item(tx: Tx, seq: int, turn: int, made: Mapping[str, Any]) -> tuple[Item, str]:
-    """The object as its line, for readers and for the store."""
+    """Return the object as its line, for readers and for the store."""
     kind = made["kind"]
     rest = {name: value for name, value in made.items() if name not in (*FRESH, "kind")}
     line = dumps({"seq": seq, "ts": round(tx.now.wall, 3), "turn": turn, "kind": kind, **rest})
@@ -405,12 +415,12 @@ def _item(tx: Tx, seq: int, turn: int, made: Mapping[str, Any]) -> tuple[Item, s
 
 
 def _same(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    """Whether that says nothing which was not said."""
+    """Return whether that says nothing new."""
     return {n: v for n, v in before.items() if n not in FRESH} == {n: v for n, v in made.items() if n not in FRESH}
 
 
 def _held(path: str, mark: Mark | None, channel: Channel, saying: Saying) -> Mark | None:
-    """From where the file is read after a crash: from the beginning of the first block in it that is not whole."""
+    """Return from where the file is read after a crash: from the beginning of the first block in it that is not whole."""
     if mark is None:
         return None
     begun = [

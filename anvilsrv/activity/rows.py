@@ -46,13 +46,13 @@ class Begun(NamedTuple):
 
 
 def last(tx: Tx, session: str) -> int:
-    """The last number in a session; 0: it has no records."""
+    """Return the last number in a session; 0: it has no records."""
     row = tx.one("SELECT max(seq) AS seq FROM activity WHERE session = ?", session)
     return int(row["seq"] or 0) if row is not None else 0
 
 
 def add(tx: Tx, session: str, record: Record, kind: str, ident: str) -> None:
-    """One more."""
+    """Add one more."""
     tx.run(
         "INSERT INTO activity(session, seq, turn, kind, ident, line) VALUES(?,?,?,?,?,?)",
         session, record.seq, record.turn, kind, ident, record.line,
@@ -60,7 +60,7 @@ def add(tx: Tx, session: str, record: Record, kind: str, ident: str) -> None:
 
 
 def newest(tx: Tx, session: str, kind: str, ident: str) -> tuple[int, dict[str, Any]] | None:
-    """The turn of the last object of that kind and id, and what it says."""
+    """Return the turn of the last object of that kind and id, and what it says."""
     row = tx.one(
         "SELECT turn, line FROM activity WHERE session = ? AND kind = ? AND ident = ? ORDER BY seq DESC LIMIT 1",
         session, kind, ident,
@@ -69,7 +69,7 @@ def newest(tx: Tx, session: str, kind: str, ident: str) -> tuple[int, dict[str, 
 
 
 def of_turn(tx: Tx, session: str, turn: int, kind: str) -> Iterator[dict[str, Any]]:
-    """What there is of that kind in a turn, the last first, as it is asked for."""
+    """Return what there is of that kind in a turn, the last first, read lazily."""
     rows = tx.run(
         "SELECT line FROM activity WHERE session = ? AND turn = ? AND kind = ? ORDER BY seq DESC", session, turn, kind
     )
@@ -79,7 +79,9 @@ def of_turn(tx: Tx, session: str, turn: int, kind: str) -> Iterator[dict[str, An
 def first_told(
     tx: Tx, session: str, turn: int, kinds: tuple[str, ...], after: int = 0
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of these kinds in a turn after a number, each thing once: as it was told first. Read as they are asked for."""
+    """Return the records of these kinds in a turn after a number, each thing once: as it was reported first. Read
+    lazily.
+    """
     found = tx.run(
         f"SELECT seq, line FROM activity AS one WHERE session = ? AND turn = ? AND seq > ? AND kind IN ({marks(kinds)})"
         " AND NOT EXISTS (SELECT 1 FROM activity WHERE session = one.session AND kind = one.kind AND ident = one.ident"
@@ -90,7 +92,7 @@ def first_told(
 
 
 def unended(tx: Tx, session: str) -> list[dict[str, Any]]:
-    """The last uses of tools of which no end was told, the oldest first."""
+    """Return the last uses of tools of which no end was reported, the oldest first."""
     rows = tx.all(
         "SELECT line FROM (SELECT seq, ident, line FROM activity WHERE session = ?1 AND kind = 'tool' ORDER BY seq DESC LIMIT 100)"
         " AS one WHERE NOT EXISTS (SELECT 1 FROM activity WHERE session = ?1 AND kind = 'output' AND ident = one.ident"
@@ -101,7 +103,7 @@ def unended(tx: Tx, session: str) -> list[dict[str, Any]]:
 
 
 def page(tx: Tx, session: str, after: int, turn: int | None = None, size: int = PAGE) -> list[Record]:
-    """The records after number ``after`` (of one turn), until they are a page; fewer only where there are no more."""
+    """Return the records after number ``after`` (of one turn), until they are a page; fewer only if there are no more."""
     only = "" if turn is None else "AND turn = ?4"
     args = (session, after, size) if turn is None else (session, after, size, turn)
     rows = tx.run(
@@ -132,23 +134,23 @@ def trim(tx: Tx, session: str, most: int) -> None:
 
 
 def remember(tx: Tx, session: str, kind: str, ident: str, seq: int) -> None:
-    """This was told, though not by that id."""
+    """Record that this was reported, though not by that id."""
     tx.run("INSERT OR IGNORE INTO told VALUES(?,?,?,?)", session, kind, ident, seq)
 
 
 def told(tx: Tx, session: str, kind: str, ident: str) -> bool:
-    """True if this was told without being a record."""
+    """Return True if this was reported without being a record."""
     return tx.one("SELECT 1 FROM told WHERE session = ? AND kind = ? AND ident = ?", session, kind, ident) is not None
 
 
 def size(tx: Tx, session: str) -> int:
-    """Bytes of all records of a session."""
+    """Return the bytes of all records of a session."""
     row = tx.one("SELECT bytes FROM activity_size WHERE session = ?", session)
     return 0 if row is None else int(row["bytes"])
 
 
 def marks(kinds: Iterable[str]) -> str:
-    """A place for each, in SQL."""
+    """Return a placeholder for each, in SQL."""
     return ", ".join("?" for _ in kinds)
 
 
@@ -164,13 +166,13 @@ def forget(tx: Tx, session: str) -> None:
 
 
 def followed(tx: Tx, session: str) -> dict[str, Mark]:
-    """How far each file was read, by its path."""
+    """Return how far each file was read, by its path."""
     rows = tx.all("SELECT path, device, inode, offset FROM followed WHERE session = ?", session)
     return {row["path"]: Mark(row["device"], row["inode"], row["offset"]) for row in rows}
 
 
 def follow(tx: Tx, session: str, read: Mapping[str, Mark | None]) -> None:
-    """These were read so far; None: it is gone."""
+    """Record how far these were read; None: it is gone."""
     for path, mark in read.items():
         if mark is None:
             tx.run("DELETE FROM followed WHERE session = ? AND path = ?", session, path)

@@ -56,7 +56,7 @@ class Running:
         self._files: dict[tuple[str, str], File] = {}
 
     def hear(self, made: Mapping[str, Any]) -> None:
-        """An object of activity was told."""
+        """Take an object of activity that was reported."""
         kind, ident = made["kind"], str(made.get("id", ""))
         if kind == "prompt":
             self._uses = {name: one for name, one in self._uses.items() if self.behind(name)}
@@ -81,7 +81,7 @@ class Running:
                 one.doubtful |= use is None or (use.name == tool and not use.file)
 
     def named(self, made: Mapping[str, Any]) -> str:
-        """By which id the use of a tool is known of which the agent tells by its own; empty: by that."""
+        """Return by which id the use of a tool is known that the agent reports by its own; empty: by that."""
         alike = [one for one in self._uses.items() if one[0].startswith(OWN) and not one[1].told]
         exact = [one for one in alike if one[1].words == words(made)]
         for ident, use in exact or [one for one in alike if one[1].name == made.get("name")]:
@@ -90,33 +90,35 @@ class Running:
         return ""
 
     def early(self, made: Mapping[str, Any]) -> str:
-        """By which id the use of a tool is known that is told without one; empty: it is a new one."""
+        """Return by which id the use of a tool is known that is reported without one; empty: it is a new one."""
         ident = next((ident for ident, said in self._early.items() if said == words(made)), "")
         self._early.pop(ident, None)
         return ident
 
     def meant(self, tool: str) -> str:
-        """The use that such words mean, the oldest that runs; empty: none."""
+        """Return the use that such words mean, the oldest that runs; empty: none."""
         return next((ident for ident, one in self._running() if tool in (one.name, one.words)), "")
 
     def left(self) -> list[str]:
-        """The uses that an interrupt of the turn ends."""
+        """Return the uses that an interrupt of the turn ends."""
         return [ident for ident, one in self._running() if not one.background and not one.parent]
 
     def behind(self, ident: str) -> bool:
-        """Whether a use goes on in the background, after its turn too."""
+        """Return whether a use goes on in the background, after its turn too."""
         found = self._uses.get(ident)
         return found is not None and found.background and not found.ended
 
     def lost(self) -> list[str]:
-        """The uses in the background, which end with their agent."""
+        """Return the uses in the background, which end with their agent."""
         return [ident for ident in self._uses if self.behind(ident)]
 
     def _running(self) -> list[tuple[str, Use]]:
         return [(ident, one) for ident, one in self._uses.items() if not one.ended]
 
     def write(self, tool: str, name: str, part: str, begun: Begun | None) -> None:
-        """There is more in the file of that name, which has the output of a tool called so; ``begun`` is where."""
+        """Note that there is more in the file of that name, which has the output of a tool of that name; ``begun`` is
+        where.
+        """
         file = self._files.setdefault((tool, name), File())
         _bounded(self._files)
         file.begun = file.begun or begun
@@ -124,7 +126,9 @@ class Running:
         file.doubtful = False
 
     def read(self) -> Iterator[tuple[str, str, Begun | None]]:
-        """What is in files of which it is known by now whose they are: its id, what came, and where the file begins."""
+        """Yield what is in files of which it is known by now whose they are: its id, what came, and where the file
+        begins.
+        """
         for (tool, _), file in self._files.items():
             if not file.waits:
                 continue
@@ -144,7 +148,7 @@ class Running:
 
 
 def words(made: Mapping[str, Any]) -> str:
-    """The use of a tool as a text: its name and its input."""
+    """Return the use of a tool as a text: its name and its input."""
     given = made.get("input")
     return f"{made.get('name')} {given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)}"
 

@@ -109,7 +109,9 @@ NEEDS_ID = (
 
 
 def clean(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """An object of that kind, of what ``given`` may say; None where nothing is left. It has neither seq, ts nor turn yet."""
+    """Return an object of that kind, made of what ``given`` may say; None if nothing is left. It has neither seq, ts
+    nor turn yet.
+    """
     known = KINDS[kind]
     fields, left = taken(known.fields, given)
     common, _ = taken(COMMON, given)
@@ -120,6 +122,6 @@ def clean(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def key(made: Mapping[str, Any]) -> str:
-    """What it replaces has the same; empty: it replaces nothing."""
+    """Return a key that is the same for what it replaces; empty: it replaces nothing."""
     ident = str(made.get("id", ""))
     return f"{ident} {made.get('n', 1)}" if made["kind"] == "edit" else ident

@@ -103,7 +103,7 @@ class Activities(Listener):
             self._store.post(lambda tx: rows.followed(tx, after.id), partial(self._begin, after))
 
     def heard(self, session: str, hook: str, payload: Mapping[str, Any]) -> None:
-        """A hook has told something."""
+        """Note that a hook has reported something."""
         view = self._registry.find(session)
         backend = self._backends.last(view.backend) if view is not None else None
         if backend is not None and any(hook in row.hooks for row in backend.follow):
@@ -241,12 +241,12 @@ class Activities(Listener):
 
 
 def inherited(view: View, said: Said) -> bool:
-    """Whether a session that was forked has this from the one before it: it was told before the session was made."""
+    """Return whether a forked session has this from the one before it: it was told before the session was made."""
     return said.at is not None and said.at < time.monotonic() - (time.time() - view.created)
 
 
 def shape(view: View) -> tuple[object, ...]:
-    """When this changes, other files may be there: with a start the directory itself."""
+    """Return a value that changes when other files may be there: with a start the directory itself."""
     return view.conversation, view.transcript, view.pid
 
 
@@ -255,7 +255,7 @@ def _early(one: Session) -> bool:
 
 
 def _ordered(one: Session, pieces: list[Piece], flush: bool) -> list[Piece]:
-    """What may be told now: what is not later, then, at a look, what was later at the one before."""
+    """Return what may be told now: what is not later, then, at a look, what was later at the one before."""
     now: list[Piece] = []
     later = one.later if not flush else []
     held = {piece.said.made.get("id") for piece in later}
@@ -275,7 +275,7 @@ def _ordered(one: Session, pieces: list[Piece], flush: bool) -> list[Piece]:
 
 
 def _in_turn(one: Session, piece: Piece) -> list[Piece]:
-    """A piece with a number: it, and those that waited for it, when it is the next."""
+    """Return a numbered piece and those that waited for it, if it is the next."""
     name = (piece.said.made["kind"], str(piece.said.made.get("id", "")))
     order = one.orders.setdefault(name, Order())
     if len(one.orders) > TEXTS:
@@ -301,7 +301,7 @@ def _next(order: Order) -> list[Piece]:
 
 
 def _waited(one: Session, name: tuple[str, str]) -> list[Piece]:
-    """One more look has passed: what has waited too long goes on without those before it."""
+    """Note that one more look has passed: what has waited too long goes on without those before it."""
     order = one.orders[name]
     order.looks += 1
     if order.early and order.looks >= PATIENCE:
@@ -311,7 +311,7 @@ def _waited(one: Session, name: tuple[str, str]) -> list[Piece]:
 
 
 def merged(pieces: list[Piece]) -> list[Piece]:
-    """The same, with parts of one text that follow one another as one part."""
+    """Return the same, with consecutive parts of one text merged."""
     found: list[Piece] = []
     for piece in pieces:
         last = found[-1].said.made if found else {}

@@ -36,7 +36,7 @@ class Aside:
         self._cwd = cwd
 
     def output(self, module: str, data: bytes, writable: Iterable[str], most: int) -> bytes:
-        """What a module of ``inside`` prints, run as a program. Raises SandboxError."""
+        """Return what a module of ``inside`` prints, run as a program. Raises SandboxError."""
         with self._directory() as top:
             specification = self._prepare(top)
             program = top / "run" / "code" / "anvilsrv" / "inside" / f"{module}.py"

@@ -44,7 +44,7 @@ class Attachments:
         self._known: dict[str, Mapping[str, Known]] = {}
 
     def load(self, sessions: Iterable[str]) -> None:
-        """What a daemon before us was given."""
+        """Load what a previous daemon was given."""
         for session in sessions:
             with suppress(OSError), os.scandir(self._directory(session) / PLACE) as entries:
                 found = [
@@ -59,14 +59,14 @@ class Attachments:
                 self._known.pop(before.id, None)
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def of(self, session: str) -> Mapping[str, Known]:
-        """Its files by name."""
+        """Return its files by name."""
         return self._known.get(session, {})
 
     def spelled(self, session: str, text: str) -> str:
-        """A prompt with the paths of the files that it names."""
+        """Return a prompt with the paths of the files that it names."""
         names = self.of(session)
         return spelled(text, names, str(self._directory(session) / PLACE)) if names else text
 
@@ -92,7 +92,7 @@ class Attachments:
             raise
 
     def read(self, session: str, name: str, offset: int, count: int) -> bytes:
-        """A part of one. Raises NotFound, Unavailable."""
+        """Return a part of one. Raises NotFound, Unavailable."""
         fd = beneath.read(self._directory(session), f"{PLACE}/{name}")
         with open(fd, "rb") as file:
             file.seek(min(offset, BOUNDS["attachment"].most))
@@ -133,7 +133,7 @@ class Attachments:
     # -- what is known ---------------------------------------------------------------------------------------------------
 
     def _grow(self, session: str, name: str, end: int) -> None:
-        """A file is to reach that far."""
+        """Record that a file is to reach that size."""
         with self._lock:
             there = self.of(session)
             known = there.get(name)
@@ -162,7 +162,9 @@ class Attachments:
 
 
 def spelled(text: str, names: Iterable[str], place: str) -> str:
-    """``text`` with ``place`` before each of the names that stands there after ``attach/``; ``@attach/NAME`` keeps its mark."""
+    """Return ``text`` with ``place`` before each of the names that follows ``attach/`` in it; ``@attach/NAME`` keeps
+    its mark.
+    """
     if "attach/" not in text:
         return text
     longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))

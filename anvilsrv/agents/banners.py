@@ -43,7 +43,7 @@ class Banners:
             self._reactor.do(lambda: self._show(after.id))
 
     def close(self) -> None:
-        """Nothing to do: what is shown is in tmux, and the next daemon goes on."""
+        """Do nothing: what is shown is in tmux, and the next daemon goes on."""
 
     def _show(self, session: str) -> None:
         view = self._registry.views.get(session)
@@ -61,7 +61,7 @@ def _shown(view: View) -> tuple[str | None, int, Banner | None]:
 
 
 def banner(view: View) -> Banner | None:
-    """What is shown of its questions: the oldest, and how many there are."""
+    """Return what is shown of its questions: the oldest, and how many there are."""
     if not view.ask:
         return None
     first, several = view.ask[0], len(view.ask) > 1

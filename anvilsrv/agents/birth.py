@@ -14,7 +14,9 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def born(pid: int) -> str:
-    """When a process was started, and since which boot: never the same for two. Empty if there is none, or only its status is left."""
+    """Return when a process was started, and since which boot: never the same for two. Empty if there is none, or only
+    its status is left.
+    """
     try:
         words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return "" if words[0] == b"Z" else f"{BOOT.read_text().strip()} {int(words[19])}"
@@ -28,7 +30,7 @@ def note(path: Path, pid: int) -> None:
 
 
 def living(path: Path) -> int:
-    """The pid of the process that was written down, if it is still that one; else 0."""
+    """Return the pid of the process that was written down if it is still that one, else 0."""
     try:
         pid, _, when = path.read_text().strip().partition(" ")
         return int(pid) if when and born(int(pid)) == when else 0

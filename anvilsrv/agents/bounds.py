@@ -27,7 +27,7 @@ class Bounds:
         self._directory = directory
 
     def of(self, session: str, name: str = RIGHTS) -> Rights | None:
-        """What a session had at its last start; None if that is not known."""
+        """Return what a session had at its last start; None if that is not known."""
         try:
             found: Rights = json.loads((self._directory(session) / name).read_text())
         except (OSError, ValueError):
@@ -35,7 +35,9 @@ class Bounds:
         return found
 
     def limits(self, session: str, parent: str | None) -> dict[str, int | None]:
-        """What the session that spawned this one may use, or could when it was last seen; nothing is known of one of an old version."""
+        """Return what the session that spawned this one may use, or could when it was last seen; nothing is known of
+        one of an old version.
+        """
         bound = (self.of(parent) or self.of(session, BOUND)) if parent else None
         found = bound["spec"].get("limits") if bound is not None else None
         return {name: found.get(name) for name in NAMES} if found else {}
@@ -50,7 +52,7 @@ class Bounds:
         write(top / RIGHTS, json.dumps(wanted))
 
     def _before(self, session: str, wanted: Rights) -> Rights:
-        """For a session of a version that kept nothing of this: what it had itself. Raises Denied."""
+        """Return the rights for a session of a version that stored none: what it had itself. Raises Denied."""
         try:
             return Rights({**wanted, "spec": json.loads((self._directory(session) / "run" / SPEC).read_text())})
         except (OSError, ValueError):

@@ -36,22 +36,22 @@ def _read(path: Path) -> Branch:
 
 
 def begin(state: Path, one: Branch) -> Path:
-    """A work tree is about to be made."""
+    """Record that a work tree is about to be made."""
     return _put(_top(state) / f"new-{uuid.uuid4().hex}", one)
 
 
 def end(path: Path) -> None:
-    """Its session is there, or it was taken back."""
+    """Record that its session exists, or that it was taken back."""
     path.unlink(missing_ok=True)
 
 
 def going(state: Path, session: str, one: Branch) -> Path:
-    """A session is about to be killed, and its work tree is to go."""
+    """Record that a session is about to be killed, and its work tree is to be removed."""
     return _put(_top(state) / f"gone-{session}", one)
 
 
 def finish(state: Path, session: str) -> None:
-    """Nothing of that session runs any more: its work tree goes, if it is to go. Raises SandboxRefused."""
+    """Remove the work tree of a session of which nothing runs any more, if it is to be removed. Raises SandboxRefused."""
     path = _top(state) / f"gone-{session}"
     with suppress(FileNotFoundError):
         one = _read(path)
@@ -60,7 +60,9 @@ def finish(state: Path, session: str) -> None:
 
 
 def sweep(state: Path, places: Iterable[str], sessions: Iterable[str]) -> Iterator[SandboxRefused | OSError]:
-    """What a daemon that died had begun; ``places`` are the directories of all sessions. What could not be done."""
+    """Finish what a daemon that died had begun; ``places`` are the directories of all sessions. Yields what could not
+    be done.
+    """
     there, known = list(places), set(sessions)
     for path in sorted(_top(state).glob("*")) if _top(state).is_dir() else []:
         try:

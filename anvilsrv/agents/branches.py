@@ -125,7 +125,7 @@ class Branches:
     # -- commands ----------------------------------------------------------------------------------------------------------
 
     def command(self, session: str, words: list[str]) -> str:
-        """A command of ``git/ctl``; what was done. Raises AnvilError, and then nothing has changed."""
+        """Run a command of ``git/ctl``. Returns what was done. Raises AnvilError, and then nothing has changed."""
         view = self._registry.get(session)
         if view.beside:
             raise NotPermitted(
@@ -144,7 +144,7 @@ class Branches:
         raise Invalid(f"invalid command '{' '.join(words)[:80]}': {COMMANDS}")
 
     def of(self, session: str) -> Own | None:
-        """Where that session works, if it is on a branch of its own."""
+        """Return where that session works, if it is on a branch of its own."""
         row = self._store.call(lambda tx: worktrees.of(tx, session), need=Need.OWN)
         return None if row is None else _own(row)
 
@@ -191,7 +191,7 @@ class Branches:
         return lambda argv, cwd, data, most: self._launch.inside(one.session, argv, cwd, most, data)
 
     def _rebase(self, one: Own, onto: str) -> None:
-        """In the sandbox."""
+        """Rebase, in the sandbox."""
         who = run(one.on.at, "var", "GIT_COMMITTER_IDENT", users=True).decode("utf-8", "replace")
         name, _, rest = who.partition(" <")
         git = ["git", "-c", f"user.name={name}", "-c", f"user.email={rest.partition('>')[0]}"]
@@ -209,7 +209,7 @@ class Branches:
             raise Refusal("it is not committed", paths)
 
     def _settled(self, one: Own) -> Record:
-        """The session's commits are in the user's repository. Raises SandboxRefused where they cannot be brought."""
+        """Bring the session's commits into the user's repository. Raises SandboxRefused where they cannot be brought."""
         said = self._launch.settle(one.session)
         if said:
             self._store.post(lambda tx: self._registry.told(tx, one.session, said), need=Need.HAPPENED)
@@ -281,7 +281,7 @@ def _own(row: Worktree) -> Own:
 
 
 def _expire(branch: Branch, now: int) -> None:
-    """What was discarded long ago."""
+    """Remove what was discarded long ago."""
     for name in run(branch.at, "for-each-ref", "--format=%(refname)", GONE).decode().split():
         when = name.rpartition(".")[2]
         if when.isdigit() and int(when) < now - DAYS * 86400:

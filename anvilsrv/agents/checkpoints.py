@@ -126,7 +126,7 @@ class Checkpoints:
             raise
 
     def do(self, session: str, what: Callable[[Hand], T], patience: float = LONG) -> T:
-        """The same, and wait for it. Raises AnvilError."""
+        """Do it as above, and wait for it. Raises AnvilError."""
         begun = self._begin(self._registry.get(session).id, what)
         if begun is None:
             raise Unavailable("the daemon ends")
@@ -144,7 +144,7 @@ class Checkpoints:
     # -- checkpoints -----------------------------------------------------------------------------------------------------
 
     def before(self, session: str) -> None:
-        """A prompt is about to be given to the agent: what there is before it is kept. Waits, not for long; nothing fails."""
+        """Keep what there is before a prompt is given to the agent. Waits, not for long; never fails."""
         view = self._registry.find(session)
         if view is None or view.in_turn or not self._has(view):
             return
@@ -156,14 +156,14 @@ class Checkpoints:
                 return  # that there is no checkpoint is said in the turn's diff
 
     def _has(self, view: View) -> bool:
-        """Whether there are work trees that are its own."""
+        """Return whether there are work trees of its own."""
         try:
             return not view.beside and trees(self._launch.git(view.id), view.cwd) is not None
         except SandboxError:
             return False
 
     def trees(self, session: str) -> Trees:
-        """Those of the session. Raises AnvilError where there are none."""
+        """Return the work trees of the session. Raises AnvilError if there are none."""
         view = self._registry.get(session)
         if view.beside:
             raise NotPermitted(f"session '{session}' shares the work tree of '{view.beside}': use that session's files")
@@ -188,7 +188,7 @@ class Checkpoints:
             self.make(session, hand)
 
     def make(self, session: str, hand: Hand) -> tuple[Commits, list[str]]:
-        """A checkpoint of now, from which the next turn begins; and what was left out."""
+        """Make a checkpoint of now, from which the next turn begins. Returns it, and what was left out."""
         found = self.trees(session)
         now, left = self.look(found, hand)
         base = found.main.base if found.main is not None else ""
@@ -200,7 +200,7 @@ class Checkpoints:
             changes.set_stand(tx, session, now, base)
 
     def look(self, found: Trees, hand: Hand) -> tuple[Commits, list[str]]:
-        """A checkpoint of now from which nothing begins."""
+        """Make a checkpoint of now from which nothing begins. Returns it, and what was left out."""
         head, _ = hand.worker.ask(found, "checkpoint", limit=LARGE)
         return _commits(head.get("commits")), [one_line(str(line))[:1000] for line in head.get("left", [])]
 
@@ -240,7 +240,7 @@ class Checkpoints:
             )  # fmt: skip
 
     def diff(self, found: Trees, hand: Hand, segments: Segments, left: list[str]) -> Changed:
-        """What changed in these, one after another."""
+        """Return what changed in these, one after another."""
         text, plus, minus, cut = b"", 0, 0, False
         files: list[tuple[str, int, int]] = []
         for old, new in segments:
@@ -256,7 +256,7 @@ class Checkpoints:
     # -- what is shown ----------------------------------------------------------------------------------------------------
 
     def turn_diff(self, session: str, n: int) -> bytes:
-        """What the turn of that prompt changed: by now, while it runs. Raises AnvilError."""
+        """Return what the turn of that prompt changed: so far, while it runs. Raises AnvilError."""
         view = self._registry.get(session)
         prompt = self._store.call(lambda tx: prompts.numbered(tx, view.id, n), need=Need.OWN)
         if prompt is None or prompt.turn is None:
@@ -270,7 +270,7 @@ class Checkpoints:
         return b"" if found is None else found.text
 
     def diff_since(self, session: str) -> bytes:
-        """What changed since the session began, or since the base of its branch. Raises AnvilError."""
+        """Return what changed since the session began, or since the base of its branch. Raises AnvilError."""
         view = self._registry.get(session)
         self.trees(view.id)
         return self.do(view.id, lambda hand: self._since(view.id, hand, base=True))
@@ -286,18 +286,18 @@ class Checkpoints:
         return shown.note.encode() + shown.text
 
     def base(self, session: str) -> str:
-        """The commit that was checked out when the session began; empty where there was none. Raises AnvilError."""
+        """Return the commit that was checked out when the session began; empty if there was none. Raises AnvilError."""
         found = self.trees(session)
         stand = self._store.call(lambda tx: changes.stand(tx, self._registry.get(session).id), need=Need.OWN)
         return stand.base if stand is not None else found.main.base if found.main is not None else ""
 
     def branch(self, session: str) -> str:
-        """The branch that the session is on; empty for none. Raises AnvilError."""
+        """Return the branch that the session is on; empty for none. Raises AnvilError."""
         found = self.trees(session).main
         return "" if found is None else self._launch.branch(found)
 
     def status(self, session: str) -> bytes:
-        """What its own git says of the work tree, in the short form. Raises AnvilError."""
+        """Return what its own git says of the work tree, in the short form. Raises AnvilError."""
         found = self.trees(session)
         if found.main is None:
             raise NotFound(f"the directory of session '{session}' is not a work tree")
@@ -315,7 +315,7 @@ class Known(NamedTuple):
 
 
 def partial_known(session: str) -> Callable[[Tx], Known]:
-    """The job that looks it up."""
+    """Return the job that looks it up."""
 
     def job(tx: Tx) -> Known:
         turn = turn_rows.ended_last(tx, session)
@@ -326,7 +326,7 @@ def partial_known(session: str) -> Callable[[Tx], Known]:
 
 
 def extended(change: Change | None, last: Commits, now: Commits) -> Segments:
-    """The segments of a turn that ended, perhaps not for the first time."""
+    """Return the segments of a turn that ended, perhaps not for the first time."""
     before = change.segments if change is not None else []
     if before and before[-1][1] == last:
         return [*before[:-1], [before[-1][0], now]]
@@ -347,7 +347,7 @@ def _listed(refused: Refusal) -> str:
 
 
 def _commits(found: Any) -> Commits:
-    """As a process inside told them."""
+    """Return the commits as a process inside reported them."""
     given = found if isinstance(found, dict) else {}
     return {str(name)[:20]: str(commit)[:64] for name, commit in given.items()}
 

@@ -35,7 +35,9 @@ class Claims:
     # -- claimed -----------------------------------------------------------------------------------------------------------
 
     def prompt(self, bead: str) -> str:
-        """The first prompt of a session that is to do that task. Raises NotFound and Conflict where it cannot be claimed."""
+        """Return the first prompt of a session that is to do that task. Raises NotFound, and Conflict if it cannot be
+        claimed.
+        """
         found = self._beads.get(bead)
         if found is None:
             raise NotFound(f"no such bead '{one_line(bead)[:80]}'")
@@ -44,7 +46,7 @@ class Claims:
         return f"{found['title']}\n\n{found.get('description', '')}".strip()
 
     def add(self, tx: Tx, session: str, bead: str) -> None:
-        """That session is made for it."""
+        """Record that this session is made for the task."""
         claims.add(tx, session, bead)
         self._held = {**self._held, session: bead}
 
@@ -55,7 +57,9 @@ class Claims:
     # -- done, or given back -----------------------------------------------------------------------------------------------
 
     def merged(self, session: str) -> str:
-        """What was done for it is merged: it is completed. What that came to, in words; empty for a session without one."""
+        """Complete the task of a session whose work is merged. Returns what that came to, in words; empty for a session
+        without one.
+        """
         bead = self._held.get(session)
         if bead is None:
             return ""
@@ -78,7 +82,7 @@ class Claims:
         self._following.close()
 
     def sweep(self) -> None:
-        """What a daemon that died had not done. Once, at start."""
+        """Do what a daemon that died had left to do. Once, at start."""
         self._held = held = self._store.call(claims.every)
         done = {one.session for one in self._store.call(worktrees.every) if one.merged}
         for session, bead in held.items():
@@ -97,7 +101,7 @@ class Claims:
         return found is not None and found["status"] == "in_progress" and found.get("assignee") == session
 
     def _run(self, session: str, bead: str, until: Until) -> None:
-        """It is gone. What it completed itself, or someone else has by now, stays as it is."""
+        """Give back the task of a session that is gone. What was completed by it or by others stays as it is."""
         try:
             if self._has(session, bead):
                 self._beads.command(["unclaim", bead], session, user=False)

@@ -40,12 +40,14 @@ def put(directory: Path, code: Path) -> None:
 
 
 def shown(directory: Path, rights: Callable[[str], str]) -> dict[str, str]:
-    """What the full tier mounts: the commands at ``INSIDE``, unless the policy grants something there."""
+    """Return what the full tier mounts: the commands at ``INSIDE``, unless the policy grants something there."""
     return {} if rights(INSIDE) else {INSIDE: str(directory)}
 
 
 def found(spec: Mapping[str, Any], directory: Path) -> dict[str, dict[str, str]]:
-    """The ``env`` of a specification with the commands at the end of its PATH: what the user has installed comes first."""
+    """Return the ``env`` of a specification with the commands at the end of its PATH: what the user has installed comes
+    first.
+    """
     place = INSIDE if any(target == INSIDE for target, *_ in spec["binds"]) else str(directory)
     if os.pathsep in place:  # those that were installed with this program are the next best
         place = str(Path(sys.prefix) / "bin")

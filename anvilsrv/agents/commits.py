@@ -64,7 +64,7 @@ class Commits:
             self._following.want(after.id, Ended(after.turns, after.pid, What.RESUME))
 
     def forget(self, session: str) -> None:
-        """It was killed, and its agent and socket are gone: take out what it committed, and remove its directory."""
+        """Take out what a killed session committed, once its agent and socket are gone, and remove its directory."""
         self._following.want(session, Ended(0, 0, What.FORGET))
 
     def sweep(self) -> None:

@@ -56,8 +56,9 @@ class Deaths:
 
 
 def last_words(screen: str) -> str:
-    """The last line of a screen that says anything, for an error message: an empty input or the edge of a box does not, nor how one
-    could go on."""
+    """Return the last line of a screen that says anything, for an error message: not an empty input, the edge of a box,
+    or a hint how to go on.
+    """
     # Where the cursor was, tmux writes "Pane is dead (…".
     lines = [" ".join(line.partition("Pane is dead (")[0].split()) for line in screen.splitlines()]
     said = [line for line in lines if any(map(str.isalnum, line))]

@@ -68,7 +68,7 @@ class Delivery:
         self._on_error = on_error
 
     def run(self) -> None:
-        """Until it is settled, or must not go on."""
+        """Run until it is settled, or must not go on."""
         try:
             view = self._view()
             if view is None:
@@ -98,7 +98,7 @@ class Delivery:
     # -- rows -----------------------------------------------------------------------------------------------------------
 
     def _view(self) -> View | None:
-        """The session, while this prompt is on its way."""
+        """Return the session while this prompt is on its way."""
         view = self._registry.find(self._session)
         return view if view is not None and (view.prompt, view.tries) == (self._prompt, self._tries) else None
 
@@ -114,7 +114,9 @@ class Delivery:
         return self._store.call(job, need=Need.OWN, durable=durable)
 
     def _not_taken(self, seen: Seen, why: str = "") -> bool:
-        """What was seen when the time was over: Enter is pressed if the rows say so. False: the input has changed since that look."""
+        """Act on what was seen when the time was over: Enter is pressed if the rows say so. Returns False if the input
+        has changed since that look.
+        """
         presses = -1
 
         def what(tx: Tx) -> Outcomes:
@@ -140,7 +142,9 @@ class Delivery:
         return self._backends.get(self._registry.get(self._session).backend)
 
     def _failed(self, why: str) -> None:
-        """It cannot go on here. The death of an agent, which is often the reason, is told by others: it comes first."""
+        """Handle a failure after which it cannot go on here. The death of an agent, which is often the reason, is
+        reported by others: it comes first.
+        """
         view = self._view()
         if view is None or self._until.last(PATIENCE if view.status != Status.CHOSEN else 0.0):
             return
@@ -192,7 +196,9 @@ class Delivery:
         return True
 
     def _context(self, view: View) -> str:
-        """What goes before it: the session's context, what was taken back, and the log that a new conversation is to have."""
+        """Return what is put before it: the session's context, what was taken back, and the log that a new conversation
+        is to have.
+        """
         given = view.context.decode("utf-8", "replace")
         context = self._store.call(lambda tx: undone.context(tx, view.id, given), need=Need.OWN)
         if not view.carried or view.carried != view.turns:
@@ -242,7 +248,7 @@ class Delivery:
         return not screen.unread and is_free(backend, screen)
 
     def _resume(self) -> None:
-        """A daemon before us may have pasted it: tmux knows."""
+        """Resume a delivery that a previous daemon may have pasted: tmux knows."""
         if self._evidence.unpasted(self._prompt):
             self._job(lambda tx: self._turns.delivered.adopted(tx, self._session, Seen(unpasted=True)))
 
@@ -271,7 +277,9 @@ class Delivery:
                 self._since = time.monotonic()
 
     def _unread(self, look: Look | None) -> float | None:
-        """For how long the agent has not read what was typed; None: it has. Nothing is late before it has read it."""
+        """Return for how long the agent has not read what was typed; None: it has. Nothing is late before it has read
+        it.
+        """
         if look != Look.UNREAD:
             self._deaf_since = None
             return None
@@ -283,7 +291,7 @@ class Delivery:
         return deaf
 
     def _press(self) -> None:
-        """It stands in the input, as far as is known: Enter, if it does. What is not drawn yet gets some time."""
+        """Press Enter if the prompt is in the input, as far as is known. What is not drawn yet gets some time."""
         with self._tmux.watch(self._pane) as output:
             self._until.wake(output)
             look, shown = self._evidence.sight(self._session)
@@ -322,7 +330,7 @@ class Delivery:
                 output.wait(LOOK)
 
     def _ask(self) -> None:
-        """No report came in time: look what became of it. A late report costs nothing while the input is free."""
+        """Look what became of it, since no report came in time. A late report costs nothing while the input is free."""
         seen, confirm = self._evidence.seen(self._session), self._backend().input.confirm
         if seen.proof is None and self._unread(seen.look) is not None:
             return
@@ -335,12 +343,12 @@ class Delivery:
             self._not_taken(seen, f"the agent did not take it within {waited:.0f} s")
 
     def _works(self) -> bool:
-        """Whether its title says so."""
+        """Return whether its title says that it works."""
         busy = self._backend().titles.busy
         return busy is not None and busy.search(self._tmux.title(self._pane)) is not None
 
     def _take_back(self) -> None:
-        """Something else came first: take our own text away again, if nothing else stands there."""
+        """Remove our own text again, since something else came first, if nothing else is there."""
         view = self._registry.find(self._session)
         if view is None or view.in_turn or not view.pid or view.pane != self._pane:
             return

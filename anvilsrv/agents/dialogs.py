@@ -60,7 +60,9 @@ class Dialogs:
         self._following.want(session, self._stage(after))
 
     def _stage(self, view: View | None) -> Stage | None:
-        """What of a session there is to watch; nothing in a turn where its backend, as it was read last, knows of no dialogs then."""
+        """Return what is to be watched of a session; nothing in a turn if its backend, as it was read last, knows of no
+        dialogs then.
+        """
         found, backend = stage(view), self._backends.last(view.backend) if view is not None else None
         return None if found is not None and found.turn and backend is not None and not backend.asks("turn") else found
 
@@ -114,7 +116,7 @@ class Dialogs:
 
 
 def stage(view: View | None) -> Stage | None:
-    """What of a session there is to watch; None: nothing."""
+    """Return what is to be watched of a session; None: nothing."""
     if view is None or not view.pane or not view.pid:
         return None
     if view.state == State.STARTING:

@@ -88,7 +88,7 @@ class Door:
 
     @contextmanager
     def _answer(self) -> "Iterator[tuple[int, _Answer]]":
-        """One to wait for, and its number. Raises Unavailable when no answer comes any more."""
+        """Yield an answer to wait for, and its number. Raises Unavailable when none will come."""
         answer, ticket = _Answer(), next(self._tickets)
         with self._lock:
             if self._closed:
@@ -148,7 +148,9 @@ class Door:
         self._store.post(lambda tx: self._registry.told(tx, session, [line], event="network"), need=Need.HAPPENED)
 
     def _came(self, session: str) -> None:
-        """The door has a session: at its start, and when what served it has died, and with it what it forwarded."""
+        """Have the door forward a session's ports again: at its start, and when what served it has died, and with it
+        what it forwarded.
+        """
         view = self._registry.views.get(session)
         if view is None or not view.pid or self._watch is None:  # one that is just starting has no forwards yet
             return
@@ -187,7 +189,7 @@ class _Answer:
         self._given.set()
 
     def wait(self) -> None:
-        """Raises Unavailable."""
+        """Wait for the answer. Raises Unavailable."""
         if not self._given.wait(PATIENCE):
             raise Unavailable("the door of the network does not answer")
         if self._error:

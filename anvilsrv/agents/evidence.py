@@ -35,12 +35,12 @@ class Transcript(Protocol):
 
 
 def is_clear(look: Look | None) -> bool:
-    """Whether nothing stands there but what we typed ourselves."""
+    """Return whether nothing is there but what we typed."""
     return look in (Look.OURS, Look.ONLY_OURS)
 
 
 def buffer_of(prompt: int) -> str:
-    """The name of the buffer in tmux from which a prompt is pasted: pasting takes it away."""
+    """Return the name of the tmux buffer from which a prompt is pasted: pasting deletes it."""
     return f"p{prompt}"
 
 
@@ -55,12 +55,14 @@ class Evidence:
         self._kept = kept
 
     def seen(self, session: str, alive: bool = True) -> Seen:
-        """Everything about the prompt on its way; of a process that is gone (not ``alive``) nothing can be seen in its pane."""
+        """Return everything about the prompt on its way; of a process that is gone (not ``alive``) nothing can be seen
+        in its pane.
+        """
         prompt = self._store.call(lambda tx: prompts.on_its_way(tx, session), need=Need.OWN)
         return self.of(session, prompt, alive) if prompt is not None else Seen()
 
     def of(self, session: str, prompt: Prompt, alive: bool = True) -> Seen:
-        """The same about a prompt that is on its way or queued."""
+        """Return the same about a prompt that is on its way or queued."""
         view = self._registry.find(session)
         if view is None:
             return Seen()
@@ -74,11 +76,13 @@ class Evidence:
         )  # fmt: skip
 
     def look(self, session: str) -> Look | None:
-        """What the input shows; None where the pane cannot be seen."""
+        """Return what the input shows; None if the pane cannot be seen."""
         return self.sight(session)[0]
 
     def sight(self, session: str) -> tuple[Look | None, str]:
-        """The same; and where that is our text alone, what tmux finds true as long as it is (``tmux/unchanged.py``)."""
+        """Return what the input shows and, if that is our text alone, a format that tmux finds true as long as it is
+        (``tmux/unchanged.py``).
+        """
         view = self._registry.find(session)
         if view is None or view.pane is None:
             return None, ""
@@ -95,7 +99,7 @@ class Evidence:
         return look, unchanged(screen, standing(backend, screen, words)) if look == Look.OURS else ""
 
     def left(self, session: str) -> bool:
-        """Whether nothing stands in the input but what we typed, now and ``CALM`` s later.
+        """Return whether nothing is in the input but what we typed, now and ``CALM`` s later.
 
         An agent that redraws its screen shows for a moment what was said, and not yet the input below it: the last prompt looks
         like one that stands there, while what a person types is not to be seen.
@@ -111,14 +115,14 @@ class Evidence:
         return [*([current.words] if current is not None and current.pastes else []), *prompts.texts(tx, session)]
 
     def unpasted(self, prompt: int) -> bool:
-        """Whether tmux still has the text: no daemon has pasted it."""
+        """Return whether tmux still has the text: no daemon has pasted it."""
         try:
             return self._tmux.buffered(buffer_of(prompt))
         except AnvilError:
             return False
 
     def written(self, session: str) -> bool:
-        """Whether the agent's file has a prompt of its conversation. What cannot be read may have."""
+        """Return whether the agent's file has a prompt of its conversation. A file that cannot be read may have."""
         view = self._registry.find(session)
         backend = self._backends.last(view.backend) if view is not None else None
         if view is None or backend is None:
@@ -132,7 +136,9 @@ class Evidence:
             return True
 
     def shortened(self, view: View) -> bool:
-        """Whether there is less in the agent's file than there was when something was pasted: of its conversation something is lost."""
+        """Return whether the agent's file is shorter than it was when something was pasted: part of its conversation is
+        lost.
+        """
         file = view.transcript
         if not file:
             return False
@@ -145,7 +151,7 @@ class Evidence:
     # -- the transcript -------------------------------------------------------------------------------------------------
 
     def mark(self, session: str) -> str | None:
-        """Where a transcript ends now, for the row of a prompt that is about to be pasted."""
+        """Return where a transcript ends now, for the row of a prompt that is about to be pasted."""
         view = self._registry.find(session)
         if view is None or not view.transcript:
             return None
@@ -158,7 +164,7 @@ class Evidence:
         return prompt.mark is not None and self.mark(view.id) == prompt.mark
 
     def _proof(self, view: View, backend: Backend, prompt: Prompt) -> Proof | None:
-        """The first line since the paste that says that the prompt was taken."""
+        """Return the first line since the paste that says that the prompt was taken."""
         if not view.transcript or prompt.pasted_at is None:
             return None
         path, offset = json.loads(prompt.mark) if prompt.mark else (None, 0)

@@ -35,13 +35,13 @@ class Until:
         self._watch: Watch | None = None
 
     def set(self) -> None:
-        """It is wanted no longer."""
+        """End the look: it is no longer wanted."""
         with self._lock:
             self._set = True
         self.poke()
 
     def poke(self) -> None:
-        """Its rows have changed."""
+        """Note that its rows have changed."""
         self._moved.set()
         with self._lock:
             watch = self._watch
@@ -83,7 +83,7 @@ class Eye:
         self._answered: dict[Dialog, int] = {}
 
     def look(self, watch: Watch, over: Callable[[], bool]) -> str | None:
-        """The screen, once it is at rest; None when it is ``over`` before."""
+        """Return the screen, once it is at rest; None when it is ``over`` before."""
         while not over() and watch.wait(CALM):
             pass
         return None if over() else "\n".join(self._tmux.screen(self._pane).lines)

@@ -157,7 +157,7 @@ class Files:
         os.close(watched.fd)
 
     def _rest(self) -> None:
-        """Something has happened: let news gather, without being woken by each, and look then."""
+        """Wait a moment after something has happened, without being woken by each event, and look then."""
         if not self._waiting:
             self._waiting = True
             self._reactor.unwatch(self._inotify.fileno())
@@ -215,7 +215,7 @@ class Files:
             self._rest()
 
     def _may(self, session: str, first: str) -> bool:
-        """Whether it is its turn."""
+        """Return whether it is its turn."""
         return not self.shares.due(session, OWING if session == first else 0.0)
 
     def _search(self, session: str) -> None:
@@ -293,7 +293,7 @@ class Files:
                 self._gone.append((watched.session, News(wanted.row, whole, [], None)))
 
     def _watch(self, session: str, one: Followed, path: str) -> int | None:
-        """The watch of a directory below the top; None if it is not there."""
+        """Return the watch of a directory below the top; None if it is not there."""
         fd = directory(one.top, path.split("/") if path else [])
         if fd is None:
             return None
@@ -324,5 +324,5 @@ def _there(directory: int, name: str) -> bool:
 
 
 def joined(path: str, name: str) -> str:
-    """A name in a directory below the top."""
+    """Return a name in a directory below the top."""
     return f"{path}/{name}" if path else name

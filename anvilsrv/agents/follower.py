@@ -14,7 +14,9 @@ class Follower(Protocol):
     """One part that acts on agents."""
 
     def follow(self, before: View | None, after: View | None) -> None:
-        """A session was touched; None where it was not yet, or is no more. Called on the store's thread: must not block."""
+        """Follow a session that was touched; None where it was not there yet, or is no longer. Called on the store's
+        thread: must not block.
+        """
 
     def close(self) -> None:
         """Stop acting and join what was started; agents live on."""

@@ -36,7 +36,7 @@ class Following(Generic[W]):
         self._closed = False
 
     def want(self, session: str, wanted: W | None) -> None:
-        """This, and nothing else, is to be done for the session; None: nothing."""
+        """Set what is to be done for the session, and nothing else; None: nothing."""
         with self._lock:
             current = self._workers.get(session)
             if self._closed or (current.wanted if current is not None else None) == wanted:

@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 
 
 def parse(words: list[str]) -> Asked:
-    """The words after ``fork``. Raises Invalid."""
+    """Parse the words after ``fork``. Raises Invalid."""
     found = dict.fromkeys(Asked._fields, "")
     for word in words:
         name, equals, value = word.partition("=")

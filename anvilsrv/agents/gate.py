@@ -33,7 +33,7 @@ class Gate:
             self._reactor.do(lambda: self._look(session))
 
     def close(self) -> None:
-        """Nothing to do: the reactor drops what was to come."""
+        """Do nothing: the reactor drops what was to come."""
 
     def _look(self, session: str) -> None:
         deadline = self._deadlines.pop(session, None)

@@ -10,8 +10,9 @@ from sandbox.errors import SandboxError
 
 
 def kept_activity(config: Iterable[Path], on_error: Callable[[BaseException], None]) -> int:
-    """Bytes of activity that are kept of a session. The first file counts; of one that cannot be read the error is told, and the
-    default counts."""
+    """Return how many bytes of activity are kept of a session. The first file counts; if it cannot be read the error is
+    reported, and the default counts.
+    """
     path = next((one for directory in config if (one := directory / "global.yaml").is_file()), None)
     try:
         return (layers.read("global", path).activity if path is not None else 0) or MOST

@@ -38,7 +38,7 @@ class Granted(NamedTuple):
 
 
 def sources() -> Iterator[Path]:
-    """The files of what runs inside."""
+    """Yield the files of what runs inside."""
     for flat in sorted(HERE.glob("*.py")):
         if flat.stem not in OUTSIDE:
             yield flat
@@ -66,20 +66,24 @@ def copy(code: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """The content, and the time of the last change, by which Python tells whether a file was compiled since."""
+    """Copy the content and the time of the last change, by which Python tells whether a file was compiled since."""
     target.write_bytes(source.read_bytes())
     status = source.stat()
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def shown(code: Path, cwd: str) -> dict[str, str]:
-    """What is mounted where: the copy over the package, unless that is in the directory that the agent is to work in."""
+    """Return what is mounted where: the copy over the package, unless that is in the directory that the agent is to
+    work in.
+    """
     here = str(HERE)
     return {} if _under(here, cwd) or _under(cwd, here) else {here: str(code / HERE.name)}
 
 
 def granted(tier: str) -> Granted:
-    """What every agent has of the installed programs in this tier: Python, the libraries, the skills, and of ours what runs inside."""
+    """Return what every agent has of the installed programs in this tier: Python, the libraries, the skills, and of
+    ours what runs inside.
+    """
     skills = [str(top / "skills") for top in (paths.share(), paths.config_dir())]
     ro = [path for path in skills if os.path.isdir(path)]
     ours = _ours()
@@ -96,14 +100,14 @@ def granted(tier: str) -> Granted:
 
 
 def _ours() -> list[str]:
-    """What else of ours lies in an installed environment; a source tree is not granted in the first place."""
+    """Return what else of ours is in an installed environment; a source tree is not granted in the first place."""
     if paths.share() == HERE.parent:
         return []
     return [*(str(HERE.parent / name) for name in PACKAGES), str(paths.share().resolve())]
 
 
 def _around(top: str, closed: Iterable[str]) -> Granted:
-    """Everything beneath ``top`` that is not ``closed``, in as few paths as there are."""
+    """Return everything beneath ``top`` that is not ``closed``, in as few paths as there are."""
     closed = [path for path in closed if _under(path, top)]
     if not closed:
         return Granted([top], [], [], [])

@@ -39,7 +39,7 @@ class Growing:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read(self, directory: int) -> Iterator[tuple[int, Line]]:
-        """What came since the last look, each with the offset where it begins. Raises OSError."""
+        """Yield what came since the last look, each with the offset where it begins. Raises OSError."""
         fd = os.open(self.name, OPEN, dir_fd=directory)
         try:
             state = os.fstat(fd)
@@ -58,7 +58,7 @@ class Growing:
             os.close(fd)
 
     def _begin(self, state: os.stat_result) -> int:
-        """Where to go on reading: at the start of another file, and of one that has become shorter."""
+        """Return where to go on reading: at the start of another file, and of one that has become shorter."""
         mark, size = self.mark, state.st_size
         read = mark.offset + len(self._partial) if mark is not None else 0
         if mark is None or (mark.device, mark.inode) != (state.st_dev, state.st_ino) or size < read:
@@ -72,7 +72,9 @@ class Growing:
         return read
 
     def _document(self, fd: int, state: os.stat_result) -> Iterator[tuple[int, Line]]:
-        """The whole of it, unless it was read. What is not yet written to its end is no document, and is read when it has grown."""
+        """Yield the whole document, unless it was read. What is not yet written to its end is not a document, and is
+        read when it has grown.
+        """
         before, self.mark = self.mark, Mark(state.st_dev, state.st_ino, state.st_size)
         if self.mark == before or (self._end and before is None):
             return

@@ -26,7 +26,7 @@ LONG = 200  # characters of a text for which an agent may show a placeholder
 
 
 def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) -> Look:
-    """What the input shows: ``words`` is what was typed last, ``texts`` what else may be of ours."""
+    """Return what the input shows: ``words`` is what was typed last, ``texts`` what else may be of ours."""
     if backend.input.empty is None:
         return Look.UNKNOWN
     if is_free(backend, screen):
@@ -43,7 +43,7 @@ def compare(backend: Backend, screen: Screen, words: str, texts: Iterable[str]) 
 
 
 def is_free(backend: Backend, screen: Screen) -> bool:
-    """Whether nothing stands in the input: neither in its first line, nor in what is below it in the same frame."""
+    """Return whether the input is empty: its first line, and what is below it in the same frame."""
     if not backend.free(screen):
         return False
     whole = backend.input.find is None or "\n" in (
@@ -55,7 +55,9 @@ def is_free(backend: Backend, screen: Screen) -> bool:
 
 
 def rows_of(backend: Backend, screen: Screen) -> list[str]:
-    """The rows from the one in which the input begins; the one with the cursor, where a backend knows no other place."""
+    """Return the rows from the one in which the input begins; from the one with the cursor if the backend gives no
+    other place.
+    """
     lines = [plain(line) for line in screen.lines]
     if backend.input.find is None:
         return lines[screen.y : screen.y + 1] if screen.y < len(lines) else []
@@ -65,8 +67,9 @@ def rows_of(backend: Backend, screen: Screen) -> list[str]:
 
 
 def standing(backend: Backend, screen: Screen, words: str) -> list[int]:
-    """The rows of the screen, from 0, in which ``words`` of ours begin and end, and the one with the cursor: there a key changes
-    something."""
+    """Return the rows of the screen, from 0, in which ``words`` of ours begin and end, and the one with the cursor:
+    there a key changes something.
+    """
     rows, ours = rows_of(backend, screen), drawable(words)
     top = screen.y if backend.input.find is None else len(screen.lines) - len(rows)
     ends = [said.count("\n") for said in _ends(rows) if ours and _is(said, ours, words)]
@@ -74,14 +77,16 @@ def standing(backend: Backend, screen: Screen, words: str) -> list[int]:
 
 
 def drawable(text: str) -> str:
-    """The characters of a text that every agent draws."""
+    """Return the characters of a text that every agent draws."""
     known = JOINED.sub("", unicodedata.normalize("NFC", plain(text)))
     kept = (c for c in known if unicodedata.category(c)[0] not in "CZM")
     return LINES.sub("", "".join(kept))
 
 
 def _ends(rows: Sequence[str]) -> Iterator[str]:
-    """What may be the whole input: its first rows, up to each that an empty row, a ruler or nothing follows."""
+    """Yield what may be the whole input: its first rows, up to each that is followed by an empty row, a ruler or
+    nothing.
+    """
     said = ""
     for at, row in enumerate(rows):
         if RULER.match(row) and at:
@@ -94,7 +99,7 @@ def _ends(rows: Sequence[str]) -> Iterator[str]:
 
 
 def _is(shown: str, ours: str, words: str) -> bool:
-    """Whether that is our text, whole, as a placeholder, or a part of it where not all can be seen."""
+    """Return whether that is our text: whole, as a placeholder, or a part of it if not all can be seen."""
     line = drawable(shown)
     if line == ours:
         return True
@@ -105,7 +110,9 @@ def _is(shown: str, ours: str, words: str) -> bool:
 
 
 def _left(text: str) -> Iterator[str]:
-    """A text, and its first and its last lines: each key that clears an input takes one line away, before the cursor or behind it."""
+    """Yield a text, and its first and its last lines: each key that clears an input removes one line, before or after
+    the cursor.
+    """
     lines = text.split("\n")
     said = ""
     for line in lines[:LINES_LEFT]:
@@ -123,7 +130,7 @@ def _is_long(text: str) -> bool:
 
 
 def _made_of(shown: str, known: Sequence[str], long: bool) -> bool:
-    """Whether nothing stands there but such texts, one after the other."""
+    """Return whether nothing is there but such texts, one after the other."""
     bare = PLACEHOLDER.sub("", shown) if long else shown
     rest = drawable(bare)
     if not rest:

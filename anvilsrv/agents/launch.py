@@ -97,15 +97,15 @@ class Launch:
         self.vault = Vault()
 
     def directory(self, session: str) -> Path:
-        """The session's own directory."""
+        """Return the session's own directory."""
         return self._state / "sessions" / session
 
     def data(self, session: str) -> Path:
-        """What the agent keeps there: its own configuration and conversations."""
+        """Return what the agent keeps there: its own configuration and conversations."""
         return self.directory(session) / "data"
 
     def staged(self, session: str) -> Path:
-        """Where that is which a session that is to be made begins with."""
+        """Return where the files are that a session to be made begins with."""
         return self._state / "sessions" / f"fork-{session}" / "data"
 
     def _unstage(self, session: str) -> None:
@@ -139,7 +139,9 @@ class Launch:
         beneath.remove(self.directory(session))
 
     def _keeps(self, session: str) -> bool:
-        """Whether it has commits that could not be brought, as on a full disk: the next daemon tries again, for some time."""
+        """Return whether it has commits that could not be brought, as on a full disk: the next daemon tries again, for
+        some time.
+        """
         trees = [one.tree for one in self.records(session) if os.path.isdir(one.common)
                  and self.tip(one) not in ("", one.base, one.taken)]  # fmt: skip
         mark = self.directory(session) / "kept"
@@ -152,11 +154,11 @@ class Launch:
         return True
 
     def there(self) -> list[str]:
-        """The sessions that have a directory."""
+        """Return the sessions that have a directory."""
         return sorted(path.name for path in self._state.glob("sessions/*") if path.is_dir())
 
     def remember(self) -> None:
-        """Where agents may write that a version started which left no word of it. Raises Unavailable."""
+        """Record where agents may write that an older version started without recording it. Raises Unavailable."""
         if self.written.path.exists():
             return
         try:
@@ -167,7 +169,7 @@ class Launch:
             raise Unavailable(f"cannot tell where agents may write: {error}") from None
 
     def tier_report(self) -> tiers.Report:
-        """What this kernel gives; found out once."""
+        """Return what this kernel provides; found out once."""
         if self._report is None:
             report = tiers.probe()
             with self._lock:
@@ -175,7 +177,7 @@ class Launch:
         return self._report
 
     def way(self) -> Way:
-        """By what limits are held here; found out once."""
+        """Return the mechanism that enforces limits here; found out once."""
         if self._way is None:
             way = delegation.find(daemon=True)
             with self._lock:
@@ -193,7 +195,7 @@ class Launch:
         parent: str | None = None,
         limits: Mapping[str, str] = {},
     ) -> Plan:
-        """The policy and tier of a session; ``limits`` are those that the user set.
+        """Return the policy and tier of a session; ``limits`` are those that the user set.
 
         Raises AnvilError with the reason when it cannot run here.
         """
@@ -224,7 +226,7 @@ class Launch:
         return Plan(made, tier, text, gaps)
 
     def _own(self, backend: Backend, session: str, env: Mapping[str, str]) -> dict[str, object]:
-        """The layer by which the daemon grants a session its own directories."""
+        """Return the layer by which the daemon grants a session its own directories."""
         top = self.directory(session)
         code = grants.granted(self.tier_report().tier)
         return {
@@ -259,7 +261,7 @@ class Launch:
         return rights(plan.policy, spec, [str(top)])
 
     def _foreseen(self, plan: Plan, top: Path) -> Cover | None:
-        """What will lie over repositories, with nothing made yet."""
+        """Return what will be mounted over repositories, with nothing made yet."""
         if plan.tier != "full":
             return None
         found = cover(plan.policy, Trusted(self.written), remember=False, home=str(Path.home()))
@@ -322,7 +324,9 @@ class Launch:
         )
 
     def _cover(self, plan: Plan, session: str) -> Cover:
-        """Git directories of the session's own; there is nothing to lay them over without mounts."""
+        """Return what covers repositories with git directories of the session's own; without mounts there is nothing to
+        cover.
+        """
         if plan.tier != "full":
             return Cover(lines=[("note", "git directories are not protected in this tier", "")])
         trusted, home = Trusted(self.written), str(Path.home())
@@ -333,12 +337,12 @@ class Launch:
         return made
 
     def git(self, session: str) -> str:
-        """Where a session's own git directories are: another's, where it works beside that one's agent."""
+        """Return where a session's own git directories are: another's, if it works beside that one's agent."""
         path = self.directory(session) / "git"
         return os.readlink(path) if path.is_symlink() else str(path)
 
     def _owner(self, session: str) -> str:
-        """Whose they are."""
+        """Return whose they are."""
         return Path(self.git(session)).parent.name
 
     def _share(self, view: View) -> None:
@@ -348,23 +352,23 @@ class Launch:
             path.symlink_to(self.directory(view.beside) / "git")
 
     def inside(self, session: str, argv: list[str], cwd: str, most: int, data: bytes = b"") -> bytes:
-        """What a command prints in the session's sandbox. Raises SandboxError."""
+        """Return what a command prints in the session's sandbox. Raises SandboxError."""
         top = self.directory(session)
         return git_inside.output(str(top / "run" / SPEC), str(top), argv, cwd, data, most)
 
     def records(self, session: str) -> list[git_own.Record]:
-        """Its own git directories."""
+        """Return its own git directories."""
         return git_own.records(self.git(session))
 
     @staticmethod
     def tip(record: git_own.Record) -> str:
-        """The commit that a session has checked out; empty where that cannot be told."""
+        """Return the commit that a session has checked out; empty if that is unknown."""
         found = git_out.tip(record)
         return found.commit if found is not None else ""
 
     @staticmethod
     def branch(record: git_own.Record) -> str:
-        """The branch that a session is on; empty for none."""
+        """Return the branch that a session is on; empty for none."""
         found = git_out.tip(record)
         branch = found.branch if found is not None else git_refs.head(record.own).removeprefix("ref: ")
         return one_line(branch.removeprefix("refs/heads/")) if branch.startswith("refs/heads/") else ""
@@ -390,7 +394,7 @@ class Launch:
 
     @contextmanager
     def _alone(self, session: str) -> Iterator[None]:
-        """One landing of a session at a time. Raises SandboxRefused."""
+        """Allow one landing of a session at a time. Raises SandboxRefused."""
         with self._lock:
             turn = self._landing.setdefault(session, threading.BoundedSemaphore())
         if not turn.acquire(timeout=LANDING):
@@ -422,16 +426,18 @@ class Launch:
             logins.give(self.vault, backend.name, backend.login, top)
 
     def started(self, session: str, pid: int) -> None:
-        """Its agent is that process."""
+        """Record the process of its agent."""
         if self.living(session) != pid:
             birth.note(self.directory(session) / "process", pid)
 
     def living(self, session: str) -> int:
-        """The process of its agent, wherever it may run, as long as it does; else 0."""
+        """Return the process of its agent, wherever it may run, as long as it does; else 0."""
         return birth.living(self.directory(session) / "process")
 
     def ended(self, session: str) -> tuple[int, str] | None:
-        """What the launcher wrote at the end: the exit status (128 and more: a signal) and its sentence; None if it was killed."""
+        """Return what the launcher wrote at the end: the exit status (128 and more: a signal) and its sentence; None if
+        it was killed.
+        """
         try:
             code, _, sentence = (self.directory(session) / "status").read_text().partition("\n")
             return int(code), sentence.strip()
@@ -439,7 +445,7 @@ class Launch:
             return limited.out_of_memory(self.directory(session) / "run" / SPEC)
 
     def can_resume(self, view: View) -> bool:
-        """Whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""
+        """Return whether there is a conversation to go on with: agents refuse to resume one that never had a prompt."""
         if not view.conversation:
             return False
         if not view.transcript:
@@ -460,7 +466,7 @@ class Launch:
 
 
 def _write(backend: Backend, made: Made, top: Path) -> None:
-    """The files of one launch, and those that the agent keeps; what it is to begin again is removed."""
+    """Write the files of one launch, and those that the agent keeps; what it is to begin again is removed."""
     for row in backend.follow:
         if row.fresh:
             beneath.discard(top / "data", row.path.removeprefix("{DATA}/"))
@@ -474,5 +480,7 @@ def _write(backend: Backend, made: Made, top: Path) -> None:
 
 
 def _variables(env: Mapping[str, str]) -> list[str]:
-    """These as a layer has them; what the user's own environment has by its name, since ``sandbox`` shows the others' values."""
+    """Return these as a layer has them; for the user's own variables the name alone, since ``sandbox`` shows the values
+    of the others.
+    """
     return [name if os.environ.get(name) == value else f"{name}={value}" for name, value in env.items()]

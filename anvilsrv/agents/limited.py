@@ -21,13 +21,13 @@ PARENT = Origin("the session that spawned it", "", 0)
 
 
 def bounded(limits: Limits, most: Mapping[str, int | None], asked: Mapping[str, str]) -> Limits:
-    """Those of layers, as far as the session that spawned this one has them, and what the user set."""
+    """Return the limits of layers, as far as the session that spawned this one has them, and what the user set."""
     made = within(limits, most, PARENT)
     return made | {name: Limit(limit_values.parse(name, said), (USER,)) for name, said in asked.items()}
 
 
 def specified(spec: Path) -> dict[str, Any]:
-    """The limits in a specification; empty where there is none."""
+    """Return the limits in a specification; empty if there is none."""
     try:
         found = json.loads(spec.read_text()).get("limits")
     except (OSError, ValueError):
@@ -36,7 +36,7 @@ def specified(spec: Path) -> dict[str, Any]:
 
 
 def group(spec: Path, pid: int) -> str:
-    """The group of the agent whose keeper is that process; empty if it is in none."""
+    """Return the group of the agent whose keeper is that process; empty if it is in none."""
     wanted = specified(spec).get("group")
     if not wanted:
         return ""
@@ -51,7 +51,7 @@ def group(spec: Path, pid: int) -> str:
 
 
 def out_of_memory(spec: Path) -> tuple[int, str] | None:
-    """How an agent ended that no keeper saw: only a group of ours that is still there can tell."""
+    """Return how an agent ended that no keeper saw: only a group of ours that still exists can tell."""
     wanted = specified(spec).get("group")
     if not wanted or not wanted["parent"]:
         return None

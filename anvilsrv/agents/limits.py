@@ -44,7 +44,7 @@ class SessionLimits:
             self._reactor.do(partial(self._look, view.id))
 
     def close(self) -> None:
-        """Nothing to do: the reactor drops what was to come."""
+        """Do nothing: the reactor drops what was to come."""
 
     def _look(self, session: str) -> None:
         deadline = self._deadlines.pop(session, None)
@@ -63,7 +63,7 @@ class SessionLimits:
     # -- the file --------------------------------------------------------------------------------------------------------
 
     def shown(self, session: str) -> str:
-        """A line for each: name, used, limit. Raises NotFound."""
+        """Return a line for each: name, used, limit. Raises NotFound."""
         view = self._registry.get(session)
         used = self._used(view) if view.pid else {}
         return "".join(f"{name} {used.get(name, '-')} {view.limit(name)}\n" for name in NAMES)
@@ -82,7 +82,8 @@ class SessionLimits:
         return found
 
     def set(self, session: str, text: str) -> None:
-        """Each line a name and its limit, or ``default``; the group of an agent that runs has it at once.
+        """Set limits: each line a name and its limit, or ``default``; the group of an agent that runs has it
+        immediately.
 
         Raises NotFound, Invalid, and Unavailable where the kernel refuses.
         """
@@ -119,7 +120,7 @@ def _run(view: View) -> tuple[object, ...]:
 
 
 def _wanted(text: str) -> dict[str, str | None]:
-    """What each line sets; None is what layers say. Raises Invalid."""
+    """Return what each line sets; None is what layers say. Raises Invalid."""
     found: dict[str, str | None] = {}
     for line in text.splitlines():
         words = line.split()
@@ -134,7 +135,7 @@ def _wanted(text: str) -> dict[str, str | None]:
 
 
 def _figure(name: str, text: str, lived: float) -> str:
-    """What is used, as it is written: the processor's is the mean since the agent was started."""
+    """Return what is used, as it is written: for the processor the mean since the agent was started."""
     if name == "cpu":
         spent = next((int(line.split()[1]) for line in text.splitlines() if line.startswith("usage_usec ")), 0)
         return f"{round(spent / 10_000 / max(lived, 0.001))}%"

@@ -30,19 +30,21 @@ SETTLE = 0.2  # s from the first news of a copy to its reading
 
 
 def give(vault: Vault, backend: str, login: Login, top: Path) -> None:
-    """At a start: what the agent of the session in ``top`` has renewed is taken over, then it gets the login. Raises AnvilError."""
+    """Give the agent the login at a start, after taking over what the agent of the session in ``top`` has renewed.
+    Raises AnvilError.
+    """
     if vault.has(backend, login.files):
         _all(vault, backend, login, top, start=True)
 
 
 def sync(vault: Vault, backend: str, login: Login, top: Path) -> None:
-    """The same while it runs, for what it was given. Raises AnvilError."""
+    """Do the same while it runs, for what it was given. Raises AnvilError."""
     if (top / GIVEN).exists() and vault.has(backend, login.files):
         _all(vault, backend, login, top, start=False)
 
 
 def withhold(top: Path) -> None:
-    """The agent uses another way to log in."""
+    """Withhold the login: the agent uses another way to log in."""
     (top / GIVEN).unlink(missing_ok=True)
 
 

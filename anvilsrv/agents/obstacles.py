@@ -118,7 +118,9 @@ class Obstacles:
 
 
 def in_the_way(backend: Backend, screen: Screen, long: bool) -> str:
-    """What keeps a prompt from being typed, as the screen shows it; after a ``long`` time with what else it may be."""
+    """Return what keeps a prompt from being typed, as the screen shows it; after a ``long`` time with what else it may
+    be.
+    """
     line = backend.input_line(screen)
     if screen.unread:
         return NOT_READ
@@ -131,6 +133,6 @@ def in_the_way(backend: Backend, screen: Screen, long: bool) -> str:
 
 
 def quoted(line: str) -> str:
-    """A line of a screen in short, without colours."""
+    """Return a line of a screen, shortened and without colours."""
     text = " ".join(plain(line).split())
     return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))

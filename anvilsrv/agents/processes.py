@@ -90,10 +90,10 @@ class Processes:
         self._reactor.do(self._sweep)
 
     def close(self) -> None:
-        """Nothing to do: the reactor lets go of the processes."""
+        """Do nothing: the reactor releases the processes."""
 
     def gentle(self, backend: str) -> Stop:
-        """How an agent is ended; by a signal alone where its backend's file has gone or is wrong now."""
+        """Return how an agent is ended; by a signal alone if its backend's file has gone or is wrong now."""
         try:
             return self._backends.get(backend).stop
         except AnvilError:
@@ -102,7 +102,9 @@ class Processes:
     # -- on the reactor -----------------------------------------------------------------------------------------------
 
     def _meet(self, view: View) -> None:
-        """The first look at a session: its agent may have outlived a daemon. Many are met at once, for one question to tmux."""
+        """Look at a session for the first time: its agent may have outlived a daemon. Many are looked at together, for
+        one question to tmux.
+        """
         if not self._new:
             self._reactor.do(self._adopt)
         self._new.append(view)
@@ -143,7 +145,9 @@ class Processes:
         self._look(session)
 
     def _sweep(self) -> None:
-        """The windows of sessions that this store does not know are another's: the same namespace with another HOME."""
+        """End the windows of killed sessions; others that this store does not know belong to the same namespace with
+        another HOME.
+        """
         strange = [pane for pane in self._panes() if pane.window not in self._registry.views]
         if strange:
             killed = self._store.call(self._registry.killed)
@@ -152,7 +156,7 @@ class Processes:
                     self._tmux.kill(pane.id)
 
     def others(self) -> bool:
-        """Whether agents run in tmux that are not of this store."""
+        """Return whether agents run in tmux that are not of this store."""
         return any(not pane.dead and pane.window not in self._registry.views for pane in self._panes())
 
     def _look(self, session: str) -> None:
@@ -198,7 +202,7 @@ class Processes:
             self._life.about(session, lambda tx: self._life.failed(tx, session, why))
 
     def _when_there_is_room(self, session: str, run: Run, error: Full) -> None:
-        """The disk is full, which is not the session's fault: it stays ``starting``."""
+        """Wait until the disk, which is full, has room: that is not the session's fault, so it stays ``starting``."""
         run.start = self._reactor.at(NO_ROOM, lambda: self._start(session))
         if not run.no_room:
             run.no_room = True
@@ -235,7 +239,7 @@ class Processes:
         self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pid, backend))
 
     def _kill_first(self, session: str, left: int) -> None:
-        """An agent of the session runs where no one reaches it: two would work in one directory."""
+        """Kill an agent of the session that runs where it cannot be reached: otherwise two would work in one directory."""
         run = self._runs.setdefault(session, Run())
 
         def gone() -> None:
@@ -254,13 +258,15 @@ class Processes:
         )
 
     def _unwanted(self, session: str, pane: str, error: BaseException) -> None:
-        """The session was killed while its agent was being started, or its row cannot be written."""
+        """Discard an agent whose session was killed while it was being started, or whose row cannot be written."""
         if not isinstance(error, NotFound):
             self._life.broken(session, error)
         self._remove(session, pane)
 
     def _not_ready(self, session: str, pid: int, backend: Backend) -> None:
-        """Its time is over. It goes on waiting for the user if its screen says for what; without hooks it never would be ready."""
+        """Handle the end of the time to become ready. It goes on waiting for the user if its screen says for what;
+        without hooks it never would be ready.
+        """
         view, run = self._registry.views.get(session), self._runs.get(session)
         if view is None or run is None or view.pid != pid or view.state != State.STARTING:
             return
@@ -302,14 +308,14 @@ class Processes:
         self._life.about(session, lambda tx: self._life.died(tx, session, pid, status, words, seen, written))
 
     def _stray(self, view: View) -> None:
-        """It lives and has no terminal any more: it is ended, and what is wanted of the session follows from that."""
+        """End an agent that lives without a terminal; what is wanted of the session decides what follows."""
         self._watch(view.id, view.pid)
         self._life.error(view.id, f"the terminal of session '{view.id}' is gone: its agent is ended")
         self._runs[view.id].ending = view.pid
         self._end(view)
 
     def _end(self, view: View) -> None:
-        """By its own keys, then SIGTERM, then SIGKILL."""
+        """End it by its own keys, then SIGTERM, then SIGKILL."""
         run, pid, stop = self._runs[view.id], view.pid, self.gentle(view.backend)
         if stop.keys and self._keys(view.id, stop.keys):
             self._reactor.at(stop.grace, lambda: self._signal(run, pid, signal.SIGTERM))
@@ -356,7 +362,7 @@ class Processes:
             return []
 
     def _guarded(self, session: str, command: Callable[[], None]) -> None:
-        """What goes wrong with one session is that session's."""
+        """Keep what goes wrong with one session to that session."""
         try:
             command()
         except Exception as error:
@@ -364,10 +370,10 @@ class Processes:
 
 
 def acts(view: View) -> tuple[object, ...]:
-    """What of a view this follower acts on."""
+    """Return what of a view this follower acts on."""
     return view.state, view.wanted, view.pid, view.crashes
 
 
 def pause(view: View) -> float:
-    """Seconds to wait before the next start."""
+    """Return how many seconds to wait before the next start."""
     return PAUSES[min(view.crashes, len(PAUSES)) - 1] if view.crashes else 0.0

@@ -77,7 +77,7 @@ def request(on: Branch, into: str, pushed: str, words: Words) -> str:
 
 
 def words(branch: str, there: Iterable[Prompt]) -> Words:
-    """Title and body of a request, from the turns."""
+    """Return title and body of a request, from the turns."""
     taken = [one for one in there if one.turn]
     title = next((line.strip() for one in taken for line in one.text.splitlines() if line.strip()), branch)
     last = next((one.response for one in reversed(taken) if one.response), b"") or b""

@@ -55,5 +55,5 @@ class Layers:
 
 
 def offered(*config: Path) -> tuple[Layers, Layers]:
-    """The roles and the tasks."""
+    """Return the roles and the tasks."""
     return Layers("roles", *config), Layers("tasks", *config)

@@ -41,7 +41,7 @@ exec "$@"
 
 
 def wrapped(commands: Sequence[str], argv: list[str], data: Path) -> list[str]:
-    """The command line that runs these, and then the agent."""
+    """Return the command line that runs these, and then the agent."""
     return ["/bin/sh", "-c", SCRIPT, "setup", str(data / LOG), str(len(commands)), *commands, *argv]
 
 
@@ -69,7 +69,7 @@ class Setups:
             self._reactor.do(lambda: self._tell(after.id))
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def _tell(self, session: str) -> None:
         try:

@@ -52,7 +52,7 @@ class Sockets:
             self._reactor.do(lambda: self._ensure(after.id))
 
     def close(self) -> None:
-        """Nothing to do: the server closes its sockets."""
+        """Do nothing: the server closes its sockets."""
 
     def settled(self) -> None:
         """Wait until what was followed so far is done. Not on the reactor."""
@@ -61,7 +61,7 @@ class Sockets:
         done.wait(PATIENCE)
 
     def _ensure(self, session: str) -> None:
-        """The session listens. One that cannot has failed, and says why; a restart tries again."""
+        """Make the session listen. One that cannot has failed, and says why; a restart tries again."""
         view = self._registry.views.get(session)
         if view is None or session in self._open:
             return
@@ -87,5 +87,5 @@ class Sockets:
 
 
 def reason(error: Exception) -> str:
-    """Why, without the name of a system error's class."""
+    """Return why, without the name of a system error's class."""
     return error.strerror.lower() if isinstance(error, OSError) and error.strerror else sentence(error)

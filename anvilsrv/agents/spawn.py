@@ -50,7 +50,8 @@ class Spawn:
         self._sockets = sockets
 
     def new(self, words: list[str], parent: str | None, first: First) -> str:
-        """The words after ``new``, asked by the user or by session ``parent``. Returns the id; ``first`` queues a prompt.
+        """Create the session that the words after ``new`` describe, for the user or for session ``parent``. Returns the
+        id; ``first`` queues a prompt.
 
         Raises AnvilError with the reason if it cannot run here, or would get more than its parent has.
         """
@@ -73,7 +74,7 @@ class Spawn:
         return self._on_a_branch(backend.name, cwd, asked, first)
 
     def _beside(self, backend: str, asked: dict[str, Any]) -> str:
-        """In the sandbox of another, or in that beside which this one works."""
+        """Create a session in the sandbox of another, or in that beside which this one works."""
         agent = self._registry.get(asked["same"])
         agent = self._registry.get(agent.beside or agent.id)
         parent = agent.parent if agent.parent in self._registry.views else None
@@ -109,7 +110,7 @@ class Spawn:
         self, backend: str, cwd: str, asked: dict[str, Any], parent: str | None, branch: Branch | None,
         more: Callable[[Tx, str], None] = lambda tx, made: None,
     ) -> str:  # fmt: skip
-        """A session as it was asked for; ``more`` is done in the same job. Raises AnvilError."""
+        """Create a session as asked for; ``more`` is done in the same job. Raises AnvilError."""
         plan = self._launch.plan(backend, asked["role"], asked["tasks"], cwd, parent=parent)
         if parent is not None:
             self._launch.within(plan, self._registry.get(parent))
@@ -139,13 +140,14 @@ class Spawn:
         return made
 
     def _few(self, parent: str) -> None:
-        """Raises Conflict when the sessions that this one started, or those started, are as many as they may be."""
+        """Raise Conflict if the sessions that this one started, or those started, are as many as they may be."""
         family = sum(self._registry.descends(one, parent) for one in self._registry.views)
         if family >= BOUNDS["sessions"].most:
             raise BOUNDS["sessions"].refusal()
 
     def _directory(self, path: str) -> str:
-        """Where an agent can work: ``path`` without links, looked at once, as one that is put there later is refused at the launch.
+        """Return where an agent can work: ``path`` without links, looked at once, as one that is put there later is
+        refused at the launch.
 
         Raises Invalid, NotFound or Denied.
         """
@@ -171,7 +173,8 @@ class Spawn:
 
 
 def what_runs(backend: Backend, text: str, parent: str | None) -> list[str]:
-    """The words of ``command=``, with the path of the program, for a backend that takes any; the user alone says that.
+    """Return the words of ``command=``, with the path of the program, for a backend that takes any; only the user may
+    give them.
 
     Raises Invalid, Denied and NotPermitted.
     """

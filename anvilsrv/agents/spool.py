@@ -40,11 +40,13 @@ class Kept:
         self._sessions = state / "sessions"
 
     def spooled(self, session: str) -> list[tuple[object, dict[str, Any]]]:
-        """The reports that hooks left while no daemon answered, oldest first, each with its path. Raises AnvilError."""
+        """Return the reports that hooks left while no daemon answered, oldest first, each with its path. Raises
+        AnvilError.
+        """
         return list(spooled(self._sessions / session / "ns" / "spool"))
 
     def take(self, place: object) -> None:
-        """That report is on disk elsewhere now: remove it. Raises Unavailable."""
+        """Remove that report, which is on disk elsewhere now. Raises Unavailable."""
         assert isinstance(place, Path)
         try:
             place.unlink(missing_ok=True)
@@ -52,11 +54,11 @@ class Kept:
             raise AnvilError(f"cannot remove spooled report '{place.name}': {error.strerror}") from None
 
     def lines(self, session: str, path: str) -> Iterator[dict[str, Any]]:
-        """Every line of a transcript, from its beginning. Raises AnvilError."""
+        """Yield every line of a transcript from its beginning. Raises AnvilError."""
         return transcript.lines(self._sessions / session / "data", path)
 
     def text(self, session: str, path: str, most: int) -> str:
-        """A text of the agent's, at most so many bytes of it. Raises AnvilError."""
+        """Return a text of the agent's, at most that many bytes of it. Raises AnvilError."""
         top = self._sessions / session / "data"
         fd = beneath.read(top, beneath.relative(top, path))
         try:
@@ -67,11 +69,11 @@ class Kept:
             os.close(fd)
 
     def since(self, session: str, path: str, offset: int) -> Iterator[dict[str, Any]]:
-        """Its lines from ``offset`` bytes on. Raises AnvilError."""
+        """Yield its lines from ``offset`` bytes on. Raises AnvilError."""
         return transcript.lines(self._sessions / session / "data", path, offset)
 
     def size(self, session: str, path: str) -> int:
-        """How long it is, in bytes. Raises AnvilError."""
+        """Return its length in bytes. Raises AnvilError."""
         return transcript.size(self._sessions / session / "data", path)
 
 
@@ -155,7 +157,8 @@ class Spools:
 
 
 def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The reports in a spool, oldest first, each with its path, as many as are read at a time; what is none is removed.
+    """Return the reports in a spool, oldest first, each with its path, as many as are read at a time; what is not one
+    is removed.
 
     Raises AnvilError.
     """
@@ -181,7 +184,7 @@ def spooled(directory: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def _names(top: int) -> list[str]:
-    """Of what may be reports, in the order of their names. A directory is none, and cannot be removed as one.
+    """Return the names of what may be reports, sorted. A directory is not one, and cannot be removed as one.
 
     What is beyond the size that a spool may have is removed, the last first.
     """
@@ -202,7 +205,7 @@ def _names(top: int) -> list[str]:
 
 
 def _size(entry: "os.DirEntry[str]") -> int:
-    """Its bytes; none where it is too large to be read, and is removed for that."""
+    """Return its size in bytes; 0 if it is too large to be read, and is removed for that."""
     try:
         size = entry.stat(follow_symlinks=False).st_size
     except OSError:  # it is gone
@@ -211,7 +214,7 @@ def _size(entry: "os.DirEntry[str]") -> int:
 
 
 def _report(top: int, name: str) -> tuple[dict[str, Any] | None, int]:
-    """The report in a file, and how many bytes were read for it."""
+    """Return the report in a file, and how many bytes were read for it."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=top)
     except OSError:

@@ -72,7 +72,7 @@ class Starter:
         return True
 
     def _shows_input(self, screen: Screen) -> bool:
-        """Whether it looks as if it took prompts, while only a hook can say so."""
+        """Return whether it looks as if it took prompts, while only a hook can say so."""
         backend = self._backend
         return backend.ready_screen is None and backend.input.find is not None and backend.free(screen)
 
@@ -83,14 +83,14 @@ class Starter:
 
 
 def unheard(backend: Backend) -> str:
-    """That hooks are silent, and what may be the reason."""
+    """Return that hooks are silent, and what may be the reason."""
     where = f" ({backend.unheard})" if backend.unheard else ""
     silent = f"{backend.name} shows its input, but none of its hooks has reported yet"
     return f"{silent}: they are switched off or refused{where}, or start slowly"
 
 
 def in_words(known: Dialog | None, screen: Screen) -> str:
-    """What keeps an agent from being ready: what a dialog means, or what stands there. Nothing where nothing does."""
+    """Return what keeps an agent from being ready: what a dialog means, or what the screen says. Empty if nothing does."""
     if known is not None and known.says:
         return known.says
     text = quoted(screen)
@@ -98,7 +98,9 @@ def in_words(known: Dialog | None, screen: Screen) -> str:
 
 
 def quoted(screen: Screen) -> str:
-    """A screen on one line, without colours and boxes, in quotes; its end where it is long, since that is where it asks."""
+    """Return a screen on one line, without colours and boxes, in quotes; of a long one the end, since that is where it
+    asks.
+    """
     lines = (" ".join(BOXES.sub(" ", plain(one)).split()) for one in screen.lines)
     text = shown(" / ".join(one for one in lines if any(map(str.isalnum, one))))
     return f'"{"…" if len(text) > QUOTED else ""}{text[-QUOTED:]}"' if text else ""

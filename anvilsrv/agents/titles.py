@@ -65,7 +65,7 @@ class Titles:
     # -- from other threads ---------------------------------------------------------------------------------------------
 
     def changed(self, pane: str, title: str) -> None:
-        """A title changed (or tmux tells all there are, when it is asked first)."""
+        """Note that a title changed (or all that tmux has, when it is asked first)."""
         self._reactor.do(lambda: self._changed(pane, title[:LONGEST]))
 
     def follow(self, before: View | None, after: View | None) -> None:
@@ -84,7 +84,7 @@ class Titles:
         self._reactor.do(lambda: self._quietly(lambda: self._tidy(session, CLEARS)))
 
     def close(self) -> None:
-        """Nothing to do: the reactor drops what was to come."""
+        """Do nothing: the reactor drops what was to come."""
 
     # -- titles -----------------------------------------------------------------------------------------------------------
 

@@ -57,8 +57,9 @@ class Tail:
         self.unread = False  # there is more than that look took
 
     def read(self, most: int = MOST) -> Iterator[Line]:
-        """The objects on the lines completed since, in so many bytes. Raises AnvilError when the file cannot be read; none yet is not
-        an error."""
+        """Yield the objects on the lines completed since, in that many bytes. Raises AnvilError when the file cannot be
+        read; a file that does not exist yet is not an error.
+        """
         self.taken, self.unread = 0, False
         try:
             fd = beneath.read(self.top, self.name)
@@ -95,14 +96,14 @@ class Tail:
                 yield found
 
     def _skip(self, data: bytes) -> list[bytes]:
-        """What follows the end of a line that was too long."""
+        """Return what follows the end of a line that was too long."""
         _, newline, rest = data.partition(b"\n")
         self._skipping = not newline
         return rest.split(b"\n")
 
 
 def parse(line: bytes) -> Line | None:
-    """The object on a line, or None."""
+    """Return the object on a line, or None."""
     if not line:
         return None
     try:
@@ -113,12 +114,12 @@ def parse(line: bytes) -> Line | None:
 
 
 def lines(top: Path, path: str, offset: int = 0) -> Iterator[Line]:
-    """Every object in a transcript, once, from its beginning or from ``offset`` bytes. Raises AnvilError."""
+    """Yield every object in a transcript, once, from its beginning or from ``offset`` bytes. Raises AnvilError."""
     yield from Tail(top, path, offset).read()
 
 
 def size(top: Path, path: str) -> int:
-    """How long a transcript is, in bytes; 0: it is not there. Raises AnvilError."""
+    """Return how long a transcript is, in bytes; 0: it is not there. Raises AnvilError."""
     try:
         fd = beneath.read(top, beneath.relative(top, path))
     except NotFound:
@@ -141,11 +142,13 @@ class Beside:
         self.unread = False  # as of a Tail
 
     def meant(self, names: Iterable[str]) -> bool:
-        """Whether one of these names may be that of such a file."""
+        """Return whether one of these names may be that of such a file."""
         return any(fnmatch.fnmatch(name, self._names) for name in names)
 
     def read(self) -> Iterator[Line]:
-        """The objects on the lines completed since in all of them, as much as is read at one look. Raises AnvilError."""
+        """Yield the objects on the lines completed since in all of them, as much as is read at one look. Raises
+        AnvilError.
+        """
         self.unread, left = False, LOOK
         fd = directory(self._top, self.parts)
         if fd is None:
@@ -248,7 +251,7 @@ class Watcher:
                 self._serve(session)
 
     def _meant(self, session: str, names: set[str]) -> bool:
-        """Whether one of these may be a file that is followed."""
+        """Return whether one of these may be a file that is followed."""
         beside = self._beside.get(session)
         return self._tails[session].name.rpartition("/")[2] in names or (beside is not None and beside.meant(names))
 
@@ -326,13 +329,13 @@ class Watcher:
 
 
 def batches(found: Iterator[Line], size: int = 1000) -> Iterator[list[Line]]:
-    """The same lines, in lists of at most ``size``."""
+    """Yield the same lines, in lists of at most ``size``."""
     while batch := list(itertools.islice(found, size)):
         yield batch
 
 
 def directory(top: Path, parts: list[str]) -> int | None:
-    """A descriptor of a directory beneath ``top``, reached without links, or None."""
+    """Return a descriptor of a directory beneath ``top``, reached without links, or None."""
     try:
         fd = os.open(top, beneath.DIRECTORY)
     except OSError:

@@ -31,8 +31,9 @@ class Trial(NamedTuple):
 
 
 def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path, program: str | None = None) -> Trial:
-    """For the backend's program, or another one, with these arguments; ``top`` is an empty directory, kept until it has ended. Raises
-    AnvilError, SandboxError and OSError."""
+    """Return a trial of the backend's program, or another one, with these arguments; ``top`` is an empty directory,
+    kept until it has ended. Raises AnvilError, SandboxError and OSError.
+    """
     backend, launch = backends.get(name), Launch(backends, top / "state", paths.namespace())
     launch.make_directories(NAME)
     own, cwd = launch.directory(NAME), top / "work"

@@ -58,7 +58,7 @@ class Typist:
         self._following.want(session, wanted)
 
     def _typed(self, view: View) -> bool:
-        """Whether its kind of agent gets prompts by keys. No I/O."""
+        """Return whether its kind of agent gets prompts by keys. No I/O."""
         backend = self._backends.last(view.backend)
         return backend is None or not backend.by_message
 

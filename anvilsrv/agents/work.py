@@ -107,7 +107,7 @@ class Work:
         return str(self._store.call(job, need=Need.OWN))
 
     def comments(self, session: str) -> bytes:
-        """The comments of every review, and where their lines are now. Raises AnvilError."""
+        """Return the comments of every review, and where their lines are now. Raises AnvilError."""
         view = self._registry.get(session)
         self._checkpoints.trees(view.id)
         there = self._store.call(lambda tx: comments.every(tx, view.id), need=Need.OWN)

@@ -42,7 +42,7 @@ class Trees(NamedTuple):
         return next((one for one in self.records if one.tree == self.top), None)
 
     def asked(self) -> list[dict[str, str]]:
-        """As the process inside is told."""
+        """Return them as the process inside is told."""
         return [
             {"name": os.path.basename(one.place), "tree": one.tree, "git": git_check.directory(one),
              "prefix": "" if one.tree == self.top else os.path.relpath(one.tree, self.top) + "/"}
@@ -51,7 +51,7 @@ class Trees(NamedTuple):
 
 
 def trees(place: str, cwd: str) -> Trees | None:
-    """Those of a session that works in ``cwd``; None where there is none. Raises SandboxRefused."""
+    """Return the work trees of a session that works in ``cwd``; None if there are none. Raises SandboxRefused."""
     there = [
         one for one in git_own.records(place) if os.path.isdir(git_check.directory(one)) and os.path.isdir(one.tree)
     ]
@@ -73,7 +73,7 @@ class Worker:
         self._for: list[str] = []  # the git directories that it sees
 
     def ask(self, trees: Trees, do: str, **fields: Any) -> tuple[dict[str, Any], bytes]:
-        """What it answers. Raises Refusal where it says why not, SandboxError where it fails."""
+        """Return what it answers. Raises Refusal if it says why not, SandboxError if it fails."""
         line = json.dumps({"do": do, "trees": trees.asked(), "top": trees.top, **fields}).encode() + b"\n"
         try:
             process = self._started(trees)

@@ -41,7 +41,7 @@ ROWS: dict[str, Any] = {
 
 
 def tell(kind: str) -> dict[str, Any]:
-    """The row for objects of a kind: they have its fields already."""
+    """Return the row for objects of a kind: they have its fields already."""
     fields = {name: name for name in ("id", *KINDS[kind].fields) if name not in ("file", "images")}
     return {"kind": kind, "when": {"kind": f"^{kind}$"}, "told_in": "turn", "at": "at", **fields}
 
@@ -99,7 +99,7 @@ def expand(body: Table) -> None:
 
 
 def _choice(table: Table, key: str, value: str) -> list[str]:
-    """``MODE``, or ``option=value``, as a pair; empty: there is none."""
+    """Return ``MODE``, or ``option=value``, as a pair; empty: there is none."""
     if not value:
         return []
     name, mark, chosen = value.partition("=")
@@ -109,6 +109,6 @@ def _choice(table: Table, key: str, value: str) -> list[str]:
 
 
 def _login(body: Table) -> str:
-    """What to do to log in, in words."""
+    """Return what to do to log in, in words."""
     found = body.rest.get("login")
     return found if isinstance(found, str) else f"run 'anvilsrv login {body.file.stem}'" if found else ""

@@ -102,7 +102,7 @@ class Dialog:
     says: str = ""
 
     def why(self, text: str) -> str:
-        """The reason that the screen gives, as a line, without what boxes are drawn with."""
+        """Return the reason that the screen gives, as a line, without box-drawing characters."""
         found = self.reason.search(bounded(text)) if self.reason is not None else None
         return " ".join(BOXES.sub(" ", found[0]).split()) if found is not None else ""
 
@@ -130,43 +130,45 @@ class Peculiarity:
         self.backend = backend
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        """What a hook means."""
+        """Return what a hook means."""
         return self.backend.declared_report(hook, payload)
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
-        """What a line of the transcript means."""
+        """Return what a line of the transcript means."""
         return self.backend.declared_transcript_reports(line)
 
     def told(self, by: Follow, line: Mapping[str, Any]) -> list[Said]:
-        """The objects of activity that a line of a followed file, or a hook's payload, tells."""
+        """Return the objects of activity in a line of a followed file, or in a hook's payload."""
         return self.backend.declared_told(by, line)
 
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
-        """How to say something back through a hook."""
+        """Return how to say something back through a hook."""
         return self.backend.declared_reply(kind, text, report)
 
     def prompt_text(self, text: str, context: str) -> str:
-        """What is pasted."""
+        """Return what is pasted."""
         return self.backend.declared_prompt_text(text, context)
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """What is run."""
+        """Return what is run."""
         return self.backend.declared_launch(place, resume)
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Where a file of ``{DATA}`` is in a fork that works in ``after``, and not in ``before``; empty: it has none."""
+        """Return where a file of ``{DATA}`` is in a fork that works in ``after``, and not in ``before``; empty: it has
+        none.
+        """
         return path
 
     def reads(self) -> list[str]:
-        """Paths that the agent must be able to read and execute, beside those of its sandbox layer."""
+        """Return paths that the agent must be able to read and execute, beside those of its sandbox layer."""
         return self.backend.declared_reads()
 
     def available(self) -> str:
-        """``ok``, or why it cannot run here."""
+        """Return ``ok``, or why it cannot run here."""
         return self.backend.declared_available()
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
-        """What of the user's own set-up is not granted there; ``rights`` are the letters that hold for a path."""
+        """Return what of the user's own set-up is not granted there; ``rights`` are the letters that hold for a path."""
         return iter(())
 
 
@@ -219,47 +221,55 @@ class Backend:
     peculiarity: type[Peculiarity] = Peculiarity
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        """What it means that ``hook`` fired; None: nothing."""
+        """Return what it means that ``hook`` fired; None: nothing."""
         return self.peculiarity(self).report(hook, spelled_out(payload))
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
-        """What one line of the agent's transcript means."""
+        """Return what one line of the agent's transcript means."""
         return self.peculiarity(self).transcript_reports(line)
 
     def told(self, by: Follow, line: Mapping[str, Any]) -> list[Said]:
-        """The objects of activity that a line of a followed file, or a hook's payload, tells."""
+        """Return the objects of activity in a line of a followed file, or in a hook's payload."""
         return self.peculiarity(self).told(by, line)
 
     def reply(self, kind: str, text: str = "", report: Report | None = None) -> Reply | None:
-        """How to hand over the next prompt (``stop``) or an answer (``ask``) through the hook of ``report``; None: not at all."""
+        """Return how to hand over the next prompt (``stop``) or an answer (``ask``) through the hook of ``report``;
+        None: not at all.
+        """
         return self.peculiarity(self).reply(kind, text, report)
 
     def prompt_text(self, text: str, context: str = "") -> str:
-        """What is pasted for a prompt: sanitised, the context before it, made safe against what the agent would take for a command."""
+        """Return what is pasted for a prompt: sanitised, the context before it, made safe against what the agent would
+        take for a command.
+        """
         return self.peculiarity(self).prompt_text(text, context)
 
     def launch(self, place: Place, *, resume: bool) -> Launch:
-        """What to run. Raises Invalid."""
+        """Return what to run. Raises Invalid."""
         return self.peculiarity(self).launch(place, resume)
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Where a file of ``{DATA}`` is in a fork that works in ``after``, and not in ``before``; empty: it has none."""
+        """Return where a file of ``{DATA}`` is in a fork that works in ``after``, and not in ``before``; empty: it has
+        none.
+        """
         return self.peculiarity(self).kept(path, before, after)
 
     def reads(self) -> list[str]:
-        """Paths that the agent must be able to read and execute, beside those of its sandbox layer."""
+        """Return paths that the agent must be able to read and execute, beside those of its sandbox layer."""
         return self.peculiarity(self).reads()
 
     def available(self) -> str:
-        """``ok``, or why it cannot run here."""
+        """Return ``ok``, or why it cannot run here."""
         return self.peculiarity(self).available()
 
     def lacks(self, place: Place, rights: Rights) -> str:
-        """What of the user's own set-up is not granted there, as lines of ``sandbox``."""
+        """Return what of the user's own set-up is not granted there, as lines of ``sandbox``."""
         return lacks.lines(self.peculiarity(self).lacks(place, rights))
 
     def unanswered(self, report: Report) -> Reply | None:
-        """The reply to a question's hook if it is not answered; None: no reply, so the agent asks on its own screen."""
+        """Return the reply to a question's hook if it is not answered; None: no reply, so the agent asks on its own
+        screen.
+        """
         template = report.rule.otherwise if report.rule is not None else None
         return None if template is None else _reply(templates.fill_all(template, report.payload, ""))
 
@@ -274,44 +284,44 @@ class Backend:
         return self.evidence == "message"
 
     def declared_options(self, now: Mapping[str, str]) -> list[Option]:
-        """What can be chosen by words of its command, and what was."""
+        """Return what can be chosen by words of its command, and what was chosen."""
         return [Option(name, now.get(name, ""), flag.choices) for name, flag in self.options.items()]
 
     def can(self, kind: str) -> bool:
-        """Whether ``reply`` knows a way to say this."""
+        """Return whether ``reply`` knows a way to say this."""
         return kind in self.replies or (
             kind == "ask" and any(r.choices or r.free for rules in self.hooks.values() for r in rules)
         )
 
     def reports(self, kind: str) -> bool:
-        """Whether some hook says this."""
+        """Return whether some hook says this."""
         return any(rule.report == kind for rules in self.hooks.values() for rule in rules)
 
     def until(self, text: str, now: float) -> float | None:
-        """When the limit that ``text`` speaks of is over (epoch s)."""
+        """Return when the limit that ``text`` names is over (epoch s)."""
         return reset_time.until(self.limits, text, now)
 
     def free(self, screen: Screen) -> bool:
-        """True if the agent's input line is empty."""
+        """Return True if the agent's input line is empty."""
         if self.input.empty is None:
             return True
         line = self.input_line(screen)
         return line is not None and self.input.empty.search(line) is not None
 
     def busy(self, screen: Screen) -> bool:
-        """Whether the agent keeps what was entered until it can take it."""
+        """Return whether the agent keeps what was entered until it can take it."""
         return self.input.busy is not None and self.input.busy.search("\n".join(screen.lines)) is not None
 
     def input_line(self, screen: Screen) -> str | None:
-        """The line (or lines) of the input; None where none is shown."""
+        """Return the line (or lines) of the input; None if none is shown."""
         return screen.line if self.input.find is None else found_lines(self.input.find, "\n".join(screen.lines))
 
     def asks(self, at: str) -> list[Dialog]:
-        """The dialogs that come up then."""
+        """Return the dialogs that come up then."""
         return [one for one in self.dialogs if one.at == at]
 
     def version(self) -> str:
-        """The first line of what the program says of its version; empty if it says nothing."""
+        """Return the first line of what the program says of its version; empty if it says nothing."""
         path = outside.which(self.program) if self.program else None
         if path is None or not self.version_args:
             return ""
@@ -324,7 +334,7 @@ class Backend:
         return (done.stdout.strip().splitlines() or [""])[0]
 
     def program_path(self) -> str | None:
-        """The absolute path of the agent's program, if it has one and it is here."""
+        """Return the absolute path of the agent's program, if it has one and it is here."""
         return shutil.which(self.program) if self.program else None
 
     # -- what the file says ------------------------------------------------------------------------------------------
@@ -365,7 +375,7 @@ class Backend:
         return text if self.is_command(text) else self.input.safe(self._with_context(text, context))
 
     def refusal(self, text: str, context: str = "") -> str:
-        """Why a prompt cannot be typed, as a sentence that says what to do instead; empty if it can."""
+        """Return why a prompt cannot be typed, as a sentence that says what to do instead; empty if it can."""
         text = sanitize(text)
         return "" if self.is_command(text) else self.input.refusal(self._with_context(text, context))
 
@@ -376,19 +386,19 @@ class Backend:
         return comment(context) + "\n" + text if self.context == "comment" else f"{context}\n\n{text}"
 
     def is_command(self, text: str) -> bool:
-        """Whether this is one of the agent's own commands that may pass as it is."""
+        """Return whether this is one of the agent's own commands that may pass as it is."""
         words, line = text.split(), text.strip()
         if not words or "\n" in line:
             return False
         return words[0] in self.slash or any(one.is_command(line) for one in self.options.values())
 
     def own_commands(self) -> list[str]:
-        """Their names without the slash."""
+        """Return their names without the slash."""
         choose = [one.command.split()[0] for one in self.options.values() if one.command]
         return [word.lstrip("/") for word in (*self.slash, *choose)]
 
     def choosing(self, name: str, value: str) -> str:
-        """The agent's own command that chooses an option while it runs; empty: only its next start does."""
+        """Return the agent's own command that chooses an option while it runs; empty: only its next start does."""
         option = self.options.get(name)
         text = option.command.replace(VALUE, value) if option is not None else ""
         return text if text and self.is_command(text) else ""
@@ -403,7 +413,7 @@ class Backend:
         return Launch(argv, templates.expand(self.env, values), files, data)
 
     def values(self, place: Place) -> dict[str, templates.Value]:
-        """What the names in capitals stand for."""
+        """Return what the names in capitals stand for."""
         python = os.path.realpath(sys.executable)
         hook = [python, "-I", "-S", os.path.join(place.code, "inside", "hook.py")]
         mcp = place.mcp or [sys.executable, "-I", "-m", "anvilsrv.inside.mcpserver"]
@@ -430,7 +440,7 @@ class Backend:
 
 
 def found_lines(pattern: re.Pattern[str], text: str) -> str | None:
-    """The whole lines of the last place that matches; None where there is none."""
+    """Return the whole lines of the last place that matches; None if there is none."""
     last = max(pattern.finditer(text), key=re.Match.start, default=None)
     if last is None:
         return None
@@ -439,7 +449,7 @@ def found_lines(pattern: re.Pattern[str], text: str) -> str | None:
 
 
 def comment(text: str) -> str:
-    """``text`` as lines that a shell does not run."""
+    """Return ``text`` as lines that a shell does not run."""
     return "\n".join(f"# {line}".rstrip() for line in text.split("\n"))
 
 

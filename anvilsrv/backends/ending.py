@@ -14,7 +14,8 @@ NO_WORDS = "the turn is over, but its answer is neither in the report nor in the
 
 
 def ended(backend: Backend, stop: Report, lines: Iterable[Mapping[str, Any]]) -> Report:
-    """``stop``, which has no text, with the words that the transcript has; that the turn was broken off or failed, if it says so.
+    """Return ``stop``, which has no text, with the answer that the transcript has; that the turn was broken off or
+    failed, if it says so.
 
     A backend that promises words nowhere ends its turns without any. Raises what reading the lines raises.
     """

@@ -25,14 +25,14 @@ class Flag:
     command: str = ""
 
     def is_command(self, text: str) -> bool:
-        """Whether a prompt is this command, with a value that is one word."""
+        """Return whether a prompt is this command, with a value of one word."""
         before, _, after = self.command.partition(VALUE)
         value = text[len(before) : len(text) - len(after)]
         return bool(self.command) and text == before + value + after and value.split() == [value]
 
 
 def chosen(known: Mapping[str, Flag], values: Mapping[str, str]) -> tuple[str, ...]:
-    """The words for what was chosen."""
+    """Return the words for what was chosen."""
     return tuple(
         word.replace(VALUE, values[name]) for name, flag in known.items() if values.get(name) for word in flag.words
     )

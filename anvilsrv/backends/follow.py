@@ -76,7 +76,7 @@ class Tell:
     of_tool: str | None = None
 
     def read(self, line: Mapping[str, Any], tools: Mapping[str, Tool]) -> Iterator["Said"]:
-        """The objects that a line tells."""
+        """Yield the objects in a line."""
         members = [line] if self.each is None else _members(line, self.each)
         for one in members:
             seen = self._matched(one)
@@ -167,7 +167,7 @@ def _field(kind: str, name: str) -> Field:
 
 
 def _value(source: Source, line: Mapping[str, Any], kind: Field) -> Any:
-    """What a source gives for a field of that kind; None: nothing."""
+    """Return what a source gives for a field of that kind; None: nothing."""
     if isinstance(source, bool | float | int):
         return source
     if isinstance(source, Words):
@@ -195,7 +195,7 @@ def _text(path: str, line: Mapping[str, Any]) -> str | None:
 
 
 def fitting(value: Any, kind: Field) -> Any:
-    """A value as such a field takes it: a number that was written as text, or a path that stands for a place."""
+    """Return a value as such a field takes it: a number that was written as text, or a path that stands for a place."""
     if isinstance(kind, Number) and isinstance(value, str):
         try:
             return float(value) if "." in value else int(value)
@@ -210,7 +210,7 @@ def fitting(value: Any, kind: Field) -> Any:
 
 
 def pieces(given: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same, a long part in several."""
+    """Return the same, a long part in several."""
     part = given.get("part")
     if not isinstance(part, str) or len(part) <= PIECE:
         return [given]
@@ -218,13 +218,13 @@ def pieces(given: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def counted_edit(given: dict[str, Any]) -> dict[str, Any]:
-    """An edit with what its diff tells."""
+    """Return an edit with what its diff says."""
     diff = given.get("diff")
     return {**diffs.counted(diff), **given} if isinstance(diff, str) else given
 
 
 def described(given: dict[str, Any], tools: Mapping[str, Tool]) -> dict[str, Any]:
-    """A tool with its type, title and places, which its name and input tell."""
+    """Return a tool with the type, title and places that follow from its name and input."""
     name, found = str(given.get("name", "")), given.get("input")
     alike = (one for known, one in tools.items() if known.endswith("*") and name.startswith(known[:-1]))
     tool = tools.get(name) or next(alike, None)

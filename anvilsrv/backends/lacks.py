@@ -33,26 +33,27 @@ class Lack(NamedTuple):
     line: str
 
     def text(self) -> str:
-        """As a line of the file ``sandbox``."""
+        """Return it as a line of the file ``sandbox``."""
         return f"missing\t{one_line(self.what)[:300]}\t{one_line(self.line)[:600]}\n"
 
 
 def servers(entries: object, shown: Configuration, where: str) -> Iterator[Lack]:
-    """MCP servers of a user's configuration that are not granted. Ours is not among them: every session has it."""
+    """Yield MCP servers of a user's configuration that are not granted. Ours is not among them: every session has it."""
     for name, entry in entries.items() if isinstance(entries, Mapping) else ():
         if name not in shown.mcp and not _ours(entry):
             yield Lack(f"MCP server {name} of {where}", f"configuration: {{mcp: [{dumps(name)}]}}")
 
 
 def _ours(entry: object) -> bool:
-    """Whether an entry starts ``anvilmcp``, as the one that ./install adds does."""
+    """Return whether an entry starts ``anvilmcp``, as the one that ./install adds does."""
     command = entry.get("command") if isinstance(entry, Mapping) else None
     return isinstance(command, str) and os.path.basename(command) == "anvilmcp"
 
 
 def mentions(top: Path, name: str, home: str, rights: Rights) -> Iterator[Lack]:
-    """Files that the text of instructions ``name`` below ``top``, reached without links, takes in (``@~/notes.md``) and that cannot be
-    read inside."""
+    """Yield files that the text of instructions ``name`` below ``top``, reached without links, includes
+    (``@~/notes.md``) and that cannot be read inside.
+    """
     place = (top / name).parent
     for path in _MENTION.findall(_CODE.sub("", _read(top, name))):
         path = path.rstrip(".,;:!)")
@@ -62,7 +63,7 @@ def mentions(top: Path, name: str, home: str, rights: Rights) -> Iterator[Lack]:
 
 
 def programs(commands: Iterator[str], home: str, rights: Rights, where: str) -> Iterator[Lack]:
-    """Programs of the user's that hooks run by their path, and that cannot be executed inside."""
+    """Yield programs of the user's that hooks run by their path, and that cannot be executed inside."""
     for command in commands:
         word = command.split()[0].strip("\"'") if command.split() else ""
         full = home + word[1:] if word.startswith("~/") else re.sub(r"^\$\{?HOME\}?", home, word)
@@ -71,7 +72,7 @@ def programs(commands: Iterator[str], home: str, rights: Rights, where: str) -> 
 
 
 def lines(found: Iterator[Lack]) -> str:
-    """Of the file ``sandbox``, each once."""
+    """Return the lines of the file ``sandbox``, each once."""
     return "".join(one.text() for one in list(dict.fromkeys(found))[:MOST])
 
 
@@ -80,7 +81,7 @@ def _short(path: str, home: str) -> str:
 
 
 def _read(top: Path, name: str) -> str:
-    """The beginning of a plain file; nothing of anything else, which may belong to an agent."""
+    """Return the beginning of a plain file; empty for anything else, which may belong to an agent."""
     try:
         with open(beneath.read(top, name), "rb") as opened:
             return opened.read(BYTES).decode("utf-8", "replace")

@@ -44,7 +44,7 @@ DIALOGS = ("start", "turn", "prompt", "command")
 
 
 def load(path: Path) -> Backend:
-    """The backend in ``path``, named after it. Raises Invalid."""
+    """Return the backend in ``path``, named after it. Raises Invalid."""
     name = path.name.removesuffix(".yaml")
     data, lines = parse(path)
     top = Table(path, lines, (), data)
@@ -165,12 +165,12 @@ def _files_named(table: Table) -> list[str]:
 
 
 def _by_name(body: Table) -> dict[str, Any]:
-    """The tables that have a row for each name."""
+    """Return the tables that have a row for each name."""
     return {"tools": tools(body), "options": _flags(body)}
 
 
 def _flags(body: Table) -> dict[str, Flag]:
-    """The table ``options``."""
+    """Return the table ``options``."""
     below = body.table("options")
     return {str(name): _flag(below.table(name)) for name in list(below.rest)}
 
@@ -217,7 +217,7 @@ def _hooks(body: Table) -> dict[str, tuple[Rule, ...]]:
 
 
 def _payload(body: Table) -> tuple[dict[str, str], str | None]:
-    """The paths of fields that every report may have, and that of the time of a transcript's line."""
+    """Return the paths of fields that every report may have, and that of the time of a transcript's line."""
     below = body.table("payload")
     found = {name: below.text(name) for name in TEXTS if name in below.rest}
     at = below.text("at", None)
@@ -284,7 +284,7 @@ def _limit(table: Table) -> re.Pattern[str]:
 
 
 def _repeated(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """``C-u*3`` is that key three times."""
+    """Return the keys with repetitions spelled out: ``C-u*3`` is that key three times."""
     found = [REPEATED.fullmatch(key) for key in keys]
     return tuple(
         one for key, times in zip(keys, found, strict=True) for one in ([times[1]] * int(times[2]) if times else [key])
@@ -306,7 +306,7 @@ def _guard(table: Table) -> Guard:
 
 
 def _peculiarity(body: Table, path: Path) -> type[Peculiarity]:
-    """``python: file.py:Class`` (beside the YAML) or ``package.module:Class``."""
+    """Return the class that ``python: file.py:Class`` (beside the YAML) or ``package.module:Class`` names."""
     given = body.text("python", None)
     if given is None:
         return Peculiarity

@@ -17,7 +17,7 @@ TRANSCRIPT = "transcript"
 
 
 def tools(body: Table) -> dict[str, Tool]:
-    """The table ``tools``."""
+    """Return the table ``tools``."""
     below = body.table("tools")
     return {str(name): _tool(below.table(name)) for name in list(below.rest)}
 
@@ -29,7 +29,7 @@ def _tool(table: Table) -> Tool:
 
 
 def follows(body: Table) -> tuple[Follow, ...]:
-    """The rows of ``follow``."""
+    """Return the rows of ``follow``."""
     return tuple(_follow(one) for one in body.tables("follow"))
 
 
@@ -75,7 +75,7 @@ def _tell(table: Table) -> Tell:
 
 
 def source(table: Table, name: str, field: Field) -> Source:
-    """Where a field comes from."""
+    """Return where a field comes from."""
     value: Any = table.rest[name]
     if isinstance(value, dict):
         below = table.table(name)
@@ -101,6 +101,6 @@ def _members(table: Table, field: Rows) -> Members:
 
 
 def conditions(table: Table, key: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """A table: path → pattern; ``true``: it must be there."""
+    """Return a table: path → pattern; ``true``: it must be there."""
     below = table.table(key)
     return tuple((path, below.compiled(path, "" if value is True else value)) for path, value in below.rest.items())

@@ -43,7 +43,9 @@ def check(made: "Backend", body: "Table", own: bool) -> None:
 
 
 def unheard(made: "Backend") -> list[str]:
-    """What no hook and no row of the transcript reports, though an agent is waited for: sentences. A class of its own may report it."""
+    """Return what no hook and no row of the transcript reports, though an agent is waited for: sentences. A class of
+    its own may report it.
+    """
     rules = [rule for several in (*made.hooks.values(), made.transcript) for rule in several]
     found = []
     for kind, (otherwise, reports) in NEEDED.items():
@@ -54,7 +56,7 @@ def unheard(made: "Backend") -> list[str]:
 
 
 def check_layer(made: "Backend", body: "Table") -> None:
-    """The layer of the sandbox in the same file."""
+    """Check the layer of the sandbox in the same file."""
     try:
         found = layers.parse(f"backend {made.name}", made.layer, file=str(body.file), lines=body.lines)
     except PolicyError as error:
@@ -108,7 +110,7 @@ def _conversation(made: "Backend", body: "Table", own: bool) -> None:
 
 
 def cause(error: BaseException, file: Path) -> str:
-    """What went wrong in a Python file, with the line of it: the innermost one in that file."""
+    """Return what went wrong in a Python file, with its line: the innermost one in that file."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {error.msg}"
     lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == str(file)]
@@ -117,7 +119,9 @@ def cause(error: BaseException, file: Path) -> str:
 
 
 def misspelt(found: type, base: type) -> str:
-    """A method that is nearly one of ``base``, and so would never be called; with the one that may be meant. Empty if there is none."""
+    """Return a method whose name is nearly one of ``base``, and so would never be called, with the one that may be
+    meant. Empty if there is none.
+    """
     import difflib
 
     known = [name for name in vars(base) if not name.startswith("_")]

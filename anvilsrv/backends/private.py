@@ -22,11 +22,11 @@ class Private(Peculiarity):
     links: dict[str, str] = {}  # name in the data directory -> what of the user's it shows, if that exists
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """Files to write: relative name -> text, or a value that is written as JSON."""
+        """Return files to write: relative name -> text, or a value that is written as JSON."""
         return {}
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """With the links and files of the private configuration."""
+        """Return the launch with the links and files of the private configuration."""
         made = super().launch(place, resume)
         data: dict[str, str | dict[str, str]] = {}
         for name, target in self.links.items():
@@ -38,7 +38,7 @@ class Private(Peculiarity):
         return replace(made, data={**made.data, **data})
 
     def reads(self) -> list[str]:
-        """A program from npm needs what it is installed with."""
+        """Return what a program from npm needs beside it: what it is installed with."""
         program = self.backend.program_path()
         above = (
             [one for one in Path(os.path.realpath(program)).parents if one.name == "node_modules"] if program else []
@@ -46,7 +46,7 @@ class Private(Peculiarity):
         return [*super().reads(), *(str(one) for one in above[-1:])]
 
     def logged_in(self, variables: tuple[str, ...], how: str) -> str:
-        """``ok``, or why it cannot run: one of the variables or a login is needed."""
+        """Return ``ok``, or why it cannot run: one of the variables or a login is needed."""
         why = super().available()
         if why != "ok" or any(os.environ.get(name) for name in variables):
             return why

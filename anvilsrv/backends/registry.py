@@ -22,7 +22,7 @@ Stamp = tuple[int, int, int]
 
 
 def default_dirs() -> tuple[Path, Path]:
-    """The user's directory and the shipped one."""
+    """Return the user's directory and the shipped one."""
     return paths.config_dir() / "backends", paths.share() / "cfg" / "backends"
 
 
@@ -37,11 +37,11 @@ class Backends:
         self._there = frozenset(self._files())  # when the daemon began
 
     def names(self) -> list[str]:
-        """Their names, sorted."""
+        """Return their names, sorted."""
         return sorted(self._files())
 
     def get(self, name: str) -> Backend:
-        """The backend of that name or alias. Raises NotFound, or Invalid when its file is wrong."""
+        """Return the backend of that name or alias. Raises NotFound, or Invalid when its file is wrong."""
         found = self._named(name)
         if isinstance(found, Invalid):
             raise found
@@ -58,15 +58,17 @@ class Backends:
         raise NotFound(f"no such backend '{name}': the file backends lists them")
 
     def last(self, name: str) -> Backend | None:
-        """The backend of that name as it was read last, whatever became of its file; None if it never was. No I/O: for jobs."""
+        """Return the backend of that name as it was read last, whatever became of its file; None if it never was. No
+        I/O: for jobs.
+        """
         return self._last.get(name)
 
     def known(self) -> set[str]:
-        """The names of those that were there when the daemon began, or were read since. No I/O: for jobs."""
+        """Return the names of those that existed when the daemon began, or were read since. No I/O: for jobs."""
         return {*self._there, *self._last}
 
     def doing(self, name: str) -> str:
-        """What a session of that backend does in a turn, as it was read last. No I/O: for jobs."""
+        """Return what a session of that backend does in a turn, as it was read last. No I/O: for jobs."""
         found = self._last.get(name)
         return found.doing if found is not None else ""
 
@@ -88,7 +90,9 @@ class Backends:
             return name, _one_line(found.title), _one_line(str(error))
 
     def _named(self, name: str) -> Backend | Invalid | None:
-        """That of the file of this name, without a look at the others: it is asked for at every step of a prompt."""
+        """Return the backend in the file of this name, without looking at the others: it is asked for at every step of
+        a prompt.
+        """
         if not name or name.startswith(".") or "/" in name or "\0" in name:
             return None
         for directory in self._dirs:

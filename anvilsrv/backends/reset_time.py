@@ -36,12 +36,14 @@ FURTHEST = 35 * 86400.0  # s; no limit lasts longer than a month
 
 
 def words(when: float) -> str:
-    """``when`` (epoch s) for a person, in the time of this machine."""
+    """Return ``when`` (epoch s) for a person, in the time of this machine."""
     return datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def until(patterns: Iterable[re.Pattern[str]], text: str, now: float) -> float | None:
-    """The time (epoch s, never in the past) at which the first limit that ``text`` speaks of is over; None if it tells none."""
+    """Return the time (epoch s, never in the past) at which the first limit that ``text`` names is over; None if it
+    gives none.
+    """
     text = bounded(text)
     for pattern in patterns:
         for found in islice(pattern.finditer(text), MENTIONS):
@@ -68,7 +70,7 @@ def _when(named: dict[str, str | None], now: float) -> float | None:
 
 
 def _ends(clock: str, date: str | None, zone: tzinfo | None, now: float) -> Iterator[float]:
-    """The times around ``now`` that a clock there shows so; where the clocks go back an hour there are two on one day."""
+    """Yield candidate times near ``now`` for that wall-clock time, both of them where the clocks go back an hour."""
     hour, minute = _time(clock)
     today = datetime.fromtimestamp(now, zone).replace(hour=hour, minute=minute, second=0, microsecond=0)
     for day in _days(date, today):

@@ -64,11 +64,11 @@ class Rule:
     otherwise: Any = None
 
     def applies(self, payload: Mapping[str, Any]) -> bool:
-        """Whether the payload is one of those this rule is for."""
+        """Return whether the payload is one of those this rule is for."""
         return matches_all(payload, self.when) and not matches_any(payload, self.unless)
 
     def read(self, payload: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-        """What the payload tells; ``texts`` are the paths of rows that have none of their own."""
+        """Return what the payload reports; ``texts`` are the paths of rows that have none of their own."""
         fields: dict[str, Any] = {}
         for name, source in {**texts, **self.texts}.items():
             value = _field(source, payload)
@@ -111,20 +111,21 @@ class Report:
 
 
 def matches_all(payload: Mapping[str, Any], conditions: Conditions) -> bool:
-    """Whether every condition holds."""
+    """Return whether every condition holds."""
     return all(_matches(payload, *one) for one in conditions)
 
 
 def matches_any(payload: Mapping[str, Any], conditions: Conditions) -> bool:
-    """Whether one of them holds."""
+    """Return whether one of them holds."""
     return any(_matches(payload, *one) for one in conditions)
 
 
 def moment(
     value: Any, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
 ) -> dict[str, float]:
-    """A line's time as the fields ``at`` and ``mono``; empty where it is none. A line that was read is not of the future, so a clock
-    that was set back does not make it later than now."""
+    """Return a line's time as the fields ``at`` and ``mono``; empty if it is not a time. A line that was read is not
+    from the future, so a clock that was set back does not make it later than now.
+    """
     at = _epoch(value)
     return {} if at is None else {"at": at, "mono": monotonic() - max(0.0, wall() - at)}
 
@@ -147,7 +148,7 @@ def _matches(payload: Mapping[str, Any], path: str, pattern: re.Pattern[str]) ->
 
 
 def _field(source: str, payload: Mapping[str, Any]) -> str | None:
-    """A field of a report: a path into the payload, or a text with such paths in braces."""
+    """Return a field of a report: a path into the payload, or a text with such paths in braces."""
     if "{" in source:
         return templates.fill(source, payload)
     value = templates.dig(payload, source)
@@ -155,8 +156,9 @@ def _field(source: str, payload: Mapping[str, Any]) -> str | None:
 
 
 def _works(value: Any) -> list[dict[str, Any]] | None:
-    """Work in the background, each with its ``id``, and the ``words`` with which it will prompt, if it has any: a list, or how many
-    without names. None: it is not told."""
+    """Return work in the background, each with its ``id``, and the ``words`` with which it will prompt, if it has any:
+    a list, or how many without names. None: it is not reported.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return [{} for _ in range(min(max(value, 0), WORKS))]
     if not isinstance(value, list):
@@ -177,8 +179,9 @@ def _figure(payload: Mapping[str, Any], path: str) -> float | None:
 
 
 def spelled_out(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A payload with its ``text``, which may come in ``base64``: bytes that are not UTF-8 are six times as long in JSON. What is not
-    base64 counts as no text."""
+    """Return a payload with its ``text``, which may come in ``base64``: bytes that are not UTF-8 are six times as long
+    in JSON. What is not base64 counts as no text.
+    """
     coded = payload.get("base64")
     if not isinstance(coded, str):
         return payload

@@ -30,14 +30,14 @@ class Table:
         self.rest: dict[Any, Any] = dict(value)
 
     def wrong(self, key: Any, why: str) -> Invalid:
-        """The error that ``why`` is wrong with ``key`` (or with the table itself)."""
+        """Return the error that ``why`` is wrong with ``key`` (or with the table itself)."""
         place = self.at if key is None else (*self.at, key)
         known = next((self.lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in self.lines), 1)
         name = ".".join(map(str, place))
         return Invalid(f"{self.file}:{known}: {name + ': ' if name else ''}{why}")
 
     def take(self, key: str, default: Any = MISSING) -> Any:
-        """The value of ``key``, whatever it is."""
+        """Take the value of ``key``, whatever it is."""
         if key not in self.rest:
             if default is MISSING:
                 for close in difflib.get_close_matches(key, map(str, self.rest), 1):
@@ -47,21 +47,21 @@ class Table:
         return self.rest.pop(key)
 
     def text(self, key: str, default: Any = MISSING) -> Any:
-        """A string."""
+        """Take a string."""
         value = self.take(key, default)
         if value is not default and not isinstance(value, str):
             raise self.wrong(key, "must be a string")
         return value
 
     def one_of(self, key: str, words: tuple[str, ...], default: Any = MISSING) -> str:
-        """One of a few words."""
+        """Take one of a few words."""
         value = self.text(key, default)
         if value not in words:
             raise self.wrong(key, f"must be one of: {' '.join(words)}")
         return str(value)
 
     def words(self, key: str, default: Any = MISSING) -> Any:
-        """A list of strings; one string stands for a list of one."""
+        """Take a list of strings; one string stands for a list of one."""
         value = self.take(key, default)
         if value is default:
             return value
@@ -71,30 +71,30 @@ class Table:
         return tuple(value)
 
     def seconds(self, key: str, default: float) -> float:
-        """A number of seconds."""
+        """Take a number of seconds."""
         return self.number(key, default, " of seconds")
 
     def number(self, key: str, default: float, of: str = "") -> float:
-        """A number, not negative."""
+        """Take a number, not negative."""
         value = self.take(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
             raise self.wrong(key, f"must be a number{of}")
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
-        """true or false."""
+        """Take true or false."""
         value = self.take(key, default)
         if not isinstance(value, bool):
             raise self.wrong(key, "must be true or false")
         return value
 
     def pattern(self, key: str, default: Any = MISSING) -> Any:
-        """A regular expression; ``^`` and ``$`` match at every line, ``\\A`` and ``\\Z`` at the ends of the whole."""
+        """Take a regular expression; ``^`` and ``$`` match at every line, ``\\A`` and ``\\Z`` at the ends of the whole."""
         value = self.text(key, default)
         return value if value is default else self.compiled(key, value)
 
     def compiled(self, key: Any, value: Any) -> re.Pattern[str]:
-        """``value``, a regular expression, of ``key``."""
+        """Compile ``value``, the regular expression of ``key``."""
         if not isinstance(value, str):
             raise self.wrong(key, "must be a regular expression")
         try:
@@ -103,11 +103,11 @@ class Table:
             raise self.wrong(key, f"not a regular expression: {error}") from None
 
     def table(self, key: str) -> "Table":
-        """A table below; an empty one if it is missing."""
+        """Take a table below; an empty one if it is missing."""
         return Table(self.file, self.lines, (*self.at, key), self.take(key, {}))
 
     def tables(self, key: str) -> list["Table"]:
-        """A list of tables; one table stands for a list of one."""
+        """Take a list of tables; one table stands for a list of one."""
         value = self.take(key, [])
         if isinstance(value, dict):
             return [Table(self.file, self.lines, (*self.at, key), value)]
@@ -116,7 +116,7 @@ class Table:
         return [Table(self.file, self.lines, (*self.at, key, at), one) for at, one in enumerate(value)]
 
     def texts(self, key: str) -> dict[str, str]:
-        """A table of strings; numbers are taken as text."""
+        """Take a table of strings; numbers are taken as text."""
         below = self.table(key)
         for name, value in below.rest.items():
             if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -131,7 +131,7 @@ class Table:
         return value
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Check that nothing is left."""
         for key in self.rest:
             raise self.wrong(key, "unknown key")
 

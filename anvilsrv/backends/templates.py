@@ -23,7 +23,9 @@ REPLY = re.compile(PATH.pattern + r"|\{TEXT\}")
 
 
 def expand(template: Any, values: Mapping[str, Value]) -> Any:
-    """``template`` with every name in capitals replaced, at any depth. Raises Invalid for a name that is unknown."""
+    """Return ``template`` with every name in capitals replaced, at any depth. Raises Invalid for a name that is
+    unknown.
+    """
     if isinstance(template, str):
         return CAPITALS.sub(lambda found: _inside(found, values), template)
     if isinstance(template, Mapping):
@@ -50,7 +52,7 @@ def _inside(found: re.Match[str], values: Mapping[str, Value]) -> str:
 
 
 def unknown_names(template: Any, known: Sequence[str]) -> list[str]:
-    """The names in capitals that ``expand`` would not know."""
+    """Return the names in capitals that ``expand`` would not know."""
     if isinstance(template, Mapping):
         return [name for pair in template.items() for part in pair for name in unknown_names(part, known)]
     if isinstance(template, list | tuple):
@@ -65,7 +67,9 @@ def _known(found: re.Match[str], known: Sequence[str]) -> bool:
 
 
 def dig(payload: Any, path: str) -> Any:
-    """What stands at ``a.b.0.c`` in a payload; ``*`` takes every item of a list, those that have the rest. None if nothing does."""
+    """Return the value at ``a.b.0.c`` in a payload; ``*`` takes every item of a list that has the rest. None if there
+    is none.
+    """
     here = payload
     parts = _parts(path)
     for at, part in enumerate(parts):
@@ -87,7 +91,7 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def as_text(value: Any) -> str:
-    """A payload's value for a person: strings as they are, lists of strings as lines, the rest as JSON."""
+    """Return a payload's value for a person: strings as they are, lists of strings as lines, the rest as JSON."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -98,12 +102,12 @@ def as_text(value: Any) -> str:
 
 
 def fill(template: str, payload: Any) -> str:
-    """``template`` with every path in small letters replaced by the payload's text there."""
+    """Return ``template`` with every path in small letters replaced by the payload's text there."""
     return PATH.sub(lambda found: as_text(dig(payload, found[1])), template)
 
 
 def fill_all(template: Any, payload: Any, text: str) -> Any:
-    """``fill`` at any depth, and ``{TEXT}``; a string that is nothing but a path becomes the value itself."""
+    """Apply ``fill`` at any depth, and ``{TEXT}``; a string that is only a path becomes the value itself."""
     if isinstance(template, str):
         alone = PATH.fullmatch(template)
         if alone:

@@ -24,7 +24,7 @@ class Drop:
     end: str = ""
 
     def kept(self, text: str) -> str:
-        """What is left."""
+        """Return what is left."""
         if self.anywhere:  # str.translate looks each character up
             text = re.sub(f"[{re.escape(self.anywhere)}]", "", text)
         return text.lstrip(self.start).rstrip(self.end)
@@ -62,7 +62,9 @@ class Input:
     guards: tuple[Guard, ...]
 
     def safe(self, text: str) -> str:
-        """The text as it is typed, without empty lines before it: an input whose first line is empty may look as if it were free."""
+        """Return the text as it is typed, without empty lines before it: an input whose first line is empty may look
+        free.
+        """
         text = self.drop.kept(text)
         begins = len(text) - len(text.lstrip())
         text = text[text.rfind("\n", 0, begins) + 1 :] if begins < len(text) else text
@@ -72,7 +74,7 @@ class Input:
         return text
 
     def refusal(self, text: str) -> str:
-        """Why the text cannot be typed; empty if it can."""
+        """Return why the text cannot be typed; empty if it can."""
         kept = self.drop.kept(text)
         if not kept.strip():
             return "the agent would take nothing of it: it has no character but blanks and invisible ones"
@@ -91,15 +93,15 @@ class Input:
 
 
 def ends(text: str, size: int = END) -> str:
-    """A text, if it is not long; else ``size`` characters of its beginning and of its end."""
+    """Return a text, if it is not long; else ``size`` characters of its beginning and of its end."""
     return text if len(text) <= 2 * size else f"{text[:size]}\n{text[-size:]}"
 
 
 def bounded(text: str) -> str:
-    """What patterns are searched in of a text that an agent says."""
+    """Return the part of an agent's text that patterns are searched in."""
     return ends(text, PART)
 
 
 def units(text: str) -> int:
-    """How long a text is for programs that count in UTF-16: an emoji is two."""
+    """Return how long a text is for programs that count in UTF-16: an emoji is two."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -40,7 +40,7 @@ class Login:
     table: str = ""
 
     def holds_one(self, content: Mapping[str, Any]) -> bool:
-        """Whether something of that which is renewed is there."""
+        """Return whether any part of a login that is renewed is there."""
         return any(value is not None for value in (renewed(self, content, content) or {}).values())
 
 
@@ -51,15 +51,15 @@ class Vault:
         self.top = paths.state_dir().parent / "logins" if top is None else top
 
     def directory(self, backend: str) -> Path:
-        """That of a backend's login, there or not."""
+        """Return the directory of a backend's login, whether it exists or not."""
         return self.top / backend
 
     def has(self, backend: str, files: Sequence[str]) -> bool:
-        """Whether there is a login."""
+        """Return whether there is a login."""
         return any(beneath.exists(self.top, f"{backend}/{_flat(name)}") for name in files)
 
     def get(self, backend: str, name: str) -> dict[str, Any] | None:
-        """What is in a file of a login; None if there is none that can be read."""
+        """Return what is in a file of a login; None if there is none that can be read."""
         try:
             return loaded(self.top, f"{backend}/{_flat(name)}")
         except AnvilError:
@@ -80,7 +80,7 @@ class Vault:
 
 
 def loaded(top: Path, name: str) -> dict[str, Any]:
-    """The object in a file beneath ``top``, reached without links. Raises AnvilError."""
+    """Return the object in a file beneath ``top``, reached without links. Raises AnvilError."""
     with open(beneath.read(top, name), "rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
@@ -89,7 +89,9 @@ def loaded(top: Path, name: str) -> dict[str, Any]:
 
 
 def renewed(login: Login, known: Mapping[str, Any], found: object) -> dict[Key, Any] | None:
-    """What a copy has of what may be renewed in ``known``; None if it is not that login: a part is missing or wrong."""
+    """Return what a copy has of what may be renewed in ``known``; None if it is not that login: a part is missing or
+    wrong.
+    """
     values: dict[Key, Any] = {}
     for path in login.renews:
         for key, before, after in _walk(path.split("."), known, found, ()):
@@ -100,7 +102,7 @@ def renewed(login: Login, known: Mapping[str, Any], found: object) -> dict[Key, 
 
 
 def with_renewed(known: Mapping[str, Any], values: Mapping[Key, Any]) -> dict[str, Any]:
-    """``known`` with those values in it."""
+    """Return ``known`` with those values in it."""
     made = copy.deepcopy(dict(known))
     for key, value in values.items():
         at = made
@@ -112,13 +114,15 @@ def with_renewed(known: Mapping[str, Any], values: Mapping[Key, Any]) -> dict[st
 
 
 def mark(values: Mapping[Key, Any]) -> str:
-    """What tells one state of a login from another."""
+    """Return what tells one state of a login from another."""
     said = dumps(sorted(([*key], value) for key, value in values.items() if value is not None))
     return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _walk(path: list[str], known: object, found: object, key: Key) -> Iterator[tuple[Key, object, object]]:
-    """The places that a path with ``*`` in it stands for: those of ``known``, whose last part alone may be new."""
+    """Yield the places that a path with ``*`` in it stands for: those of ``known``, of which only the last part may be
+    new.
+    """
     if not isinstance(known, Mapping):
         return
     names = list(known) if path[0] == "*" else [path[0]]

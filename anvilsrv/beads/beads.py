@@ -51,7 +51,7 @@ class Beads:
         self._follow()
 
     def command(self, words: list[str], actor: str, user: bool) -> str | None:
-        """Runs one command of ``beads/ctl``; the id that it created or touched, None where there is none.
+        """Run one command of ``beads/ctl``. Returns the id that it created or touched, None if there is none.
 
         `user` says that it came from the user, who alone may import and export and change what another has claimed.
         """
@@ -71,21 +71,21 @@ class Beads:
         return bead_id
 
     def list_json(self) -> bytes:
-        """Every bead, oldest first, as a JSON array."""
+        """Return every bead, oldest first, as a JSON array."""
         return _array(self._rows("SELECT doc FROM bead ORDER BY created, id"))
 
     def ready_json(self) -> bytes:
-        """What may be claimed now, most urgent first, then oldest, as a JSON array."""
+        """Return what may be claimed now, most urgent first, then oldest, as a JSON array."""
         self._notice()
         with self._store.read() as db:
             return _array(graph.ready(db, time.time_ns()) if db else [])
 
     def list_size(self) -> int:
-        """The bytes of ``list_json``."""
+        """Return the bytes of ``list_json``."""
         return self._size("list", graph.size, lambda db: None)
 
     def ready_size(self) -> int:
-        """The bytes of ``ready_json``."""
+        """Return the bytes of ``ready_json``."""
         now = time.time_ns()
         return self._size("ready", lambda db: graph.ready_size(db, now), lambda db: graph.next_due(db, now))
 
@@ -95,7 +95,7 @@ class Beads:
         measure: Callable[[sqlite3.Connection], tuple[int, int]],
         until: Callable[[sqlite3.Connection], int | None],
     ) -> int:
-        """What was measured is kept until a bead changes, or is not put off any more."""
+        """Return a size, measured once until a bead changes or is no longer put off."""
         version = self.version()
         known, end, size = self._sizes.get(name, (-1, None, 0))
         if known == version and (end is None or time.time_ns() < end):
@@ -108,11 +108,11 @@ class Beads:
         return size
 
     def ids(self) -> list[str]:
-        """Every id, oldest bead first."""
+        """Return every id, oldest bead first."""
         return self._rows("SELECT id FROM bead ORDER BY created, id")
 
     def each_id(self) -> Iterator[str]:
-        """The same, a few at a time, as they are asked for: beads of now, not of one moment."""
+        """Yield the same, a few at a time, as they are asked for: beads of now, not of one moment."""
         self._notice()
         after = (-(1 << 63), "")
         while True:
@@ -125,17 +125,17 @@ class Beads:
             after = rows[-1]
 
     def get(self, bead_id: str) -> Record | None:
-        """The record of one bead, None if there is none."""
+        """Return the record of one bead, None if there is none."""
         self._notice()
         with self._store.read() as db:
             return graph.get(db, bead_id) if db else None
 
     def has(self, bead_id: str) -> bool:
-        """Whether there is such a bead."""
+        """Return whether there is such a bead."""
         return self.version(bead_id) > 0
 
     def file(self, bead_id: str, name: str) -> bytes:
-        """The contents of one of FILES in the bead's directory; NotFound for another name or bead."""
+        """Return the contents of one of FILES in the bead's directory. Raises NotFound for another name or bead."""
         record = self.get(bead_id)
         if record is None:
             raise NotFound(f"no such bead '{bead_id}'")
@@ -148,7 +148,7 @@ class Beads:
         return text.encode() if name == "description" and (text.endswith("\n") or not text) else text.encode() + b"\n"
 
     def version(self, bead_id: str | None = None) -> int:
-        """A number that rises with every change: of this bead, or of any. 0 for what is not there."""
+        """Return a number that rises with every change: of this bead, or of any. 0 for what is not there."""
         self._notice()
         with self._store.read() as db:
             if db is None:
@@ -159,7 +159,7 @@ class Beads:
             return row[0] if row else 0
 
     def close(self) -> None:
-        """Ends the watching thread and closes the file."""
+        """End the watching thread and close the file."""
         with self._telling:
             watch, self._watch = self._watch, None
         if watch is not None:
@@ -172,7 +172,7 @@ class Beads:
             return [row[0] for row in db.execute(query)] if db else []
 
     def _notice(self) -> None:
-        """Tells what other processes did, if SQLite says that they did something."""
+        """Report what other processes did, if SQLite says that they did something."""
         with self._store.read() as db:
             version = db.execute("PRAGMA data_version").fetchone()[0] if db else self._data_version
         if version != self._data_version:

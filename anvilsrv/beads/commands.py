@@ -56,11 +56,11 @@ class Call:
         return record
 
     def put(self, record: Record) -> str:
-        """Stores a changed record, with the present as its `updated_at`, and settles what hangs on it."""
+        """Store a changed record, with the present as its `updated_at`, and settle what depends on it."""
         return self.add(record | {"updated_at": max(now()[1], record["updated_at"], key=unix_ns)})
 
     def add(self, record: Record) -> str:
-        """Stores a record as it is."""
+        """Store a record as it is."""
         record = normal(record)
         graph.settle(self.db, graph.put(self.db, record, self.rev))
         self.more |= {"status": record["status"], "title": record["title"]}
@@ -68,7 +68,7 @@ class Call:
         return bead_id
 
     def own(self, record: Record) -> Record:
-        """The record, unless another agent works on it."""
+        """Return the record, unless another agent works on it."""
         holder = record.get("assignee")
         if not self.user and record["status"] in ("in_progress", "hooked") and holder not in (None, "", self.actor):
             raise Denied(f"permission denied: '{record['id']}' is claimed by {holder}")
@@ -76,7 +76,7 @@ class Call:
 
 
 def run(call: Call, words: Sequence[str]) -> str | None:
-    """Runs the command `words`; Invalid with the usage if it is not one."""
+    """Run the command `words`. Raises Invalid with the usage if it is not one."""
     return _check(words, call.user).do(call, *words[1:])
 
 
@@ -239,7 +239,7 @@ def _undep(call: Call, child: str, parent: str, kind: str = "blocks") -> str:
 
 
 def _direction(child: str, parent: str, kind: str) -> tuple[str, str]:
-    """Who depends on whom: a parent waits for its child, except that bd notes a parent-child edge at the child."""
+    """Return who depends on whom: a parent waits for its child, except that bd notes a parent-child edge at the child."""
     if not re.fullmatch(r"[a-z][a-z-]{0,49}", kind):
         raise Invalid(f"invalid kind of dependency '{kind[:40]}': must be lower-case letters and '-', such as blocks")
     return (child, parent) if kind == "parent-child" else (parent, child)
@@ -286,7 +286,7 @@ def _commented(call: Call, record: Record, text: str) -> Record:
 
 
 def file_of(words: Sequence[str], user: bool) -> jsonl.File:
-    """What the command will import, read before the store is locked; nothing for the other commands."""
+    """Return what the command will import, read before the store is locked; nothing for the other commands."""
     if words[:1] != ["import"]:
         return jsonl.File([], [])
     _check(words, user)
@@ -300,7 +300,7 @@ def _import(call: Call, file: str) -> None:
 
 
 def export(db: sqlite3.Connection | None, words: Sequence[str], user: bool) -> None:
-    """The one command that only reads: every bead into a file."""
+    """Write every bead to a file: the one command that only reads."""
     _check(words, user)
     jsonl.save(db, _path(words[1]))
 

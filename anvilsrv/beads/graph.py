@@ -56,7 +56,7 @@ def get(db: sqlite3.Connection, bead_id: str) -> Record | None:
 
 
 def put(db: sqlite3.Connection, record: Record, rev: int, counted: bool | None = None) -> list[str]:
-    """Stores a normal record under its id, with its edges; the ids to `settle` then (or call `settle_all`)."""
+    """Store a normal record under its id, with its edges. Returns the ids to `settle` then (or call `settle_all`)."""
     status, defer = record["status"], record.get("defer_until")
     work = not (
         record.get("pinned") or record.get("ephemeral") or record.get("wisp") or record["issue_type"] in NOT_WORK
@@ -115,13 +115,13 @@ def _gate(row: Record) -> str | None:
 
 
 def settle(db: sqlite3.Connection, changed: Iterable[str]) -> None:
-    """Brings `stuck` up to date after these beads changed: of themselves, of what waits for them, of all below."""
+    """Bring `stuck` up to date after these beads changed: of themselves, of what waits for them, of all below."""
     changed = list(changed)
     _spread(db, changed + [waiter for bead_id in changed for waiter in _waiting(db, bead_id)])
 
 
 def settle_all(db: sqlite3.Connection) -> None:
-    """The same for every bead, after many changed."""
+    """Do the same for every bead, after many changed."""
     db.execute("UPDATE bead SET stuck = 0 WHERE stuck")
     _spread(db, [row[0] for row in db.execute("SELECT id FROM bead WHERE NOT done AND id IN (SELECT bead FROM edge)")])
 
@@ -160,17 +160,17 @@ def _children(db: sqlite3.Connection, bead_id: str) -> list[str]:
 
 
 def ready(db: sqlite3.Connection, now: int) -> list[str]:
-    """The records, as JSON texts, of what may be claimed now: most urgent first, then oldest."""
+    """Return the records, as JSON texts, of what may be claimed now: most urgent first, then oldest."""
     return [row[0] for row in db.execute(_READY, {"now": now})]
 
 
 def ready_size(db: sqlite3.Connection, now: int) -> tuple[int, int]:
-    """How many those are, and how many bytes."""
+    """Return how many those are, and how many bytes."""
     return _size(db, _READY, {"now": now})
 
 
 def size(db: sqlite3.Connection) -> tuple[int, int]:
-    """How many beads there are, and the bytes of their records as JSON texts."""
+    """Return how many beads there are, and the bytes of their records as JSON texts."""
     return _size(db, "SELECT doc FROM bead", {})
 
 
@@ -181,13 +181,13 @@ def _size(db: sqlite3.Connection, query: str, values: dict[str, int]) -> tuple[i
 
 
 def next_due(db: sqlite3.Connection, now: int) -> int | None:
-    """When the next bead that is put off is not any more, unix ns."""
+    """Return when the next bead is no longer put off, unix ns."""
     due: int | None = db.execute("SELECT min(defer) FROM bead WHERE defer > ?", (now,)).fetchone()[0]
     return due
 
 
 def obstacle(db: sqlite3.Connection, bead_id: str) -> str | None:
-    """Id of a bead that this one waits for, or of the parent that holds it back; None if it is not stuck."""
+    """Return the id of a bead that this one waits for, or of the parent that holds it back; None if it is not stuck."""
     if not db.execute("SELECT stuck FROM bead WHERE id = ?", (bead_id,)).fetchone()[0]:
         return None
     row = db.execute(
@@ -200,7 +200,7 @@ def obstacle(db: sqlite3.Connection, bead_id: str) -> str | None:
 
 
 def refuse_cycle(db: sqlite3.Connection, bead_id: str, target: str, kind: str) -> None:
-    """Conflict if `bead_id` depending on `target` would make something wait for itself."""
+    """Raise Conflict if `bead_id` depending on `target` would make something wait for itself."""
     if bead_id == target:
         raise NotPermitted(f"'{bead_id}' cannot depend on itself")
     if kind in _ORDERING and db.execute(_REACHES, {"start": target, "goal": bead_id}).fetchone():
@@ -208,7 +208,7 @@ def refuse_cycle(db: sqlite3.Connection, bead_id: str, target: str, kind: str) -
 
 
 def find_cycle(edges: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
-    """One edge of a cycle in these (bead, target) edges, or None."""
+    """Return one edge of a cycle in these (bead, target) edges, or None."""
     ahead: dict[str, list[str]] = {}
     for bead, target in edges:
         ahead.setdefault(bead, []).append(target)

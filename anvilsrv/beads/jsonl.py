@@ -33,7 +33,7 @@ class File(NamedTuple):
 
 
 def read(file: Path) -> File:
-    """The file, whole. Raises AnvilError."""
+    """Read the file, whole. Raises AnvilError."""
     notes: list[str] = []
     return File(list(_records(file, notes)), notes)
 
@@ -77,7 +77,7 @@ def _content(file: Path) -> bytes:
 
 
 def load(db: sqlite3.Connection, records: Iterable[tuple[Record, bool]], rev: int) -> int:
-    """Puts what `read` gave into the store, a newer `updated_at` there kept; how many beads changed."""
+    """Put what `read` gave into the store, a newer `updated_at` there kept. Returns how many beads changed."""
     changed = 0
     for record, counted in records:
         stored = graph.get(db, record["id"])
@@ -101,7 +101,7 @@ def _refuse_cycles(db: sqlite3.Connection) -> None:
 
 
 def save(db: sqlite3.Connection | None, file: Path) -> int:
-    """Writes every bead to the file, replacing it whole; how many."""
+    """Write every bead to the file, replacing it whole. Returns how many."""
     rows: Iterator[Any] = iter(())
     if db is not None:
         rows = iter(db.execute("SELECT id, doc, counted FROM bead ORDER BY id"))

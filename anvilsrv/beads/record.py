@@ -62,20 +62,20 @@ _ID_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 5, 8: 5}
 
 
 def now() -> tuple[int, str]:
-    """The present as Unix nanoseconds and as text."""
+    """Return the present as Unix nanoseconds and as text."""
     ns = time.time_ns()
     return ns, time_text(ns)
 
 
 def time_text(ns: int) -> str:
-    """RFC 3339 in UTC with as many digits of the second as needed."""
+    """Return the time as RFC 3339 in UTC with as many digits of the second as needed."""
     seconds, rest = divmod(ns, 1_000_000_000)
     fraction = f".{rest:09d}".rstrip("0") if rest else ""
     return (datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
 
 
 def unix_ns(text: str) -> int:
-    """Nanoseconds since 1970 of an RFC 3339 time (UTC where no zone is given); Invalid if it is none."""
+    """Return nanoseconds since 1970 of an RFC 3339 time (UTC if no zone is given). Raises Invalid if it is not one."""
     match = _TIME.fullmatch(text)
     if match:
         day, clock, fraction, zone = match.groups()
@@ -89,7 +89,7 @@ def unix_ns(text: str) -> int:
 
 
 def parse_time(text: str) -> str:
-    """A time as a person writes it: RFC 3339, a day (``2026-01-31``), or ahead from now (``+2h``, ``+3d``)."""
+    """Return a time that a person wrote: RFC 3339, a day (``2026-01-31``), or ahead from now (``+2h``, ``+3d``)."""
     ahead = _AHEAD.fullmatch(text)
     try:
         if ahead:
@@ -100,7 +100,7 @@ def parse_time(text: str) -> str:
 
 
 def hash_id(prefix: str, title: str, description: str, creator: str, ns: int, length: int, nonce: int) -> str:
-    """The id that bd gives (internal/idgen/hash.go): base36 of the first bytes of a SHA-256, `length` 3 to 8."""
+    """Return the id that bd gives (internal/idgen/hash.go): base36 of the first bytes of a SHA-256, `length` 3 to 8."""
     digest = hashlib.sha256(f"{title}|{description}|{creator}|{ns}|{nonce}".encode()).digest()
     number = int.from_bytes(digest[: _ID_BYTES[length]], "big")
     digits = ""
@@ -111,19 +111,19 @@ def hash_id(prefix: str, title: str, description: str, creator: str, ns: int, le
 
 
 def id_length(count: int) -> int:
-    """Least length at which the odds of a collision among `count` beads stay at or below a quarter."""
+    """Return the least length at which the odds of a collision among `count` beads stay at or below a quarter."""
     return next((n for n in range(3, 8) if 1 - math.exp(-(count**2) / (2 * 36**n)) <= 0.25), 8)
 
 
 def check_id(bead_id: object) -> str:
-    """The id if it may name a directory of the tree; Invalid otherwise."""
+    """Return the id if it may name a directory of the tree. Raises Invalid otherwise."""
     if not isinstance(bead_id, str) or not _ID.fullmatch(bead_id) or bead_id in ("ctl", "list", "ready"):
         raise Invalid(f"invalid bead id {json.dumps(bead_id)[:60]}")
     return bead_id
 
 
 def check_title(title: object) -> str:
-    """A title of 1 to 500 characters on one line."""
+    """Return a title of 1 to 500 characters on one line. Raises Invalid otherwise."""
     if not isinstance(title, str) or not title.strip():
         raise Invalid("a bead needs a title")
     if len(title) > TITLE_MAX:
@@ -132,7 +132,9 @@ def check_title(title: object) -> str:
 
 
 def normal(record: Mapping[str, Any]) -> Record:
-    """The record complete and in order, its invariants checked; defaults as bd has them, Invalid where it cannot be."""
+    """Return the record complete and in order, its invariants checked, with the defaults of bd. Raises Invalid if it
+    cannot be.
+    """
     new: Record = {
         key: value for key, value in record.items() if value is not None and key not in COUNTS and key != "_type"
     }

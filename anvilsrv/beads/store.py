@@ -62,7 +62,7 @@ class Store:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, begun at once (BEGIN IMMEDIATE), committed at the end of the block, else rolled back."""
+        """Begin a transaction immediately (BEGIN IMMEDIATE), committed at the end of the block, or else rolled back."""
         with self._writer.lock, self._translated():
             db = self._writer.opened(create=True)
             assert db is not None
@@ -78,13 +78,13 @@ class Store:
 
     @contextlib.contextmanager
     def read(self, *, bulk: bool = False) -> Iterator[sqlite3.Connection | None]:
-        """A connection for reading, or None where nothing was stored yet; `bulk` for what would keep others waiting."""
+        """Yield a connection for reading, or None if nothing was stored yet; `bulk` for what would keep others waiting."""
         place = self._bulk if bulk else self._quick
         with place.lock, self._translated():
             yield place.opened(create=False)
 
     def close(self) -> None:
-        """Closes the connections; a later use opens them again."""
+        """Close the connections; a later use opens them again."""
         for place in (self._writer, self._quick, self._bulk):
             with place.lock:
                 place.forget()
@@ -125,7 +125,7 @@ class _Place:
         self._inode: tuple[int, int] | None = None
 
     def opened(self, *, create: bool) -> sqlite3.Connection | None:
-        """The connection, reopened if the file was replaced; None if it is not there, or still being made."""
+        """Return the connection, reopened if the file was replaced; None if it is not there, or still being made."""
         found = _inode(self._file)
         if self._db is None or found is None or found != self._inode:
             self.forget()

@@ -24,7 +24,7 @@ def refuse_conflict(line: bytes) -> None:
 
 
 def mended(found: Record) -> tuple[Record, list[str]]:
-    """The record as it can be taken, and what was changed in it. Raises Invalid for a title of several lines."""
+    """Return the record as it can be taken, and what was changed in it. Raises Invalid for a title of several lines."""
     record, notes = dict(found), list[str]()
     if isinstance(title := record.get("title"), str) and _CONTROL.search(title):
         raise Invalid("a title must be one line of text")
@@ -45,7 +45,7 @@ def mended(found: Record) -> tuple[Record, list[str]]:
 
 
 def _priority(value: Any) -> int | None:
-    """The number that a priority of another kind means; None where there is nothing to mend."""
+    """Return the number that a priority of another kind means; None if there is nothing to repair."""
     if type(value) is int or value is None:
         return None
     match = _PRIORITY.fullmatch(str(value)) if isinstance(value, str | float) else None
@@ -53,14 +53,14 @@ def _priority(value: Any) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    """The whole number that a float or a text means; None where there is nothing to mend."""
+    """Return the whole number that a float or a text means; None if there is nothing to repair."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}(\.0+)?\s*", value):
         value = float(value)
     return int(value) if isinstance(value, float) and value.is_integer() and 0 <= value < 1e9 else None
 
 
 def _rows(record: Record, key: str, notes: list[str]) -> None:
-    """Rows under an earlier id belong to this bead; what waits for itself waits for nothing."""
+    """Repair rows: those under an earlier id belong to this bead; what waits for itself waits for nothing."""
     rows = record.get(key)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return

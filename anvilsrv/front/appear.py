@@ -79,7 +79,7 @@ class Appearing:
 
 
 def _inotify() -> Inotify | None:
-    """An instance; None where there are no more of them, or none at all."""
+    """Return an instance; None if there are no more of them, or none at all."""
     try:
         return Inotify()
     except (OSError, AttributeError):

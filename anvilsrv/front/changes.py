@@ -11,7 +11,7 @@ WHOLE = 0  # in place of a turn's number: since the session began, or since the 
 
 
 def diff(client: Client, session: str, n: int = WHOLE) -> str:
-    """What the turn of prompt ``n`` changed, or all that is changed; a unified diff."""
+    """Return what the turn of prompt ``n`` changed, or all that is changed, as a unified diff."""
     name = f"turns/{n}/diff" if n else "git/diff"
     return client.read(f"{session}/{name}").decode("utf-8", "replace")
 
@@ -25,14 +25,14 @@ class Changed(NamedTuple):
 
 
 def turns(client: Client, session: str) -> list[Changed]:
-    """Those that changed something, the last one last."""
+    """Return those that changed something, the last one last."""
     rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
     found = (Changed(int(row[0]), *(int(count) if count.isdigit() else 0 for count in row[5:7])) for row in rows)
     return sorted(one for one in found if one.plus or one.minus)
 
 
 def last(client: Client, session: str) -> int:
-    """The number of the last prompt whose turn changed something; 0 for none."""
+    """Return the number of the last prompt whose turn changed something; 0 for none."""
     return max((one.n for one in turns(client, session)), default=0)
 
 
@@ -42,5 +42,5 @@ def undo(client: Client, session: str, n: int) -> str:
 
 
 def command(client: Client, session: str, words: str) -> str:
-    """``merge``, ``discard`` and the others of ``git/ctl``; what was done, in words."""
+    """Run ``merge``, ``discard`` or another command of ``git/ctl``. Returns what was done, in words."""
     return client.write_read(f"{session}/git/ctl", f"{words}\n".encode()).decode("utf-8", "replace").strip()

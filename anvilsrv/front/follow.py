@@ -29,13 +29,13 @@ class Listener(Protocol):
     """Who is told. Called on the follower's thread, and must not block for long."""
 
     def sessions(self, rows: list[Row]) -> None:
-        """All sessions as they are now: the file ``sessions``, oldest first."""
+        """Take all sessions as they are now: the file ``sessions``, oldest first."""
 
     def events(self, found: list[Row]) -> None:
-        """Events in their order, each the object of one line."""
+        """Take events in their order, each the object of one line."""
 
     def away(self, why: str) -> None:
-        """The daemon cannot be reached; called once for each reason."""
+        """Note that the daemon cannot be reached; called once for each reason."""
 
 
 class Follower:
@@ -69,7 +69,7 @@ class Follower:
             self._thread.join()
 
     def client(self) -> Client:
-        """The connection. Raises Unavailable while there is none."""
+        """Return the connection. Raises Unavailable while there is none."""
         with self._changed:
             if self._client is None:
                 raise Unavailable(f"anvilsrv does not answer: {self._why}")
@@ -147,7 +147,7 @@ class Follower:
             raise Unavailable("the stream of events ended")
 
     def _tell(self, client: Client, found: list[Row]) -> None:
-        """One read of ``events`` may bring many; the sessions are asked for once, behind the last."""
+        """Pass on one read of ``events``, which may bring many; the sessions are asked for once, after the last."""
         if not found:
             return
         self._seq = found[-1]["seq"]
@@ -157,17 +157,17 @@ class Follower:
 
 
 def changes(found: list[Row]) -> set[str]:
-    """What is to be read again after these events: ``sessions``, ``mail``, ``beads`` (anvilsrv(4))."""
+    """Return what is to be read again after these events: ``sessions``, ``mail``, ``beads`` (anvilsrv(4))."""
     return {one for event in found for one in event.get("changes", ())}  # an event of an older daemon names none
 
 
 def read_json(client: Client, path: str) -> Any:
-    """The value in a JSON file. Raises Unavailable for what is none."""
+    """Return the value in a JSON file. Raises Unavailable for anything else."""
     return parsed(client.read(path), path)
 
 
 def parsed(data: bytes, path: str) -> Any:
-    """The value in ``data``, which came from the file ``path``. Raises Unavailable."""
+    """Return the value in ``data``, which came from the file ``path``. Raises Unavailable."""
     try:
         return json.loads(data)
     except ValueError as error:

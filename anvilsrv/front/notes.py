@@ -32,22 +32,22 @@ SHOWN: dict[str, Callable[[Row], Note]] = {
 
 
 def asks(row: Row) -> list[dict[str, Any]]:
-    """The open questions of a session, oldest first; an older daemon tells of one."""
+    """Return the open questions of a session, oldest first; an older daemon has at most one."""
     return list(row.get("asks") or filter(None, [row["ask"]]))
 
 
 def asking(row: Row) -> str:
-    """How many questions wait."""
+    """Return in words how many questions wait."""
     count = len(asks(row))
     return f"asks ({count})" if count > 1 else "asks"
 
 
 def notes(row: Row) -> list[Note]:
-    """What a list says of the session with that row of ``sessions`` beside its state, the most urgent first."""
+    """Return what a list says of the session with that row of ``sessions`` beside its state, the most urgent first."""
     found = [SHOWN[word](row) if word in SHOWN else Note(word) for word in row["notes"]]
     return [*found, Note("new answer")] if row.get("needs") == "done" else found
 
 
 def label(row: Row) -> str:
-    """How a person calls a session: its alias, or its id."""
+    """Return the name by which a person calls a session: its alias, or its id."""
     return str(row["alias"] or row["id"])

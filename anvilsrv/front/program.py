@@ -26,6 +26,6 @@ def anvilsrv(command: str) -> tuple[bool, str]:
 
 
 def _program() -> list[str]:
-    """The one that a person would type, else the one beside this Python, else the module."""
+    """Return the one that a person would type, else the one beside this Python, else the module."""
     found = outside.which("anvilsrv") or shutil.which("anvilsrv", path=str(Path(sys.executable).parent))
     return [found] if found else outside.python("anvilsrv.programs.cli")

@@ -37,7 +37,7 @@ def prompt(client: Client, session: str, text: str) -> None:
 
 
 def control(client: Client, session: str, command: str) -> None:
-    """``stop``, ``restart``, ``kill`` or ``interrupt`` a session; ``hold`` its queue, or let it ``go`` on."""
+    """Control a session: ``stop``, ``restart``, ``kill`` or ``interrupt`` it; ``hold`` its queue, or let it ``go`` on."""
     client.write(f"{session}/ctl", f"{command}\n".encode())
 
 
@@ -56,18 +56,18 @@ class Queued(NamedTuple):
 
 
 def queue(client: Client, session: str) -> list[Queued]:
-    """What waits, in the order in which the agent gets it."""
+    """Return what waits, in the order in which the agent gets it."""
     rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
     return [Queued(int(row[0]), row[2], row[3], row[7]) for row in rows if row[1] == "queued"]
 
 
 def queued_text(client: Client, session: str, n: int) -> str:
-    """The text of prompt ``n``."""
+    """Return the text of prompt ``n``."""
     return client.read(f"{session}/turns/{n}/prompt").decode("utf-8", "replace")
 
 
 def answered(client: Client, session: str, n: int) -> str:
-    """The answer to prompt ``n``."""
+    """Return the answer to prompt ``n``."""
     return client.read(f"{session}/turns/{n}/out").decode("utf-8", "replace")
 
 
@@ -77,7 +77,7 @@ def edit_queued(client: Client, session: str, n: int, text: str) -> None:
 
 
 def move_queued(client: Client, session: str, n: int, move: str) -> None:
-    """``drop`` a prompt that waits, or make it the ``first``."""
+    """Remove a prompt that waits (``drop``), or make it the ``first``."""
     client.write(f"{session}/turns/{n}/ctl", f"{move}\n".encode())
 
 
@@ -97,7 +97,7 @@ def _layers(client: Client, folder: str) -> list[dict[str, str]]:
 
 
 def see(client: Client, session: str, number: int) -> None:
-    """The user has looked at the answers up to that number of a prompt."""
+    """Record that the user has looked at the answers up to that number of a prompt."""
     client.write(f"{session}/seen", f"{number}\n".encode())
 
 
@@ -121,13 +121,13 @@ def answer(client: Client, session: str, choice: str, ask: str | None = None) ->
 
 
 def box(client: Client, owner: str, name: str) -> list[dict[str, Any]]:
-    """``inbox`` or ``archive`` of a session or the user, oldest first."""
+    """Return ``inbox`` or ``archive`` of a session or the user, oldest first."""
     found: list[dict[str, Any]] = read_json(client, f"{owner}/{name}")
     return found
 
 
 def complete(client: Client, owner: str, message: str) -> None:
-    """File a message of the inbox in the archive."""
+    """Move a message from the inbox to the archive."""
     client.write(f"{owner}/ctl", f"{words.join(['complete', message])}\n".encode())
 
 
@@ -137,7 +137,9 @@ def send(client: Client, message: dict[str, Any]) -> None:
 
 
 def reply_to(message: dict[str, Any], body: str) -> dict[str, Any]:
-    """The answer to ``message``, of the type that it names. Raises Unavailable if the daemon is too old to name one."""
+    """Return the answer to ``message``, of the type that it names. Raises Unavailable if the daemon is too old to name
+    one.
+    """
     return {
         "to": message["from"],
         "type": reply_type(message),
@@ -148,7 +150,7 @@ def reply_to(message: dict[str, Any], body: str) -> dict[str, Any]:
 
 
 def reply_type(message: dict[str, Any]) -> str:
-    """The type to answer ``message`` with. Raises Unavailable if the daemon is too old to name one."""
+    """Return the type to answer ``message`` with. Raises Unavailable if the daemon is too old to name one."""
     kind = message.get("reply_type")
     if not kind:
         raise Unavailable(
@@ -158,7 +160,7 @@ def reply_type(message: dict[str, Any]) -> str:
 
 
 def reply_subject(subject: str) -> str:
-    """The subject of an answer."""
+    """Return the subject of an answer."""
     return subject if subject.lower().startswith("re:") else f"Re: {subject}"[:MAX_SUBJECT]
 
 
@@ -178,5 +180,5 @@ def reply(client: Client, owner: str, message: str, body: str) -> None:
 
 
 def bead(client: Client, *command: str) -> str:
-    """A command of ``beads/ctl``; the bead's id where it gives one."""
+    """Run a command of ``beads/ctl``. Returns the bead's id if it gives one."""
     return client.write_read("beads/ctl", f"{words.join(command)}\n".encode()).decode().strip()

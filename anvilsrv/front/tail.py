@@ -33,7 +33,7 @@ class Parser:
         self._head: Piece | None = None  # of a block of which nothing else came yet
 
     def feed(self, data: bytes) -> list[Piece]:
-        """The pieces that ``data`` completes."""
+        """Return the pieces that ``data`` completes."""
         *whole, self._rest = (self._rest + data).split(b"\n")
         found: list[Piece] = []
         for raw in whole:
@@ -60,7 +60,7 @@ class Parser:
 
 
 def in_pieces(tell: Callable[[list[Piece]], None]) -> Callable[[bytes], None]:
-    """What a ``Tail`` tells, parsed."""
+    """Return a function that passes on what a ``Tail`` reads, parsed."""
     parser = Parser()
 
     def told(data: bytes) -> None:
@@ -115,7 +115,7 @@ class Tail:
                 return
 
     def _open(self, file: File) -> None:
-        """This is what is read from now on: ``stop`` cancels it."""
+        """Set what is read from now on: ``stop`` cancels it."""
         with self._lock:
             self._file = file
             if self._stopping:

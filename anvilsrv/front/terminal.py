@@ -27,7 +27,9 @@ _SOON = 2.0  # s: a terminal that fails within them never opened
 
 
 def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> Iterator[list[str]]:
-    """The command lines to try, best first; `command` is one line for sh(1), `plain` what win is given instead, if anything."""
+    """Yield the command lines to try, best first; `command` is one line for sh(1), `plain` what win is given instead,
+    if anything.
+    """
     wanted = environ.get("ANVILLM_TERMINAL", "").strip()
     if wanted:
         words = shlex.split(wanted)
@@ -42,7 +44,9 @@ def candidates(command: str, plain: list[str], environ: Mapping[str, str]) -> It
 
 
 def _line(terminal: list[str], command: str) -> list[str]:
-    """`terminal` may bring its own flags; the one that precedes a command is added if it is not there."""
+    """Return a command line; `terminal` may bring its own flags, and the one that precedes a command is added if it is
+    missing.
+    """
     flags = _FLAGS.get(os.path.basename(terminal[0]), ["-e"])
     if terminal[-len(flags) :] == flags and flags:
         flags = []
@@ -77,7 +81,7 @@ def show(command: str, environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _found(command: str, plain: list[str], environ: Mapping[str, str]) -> list[list[str]]:
-    """The candidates that are installed. Raises Unavailable."""
+    """Return the candidates that are installed. Raises Unavailable."""
     found = [
         line
         for line in candidates(command, plain, environ)
@@ -104,7 +108,7 @@ def _try(lines: list[list[str]], directory: str, command: str) -> str:
 
 
 def _run(line: list[str], directory: str) -> str | None:
-    """Why the terminal did not open; None if it did, which is when it lives on or ends well."""
+    """Return why the terminal did not open; None if it did, which is when it lives on or ends well."""
     try:
         process = subprocess.Popen(
             line,

@@ -60,18 +60,18 @@ class Turns(Tail):
 
 
 def objects(lines: Iterable[str]) -> list[Object]:
-    """What lines tell."""
+    """Return the objects in lines."""
     return [parsed(line.encode(), "activity") for line in lines]
 
 
 def over(client: Client, session: str) -> list[int]:
-    """The numbers of the prompts that were answered or have failed."""
+    """Return the numbers of the prompts that were answered or have failed."""
     rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
     return sorted(int(row[0]) for row in rows if row[1] in OVER)
 
 
 def turn(client: Client, session: str, n: int) -> list[str]:
-    """What happened in one turn that is over. Of one from before there was activity: its prompt and its answer."""
+    """Return what happened in one turn that is over. Of one from before there was activity: its prompt and its answer."""
     found = client.read(f"{session}/turns/{n}/activity").decode("utf-8", "replace").splitlines()
     return found or [dumps({"seq": 0, "ts": None, "turn": n, **one}) for one in _said(client, session, n)]
 

@@ -22,12 +22,12 @@ USAGE = "usage: python -m anvilsrv.inside.acp SETTINGS [CONVERSATION]\n"
 
 
 def is_plain() -> bool:
-    """Whether nothing is to be redrawn."""
+    """Return whether nothing is to be redrawn."""
     return bool(os.environ.get("ANVILLM_PLAIN")) or os.environ.get("TERM") in ("dumb", "") or not os.isatty(0)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The program; its exit status."""
+    """Run the program. Returns its exit status."""
     words = sys.argv[1:] if argv is None else argv
     if not 1 <= len(words) <= 2:
         sys.stderr.write(USAGE)

@@ -73,7 +73,7 @@ class Agent:
         self.start()
 
     def prompt(self) -> None:
-        """It is given a prompt: what it tells from now on is not history."""
+        """Give it a prompt: what it reports from now on is not history."""
         self.prompted = True
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Agent:
             self.process.end()
 
     def gone(self, gone: Gone, in_turn: bool) -> None:
-        """It has ended by itself."""
+        """Handle its end."""
         words = gone.words.splitlines()[-1].strip() if gone.words else ""
         why = f"the agent ended with status {gone.status}" + (f": {words[:300]}" if words else "")
         client = self.client
@@ -100,7 +100,7 @@ class Agent:
         return min(self.client.deadline if self.client else NEVER, self._quiet)
 
     def tick(self, now: float) -> None:
-        """What is late has failed; a history after which nothing more comes is told."""
+        """Check the time: what is late has failed; a history after which nothing more comes is reported."""
         if self.client is not None:
             self.client.tick(now)
         if now >= self._quiet:
@@ -108,12 +108,12 @@ class Agent:
             self._owner.ready()
 
     def told(self) -> None:
-        """It tells something, which may be more of its history."""
+        """Take what it reports, which may be more of its history."""
         if self._quiet != NEVER and self.client is not None and self.client.wanted.session == self.session:
             self._quiet = min(time.monotonic() + QUIET, self._latest)
 
     def _opened(self, resumed: bool) -> None:
-        """There is a session, as it is wanted."""
+        """Handle a session that is there, as wanted."""
         assert self.client is not None
         self.session = self.client.session
         now = time.monotonic()
@@ -121,7 +121,7 @@ class Agent:
         self._quiet = now + QUIET if resumed else now
 
     def _failed(self, why: str, permanent: bool) -> None:
-        """No session can be had."""
+        """Handle that no session can be had."""
         if self.client is not None and self.client.hung:
             self.again("")
         else:

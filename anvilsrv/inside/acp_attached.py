@@ -23,8 +23,9 @@ Block = dict[str, Any]
 
 
 def blocks(text: str, directory: str, capabilities: Mapping[str, Any], alone: bool = False) -> list[Block]:
-    """The blocks of a prompt beside its text. ``capabilities`` are those of the agent; ``alone``: beside anything else it drops
-    images, so then they are all that it gets."""
+    """Return the blocks of a prompt beside its text. ``capabilities`` are those of the agent; ``alone``: beside
+    anything else it drops images, so then they are all that it gets.
+    """
     takes = capabilities.get("promptCapabilities")
     takes = takes if isinstance(takes, dict) else {}
     made: list[Block] = []
@@ -38,7 +39,9 @@ def blocks(text: str, directory: str, capabilities: Mapping[str, Any], alone: bo
 
 
 def named(text: str, directory: str) -> list[Path]:
-    """The files in ``directory`` whose paths stand in the text, each once; a full stop after a name ends a sentence."""
+    """Return the files in ``directory`` whose paths are in the text, each once; a full stop after a name ends a
+    sentence.
+    """
     if not directory:
         return []
     found: dict[Path, None] = {}
@@ -56,7 +59,7 @@ def _regular(path: Path) -> bool:
 
 
 def _block(path: Path, takes: Mapping[str, Any], left: int) -> tuple[Block, int]:
-    """One file, and how many bytes of it are in the block."""
+    """Return the block of one file, and how many bytes of it are in the block."""
     data = _content(path, min(left, LARGEST))
     image = _image(data)
     if image and takes.get("image") is True:
@@ -78,7 +81,7 @@ def _block(path: Path, takes: Mapping[str, Any], left: int) -> tuple[Block, int]
 
 
 def _content(path: Path, most: int) -> bytes:
-    """A file of no more than so many bytes; of another none."""
+    """Return a file of no more than that many bytes; empty for another."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             data = file.read(most + 1)
@@ -88,7 +91,7 @@ def _content(path: Path, most: int) -> bytes:
 
 
 def _image(data: bytes) -> str:
-    """Its type, if it is an image that models take."""
+    """Return its type, if it is an image that models take."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for start, kind in IMAGES.items() if data.startswith(start)), "")

@@ -73,7 +73,7 @@ class Client:
         self.process.send({"id": number, "method": method, "params": params})
 
     def answered(self, answer: Answer) -> bool:
-        """An answer came; whether it was one to a request that is open."""
+        """Take an answer. Returns whether it was one to a request that is open."""
         known = isinstance(answer.id, int) and not isinstance(answer.id, bool)
         found = self._calls.pop(answer.id, None) if known else None
         if found is not None:
@@ -86,7 +86,7 @@ class Client:
         return min((one[2] for one in self._calls.values()), default=float("inf"))
 
     def tick(self, now: float) -> None:
-        """What is late has failed."""
+        """Fail what is late."""
         for number, (_, then, deadline) in list(self._calls.items()):
             if deadline <= now:
                 del self._calls[number]
@@ -141,7 +141,7 @@ class Client:
         self.renew()
 
     def renew(self) -> None:
-        """A new conversation."""
+        """Begin a new conversation."""
         self.call("session/new", self._place(), self._made, self.wanted.limit)
 
     def _place(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Client:
         return {"sessionId": self.wanted.session, **self._place()}
 
     def _load(self, answer: Answer) -> None:
-        """It was to resume; some announce that and do not know it."""
+        """Load the conversation if the agent does not know how to resume it: some announce that and do not."""
         if answer.error is not None and answer.error.code == NOT_OFFERED["code"]:
             self.call("session/load", self._where(), self._loaded, self.wanted.limit)
         else:
@@ -181,7 +181,7 @@ class Client:
             self._settle(answer, False)
 
     def login(self, error: RpcError) -> str:
-        """How to log in, where that is why it failed; nothing is done about it unasked."""
+        """Return how to log in, if that is why it failed; nothing is done about it unasked."""
         ways = [self.wanted.login] if self.wanted.login else list(self._methods)
         return f"; to log in: {', '.join(ways)}" if error.code == NOT_LOGGED_IN and ways else ""
 
@@ -209,7 +209,7 @@ class Client:
             self.set(left, then, needed)
 
     def _unset(self, name: str, why: str, needed: frozenset[str]) -> bool:
-        """It could not be set; whether that may be."""
+        """Handle a failure to set it. Returns whether that is acceptable."""
         if name in needed:
             self._failed(why, True)
             return False
@@ -229,11 +229,11 @@ class Client:
         self.call(method, params, told, self.wanted.limit)
 
     def take(self, result: Mapping[str, Any]) -> None:
-        """The agent has sent its options again."""
+        """Take the options that the agent has sent again."""
         self.options = acp_options.united(self.options, acp_options.read(result))
 
     def now(self, name: str, value: str) -> None:
-        """An option has that value now."""
+        """Record that an option has that value now."""
         before = self.options.get(name)
         if before is not None:
             self.options[name] = Option(name, value, before.choices, before.how, before.flag)
@@ -243,7 +243,7 @@ class Client:
 
 
 def _method(found: Mapping[str, Any]) -> str:
-    """A way to log in, with what to run where that is told."""
+    """Return a way to log in, with what to run if that is given."""
     name, text = word(found.get("name")) or word(found.get("id")), word(found.get("description"))
     name, text, given = name[:NAME], text[:NAME], found.get("args")
     args = " ".join(filter(None, map(word, given)))[:NAME] if isinstance(given, list) else ""

@@ -26,25 +26,25 @@ class Conversation:
         self._faults = 0
 
     def begin(self, turn: Turn) -> None:
-        """The agent gets a prompt."""
+        """Begin a turn: the agent gets a prompt."""
         self.turn = turn
         self._told.begin(turn.ident)
         self._screen.prompt(turn.text)
 
     def end(self) -> Turn | None:
-        """The turn is over; it is no longer open."""
+        """End the turn; it is no longer open."""
         turn, self.turn = self.turn, None
         self._screen.end()
         self._told.end(self.figures)
         return turn
 
     def used(self, figures: Mapping[str, float], spent: Mapping[str, float]) -> None:
-        """What is used by now, and what was spent since."""
+        """Record what is used so far, and what was spent since."""
         total = {name: self.figures.get(name, 0) + figure for name, figure in spent.items()}
         self.figures |= {name: figure for name, figure in {**figures, **total}.items() if isfinite(figure)}
 
     def work(self, news: acp_said.Text | acp_said.Tool | acp_said.Plan) -> None:
-        """What the agent says or does. One that goes on after its end is shown."""
+        """Take what the agent says or does. One that goes on after its end is shown."""
         turn = self.turn or Turn("", "")
         match news:
             case acp_said.Text(text, _, "agent"):
@@ -63,21 +63,21 @@ class Conversation:
                 self._told.plan(news.items)
 
     def said(self, kind: str, text: str) -> None:
-        """Something beside the turn that a person is to see."""
+        """Show something beside the turn that a person is to see."""
         self._screen.note(text)
         self._told.said(kind, text)
 
     def note(self, text: str) -> None:
-        """The same, without attention."""
+        """Show the same, without attention."""
         self._told.said("note", text)
 
     def alarm(self, why: str) -> None:
-        """Something went wrong."""
+        """Report that something went wrong."""
         self._screen.alarm(why)
         self._told.said("note", why)
 
     def fault(self, why: str) -> None:
-        """The agent did what it must not; of many the first are shown."""
+        """Report what the agent must not do; of many the first are shown."""
         self._faults += 1
         if self._faults <= FAULTS:
             self.alarm(f"from the agent: {why}")

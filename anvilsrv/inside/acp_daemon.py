@@ -97,14 +97,14 @@ class Call:
         return found if isinstance(found, dict) else {}
 
     def renew(self) -> None:
-        """The connection is broken: ``open`` makes another."""
+        """Renew: the connection is broken, ``open`` makes another."""
         with self._lock:
             client, self._client, self._file = self._client, None, None
         if client is not None:
             client.close()
 
     def close(self) -> None:
-        """Whoever waits on it gets ConnectionLost."""
+        """Close: whatever waits on it gets ConnectionLost."""
         with self._lock:
             self.closed, client = True, self._client
         if client is not None:
@@ -145,7 +145,7 @@ class Daemon:
     # -- prompts
 
     def fetch(self, chosen: Mapping[str, str]) -> None:
-        """The next prompt is wanted: it comes as Offered; or, where other options were chosen than these, Chosen comes.
+        """Fetch the next prompt: it comes as Offered; or, if options other than these were chosen, Chosen comes.
 
         Nothing if it is being fetched."""
         if self._fetcher is None:
@@ -157,13 +157,13 @@ class Daemon:
             self._fetcher.start()
 
     def leave(self) -> None:
-        """It is wanted no longer; the daemon keeps it."""
+        """Stop wanting it; the daemon keeps it."""
         self._call.close()
         self._asked.put(False)
         self._fetcher = None
 
     def take(self) -> None:
-        """What was offered is to be given to the agent: whether it may be comes as Go."""
+        """Ask whether what was offered may be given to the agent: the answer comes as Go."""
         self._asked.put(True)
 
     def _next(self, call: Call, asked: "queue.SimpleQueue[bool]", chosen: Mapping[str, str]) -> None:
@@ -188,7 +188,7 @@ class Daemon:
         self._tell(Go(offered, self._settled(question, call)))
 
     def _settled(self, question: Mapping[str, Any], call: Call) -> bool:
-        """Whether it may be given on; asked until the daemon says so, or another one does: it knows."""
+        """Return whether it may be handed on; asked until the daemon says so, or another one does: it knows."""
         while not self._closing.is_set():
             found = self._until({**question, "mono": time.monotonic()}, call)
             if found is not None and "go" in found:
@@ -198,7 +198,7 @@ class Daemon:
         return False
 
     def _until(self, report: Mapping[str, Any], call: Call) -> dict[str, Any] | None:
-        """The reply, from a daemon that is there, or will be again; None once it is not wanted any more."""
+        """Return the reply, from a daemon that is there, or will be again; None once it is not wanted any more."""
         tries = 0
         while not self._closing.is_set() and not call.closed:
             try:
@@ -228,7 +228,7 @@ class Daemon:
         return number
 
     def unask(self, number: int) -> None:
-        """It is answered, or gone."""
+        """Withdraw the question: it is answered, or gone."""
         found = self._questions.pop(number, None)
         if found is not None:
             found[0].close()
@@ -244,7 +244,7 @@ class Daemon:
             self._tell(Answered(number, words if isinstance(words, str) else ""))
 
     def close(self) -> None:
-        """What was reported goes out first, if the daemon takes it in time."""
+        """Close. What was reported goes out first, if the daemon takes it in time."""
         self._reports.put(None)
         self._reporter.join(LAST)
         self._closing.set()

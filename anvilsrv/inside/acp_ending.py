@@ -36,7 +36,7 @@ class Ending:
 
 
 def ending(answer: Answer, turn: Turn) -> Ending:
-    """What the answer means. Whatever comes after a cancel is a cancelled turn."""
+    """Return what the answer means. Whatever comes after a cancel is a cancelled turn."""
     usage = figures(answer.result.get("usage"))
     if turn.cancelled:
         return Ending("Interrupt", {}, usage)
@@ -58,13 +58,15 @@ def ending(answer: Answer, turn: Turn) -> Ending:
 
 
 def said(text: str) -> bytes:
-    """The bytes of an answer, as many as a report can hold; half characters, which JSON lets through, are U+FFFD."""
+    """Return the bytes of an answer, as many as a report can hold; lone surrogates, which JSON lets through, are
+    U+FFFD.
+    """
     data = HALF.sub("\ufffd", text).encode()
     return data if len(data) <= LARGEST else data[:LARGEST].decode("utf-8", "ignore").encode()
 
 
 def figures(found: Any) -> dict[str, float]:
-    """What was used, by our names."""
+    """Return what was used, by our names."""
     given = found if isinstance(found, dict) else {}
     named = {ours: given.get(theirs) for ours, theirs in FIGURES.items()}
     return {
@@ -73,7 +75,7 @@ def figures(found: Any) -> dict[str, float]:
 
 
 def _failure(found: Any, levels: int) -> str | None:
-    """The title of a typed failure, wherever the vendor has put it."""
+    """Return the title of a typed failure, wherever the vendor has put it."""
     if not isinstance(found, dict) or not levels:
         return None
     failure = found.get("sessionFailure")

@@ -54,7 +54,7 @@ class Front:
         self._status: int | None = None
 
     def run(self) -> int:
-        """Until the agent ends, or is to; the exit status."""
+        """Run until the agent ends, or is to. Returns the exit status."""
         try:
             self._agent.start()
             while self._status is None:
@@ -67,7 +67,7 @@ class Front:
         return self._status
 
     def _wait(self) -> Any:
-        """What happens next; None when a time is over."""
+        """Return what happens next; None when a time is over."""
         if self._events.empty():
             self._told.flush()
             self._offer()
@@ -112,7 +112,7 @@ class Front:
     # -- what becomes of the agent (its Owner) ----------------------------------------------------------------------------
 
     def ready(self) -> None:
-        """It has its session, and its history is told."""
+        """Note that it has its session, and its history is reported."""
         self._offer()
         if not self._told_ready:
             self._told_ready = True
@@ -120,14 +120,14 @@ class Front:
         self._prompts.next()
 
     def over(self, why: str, status: int) -> None:
-        """The program ends; the sentence is the last that it prints."""
+        """End the program; the sentence is the last that it prints."""
         if self._conversation.turn is not None:
             self._over("Fail", reason=why)
         self.alarm(why)
         self._status = status
 
     def alarm(self, why: str) -> None:
-        """Something that a person is to know."""
+        """Show something that a person is to know."""
         self._conversation.alarm(why)
 
     def _offer(self) -> None:
@@ -137,11 +137,11 @@ class Front:
     # -- a turn -----------------------------------------------------------------------------------------------------------
 
     def _free(self) -> bool:
-        """Whether the agent can be given a prompt."""
+        """Return whether the agent can be given a prompt."""
         return self._agent.ready and self._conversation.turn is None and not self._offers.choosing
 
     def _give(self, turn: Turn, context: str) -> None:
-        """The agent gets a prompt."""
+        """Give the agent a prompt."""
         client, session = self._agent.client, self._agent.session
         assert client is not None
         self._agent.prompt()
@@ -158,13 +158,13 @@ class Front:
         client.call("session/prompt", {"sessionId": session, "prompt": content}, self._ended)
 
     def _executed(self, answer: Answer) -> None:
-        """The agent has done what a command of its own says: what it has to say of that is the answer."""
+        """Take what a command of the agent's own has to say: that is the answer."""
         if self._conversation.turn is not None and answer.error is None:
             self._conversation.work(acp_said.Text(acp_said.word(answer.result.get("message"))))
         self._ended(answer)
 
     def _ended(self, answer: Answer) -> None:
-        """The agent has answered a prompt."""
+        """Handle the agent's answer to a prompt."""
         turn = self._conversation.turn
         if turn is None:
             return
@@ -185,7 +185,7 @@ class Front:
         self._prompts.next()
 
     def _over(self, kind: str, **fields: Any) -> None:
-        """The turn is over: that is reported, and what was asked in it is asked no longer."""
+        """Report the end of the turn, and withdraw what was asked in it."""
         self._late = float("inf")
         self._silence.end()
         self._questions.drop()
@@ -219,7 +219,7 @@ class Front:
                     self._news(news)
 
     def _news(self, news: acp_said.News) -> None:
-        """Something that the agent tells; words and tools of earlier turns count for nothing."""
+        """Take something that the agent reports; text and tools of earlier turns count for nothing."""
         client = self._agent.client
         match news:
             case acp_said.Commands(names):
@@ -239,7 +239,7 @@ class Front:
                     self._conversation.work(news)
 
     def _used(self, figures: Mapping[str, float], spent: Mapping[str, float]) -> None:
-        """What is used is told with the end of a turn, or after it."""
+        """Report what is used, with the end of a turn or after it."""
         self._conversation.used(figures, spent)
         self._spent = True
 
@@ -285,7 +285,7 @@ class Front:
         self._prompts.next()
 
     def _cancel(self) -> None:
-        """The turn is to end: the agent is told, and what it asked is answered so."""
+        """Tell the agent that the turn is to end, and answer so what it asked."""
         self._prompts.cancel()
         turn, client = self._conversation.turn, self._agent.client
         if turn is None or client is None or turn.cancelled:
@@ -296,7 +296,7 @@ class Front:
         self._late = time.monotonic() + CANCEL
 
     def _force(self) -> None:
-        """It did not heed the cancel."""
+        """Force the end: it did not heed the cancel."""
         self.alarm(f"the agent did not end its turn within {CANCEL:g} s: its processes are ended")
         self._over("Interrupt")
         self._agent.again(self._agent.session)

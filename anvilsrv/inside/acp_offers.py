@@ -29,7 +29,7 @@ class Offers:
         self._last: tuple[dict[str, Option], dict[str, str]] = ({}, {})  # what was told
 
     def learn(self, commands: Mapping[str, str]) -> None:
-        """The agent tells its commands."""
+        """Learn the commands that the agent names."""
         self.commands = commands
 
     def tell(self, client: Client) -> None:

@@ -27,7 +27,9 @@ class Option:
 
 
 def read(result: Mapping[str, Any]) -> dict[str, Option]:
-    """The options in an answer to ``session/new`` and the like; those of ``configOptions`` count before the older forms."""
+    """Return the options in an answer to ``session/new`` and the like; those of ``configOptions`` count before the
+    older forms.
+    """
     made = {one.name: one for one in _config(result.get("configOptions"))[:MOST]}
     for name, key, rows, ident in (
         ("mode", "currentModeId", "availableModes", "id"),
@@ -43,13 +45,13 @@ def read(result: Mapping[str, Any]) -> dict[str, Option]:
 
 
 def united(known: Mapping[str, Option], told: Mapping[str, Option]) -> dict[str, Option]:
-    """What is known after the agent has told these; of more than there may be the last."""
+    """Return what is known after the agent has named these; of more than there may be the last."""
     found = [*{**{name: one for name, one in known.items() if name not in told}, **told}.items()]
     return dict(found[-MOST:])
 
 
 def _short(value: Any) -> str:
-    """A name or a value that can be one; else nothing."""
+    """Return a name or a value that can be one; else nothing."""
     found = word(value)
     return found if len(found) <= NAME else ""
 
@@ -67,7 +69,7 @@ def _config(found: Any) -> list[Option]:
 
 
 def _values(found: Any) -> list[str]:
-    """The values of a choice; they may stand in groups."""
+    """Return the values of a choice; they may be in groups."""
     values: list[str] = []
     for one in found if isinstance(found, list) else ():
         if isinstance(one, dict):
@@ -76,7 +78,7 @@ def _values(found: Any) -> list[str]:
 
 
 def setting(option: Option, value: str, session: str) -> tuple[str, dict[str, Any]]:
-    """The request that sets it, and its parameters."""
+    """Return the request that sets it, and its parameters."""
     if option.how != "config":
         return f"session/set_{option.how}", {"sessionId": session, f"{option.how}Id": value}
     given: dict[str, Any] = {"sessionId": session, "configId": option.name}
@@ -86,7 +88,7 @@ def setting(option: Option, value: str, session: str) -> tuple[str, dict[str, An
 
 
 def refusal(known: Mapping[str, Option], name: str, value: str) -> str:
-    """Why it cannot be set; empty if it can."""
+    """Return why it cannot be set; empty if it can."""
     option = known.get(name)
     if option is None:
         return f"the agent has no option '{name}'" + (f", only {', '.join(known)}" if known else "")

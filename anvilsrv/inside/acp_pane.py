@@ -76,14 +76,14 @@ class Plain:
             self._tell(Leave(signal.SIGHUP))
 
     def unfinished(self, text: str) -> None:
-        """A line that is not whole yet."""
+        """Show a line that is not whole yet."""
 
     def asking(self, open_now: bool) -> None:
-        """Whether a key answers something."""
+        """Set whether a key answers something."""
         self._asking = open_now
 
     def run(self) -> None:
-        """Until ``close``."""
+        """Run until ``close``."""
         signal.signal(signal.SIGINT, self._interrupted)
         rest = b""
         while True:
@@ -106,7 +106,7 @@ class Plain:
         self._tell(Cancel())
 
     def close(self) -> None:
-        """``run`` comes back."""
+        """Make ``run`` return."""
         os.write(self._wake, b".")
 
 
@@ -132,17 +132,19 @@ class Lined:
             self._tell(Leave(signal.SIGHUP))
 
     def unfinished(self, text: str) -> None:
-        """A line that is not whole yet, shown above the input."""
+        """Show a line that is not whole yet above the input."""
         self._last = text
         self._session.app.invalidate()
 
     def asking(self, open_now: bool) -> None:
-        """Whether a key answers something. In a line that a person has begun it does not, and that is shown above it."""
+        """Set whether a key answers something. In a line that a person has begun it does not, and that is shown above
+        it.
+        """
         self._asking = open_now
         self._session.app.invalidate()
 
     def run(self) -> None:
-        """Until ``close``."""
+        """Run until ``close``."""
         with patch_stdout(raw=True):
             while not self._closed.is_set():
                 try:
@@ -153,12 +155,12 @@ class Lined:
                     self._tell(Typed(text))
 
     def _left(self) -> None:
-        """It may have been closed between two lines."""
+        """Leave if it was closed between two lines."""
         if self._closed.is_set():
             get_app().exit(result="")
 
     def close(self) -> None:
-        """``run`` comes back."""
+        """Make ``run`` return."""
         self._closed.set()
         app = self._session.app
         if app.loop is not None:

@@ -25,7 +25,7 @@ class Option:
 
 
 def options(found: Any) -> tuple[Option, ...]:
-    """The answers that are offered, in their order."""
+    """Return the answers that are offered, in their order."""
     rows = [one for one in found if isinstance(one, dict)][:MOST] if isinstance(found, list) else []
     made: list[Option] = []
     taken = {word(one.get("optionId")) for one in rows}
@@ -40,12 +40,16 @@ def options(found: Any) -> tuple[Option, ...]:
 
 
 def plain(ident: str) -> bool:
-    """Whether it can be a word that chooses: one that can be read and typed, and is no number, which means a place in the list."""
+    """Return whether it can be a word that chooses: one that can be read and typed, and is not a number, which means a
+    place in the list.
+    """
     return len(ident) <= NAME and ident.isprintable() and not ident.isdecimal()
 
 
 def chosen(offered: tuple[Option, ...], answer: str) -> Option | None:
-    """The option that an answer means: its id, its word, or the first letter of its word where that is unlike the others."""
+    """Return the option that an answer means: its id, its word, or the first letter of its word if that differs from
+    the others.
+    """
     exact = next((one for one in offered if answer in (one.id, one.word)), None)
     if exact is not None or not answer:
         return exact
@@ -54,12 +58,12 @@ def chosen(offered: tuple[Option, ...], answer: str) -> Option | None:
 
 
 def selected(option: Option | None) -> Mapping[str, Any]:
-    """The result that the agent gets; without an option: it was cancelled."""
+    """Return the result that the agent gets; without an option: it was cancelled."""
     return {"outcome": {"outcome": "cancelled"} if option is None else {"outcome": "selected", "optionId": option.id}}
 
 
 def question(tool: Tool) -> str:
-    """What is asked, in a line."""
+    """Return what is asked, in a line."""
     what = tool.title or tool.kind or "something"
     places = [path if line is None else f"{path}:{line}" for path, line in (tool.places or ())[:3]]
     return " ".join(f"{what} ({', '.join(places)})".split()) if places else " ".join(what.split())

@@ -68,7 +68,7 @@ class Process:
         self._out.put(line(message))
 
     def handled(self) -> None:
-        """One of the messages that were told is dealt with."""
+        """Note that one of the reported messages is dealt with."""
         self._room.release()
 
     def end(self, grace: float = GRACE) -> None:
@@ -98,7 +98,7 @@ class Process:
     # -- threads
 
     def _read(self) -> None:
-        """Until its output closes. That is its end: an agent that cannot be heard is of no use."""
+        """Read until its output closes. That is its end: an agent that cannot be heard is of no use."""
         lines, out = Lines(), _fd(self._process.stdout)
         while data := _piece(out):
             for one in lines.feed(data):
@@ -158,5 +158,5 @@ def _piece(fd: int) -> bytes:
 
 
 def _with_its_parent() -> None:
-    """In the child: it ends when we do, however that is."""
+    """Have the child end when we do, however that is. Runs in the child."""
     _LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))

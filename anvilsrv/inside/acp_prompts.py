@@ -30,7 +30,7 @@ class Prompts:
         self._cancel_soon = False
 
     def next(self) -> None:
-        """Something to do, if there is nothing."""
+        """Find something to do, if there is nothing."""
         if self._going is not None or not self._free():
             return
         if self._typed:
@@ -43,7 +43,7 @@ class Prompts:
             self._daemon.fetch(self._chosen)
 
     def type(self, text: str) -> bool:
-        """A person has typed one; whether there is room for it."""
+        """Take one that a person has typed. Returns whether there is room for it."""
         if len(self._typed) >= MOST:
             return False
         self._typed.append(text)
@@ -55,7 +55,7 @@ class Prompts:
         return self._going is not None or not self._free()
 
     def offered(self, offered: Offered) -> None:
-        """The daemon has one."""
+        """Note that the daemon has one."""
         if self._free() and not self._typed:
             self._going = offered
             self._daemon.take()
@@ -63,7 +63,7 @@ class Prompts:
             self._daemon.leave()
 
     def go(self, event: Go) -> None:
-        """Whether it may be given."""
+        """Take the answer whether it may be given."""
         self._daemon.leave()
         self._going, cancelled, self._cancel_soon = None, self._cancel_soon, False
         if event.go and cancelled:
@@ -73,5 +73,5 @@ class Prompts:
         self.next()
 
     def cancel(self) -> None:
-        """The one that is about to be given is not to be."""
+        """Cancel the one that is about to be given."""
         self._cancel_soon = self._going is not None

@@ -46,7 +46,9 @@ class Questions:
         return bool(self._open)
 
     def ask(self, request: Request, reply: Reply, turn: Turn | None, session: str) -> None:
-        """A permission is asked. In no turn, in one that was cancelled, and beside too many, the answer is that it was cancelled."""
+        """Ask for a permission. In no turn, in one that was cancelled, and beside too many, the answer is that it was
+        cancelled.
+        """
         options = acp_permission.options(request.params.get("options"))
         call = request.params.get("toolCall")
         if turn is None or turn.cancelled or not options:
@@ -77,13 +79,13 @@ class Questions:
         self._pane.asking(True)
 
     def answered(self, event: Answered) -> None:
-        """The question was answered; without words it was withdrawn."""
+        """Take the answer to the question; without words it was withdrawn."""
         found = next((one for one in self._open if one.number == event.number), None)
         if found is not None:
             self._settle(found, acp_permission.chosen(found.options, event.words))
 
     def choose(self, word: str) -> bool:
-        """A person answers the oldest, with the number of an option or its word; False if none is open."""
+        """Answer the oldest for a person, with the number of an option or its word. Returns False if none is open."""
         if not self._open:
             return False
         question = self._open[0]
@@ -97,7 +99,7 @@ class Questions:
         return True
 
     def say(self, line: str) -> bool:
-        """A person typed a line: whether it is an answer to the oldest, as it stands."""
+        """Take a line that a person typed. Returns whether it is an answer to the oldest, as it stands."""
         word = line.strip()
         fits = bool(self._open) and any(word in (one.id, one.word) for one in self._open[0].options)
         return fits and self.choose(word)
@@ -108,7 +110,7 @@ class Questions:
             self._settle(one, None)
 
     def _settle(self, question: Question, option: Option | None) -> None:
-        """The agent gets its answer; None: cancelled."""
+        """Give the agent its answer; None: cancelled."""
         self._open.remove(question)
         self._pane.asking(bool(self._open))
         if option is not None and option.refuses:

@@ -117,7 +117,7 @@ News = Text | Tool | Plan | Commands | Options | Mode | Usage | Said | Other
 
 
 def news(update: Any) -> list[News]:
-    """What an update tells."""
+    """Return what an update reports."""
     if not isinstance(update, dict):
         return [Other("an update that is not an object")]
     kind = word(update.get("sessionUpdate"))
@@ -126,7 +126,7 @@ def news(update: Any) -> list[News]:
 
 
 def vendors(method: str, params: Mapping[str, Any]) -> list[News]:
-    """What is told outside of ``session/update``: agents have notifications of their own."""
+    """Return what is reported outside of ``session/update``: agents have notifications of their own."""
     short = method.rpartition("kiro.dev/")[2]
     if short == "commands/available":
         return [commands(params.get("commands"))]
@@ -148,7 +148,7 @@ def vendors(method: str, params: Mapping[str, Any]) -> list[News]:
 
 
 def text_of(content: Any) -> str:
-    """A content block as text; what is none is named."""
+    """Return a content block as text; one that is not text is named."""
     if isinstance(content, list):
         return "".join(map(text_of, content))
     if not isinstance(content, dict):
@@ -168,12 +168,12 @@ def text_of(content: Any) -> str:
 
 
 def word(value: Any) -> str:
-    """A text, or nothing."""
+    """Return a text, or nothing."""
     return value if isinstance(value, str) else ""
 
 
 def tool(update: Mapping[str, Any], begins: bool) -> Tool:
-    """A tool call or its news; those in a request for a permission have the same shape."""
+    """Return a tool call or its news; those in a request for a permission have the same shape."""
     content, meta = update.get("content"), update.get("_meta")
     raw = update.get("rawOutput")
     blocks = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else None
@@ -207,7 +207,7 @@ def _places(found: Any) -> tuple[Place, ...] | None:
 
 
 def _name(meta: Any, levels: int) -> str | None:
-    """What the agent calls the tool, wherever a vendor tells it."""
+    """Return what the agent calls the tool, wherever a vendor says it."""
     if not isinstance(meta, dict) or not levels:
         return None
     own = meta.get("toolName")
@@ -216,7 +216,7 @@ def _name(meta: Any, levels: int) -> str | None:
 
 
 def _raw(found: Any) -> str | None:
-    """What some agents give as a tool's raw output."""
+    """Return what some agents give as a tool's raw output."""
     if isinstance(found, str):
         return found
     if isinstance(found, dict) and isinstance(found.get("items"), list):
@@ -227,7 +227,7 @@ def _raw(found: Any) -> str | None:
 
 
 def _terminal(meta: Any) -> tuple[str | None, int | None]:
-    """The output of a terminal that is the agent's own."""
+    """Return the output of a terminal that is the agent's own."""
     if not isinstance(meta, dict):
         return None, None
     delta, ended = meta.get("terminal_output_delta"), meta.get("terminal_exit")
@@ -259,7 +259,7 @@ def _plan(update: Mapping[str, Any]) -> Iterable[News]:
 
 
 def commands(found: Any) -> Commands:
-    """A list of commands."""
+    """Return a list of commands."""
     rows = [one for one in found[:COMMANDS] if isinstance(one, dict)] if isinstance(found, list) else []
     named = {word(one.get("name"))[:TITLE].lstrip("/"): word(one.get("description"))[:WORDS] for one in rows}
     return Commands({name: does for name, does in named.items() if name})
@@ -279,7 +279,7 @@ def _figure(value: Any) -> float | None:
 
 
 def _info(update: Mapping[str, Any]) -> Iterable[News]:
-    """A title; or, as vendors' extensions have it, that the service is asked again."""
+    """Yield a title; or, as vendors' extensions have it, that the service is asked again."""
     meta = update.get("_meta")
     for words in _sentences(meta, 6):
         yield Said(words, "retry")

@@ -31,7 +31,7 @@ class Screen:
         self._shown: dict[str, str] = {}  # tools, as they were shown last
 
     def text(self, piece: str) -> None:
-        """More of what the agent says."""
+        """Show more of what the agent says."""
         *lines, self._rest = (self._rest + piece).split("\n")
         for line in map(printable, lines):
             for at in range(0, len(line) or 1, LONGEST):
@@ -41,7 +41,7 @@ class Screen:
         self._paper.unfinished(printable(self._rest))
 
     def tool(self, known: Tool, news: Tool) -> None:
-        """A use of a tool: once when it begins, once when it ends."""
+        """Show a use of a tool: once when it begins, once when it ends."""
         ended = known.status in ENDED
         line = acp_shown.tool(known)
         before = self._shown.get(known.id)
@@ -57,24 +57,24 @@ class Screen:
             self.lines(acp_shown.output(known))
 
     def prompt(self, text: str) -> None:
-        """A turn begins."""
+        """Show that a turn begins."""
         self.lines(acp_shown.prompt(text))
 
     def note(self, text: str) -> None:
-        """A sentence of ours."""
+        """Show a sentence of ours."""
         self.lines([acp_shown.note(text)])
 
     def alarm(self, text: str) -> None:
-        """One that must be seen."""
+        """Show one that must be seen."""
         self.lines([acp_shown.alarm(text)])
 
     def end(self) -> None:
-        """The turn is over."""
+        """Show that the turn is over."""
         self._flush()
         self._shown.clear()
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Whole lines, after the one that is not whole yet."""
+        """Write whole lines, after the one that is not whole yet."""
         self._flush()
         for one in lines:
             self._paper.line(one if len(one) <= LONGEST else f"{one[:LONGEST]}{acp_shown.OFF} …")

@@ -38,7 +38,9 @@ class Settings:
     alone: bool = False
 
     def servers(self) -> tuple[Mapping[str, Any], ...]:
-        """The servers of ``session/new``. What ours must know is given to it: some agents start servers without our variables."""
+        """Return the servers of ``session/new``. What ours must know is given to it: some agents start servers without
+        our variables.
+        """
         if not self.mcp:
             return ()
         names = ("NAMESPACE", "ANVILLM_SESSION", "PATH", "HOME")
@@ -46,7 +48,7 @@ class Settings:
         return ({"name": "anvillm", "command": self.mcp[0], "args": list(self.mcp[1:]), "env": env},)
 
     def guarded(self, text: str, context: str, commands: Container[str]) -> str:
-        """A prompt as the agent gets it: one of its commands as it stands, any other after the context."""
+        """Return a prompt as the agent gets it: one of its commands as it stands, any other after the context."""
         first = text.split(maxsplit=1)[0] if text.strip() else ""
         if first.startswith("/") and first[1:] in commands:
             return text
@@ -56,8 +58,10 @@ class Settings:
 
 
 def read(path: str, session: str) -> Settings:
-    """The file; ``session`` is the conversation. The mode is the one for what the agent may do unasked. One in which it is to ask is
-    needed, and not the user's to choose; one in which it need not is replaced by our own yes where the agent has none."""
+    """Read the file; ``session`` is the conversation. The mode is the one for what the agent may do unasked. One in
+    which it is to ask is needed, and not the user's to choose; one in which it need not is replaced by our own yes if
+    the agent has none.
+    """
     found = loads_object(Path(path).read_bytes())
     asks = found["permissions"] == "ask"
     mode = found["modes"]["ask" if asks else "bypass"]

@@ -18,7 +18,7 @@ OUTPUT = 8  # lines of a tool's output
 
 
 def prompt(text: str) -> Iterator[str]:
-    """A prompt, as it begins a turn."""
+    """Yield the lines of a prompt, as it begins a turn."""
     lines = printable(text).split("\n")
     for at, one in enumerate(lines[:SHOWN]):
         yield f"{BOLD}{'> ' if at == 0 else '  '}{one}{OFF}"
@@ -27,17 +27,17 @@ def prompt(text: str) -> Iterator[str]:
 
 
 def note(text: str) -> str:
-    """A sentence of ours."""
+    """Return a sentence of ours."""
     return f"{DIM}{one_line(text)}{OFF}"
 
 
 def alarm(text: str) -> str:
-    """One that must be seen."""
+    """Return one that must be seen."""
     return f"{RED}{one_line(text)}{OFF}"
 
 
 def tool(one: Tool) -> str:
-    """A use of a tool, in a line."""
+    """Return a use of a tool, in a line."""
     mark = MARKS.get(one.status or "pending", "▸")
     name = one_line(one.title or one.kind or one.id)
     ended = f" {RED}(exit {one.exit}){OFF}" if one.exit else ""
@@ -46,7 +46,7 @@ def tool(one: Tool) -> str:
 
 
 def output(one: Tool) -> Iterator[str]:
-    """The last lines of what it gave."""
+    """Yield the last lines of what it gave."""
     lines = printable(one.text or "").rstrip("\n").split("\n")
     if lines == [""]:
         return
@@ -56,7 +56,7 @@ def output(one: Tool) -> Iterator[str]:
 
 
 def plan(one: Plan) -> Iterator[str]:
-    """The whole list."""
+    """Yield the whole list."""
     yield note("plan:")
     yield from (f"  {MARKS.get(state, '·')} {one_line(text)}" for text, state in one.items[:SHOWN])
     if (left := len(one.items[SHOWN:]) + one.left_out) > 0:
@@ -64,7 +64,9 @@ def plan(one: Plan) -> Iterator[str]:
 
 
 def diff(one: Diff, most: int = SHOWN) -> Iterator[str]:
-    """An edit, coloured: ``most`` lines of it, half of them from its end; one that is too large to compare in figures."""
+    """Yield an edit, coloured: ``most`` lines of it, half of them from its end; one that is too large to compare in
+    figures.
+    """
     yield f"{BOLD}{one_line(one.path)}{OFF}"
     found = changes(one)
     if found is None:
@@ -82,7 +84,7 @@ def diff(one: Diff, most: int = SHOWN) -> Iterator[str]:
 
 
 def changes(one: Diff) -> Iterable[str] | None:
-    """The lines of a unified diff without its head; None where it would take too long."""
+    """Return the lines of a unified diff without its head; None if it would take too long."""
     old, new = (one.old or "").splitlines(), one.new.splitlines()
     if max(len(one.old or ""), len(one.new)) > LARGEST or max(len(old), len(new)) > LINES:
         return None
@@ -90,7 +92,9 @@ def changes(one: Diff) -> Iterable[str] | None:
 
 
 def detail(one: Tool, options: Iterable[Option]) -> str:
-    """What else there is to know of a question: what the tool is to do, and what each answer is called by the agent."""
+    """Return what else there is to know of a question: what the tool is to do, and what each answer is called by the
+    agent.
+    """
     options = list(options)
     ids = {
         option: f" ({option.id})" if option.id != option.word and acp_permission.plain(option.id) else ""
@@ -101,7 +105,7 @@ def detail(one: Tool, options: Iterable[Option]) -> str:
 
 
 def edits(one: Tool) -> str:
-    """What it is to change: a unified diff, in which a large edit is only named."""
+    """Return what it is to change: a unified diff, in which a large edit is only named."""
     return "".join(
         f"--- {one_line(edit.path) if edit.old is not None else '/dev/null'}\n+++ {one_line(edit.path)}\n"
         + "\n".join(changes(edit) or [" a large edit"]) + "\n"
@@ -110,7 +114,7 @@ def edits(one: Tool) -> str:
 
 
 def asked(question: str, options: Iterable[Option]) -> Iterator[str]:
-    """A question, and the keys that answer it."""
+    """Yield a question, and the keys that answer it."""
     yield f"{BOLD}{one_line(question)}{OFF}"
     yield "  " + "   ".join(
         f"{BOLD}{at}{OFF} {one_line(one.word)} {DIM}{one_line(one.name)}{OFF}" for at, one in enumerate(options, 1)

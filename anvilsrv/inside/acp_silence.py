@@ -21,15 +21,15 @@ class Silence:
         self._asks = False
 
     def begin(self, now: float) -> None:
-        """A turn begins."""
+        """Begin a turn."""
         self._since, self._said = now, 0
 
     def end(self) -> None:
-        """It is over; what it did is said no longer."""
+        """End it; what it did is said no longer."""
         self._since, self._said = NEVER, 0
 
     def heard(self, now: float) -> None:
-        """The agent tells something."""
+        """Note that the agent reports something."""
         if self._since == NEVER:
             return
         if self._said:
@@ -37,7 +37,7 @@ class Silence:
         self._since, self._said = now, 0
 
     def asks(self, waits: bool, now: float) -> None:
-        """Whether it waits for an answer of the user, and not we for it."""
+        """Record whether it waits for an answer of the user, and not we for it."""
         if self._asks and not waits:
             self.heard(now)
         self._asks = waits

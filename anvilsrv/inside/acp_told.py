@@ -38,7 +38,7 @@ class Growing:
         self.began = time.monotonic()
 
     def add(self, piece: str) -> None:
-        """More of it."""
+        """Add more of it."""
         self.size += len(piece)
         if self.size <= MOST:
             self.pieces.append(piece)
@@ -64,12 +64,12 @@ class Told:
         self._denied: set[str] = set()
 
     def begin(self, turn: str) -> None:
-        """A turn begins; what came since the last one belongs to that."""
+        """Begin a turn; what came since the last one belongs to that."""
         self.message_over()
         self._turn, self._texts = turn, 0
 
     def text(self, piece: str) -> None:
-        """More of what the agent says."""
+        """Add more of what the agent says."""
         self._grow("text").add(piece)
         self._pieces.append(piece)
         self._gathered += len(piece)
@@ -77,11 +77,11 @@ class Told:
             self.flush()
 
     def thought(self, piece: str) -> None:
-        """More of what it thinks."""
+        """Add more of what it thinks."""
         self._grow("thinking").add(piece)
 
     def tool(self, known: Tool, news: Tool) -> None:
-        """News of the use of a tool: what it is, what it gives, how it ended, and what it has changed."""
+        """Report news of the use of a tool: what it is, what it gives, how it ended, and what it has changed."""
         self.message_over()
         if not known.id:
             return
@@ -104,15 +104,15 @@ class Told:
         self._ended(known.id, "denied" if ended == "failed" and known.id in self._denied else ended, known)
 
     def denied(self, tool: str) -> None:
-        """What it asked leave for was refused."""
+        """Report that what it asked leave for was refused."""
         self._denied.add(tool)
 
     def plan(self, items: Iterable[tuple[str, str]]) -> None:
-        """Its plan, the whole of it."""
+        """Report its plan, the whole of it."""
         self._line("plan", items=[{"text": text, "state": STATES.get(state, "todo")} for text, state in items])
 
     def said(self, kind: str, text: str) -> None:
-        """A sentence of the agent's program, or of ours: of the kinds notice, compaction, retry and note."""
+        """Report a sentence of the agent's program, or of ours: of the kinds notice, compaction, retry and note."""
         if kind == "compaction":
             word = text.rpartition(": ")[2]
             self._line("compact", state="done" if word in COMPACTED else "begun")
@@ -122,12 +122,12 @@ class Told:
             self._line("note", text=text, level="info" if kind == "notice" else None)
 
     def chose(self, what: str, value: str) -> None:
-        """The agent has another mode or model now."""
+        """Report that the agent has another mode or model now."""
         if what in ("mode", "model"):
             self._line("session", what=what, value=value)
 
     def end(self, figures: Mapping[str, float] | None = None) -> None:
-        """The turn is over, and what is open in it; ``figures``: what was used by now."""
+        """End the turn, and what is open in it; ``figures``: what was used so far."""
         self.message_over()
         for name in list(self._tools):
             self._ended(name, "denied" if name in self._denied else "interrupted", None)
@@ -136,7 +136,7 @@ class Told:
             self._line("usage", **figures)
 
     def message_over(self) -> None:
-        """What it says or thinks next is another message."""
+        """End the message: what it says or thinks next is another."""
         self.flush()
         one, self._growing = self._growing, None
         if one is None:
@@ -155,14 +155,14 @@ class Told:
             self._line("text", id=self._growing.id, part=text[at : at + PIECE])
 
     def close(self) -> None:
-        """The program ends."""
+        """Close: the program ends."""
         self.end()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def _grow(self, kind: str) -> Growing:
-        """What grows now, which is of that kind."""
+        """Return what grows now, which is of that kind."""
         if self._growing is None or self._growing.kind != kind:
             self.message_over()
             self._texts += 1
@@ -174,7 +174,7 @@ class Told:
     # -- tools
 
     def _output(self, known: Tool, news: Tool) -> None:
-        """What came since the last news: some agents tell more of it, others the whole again."""
+        """Add what came since the last news: some agents report more of it, others the whole again."""
         if news.part is not None:
             part, self._tools[known.id] = news.part, PARTS
         elif news.text is not None and known.status not in ENDS and self._tools[known.id] != PARTS:
@@ -212,5 +212,5 @@ class Told:
 
 
 def _small(value: Any) -> Any:
-    """What a tool was given, unless that is too much."""
+    """Return what a tool was given, unless that is too much."""
     return value if len(json.dumps(value)) <= INPUT else None

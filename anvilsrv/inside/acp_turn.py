@@ -34,11 +34,11 @@ class Turn:
         return "".join(self._pieces)
 
     def cancel(self) -> None:
-        """It is to end: whatever the agent answers, it was cancelled."""
+        """Cancel it: whatever the agent answers, it was cancelled."""
         self.cancelled = True
 
     def say(self, piece: Text) -> bool:
-        """More of what the agent says; whether another message begins with it."""
+        """Add more of what the agent says. Returns whether another message begins with it."""
         other = bool(piece.message and self._message and piece.message != self._message)
         begins = self._over or other
         if begins:
@@ -51,7 +51,7 @@ class Turn:
         return begins
 
     def use(self, news: Tool) -> Tool:
-        """What is known of that use of a tool now. One that was not told of before ends the message."""
+        """Return what is known of that use of a tool now. One that was not reported before ends the message."""
         before = self.tools.pop(news.id, None)
         if before is None:
             self._over = True
@@ -61,13 +61,15 @@ class Turn:
         return made
 
     def known(self, news: Tool) -> Tool:
-        """The same, of a request for a permission: some agents tell in it what they told nowhere else, others nothing."""
+        """Return the same, of a request for a permission: some agents say in it what they said nowhere else, others
+        nothing.
+        """
         before = self.tools.get(news.id)
         return news if before is None else merged(before, news)
 
 
 def merged(before: Tool, news: Tool) -> Tool:
-    """What is known after the news."""
+    """Return what is known after the news."""
     return Tool(
         news.id, _newer(news.title, before.title), _newer(news.kind, before.kind), _newer(news.status, before.status),
         _text(before, news), news.part, news.diffs or before.diffs, news.places or before.places,
@@ -76,7 +78,7 @@ def merged(before: Tool, news: Tool) -> Tool:
 
 
 def _text(before: Tool, news: Tool) -> str | None:
-    """What a tool has given by now: the whole of it is told, or more of it; of much the end."""
+    """Return what a tool has given so far: the whole of it is reported, or more of it; of much the end."""
     if news.part is None or news.text is not None:
         return _newer(news.text, before.text)
     return ((before.text or "") + news.part)[-OUTPUT:]

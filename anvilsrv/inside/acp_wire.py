@@ -84,7 +84,7 @@ class Lines:
         self._skipped = 0  # bytes of a line that is too long
 
     def feed(self, data: bytes) -> Iterator[bytes | Fault]:
-        """The lines that this piece completes, without their ends."""
+        """Yield the lines that this piece completes, without their ends."""
         *ended, rest = data.split(b"\n")
         for one in ended:
             self._add(one)
@@ -92,7 +92,7 @@ class Lines:
         self._add(rest)
 
     def end(self) -> Iterator[bytes | Fault]:
-        """What is left when nothing more comes."""
+        """Yield what is left when nothing more comes."""
         if self._size or self._skipped:
             yield self._line()
 
@@ -113,7 +113,7 @@ class Lines:
 
 
 def parse(line: bytes) -> Message:
-    """The message in a line."""
+    """Return the message in a line."""
     try:
         found = loads_bytes(line, LONGEST)
     except Invalid as error:
@@ -133,7 +133,7 @@ def parse(line: bytes) -> Message:
 
 
 def line(message: Mapping[str, Any]) -> bytes:
-    """A message as it is sent; half surrogates, which some agents never get over, are U+FFFD."""
+    """Return a message as it is sent; lone surrogates, which some agents never get over, are U+FFFD."""
     text = json.dumps({"jsonrpc": "2.0", **message}, ensure_ascii=False, separators=(",", ":"))
     return HALF.sub("\ufffd", text).encode() + b"\n"
 
@@ -151,7 +151,7 @@ def _error(found: Any) -> RpcError:
 
 
 def _words(data: Any) -> str:
-    """What an error's data says in words: it may be a text, or have one under a name that agents use."""
+    """Return what an error's data says in words: it may be a text, or have one under a name that agents use."""
     if isinstance(data, str):
         return data
     if isinstance(data, dict):

@@ -44,7 +44,7 @@ without -a, name elem/path means /path on server unix!$ns/elem
 
 
 def name() -> str:
-    """What we were called by."""
+    """Return what we were called by."""
     return os.path.basename(sys.argv[0]).removesuffix(".py") or "anvil9p"
 
 
@@ -66,7 +66,7 @@ class Mount:
         self._clients: dict[str, Client] = {}
 
     def find(self, path: str) -> tuple[Client, str]:
-        """The server and the path on it. Fatal if it does not answer."""
+        """Return the server and the path on it. Raises Fatal if it does not answer."""
         if self.address is not None:
             service, rest = address(self.address), path
         else:
@@ -103,7 +103,7 @@ class Mount:
 
 
 def address(text: str) -> str:
-    """A dial string of what may be short for one (dial(3)): a path, host:port, a host."""
+    """Return a dial string for what may be short for one (dial(3)): a path, host:port, a host."""
     if "!" not in text:
         if os.path.exists(text):
             return f"unix!{text}"
@@ -115,7 +115,7 @@ def address(text: str) -> str:
 
 
 def tcp(host: str, port: str) -> socket.socket:
-    """A connection; ``port`` may be a service's name, 9fs too, which few systems know."""
+    """Return a connection; ``port`` may be a service's name, 9fs too, which few systems know."""
     try:
         number = int(port) if port.isdigit() else 564 if port == "9fs" else socket.getservbyname(port, "tcp")
         return socket.create_connection((host, number))
@@ -144,7 +144,7 @@ def flags(args: list[str], known: str, others: bool = False) -> Iterator[tuple[s
 
 
 def only(args: list[str], known: str = "") -> tuple[str, set[str]]:
-    """The one name that a command wants, and the flags before it."""
+    """Return the one name that a command wants, and the flags before it."""
     given = {letter for letter, _value in flags(args, known)}
     if len(args) != 1:
         raise Usage
@@ -153,7 +153,7 @@ def only(args: list[str], known: str = "") -> tuple[str, set[str]]:
 
 @cache
 def terminal() -> codecs.IncrementalDecoder | None:
-    """What decodes for the terminal that standard output is; None: it is none, and gets every byte."""
+    """Return what decodes for the terminal that standard output is; None: it is not one, and gets every byte."""
     return codecs.getincrementaldecoder("utf-8")("replace") if os.isatty(1) else None
 
 
@@ -168,7 +168,7 @@ def put(data: bytes) -> None:
 
 
 def piped() -> bool:
-    """Whether standard output has a reader that may go away."""
+    """Return whether standard output has a reader that may go away."""
     mode = os.fstat(1).st_mode
     return S_ISFIFO(mode) or S_ISSOCK(mode)
 
@@ -223,7 +223,7 @@ def attempt(what: str, do: Callable[[], Any]) -> Any:
 
 
 def stdin_lines() -> Iterator[bytes]:
-    """The lines of standard input with their newlines, each as soon as it is there."""
+    """Yield the lines of standard input with their newlines, each as soon as it is there."""
     rest = b""
     while data := os.read(0, BUFFER):
         *lines, rest = (rest + data).split(b"\n")
@@ -254,7 +254,7 @@ def rdwr(mount: Mount, args: list[str]) -> int:
 
 
 def con(mount: Mount, args: list[str]) -> int:
-    """Standard input goes to the file while the file goes to standard output; ^R at the start of a line ends."""
+    """Copy standard input to the file and the file to standard output; ^R at the start of a line ends."""
     path, given = only(args, "r")
     file = mount.open(path, wire.ORDWR)
 
@@ -287,7 +287,7 @@ def stat(mount: Mount, args: list[str]) -> int:
 
 
 def dirfmt(found: wire.Stat) -> str:
-    """A stat in one line, as print(3)'s %D shows it."""
+    """Return a stat in one line, as print(3)'s %D shows it."""
     qid = found.qid
     bits = ((wire.QTDIR, "d"), (wire.QTAPPEND, "a"), (wire.QTEXCL, "l"), (wire.QTAUTH, "A"))
     letters = "".join(letter for bit, letter in bits if qid.type & bit)
@@ -332,14 +332,14 @@ def listing(stats: list[wire.Stat], long: bool) -> str:
 
 
 def modefmt(mode: int) -> str:
-    """Eleven characters, as print(3)'s %M."""
+    """Return eleven characters, as print(3)'s %M."""
     kind = "d" if mode & wire.DMDIR else "a" if mode & wire.DMAPPEND else "A" if mode & wire.DMAUTH else "-"
     bits = "".join("rwx"[i % 3] if mode >> (8 - i) & 1 else "-" for i in range(9))
     return kind + ("l" if mode & wire.DMEXCL else "-") + bits
 
 
 def timefmt(when: int, now: float) -> str:
-    """The hour for the last half year, the year for what is older."""
+    """Return the hour for the last half year, the year for what is older."""
     at = time.localtime(when)
     month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][at.tm_mon - 1]
     if now - when < HALF_YEAR:
@@ -348,7 +348,7 @@ def timefmt(when: int, now: float) -> str:
 
 
 def quoted(text: str) -> str:
-    """As rc wants it, quoted only where it must be (print(3)'s %q)."""
+    """Return it as rc wants it, quoted only where it must be (print(3)'s %q)."""
     if text and all(c > " " and c != "'" for c in text):
         return text
     return "'" + text.replace("'", "''") + "'"
@@ -363,7 +363,7 @@ def create(mount: Mount, args: list[str]) -> int:
 
 
 def each(mount: Mount, args: list[str], verb: str, do: Callable[[Client, str], None]) -> int:
-    """Errors are printed and do not count."""
+    """Do it for each; errors are printed and do not count."""
     for _ in flags(args, ""):
         pass
     if not args:
@@ -403,7 +403,9 @@ def run(args: list[str]) -> int:
 
 
 def main() -> int:
-    """The exit status: 0, or 1 for any error. An interrupt or a closed output ends it as any program."""
+    """Run the program. Returns the exit status: 0, or 1 for any error. An interrupt or a closed output ends it as any
+    program.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         if sys.argv[1:] in (["--help"], ["-h"], ["--version"]):

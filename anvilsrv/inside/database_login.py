@@ -30,7 +30,8 @@ Rows = dict[str, Any]
 
 
 def dump(database: Path, table: str) -> dict[str, Any]:
-    """All of a database that holds a login and nothing else: ``rows`` of that table by their keys, ``schema`` and ``rest``.
+    """Return all of a database that holds a login and nothing else: ``rows`` of that table by their keys, ``schema``
+    and ``rest``.
 
     Raises sqlite3.Error."""
     with closing(_opened(database)) as db:
@@ -152,7 +153,9 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _tried(sides: Sides) -> str:
-    """Why it was not brought. A copy that is broken is replaced from outside: that is the next change."""
+    """Bring what was changed. Returns why that failed, if it did. A broken copy is replaced from outside: that is the
+    next change.
+    """
     try:
         sides.bring()
     except (AnvilError, OSError, ValueError, LookupError, TypeError, sqlite3.Error) as error:
@@ -161,7 +164,7 @@ def _tried(sides: Sides) -> str:
 
 
 def _beside(sides: Sides, agent: int) -> None:
-    """Until that process has ended, and once more then."""
+    """Wait until that process has ended, and act once more then."""
     inotify = Inotify()
     for directory in {sides.file.parent, sides.database.parent}:
         inotify.add(str(directory), IN_MODIFY | IN_MOVED_TO)

@@ -31,7 +31,7 @@ def apply(top: str, trees: list[Tree], patch: bytes) -> list[str]:
 
 
 def _changed(tree: Tree, part: bytes) -> str:
-    """The path of a part that tells which content it was made for, when that is not there any more."""
+    """Return the path of a part that says which content it was made for, when that is not there any more."""
     index, names = INDEX.search(part), NAME.findall(part)
     if index is None or not names:
         return ""
@@ -46,7 +46,7 @@ def _changed(tree: Tree, part: bytes) -> str:
 
 
 def contents(top: str, paths: list[str]) -> dict[str, list[str]]:
-    """The lines of these files; one that is none, or no text, has none."""
+    """Return the lines of these files; one that does not exist, or is not text, has none."""
     found = {}
     for path in paths[:100]:
         try:

@@ -31,7 +31,7 @@ class Last(NamedTuple):
 
 
 def make(tree: Tree, limit: int) -> tuple[str, list[str]]:
-    """The commit, and lines that say what was left out. Raises Refused."""
+    """Make the commit. Returns it, and lines that say what was left out. Raises Refused."""
     if not os.path.exists(f"{tree.directory}/{REF}"):
         tree.git("update-index", "-q", "--refresh", fine=(0, 1))
     listed, unseen = tree.beside((NEW, CHANGED), lambda: _unseen(tree))
@@ -96,7 +96,7 @@ def _add(tree: Tree, names: list[bytes], left: list[bytes]) -> None:
 
 
 def _beyond(tree: Tree, name: bytes, links: dict[bytes, bool]) -> bool:
-    """Whether a directory of that path is a link; ``links`` are those that were looked at."""
+    """Return whether a directory of that path is a link; ``links`` are those that were looked at."""
     top = name.rpartition(b"/")[0]
     if not top:
         return False
@@ -106,7 +106,7 @@ def _beyond(tree: Tree, name: bytes, links: dict[bytes, bool]) -> bool:
 
 
 def _unseen(tree: Tree) -> dict[bytes, str]:
-    """What is neither a file nor a link nor a directory, and is not ignored."""
+    """Return what is neither a file nor a link nor a directory, and is not ignored."""
     found, waiting = list[bytes](), deque([b""])
     for _ in range(LOOKED):
         if not waiting:

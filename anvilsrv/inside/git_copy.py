@@ -27,7 +27,7 @@ NAMED = 1000  # of those left out
 
 
 def changed(tree: Tree) -> tuple[list[bytes], list[bytes]]:
-    """The paths that are not as they were committed, and those that are gone."""
+    """Return the paths that are not as they were committed, and those that are gone."""
     found = tree.names("diff-index", "-z", "--name-status", "--no-renames", "HEAD", "--")
     states = list(zip(found[::2], found[1::2], strict=True))
     gone = [name for state, name in states if state == b"D"]
@@ -36,7 +36,7 @@ def changed(tree: Tree) -> tuple[list[bytes], list[bytes]]:
 
 
 def included(tree: Tree) -> list[bytes]:
-    """What is ignored, and listed."""
+    """Return what is ignored, and listed."""
     try:
         if not stat.S_ISREG(os.lstat(f"{tree.top}/{LIST}").st_mode):
             return []
@@ -48,7 +48,7 @@ def included(tree: Tree) -> list[bytes]:
 
 @contextmanager
 def parent(top: str, name: bytes, make: bool) -> Iterator[tuple[int, bytes]]:
-    """The directory of a path, reached without links, and its last part. Raises OSError."""
+    """Yield the directory of a path, reached without links, and its last part. Raises OSError."""
     *above, last = name.split(b"/")
     at = os.open(top, DIRECTORY)
     try:
@@ -67,7 +67,7 @@ def parent(top: str, name: bytes, make: bool) -> Iterator[tuple[int, bytes]]:
 
 
 def remove(top: str, name: bytes) -> None:
-    """It goes, and the directories that it leaves empty. Raises OSError."""
+    """Remove it, and the directories that it leaves empty. Raises OSError."""
     with parent(top, name, make=False) as (at, last):
         os.unlink(last, dir_fd=at)
     while b"/" in name:
@@ -80,7 +80,7 @@ def remove(top: str, name: bytes) -> None:
 
 
 def copy(source: str, target: str, name: bytes) -> None:
-    """A file or a link. Raises OSError; IsADirectoryError for anything else."""
+    """Copy a file or a link. Raises OSError; IsADirectoryError for anything else."""
     with parent(source, name, make=False) as (at, last), parent(target, name, make=True) as (to, _):
         there = os.lstat(last, dir_fd=at)
         if not stat.S_ISREG(there.st_mode) and not stat.S_ISLNK(there.st_mode):
@@ -102,7 +102,7 @@ def copy(source: str, target: str, name: bytes) -> None:
 
 
 def take(tree: Tree, target: str, working: bool) -> tuple[int, list[str]]:
-    """All of it; how many paths were taken, and what was left out."""
+    """Take all of it. Returns how many paths were taken, and what was left out."""
     names, gone = changed(tree) if working else ([], [])
     done, left = 0, []
     for name in gone:
@@ -121,7 +121,7 @@ def take(tree: Tree, target: str, working: bool) -> tuple[int, list[str]]:
 
 
 def directory(top: str) -> str:
-    """Its git directory. Raises OSError."""
+    """Return its git directory. Raises OSError."""
     git = f"{top}/.git"
     if os.path.isdir(git):
         return git
@@ -130,7 +130,7 @@ def directory(top: str) -> str:
 
 
 def main() -> None:
-    """One request."""
+    """Answer one request."""
     asked = loads_object(sys.stdin.buffer.read())
     try:
         done, left = take(Tree("", asked["top"], directory(asked["top"]), ""), asked["target"], asked["working"])

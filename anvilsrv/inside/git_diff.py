@@ -21,7 +21,7 @@ class Diff(NamedTuple):
 
 
 def between(trees: list[Tree], old: dict[str, str], new: dict[str, str], most: int) -> Diff:
-    """Of all trees that both checkpoints have. Raises Refused."""
+    """Return the diff of all trees that both checkpoints have. Raises Refused."""
     text, files, cut = b"", list[tuple[str, int, int]](), False
     for tree in trees:
         if tree.name not in old or tree.name not in new or old[tree.name] == new[tree.name]:
@@ -46,7 +46,7 @@ def between(trees: list[Tree], old: dict[str, str], new: dict[str, str], most: i
 
 
 def _whole(text: bytes) -> bytes:
-    """Up to the last file that is whole."""
+    """Return it up to the last file that is whole."""
     at = text.rfind(b"\ndiff --git ")
     return text[: at + 1] if at >= 0 else b""
 

@@ -56,7 +56,7 @@ class Tree:
         fine: tuple[int, ...] = (0,),
         most: int = 0,
     ) -> bytes:
-        """What a git prints, of which at most ``most`` bytes are taken. Raises Refused."""
+        """Return what a git prints, of which at most ``most`` bytes are taken. Raises Refused."""
         try:
             with self.begun(words, index, top) as process:
                 found, said = _output(process, data, most)
@@ -69,7 +69,9 @@ class Tree:
         return found
 
     def beside(self, lines: Sequence[tuple[str, ...]], meanwhile: Callable[[], T]) -> tuple[list[bytes], T]:
-        """The names that several gits print, which run side by side, and what is found meanwhile. Raises Refused."""
+        """Return the names that several gits print, which run side by side, and what is found meanwhile. Raises
+        Refused.
+        """
         names = list[bytes]()
         with ExitStack() as stack:
             begun = [stack.enter_context(self.begun(words)) for words in lines]
@@ -87,7 +89,7 @@ class Tree:
         return names, more
 
     def begun(self, words: tuple[str, ...], index: str = "", top: str = "") -> subprocess.Popen[bytes]:
-        """Git with these words, whose output is to be read."""
+        """Start git with these words, whose output is to be read."""
         argv = ["git"]
         for setting in (*SETTINGS, *(WHOLE if index else SPLIT), *SETTINGS_OF.get(words[0], ())):
             argv += ["-c", setting]
@@ -104,20 +106,20 @@ class Tree:
         )  # fmt: skip
 
     def names(self, *words: str, data: bytes = b"", index: str = "", fine: tuple[int, ...] = (0,)) -> list[bytes]:
-        """The same of what is separated by zeros."""
+        """Return the same of what is separated by zeros."""
         return [name for name in self.git(*words, data=data, index=index, fine=fine).split(b"\0") if name]
 
     def path(self, name: bytes) -> str:
-        """The file of that name."""
+        """Return the file of that name."""
         return os.path.join(self.top, os.fsdecode(name))
 
     def shown(self, name: bytes) -> str:
-        """The name as it is told."""
+        """Return the name as it is shown."""
         return self.prefix + name.decode("utf-8", "replace")
 
 
 def _output(process: subprocess.Popen[bytes], data: bytes, most: int) -> tuple[bytes, bytes]:
-    """What it prints, and what it says on standard error; with ``most`` it is ended beyond that."""
+    """Return what it prints, and what it says on standard error; with ``most`` it is ended beyond that."""
     if not most:
         try:
             return process.communicate(data, PATIENCE)
@@ -142,5 +144,5 @@ def _refused(word: str, said: bytes) -> Refused:
 
 
 def joined(names: list[bytes]) -> bytes:
-    """Names for a standard input."""
+    """Return names for a standard input."""
     return b"".join(name + b"\0" for name in names)

@@ -43,7 +43,7 @@ def take_back(trees: list[Tree], segments: list[list[dict[str, str]]], now: dict
 
 
 def _merged(tree: Tree, now: str, old: str, new: str) -> tuple[str, list[bytes]]:
-    """A commit of what is there now without what came from ``old`` to ``new``; and the paths that conflict."""
+    """Return a commit of what is there now without what came from ``old`` to ``new``; and the paths that conflict."""
     old = _with_ignored(tree, old, new)
     base = _commit(tree, f"{new}^{{tree}}")
     ours, theirs = _commit(tree, f"{now}^{{tree}}", base), _commit(tree, f"{old}^{{tree}}", base)
@@ -61,7 +61,9 @@ def _commit(tree: Tree, what: str, *parents: str) -> str:
 
 
 def _with_ignored(tree: Tree, old: str, new: str) -> str:
-    """``old``, and of what came since all that its own rules ignore: that was there before, though no checkpoint had it."""
+    """Return ``old``, and of what came since all that its own rules ignore: that was there before, though no checkpoint
+    had it.
+    """
     added = tree.names("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A", old, new)
     if not added:
         return old
@@ -100,7 +102,7 @@ def _with_ignored(tree: Tree, old: str, new: str) -> str:
 
 
 def _in_the_way(tree: Tree, now: str, goal: str) -> list[str]:
-    """What lies where a file is to be made: it was ignored, and no checkpoint has it."""
+    """Return what is where a file is to be made: it was ignored, and no checkpoint has it."""
     made = tree.names("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A", now, goal)
     known = set(tree.names("ls-tree", "-r", "-z", "--name-only", now)) if made else set()
     found = []
@@ -115,7 +117,7 @@ def _in_the_way(tree: Tree, now: str, goal: str) -> list[str]:
 
 
 def _below_a_file(tree: Tree, name: bytes, known: set[bytes]) -> bool:
-    """Whether a directory of the path is a file or a link, which is known: it goes away."""
+    """Return whether a directory of the path is a file or a link, which is known: it goes away."""
     parts = name.split(b"/")
     return any(b"/".join(parts[:end]) in known for end in range(1, len(parts)))
 

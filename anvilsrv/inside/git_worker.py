@@ -25,14 +25,14 @@ Found = tuple[dict[str, Any], bytes]
 
 
 def checkpoint(trees: list[Tree], asked: dict[str, Any]) -> Found:
-    """All of them as they are now."""
+    """Make a checkpoint of all of them as they are now."""
     made = [git_checkpoint.make(tree, asked["limit"]) for tree in trees]
     return {"commits": {tree.name: commit for tree, (commit, _) in zip(trees, made, strict=True)},
             "left": [line for _, left in made for line in left][:1000]}, b""  # fmt: skip
 
 
 def diff(trees: list[Tree], asked: dict[str, Any]) -> Found:
-    """What changed from one checkpoint to another."""
+    """Return what changed from one checkpoint to another."""
     found = git_diff.between(trees, asked["old"], asked["new"], asked["most"])
     return {"plus": found.plus, "minus": found.minus, "files": found.files, "cut": found.cut}, found.text
 
@@ -48,7 +48,7 @@ def apply(trees: list[Tree], asked: dict[str, Any]) -> Found:
 
 
 def lines(trees: list[Tree], asked: dict[str, Any]) -> Found:
-    """The lines of files."""
+    """Return the lines of files."""
     return {"files": git_apply.contents(asked["top"], asked["paths"])}, b""
 
 
@@ -58,7 +58,7 @@ WORDS: dict[str, Callable[[list[Tree], dict[str, Any]], Found]] = {
 
 
 def answer(asked: dict[str, Any]) -> Found:
-    """What one request comes to."""
+    """Return what one request comes to."""
     try:
         trees = [Tree(one["name"], one["tree"], one["git"], one["prefix"]) for one in asked["trees"]]
         for tree in trees:
@@ -71,7 +71,7 @@ def answer(asked: dict[str, Any]) -> Found:
 
 
 def main() -> None:
-    """Until the input ends."""
+    """Answer requests until the input ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # anything else that is printed is not an answer
     for line in sys.stdin.buffer:

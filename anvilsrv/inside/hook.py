@@ -133,8 +133,8 @@ def _report(path: str, session: str, data: bytes, timeout: float | None, give: G
 def _give_on(
     path: str, file: Any, question: bytes, reply: dict[str, Any], timeout: float | None, give: Give | None
 ) -> dict[str, Any] | None:
-    """The reply brings the agent its next prompt. It is given on only if the daemon says so now: it may have thought otherwise, or be
-    another, which will type it. What is left to be printed; None: it has not said.
+    """Hand on the next prompt, which the reply brings the agent, only if the daemon says so now: it may have thought
+    otherwise, or be another, which will type it. Returns what is left to be printed; None: it has not said.
 
     Where the agent has it and the daemon does not live to hear that, the next one finds it in the spool.
     """
@@ -161,7 +161,7 @@ def _give_on(
 def _ask_again(
     path: str, session: str, question: bytes, reply: dict[str, Any], timeout: float | None, give: Give | None
 ) -> dict[str, Any]:
-    """A daemon that ended before its answer was here may have said yes: the next one knows."""
+    """Ask the next daemon: one that ended before its answer was here may have said yes."""
     from anvilsrv.p9 import wire
     from anvilsrv.p9.client import Client, P9Error
 
@@ -249,7 +249,8 @@ def _uuid() -> str:
 
 
 def began() -> float:
-    """When this program was started (CLOCK_MONOTONIC, s): its interpreter may have had to wait for a processor since.
+    """Return when this program was started (CLOCK_MONOTONIC, s): its interpreter may have had to wait for a processor
+    since.
 
     The kernel tells it in ticks since boot; a started tick counts as over, and the clocks are read in an order in which a pause between
     them makes it later: so nothing seems earlier than it was.
@@ -265,7 +266,9 @@ def began() -> float:
 
 
 def shortened(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A payload that is too large for the daemon, without its largest texts; ``left_out`` says which, and how long each was."""
+    """Return a payload that is too large for the daemon, without its largest texts; ``left_out`` says which, and how
+    long each was.
+    """
     import json
 
     sizes = {name: len(json.dumps(value, default=str)) for name, value in payload.items()}
@@ -278,7 +281,8 @@ def shortened(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_payload(fd: int, until: float) -> dict[str, Any]:
-    """The agent's JSON object on ``fd``, which may be long in coming; whatever else stands there is kept as text under ``garbage``.
+    """Return the agent's JSON object on ``fd``, which may be long in coming; anything else is kept as text under
+    ``garbage``.
 
     It is read to the end of the input, until the moment ``until`` (CLOCK_MONOTONIC, s) at most; an input that is left open ends when
     it is silent after a whole object.
@@ -298,7 +302,7 @@ def read_payload(fd: int, until: float) -> dict[str, Any]:
 
 
 def _piece(fd: int, until: float, data: bytearray) -> bytes:
-    """What comes next; empty at the end."""
+    """Return what comes next; empty at the end."""
     import select
 
     poll = select.poll()
@@ -333,7 +337,7 @@ def _print(reply: Mapping[str, Any]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; returns its exit status."""
+    """Run the program. Returns its exit status."""
     made = began()
     words = list(sys.argv[1:] if argv is None else argv)
     asks = next((word for word in words if _waits(word)), "")

@@ -28,7 +28,7 @@ _ESCAPE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA
 
 
 def whole_pairs(line: str) -> str:
-    """A line of JSON with the character for what cannot be read in place of each half of a surrogate pair."""
+    """Return a line of JSON with the replacement character in place of each lone surrogate."""
     return _ESCAPE.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], line)
 
 
@@ -51,7 +51,7 @@ class Server(MCPServer):
         super().__init__(*args, middleware=[self._looked_at], **kwargs)
 
     async def list_tools(self) -> list[Tool]:
-        """What a client is told of."""
+        """Return the tools that a client is shown."""
         hidden = await anyio.to_thread.run_sync(self.hides)
         return [one for one in await super().list_tools() if one.name not in hidden]
 
@@ -62,7 +62,7 @@ class Server(MCPServer):
             await self._lowlevel_server.run(reads, writes, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
-        """The tool's result. Raises ToolError."""
+        """Return the tool's result. Raises ToolError."""
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             raise ToolError(_unknown("tool", name, [one.name for one in await self.list_tools()]))
@@ -73,7 +73,7 @@ class Server(MCPServer):
         return await super().call_tool(name, arguments, context)
 
     async def read_resource(self, uri: Any, context: Any = None) -> Any:
-        """What stands at the address. Raises ResourceError."""
+        """Return what is at the address. Raises ResourceError."""
         try:
             return await super().read_resource(uri, context)
         except ResourceNotFoundError as error:

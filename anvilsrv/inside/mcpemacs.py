@@ -38,7 +38,9 @@ class Emacs:
         self._tools = tools
 
     def hidden(self) -> list[str]:
-        """The tools that are not granted to the session that asks; all of them for the user, and without a daemon."""
+        """Return the tools that are not granted to the session that asks; all of them for the user, and without a
+        daemon.
+        """
         try:
             with self._tools.attached() as (client, me):
                 said = b"" if me == USER else client.read(f"{me}/sandbox")

@@ -56,7 +56,7 @@ want to say something else."""
 
 
 def build(tools: Tools) -> MCPServer:
-    """The server with all its tools, ready to run on a transport."""
+    """Return the server with all its tools, ready to run on a transport."""
     from mcp.types import ToolAnnotations
 
     from anvilsrv.inside.mcparguments import Server
@@ -78,7 +78,7 @@ def build(tools: Tools) -> MCPServer:
 
 
 def _offer(server: MCPServer, tools: Tools) -> None:
-    """Resources and prompts."""
+    """Offer resources and prompts."""
     from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument
 
     from anvilsrv.inside.mcpresources import PROMPTS, RESOURCES
@@ -106,7 +106,7 @@ def _worded(words: str, **given: str) -> str:
 
 
 def _readable(read: Callable[..., str], tools: Tools, of_session: bool) -> Callable[..., str]:
-    """The function of a resource, with its domain errors as errors that the client may read."""
+    """Return the function of a resource, with its domain errors as errors that the client may read."""
     from mcp.server.mcpserver.exceptions import ResourceError
 
     def found(**given: str) -> str:
@@ -121,7 +121,7 @@ def _readable(read: Callable[..., str], tools: Tools, of_session: bool) -> Calla
 
 
 def _watched(tools: Tools) -> Callable[..., Any]:
-    """``read_output`` that tells a client which asks for progress what the session does while it waits."""
+    """Return a ``read_output`` that tells a client which asks for progress what the session does while it waits."""
     from anyio.from_thread import run
     from mcp.server.mcpserver import Context
 
@@ -135,7 +135,7 @@ def _watched(tools: Tools) -> Callable[..., Any]:
 
 
 def _told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method with its domain errors as errors that the model may read; any other stays hidden."""
+    """Return the method with its domain errors as errors that the model may read; any other stays hidden."""
     from mcp.server.mcpserver.exceptions import ToolError
 
     @functools.wraps(method)
@@ -160,7 +160,7 @@ def command() -> None:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     if sys.argv[1:]:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvilmcp --help | head` is not an error
     command(prog_name="anvilmcp")

@@ -176,7 +176,7 @@ class Tools:
         return self.watch_output(session, wait, lambda words: None)
 
     def watch_output(self, session: str, wait: float, told: Callable[[str], None]) -> Output:
-        """The same; ``told`` hears what the session does meanwhile."""
+        """Return the same as `read_output`; ``told`` hears what the session does meanwhile."""
         with self.attached() as (client, _), client.open("events") as events, client.open(f"{session}/out") as out:
             deadline = time.monotonic() + min(max(wait, 0.5), WAIT_MAX)
             response = _ready(out, 0.5)
@@ -300,7 +300,7 @@ class Tools:
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[tuple[Client, str]]:
-        """A connection, and who we are on it."""
+        """Yield a connection, and who we are on it."""
         try:
             client = self._connect()
         except Unavailable as error:
@@ -362,7 +362,7 @@ def _until(events: Any, deadline: float) -> Iterator[dict[str, Any]]:
 
 
 def _ready(out: Any, wait: float) -> bytes | None:
-    """The whole of an answer that is there within ``wait`` seconds."""
+    """Return the whole of an answer that is there within ``wait`` seconds."""
     try:
         data: bytes = out.read(timeout=wait)
         found = data
@@ -375,7 +375,7 @@ def _ready(out: Any, wait: float) -> bytes | None:
 
 
 def _id(client: Client, session: str) -> str:
-    """The id of the session that is called so."""
+    """Return the id of the session with that name."""
     rows = _lines(client.read("list"))
     return next((row[0] for row in rows if session in row[:2]), "")
 
@@ -426,7 +426,7 @@ def _state(client: Client, session: str) -> str:
 
 
 def _mode(client: Client, path: str) -> int:
-    """The permission bits that we have there, 0 where we cannot look."""
+    """Return the permission bits that we have there, 0 if we cannot look."""
     try:
         return client.stat(path).mode & 0o777
     except P9Error:

@@ -56,12 +56,12 @@ def command(owner: str, everything: bool, keep: bool, as_json: bool, wait: bool)
 
 
 def main() -> None:
-    """The program. Exit status 0 with a message, 1 when there is none, 2 when it cannot be read."""
+    """Run the program. Exit status 0 with a message, 1 when there is none, 2 when it cannot be read."""
     command(prog_name="9p-read-inbox")
 
 
 def as_text(message: dict[str, Any], sender: str) -> str:
-    """A message as a person reads it: a head, an empty line, the body. ``sender`` is how to call who wrote it."""
+    """Return a message as a person reads it: a head, an empty line, the body. ``sender`` is the name of its writer."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message["timestamp"]))
     head = {"From": sender, "Date": when, "Type": message["type"], "Subject": one_line(message["subject"])}
     head["Id"] = message["id"]
@@ -80,7 +80,7 @@ def _messages(client: Client, owner: str, wait: bool) -> Iterator[dict[str, Any]
 
 
 def _name(client: Client, message: dict[str, Any]) -> str:
-    """The sender's id, with its alias before it if it has one and is still there."""
+    """Return the sender's id, with its alias before it if it has one and still exists."""
     sender: str = message["from"]
     try:
         alias = client.read(f"{sender}/alias").decode().strip() if sender != USER else ""

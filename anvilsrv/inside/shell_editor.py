@@ -72,7 +72,7 @@ class Editor:
         return b""
 
     def _one(self, data: bytes) -> tuple[int, str]:
-        """The first key in ``data``: how many bytes it has (0: more are to come), and its event."""
+        """Return the first key in ``data``: how many bytes it has (0: more are to come), and its event."""
         if data[:1] == b"\x1b":
             return self._escape(data)
         if data[:1] in (b"\r", b"\n"):
@@ -145,7 +145,7 @@ class Editor:
         self._set(self._draft if place == len(self._history) else self._history[place], "")
 
     def take(self) -> str:
-        """The line as entered; it goes into the history, and an empty one begins."""
+        """Return the line as entered; it goes into the history, and an empty one begins."""
         line = self.text
         if line.strip() and self._history[-1:] != [line]:
             self._history = [*self._history, line][-HISTORY:]
@@ -161,7 +161,9 @@ class Editor:
     # -- the row ----------------------------------------------------------------------------------------------------
 
     def row(self, width: int) -> str:
-        """What redraws the row: the prompt, the line as far as it fits into ``width`` columns, the cursor put in place."""
+        """Return what redraws the row: the prompt, the line as far as it fits into ``width`` columns, the cursor put in
+        place.
+        """
         room = max(8, width - len(self.prompt) - 1)
         before, after = (
             _shown(self.text[max(0, self.cursor - 4 * room) : self.cursor]),
@@ -178,14 +180,14 @@ class Editor:
 
 
 def _shown(text: str) -> str:
-    """Every character on one row: newlines and control characters as signs."""
+    """Return every character on one row: newlines and control characters as signs."""
     return "".join(
         "⏎" if c == "\n" else " " if c == "\t" else "�" if unicodedata.category(c)[0] == "C" else c for c in text
     )
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal needs for ``text``."""
+    """Return how many columns a terminal needs for ``text``."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

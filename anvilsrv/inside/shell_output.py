@@ -26,7 +26,7 @@ class Pieces:
         self._next = 0.0  # monotonic, s
 
     def begin(self) -> None:
-        """Another command begins."""
+        """Begin another command."""
         self._waiting.clear()
         self._decoder.reset()
         self._told = 0
@@ -37,7 +37,7 @@ class Pieces:
             pass  # it is not there yet
 
     def add(self, data: bytes) -> None:
-        """More was printed."""
+        """Add what was printed."""
         if self._path and self._told < MOST:
             self._told += len(data)
             self._waiting += data

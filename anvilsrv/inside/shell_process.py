@@ -40,7 +40,7 @@ class Capture:
         self.total = 0
 
     def add(self, data: bytes) -> None:
-        """More of it."""
+        """Add more of it."""
         self.total += len(data)
         room = self._head_size - len(self._head)
         self._head += data[:room]
@@ -54,7 +54,7 @@ class Capture:
         return not self.total or (self._tail or self._head).endswith(b"\n")
 
     def bytes(self) -> bytes:
-        """The response; where something was left out it says how much."""
+        """Return the response; where something was left out it says how much."""
         out = self.total - self._head_size - self._tail_size
         if out <= 0:
             return bytes(self._head + self._tail)
@@ -83,7 +83,7 @@ class Shell:
         self.start()
 
     def start(self) -> None:
-        """A new shell."""
+        """Start a new shell."""
         read, self._commands = os.pipe()
         self._statuses, write = os.pipe()
         os.set_blocking(self._commands, False)
@@ -178,7 +178,7 @@ class Shell:
         return bool(poll.poll(0))
 
     def ended(self) -> int | None:
-        """If the shell itself has ended: its status, as a shell gives it. It is reaped."""
+        """Return the status of the shell, as a shell gives it, if it has ended. It is reaped."""
         if not self._readable(self._process):
             return None
         _, how = os.waitpid(self.pid, 0)
@@ -202,7 +202,9 @@ class Shell:
                 return False
 
     def finish(self, take: Callable[[bytes], None]) -> int:
-        """The command has ended: take the rest of its output. Returns its FIFO, which background jobs may still hold, or -1."""
+        """Take the rest of the output of a command that has ended. Returns its FIFO, which background jobs may still
+        hold, or -1.
+        """
         while self._readable(self.output):
             self.drain(take)
         os.close(self._held)
@@ -219,7 +221,7 @@ class Shell:
 
     @staticmethod
     def _closed(fifo: int) -> bool:
-        """True if it has no writer left and is empty."""
+        """Return True if it has no writer left and is empty."""
         poll = select.poll()
         poll.register(fifo, select.POLLIN)
         return [how for _, how in poll.poll(0)] == [select.POLLHUP]
@@ -255,7 +257,7 @@ class Display:
         self.shown = 0
 
     def show(self, data: bytes) -> str:
-        """The text to be written for ``data``."""
+        """Return the text to be written for ``data``."""
         before, self.shown = self.shown, self.shown + len(data)
         if before >= self.LIMIT:
             return ""
@@ -272,7 +274,7 @@ class Display:
         return out
 
     def end(self) -> str:
-        """What brings the cursor to the beginning of a row, colours off."""
+        """Return what brings the cursor to the beginning of a row, colours off."""
         more = f"\n[{self.shown - self.LIMIT} bytes not shown]\n" if self.shown > self.LIMIT else ""
         if not more and self._column:
             more = "\n"

@@ -54,7 +54,7 @@ class Agent:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> int:
-        """Until the end; the exit status."""
+        """Run until the end. Returns the exit status."""
         before = termios.tcgetattr(self._tty)
         signal.set_wakeup_fd(self._wake_write)
         for number in (signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP):
@@ -117,7 +117,9 @@ class Agent:
         return True
 
     def _type_ahead(self, data: bytes) -> None:
-        """While a command runs only C-c acts; the rest waits. (A C-c that was pasted is not a key: sanitised prompts have none.)"""
+        """Handle keys while a command runs: only C-c acts; the rest waits. (A C-c that was pasted is not a key:
+        sanitised prompts have none.)
+        """
         for _ in range(data.count(b"\x03")):
             self._interrupt()
         self._ahead += data.replace(b"\x03", b"")
@@ -158,7 +160,7 @@ class Agent:
             self._not_run(f"cannot run the command: {error.strerror}")
 
     def _not_run(self, why: str) -> None:
-        """The shell has not even seen it: the disk is full, as a rule."""
+        """Report a command that the shell has not even seen: the disk is full, as a rule."""
         self._write(f"\x1b[31m{why}\x1b[0m\n")
         self._redraw()
         hook.send("Fail", {"text": why})
@@ -206,7 +208,9 @@ class Agent:
         self._write(self._display.show(data))
 
     def _end(self, status: int, ended: bool = False) -> None:
-        """The command has ended (with ``ended`` the shell too): draw the prompt, then tell the daemon, which may type at once."""
+        """End the command (with ``ended`` the shell too): draw the prompt, then tell the daemon, which may type
+        immediately.
+        """
         fifo = self._shell.finish(self._take)
         if fifo >= 0:
             self._background[fifo] = Display()
@@ -228,7 +232,7 @@ class Agent:
             self._edit(b"")
 
     def _late(self, fd: int) -> None:
-        """A background job of an earlier command prints: shown above the line, part of no response."""
+        """Show above the line what a background job of an earlier command prints: it is part of no response."""
         display = self._background[fd]
         told: list[bytes] = []
         over = self._shell.drain(told.append, fd)
@@ -244,11 +248,11 @@ class Agent:
 
 
 def _nothing(number: int, frame: FrameType | None) -> Any:
-    """The signal is read from the wake-up descriptor."""
+    """Do nothing: the signal is read from the wake-up descriptor."""
 
 
 def readable(fds: list[int], seconds: float | None) -> set[int]:
-    """Those of the descriptors that have something to read, or an end; however many there are."""
+    """Return those of the descriptors that have something to read, or an end; however many there are."""
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
@@ -256,14 +260,14 @@ def readable(fds: list[int], seconds: float | None) -> set[int]:
 
 
 def echo(text: str) -> str:
-    """A command as it is shown while it runs."""
+    """Return a command as it is shown while it runs."""
     shown = text if len(text) <= ECHO else f"{text[:ECHO]}… ({len(text)} characters)"
     first, *more = "".join(c if c in "\n\t" or c.isprintable() else "�" for c in shown).split("\n")
     return "\n".join([f"\x1b[1m$ {first}\x1b[0m", *(f"\x1b[1m> {line}\x1b[0m" for line in more)])
 
 
 def response(capture: Capture, status: int) -> bytes:
-    """What the command printed, with the line ``exit N``."""
+    """Return what the command printed, with the line ``exit N``."""
     data = capture.bytes()
     if status:
         data += (b"\n" if data and not data.endswith(b"\n") else b"") + f"exit {status}\n".encode()
@@ -271,8 +275,9 @@ def response(capture: Capture, status: int) -> bytes:
 
 
 def payload(data: bytes) -> dict[str, str]:
-    """``data`` for a report: as ``text``, with surrogate escapes for bytes that are not UTF-8; in ``base64`` where JSON would make
-    it too long; where even that is too long, nothing (a prompt)."""
+    """Return ``data`` for a report: as ``text``, with surrogate escapes for bytes that are not UTF-8; in ``base64`` if
+    JSON would make it too long; if even that is too long, nothing (a prompt).
+    """
     import base64
     import json
 
@@ -283,7 +288,7 @@ def payload(data: bytes) -> dict[str, str]:
 
 
 def main() -> int:
-    """The program; 0 when it was told to end."""
+    """Run the program. Returns 0 when it was told to end."""
     if not os.isatty(0):
         sys.stderr.write("shellagent: needs a terminal\n")
         return 1

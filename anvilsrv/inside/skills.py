@@ -34,8 +34,9 @@ class Skill(NamedTuple):
 
 
 def directories() -> list[Path]:
-    """Where skills are: ``$ANVILLM_SKILLS_DIR`` (separated by colons; an empty item means the defaults), else the defaults:
-    the user's ``~/.config/anvillm/skills``, then those that ship with the program."""
+    """Return where skills are: ``$ANVILLM_SKILLS_DIR`` (separated by colons; an empty item means the defaults), else
+    the defaults: the user's ``~/.config/anvillm/skills``, then those that ship with the program.
+    """
     usual = [paths.config_dir() / "skills", paths.share() / "skills"]
     given = os.environ.get("ANVILLM_SKILLS_DIR")
     if given is None:
@@ -44,7 +45,7 @@ def directories() -> list[Path]:
 
 
 def read(file: Path) -> Skill:
-    """The skill in a ``SKILL.md``. Invalid, naming the file, if it is none."""
+    """Return the skill in a ``SKILL.md``. Raises Invalid, naming the file, if it is not one."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -65,7 +66,7 @@ def read(file: Path) -> Skill:
 
 
 def skills() -> Iterator[Skill | Invalid]:
-    """Every skill once, in order of names; an Invalid in place of one that cannot be read."""
+    """Yield every skill once, in order of names; an Invalid in place of one that cannot be read."""
     found: dict[str, Path] = {}
     for folder in directories():
         for file in sorted(folder.glob("*/SKILL.md")):
@@ -78,7 +79,7 @@ def skills() -> Iterator[Skill | Invalid]:
 
 
 def load(name: str) -> Skill:
-    """The skill of that name. NotFound with the names that there are."""
+    """Return the skill of that name. Raises NotFound with the names that there are."""
     if _NAME.fullmatch(name):
         for folder in directories():
             if (folder / name / "SKILL.md").is_file():
@@ -122,6 +123,6 @@ def load_(name: tuple[str, ...]) -> None:
 
 
 def main() -> None:
-    """The program. Exit status 1 if something could not be read, 2 for wrong usage."""
+    """Run the program. Exit status 1 if something could not be read, 2 for wrong usage."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvillm-skills load name | head` is not an error
     commands(prog_name="anvillm-skills")

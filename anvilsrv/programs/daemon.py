@@ -60,7 +60,9 @@ class Place:
         return not os.path.lexists(self.socket)
 
     def holder(self) -> int | None:
-        """The pid of the daemon that holds the namespace, None if there is none (0: one that is only just starting)."""
+        """Return the pid of the daemon that holds the namespace, None if there is none (0: one that is only just
+        starting).
+        """
         try:
             with open(self.lock, "rb") as file:
                 kind = struct.unpack(
@@ -176,7 +178,7 @@ def allow_descriptors() -> None:
 
 
 def die(status: int, died: threading.ExceptHookArgs) -> None:
-    """A thread cannot go on: the daemon ends, loudly, and the service manager or ``start`` brings a new one.
+    """End the daemon, loudly, since a thread cannot go on; the service manager or ``start`` brings a new one.
 
     Half a daemon would answer some and keep the others waiting for ever. What was answered is on disk, and agents run on.
     """
@@ -196,7 +198,8 @@ def become_new(lock: IO[bytes], umask: int, after: successor.Successor, namespac
 
 
 def overdue(seconds: float, then: Callable[[], None]) -> Callable[[], None]:
-    """After ``seconds`` say on standard error where each thread is, and call ``then``; unless what is returned is called first.
+    """After ``seconds`` write to standard error where each thread is, and call ``then``, unless the returned function
+    is called first.
 
     What must not be lost is on disk before it is answered, so an end that takes too long may be cut short.
     """
@@ -242,7 +245,7 @@ class Signals:
             signal.signal(number, lambda n, frame: None)
 
     def wait(self) -> int:
-        """The first of them that came."""
+        """Return the first of them that came."""
         while True:
             [number] = os.read(self._read, 1)
             if number in self._numbers:
@@ -285,7 +288,7 @@ def notify(state: str) -> None:
 
 
 def notify_ready() -> None:
-    """The socket is served."""
+    """Report that the socket is served."""
     notify(f"READY=1\nMAINPID={os.getpid()}")
 
 
@@ -318,7 +321,9 @@ def start(place: Place) -> int:
 
 
 def _child(place: Place, ready: int, told: int) -> NoReturn:
-    """Between fork and exec: a session of its own, no terminal, a new program that reports through ``told``. Never returns."""
+    """Become, between fork and exec, a session of its own, without a terminal, and a new program that reports through
+    ``told``. Never returns.
+    """
     try:
         os.close(ready)
         os.setsid()

@@ -37,7 +37,7 @@ def examine(say: Callable[[str], None]) -> int:
 
 
 def findings(look: Look) -> Iterator[Line]:
-    """Of one look; what keeps it from looking is a finding too."""
+    """Yield the findings of one look; what keeps it from looking is a finding too."""
     try:
         yield from look()
     except Exception as error:  # a doctor that falls over tells nothing
@@ -45,7 +45,7 @@ def findings(look: Look) -> Iterator[Line]:
 
 
 def program() -> Iterator[Line]:
-    """This program, and whether a shell finds it."""
+    """Check this program, and whether a shell finds it."""
     yield Line(OK, "anvilsrv", f"{__version__} in {sys.prefix}, Python {sys.version.split()[0]}")
     found = shutil.which("anvilsrv")
     if found is None:
@@ -57,7 +57,7 @@ def program() -> Iterator[Line]:
 
 
 def sandbox() -> Iterator[Line]:
-    """What this kernel gives, by trying."""
+    """Check what this kernel provides, by trying."""
     from sandbox import tiers
     from sandbox.text import TIERS
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def configuration() -> Iterator[Line]:
-    """That every layer can be read; what waits to be merged. What is wrong with what all have in common is told once."""
+    """Check that every layer can be read, and what waits to be merged. What is wrong with what all have in common is
+    reported once.
+    """
     from sandbox import policy
     from sandbox.errors import SandboxError
 
@@ -57,7 +59,9 @@ def configuration() -> Iterator[Line]:
 
 
 def base_fault() -> str:
-    """What is wrong with what every session has: the layer for all, and the role of those that name none. Empty where nothing is."""
+    """Return what is wrong with what every session has: the layer for all, and the role of those that name none. Empty
+    if nothing is.
+    """
     from sandbox.errors import SandboxError
 
     try:
@@ -68,7 +72,7 @@ def base_fault() -> str:
 
 
 def _load(backend: str, role: str | None, tasks: list[str]) -> "Policy":
-    """The policy of a session in some directory. Raises SandboxError."""
+    """Return the policy of a session in some directory. Raises SandboxError."""
     from sandbox import policy
 
     with tempfile.TemporaryDirectory(prefix="anvil-doctor-") as cwd:
@@ -79,7 +83,7 @@ def _load(backend: str, role: str | None, tasks: list[str]) -> "Policy":
 
 
 def backends() -> Iterator[Line]:
-    """Which agents are here, and their versions; at least one must be."""
+    """Check which agents are here, and their versions; at least one must be."""
     from anvilsrv.backends.registry import Backends
 
     if base_fault():
@@ -98,7 +102,9 @@ def backends() -> Iterator[Line]:
 
 
 def network(needed: "dict[Host, list[str]]") -> Iterator[Line]:
-    """The granted hosts, with the backends that need them: those that cannot be reached from this machine, each once."""
+    """Check the granted hosts, with the backends that need them: those that cannot be reached from this machine, each
+    once.
+    """
     from anvilsrv.programs import ways
 
     refused = ways.refused(needed, PATIENCE)
@@ -117,7 +123,9 @@ def network(needed: "dict[Host, list[str]]") -> Iterator[Line]:
 
 
 def _unusable(found: "Backends", name: str, words: str) -> Line:
-    """A missing program is something that one can do without; a file that is wrong is to be mended."""
+    """Return the finding for a backend that cannot be used. A missing program is optional; a file that is wrong is to
+    be corrected.
+    """
     try:
         found.get(name)
     except AnvilError:
@@ -126,7 +134,9 @@ def _unusable(found: "Backends", name: str, words: str) -> Line:
 
 
 def _run(found: "Backends", name: str, top: str) -> "tuple[Trial, subprocess.CompletedProcess[bytes]]":
-    """Its program, asked for its version inside the sandbox; where there is none to ask, that a program runs there."""
+    """Run its program inside the sandbox to ask for its version; if it has none to ask, check that a program runs
+    there.
+    """
     from anvilsrv.agents.trial import trial
 
     backend = found.get(name)
@@ -139,7 +149,9 @@ def _run(found: "Backends", name: str, top: str) -> "tuple[Trial, subprocess.Com
 
 
 def _tried(found: "Backends", name: str, title: str, needed: "dict[Host, list[str]]") -> Iterator[Line]:
-    """One that can run: what it says of its version, inside the sandbox as a session runs it. Adds the hosts that it needs."""
+    """Check one that can run: what it says of its version, inside the sandbox as a session runs it. Adds the hosts that
+    it needs.
+    """
     from anvilsrv.backends import mistakes
     from anvilsrv.backends.backend import Peculiarity
     from sandbox.errors import PolicyError, SandboxError
@@ -179,7 +191,7 @@ def _tried(found: "Backends", name: str, title: str, needed: "dict[Host, list[st
 
 
 def _lacks(backend: "Backend", policy: "Policy") -> str:
-    """What its program runs, outside, that is not granted; how to grant it. Nothing where that cannot be told."""
+    """Return what its program runs, outside, that is not granted, and how to grant it. Empty if that cannot be told."""
     from anvilsrv.programs.executed import executed
 
     path = outside.which(backend.program or "")
@@ -195,7 +207,9 @@ def _lacks(backend: "Backend", policy: "Policy") -> str:
 
 
 def _around(path: str) -> str:
-    """What is to be granted for a program: what it was installed with where that is a directory of its own, else the file alone."""
+    """Return what is to be granted for a program: what it was installed with if that is a directory of its own, else
+    only the file.
+    """
     packages = [one for one in Path(path).parents if one.name == "node_modules"]
     top = packages[-1] if packages else Path(path).parent.parent if Path(path).parent.name == "bin" else Path(path)
     shared = (Path.home(), Path.home() / ".local", Path("/"), Path("/usr"), Path("/usr/local"), Path("/opt"))

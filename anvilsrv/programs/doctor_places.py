@@ -25,7 +25,7 @@ VERSION_AT = 60  # of an SQLite file: four bytes, user_version
 
 
 def home() -> Iterator[Line]:
-    """The variables by which everything else is found."""
+    """Check the variables by which everything else is found."""
     given = os.environ.get("HOME")
     path = Path(given) if given else Path.home()
     if given == "":
@@ -45,7 +45,7 @@ def home() -> Iterator[Line]:
 
 
 def descriptors() -> Iterator[Line]:
-    """How many files one process may have open."""
+    """Check how many files one process may have open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < FILES:
         yield Line(DO, "limits", f"a process may open only {hard} files: raise the limit (ulimit -H -n 4096)")
@@ -54,7 +54,7 @@ def descriptors() -> Iterator[Line]:
 
 
 def namespace() -> Iterator[Line]:
-    """The directory of the socket, as the daemon demands it."""
+    """Check the directory of the socket, as the daemon demands it."""
     from anvilsrv.programs.daemon import Place
 
     place = Place()
@@ -79,7 +79,7 @@ def namespace() -> Iterator[Line]:
 
 
 def _cannot_make(path: Path) -> str:
-    """Why a directory cannot be made; empty where it can."""
+    """Return why a directory cannot be made; empty if it can."""
     above = next(one for one in path.absolute().parents if one.exists() or one.is_symlink())
     if not above.is_dir():
         return f"{above} is not a directory"
@@ -87,7 +87,7 @@ def _cannot_make(path: Path) -> str:
 
 
 def daemon() -> Iterator[Line]:
-    """Whether it runs, and answers."""
+    """Check whether it runs, and answers."""
     from anvilsrv.p9.client import Client
     from anvilsrv.programs import elsewhere
     from anvilsrv.programs.daemon import Place
@@ -118,7 +118,7 @@ def daemon() -> Iterator[Line]:
 
 
 def _against(place: "Place", pid: int) -> Iterator[Line]:
-    """How the daemon differs from this program and this environment."""
+    """Check how the daemon differs from this program and this environment."""
     from anvilsrv.programs import successor
 
     theirs, ours = successor.program_of(place.state), successor.Program.own()
@@ -132,7 +132,7 @@ def _against(place: "Place", pid: int) -> Iterator[Line]:
 
 
 def state() -> Iterator[Line]:
-    """Where the daemon keeps what must not be lost."""
+    """Check where the daemon keeps what must not be lost."""
     from anvilsrv.store.schema import MIGRATIONS
 
     path = paths.state_dir()
@@ -152,7 +152,7 @@ def state() -> Iterator[Line]:
 
 
 def beads() -> Iterator[Line]:
-    """The graph of tasks."""
+    """Check the graph of tasks."""
     from anvilsrv.beads.store import FILE
 
     path = paths.beads_dir()
@@ -173,7 +173,9 @@ def beads() -> Iterator[Line]:
 
 
 def _broken(file: Path, newest: int | None = None) -> str:
-    """What is wrong with a database, by its header (to open it would make files beside it); empty where nothing is, or no file."""
+    """Return what is wrong with a database, by its header (to open it would make files beside it); empty if nothing is,
+    or there is no file.
+    """
     try:
         with open(file, "rb") as opened:
             head = opened.read(100)

@@ -35,7 +35,7 @@ GIT = (2, 38)  # merges without a work tree
 
 
 def tmux() -> Iterator[Line]:
-    """That it is here, and new enough."""
+    """Check that it is here, and new enough."""
     said, why = version("tmux", "-V")
     tried = " to ".join(".".join(map(str, one)) for one in (TMUX, TRIED))
     if why:
@@ -51,7 +51,7 @@ def tmux() -> Iterator[Line]:
 
 
 def git() -> Iterator[Line]:
-    """That it is new enough for work trees of sessions, where there is one."""
+    """Check that it is new enough for work trees of sessions, if there is one."""
     said, why = version("git", "--version")
     if why:
         yield Line(
@@ -64,7 +64,7 @@ def git() -> Iterator[Line]:
 
 
 def pty() -> Iterator[Line]:
-    """That it can give agents terminals."""
+    """Check that it can give agents terminals."""
     try:
         for fd in os.openpty():
             os.close(fd)
@@ -75,7 +75,7 @@ def pty() -> Iterator[Line]:
 
 
 def _pty_advice(number: int | None) -> str:
-    """What is to be done about it."""
+    """Return what is to be done about it."""
     if not os.path.exists("/dev/ptmx"):
         return "there is no /dev/ptmx: mount -t devpts devpts /dev/pts, and link /dev/ptmx to pts/ptmx"
     if number == errno.ENOSPC:
@@ -87,7 +87,9 @@ def _pty_advice(number: int | None) -> str:
 
 
 def hooks() -> Iterator[Line]:
-    """That the hook program runs as an agent starts it: isolated, by path, and that it need not be compiled each time."""
+    """Check that the hook program runs as an agent starts it: isolated, by path, and that it need not be compiled each
+    time.
+    """
     from importlib.util import cache_from_source
 
     here = Path(__file__).parent.parent
@@ -109,7 +111,7 @@ def hooks() -> Iterator[Line]:
 
 
 def plan9port() -> Iterator[Line]:
-    """Its 9p and acme; anvil9p does without."""
+    """Check for its 9p and acme; anvil9p does without."""
     if shutil.which("9p") is None:
         yield Line(NOTE, "plan9port", "no 9p in PATH: anvil9p does the same; acme needs plan9port")
         return
@@ -124,7 +126,7 @@ def plan9port() -> Iterator[Line]:
 
 
 def emacs() -> Iterator[Line]:
-    """That it is new enough, and where the package is."""
+    """Check that it is new enough, and where the package is."""
     said, why = version("emacs", "--version")
     if why:
         yield Line(NOTE, "Emacs", f"{why}: the package for it needs it{packages('emacs')}")
@@ -135,7 +137,7 @@ def emacs() -> Iterator[Line]:
 
 
 def terminal() -> Iterator[Line]:
-    """What `Attach` opens."""
+    """Check what `Attach` opens."""
     wanted = os.environ.get("ANVILLM_TERMINAL", "").split()
     if wanted:
         there = shutil.which(wanted[0])

@@ -16,7 +16,7 @@ class Other(NamedTuple):
 
 
 def others(place: Place) -> list[Other]:
-    """Those that hold a namespace where it is by default, other than ``place``."""
+    """Return those that hold a namespace where it is by default, other than ``place``."""
     found = []
     for path in sorted(glob.glob(f"/tmp/ns.{glob.escape(paths.user())}.*")):
         other = Place(path)
@@ -26,7 +26,7 @@ def others(place: Place) -> list[Other]:
 
 
 def lines(place: Place) -> list[str]:
-    """A line for each, with what reaches it."""
+    """Return a line for each, with what reaches it."""
     return [
         f"another anvilsrv {one.pid} serves {one.place.socket} (NAMESPACE={one.place.namespace})"
         for one in others(place)

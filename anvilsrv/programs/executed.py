@@ -18,8 +18,9 @@ WALL = 0x40000000
 
 
 def executed(argv: Sequence[str], patience: float) -> list[str] | None:
-    """The paths of what ``argv`` executed, and of scripts that were given to an interpreter, in order; None if it failed, was not over
-    after ``patience`` s, or cannot be traced here."""
+    """Return the paths of what ``argv`` executed, and of scripts that were given to an interpreter, in order; None if
+    it failed, was not over after ``patience`` s, or cannot be traced here.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     libc.ptrace.restype = ctypes.c_long
@@ -36,7 +37,7 @@ def executed(argv: Sequence[str], patience: float) -> list[str] | None:
 
 
 def _become(libc: ctypes.CDLL, argv: Sequence[str]) -> None:
-    """In the child; never returns."""
+    """Become the program, in the child; never returns."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
@@ -73,7 +74,7 @@ def _follow(libc: ctypes.CDLL, child: int) -> list[str] | None:
 
 
 def _named(pid: int) -> list[str]:
-    """What a process runs: its file, and of an interpreter the script that it was given."""
+    """Return what a process runs: its file, and of an interpreter the script that it was given."""
     try:
         program = os.readlink(f"/proc/{pid}/exe")
         with open(f"/proc/{pid}/cmdline", "rb") as file:

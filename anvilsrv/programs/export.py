@@ -36,7 +36,7 @@ def export(source: int = 0, sink: int = 1) -> None:
 
 
 def connect() -> socket.socket:
-    """A connection to the daemon's socket. Raises Unavailable, and Denied where another user may serve it."""
+    """Return a connection to the daemon's socket. Raises Unavailable, and Denied if another user may serve it."""
     return address.connect(paths.socket())
 
 

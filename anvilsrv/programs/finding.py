@@ -32,7 +32,7 @@ class Version(NamedTuple):
 
 
 def version(name: str, *argv: str) -> Version:
-    """The first line that a program says of itself."""
+    """Return the first line that a program says of itself."""
     path = outside.which(name)
     if path is None:
         found = shutil.which(name)
@@ -54,13 +54,13 @@ def version(name: str, *argv: str) -> Version:
 
 
 def numbers(said: str) -> tuple[int, ...]:
-    """The first dotted number in a text: ``tmux 3.3a`` gives (3, 3)."""
+    """Return the first dotted number in a text: ``tmux 3.3a`` gives (3, 3)."""
     found = re.search(r"\d+(?:\.\d+)*", said)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def packages(name: str) -> str:
-    """How to install a package here, in brackets; nothing on a system we do not know."""
+    """Return how to install a package here, in brackets; empty on a system we do not know."""
     ways = {
         "apt-get": "apt-get install",
         "dnf": "dnf install",
@@ -73,5 +73,5 @@ def packages(name: str) -> str:
 
 
 def last(output: bytes) -> str:
-    """The last line of a program's words."""
+    """Return the last line of a program's output."""
     return next(iter(output.decode(errors="replace").strip().splitlines()[-1:]), "it said nothing")

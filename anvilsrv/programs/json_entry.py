@@ -44,14 +44,14 @@ def drop(path: Path, keys: Sequence[str], value: Any = None) -> bool:
 
 
 def nested(keys: Sequence[str], value: Any) -> Any:
-    """``value`` inside an object for each key."""
+    """Return ``value`` inside an object for each key."""
     for key in reversed(keys):
         value = {key: value}
     return value
 
 
 def merged(old: Any, new: Any, where: str) -> Any:
-    """Both together. Raises Refused where one is an object or array and the other is not."""
+    """Return both together. Raises Refused if one is an object or array and the other is not."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = dict(old)
         for key, value in new.items():
@@ -65,7 +65,7 @@ def merged(old: Any, new: Any, where: str) -> Any:
 
 
 def without(old: Any, gone: Any) -> Any:
-    """``old`` less ``gone``; None (in ``gone``) takes all. What is empty by it is None."""
+    """Return ``old`` less ``gone``; None (in ``gone``) takes all. What is empty by it is None."""
     if gone is None:
         return None
     if isinstance(old, dict) and isinstance(gone, dict):
@@ -84,7 +84,7 @@ def without(old: Any, gone: Any) -> Any:
 
 
 def load(path: Path) -> Any:
-    """The file's content; an empty object if there is none. Raises Refused."""
+    """Return the file's content; an empty object if there is none. Raises Refused."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def save(path: Path, before: Any, after: Any) -> bool:
 
 
 def written_as(old: bytes, value: Any) -> bytes:
-    """``value`` with the indentation, line ends, mark of the encoding and last line end that the file had."""
+    """Return ``value`` with the indentation, line ends, mark of the encoding and last line end that the file had."""
     indented = re.search(rb"^([ \t]+)\S", old, re.MULTILINE)
     indent = indented[1].decode() if indented else "  "
     text = json.dumps(value, indent=indent, ensure_ascii=False)
@@ -143,12 +143,12 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def split(path: str) -> list[str]:
-    """The keys of a path."""
+    """Return the keys of a path."""
     return [key.replace("\\.", ".") for key in re.split(r"(?<!\\)\.", path)]
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program."""
+    """Run the program."""
     command, *words = [*argv, ""][: max(1, len(argv))]
     if not ((command == "put" and len(words) == 3) or (command == "drop" and len(words) in (2, 3))):
         print(USAGE, file=sys.stderr)

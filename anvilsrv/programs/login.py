@@ -61,7 +61,7 @@ def login(name: str, words: list[str], source: Path | None) -> str:
 
 
 def _written_out(how: Login, fresh: Path) -> None:
-    """What the database holds, as the first file, if there is a login in it."""
+    """Write what the database holds to the first file, if there is a login in it."""
     if not beneath.exists(fresh, how.database):
         return
     try:
@@ -73,7 +73,9 @@ def _written_out(how: Login, fresh: Path) -> None:
 
 
 def _taken(vault: Vault, backend: str, how: Login, source: Path) -> str:
-    """Its directory may be an agent's to write, so the last part at least is not a link."""
+    """Take the login from ``source``. Returns what was done, in words. Its directory may be an agent's to write, so at
+    least the last part is not a link.
+    """
     content = loaded(source.absolute().parent, source.name)
     with vault.locked(backend):
         vault.put(backend, how.files[0], content)

@@ -44,12 +44,12 @@ def command() -> None:
 
 
 def main() -> None:
-    """The program; it ends when it is interrupted, with status 2 if there is no daemon at first."""
+    """Run the program; it ends when it is interrupted, with status 2 if there is no daemon at first."""
     command(prog_name="anvillm-notify")
 
 
 def speaker() -> Say:
-    """How to tell the user: title, text, and whether it is urgent."""
+    """Return how to tell the user: title, text, and whether it is urgent."""
     command = shlex.split(os.environ.get("ANVILLM_NOTIFY", ""))
     usual = None if command else outside.which("notify-send")
 
@@ -68,7 +68,7 @@ def speaker() -> Say:
 
 
 def follow(say: Say) -> None:
-    """Tells of every event that is worth it, for ever. Raises Unavailable only if there is no daemon at the start."""
+    """Report every event that is worth it, for ever. Raises Unavailable only if there is no daemon at the start."""
     seen: int | None = None
     client = dial()
     while True:
@@ -86,7 +86,7 @@ def follow(say: Say) -> None:
 
 
 def reconnect() -> Client:
-    """A connection as soon as there is a daemon again."""
+    """Return a connection as soon as there is a daemon again."""
     while True:
         try:
             return dial()
@@ -95,7 +95,7 @@ def reconnect() -> Client:
 
 
 def notice(event: dict[str, Any], called: Callable[[str], str]) -> tuple[str, str, bool] | None:
-    """Title, text and urgency for an event; None for what the user need not know."""
+    """Return title, text and urgency for an event; None for what the user need not know."""
     kind, session = event.get("type"), event.get("session_id") or ""
     if kind == "ask" and event.get("ask") and not event.get("over"):
         return f"{called(session)} needs you", brief(_question(event["ask"])), True
@@ -120,13 +120,13 @@ def _question(ask: Any) -> str:
 
 
 def brief(text: str) -> str:
-    """The text on one line, cut where a notification would be."""
+    """Return the text on one line, cut where a notification would be."""
     line = " ".join(one_line(text).split())
     return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"
 
 
 def name(client: Client, session: str) -> str:
-    """How the user calls a session: its alias, else its id."""
+    """Return the user's name for a session: its alias, else its id."""
     try:
         return client.read(f"{session}/alias").decode().strip() or session
     except P9Error:

@@ -29,7 +29,7 @@ class Failure(click.ClickException):
 
 @contextmanager
 def daemon() -> "Iterator[Client]":
-    """A connection to the daemon of this namespace; what goes wrong ends the program."""
+    """Yield a connection to the daemon of this namespace; an error ends the program."""
     from anvilsrv.p9.client import Client
     from anvilsrv.programs import elsewhere
     from anvilsrv.programs.daemon import Place
@@ -155,7 +155,7 @@ def _aside(line: str) -> None:
 
 
 def _print(said: bytes) -> None:
-    """The answer, byte for byte; on a terminal without control characters, and with a newline at its end."""
+    """Print the answer, byte for byte; on a terminal without control characters, and with a newline at its end."""
     if os.isatty(1):
         said = shown(said.decode("utf-8", "replace")).rstrip("\n").encode("utf-8", "replace") + b"\n"
     sys.stdout.buffer.write(said)

@@ -63,13 +63,13 @@ class Successor(NamedTuple):
 
 
 def of_caller() -> Successor:
-    """This installation, and what agents may get of this environment."""
+    """Return this installation, and what agents may get of this environment."""
     given: dict[str, str | None] = dict(for_agents(os.environ))
     return Successor(Program.own(), given | {name: os.environ.get(name) for name in PYTHON})
 
 
 def take(state: Path) -> Successor:
-    """The one that is noted, and the note is gone; without one, this daemon's own program as it is."""
+    """Take the one that is noted, and remove the note; without one, this daemon's own program as it is."""
     own = Successor(Program.own(), {})
     note = state / "successor"
     try:
@@ -110,7 +110,7 @@ def note_program(state: Path) -> None:
 
 
 def program_of(state: Path) -> Program | None:
-    """That of the daemon there; None if it does not say."""
+    """Return the program of the daemon there; None if it does not say."""
     try:
         return Program(*json.loads((state / "program").read_text()))
     except (OSError, ValueError, TypeError):
@@ -118,7 +118,9 @@ def program_of(state: Path) -> Program | None:
 
 
 def for_agents(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of an environment that some layer of the sandbox lets in, except those by which a daemon finds its own files."""
+    """Return the variables of an environment that some layer of the sandbox lets in, except those by which a daemon
+    finds its own files.
+    """
     patterns = set(_let_in())
     return {
         name: value
@@ -128,7 +130,7 @@ def for_agents(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _let_in() -> Iterator[str]:
-    """Their names; ``LC_*`` stands for many."""
+    """Yield their names; ``LC_*`` stands for many."""
     from sandbox import defaults, layers
     from sandbox.errors import SandboxError
 
@@ -144,7 +146,7 @@ def _let_in() -> Iterator[str]:
 
 
 def differing(pid: int) -> list[str]:
-    """The names of variables for agents that the daemon has not as this process has them. Raises Unavailable."""
+    """Return the names of variables for agents that the daemon has not as this process has them. Raises Unavailable."""
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError as error:

@@ -39,7 +39,7 @@ class Sent(NamedTuple):
 
 
 def find(client: Client, name: str) -> Row:
-    """The session of that alias or id. Raises NotFound."""
+    """Return the session of that alias or id. Raises NotFound."""
     rows: list[Row] = read_json(client, "sessions")
     for row in rows:
         if name in (row["id"], row["alias"]):
@@ -73,7 +73,7 @@ def answer(socket: str, sent: Sent, say: Say) -> bytes:
 
 
 def _looked(client: Client, sent: Sent) -> None:
-    """The user has that answer now."""
+    """Record that the user has that answer now."""
     if sent.n > find(client, sent.session)["seen"]:
         client.write(f"{sent.session}/seen", f"{sent.n}\n".encode())
 
@@ -111,7 +111,7 @@ class Held:
 
 
 def _obstacle(row: Row) -> str:
-    """Why a live session begins no prompt; one that is not live gives an error to who waits."""
+    """Return why a live session begins no prompt; one that is not live gives an error to the caller."""
     if row["held"]:
         return f"{label(row)} is held: {row['held']}"
     return f"{label(row)} is starting again: {row['error']}" if row["state"] == "starting" and row["error"] else ""
@@ -157,7 +157,7 @@ def _say(row: Row, ask: Row, say: Say) -> None:
 
 
 def run(socket: str, backend: str, directory: str, text: bytes, say: Say, *, role: str = "", tasks: str = "") -> bytes:
-    """The answer of a session that is made for this prompt, and ended with it. Raises AnvilError."""
+    """Return the answer of a session that is made for this prompt, and ended with it. Raises AnvilError."""
     with Client(socket) as client:
         session = requests.new(client, backend, os.path.abspath(directory), role=role, tasks=tasks)
     try:
@@ -170,7 +170,7 @@ def run(socket: str, backend: str, directory: str, text: bytes, say: Say, *, rol
 
 
 def table(rows: list[Row]) -> list[str]:
-    """A line for each session: name, state, notes, backend, directory."""
+    """Return a line for each session: name, state, notes, backend, directory."""
     cells = [
         [label(row), row["state"], ", ".join(note.text for note in notes(row)) or "-", row["backend"], row["cwd"]]
         for row in rows
@@ -181,13 +181,16 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def short(rows: list[Row]) -> str:
-    """What needs the user and what runs, in a few words: ``2 ask · 1 running``; empty if nothing. Each session counts once."""
+    """Return what needs the user and what runs, in a few words: ``2 ask · 1 running``; empty if nothing. Each session
+    counts once.
+    """
     count = Counter(row["needs"] or row["state"] for row in rows)
     return " · ".join(f"{count[word]} {word}" for word in SHORT if count[word])
 
 
 def attach(client: Client, name: str, here: bool) -> list[str] | None:
-    """The argument list that attaches this terminal to an agent; not ``here``: None, after another terminal was opened for it.
+    """Return the argument list that attaches this terminal to an agent; not ``here``: None, after another terminal was
+    opened for it.
 
     Raises Unavailable where the agent has none, or no terminal opens.
     """

@@ -8,7 +8,7 @@ SEQUENCE = re.compile(r"(\x1b\[[0-9;:]*m|\x1b\].*?(?:\x1b\\|\x07)|\t)")  # colou
 
 
 def spaced(line: str) -> str:
-    """Tabs as the spaces that are seen: tmux keeps them from 3.6 on, and before it did not."""
+    """Return tabs as the spaces that are seen: tmux keeps them from 3.6 on, and before it did not."""
     if "\t" not in line:
         return line
     out, column = [], 0
@@ -23,7 +23,7 @@ def spaced(line: str) -> str:
 
 
 def width(char: str) -> int:
-    """The cells that a character takes, as most terminals have it."""
+    """Return how many cells a character takes in most terminals."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1

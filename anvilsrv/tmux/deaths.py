@@ -16,7 +16,8 @@ class Deaths(Windows):
     """The part of ``Tmux`` that tells what changes."""
 
     def on_title(self, callback: OnTitle) -> None:
-        """``callback(pane, title)`` is called with every title that there is and whenever one changes, within a second.
+        """Have ``callback(pane, title)`` called with every title that there is and whenever one changes, within a
+        second.
 
         It outlives the server. A callback must not call tmux.
         """
@@ -42,7 +43,7 @@ class Deaths(Windows):
             self._reactor.at(LATEST, partial(self._events.settle, pane, pid, None))
 
     def _looked(self, pane: str, pid: int) -> bool:
-        """Whether what can be known is told."""
+        """Return whether everything that can be known was reported."""
         one = next((one for one in self._panes() if one.id == pane), None)
         if one is None or one.pid not in (pid, 0):
             self._events.settle(pane, pid, None)

@@ -68,14 +68,14 @@ class Events:
             return (pane, pid) in self._awaited
 
     def settle(self, pane: str, pid: int, death: Death | None) -> None:
-        """How the program ``pid`` in ``pane`` ended; None if unknown. No-op without a waiter."""
+        """Set how the program ``pid`` in ``pane`` ended; None if unknown. No-op without a waiter."""
         with self._lock:
             waiting = self._awaited.pop((pane, pid), [])
         for told in waiting:
             told(death)
 
     def notice(self, line: bytes) -> None:
-        """A line of the control client that is not a reply."""
+        """Take a line of the control client that is not a reply."""
         if line.startswith(CHANGED):
             place, _, value = line.removeprefix(CHANGED).decode("utf-8", "replace").partition(" : ")
             name, *_, pane = place.split(" ")
@@ -106,5 +106,5 @@ class Events:
 
 
 def subscribe() -> str:
-    """The commands that subscribe; given again, they have the state of every pane told again."""
+    """Return the commands that subscribe; sent again, they have the state of every pane reported again."""
     return " ; ".join(f"refresh-client -B {quote(f'{name}:%*:{value}')}" for name, value in SUBSCRIPTIONS)

@@ -66,7 +66,9 @@ class Input(Server):
         self._type(pane, paste, buffer if lose else "")
 
     def buffered(self, buffer: str) -> bool:
-        """Whether tmux still has that buffer: what was loaded into it has not been pasted, not by a daemon before us either."""
+        """Return whether tmux still has that buffer: what was loaded into it has not been pasted, not by a previous
+        daemon either.
+        """
         return buffer in self.command("list-buffers", "-F", "#{buffer_name}")
 
     def unload(self, buffer: str) -> None:
@@ -79,8 +81,9 @@ class Input(Server):
         self.press(pane, names)
 
     def press(self, pane: str, names: Sequence[str], shown: str = "") -> bool:
-        """The same; where something must be ``shown`` (a format of ``unchanged.py``) only if it is, at that very moment.
-        Whether they were pressed."""
+        """Press keys as above; where something must be ``shown`` (a format of ``unchanged.py``) only if it is, at that
+        very moment. Returns whether they were pressed.
+        """
         raw = [bytes_of(name) for name in names]
         if all(raw):  # pasted: so they arrive while a person scrolls, and leave him there
             buffer = f"keys{target(pane)[1:]}"
@@ -112,7 +115,9 @@ class Input(Server):
         return True
 
     def _raw(self) -> str:
-        """The letter that makes ``paste-buffer`` pass control characters on as they are: tmux has it, and needs it, from 3.7 on."""
+        """Return the letter that makes ``paste-buffer`` pass control characters on as they are: tmux has it, and needs
+        it, from 3.7 on.
+        """
         client = self._control()
         if self._asked is not client:
             [[usage]] = client.call("list-commands -F '#{command_list_usage}' paste-buffer", self._timeout)
@@ -121,7 +126,7 @@ class Input(Server):
 
 
 def bytes_of(name: str) -> str:
-    """The bytes of a key, or nothing where they depend on the mode of the terminal."""
+    """Return the bytes of a key, empty if they depend on the mode of the terminal."""
     if name in RAW:
         return RAW[name]
     if len(name) == 1:

@@ -19,7 +19,7 @@ _ONE = re.compile(r"(?:[CM]-[a-z]|[!-~])")
 
 
 def named(words: list[str]) -> list[str]:
-    """What tmux calls these keys. Raises Invalid for none, for too many and for one that is not known."""
+    """Return what tmux calls these keys. Raises Invalid for none, for too many and for one that is not known."""
     if not 0 < len(words) <= MOST:
         raise Invalid(f"invalid keys: give 1 to {MOST} names, as in 'keys Down Enter'")
     unknown = next((word for word in words if word not in NAMES and not _ONE.fullmatch(word)), None)

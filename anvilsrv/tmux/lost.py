@@ -64,7 +64,7 @@ def _revive(socket: Path, server: int, timeout: float) -> None:
 
 
 def listeners(socket: Path) -> list[int]:
-    """The processes of ours that listen at that path, whether it still leads to them or not."""
+    """Return the processes of ours that listen at that path, whether it still leads to them or not."""
     inodes = {f"socket:[{inode}]" for inode in _inodes(os.fsencode(socket))}
     if not inodes:
         return []

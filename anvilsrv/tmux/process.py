@@ -25,7 +25,7 @@ PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
 
 def program() -> str:
-    """The path of tmux. Raises Unavailable."""
+    """Return the path of tmux. Raises Unavailable."""
     found = outside.which("tmux")
     if found is None:
         raise Unavailable("tmux is not installed")
@@ -33,7 +33,7 @@ def program() -> str:
 
 
 def environment() -> dict[str, str]:
-    """What tmux gets of our environment: what terminals need, and none of our secrets."""
+    """Return what tmux gets of our environment: what terminals need, and none of our secrets."""
     return {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
 
 
@@ -58,12 +58,12 @@ def run(socket: Path, *args: str, timeout: float) -> tuple[int, str]:
 
 
 def has_session(socket: Path, timeout: float) -> bool:
-    """Whether a server runs that has our session. Raises Unavailable, Hung."""
+    """Return whether a server runs that has our session. Raises Unavailable, Hung."""
     return run(socket, "-N", "has-session", "-t", f"={SESSION}", timeout=timeout)[0] == 0
 
 
 def start(socket: Path, timeout: float) -> None:
-    """A new server, or a session in one that has none. Raises Unavailable, Hung."""
+    """Start a server, or a session in one that has none. Raises Unavailable, Hung."""
     if len(os.fsencode(socket)) > MAX_SOCKET:
         raise Unavailable(f"tmux socket path too long: '{socket}'")
     argv = ("-f/dev/null", "new-session", "-d", "-s", SESSION, "-n", "home", "-c", "/", *HOLDER)
@@ -91,7 +91,7 @@ def end(socket: Path) -> None:
 
 
 def peer(socket: Path) -> int:
-    """The pid of the server that listens there. Raises OSError."""
+    """Return the pid of the server that listens there. Raises OSError."""
     with sockets.socket(sockets.AF_UNIX) as probe:
         probe.settimeout(1.0)
         probe.connect(os.fspath(socket))
@@ -107,12 +107,12 @@ def ended(process: int, timeout: float) -> bool:
 
 
 def control(socket: Path) -> list[str]:
-    """How a control client of ours is told from other programs."""
+    """Return the words that tell a control client of ours from other programs."""
     return ["-S", str(socket), "-C"]
 
 
 def unread(socket: Path) -> Iterator[int]:
-    """The control clients that were started to read from the server there, and that no one reads from any more."""
+    """Yield the control clients that were started to read from the server there, and whose output is not read any more."""
     words = b"\0" + b"\0".join(os.fsencode(word) for word in control(socket)) + b"\0"
     for one in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -121,7 +121,7 @@ def unread(socket: Path) -> Iterator[int]:
 
 
 def _nobody_reads(pid: int) -> bool:
-    """Whether the standard output of a process is a pipe that no one reads any more."""
+    """Return whether the standard output of a process is a pipe that is not read any more."""
     try:
         out = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

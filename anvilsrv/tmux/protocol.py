@@ -21,7 +21,7 @@ class Hung(Unavailable):
 
 
 def quote(word: str) -> str:
-    """``word`` as one argument in tmux's own command language, whatever is in it."""
+    """Return ``word`` as one argument in tmux's own command language, whatever is in it."""
     out = []
     for char in word:
         if char in '"\\$':
@@ -45,7 +45,7 @@ class Call:
         self.blocks: list[Block] | None = None  # one for each command that ran; None when tmux is gone
 
     def result(self) -> list[list[str]]:
-        """What each command printed. Raises Unavailable, with tmux's words for the first that failed."""
+        """Return what each command printed. Raises Unavailable, with tmux's words for the first that failed."""
         if self.blocks is None:
             raise Unavailable("the tmux server is gone")
         if not self.blocks:
@@ -60,7 +60,7 @@ class Call:
 
 
 def split(lines: Sequence[bytes]) -> tuple[list[Block], list[bytes]]:
-    """The blocks between ``%begin`` and ``%end`` or ``%error``, and the lines beside them."""
+    """Return the blocks between ``%begin`` and ``%end`` or ``%error``, and the lines beside them."""
     blocks: list[Block] = []
     beside: list[bytes] = []
     at = 0

@@ -25,7 +25,7 @@ OUTPUT = b"%output "
 
 
 def unread(tty: str) -> bool:
-    """Whether keys wait in that terminal for its program to read them. Where it cannot be asked: no."""
+    """Return whether keys wait in that terminal for its program to read them. False if it cannot be asked."""
     try:
         fd = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -64,7 +64,8 @@ class Watch:
         self._rung = threading.Event()
 
     def wait(self, timeout: float | None) -> bool:
-        """True as soon as anything was printed, or ``wake`` was called, since the last wait or since entry; False after ``timeout`` s.
+        """Return True as soon as anything was printed, or ``wake`` was called, since the last wait or since entry;
+        False after ``timeout`` s.
 
         None: for ever, for one whom ``wake`` ends. Raises Unavailable when tmux is gone.
         """
@@ -95,7 +96,7 @@ class Output(Server):
         self._watches: dict[str, set[Watch]] = {}  # replaced as a whole
 
     def screen(self, pane: str, styled: bool = False) -> Screen:
-        """What the pane shows now; with ``styled`` the colours too, as escape sequences."""
+        """Return what the pane shows now; with ``styled`` the colours too, as escape sequences."""
         asked = "#{cursor_x} #{cursor_y} #{pane_width} #{pane_height} #{pane_tty}"
         # In one line, so that all is of the same moment; what panes say first, since it cannot forge the end of what was asked before.
         capture = f"capture-pane -p {'-e' if styled else ''} -t {target(pane)}"
@@ -105,21 +106,23 @@ class Output(Server):
         return Screen(list(map(spaced, lines)), int(x), int(y), int(width), int(height), waits)
 
     def capture(self, pane: str, history: int = 0) -> str:
-        """The text on the screen, and ``history`` lines above it."""
+        """Return the text on the screen, and ``history`` lines above it."""
         lines = self.command("capture-pane", "-p", "-J", "-S", str(-history), "-t", target(pane))
         return "\n".join(spaced(line).rstrip(" ") for line in lines).rstrip("\n") + "\n"
 
     def cursor_line(self, pane: str) -> str:
-        """The line in which the cursor stands, without trailing blanks."""
+        """Return the line with the cursor, without trailing blanks."""
         return self.screen(pane).line
 
     def title(self, pane: str) -> str:
-        """The title that the program has given its terminal."""
+        """Return the title that the program has given its terminal."""
         lines = self.command("display-message", "-p", "-t", target(pane), "#{pane_title}")
         return lines[0] if lines else ""
 
     def watch(self, pane: str) -> Watch:
-        """A context manager whose ``wait(timeout)`` returns when the pane has printed something since it was entered."""
+        """Return a context manager whose ``wait(timeout)`` returns when the pane has printed something since it was
+        entered.
+        """
         return Watch(self, target(pane))
 
     def wait_output(self, pane: str, timeout: float) -> bool:
@@ -164,7 +167,7 @@ class Output(Server):
                 watch.wake()
 
     def _deaf(self, client: ControlClient) -> None:
-        """Something may have been printed that was not heard, or tmux is gone: each looks."""
+        """Have each look: something may have been printed that was not heard, or tmux is gone."""
         self._lost(client)
         for watches in self._watches.values():
             for watch in watches:

@@ -19,7 +19,7 @@ PIECE = re.compile("[a-zA-Z0-9]+")
 
 
 def unchanged(screen: Screen, rows: Iterable[int]) -> str:
-    """A format of tmux, true while the cursor and these rows (from 0) are as they are on that ``screen``."""
+    """Return a format of tmux, true while the cursor and these rows (from 0) are as they are on that ``screen``."""
     lines = list(map(plain, screen.lines))
     same = [f"#{{==:#{{cursor_x}} #{{cursor_y}},{screen.x} {screen.y}}}"]
     for row in sorted({row for row in rows if row < len(lines)}):

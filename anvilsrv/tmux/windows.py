@@ -71,7 +71,9 @@ class Windows(Server):
         return int(self.line(f"{again} ; {mark}")[-1][0])
 
     def panes(self) -> list[PaneInfo]:
-        """The panes that ``new_window`` made, in the order of their making; not what people opened beside them."""
+        """Return the panes that ``new_window`` made, in the order of their making; not those that people opened beside
+        them.
+        """
         found = self._panes()
         if any(one.dead and not one.told for one in found):
             self._reap()
@@ -96,7 +98,8 @@ class Windows(Server):
         self.line(f"if-shell -F -t {where} {quote(f'#{{==:#{{@session}},{name}}}')} {{ {line} }}")
 
     def attach_command(self, window: str) -> str:
-        """A command line for a shell that shows the agent's window; its own view, which is gone when the person detaches.
+        """Return a command line for a shell that shows the agent's window, in a view of its own, which is gone when the
+        person detaches.
 
         ``window`` is the name given to ``new_window``, or the pane's id.
         """
@@ -122,7 +125,9 @@ class Windows(Server):
         return sorted(found, key=lambda one: int(one.id[1:]))
 
     def _written(self, pane: str) -> str:
-        """The number of the signal that ended a program, from what tmux wrote into its pane; nothing if that is not there."""
+        """Return the number of the signal that ended a program, from what tmux wrote into its pane; empty if that is
+        not there.
+        """
         written = WORDS.match(
             next((one for one in reversed(self.command("capture-pane", "-p", "-t", pane)) if one), "")
         )
@@ -136,12 +141,14 @@ class Windows(Server):
 
 
 def literal(word: str) -> str:
-    """Quoted, and safe where tmux expands formats."""
+    """Return it quoted, and safe where tmux expands formats."""
     return quote(word.replace("#", "##"))
 
 
 def harmless(text: str) -> str:
-    """A text of others as the value of an option that a format shows: one line, in which ``#`` begins no style."""
+    """Return a text from elsewhere as the value of an option that a format shows: one line, in which ``#`` begins no
+    style.
+    """
     return one_line(text).replace("#", "##")
 
 
@@ -156,7 +163,7 @@ def program(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> str:
 
 
 def target(pane: str) -> str:
-    """A pane's id. Raises Unavailable for what is none."""
+    """Return a pane's id. Raises Unavailable for anything else."""
     if not re.fullmatch(r"%[0-9]+", pane):
         raise Unavailable(f"no pane '{pane}'")
     return pane
