@@ -27,7 +27,7 @@ SESSIONS, LOGS = 200, 10
 
 
 def used(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
+    """Return the seconds of processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -62,7 +62,7 @@ def said(times: list[float]) -> str:
 
 
 def one(tree: str, seconds: float) -> None:
-    """One round of one tree, in a process of its own: it imports that tree."""
+    """Run one round of one tree, in a process of its own: it imports that tree."""
     sys.path[:0] = [tree, f"{tree}/tests/acme"]
     from fakeagent import Agent
     from realacme import AtReal
@@ -109,7 +109,7 @@ def one(tree: str, seconds: float) -> None:
 
 
 def measured(what: str, pid: int, seconds: float, client: object, typing: str, load: object) -> None:
-    """Under that load: a line."""
+    """Measure under that load, and print a line."""
     with (
         load as done,  # type: ignore[attr-defined]
         paced(20, lambda: client.read("index")) as asked,  # type: ignore[attr-defined]

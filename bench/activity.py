@@ -29,7 +29,7 @@ PIECES = 10  # of a line
 
 
 def cpu(pid: int) -> float:
-    """Seconds of processor time of a process so far."""
+    """Return the seconds of processor time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -59,7 +59,7 @@ def idle(late: list[float], over: threading.Event) -> None:
 
 
 def of(values: list[float]) -> str:
-    """The figures of some delays."""
+    """Return the figures of some delays."""
     values = sorted(values)
     return f"median {statistics.median(values):.0f}, p99 {values[int(len(values) * 0.99)]:.0f}, most {values[-1]:.0f}"
 

@@ -58,7 +58,9 @@ def main() -> None:
 
 
 def listing(beads: Beads) -> None:
-    """``ls -l beads`` of a served tree, after a change each time, and what a client that asks for something else waits meanwhile."""
+    """Measure ``ls -l beads`` of a served tree, after a change each time, and what a client that asks for something
+    else waits meanwhile.
+    """
     with tempfile.TemporaryDirectory() as folder:
         server, path = Server(on_error=print), f"{folder}/agent"
         server.listen(

@@ -29,7 +29,7 @@ LIMIT = 20 << 20
 
 
 def medians(runs: int, first: Callable[[int, bool], object], *then: Callable[[], object]) -> list[float]:
-    """Of each, in ms; they take turns, so that what else the machine does meets all of them."""
+    """Return the median of each, in ms; they take turns, so that what else the machine does meets all of them."""
     took: list[list[float]] = [[] for _ in then]
     for run in range(runs):
         for place, one in enumerate(then):

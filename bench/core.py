@@ -91,7 +91,7 @@ class Bench:
             threading.Event().wait(0.002)
 
     def memory(self) -> float:
-        """Resident MB."""
+        """Return resident MB."""
         assert self.process is not None
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
@@ -170,7 +170,7 @@ def starting() -> None:
 
 
 def attach(path: str, name: str) -> tuple[socket.socket, bytes]:
-    """A raw connection with ``name`` open on fid 1, and its Tread."""
+    """Return a raw connection with ``name`` open on fid 1, and its Tread."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.connect(path)
     for message in (

@@ -53,7 +53,7 @@ exec sleep infinity
 
 
 def make(suite: str, top: Path, mirror: str) -> None:
-    """The system, unless it is there already, with a user and a clone of this tree."""
+    """Make the system, unless it is there already, with a user and a clone of this tree."""
     if not (top / "home/me").is_dir():
         words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(top), mirror]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
@@ -69,7 +69,9 @@ def make(suite: str, top: Path, mirror: str) -> None:
 
 @contextmanager
 def running(top: Path, binds: list[str]) -> Iterator[list[str]]:
-    """The system as long as it is needed; what begins a command that its user runs. All of it ends with its first process."""
+    """Run the system as long as it is needed. Yields what begins a command that its user runs. All of it ends with its
+    first process.
+    """
     words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", HOLD, "hold", str(top), *binds]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as held:
         try:
@@ -104,7 +106,7 @@ class There(Reader):
 
 
 def tried(suite: str, top: Path, mirror: str, binds: list[str]) -> None:
-    """All of it on one release of Debian; raises if something that README shows does not happen."""
+    """Try all of it on one release of Debian; raises if something that README shows does not happen."""
     make(suite, top, mirror)
     with running(top, binds) as begin:
         reader = There(top, begin)

@@ -66,7 +66,7 @@ for line in sys.stdin:
 
 
 def serve(listener: socket.socket, size: int) -> None:
-    """``b``: that many MiB; ``e``: an echo."""
+    """Serve ``b``: that many MiB; ``e``: an echo."""
 
     def one(sock: socket.socket) -> None:
         chunk = bytes(1 << 20)
@@ -120,7 +120,7 @@ class Inside:
 
 
 def relay(path: str) -> int:
-    """The process of the door's only session."""
+    """Return the process of the door's only session."""
     found = []
     for one in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -137,7 +137,7 @@ def cpu(pid: int) -> float:
 
 
 def resident(pid: int) -> int:
-    """KiB of its own: what it shares with the process that it came from is counted there."""
+    """Return the KiB of its own: what it shares with the process that it came from is counted there."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(text.split("Rss:")[1].split()[0])
 

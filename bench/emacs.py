@@ -35,7 +35,7 @@ def tmux(socket: Path, *words: str) -> str:
 
 
 def read_figures(path: Path) -> dict[str, float] | None:
-    """What Emacs wrote; None while it is not there, or not there whole."""
+    """Return what Emacs wrote; None while it is not there, or not there whole."""
     try:
         found: dict[str, float] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -44,7 +44,7 @@ def read_figures(path: Path) -> dict[str, float] | None:
 
 
 def event_latency(work: Path, lisp: Path, tree: "subprocess.Popen[str]", screen: Path) -> float:
-    """Median milliseconds from an event's publication to its text on the terminal's screen."""
+    """Return the median milliseconds from an event's publication to its text on the terminal's screen."""
     assert tree.stdin is not None
     tmux(screen, "new-window", "-n", "live", f"emacs -nw -Q -L {lisp} -l anvillm -f anvillm")
     times = []
@@ -64,7 +64,7 @@ def event_latency(work: Path, lisp: Path, tree: "subprocess.Popen[str]", screen:
 
 
 def measure(lisp: Path, sessions: int) -> dict[str, float]:
-    """The figures of one edition, in an Emacs and a tree of its own."""
+    """Return the figures of one edition, in an Emacs and a tree of its own."""
     with tempfile.TemporaryDirectory(prefix="ab") as name:
         work = Path(name)
         env = {
@@ -123,7 +123,7 @@ def main() -> int:
 
 
 def median(rounds: list[dict[str, float]], key: str) -> str:
-    """The figure in the middle; what Emacs said instead, if it failed."""
+    """Return the figure in the middle; what Emacs said instead, if it failed."""
     values = [one.get(key, one.get("error", 1e9)) for one in rounds]
     return str(values) if any(isinstance(v, str) for v in values) else f"{sorted(values)[len(values) // 2]:.2f}"
 

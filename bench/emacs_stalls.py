@@ -54,7 +54,7 @@ def words(random_: random.Random, count: int) -> str:
 
 
 def answer(random_: random.Random) -> str:
-    """What an agent says: a heading, a list, a table, code."""
+    """Return what an agent says: a heading, a list, a table, code."""
     rows = "\n".join(f"| {words(random_, 2)} | {random_.random():.3f} | {words(random_, 4)} |" for _ in range(8))
     code = "\n".join(f"    if name_{n}(x, '{n}'):  # {words(random_, 4)}\n        return {n}" for n in range(20))
     items = "\n".join(f"- **{words(random_, 2)}**: {words(random_, 20)}, see `src/a.py:{n}`" for n in range(6))
@@ -65,7 +65,7 @@ def answer(random_: random.Random) -> str:
 
 
 def turn(random_: random.Random, number: int) -> Iterator[dict[str, object]]:
-    """The objects of a turn as they come: thoughts, tools with what they say, edits, texts in pieces."""
+    """Yield the objects of a turn as they come: thoughts, tools with what they say, edits, texts in pieces."""
     yield {"kind": "prompt", "id": str(number), "text": words(random_, 40), "origin": "queue"}
     for n in range(6):
         name = f"{number}-{n}"
@@ -106,7 +106,7 @@ def turn(random_: random.Random, number: int) -> Iterator[dict[str, object]]:
 
 
 def lines(seed: int) -> Iterator[bytes]:
-    """An activity without end."""
+    """Yield an activity without end."""
     random_, seq = random.Random(seed), 0
     for number in range(1, 1 << 30):
         for one in turn(random_, number):
@@ -181,7 +181,7 @@ class Editor:
 
 
 def last(path: Path) -> int:
-    """The number of the last object in a file."""
+    """Return the number of the last object in a file."""
     return int(json.loads(path.read_bytes().splitlines()[-1])["seq"])
 
 
@@ -228,7 +228,7 @@ def measure(lisp: Path, files: dict[str, list[Path]], seconds: float) -> dict[st
 
 
 def cut(work: Path, name: str, source: Iterator[bytes], sizes: list[int]) -> list[Path]:
-    """Files of so many bytes each, of whole lines."""
+    """Return files of so many bytes each, of whole lines."""
     made = []
     for number, size in enumerate(sizes):
         path = work / f"{name}-{number}"

@@ -32,7 +32,7 @@ LIMIT = 100.0  # ms
 
 
 def echo(count: int) -> list[float]:
-    """Round trips of one byte over loopback, in ms."""
+    """Return round trips of one byte over loopback, in ms."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
         theirs, _ = server.accept()
         with theirs:
@@ -55,7 +55,7 @@ def echo(count: int) -> list[float]:
 
 
 def measure(bench: Bench, count: int) -> list[float]:
-    """From the model's first piece to the reader, in ms."""
+    """Return the times from the model's first piece to the reader, in ms."""
     sends = time.perf_counter()
     pieces = bench.model.pieces
 
@@ -82,7 +82,7 @@ def measure(bench: Bench, count: int) -> list[float]:
 
 
 def begins(told: bytes, words: str) -> bool:
-    """Whether a text that begins so is told."""
+    """Return whether a text that begins so is told."""
     lines = (json.loads(line) for line in told.split(b"\n")[:-1])
     return any(one["kind"] == "text" and str(one.get("part") or one.get("text")).startswith(words) for one in lines)
 

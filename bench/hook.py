@@ -27,13 +27,13 @@ LIMIT = 60.0  # ms
 
 
 def used() -> float:
-    """Processor time of children so far, in s."""
+    """Return the processor time of children so far, in s."""
     found = resource.getrusage(resource.RUSAGE_CHILDREN)
     return found.ru_utime + found.ru_stime
 
 
 def measure(argv: list[str], env: dict[str, str], count: int) -> tuple[list[float], float]:
-    """Wall times in ms, sorted, and the mean processor time."""
+    """Return wall times in ms, sorted, and the mean processor time."""
     walls = []
     before = used()
     for _ in range(count):

@@ -74,7 +74,7 @@ def listening(path: str) -> socket.socket:
 
 
 def serve_echo(path: str) -> None:
-    """A thread per connection."""
+    """Serve with a thread per connection."""
 
     def serve(conn: socket.socket) -> None:
         while data := conn.recv(RECEIVE):
@@ -87,7 +87,7 @@ def serve_echo(path: str) -> None:
 
 
 def serve_epoll(path: str) -> None:
-    """One thread."""
+    """Serve with one thread."""
     listener, epoll, conns = listening(path), select.epoll(), {}
     epoll.register(listener, select.EPOLLIN)
     print("ready", flush=True)
@@ -188,7 +188,7 @@ class Subject:
         assert len(self.reply) == len(READ)
 
     def ask(self, conn: socket.socket, msg: wire.Message) -> bytes:
-        """The frame of the reply, which is what it should be."""
+        """Return the frame of the reply, which is what it should be."""
         conn.sendall(wire.encode(msg))
         frame = conn.recv(RECEIVE)
         answer = wire.decode(frame)
@@ -197,11 +197,11 @@ class Subject:
         return frame
 
     def out(self, frame: bytes, msg: wire.Message) -> bytes:
-        """A request as it is sent."""
+        """Return a request as it is sent."""
         return wire.encode(msg) if self.whole else frame
 
     def came(self, frame: bytes) -> bytes:
-        """A reply that was received."""
+        """Return a reply that was received."""
         if self.whole:
             wire.decode(frame)
         return frame
@@ -211,7 +211,7 @@ class Subject:
             conn.close()
 
     def reads(self, seconds: float) -> float:
-        """Small reads a second, one after the other."""
+        """Return small reads a second, one after the other."""
         conn, count, start = self.conns[0], 0, time.perf_counter()
         while time.perf_counter() < start + seconds:
             for _ in range(100):
@@ -221,7 +221,7 @@ class Subject:
         return count / (time.perf_counter() - start)
 
     def deep(self, seconds: float) -> float:
-        """Small reads a second, always 32 in flight: each answer makes room for the next request."""
+        """Return small reads a second, always 32 in flight: each answer makes room for the next request."""
         conn, size, count, rest = self.conns[0], len(READ), 0, b""
         start = time.perf_counter()
         for request, _msg in self.again.values():
@@ -244,7 +244,7 @@ class Subject:
         return count / elapsed
 
     def cycles(self, seconds: float) -> float:
-        """walk+open+read+clunk cycles a second, on all connections at once."""
+        """Return walk+open+read+clunk cycles a second, on all connections at once."""
         epoll, count, start = select.epoll(), 0, time.perf_counter()
         conns = {conn.fileno(): conn for conn in self.conns}
         step = dict.fromkeys(conns, 0)
@@ -278,7 +278,7 @@ BARE = {name: other for name, other, _target in TARGETS if other in ("echo", "ep
 
 
 def processor_time(pid: int) -> float:
-    """Microseconds that all threads of a process have run."""
+    """Return the microseconds that all threads of a process have run."""
     return sum(int(stat.read_text().split()[0]) for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1000
 
 
@@ -286,7 +286,7 @@ Samples = dict[tuple[str, str], list[float]]  # by measure and server, one of ea
 
 
 def measure(rounds: int, seconds: float, one: bool, whole: bool, before: Path | None) -> tuple[Samples, Samples]:
-    """Rates, and the server's processor time a request; the servers take turns within a round.
+    """Return rates, and the server's processor time a request; the servers take turns within a round.
 
     ``one``: the rate is that of seconds of processor time, of both sides.
     """
@@ -325,7 +325,7 @@ def table(title: str, samples: Samples, digits: int) -> None:
 
 
 def ratio(a: list[float], b: list[float]) -> float:
-    """The median of the rounds' ratios."""
+    """Return the median of the rounds' ratios."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 

@@ -29,7 +29,7 @@ OVER_TRUE, OVER_PYTHON = 60.0, 40.0
 
 
 def command(top: Path) -> list[str]:
-    """`true` under the default role with a task that opens ports, as an agent would have it."""
+    """Return the command line of `true` under the default role with a task that opens ports, as an agent would have it."""
     (top / "session/spool").mkdir(parents=True)
     (top / "proj").mkdir()
     found = policy.load(

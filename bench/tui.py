@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def first_paint(namespace: str) -> float:
-    """s from the start of the program until the line of keys is on the screen."""
+    """Return the s from the start of the program until the line of keys is on the screen."""
     master, slave = pty.openpty()
     began = time.monotonic()
     env = os.environ | {"NAMESPACE": namespace, "TERM": "xterm-256color"}

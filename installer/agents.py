@@ -101,7 +101,7 @@ def _upgrade(layout: Layout, record: Record, agent: Agent, files: list[Path]) ->
 
 
 def holds(path: Path) -> bool:
-    """Whether our entry is in a file, or is the file."""
+    """Return whether our entry is in a file, or is the file."""
     if path.name == WHOLE:
         return path.exists()
     try:

@@ -63,7 +63,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def checksum(path: Path) -> str | None:
-    """Of a plain file; None where there is none."""
+    """Return the checksum of a plain file; None if there is none."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else None
 
 

@@ -35,14 +35,16 @@ def add(layout: Layout, record: Record) -> None:
 
 
 def line(layout: Layout) -> bytes:
-    """Quoted as the plumber reads it."""
+    """Return the line quoted as the plumber reads it."""
     rules = str(layout.env / "share/anvillm/acme" / RULES)
     quoted = rules if not set(rules) & set(" \t'") else "'{}'".format(rules.replace("'", "''"))
     return f"include {quoted}\n".encode()
 
 
 def with_line(rules: bytes, ours: bytes) -> bytes:
-    """Before the first include, whose rules would match earlier; an empty line ends what the included file began."""
+    """Insert the line before the first include, whose rules would match earlier; an empty line ends what the included
+    file began.
+    """
     lines = rules.splitlines(keepends=True)
     at = next((n for n, one in enumerate(lines) if one.startswith(b"include")), 0)
     end = b"\r\n" if b"\r\n" in rules else b"\n"
@@ -64,7 +66,7 @@ def drop(layout: Layout, path: Path) -> None:
 
 
 def initial() -> bool:
-    """Whether there is a plan9port, with the rules that its plumber takes where the user has none."""
+    """Return whether there is a plan9port, with the rules that its plumber takes if the user has none."""
     plumber = shutil.which("plumber")
     tops = [Path(os.environ["PLAN9"])] if os.environ.get("PLAN9") else []
     tops += [Path(plumber).resolve().parent.parent] if plumber else []

@@ -37,7 +37,7 @@ def pip(layout: Layout, *argv: str) -> None:
 
 
 def build(layout: Layout, work: Path) -> Path:
-    """The wheel of this tree, made from a copy, so that nothing is left in it."""
+    """Build the wheel of this tree from a copy, so that nothing is left in it."""
     source = work / "source"
     shutil.copytree(TOP, source, ignore=shutil.ignore_patterns(*NOT_SOURCE), symlinks=True)
     pip(layout, "wheel", "--no-deps", "--wheel-dir", str(work), str(source))
@@ -71,7 +71,7 @@ def merge(layout: Layout, stage: Path, record: Record) -> bool:
 
 
 def outside(layout: Layout, names: list[str]) -> Iterator[tuple[Path, Path]]:
-    """The links that lead to the environment: where, and to what; ``names`` are the files installed there."""
+    """Yield the links that lead to the environment: where, and to what; ``names`` are the files installed there."""
     for name in names:
         if name.startswith("bin/"):
             yield layout.bin / name[4:], layout.env / name
@@ -82,7 +82,7 @@ def outside(layout: Layout, names: list[str]) -> Iterator[tuple[Path, Path]]:
 
 
 def completions(layout: Layout, commands: list[str]) -> Iterator[tuple[Path, Path]]:
-    """Where shells look for completion: bash by the command's name, zsh in ``$fpath``, fish at its start."""
+    """Yield where shells look for completion: bash by the command's name, zsh in ``$fpath``, fish at its start."""
     where = layout.env / "share/anvillm/completions"
     for command in commands:
         yield layout.share / "bash-completion/completions" / command, where / "anvillm.bash"
@@ -111,6 +111,6 @@ def emacs(layout: Layout) -> None:
 
 
 def serves(layout: Layout) -> bool:
-    """Whether a daemon runs in the current namespace."""
+    """Return whether a daemon runs in the current namespace."""
     program = layout.env / "bin/anvilsrv"
     return program.exists() and subprocess.run([str(program), "status"], capture_output=True).returncode == 0

@@ -49,7 +49,7 @@ class Record:
         del self.links[path]
 
     def ours(self, path: Path) -> bool:
-        """Whether what stands at ``path`` was put there by an earlier installation."""
+        """Return whether ``path`` was put there by an earlier installation."""
         return path.is_symlink() and os.readlink(path) == self.links.get(str(path))
 
 

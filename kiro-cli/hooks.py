@@ -22,15 +22,16 @@ PROMPT = (
 
 
 def command(python: str, program: str, form: str, hook: str) -> str:
-    """What a hook runs: nothing outside of AnviLLM or when the other form reports; never a failure. A session names its own
-    copy of the program, which stays as it is over an upgrade."""
+    """Return what a hook runs: nothing outside of AnviLLM or when the other form reports; never a failure. A session
+    names its own copy of the program, which stays as it is over an upgrade.
+    """
     run = f'{shlex.quote(python)} -I -S "$p" {hook}'
     own = f'p=${{ANVILLM_KIRO_HOOK:-}}; [ -n "$p" ] || p={shlex.quote(program)}'
     return f'if [ "${{ANVILLM_SESSION:+x}}${{ANVILLM_KIRO:-2}}" = x{form} ]; then {own}; {run}; fi; exit 0'
 
 
 def agent(python: str, program: str) -> dict[str, object]:
-    """The agent, with hooks of the 2.x form."""
+    """Return the agent, with hooks of the 2.x form."""
     hooks = {
         name: [{"command": command(python, program, "2", hook), "timeout_ms": 60000}]
         for name, hook in FORMS["2"].items()
@@ -46,7 +47,7 @@ def agent(python: str, program: str) -> dict[str, object]:
 
 
 def hooks(python: str, program: str) -> dict[str, object]:
-    """Hooks of the 3.x form."""
+    """Return hooks of the 3.x form."""
     rows = [
         {"name": f"anvillm-{name}", "trigger": name, "action": {"type": "command", "command": command(python, program, "3", hook)},
          "timeout": 60, "enabled": True}

@@ -29,7 +29,7 @@ profile anvil-sandbox {program} flags=(unconfined) {{
 
 
 def steps(profile: str) -> list[list[str]]:
-    """The commands, for root; ``profile`` is a file with the profile's text."""
+    """Return the commands, for root; ``profile`` is a file with the profile's text."""
     source = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
     return [
         ["install", "-D", "-o", "root", "-g", "root", "-m", "0755", source, BLESSED],

@@ -66,13 +66,13 @@ def errors_as(failure: type[Failure]) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program; it exits, or with ``run`` becomes the launcher."""
+    """Run the program; it exits, or with ``run`` becomes the launcher."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `anvil-sandbox show | head` is not an error
     commands(arguments, prog_name="anvil-sandbox")
 
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    """Looked up only when it is asked for, since this package stands alone."""
+    """Print the version, looked up only when it is asked for, since this package stands alone."""
     from importlib.metadata import PackageNotFoundError, version
 
     if not asked:
@@ -91,14 +91,14 @@ def commands() -> None:
 
 
 def policy_options(command: F) -> F:
-    """The options that make a policy."""
+    """Add the options that make a policy."""
     for option in reversed(_POLICY):
         command = option(command)
     return command
 
 
 def config() -> list[Path]:
-    """The user's configuration directory, then the shipped one."""
+    """Return the user's configuration directory, then the shipped one."""
     home = os.environ.get("XDG_CONFIG_HOME", "")
     if not home.startswith("/"):
         home = os.path.expanduser("~/.config")
@@ -127,7 +127,7 @@ def _policy(options: Mapping[str, Any]) -> Policy:
 
 
 def _directory(path: str, untrusted: list[str]) -> str:
-    """Without links. The current one is named as the shell came there, if that is where it is."""
+    """Return a directory without links. The current one is named as the shell came there, if that is where it is."""
     shell = os.environ.get("PWD", "")
     here = shell if shell.startswith("/") and os.path.realpath(shell) == os.getcwd() else os.getcwd()
     try:
@@ -139,7 +139,7 @@ def _directory(path: str, untrusted: list[str]) -> str:
 
 
 def _namespace() -> str:
-    """As plan9port finds it; nothing is made there."""
+    """Return the namespace as plan9port finds it; nothing is made there."""
     display = os.environ.get("DISPLAY") or ":0"
     user = os.environ.get("USER") or str(os.getuid())
     return os.environ.get("NAMESPACE") or f"/tmp/ns.{user}.{display.removesuffix('.0').replace('/', '_')}"
@@ -247,7 +247,7 @@ def run(argv: tuple[str, ...], **options: Any) -> None:
 
 
 def _door() -> str:
-    """One for this run."""
+    """Start a door for this run."""
     from sandbox import door_client
 
     path = door_client.temporary(os.environ)

@@ -44,13 +44,15 @@ class Configuration:
     secrets: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)  # paths in the settings, with dots
 
     def named(self) -> dict[str, tuple[Origin, ...]]:
-        """Each part, as it is called in ``sandbox`` and where two sessions are compared."""
+        """Return each part, by its name in ``sandbox`` and where two sessions are compared."""
         found = {"settings": self.settings} if self.settings else {}
         found |= {f"mcp {name}": origins for name, origins in self.mcp.items()}
         return found | {f"secret {path}": origins for path, origins in self.secrets.items()}
 
     def visible(self, settings: Mapping[str, Any], servers: str) -> dict[str, Any]:
-        """What may be seen of a user's settings; ``servers`` is the key of the MCP servers among them, which are not settings."""
+        """Return what may be seen of a user's settings; ``servers`` is the key of the MCP servers among them, which are
+        not settings.
+        """
         found: dict[str, Any] = {}
         if self.settings:
             kept = {key: value for key, value in settings.items() if key != servers}
@@ -59,7 +61,7 @@ class Configuration:
         return {**found, servers: named} if named else found
 
     def servers(self, entries: object) -> dict[str, Any]:
-        """The MCP servers that are let in, with all that they need."""
+        """Return the MCP servers that are let in, with all that they need."""
         known = entries if isinstance(entries, Mapping) else {}
         return {name: known[name] for name in self.mcp if isinstance(known.get(name), Mapping)}
 
@@ -79,13 +81,15 @@ NOTHING = Configuration()
 
 
 def _holds_one(item: object) -> bool:
-    """Whether an item of a list is or directly has a secret: half a row would be worse than none."""
+    """Return whether an item of a list is or directly has a secret: half a row would be worse than none."""
     rows = item.items() if isinstance(item, Mapping) else [("", item)]
     return any(isinstance(value, str) and secret(str(name), value) for name, value in rows)
 
 
 def secret(name: str, value: object) -> bool:
-    """Whether a value of that name looks like one: by its name, unless it is a flag, a number or a reference, or by itself."""
+    """Return whether a value of that name looks like a secret: by its name, unless it is a flag, a number or a
+    reference, or by itself.
+    """
     name = _HYPHEN.sub("_", name)
     named = bool(_NAME.search(name)) and not _NAMES_A_VARIABLE.search(name)
     if not isinstance(value, str):
@@ -94,7 +98,7 @@ def secret(name: str, value: object) -> bool:
 
 
 def united(found: list[Layer]) -> Configuration:
-    """What the layers let in, all of them together."""
+    """Return what the layers let in, all of them together."""
     settings: list[Origin] = []
     named: dict[str, dict[str, tuple[Origin, ...]]] = {key: {} for key in LISTS}
     for layer in found:

@@ -21,7 +21,9 @@ _SHOW = "cat \"$0$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.controllers\""
 
 
 def find(*, daemon: bool) -> Way:
-    """The best way there is; ``daemon``: a group may have been given to us. Takes some 50 ms where systemd is asked."""
+    """Return the best way there is; ``daemon``: a group may have been given to us. Takes some 50 ms where systemd is
+    asked.
+    """
     mount = mounted()
     if not mount:
         return PROCESS
@@ -29,7 +31,7 @@ def find(*, daemon: bool) -> Way:
 
 
 def mounted() -> str:
-    """Where cgroup v2 is mounted; empty if nowhere."""
+    """Return where cgroup v2 is mounted; empty if nowhere."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -54,7 +56,7 @@ def _given(mount: str) -> Way | None:
 
 
 def _scope(mount: str) -> Way | None:
-    """One of systemd's for each sandbox: the user's, or root's own."""
+    """Return a way by one of systemd's scopes for each sandbox: the user's, or root's own."""
     program, root = outside.which("systemd-run"), os.geteuid() == 0
     manager = "/run/systemd/system" if root else f"{os.environ.get('XDG_RUNTIME_DIR', '/nowhere')}/systemd"
     if program is None or not os.path.isdir(manager):

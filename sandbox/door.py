@@ -98,7 +98,7 @@ class Door:
         self._watch(sock.fileno(), lambda: self._first(sock))
 
     def _first(self, sock: socket.socket) -> None:
-        """The first message says who it is."""
+        """Take the first message, which says who it is."""
         words, fds = _receive(sock)
         sockets = [socket.socket(fileno=fd) for fd in fds]
         if words and words.get("watch"):
@@ -133,7 +133,7 @@ class Door:
             _send(keeper, b"k")
 
     def _gone(self, child: _Child) -> None:
-        """The keeper of a session without a process is gone: it has nothing to say."""
+        """Note that the keeper of a session without a process is gone: it has nothing to say."""
         if child.keeper is not None:
             self._drop(child.keeper)
         self._forget(child)
@@ -157,7 +157,7 @@ class Door:
     def _serve(
         self, child: _Child, keeper: socket.socket, sockets: list[socket.socket], link: socket.socket
     ) -> NoReturn:
-        """In the new process: nothing of the door's or another session's stays open."""
+        """Serve in the new process: nothing of the door's or another session's stays open."""
         status = 1
         try:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -187,7 +187,7 @@ class Door:
         os.close(pidfd)
 
     def _heard(self, child: _Child, link: socket.socket) -> None:
-        """A word of a session's process, or its end."""
+        """Take a message from a session's process, or its end."""
         words, _ = _receive(link)
         name = child.hello["session"]
         if words is None:
@@ -235,7 +235,7 @@ def _came(session: str) -> bytes:
 
 
 def _receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """One message; None at the end of the connection, or for one that cannot be read."""
+    """Return one message; None at the end of the connection, or for one that cannot be read."""
     try:
         data, fds, flags, _ = socket.recv_fds(sock, _WORDS, 64)
     except BlockingIOError:

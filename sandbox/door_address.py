@@ -32,7 +32,9 @@ class Refused(Exception):
 
 
 def why_not(address: Address, also: Iterable[str]) -> str:
-    """Why an address is refused; empty if it is not. ``also`` are networks in which it may lie whatever they are."""
+    """Return why an address is refused; empty if it is not. ``also`` are networks in which it may lie whatever they
+    are.
+    """
     if any(address in ipaddress.ip_network(one) for one in also):
         return ""
     for inner in _inner(address):
@@ -46,7 +48,7 @@ def why_not(address: Address, also: Iterable[str]) -> str:
 
 
 def _inner(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 one carries."""
+    """Return the IPv4 addresses that an IPv6 one carries."""
     if address.version == 4:
         return []
     found: list[Address] = [one for one in (address.ipv4_mapped, address.sixtofour) if one is not None]
@@ -58,7 +60,7 @@ def _inner(address: Address) -> list[Address]:
 
 
 def is_ours(address: Address) -> bool:
-    """Whether this machine has the address: it can be bound."""
+    """Return whether this machine has the address: it can be bound."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     if not _binds(family, str(address)):
         return False
@@ -75,7 +77,9 @@ def _binds(family: int, address: str) -> bool:
 
 
 def _leads_home(family: int, address: str) -> bool:
-    """Where every address can be bound (net.ipv4.ip_nonlocal_bind): packets to one of ours come from it."""
+    """Return whether packets to the address come from it: then it is ours, also where every address can be bound
+    (net.ipv4.ip_nonlocal_bind).
+    """
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((address, 9))
@@ -85,7 +89,9 @@ def _leads_home(family: int, address: str) -> bool:
 
 
 def addresses(name: str, host: Host) -> list[str]:
-    """The addresses of a name that may be connected to. Where the grant has single addresses only, those, and no one is asked."""
+    """Return the addresses of a name that may be connected to. If the grant has only single addresses, those, without a
+    query.
+    """
     networks = [ipaddress.ip_network(one) for one in host.addresses]
     if networks and all(one.num_addresses == 1 for one in networks):
         return [str(one.network_address) for one in networks]
@@ -102,7 +108,7 @@ def addresses(name: str, host: Host) -> list[str]:
 
 
 def connect(name: str, host: Host) -> socket.socket:
-    """A connection to a granted name. Raises Refused."""
+    """Return a connection to a granted name. Raises Refused."""
     last = "no address"
     found = addresses(name, host)
     for address in found:

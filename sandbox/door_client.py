@@ -25,7 +25,7 @@ PATIENCE = 5.0  # seconds for an answer of one that serves
 
 
 def ensure(path: str) -> None:
-    """There is a door at the socket ``path``: start one if there is none. Raises SandboxRefused."""
+    """Ensure that there is a door at the socket ``path``: start one if there is none. Raises SandboxRefused."""
     deadline = time.monotonic() + START
     while not _serves(path):
         if time.monotonic() > deadline:
@@ -63,7 +63,7 @@ def _start(path: str) -> None:
 
 
 def temporary(env: Mapping[str, str]) -> str:
-    """The path of the socket of a door of its own, in a directory of its own that goes with it."""
+    """Return the path of the socket of a door of its own, in a directory of its own that goes with it."""
     home = env.get("HOME") or os.path.expanduser("~")
     top = absolute("{XDG_STATE_HOME}/anvillm", {**env, "HOME": home})
     os.makedirs(top, 0o700, exist_ok=True)
@@ -85,11 +85,11 @@ class Watch:
         self._sock.setblocking(False)
 
     def fileno(self) -> int:
-        """To wait for."""
+        """Return the descriptor to wait for."""
         return self._sock.fileno()
 
     def read(self) -> list[dict[str, Any]] | None:
-        """What came; None if the door is gone."""
+        """Return what came; None if the door is gone."""
         found: list[dict[str, Any]] = []
         while True:
             try:

@@ -11,7 +11,9 @@ class Incomplete(Exception):
 
 
 def server_name(data: bytes) -> str:
-    """The name, in lower case; empty if there is none. Raises Incomplete, or ValueError if this is not a ClientHello."""
+    """Return the name, in lower case; empty if there is none. Raises Incomplete, or ValueError if this is not a
+    ClientHello.
+    """
     hello = _Reader(_handshake(data))
     hello.take(2 + 32)  # version, random
     hello.vector(1)  # session
@@ -29,7 +31,7 @@ def server_name(data: bytes) -> str:
 
 
 def _handshake(data: bytes) -> bytes:
-    """The body of the first handshake message, put together from its records."""
+    """Return the body of the first handshake message, put together from its records."""
     records, message = _Reader(data), b""
     while True:
         if not records.left:

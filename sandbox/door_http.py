@@ -61,7 +61,7 @@ class Exchange:
         self._upstream: h11.Connection | None = None
 
     def serve(self) -> None:
-        """Until either side ends."""
+        """Serve until either side ends."""
         try:
             while self._one():
                 pass
@@ -72,7 +72,7 @@ class Exchange:
             self._client.close()
 
     def _one(self) -> bool:
-        """One request; whether there may be another."""
+        """Serve one request. Returns whether there may be another."""
         try:
             head = self._head()
             if head is None:
@@ -143,7 +143,7 @@ class Exchange:
         self._back(down, up)
 
     def _service_ready(self) -> h11.Connection:
-        """The connection to the service: that of the request before, if it can be used again."""
+        """Return the connection to the service: that of the request before, if it can be used again."""
         up = self._upstream
         if up is not None and up.our_state is h11.DONE and up.their_state is h11.DONE and not self._closed_meanwhile():
             up.start_next_cycle()
@@ -266,8 +266,9 @@ def _without_credentials(target: bytes) -> bytes:
 
 
 def secrets(hosts: list[Host]) -> dict[str, str]:
-    """What each value of a header stands for: ``env:NAME`` at its end is a variable of the door's. ValueError names one that is
-    not set."""
+    """Return what each value of a header stands for: ``env:NAME`` at its end is a variable of the door's. ValueError
+    names one that is not set.
+    """
     found = {}
     for host in hosts:
         for field, value in host.header:

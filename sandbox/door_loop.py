@@ -24,7 +24,7 @@ class Timer:
         self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        """Not to be called any more."""
+        """Cancel the call."""
         self.call = None
 
 
@@ -57,7 +57,7 @@ class Loop:
         self._interest[fd] = interest
 
     def forget(self, fd: int) -> None:
-        """Before it is closed."""
+        """Forget it before it is closed."""
         if self._interest.pop(fd, 0):
             self._epoll.unregister(fd)
         self._calls.pop(fd, None)
@@ -69,7 +69,7 @@ class Loop:
         return timer
 
     def hand(self, call: Callable[[], None]) -> None:
-        """From any thread: call it on the loop's."""
+        """Have it called on the loop's thread. From any thread."""
         self._handed.append(call)
         os.eventfd_write(self._wake, 1)
 
@@ -79,7 +79,7 @@ class Loop:
             self._handed.popleft()()
 
     def run(self) -> None:
-        """Until ``stopped``."""
+        """Run until ``stopped``."""
         poll, calls = self._epoll.poll, self._calls
         while not self.stopped:
             for fd, events in poll(self._wait(), 256):

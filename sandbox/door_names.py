@@ -31,11 +31,11 @@ class Names:
         self._numbers = {name: number for number, name in enumerate(self._names)}
 
     def covered(self, name: str) -> bool:
-        """Whether any grant covers the name."""
+        """Return whether any grant covers the name."""
         return name in self._numbers or any(host.covers(name) for host in self._granted)
 
     def address(self, name: str) -> bytes | None:
-        """The invented address of a covered name; None if too many were given away."""
+        """Return the invented address of a covered name; None if too many were given away."""
         if name not in self._numbers:
             if len(self._names) >= LEARNED + len(self._granted):
                 return None
@@ -45,18 +45,22 @@ class Names:
         return (_FIRST + self._numbers[name]).to_bytes(4, "big")
 
     def meant(self, address: str) -> str | None:
-        """The name that an address stands for."""
+        """Return the name that an address stands for."""
         number = int(ipaddress.IPv4Address(address)) - _FIRST
         return self._names[number] if 0 <= number < len(self._names) else None
 
     def grant(self, name: str, port: int) -> Host | None:
-        """The grant by which a name can be reached on a port (as seen from inside); an exact one before a pattern."""
+        """Return the grant by which a name can be reached on a port (as seen from inside); an exact one before a
+        pattern.
+        """
         fit = [host for host in hosts.covering(self._granted, name) if host.inside == port]
         return max(fit, key=lambda host: (host.name == name, len(host.name)), default=None)
 
 
 def answer(query: bytes, names: Names) -> tuple[bytes, str]:
-    """The reply to a query, and the name that was refused (empty if none was). An empty reply: nothing can be said to that."""
+    """Return the reply to a query, and the name that was refused (empty if none was). An empty reply: nothing can be
+    said to that.
+    """
     if len(query) < 2:
         return b"", ""
     if len(query) < 12:
@@ -89,7 +93,9 @@ def answer(query: bytes, names: Names) -> tuple[bytes, str]:
 
 
 def _question(query: bytes) -> tuple[str, int]:
-    """The name that is asked for, and where its type begins. ValueError for one that is not a name: it may not be compressed."""
+    """Return the name that is asked for, and where its type begins. Raises ValueError for one that is not a name: it
+    may not be compressed.
+    """
     at, labels = 12, []
     while True:
         if at >= len(query) or query[at] > 63 or at > 12 + 254:
@@ -105,7 +111,7 @@ def _question(query: bytes) -> tuple[str, int]:
 
 
 def _reply(ident: bytes, flags: int, code: int, question: bytes = b"", address: bytes = b"") -> bytes:
-    """``address`` is that of the name asked for; without one there is no record."""
+    """Return the reply; ``address`` is that of the name asked for; without one there is no record."""
     head = ident + bytes([0x80 | flags & 0x79, 0x80 | code])  # an answer; the opcode and RD of the question; RA
     counts = bytes([0, 1 if question else 0, 0, 1 if address else 0, 0, 0, 0, 0])
     record = b"\xc0\x0c\0\x01\0\x01" + _TTL.to_bytes(4, "big") + b"\0\x04" + address if address else b""

@@ -68,7 +68,7 @@ class Session:
                 self._tell(refused=f"port {port}", why=said)
 
     def run(self) -> None:
-        """Until the keeper is gone."""
+        """Run until the keeper is gone."""
         self._keeper.send(b"k")
         self.loop.run()
 
@@ -141,7 +141,7 @@ class Session:
             self._connect(sock, name, host, b"")
 
     def _speak_http(self, sock: socket.socket, name: str, host: Host | None) -> None:
-        """On a thread of the pool."""
+        """Speak HTTP, on a thread of the pool."""
         connect = partial(door_address.connect, name, host) if host else _nowhere
         door_http.Exchange(
             sock, name, host, connect, self._secrets, lambda name, why: self.loop.hand(partial(self._refuse, name, why))
@@ -149,7 +149,7 @@ class Session:
         self.loop.hand(self._closed)
 
     def _greeted(self, sock: socket.socket, name: str, host: Host, data: bytes, found: str | None, why: str) -> None:
-        """The first bytes of a TLS connection came; ``found`` is the name in them."""
+        """Handle the first bytes of a TLS connection; ``found`` is the name in them."""
         if found is None or found != name:
             other = f"the connection names '{found}'" if found else why or "the connection names no host"
             self._refuse(f"{name}:{host.port}", other)
@@ -243,7 +243,7 @@ class Session:
         self._look_up.submit(self._reach, sock, inner, sock.getsockname()[1])
 
     def _reach(self, sock: socket.socket, inner: list[socket.socket], port: int) -> None:
-        """On a thread: connect one of two sockets of the sandbox's network, by IPv4 and by IPv6."""
+        """Connect one of two sockets of the sandbox's network, by IPv4 and by IPv6. On a thread."""
         found = None
         for one, address in zip(inner, ("127.0.0.1", "::1"), strict=True):
             one.settimeout(door_address.PATIENCE / 2)

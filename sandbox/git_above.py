@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"([\\*?\[!# ])")
 
 
 def repository(policy: Policy, home: str) -> Repository | None:
-    """That of the working directory, where it begins above all that the agent may write.
+    """Return the repository of the working directory, if it begins above everything that the agent may write.
 
     The user's home is not taken for one, nor what is above it or someone else's: git would take it, and the session could read
     all that was ever committed there.

@@ -40,12 +40,14 @@ class Branch:
         return f"refs/heads/{self.branch}"
 
     def tip(self) -> str:
-        """Where the branch is; empty where there is none. Raises SandboxRefused."""
+        """Return where the branch is; empty if there is none. Raises SandboxRefused."""
         return git_refs.resolve(self.directory, self.common, f"ref: {self.ref}", users=True)
 
 
 def find(cwd: str, trusted: Trusted) -> git_find.Repository:
-    """The user's repository in which a directory lies. Raises SandboxRefused where there is none, or it may be an agent's."""
+    """Return the user's repository in which a directory lies. Raises SandboxRefused if there is none, or it may be an
+    agent's.
+    """
     at = cwd
     while True:
         git = f"{at}/.git"
@@ -67,7 +69,7 @@ def find(cwd: str, trusted: Trusted) -> git_find.Repository:
 def wanted(
     cwd: str, branch: str, base: str, trusted: Trusted, written: list[str], elsewhere: str, otherwise: str
 ) -> Branch:
-    """What is to be made for a session that is to work in ``cwd``; nothing is made. Raises SandboxRefused.
+    """Return what is to be made for a session that is to work in ``cwd``; nothing is made. Raises SandboxRefused.
 
     ``elsewhere`` is where the user wants it, or empty: beside the repository, and ``otherwise`` where that is not possible.
     """
@@ -103,7 +105,9 @@ def _place(one: git_find.Repository, branch: str, written: list[str], elsewhere:
 
 
 def _in_a_tree(path: str, one: git_find.Repository) -> bool:
-    """Whether it is in another work tree; where the repository itself is kept without one, its work trees stand side by side."""
+    """Return whether it is in another work tree; if the repository itself is kept without one, its work trees lie side
+    by side.
+    """
     while not os.path.lexists(f"{path}/.git"):
         if path == "/":
             return False
@@ -134,14 +138,14 @@ def add(one: Branch) -> Made:
 
 
 def take_back(one: Branch) -> None:
-    """It was begun, and no session has it: as if it had not been. A branch that has moved stays. Raises SandboxRefused."""
+    """Undo what was begun and no session has. A branch that has moved stays. Raises SandboxRefused."""
     remove(one)
     if one.made and one.tip() == one.base:
         run(one.at, "update-ref", "-d", one.ref, one.base)
 
 
 def remove(one: Branch) -> None:
-    """The work tree goes, with all that is in it. Raises SandboxRefused."""
+    """Remove the work tree, with all that is in it. Raises SandboxRefused."""
     git_submodules.remove(one.directory, one.path)
     listed = run(one.at, "worktree", "list", "--porcelain", "-z").split(b"\0")
     if b"worktree " + os.fsencode(one.path) in listed:

@@ -77,7 +77,7 @@ def _bring(
 
 
 def _fetch(there: str, path: str, commit: str, way: Way) -> None:
-    """From a clone that the session made itself."""
+    """Fetch from a clone that the session made itself."""
     tree = f"{way.path}/{path}"
     listed = way.git(f"--git-dir={there}", "for-each-ref", f"--count={_TIPS}", "--format=%(objectname)")
     known = way.inside(["git", "cat-file", "--batch-check"], tree, listed, 1 << 20)
@@ -95,7 +95,7 @@ def _fetch(there: str, path: str, commit: str, way: Way) -> None:
 
 
 def _published(way: Way, path: str, commit: str) -> bool:
-    """Whether a remote of the session's clone has it, as far as the session says."""
+    """Return whether a remote of the session's clone has it, as far as the session says."""
     argv = ["git", "branch", "-r", "--contains", commit]
     try:
         return bool(way.inside(argv, f"{way.path}/{path}", b"", 1 << 20).strip())

@@ -19,7 +19,7 @@ _LEFT_OUT = ("remote.", "branch.", "submodule.", "extensions.partialclone", "pul
 
 
 def directory(record: Record) -> str:
-    """The path of it, outside and inside."""
+    """Return the path of it, outside and inside."""
     return f"{record.place}/check"
 
 

@@ -34,7 +34,7 @@ class Pair(NamedTuple):
 
 
 def read(*paths: str) -> list[Pair]:
-    """The keys of configuration files, without what they include; nothing where there is no git to read them."""
+    """Return the keys of configuration files, without what they include; empty if there is no git to read them."""
     program = outside.which("git")
     found: list[Pair] = []
     for path in paths:
@@ -54,19 +54,19 @@ def read(*paths: str) -> list[Pair]:
 
 
 def last(pairs: Iterable[Pair], key: str) -> str:
-    """The value that counts; empty where there is none."""
+    """Return the value that counts; empty if there is none."""
     values = [pair.value for pair in pairs if pair.key == key]
     return (values[-1] if values[-1] is not None else "true") if values else ""
 
 
 def partial(pairs: Iterable[Pair]) -> bool:
-    """Whether this is a partial clone, which lacks objects that it can fetch."""
+    """Return whether this is a partial clone, which lacks objects that it can fetch."""
     return any(re.fullmatch(r"extensions\.partialclone|remote\..+\.promisor", key, re.DOTALL) and value not in ("", "false")
                for key, value in pairs)  # fmt: skip
 
 
 def harmless(pairs: Iterable[Pair]) -> list[Pair]:
-    """Those that a session may have."""
+    """Return those that a session may have."""
     found = []
     for key, value in pairs:
         if _ALLOWED.fullmatch(key):
@@ -75,7 +75,7 @@ def harmless(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def without_credentials(url: str) -> str:
-    """The URL without user and password; over ssh the user stays, since it says which account is meant."""
+    """Return the URL without user and password; over ssh the user stays, since it says which account is meant."""
     match = _CREDENTIALS.match(url)
     if match is None:
         return url
@@ -84,7 +84,7 @@ def without_credentials(url: str) -> str:
 
 
 def text(pairs: Iterable[Pair]) -> str:
-    """These as a configuration file."""
+    """Return these as a configuration file."""
     lines = []
     for key, value in pairs:
         section, _, name = key.rpartition(".")

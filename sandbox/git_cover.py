@@ -33,14 +33,14 @@ class Cover:
     variables: dict[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
-        """As lines of the file ``sandbox``."""
+        """Return it as lines of the file ``sandbox``."""
         return "".join("\t".join(_printable(part) for part in line) + "\n" for line in self.lines)
 
 
 def cover(
     policy: Policy, trusted: Trusted, *, place: str = "", session: str = "", remember: bool = True, home: str = ""
 ) -> Cover:
-    """What is to be laid over what the policy makes writable.
+    """Return what is to be mounted over what the policy makes writable.
 
     ``place`` is where a session keeps its own git directories; they are made where they are missing. Without it the
     user's are read-only. ``home`` is the user's. With ``remember`` as false nothing is written down. To be called before the
@@ -76,7 +76,7 @@ def cover(
 
 
 def _lfs(policy: Policy) -> str:
-    """git-lfs(1), if the agent can run it; else empty."""
+    """Return git-lfs(1), if the agent can run it; else empty."""
     program = outside.which("git-lfs")
     real = os.path.realpath(program) if program else ""
     return real if "x" in policy.rights(real) else ""
@@ -127,7 +127,7 @@ def _lay(made: Cover, repositories: Iterable[Repository]) -> None:
 
 
 def _pointed_to(made: Cover, repositories: Iterable[Repository], bare: Iterable[str], tops: list[str]) -> None:
-    """Git directories that have no work tree beside them."""
+    """Protect git directories that have no work tree beside them."""
     covered = [one.git for one in repositories if not one.pointer]
     for path in sorted({*bare, *(path for one in repositories if one.pointer for path in (one.directory, one.common))}):
         if beneath_any(path, tops) and not beneath_any(path, [*covered, *(top for top, _ in made.protect)]):
@@ -151,7 +151,7 @@ def _names(made: Cover, policy: Policy, walked: Walk, repositories: list[Reposit
 
 
 def _tracked(path: str, repositories: Iterable[Repository]) -> bool:
-    """Whether git keeps it, or something in it: then it must be able to change it."""
+    """Return whether git tracks it, or something in it: then it must be able to change it."""
     one = max((one for one in repositories if under(path, one.tree)), key=lambda one: len(one.tree), default=None)
     if one is None:
         return False

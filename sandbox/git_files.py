@@ -19,7 +19,7 @@ class TooLarge(OSError):
 
 
 def read(path: str, most: int = SMALL) -> bytes | None:
-    """The content; None where there is no regular file. Raises TooLarge, OSError."""
+    """Return the content; None if there is no regular file. Raises TooLarge, OSError."""
     try:
         fd = os.open(path, _READ)
     except (FileNotFoundError, NotADirectoryError):
@@ -41,13 +41,15 @@ def read(path: str, most: int = SMALL) -> bytes | None:
 
 
 def line(path: str) -> str:
-    """The first line of a small file; empty where there is none."""
+    """Return the first line of a small file; empty if there is none."""
     content = read(path, 64 << 10) or b""
     return os.fsdecode(content.partition(b"\n")[0]).strip()
 
 
 def below(top: str, most: int) -> Iterator[str]:
-    """The paths of the regular files beneath a directory, relative to it. Raises TooLarge beyond ``most`` of them."""
+    """Yield the paths of the regular files beneath a directory, relative to it. Raises TooLarge beyond ``most`` of
+    them.
+    """
     waiting, count = [""], 0
     while waiting:
         at = waiting.pop()

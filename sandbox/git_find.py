@@ -103,13 +103,13 @@ def _names(at: str, entries: Iterable[str]) -> Iterator[str]:
 
 
 def matches(path: str, name: str) -> bool:
-    """Whether the path is one that this name of ``NAMES`` means."""
+    """Return whether the path is one that this name of ``NAMES`` means."""
     depth = name.count("/") + 1
     return fnmatch.fnmatchcase("/".join(path.split("/")[-depth:]), name)
 
 
 def repository(git: str) -> Repository | None:
-    """The repository of a path ``.git``; None if it is none."""
+    """Return the repository of a path ``.git``; None if it is not one."""
     pointer = not os.path.isdir(git)
     directory = git
     if pointer:
@@ -125,7 +125,7 @@ def repository(git: str) -> Repository | None:
 
 
 def alternates(common: str) -> list[str]:
-    """The object directories of a repository, its own first."""
+    """Return the object directories of a repository, its own first."""
     found: list[str] = []
     waiting = [f"{common}/objects"]
     while waiting and len(found) < 8:

@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
 
 def entries(index: bytes, width: int) -> Iterator[Entry]:
-    """The entries of an index whose object names have ``width`` bytes. ValueError where it is not an index."""
+    """Yield the entries of an index whose object names have ``width`` bytes. Raises ValueError if it is not an index."""
     version = int.from_bytes(index[4:8], "big")
     if index[:4] != b"DIRC" or version not in (2, 3, 4):
         raise ValueError("not a git index of version 2 to 4")
@@ -42,7 +42,7 @@ def entries(index: bytes, width: int) -> Iterator[Entry]:
 
 
 def _number(index: bytes, at: int) -> tuple[int, int]:
-    """An offset as in packs: seven bits a byte, the highest bit says that there is more."""
+    """Return an offset as in packs: seven bits a byte, the highest bit says that there is more."""
     value = index[at] & 0x7F
     while index[at] & 0x80:
         at += 1

@@ -19,7 +19,8 @@ PATIENCE = 60.0  # s
 
 
 def command(specification: str, argv: list[str], cwd: str, scratch: str, writable: Iterable[str] = ()) -> list[str]:
-    """The command line that runs ``argv`` in a sandbox that was made by that specification. Raises SandboxRefused.
+    """Return the command line that runs ``argv`` in a sandbox that was made by that specification. Raises
+    SandboxRefused.
 
     ``writable`` are directories that it has besides.
     """
@@ -41,7 +42,9 @@ def command(specification: str, argv: list[str], cwd: str, scratch: str, writabl
 def output(
     specification: str, scratch: str, argv: list[str], cwd: str, data: bytes, most: int, writable: Iterable[str] = ()
 ) -> bytes:  # fmt: skip
-    """What a command prints in there, at most ``most`` bytes. SandboxRefused where it fails, or takes too long."""
+    """Return what a command prints in there, at most ``most`` bytes. Raises SandboxRefused if it fails, or takes too
+    long.
+    """
     with tempfile.TemporaryFile() as given:
         given.write(data)
         given.seek(0)

@@ -49,7 +49,9 @@ class Step:
         os.replace(fresh, _path(self.record))
 
     def begun(self) -> tuple[str, str] | None:
-        """The branch and the commit that were being landed when a daemon died; locks of that are gone then. Raises SandboxRefused."""
+        """Return the branch and the commit that were being landed when a daemon died; locks of that are gone then.
+        Raises SandboxRefused.
+        """
         content = git_files.read(_path(self.record))
         if content is None:
             return None
@@ -68,7 +70,7 @@ class Step:
                 _unlock(self.record, path, since)
 
     def end(self) -> None:
-        """It is over."""
+        """Record that it is over."""
         with suppress(FileNotFoundError):
             os.unlink(_path(self.record))
 
@@ -127,7 +129,7 @@ def _locks(record: Record) -> Iterator[str]:
 
 
 def _at_work(record: Record, made: float) -> bool:
-    """Whether a git of this user that is at least as old as a lock works in the work tree or the repository."""
+    """Return whether a git of this user that is at least as old as a lock works in the work tree or the repository."""
     with open("/proc/stat", encoding="ascii") as file:
         boot = next(float(line.split()[1]) for line in file if line.startswith("btime "))
     for name in os.listdir("/proc"):

@@ -94,7 +94,7 @@ def _settled(record: Record, session: str, found: Tip, step: git_journal.Step) -
 
 
 def name(record: Record, session: str) -> str:
-    """The ref under which a session's commits are kept."""
+    """Return the ref under which a session's commits are kept."""
     number = os.path.basename(record.place)
     return f"{git_refs.OURS}{session}" + (f"-{number}" if number != "0" else "")
 
@@ -146,7 +146,7 @@ def _busy(error: SandboxRefused) -> None:
 
 
 def _refresh(at: tuple[str, ...], tree: str, git: Git) -> None:
-    """The times of the files in the index; that some files differ is what it says when it fails."""
+    """Refresh the times of the files in the index; that some files differ is what git says when it fails."""
     try:
         git(*at, "update-index", "-q", "--refresh", cwd=tree)
     except SandboxRefused:
@@ -154,7 +154,7 @@ def _refresh(at: tuple[str, ...], tree: str, git: Git) -> None:
 
 
 def _told(record: Record, raw: bytes, git: Git) -> str:
-    """What of the changed paths the user should know of. SandboxRefused for a repository in the repository.
+    """Return what the user should know of the changed paths. Raises SandboxRefused for a repository in the repository.
 
     Another commit of a submodule that the session has beside it is none, if it was taken out.
     """
@@ -183,12 +183,14 @@ def _runs(path: str) -> bool:
 
 
 def held(record: Record, session: str) -> str:
-    """The directory of refs that keep what the session borrows."""
+    """Return the directory of refs that keep what the session borrows."""
     return f"{git_refs.OURS}held/{session}-{os.path.basename(record.place)}/"
 
 
 def release(record: Record, session: str) -> None:
-    """The session is gone: nothing is borrowed any more. What was taken stays, unless it is on a branch. Raises SandboxRefused."""
+    """Release what a session that is gone borrowed. What was taken stays, unless it is on a branch. Raises
+    SandboxRefused.
+    """
     if git_files.read(f"{record.common}/HEAD") is None:
         return
     git_refs.unlock(record.common, os.path.basename(held(record, session).rstrip("/")))

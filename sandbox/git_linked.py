@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 def entries(common: str) -> Iterator[tuple[str, str]]:
-    """The top of each, and the directory that it has there."""
+    """Yield the top of each, and the directory that it has there."""
     top = f"{common}/worktrees"
     for name in sorted(os.listdir(top)) if os.path.isdir(top) else []:
         try:
@@ -21,7 +21,7 @@ def entries(common: str) -> Iterator[tuple[str, str]]:
 
 
 def forget(common: str, path: str) -> None:
-    """One that is gone is not written down any more."""
+    """Forget one that is gone."""
     for there, entry in list(entries(common)):
         if there == path:
             for name in sorted(os.listdir(entry)):

@@ -54,7 +54,7 @@ class Into(NamedTuple):
 
 
 def target(one: Branch) -> Into:
-    """Raises SandboxRefused."""
+    """Return where to merge into. Raises SandboxRefused."""
     for name, what in BEGUN.items():
         if os.path.lexists(f"{one.directory}/{name}"):
             raise SandboxRefused(f"{what} of yours is in progress in {one.top}")
@@ -118,7 +118,7 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
 
 
 def _idle(one: Branch, into: Into) -> None:
-    """No git of the user's is at work there, nor was one killed."""
+    """Check that no git of the user's is at work there, nor was one killed."""
     locks = (f"{one.directory}/index.lock", f"{one.directory}/HEAD.lock", f"{one.common}/{into.ref}.lock")
     there = [path for path in locks if os.path.lexists(path)]
     if there:
@@ -152,7 +152,7 @@ def _alone(record: Record) -> Iterator[tuple[Git, int]]:
 
 
 def _wait(fd: int) -> None:
-    """Until a git that an earlier daemon has started is done: the lock belongs to the descriptor."""
+    """Wait until a git that an earlier daemon has started is done: the lock belongs to the descriptor."""
     program = outside.which("flock")
     if (
         program is None
@@ -170,7 +170,7 @@ def _ancestor(git: Git, one: Branch, old: str, new: str) -> bool:
 
 
 def _made(git: Git, one: Branch, into: Into, source: str, squash: bool) -> tuple[str, str]:
-    """Tree and commit of the result, as objects only."""
+    """Return tree and commit of the result, as objects only."""
     if _ancestor(git, one, into.commit, source) and not squash:
         return git(one.at, "rev-parse", f"{source}^{{tree}}").decode().strip(), source
     fields = git(
@@ -193,7 +193,7 @@ def _made(git: Git, one: Branch, into: Into, source: str, squash: bool) -> tuple
 
 
 def _tell(git: Git, one: Branch, hooks: list[str], path: str, row: Row) -> bool:
-    """Whether the user is to know before."""
+    """Return whether the user is to know before."""
     before, mode, blob = row
     if path.rpartition("/")[2] in TOLD or GITLINK in (before, mode):
         return True
@@ -207,7 +207,7 @@ def _tell(git: Git, one: Branch, hooks: list[str], path: str, row: Row) -> bool:
 
 
 def _hooks(git: Git, one: Branch) -> list[str]:
-    """The directories of hooks that the user's git is told of."""
+    """Return the directories of hooks that the user's git is configured with."""
     found = git(one.at, "config", "--type=path", "-z", "--get-all", "core.hooksPath", users=True, fine=(0, 1)).split(
         b"\0"
     )
@@ -216,7 +216,7 @@ def _hooks(git: Git, one: Branch) -> list[str]:
 
 
 def _dirty(git: Git, one: Branch, rows: dict[str, Row]) -> list[str]:
-    """The paths of the result that the user has changed, staged, or that lie there though git does not know them."""
+    """Return the paths of the result that the user has changed, staged, or that exist though git does not know them."""
     places = (one.at, f"--work-tree={one.top}")
     # It takes no lock, which a kill would leave there: nothing is written down yet.
     words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=dirty")
@@ -240,7 +240,7 @@ def _dirty(git: Git, one: Branch, rows: dict[str, Row]) -> list[str]:
 
 
 def _switch(git: Git, one: Branch, into: Into, new: str) -> None:
-    """Files and index, then the branch. Raises SandboxRefused."""
+    """Switch files and index, then the branch. Raises SandboxRefused."""
     places = (one.at, f"--work-tree={one.top}")
     try:
         git(*places, "read-tree", "-m", "-u", into.commit, new, cwd=one.top, users=True)

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def rows_of(raw: bytes) -> dict[str, Row]:
-    """By path."""
+    """Return them by path."""
     fields = raw.split(b"\0")
     found = {}
     for head, path in zip(fields[::2], fields[1::2], strict=False):
@@ -70,7 +70,7 @@ def recover(one: Branch, record: Record, git: Git) -> None:
 
 
 def _begun(record: Record) -> tuple[str, str, str] | None:
-    """The commits before and after, and the branch, of what a journal says."""
+    """Return the commits before and after, and the branch, of what a journal says."""
     content = git_files.read(_path(record))
     if content is None:
         return None
@@ -83,7 +83,7 @@ def _begun(record: Record) -> tuple[str, str, str] | None:
 
 
 def recovered(one: Branch, record: Record, git: Git) -> None:
-    """What was begun is ended or taken back, where no git is at work there any more."""
+    """Finish or take back what was begun, if no git is at work there any more."""
     begun = _begun(record)
     if begun is None:
         return
@@ -103,7 +103,9 @@ def recovered(one: Branch, record: Record, git: Git) -> None:
 
 
 def _back(git: Git, one: Branch, record: Record, rows: dict[str, Row]) -> None:
-    """The index is as it was: so are the files, made again. One that is neither as before nor as after is kept beside the record."""
+    """Make the files again as the index, which is as it was, has them. One that is neither as before nor as after is
+    kept beside the record.
+    """
     places = (one.at, f"--work-tree={one.top}")
     for path, (before, _, blob) in rows.items():
         full = f"{one.top}/{path}"

@@ -38,7 +38,7 @@ class Tip(NamedTuple):
 
 
 def tip(record: Record) -> Tip | None:
-    """Where the session stands, if that can be told; read from files that its agent writes."""
+    """Return where the session stands, if that can be told; read from files that its agent writes."""
     try:
         head = git_refs.head(record.own)
         commit = git_refs.resolve(record.own, record.own, head)
@@ -72,7 +72,9 @@ def take(record: Record, commit: str, ref: str, inside: Inside, scratch: str, ke
 
 
 def _unpack(record: Record, commit: str, pack: bytes, place: str, links: bool) -> None:
-    """Into a repository of its own: nothing is in the user's yet. With ``links`` all that an object names must be there."""
+    """Unpack into a repository of its own: nothing is in the user's yet. With ``links`` all that an object names must
+    be there.
+    """
     run("init", "-q", "--bare", "--template=", f"--object-format={record.form}", place)
     with open(f"{place}/objects/info/alternates", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.writelines(f"{path}\n" for path in record.objects)
@@ -91,7 +93,7 @@ def _unpack(record: Record, commit: str, pack: bytes, place: str, links: bool) -
 
 
 def _measure(place: str) -> None:
-    """Raises TooMuch."""
+    """Measure it. Raises TooMuch."""
     packs = f"{place}/objects/pack"
     names: list[bytes] = []
     for name in os.listdir(packs):

@@ -70,7 +70,7 @@ class Record:
         return "sha256" if self.width == 32 else "sha1"
 
     def borrowed(self) -> list[str]:
-        """Where its object directories appear inside."""
+        """Return where its object directories appear inside."""
         return [f"{self.place}/objects/{number}" for number in range(len(self.objects))]
 
     def save(self) -> None:
@@ -83,14 +83,14 @@ class Record:
         os.replace(fresh, f"{self.place}/record")
 
     def changed(self, **fields: str | bool) -> Record:
-        """The same with other fields, written down."""
+        """Return the same with other fields, written down."""
         found = replace(self, **fields)  # type: ignore[arg-type]
         found.save()
         return found
 
 
 def records(place: str) -> list[Record]:
-    """Those that a session has."""
+    """Return those that a session has."""
     found = []
     for name in sorted(os.listdir(place), key=_number) if os.path.isdir(place) else []:
         try:
@@ -163,7 +163,7 @@ def _base(pairs: list[Pair]) -> list[Pair]:
 
 
 def _large(common: str, pairs: list[Pair], lfs: str) -> list[Pair]:
-    """The filters of a repository with large files; without git-lfs such a file is what it is in the work tree."""
+    """Return the filters of a repository with large files; without git-lfs such a file is what it is in the work tree."""
     if not os.path.isdir(f"{common}/lfs") and not any(pair.key.startswith(("lfs.", "filter.lfs.")) for pair in pairs):
         return []
     words = {"clean": "clean -- %f", "smudge": "smudge -- %f", "process": "filter-process"}
@@ -172,7 +172,7 @@ def _large(common: str, pairs: list[Pair], lfs: str) -> list[Pair]:
 
 
 def _where(repository: Repository, refs: Mapping[str, str], head: str) -> tuple[str, str, list[str]]:
-    """The branch, its commit, and all commits that are held: HEAD's first, then branches, the rest."""
+    """Return the branch, its commit, and all commits that are held: HEAD's first, then branches, the rest."""
     branch = head[5:] if head.startswith("ref: ") else ""
     base = git_refs.resolve(repository.directory, repository.common, head, users=True) if head else ""
     order = ("refs/heads/", "refs/stash", "refs/remotes/", "refs/tags/")

@@ -26,17 +26,19 @@ _MOST = 100_000
 
 
 def is_object(text: str) -> bool:
-    """Whether this is the name of an object, in full."""
+    """Return whether this is the name of an object, in full."""
     return _OBJECT.fullmatch(text) is not None
 
 
 def tabled(common: str) -> bool:
-    """Whether they are not files."""
+    """Return whether they are in tables, not in files."""
     return os.path.isdir(f"{common}/reftable")
 
 
 def read(common: str) -> dict[str, str]:
-    """Every ref of a repository of the user's: an object's name, or ``ref: NAME``. Raises OSError, SandboxRefused."""
+    """Return every ref of a repository of the user's: an object's name, or ``ref: NAME``. Raises OSError,
+    SandboxRefused.
+    """
     found = _asked(common) if tabled(common) else _read(common)
     return {name: value for name, value in found.items() if not name.startswith(OURS)}
 
@@ -61,7 +63,7 @@ def _read(common: str) -> dict[str, str]:
 
 
 def head(directory: str, users: bool = False) -> str:
-    """What HEAD says: an object's name, or ``ref: NAME``; empty where it says nothing that git would take."""
+    """Return what HEAD says: an object's name, or ``ref: NAME``; empty if it says nothing that git would take."""
     value = git_files.line(f"{directory}/HEAD")
     if users and value == "ref: refs/heads/.invalid":
         at = f"--git-dir={directory}"
@@ -82,7 +84,7 @@ def _parsed(directory: str, name: str) -> str:
 
 
 def resolve(directory: str, common: str, value: str, users: bool = False) -> str:
-    """The object that such a value leads to; empty where there is none."""
+    """Return the object that such a value leads to; empty if there is none."""
     if users and tabled(common) and value.startswith("ref: "):
         return _parsed(directory, value[5:])
     for _ in range(5):
@@ -142,7 +144,7 @@ def hold(common: str, name: str, objects: list[str]) -> None:
 
 
 def _put(at: int, name: str, value: str) -> None:
-    """As git does it: a ref is never half written, not on a full disk either. Raises OSError."""
+    """Write a ref as git does: it is never half written, not on a full disk either. Raises OSError."""
     lock = f"{name}.lock"
     create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -30,7 +30,8 @@ def run(
     *words: str, data: bytes = b"", limits: str = "", cwd: str = "/", keep: tuple[int, ...] = (), index: str = "",
     users: bool = False, protocol: str = "file", fine: tuple[int, ...] = (0,),
 ) -> bytes:  # fmt: skip
-    """The output of git outside, with nothing of the user's that could run something; SandboxRefused with what it said.
+    """Return the output of git outside, with nothing of the user's that could run something. Raises SandboxRefused with
+    what it said.
 
     Killed is one that was ended by a signal, or by us after two minutes. ``keep`` are descriptors that stay open as long as it lives;
     ``index`` is another than the repository's. With ``users`` the user's own configuration counts too, but no hooks; ``protocol`` is

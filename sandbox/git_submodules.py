@@ -31,7 +31,7 @@ class Link(NamedTuple):
 
 
 def links(directory: str, commit: str, git: Git = run) -> list[Link]:
-    """The submodules of a commit or tree. Raises SandboxRefused."""
+    """Return the submodules of a commit or tree. Raises SandboxRefused."""
     at = f"--git-dir={directory}"
     names = _names(at, commit, git)
     found = []
@@ -43,7 +43,7 @@ def links(directory: str, commit: str, git: Git = run) -> list[Link]:
 
 
 def _names(at: str, commit: str, git: Git) -> dict[str, str]:
-    """By path."""
+    """Return the names by path."""
     if not git(at, "ls-tree", commit, "--", ".gitmodules").startswith(b"100"):
         return {}
     words = ("--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
@@ -57,7 +57,9 @@ def _names(at: str, commit: str, git: Git) -> dict[str, str]:
 
 
 def repository(directory: str, name: str, git: Git = run) -> str:
-    """That of a submodule in a git directory of the user's; empty where it is not cloned, or its work tree is gone."""
+    """Return the repository of a submodule in a git directory of the user's; empty if it is not cloned, or its work
+    tree is gone.
+    """
     path = f"{directory}/modules/{name}"
     if not name or not os.path.isdir(f"{path}/objects"):
         return ""
@@ -69,7 +71,7 @@ def repository(directory: str, name: str, git: Git = run) -> str:
 
 
 def has(directory: str, commit: str, git: Git = run) -> bool:
-    """Whether that repository has the commit."""
+    """Return whether that repository has the commit."""
     try:
         git(f"--git-dir={directory}", "cat-file", "-e", f"{commit}^{{commit}}")
     except SandboxRefused:
@@ -102,7 +104,7 @@ def _add(directory: str, commit: str, top: str, made: list[str], left: list[str]
 
 
 def remove(directory: str, top: str) -> None:
-    """Those in the work tree ``top`` go, the innermost first. Raises SandboxRefused."""
+    """Remove those in the work tree ``top``, the innermost first. Raises SandboxRefused."""
     found = [(path, there) for there in _cloned(directory) for path, _ in git_linked.entries(there) if under(path, top)]
     for path, there in sorted(found, key=lambda pair: -len(pair[0])):
         if os.path.lexists(f"{path}/.git"):
@@ -113,7 +115,7 @@ def remove(directory: str, top: str) -> None:
 
 
 def _cloned(directory: str) -> Iterator[str]:
-    """The repositories of all submodules, and of those in them."""
+    """Yield the repositories of all submodules, and of those in them."""
     waiting = [f"{directory}/modules"]
     while waiting:
         top = waiting.pop()

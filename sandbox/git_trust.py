@@ -27,7 +27,8 @@ class Trusted:
         self.path = written.path.parent / "repositories"
 
     def sort(self, found: Iterable[str], remember: bool = True) -> set[str]:
-        """Those of these paths that are the user's; one that is seen for the first time, where no agent could write yet, is remembered.
+        """Return those of these paths that are the user's; one that is seen for the first time, where no agent could
+        write yet, is remembered.
 
         To be asked before a start is added to ``Written``. Raises SandboxRefused.
         """
@@ -42,7 +43,7 @@ class Trusted:
         return {path for path, line in lines.items() if path in fresh or line in known}
 
     def add(self, git: str) -> None:
-        """The user says that this is theirs. Raises SandboxRefused."""
+        """Record that the user says that this is theirs. Raises SandboxRefused."""
         self._known(self._written.known())
         self._add([git])
 

@@ -46,7 +46,7 @@ def begin(place: str, tops: Iterable[str], without: Iterable[str], repositories:
 
 
 def changes(place: str) -> list[str]:
-    """The paths that are new, or not as they were at the last look; none where nothing was remembered."""
+    """Return the paths that are new, or not as they were at the last look; empty if nothing was remembered."""
     try:
         with open(place, encoding="utf-8") as file:
             found = Seen(**json.load(file))
@@ -60,7 +60,9 @@ def changes(place: str) -> list[str]:
 
 
 def _hooks(repositories: Iterable[git_find.Repository], tops: Iterable[str]) -> list[str]:
-    """The directories of hooks that the user's git is told of, wherever it is told, and that the agent may write."""
+    """Return the directories of hooks that the user's git is configured with, wherever that is, and that the agent may
+    write.
+    """
     program, found = outside.which("git"), []
     for one in repositories if program else ():
         result = subprocess.run(
@@ -81,7 +83,7 @@ def _marks(seen: Seen) -> dict[str, str]:
 
 
 def _mark(path: str, deep: bool = True) -> str:
-    """Different where the path, or a file in it, was made again or written."""
+    """Return a mark that differs if the path, or a file in it, was made again or written."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -21,7 +21,7 @@ _KEEPER = "keeper"
 
 
 def size(value: int) -> str:
-    """Bytes as a person writes them: the largest unit that gives a whole number."""
+    """Return bytes as a person writes them: the largest unit that gives a whole number."""
     for unit, shift in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
         if value and value % (1 << shift) == 0:
             return f"{value >> shift}{unit}"
@@ -29,7 +29,9 @@ def size(value: int) -> str:
 
 
 def settings(values: Mapping[str, int | None]) -> list[tuple[str, str]]:
-    """The files of a group and what is written to each; None is no limit. Swap is none, or memory would not be what it says."""
+    """Return the files of a group and what is written to each; None is no limit. Swap is none, or memory would not be
+    what it says.
+    """
     found = []
     for name, value in values.items():
         if name == "memory":
@@ -43,7 +45,7 @@ def settings(values: Mapping[str, int | None]) -> list[tuple[str, str]]:
 
 
 def write(path: str, text: str) -> None:
-    """To a file of a control group, at once: a buffer would hide what the kernel says."""
+    """Write to a file of a control group, unbuffered: a buffer would hide what the kernel says."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())
@@ -52,7 +54,7 @@ def write(path: str, text: str) -> None:
 
 
 def read(path: str) -> str:
-    """A file of a control group."""
+    """Read a file of a control group."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(fd, 1 << 16).decode()
@@ -69,7 +71,7 @@ def put(top: str, values: Mapping[str, int | None]) -> None:
 
 
 def own(mount: str) -> str:
-    """The group in which this process is. Raises OSError."""
+    """Return the group in which this process is. Raises OSError."""
     for line in read("/proc/self/cgroup").splitlines():
         if line.startswith("0::"):
             return mount + line[3:].rstrip("/")
@@ -86,7 +88,7 @@ def enable(top: str) -> list[str]:
 
 
 def kills(top: str) -> int:
-    """How many processes of a group the kernel ended for want of memory; 0 where they are not counted."""
+    """Return how many processes of a group the kernel ended for want of memory; 0 if they are not counted."""
     try:
         lines = read(f"{top}/memory.events").splitlines()
     except OSError:
@@ -95,7 +97,7 @@ def kills(top: str) -> int:
 
 
 def reason(top: str, before: int = 0) -> str:
-    """Why the kernel ended what was in a group, if that was the memory; ``before`` were ended earlier."""
+    """Return why the kernel ended what was in a group, if that was the memory; ``before`` were ended earlier."""
     if kills(top) <= before:
         return ""
     most = read(f"{top}/memory.max").strip()
@@ -134,7 +136,7 @@ class Group:
         self._before = kills(self.path)
 
     def enter(self) -> None:
-        """This process, and all that it starts."""
+        """Enter a group, with all that this process starts."""
         if self._procs >= 0:
             try:
                 os.write(self._procs, b"0")
@@ -143,7 +145,9 @@ class Group:
             os.close(self._procs)
 
     def end(self) -> str:
-        """By the keeper, when nothing is left inside: why the kernel ended it, if that was the memory. The group goes."""
+        """End the group, by the keeper, when nothing is left inside. Returns why the kernel ended it, if that was the
+        memory.
+        """
         if not self.path:
             return ""
         said = reason(self.path, self._before)
@@ -154,7 +158,7 @@ class Group:
         return said
 
     def alone(self) -> None:
-        """By the agent, before its exec: what each process holds for itself."""
+        """Set what each process holds for itself, by the agent, before its exec."""
         kinds = {"memory": resource.RLIMIT_DATA, "pids": resource.RLIMIT_NPROC}
         for name, value in self.limits.get("process", {}).items():
             if value:

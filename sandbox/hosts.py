@@ -40,11 +40,11 @@ class Host(NamedTuple):
         return HTTP_PORT if self.header else self.port
 
     def covers(self, name: str) -> bool:
-        """Whether this is a grant of that name (or of that pattern)."""
+        """Return whether this is a grant of that name (or of that pattern)."""
         return name == self.name or (self.name.startswith("*.") and name.endswith(self.name[1:]) and name != self.name)
 
     def gives(self, other: Host) -> bool:
-        """Whether who has this may also have the other."""
+        """Return whether a holder of this may also have the other."""
         if not self.covers(other.name) or (self.port, self.header) != (other.port, other.header):
             return False
         mine = [ipaddress.ip_network(one) for one in self.addresses]
@@ -71,7 +71,7 @@ def checked(name: str) -> str:
 
 
 def parse(entry: object) -> Host:
-    """An entry of ``hosts:``. ValueError says what is wrong, as the rest of a sentence."""
+    """Return an entry of ``hosts:``. ValueError says what is wrong, as the rest of a sentence."""
     if isinstance(entry, str):
         return _named(entry)
     if not isinstance(entry, Mapping):
@@ -143,19 +143,19 @@ def _header(found: object) -> tuple[tuple[str, str], ...]:
 
 
 def variable(value: str) -> tuple[str, str]:
-    """Of a header's value ``Bearer env:NAME`` what stands before the variable, and its name; empty where there is none."""
+    """Return what precedes the variable in a header's value ``Bearer env:NAME``, and its name; empty if there is none."""
     before, mark, name = value.rpartition("env:")
     return (before, name) if mark and (not before or before.endswith(" ")) else ("", "")
 
 
 def covering(granted: Iterable[Host], name: str) -> list[Host]:
-    """The grants of a name. Where one has a header there is no other way, through a pattern neither."""
+    """Return the grants of a name. If one has a header there is no other way, through a pattern neither."""
     found = [host for host in granted if host.covers(name)]
     return [host for host in found if host.header] or found
 
 
 def listed(spec: Mapping[str, Any]) -> list[Host]:
-    """The hosts in a specification; it is JSON."""
+    """Return the hosts in a specification; it is JSON."""
     return [
         Host(name, port, tuple(addresses), tuple((field, value) for field, value in header))
         for name, port, addresses, header in spec.get("hosts", ())
@@ -163,7 +163,8 @@ def listed(spec: Mapping[str, Any]) -> list[Host]:
 
 
 def united(said: Iterable[Host]) -> list[Host]:
-    """Each name and port once, with the addresses and the header that any layer gives. ValueError where two give different ones.
+    """Return each name and port once, with the addresses and the header that any layer gives. Raises ValueError if two
+    give different ones.
 
     A host with a header cannot be reached otherwise: with a key of its own an agent could carry data into an account of its own.
     """

@@ -61,7 +61,7 @@ def syscall(name: str, *args: Any, what: str = "") -> int:
 
 
 def prctl(option: int, *args: int) -> int:
-    """prctl(2)."""
+    """Call prctl(2)."""
     values = [ctypes.c_ulong(a) for a in (*args, 0, 0, 0, 0)[:4]]
     result = int(_prctl(ctypes.c_int(option), *values))
     if result < 0:
@@ -71,7 +71,7 @@ def prctl(option: int, *args: int) -> int:
 
 
 def words(*values: int) -> ctypes.Array[ctypes.c_uint64]:
-    """A C array of 64-bit words, the shape of most of the newer argument structures."""
+    """Return a C array of 64-bit words, the shape of most of the newer argument structures."""
     return (ctypes.c_uint64 * len(values))(*values)
 
 
@@ -88,12 +88,14 @@ def open_path(path: str, *, root: int = AT_FDCWD, flags: int = os.O_PATH, follow
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """mount(2)."""
+    """Call mount(2)."""
     syscall("mount", source.encode(), os.fsencode(target), kind.encode(), flags, data.encode() or None, what=target)
 
 
 def clone_tree(fd: int, attributes: int, what: str) -> int:
-    """A detached copy of the mounts at an O_PATH descriptor, all of them with ``attributes`` (MOUNT_ATTR_*) added."""
+    """Return a detached copy of the mounts at an O_PATH descriptor, all of them with ``attributes`` (MOUNT_ATTR_*)
+    added.
+    """
     tree = syscall("open_tree", fd, b"", AT_EMPTY_PATH | OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC, what=what)
     change = words(attributes, 0, 0, 0)
     syscall("mount_setattr", tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, change, ctypes.sizeof(change), what=what)

@@ -37,7 +37,7 @@ LETTERS = {
 
 
 def abi() -> int:
-    """The kernel's Landlock ABI; 0 where there is none or it is switched off."""
+    """Return the kernel's Landlock ABI; 0 if there is none or it is switched off."""
     try:
         return kernel.syscall("landlock_create_ruleset", None, 0, 1)
     except OSError:
@@ -45,7 +45,7 @@ def abi() -> int:
 
 
 def refusal() -> int:
-    """The errno with which the kernel refuses Landlock: EOPNOTSUPP where it is switched off; 0 where it does not."""
+    """Return the errno with which the kernel refuses Landlock: EOPNOTSUPP if it is switched off; 0 if it does not."""
     try:
         kernel.syscall("landlock_create_ruleset", None, 0, 1)
     except OSError as error:
@@ -54,7 +54,7 @@ def refusal() -> int:
 
 
 def handled(version: int) -> tuple[int, int, int]:
-    """(file rights, network rights, scopes) known to ABI ``version``."""
+    """Return (file rights, network rights, scopes) known to ABI ``version``."""
     if version < 1:
         return 0, 0, 0
     fs = (1 << 13) - 1
@@ -65,12 +65,12 @@ def handled(version: int) -> tuple[int, int, int]:
 
 
 def rights(letters: Iterable[str]) -> int:
-    """The file rights of a grant's letters."""
+    """Return the file rights of a grant's letters."""
     return sum_bits(LETTERS[letter] for letter in letters)
 
 
 def sum_bits(values: Iterable[int]) -> int:
-    """All bits that any of the values has."""
+    """Return all bits that any of the values has."""
     bits = 0
     for value in values:
         bits |= value

@@ -36,7 +36,7 @@ _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def main(path: str) -> None:
-    """Never returns."""
+    """Start the sandbox; never returns."""
     status = ""
     try:
         spec = read_spec(path)
@@ -57,7 +57,7 @@ def main(path: str) -> None:
 
 
 def read_spec(path: str) -> dict[str, Any]:
-    """The specification, from a file that no one but its owner can write."""
+    """Return the specification, from a file that no one but its owner can write."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         status = os.fstat(fd)
@@ -77,7 +77,9 @@ def read_spec(path: str) -> dict[str, Any]:
 
 
 def _parse(text: str) -> Any:
-    """json.loads without the package json, whose import costs as much as all the rest; None for what is not JSON."""
+    """Parse JSON as json.loads does, without the package json, whose import costs as much as all the rest; None for
+    what is not JSON.
+    """
     try:
         from _json import make_scanner
     except ImportError:
@@ -180,7 +182,7 @@ def _unsandboxed(spec: dict[str, Any]) -> None:
 
 
 def _version(spec: dict[str, Any]) -> int:
-    """The Landlock ABI to use; SandboxRefused where it is too old for what the policy asks."""
+    """Return the Landlock ABI to use. Raises SandboxRefused if it is too old for what the policy asks."""
     version: int = min(landlock.abi(), spec.get("abi", landlock.NEWEST), landlock.NEWEST)
     if version < 1:
         raise SandboxRefused("this kernel has no Landlock (Linux 5.13 or newer, lsm=landlock)")
@@ -202,7 +204,9 @@ def _confine(spec: dict[str, Any], version: int) -> None:
 
 
 def _private(spec: dict[str, Any]) -> bool:
-    """Whether there is a network namespace with nothing in it but a loopback and, for hosts, the door's listeners."""
+    """Return whether there is a network namespace with nothing in it but a loopback and, for hosts, the door's
+    listeners.
+    """
     return spec["tier"] == "full" and spec["network"] in ("none", "hosts")
 
 
@@ -228,7 +232,7 @@ class NotFound(SandboxRefused):
 
 
 def _execute(argv: list[str], environment: dict[str, str]) -> None:
-    """execvpe(3), with the first refusal remembered."""
+    """Call execvpe(3), with the first refusal remembered."""
     if "/" in argv[0]:
         os.execve(argv[0], argv, environment)
     refusal: OSError = FileNotFoundError(2, "not found", argv[0])
@@ -253,20 +257,21 @@ def _say(error: Exception) -> str:
 
 
 def offline(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same for a program beside the agent that needs no network: without the door, which would take it for the session itself,
-    and without the agent's control group."""
+    """Return the same for a program beside the agent that needs no network: without the door, which would take it for
+    the session itself, and without the agent's control group.
+    """
     private = spec["tier"] == "full" and spec["network"] in ("none", "hosts")
     apart = spec | {"limits": (spec.get("limits") or {}) | {"group": None}}
     return apart | {"network": "none", "door": None} if private else apart
 
 
 def command(spec_path: str) -> list[str]:
-    """The command line that starts the program of a specification file."""
+    """Return the command line that starts the program of a specification file."""
     return [launcher_python(), "-I", "-S", os.path.abspath(__file__), spec_path]
 
 
 def launcher_python() -> str:
-    """The interpreter of the launcher: the one that ``anvil-sandbox setup`` gave a profile, else our own."""
+    """Return the interpreter of the launcher: the one that ``anvil-sandbox setup`` gave a profile, else our own."""
     if os.path.exists(BLESSED):
         return BLESSED
     return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)

@@ -66,7 +66,7 @@ class Layer:
 
 
 def read(name: str, path: Path) -> Layer:
-    """The layer in a YAML file."""
+    """Return the layer in a YAML file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -102,7 +102,7 @@ def _note_lines(node: yaml.Node, path: tuple[Any, ...], lines: dict[tuple[Any, .
 
 
 def parse(name: str, data: object, *, file: str = "", lines: _Lines | None = None) -> Layer:
-    """The layer in a mapping; ``lines`` gives the line of each key path."""
+    """Return the layer in a mapping; ``lines`` gives the line of each key path."""
     return _Parser(name, file, lines or {}).layer(data)
 
 
@@ -308,7 +308,7 @@ class _Parser:
 
 
 def wrong(said: Said, key: str, why: str) -> PolicyError:
-    """The error for something said in a layer that turned out wrong later."""
+    """Return the error for something in a layer that turned out wrong later."""
     origin = said.origin
     where = f"{origin.file}:{origin.line}" if origin.line else origin.file or origin.layer
     return PolicyError(f"{where}: {key}: {why}")

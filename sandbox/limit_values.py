@@ -19,7 +19,7 @@ MOST = 1 << 53
 
 
 def parse(name: str, said: object) -> int | None:
-    """The value of a limit as a layer or a person writes it. ValueError with the reason."""
+    """Return the value of a limit as a layer or a person writes it. ValueError has the reason."""
     if said == OPEN:
         return None
     reader = {"memory": _bytes, "cpu": _percent, "pids": _count, "time": _seconds, "activity": _bytes}[name]
@@ -60,7 +60,7 @@ def _seconds(said: object) -> int | None:
 
 
 def written(name: str, value: int | None) -> str:
-    """A value as ``parse`` reads it."""
+    """Return a value as ``parse`` reads it."""
     if value is None:
         return OPEN
     if name in ("memory", "activity"):

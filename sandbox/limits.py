@@ -33,12 +33,12 @@ Figures = dict[str, int | None]
 
 
 def machine() -> int:
-    """Bytes of memory that there are."""
+    """Return the machine's memory in bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def defaults() -> Limits:
-    """Three quarters of the machine's memory, so that one session never takes all of it."""
+    """Return the default limits: three quarters of the machine's memory, so that one session never takes all of it."""
     memory = max(LEAST["memory"], machine() * 3 // 4 >> 20 << 20)
     return {
         "memory": Limit(memory, (_DEFAULT,)), "cpu": Limit(None), "pids": Limit(_DEFAULT_PIDS, (_DEFAULT,)), "time": Limit(None),
@@ -46,7 +46,7 @@ def defaults() -> Limits:
 
 
 def united(found: Sequence[Layer]) -> Limits:
-    """The limits of all layers."""
+    """Return the limits of all layers."""
     made = defaults()
     for name in NAMES:
         said = [layer.limits[name] for layer in found if name in layer.limits]
@@ -58,12 +58,12 @@ def united(found: Sequence[Layer]) -> Limits:
 
 
 def figures(limits: Limits) -> Figures:
-    """The values alone."""
+    """Return only the values."""
     return {name: limit.value for name, limit in limits.items()}
 
 
 def within(limits: Limits, most: Mapping[str, int | None], whose: Origin) -> Limits:
-    """No more of anything than ``most``, which is ``whose``."""
+    """Return limits that are no more of anything than ``most``, which is ``whose``."""
     made = dict(limits)
     for name, bound in most.items():
         value = limits[name].value
@@ -83,8 +83,9 @@ class Way(NamedTuple):
     prefix: tuple[str, ...] = ()
 
     def holds(self, name: str, limit: Limit, tier: str) -> str:
-        """By what one of them is held, in words; empty if by nothing. A default for each process alone would break what reserves a
-        lot and uses little, as sanitizers do."""
+        """Return by what one of them is held, in words; empty if by nothing. A default for each process alone would
+        break what reserves a lot and uses little, as sanitizers do.
+        """
         if name in self.controllers:
             return "control group"
         if name == "memory" and limit.named:
@@ -98,7 +99,9 @@ PROCESS = Way()
 
 
 def specified(limits: Limits, way: Way, tier: str, name: str) -> dict[str, Any]:
-    """The launcher's part. What is not held by the control group ``name`` each process holds for itself, as far as that goes."""
+    """Return the launcher's part. What is not held by the control group ``name`` each process holds for itself, as far
+    as that goes.
+    """
     values = figures(limits)
     alone = {name: values[name] or 0 for name in ("memory", "pids") if name not in way.controllers}
     if not limits["memory"].named:
@@ -110,8 +113,9 @@ def specified(limits: Limits, way: Way, tier: str, name: str) -> dict[str, Any]:
 
 
 def temporary(limits: Limits, in_memory_too: int = 0, kept: str = "") -> str:
-    """The room of ``/tmp``, as a line of ``sandbox``: in memory, with so many file systems of its kind beside it, or in the directory
-    ``kept`` of the host, which nothing bounds."""
+    """Return the room of ``/tmp``, as a line of ``sandbox``: in memory, with so many file systems of its kind beside
+    it, or in the directory ``kept`` of the host, which nothing bounds.
+    """
     if kept:
         where = "in memory, where it counts" if in_memory(kept) else "on disk, not in memory"
         return f"limit\ttmp\tnone ({where})\n"
@@ -120,12 +124,12 @@ def temporary(limits: Limits, in_memory_too: int = 0, kept: str = "") -> str:
 
 
 def room(limits: Limits, count: int) -> int:
-    """Bytes in each of so many file systems in memory: all of them, full, leave half of it to the processes."""
+    """Return the bytes in each of so many file systems in memory: all of them, full, leave half of it to the processes."""
     return (limits["memory"].value or machine()) // 2 // max(1, count)
 
 
 def in_memory(directory: str) -> bool:
-    """Whether a directory, or the nearest above it that is there, lies in a tmpfs."""
+    """Return whether a directory, or the nearest existing one above it, lies in a tmpfs."""
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     device = os.stat(directory).st_dev
@@ -136,7 +140,7 @@ def in_memory(directory: str) -> bool:
 
 
 def lines(limits: Limits, way: Way, tier: str, keeper: str = "") -> str:
-    """As lines of ``sandbox``; ``keeper`` is who ends the session when its time is over."""
+    """Return them as lines of ``sandbox``; ``keeper`` is who ends the session when its time is over."""
     found = []
     for name, limit in limits.items():
         by = (keeper if name == "time" else way.holds(name, limit, tier)) or "not held here"

@@ -29,7 +29,9 @@ _SOCK_SEQPACKET, _SCM_RIGHTS, _BACKLOG = 5, 1, 1024
 
 
 def address_message(index: int) -> bytes:
-    """RTM_NEWADDR (rtnetlink(7)): BASE/PREFIX, scope host, on the interface ``index``: the whole network becomes local."""
+    """Return RTM_NEWADDR (rtnetlink(7)): BASE/PREFIX, scope host, on the interface ``index``: the whole network becomes
+    local.
+    """
     octets = bytes(BASE)
     attributes = b"".join((8).to_bytes(2, "little") + kind.to_bytes(2, "little") + octets for kind in (1, 2))
     body = bytes([_socket.AF_INET, PREFIX, 0, 254]) + index.to_bytes(4, "little") + attributes
@@ -112,24 +114,24 @@ class Held:
         self._connection = sock
 
     def close(self) -> None:
-        """By init: what it holds would keep the door alive."""
+        """Close them, by init: what it holds would keep the door alive."""
         for sock in (*self._sockets, *([self._connection] if self._connection else [])):
             sock.close()
 
     # --- the keeper's part
 
     def fileno(self) -> int:
-        """The connection to the door; -1 where there is none at present."""
+        """Return the connection to the door; -1 if there is none at present."""
         return -1 if self._connection is None else self._connection.fileno()
 
     def wait(self) -> float | None:
-        """Seconds until ``look`` is due; None if only a message makes it so."""
+        """Return the seconds until ``look`` is due; None if only a message makes it so."""
         if self._door is None or self._connection is not None:
             return None
         return max(0.0, self._next - time.monotonic())
 
     def hear(self) -> None:
-        """A message of the door, or its end. ``f`` asks for a socket of this network, not connected yet."""
+        """Take a message of the door, or its end. ``f`` asks for a socket of this network, not connected yet."""
         try:
             word = self._connection.recv(4096)
             if word == b"f":

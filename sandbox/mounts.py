@@ -25,7 +25,7 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def attributes(letters: str) -> int:
-    """MOUNT_ATTR_* for a grant's letters: never set-uid, devices only for ``d``."""
+    """Return MOUNT_ATTR_* for a grant's letters: never set-uid, devices only for ``d``."""
     flags = kernel.MOUNT_ATTR_NOSUID
     flags |= 0 if "d" in letters else kernel.MOUNT_ATTR_NODEV
     flags |= 0 if "w" in letters else kernel.MOUNT_ATTR_RDONLY  # devices are written all the same, their modes not
@@ -63,7 +63,9 @@ def enter(spec: dict[str, Any], tty: str | None) -> None:
 
 
 def _new_root() -> int:
-    """An O_PATH descriptor of the empty tmpfs that becomes the root; SandboxRefused if the user's own /tmp is still there."""
+    """Return an O_PATH descriptor of the empty tmpfs that becomes the root. Raises SandboxRefused if the user's own
+    /tmp is still there.
+    """
     users = os.stat(_STAGE).st_dev
     kernel.mount("tmpfs", _STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
     root = os.open(_STAGE, _DIRECTORY)
@@ -75,7 +77,7 @@ def _new_root() -> int:
 
 
 def _source(bind: Sequence[str], tty: str | None) -> int | None:
-    """The detached mount for a bind, None for one that needs none or may be missing."""
+    """Return the detached mount for a bind, None for one that needs none or may be missing."""
     target, source, letters, missing = bind
     if source == TTY:
         if tty is None:
@@ -141,7 +143,7 @@ def _proc(root: int) -> None:
 
 
 def _tmpfs(root: int, target: str, letters: str, mode: str, room: int) -> None:
-    """``room`` is its size in bytes; 0: half of the machine's memory."""
+    """Mount a tmpfs; ``room`` is its size in bytes; 0: half of the machine's memory."""
     where = _directory(root, target)
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | (0 if "x" in letters else kernel.MS_NOEXEC)
     kernel.mount("tmpfs", f"/proc/self/fd/{where}", "tmpfs", flags, f"mode={mode},size={room or '50%'}")
@@ -175,7 +177,7 @@ def _attach(root: int, target: str, tree: int) -> None:
 
 
 def _directory(root: int, path: str) -> int:
-    """An O_PATH descriptor of a directory beneath the new root; what is missing of it is made."""
+    """Return an O_PATH descriptor of a directory beneath the new root; what is missing of it is made."""
     try:
         return kernel.open_path(path, root=root, flags=_DIRECTORY)
     except FileNotFoundError:

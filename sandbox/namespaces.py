@@ -31,7 +31,7 @@ def unshare_all(*, network: bool) -> None:
 
 
 def drop_groups() -> None:
-    """Root's groups, where it is a root that can still drop them (inside another sandbox it is not)."""
+    """Drop root's groups, if it is a root that can still drop them (inside another sandbox it is not)."""
     if os.geteuid() == 0:
         try:
             os.setgroups([])
@@ -40,7 +40,9 @@ def drop_groups() -> None:
 
 
 def unshare_mounts() -> None:
-    """A mount namespace of our own; refused by kernels that give user namespaces without rights (Ubuntu's AppArmor)."""
+    """Make a mount namespace of our own; refused by kernels that give user namespaces without rights (Ubuntu's
+    AppArmor).
+    """
     try:
         kernel.syscall("unshare", kernel.CLONE_NEWNS)
     except OSError as error:
@@ -58,7 +60,7 @@ def _put(path: str, text: str) -> None:
 
 
 def _loopback_up() -> None:
-    """An empty network namespace still has its own loopback: servers under test can be reached from inside."""
+    """Bring up the loopback that an empty network namespace still has: servers under test can be reached from inside."""
     with_name = b"lo".ljust(16, b"\0")
     sock = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM, 0)
     try:

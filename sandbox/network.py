@@ -33,25 +33,29 @@ class Network(NamedTuple):
         return self.mode in ("none", "hosts")
 
     def shared(self) -> Network:
-        """The same where there is no network namespace: the ports of the hosts are open, to every host."""
+        """Return the same without a network namespace: the ports of the hosts are open, to every host."""
         if self.mode != "hosts":
             return self
         ports = {host.port: origins[0] for host, origins in self.hosts.items()}
         return self._replace(mode="ports", connect=_with_dns(ports))
 
     def secrets(self) -> set[str]:
-        """The variables that the door adds to requests: no agent has them."""
+        """Return the variables that the door adds to requests: no agent has them."""
         return {hosts.variable(value)[1] for host in self.hosts for _, value in host.header} - {""}
 
     def widened(self) -> list[int]:
-        """Ports that were granted for some hosts alone, and are open to all of them since another layer gives ports."""
+        """Return ports that were granted for some hosts alone, and are open to all of them since another layer gives
+        ports.
+        """
         if self.mode != "ports":
             return []
         return sorted({host.port for host in self.hosts} - set(self.connect))
 
 
 def united(found: Sequence[Layer]) -> Network:
-    """A layer that does not enable the network adds nothing to it; one with hosts does, unless it says ``enabled: false``."""
+    """Return the network of all layers. One that does not enable it adds nothing; one with hosts does, unless it says
+    ``enabled: false``.
+    """
     connect: dict[int, Origin] = {}
     bind: dict[int, Origin] = {}
     publish: dict[int, Origin] = {}

@@ -19,7 +19,9 @@ from sandbox.written import Written
 
 
 def search() -> list[str]:
-    """The directories of ``PATH`` from which we start programs: absolute, and open to no agent and not to everybody."""
+    """Return the directories of ``PATH`` from which we start programs: absolute, and open to no agent and not to
+    everybody.
+    """
     try:
         written = Written.of(os.environ).known()
     except SandboxRefused:
@@ -33,7 +35,9 @@ def search() -> list[str]:
 
 
 def which(program: str) -> str | None:
-    """The absolute path of a program that may be started; None if there is none, or only one that someone else may have put there."""
+    """Return the absolute path of a program that may be started; None if there is none, or only one that someone else
+    may have put there.
+    """
     found = shutil.which(program, path=os.pathsep.join(search()))
     if found is None or not found.startswith("/"):
         return None
@@ -45,12 +49,14 @@ def which(program: str) -> str | None:
 
 
 def environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``source`` for a program that starts others by name."""
+    """Return ``source`` for a program that starts others by name."""
     return {**source, "PATH": os.pathsep.join(search())}
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command line that runs a module of ours; nothing is imported from the directory in which it is started."""
+    """Return the command line that runs a module of ours; nothing is imported from the directory in which it is
+    started.
+    """
     return [sys.executable, "-P", "-m", module, *arguments]
 
 

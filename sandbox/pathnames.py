@@ -43,7 +43,7 @@ def expand(text: str, values: Mapping[str, str]) -> str:
 
 
 def absolute(text: str, values: Mapping[str, str]) -> str:
-    """The path of a policy, expanded and normal. ValueError says what is unsafe in it."""
+    """Return the path of a policy, expanded and normal. ValueError says what is unsafe in it."""
     if text.startswith("~/"):
         text = "{HOME}" + text[1:]
     path = expand(text, values)
@@ -64,12 +64,12 @@ def absolute(text: str, values: Mapping[str, str]) -> str:
 
 
 def under(path: str, top: str) -> bool:
-    """Is ``path`` the directory ``top`` or beneath it?"""
+    """Return whether ``path`` is the directory ``top`` or beneath it."""
     return path == top or path.startswith(top.rstrip("/") + "/")
 
 
 def beneath_any(path: str, tops: Iterable[str]) -> bool:
-    """Is ``path`` one of ``tops`` or beneath one?"""
+    """Return whether ``path`` is one of ``tops`` or beneath one."""
     return any(under(path, top) for top in tops)
 
 
@@ -106,7 +106,7 @@ def resolve(path: str, untrusted: Iterable[str] = ()) -> Resolved:
 
 
 def kind(path: str) -> str:
-    """``d`` for a directory, ``f`` for anything else, empty where there is nothing."""
+    """Return ``d`` for a directory, ``f`` for anything else, empty if there is nothing."""
     try:
         status = os.lstat(path)
     except OSError:

@@ -42,14 +42,15 @@ def specification(
     status_file: str = "", shown: Mapping[str, str] = {}, listed: Sequence[str] = (), cover: Cover | None = None,
     door: str = "", session: str = "", way: Way = PROCESS,
 ) -> dict[str, Any]:  # fmt: skip
-    """What the launcher needs to start ``argv``, as JSON. ``namespace_source`` is the session's own directory, bound at
-    the namespace. ``tmpdir`` is a directory kept for /tmp; empty for a fresh one. ``env`` is where allowed variables
-    are taken from. ``status_file``, outside the sandbox, gets the exit status (128 and more for a signal) and after a
-    refusal, on a second line, its sentence; the full tier always writes it, the lower ones only for a refusal.
+    """Return what the launcher needs to start ``argv``, as JSON. ``namespace_source`` is the session's own directory,
+    bound at the namespace. ``tmpdir`` is a directory kept for /tmp; empty for a fresh one. ``env`` is where allowed
+    variables are taken from. ``status_file``, outside the sandbox, gets the exit status (128 and more for a signal) and
+    after a refusal, on a second line, its sentence; the full tier always writes it, the lower ones only for a refusal.
     ``shown`` are directories that the full tier shows, read-only, in place of those of the same path, unless the policy
     grants something in there; ``listed`` are directories whose names, and no more, can be seen in the lower tiers.
-    ``cover`` is what the full tier lays over repositories. ``door`` is the socket of the door, which knows the sandbox
-    as ``session``. ``way`` is by what limits are held. SandboxRefused where the tier cannot hold what is protected.
+    ``cover`` is what the full tier mounts over repositories. ``door`` is the socket of the door, which knows the
+    sandbox as ``session``. ``way`` is the mechanism that enforces limits. Raises SandboxRefused if the tier cannot hold
+    what is protected.
     """
     if not argv:
         raise SandboxRefused("no program to start")
@@ -85,12 +86,12 @@ def specification(
 
 
 def _room(policy: Policy, binds: Sequence[Bind]) -> int:
-    """Bytes in each file system that is in memory."""
+    """Return the bytes in each file system that is in memory."""
     return limits.room(policy.limits, sum(bind.source == TMPFS and "w" in bind.letters for bind in binds))
 
 
 def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, str]) -> dict[str, str]:
-    """The letters of each path, with what ``advanced`` adds for the program."""
+    """Return the letters of each path, with what ``advanced`` adds for the program."""
     grants = {grant.path.replace(TMPDIR, inside, 1): grant.letters for grant in policy.grants
               if inside or not grant.path.startswith(TMPDIR)}  # fmt: skip
     for path in _programs(policy, program, variables):
@@ -99,7 +100,7 @@ def _granted(policy: Policy, program: str, inside: str, variables: Mapping[str, 
 
 
 def least_abi(policy: Policy, tier: str) -> int:
-    """The oldest Landlock ABI that holds everything the policy asks for in this tier."""
+    """Return the oldest Landlock ABI that holds everything the policy asks for in this tier."""
     network = policy.network if tier == "full" else policy.network.shared()
     least = {"full": 1, "ll9": 9, "weak": 1}.get(tier, 0)
     if (network.mode != "none" and tier == "ll9") or (tier == "full" and not network.private):
@@ -126,7 +127,7 @@ def _environment(policy: Policy, source: Mapping[str, str], *, tmpdir: str, name
 
 
 def _programs(policy: Policy, program: str, variables: Mapping[str, str]) -> list[str]:
-    """With ``add_exec`` the program itself, with ``ldd`` the libraries it is linked to."""
+    """Return the program itself with ``add_exec``, and with ``ldd`` the libraries it is linked to."""
     if not (policy.add_exec or policy.ldd):
         return []
     path = shutil.which(program, path=variables.get("PATH", _FALLBACK_PATH))
@@ -147,15 +148,18 @@ def _programs(policy: Policy, program: str, variables: Mapping[str, str]) -> lis
 
 
 def _door(network: Network, socket: str, session: str) -> dict[str, Any]:
-    """What the launcher needs of it (``listeners``). The hello is made here, since the launcher has no json."""
+    """Return what the launcher needs of the door (``listeners``). The hello is made here, since the launcher has no
+    json.
+    """
     granted = [list(host) for host in network.hosts]
     hello = {"session": session, "hosts": granted, "publish": sorted(network.publish)}
     return {"socket": socket, "ports": sorted({host.inside for host in network.hosts}), "hello": json.dumps(hello)}
 
 
 def _files(network: Network, env: Mapping[str, str]) -> dict[str, str]:
-    """Small files made for the inside: who answers for names. By host that is the door alone: a name in the machine's hosts(5) would
-    come before it, and one that a domain of the machine's is added to could match a pattern."""
+    """Return small files made for the inside: who answers for names. By host that is only the door: a name in the
+    machine's hosts(5) would come before it, and one that a domain of the machine's is added to could match a pattern.
+    """
     if network.mode == "hosts":
         return {"/etc/resolv.conf": "nameserver 127.0.0.1\nsearch invalid\n", "/etc/hosts": _HOSTS}
     try:
@@ -178,7 +182,9 @@ class _View:
         self.cover = Cover()
 
     def effective(self, path: str) -> str:
-        """The letters that hold at a path: all grants above it, as far up as the nearest private or hidden directory."""
+        """Return the letters that hold at a path: all grants above it, as far up as the nearest private or hidden
+        directory.
+        """
         roof = max((top for top in (*self.private, *self.policy.hide) if under(path, top)), key=len, default="")
         above = [top for top in self.grants if under(path, top) and under(top, roof or "/")]
         # The private /tmp says nothing about what is granted of the user's own beneath /tmp.
@@ -187,7 +193,9 @@ class _View:
         return "".join(letter for letter in kept if letter in letters)
 
     def protected(self, binds: list[Bind]) -> list[str]:
-        """The protected paths that are in sight at all: beneath the private /tmp, say, the same name is another file."""
+        """Return the protected paths that are in sight at all: beneath the private /tmp, say, the same name is another
+        file.
+        """
         found = {bind.target: bind for bind in binds}
         above = {path: found.get(path) or self._nearest(path, found) for path, _ in self.policy.protect}
         return [path for path, bind in above.items() if bind is not None and bind.source == bind.target]
@@ -196,7 +204,7 @@ class _View:
         return beneath_any(path, (top for top, _ in self.policy.protect))
 
     def binds(self) -> list[Bind]:
-        """Every mount, parents before what lies in them."""
+        """Return every mount, parents before what lies in them."""
         found = {f"/dev/{name}": Bind(f"/dev/{name}", f"/dev/{name}", "d", "skip") for name in DEVICES}
         found["/dev/console"] = Bind("/dev/console", TTY, "d", "skip")
         found["/dev/shm"] = Bind("/dev/shm", TMPFS, "rw", "1777")
@@ -235,8 +243,9 @@ class _View:
         return None
 
     def _protect(self, found: dict[str, Bind]) -> None:
-        """Read-only over what must not change. Every directory on the way to it becomes a mount too: a mount cannot
-        be renamed, so the name cannot be moved aside and recreated."""
+        """Add read-only mounts over what must not change. Every directory on the way to it becomes a mount too: a mount
+        cannot be renamed, so the name cannot be moved aside and recreated.
+        """
         for path, make in sorted([*self.policy.protect, *self.cover.protect], key=lambda entry: _depth(entry[0])):
             above = self._nearest(path, found)
             if above is None or "w" not in above.letters or above.source != above.target:
@@ -252,7 +261,7 @@ class _View:
             between = os.path.dirname(between)
 
     def _lay_over(self, found: dict[str, Bind]) -> None:
-        """The session's own git directories, and read-only what they borrow. What they lie over cannot be moved."""
+        """Add the session's own git directories, and read-only what they borrow. What they lie over cannot be moved."""
         for target, source in (*self.cover.over, *self.cover.reads):
             above = self._nearest(target, found)
             if above is not None and "w" in above.letters and above.source == above.target:
@@ -262,7 +271,7 @@ class _View:
         found.update({path: Bind(path, EMPTY, "r", "skip") for path in self.cover.empty})
 
     def _session(self, found: dict[str, Bind]) -> None:
-        """The session's own directory in place of the user's namespace, and the sockets let in."""
+        """Add the session's own directory in place of the user's namespace, and the sockets let in."""
         namespace = self.policy.namespace
         above = self._nearest(namespace, found)
         if above is not None and "w" in above.letters and above.source == above.target:
@@ -289,7 +298,7 @@ class _View:
                 found[path] = Bind(path, EMPTY, "r", "skip")
 
     def links(self, more: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Links that lead into the grants; those that lie in a grant are there already."""
+        """Return links that lead into the grants; those that lie in a grant are there already."""
         tops = [*self.grants, self.inside]
         return [
             *_LINKS.items(),
@@ -297,7 +306,7 @@ class _View:
         ]
 
     def rules(self) -> list[tuple[str, str]]:
-        """Landlock rules for the full tier. ``/`` can be listed: there is nothing in it but what is granted."""
+        """Return Landlock rules for the full tier. ``/`` can be listed: there is nothing in it but what is granted."""
         namespace = self.policy.namespace
         found = [("/", "l"), ("/proc", "r"), ("/dev", "rd"), ("/dev/shm", "rw"), (self.inside, self._tmp().letters)]
         found += [(path, letters) for path in self.grants if (letters := self.effective(path))]
@@ -308,7 +317,7 @@ class _View:
         return [*found, *((path, "r") for path in self.made)]
 
     def lower_rules(self, tier: str) -> list[tuple[str, str]]:
-        """Landlock rules where there is no mount namespace; SandboxRefused where they cannot hold."""
+        """Return Landlock rules without a mount namespace. Raises SandboxRefused if they cannot hold."""
         if tier == "none":
             return []
         writable = [path for path, letters in self.grants.items() if "w" in letters]
@@ -337,7 +346,9 @@ def _depth(path: str) -> int:
 
 
 def _place(path: str) -> bool:
-    """Is there a file to bind a socket on, if need be made now? The session's directory is read-only inside."""
+    """Return whether there is a file to bind a socket on, made now if need be. The session's directory is read-only
+    inside.
+    """
     if kind(path):
         return True
     try:

@@ -82,11 +82,13 @@ class Policy:
         return [grant.path for grant in self.grants if "w" in grant.letters and not grant.path.startswith(TMPDIR)]
 
     def inside(self, source: Mapping[str, str]) -> dict[str, str]:
-        """The user's environment with a placeholder for each variable that the door adds to requests."""
+        """Return the user's environment with a placeholder for each variable that the door adds to requests."""
         return {**source, **dict.fromkeys(self.network.secrets() & source.keys(), PLACEHOLDER)}
 
     def rights(self, path: str) -> str:
-        """The letters that hold for a path, from every grant above it; protected paths lose ``w``, hidden ones all."""
+        """Return the letters that hold for a path, from every grant above it; protected paths lose ``w``, hidden ones
+        all.
+        """
         roof = max((top for top in self.hide if under(path, top)), key=len, default="")
         letters = "".join(g.letters for g in self.grants if under(path, g.path) and (not roof or under(g.path, roof)))
         kept = "rx" if beneath_any(path, (top for top, _ in self.protect)) else "rwx"
@@ -105,7 +107,7 @@ def load(
     extra: Sequence[tuple[str, Mapping[str, Any]]] = (),
     untrusted: Iterable[str] = (),
 ) -> Policy:
-    """The policy of a session, or PolicyError.
+    """Return the policy of a session. Raises PolicyError.
 
     ``config`` are directories, the user's first; ``backend`` may be empty. ``cwd`` must be a directory without links
     in its path (``os.path.realpath`` it once, when the session is made): a link there now was put there since.
@@ -150,7 +152,7 @@ def _find(config: Sequence[Path], word: str, folder: str, name: str) -> Path | N
 
 
 def names(config: Sequence[Path], folder: str) -> list[str]:
-    """The layers there are in ``roles``, ``tasks`` or ``backends``."""
+    """Return the layers there are in ``roles``, ``tasks`` or ``backends``."""
     return sorted({path.stem for directory in config for path in (Path(directory) / folder).glob("*.yaml")})
 
 
@@ -206,7 +208,7 @@ class _Union:
             raise layers.wrong(said, key, str(error)) from None
 
     def _writable(self, wanted: list[tuple[Said, str, str]]) -> tuple[str, ...]:
-        """Every name, as written and as resolved, under which an agent could put a link."""
+        """Return every name, as written and as resolved, under which an agent could put a link."""
         named = {path for _, key, path in wanted if "w" in RIGHTS.get(key, "") and not path.startswith(TMPDIR)}
         return tuple(named | {os.path.realpath(path) for path in named})
 
@@ -245,7 +247,9 @@ class _Union:
                 for path, (rights, origins, what) in sorted(united.items())]  # fmt: skip
 
     def _protected(self, found: list[Layer]) -> list[tuple[str, str]]:
-        """What no agent may ever write: the configuration, our programs and their environment, the daemon's data."""
+        """Return what no agent may ever write: the configuration, our programs and their environment, the daemon's
+        data.
+        """
         program = Path(__file__).resolve().parents[1]
         named = {str(path): "d" for path in (*self.config, program, sys.prefix, sys.base_prefix)}
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
@@ -267,7 +271,9 @@ class _Union:
         return sorted((path, make) for path, make in paths.items() if path not in ("/", "/usr"))
 
     def _holding_ours(self) -> list[str]:
-        """Where the installer put links to our programs. A link cannot be bound over, so the directory is what does not change."""
+        """Return where the installer put links to our programs. A link cannot be bound over, so the directory is what
+        does not change.
+        """
         found = []
         for name in ("bin", ".local/bin"):
             directory = f"{self.values['HOME']}/{name}"
@@ -333,7 +339,7 @@ class _Union:
             united.setdefault(path if path.startswith(self.namespace) else real, []).append(said.origin)
 
     def _env(self, found: list[Layer]) -> list[Said]:
-        """The variables, later layers before earlier ones where two give a value."""
+        """Return the variables, later layers before earlier ones where two give a value."""
         united: dict[str, Said] = {}
         for layer in found:
             for said in layer.env:
@@ -359,7 +365,7 @@ class _Union:
         )
 
     def _singles(self, found: list[Layer]) -> dict[str, Any]:
-        """Single values, the most permissive of each."""
+        """Return single values, the most permissive of each."""
         order: dict[str, tuple[Any, ...]] = {
             "best_effort": (False, True, "unsandboxed"), "permissions": ("ask", "bypass"),
             "log_level": ("error", "warn", "info", "debug"),
@@ -379,7 +385,7 @@ class _Union:
 
 
 def _with_templates(value: str, values: Mapping[str, str]) -> str:
-    """A variable's value: ``{NAME}`` where it is one of our templates, everything else (JSON, say) as it stands."""
+    """Return a variable's value: ``{NAME}`` where it is one of our templates, everything else (JSON, say) as it stands."""
     for name in ("CWD", "HOME", "NAMESPACE"):
         value = value.replace(f"{{{name}}}", values[name])
     return value

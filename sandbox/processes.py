@@ -35,7 +35,7 @@ HANGUP_GRACE = 5.0  # seconds an agent has when its terminal is gone
 
 
 def terminal() -> int | None:
-    """The first of the standard descriptors that is our controlling terminal."""
+    """Return the first of the standard descriptors that is our controlling terminal."""
     for fd in (0, 1, 2):
         try:
             os.tcgetpgrp(fd)
@@ -61,14 +61,14 @@ class Tty:
         self.in_front = self.mode == "shared" and os.tcgetpgrp(self.fd) == os.getpgrp()
 
     def release(self) -> None:
-        """By the keeper, before it starts init."""
+        """Release the terminal, by the keeper, before it starts init."""
         if self.mode == "given":
             before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # TIOCNOTTY sends it to us
             fcntl.ioctl(self.fd, TIOCNOTTY)
             signal.signal(signal.SIGHUP, before)
 
     def take(self) -> None:
-        """By the agent, before its exec."""
+        """Take the terminal, by the agent, before its exec."""
         if self.mode == "shared":
             os.setpgid(0, 0)
             if self.in_front:
@@ -79,7 +79,9 @@ class Tty:
             fcntl.ioctl(self.fd, TIOCSCTTY, 0)
 
     def reopen(self) -> None:
-        """By the agent, inside: the same terminal by the name it has there, so that ``> /dev/stderr`` finds it."""
+        """Open the same terminal again, by the agent, inside, by the name it has there, so that ``> /dev/stderr`` finds
+        it.
+        """
         if self.mode == "none":
             return
         try:
@@ -151,13 +153,13 @@ class Ending:
         self.kind, self.number, self.sentence = b"", 0, ""
 
     def because(self, why: str) -> Ending:
-        """The same, with a reason that is known from elsewhere, if there is one."""
+        """Return the same, with a reason that is known from elsewhere, if there is one."""
         self.sentence = why or self.sentence
         return self
 
 
 def keep(init: int, report: int, tty: Tty, held: Held) -> Ending:
-    """The keeper's loop, until init and with it everything inside is gone."""
+    """Run the keeper's loop, until init and with it everything inside is gone."""
     for number in FORWARDED:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _frame: _kill(init, number))
@@ -186,7 +188,7 @@ def keep(init: int, report: int, tty: Tty, held: Held) -> Ending:
 
 
 def _watch_door(poll: select.poll, before: int, now: int) -> int:
-    """The connection to the door is another one, or gone (-1)."""
+    """Have ``poll`` watch the connection to the door, which is another one, or gone (-1)."""
     if before >= 0:
         poll.unregister(before)
     if now >= 0:
@@ -195,7 +197,7 @@ def _watch_door(poll: select.poll, before: int, now: int) -> int:
 
 
 def _patience(deadline: float | None, door: float | None) -> float | None:
-    """Milliseconds until the first of what is due; None if nothing is."""
+    """Return the milliseconds until the first of what is due; None if nothing is."""
     waits = [door] if door is not None else []
     waits += [max(0.0, deadline - time.monotonic())] if deadline is not None else []
     return min(waits) * 1000 if waits else None
@@ -223,7 +225,7 @@ def _last_words(init: int, ending: Ending, tty: Tty) -> Ending:
 
 
 def _stop_with(init: int, tty: Tty) -> None:
-    """The agent stopped (Ctrl-Z) on a terminal that a shell shares with us: stop too, so that the shell goes on."""
+    """Stop with the agent, which stopped (Ctrl-Z) on a terminal that a shell shares with us, so that the shell goes on."""
     if tty.mode != "shared":
         return
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -244,7 +246,7 @@ def end_as(ending: Ending, status_file: str) -> None:
 
 
 def write_status(path: str, code: int, sentence: str) -> None:
-    """``<code>`` and, where there is one, the sentence on a second line; whole or not at all."""
+    """Write ``<code>`` and, if there is one, the sentence on a second line; whole or not at all."""
     if not path:
         return
     try:

@@ -33,7 +33,7 @@ class Rights(TypedDict):
 
 
 def rights(policy: Policy, spec: dict[str, Any], own: list[str]) -> Rights:
-    """Those of a start of ``policy`` by ``spec``."""
+    """Return the rights of a start of ``policy`` by ``spec``."""
     passed = sorted(said.value[0] for said in policy.env if said.value[1] is None)
     return Rights(
         spec=spec, own=own, passed=passed, permissions=policy.permissions, spawn=policy.agents.spawn,
@@ -43,7 +43,7 @@ def rights(policy: Policy, spec: dict[str, Any], own: list[str]) -> Rights:
 
 
 def exceeds(mine: Rights, theirs: Rights) -> list[str]:
-    """What ``mine`` gives and ``theirs`` does not, as sentences; empty if nothing."""
+    """Return what ``mine`` gives and ``theirs`` does not, as sentences; empty if nothing."""
     one, other = mine["spec"], theirs["spec"]
     found = []
     if TIERS.index(one["tier"]) > TIERS.index(other["tier"]):
@@ -66,7 +66,9 @@ def exceeds(mine: Rights, theirs: Rights) -> list[str]:
 
 
 def _paths(mine: Rights, theirs: Rights) -> list[str]:
-    """Rights change only at a rule or a mount of the one or the other; below the nearest of them they are the same."""
+    """Return the paths where ``mine`` exceeds ``theirs``. Rights change only at a rule or a mount of either; below the
+    nearest of them they are the same.
+    """
     points = {path for found in (mine, theirs) for path in _points(found["spec"])}
     found = []
     for path in sorted(points):
@@ -79,7 +81,7 @@ def _paths(mine: Rights, theirs: Rights) -> list[str]:
 
 
 def _runs_what_it_writes(found: Rights) -> bool:
-    """Whether something in its own directories can be written and run."""
+    """Return whether something in its own directories can be written and run."""
     spec, own = found["spec"], found["own"]
     binds = [
         (target, letters) for target, source, letters, _ in spec["binds"] if source == TMPFS or beneath_any(source, own)
@@ -95,7 +97,7 @@ def _points(spec: Mapping[str, Any]) -> list[str]:
 
 
 def effective(spec: Mapping[str, Any], path: str) -> set[str]:
-    """What may be done at a path of the host: a set of r, w, x and (connect to a socket) s."""
+    """Return what may be done at a path of the host: a set of r, w, x and (connect to a socket) s."""
     ruled = {letter for top, letters in spec["rules"] if under(path, top) for letter in letters} & set("rwxs")
     if spec["tier"] == "none":
         return set("rwxs")

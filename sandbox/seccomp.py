@@ -102,7 +102,9 @@ class Rule:
 
 
 def rules(*, network: str, private_ipc: bool, private_pids: bool, private_network: bool) -> list[Rule]:
-    """The rules for a network mode (``none``, ``hosts``, ``ports``, ``all``) and for what namespaces already hold apart."""
+    """Return the rules for a network mode (``none``, ``hosts``, ``ports``, ``all``) and for what namespaces already
+    hold apart.
+    """
     found = [Rule("ioctl", EPERM, (Test(1, 0xFFFFFFFF, (TIOCSTI, TIOCLINUX)),))]
     for call, (mode, flags) in MODES.items():
         creates = () if flags is None else (Test(flags, CREATES, (0,), negate=True),)
@@ -123,7 +125,7 @@ def rules(*, network: str, private_ipc: bool, private_pids: bool, private_networ
 
 
 def _sockets(network: str, private: bool) -> list[Rule]:
-    """An allow-list: what comes before the last rule for each call passes, the last denies the rest."""
+    """Return an allow-list: what comes before the last rule for each call passes, the last denies the rest."""
     streams = Test(1, SOCK_TYPE_MASK, (SOCK_STREAM, SOCK_SEQPACKET))
     found = [Rule(call, 0, (Test(0, 0xFFFFFFFF, (AF_UNIX,)), streams)) for call in ("socket", "socketpair")]
     internet = Test(0, 0xFFFFFFFF, (AF_INET, AF_INET6))
@@ -147,7 +149,7 @@ Instruction = tuple[int, int, int, int]
 
 
 def assemble(found: Sequence[Rule], machine: str = kernel.MACHINE) -> list[Instruction]:
-    """The program as (code, jump if true, jump if false, constant)."""
+    """Return the program as (code, jump if true, jump if false, constant)."""
     column = ("x86_64", "aarch64").index(machine)
     program: list[Instruction] = [(_LD, 0, 0, 4), (_JEQ, 1, 0, ARCH[machine]), (_RET, 0, 0, _KILL_PROCESS)]
     program.append((_LD, 0, 0, 0))
@@ -164,8 +166,9 @@ def assemble(found: Sequence[Rule], machine: str = kernel.MACHINE) -> list[Instr
 
 
 def _body(rule: Rule) -> list[Instruction]:
-    """The tests, each leaving to the end of the body when it fails, then the verdict. A holds the call number again
-    after it, for the rules that follow."""
+    """Return the tests, each leaving to the end of the body when it fails, then the verdict. A holds the call number
+    again after it, for the rules that follow.
+    """
     verdict: Instruction = (_RET, 0, 0, _ERRNO | rule.errno if rule.errno else _ALLOW)
     if not rule.tests:
         return [verdict]

@@ -115,7 +115,9 @@ def _interfaces() -> list[str]:
 
 
 def _port_closed(allowed: list[int]) -> None:
-    """A refused connection would prove that it was tried: Landlock says EACCES before anything is sent."""
+    """Check that a port is closed. A refused connection would prove that it was tried: Landlock says EACCES before
+    anything is sent.
+    """
     port = next(number for number in range(1, 65536) if number not in allowed)
     sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0)
     try:

@@ -37,7 +37,7 @@ MASKED = ("{HOME}/.gnupg/S.*", "{HOME}/.docker/run/*.sock", "{HOME}/.ssh/*.sock"
 
 
 def values_of(entry: str, values: Mapping[str, str]) -> list[str]:
-    """The paths that an entry of ``unix:`` means; those of a name that have no value are left out."""
+    """Return the paths that an entry of ``unix:`` means; those of a name that have no value are left out."""
     if entry not in NAMED:
         return [expand(entry, values)]
     paths = []
@@ -50,7 +50,7 @@ def values_of(entry: str, values: Mapping[str, str]) -> list[str]:
 
 
 def acts_as_user(entry: str, path: str, values: Mapping[str, str]) -> bool:
-    """Would this socket let an agent act as the user (so that ``global.yaml`` alone may let it in)?"""
+    """Return whether this socket would let an agent act as the user (so that only ``global.yaml`` may let it in)."""
     if entry in NAMED:
         return True
     tops = [values[name] for name in ("NAMESPACE", "XDG_RUNTIME_DIR") if values.get(name)]
@@ -60,7 +60,9 @@ def acts_as_user(entry: str, path: str, values: Mapping[str, str]) -> bool:
 
 
 def unreachable(path: str, values: Mapping[str, str]) -> bool:
-    """May nothing let this socket in: the user's own 9P socket, a tmux server, that of the daemon among them?"""
+    """Return whether nothing may let this socket in: the user's own 9P socket, a tmux server, that of the daemon among
+    them.
+    """
     ours = [os.path.join(top, name) for top in _namespaces(values) for name in ("agent", "anvillm.tmux")]
     if path in ours or os.path.basename(os.path.dirname(path)).startswith("tmux-"):
         return True
@@ -72,7 +74,7 @@ def _namespaces(values: Mapping[str, str]) -> set[str]:
 
 
 def directories_of_tmux(values: Mapping[str, str]) -> list[str]:
-    """Where tmux servers of the user listen."""
+    """Return where tmux servers of the user listen."""
     found = {f"/tmp/tmux-{os.getuid()}", os.path.dirname(values.get("TMUX", "").split(",")[0])}
     if values.get("TMUX_TMPDIR"):
         found.add(f"{values['TMUX_TMPDIR']}/tmux-{os.getuid()}")

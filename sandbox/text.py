@@ -15,7 +15,9 @@ TIERS = {
 
 
 def describe(policy: Policy, tier: str) -> str:
-    """What holds, one line each: what, value, the layer it came from; columns separated by tabs. A session's ``sandbox`` file."""
+    """Return what holds, one line each: what, value, the layer it came from; columns separated by tabs. A session's
+    ``sandbox`` file.
+    """
     lines = [("tier", tier, TIERS.get(tier, ""))]
     if policy.best_effort:
         lines.append(("best_effort", str(policy.best_effort).lower(), str(policy.origins["best_effort"])))
@@ -55,7 +57,7 @@ def _environment(policy: Policy) -> list[tuple[str, str, str]]:
 
 
 def _one_line(part: str) -> str:
-    """A name may hold a newline, which would make a line of its own."""
+    """Return a name on one line: it may hold a newline, which would make a line of its own."""
     return "".join(char if char.isprintable() else "\ufffd" for char in part)
 
 
@@ -72,6 +74,6 @@ def _network(policy: Policy, tier: str) -> list[tuple[str, str, str]]:
 
 
 def _host(host: Host) -> str:
-    """``NAME:PORT`` and what is said beside it; of a header, only where its value comes from."""
+    """Return ``NAME:PORT`` and what is written beside it; of a header, only where its value comes from."""
     words = [str(host), *(f"at {address}" for address in host.addresses)]
     return " ".join([*words, *(f"with {field}" for field, _ in host.header)])

@@ -85,7 +85,7 @@ def attempt(tier: str) -> str | None:
 
 
 def gaps(policy: Policy, tier: str, abi: int) -> list[str]:
-    """What the policy asks and this tier cannot hold, as sentences."""
+    """Return what the policy asks and this tier cannot hold, as sentences."""
     found = []
     if tier == "weak":
         found.append("sockets by path stay open, and so tmux and the user's own 9P socket can be reached")
@@ -113,7 +113,7 @@ def gaps(policy: Policy, tier: str, abi: int) -> list[str]:
 
 
 def choose(policy: Policy, report: Report) -> str:
-    """The tier to use, or SandboxRefused: less than what was asked is taken only if ``best_effort`` says so."""
+    """Return the tier to use. Raises SandboxRefused: less than what was asked is taken only if ``best_effort`` says so."""
     tier = report.tier
     missing = gaps(policy, tier, report.abi)
     if tier == "none" and policy.best_effort == "unsandboxed":
@@ -127,7 +127,7 @@ def choose(policy: Policy, report: Report) -> str:
 
 
 def namespace_advice() -> list[str]:
-    """What keeps user namespaces away on this machine, and what to do."""
+    """Return what keeps user namespaces away on this machine, and what to do."""
     found = []
     switches = {
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
@@ -166,7 +166,7 @@ CONTAINERS = {
 
 
 def chrooted() -> bool:
-    """Whether the root directory is another one than that of the mounts, as after chroot(2), where that can be seen."""
+    """Return whether the root directory is not that of the mounts, as after chroot(2), if that can be seen."""
     try:
         here, first = os.stat("/"), os.stat("/proc/1/root/")
         return (here.st_dev, here.st_ino) != (first.st_dev, first.st_ino) or _no_root_mount()
@@ -183,7 +183,7 @@ def _no_root_mount() -> bool:
 
 
 def container() -> str:
-    """The manager of the container that this runs in; empty outside of any, or where none says so."""
+    """Return the manager of the container that this runs in; empty outside of any, or if none says so."""
     if os.path.exists("/.dockerenv"):
         return "docker"
     if os.path.exists("/run/.containerenv"):
@@ -197,7 +197,7 @@ def container() -> str:
 
 
 def landlock_advice() -> str:
-    """Why the kernel refuses Landlock, by its error, and what to do."""
+    """Return why the kernel refuses Landlock, by its error, and what to do."""
     release = platform.release()
     numbers = re.match(r"(\d+)\.(\d+)", release)
     if numbers and (int(numbers[1]), int(numbers[2])) < (5, 13):

@@ -13,7 +13,7 @@ _WORDS = {"r": "read", "w": "write", "x": "execute"}
 
 
 def explain(policy: Policy, asked: str, env: Mapping[str, str]) -> list[str]:
-    """Lines for people: first the verdict, then each reason."""
+    """Return lines for people: first the verdict, then each reason."""
     if asked.startswith("tcp:"):
         return _port(policy, asked)
     if asked.startswith("host:"):

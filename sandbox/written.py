@@ -27,11 +27,12 @@ class Written:
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Written:
-        """That of the user with this environment."""
+        """Return the record of the user with this environment."""
         return cls(absolute(FILE, {"HOME": os.path.expanduser("~"), **env}))
 
     def known(self) -> list[str]:
-        """Every directory and file in or at which an agent may have made links; what this program keeps for agents among them.
+        """Return every directory and file in or at which an agent may have made links; what this program keeps for
+        agents among them.
 
         Raises SandboxRefused if it cannot be told.
         """

@@ -45,7 +45,7 @@ class Acting(Shown, Once[None]):
         self.host = host
 
     def selected(self) -> Row | None:
-        """The session that keys act on."""
+        """Return the session that keys act on."""
         raise NotImplementedError
 
     def _with(self, act: Callable[[Row], object]) -> None:
@@ -154,7 +154,7 @@ class Acting(Shown, Once[None]):
         self._answer_each(row["id"], list(zip(titles, asks, strict=True)))
 
     def _answer_each(self, who: str, asks: list[tuple[str, dict[str, Any]]]) -> None:
-        """One question after the other; one that is left open is passed over."""
+        """Answer one question after the other; one that is left open is passed over."""
         title, ask = asks.pop(0)
 
         def answer(choice: str | None) -> None:
@@ -174,7 +174,7 @@ class Acting(Shown, Once[None]):
         self._with(lambda row: self.host.show_queue(row["id"]))
 
     def action_copy(self) -> None:
-        """The last answer goes to the clipboard of the terminal (OSC 52)."""
+        """Copy the last answer to the clipboard of the terminal (OSC 52)."""
 
         def copy(row: Row) -> None:
             if not row.get("answered"):

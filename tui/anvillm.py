@@ -145,7 +145,7 @@ class Anvillm(App[None]):
         self.drafts.pop(session, None)
 
     def _rescue(self) -> None:
-        """What was typed for a session that is gone is offered for the next prompt."""
+        """Offer what was typed for a session that is gone for the next prompt."""
         if self.why or not self.known:
             return
         there = {row["id"] for row in self.rows}

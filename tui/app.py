@@ -29,7 +29,7 @@ def command(ns: str | None) -> None:
 
 
 def main() -> None:
-    """The program. Exit status 0; 1 without a terminal, 2 for wrong usage."""
+    """Run the program. Exit status 0; 1 without a terminal, 2 for wrong usage."""
     command(prog_name="anvillm")
 
 

@@ -26,13 +26,13 @@ HEADS = ("diff --git ", "+++ ", "--- ")
 
 
 def coloured(text: str) -> Content:
-    """A diff with the colours of its lines."""
+    """Return a diff with the colours of its lines."""
     lines = printable(text).expandtabs(8).splitlines()
     return Content.assemble(*((f"{line}\n", style(line)) for line in lines))
 
 
 def style(line: str) -> str:
-    """That of one line."""
+    """Return that of one line."""
     return "bold" if line.startswith(HEADS) else COLOURS.get(line[:1], "")
 
 
@@ -77,7 +77,7 @@ class ChangesScreen(Shown, Once[None]):
     # -- showing ------------------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
-        """The head: whose changes, and on which branch."""
+        """Redraw the head: whose changes, and on which branch."""
         if not self.is_running:
             return
         row = self.host.find(self.session)
@@ -140,7 +140,7 @@ class ChangesScreen(Shown, Once[None]):
         self.action_read()
 
     def action_undo(self) -> None:
-        """The turn that is shown, or the last that changed something."""
+        """Undo the turn that is shown, or the last that changed something."""
 
         known = self.n or self.last
 

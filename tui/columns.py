@@ -22,7 +22,9 @@ COLOURS = {
 
 
 def widths(total: int) -> dict[str, int]:
-    """The columns of a list of ``total`` characters, in their order. What is left goes to alias, notes and directory."""
+    """Return the columns of a list of ``total`` characters, in their order. What is left goes to alias, notes and
+    directory.
+    """
     found = dict(LEAST)
     if total < 70:
         del found["backend"]
@@ -39,7 +41,7 @@ def widths(total: int) -> dict[str, int]:
 
 
 def cells(row: Row, columns: dict[str, int]) -> tuple[Content, ...]:
-    """What stands in each of the columns."""
+    """Return what is in each of the columns."""
     found = {
         "id": Content(row["id"]),
         "alias": Content.styled(clip(row["alias"] or "-", columns["alias"]), "bold"),
@@ -54,7 +56,7 @@ def cells(row: Row, columns: dict[str, int]) -> tuple[Content, ...]:
 
 
 def noted_in(row: Row, width: int) -> Content:
-    """The notes, and behind them what the session does in its turn, unless that is to wait for its user."""
+    """Return the notes, followed by what the session does in its turn, unless that is to wait for its user."""
     noted = notes(row)
     loud = "ansi_red bold" if any(note.loud for note in noted) else ""
     said = clip(", ".join(note.text for note in noted), width)
@@ -66,7 +68,7 @@ def noted_in(row: Row, width: int) -> Content:
 
 
 def age(seconds: float) -> str:
-    """A time span in one unit: ``40s``, ``12m``, ``3h``, ``5d``."""
+    """Return a time span in one unit: ``40s``, ``12m``, ``3h``, ``5d``."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
@@ -74,7 +76,7 @@ def age(seconds: float) -> str:
 
 
 def tokens(row: Row) -> str:
-    """What the session has used, as ``12k`` or ``3.4M``; empty where its agent does not tell."""
+    """Return what the session has used, as ``12k`` or ``3.4M``; empty if its agent does not report it."""
     usage = row.get("usage") or {}
     count = sum(value for name in ("input", "output") if isinstance(value := usage.get(name), int | float))
     if count >= 999_500:

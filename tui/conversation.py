@@ -72,7 +72,7 @@ class ConversationScreen(Acting):
         return self.host.find(self.session)
 
     def redraw(self) -> None:
-        """The head, and the question if there is one."""
+        """Redraw the head, and the question if there is one."""
         if not self.is_running:
             return
         row, width = self.selected(), max(20, self.app.size.width - 2)
@@ -92,7 +92,7 @@ class ConversationScreen(Acting):
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
 
     def _see(self, row: Row) -> None:
-        """Who has the conversation before him looks at its last answer."""
+        """Record that the user, who has the conversation before them, looks at its last answer."""
         number = row.get("answered", 0)
         if (
             number > max(row.get("seen", 0), self._seen)
@@ -154,7 +154,7 @@ class ConversationScreen(Acting):
         )
 
     def _give_back(self, text: str, why: str) -> None:
-        """What could not be sent stands in the prompt again, unless something else does by now."""
+        """Put what could not be sent into the prompt again, unless something else is there by now."""
         self.host.say(why, error=True)
         if self.is_running and not self.query_one(PromptArea).text:
             self.query_one(PromptArea).put(text)

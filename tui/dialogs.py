@@ -38,7 +38,7 @@ class Dialog(Once[Any], ModalScreen[Any]):
             yield from self.inside()
 
     def inside(self) -> ComposeResult:
-        """What stands under the title."""
+        """Yield what is under the title."""
         yield from ()
 
 
@@ -61,12 +61,14 @@ class Confirm(Dialog):
 
 
 def actions(widget: type[Input] | type[TextArea]) -> dict[str, str]:
-    """The actions of a widget's own keys."""
+    """Return the actions of a widget's own keys."""
     return {key: one.action for one in widget.BINDINGS if isinstance(one, Binding) for key in one.key.split(",")}
 
 
 def typed(event: events.Key) -> str:
-    """A character that Textual takes for none, because Python does not call it printable: joiners, wide spaces, newer emoji."""
+    """Return a character that Textual ignores, because Python does not call it printable: joiners, wide spaces, newer
+    emoji.
+    """
     character = event.character or ""
     odd = len(character) == 1 and not event.is_printable and unicodedata.category(character) not in ("Cc", "Cs")
     return character if odd else ""

@@ -31,7 +31,7 @@ class Footer(Static):
 
 
 def fitting(hints: list[str], width: int) -> str:
-    """As many of the hints as fit, the last two in any case."""
+    """Return as many of the hints as fit, the last two in any case."""
     kept = list(hints)
     while len(kept) > 2 and len("  ".join(kept)) > width:
         del kept[-3]

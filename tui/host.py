@@ -12,7 +12,7 @@ LEFT = ""  # whose drafts are those for sessions that are gone
 
 
 def nothing(*_: object) -> None:
-    """What happens then: nothing."""
+    """Do nothing."""
 
 
 class Host(Protocol):
@@ -44,10 +44,10 @@ class Host(Protocol):
     # what is known
 
     def find(self, session: str) -> Row | None:
-        """The session of that id."""
+        """Return the session of that id."""
 
     def name_of(self, who: str) -> str:
-        """The alias of a session, or what it was called."""
+        """Return the alias of a session, or what it was called."""
 
     # what is asked
 
@@ -89,10 +89,12 @@ class Host(Protocol):
         """Keep what was typed for a session and not sent, over its end too."""
 
     def draft(self, session: str) -> str:
-        """What was kept for that session; else what was kept for one that is gone, which is this one's from now on."""
+        """Return what was kept for that session; else what was kept for one that is gone, which is this one's from now
+        on.
+        """
 
     def sent(self, session: str) -> None:
-        """It was sent, so it is not a draft any more."""
+        """Forget the draft, which was sent."""
 
     def show_conversation(self, session: str) -> None:
         """Open the conversation of ``session``."""
@@ -114,7 +116,7 @@ class Shown:
     """A screen of ours: told when what it shows has changed."""
 
     def redraw(self) -> None:
-        """The sessions, or what is known of the daemon, are others."""
+        """Redraw: the sessions, or what is known of the daemon, have changed."""
 
     def happened(self, changes: set[str]) -> None:
-        """Events came: what is to be read again (``changes`` of anvilsrv(4))."""
+        """Take what is to be read again after events (``changes`` of anvilsrv(4))."""

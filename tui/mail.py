@@ -88,7 +88,7 @@ class MailScreen(Shown, Once[None]):
         self._describe()
 
     def selected(self) -> Row | None:
-        """The message under the cursor."""
+        """Return the message under the cursor."""
         at = self.table.cursor_row
         return self.messages[at] if 0 <= at < len(self.messages) and self.table.row_count else None
 

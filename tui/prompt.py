@@ -34,7 +34,7 @@ class PromptArea(TextArea):
     ACTIONS: ClassVar = actions(TextArea)
 
     async def _on_key(self, event: events.Key) -> None:
-        """Keys act in their order, as in ``Field``."""
+        """Handle keys in their order, as in ``Field``."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -83,7 +83,7 @@ class Prompt(Dialog):
             self._ask()
 
     def begin(self, draft: str) -> None:
-        """The text before what was typed."""
+        """Begin with that text before what was typed."""
         self._waits = False
         if self.is_running:
             area = self.query_one(PromptArea)

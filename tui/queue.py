@@ -70,7 +70,7 @@ class QueueScreen(Shown, Once[None]):
     # -- showing ------------------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
-        """The head: how many wait, and what holds them."""
+        """Redraw the head: how many wait, and what holds them."""
         if not self.is_running:
             return
         row = self.host.find(self.session)
@@ -104,7 +104,7 @@ class QueueScreen(Shown, Once[None]):
         self._describe()
 
     def selected(self) -> Queued | None:
-        """The prompt under the cursor."""
+        """Return the prompt under the cursor."""
         at = self.table.cursor_row
         return self.waiting[at] if 0 <= at < len(self.waiting) and self.table.row_count else None
 

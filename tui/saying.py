@@ -12,7 +12,7 @@ class Saying:
         self._said: list[tuple[str, bool, int, float]] = []  # words, whether an error, how often, when last
 
     def add(self, text: str, error: bool, now: float) -> None:
-        """Something is said."""
+        """Add something to be said."""
         self.forget(now)
         words = one_line(text)
         before = next((one for one in self._said if one[:2] == (words, error)), None)
@@ -21,7 +21,7 @@ class Saying:
         self._said.append((words, error, (before[2] if before else 0) + 1, now))
 
     def forget(self, now: float) -> None:
-        """What is not new any more is not said any more."""
+        """Forget what is not new any more: it is not said again."""
         self._said = [one for one in self._said if now - one[3] < LASTS]
 
     @property

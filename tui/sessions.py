@@ -90,7 +90,7 @@ class SessionsScreen(Acting):
         return self.host.find(self._chosen())
 
     def _chosen(self) -> str:
-        """The id under the cursor; empty in an empty list."""
+        """Return the id under the cursor; empty in an empty list."""
         if not self.table.row_count:
             return ""
         return self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value or ""
@@ -128,7 +128,7 @@ class SessionsScreen(Acting):
         self._describe()
 
     def _fits(self, row: Row) -> bool:
-        """Whether all words of the filter are in what is known of the session."""
+        """Return whether all words of the filter are in what is known of the session."""
         about = " ".join([*(str(row.get(name) or "") for name in SEARCHED), *(note.line for note in notes(row))])
         return all(word in about.lower() for word in self._filter.lower().split())
 
@@ -156,7 +156,7 @@ class SessionsScreen(Acting):
         self._describe()
 
     def _describe(self) -> None:
-        """The lines under the list: what does not fit in it."""
+        """Write the lines under the list: what does not fit in it."""
         row = self.selected()
         lines: list[str] = []
         if row is not None:

@@ -48,7 +48,7 @@ class Start(Dialog):
         self._ask()
 
     def offer(self, backends: list[dict[str, str]], known: dict[str, list[str]]) -> None:
-        """The choices: suggested while one types, and the first backend is taken if none has been typed."""
+        """Offer the choices: suggested while one types, and the first backend is taken if none has been typed."""
         self._asked = False
         if not self.is_running:
             return
@@ -65,7 +65,7 @@ class Start(Dialog):
         self._answered("")
 
     def unknown(self, why: str) -> None:
-        """There are no choices; the form can be filled in all the same."""
+        """Note that there are no choices; the form can be filled in all the same."""
         self._asked = False
         if self.is_running:
             self.query_one("#offered", Static).update("")
@@ -116,7 +116,7 @@ def _why(backend: dict[str, str]) -> str:
 
 
 def known(client: Client) -> tuple[list[dict[str, str]], dict[str, list[str]]]:
-    """The backends, and the names of roles and tasks."""
+    """Return the backends, and the names of roles and tasks."""
     roles, tasks = ([one["name"] for one in ask(client)] for ask in (requests.roles, requests.tasks))
     return requests.backends(client), {"role": roles, "tasks": tasks}
 

@@ -62,7 +62,7 @@ class Entry(Static):
 
 
 def inside(text: str) -> str:
-    """A text in a step: of a long one the beginning and the end."""
+    """Return a text in a step: of a long one the beginning and the end."""
     lines = printable(text.rstrip("\n")).expandtabs(8).split("\n")
     if len(lines) > OUTPUT:
         half = OUTPUT // 2
@@ -71,7 +71,7 @@ def inside(text: str) -> str:
 
 
 def diff(text: str) -> Parts:
-    """The lines of a unified diff, coloured."""
+    """Return the lines of a unified diff, coloured."""
     found: Parts = []
     for line in inside(text).split("\n"):
         found += [f"\n{line}"] if line[4:5] not in COLOURS else [("\n" + line, COLOURS[line[4:5]])]
@@ -117,7 +117,7 @@ class Talk(VerticalScroll):
             self.call_after_refresh(self.scroll_end, animate=False)
 
     def add(self, objects: Sequence[Object], first: bool = False) -> None:
-        """Objects of the file ``activity``, in their order; ``first``: they come before all that there is."""
+        """Add objects of the file ``activity``, in their order; ``first``: they come before all that there is."""
         for made in objects:
             show = _SHOW.get(made["kind"])
             if show is not None:
@@ -141,7 +141,7 @@ class Talk(VerticalScroll):
             entry.fold(not self._unfolded)
 
     def entry(self, kind: str, made: Object, ident: str = "") -> Entry:
-        """That of an object: the one there is, or a new one."""
+        """Return the entry of an object: the one there is, or a new one."""
         key = (kind, ident or str(made.get("id", "")) or f"{made['seq']}")
         found = self._known.get(key)
         if found is None:
@@ -154,7 +154,7 @@ class Talk(VerticalScroll):
         return found
 
     def line(self, made: Object, words: str, ident: str = "", loud: bool = False) -> None:
-        """A line of its own."""
+        """Add a line of its own."""
         entry = self.entry(made["kind"], made, ident)
         entry.words, entry.loud = words, loud
 

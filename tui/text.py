@@ -7,12 +7,12 @@ from anvilsrv.display import printable as printable
 
 
 def one_line(text: str) -> str:
-    """The same on one line."""
+    """Return the same on one line."""
     return printable(" ".join(text.split()))
 
 
 def short_path(path: str, width: int) -> str:
-    """A path with ``~`` for the home directory, cut at its beginning to ``width`` characters."""
+    """Return a path with ``~`` for the home directory, cut at its beginning to ``width`` characters."""
     home = os.path.expanduser("~")
     if path == home or path.startswith(home.rstrip("/") + "/"):
         path = "~" + path[len(home.rstrip("/")) :]
@@ -21,13 +21,13 @@ def short_path(path: str, width: int) -> str:
 
 
 def clip(text: str, width: int) -> str:
-    """``text`` on one line, cut at its end to ``width`` characters."""
+    """Return ``text`` on one line, cut at its end to ``width`` characters."""
     text = one_line(text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def clock(seconds: float) -> str:
-    """A time of today as ``14:03``, an older one as ``2026-11-20``."""
+    """Return a time of today as ``14:03``, an older one as ``2026-11-20``."""
     then = time.localtime(seconds)
     same = time.strftime("%Y-%m-%d", then) == time.strftime("%Y-%m-%d")
     return time.strftime("%H:%M" if same else "%Y-%m-%d", then)

@@ -219,7 +219,9 @@ STATUSES = {
 
 
 def status_of(error: AnvilError) -> int:
-    """The HTTP status for an error of the tree. The daemon's are told by the phrase with which they begin (anvilsrv(4))."""
+    """Return the HTTP status for an error of the tree. The daemon's are told by the phrase with which they begin
+    (anvilsrv(4)).
+    """
     for kind, status in ((Unavailable, 503), (NotFound, 404), (Invalid, 400), (Denied, 403), (Conflict, 409)):
         if isinstance(error, kind):
             return status

@@ -45,7 +45,9 @@ VERSION = "1.0"  # of the interface
 
 
 def build(secrets: Secrets, names: Names, port: int, socket: str | None = None) -> Starlette:
-    """The application; it follows the daemon at ``socket`` while its lifespan lasts. ``app.state.hub`` is its hub."""
+    """Return the application; it follows the daemon at ``socket`` while its lifespan lasts. ``app.state.hub`` is its
+    hub.
+    """
     hub = Hub(socket)
 
     @contextlib.asynccontextmanager
@@ -75,12 +77,12 @@ def build(secrets: Secrets, names: Names, port: int, socket: str | None = None) 
 
 
 async def _plain(request: Request, error: Exception) -> Response:
-    """Routing errors in the form of all others."""
+    """Return routing errors in the form of all others."""
     return failed(getattr(error, "status_code", 500), getattr(error, "detail", "error").lower())
 
 
 def failed(status: int, why: str) -> JSONResponse:
-    """An error as JSON."""
+    """Return an error as JSON."""
     return JSONResponse({"error": why}, status)
 
 

@@ -65,7 +65,7 @@ class Names:
         self._anywhere = anywhere
 
     def ours(self, host: str) -> bool:
-        """Whether ``Host: host`` names us; the port does not matter (it may be forwarded)."""
+        """Return whether ``Host: host`` names us; the port does not matter (it may be forwarded)."""
         name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
         if name.lower() in self._names:
             return True

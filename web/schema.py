@@ -29,38 +29,40 @@ BEAD_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,1
 
 
 def text(limit: int, least: int = 0) -> Schema:
-    """A string of ``least`` to ``limit`` characters."""
+    """Return the schema of a string of ``least`` to ``limit`` characters."""
     return {"type": "string", "maxLength": limit} | ({"minLength": least} if least else {})
 
 
 def word(*choices: str) -> Schema:
-    """One of these."""
+    """Return the schema of one of these."""
     return {"type": "string", "enum": list(choices)}
 
 
 def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    """An object with these keys and no others."""
+    """Return the schema of an object with these keys and no others."""
     properties = required | (optional or {})
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
 def array(items: Schema) -> Schema:
-    """A list."""
+    """Return the schema of a list."""
     return {"type": "array", "items": items}
 
 
 def ref(name: str) -> Schema:
-    """A schema of the document's components."""
+    """Return a schema of the document's components."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _is_text(_: TypeChecker, value: object) -> bool:
-    """JSON can spell an unpaired surrogate, which is not a character and cannot be stored."""
+    """Return whether it is a text: JSON can spell an unpaired surrogate, which is not a character and cannot be stored."""
     return isinstance(value, str) and not any(0xD800 <= ord(c) < 0xE000 for c in value)
 
 
 def _pattern(validator: Any, pattern: str, value: object, schema: Schema) -> Iterator[ValidationError]:
-    """ECMA 262's ``$``, which JSON Schema means, does not match before a last newline; Python's does."""
+    """Yield an error unless the pattern matches: ECMA 262's ``$``, which JSON Schema means, does not match before a
+    last newline; Python's does.
+    """
     if isinstance(value, str) and not re.search(pattern.removesuffix("$") + r"\Z", value):
         yield ValidationError("malformed")
 
@@ -91,7 +93,7 @@ SENTENCES: dict[str, Callable[[str, ValidationError], str]] = {
 
 
 def wrong(value: Any, schema: Schema, name: str = "body") -> str:
-    """What is wrong with ``value``, in a short sentence; empty if nothing is."""
+    """Return what is wrong with ``value``, in a short sentence; empty if nothing is."""
     error = next(_Validator(schema).iter_errors(value), None)
     if error is None:
         return ""

@@ -56,12 +56,12 @@ def command(addr: str, ns: str | None, name: tuple[str, ...], unsafe_listen: boo
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     command(prog_name="anvilweb")
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """``host:port``, ``[::1]:port``, ``:port`` (loopback) or a bare port. Raises ValueError."""
+    """Return host and port of ``host:port``, ``[::1]:port``, ``:port`` (loopback) or a bare port. Raises ValueError."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"bad address '{address}': host:port")
@@ -70,7 +70,7 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def loopback(host: str) -> bool:
-    """Whether every address of ``host`` is this machine's alone."""
+    """Return whether every address of ``host`` is this machine's alone."""
     try:
         found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except socket.gaierror as error:
@@ -79,7 +79,7 @@ def loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets of one port. Raises OSError.
+    """Return listening sockets of one port. Raises OSError.
 
     A browser that is told ``localhost`` takes the one or the other loopback address. Both are ours, so that no one else listens on
     the one that we leave.
@@ -99,7 +99,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def bound(family: int, host: str, port: int) -> socket.socket:
-    """A socket that listens at one address. Raises OSError."""
+    """Return a socket that listens at one address. Raises OSError."""
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -145,7 +145,7 @@ def serve(listening: list[socket.socket], names: list[str], anywhere: bool) -> N
 
 
 def config(app: object) -> "uvicorn.Config":
-    """How uvicorn serves: HTTP/1.1 alone, quietly, and with an end."""
+    """Return how uvicorn serves: HTTP/1.1 alone, quietly, and with an end."""
     import uvicorn
 
     from web.connections import Connection

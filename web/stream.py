@@ -78,7 +78,9 @@ class Hub:
             feed.wake.set()
 
     async def serve(self, session: str | None, turns: bool = False, after: int | None = None) -> AsyncIterator[bytes]:
-        """The lines of one stream; ``session`` is whose conversation it shows, with ``turns`` what happens in it ``after`` a number."""
+        """Yield the lines of one stream; ``session`` is whose conversation it shows, with ``turns`` what happens in it
+        ``after`` a number.
+        """
         feed = Feed(self, session, turns, after, asyncio.get_running_loop())
         self.feeds.add(feed)
         try:
@@ -122,7 +124,7 @@ class Feed:
         self._first = first
 
     def news(self) -> list[bytes]:
-        """The events that bring the page up to date."""
+        """Return the events that bring the page up to date."""
         found: list[bytes] = []
         rows, why = self._hub.rows, self._hub.why
         if why is not None and why != self._why:
@@ -165,7 +167,7 @@ class Pieces:
         self._ended: str | None = None
 
     def put(self, pieces: Sequence[Piece | str]) -> None:
-        """From the tail's thread: wait for room, then hand over."""
+        """Wait for room, then hand over. From the tail's thread."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._size < UNDER_WAY)
             if self._closed:
@@ -176,14 +178,14 @@ class Pieces:
             self._wake()
 
     def end(self, why: str) -> None:
-        """From the tail's thread: nothing more comes."""
+        """End the stream: nothing more comes. From the tail's thread."""
         with self._changed:
             self._ended = why
         with contextlib.suppress(RuntimeError):
             self._wake()
 
     def take(self) -> tuple[list[Piece | str], str | None]:
-        """What came, and why no more will (once)."""
+        """Return what came, and why no more will (once)."""
         with self._changed:
             held, self._held, self._size = self._held, [], 0
             ended, self._ended = self._ended, None
@@ -198,5 +200,5 @@ class Pieces:
 
 
 def sse(event: str, data: Any) -> bytes:
-    """One server-sent event; JSON holds no line end, so the data is one line."""
+    """Return one server-sent event; JSON holds no line end, so the data is one line."""
     return f"event: {event}\ndata: {dumps(data)}\n\n".encode()

@@ -49,7 +49,7 @@ class About(Pane):
         self.app.agent.control(self.subject(call).id, call.word.lower())
 
     def git(self, call: Call) -> None:
-        """``Merge``, ``Push``, ``Discard`` of the window's session; what was done is said."""
+        """Run ``Merge``, ``Push`` or ``Discard`` for the window's session, and say what was done."""
         session = self.subject(Call(call.word, "", None, None))
         self.say(f"Assist: {branch.command(self.app.agent, session, call)}")
 

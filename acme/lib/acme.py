@@ -29,7 +29,7 @@ class Listed:
 
 
 def name_of(tag: str) -> str:
-    """The name at the beginning of a tag, by acme's own rule."""
+    """Return the name at the beginning of a tag, by acme's own rule."""
     left = tag.split(" |", 1)[0].split("\t|", 1)[0]
     if " Del Snarf" in left:
         return left.split(" Del Snarf", 1)[0]
@@ -52,16 +52,16 @@ class Acme:
             raise Unavailable(f"no acme in '{paths.namespace()}': {error}") from None
 
     def new(self) -> Window:
-        """A new window, where acme puts it."""
+        """Return a new window, where acme puts it."""
         ctl = self.client.open("new/ctl", 2)
         return Window(self.client, int(ctl.read(_COLUMN, 0)), ctl)
 
     def window(self, id: int) -> Window:
-        """The window of that number; it need not exist yet or any more."""
+        """Return the window of that number; it need not exist yet or any more."""
         return Window(self.client, id)
 
     def windows(self) -> list[Listed]:
-        """Every window, as `index` has them: by column, from the top."""
+        """Return every window, as `index` has them: by column, from the top."""
         for _ in range(_TRIES):
             try:
                 return [_listed(line) for line in self._index().split("\n") if line]
@@ -70,7 +70,7 @@ class Acme:
         raise Unavailable("acme's index changes faster than it can be read")
 
     def _index(self) -> str:
-        """The text of `index`, in one read where it fits: a second one, for the end, might see another text."""
+        """Return the text of `index`, in one read if it fits: a second one, for the end, might see another text."""
         with self.client.open("index") as file:
             data = piece = file.read()
             while len(piece) == self.client.iounit:
@@ -79,7 +79,7 @@ class Acme:
         return data.decode("utf-8", "replace")
 
     def find(self, name: str) -> Window | None:
-        """The window of that name, if there is one (a slash at the end makes no difference, as in acme)."""
+        """Return the window of that name, if there is one (a slash at the end makes no difference, as in acme)."""
         wanted = name.rstrip("/") or "/"
         for listed in self.windows():
             if (listed.name.rstrip("/") or "/") == wanted:
@@ -87,7 +87,7 @@ class Acme:
         return None
 
     def log(self) -> Iterator[tuple[int, str, str]]:
-        """What happens to windows from now on: number, operation (new zerox get put del focus), name. Blocks."""
+        """Yield what happens to windows from now on: number, operation (new zerox get put del focus), name. Blocks."""
         with self.client.open("log", 0) as file:
             for line in file.lines():
                 id, operation, name = line.decode().rstrip("\n").split(" ", 2)

@@ -73,8 +73,9 @@ class Backend:
 
 
 def listed(rows: Iterable[tuple[str, str, str]]) -> tuple[Backend, ...]:
-    """Backends of names, titles and troubles. One is known by the word of its title that is its name too (``Kiro``), else by the
-    title's first; where another before it has that word (``Claude``, ``claude-acp``), by its name."""
+    """Return backends of names, titles and troubles. One is known by the word of its title that is its name too
+    (``Kiro``), else by the title's first; if another before it has that word (``Claude``, ``claude-acp``), by its name.
+    """
     found: dict[str, Backend] = {}
     for name, title, trouble in rows:
         words = title.split() or [name]
@@ -102,18 +103,18 @@ class Roster:
         return self._by_name.keys()
 
     def find(self, name: str) -> Session | None:
-        """The session of that id or alias. A word that only looks like an id is not one."""
+        """Return the session of that id or alias. A word that only looks like an id is not one."""
         return self._by_name.get(name.removeprefix("anvil:"))
 
     def get(self, name: str) -> Session:
-        """The same; NotFound when there is none."""
+        """Return the session of that id or alias. Raises NotFound."""
         session = self.find(name)
         if session is None:
             raise NotFound(f"no such session '{name}'")
         return session
 
     def backend(self, word: str) -> Backend | None:
-        """The backend of that name or word."""
+        """Return the backend of that name or word."""
         return next((each for each in self.backends if word in (each.name, each.word)), None)
 
 
@@ -145,7 +146,7 @@ class Agent:
         return self._again(requests.roles)
 
     def beads(self, name: str) -> list[Row]:
-        """``list`` or ``ready``."""
+        """Return ``list`` or ``ready``."""
         found: list[Row] = self._again(lambda client: read_json(client, f"beads/{name}"))
         return found
 
@@ -160,7 +161,7 @@ class Agent:
         Client(self.path, timeout=None).close()
 
     def answers(self, seconds: float) -> bool:
-        """Whether the daemon answers at all, within that time: it may only take long to do what another asked."""
+        """Return whether the daemon answers at all, within that time: it may only take long to do what another asked."""
         try:
             Client(self.path, timeout=seconds).close()
         except AnvilError:
@@ -170,7 +171,7 @@ class Agent:
     # writing
 
     def write(self, path: str, text: str) -> None:
-        """One write of the whole text; what the daemon refuses, at the write or at the close, is raised."""
+        """Write the whole text at once; what the daemon refuses, at the write or at the close, is raised."""
         with self._writing(path, OWRITE | OTRUNC) as file:
             file.write(text.encode("utf-8", "replace"))
 
@@ -187,24 +188,24 @@ class Agent:
             return file.read(4096, 0).decode().strip()
 
     def bead(self, *command: str) -> str:
-        """A command of ``beads/ctl``; the id where it gives one."""
+        """Run a command of ``beads/ctl``. Returns the id if it gives one."""
         with self._writing("beads/ctl", ORDWR) as file:
             file.write(f"{words.join(command)}\n".encode())
             return file.read(4096, 0).decode().strip()
 
     def ask(self, path: str, text: str) -> str:
-        """A command that is answered in the same open file. It may take long, as a push does."""
+        """Run a command that is answered in the same open file. It may take long, as a push does."""
         with self._writing(path, ORDWR) as file:
             file.write(f"{text}\n".encode(), timeout=_LONG)
             return file.read(1 << 16, 0).decode("utf-8", "replace").strip()
 
     def send(self, message: dict[str, Any], sender: str = USER) -> None:
-        """Mail; `message` has to, type, subject, body."""
+        """Send mail; `message` has to, type, subject, body."""
         self.write(f"{sender}/mail", dumps(message))
 
     @contextmanager
     def _writing(self, path: str, mode: int) -> Iterator[File]:
-        """A file open for one command. Opening is repeated on a new connection where it must be, writing never."""
+        """Yield a file open for one command. Opening is repeated on a new connection if it must be, writing never."""
         file = self.open(path, mode)
         try:
             with self._waiting(), file:
@@ -222,7 +223,7 @@ class Agent:
             client.close()
 
     def waited(self, thread: threading.Thread) -> float:
-        """For how many seconds that thread has been waiting for the daemon; 0 if it is not."""
+        """Return for how many seconds that thread has been waiting for the daemon; 0 if it is not."""
         since = self._asking.get(thread.ident)
         return 0.0 if since is None else time.monotonic() - since
 
@@ -262,13 +263,15 @@ class Agent:
 
 
 def named(asks: tuple[Ask, ...], choice: str) -> str:
-    """What is written to ``answer``: the choice after the id of its question, if there is no doubt which that is."""
+    """Return what is written to ``answer``: the choice after the id of its question, if there is no doubt which that
+    is.
+    """
     sure = len(asks) == 1 and asks[0].id and choice.split(maxsplit=1)[:1] != [asks[0].id]
     return f"{asks[0].id} {choice}\n" if sure else f"{choice}\n"
 
 
 def roster(rows: Iterable[Row], backends: tuple[Backend, ...]) -> Roster:
-    """What is known of the rows of `sessions` and of the backends."""
+    """Return what is known of the rows of `sessions` and of the backends."""
     return Roster(tuple(map(_session, rows)), backends)
 
 

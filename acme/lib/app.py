@@ -146,7 +146,7 @@ class App:
     # windows
 
     def pane(self, kind: str, subject: str = "") -> Pane | None:
-        """The window of that kind and subject, if it is there and made."""
+        """Return the window of that kind and subject, if it is there and made."""
         return self._panes.get((kind, subject))
 
     def open(self, kind: str, subject: str = "") -> None:
@@ -175,7 +175,7 @@ class App:
         pane.start(window, adopted=left is not None)
 
     def adopt(self) -> None:
-        """Live on in the windows that an earlier Assist left."""
+        """Adopt the windows that an earlier Assist left."""
         for listed in self.acme.windows():
             left = _LEFT.fullmatch(listed.name)
             if left is None:
@@ -188,7 +188,7 @@ class App:
                 self._desk.put(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
 
     def gone(self, pane: object, wanted: bool) -> None:
-        """The window is deleted; `wanted` if it was asked for again on its way out."""
+        """Forget a window that is deleted; `wanted` if it was asked for again on its way out."""
         with self._lock:
             keys = [key for key, value in self._panes.items() if value is pane]
             for key in keys:
@@ -204,7 +204,7 @@ class App:
     # what words mean, on the thread of the pane they were clicked in
 
     def label(self, id: str) -> str:
-        """How a person calls a session: its alias, or the id; ``user`` and unknown names are themselves."""
+        """Return a person's name for a session: its alias, or the id; ``user`` and unknown names are themselves."""
         session = self.roster.find(id)
         return session.label if session is not None else id
 
@@ -213,7 +213,7 @@ class App:
         self.reload.look(session)
 
     def edited_too(self, id: str) -> tuple[str, ...]:
-        """The files that a session's last turn has changed, and whose windows the person has changed."""
+        """Return the files that a session's last turn has changed, and whose windows the person has changed."""
         return self.reload.found.get(id, ())
 
     def begin(self, backend: Backend, call: Call, beside: str) -> None:
@@ -260,12 +260,12 @@ class App:
         return made
 
     def sessions(self, rows: list[Row]) -> None:
-        """From the follower: the sessions are these now."""
+        """Take the sessions as they are now, from the follower."""
         self._rows = rows
         self._soon(self._take)
 
     def events(self, found: list[Row]) -> None:
-        """From the follower: what happened stands in the sessions and boxes."""
+        """Take what happened in the sessions and boxes, from the follower."""
         new = changes(found)
         if "mail" in new:
             self._soon(self._count)
@@ -273,7 +273,7 @@ class App:
             self.changed_tasks()
 
     def away(self, why: str) -> None:
-        """From the follower: the daemon is away."""
+        """Note, from the follower, that the daemon is away."""
         self._soon(self._lose)
 
     def sync(self) -> None:
@@ -309,12 +309,14 @@ class App:
         self._desk.put(lambda: self.open(kind, subject))
 
     def called(self, kind: str, subject: str) -> None:
-        """Another Assist was started: maybe by the plumber, whose rules have come since we looked."""
+        """Look for the plumber again, since another Assist was started: maybe by the plumber, whose rules have come
+        since we looked.
+        """
         self.ask(kind, subject)
         self._desk.put(self._listen_again)
 
     def begun(self) -> None:
-        """Assist itself was started: open its first window, and what is left of an earlier one."""
+        """Open the first window, and what is left of an earlier Assist: Assist itself was started."""
         self.ask("main", "")
         self._desk.put(self.adopt)
 
@@ -336,7 +338,7 @@ class App:
                 traceback.print_exc()
 
     def _next(self) -> Callable[[], None] | None:
-        """What the desk does next; while a session runs, it is to show how long, every now and then."""
+        """Return what the desk does next; while a session runs, it is to show how long, every now and then."""
         running = any(one.state == "running" for one in self.roster.sessions)
         try:
             return self._desk.get(timeout=max(0.0, self._ticked + _TICK - time.monotonic()) if running else None)

@@ -74,12 +74,12 @@ class AskPane(About):
         return choice is not None
 
     def _shown(self, gesture: Gesture | None) -> tuple[Ask, ...]:
-        """The questions that stood here when it was clicked."""
+        """Return the questions that were shown here when it was clicked."""
         drawn = gesture.body.drawn if gesture is not None and gesture.body is not None else self.asked
         return drawn if isinstance(drawn, tuple) else self.asked
 
     def answer(self, call: Call) -> None:
-        """``Answer <text>``, or whatever was typed here, wherever it stands."""
+        """Answer with ``Answer <text>``, or whatever was typed here, wherever it is."""
         if not self.asked:
             raise Invalid("no question is open any more")
         text = call.argument or self.draft()
@@ -99,25 +99,25 @@ class AskPane(About):
             self._forget()
 
     def _forget(self) -> None:
-        """What was typed is answered."""
+        """Forget what was typed, which is answered."""
         with self.window.bulk():
             self.window.replace(0, self.window.address("$")[1], self.drawn)
         self._keep()
 
 
 def _left(body: str, drawn: str) -> str:
-    """What the person had typed in a window that an earlier Assist left: the lines that are none of ours."""
+    """Return what the person had typed in a window that an earlier Assist left: the lines that are none of ours."""
     ours = set(drawn.splitlines())
     return "\n".join(line for line in body.splitlines() if line.strip() and line not in ours)
 
 
 def offered(ask: Ask, asks: tuple[Ask, ...]) -> list[str]:
-    """Its choices as they are written: after its id where others are open too."""
+    """Return its choices as they are written: after its id if others are open too."""
     return [f"{ask.id} {choice}" if len(asks) > 1 else choice for choice in ask.choices]
 
 
 def draw(asks: tuple[Ask, ...]) -> str:
-    """All of them; where there are several, each after its id."""
+    """Return all of them; if there are several, each after its id."""
     parts: list[str] = []
     for ask in asks:
         text = f"{ask.id}: {ask.text.rstrip()}" if len(asks) > 1 else ask.text.rstrip()
@@ -126,7 +126,7 @@ def draw(asks: tuple[Ask, ...]) -> str:
 
 
 def detailed(detail: str) -> str:
-    """What a question is about: JSON, as the input of a tool is, as a person reads it, other text as it is."""
+    """Return what a question is about: JSON, such as the input of a tool, as a person reads it, other text as it is."""
     try:
         values = loads(detail)
     except Invalid:

@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _command(script: Path) -> str:
-    """How Assist is called again: by its name where that finds this very script."""
+    """Return how Assist is called again: by its name if that finds this very script."""
     found = shutil.which(script.name)
     return script.name if found and Path(found).resolve() == script else str(script)
 

@@ -15,8 +15,9 @@ _ADDRESS = re.compile(r":[#0-9/$].*$")
 
 
 def options(text: str) -> tuple[str, list[str]]:
-    """``/some dir role=reviewer`` is a directory and options; the options stand at the end. ``role:reviewer`` is the
-    same."""
+    """Return directory and options of ``/some dir role=reviewer``; the options are at the end. ``role:reviewer`` is the
+    same.
+    """
     words: list[str] = []
     while found := re.search(r"(?:^|\s)(\S+)\s*$", text):
         option = _OPTION.fullmatch(found[1])
@@ -28,7 +29,7 @@ def options(text: str) -> tuple[str, list[str]]:
 
 
 def directory(text: str, source: str | None, home: str) -> str:
-    """The directory `text` names: absolute, of ``~``, or relative to where it stands.
+    """Return the directory `text` names: absolute, of ``~``, or relative to where it is written.
 
     `source` is where a chorded text was swept (``/a/x.go:#4,#9``); a file that was chorded stands for its directory.
     Invalid if there is no such directory.
@@ -45,7 +46,7 @@ def directory(text: str, source: str | None, home: str) -> str:
 
 
 def checked(backend: Backend) -> Backend:
-    """The backend; Unavailable, with the reason, when it cannot run here."""
+    """Return the backend. Raises Unavailable, with the reason, when it cannot run here."""
     if backend.trouble:
         raise Unavailable(f"{backend.word} cannot run here: {backend.trouble}")
     return backend

@@ -12,7 +12,9 @@ OPTIONS = {"Merge": ("squash", "rebase", "anyway")}
 
 
 def subject(call: Call, roster: Roster) -> str:
-    """The session that the words begin with; empty if they are about that of dot, as in ``Merge squash`` and ``Push origin``."""
+    """Return the session that the words begin with; empty if they are about that of dot, as in ``Merge squash`` and
+    ``Push origin``.
+    """
     first = call.words[0] if call.words else ""
     remote = call.word == "Push" and len(call.words) == 1 and roster.find(first) is None
     return "" if not first or remote or first in OPTIONS.get(call.word, ()) else roster.get(first).id
@@ -25,7 +27,7 @@ def command(agent: Agent, session: Session, call: Call) -> str:
 
 
 def would_be_lost(agent: Agent, session: Session) -> str:
-    """Why a session is not to be killed by a single click; empty if it may."""
+    """Return why a session is not to be killed by a single click; empty if it may."""
     if session.state == "running":
         return "a turn is running"
     if not session.branch:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 
 def drawn(choices: Sequence[str]) -> str:
-    """Choices as they are clicked: each on a line of its own, in brackets."""
+    """Return choices as they are clicked: each on a line of its own, in brackets."""
     return "".join(f"{_drawn(choice)}\n" for choice in choices)
 
 
 def picked(line: str, text: str, choices: Sequence[str]) -> str | None:
-    """The choice that a click meant: the one whose line it is on, or the one that was swept."""
+    """Return the choice that a click meant: the one whose line it is on, or the one that was swept."""
     return next((choice for choice in choices if line.strip() == _drawn(choice) or text == choice), None)
 
 

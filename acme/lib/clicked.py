@@ -15,7 +15,7 @@ _WORD = re.compile(r"[\w:-]+")
 
 
 def line(window: Window, gesture: Gesture) -> tuple[int, str]:
-    """Where the line that was clicked began, and its text; of the tag all of it."""
+    """Return where the line that was clicked began, and its text; of the tag all of it."""
     if not gesture.in_body:
         return 0, window.tag_text()
     at = gesture.clicked.q0
@@ -31,7 +31,7 @@ def line(window: Window, gesture: Gesture) -> tuple[int, str]:
 
 
 def text(window: Window, gesture: Gesture) -> str:
-    """The gesture's text, also where it was too long for the event."""
+    """Return the gesture's text, also if it was too long for the event."""
     record = gesture.meant
     if not record.left_out:
         return record.text
@@ -42,7 +42,7 @@ def text(window: Window, gesture: Gesture) -> str:
 
 
 def words(window: Window, gesture: Gesture) -> list[str]:
-    """What may be meant: the word under the click as ids and aliases are spelled, then what acme took for it.
+    """Return what may be meant: the word under the click as ids and aliases are spelled, then what acme took for it.
 
     acme ends a word at a hyphen, which an alias may have; so the line is looked at.
     """
@@ -59,7 +59,7 @@ def words(window: Window, gesture: Gesture) -> list[str]:
 
 
 def shift(window: Window, gesture: Gesture, key: Key) -> int:
-    """By how many runes what was clicked has moved since: its line, or one of the same key in which the same stands.
+    """Return by how many runes what was clicked has moved since: its line, or one of the same key with the same text.
 
     Conflict if there is none: it has gone, or is another.
     """
@@ -84,7 +84,7 @@ def shift(window: Window, gesture: Gesture, key: Key) -> int:
 
 
 def _shift_in_tag(tag: str, gesture: Gesture) -> int:
-    """A tag is moved by a new name, at its beginning."""
+    """Return the shift in a tag, which is moved by a new name at its beginning."""
     record = gesture.meant
     if not record.literal or tag[record.q0 : record.q1] == record.text or not record.text:
         return 0

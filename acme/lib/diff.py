@@ -41,7 +41,7 @@ class Diff(About):
         return "\n".join(patch.comments(self._drawn, self.window.body()))
 
     def restore(self, text: str) -> None:
-        """Comments that were kept stand at the end, with the places that they are about."""
+        """Put comments that were kept at the end, with the places that they are about."""
         self.window.append(f"\n{text}\n")
 
     def get(self, call: Call) -> None:

@@ -22,7 +22,7 @@ class Draft:
         self._saved: str | None = None
 
     def read(self) -> str:
-        """What was kept, or nothing."""
+        """Return what was kept, or nothing."""
         if self._path is None:
             return ""
         try:
@@ -45,7 +45,7 @@ class Draft:
         new.replace(self._path)
 
     def drop(self) -> None:
-        """It was sent, or thrown away by the person."""
+        """Drop what was sent, or thrown away by the person."""
         if self._path is not None:
             with suppress(FileNotFoundError):
                 self._path.unlink()

@@ -19,7 +19,7 @@ _LINE = re.compile(rf"(?m)^\t(?:  )?· .+ \+\d+ {MINUS}\d+\n")
 
 
 def edits(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """The edits among lines of `activity`, those that have a diff."""
+    """Return the edits among lines of `activity`, those that have a diff."""
     try:
         found = objects(line for line in lines if '"edit"' in line)
     except AnvilError:
@@ -28,7 +28,7 @@ def edits(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def drawn(edit: dict[str, Any]) -> str:
-    """Each hunk beneath its address, which a right click opens."""
+    """Return each hunk beneath its address, which a right click opens."""
     path, lines = one_line(str(edit["path"])), []
     for hunk in patch.hunks(edit["diff"]):
         lines += [f"{path}:{hunk.first}", *hunk.lines[1:]]
@@ -39,7 +39,7 @@ def drawn(edit: dict[str, Any]) -> str:
 
 
 def all_told(text: str) -> bool:
-    """Whether the last edit of which a log tells has its diff beneath it. Edits are told in their order."""
+    """Return whether the last edit in a log has its diff beneath it. Edits are reported in their order."""
     found = list(_LINE.finditer(text))
     return bool(found) and text.startswith(_INDENT, found[-1].end())
 
@@ -63,7 +63,9 @@ class Waiting:
         del self._edits[:-_WAITING]
 
     def places(self, text: str) -> list[tuple[int, str]]:
-        """Where in a text what belongs, last place first; it waits no more. A line that has something beneath it is not meant."""
+        """Return where in a text what belongs, last place first; it waits no more. A line that has something beneath it
+        is not meant.
+        """
         found: dict[int, str] = {}
         rest = []
         for end, beneath in self._edits:

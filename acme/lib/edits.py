@@ -21,7 +21,7 @@ class Edits:
         return bool(self.removed or self.renamed)
 
     def warn(self) -> bool:
-        """Whether the person is to be told that they would be lost: once."""
+        """Return whether the person is to be told that they would be lost: once."""
         told, self._warned = self._warned, True
         return bool(self) and not told
 
@@ -51,12 +51,16 @@ class Edits:
         return before != (self.removed, self.renamed)
 
     def settle(self, aliases: Mapping[str, str]) -> None:
-        """What has become so is not an edit any more; `aliases` are those of the sessions there are, by id."""
+        """Settle edits that have taken effect: they are not edits any more; `aliases` are those of the sessions there
+        are, by id.
+        """
         self.removed &= aliases.keys()
         self.renamed = {id: name for id, name in self.renamed.items() if aliases.get(id, name) != name}
 
     def undone(self, body: str, shown: Sequence[str]) -> list[str]:
-        """After an Undo, which takes back what came by itself too: the rows that stand there, or were deleted on purpose."""
+        """Return, after an Undo, which takes back what came on its own too, the rows that are there, or were deleted on
+        purpose.
+        """
         there = _lines(body)
         self.removed = {id for id in self.removed if not rows.stands(body, id)}
         self.renamed = {}
@@ -65,14 +69,16 @@ class Edits:
         return kept
 
     def lines(self, label: Callable[[str], str]) -> list[str]:
-        """The same as lines that Put would do."""
+        """Return the same as lines that Put would do."""
         return [f"- {label(id)}" for id in sorted(self.removed)] + [
             f"Alias {id} {name}" for id, name in self.renamed.items()
         ]
 
 
 def _whole(line: str, row: str) -> bool:
-    """Whether all of a row but its alias stands in a line: else what is first there is perhaps no alias, but the row before it."""
+    """Return whether all of a row but its alias is in a line: else what is first there is perhaps no alias, but the row
+    before it.
+    """
     return line.partition("\t")[2].lstrip("\t").startswith(row.partition("\t")[2].lstrip("\t"))
 
 
@@ -84,6 +90,6 @@ def _lines(body: str) -> dict[str, str]:
 
 
 def typed_lines(body: str, shown: Sequence[str]) -> list[str]:
-    """The lines that are none of the rows."""
+    """Return the lines that are none of the rows."""
     keys = {rows.key(row) for row in shown}
     return [line for line in body.split("\n") if line.strip() and rows.key(line) not in keys]

@@ -70,7 +70,9 @@ class Gesture:
         return bool(self.clicked.flag & BUILTIN) and self.clicked.kind in "Xx"
 
     def back(self, moved: int = 0) -> bytes:
-        """What to write to `event` so that acme does it after all: the first record alone, as acme named it, where it is now."""
+        """Return what to write to `event` so that acme does it after all: the first record alone, as acme named it,
+        where it is now.
+        """
         clicked = self.clicked
         return f"{clicked.origin}{clicked.kind}{clicked.q0 + moved} {clicked.q1 + moved} \n".encode()
 
@@ -84,7 +86,7 @@ class Parser:
         self._records: list[Record] = []
 
     def feed(self, data: bytes) -> Iterator[Gesture]:
-        """The gestures that `data` completes. Raises ValueError on something that is not a record."""
+        """Yield the gestures that `data` completes. Raises ValueError on something that is not a record."""
         self._text += self._decoder.decode(data)
         at = 0
         while (found := _record(self._text, at)) is not None:
@@ -100,7 +102,7 @@ class Parser:
 
 
 def _size(first: Record) -> int:
-    """How many records the gesture of this first record has."""
+    """Return how many records the gesture of this first record has."""
     if first.kind not in "XxLlRr":
         return 1
     chord = 2 if first.flag & CHORD and first.kind in "Xx" else 0
@@ -116,7 +118,7 @@ def _gesture(records: list[Record]) -> Gesture:
 
 
 def _record(text: str, at: int) -> tuple[Record, int] | None:
-    """The record at `at` and the place after it, or None if it is not complete yet."""
+    """Return the record at `at` and the place after it, or None if it is not complete yet."""
     if len(text) < at + 2:
         return None
     numbers: list[int] = []

@@ -74,7 +74,9 @@ class Log(About):
         self._turns = None
 
     def _ask_for_edits(self) -> None:
-        """A line tells of an edit: follow `activity` until it has told of that, too. A text that streams costs no more for it."""
+        """Ask for edits, since a line names one: follow `activity` until it has reported that, too. A text that streams
+        costs no more for it.
+        """
         following = self._following
 
         def told(lines: list[str]) -> None:  # on the thread of that tail
@@ -118,7 +120,7 @@ class Log(About):
             self.add("")
 
     def add(self, text: str) -> None:
-        """More of the log has come, or what stands below it is another."""
+        """Add what has come to the log, or what is below it if that is another."""
         self._log = (self._log + text)[-_TAIL:]
         session = self.app.roster.find(self.subject_id)
         foot = self._below(session)
@@ -149,14 +151,14 @@ class Log(About):
         return ("" if self._log.endswith("\n") else "\n") + "".join(f"{line}\n" for line in lines)
 
     def attended(self) -> None:
-        """The person looks at the conversation: its last answer is seen."""
+        """Record that the person looks at the conversation: its last answer is seen."""
         session = self.app.roster.find(self.subject_id)
         if session is not None and session.answered > session.seen and session.answered != self._seen:
             self._seen = session.answered
             self.app.agent.write(f"{session.id}/seen", f"{session.answered}\n")
 
     def chosen(self, text: str, gesture: Gesture) -> bool:
-        """A click on a choice of a question at the end."""
+        """Handle a click on a choice of a question at the end."""
         start, line = self._line(gesture)
         session = self.app.roster.find(self.subject_id)
         if not rows.is_question(line) or rows.bracketed(line, gesture.clicked.q0 - start) is None:
@@ -170,7 +172,7 @@ class Log(About):
         return False  # the agent says something like it
 
     def _shown(self, gesture: Gesture | None) -> list[tuple[Session, Ask]]:
-        """What was asked at the end of the log, as the gesture saw it."""
+        """Return what was asked at the end of the log, as the gesture saw it."""
         body = gesture.body if gesture is not None else None
         mark = body.drawn if body is not None else self.window.drawn
         return [(mark, ask) for ask in mark.asks] if isinstance(mark, Session) else []
@@ -197,7 +199,7 @@ class Log(About):
         return False
 
     def _typed_text(self) -> str:
-        """What stands behind the log, whose end is known."""
+        """Return what is typed after the log, whose end is known."""
         end = self.window.address("$")[1]
         return self.window.text(self.end, end) if end > self.end else ""
 
@@ -236,7 +238,7 @@ class Log(About):
         self._sent(text)
 
     def _sent(self, text: str) -> None:
-        """That much of what was typed is the agent's now."""
+        """Note that this much of what was typed is the agent's now."""
         self._locate()
         if self._typed_text().startswith(text):
             self.window.replace(self.end, self.end + len(text), "")
@@ -245,7 +247,7 @@ class Log(About):
                 self.window.clean()
 
     def answer(self, call: Call) -> None:
-        """``Answer <choice>``, or what was typed behind the log; without either the question opens."""
+        """Answer with ``Answer <choice>``, or what was typed after the log; without either the question opens."""
         session = self.app.roster.find(self.subject_id)
         asks = tuple(ask for _, ask in self._shown(self._acting)) or (session.asks if session else ())
         self._locate()
@@ -265,7 +267,7 @@ class Log(About):
 
 
 def _draft(body: str) -> str:
-    """What the person typed at the end of a log, by the look of its lines."""
+    """Return what the person typed at the end of a log, by the look of its lines."""
     typed: list[str] = []
     for line in reversed(body.split("\n")):
         if _LOGGED.match(line):
@@ -275,7 +277,7 @@ def _draft(body: str) -> str:
 
 
 def below(session: Session) -> list[str]:
-    """What stands below the log of a session: its questions, or what it does, or what it has used."""
+    """Return what is below the log of a session: its questions, or what it does, or what it has used."""
     if session.asks:
         return [rows.asked(ask, session.label) for ask in session.asks]
     if session.state == "running":

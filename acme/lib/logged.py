@@ -14,12 +14,12 @@ _HEAD = re.compile(r"(?m)^(USER|ASSISTANT|NOTE) (\d{4}-\S+)$")
 
 
 def progressed(text: str) -> str:
-    """The text of a log without what moves a cursor; a line that was written over stands as it was at last."""
+    """Return the text of a log without what moves a cursor; of a line that was written over, its last state."""
     return _CONTROL.sub("", _REWRITTEN.sub(r"\1", text))
 
 
 def timed(text: str) -> str:
-    """Whole lines of a log, with times in short form."""
+    """Return whole lines of a log, with times in short form."""
     return _HEAD.sub(lambda found: f"{found[1]} {when(found[2])}", text)
 
 

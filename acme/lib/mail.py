@@ -89,7 +89,7 @@ class Box(Pane):
         }
 
     def mail(self, call: Call) -> None:
-        """``Mail [to]``: write a message."""
+        """Write a message (``Mail [to]``)."""
         self.app.open("compose", call.argument or NOBODY)
 
     def looked(self, word: str, gesture: Gesture) -> bool:
@@ -114,7 +114,7 @@ class Box(Pane):
 
 
 def _marked(body: str) -> set[int]:
-    """The numbers of the lines that begin with a minus."""
+    """Return the numbers of the lines that begin with a minus."""
     return {int(found[1]) for found in re.finditer(r"(?m)^-\s*(\d+)/", body)}
 
 
@@ -165,7 +165,7 @@ class Message(Pane):
         self.app.open("compose", self.subject_of(self.id))
 
     def executed(self, text: str, gesture: Gesture) -> bool:
-        """A click on one of the choices that the sender gave answers, and archives the message."""
+        """Answer with one of the choices that the sender gave, on a click, and archive the message."""
         choice = picked(self._line(gesture)[1], text, choices(self.message)) if gesture.in_body else None
         if choice is None:
             return False
@@ -246,7 +246,7 @@ class Compose(Pane):
         self.window.show()
 
     def _begun(self) -> tuple[str, str, str]:
-        """To whom, of which type, about what."""
+        """Return to whom, of which type, about what."""
         if not self._answers():
             return "" if self.subject_id == NOBODY else self.app.label(self.subject_id), "PROMPT_REQUEST", ""
         owner, box, id = self.subject_id.split("/")
@@ -265,7 +265,9 @@ class Compose(Pane):
 
 
 def parse(text: str, kind: str) -> dict[str, Any]:
-    """A message as Compose shows it, of type `kind` if it names none. Invalid without a recipient, a type or a text."""
+    """Return a message as Compose shows it, of type `kind` if it names none. Raises Invalid without a recipient, a type
+    or a text.
+    """
     head, _, body = text.partition("\n\n")
     message: dict[str, Any] = {"type": kind, "subject": ""}
     for line in head.splitlines():
@@ -283,7 +285,7 @@ def parse(text: str, kind: str) -> dict[str, Any]:
 
 
 def choices(message: dict[str, Any]) -> list[str]:
-    """The answers that the sender suggests."""
+    """Return the answers that the sender suggests."""
     given = (message.get("metadata") or {}).get("choices") or []
     return [str(choice) for choice in given] if isinstance(given, list) else []
 

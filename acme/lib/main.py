@@ -138,7 +138,7 @@ class Main(Pane):
                 self.window.select(at + q0 - start, at + within - start)
 
     def _place(self, key: str) -> int | None:
-        """Where the line of that key begins."""
+        """Return where the line of that key begins."""
         at = 0
         for line in self.window.body().split("\n"):
             if rows.key(line) == key:
@@ -168,14 +168,14 @@ class Main(Pane):
         return [line for line in lines if line]
 
     def session(self) -> Session | None:
-        """The session on the line of dot; dot over several lines is about none."""
+        """Return the session on the line of dot; dot over several lines is about none."""
         lines = self.dot().lines
         if len(lines) > 1:
             raise Invalid("dot is on several lines: put it on one, or give the id")
         return self._on(lines[0])
 
     def _on(self, line: str) -> Session | None:
-        """The session of a row, or of a question's line."""
+        """Return the session of a row, or of a question's line."""
         key = rows.key(line.rstrip("\n"))
         if key.startswith("\t"):
             found = self._asking(key[1:])
@@ -183,7 +183,7 @@ class Main(Pane):
         return self.app.roster.find(key) if rows.ours(line) else None
 
     def _asking(self, word: str) -> tuple[Session, Ask] | None:
-        """The question whose line begins with that word, and whose it is."""
+        """Return the question whose line begins with that word, and whose it is."""
         every = ((one, ask) for one in self.app.roster.sessions for ask in one.asks)
         return next(((one, ask) for one, ask in every if word == (ask.id or one.label)), None)
 
@@ -207,14 +207,14 @@ class Main(Pane):
         return rows.key(line)
 
     def meant(self, word: str, gesture: Gesture) -> Session | None:
-        """In a row the session is the row's: its alias may be another's by now."""
+        """Return the session that is meant. In a row it is the row's: its alias may be another's by now."""
         line = self._line(gesture)[1].rstrip("\n") if gesture.in_body else ""
         if rows.ours(line) and word and word == rows.alias(line) and self.app.roster.find(word) is not None:
             return self.app.roster.get(rows.key(line))
         return super().meant(word, gesture)
 
     def executed(self, text: str, gesture: Gesture) -> bool:
-        """``Undo <id> [number]`` takes back what a turn of the session has changed; without an id it is acme's own."""
+        """Take back what a turn of the session has changed (``Undo <id> [number]``); without an id Undo is acme's own."""
         word, *rest = text.split()
         session = self.app.roster.find(rest[0]) if word == "Undo" and rest else None
         if session is not None:
@@ -285,7 +285,7 @@ class Main(Pane):
         return True
 
     def _do(self, line: str, confirmed: set[str]) -> None:
-        """One line that was added; it goes when it is done, and has the refusal behind it else. A note stays."""
+        """Do one line that was added; it is removed when it is done, or else has the refusal after it. A note stays."""
         word, _, rest = line.split("\t! ")[0].strip().partition(" ")
         call = Call(word, rest.strip(), None, None)
         backend = self.app.roster.backend(word)
@@ -324,7 +324,7 @@ class Main(Pane):
         self.app.open(kind, USER if kind == "inbox" else session.id)
 
     def sort(self, call: Call) -> None:
-        """Those that need the user first, or oldest first."""
+        """Sort: those that need the user first, or oldest first."""
         self._by_need = not self._by_need
         self.refresh()
 
@@ -332,7 +332,7 @@ class Main(Pane):
         self.app.attach(self.subject(call))
 
     def control(self, call: Call) -> None:
-        """For each that is named, else each on the lines of dot."""
+        """Do it for each that is named, else for each on the lines of dot."""
         sessions = [self.app.roster.get(word) for word in call.words] or self._selected(call)
         confirmed, self._doomed = self._doomed, set()
         for session in dict.fromkeys(sessions):
@@ -360,7 +360,7 @@ class Main(Pane):
         return list(dict.fromkeys(sessions))
 
     def alias(self, call: Call) -> None:
-        """``Alias <id> <name>``, or ``Alias <name>`` for the line of dot."""
+        """Rename a session: ``Alias <id> <name>``, or ``Alias <name>`` for the line of dot."""
         words = call.words
         if len(words) == 1 and self.app.roster.find(words[0]) is None:
             session = self.session()
@@ -375,7 +375,7 @@ class Main(Pane):
         self.app.agent.write(f"{id}/alias", name + "\n")
 
     def keys(self, call: Call) -> None:
-        """``Keys <id> Down Enter``, or ``Keys Down Enter`` for the line of dot."""
+        """Press keys: ``Keys <id> Down Enter``, or ``Keys Down Enter`` for the line of dot."""
         names = call.words
         named = self.app.roster.find(names[0]) if names else None
         session = named or self.session()
@@ -384,7 +384,7 @@ class Main(Pane):
         self.app.agent.write(f"{session.id}/ctl", words.join(["keys", *names[named is not None :]]) + "\n")
 
     def git(self, call: Call) -> None:
-        """``Merge [id] [squash|rebase] [anyway]``, ``Push [id] [remote]``, ``Discard [id]``."""
+        """Run ``Merge [id] [squash|rebase] [anyway]``, ``Push [id] [remote]`` or ``Discard [id]``."""
         named = branch.subject(call, self.app.roster)
         session = self.app.roster.get(named) if named else self.subject(Call(call.word, "", None, None))
         self.say(f"Assist: {branch.command(self.app.agent, session, call)}")

@@ -83,7 +83,9 @@ class New(Pane):
         return None
 
     def chosen(self, text: str, gesture: Gesture) -> bool:
-        """A click in brackets: that backend, or that role; the role that is chosen is taken away."""
+        """Handle a click in brackets: it chooses that backend, or that role; a role that is chosen already is taken
+        away.
+        """
         start, line = self._line(gesture)
         word = rows.bracketed(line, gesture.clicked.q0 - start)
         if word is None or start == 0 or line.rstrip("\n") not in self.shown:
@@ -102,7 +104,7 @@ class New(Pane):
         return self.window.body().partition("\n")[0]
 
     def draft(self) -> str:
-        """The line, if it was changed, and whatever else was typed."""
+        """Return the line, if it was changed, and whatever else was typed."""
         said, _, below = self.window.body().partition("\n")
         return "\n".join([said if said != self._begun else "", *typed_lines(below, self.shown)]).rstrip("\n")
 

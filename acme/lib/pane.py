@@ -99,11 +99,11 @@ class Pane:
     # for subclasses; all on the owner's thread
 
     def title(self) -> str:
-        """The window's name; its directory is where the words in it are looked up."""
+        """Return the window's name; its directory is where the words in it are looked up."""
         raise NotImplementedError
 
     def reopen(self) -> str:
-        """The words after ``Assist`` that bring the window back after a Load; empty if it is not to come back."""
+        """Return the words after ``Assist`` that bring the window back after a Load; empty if it is not to come back."""
         return ""
 
     def open(self) -> None:
@@ -113,51 +113,51 @@ class Pane:
         """Bring the window up to date with `app.roster`."""
 
     def closed(self) -> None:
-        """The window is gone: let go what is still held."""
+        """Release what is still held: the window is gone."""
 
     def session(self) -> Session | None:
-        """The session that a command without an id is about."""
+        """Return the session that a command without an id is about."""
         return self.app.roster.find(self.subject_id)
 
     def looked(self, word: str, gesture: Gesture) -> bool:
-        """A right click that is on no session; False leaves it to acme."""
+        """Handle a right click that is on no session; False leaves it to acme."""
         return False
 
     def chosen(self, text: str, gesture: Gesture) -> bool:
-        """A middle click in the body, on something that goes before any command: a choice."""
+        """Handle a middle click in the body on something that goes before any command: a choice."""
         return False
 
     def touched(self) -> bool:
-        """Whether the person has changed the body, and `edited` was not called for it yet."""
+        """Return whether the person has changed the body, and `edited` was not called for it yet."""
         return self._touched.is_set()
 
     def executed(self, text: str, gesture: Gesture) -> bool:
-        """A middle click on something that is not a command, backend or session; False leaves it to acme."""
+        """Handle a middle click on something that is not a command, backend or session; False leaves it to acme."""
         return False
 
     def draft(self) -> str:
-        """What the person wrote here and has not sent: Del warns of it, and it is kept on disk."""
+        """Return what the person wrote here and has not sent: Del warns of it, and it is kept on disk."""
         return ""
 
     def kept(self) -> str:
-        """What of it is kept on disk."""
+        """Return what of it is kept on disk."""
         return self.draft()
 
     def restore(self, text: str) -> None:
         """Put a draft that was kept into the new window."""
 
     def mine(self, q0: int, q1: int) -> bool:
-        """Whether the person wrote what stands there; a command that was typed and swept leaves it."""
+        """Return whether the person wrote what is there; a command that was typed and swept leaves it."""
         return False
 
     def undone(self) -> None:
         """Undo or Redo has changed the window; what it changed of ours is to be put right."""
 
     def attended(self) -> None:
-        """The person looks at the window, as a click or a key in it tells."""
+        """Note that the person looks at the window, as a click or a key in it shows."""
 
     def edited(self) -> None:
-        """The person has changed the body."""
+        """Handle a change of the body by the person."""
         self._keep()
 
     def clear(self) -> None:
@@ -167,16 +167,16 @@ class Pane:
             self.window.clean()
 
     def dot(self) -> Dot:
-        """The selection: when the command was clicked that is being done."""
+        """Return the selection at the time of the click on the command that is being done."""
         at = self._acting.dot if self._acting is not None else None
         return at if at is not None else self.window.dotted()
 
     def row_key(self, line: str) -> str:
-        """By what a line is known again."""
+        """Return by what a line is known again."""
         return table.key(line)
 
     def meant(self, word: str, gesture: Gesture) -> Session | None:
-        """The session of that id or alias, as it was clicked."""
+        """Return the session of that id or alias, as it was clicked."""
         return self.app.roster.find(word)
 
     def show_top(self) -> None:
@@ -187,11 +187,11 @@ class Pane:
         self.window.show()
 
     def style(self) -> table.Style:
-        """How wide things are in this window."""
+        """Return how wide things are in this window."""
         return table.style(self.window.font()[0])
 
     def delete(self, call: Call) -> None:
-        """As acme does it: the first Del of a window with a text of the person's only says that it is modified."""
+        """Delete as acme does it: the first Del of a window with a text of the person's only says that it is modified."""
         text = self.draft() if call.word == "Del" else ""
         if text.strip() and text != self._warned:
             self._warned = text
@@ -207,7 +207,9 @@ class Pane:
         self.window.delete()
 
     def sent(self, text: str) -> None:
-        """That text was all of the window, and is sent: it goes, unless the person has gone on writing, whose text stays."""
+        """Close the window after its text, which was all of it, is sent, unless the person has gone on writing, whose
+        text stays.
+        """
         now = self.window.body()
         if now == text:
             self.finish()
@@ -220,7 +222,7 @@ class Pane:
         self.window.errors(text)
 
     def subject(self, call: Call) -> Session:
-        """The one session a command is about: named, or the pane's own."""
+        """Return the one session a command is about: named, or the pane's own."""
         if call.words:
             return self.app.roster.get(call.words[0])
         session = self.session()
@@ -324,14 +326,15 @@ class Pane:
         self._posts.put(None)
 
     def _stuck(self, gesture: Gesture) -> bool:
-        """Whether it cannot wait for the owner: the daemon does not answer, or it is a Del. What the daemon only takes long to do,
-        as to start an agent or to merge, is waited for."""
+        """Return whether it cannot wait for the owner: the daemon does not answer, or it is a Del. What the daemon only
+        takes long to do, as to start an agent or to merge, is waited for.
+        """
         if self.delayed <= _STUCK:
             return False
         return gesture.meant.text.strip() in _DELETES or not self.app.agent.answers(_STUCK)
 
     def _not_now(self, gesture: Gesture) -> None:
-        """What is done without the owner, on the reader's thread: Del, and to say that nothing else is."""
+        """Do what is done without the owner, on the reader's thread: Del, and to say that nothing else is."""
         word = gesture.meant.text.strip()
         if gesture.kind in "Xx" and word in _DELETES:
             self.delete(Call(word, "", None, None))
@@ -375,7 +378,9 @@ class Pane:
             self._back(gesture)
 
     def _is_row(self, text: str) -> bool:
-        """Whether it is of rows of this list, as those that were selected when one of them was clicked: a shell would run them."""
+        """Return whether it is of rows of this list, as those that were selected when one of them was clicked: a shell
+        would run them.
+        """
         return any("\t" in line.strip() and any(line.strip() in row for row in self.shown) for line in text.split("\n"))
 
     def _back(self, gesture: Gesture) -> None:
@@ -384,8 +389,9 @@ class Pane:
 
     @contextmanager
     def _taken(self, gesture: Gesture) -> Iterator[None]:
-        """A command that the person typed here and gave by a sweep, or that has a line of its own, leaves the window; it comes
-        back if it is refused."""
+        """Remove from the window a command that the person typed here and gave by a sweep, or that has a line of its
+        own; it comes back if it is refused.
+        """
         place = self._written(gesture)
         if place is None:
             yield
@@ -405,7 +411,7 @@ class Pane:
             raise
 
     def _written(self, gesture: Gesture) -> tuple[int, int] | None:
-        """Where the command stands that the person wrote, with the end of its line if it is all of it."""
+        """Return where the command is that the person wrote, with the end of its line if it is all of it."""
         if not gesture.in_body:
             return None
         start, line = self._line(gesture)
@@ -419,7 +425,7 @@ class Pane:
         return (start, start + len(line)) if alone else (q0, q1)
 
     def _common(self, text: str, call: Call, gesture: Gesture) -> bool:
-        """What a word means in every window: a backend, a session."""
+        """Do what a word means in every window: a backend, a session."""
         backend = self.app.roster.backend(call.word)
         if backend is not None:
             with self._taken(gesture):
@@ -447,7 +453,7 @@ class Pane:
         self._back(gesture)
 
     def _line(self, gesture: Gesture) -> tuple[int, str]:
-        """Where the clicked line began, and its text."""
+        """Return where the clicked line began, and its text."""
         return clicked.line(self.window, gesture)
 
     def _text(self, gesture: Gesture) -> str:

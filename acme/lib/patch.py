@@ -28,7 +28,7 @@ class Hunk:
         return max(1, self.new + next((at for at, line in enumerate(lines) if line[:1] in _SWAPPED), 0))
 
     def reversed(self) -> list[str]:
-        """The lines that take it back, without a header."""
+        """Return the lines that take it back, without a header."""
         found = _HUNK.match(self.lines[0])
         assert found is not None
         old, new = (f"{found[at]},{found[at + 1]}" if found[at + 1] is not None else found[at] for at in (1, 3))
@@ -37,7 +37,7 @@ class Hunk:
 
 
 def taken_back(hunks: Sequence[Hunk]) -> str:
-    """One diff that takes the hunks back."""
+    """Return one diff that takes the hunks back."""
     lines: list[str] = []
     for header in dict.fromkeys(hunk.header for hunk in hunks):
         lines += _reversed(header)
@@ -61,7 +61,7 @@ class Drawn:
 
 
 def hunks(diff: str) -> list[Hunk]:
-    """The hunks of a diff of git."""
+    """Return the hunks of a diff of git."""
     found: list[Hunk] = []
     header: list[str] = []
     lines: list[str] = []
@@ -93,7 +93,9 @@ def hunks(diff: str) -> list[Hunk]:
 
 
 def draw(diff: str, shown: Callable[[str], str]) -> Drawn:
-    """The hunks, each beneath its address; `shown` makes of a path what can be clicked. Remarks before them come first."""
+    """Return the hunks, each beneath its address; `shown` makes of a path what can be clicked. Remarks before them come
+    first.
+    """
     drawn = Drawn()
     for line in diff.split("\n"):
         if not line.startswith("#"):
@@ -118,7 +120,9 @@ def _many(count: int, what: str) -> str:
 
 
 def comments(drawn: Drawn, body: str) -> list[str]:
-    """What the person has written beneath the lines: ``path:line: words``, a line each; more lines of one go on after a blank."""
+    """Return what the person has written beneath the lines: ``path:line: words``, a line each; more lines of one follow
+    after a blank.
+    """
     found: list[str] = []
     written: list[str] = []
     at = 0
@@ -142,7 +146,7 @@ def comments(drawn: Drawn, body: str) -> list[str]:
 
 
 def touched(drawn: Drawn, body: str, q0: int, q1: int) -> list[Hunk]:
-    """The hunks on whose lines the selection is."""
+    """Return the hunks on whose lines the selection is."""
     found: list[Hunk] = []
     at = start = 0
     for line in body.split("\n"):
@@ -158,7 +162,7 @@ def touched(drawn: Drawn, body: str, q0: int, q1: int) -> list[Hunk]:
 
 
 def _after(lines: Sequence[str], at: int, line: str) -> int | None:
-    """Where `line` is of what is shown from `at` on; the person may have deleted some."""
+    """Return where `line` is of what is shown from `at` on; the person may have deleted some."""
     if at < len(lines) and lines[at] == line:
         return at
     if not line.strip():
@@ -167,7 +171,7 @@ def _after(lines: Sequence[str], at: int, line: str) -> int | None:
 
 
 def _path(header: Sequence[str]) -> str:
-    """The file as it is now; of one that was deleted its name before."""
+    """Return the file as it is now; of one that was deleted its name before."""
     names = {line[:3]: line[4:].split("\t")[0] for line in header if line[:4] in ("--- ", "+++ ")}
     name = next((names[side] for side in ("+++", "---") if names.get(side, "/dev/null") != "/dev/null"), "")
     name = name.strip('"')
@@ -175,7 +179,7 @@ def _path(header: Sequence[str]) -> str:
 
 
 def _reversed(header: Sequence[str]) -> list[str]:
-    """The header of a file the other way round."""
+    """Return the header of a file the other way round."""
     kinds = {"new file mode": "deleted file mode", "deleted file mode": "new file mode"}
     kinds |= {"old mode": "new mode", "new mode": "old mode"}
     lines: list[str] = []
@@ -198,7 +202,7 @@ def _side(name: str, prefix: str) -> str:
 
 
 def _additions_last(lines: list[str]) -> list[str]:
-    """The lines with what goes before what comes, as every diff has it; a remark on a line stays with it."""
+    """Return the lines with deletions before additions, as every diff has them; a remark on a line stays with it."""
     parts: list[list[str]] = []
     for line in lines:
         if line.startswith("\\") and parts:
@@ -218,7 +222,7 @@ def _additions_last(lines: list[str]) -> list[str]:
 
 
 def top_of(directory: str) -> str:
-    """The top of the work tree that the directory is in, or the directory itself."""
+    """Return the top of the work tree that the directory is in, or the directory itself."""
     place = directory
     while place != "/":
         if os.path.exists(os.path.join(place, ".git")):

@@ -29,7 +29,7 @@ def receive(socket: str, plumbed: Callable[[str], None], connected: Callable[[Cl
 
 
 def unpack(data: bytes) -> tuple[str, bytes] | None:
-    """The text of the first message, and what is behind it; None if it is not complete."""
+    """Return the text of the first message, and what follows it; None if it is not complete."""
     parts = data.split(b"\n", _HEADERS)
     if len(parts) <= _HEADERS:
         return None

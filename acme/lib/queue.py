@@ -62,7 +62,7 @@ class Queue(About):
     # what the person writes
 
     def _edited_rows(self, body: str) -> list[str]:
-        """The lines of prompts as they stand there, if they are not as they were drawn; nothing else is an edit."""
+        """Return the lines of prompts as they are there, if they are not as they were drawn; nothing else is an edit."""
         drawn = [row for row in self.shown if table.key(row).isdecimal()]
         known = {table.key(row) for row in drawn}
         there = [line for line in body.split("\n") if table.key(line) in known]
@@ -72,7 +72,7 @@ class Queue(About):
         return "\n".join(self._edited_rows(self.window.body()))
 
     def _keep(self) -> None:
-        """Nothing of it is kept: the numbers may mean others by the time the window comes back."""
+        """Keep nothing of it: the numbers may mean others by the time the window comes back."""
 
     def undone(self) -> None:
         self.refresh()
@@ -153,7 +153,7 @@ class Queue(About):
         self._draw()
 
     def looked(self, word: str, gesture: Gesture) -> bool:
-        """A right click on a number opens the whole prompt."""
+        """Open the whole prompt, at a right click on a number."""
         _, line = self._line(gesture)
         drawn = gesture.body.drawn if gesture.body is not None else None
         known = [*self.shown, *(drawn if isinstance(drawn, list) else [])]
@@ -165,7 +165,7 @@ class Queue(About):
         return True
 
     def move(self, call: Call) -> None:
-        """``Drop`` and ``First``; of many, the first ones stay in their order."""
+        """Run ``Drop`` and ``First``; of many, the first ones stay in their order."""
         numbers = self._numbers(call)
         for n in reversed(numbers) if call.word == "First" else numbers:
             self._move(n, call.word.lower())
@@ -184,7 +184,7 @@ def _held(session: Session) -> list[str]:
 
 
 def _words(row: str) -> str:
-    """What stands behind number, kind and time."""
+    """Return what follows number, kind and time."""
     cells = re.split(r"\t+", row.strip(), maxsplit=3)
     return cells[3].strip() if len(cells) == 4 else ""
 

@@ -44,7 +44,7 @@ class Reload:
         self._over.put(session)
 
     def follow(self, before: Roster, now: Roster) -> None:
-        """The sessions were those, and are these: look after those whose turn is over."""
+        """Follow a change of the sessions: look after those whose turn is over."""
         for session in now.sessions:
             was = before.find(session.id)
             if was is not None and (was.answered < session.answered or was.state == "running" != session.state):
@@ -81,7 +81,7 @@ class Reload:
 
 
 def _read_again(window: Window) -> None:
-    """As `Get` does, with dot where it was."""
+    """Read it again, as `Get` does, with dot where it was."""
     dot = window.dot()
     window.ctl("get")
     end = window.address("$")[1]

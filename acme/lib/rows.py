@@ -35,7 +35,7 @@ _MOST = 40  # zeros that a column takes at most
 
 @lru_cache(8192)
 def key(line: str) -> str:
-    """By what a line is known: a session's by its id, a question's by its own, others by their first word."""
+    """Return by what a line is known: a session's by its id, a question's by its own, others by their first word."""
     found = _ID.findall(line, 1)  # a row whose alias was cut away begins with a tab, and is that row all the same
     if found:
         return str(found[-1])
@@ -45,41 +45,43 @@ def key(line: str) -> str:
 
 
 def stands(body: str, id: str) -> bool:
-    """Whether the row of that session stands in a text in any form, such as joined with the next one."""
+    """Return whether the row of that session is in a text in any form, such as joined with the next one."""
     return re.search(rf"[^\n]\t{id}", body) is not None
 
 
 def ours(line: str) -> bool:
-    """Whether a line looks like one that Assist wrote."""
+    """Return whether a line looks like one that Assist wrote."""
     return bool(_OURS.match(line) or _HEAD.match(line) or _ID.search(line))
 
 
 def alias(line: str) -> str:
-    """The first cell."""
+    """Return the first cell."""
     return line.split("\t", 1)[0].strip()
 
 
 def needing(roster: Roster, mail: int) -> str:
-    """``2 ask · 3 mail``: how many sessions need the user for what; of mail it is the messages."""
+    """Return how many sessions need the user for what, ``2 ask · 3 mail``; of mail it is the messages."""
     counts = Counter(one.needs for one in roster.sessions)
     counts["mail"] = mail
     return " · ".join(f"{counts[need]} {need}" for need in NEEDS if counts[need])
 
 
 def sorted_by_need(sessions: Sequence[Session]) -> list[Session]:
-    """Those that need the user first, the most urgent at the top; else oldest first."""
+    """Return those that need the user first, the most urgent at the top; else oldest first."""
     return sorted(sessions, key=lambda one: NEEDS.index(one.needs) if one.needs in NEEDS else len(NEEDS))
 
 
 def asked(ask: Ask, label: str) -> str:
-    """A question's line, with choices to middle-click; one without choices is answered in a window of its own."""
+    """Return a question's line, with choices to middle-click; one without choices is answered in a window of its own."""
     choices = " ".join(f"[{table.one_line(choice)}]" for choice in ask.choices) or "[answer]"
     about = table.one_line(": ".join([ask.text, *_more(ask)]))
     return f"\t{ask.id or label} {choices} {about[:_EXCERPT]}"
 
 
 def _more(ask: Ask) -> list[str]:
-    """What the text of a question does not say: of the input of a tool, which is JSON, its values; else the whole detail."""
+    """Return what the text of a question does not say: of the input of a tool, which is JSON, its values; else the
+    whole detail.
+    """
     try:
         given = loads(ask.detail)
     except Invalid:
@@ -90,7 +92,7 @@ def _more(ask: Ask) -> list[str]:
 
 
 def is_question(line: str) -> bool:
-    """Whether a line looks like one that `asked` made."""
+    """Return whether a line looks like one that `asked` made."""
     return bool(_QUESTION.match(line))
 
 
@@ -104,13 +106,15 @@ def take(app: Host, session: Session, ask: Ask, line: str, at: int) -> None:
 
 
 def bracketed(line: str, at: int) -> str | None:
-    """What stands in the brackets around that place of a line."""
+    """Return what is in the brackets around that place of a line."""
     found = next((one for one in re.finditer(r"\[([^\[\]]*)\]", line) if one.start() <= at <= one.end()), None)
     return found[1] if found else None
 
 
 def meant(ask: Ask, line: str, at: int) -> str | None:
-    """The choice that a click there in a question's line takes; empty if it is to be answered in its window; None beside them."""
+    """Return the choice that a click there in a question's line takes; empty if it is to be answered in its window;
+    None beside them.
+    """
     choice = bracketed(line, at)
     if choice is None:
         return None
@@ -118,7 +122,7 @@ def meant(ask: Ask, line: str, at: int) -> str | None:
 
 
 def used(usage: Mapping[str, float]) -> str:
-    """``120k in · 4.1k out · $0.42``: tokens and cost of a session, as far as it tells."""
+    """Return tokens and cost of a session, as far as it reports them: ``120k in · 4.1k out · $0.42``."""
     said = [f"{_short(usage[name])} {word}" for name, word in (("input", "in"), ("output", "out")) if usage.get(name)]
     return " · ".join([*said, *([f"${usage['cost']:.2f}"] if usage.get("cost") else [])])
 
@@ -131,7 +135,7 @@ def _short(count: float) -> str:
 
 
 def state(session: Session, now: float) -> str:
-    """``asks``, ``idle``, ``running 2:14 make check``."""
+    """Return ``asks``, ``idle``, ``running 2:14 make check``."""
     if session.asks:
         return "asks"
     if session.state != "running" or not session.since:
@@ -140,13 +144,13 @@ def state(session: Session, now: float) -> str:
 
 
 def done_now(session: Session) -> str:
-    """What the agent does; of one that tells nothing of it, nothing."""
+    """Return what the agent does; of one that reports nothing of it, nothing."""
     doing = table.one_line(session.doing)
     return "" if doing == session.state else doing
 
 
 def elapsed(seconds: float) -> str:
-    """``2:14``, ``1:02:14``."""
+    """Return a time such as ``2:14``, ``1:02:14``."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -166,7 +170,7 @@ class Rows:
         ] = {}  # of a session: what it is made from, its cells, its row
 
     def _wide(self, cell: str) -> int:
-        """How wide a column with that cell is: up to a tab stop."""
+        """Return how wide a column with that cell is: up to a tab stop."""
         tab = self._look.tab
         return -int(-(min(_MOST, table.width(cell, self._look)) + 1) // tab) * tab
 
@@ -174,7 +178,7 @@ class Rows:
         return table.columns((*TITLES, "id"), self._widths, self._look)
 
     def of(self, sessions: Sequence[Session], renamed: dict[str, str], refused: dict[str, str], tick: int) -> list[str]:
-        """The rows, with their questions beneath; `renamed` is what the person has written in place of an alias."""
+        """Return the rows, with their questions beneath; `renamed` is what the person has written in place of an alias."""
         known: dict[str, tuple[_Mark, tuple[str, ...], str]] = {}
         wide = self._widths[:]
         for one in sessions:

@@ -28,14 +28,14 @@ class Moment:
     drawn: object
 
     def between(self, q0: int, q1: int) -> str | None:
-        """The text there; None where it is not known."""
+        """Return the text there; None if it is not known."""
         if not self.start <= q0 <= q1 <= self.start + len(self.text):
             return None
         found = self.text[q0 - self.start : q1 - self.start]
         return None if _UNKNOWN in found else found
 
     def line(self, place: int) -> tuple[int, str] | None:
-        """Where the line of that place begins, and its text with its end."""
+        """Return where the line of that place begins, and its text with its end."""
         at = place - self.start
         if not 0 <= at <= len(self.text):
             return None
@@ -46,7 +46,7 @@ class Moment:
         return self.start + begin, self.text[begin:end]
 
     def agrees(self, record: Record) -> bool:
-        """Whether it is known, and what acme says was clicked stands there."""
+        """Return whether it is known, and what acme says was clicked is there."""
         if not record.literal or record.q1 < self.start:
             return True
         found = self.between(record.q0, record.q1)
@@ -65,19 +65,19 @@ class Seen:
         self._read: str | None = None
 
     def wrote(self, text: str, drawn: object) -> None:
-        """The owner is about to write that, as part of what `drawn` is."""
+        """Note that the owner is about to write that, as part of what `drawn` is."""
         self._ours.append((text, drawn))
 
     def failed(self) -> None:
-        """It was not written."""
+        """Note that it was not written."""
         self._ours.pop()
 
     def again(self, body: str) -> None:
-        """The body was read, and is this."""
+        """Take the body as it was read again."""
         self._read = body
 
     def changed(self, record: Record) -> None:
-        """acme tells of an insertion or a deletion."""
+        """Take an insertion or a deletion that acme reports."""
         self._take()
         size, text = record.q1 - record.q0, record.text
         if record.kind == "D":
@@ -91,7 +91,7 @@ class Seen:
             self._put_together()
 
     def moment(self) -> Moment:
-        """The body as it is now, in the order of what acme tells."""
+        """Return the body as it is now, in the order of what acme reports."""
         self._take()
         self._put_together()
         return Moment(self._text, self._start, self._drawn)
@@ -119,7 +119,7 @@ class Seen:
             self._text, self._start = self._text[more:], self._start + more
 
     def _change(self, at: int, size: int, text: str) -> None:
-        """One change; what comes before all that is kept only moves it."""
+        """Apply one change; what comes before all that is kept only moves it."""
         if at >= self._start:
             place = at - self._start
             self._text = self._text[:place] + text + self._text[place + size :]

@@ -41,7 +41,9 @@ def socket() -> str:
 
 
 def parse(given: Sequence[str]) -> tuple[str, str]:
-    """A window's kind and subject: ``log a3f2b9d1``; no words are the main window. Invalid if there is no such kind."""
+    """Return a window's kind and subject: ``log a3f2b9d1``; no words are the main window. Raises Invalid if there is no
+    such kind.
+    """
     kind = given[0] if given else "main"
     if kind not in KINDS:
         raise Invalid(f"no such window '{kind}': must be one of {' '.join(KINDS)}")

@@ -14,7 +14,9 @@ from anvilsrv.front.program import anvilsrv
 
 
 def main(word: str, words: Sequence[str]) -> int:
-    """``<word> [directory] [role=R] [tasks=a,b] [alias=N] [branch=B]``; prints ``anvil:<id>``, which can be right-clicked."""
+    """Run ``<word> [directory] [role=R] [tasks=a,b] [alias=N] [branch=B]``; prints ``anvil:<id>``, which can be
+    right-clicked.
+    """
     if (status := answered(word, "[directory] [role=R] [tasks=a,b] [alias=N] [branch=B]", words)) is not None:
         return status
     try:
@@ -28,7 +30,7 @@ def main(word: str, words: Sequence[str]) -> int:
 
 
 def begin(word: str, where: str, wanted: Sequence[str]) -> str:
-    """The id of the new session; the daemon is started if it has to be."""
+    """Return the id of the new session; the daemon is started if it has to be."""
     agent = Agent()
     try:
         try:

@@ -57,7 +57,7 @@ class _Line:
 
 
 def key(row: str) -> str:
-    """The word by which a row is known again."""
+    """Return the word by which a row is known again."""
     return row.split(None, 1)[0] if row.strip() else ""
 
 
@@ -70,18 +70,18 @@ class Style:
 
 
 def style(font: str) -> Style:
-    """What acme tells of it: the name of a font; `tabstop` it hands down."""
+    """Return what acme says of it: the name of a font; `tabstop` it hands down."""
     stop = os.environ.get("tabstop", "")  # noqa: SIM112
     return Style(any(part in font.lower() for part in _FIXED), int(stop) if stop.isdigit() and stop != "0" else 4)
 
 
 def one_line(text: str) -> str:
-    """`text` as a cell."""
+    """Return `text` as a cell."""
     return " ".join(text.split())
 
 
 def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
-    """`cells` in columns that line up on screen; the last one is open ended.
+    """Return `cells` in columns that line up on screen; the last one is open ended.
 
     acme's tab stops are `tab` zeros wide and its fonts mostly proportional, so a cell's width is an estimate; a blank
     is added where the estimate is too near a stop to know on which side of it the cell ends.
@@ -97,20 +97,20 @@ def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
 
 
 def width(text: str, look: Style) -> float:
-    """How wide a cell is, in zeros."""
+    """Return how wide a cell is, in zeros."""
     return _width(text, look.fixed)
 
 
 @lru_cache(8192)
 def _width(text: str, fixed: bool) -> float:
-    """The width in zeros."""
+    """Return the width in zeros."""
     if fixed:
         return len(text)
     return sum(map(_width_of, text))
 
 
 def plan(body: str, shown: Sequence[str], wanted: Sequence[str], key: Key = key) -> list[Edit]:
-    """The edits, last place first, that turn the rows `shown` in `body` into the rows `wanted`.
+    """Return the edits, last place first, that turn the rows `shown` in `body` into the rows `wanted`.
 
     A row is known by its `key`.
     A row that did not change is not touched. A row that is missing from `body` is put after the one before it.
@@ -139,7 +139,7 @@ def plan(body: str, shown: Sequence[str], wanted: Sequence[str], key: Key = key)
 
 
 def step(shown: Sequence[str], wanted: Sequence[str], most: int, key: Key = key) -> list[str]:
-    """The rows `wanted`, but of those that would change only the first `most` changed.
+    """Return the rows `wanted`, but of those that would change only the first `most` changed.
 
     Changed rows cannot be written together: acme moves the view when what it shows is replaced across the end of a
     line, and tells no one which part that is. So many changes take several steps, and a click is served in between.
@@ -181,7 +181,7 @@ def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool 
 
 
 def moved(place: int, edits: Sequence[Edit]) -> int:
-    """Where `place` (an end of the person's selection) should stand after the edits, which are last place first."""
+    """Return where `place` (an end of the person's selection) should be after the edits, which are last place first."""
     result = place
     for edit in edits:
         if place >= edit.q1:
@@ -192,8 +192,9 @@ def moved(place: int, edits: Sequence[Edit]) -> int:
 
 
 def _pushed(place: int, edits: Sequence[Edit]) -> int:
-    """Where acme leaves an end of the selection by itself: what is cut out takes it to its beginning, and what is
-    written pushes it on, even if it stood right before."""
+    """Return where acme leaves an end of the selection on its own: what is cut out takes it to its beginning, and what
+    is written pushes it on, even if it was right before.
+    """
     for edit in edits:
         if place > edit.q0:
             place = max(edit.q0, place - (edit.q1 - edit.q0))
@@ -212,7 +213,7 @@ def _lines(body: str) -> list[_Line]:
 
 
 def _find(lines: Sequence[_Line], old: dict[str, str], wanted: set[str], key: Key) -> dict[str, _Line]:
-    """The line of each row: the one that is as it was written, else the first with its key."""
+    """Return the line of each row: the one that is as it was written, else the first with its key."""
     found: dict[str, _Line] = {}
     exact: set[str] = set()
     for line in lines:
@@ -228,7 +229,7 @@ def _find(lines: Sequence[_Line], old: dict[str, str], wanted: set[str], key: Ke
 
 
 def _change(line: _Line, old: str, row: str) -> list[Edit]:
-    """The smallest change of a line; text typed behind the row is left where it is."""
+    """Return the smallest change of a line; text typed after the row is left where it is."""
     if not line.text.startswith(old):
         old = line.text
     if old == row:
@@ -247,7 +248,7 @@ def _remove(line: _Line, old: str, body: str) -> Edit:
 
 
 def _joined(edits: Sequence[Edit]) -> list[Edit]:
-    """The same, with neighbouring removals as one."""
+    """Return the same, with neighbouring removals as one."""
     joined: list[Edit] = []
     for edit in edits:
         last = joined[-1] if joined else None
@@ -259,7 +260,7 @@ def _joined(edits: Sequence[Edit]) -> list[Edit]:
 
 
 def _after(last: _Line | None, lines: Sequence[_Line], body: str) -> int:
-    """Where a row goes that follows `last`; the first one goes to the beginning."""
+    """Return where a row goes that follows `last`; the first one goes to the beginning."""
     if last is None:
         return 0
     return min(last.end + 1, len(body))

@@ -16,18 +16,18 @@ _MARKED = re.compile(r"-\s*(\S+)")
 
 
 def said(line: str) -> str:
-    """A line without what was refused."""
+    """Return a line without what was refused."""
     return line.split("\t! ")[0].rstrip()
 
 
 def typed(body: str, rows: Sequence[str]) -> list[str]:
-    """The lines that are none of the rows."""
+    """Return the lines that are none of the rows."""
     known = {table.key(row) for row in rows}
     return [line for line in body.split("\n") if line.strip() and table.key(line) not in known]
 
 
 def edited(body: str, rows: Sequence[str]) -> list[str]:
-    """The rows as they stand there, if they are not as they were drawn; a mark is among what was typed."""
+    """Return the rows as they are there, if they are not as they were drawn; a mark is among what was typed."""
     known = {table.key(row) for row in rows}
     there = [said(line) for line in body.split("\n") if table.key(line) in known]
     return [] if there == [row.rstrip() for row in rows] else there or [""]
@@ -43,7 +43,7 @@ class Todo:
 
 
 def todo(body: str, rows: Sequence[str], named: Callable[[str], str]) -> list[Todo]:
-    """What is to be done; `named` makes an id of an alias."""
+    """Return what is to be done; `named` makes an id of an alias."""
     there = {table.key(line): said(line) for line in reversed(body.split("\n"))}
     lines = list(dict.fromkeys(map(said, typed(body, rows))))
     marked = {mark[1]: line for line in lines if (mark := _MARKED.match(line))}

@@ -48,15 +48,16 @@ class Beads(Pane):
         return None
 
     def new(self, call: Call) -> None:
-        """``New <title>``: a task; its window opens."""
+        """Create a task (``New <title>``); its window opens."""
         if not call.argument:
             raise Invalid("usage: New <title>")
         self.app.open("task", self.app.agent.bead("new", call.argument))
         self.app.changed_tasks()
 
     def act(self, call: Call) -> None:
-        """``Claim``, ``Done``, ``Fail <reason>``, ``Comment <text>``, ``Dep <id>``, for which it is to wait; before these the id of
-        another task may stand."""
+        """Act on a task: ``Claim``, ``Done``, ``Fail <reason>``, ``Comment <text>``, ``Dep <id>``, for which it is to
+        wait; the id of another task may precede these.
+        """
         first, _, rest = call.argument.partition(" ")
         known = {bead["id"] for bead in self.app.agent.beads("list")}
         id, text = (
@@ -150,7 +151,7 @@ class Tasks(Beads):
         return session.id if session is not None else name
 
     def _draw(self, refused: Mapping[str, str], typed: Sequence[str]) -> None:
-        """The rows as they are now, those that were refused as they were edited, and below them what was typed."""
+        """Draw the rows as they are now, those that were refused as they were edited, and below them what was typed."""
         self.shown = self._rows()
         self.window.draws(self.shown)
         lines = [refused.get(table.key(row), row) for row in self.shown]
@@ -181,7 +182,7 @@ class Tasks(Beads):
         return True
 
     def mine(self, q0: int, q1: int) -> bool:
-        """What is none of the rows."""
+        """Return whether it is none of the rows."""
         return table.key(self.window.text(*self.window.address(f"#{q0}-+"))) not in {
             table.key(row) for row in self.shown
         }
@@ -207,7 +208,7 @@ class Tasks(Beads):
         return id in known
 
     def _known(self, gesture: Gesture | None) -> set[str]:
-        """The tasks that are listed, and those that were when it was clicked."""
+        """Return the tasks that are listed, and those that were when it was clicked."""
         drawn = gesture.body.drawn if gesture is not None and gesture.body is not None else None
         return {table.key(row) for row in [*self.shown[1:], *(drawn[1:] if isinstance(drawn, list) else [])]}
 
@@ -280,7 +281,7 @@ class Task(Beads):
 
 
 def draw(bead: Bead, others: list[Bead]) -> str:
-    """Title and description, which can be edited; beneath a rule what cannot."""
+    """Return title and description, which can be edited; beneath a rule what cannot."""
     titles = {one["id"]: f"{one['id']} {one.get('status')} {one.get('title')}" for one in others}
     rows = [f"{bead['id']} {bead.get('status')} priority {bead.get('priority')} {bead.get('assignee') or '-'}"]
     rows += [
@@ -301,7 +302,7 @@ _LINKS = {"blocks": "waits for"}  # what another task is to this one, where the 
 
 
 def parse(text: str) -> tuple[str, str]:
-    """Title and description. Invalid without a title."""
+    """Return title and description. Raises Invalid without a title."""
     above = text.partition(f"\n{_RULE}\n")[0]
     title, _, description = above.partition("\n")
     if not title.strip():
@@ -310,5 +311,5 @@ def parse(text: str) -> tuple[str, str]:
 
 
 def work(bead: Bead) -> str:
-    """The prompt that gives a task to a session."""
+    """Return the prompt that gives a task to a session."""
     return f"Work on {bead['id']}: {bead.get('title')}\n\n{bead.get('description') or ''}".rstrip()

@@ -16,7 +16,7 @@ from anvilsrv.errors import AnvilError, Invalid
 
 
 def main(words: Sequence[str]) -> int:
-    """``Tell <id> [words ...]``: the words come first, then where the text stands, then the text."""
+    """Run ``Tell <id> [words ...]``: the words come first, then where the text is from, then the text."""
     if (status := answered("Tell", "id [words]...", words)) is not None:
         return status
     agent = Agent()
@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def source() -> str:
-    """``/a/x.go:#12,#80``: the window that this was given in, and its selection. Nothing outside of acme."""
+    """Return the window that this was given in, and its selection: ``/a/x.go:#12,#80``. Empty outside of acme."""
     number, name = os.environ.get("winid", ""), os.environ.get("%", "")  # noqa: SIM112
     if not number.isdecimal():
         return name

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def when(stamp: Any) -> str:
-    """A time of the daemon (seconds, or ISO 8601) as a person in this place reads it."""
+    """Return a time of the daemon (seconds, or ISO 8601) as a person in this place reads it."""
     try:
         moment = datetime.fromtimestamp(stamp) if isinstance(stamp, int | float) else datetime.fromisoformat(stamp)
     except (TypeError, ValueError):

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 
 
 def typed(drawn: str, body: str) -> str:
-    """The person's own words, wherever they stand, a line for each place."""
+    """Return the person's own words, wherever they are, a line for each place."""
     if drawn == body:
         return ""
     found = _one(drawn, body)
@@ -21,7 +21,7 @@ def typed(drawn: str, body: str) -> str:
 
 
 def _changed(ours: list[str], theirs: list[str]) -> list[str]:
-    """What is theirs in lines that stand in place of ours."""
+    """Return what is theirs in lines that replace ours."""
     lines = []
     for at, line in enumerate(theirs):
         within = _one(ours[at], line) if at < len(ours) else None
@@ -30,7 +30,9 @@ def _changed(ours: list[str], theirs: list[str]) -> list[str]:
 
 
 def _one(drawn: str, body: str) -> str | None:
-    """What was inserted, if it was in one place; of several places that explain it the one where a line begins or ends."""
+    """Return what was inserted, if it was in one place; of several places that explain it the one where a line begins
+    or ends.
+    """
     more = len(body) - len(drawn)
     if more < 0:
         return None

@@ -19,8 +19,9 @@ DOES = {
 
 
 def answered(program: str, arguments: str, words: Sequence[str]) -> int | None:
-    """The exit status if ``words`` begin with an option (a directory of such a name is ``./-name``), or ask for help anywhere, once
-    that was answered."""
+    """Return the exit status if ``words`` begin with an option (a directory of such a name is ``./-name``), or ask for
+    help anywhere, once that was answered.
+    """
     every = click.Argument(["words"], nargs=-1, metavar=arguments)
     command = click.Command(
         program, SETTINGS, params=[every], help=f"{DOES.get(program, '')} See Assist(1).".lstrip(), options_metavar=""

@@ -43,7 +43,7 @@ class Window:
     # the whole window
 
     def draws(self, what: object) -> None:
-        """What is written from now on shows this: `Moment.drawn` of a click on it."""
+        """Note that what is written from now on shows this: `Moment.drawn` of a click on it."""
         self._drawn = what
 
     @property
@@ -52,7 +52,7 @@ class Window:
         return self._drawn
 
     def ctl(self, message: str) -> None:
-        """One message to `ctl`, in a write of its own (``clean`` and ``delete`` in one write crash acme)."""
+        """Write one message to `ctl`, in a write of its own (``clean`` and ``delete`` in one write crash acme)."""
         self._write("ctl", message.encode() + b"\n")
 
     def name(self, name: str) -> None:
@@ -66,7 +66,7 @@ class Window:
         self.ctl("nomenu")
 
     def dump(self, command: str, directory: str) -> None:
-        """What Load runs, and where, to bring the window back. Holds as long as `event` is open."""
+        """Set what Load runs, and where, to bring the window back. Holds as long as `event` is open."""
         self.ctl(f"dump {command}")
         self.ctl(f"dumpdir {directory}")
 
@@ -89,18 +89,18 @@ class Window:
                 self._files.popitem()[1].close()
 
     def dirty(self) -> bool:
-        """True when acme holds the body for changed."""
+        """Return True when acme holds the body for changed."""
         return self._read_at("ctl", 60)[48:59].strip() == b"1"
 
     def font(self) -> tuple[str, int]:
-        """The body's font file and the width of its tabs in pixels."""
+        """Return the body's font file and the width of its tabs in pixels."""
         fields = self._read_at("ctl", 1024)[60:].decode().rsplit(None, 3)
         return fields[0].split(None, 1)[1].strip("'"), int(fields[1])
 
     # text
 
     def body(self) -> str:
-        """All of the body; read again if the person typed while it was read in pieces."""
+        """Return all of the body; read again if the person typed while it was read in pieces."""
         for _ in range(_TRIES):
             with self._guard():
                 text = self.client.read(f"{self.id}/body").decode("utf-8", "replace")
@@ -122,14 +122,14 @@ class Window:
             return self._address()
 
     def dot(self) -> tuple[int, int]:
-        """The person's selection. Sets the address."""
+        """Return the person's selection. Sets the address."""
         with self._alone:
             self._open("addr")
             self.ctl("addr=dot")
             return self._address()
 
     def dotted(self) -> Dot:
-        """The selection and its lines."""
+        """Return the selection and its lines."""
         with self._alone:
             q0, q1 = self.dot()
             last = q1 - 1 if q1 > q0 else q1
@@ -143,7 +143,7 @@ class Window:
             self.ctl("dot=addr")
 
     def text(self, q0: int, q1: int) -> str:
-        """The body from `q0` to `q1`."""
+        """Return the body from `q0` to `q1`."""
         parts = []
         with self._alone, self._guard():
             self._write("addr", f"#{q0},#{q1}".encode())
@@ -185,7 +185,7 @@ class Window:
 
     @contextmanager
     def bulk(self, clean: bool = True) -> Iterator[None]:
-        """Changes that are one for Undo. With `clean` the window is clean afterwards, and its history is gone."""
+        """Make changes that are one for Undo. With `clean` the window is clean afterwards, and its history is gone."""
         self._open("data")
         with self._alone:
             self.ctl("nomark")
@@ -197,13 +197,13 @@ class Window:
                     self.clean()
 
     def errors(self, text: str) -> None:
-        """A line in the ``+Errors`` window of this window's directory."""
+        """Write a line to the ``+Errors`` window of this window's directory."""
         self._write("errors", _bytes(text.rstrip("\n") + "\n"))
 
     # gestures
 
     def alone(self) -> threading.RLock:
-        """For what is not to be seen before its end, by who reads what is clicked."""
+        """Return a lock for what is not to be seen before its end by the reader of what is clicked."""
         return self._alone
 
     def listen(self) -> None:
@@ -216,7 +216,7 @@ class Window:
         self._seen.again(self.body())
 
     def gestures(self) -> Iterator[Gesture]:
-        """What the person does, as it happens; ends when the window is deleted or `event` is closed."""
+        """Yield what the person does, as it happens; ends when the window is deleted or `event` is closed."""
         parser = Parser()
         file = self._open("event")
         while True:
@@ -233,7 +233,7 @@ class Window:
             yield from filter(None, map(self._saw, parser.feed(data)))
 
     def _saw(self, gesture: Gesture) -> Gesture | None:
-        """A gesture with the body in which it was made. What was drawn is none."""
+        """Return a gesture with the body in which it was made. What was drawn is none."""
         if gesture.kind in "ID":
             self._seen.changed(gesture.clicked)
             return gesture if gesture.origin in "KM" else None
@@ -292,7 +292,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _chunks(text: str) -> list[bytes]:
-    """`text` in messages of whole runes: `data` does not join a rune that was cut."""
+    """Return `text` in messages of whole runes: `data` does not join a rune that was cut."""
     data = text.encode("utf-8", "replace")
     cuts = [0]
     while len(data) - cuts[-1] > _CHUNK:

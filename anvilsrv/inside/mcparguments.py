@@ -82,7 +82,9 @@ class Server(MCPServer):
             raise ResourceNotFoundError(_unknown("resource", uri, resources + templates)) from error
 
     async def _looked_at(self, ctx: Any, call_next: Callable[[Any], Any]) -> Any:
-        """Middleware of the SDK: what a request names, and whether its arguments are an object, before the SDK looks."""
+        """Check, before the SDK looks, what a request names, and whether its arguments are an object. Middleware of the
+        SDK.
+        """
         given = {} if ctx.params is None else ctx.params
         if ctx.method in _NAMED and isinstance(given, Mapping):
             try:

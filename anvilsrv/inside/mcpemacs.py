@@ -51,7 +51,8 @@ class Emacs:
         return [name for name, grant in self.TOOLS.items() if grant not in granted]
 
     def emacs_definitions(self, file: str, identifier: str = "", line: int = 0, column: int = 0) -> dict[str, Any]:
-        """Where something is defined, as the user's Emacs knows it (xref; with a language server where one runs).
+        """Return where something is defined, as the user's Emacs knows it (xref; with a language server where one
+        runs).
 
         `file` is a file that is open in Emacs, from which it is looked for. Give an `identifier`, or the `line` (from 1) and
         `column` (from 0) where it stands.
@@ -59,34 +60,44 @@ class Emacs:
         return self._ask("definitions", PATIENCE, file=file, identifier=identifier, line=line, column=column)
 
     def emacs_references(self, file: str, identifier: str = "", line: int = 0, column: int = 0) -> dict[str, Any]:
-        """Where something is used, as the user's Emacs knows it; the arguments are those of emacs_definitions.
+        """Return where something is used, as the user's Emacs knows it; the arguments are those of emacs_definitions.
 
         Where Emacs has no language server for the file, only the files that are open in it are searched, and `searched` says so.
         """
         return self._ask("references", PATIENCE, file=file, identifier=identifier, line=line, column=column)
 
     def emacs_symbols(self, file: str) -> dict[str, Any]:
-        """The symbols (functions, classes, headings) of a file that is open in the user's Emacs, with their lines."""
+        """Return the symbols (functions, classes, headings) of a file that is open in the user's Emacs, with their
+        lines.
+        """
         return self._ask("symbols", PATIENCE, file=file)
 
     def emacs_diagnostics(self, file: str = "") -> dict[str, Any]:
-        """Errors and warnings that the user's Emacs shows (flymake, flycheck) in a file, or in all that are open in it."""
+        """Return errors and warnings that the user's Emacs shows (flymake, flycheck) in a file, or in all that are open
+        in it.
+        """
         return self._ask("diagnostics", PATIENCE, file=file)
 
     def emacs_buffers(self) -> dict[str, Any]:
-        """The files that are open in the user's Emacs, the one used last first, and which of them are modified and not saved."""
+        """Return the files that are open in the user's Emacs, the one used last first, and which of them are modified
+        and not saved.
+        """
         return self._ask("buffers", PATIENCE)
 
     def emacs_selection(self) -> dict[str, Any]:
-        """The file that the user looks at in Emacs, where point is, and the text of the region where one is active."""
+        """Return the file that the user looks at in Emacs, where point is, and the text of the region where one is
+        active.
+        """
         return self._ask("selection", PATIENCE)
 
     def emacs_eldoc(self, file: str, line: int, column: int = 0) -> dict[str, Any]:
-        """What the user's Emacs knows of what stands at a place: its signature, its type, its documentation in short."""
+        """Return what the user's Emacs knows of what is at a place: its signature, its type, its documentation in
+        short.
+        """
         return self._ask("eldoc", PATIENCE, file=file, line=line, column=column)
 
     def emacs_project(self) -> dict[str, Any]:
-        """The root of the project of your directory, and which of its files are open in the user's Emacs."""
+        """Return the root of the project of your directory, and which of its files are open in the user's Emacs."""
         return self._ask("project", PATIENCE)
 
     def open_diff(self, file: str, content: str, wait: float = 600) -> dict[str, Any]:

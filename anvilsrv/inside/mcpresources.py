@@ -30,25 +30,25 @@ class Resource(NamedTuple):
 
 
 def inbox(tools: Tools) -> str:
-    """The waiting messages, which stay."""
+    """Return the waiting messages; reading changes nothing."""
     with tools.attached() as (client, me):
         return _text(client, f"{me}/inbox")
 
 
 def beads(tools: Tools) -> str:
-    """All beads."""
+    """Return all beads."""
     with tools.attached() as (client, _):
         return _text(client, "beads/list")
 
 
 def ready(tools: Tools) -> str:
-    """Beads with nothing in their way."""
+    """Return beads with nothing in their way."""
     with tools.attached() as (client, _):
         return _text(client, "beads/ready")
 
 
 def conversation(tools: Tools, session: str) -> str:
-    """Prompts and answers of a session, the last ones."""
+    """Return prompts and answers of a session, the last ones."""
     if "/" in session or session in ("", ".", ".."):
         raise Invalid(f"not a session: '{session[:60]}'")
     with tools.attached() as (client, _):

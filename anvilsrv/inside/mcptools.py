@@ -34,7 +34,7 @@ STATES = ("idle", "running", "stopped", "error")  # that one may set
 
 
 def _one_of(values: Sequence[str]) -> Any:
-    """For the schema of a tool, by which ``mcpvalues`` refuses others."""
+    """Return the schema of one of these words, by which ``mcpvalues`` refuses others."""
     return Field(json_schema_extra={"enum": list(values)})
 
 

@@ -20,7 +20,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,19}(?:\.0+)?", re.ASCII)
 
 
 def heeded(schema: Schema, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that the schema has, each as its type. Raises Invalid."""
+    """Return the arguments that the schema has, each as its type. Raises Invalid."""
     known: Mapping[str, Schema] = schema.get("properties", {})
     required: Sequence[str] = schema.get("required", ())
     found = {}
@@ -36,7 +36,7 @@ def heeded(schema: Schema, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_object(name: str, value: Any) -> dict[str, Any]:
-    """An object, which may be written as text; null and an empty list are an empty one. Raises Invalid."""
+    """Return an object, which may be written as text; null and an empty list are an empty one. Raises Invalid."""
     if value is None or value == []:
         return {}
     found: dict[str, Any] = _read(name, value, {"type": "object"})
@@ -44,14 +44,14 @@ def read_object(name: str, value: Any) -> dict[str, Any]:
 
 
 def _left_out(value: Any, schema: Schema, required: bool) -> bool:
-    """Whether nothing is meant: null, and for what is not text also a text that says no more."""
+    """Return whether nothing is meant: null, and for what is not text also a text that says no more."""
     if isinstance(value, str) and not required and _plain(schema).get("type") != "string":
         return value.strip() in ("", "null")
     return value is None
 
 
 def _plain(schema: Schema) -> Schema:
-    """The schema without its choice of null."""
+    """Return the schema without its choice of null."""
     return next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
 
 
@@ -80,7 +80,7 @@ def _allowed(value: Any, schema: Schema) -> bool:
 
 
 def _wanted(schema: Schema) -> str:
-    """What the schema asks for, in words."""
+    """Return what the schema asks for, in words."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     if "minimum" in schema and "maximum" in schema:
@@ -97,7 +97,7 @@ def _shown(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A number is meant as its digits: some clients make one of all that looks so."""
+    """Return a text; a number is meant as its digits: some clients make one of all that looks so."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError
     return str(value)
@@ -155,7 +155,7 @@ _NAMES = {
 
 
 def _halves(value: Any) -> bool:
-    """Whether some text in it cannot be written as UTF-8."""
+    """Return whether some text in it cannot be written as UTF-8."""
     if isinstance(value, str):
         return any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, Mapping):

@@ -78,7 +78,7 @@ class Claude(Private):
     links = {f"claude/{name}": f"{{HOME}}/.claude/{name}" for name in SHARED}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """Claude's own state file, and the user's settings."""
+        """Return Claude's own state file, and the user's settings."""
         shown = place.configuration
         settings = shown.visible(read(Path(place.home) / ".claude" / "settings.json"), "mcpServers")
         state = configuration(
@@ -87,7 +87,9 @@ class Claude(Private):
         return {"claude/.claude.json": state, "claude/settings.json": settings}
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
-        """MCP servers, files that CLAUDE.md takes in, programs of hooks, and a setting that overrules ``permissions``."""
+        """Yield MCP servers, files that CLAUDE.md includes, programs of hooks, and a setting that overrules
+        ``permissions``.
+        """
         home, shown, own = place.home, place.configuration, Path(place.home) / ".claude"
         config, settings = read(Path(home) / ".claude.json"), read(own / "settings.json")
         yield from servers(config.get("mcpServers"), shown, "~/.claude.json")
@@ -111,7 +113,9 @@ class Claude(Private):
                 )
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """With the user's plugins: their files by links, and a directory for what they keep, made before hooks run."""
+        """Return the launch with the user's plugins: their files by links, and a directory for what they keep, made
+        before hooks run.
+        """
         made = super().launch(place, resume)
         there = Path(place.home) / ".claude" / "plugins"
         names = [one for one in sorted(os.listdir(there)) if one != "data"] if there.is_dir() else []
@@ -119,7 +123,9 @@ class Claude(Private):
         return replace(made, data={**made.data, **links})
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Conversations are kept by the directory in which they are held. What commands print while they run is not."""
+        """Return where a file is in a fork: conversations are kept by the directory in which they are held, and what
+        commands print while they run is not kept.
+        """
         if path.startswith("tmp/"):
             return ""
         top, name = "claude/projects/", IN_A_NAME.sub("-", before)
@@ -128,16 +134,18 @@ class Claude(Private):
         )
 
     def available(self) -> str:
-        """Not without a way to log in: the agent would wait at a screen that is not seen."""
+        """Return ``ok`` only with a way to log in: without one the agent would wait at a screen that is not seen."""
         return self.logged_in(LOGINS, "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN")
 
     def prompt_text(self, text: str, context: str) -> str:
-        """It cuts what is pasted before each " /", and takes a piece that is the path of an image out of the text."""
+        """Return what is pasted: Claude cuts a paste before each " /", and takes a piece that is the path of an image
+        out of the text.
+        """
         first, *others = super().prompt_text(text, context).split(" /")
         return first + "".join(("\n/" if IMAGE.search(one) else " /") + one for one in others)
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        """A question gets the choices that its payload holds."""
+        """Return the report; a question gets the choices that its payload holds."""
         found = super().report(hook, payload)
         if found is None:
             return None
@@ -163,7 +171,7 @@ class Claude(Private):
         return Report("ask", {**found.fields, **asked}, payload, found.rule)
 
     def reply(self, kind: str, text: str, report: Report | None) -> Reply | None:
-        """Questions are answered by allowing the tool with its answers put in."""
+        """Return the reply: questions are answered by allowing the tool with its answers put in."""
         payload = report.payload if report is not None else {}
         if kind == "ask" and payload.get("tool_name") == "AskUserQuestion":
             asked = questions(payload)
@@ -174,7 +182,9 @@ class Claude(Private):
         return super().reply(kind, text, report)
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
-        """Every line of a message repeats the message's usage: its id says which are one. What a hook has refused is told in words."""
+        """Return the reports of a line. Every line of a message repeats the message's usage: its id says which are one.
+        What a hook has refused is told in words.
+        """
         found = super().transcript_reports(line)
         for report in found:
             unwrap(report)
@@ -198,7 +208,7 @@ class ClaudeAcp(Claude):
 
 
 def unwrap(report: Report) -> None:
-    """A prompt as it was pasted: without the tags that say so, which 2.1.332 puts around it."""
+    """Take off the tags with which 2.1.332 surrounds a pasted prompt."""
     text = report.fields.get("text")
     begun = PASTED.match(text) if report.kind in PROMPTS and isinstance(text, str) else None
     if begun is not None and (body := text[begun.end() :].rstrip("\n")).endswith(
@@ -208,13 +218,15 @@ def unwrap(report: Report) -> None:
 
 
 def task(report: Report) -> dict[str, str]:
-    """Which work a notification says is done."""
+    """Return which work a notification says is done."""
     named = TASK.search(str(report.fields.get("text", ""))[:HEAD])
     return {"task": named[1]} if named else {}
 
 
 def refused(words: str) -> dict[str, str]:
-    """Why a prompt was refused, in a line, and which one it was: by a hook of the user's, or ``/compact`` with nothing to compact."""
+    """Return why a prompt was refused, in a line, and which one it was: by a hook of the user's, or ``/compact`` with
+    nothing to compact.
+    """
     if words.startswith("<"):
         return {"reason": TAG.sub("", words)[:REASON], "text": "/compact"}
     told, mark, text = words.partition("\n\nOriginal prompt: ")
@@ -223,7 +235,7 @@ def refused(words: str) -> dict[str, str]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A file of JSON of the user's; empty where there is none that can be read."""
+    """Return a JSON file of the user's; empty if there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -232,7 +244,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration, key: str) -> dict[str, Any]:
-    """Claude's own state file: what the user has chosen in hers, MCP servers that a layer names, and nothing left to ask at the start.
+    """Return Claude's own state file: what the user has chosen in theirs, MCP servers that a layer names, and nothing
+    left to ask at the start.
 
     Servers of the project's local scope go before those of all projects, as with Claude itself.
     """
@@ -249,14 +262,14 @@ def configuration(config: Mapping[str, Any], cwd: str, shown: Configuration, key
 
 
 def local(config: Mapping[str, Any], cwd: str) -> Mapping[str, Any]:
-    """What the user's state file keeps for a project."""
+    """Return what the user's state file keeps for a project."""
     projects = config.get("projects")
     found = projects.get(cwd) if isinstance(projects, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
 def marketplaces(plugins: Path) -> Iterator[tuple[str, str]]:
-    """Where the marketplaces are of which the user has plugins: each plugin is looked up there at every start."""
+    """Yield where the marketplaces are of which the user has plugins: each plugin is looked up there at every start."""
     for name, row in read(plugins / "known_marketplaces.json").items():
         path = row.get("installLocation") if isinstance(row, Mapping) else None
         if isinstance(path, str) and path.startswith("/"):
@@ -264,7 +277,7 @@ def marketplaces(plugins: Path) -> Iterator[tuple[str, str]]:
 
 
 def installed(plugins: Path) -> list[Path]:
-    """Where plugins of the user's are installed."""
+    """Return where plugins of the user's are installed."""
     found = read(plugins / "installed_plugins.json").get("plugins")
     rows = [row for one in found.values() if isinstance(one, list) for row in one] if isinstance(found, Mapping) else []
     paths = [row.get("installPath") for row in rows if isinstance(row, Mapping)]
@@ -272,7 +285,7 @@ def installed(plugins: Path) -> list[Path]:
 
 
 def commands(hooks: object) -> Iterator[str]:
-    """The command lines of hooks, as settings and plugins have them; what is not well formed is passed over."""
+    """Yield the command lines of hooks, as settings and plugins have them; what is not well formed is passed over."""
     for groups in hooks.values() if isinstance(hooks, Mapping) else ():
         for group in groups if isinstance(groups, list) else ():
             for one in (group.get("hooks") if isinstance(group, Mapping) else None) or ():
@@ -281,19 +294,19 @@ def commands(hooks: object) -> Iterator[str]:
 
 
 def questions(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The questions of an AskUserQuestion, those that are well formed."""
+    """Return the questions of an AskUserQuestion, those that are well formed."""
     given = payload.get("tool_input")
     found = given.get("questions") if isinstance(given, Mapping) else None
     return [one for one in found or [] if isinstance(one, dict) and isinstance(one.get("question"), str)]
 
 
 def labels(asked: Mapping[str, Any]) -> list[str]:
-    """The answers that a question offers."""
+    """Return the answers that a question offers."""
     return [str(one["label"]) for one in asked.get("options") or [] if isinstance(one, dict) and one.get("label")]
 
 
 def question(asked: list[dict[str, Any]]) -> dict[str, Any]:
-    """The fields of a report: several questions, or one with several answers, have no simple choice."""
+    """Return the fields of a report: several questions, or one with several answers, have no simple choice."""
     if len(asked) == 1 and not asked[0].get("multiSelect"):
         return {"question": described(asked[0], "-"), "choices": labels(asked[0]), "free": True}
     text = "\n\n".join(described(one, "") for one in asked)
@@ -309,7 +322,7 @@ def question(asked: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def described(asked: Mapping[str, Any], mark: str) -> str:
-    """A question and what it offers, as text; each choice after ``mark``, or else its number."""
+    """Return a question and what it offers, as text; each choice after ``mark``, or else its number."""
     lines = [str(asked["question"])]
     offered = [one for one in asked.get("options") or [] if isinstance(one, dict) and one.get("label")]
     for at, one in enumerate(offered, 1):
@@ -318,13 +331,15 @@ def described(asked: Mapping[str, Any], mark: str) -> str:
 
 
 def use(payload: Mapping[str, Any]) -> str:
-    """Which use of a tool a payload is about: a permission's hook is told no id of it. What a person answers is put into the input."""
+    """Return which use of a tool a payload is about: a permission's hook is told no id of it. What a person answers is
+    put into the input.
+    """
     name, given = payload.get("tool_name"), payload.get("tool_input")
     return str(name) if name in ("AskUserQuestion", "ExitPlanMode") else f"{name} {dumps(given)}"
 
 
 def answers(asked: list[dict[str, Any]], text: str) -> dict[str, str]:
-    """What was answered, by question: one answer takes the whole text, several a line each."""
+    """Return what was answered, by question: one answer takes the whole text, several a line each."""
     if len(asked) == 1:
         return {asked[0]["question"]: text}
     lines = [line for line in text.splitlines() if line.strip()] or [text]
@@ -332,14 +347,14 @@ def answers(asked: list[dict[str, Any]], text: str) -> dict[str, str]:
 
 
 def permission(payload: Mapping[str, Any]) -> str:
-    """What a tool wants to do, in a line."""
+    """Return what a tool wants to do, in a line."""
     given = payload.get("tool_input")
     known = [str(given[key]) for key in SHOWN if key in given] if isinstance(given, Mapping) else []
     return f"{payload.get('tool_name')}: {known[0]}" if known else str(payload.get("tool_name"))
 
 
 def planned(given: object) -> dict[str, Any]:
-    """The fields of a question about a plan: it stands in the question, or in a file that the transcript names."""
+    """Return the fields of a question about a plan: it is in the question, or in a file that the transcript names."""
     asked, plan = {"what": "plan", "question": PLANNED, "detail": "", "diff": ""}, None
     if isinstance(given, Mapping):
         plan = given.get("plan")
@@ -349,7 +364,7 @@ def planned(given: object) -> dict[str, Any]:
 
 
 def change(payload: Mapping[str, Any]) -> str:
-    """The diff of what is to be edited or written, as far as the question says it: the file is not read."""
+    """Return the diff of what is to be edited or written, as far as the question says it: the file is not read."""
     given = payload.get("tool_input")
     if not isinstance(given, Mapping):
         return ""
@@ -365,6 +380,6 @@ def change(payload: Mapping[str, Any]) -> str:
 
 
 def decision(what: Mapping[str, Any]) -> Reply:
-    """The reply to a PermissionRequest."""
+    """Return the reply to a PermissionRequest."""
     made = {"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": what}}
     return Reply(dumps(made) + "\n")

@@ -29,7 +29,9 @@ class Codex(Private):
     links = {f"codex/{name}": f"{{HOME}}/.codex/{name}" for name in ("AGENTS.md", "rules", "prompts", "skills")}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """What may be seen of the user's configuration (codex writes into it), hooks, and the login when there is an API key."""
+        """Return what may be seen of the user's configuration (codex writes into it), hooks, and the login when there
+        is an API key.
+        """
         hook = self.backend.values(place)["HOOK"]
         program = hook if isinstance(hook, str) else shlex.join(hook)
         hooks = {name: entry(f"{program} {flag}{name}", 864000 if flag else 60) for name, flag in HOOKS.items()}
@@ -43,13 +45,17 @@ class Codex(Private):
         return made
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """Without its databases, which name files by their paths and are made again. Elsewhere it asks where to go on, once ready."""
+        """Return where a file is in a fork, without codex's databases, which name files by their paths and are made
+        again. Elsewhere it asks where to go on, once ready.
+        """
         if before != after:
             raise NotPermitted("Codex goes on with a conversation in its own directory alone: fork it without branch=")
         return "" if path.startswith("codex/") and ".sqlite" in path else path
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Words of the MCP server go in as one TOML array; the key of the user's own model provider comes along."""
+        """Return the launch: the words of the MCP server go in as one TOML array, with the key of the user's own model
+        provider.
+        """
         made = super().launch(place, resume)
         words = self.backend.values(place)["MCP_ARGS"]
         made.argv.extend(["-c", f"mcp_servers.anvillm.args={json.dumps(list(words))}"])
@@ -59,7 +65,7 @@ class Codex(Private):
         return made
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        """A question about a patch has its diff."""
+        """Return the report; a question about a patch has its diff."""
         found = super().report(hook, payload)
         given = payload.get("tool_input")
         patch = given.get("command") if isinstance(given, Mapping) else None
@@ -69,11 +75,11 @@ class Codex(Private):
         return found
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
-        """MCP servers."""
+        """Return MCP servers."""
         return servers(configuration(Path(place.home)).get("mcp_servers"), place.configuration, "~/.codex/config.toml")
 
     def available(self) -> str:
-        """A login, a key, or a model provider of the user's own."""
+        """Return ``ok`` with a login, a key, or a model provider of the user's own."""
         keys = ("OPENAI_API_KEY", "CODEX_API_KEY", *provider_keys(Path.home()))
         return self.logged_in(keys, "set OPENAI_API_KEY")
 
@@ -82,11 +88,11 @@ class CodexAcp(Codex):
     """See ``codex-acp.yaml``: the same private home without hooks; its MCP server comes with the session."""
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """What may be seen of the user's configuration, and the login when there is an API key."""
+        """Return what may be seen of the user's configuration, and the login when there is an API key."""
         return {name: content for name, content in super().seeds(place).items() if name != "codex/hooks.json"}
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """The key of the user's own model provider comes along."""
+        """Return the launch with the key of the user's own model provider."""
         made = Private.launch(self, place, resume)
         for name in provider_keys(Path(place.home)):
             if place.configuration.settings and place.env.get(name):
@@ -95,13 +101,13 @@ class CodexAcp(Codex):
 
 
 def files(patch: str) -> list[str]:
-    """The files that a patch of Codex's own form is about."""
+    """Return the files that a patch of Codex's own form is about."""
     heads = (line.partition(": ") for line in patch.splitlines() if line.startswith(tuple(HEADS)))
     return [path for _, _, path in heads][:FILES]
 
 
 def unified(patch: str) -> str:
-    """The same as a unified diff: the form has no numbers of lines, so its hunks have none either."""
+    """Return the same as a unified diff: the form has no numbers of lines, so its hunks have none either."""
     made = []
     for line in patch.splitlines():
         head, mark, path = line.partition(": ")
@@ -114,12 +120,12 @@ def unified(patch: str) -> str:
 
 
 def entry(command: str, timeout: int) -> list[dict[str, Any]]:
-    """One row of hooks.json."""
+    """Return one row of hooks.json."""
     return [{"hooks": [{"type": "command", "command": command, "timeout": timeout}]}]
 
 
 def configuration(home: Path) -> dict[str, Any]:
-    """The user's config.toml; empty where there is none that can be read."""
+    """Return the user's config.toml; empty if there is none that can be read."""
     try:
         return tomllib.loads((home / ".codex" / "config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -127,7 +133,7 @@ def configuration(home: Path) -> dict[str, Any]:
 
 
 def toml(value: Any) -> str:
-    """A value of TOML on one line: what JSON writes for texts, numbers and flags is TOML too."""
+    """Return a value of TOML on one line: what JSON writes for texts, numbers and flags is TOML too."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
@@ -140,7 +146,7 @@ def toml(value: Any) -> str:
 
 
 def provider_keys(home: Path) -> list[str]:
-    """The variables that hold the keys of model providers in the user's config.toml."""
+    """Return the variables that hold the keys of model providers in the user's config.toml."""
     providers = configuration(home).get("model_providers", {})
     rows = providers.values() if isinstance(providers, dict) else ()
     return [str(row["env_key"]) for row in rows if isinstance(row, dict) and "env_key" in row]

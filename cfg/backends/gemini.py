@@ -24,7 +24,9 @@ class Gemini(Private):
     links = {f"gemini/.gemini/{name}": f"{{HOME}}/.gemini/{name}" for name in NAMES}
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Our settings over the user's. With ``ask`` every tool that changes something waits for our hook."""
+        """Return the launch with our settings over the user's. With ``ask`` every tool that changes something waits for
+        our hook.
+        """
         made = super().launch(place, resume)
         ours = json.loads(str(made.data[SETTINGS]))
         if place.permissions == "ask":
@@ -36,19 +38,19 @@ class Gemini(Private):
         return replace(made, data={**made.data, SETTINGS: settings(place, ours)})
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
-        """MCP servers, and files that GEMINI.md takes in."""
+        """Yield MCP servers, and files that GEMINI.md includes."""
         settings = own(f"{place.home}/.gemini/settings.json")
         yield from servers(settings.get("mcpServers"), place.configuration, "~/.gemini/settings.json")
         for top in (Path(place.home, ".gemini"), Path(place.cwd)):
             yield from mentions(top, "GEMINI.md", place.home, rights)
 
     def available(self) -> str:
-        """A key or a login."""
+        """Return ``ok`` with a key or a login."""
         keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI")
         return self.logged_in(keys, "set GEMINI_API_KEY")
 
     def report(self, hook: str, payload: Mapping[str, Any]) -> Report | None:
-        """A question about an edit has its diff."""
+        """Return the report; a question about an edit has its diff."""
         found = super().report(hook, payload)
         given = payload.get("tool_input")
         if found is not None and found.kind == "ask" and isinstance(given, Mapping):
@@ -59,7 +61,7 @@ class Gemini(Private):
         return found
 
     def transcript_reports(self, line: Mapping[str, Any]) -> list[Report]:
-        """A message is written again when its tools are done: its id says which are one."""
+        """Return the reports of a message, which is written again when its tools are done: its id says which are one."""
         found = super().transcript_reports(line)
         for report in found:
             if report.kind == "usage":
@@ -71,13 +73,13 @@ class GeminiAcp(Gemini):
     """See ``gemini-acp.yaml``: it tells everything in the protocol, and asks in it."""
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Our settings over the user's."""
+        """Return the launch with our settings over the user's."""
         made = Private.launch(self, place, resume)
         return replace(made, data={**made.data, SETTINGS: settings(place, json.loads(str(made.data[SETTINGS])))})
 
 
 def settings(place: Place, ours: dict[str, Any]) -> str:
-    """Ours over what may be seen of the user's. A missing choice of the login is a dialog."""
+    """Return our settings over what may be seen of the user's. A missing choice of the login is a dialog."""
     if place.env.get("GEMINI_API_KEY"):
         ours["security"]["auth"] = {"selectedType": "gemini-api-key"}
     theirs = place.configuration.visible(own(f"{place.home}/.gemini/settings.json"), "mcpServers")
@@ -85,7 +87,7 @@ def settings(place: Place, ours: dict[str, Any]) -> str:
 
 
 def own(path: str) -> dict[str, Any]:
-    """The user's settings; empty where they cannot be read."""
+    """Return the user's settings; empty if they cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -95,7 +97,9 @@ def own(path: str) -> dict[str, Any]:
 
 
 def over(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """``ours`` over ``theirs``: objects are united, lists joined (hooks of both run); of two other values ours counts."""
+    """Return ``ours`` over ``theirs``: objects are united, lists joined (hooks of both run); of two other values ours
+    counts.
+    """
     made = dict(theirs)
     for name, value in ours.items():
         there = made.get(name)

@@ -26,7 +26,7 @@ class KiroAcp(Private):
     links = {f"kiro/{name}": f"{{HOME}}/.kiro/{name}" for name in ("steering", "skills", "hooks")}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """What may be seen of the user's settings, agents and MCP servers, with ours."""
+        """Return what may be seen of the user's settings, agents and MCP servers, with ours."""
         home, shown = Path(place.home) / ".kiro", place.configuration
         words = [str(one) for one in self.backend.values(place)["MCP_ARGS"]]
         ours = {"anvillm": {"command": str(self.backend.values(place)["MCP_COMMAND"]), "args": words}}
@@ -38,13 +38,13 @@ class KiroAcp(Private):
         }
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
-        """MCP servers."""
+        """Return MCP servers."""
         home = Path(place.home) / ".kiro"
         found = read(home, "settings/mcp.json").get(SERVERS)
         return servers(found, place.configuration, "~/.kiro/settings/mcp.json")
 
     def available(self) -> str:
-        """A login or a key."""
+        """Return ``ok`` with a login or a key."""
         return self.logged_in(("KIRO_API_KEY",), "set KIRO_API_KEY")
 
 
@@ -52,7 +52,7 @@ class Kiro(KiroAcp):
     """See ``kiro-tui.yaml``."""
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """3.x runs hooks of both forms: one of them is to report."""
+        """Return the launch. 3.x runs hooks of both forms: one of them is to report."""
         found = re.search(r"(\d+)\.\d+", self.backend.version())
         form = "3" if found and int(found[1]) >= 3 else "2"
         made = super().launch(place, resume)
@@ -60,7 +60,7 @@ class Kiro(KiroAcp):
         return replace(made, env={**made.env, **env})
 
     def available(self) -> str:
-        """Not without its hooks: a prompt could never be confirmed."""
+        """Return ``ok`` only with its hooks: without them a prompt could never be confirmed."""
         why = super().available()
         if why == "ok" and not (Path.home() / ".kiro" / "agents" / "anvillm.json").exists():
             return "its hooks are missing: run kiro-cli/install-hooks.sh of this installation"
@@ -68,12 +68,12 @@ class Kiro(KiroAcp):
 
 
 def agents(home: Path) -> list[str]:
-    """The files of the user's agents."""
+    """Return the files of the user's agents."""
     return sorted(path.name for path in (home / "agents").glob("*.json"))[:AGENTS]
 
 
 def read(home: Path, name: str) -> Mapping[str, Any]:
-    """An object in a file of the user's; empty where there is none."""
+    """Return an object in a file of the user's; empty if there is none."""
     try:
         with open(home / name, "rb") as file:
             return loads_object(file.read(LARGEST), LARGEST)

@@ -24,13 +24,14 @@ class OpenCode(Private):
     links = {f"config/opencode/{name}": f"{{HOME}}/.config/opencode/{name}" for name in NAMES}
 
     def seeds(self, place: Place) -> dict[str, Any]:
-        """It breaks off at the second press; two Escapes in one write would be another key. Ctrl-C, which empties the input, ends it
-        where that is empty already."""
+        """Return key bindings: it breaks off at the second press; two Escapes in one write would be another key.
+        Ctrl-C, which empties the input, ends the program if that is empty already.
+        """
         keys = {"session_interrupt": "escape,ctrl+g", "input_clear": "ctrl+c,f12"}
         return {"config/opencode/tui.json": {"keybinds": keys}}
 
     def kept(self, path: str, before: str, after: str) -> str:
-        """A conversation stays in the directory in which it was begun."""
+        """Return where a file is in a fork: a conversation stays in the directory in which it was begun."""
         if before != after:
             raise NotPermitted(
                 "opencode goes on with a conversation in its own directory alone: fork it without branch="
@@ -38,7 +39,7 @@ class OpenCode(Private):
         return path
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Ours goes in by the environment, over the user's; and what the plugin needs."""
+        """Return the launch: ours goes in by the environment, over the user's; and what the plugin needs."""
         made = super().launch(place, resume)
         values = self.backend.values(place)
         config = self.configured(place)
@@ -55,7 +56,7 @@ class OpenCode(Private):
         return made
 
     def configured(self, place: Place) -> dict[str, Any]:
-        """What may be seen of the user's configuration, with what every session has."""
+        """Return what may be seen of the user's configuration, with what every session has."""
         config = place.configuration.visible(configuration(Path(place.home) / ".config" / "opencode"), "mcp")
         experimental = config.get("experimental")
         return config | {
@@ -66,7 +67,7 @@ class OpenCode(Private):
         }
 
     def lacks(self, place: Place, rights: Rights) -> Iterator[Lack]:
-        """MCP servers."""
+        """Return MCP servers."""
         return servers(
             configuration(Path(place.home) / ".config" / "opencode").get("mcp"),
             place.configuration,
@@ -74,14 +75,14 @@ class OpenCode(Private):
         )
 
     def available(self) -> str:
-        """A key, a login, or a provider in the user's configuration."""
+        """Return ``ok`` with a key, a login, or a provider in the user's configuration."""
         if configuration(Path.home() / ".config" / "opencode").get("provider"):
             return super().available()
         how = "set a provider's API key, or configure a provider in ~/.config/opencode/opencode.json"
         return self.logged_in(KEYS, how)
 
     def reads(self) -> list[str]:
-        """The plugin too."""
+        """Return the paths with that of the plugin."""
         return [*super().reads(), str(self.backend.path.parent / "opencode")]
 
 
@@ -89,18 +90,18 @@ class OpenCodeAcp(OpenCode):
     """See ``opencode-acp.yaml``: it tells everything in the protocol, and needs no plugin."""
 
     def launch(self, place: Place, resume: bool) -> Launch:
-        """Its configuration, by the environment."""
+        """Return the launch with its configuration, by the environment."""
         made = Private.launch(self, place, resume)
         made.env["OPENCODE_CONFIG_CONTENT"] = json.dumps(self.configured(place))
         return made
 
     def reads(self) -> list[str]:
-        """No plugin of ours."""
+        """Return the paths without a plugin of ours."""
         return Private.reads(self)
 
 
 def configuration(directory: Path) -> dict[str, Any]:
-    """The user's configuration, comments taken out; empty when there is none that can be read."""
+    """Return the user's configuration, comments taken out; empty when there is none that can be read."""
     for name in ("opencode.jsonc", "opencode.json", "config.json"):
         try:
             text = (directory / name).read_text(encoding="utf-8")
