@@ -30,7 +30,7 @@ class Run(Protocol):
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """``minutes``, ``seed`` and ``keep`` of the command line."""
+    """Return ``minutes``, ``seed`` and ``keep`` of the command line."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (default 60)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30), help="of the plan (default: another)")
@@ -41,7 +41,7 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def told(words: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     print(words, flush=True)
 
 

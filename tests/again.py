@@ -20,7 +20,7 @@ def pytest(*argv: str) -> int:
 
 
 def failed() -> list[str]:
-    """What failed in the last run: the ids of tests."""
+    """Return what failed in the last run: the ids of tests."""
     kept = Path(".pytest_cache/v/cache/lastfailed")
     return sorted(json.loads(kept.read_text())) if kept.exists() else []
 

@@ -21,7 +21,7 @@ class Authority:
         subprocess.run(["openssl", *arguments], cwd=self.top, check=True, capture_output=True)
 
     def context(self, name: str) -> ssl.SSLContext:
-        """For a server of that name."""
+        """Return a context for a server of that name."""
         (self.top / "ext").write_text(f"subjectAltName=DNS:{name}\n")
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
                       "-out", f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
@@ -33,7 +33,7 @@ class Authority:
 
 
 def authority() -> Iterator[Authority]:
-    """One, in a directory that every user can read."""
+    """Yield an authority, in a directory that every user can read."""
     top = Path(tempfile.mkdtemp(prefix="asb-ca-", dir="/var/tmp"))
     top.chmod(0o755)
     try:

@@ -56,7 +56,7 @@ def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE)
 
 
 def some(found: Iterable[T], what: str = "of them") -> list[T]:
-    """All of what a test goes through, of which there must be one: a loop over nothing would prove nothing."""
+    """Return all of what a test goes through, of which there must be one: a loop over nothing would prove nothing."""
     listed = list(found)
     assert listed, f"there is none {what}"
     return listed
@@ -159,11 +159,11 @@ class Daemon:
         return True
 
     def words(self) -> str:
-        """What it logged."""
+        """Return what it logged."""
         return (self.home.top / "daemon.log").read_text()
 
     def client(self, session: str | None = None) -> Client:
-        """A connection to the daemon, closed with the test; with ``session`` as that session."""
+        """Return a connection to the daemon, closed with the test; with ``session`` as that session."""
         where = self.home.socket
         if session is not None:
             where = self.home.state / "sessions" / session / "ns" / paths.SERVICE
@@ -172,7 +172,7 @@ class Daemon:
         return made
 
     def kill(self) -> None:
-        """kill -9, at this instant."""
+        """Kill it with SIGKILL, at this instant."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)
@@ -196,7 +196,7 @@ class Daemon:
 
 @contextmanager
 def temporary_home() -> Iterator[Home]:
-    """A home under a short path (socket names are short), gone at the end."""
+    """Yield a home under a short path (socket names are short), gone at the end."""
     top = Path(tempfile.mkdtemp(prefix="av-", dir="/tmp"))
     try:
         yield Home(top)

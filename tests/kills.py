@@ -101,7 +101,7 @@ class Kills:
 
 
 def number(text: str) -> tuple[int, int]:
-    """The round and count of a token, to compare which came later."""
+    """Return the round and count of a token, to compare which came later."""
     digits = text.strip().removeprefix("context ").removeprefix("a")
     first, _, second = digits.partition("-")
     return (int(first), int(second)) if second else (0, 0)

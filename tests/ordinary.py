@@ -21,7 +21,7 @@ PYTHONS = (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_i
 
 @contextmanager
 def home_of_user() -> Iterator[Path]:
-    """A directory of that user's."""
+    """Yield a directory of that user's."""
     made = Path(tempfile.mkdtemp(prefix="av-user-", dir="/tmp"))
     os.chown(made, USER, USER)
     try:
@@ -41,7 +41,9 @@ def _as_user(*argv: str, timeout: float, **env: str) -> "subprocess.CompletedPro
 
 
 def run_as_user(home: Path, *tests: str, timeout: float = 280.0, **env: str) -> str:
-    """What pytest says of these when that user runs them, all of which must pass; skips where nobody can become that user."""
+    """Return what pytest says of these when that user runs them, all of which must pass; skips where nobody can become
+    that user.
+    """
     if os.getuid() or shutil.which("setpriv") is None:
         pytest.skip(
             "only root can become somebody else, by setpriv; whoever is not root runs the other tests as a user"

@@ -105,7 +105,7 @@ class Daemon:
             (self.namespace / "agent").unlink(missing_ok=True)
 
     def silent(self, seconds: float) -> bool:
-        """Whether nothing is reported for so long."""
+        """Return whether nothing is reported for so long."""
         try:
             self.reports.put(self.reports.get(timeout=seconds))
         except queue.Empty:
@@ -113,7 +113,7 @@ class Daemon:
         return False
 
     def next(self, hook: str, patience: float = PATIENCE) -> dict[str, Any]:
-        """The payload of the next report, which must be ``hook``."""
+        """Return the payload of the next report, which must be ``hook``."""
         report = self.reports.get(timeout=patience)
         assert report["hook"] == hook, report
         payload = report["payload"]
@@ -158,7 +158,7 @@ def server_pid(tmux: Tmux) -> int:
 
 
 def control_clients(tmux: Tmux) -> list[int]:
-    """The pids of the control clients that are attached."""
+    """Return the pids of the control clients that are attached."""
     rows = tmux.command("list-clients", "-F", "#{client_control_mode} #{client_pid}")
     return [int(row.split()[1]) for row in rows if row.startswith("1 ")]
 
@@ -170,7 +170,7 @@ def detach_all(tmux: Tmux) -> None:
 
 @contextmanager
 def stopped(pid: int, seconds: float) -> Iterator[None]:
-    """A process that does not run for ``seconds``, as on a machine that is too busy; it runs again at the end."""
+    """Stop a process for ``seconds``, as on a machine that is too busy; it runs again at the end."""
     fd = os.pidfd_open(pid)
     go_on = threading.Timer(seconds, signal.pidfd_send_signal, (fd, signal.SIGCONT))
     signal.pidfd_send_signal(fd, signal.SIGSTOP)

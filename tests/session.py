@@ -29,20 +29,20 @@ class Session:
 
     @classmethod
     def starting(cls, daemon: Daemon, backend: str = "shell", *options: str, cwd: Path | None = None) -> Self:
-        """A new session that may not be ready yet; ``options`` as in ``ctl``: ``alias=bob``."""
+        """Start a session, which may not be ready yet; ``options`` as in ``ctl``: ``alias=bob``."""
         client = daemon.client()
         command = words.join(["new", backend, str(cwd or daemon.home.work), *options])
         return cls(daemon, client.write_read("ctl", command.encode()).decode().strip(), client)
 
     @classmethod
     def new(cls, daemon: Daemon, backend: str = "shell", *options: str, cwd: Path | None = None) -> Self:
-        """A new session, idle."""
+        """Start a session and wait until it is idle."""
         made = cls.starting(daemon, backend, *options, cwd=cwd)
         made.wait("idle")
         return made
 
     def again(self) -> Self:
-        """The same session through a new connection, after the daemon was replaced."""
+        """Return the same session through a new connection, after the daemon was replaced."""
         return type(self)(self.daemon, self.id, patience=self.patience)
 
     # -- its files
@@ -95,29 +95,29 @@ class Session:
         self.write("in", text)
 
     def out(self, timeout: float | None = None) -> str:
-        """The response to the last prompt; waits for it."""
+        """Wait for the response to the last prompt and return it."""
         return self.client.read(f"{self.id}/out", timeout=timeout or self.patience).decode()
 
     def ask(self, text: str) -> str:
-        """A prompt and its response."""
+        """Send a prompt and return its response."""
         self.prompt(text)
         return self.out()
 
     def refused(self, text: str) -> str:
-        """A prompt that gets no response, and why."""
+        """Send a prompt that gets no response, and return why."""
         self.prompt(text)
         with pytest.raises(AnvilError) as caught:
             self.out()
         return str(caught.value)
 
     def question(self) -> dict[str, Any]:
-        """What its agent asks the user; waits for it."""
+        """Wait for what its agent asks the user and return it."""
         wait_until(lambda: self.read("ask").strip(), f"{self.id} asks nothing", self.patience)
         found: dict[str, Any] = self.json("ask")
         return found
 
     def asks_too(self, text: str) -> None:
-        """Another tool of its agent asks at the same time; its hook waits as long as the daemon runs."""
+        """Let another tool of its agent ask at the same time; its hook waits as long as the daemon runs."""
         report = {"report": str(uuid.uuid4()), "hook": "Ask", "payload": {"question": text}}
         self.daemon.client(self.id).open(f"{self.id}/hook", wire.ORDWR).write(json.dumps(report).encode())
         wait_until(lambda: text in self.read("ask"), "it does not ask")
@@ -133,12 +133,12 @@ class Session:
         return self.tmux("capture-pane", "-p", "-t", self.id)
 
     def keys(self, *names: str) -> None:
-        """What a person presses in the pane."""
+        """Press keys in the pane, as a person does."""
         self.tmux("send-keys", "-t", self.id, *names)
 
 
 def below(pid: int) -> set[int]:
-    """A process and all that descend from it."""
+    """Return a process and all that descend from it."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended

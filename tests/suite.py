@@ -18,18 +18,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def seconds(item: pytest.Item) -> float:
-    """How long the test takes alone; 0 if it is not marked as slow."""
+    """Return how long the test takes alone; 0 if it is not marked as slow."""
     mark = item.get_closest_marker("slow")
     return float(mark.args[0]) if mark else 0.0
 
 
 def chosen(nodeid: str, commit: str) -> bool:
-    """Whether a slow test is run for that commit."""
+    """Return whether a slow test is run for that commit."""
     return int.from_bytes(hashlib.sha256(f"{commit} {nodeid}".encode()).digest()) % PARTS == 0
 
 
 def dealt(slow: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
-    """What each worker begins with, the longest first: as much for each, and what shares a process of an agent together."""
+    """Return what each worker begins with, the longest first: as much for each, and what shares a process of an agent
+    together.
+    """
     units: dict[tuple[object, ...], list[pytest.Item]] = {}
     for item in sorted(slow, key=seconds, reverse=True):
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
@@ -45,7 +47,9 @@ def total(items: list[pytest.Item]) -> float:
 
 
 def ordered(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """So that of equal pieces of the list, which ``--dist worksteal`` gives to the workers, each begins with slow tests."""
+    """Order the list so that of its equal pieces, which ``--dist worksteal`` gives to the workers, each begins with
+    slow tests.
+    """
     hands = dealt([item for item in items if seconds(item)], workers)
     rest = iter([item for item in items if not seconds(item)])
     size = -(-len(items) // workers)

@@ -32,7 +32,9 @@ class Tree:
         assert done.returncode == 0, done.stderr
 
     def replace(self) -> None:
-        """As a checkout of this version does it: files come by rename, others go, directories stay where something is in them."""
+        """Replace the tree as a checkout of this version does it: files come by rename, others go, directories stay
+        where something is in them.
+        """
         names = {path.relative_to(ROOT) for top in TOPS for path in (ROOT / top).rglob("*") if path.suffix != ".pyc"}
         for path in sorted(self.top.rglob("*"), reverse=True):
             if path.is_dir() and not path.is_symlink():
@@ -49,7 +51,7 @@ class Tree:
                 os.replace(fresh, target)
 
     def new(self, backend: str) -> str:
-        """A session, ready."""
+        """Start a session and wait until it is ready."""
         with self.client() as client:
             made = client.write_read("ctl", f"new {backend} {self.home.work}\n".encode()).decode().strip()
             wait_until(lambda: client.read(f"{made}/state") == b"idle\n", "the agent is not ready")

@@ -84,7 +84,7 @@ class Agent:
         return id
 
     def wait(self, id: str, *prompts: tuple[int, str, str]) -> None:
-        """These are the prompts that wait for a session: number, origin, text."""
+        """Set the prompts that wait for a session: number, origin, text."""
         self.queues[id] = list(prompts)
         self.texts |= {f"{id}/turns/{n}/prompt": text for n, _, text in prompts}
         self.change(id, queued=len(prompts))
@@ -153,7 +153,7 @@ class Agent:
             self._wrote.notify_all()
 
     def rows(self) -> list[dict[str, Any]]:
-        """The content of `sessions`."""
+        """Return the content of `sessions`."""
         return [row | {"notes": notes(row)} for row in self.sessions.values()]
 
     def _control(self, name: str, words: list[str]) -> None:
@@ -184,7 +184,7 @@ class Agent:
         self.wait(name, *(found + rest if word == "first" else rest))
 
     def await_written(self, path: str, timeout: float = 30.0) -> str:
-        """The text of the first write to `path` that nobody has waited for yet."""
+        """Return the text of the first write to `path` that nobody has waited for yet."""
         deadline = time.monotonic() + timeout
         with self._wrote:
             while True:
@@ -382,7 +382,7 @@ class Stream(File):
                 req.done(handle.take(offset, 8192))
 
     def read(self, handle: StreamHandle, offset: int, count: int, req: Request) -> bytes | Later:
-        """What there is for a reader; at the end it waits."""
+        """Return what there is for a reader; at the end it waits."""
         with self._lock:
             if data := handle.take(offset, count):
                 return data

@@ -59,7 +59,7 @@ def in_command(rune: str) -> bool:
 
 
 def grow(text: Text, q0: int, q1: int, belongs) -> tuple[int, int]:
-    """The run of runes around an empty place; a click in the selection means the selection."""
+    """Return the run of runes around an empty place; a click in the selection means the selection."""
     if q0 != q1:
         return q0, q1
     if text.q1 > text.q0 and text.q0 <= q0 <= text.q1:
@@ -72,7 +72,9 @@ def grow(text: Text, q0: int, q1: int, belongs) -> tuple[int, int]:
 
 
 def file_at(text: Text, q0: int, q1: int, directory: str, windows: set[str]) -> tuple[int, int, str] | None:
-    """The file name (with its address) around a place, if there is such a file or window: its place and full name."""
+    """Return the file name (with its address) around a place, if there is such a file or window: its place and full
+    name.
+    """
     start, end = grow(text, q0, q1, lambda c: in_file_name(c) and c != ":")
     address = re.compile(r":[#0-9/$.,;?+-]+").match(text.content, end) if q0 == q1 else None
     name, colon, swept = text.content[start:end].partition(":")
@@ -99,7 +101,7 @@ def address(text: str, dot: tuple[int, int], expression: str) -> tuple[int, int]
 
 
 def _simple(text: str, dot: tuple[int, int], expression: str) -> tuple[int, int]:
-    """A sequence of terms: #n, n, /re/, . and $, each with + or - before it."""
+    """Return a sequence of terms: #n, n, /re/, . and $, each with + or - before it."""
     at, way = 0, ""
     place = dot
     while at < len(expression):

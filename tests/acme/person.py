@@ -19,7 +19,7 @@ class Person:
     """What both have in common. Windows are named by their names."""
 
     def new(self, name: str, body: str = "") -> None:
-        """Another window, of no program."""
+        """Open another window, of no program."""
         raise NotImplementedError
 
     def end_acme(self) -> None:
@@ -36,7 +36,7 @@ class Person:
         raise NotImplementedError
 
     def selection(self, name: str) -> str:
-        """The text selected in a window's body."""
+        """Return the text selected in a window's body."""
         raise NotImplementedError
 
     def execute(self, name: str, text: str, *, sweep: bool = False, tag: bool = False, chord: Any = None) -> None:
@@ -44,7 +44,7 @@ class Person:
         raise NotImplementedError
 
     def look(self, name: str, text: str, *, sweep: bool = False, tag: bool = False) -> None:
-        """The same with the right button."""
+        """Do the same with the right button."""
         raise NotImplementedError
 
     def select(self, name: str, text: str) -> None:
@@ -82,7 +82,7 @@ class Person:
         return result
 
     def pause(self) -> None:
-        """Until something changes, or for a moment."""
+        """Wait until something changes, or for a moment."""
         time.sleep(0.02)
 
     def describe(self) -> str:

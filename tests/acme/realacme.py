@@ -71,7 +71,7 @@ class AtReal(Person):
         return False
 
     def _hears(self) -> bool:
-        """Does what is typed arrive where the mouse points?"""
+        """Return whether what is typed arrives where the mouse points."""
         self.new("/hears")
         self._point("/hears")
         self._xdo("key", "x")
@@ -132,7 +132,7 @@ class AtReal(Person):
         return False
 
     def describe(self) -> str:
-        """What the screen shows goes to $ANVILLM_TEST_SCREENS, in the format of xwd(1)."""
+        """Return what is known of the screen. A picture of it goes to $ANVILLM_TEST_SCREENS, in the format of xwd(1)."""
         if directory := os.environ.get("ANVILLM_TEST_SCREENS"):
             shutil.copy(f"{self.namespace}/Xvfb_screen0", f"{directory}/{time.time():.0f}.xwd")
         mouse = subprocess.run(["xdotool", "getmouselocation"], capture_output=True, text=True).stdout
@@ -170,8 +170,9 @@ class AtReal(Person):
 
     @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[Window]:
-        """The window, while nobody else uses its `addr`, of which there is one for all programs: they are stopped, and
-        find it as they left it."""
+        """Yield the window, while nobody else uses its `addr`, of which there is one for all programs: they are
+        stopped, and find it as they left it.
+        """
         programs = [] if self._held else [each for each in self.programs if each.poll() is None]
         self._held += 1
         for program in programs:
@@ -202,7 +203,7 @@ class AtReal(Person):
         return self._pixels()
 
     def changed_lines(self, before: bytes) -> int:
-        """How many lines of text differ from an earlier picture; the scroll bars do not count."""
+        """Return how many lines of text differ from an earlier picture; the scroll bars do not count."""
         now, width = self._pixels(), SIZE[0] * 4
         rows = [
             y
@@ -298,7 +299,7 @@ class AtReal(Person):
     # the screen
 
     def _spot(self, name: str, text: str, sweep: bool, tag: bool) -> Any:
-        """Where on the screen `text` begins and ends; twice its middle for a click."""
+        """Return where on the screen `text` begins and ends; twice its middle for a click."""
         for _ in range(3):
             with contextlib.suppress(P9Error):  # the text became shorter while it was looked for
                 return self._sought(name, text, sweep, tag)
@@ -320,7 +321,7 @@ class AtReal(Person):
         return tuple((x + 1, y) for x, y in (spot(q0), spot(q1)))
 
     def _in_body(self, name: str, offset: int) -> tuple[int, int]:
-        """The left edge and middle line of the rune at `offset`: select it and see what turns yellow."""
+        """Return the left edge and middle line of the rune at `offset`: select it and see what turns yellow."""
         with self._alone(name) as window:
             dot, size = window.dot(), len(self.body(name))
             back = 1 if offset >= size or self.body(name)[offset] == "\n" else 0
@@ -335,7 +336,7 @@ class AtReal(Person):
             return x + back * CELL, y
 
     def _settle(self) -> None:
-        """Until acme has drawn: two looks at the screen are the same, some milliseconds apart."""
+        """Wait until acme has drawn: two looks at the screen are the same, some milliseconds apart."""
         last = None
         while last != (now := self._pixels()):
             last = now
@@ -354,7 +355,7 @@ class AtReal(Person):
         raise AssertionError("what was selected is not on the screen")
 
     def _top(self, name: str) -> tuple[int, int]:
-        """The upper left corner of a window's body, found on its first visible rune or by an insertion."""
+        """Return the upper left corner of a window's body, found on its first visible rune or by an insertion."""
         body = self.body(name)
         if body and body[0] != "\n":
             x, y = self._in_body(name, 0)

@@ -36,7 +36,7 @@ def test_what_is_no_event_is_refused():
 
 
 def apply(body, edits):
-    """What `body` becomes."""
+    """Return what `body` becomes."""
     for edit in edits:
         body = body[: edit.q0] + edit.text + body[edit.q1 :]
     return body

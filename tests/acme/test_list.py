@@ -11,7 +11,7 @@ ERRORS = "/AnviLLM/+Errors"
 
 
 def order(person, *ids):
-    """The ids in the order of their rows."""
+    """Return the ids in the order of their rows."""
     return re.findall("|".join(ids), person.body(MAIN))
 
 

@@ -12,7 +12,7 @@ TAG = (
 
 
 def row(person, id):
-    """The line of a session, with its columns parted: id, backend, state, alias, directory, and what is said of it."""
+    """Return the line of a session, split into columns: id, backend, state, alias, directory, and what is said of it."""
     found = [line for line in person.body(MAIN).split("\n") if f"\t{id}" in line]
     if not found:
         return []

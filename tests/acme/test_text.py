@@ -15,7 +15,7 @@ def opened(person, name, tag):
 
 
 def modified(person, name):
-    """Del twice: the first one only says that the window is modified."""
+    """Press Del twice: the first one only says that the window is modified."""
     person.execute(name, "Del", tag=True)
     person.sees("+Errors", f"{name} modified\n")
     assert person.has(name)

@@ -296,12 +296,12 @@ def test_assist_outlives_a_restart_of_the_daemon(person, agent, log, anvilsrv):
 
 
 def queued(person, name):
-    """The lines of a queue's window, with their columns parted."""
+    """Return the lines of a queue's window, split into columns."""
     return [line.split(None, 4) for line in person.body(name).splitlines()]
 
 
 def came(n):
-    """When the fake's prompt of that number came, as it is shown here."""
+    """Return when the fake's prompt of that number came, as it is shown here."""
     return when(f"2026-01-01T10:00:0{n}+0000").split()
 
 

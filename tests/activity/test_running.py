@@ -27,7 +27,7 @@ def says(records: Records, of_tool: str, text: str) -> None:
 
 
 def growing(records: Records) -> dict[str, str]:
-    """The outputs that grow just now, by the ids of their tools."""
+    """Return the outputs that grow just now, by the ids of their tools."""
     channel = records.recorder.live.channel("s")
     assert channel is not None
     return {ident: one.grown.text for (kind, ident), one in channel.blocks.items() if kind == "output"}

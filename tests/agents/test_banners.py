@@ -69,7 +69,7 @@ def test_it_is_shown_while_the_question_is_open_and_over_a_kill_of_the_daemon(st
 
 
 def _answers(agent: Session) -> bool:
-    """The hook program may not have asked the new daemon yet."""
+    """Return whether the answer is accepted: the hook program may not have asked the new daemon yet."""
     try:
         agent.write("answer", f"{json.loads(agent.read('ask').splitlines()[0])['id']} no")
     except AnvilError:

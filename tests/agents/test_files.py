@@ -30,7 +30,7 @@ def told() -> Iterator[Told]:
 
 
 def until(found: "queue.Queue[News]", path: str, gone: bool) -> News:
-    """The next news of a file: that something stands in it, or that it is gone."""
+    """Return the next news of a file: that it has content, or that it is gone."""
     while True:
         one = found.get(timeout=PATIENCE)
         if one.path == path and (one.mark is None if gone else one.lines):

@@ -49,7 +49,7 @@ def ran(home: Home) -> list[str]:
 
 
 def ask(app: App, session: str, text: str) -> int:
-    """A prompt; its id."""
+    """Queue a prompt. Returns its id."""
     return app.store.call(lambda tx: app.send.numbered(tx, session, app.send.accept(tx, session, text, "user")).id)
 
 

@@ -57,7 +57,7 @@ def shell(request: pytest.FixtureRequest, home: Home) -> Iterator[Session]:
 
 
 def ours() -> list[Path]:
-    """Every module of ours, and what it was compiled to."""
+    """Return every module of ours, and what it was compiled to."""
     return [path for top in TOPS for path in (ROOT / top).rglob("*.py*")]
 
 

@@ -35,7 +35,7 @@ def claude(*typed: str) -> list[str]:
 
 
 def opencode(*typed: str) -> list[str]:
-    """Its box: the lines, and at the bottom which model it is."""
+    """Return its box: the lines, and at the bottom which model it is."""
     return [
         "said before",
         "",

@@ -54,7 +54,7 @@ def test_it_ends_when_it_is_told(tmux: Tmux, top: Path) -> None:
 
 @contextmanager
 def started(tmux: Tmux, top: Path, script: str, text: str = HOOKS) -> Iterator[tuple[str, "queue.Queue[str]"]]:
-    """The pane of an agent that is watched as it starts, and what is told of it."""
+    """Yield the pane of an agent that is watched as it starts, and what is told of it."""
     pane = tmux.new_window("00000001", ["sh", "-c", script], cwd="/", env={}).id
     told: queue.Queue[str] = queue.Queue()
     until = Until()

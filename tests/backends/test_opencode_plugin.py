@@ -27,7 +27,7 @@ def answer(ident: str, text: str, done: bool, **info: Any) -> dict[str, Any]:
 
 
 def reports(tmp_path: Path, *steps: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is reported when opencode tells this: the names of hooks, each with the turn it is about."""
+    """Return what is reported when opencode tells this: the names of hooks, each with the turn it is about."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no program 'node'")

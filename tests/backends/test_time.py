@@ -20,7 +20,7 @@ GUARD = 2 * END  # what guards see
 
 
 def patterns(value: object) -> Iterator[re.Pattern[str]]:
-    """Every pattern in a backend, at any depth."""
+    """Yield every pattern in a backend, at any depth."""
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, Mapping):
@@ -35,7 +35,7 @@ def patterns(value: object) -> Iterator[re.Pattern[str]]:
 
 
 def cost(pattern: re.Pattern[str], text: str, size: int) -> float:
-    """s of the processor's time, the least of three."""
+    """Return s of the processor's time, the least of three."""
     text, best = text[:size] + " x", 10.0
     for _ in range(3):
         before = time.thread_time()

@@ -21,7 +21,7 @@ class Desk:
         self.beads = Beads(path, self.told.append, self.errors.append)
 
     def __call__(self, *words: str, actor: str = "user") -> str:
-        """Runs a command; as the user unless another actor is named."""
+        """Run a command; as the user unless another actor is named."""
         return self.beads.command(list(words), actor, actor == "user") or ""
 
     def ready(self) -> list[str]:

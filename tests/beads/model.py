@@ -10,7 +10,7 @@ Records = dict[str, dict[str, Any]]
 
 
 def ready(records: Records, now: int) -> list[str]:
-    """Ids that may be claimed, most urgent first, then oldest."""
+    """Return ids that may be claimed, most urgent first, then oldest."""
     found = [r for r in records.values() if r["status"] == "open" and _is_work(r) and not _put_off(r, now)]
     found = [r for r in found if not stuck(records, r) and not _below_put_off(records, r, now)]
     return [r["id"] for r in sorted(found, key=lambda r: (r["priority"], unix_ns(r["created_at"]), r["id"]))]
@@ -36,7 +36,7 @@ def _holds_back(records: Records, parent: dict[str, Any]) -> bool:
 
 
 def waits(records: Records, bead: str, target: str) -> bool:
-    """Whether `bead` waits, over any number of edges, for `target`."""
+    """Return whether `bead` waits, over any number of edges, for `target`."""
     seen, queue = set(), [bead]
     while queue:
         at = queue.pop()

@@ -84,7 +84,7 @@ def test_ready_is_what_the_model_says_after_every_change(edges: list[tuple], cha
 
 
 def agree(desk: Desk) -> list[str]:
-    """What is ready, once the model has said the same."""
+    """Return what is ready, once the model has said the same."""
     records = {r["id"]: r for r in json.loads(desk.beads.list_json())}
     assert desk.ready() == model.ready(records, time.time_ns())
     return desk.ready()

@@ -28,7 +28,9 @@ class Accident(NamedTuple):
 
 
 def plan(seconds: float, seed: int) -> list[Accident]:
-    """The disk full twice, the clock moved twice, and a kill and a silence every few minutes; all of it closer in a short run."""
+    """Return a plan: the disk full twice, the clock moved twice, and a kill and a silence every few minutes; all of it
+    closer in a short run.
+    """
     rng = random.Random(seed)
     full = min(30.0, seconds / 10)
     made = [Accident(seconds * rng.uniform(*when), "full disk", full) for when in ((0.1, 0.3), (0.55, 0.7))]
@@ -54,7 +56,7 @@ class Accidents:
         self.starts: list[float] = []  # s until a new daemon served
 
     def run(self, planned: list[Accident], seconds: float) -> None:
-        """All of them, each as soon as it is due and those before are over."""
+        """Run all of them, each as soon as it is due and those before are over."""
         began = time.monotonic()
         for one in [*planned, Accident(seconds, "end")]:
             self._wait(began + one.at)
@@ -91,7 +93,7 @@ class Accidents:
         os.kill(self._daemon.process.pid, number)
 
     def _wait(self, until: float) -> None:
-        """Until that moment; meanwhile the disk stays full for as long as it is to be."""
+        """Wait until that moment; meanwhile the disk stays full for as long as it is to be."""
         while (now := time.monotonic()) < until:
             threading.Event().wait(min(until - now, REFILL if self._free_at else until - now))
             if self._free_at is None:

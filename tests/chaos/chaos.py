@@ -20,7 +20,7 @@ SETTLE = 120.0  # s in which everything that was accepted must come to its end
 
 
 def text(kind: str, token: str, slow: bool) -> str:
-    """A prompt whose answer is its token, or, of a scripted agent, the prompt itself."""
+    """Return a prompt whose answer is its token, or, of a scripted agent, the prompt itself."""
     if kind == "shell":
         return f"{'sleep 1;' * slow} echo {token} | tee -a ran".strip()
     return f"{token}{' slow' * slow}"
@@ -44,7 +44,7 @@ class Chaos:
         self._over = threading.Event()
 
     def run(self, seconds: float) -> list[str]:
-        """What is wrong afterwards."""
+        """Return what is wrong afterwards."""
         scripted.install(self._home.config)
         self.daemon.start()
         for name, kind in AGENTS.items():
@@ -76,7 +76,9 @@ class Chaos:
         return made
 
     def _settled(self) -> bool:
-        """Whether all is over, and was when last looked: the end of one session may be mail for one looked at before."""
+        """Return whether all is over, and was when last looked: the end of one session may be mail for one looked at
+        before.
+        """
         looked = {name: (one.state, judge.rows(one)) for name, one in self._sessions.items()}
         busy = [
             name

@@ -21,7 +21,7 @@ class Disk(Protocol):
         """Leave not a byte; again while it is full: of what was freed meanwhile."""
 
     def free(self) -> None:
-        """There is space again."""
+        """Free the space."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -78,7 +78,9 @@ class Limit:
 
 
 def mountable() -> list[str] | None:
-    """What to put before a program that is to mount a ``Small``; empty: nothing, it may. None: it cannot be done here."""
+    """Return what to put before a program that is to mount a ``Small``; empty: nothing, it may. None: it cannot be done
+    here.
+    """
     way = ["unshare", "--user", "--map-root-user", "--mount"]
     tried = [*way, "sh", "-c", 'mount -t tmpfs -o size=1m small "$0"', os.path.dirname(__file__)]
     return way if subprocess.run(tried, capture_output=True, check=False).returncode == 0 else None

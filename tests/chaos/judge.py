@@ -33,13 +33,13 @@ class Found(NamedTuple):
 
 
 def rows(session: Session) -> list[Row]:
-    """All prompts of a session."""
+    """Return all prompts of a session."""
     lines = [line.split("\t") for line in session.read("turns/list").splitlines()]
     return [Row(int(line[0]), line[1], line[2], line[-1]) for line in lines]
 
 
 def took(cwd: Path) -> list[str]:
-    """What the agent in ``cwd`` has run, as it wrote down itself."""
+    """Return what the agent in ``cwd`` has run, as it wrote down itself."""
     ran, log = cwd / "ran", cwd / "script.log"
     texts = ran.read_text().splitlines() if ran.exists() else []
     events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -47,12 +47,12 @@ def took(cwd: Path) -> list[str]:
 
 
 def found(session: Session, cwd: Path) -> Found:
-    """Everything of one session."""
+    """Return everything of one session."""
     return Found(rows(session), [*session.json("inbox"), *session.json("archive")], took(cwd))
 
 
 def prompts(name: str, ledger: Ledger, there: Found) -> Iterator[str]:
-    """What is wrong with the prompts of a session."""
+    """Yield what is wrong with the prompts of a session."""
     states: dict[str, list[Row]] = {}
     for row in there.rows:
         token = TOKEN.search(row.words) if row.origin == "queue" else None
@@ -80,7 +80,7 @@ def prompts(name: str, ledger: Ledger, there: Found) -> Iterator[str]:
 
 
 def mail(ledgers: dict[str, Ledger], there: dict[str, Found]) -> Iterator[str]:
-    """What is wrong with the mail of all sessions."""
+    """Yield what is wrong with the mail of all sessions."""
     subjects = Counter(one["subject"] for found in there.values() for one in found.mail)
     replies = Counter(one["metadata"].get("in_reply_to") for found in there.values() for one in found.mail)
     for name, ledger in ledgers.items():

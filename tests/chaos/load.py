@@ -67,7 +67,7 @@ class Writer:
         raise NotImplementedError
 
     def connection(self) -> Client | None:
-        """A connection to whatever daemon is there; None when the run is over first."""
+        """Return a connection to whatever daemon is there; None when the run is over first."""
         while self.client is None and not self.over.is_set():
             try:
                 self.client = Client(str(self.session.daemon.home.socket), timeout=SILENCE)
@@ -109,7 +109,7 @@ class Prompter(Writer):
             self._ahead = 0
 
     def _send(self, token: str, text: str) -> int | None:
-        """The number of the prompt; None if it has none, or nobody told."""
+        """Return the number of the prompt; None if it has none, or nobody told."""
         client, begun = self.connection(), False
         if client is None:
             return None
@@ -159,7 +159,9 @@ class Prompter(Writer):
                 self._go(client)
 
     def _go(self, client: Client) -> None:
-        """What a person does when no answer comes. The queue may be held, after a prompt that could not be delivered."""
+        """Do what a person does when no answer comes. The queue may be held, after a prompt that could not be
+        delivered.
+        """
         try:
             help_on(client, self.id)
         except P9Error:

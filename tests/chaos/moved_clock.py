@@ -11,7 +11,7 @@ from anvilsrv.programs.cli import main
 
 
 def moved(path: str) -> None:
-    """From now on this process has another time. The monotonic clock stays as it is."""
+    """Give this process another time from now on. The monotonic clock stays as it is."""
     fd, machine = os.open(path, os.O_RDONLY | os.O_CLOEXEC), time.time
     time.time = lambda: machine() + float(os.pread(fd, 32, 0))
 

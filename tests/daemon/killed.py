@@ -21,7 +21,7 @@ left = int(os.environ["ANVIL_KILLED"])
 
 
 def counted(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, after a look whether this is the one."""
+    """Return the same, after a look whether this is the one."""
 
     def call(*args: Any, **fields: Any) -> Any:
         global left

@@ -283,7 +283,7 @@ def more(of: dict[str, Any], **news: Any) -> dict[str, Any]:
 
 
 def activity(agent: Session, turn: int = 1) -> list[dict[str, Any]]:
-    """The records of a turn, each thing as it was in the end, at the place where it was told first."""
+    """Return the records of a turn, each thing as it was in the end, at the place where it was told first."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in map(json.loads, agent.read(f"turns/{turn}/activity").splitlines()):
         found[one["kind"], str(one.get("id", one["seq"]))] = one
@@ -378,7 +378,7 @@ def test_a_question_about_an_edit_carries_its_diff_and_says_what_the_answers_mea
 
 
 def attach(agent: Session, name: str, data: bytes) -> str:
-    """A file for the agent; its path there."""
+    """Make a file for the agent. Returns its path there."""
     with agent.client.create(f"{agent.id}/attach/{name}", wire.OWRITE) as file:
         file.write(data)
     return str(agent.daemon.home.state / "sessions" / agent.id / "run" / "attach" / name)
@@ -401,7 +401,7 @@ def test_files_that_a_prompt_names_go_with_it(acp: Daemon) -> None:
 
 
 def alive(home: Path, agent: int) -> list[int]:
-    """Processes of the host that work in the session's directory and are its agent or what that has started."""
+    """Return processes of the host that work in the session's directory and are its agent or what that has started."""
     found = []
     for one in Path("/proc").glob("[0-9]*"):
         try:

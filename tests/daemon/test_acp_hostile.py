@@ -93,7 +93,7 @@ MODE = {"id": "mode", "currentValue": "x", "options": [{"value": "auto"}]}
 
 
 def asks(acp: Daemon, *actions: dict[str, Any]) -> Session:
-    """An agent that is to ask, and does these."""
+    """Start an agent that is to ask, and does these."""
     install(acp.home.config, bypass="mode=auto")
     script(acp.home.work, {"do": list(actions)}, session={"configOptions": [MODE]})
     return Session.new(acp, "fake-acp")

@@ -22,7 +22,7 @@ def backend(home: Home) -> None:
 
 
 def told(agent: Session, path: str = "activity", until: Callable[[Object], bool] | None = None) -> list[Object]:
-    """What there is until the end of a turn, or what ``until`` holds for."""
+    """Return what there is until the end of a turn, or what ``until`` holds for."""
     return list(following(agent, path, until or (lambda one: one["kind"] == "end")))
 
 
@@ -39,12 +39,12 @@ def following(agent: Session, path: str, until: Callable[[Object], bool]) -> Ite
 
 
 def kinds(objects: list[Object]) -> list[str]:
-    """Of the objects; usage comes when it comes."""
+    """Return the kinds of the objects; usage comes when it comes."""
     return [one["kind"] for one in objects if one["kind"] != "usage"]
 
 
 def text(objects: list[Object], ident: str, kind: str = "text") -> str:
-    """What a reader has of a text that grows."""
+    """Return what a reader has of a text that grows."""
     found = ""
     for one in objects:
         if (one["kind"], one.get("id")) == (kind, ident):

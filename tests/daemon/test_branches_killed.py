@@ -49,7 +49,7 @@ def sessions(daemon: Daemon) -> list[str]:
 
 
 def settled(daemon: Daemon, repository: Path) -> bool:
-    """Whether nothing that had begun is left undone. Either all of it is there, or nothing."""
+    """Return whether nothing that had begun is left undone. Either all of it is there, or nothing."""
     journals = [path.name for path in (daemon.home.state / "branches").glob("*")]
     tree, there = repository.with_name("repository.b"), sessions(daemon)
     listed = "repository.b\n" in git(repository, "worktree", "list", "--porcelain")

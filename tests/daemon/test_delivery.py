@@ -28,7 +28,7 @@ def agent(daemon: Daemon) -> Iterator[Session]:
 
 
 def turns(daemon: Daemon) -> list[str]:
-    """The texts that the agent was given, in order."""
+    """Return the texts that the agent was given, in order."""
     return [one["text"] for one in seen(daemon.home.work, "turn")]
 
 
@@ -172,7 +172,7 @@ def drawn(agent: Session) -> None:
 
 
 def states(agent: Session) -> dict[int, str]:
-    """Of each prompt, by its number."""
+    """Return the state of each prompt, by its number."""
     rows = [line.split("\t") for line in agent.read("turns/list").splitlines()]
     return {int(row[0]): row[1] for row in rows}
 

@@ -18,7 +18,7 @@ def git(at: Path, *words: str) -> str:
 
 
 def made_repository(at: Path) -> Path:
-    """One with a commit that changes nothing."""
+    """Make a repository with a commit that changes nothing."""
     at.mkdir()
     git(at, "init", "-q", "-b", "main")
     git(at, "commit", "-q", "--allow-empty", "-m", "one")

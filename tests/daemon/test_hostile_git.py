@@ -31,12 +31,12 @@ ln -s {home}/victim out; printf garbage > $d/index; true
 
 
 def plain_env() -> dict[str, str]:
-    """That of a user who commits."""
+    """Return the environment of a user who commits."""
     return {**os.environ, "GIT_EDITOR": "true", **dict(word.split("=") for word in IDENTITY.split())}
 
 
 def attempt(agent: Session, path: str, text: str) -> str:
-    """What it says, or why not."""
+    """Return what it says, or why not."""
     try:
         return agent.client.write_read(f"{agent.id}/{path}", text.encode()).decode()
     except AnvilError as error:
@@ -197,7 +197,7 @@ def test_no_command_brings_a_hostile_commit_to_the_user(daemon: Daemon, reposito
 
 
 def ours(repository: Path) -> str:
-    """What came out of the session, and what is held for it."""
+    """Return what came out of the session, and what is held for it."""
     return git(repository, "for-each-ref", "--format=%(objectname) %(refname)", "refs/anvillm")
 
 

@@ -53,7 +53,7 @@ CHANGED = re.compile(r"((modules|worktrees)/[^/]+/)?(index|(logs/)?(HEAD|refs/he
 
 
 def files(top: Path) -> dict[str, tuple[int, bytes]]:
-    """Those of a git directory, and how they may be used."""
+    """Return the files of a git directory, and how they may be used."""
     return {
         str(path.relative_to(top)): (path.lstat().st_mode, path.read_bytes())
         for path in sorted(top.rglob("*"))
@@ -67,7 +67,7 @@ def but_held(found: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]
 
 
 def made(top: Path, setup: str) -> Path:
-    """The repository."""
+    """Return the repository."""
     at = Path(tempfile.mkdtemp(dir=top)) / "repository"
     at.mkdir()
     env = {**os.environ, **dict(word.split("=") for word in IDENTITY.split()), "GIT_CONFIG_GLOBAL": "/dev/null"}

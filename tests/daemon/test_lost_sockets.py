@@ -18,7 +18,7 @@ def server(agent: Session) -> int:
 
 
 def agents(daemon: Daemon) -> int:
-    """How many agents run in this home: each is a launcher, and what that has started."""
+    """Return how many agents run in this home: each is a launcher, and what that has started."""
     mark = f"{daemon.home.home}/.local/state/anvillm/".encode()
     parents = {}
     for one in Path("/proc").glob("[0-9]*"):

@@ -159,7 +159,7 @@ def test_mail_whose_hook_and_daemon_are_killed_before_the_agent_has_it_is_in_dou
     hook = daemon.client(agent.id).open(f"{agent.id}/hook", wire.ORDWR)
 
     def tell(**report: Any) -> dict[str, Any]:
-        """What the hook program of the end of the turn would say."""
+        """Return what the hook program of the end of the turn would say."""
         hook.write(json.dumps(report).encode())
         hook.offset = 0
         found: dict[str, Any] = json.loads(hook.read_all())

@@ -55,7 +55,7 @@ def test_a_daemon_that_is_ended_while_an_agent_starts_does_not_wait_for_the_door
 
 
 def door(daemon: Daemon) -> list[int]:
-    """The processes of its door, the first one first."""
+    """Return the processes of its door, the first one first."""
     path = str(daemon.home.state / "door" / "socket").encode()
     found = []
     for one in Path("/proc").glob("[0-9]*/cmdline"):

@@ -16,13 +16,13 @@ PROMPTS = [{"report": "taken", "when": {"type": "^user$", "text": "^remember"}, 
 
 
 def errors(agent: Session) -> list[str]:
-    """All errors that were told of it."""
+    """Return all errors that were told of it."""
     lines = agent.daemon.client().open("events.0").read(1 << 20).decode().splitlines()
     return [one["error"] for one in map(json.loads, lines) if one["type"] == "error"]
 
 
 def damaged(daemon: Daemon, **changes: object) -> Session:
-    """An agent with one turn in its conversation, with which it will not start again."""
+    """Return an agent with one turn in its conversation, with which it will not start again."""
     scripted.install(daemon.home.config, resume=REFUSES, **changes)
     agent = Session.new(daemon, "scripted")
     agent.ask("remember 42")

@@ -19,7 +19,7 @@ from tests.session import Session
 
 @contextmanager
 def silent(daemon: Daemon, begin: bool = True) -> Iterator[None]:
-    """The daemon does not run meanwhile, or, with ``begin`` False, runs again at the end."""
+    """Stop the daemon meanwhile; with ``begin`` False it runs again at the end."""
     assert daemon.process is not None
     try:
         if begin:
@@ -30,7 +30,7 @@ def silent(daemon: Daemon, begin: bool = True) -> Iterator[None]:
 
 
 def place(agent: Session) -> Path:
-    """The namespace of the agent."""
+    """Return the namespace of the agent."""
     return agent.daemon.home.state / "sessions" / agent.id / "ns"
 
 
@@ -39,7 +39,7 @@ def spooled(agent: Session) -> list[Path]:
 
 
 def sockets(pid: int) -> set[str]:
-    """Those that a process, or one that it started, has open."""
+    """Return the sockets that a process, or one that it started, has open."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     own = {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir() if os.path.islink(one)}
     return {one for one in own if one.startswith("socket:")}.union(

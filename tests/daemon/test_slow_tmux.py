@@ -16,7 +16,7 @@ def server(agent: Session) -> int:
 
 
 def errors(session: Session) -> list[str]:
-    """What the daemon has complained about so far."""
+    """Return what the daemon has complained about so far."""
     lines = session.client.open("events.0").read(1 << 16).decode().splitlines()
     return [line for line in lines if '"error"' in line]
 

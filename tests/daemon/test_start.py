@@ -13,7 +13,7 @@ from tests.session import Session
 
 
 def backend(home: Home, name: str, **changes: Any) -> None:
-    """A backend like ``shell``, but for these keys."""
+    """Write a backend like ``shell``, but for these keys."""
     made = yaml.safe_load((ROOT / "cfg/backends/shell.yaml").read_text())
     made["backend"] |= {"aliases": [], **changes}
     (home.config / "backends").mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def backend(home: Home, name: str, **changes: Any) -> None:
 
 
 def events(session: Session) -> str:
-    """What has happened so far."""
+    """Return what has happened so far."""
     return session.client.open("events.0").read(1 << 16).decode()
 
 

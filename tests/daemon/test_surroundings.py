@@ -19,7 +19,7 @@ def env(**values: str) -> Surround:
 
 
 def shell(name: str) -> Surround:
-    """A shell that fails at whatever it is given, as those do whose language is another, or that let nobody in."""
+    """Return a shell that fails at whatever it is given, as those do whose language is another, or that let nobody in."""
 
     def surround(home: Home) -> None:
         program = home.top / name

@@ -106,7 +106,7 @@ def test_a_change_is_applied_or_taken_back_if_the_file_is_as_it_was(daemon: Daem
 
 
 def git_reverse(at: Path, diff: str) -> str:
-    """The diff the other way round, by git itself."""
+    """Return the diff the other way round, by git itself."""
     patch = at.parent / "patch"
     patch.write_text(diff)
     base = git(at, "stash", "create").strip() or git(at, "rev-parse", "HEAD").strip()

@@ -41,7 +41,7 @@ class Result:
 
 
 def judge(result: Result, backend: Backend, taken: list[str], answer: Callable[[str], str]) -> None:
-    """Each exactly once, or failed with a true reason; in their order; and nothing else was taken."""
+    """Check that each came exactly once, or failed with a true reason; in their order; and nothing else was taken."""
     exact, order = [squeezed(one) for one in taken], list[int]()
     for number, one in enumerate(result.outcomes):
         typed = squeezed(backend.prompt_text(clean(one.text)))
@@ -69,7 +69,7 @@ def judge(result: Result, backend: Backend, taken: list[str], answer: Callable[[
 
 
 def wrong(one: Outcome, backend: Backend, taken: list[str], answer: Callable[[str], str]) -> str:
-    """What is not as it must be with this one, which the agent took so many times; empty if all is."""
+    """Return what is not as it must be with this one, which the agent took that many times; empty if all is."""
     if len(taken) > 1:
         return f"was taken {len(taken)} times"
     match one.state:
@@ -95,7 +95,9 @@ def wrong(one: Outcome, backend: Backend, taken: list[str], answer: Callable[[st
 
 
 def strays(result: Result, backend: Backend, taken: list[str]) -> list[str]:
-    """What was taken and is none of ours as it was written. A prompt that a person changed has failed, and its number is in it."""
+    """Return what was taken and is none of ours as it was written. A prompt that a person changed has failed, and its
+    number is in it.
+    """
     ours = {squeezed(backend.prompt_text(clean(one.text))) for one in result.outcomes}
     found = list[str]()
     for text in taken:

@@ -56,7 +56,9 @@ HUGE: dict[str, Shape] = {"1 MB of lines": lines(16000, 120), "1 MB in a line": 
 
 
 def texts(count: int, seed: int, huge: int) -> list[tuple[str, str]]:
-    """So many prompts with the names of their shapes, ``huge`` of them of a megabyte; each shape once before one comes twice."""
+    """Return that many prompts with the names of their shapes, ``huge`` of them of a megabyte; each shape once before
+    one comes twice.
+    """
     chance, made = random.Random(seed), list[tuple[str, str]]()
     while len(made) < count:
         names = list(SHAPES)

@@ -177,7 +177,9 @@ class Parts:
     # -- backends ------------------------------------------------------------------------------------------------------
 
     def backend(self, name: str = "scripted", python: str = "", **changes: Any) -> str:
-        """A backend, the scripted one with these keys changed; ``python`` is the body of a class ``Odd``. Returns its name."""
+        """Write a backend, the scripted one with these keys changed; ``python`` is the body of a class ``Odd``. Returns
+        its name.
+        """
         if python:
             lines = "\n".join(f"    {line}" for line in python.splitlines())
             (self.top / "config" / "backends").mkdir(parents=True, exist_ok=True)
@@ -202,7 +204,7 @@ class Parts:
             self.job(lambda tx: None)
 
     def new(self, backend: str = "scripted", alias: str = "", parent: str | None = None, policy: str = "") -> str:
-        """A session whose process does not run yet."""
+        """Create a session whose process does not run yet."""
         if self.backends.last(backend) is None:
             self.backend(backend)
         return self.job(
@@ -212,7 +214,7 @@ class Parts:
         )  # fmt: skip
 
     def idle(self, backend: str = "scripted", alias: str = "", parent: str | None = None, policy: str = "") -> str:
-        """A session whose agent is ready for prompts."""
+        """Create a session whose agent is ready for prompts."""
         made = self.new(backend, alias, parent, policy)
         self.run(made)
         self.report(made, "Ready")
@@ -220,7 +222,7 @@ class Parts:
         return made
 
     def run(self, session: str) -> int:
-        """Its process runs; returns the pid."""
+        """Let its process run. Returns the pid."""
         self._count += 1
         pid = 100_000 + self._count
         self.job(lambda tx: self.life.launched(tx, session, f"%{pid}", pid, None, None, tx.now.monotonic))
@@ -230,7 +232,7 @@ class Parts:
         return self.job(lambda tx: self.registry.row(tx, session))
 
     def prompt(self, session: str, text: str = "do it", origin: str = "user") -> int:
-        """A prompt is written to ``in``; its id."""
+        """Write a prompt to ``in``. Returns its id."""
         return self.job(lambda tx: self.send.numbered(tx, session, self.send.accept(tx, session, text, origin)).id)
 
     def get(self, number: int) -> Prompt:
@@ -245,7 +247,7 @@ class Parts:
         return self.job(lambda tx: len(tx.all("SELECT 1 FROM turns WHERE session = ? AND status = 'open'", session)))
 
     def deliver(self, session: str, number: int, to: Status = Status.SENT) -> None:
-        """The typist's two steps."""
+        """Take the typist's two steps."""
         if self.status(number) == Status.CHOSEN and to != Status.CHOSEN:
             prompt = self.get(number)
             self.happens(
@@ -259,7 +261,7 @@ class Parts:
         return self.job(lambda tx: outcomes.settle(tx, session, self.post, what(tx)))
 
     def taken(self, session: str, text: str = "do it") -> int:
-        """A prompt whose turn runs; its number."""
+        """Let a prompt's turn run. Returns its number."""
         number = self.prompt(session, text)
         self.deliver(session, number)
         self.report(session, "Submit", prompt=text)
@@ -269,7 +271,7 @@ class Parts:
     # -- agents --------------------------------------------------------------------------------------------------------
 
     def report(self, session: str, hook: str, number: str = "", **payload: Any) -> Asker:
-        """The agent's hook reports; what it is answered."""
+        """Let the agent's hook report. Returns what it is answered."""
         asker, found = Asker(), self.found(hook, number, **payload)
         self.reports.take(session, found, asker)
         if asker.replies and "take" in asker.replies[0]:  # as the hook program does it
@@ -282,7 +284,7 @@ class Parts:
         return asker
 
     def found(self, hook: str, number: str = "", **payload: Any) -> dict[str, Any]:
-        """A report as the hook program makes it."""
+        """Return a report as the hook program makes it."""
         self._count += 1
         return {
             "report": number or f"r{self._count}",
@@ -293,7 +295,7 @@ class Parts:
         }
 
     def spool(self, session: str, report: Mapping[str, Any]) -> Path:
-        """A report that a hook left while no daemon answered."""
+        """Leave a report as a hook does while no daemon answers."""
         self._count += 1
         directory = self.top / "state" / "sessions" / session / "ns" / "spool"
         directory.mkdir(parents=True, exist_ok=True)
@@ -302,7 +304,7 @@ class Parts:
         return path
 
     def data(self, session: str) -> Path:
-        """Where the agent keeps its own files."""
+        """Return where the agent keeps its own files."""
         made = self.top / "state" / "sessions" / session / "data"
         made.mkdir(parents=True, exist_ok=True)
         return made
@@ -310,7 +312,7 @@ class Parts:
     # -- mail and events -----------------------------------------------------------------------------------------------
 
     def mail(self, to: str, kind: str = "QUERY_REQUEST", sender: str = "user", **fields: Any) -> str:
-        """A message is written to ``mail`` of ``sender``; its id."""
+        """Write a message to ``mail`` of ``sender``. Returns its id."""
         given = {"to": to, "type": kind, "subject": "s", "body": "b", **fields}
         return self.job(lambda tx: self.post.send(tx, sender, given))
 
@@ -319,7 +321,7 @@ class Parts:
         return found
 
     def queue(self, session: str) -> list[str]:
-        """The text that is on its way or runs, and those that wait, in their order."""
+        """Return the text that is on its way or runs, and those that wait, in their order."""
         waiting = {one.id for one in self.job(lambda tx: prompts.waiting(tx, session))}
         return [one.text for one in self.job(lambda tx: prompts.every(tx, session)) if one.id in waiting]
 
@@ -329,11 +331,11 @@ class Parts:
         return [one for one in found if not kinds or one["type"] in kinds]
 
     def mark(self) -> int:
-        """The number of the last event."""
+        """Return the number of the last event."""
         return max((one["seq"] for one in self.events()), default=0)
 
     def told(self, after: int) -> list[str]:
-        """The events since, as words: ``state_change idle``."""
+        """Return the events since, as words: ``state_change idle``."""
         word = {"state_change": "state", "message": "kind", "error": "error"}
         return [
             f"{one['type']} {one[word[one['type']]]}" if one["type"] in word else one["type"]

@@ -11,7 +11,7 @@ from tests.desk.parts import Parts
 
 
 def turn(parts: Parts, agent: str, answer: str) -> bytes:
-    """A turn that is answered so; the answer that is kept."""
+    """Run a turn that is answered with that. Returns the answer that is kept."""
     number = parts.taken(agent)
     parts.report(agent, "Stop", response=answer)
     assert parts.status(number) == Status.DONE

@@ -246,7 +246,7 @@ def test_a_killed_session_leaves_nothing(parts: Parts) -> None:
 
 
 def interrupt(parts: Parts, agent: str) -> list[str]:
-    """What is pressed then."""
+    """Return what is pressed then."""
     parts.job(lambda tx: parts.life.interrupt(tx, agent))
     return [type(one).__name__ for one in parts.presses]
 

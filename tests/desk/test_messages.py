@@ -17,7 +17,7 @@ def agent(parts: Parts) -> str:
 
 
 def ask(parts: Parts, agent: str, number: str = "n1") -> Asker:
-    """The program in the pane asks for the next prompt."""
+    """Let the program in the pane ask for the next prompt."""
     asker = Asker()
     parts.reports.take(agent, {"report": number, "hook": "next", "mono": parts.clock.monotonic()}, asker)
     parts.quiet()

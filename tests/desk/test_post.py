@@ -10,7 +10,7 @@ from tests.scripted import BACKEND
 
 
 def request(parts: Parts, to: str, sender: str = "user", kind: str = "QUERY_REQUEST") -> int:
-    """A request whose turn runs; the prompt's number."""
+    """Let a request's turn run. Returns the prompt's number."""
     parts.mail(to, kind, sender, subject="how many", body="count them")
     number = parts.job(lambda tx: parts.send.last(tx, to))
     parts.deliver(to, number)

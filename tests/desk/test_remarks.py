@@ -6,7 +6,7 @@ from tests.desk.parts import Parts
 
 
 def read(parts: Parts, agent: str, cursor: int = 0) -> tuple[bytes, int]:
-    """All of the log from there."""
+    """Return all of the log from there."""
     out = b""
     while True:
         page, cursor = parts.job(lambda tx, cursor=cursor: conversation_page(tx, agent, cursor))

@@ -48,7 +48,7 @@ def test_prompts_are_numbered_in_their_session_and_a_number_is_given_once(parts:
 
 
 def lines(parts: Parts, agent: str) -> list[list[str]]:
-    """``turns/list`` without times."""
+    """Return ``turns/list`` without times."""
     found = parts.job(lambda tx: parts.send.listing(tx, agent)).decode().splitlines()
     return [[row.split("\t")[at] for at in (0, 1, 2, 7)] for row in found]
 

@@ -38,12 +38,12 @@ class Reference(NamedTuple):
 
 
 def prose(text: str) -> str:
-    """A page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def blocks(text: str) -> Iterator[str]:
-    """Its paragraphs, list items and table rows."""
+    """Yield its paragraphs, list items and table rows."""
     found: list[str] = []
     for line in prose(text).splitlines():
         if BEGINS.match(line) and found:
@@ -54,17 +54,19 @@ def blocks(text: str) -> Iterator[str]:
 
 
 def is_path(span: str) -> bool:
-    """Whether a span names a file or folder of the repository, and not one of the tree."""
+    """Return whether a span names a file or folder of the repository, and not one of the tree."""
     return PATH.fullmatch(span) is not None and span not in FILES
 
 
 def spans(text: str) -> list[str]:
-    """All code spans."""
+    """Return all code spans."""
     return SPAN.findall(prose(text))
 
 
 def references(text: str) -> Iterator[Reference]:
-    """The names of classes, methods, functions and constants, each with the module that it is said to be in ("": none is said)."""
+    """Yield the names of classes, methods, functions and constants, each with the module that it is said to be in ("":
+    none is said).
+    """
     for block in blocks(text):
         path = ""
         for match in SPAN.finditer(block):
@@ -76,13 +78,13 @@ def references(text: str) -> Iterator[Reference]:
 
 
 def file(path: str) -> Path | None:
-    """The file or folder of that name, if there is one."""
+    """Return the file or folder of that name, if there is one."""
     return next((one for one in (ROOT / "anvilsrv" / path, ROOT / path) if one.exists()), None)
 
 
 @cache
 def names(path: Path) -> frozenset[str]:
-    """What a module defines: ``function``, ``Class``, ``Class.method``, ``Class.attribute``, ``CONSTANT``."""
+    """Return what a module defines: ``function``, ``Class``, ``Class.method``, ``Class.attribute``, ``CONSTANT``."""
     tree = ast.parse(path.read_text())
     found = set(_bound(tree.body))
     for node in tree.body:
@@ -103,19 +105,19 @@ def _bound(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _attributes(made: ast.ClassDef) -> Iterator[str]:
-    """What its methods assign to ``self``."""
+    """Yield what its methods assign to ``self``."""
     for node in ast.walk(made):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
             yield node.attr
 
 
 def rows(text: str, head: str) -> list[list[str]]:
-    """The cells of the table whose first row begins with ``head``, without code marks."""
+    """Return the cells of the table whose first row begins with ``head``, without code marks."""
     found = re.search(rf"^\| {re.escape(head)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert found, f"no table {head}"
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in found[1].splitlines()]
 
 
 def modules(*tops: str) -> list[Path]:
-    """The Python files below these folders of the repository."""
+    """Return the Python files below these folders of the repository."""
     return sorted(path for top in tops for path in (ROOT / top).rglob("*.py"))

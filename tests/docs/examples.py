@@ -47,14 +47,14 @@ class Block:
         return "run" in self.words and ("needs" not in self.options or there(self.options["needs"]))
 
     def commands(self) -> Iterator[tuple[str, str]]:
-        """Of a transcript: each command, and what it printed."""
+        """Yield each command of a transcript, and what it printed."""
         for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
             command, _, printed = part.partition("\n")
             yield command, printed
 
 
 def there(what: str) -> bool:
-    """Whether this machine has what an example needs."""
+    """Return whether this machine has what an example needs."""
     if what in NEVER:
         return False
     if what.startswith("port"):
@@ -79,7 +79,7 @@ def markdown(path: Path) -> list[Block]:
 
 
 def manual(path: Path) -> list[Block]:
-    """The examples of a manual page. One without a comment before it has no words."""
+    """Return the examples of a manual page. One without a comment before it has no words."""
     found = []
     pattern = r'(?:^\.\\" (.*)\n)?^\.(?:(?:Bd -literal.*|EX)\n((?:.*\n)*?)\.(?:Ed|EE)|Dl (.*))$'
     for match in re.finditer(pattern, path.read_text(), re.MULTILINE):
@@ -89,20 +89,20 @@ def manual(path: Path) -> list[Block]:
 
 
 def plain(roff: str) -> str:
-    """The text of literal roff."""
+    """Return the text of literal roff."""
     for escape, text in (("\\(aq", "'"), ("\\(dq", '"'), ("\\-", "-"), ("\\e", "\\"), ("\\&", "")):
         roff = roff.replace(escape, text)
     return roff
 
 
 def flat(page: Path) -> str:
-    """The words of a manual page, with its macros taken away and options as they are typed."""
+    """Return the words of a manual page, with its macros taken away and options as they are typed."""
     text = re.sub(r"\\f[BIRP]|\\f\(..", "", plain(page.read_text()))
     return "\n".join(_words(line) if line.startswith(".") else line for line in text.split("\n"))
 
 
 def _words(line: str) -> str:
-    """The words of a line of macros: in mdoc each word after ``Fl`` is an option, up to the next macro."""
+    """Return the words of a line of macros: in mdoc each word after ``Fl`` is an option, up to the next macro."""
     found, option = [], False
     for word in line[1:].split():
         if re.fullmatch(r"[A-Z][a-z]|B|I|BI|IR|BR|TP|SM", word):
@@ -115,7 +115,7 @@ def _words(line: str) -> str:
 
 
 def pattern(shown: str) -> str:
-    """A regular expression for what a transcript shows: ids, process ids and tokens differ from run to run."""
+    """Return a regular expression for what a transcript shows: ids, process ids and tokens differ from run to run."""
     lines = []
     for line in shown.rstrip().split("\n"):
         if line.strip() == ANY:
@@ -129,7 +129,7 @@ def pattern(shown: str) -> str:
 
 
 def shell_path(top: Path, programs: Path) -> str:
-    """A PATH with our programs and with ``9p``: plan9port's where it is there, else our own by that name."""
+    """Return a PATH with our programs and with ``9p``: plan9port's where it is there, else our own by that name."""
     extra = top / "bin"
     extra.mkdir()
     ninep = shutil.which("9p") or str(programs / "anvil9p")

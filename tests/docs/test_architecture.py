@@ -134,7 +134,7 @@ def test_the_threads_are_those_that_the_code_starts() -> None:
 
 
 def threads(path: Path) -> list[tuple[str, str]]:
-    """The names of the threads that a module starts, itself, by a Reactor or a pool; and the module."""
+    """Return the names of the threads that a module starts, itself, by a Reactor or a pool; and the module."""
     found = []
     where = str(path.relative_to(ROOT)).removeprefix("anvilsrv/")
     for node in ast.walk(ast.parse(path.read_text())):

@@ -64,7 +64,7 @@ class Asked(dict[Any, Any]):
 
 
 def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, set[str]], dict[tuple[str, str], Any]]:
-    """What the loader asks for: level -> keys, and the defaults where it gives any."""
+    """Return what the loader asks for: level -> keys, and the defaults where it gives any."""
     keys: dict[str, set[str]] = {}
     defaults: dict[tuple[str, str], Any] = {}
 

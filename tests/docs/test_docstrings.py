@@ -21,7 +21,7 @@ def docstrings(path: Path) -> Iterator[str]:
 
 
 def classes() -> dict[str, set[str]]:
-    """The classes of all modules, by name, and what is in them or in those that they are made from."""
+    """Return the classes of all modules, by name, and what is in them or in those that they are made from."""
     inside, above = defaultdict(set), defaultdict(set)
     for path in modules(*SOURCES):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -36,7 +36,7 @@ def classes() -> dict[str, set[str]]:
 
 
 def all_above(name: str, above: dict[str, set[str]]) -> set[str]:
-    """The classes that one is made from, those above them included."""
+    """Return the classes that one is made from, those above them included."""
     direct = above.get(name, set())
     return direct.union(*(all_above(base, above) for base in direct))
 

@@ -27,14 +27,14 @@ SILENT = ("anvillm-hook",)  # says nothing but what a hook has to say
 
 
 def page(program: str) -> Path:
-    """Its page, also where that only leads to another."""
+    """Return the page, also where that only leads to another."""
     found = MAN / f"{program}.1"
     leads = re.match(r"\.so man1/(\S+)", found.read_text())
     return MAN / leads[1] if leads else found
 
 
 def programs() -> list[str]:
-    """Everything that a user can type."""
+    """Return everything that a user can type."""
     acme = [path.name for path in (ROOT / "acme").iterdir() if path.is_file() and "." not in path.name]
     return sorted([*SCRIPTS, *acme, *(path.name for path in (ROOT / "bin").iterdir())])
 
@@ -82,7 +82,7 @@ def test_every_option_and_command_of_help_is_in_the_page(program: str, home: Hom
 
 
 def bundled(option: str, words: str) -> bool:
-    """Whether it is one letter of a bundle, as -n in ``ls -dlnt``."""
+    """Return whether it is one letter of a bundle, as -n in ``ls -dlnt``."""
     letter = re.fullmatch(r"-(\w+)", option)
     return bool(letter) and all(re.search(rf"(?<![\w-])-\w*{one}\w*", words) for one in letter[1])
 
@@ -91,12 +91,12 @@ def bundled(option: str, words: str) -> bool:
 
 
 def section(title: str) -> str:
-    """A subsection of anvilsrv(4)."""
+    """Return a subsection of anvilsrv(4)."""
     return re.split(r"^\.S[sh] ", TREE.read_text().partition(f".Ss {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def files(title: str) -> set[str]:
-    """The files that a subsection of anvilsrv(4) lists."""
+    """Return the files that a subsection of anvilsrv(4) lists."""
     return {name.rstrip("/") for name in re.findall(r"^\.It Pa (\S+)", section(title), re.MULTILINE)}
 
 
@@ -181,7 +181,7 @@ def test_the_examples_of_the_pages_run(daemon: Daemon) -> None:
 
 
 def documents() -> list[Path]:
-    """The pages that people read in a browser."""
+    """Return the pages that people read in a browser."""
     places = ("*.md", "docs/**/*.md", "services/*/*.md", "kiro-cli/*.md", "claude/*.md")
     return sorted(path for place in places for path in ROOT.glob(place))
 
@@ -214,5 +214,5 @@ def test_see_also_names_pages_that_exist() -> None:
 
 
 def plain_refs(path: Path) -> str:
-    """The references of a page to others."""
+    """Return the references of a page to others."""
     return "\n".join(re.findall(r"^\.(?:Xr|IR) (.*)$", path.read_text().replace("\\-", "-"), re.MULTILINE))

@@ -35,7 +35,7 @@ class Reader:
         self.env = home.env | {"PATH": shell_path(home.top, PROGRAMS)}
 
     def _clone(self) -> None:
-        """A working tree whose environment is there already, so that nothing is fetched."""
+        """Make a working tree whose environment is there already, so that nothing is fetched."""
         self.checkout.mkdir()
         for one in ROOT.iterdir():
             if one.name not in (".venv", ".git", "pyproject.toml"):
@@ -49,13 +49,13 @@ class Reader:
         (self.checkout / ".venv/installed").touch()
 
     def here(self, text: str) -> str:
-        """The text with the places of this machine."""
+        """Return the text with the places of this machine."""
         for shown, real in self.replaced.items():
             text = text.replace(shown, real)
         return text
 
     def argv(self, words: list[str]) -> list[str]:
-        """What runs a command where the reader is."""
+        """Return what runs a command where the reader is."""
         return ["env", "-C", str(self.checkout), *words]
 
     def run(self, script: str, block: Block) -> "subprocess.CompletedProcess[str]":

@@ -70,7 +70,7 @@ class _FeedHandle(Handle):
 
 
 def session(number: int) -> dict[str, Any]:
-    """One object of ``sessions``."""
+    """Return one object of ``sessions``."""
     return {
         "id": f"{number:08x}", "alias": f"agent-{number}" if number % 3 else "", "backend": ("claude", "shell", "kiro-cli")[number % 3],
         "cwd": f"/home/somebody/src/project-{number % 40}", "state": STATES[number % 4], "pid": 1000 + number, "role": "", "tasks": [],
@@ -108,7 +108,7 @@ class Root(Dir):
         return StaticDir(name, files)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The content of ``sessions``."""
+        """Return the content of ``sessions``."""
         return [one | {"notes": notes(one)} for one in self.sessions.values()]
 
     def command(self, line: str) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(450)  # s; above that of each Emacs
 
 
 def emacs(home: Home, *argv: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Batch Emacs without the user's settings, which sees the package and the tests.
+    """Run batch Emacs without the user's settings, which sees the package and the tests.
 
     Like an interactive one it gets an error for what it writes to a daemon that was killed, not a signal.
     """
@@ -65,7 +65,9 @@ def test_a_conversation_shows_what_the_agent_does(home: Home) -> None:
 
 
 def libraries(*names: str, newer: tuple[str, ...] = ()) -> list[str]:
-    """Options by which Emacs sees these packages, and those that newer ones need. Skips where one of the first is not installed."""
+    """Return options by which Emacs sees these packages, and those that newer ones need. Skips where one of the first
+    is not installed.
+    """
     tops = [Path(top) for top in os.environ.get("ANVILLM_TEST_ELPA", "").split(":") if top]
     tops += [Path("/usr/share/emacs/site-lisp/elpa"), Path("/usr/share/emacs/site-lisp/elpa-src")]
     found = {

@@ -17,12 +17,12 @@ MOST = 100  # characters of a line
 
 
 def code(text: str) -> str:
-    """A file without its comments, so far as they begin a line or follow a blank."""
+    """Return a file without its comments, so far as they begin a line or follow a blank."""
     return re.sub(r"(?m)(?:^|\s);.*$", "", text)
 
 
 def strangers(texts: dict[str, str]) -> Iterator[str]:
-    """Names with two hyphens that are used in another file than the one that defines them."""
+    """Yield names with two hyphens that are used in another file than the one that defines them."""
     owner = {name: file for file, text in texts.items() for name in DEFINED.findall(text)}
     prefixes = {
         (dotted or f"{name}-"): file for file, text in texts.items() for name, dotted in ACCESSORS.findall(text)

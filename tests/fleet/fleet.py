@@ -54,7 +54,7 @@ class Fleet:
         }  # how many requests came before each kill of tmux
 
     def run(self, seconds: float) -> list[str]:
-        """What is wrong afterwards."""
+        """Return what is wrong afterwards."""
         roles = self._home.config / "roles"
         roles.mkdir(parents=True, exist_ok=True)
         (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
@@ -182,19 +182,19 @@ class Fleet:
 
 
 def settled(session: Session) -> bool:
-    """Whether nothing is left to be done."""
+    """Return whether nothing is left to be done."""
     return session.state == "idle" and all(row.state in judge.OVER for row in judge.rows(session))
 
 
 def shown(session: Session) -> str:
-    """What is known of a session that does not settle."""
+    """Return what is known of a session that does not settle."""
     row = session.row
     waiting = [one for one in judge.rows(session) if one.state not in judge.OVER]
     return f"{row['state']}, held {row['held']!r}, error {row['error']!r}, {waiting}\n{session.screen.rstrip()}"
 
 
 def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
-    """How often a service was asked each prompt; of a log that was carried over nothing counts.
+    """Return how often a service was asked each prompt; of a log that was carried over nothing counts.
 
     An agent repeats what it asked, as after an error: it is the same conversation, with as many mentions of each prompt in it, of the
     same process (before which of ``starts``, numbers of requests, it was). A prompt that was typed twice is mentioned once more; one
@@ -225,7 +225,7 @@ def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
 def outcomes(
     name: str, ledger: load.Ledger, rows: list[judge.Row], texts: dict[int, str], seen: Counter[str]
 ) -> Iterator[str]:
-    """What is wrong with the prompts of a session."""
+    """Yield what is wrong with the prompts of a session."""
     states: dict[str, list[judge.Row]] = {}
     for row in rows:
         token = TOKEN.search(texts[row.number]) if row.origin == "queue" else None
@@ -251,13 +251,13 @@ def outcomes(
 
 
 def re_ours(text: str) -> bool:
-    """Whether a text is one of a prompter's, and nothing else."""
+    """Return whether a text is one of a prompter's, and nothing else."""
     token = TOKEN.search(text)
     return token is not None and token[0].startswith("p") and "typed t" not in text
 
 
 def answers(name: str, ledger: load.Ledger, cwd: Path, states: dict[int, str]) -> Iterator[str]:
-    """What was run although it was denied, or twice, or not although it was allowed."""
+    """Yield what was run although it was denied, or twice, or not although it was allowed."""
     for file in ("ran", "ran2"):
         ran = Counter((cwd / file).read_text().split()) if (cwd / file).exists() else Counter[str]()
         for token, times in ran.items():
@@ -270,5 +270,5 @@ def answers(name: str, ledger: load.Ledger, cwd: Path, states: dict[int, str]) -
 
 
 def typed(name: str, ledger: load.Ledger, seen: Counter[str]) -> Iterator[str]:
-    """What a person typed came twice."""
+    """Yield what a person typed that came twice."""
     yield from (f"{name}: {token}, typed, was seen {seen[token]} times" for token in ledger.sent if seen[token] > 1)

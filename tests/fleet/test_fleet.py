@@ -5,7 +5,7 @@ from tests.real_agents.model import Ask
 
 
 def ask(*texts: str, results: tuple[str, ...] = ()) -> Ask:
-    """A request with a conversation, of which the last text is the newest prompt."""
+    """Return a request with a conversation, of which the last text is the newest prompt."""
     return Ask(texts[-1], results, raw={"messages": [{"role": "user", "content": text} for text in texts]})
 
 

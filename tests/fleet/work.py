@@ -29,7 +29,7 @@ def allowed(token: str) -> bool:
 
 
 def shapes(kind: str, asks: bool) -> list[Callable[[str], str]]:
-    """What prompts may look like; ``asks``: of an agent that asks for permissions."""
+    """Return what prompts may look like; ``asks``: of an agent that asks for permissions."""
     made: list[Callable[[str], str]] = [
         lambda token: f"{token}: answer",
         lambda token: f"{token}: answer\nwith two lines",
@@ -53,7 +53,7 @@ def both(token: str) -> str:
 
 
 def background(token: str) -> str:
-    """A task in the background, whose end wakes the agent."""
+    """Return the directive for a task in the background, whose end wakes the agent."""
     return f"@@call Bash {json.dumps({'command': f'sleep 2; echo {token}', 'description': 'x', 'run_in_background': True})}"
 
 
@@ -89,7 +89,7 @@ class Prompter(Writer):
         self.over.wait(self.rng.uniform(0.0, 3.0))
 
     def _send(self, token: str, text: str) -> int | None:
-        """The number of the prompt; None if it has none, or nobody told."""
+        """Return the number of the prompt; None if it has none, or nobody told."""
         client = self.connection()
         if client is None:
             return None
@@ -185,7 +185,7 @@ class Person(Writer):
                 self._keys("BSpace")
 
     def _asked(self) -> bool:
-        """Whether a question is open, or that cannot be told now."""
+        """Return whether a question is open, or that cannot be told now."""
         client = self.connection()
         try:
             return client is None or bool(client.read(f"{self.id}/ask"))

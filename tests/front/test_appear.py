@@ -24,7 +24,7 @@ def waiting(place: Path) -> Iterator[Appearing]:
 
 
 def after(waiting: Appearing, act: Callable[[], object]) -> bool:
-    """What ``wait`` says when ``act`` happens meanwhile."""
+    """Return what ``wait`` says when ``act`` happens meanwhile."""
     thread = threading.Timer(0.05, act)
     thread.start()
     try:

@@ -9,7 +9,7 @@ from anvilsrv.front.program import anvilsrv
 
 
 def put(place: Path, script: str) -> None:
-    """A program ``anvilsrv`` in a directory."""
+    """Put a program ``anvilsrv`` into a directory."""
     (place / "anvilsrv").write_text(f"#!/bin/sh\n{script}\n")
     (place / "anvilsrv").chmod(0o755)
 

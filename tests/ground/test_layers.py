@@ -53,7 +53,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def folder(name: str) -> str:
-    """``store`` for ``anvilsrv.store.events``, ``errors`` for ``anvilsrv.errors``."""
+    """Return the folder: ``store`` for ``anvilsrv.store.events``, ``errors`` for ``anvilsrv.errors``."""
     return name.split(".")[1] if "." in name else ""
 
 
@@ -62,7 +62,7 @@ def row(name: str) -> int:
 
 
 def imports(path: Path, name: str) -> set[str]:
-    """The modules that a file imports: ``from a import b`` is ``a.b`` where that is a module, else ``a``."""
+    """Return the modules that a file imports: ``from a import b`` is ``a.b`` where that is a module, else ``a``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -78,7 +78,7 @@ ALL = dict(modules())
 
 
 def below(name: str, one: str) -> bool:
-    """Whether ``name`` may import ``one``."""
+    """Return whether ``name`` may import ``one``."""
     top, other = name.split(".")[0], one.split(".")[0]
     if one == "sandbox.outside":
         return folder(name) != "inside" and name not in INSIDE

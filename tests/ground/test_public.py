@@ -19,7 +19,7 @@ def private(name: str) -> bool:
 
 
 def looks_inside(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and text of each use of a private name that the file does not define itself."""
+    """Yield line and text of each use of a private name that the file does not define itself."""
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
             and isinstance(node.value, ast.Name) and node.value.id in OURS}  # fmt: skip

@@ -26,7 +26,7 @@ def name(path: Path) -> str:
 
 
 def assigned(tree: ast.AST) -> Iterator[tuple[ast.Attribute, ast.expr | None]]:
-    """Attributes that are assigned to, and what they are given."""
+    """Yield attributes that are assigned to, and what they are given."""
     for node in ast.walk(tree):
         if isinstance(node, TARGETS):
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:

@@ -49,7 +49,7 @@ class Run:
         self.place.mkdir()
 
     def start(self) -> None:
-        """The user's session and the hostile one."""
+        """Start the user's session and the hostile one."""
         self.daemon.start()
         self.client = self.daemon.client()
         self.user = Session.new(self.daemon, "shell")
@@ -64,7 +64,7 @@ class Run:
             self.flag.unlink(missing_ok=True)
 
     def work(self, seconds: float, on: bool) -> None:
-        """The user works for a while: a bit of everything, with the pauses of a person at a front-end."""
+        """Do the user's work for a while: a bit of everything, with the pauses of a person at a front-end."""
         figures, until = self.figures[on], time.monotonic() + seconds
         number = 0
         while time.monotonic() < until:
@@ -92,7 +92,7 @@ class Run:
         into.append(time.perf_counter() - began)
 
     def resident(self) -> float:
-        """MB of the daemon now."""
+        """Return MB of the daemon now."""
         assert self.daemon.process is not None
         lines = Path(f"/proc/{self.daemon.process.pid}/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
@@ -106,11 +106,11 @@ class Run:
         wait_until(lambda: {path.name for path in sessions.iterdir()} <= {self.user.id}, "what is left of it")
 
     def told(self) -> dict[str, dict[str, object]]:
-        """What each attack did, and was told."""
+        """Return what each attack did, and was told."""
         return {path.stem: json.loads(path.read_text()) for path in sorted(self.place.glob("*.told"))}
 
     def medians(self) -> dict[str, tuple[float, float]]:
-        """ms of each operation, undisturbed and attacked."""
+        """Return ms of each operation, undisturbed and attacked."""
         return {
             name: (
                 1000 * statistics.median(self.figures[False][name]),
@@ -125,7 +125,7 @@ MAIL = b'{"to":"ID","type":"LOG_ERROR","subject":"s","body":"b"}'
 
 
 def run(home: Home, daemon: Daemon, rounds: int, seconds: float, only: str = "") -> Run:
-    """So many rounds, each as long undisturbed as attacked."""
+    """Run that many rounds, each as long undisturbed as attacked."""
     made = Run(home, daemon)
     made.start()
     made.work(2.0, False)  # warm

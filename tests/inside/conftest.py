@@ -60,7 +60,7 @@ class Desk:
         return Tools(functools.partial(Client, self.address(session)), session or "")
 
     def call(self, name: str, session: str | None = None, /, mode: str = "auto", **arguments: Any) -> Result:
-        """Calls a tool through the SDK's own client, in memory."""
+        """Call a tool through the SDK's own client, in memory."""
 
         async def run() -> Result:
             async with McpClient(build(self.tools(session)), mode=mode) as client:

@@ -35,7 +35,7 @@ class Place:
         return git_undo.take_back([self.tree], [[{"0": old}, {"0": new}]], {"0": self.now()})
 
     def all(self) -> dict[str, str]:
-        """Every file, and what is in it or where it leads."""
+        """Return every file, and what is in it or where it leads."""
         found = {}
         for path in sorted(self.top.rglob("*")):
             name = str(path.relative_to(self.top))

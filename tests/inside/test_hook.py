@@ -92,7 +92,7 @@ def test_whatever_stands_on_its_input_is_reported(daemon: Daemon, stdin: bytes, 
 
 
 def patched(change: str, *words: str) -> list[str]:
-    """The program with other bounds."""
+    """Return the program's command line with other bounds."""
     code = (
         f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})\n"
         f"from anvilsrv.inside import hook; {change}; sys.exit(hook.main({list(words)!r}))"

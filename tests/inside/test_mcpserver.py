@@ -57,7 +57,7 @@ def test_who_waits_for_an_answer_is_told_what_the_session_does(desk: Desk) -> No
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process used so far; unlike the clock it does not depend on what else runs here."""
+    """Return what a process used so far; unlike the clock it does not depend on what else runs here."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

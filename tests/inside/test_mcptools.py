@@ -156,7 +156,7 @@ def test_no_title_can_become_another_command(desk: Desk, call: Call, tmp_path: P
 
 
 def answer(desk: Desk, question: str, text: str) -> None:
-    """Answers as the user, as a front-end does."""
+    """Answer as the user, as a front-end does."""
     inbox = json.loads(desk.user.read("user/inbox"))
     asked = next(m for m in inbox if m["subject"] == question)
     desk.user.write("user/ctl", f"complete {asked['id']}\n".encode())
@@ -236,7 +236,7 @@ def test_inbox_beads_and_conversations_are_resources_and_reading_them_changes_no
 
 
 def call_inbox(desk: Desk) -> list[dict[str, object]]:
-    """The messages of the first session, which are done then."""
+    """Return the messages of the first session, which are done then."""
     found: list[dict[str, object]] = desk.call("read_inbox", desk.one).value["messages"]
     return found
 

@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 def alone() -> Tools:
-    """Tools that have no daemon: what is refused before one is asked does not need it."""
+    """Return tools that have no daemon: what is refused before one is asked does not need it."""
 
     def connect() -> Client:
         raise Unavailable("asked")
@@ -117,7 +117,9 @@ def test_arguments_of_sloppy_clients_reach_the_tool(arguments: object) -> None:
 
 
 def request(method: str, params: dict[str, Any]) -> Any:
-    """What the server answers to a request with these params, which no client of the SDK would send; or its error."""
+    """Return what the server answers to a request with these params, which no client of the SDK would send; or its
+    error.
+    """
 
     async def run() -> Any:
         async with McpClient(build(alone()), mode="legacy") as client:

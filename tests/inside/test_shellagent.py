@@ -54,7 +54,7 @@ class Shell:
         return self.tmux.panes()[0].dead
 
     def ended(self) -> int | None:
-        """The status, once tmux has seen it (a moment after it has seen the end)."""
+        """Return the status, once tmux has seen it (a moment after it has seen the end)."""
         wait_until(lambda: self.tmux.panes()[0].status is not None, "it does not happen")
         return self.tmux.panes()[0].status
 
@@ -226,7 +226,7 @@ class Process(shell_process.Shell):
         return said
 
     def asked(self) -> int:
-        """The status of a command that was interrupted."""
+        """Return the status of a command that was interrupted."""
 
         def look() -> bool:
             self.ask()

@@ -49,7 +49,7 @@ def build(shared: Path) -> None:
 
 
 def changed(name: str, content: bytes) -> bytes:
-    """A file of the next version."""
+    """Return a file of the next version."""
     if name == "anvilsrv/__init__.py":
         return content.replace(b'__version__ = "', f'__version__ = "{NEXT}.'.encode())
     if name.endswith(("cfg/roles/default.yaml", "cfg/roles/reader.yaml")):
@@ -58,7 +58,9 @@ def changed(name: str, content: bytes) -> bytes:
 
 
 def borrow(env: Path) -> None:
-    """An environment that finds the dependencies in the one that runs the tests: what pip has nothing to fetch for."""
+    """Make an environment that finds the dependencies in the one that runs the tests: what pip has nothing to fetch
+    for.
+    """
     done = subprocess.run([base_python(), "-m", "venv", str(env)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout
     site = env / f"lib/python{sysconfig.get_python_version()}/site-packages"
@@ -73,7 +75,7 @@ def base_python() -> str:
 
 
 def listing(top: Path) -> dict[str, str]:
-    """Every name below ``top``, with what it is: a directory, a link's target, a file's content."""
+    """Return every name below ``top``, with what it is: a directory, a link's target, a file's content."""
     found = {}
     for path in sorted(top.rglob("*")):
         name = str(path.relative_to(top))

@@ -39,7 +39,7 @@ class Place:
         return Record(self.layout.home / "installed.json")
 
     def own(self, folder: str) -> Path:
-        """A copy of a folder of the program, for a test that changes it."""
+        """Return a copy of a folder of the program, for a test that changes it."""
         share = self.layout.env / "share/anvillm"
         share.unlink()
         share.mkdir()

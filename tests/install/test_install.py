@@ -34,7 +34,7 @@ def ready(home: Home) -> None:
 
 
 def session(home: Home) -> str:
-    """A shell session of the installed daemon; its process id, from inside and outside."""
+    """Start a shell session of the installed daemon. Returns its process id, from inside and outside."""
     assert home.run("anvilsrv", "start").returncode == 0
     made = home.run("anvil9p", "write", "agent/ctl", input=f"new shell {home.work} alias=one\n")
     assert made.returncode == 0, made.stderr

@@ -13,7 +13,7 @@ SKIPPED = {".git", ".venv", "node_modules", "build", "dist", "tests"}
 
 
 def scripts(word: bytes) -> list[Path]:
-    """Files whose first line starts ``word``; and for shells, those that say so in a directive."""
+    """Return files whose first line starts ``word``; and for shells, those that say so in a directive."""
     found = []
     for path in sorted(ROOT.rglob("*")):
         if not SKIPPED & set(path.relative_to(ROOT).parts) and path.is_file() and not path.is_symlink():

@@ -53,7 +53,7 @@ class Far:
             return one.connect_ex(("127.0.0.1", self.port)) == 0
 
     def ssh(self, *argv: str) -> list[str]:
-        """The command line; the last words are for the other side."""
+        """Return the command line; the last words are for the other side."""
         options = {"UserKnownHostsFile": self.top / "known", "StrictHostKeyChecking": "no", "IdentitiesOnly": "yes",
                    "LogLevel": "ERROR", "BatchMode": "yes", "ExitOnForwardFailure": "yes"}  # fmt: skip
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]

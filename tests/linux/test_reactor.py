@@ -31,7 +31,7 @@ class Loop:
         return self.calls.get(timeout=PATIENCE)
 
     def settle(self) -> list[object]:
-        """What was said until the loop has run everything that is due, and looked at its descriptors."""
+        """Return what was said until the loop has run everything that is due, and looked at its descriptors."""
         for _ in range(2):  # the first may be in a round that has looked already
             done = threading.Event()
             self.reactor.do(done.set)

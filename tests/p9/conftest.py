@@ -78,7 +78,7 @@ class Raw:
         self.sock.sendall(b"".join(map(wire.encode, msgs)))
 
     def receive(self) -> Any:
-        """The next message; None at the end of the connection."""
+        """Return the next message; None at the end of the connection."""
         while len(self.buffer) < 4 or len(self.buffer) < wire.size_at(self.buffer, 0)[0]:
             try:
                 data = self.sock.recv(65536)
@@ -96,13 +96,13 @@ class Raw:
         return self.receive()
 
     def error(self, msg: Any) -> str:
-        """The text of the Rerror that this must give."""
+        """Return the text of the Rerror that this must give."""
         answer = self.call(msg)
         assert type(answer) is wire.Rerror and answer.tag == msg.tag, answer
         return answer.ename
 
     def ok(self, msg: Any) -> Any:
-        """The answer, which must be the one that belongs to this request."""
+        """Return the answer, which must be the one that belongs to this request."""
         answer = self.call(msg)
         wanted = "R" + type(msg).__name__[1:]
         assert type(answer).__name__ == wanted and answer.tag == msg.tag, answer

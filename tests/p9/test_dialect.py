@@ -21,7 +21,7 @@ class Unix(Raw):
     """A client that speaks 9P2000.u."""
 
     def frame(self, kind: int, body: bytes) -> bytes:
-        """The answer to a message of this type, whole."""
+        """Return the answer to a message of this type, whole."""
         self.sock.sendall(struct.pack("<IBH", 7 + len(body), kind, 1) + body)
         size = self.sock.recv(4, 0x100)
         return size + self.sock.recv(struct.unpack("<I", size)[0] - 4, 0x100)

@@ -47,7 +47,7 @@ SERVED = [one for one in every(AnvilError) if one.__module__.startswith("anvilsr
 
 
 def sentences(node: ast.expr) -> Iterator[str]:
-    """The texts that an expression may be, with ``x`` for what is only known later."""
+    """Yield the texts that an expression may be, with ``x`` for what is only known later."""
     match node:
         case ast.Constant(value=str(text)):
             yield text
@@ -59,7 +59,7 @@ def sentences(node: ast.expr) -> Iterator[str]:
 
 
 def raised() -> Iterator[tuple[str, type[AnvilError], str]]:
-    """Where, of which kind, with which sentence."""
+    """Yield where, of which kind, with which sentence."""
     for file in sorted((ROOT / "anvilsrv").rglob("*.py")):
         name = str(file.relative_to(ROOT / "anvilsrv"))
         if name.startswith(CLIENTS) or file.name == "__init__.py":

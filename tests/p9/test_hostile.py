@@ -31,7 +31,7 @@ def others_are_served(served):
 
 
 def gone(raw: Raw) -> bool:
-    """The server closed this connection."""
+    """Return whether the server closed this connection."""
     while (msg := raw.receive()) is not None:
         assert isinstance(msg, tuple)
     return True
@@ -133,7 +133,7 @@ def test_a_client_has_a_bounded_number_of_waiting_requests(served, raw):
 
 
 def heaviest(served: Served) -> int:
-    """The most that the server keeps for one connection, in bytes."""
+    """Return the most that the server keeps for one connection, in bytes."""
     return max(conn.load for conn in served.server.usage())
 
 

@@ -64,7 +64,9 @@ def said(done: "subprocess.CompletedProcess[str]") -> list[tuple[str, ...]]:
 
 
 def filtered(home: Home, *answers: tuple[int, int, int]) -> list[tuple[str, ...]]:
-    """What is said where these system calls (only with a flag among their arguments, if one is given) end with an errno."""
+    """Return what is said where these system calls (only with a flag among their arguments, if one is given) end with
+    an errno.
+    """
     home.env["PATH"] = "/usr/bin:/bin"
     return said(home.run(sys.executable, "-c", FILTER.replace("{answers}", repr(answers))))
 

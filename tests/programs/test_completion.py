@@ -57,7 +57,7 @@ def live(daemon: Daemon) -> Home:
 
 
 def bash(home: Home, typed: str) -> set[str]:
-    """What the function that bash calls offers."""
+    """Return what the function that bash calls offers."""
     script = """
     . "$1"/anvillm.bash
     compopt() { :; }
@@ -78,7 +78,7 @@ def fish(home: Home, typed: str) -> set[str]:
 
 
 def zsh(home: Home, typed: str) -> set[str]:
-    """The words on the screen after Tab was pressed twice: zsh can be asked in no other way."""
+    """Return the words on the screen after Tab was pressed twice: zsh can be asked in no other way."""
     env = {**home.env, "TERM": "dumb"}
     shell = pexpect.spawn("zsh", ["-f", "-i"], env=env, cwd=str(home.work), encoding="utf-8", timeout=20)
     try:
@@ -126,7 +126,7 @@ def test_without_a_daemon_nothing_is_offered_and_nothing_is_said(home: Home) -> 
 
 
 def options(command: click.Command) -> set[str]:
-    """The long options of a program and of its commands."""
+    """Return the long options of a program and of its commands."""
     own = {name for one in command.params for name in one.opts if name.startswith("--")}
     return own.union(*(options(one) for one in getattr(command, "commands", {}).values() if not one.hidden))
 

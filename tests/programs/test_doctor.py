@@ -13,7 +13,7 @@ from tests.conftest import ROOT, Daemon, Home
 
 
 def examine(home: Home, **more: str) -> tuple[int, dict[str, list[tuple[str, str]]]]:
-    """Its status, and its verdicts and words by subject."""
+    """Return its status, and its verdicts and words by subject."""
     home.env |= more
     done = home.anvilsrv("doctor")
     assert done.stderr == ""

@@ -47,7 +47,7 @@ class World:
         return {"home": self.home, "ns": self.ns, "config": self.config, "bin": self.bin, "top": self.top}
 
     def write(self, path: str, text: str, mode: int = 0o600) -> Path:
-        """A file at a path with the names of ``places``; what a link leads to stays as it is."""
+        """Make a file at a path with the names of ``places``; what a link leads to stays as it is."""
         made = Path(path.format(**self.places()))
         made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made.unlink(missing_ok=True)
@@ -189,7 +189,7 @@ def both(*breaks: Break) -> Break:
 
 
 def agent(text: str, needs: str = "requires: {program: bird, version: [--version]}", more: str = "") -> Break:
-    """A kind of agent of the user's with this program."""
+    """Return a kind of agent of the user's with this program."""
     layers = more or "filesystem: {rwx: ['{CWD}']}"
     return both(
         program("bird", text),

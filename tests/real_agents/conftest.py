@@ -37,12 +37,12 @@ PATIENCE = 90.0  # s; some agents take ten times as long on a machine that has m
 
 
 def wait_until(what: Callable[[], object], why: str, patience: float = PATIENCE) -> object:
-    """As everywhere, with the patience that these programs need."""
+    """Wait as everywhere, with the patience that these programs need."""
     return conftest.wait_until(what, why, patience)
 
 
 def program(name: str, place: str = "") -> str:
-    """The path of an agent's program, or a skip that says how to get it."""
+    """Return the path of an agent's program, or a skip that says how to get it."""
     found = shutil.which(name, path=place or os.pathsep.join([*filter(None, PLACES), os.environ["PATH"]]))
     if found is None:
         where = place or "PATH, node_modules/.bin or $ANVILLM_TEST_AGENTS"
@@ -51,7 +51,7 @@ def program(name: str, place: str = "") -> str:
 
 
 def careful(home: Home) -> str:
-    """The option of ``new`` for an agent that asks before it acts."""
+    """Return the option of ``new`` for an agent that asks before it acts."""
     roles = home.config / "roles"
     roles.mkdir(parents=True, exist_ok=True)
     (roles / "careful.yaml").write_text('permissions: ask\nfilesystem: {rwx: ["{CWD}", "{TMPDIR}"]}\n')
@@ -71,7 +71,9 @@ class Bench:
         self._own: list[Session] = []
 
     def agent(self, *options: str) -> Session:
-        """The agent with these options that tests prompt one after another, idle; a new one where the last is not fit for that."""
+        """Return the agent with these options that tests prompt one after another, idle; a new one where the last is
+        not fit for that.
+        """
         found = self._shared.get(options)
         if found is None or not _fit(found):
             found = self._shared[options] = self.new(*options)
@@ -88,14 +90,14 @@ class Bench:
                 self.client.write(f"{self._own.pop().id}/ctl", b"kill")
 
     def new(self, *options: str, cwd: Path | None = None) -> Session:
-        """A session, idle."""
+        """Start a session and wait until it is idle."""
         agent = self.launch(*options, cwd=cwd)
         state = agent.wait("idle", "error", "stopped")
         assert state == "idle", f"{agent.row['error']}\n{agent.screen}\n{self.daemon.words()}"
         return agent
 
     def launch(self, *options: str, cwd: Path | None = None) -> Session:
-        """A session, starting."""
+        """Start a session."""
         made = Session.starting(self.daemon, self.backend, *options, cwd=cwd)
         made.patience = PATIENCE
         self._own.append(made)
@@ -130,7 +132,9 @@ def with_program(home: Home, name: str, place: str = "", **env: str) -> None:
 
 
 def with_recorded(home: Home, name: str, **env: str) -> None:
-    """The same of one that speaks by messages: those that it gets are kept in ``SENT`` of the directory in which it works."""
+    """Do the same with one that speaks by messages: those that it gets are kept in ``SENT`` of the directory in which
+    it works.
+    """
     found = program(name)
     kept = home.home / "recorded" / name
     kept.parent.mkdir(exist_ok=True)
@@ -154,7 +158,7 @@ def with_recorded(home: Home, name: str, **env: str) -> None:
 
 
 def sent(home: Home) -> list[dict[str, Any]]:
-    """The messages that the agents of a home got, as far as they are whole lines."""
+    """Return the messages that the agents of a home got, as far as they are whole lines."""
     try:
         lines = (home.work / SENT).read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
@@ -174,7 +178,7 @@ def with_service(home: Home, service: Service, more: str = "") -> None:
 
 
 def claude_env(service: Service, **login: str) -> dict[str, str]:
-    """What Claude Code needs to find the stand-in, and to leave everybody else alone; without ``login`` a key."""
+    """Return what Claude Code needs to find the stand-in, and to leave everybody else alone; without ``login`` a key."""
     quiet = ("DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_ERROR_REPORTING")
     return {"ANTHROPIC_BASE_URL": service.inside, **(login or {"ANTHROPIC_API_KEY": KEY}), **dict.fromkeys(quiet, "1")}
 
@@ -187,7 +191,7 @@ def claude_with_a_key(home: Home, place: str = "") -> Iterator[Service]:
 
 
 def claude_beside(home: Home) -> Iterator[Service]:
-    """The other release: of the newest, and of the one that npm takes under Node 20."""
+    """Find the other release: of the newest, and of the one that npm takes under Node 20."""
     yield from claude_with_a_key(home, BESIDE)
 
 
@@ -252,7 +256,9 @@ def copilot_with_a_provider(home: Home) -> Iterator[Service]:
 
 
 def vibe_with_a_provider(home: Home) -> Iterator[Service]:
-    """One that speaks the Messages API. It reads its configuration from variables, too, which the user lets through."""
+    """Configure a provider that speaks the Messages API. Vibe reads its configuration from variables, too, which the
+    user lets through.
+    """
     with MessagesApi() as service:
         provider = {
             "name": "standin",
@@ -312,7 +318,7 @@ def opencode_by_messages(home: Home) -> Iterator[Service]:
 
 
 def fake_by_messages(home: Home) -> Iterator[Service]:
-    """An agent of our own, which asks the stand-in as the real ones do."""
+    """Make an agent of our own, which asks the stand-in as the real ones do."""
     with MessagesApi() as service:
         with_service(home, service)
         python = [os.path.realpath(sys.executable), "-I", "-S"]
@@ -370,7 +376,7 @@ KINDS: dict[str, tuple[str, Callable[[Home], Iterator[Service]]]] = {
 
 @contextmanager
 def a_bench(kind: str) -> Iterator[Bench]:
-    """A bench with a home of its own; its daemon ends before its service does."""
+    """Yield a bench with a home of its own; its daemon ends before its service does."""
     backend, prepared = KINDS[kind]
     with temporary_home() as home, contextmanager(prepared)(home) as service:
         daemon = Daemon(home)

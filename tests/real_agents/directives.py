@@ -19,7 +19,7 @@ def command(backend: str, line: str, ask: bool = False) -> str:
 
 
 def edit(backend: str, path: str, old: str, new: str) -> str:
-    """The agent changes a line in a file, with its tool for that; some want to have read it."""
+    """Have the agent change a line in a file, with its tool for that; some want to have read it."""
     backend = backend.removesuffix("-acp")
     snake = {"file_path": path, "old_string": old, "new_string": new}
     camel = {"filePath": path, "oldString": old, "newString": new}
@@ -38,7 +38,7 @@ def edit(backend: str, path: str, old: str, new: str) -> str:
 
 
 def limit(backend: str, now: float, ends: float) -> str:
-    """The service refuses because a limit is reached, which ends then (epoch s); for Claude that of a subscription, once."""
+    """Have the service refuse because a limit is reached, which ends then (epoch s); for Claude that of a subscription."""
     backend, wait = backend.removesuffix("-acp"), int(ends - now)
     if backend == "claude":
         unified = f"status=rejected reset={ends:.0f} representative-claim=five_hour".split()

@@ -18,7 +18,7 @@ USAGE = {"promptTokenCount": 100, "candidatesTokenCount": 7, "cachedContentToken
 
 
 def understand(body: dict[str, Any]) -> Ask:
-    """The newest text of a person, and the results of tools that came after it."""
+    """Return the newest text of a person, and the results of tools that came after it."""
     prompt, results = "", []
     for content in body.get("contents") or ():
         if content.get("role") != "user":

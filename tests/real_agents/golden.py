@@ -77,18 +77,18 @@ class Shot:
 
     @classmethod
     def parse(cls, text: str) -> "Shot":
-        """The inverse of ``text``."""
+        """Return the inverse of ``text``."""
         title, _, *lines = text.replace("␛", "\x1b").rstrip("\n").split("\n")
         return cls(title, tuple(lines))
 
 
 def expected(backend: str, state: str) -> dict[str, Any]:
-    """The facts that must hold."""
+    """Return the facts that must hold."""
     return LIMITS.get(backend, EXPECTED[state]) if state == "limit" else EXPECTED[state]
 
 
 def facts(backend: Backend, shot: Shot, now: float) -> dict[str, Any]:
-    """What the backend's patterns find, at that time."""
+    """Return what the backend's patterns find, at that time."""
     screen = Screen(list(shot.lines), 0, max(0, len(shot.lines) - 1), 200, 50)
     text = re.sub(r"\x1b\[[\d;:]*m", "", "\n".join(shot.lines))
     titles = {"busy": backend.titles.busy, "idle": backend.titles.idle}
@@ -103,7 +103,7 @@ def facts(backend: Backend, shot: Shot, now: float) -> dict[str, Any]:
 
 
 def wrong(backend: Backend, state: str, shot: Shot, now: float = RECORDED) -> dict[str, tuple[Any, Any]]:
-    """Facts that are not as they must be: what is found, what should be."""
+    """Return facts that are not as they must be: what is found, what should be."""
     found, meant = facts(backend, shot, now), expected(backend.name, state)
     skipped = {name for name, value in meant.items() if value is None and name != "dialog"}
     if backend.titles.busy is None:
@@ -114,7 +114,7 @@ def wrong(backend: Backend, state: str, shot: Shot, now: float = RECORDED) -> di
 
 
 def stored() -> list[tuple[str, str, str]]:
-    """Backend, version, and state of every golden screen."""
+    """Return backend, version, and state of every golden screen."""
     names = sorted(SHIPPED.names(), key=len, reverse=True)
     found = []
     for path in sorted(HERE.glob("*/*.txt")):
@@ -128,7 +128,7 @@ def path(backend: str, version: str, state: str) -> Path:
 
 
 def normal(text: str, bench: Bench, version: str) -> str:
-    """Without what differs from run to run; what was drawn over the whole width is made short."""
+    """Return the text without what differs from run to run; what was drawn over the whole width is made short."""
     text = re.sub(r"^WARNING: proceeding, even though .*?\)\)\n", "", text, flags=re.DOTALL)  # of Codex, about /tmp
     text = text.replace(str(bench.daemon.home.work), "/project").replace(str(bench.daemon.home.top), "/home")
     text = re.sub(r"\bav-\w{8}\b", "av", text).replace(version, "VERSION")
@@ -138,7 +138,7 @@ def normal(text: str, bench: Bench, version: str) -> str:
 
 
 def shot(agent: Session, bench: Bench, version: str) -> Shot:
-    """What the pane of ``agent`` shows now."""
+    """Return what the pane of ``agent`` shows now."""
     styled = ["-e"] if SHIPPED.get(bench.backend).input.styled else []
     screen = agent.tmux("capture-pane", "-p", *styled, "-t", agent.id)
     title = agent.tmux("display-message", "-p", "-t", agent.id, "#{pane_title}").strip()
@@ -212,7 +212,7 @@ def drive_limit(bench: Bench, version: str) -> tuple[str, Shot]:
 
 
 def drive_kiro(bench: Bench, version: str) -> Iterator[tuple[str, Shot]]:
-    """The stand-in for Kiro CLI, which has no service."""
+    """Drive the stand-in for Kiro CLI, which has no service."""
     without_dialogs(bench)
     agent = bench.launch()
     yield settled(agent, bench, version, "trust")

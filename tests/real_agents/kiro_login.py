@@ -20,7 +20,7 @@ MIGRATIONS = (
 
 
 def opened() -> sqlite3.Connection:
-    """The database, with what migrations are missing."""
+    """Return the database, with what migrations are missing."""
     top = Path(os.environ.get("XDG_DATA_HOME") or Path(os.environ["HOME"]) / ".local/share") / "kiro-cli"
     top.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(top / "data.sqlite3", timeout=20)

@@ -50,7 +50,7 @@ def say(text: str) -> None:
 
 
 def keys() -> str:
-    """What was typed, as it comes."""
+    """Return what was typed, as it comes."""
     return os.read(0, 65536).decode(errors="replace")
 
 
@@ -71,7 +71,7 @@ def dialog() -> None:
 
 
 def line() -> str:
-    """One prompt: Enter within a second of a paste is taken for a part of it."""
+    """Return one prompt: Enter within a second of a paste is taken for a part of it."""
     say("\x1b[?2004h> ")
     text, pasted, inside = "", 0.0, False
     while True:
@@ -92,7 +92,7 @@ def line() -> str:
 
 
 def answer(prompt: str) -> str | None:
-    """The model; `wait N` takes N seconds, which Ctrl-C breaks off."""
+    """Return the model's answer; `wait N` takes N seconds, which Ctrl-C breaks off."""
     found = re.search(r"^wait (\d+)$", prompt)
     deadline = time.monotonic() + (int(found[1]) if found else 0)
     while time.monotonic() < deadline:

@@ -37,8 +37,9 @@ def plain(content: Any) -> str:
 
 
 def said(block: dict[str, Any], turn: bool) -> str | None:
-    """The text of a person in a block, or what woke the agent; None: it is a note that the agent's program put in, as all are
-    in a ``turn``."""
+    """Return the text of a person in a block, or what woke the agent; None: it is a note that the agent's program put
+    in, as all are in a ``turn``.
+    """
     text: str = block["text"] if block["type"] == "text" else "<system-reminder>"
     if text.lstrip().startswith("<system-reminder>"):
         woke = None if turn else WOKE.search(text)
@@ -47,7 +48,7 @@ def said(block: dict[str, Any], turn: bool) -> str | None:
 
 
 def understand(body: dict[str, Any]) -> Ask:
-    """The newest text of a person, and the results of tools that came after it."""
+    """Return the newest text of a person, and the results of tools that came after it."""
     prompt, results = "", []
     for message in body["messages"]:
         if message["role"] != "user":

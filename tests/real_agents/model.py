@@ -69,13 +69,13 @@ def _tool(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def heard(prompt: str) -> str:
-    """What the model answers to a prompt without directives."""
+    """Return what the model answers to a prompt without directives."""
     data = prompt.encode()
     return f"heard {len(data)} {hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def sized(count: int) -> str:
-    """So many bytes of lines, each another."""
+    """Return that many bytes of lines, each another."""
     return "".join(f"line {number} {'x' * 60}\n" for number in range(count // 60))[:count]
 
 
@@ -109,7 +109,7 @@ class Model:
             self._changed.notify_all()
 
     def prompts(self) -> list[str]:
-        """The prompts of the conversation proper, each once per turn, oldest first."""
+        """Return the prompts of the conversation proper, each once per turn, oldest first."""
         with self._changed:
             return [ask.prompt for ask in self.asks if not ask.side and not ask.results]
 
@@ -137,7 +137,7 @@ class Model:
 
     @staticmethod
     def _left(ask: Ask) -> list[tuple[str, str]]:
-        """The directives that are still to be carried out: every result of a tool settles (a part of) one."""
+        """Return the directives that are still to be carried out: every result of a tool settles (a part of) one."""
         orders, settled = DIRECTIVE.findall(ask.prompt), len(ask.results)
         while settled > 0 and orders:
             kind, rest = orders.pop(0)
@@ -179,7 +179,7 @@ class Model:
             self._changed.wait_for(lambda: self._closed or gate in self._released)
 
     def pieces(self, say: Say) -> Iterator[str]:
-        """The text of an answer in the pieces and at the pace in which it is to be sent."""
+        """Yield the text of an answer in the pieces and at the pace in which it is to be sent."""
         words = re.findall(r"\s*\S+|\s+", say.text) or [""]
         if say.gate and not say.mute:
             half = (len(words) + 1) // 2

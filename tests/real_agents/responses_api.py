@@ -23,7 +23,7 @@ def texts(item: dict[str, Any]) -> list[str]:
 
 
 def understand(body: dict[str, Any]) -> Ask:
-    """The newest text of a person, and the results of tools that came after it."""
+    """Return the newest text of a person, and the results of tools that came after it."""
     prompt, results = "", []
     for item in body.get("input") or ():
         if item.get("type", "message") == "message" and item.get("role") == "user":

@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def send_events(self, events: Iterable[tuple[str | None, Any]]) -> None:
-        """Server-sent events, each flushed as it comes: (event name or None, JSON value or bare string)."""
+        """Send server-sent events, each flushed as it comes: (event name or None, JSON value or bare string)."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-cache")

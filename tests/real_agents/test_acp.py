@@ -45,7 +45,7 @@ def bench(at: Benches, name: str) -> Iterator[Bench]:
 
 
 def turn(agent: Session) -> list[dict[str, Any]]:
-    """What is told of the last turn."""
+    """Return what is told of the last turn."""
     number = agent.read("turns/list").splitlines()[-1].split("\t")[0]
     return [json.loads(one) for one in agent.read(f"turns/{number}/activity").splitlines()]
 
@@ -155,7 +155,7 @@ def test_it_writes_mail_with_our_tools(bench: Bench) -> None:
     agent = bench.agent()
 
     def ours() -> str:
-        """Our tool, once the server has started."""
+        """Return our tool, once the server has started."""
         agent.ask("hello")
         return next(
             (one for one in bench.model.asks[-1].tools if "anvillm" in one and one.endswith("send_message")), ""
@@ -184,7 +184,7 @@ def test_its_commands_are_a_file_and_are_done_without_the_model(bench: Bench) ->
 
 
 def png() -> bytes:
-    """A picture of 8 by 8 pixels."""
+    """Return a picture of 8 by 8 pixels."""
     chunk = lambda name, data: (  # noqa: E731
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
     )

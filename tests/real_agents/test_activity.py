@@ -37,7 +37,7 @@ SCRIPTS: dict[str, list[tuple[str, list[str]]]] = {  # to each agent its prompts
 
 
 def of_turn(agent: Session, n: int) -> list[Object]:
-    """The records of a turn that is over, each thing once, at the place where it was told first."""
+    """Return the records of a turn that is over, each thing once, at the place where it was told first."""
     lines = agent.client.read(f"{agent.id}/turns/{n}/activity", timeout=agent.patience).decode().splitlines()
     found: dict[tuple[str, str], Object] = {}
     for one in map(json.loads, lines):
@@ -56,12 +56,12 @@ def kinds_of(told: list[Object]) -> list[str]:
 
 
 def in_order(kind: str) -> bool:
-    """Whether it comes where it belongs. What comes of a tool, and of a subagent, is told when it is known."""
+    """Return whether it comes where it belongs. What comes of a tool, and of a subagent, is told when it is known."""
     return kind not in ("output", "edit", "subagent")
 
 
 def told_whole(agent: Session, n: int, kinds: list[str]) -> list[Object]:
-    """The records of a turn once all are there: hooks run side by side, and some end after the turn."""
+    """Return the records of a turn once all are there: hooks run side by side, and some end after the turn."""
     try:
         wait_until(lambda: sorted(kinds_of(of_turn(agent, n))) == sorted(kinds), f"turn {n} is told: {kinds}")
     except AssertionError as error:
@@ -92,7 +92,7 @@ def test_an_agent_tells_what_its_model_brings_about(at: Benches, kind: str) -> N
 
 
 def lines(agent: Session) -> Iterator[Object]:
-    """Objects of ``activity`` as they come, from the beginning."""
+    """Yield objects of ``activity`` as they come, from the beginning."""
     rest = b""
     with agent.client.open(f"{agent.id}/activity") as file:
         while data := file.read(timeout=agent.patience):
@@ -101,7 +101,7 @@ def lines(agent: Session) -> Iterator[Object]:
 
 
 def everything(agent: Session, last: str) -> list[Object]:
-    """All that is told until the turn with that answer has ended."""
+    """Return all that is told until the turn with that answer has ended."""
     found: list[Object] = []
     for one in lines(agent):
         found.append(one)
@@ -111,7 +111,7 @@ def everything(agent: Session, last: str) -> list[Object]:
 
 
 def counted(told: list[Object], kind: str) -> list[str]:
-    """What of a kind was told, each thing once: a record that says more of it has the same id."""
+    """Return what of a kind was told, each thing once: a record that says more of it has the same id."""
     named = {
         one["id"]: one.get("text", one.get("name", "")) for one in told if one["kind"] == kind and "part" not in one
     }

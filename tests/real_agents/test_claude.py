@@ -102,7 +102,9 @@ def test_an_answer_of_megabytes_is_told_whole(claude: Bench) -> None:
 
 
 def older(agent: Session) -> bool:
-    """Whether it is the release of Node 20: it waits for subagents, has a plan with the tool, and shows limits in a dialog."""
+    """Return whether it is the release of Node 20: it waits for subagents, has a plan with the tool, and shows limits
+    in a dialog.
+    """
     return "v2.1.197" in agent.screen
 
 
@@ -413,7 +415,7 @@ def test_after_a_reboot_everyone_has_the_conversation_that_was_theirs(fresh: Ben
 
 
 def pids(claude: Bench) -> list[int]:
-    """The processes of Claude Code that work in this test's directory."""
+    """Return the processes of Claude Code that work in this test's directory."""
     work = str(claude.daemon.home.work)
     found = []
     for one in Path("/proc").glob("[0-9]*"):
@@ -618,7 +620,7 @@ def test_what_work_in_the_background_comes_to_is_mailed_again_to_the_one_who_ask
     claude.daemon.client(peer.id).write(f"{peer.id}/mail", json.dumps(body).encode())
 
     def mailed() -> list[dict[str, Any]]:
-        """What has come; one on its way from ``inbox`` to ``archive`` may be missing."""
+        """Return what has come; one on its way from ``inbox`` to ``archive`` may be missing."""
         return [*peer.json("archive"), *peer.json("inbox")]
 
     wait_until(lambda: len(mailed()) == 1, "the first words are mailed")
@@ -641,7 +643,9 @@ def in_background(name: str) -> str:
 
 
 def until_told(agent: Session, name: str) -> str:
-    """A turn of which a command goes on in the background until there is a file of its name; the turn's number."""
+    """Run a turn of which a command goes on in the background until there is a file of its name. Returns the turn's
+    number.
+    """
     assert agent.ask(in_background(name)) == f"{name} started"
     return agent.read("turns/list").splitlines()[-1].split("\t")[0]
 

@@ -17,7 +17,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {"binary": lambda data: BINARY, "e
 
 
 def transcript(bench: Bench, agent: Session) -> Path:
-    """The file of its first conversation."""
+    """Return the file of its first conversation."""
     data = bench.daemon.home.state / "sessions" / agent.id / "data"
     return min((data / "claude/projects").glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime)
 

@@ -32,14 +32,14 @@ for line in sys.stdin:
 
 
 def missing(agent: Session) -> list[str]:
-    """What ``sandbox`` names, and the line that would grant it."""
+    """Return what ``sandbox`` names, and the line that would grant it."""
     return [
         line.removeprefix("missing\t") for line in agent.read("sandbox").splitlines() if line.startswith("missing\t")
     ]
 
 
 def role(bench: Bench, *lines: str) -> str:
-    """A role with the lines that ``sandbox`` told."""
+    """Return a role with the lines that ``sandbox`` told."""
     merged: dict[str, list[str]] = {"rwx": ["{CWD}", "{TMPDIR}"], "rox": [], "ro": []}
     rest = [line for line in lines if not line.startswith("filesystem")]
     for line in lines:
@@ -53,7 +53,7 @@ def role(bench: Bench, *lines: str) -> str:
 
 
 def install_plugin(bench: Bench, market: Path) -> None:
-    """A plugin of the user's, by Claude's own commands, that refuses every shell command."""
+    """Install a plugin of the user's, by Claude's own commands, that refuses every shell command."""
     plugin = market / "guard"
     rows = {
         "PreToolUse": [{"matcher": "Bash", "hooks": [{"type": "command", "command": "${CLAUDE_PLUGIN_ROOT}/guard.sh"}]}]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(300)  # a busy machine starts agents slowly
 
 
 def project(claude: Bench, name: str, **files: object) -> Path:
-    """A directory with these files of JSON; a text is written as it is."""
+    """Return a directory with these files of JSON; a text is written as it is."""
     made = claude.daemon.home.work / name
     for path, content in files.items():
         file = made / {"settings": ".claude/settings.json", "servers": ".mcp.json"}[path]

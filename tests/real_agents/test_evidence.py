@@ -30,13 +30,13 @@ def bench(name: str, at: Benches) -> Bench:
 
 
 def directory(agent: Session) -> Path:
-    """The session's own directory, which its agent writes."""
+    """Return the session's own directory, which its agent writes."""
     found = (top for top, names, _ in os.walk(agent.daemon.home.top) if top.endswith("/sessions") and agent.id in names)
     return Path(next(found)) / agent.id / "data"
 
 
 def proofs(agent: Session, backend: str, *kinds: str) -> list[Report]:
-    """What the lines of its transcript mean, oldest first."""
+    """Return what the lines of its transcript mean, oldest first."""
     top = directory(agent)
     lines: list[dict[str, Any]] = [
         line for path in sorted(top.rglob("*.jsonl")) for line in transcript.lines(top, str(path))

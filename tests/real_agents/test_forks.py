@@ -20,7 +20,7 @@ def fork(bench: Bench, agent: Session, words: str) -> Session:
 
 
 def said(bench: Bench) -> str:
-    """All that the model was sent with the last prompt."""
+    """Return all that the model was sent with the last prompt."""
     return json.dumps(bench.model.asks[-1].raw)
 
 

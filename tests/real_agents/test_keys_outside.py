@@ -81,7 +81,7 @@ def issuer() -> Iterator[Authority]:
 
 @contextmanager
 def bench(backend: str, kind: Kind, issuer: Authority) -> Iterator[Bench]:
-    """A daemon that knows the key; its layer names the service at the place of the stand-in."""
+    """Yield a daemon that knows the key; its layer names the service at the place of the stand-in."""
     with temporary_home() as home, kind.service(tls=issuer.context(kind.name)) as service:
         service.inside = f"http://{kind.name}"
         more = kind.prepare(home, service)
@@ -121,7 +121,7 @@ def headers(found: dict[str, str]) -> dict[str, str]:
 
 
 def environments(session: str) -> list[bytes]:
-    """Those of the processes that run inside."""
+    """Return the environments of the processes that run inside."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it is gone, or another user's
@@ -130,7 +130,7 @@ def environments(session: str) -> list[bytes]:
 
 
 def holding(top: Path, text: str) -> list[str]:
-    """The files below a directory that hold a text."""
+    """Return the files below a directory that hold a text."""
     found = []
     for directory, _, names in os.walk(top):
         for path in (Path(directory, name) for name in names):

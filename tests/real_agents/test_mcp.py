@@ -16,7 +16,7 @@ def bench(name: str, at: Benches) -> Bench:
 
 
 def tool(bench: Bench, agent: Session, ours: str) -> str:
-    """How this agent calls the tool of that name: each puts another prefix before it."""
+    """Return how this agent calls the tool of that name: each puts another prefix before it."""
     agent.ask("@@say ready")
     offered = next(ask.tools for ask in reversed(bench.model.asks) if not ask.side)
     (found,) = [one for one in offered if one.endswith(ours)]

@@ -18,7 +18,7 @@ ASKS = b"\x1b]66;"
 
 
 def said(env: dict[str, str], cwd: Path) -> bytes:
-    """What it writes until it draws."""
+    """Return what it writes until it draws."""
     argv = [program("opencode"), str(cwd)]
     pid, terminal = pty.fork()
     if pid == 0:

@@ -65,7 +65,9 @@ def test_texts_that_agents_change_arrive_once_as_they_were_typed(bench: Bench) -
 
 
 def drawn(text: str, bench: Bench) -> str:
-    """Which characters that are not drawn Claude Code keeps is another matter in each release."""
+    """Return a text without characters that are not drawn: which of them Claude Code keeps differs from release to
+    release.
+    """
     return HIDDEN.sub("", text) if bench.backend == "claude" else text
 
 

@@ -131,7 +131,7 @@ class DoorWorld:
         return watch
 
     def serve(self, port: int, name: str = "", handler: type[http.server.BaseHTTPRequestHandler] = Web) -> Service:
-        """A stand-in on that port; with a name it speaks TLS, with a certificate for it."""
+        """Serve a stand-in on that port; with a name it speaks TLS, with a certificate for it. Returns it."""
         made = Service((self.address, port), handler, self.authority.context(name) if name else None)
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -146,7 +146,7 @@ class DoorWorld:
         return made
 
     def host(self, name: str, **more: Any) -> dict[str, Any]:
-        """A host of a layer that leads to our address."""
+        """Return a host of a layer that leads to our address."""
         return {"name": name, "addresses": [self.address], **more}
 
     def spec(self, argv: list[str], hosts: list[Any], session: str = "s", **layer: Any) -> dict[str, Any]:
@@ -171,14 +171,14 @@ class DoorWorld:
         return self.world.start(self.spec(argv, hosts, **more), timeout=LONG)
 
     def python(self, code: str, hosts: list[Any], **more: Any) -> str:
-        """What a program prints inside."""
+        """Return what a program prints inside."""
         result = self.run([PYTHON, "-I", "-c", PRELUDE + code], hosts, **more)
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 
     @contextmanager
     def running(self, code: str, hosts: list[Any], **more: Any) -> Iterator[subprocess.Popen[str]]:
-        """A program inside, with its standard input and output."""
+        """Yield a program inside, with its standard input and output."""
         spec = self.spec([PYTHON, "-I", "-u", "-c", PRELUDE + code], hosts, **more)
         process = subprocess.Popen(
             self.world.command(spec), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.world.env,
@@ -203,7 +203,7 @@ class DoorWorld:
 
 
 def processes(path: str) -> list[int]:
-    """Those of the door at a socket, the oldest first."""
+    """Return the processes of the door at a socket, the oldest first."""
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -243,7 +243,7 @@ def tls(name, port, server_name, data=b"GET / HTTP/1.0\\r\\n\\r\\n"):
 
 
 def lines(watch: Watch, wanted: int) -> list[dict[str, Any]]:
-    """That many words of the door, beside those that a session has come."""
+    """Return that many messages of the door, beside those that a session has come."""
     found: list[dict[str, Any]] = []
     while len(found) < wanted and select.select([watch], [], [], PATIENCE)[0]:
         more = watch.read()
@@ -254,7 +254,7 @@ def lines(watch: Watch, wanted: int) -> list[dict[str, Any]]:
 
 
 def beside(said: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Words of the door without those that a session has come."""
+    """Return messages of the door without those that a session has come."""
     return [words for words in said or [] if "came" not in words]
 
 

@@ -42,7 +42,7 @@ class GitWorld:
         )
 
     def user(self, script: str, cwd: Path | None = None, check: bool = True) -> str:
-        """What it printed, errors too."""
+        """Return what it printed, errors too."""
         result = subprocess.run(
             ["sh", "-euc", script], env=self.env, cwd=cwd or self.proj, text=True, timeout=60, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **self.world.identity,
@@ -51,11 +51,11 @@ class GitWorld:
         return result.stdout
 
     def policy(self, layer: Mapping[str, Any] | None = None, **more: Any) -> Policy:
-        """That of a session."""
+        """Return the policy of a session."""
         return self.world.policy(layer or self.layer, cwd=str(self.cwd), **more)
 
     def cover(self, layer: Mapping[str, Any] | None = None, place: str = "s1", **more: Any) -> Cover:
-        """What a session gets; made anew only where it is not there yet."""
+        """Return what a session gets; made anew only where it is not there yet."""
         policy = self.policy(layer, **more)
         where, home = place and str(self.state / place), str(self.world.home)
         made = cover(policy, Trusted(self.written), place=where, session=place, home=home)
@@ -64,7 +64,7 @@ class GitWorld:
         return made
 
     def agent(self, script: str, covered: Cover | None = None, check: bool = True, **more: Any) -> str:
-        """What a script prints inside, errors too; without ``covered`` there is nothing over the repository."""
+        """Return what a script prints inside, errors too; without ``covered`` there is nothing over the repository."""
         spec = specification(
             self.policy(self.with_identity(), **more), ["sh", "-euc", f"exec 2>&1; {script}"], tier="full",
             namespace_source=str(self.world.sess), tmpdir="", env=self.env, cover=covered,
@@ -74,13 +74,13 @@ class GitWorld:
         return result.stdout + result.stderr
 
     def with_identity(self) -> dict[str, Any]:
-        """The layer of an agent that may commit."""
+        """Return the layer of an agent that may commit."""
         return self.layer | {
             "env": [*self.layer.get("env", ()), *(f"{name}={value}" for name, value in IDENTITY.items())]
         }
 
     def snapshot(self, git: Path | None = None) -> dict[str, tuple[int, bytes]]:
-        """Every file of the user's git directory, byte for byte; what we hold there aside."""
+        """Return every file of the user's git directory, byte for byte; what we hold there aside."""
         top = git or self.proj / ".git"
         found = {}
         for path in sorted(top.rglob("*")):

@@ -71,7 +71,7 @@ class Listener:
                         peer.sendall(self.answer)
 
     def counted(self, wanted: int) -> int:
-        """How many came, once ``wanted`` did: who has connected may not have been accepted yet."""
+        """Return how many came, once ``wanted`` did: who has connected may not have been accepted yet."""
         with self.counting:
             self.counting.wait_for(lambda: self.came >= wanted, PATIENCE)
             return self.came
@@ -117,7 +117,7 @@ class World:
         return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "USER": "u"}
 
     def policy(self, layer: Mapping[str, Any] | None = None, **more: Any) -> policy.Policy:
-        """A policy with one more layer (of the caller's own, so with all rights); default role rwx unless said."""
+        """Return a policy with one more layer (of the caller's own, so with all rights); default role rwx unless said."""
         extra = [("test", layer or {})]
         options: dict[str, Any] = {"config": [self.config], "backend": "", "role": None, "tasks": []}
         options |= {"cwd": str(self.proj), "namespace": str(self.ns), "env": self.env, "extra": extra}
@@ -148,7 +148,7 @@ class World:
         return subprocess.run(self.command(spec), **(options | more))
 
     def attempt(self, code: str, layer: Mapping[str, Any] | None = None, **more: Any) -> str:
-        """What the function ``attempt`` of ``code`` came to inside: an errno's name, or what it returned."""
+        """Return what the function ``attempt`` of ``code`` came to inside: an errno's name, or what it returned."""
         launch = more.pop("launch", {})
         argv = [PYTHON, "-I", "-c", PRELUDE + code + REPORT]
         result = self.start(self.spec(argv, layer, **more), **launch)
@@ -156,7 +156,7 @@ class World:
         return result.stdout.strip()
 
     def freely(self, code: str) -> str:
-        """The same attempt with no sandbox at all, to know that it is a real one."""
+        """Return the same attempt with no sandbox at all, to know that it is a real one."""
         argv = [PYTHON, "-I", "-c", PRELUDE + code + REPORT]
         result = subprocess.run(
             argv,

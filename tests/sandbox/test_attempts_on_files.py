@@ -54,7 +54,7 @@ def test_nothing_outside_the_grants_is_reached(world: World, name: str) -> None:
 
 
 def _state(top: Path) -> dict[str, tuple[int, int, float]]:
-    """Every file outside the project with what an attempt could change of it."""
+    """Return every file outside the project with what an attempt could change of it."""
     found = {}
     for path in [top, *top.rglob("*")]:
         if path.relative_to(top).parts[:1] not in (("proj",), ("run",), ("lib",)):

@@ -67,7 +67,7 @@ class Client:
         return self.hear()
 
     def hear(self) -> tuple[int, dict[str, str], bytes]:
-        """One answer: its status, its fields, its body."""
+        """Receive one answer: its status, its fields, its body."""
         status = int(self.file.readline().split()[1])
         fields = {}
         while line := self.file.readline().strip():

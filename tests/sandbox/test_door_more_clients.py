@@ -24,7 +24,7 @@ PLACES = (os.environ.get("ANVILLM_TEST_CLIENTS", ""), str(ROOT / "node_modules/.
 
 
 def found(program: str) -> Path:
-    """A program of those places or of PATH; rustup's stand-ins are followed."""
+    """Return a program of those places or of PATH; rustup's stand-ins are followed."""
     path = shutil.which(program, path=os.pathsep.join([*filter(None, PLACES), os.environ["PATH"]]))
     real = Path(path).resolve() if path else None
     if real is not None and real.name == "rustup":
@@ -36,7 +36,9 @@ def found(program: str) -> Path:
 
 
 def brought(door: DoorWorld, program: str, *libraries: str) -> Path:
-    """A directory that the user of the sandbox can read, with a copy of it in ``bin``, and of what it is linked to in ``lib``."""
+    """Return a directory that the user of the sandbox can read, with a copy of it in ``bin``, and of what it is linked
+    to in ``lib``.
+    """
     source, top = found(program), door.world.top / "brought"
     for name in ("bin", "lib"):
         (top / name).mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def run(door: DoorWorld, script: str, top: Path) -> str:
-    """What a script prints inside, which finds programs there first."""
+    """Return what a script prints inside, which finds programs there first."""
     result = sh(door, f"PATH={top}/bin:$PATH\n{script}", rox=[str(top)])
     assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr

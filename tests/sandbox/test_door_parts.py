@@ -72,7 +72,7 @@ def names(*granted: str) -> Names:
 
 
 def code(reply: bytes) -> tuple[int, int]:
-    """The answer's code, and how many records there are."""
+    """Return the answer's code, and how many records there are."""
     assert reply[:2] == b"\xab\xcd" and reply[2] & 0x80
     return reply[3] & 15, int.from_bytes(reply[6:8], "big")
 
@@ -149,7 +149,7 @@ def test_random_bytes_raise_nothing() -> None:
 
 
 def hello(name: str | None) -> bytes:
-    """What OpenSSL says first."""
+    """Return what OpenSSL says first."""
     context = ssl.create_default_context()
     context.check_hostname = False
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

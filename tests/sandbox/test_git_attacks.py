@@ -43,7 +43,7 @@ ATTACKS = {
 
 
 def tried(git: GitWorld, name: str, covered: bool) -> bool:
-    """Whether the attack succeeds."""
+    """Return whether the attack succeeds."""
     mark = git.world.outside / "mark"
     inside, after = ATTACKS[name]
     git.agent(inside.format(mark=mark), git.cover() if covered else None, check=False)

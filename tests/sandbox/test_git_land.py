@@ -38,7 +38,7 @@ class Session(GitWorld):
         return self.agent(script, self.covered, check=check)
 
     def land(self, **asked: Any) -> str:
-        """What is said of it; empty also where it was killed. See ``landing.py``."""
+        """Land the commits. Returns what is said of it; empty also where it was killed. See ``landing.py``."""
         spec = specification(
             self.policy(self.with_identity()), ["true"], tier="full", namespace_source=str(self.world.sess), tmpdir="", env=self.env,
             cover=self.covered,
@@ -58,7 +58,7 @@ class Session(GitWorld):
         return result.stdout
 
     def locks(self) -> list[Path]:
-        """Those in the user's repository."""
+        """Return the locks in the user's repository."""
         return list((self.proj / ".git").rglob("*.lock"))
 
 
@@ -68,7 +68,7 @@ def session(world: World) -> Iterator[Session]:
 
 
 def wait_for(path: Path) -> None:
-    """Until it is there."""
+    """Wait until it is there."""
     for _ in range(2000):
         if path.exists():
             return

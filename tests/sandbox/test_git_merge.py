@@ -87,7 +87,7 @@ class Place:
         return os.waitpid(child, 0)[1] != 0
 
     def state(self) -> str:
-        """What there is: before, after, or what it is instead."""
+        """Return what there is: before, after, or what it is instead."""
         if self.git("status", "--porcelain"):
             return self.git("status", "--porcelain")
         return (

@@ -22,7 +22,9 @@ KNOWN = {"landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445),
 
 
 def interfering(monkeypatch: pytest.MonkeyPatch, call: str, answer: int, *tests: seccomp.Test) -> Callable[[], None]:
-    """What makes a child see ``call`` answered with an errno, or with success though nothing was done (0)."""
+    """Return a function that makes a child see ``call`` answered with an errno, or with success though nothing was done
+    (0).
+    """
     for name, numbers in KNOWN.items():
         monkeypatch.setitem(seccomp.CALLS, name, numbers)
     program = seccomp.assemble([seccomp.Rule(call, 9999, tests)])

@@ -194,7 +194,7 @@ def given() -> Iterator[Given]:
 
 
 def through(world: World, given: Given, code: str, most: dict[str, object], **more: object) -> tuple[int, str, str]:
-    """A program in a group: its status, what it printed, and what the launcher wrote."""
+    """Run a program in a group. Returns its status, what it printed, and what the launcher wrote."""
     for path in (given.top, given.top / "cgroup.procs", given.top / "cgroup.subtree_control"):
         os.chown(path, world.uid, world.uid)
     way = delegation.find(daemon=True)

@@ -9,7 +9,7 @@ NETWORKS = ("none", "ports", "all")
 
 
 def verdict(program: list[seccomp.Instruction], arch: int, number: int, *arguments: int) -> int:
-    """What the kernel would answer: 0 for allowed, an errno, or KILL."""
+    """Return what the kernel would answer: 0 for allowed, an errno, or KILL."""
     words = [number, arch, 0, 0]
     for argument in (*arguments, 0, 0, 0, 0, 0, 0)[:6]:
         words += [argument & 0xFFFFFFFF, argument >> 32 & 0xFFFFFFFF]

@@ -151,7 +151,7 @@ def test_interrupts_job_control_and_sizes_work(world: World, panes: list[Pane]) 
 
 
 def _wait_in_front(pane: Pane) -> None:
-    """Until the shell has given the terminal to its job."""
+    """Wait until the shell has given the terminal to its job."""
     first = os.tcgetpgrp(pane.master)
     deadline = time.monotonic() + PATIENCE
     while (group := os.tcgetpgrp(pane.master)) == first and _name(group) != "sleep":

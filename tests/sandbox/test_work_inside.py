@@ -13,7 +13,7 @@ DEFAULT = {"filesystem": {"rwx": ["{CWD}", "{TMPDIR}"]}}
 
 
 def run(world: World, script: str, layer: dict[str, object] | None = None) -> str:
-    """The output of a shell script inside; it must succeed."""
+    """Return the output of a shell script inside; it must succeed."""
     result = world.start(world.spec(["sh", "-euc", script], layer or DEFAULT))
     assert result.returncode == 0, result.stderr
     return result.stdout

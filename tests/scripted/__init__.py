@@ -86,7 +86,9 @@ def script(cwd: Path, **keys: Any) -> None:
 
 
 def seen(cwd: Path, event: str | None = None) -> list[dict[str, Any]]:
-    """What the agents in ``cwd`` did, in order; ``event``: start, turn, hook, dialog, interrupted, typed while busy, …"""
+    """Return what the agents in ``cwd`` did, in order; ``event``: start, turn, hook, dialog, interrupted, typed while
+    busy, …
+    """
     try:
         lines = (cwd / "script.log").read_text().splitlines()
     except FileNotFoundError:

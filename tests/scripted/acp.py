@@ -29,7 +29,9 @@ def script(cwd: Path, *turns: dict[str, Any], **keys: Any) -> None:
 
 
 def seen(cwd: Path, event: str | None = None) -> list[dict[str, Any]]:
-    """What the agents in ``cwd`` did, in order; ``event``: start, received, turn, permission, answered, second, child, eof."""
+    """Return what the agents in ``cwd`` did, in order; ``event``: start, received, turn, permission, answered, second,
+    child, eof.
+    """
     try:
         lines = (cwd / "acp.log").read_text().splitlines()
     except FileNotFoundError:
@@ -39,6 +41,6 @@ def seen(cwd: Path, event: str | None = None) -> list[dict[str, Any]]:
 
 
 def sent(cwd: Path, method: str) -> list[dict[str, Any]]:
-    """The parameters of every message with this method that an agent got."""
+    """Return the parameters of every message with this method that an agent got."""
     messages = [one["message"] for one in seen(cwd, "received")]
     return [one.get("params", {}) for one in messages if one.get("method") == method]

@@ -103,7 +103,7 @@ class Agent:
     # -- what comes
 
     def take(self, timeout=None):
-        """The next message; None when that took too long. What is told at once is done."""
+        """Take the next message; None when that took too long. What is told at once is done."""
         try:
             found = self.came.get(timeout=timeout)
         except queue.Empty:

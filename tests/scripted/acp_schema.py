@@ -20,14 +20,14 @@ OLDER = {"session/set_model"}  # in no schema any more, and the only way for som
 
 
 def schema() -> dict[str, Any] | None:
-    """The schema; None where it is not installed."""
+    """Return the schema; None where it is not installed."""
     path = next((place / FILE for place in PLACES if (place / FILE).exists()), None)
     found: dict[str, Any] | None = None if path is None else json.loads(path.read_text())
     return found
 
 
 def deviations(messages: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with requests and notices, and with answers to a permission."""
+    """Return what is wrong with requests and notices, and with answers to a permission."""
     whole = schema()
     if whole is None:
         return []

@@ -9,7 +9,7 @@ from anvilsrv.sessions.comments import Comment, state
 
 
 def everywhere(comment: Comment, lines: list[str]) -> tuple[str, int]:
-    """The same, by looking at every place."""
+    """Return the same, by looking at every place."""
     wanted = list(comment.quoted)
     places = [at + 1 for at in range(len(lines) - len(wanted) + 1) if lines[at : at + len(wanted)] == wanted]
     at = min(places, key=lambda at: abs(at - comment.first), default=0)

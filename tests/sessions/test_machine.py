@@ -55,7 +55,7 @@ def cells(table: str) -> dict[tuple[str, str], str]:
 
 
 def read(cell: str, facts: type[Enum], acts: type[Enum]) -> tuple[tuple[set[Enum], tuple[Enum, ...]], ...]:
-    """A cell as alternatives. Two words that are one name are one: "only ours"."""
+    """Return a cell as alternatives. Two words that are one name are one: "only ours"."""
     found = []
     for case in cell.split("; ") if cell != "-" else []:
         needs, colon, done = case.rpartition(":")

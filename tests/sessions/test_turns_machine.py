@@ -83,14 +83,14 @@ def world() -> Iterator[World]:
 
 
 def type_on(world: World, to: str = "", swallowed: bool = False) -> None:
-    """The typist goes on until the step ``to`` comes next ("": until it is through)."""
+    """Let the typist go on until the step ``to`` comes next ("": until it is through)."""
     while world.typist.at != to:
         assert world.typist.at, f"it never comes to '{to}'"
         world.typist.step(swallowed)
 
 
 def take(world: World) -> None:
-    """The agent takes up what was entered, and says so."""
+    """Let the agent take up what was entered, and say so."""
     world.pane.begins()
     world.report()
 

@@ -33,7 +33,7 @@ PROMPTS = [
 
 
 def made(path: Path, version: int) -> sqlite3.Connection:
-    """An empty store of that version."""
+    """Make an empty store of that version."""
     db = sqlite3.connect(path)
     db.executescript("".join(MIGRATIONS[:version]) + f"PRAGMA user_version={version};")
     return db

@@ -223,7 +223,7 @@ def test_a_server_that_is_slow_fails_nothing_that_is_asked_of_it(tmux: Tmux) -> 
 
 
 def queued(client: int) -> int:
-    """The bytes that a control client, or its server, has written and nobody has read."""
+    """Return the bytes that a control client, or its server, has written and nobody has read."""
     try:
         out = os.open(f"/proc/{client}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:

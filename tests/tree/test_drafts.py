@@ -68,7 +68,7 @@ def accepted(world: World) -> list[tuple[Any, ...]]:
 
 
 def left(world: World) -> int:
-    """Drafts that are on disk."""
+    """Return drafts that are on disk."""
     return world.store.call(lambda tx: len(drafts.left(tx)))
 
 

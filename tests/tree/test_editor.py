@@ -44,14 +44,14 @@ def ask(agent: Handle, tool: str = "buffers", **arguments: Any) -> None:
 
 
 def waits(handle: Handle) -> Request:
-    """A read that waits."""
+    """Begin a read that waits."""
     req = Request()
     assert handle.read(0, 8192, req) is LATER
     return req
 
 
 def line(handle: Handle) -> Any:
-    """The next line that there is."""
+    """Return the next line that there is."""
     return json.loads(call(handle.read, 0, 8192))
 
 

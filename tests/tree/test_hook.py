@@ -22,7 +22,7 @@ def hook(tree: Tree, world: World) -> Any:
 
 
 def read(hook: Any, offset: int = 0, count: int = 8192) -> Request:
-    """A read that waits."""
+    """Begin a read that waits."""
     req = Request()
     assert hook.read(offset, count, req) is LATER
     return req

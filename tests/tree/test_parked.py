@@ -43,7 +43,7 @@ class Bytes(Parked):
 
 
 def reads(parked: Parked, *counts: int) -> list[Request]:
-    """That many reads, all of which wait."""
+    """Begin that many reads, all of which wait."""
     made = [Request() for _ in counts]
     for req, count in zip(made, counts, strict=True):
         assert parked.read(0, count, req) is LATER
@@ -180,7 +180,7 @@ def test_the_store_is_asked_when_a_read_waits_and_again_when_the_topic_is_notifi
 
 @contextmanager
 def held(world: World) -> Iterator[None]:
-    """The store is busy meanwhile, so that what is posted comes into one batch, with what holds it up."""
+    """Keep the store busy meanwhile, so that what is posted comes into one batch, with what holds it up."""
     gate, began = threading.Event(), threading.Event()
 
     def hold(tx: Tx) -> None:

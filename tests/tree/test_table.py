@@ -109,7 +109,7 @@ def bead(world: World) -> str:
 
 
 def named(path: str, bead: str) -> str:
-    """A file of that row."""
+    """Return a file of that row."""
     for many, one in (("<seq>", "7"), ("<bead-id>", bead), ("<id>", CHILD), ("<n>", "1"), ("<name>", "shot.png")):
         path = path.replace(many, one)
     return path

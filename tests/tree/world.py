@@ -40,7 +40,7 @@ class Request:
         self._over = threading.Event()
 
     def claim(self) -> bool:
-        """True for the first who asks; a flush is a claim that is followed by ``cancel`` of the handle."""
+        """Return True for the first who asks; a flush is a claim that is followed by ``cancel`` of the handle."""
         with self._lock:
             claimed, self._claimed = self._claimed, True
             return not claimed
@@ -76,7 +76,7 @@ def call(method: Callable[..., Any], *args: Any) -> Any:
 
 
 def flush(handle: Handle, req: Request) -> bool:
-    """What a Tflush does. False if the answer was on its way already."""
+    """Do what a Tflush does. Returns False if the answer was on its way already."""
     claimed = req.claim()
     if claimed:
         handle.cancel(req)
@@ -120,7 +120,7 @@ class World:
                     self.topics.wake(topic)
 
     def add(self, session: str, alias: str = "", parent: str = "") -> None:
-        """One more session."""
+        """Add one more session."""
         (self.where / session).mkdir()
         self.sessions[session] = SimpleNamespace(
             id=session, alias=alias, state="idle", context=b"be kind", ask=(), pid=12, cwd="/w", backend="shell", role="",
@@ -274,7 +274,7 @@ class World:
         return found or None
 
     def answered(self, prompt: int, answer: bytes | Conflict) -> None:
-        """The answer to a prompt has come, or cannot come."""
+        """Answer a prompt, or say that its answer cannot come."""
 
         def job(tx: Tx) -> None:
             self.answers[prompt] = answer
@@ -299,7 +299,7 @@ class World:
         return n not in self.running
 
     def tell(self, *told: dict[str, Any], turn: int = 1) -> None:
-        """The first session's agent tells these."""
+        """Tell what the first session's agent reports."""
 
         def job(tx: Tx) -> None:
             self.recorder.tell(
@@ -313,7 +313,7 @@ class World:
         return b"".join(one for one in found if shown([one.split()[0].decode()])), cursor + len(found)
 
     def said(self, session: str, *blocks: bytes) -> None:
-        """There is more in a log."""
+        """Add more to a log."""
 
         def job(tx: Tx) -> None:
             self.blocks.setdefault(session, []).extend(blocks)
@@ -368,7 +368,7 @@ def a_world(where: Path) -> Iterator[World]:
 
 
 def node(tree: Tree, who: Who, path: str) -> Any:
-    """The node at ``path`` as ``who`` finds it. Raises NotFound."""
+    """Return the node at ``path`` as ``who`` finds it. Raises NotFound."""
     found: Any = tree
     for name in path.split("/"):
         assert isinstance(found, Dir), f"{found.name} is not a directory"
@@ -379,7 +379,7 @@ def node(tree: Tree, who: Who, path: str) -> Any:
 
 
 def open_file(tree: Tree, path: str, mode: int = 0, who: Who = USER) -> Any:
-    """A handle."""
+    """Return a handle."""
     return call(node(tree, who, path).open, who, mode)
 
 

@@ -57,7 +57,7 @@ class Terminal:
         self._tmux("resize-window", "-t", "t", "-x", str(columns), "-y", str(lines))
 
     def screen(self, *options: str) -> str:
-        """The lines as they are shown."""
+        """Return the lines as they are shown."""
         return self._tmux("capture-pane", "-p", "-t", "t", *options)
 
     def shows(self, *texts: str) -> str:
@@ -95,5 +95,5 @@ def terminal(home: Home) -> Iterator[Terminal]:
 
 
 def new(daemon: Daemon, *options: str, backend: str = "shell") -> str:
-    """The id of a new session, idle."""
+    """Start a session and wait until it is idle. Returns its id."""
     return Session.new(daemon, backend, *options).id

@@ -244,7 +244,7 @@ def test_letters_that_are_joined_and_wide_arrive_as_they_were_typed(daemon: Daem
 
 
 def peek(daemon: Daemon, session: str) -> bytes:
-    """The conversation as far as it is."""
+    """Return the conversation as far as it is."""
     with daemon.client().open(f"{session}/log") as file:
         seen = b""
         while b"ASSISTANT" not in seen:
@@ -456,7 +456,7 @@ def test_no_color_means_none_and_the_cursor_is_still_seen(daemon: Daemon) -> Non
 
 
 def raw(daemon: Daemon, env: dict[str, str]) -> str:
-    """What anvillm writes until the list is there."""
+    """Return what anvillm writes until the list is there."""
     child = pexpect.spawn(
         sys.executable, ["-m", "tui"], env=daemon.home.env | env, cwd=str(ROOT), dimensions=(24, 80), timeout=PATIENCE
     )

@@ -54,7 +54,7 @@ class Site:
         self.key = re.search(rb'"anvil-key" content="(\w+)"', entered.body)[1].decode()  # type: ignore[index]
 
     def ask(self, method: str, path: str, body: Any = None, *, bare: bool = False, **headers: str) -> Reply:
-        """One request, with the token unless ``bare``; ``X_Y`` is the header ``X-Y``."""
+        """Make one request, with the token unless ``bare``; ``X_Y`` is the header ``X-Y``."""
         sent = {} if bare else {"Authorization": f"Bearer {self.token}"}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()

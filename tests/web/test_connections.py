@@ -14,7 +14,7 @@ from web import connections, server
 
 
 def silent(port: int, count: int, said: bytes = b"") -> list[socket.socket]:
-    """Connections that say no more than this."""
+    """Open connections that say no more than this."""
     held = []
     for _ in range(count):
         held.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))

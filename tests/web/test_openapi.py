@@ -86,14 +86,14 @@ def test_the_server_gives_it(site: Site) -> None:
 
 
 def sample(schema: dict[str, Any]) -> Any:
-    """A value that fits."""
+    """Return a value that fits."""
     if schema["type"] == "object":
         return {key: sample(one) for key, one in schema["properties"].items()}
     return schema["enum"][0] if "enum" in schema else "a"
 
 
 def misfits(schema: dict[str, Any]) -> Iterator[Any]:
-    """Values that do not fit, each wrong in one way."""
+    """Yield values that do not fit, each wrong in one way."""
     good = sample(schema)
     yield good | {"surprise": 1}
     for key, one in schema["properties"].items():

@@ -58,7 +58,7 @@ def workflow(home: Home, name: str, *words: str) -> subprocess.CompletedProcess[
 
 
 def sessions(daemon: Daemon) -> dict[str, str]:
-    """Alias to state."""
+    """Return alias to state."""
     with_columns = [line.split("\t") for line in daemon.client().read("list").decode().splitlines()]
     return {line[1]: line[2] for line in with_columns}
 

@@ -16,7 +16,7 @@ from tests.sessions.model.world import World
 
 
 def check(world: World) -> None:
-    """After each step."""
+    """Check the state after each step."""
     known = world.prompts()
     going = [one for one in known if one.status in ON_ITS_WAY]
     assert len(going) <= 1, "two prompts are on their way"
@@ -40,7 +40,7 @@ def check(world: World) -> None:
 
 
 def check_prompt(one: Prompt, turns: list[Turn], inbox: list[str]) -> None:
-    """What is said of a prompt is so; ``turns`` are those that have it."""
+    """Check that what is said of a prompt is so; ``turns`` are those that have it."""
     if one.status == Status.DONE and one.origin not in (TYPED, AGENT):
         assert turns, f"{one} is answered and never reached the agent"
         assert (one.response or b"").decode() in turns[0].said, f"{one} has the answer of another turn"
@@ -56,7 +56,7 @@ def check_prompt(one: Prompt, turns: list[Turn], inbox: list[str]) -> None:
 
 
 def rest(world: World) -> None:
-    """All reports come in, all obstacles go, what waits is let go on, until nothing more happens."""
+    """Let all reports come in, all obstacles go and what waits go on, until nothing more happens."""
     for _ in range(100 + 60 * len(world.prompts(*WAITING))):
         if not world.calms_down():
             break
@@ -71,7 +71,9 @@ def rest(world: World) -> None:
 
 
 def check_mail(world: World) -> None:
-    """Every request is answered once: with its answer, or the reason that there is none. One that was withdrawn is not."""
+    """Check that every request is answered once: with its answer, or the reason that there is none. One that was
+    withdrawn is not.
+    """
     lines = world.ledger.look(lambda tx: [json.loads(row["json"]) for row in tx.all("SELECT json FROM messages")])
     answers = Counter(line["metadata"].get("in_reply_to") for line in lines)
     withdrawn = {one.message for one in world.prompts(Status.WITHDRAWN)}

@@ -38,23 +38,29 @@ def mail(world: World, who: str) -> None:
 
 
 def names_turns(world: World) -> bool:
-    """Whether reports may be heard in any order: an agent whose turns have no names has its hooks handled in order."""
+    """Return whether reports may be heard in any order: an agent whose turns have no names has its hooks handled in
+    order.
+    """
     return world.pane.kind.ident
 
 
 def tells_apart(world: World) -> bool:
-    """Whether a person's Enter can be told from ours: where the agent does not say what was submitted, theirs would be the same."""
+    """Return whether a person's Enter can be told from ours: where the agent does not say what was submitted, theirs
+    would be the same.
+    """
     ours = {piece.prompt for piece in world.pane.box} == {world.view.prompt} and world.view.on_its_way
     return world.pane.kind.text or (ours and not world.pane.coming)
 
 
 def keys_are_told(world: World) -> bool:
-    """Whether it shows that a person pressed keys between our look and our Enter: not where the agent does not tell its text."""
+    """Return whether it shows that a person pressed keys between our look and our Enter: not where the agent does not
+    tell its text.
+    """
     return world.pane.kind.text or world.typist.at != "key"
 
 
 def waiting(world: World) -> int:
-    """A prompt that the agent has not taken; 0: there is none."""
+    """Return a prompt that the agent has not taken; 0: there is none."""
     return next((one.id for one in world.prompts(Status.QUEUED, *ON_ITS_WAY) if not one.message), 0)
 
 
@@ -131,7 +137,7 @@ MOVES: tuple[Move, ...] = (
 
 
 def can(world: World, move: Move) -> bool:
-    """Whether it may happen now. To a session that was killed nothing happens but to its daemon."""
+    """Return whether it may happen now. To a session that was killed nothing happens but to its daemon."""
     return bool(move.when(world)) if not world.gone else move.do is kill
 
 
@@ -148,7 +154,7 @@ def come_to_rest(world: World) -> None:
 
 
 def walk(seed: int, steps: int) -> list[str]:
-    """A random run; what happened in it. Raises AssertionError with that."""
+    """Make a random run. Returns what happened in it. Raises AssertionError with that."""
     chance = random.Random(seed)
     kind: Kind = chance.choice(KINDS)
     world, happened = World(kind, late=chance.random() < 0.5), [f"an agent with {kind}"]

@@ -60,7 +60,7 @@ class Ledger:
         self._db.close()
 
     def tick(self) -> float:
-        """The time goes on; what it is now (monotonic)."""
+        """Let time go on. Returns what it is now (monotonic)."""
         self._clock.wall()
         return self._clock.monotonic()
 

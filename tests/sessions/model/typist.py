@@ -72,8 +72,9 @@ class Typist:
         return self._deliveries[0].step if self._deliveries else ""
 
     def due(self, late: bool) -> bool:
-        """Whether it comes now. It waits longer than a report takes that is on its way, unless it is ``late``; while a turn is open or
-        the queue is held it waits for that."""
+        """Return whether it comes now. It waits longer than a report takes that is on its way, unless it is ``late``;
+        while a turn is open or the queue is held it waits for that.
+        """
         if not self._deliveries or self._deliveries[0].done:
             return bool(self._deliveries)
         view = self._view()

@@ -109,7 +109,9 @@ class World:
         return self.job(lambda tx: outcomes.settle(tx, self.session, self.daemon.post, what(tx)))
 
     def kill(self, spooled: bool = True) -> None:
-        """The daemon is killed, and another comes. ``spooled``: what was reported meanwhile is read before agents are adopted."""
+        """Kill the daemon and start another. ``spooled``: what was reported meanwhile is read before agents are
+        adopted.
+        """
         self.ledger.cut = False
         self.pane.gives_up()
         self.replies.clear()
@@ -135,20 +137,20 @@ class World:
     # -- the user ------------------------------------------------------------------------------------------------------
 
     def write(self, text: str = "") -> int:
-        """``in`` is written; the prompt's number."""
+        """Write ``in``. Returns the prompt's number."""
         self._count += 1
         text = text or f"prompt {self._count};"
         return self.job(lambda tx: self.daemon.send.accept(tx, self.session, text, "user"))
 
     def mail(self, sender: str = "user") -> int:
-        """A request is mailed; the number of the prompt that delivers it."""
+        """Mail a request. Returns the number of the prompt that delivers it."""
         self._count += 1
         fields = {"to": self.session, "type": "QUERY_REQUEST", "subject": "s", "body": f"mail {self._count};"}
         self.job(lambda tx: self.daemon.post.send(tx, sender, fields))
         return self.prompts()[-1].id
 
     def drop(self, number: int) -> None:
-        """``drop``; refused for what is being typed or was taken."""
+        """Drop a prompt; refused for what is being typed or was taken."""
         n = self.prompt(number).n
         try:
             tried = self.job(lambda tx: self.daemon.send.tried(tx, self.session, n))
@@ -158,7 +160,7 @@ class World:
             return
 
     def edit(self, number: int) -> None:
-        """Another text; refused for what may have been taken."""
+        """Replace its text; refused for what may have been taken."""
         n = self.prompt(number).n
         self._count += 1
         try:
@@ -173,7 +175,7 @@ class World:
         self.job(lambda tx: self.daemon.life.go(tx, self.session))
 
     def complete(self) -> None:
-        """The oldest message that waits is archived."""
+        """Archive the oldest message that waits."""
         message = self.inbox()[0]
         self.job(lambda tx: self.daemon.life.complete(tx, self.session, message))
 
@@ -187,11 +189,11 @@ class World:
         self.job(lambda tx: self.daemon.life.restart(tx, self.session))
 
     def end(self) -> None:
-        """``kill`` of the session."""
+        """Kill the session."""
         self.job(lambda tx: self.daemon.life.kill(tx, self.session))
 
     def release(self) -> None:
-        """The limit is over."""
+        """Release the queue after the limit."""
         until = self.view.gate.until
         assert until is not None
         self.job(lambda tx: self.daemon.life.release(tx, self.session, until))
@@ -207,7 +209,7 @@ class World:
     # -- what the daemon hears and does --------------------------------------------------------------------------------
 
     def report(self, which: int = 0) -> None:
-        """A report comes in, the oldest unless told otherwise."""
+        """Let a report come in, the oldest unless told otherwise."""
         told = self.pane.reports[which]
         del self.pane.reports[which]
         if self.gone:
@@ -311,7 +313,7 @@ class World:
         self.happens(lambda tx: self.daemon.turns.reported.over(tx, self.session, turn))
 
     def tidy(self) -> None:
-        """What is left of ours in the input is cleared, where nothing of ours is on its way there."""
+        """Clear what is left of ours in the input, where nothing of ours is on its way there."""
         self.tidying -= 1
         if self.view.status in (None, Status.CHOSEN) and self.seen().look in (Look.OURS, Look.ONLY_OURS):
             self.pane.clears()
@@ -423,7 +425,7 @@ class World:
     # -- how it goes on by itself --------------------------------------------------------------------------------------
 
     def goes_on(self, order: str = REPORTS_FIRST) -> bool:
-        """What is due happens, but for the end of a turn; whether there was something."""
+        """Let what is due happen, but for the end of a turn. Returns whether there was something."""
         if self.gone:
             return False
         report, typist = (bool(self.pane.reports), self.report), (self.typist.due(self._late), self.typist.step)
@@ -441,7 +443,9 @@ class World:
         return first(report, *others, typist) if order == REPORTS_FIRST else first(typist, *others, report)
 
     def calms_down(self) -> bool:
-        """The same, and turns end, persons clear the input, and users let go on what waits; whether there was something."""
+        """Do the same, and let turns end, persons clear the input, and users let go on what waits. Returns whether
+        there was something.
+        """
         if not self.gone and self.pane.frozen is not None:
             self.pane.thaws()
             return True
@@ -469,7 +473,7 @@ def first(*steps: tuple[bool, Callable[[], object]]) -> bool:
 
 
 def look_at(shown: str, words: str, texts: list[str]) -> Look:
-    """What an input shows: see ``agents/input_line.py``."""
+    """Return what an input shows: see ``agents/input_line.py``."""
     if not shown:
         return Look.FREE
     if words and shown == words:
