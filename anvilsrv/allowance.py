@@ -56,7 +56,7 @@ BOUNDS = {
     "inbox": Bound(64 * MiB, "of messages in an inbox, when a session sends another", "{} of messages wait there", bytes=True),
     "sent": Bound(512 * MiB, "of messages that it sent, archived ones included", "this session has sent {}", bytes=True),
     "answers": Bound(512 * MiB, "of answers and typed prompts that are kept", "{} of what this session said are kept", bytes=True),
-    "mistakes": Bound(16, "that are not told as errors yet", "{} mistakes of this session are not told yet"),
+    "mistakes": Bound(16, "that are not reported as errors yet", "{} mistakes of this session are not reported yet"),
     "attachment": Bound(8 * MiB, "in one file of attach", "a file of attach has {} at most", bytes=True),
     "attachments": Bound(100, "files in attach", "{} files are in attach"),
     "attached": Bound(64 * MiB, "of files in attach", "files of {} are in attach", bytes=True),

@@ -17,7 +17,7 @@ FORMS = {
 }
 PROMPT = (
     "You run in an AnviLLM session. Mail of other agents and of the user arrives as prompts. Answer a message that asks for something "
-    "by finishing your turn: your last words are mailed back by themselves."
+    "by finishing your turn: your last message is mailed back automatically."
 )
 
 

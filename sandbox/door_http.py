@@ -119,14 +119,14 @@ class Exchange:
         if self._host is None:
             raise _Answer(403, f"{self._name}:{HTTP_PORT} is not granted to this sandbox", refused=True)
         if b"upgrade" in names:
-            raise _Answer(426, "no upgrades here")
+            raise _Answer(426, "upgrades are not supported")
         if b"transfer-encoding" in names and b"content-length" in names:
             raise _Answer(400, "a length beside an encoding")
         options = request.method == b"OPTIONS" and request.target == b"*"
         if request.method in (b"CONNECT", b"PRI") or not (request.target.startswith(b"/") or options):
             raise _Answer(400, "a target that is not a path")
         if any(byte <= 32 or byte >= 127 for byte in request.target):
-            raise _Answer(400, "a target with letters that do not belong there")
+            raise _Answer(400, "a target with invalid characters")
 
     def _forward(self, down: h11.Connection, request: h11.Request) -> None:
         up = self._service_ready()

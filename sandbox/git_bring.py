@@ -48,9 +48,7 @@ def bring(directory: str, old: str, new: str, way: Way) -> list[str]:
     lacking, changed = list[str](), list[str]()
     _bring(directory, old, new, "", way, changed, lacking, DEEP)
     if lacking:
-        raise Lacking(
-            "commits of submodules that nobody has but the session, or that .gitmodules does not name", lacking
-        )
+        raise Lacking("commits of submodules that only the session has, or that .gitmodules does not name", lacking)
     return changed
 
 

@@ -109,9 +109,7 @@ def _land(record: Record, found: Tip, session: str, git: Git) -> str:
         raise SandboxRefused("you have checked out something else")
     there = git_refs.resolve(record.directory, record.common, head, users=True)
     if there not in (old, new):
-        raise SandboxRefused(
-            "your branch has moved in the meantime" if old else "your branch has got a commit in the meantime"
-        )
+        raise SandboxRefused("your branch has moved in the meantime" if old else "your branch has a commit now")
     at = f"--git-dir={record.directory}"
     tree = old or git(at, "hash-object", "-t", "tree", "/dev/null").decode().strip()
     if old:
@@ -127,7 +125,7 @@ def _land(record: Record, found: Tip, session: str, git: Git) -> str:
         git(*places, "read-tree", "-i", "-m", tree, new, cwd=record.tree)
     except SandboxRefused as error:
         _busy(error)
-        raise SandboxRefused(f"your index is not as it was ({error})") from None
+        raise SandboxRefused(f"your index has changed ({error})") from None
     if there != new:
         try:
             where = (branch,) if branch else ("--no-deref", "HEAD")

@@ -95,10 +95,12 @@ def merge(one: Branch, record: Record, source: str, squash: bool, anyway: bool, 
         hooks = _hooks(git, one)
         told = [path for path, row in rows.items() if _tell(git, one, hooks, path, row)]
         if told and not anyway:
-            raise Refused("it changes what may run something, or leads elsewhere ('merge anyway' takes it)", told)
+            raise Refused(
+                "it changes files that may run code, or links out of the tree ('merge anyway' takes them)", told
+            )
         busy = _dirty(git, one, rows)
         if busy:
-            raise Refused("you have changed or made what it touches", busy)
+            raise Refused("you have changed or created files that it touches", busy)
         links = _submodules(one, record, rows, (into.commit, tree), inside, git, keep)
         git_lfs.bring(record, changed, git)
         git_merge_journal.write(record, {"old": into.commit, "new": new, "ref": into.ref})

@@ -64,7 +64,7 @@ def checked(name: str) -> str:
     plain = name.lower().removesuffix(".")
     labels = plain.split(".")
     if len(plain) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError("is not the name of a host")
+        raise ValueError("is not a host name")
     if _NUMBER.fullmatch(labels[-1]):
         raise ValueError("is an address: hosts have names")
     return plain

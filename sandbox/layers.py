@@ -216,7 +216,7 @@ class _Parser:
     def _emacs(self, at: tuple[Any, ...], data: object) -> None:
         for index, name in enumerate(self._list(at, data)):
             if name not in EMACS:
-                raise self._wrong((*at, index), f"{name!r} is nothing of Emacs's (known: {', '.join(EMACS)})")
+                raise self._wrong((*at, index), f"{name!r} is not a tool of Emacs (known: {', '.join(EMACS)})")
             self.found.emacs.append(self._said((*at, index), name))
 
     def _configuration(self, at: tuple[Any, ...], data: object) -> None:

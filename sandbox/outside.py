@@ -19,9 +19,7 @@ from sandbox.written import Written
 
 
 def search() -> list[str]:
-    """Return the directories of ``PATH`` from which we start programs: absolute, and open to no agent and not to
-    everybody.
-    """
+    """Return the directories of ``PATH`` from which we start programs: absolute, not world-writable, and closed to agents."""
     try:
         written = Written.of(os.environ).known()
     except SandboxRefused:

@@ -172,7 +172,7 @@ def _said(talk: Talk, made: Object, who: str, style: str) -> None:
 
 def _prompt(talk: Talk, made: Object) -> None:
     if made.get("origin") == "agent":
-        talk.line(made, "the agent goes on by itself")
+        talk.line(made, "the agent continues on its own")
     else:
         _said(talk, made, "mail" if made.get("origin") == "mail" else "you", "bold ansi_cyan")
 

@@ -157,7 +157,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {"session": SESSION, "prompt": PROMPT}, reply=record({"diff": {"type": "string"}}),
     ),
     Operation(
-        "PUT", "/api/sessions/{session}/seen", "see", "Tell that the answers up to that prompt's were looked at", _see,
+        "PUT", "/api/sessions/{session}/seen", "see", "Report that the answers up to that prompt's were looked at", _see,
         {"session": SESSION}, record({"prompt": PROMPT}),
     ),
     Operation("GET", "/api/roles", "listRoles", "Roles of new sessions", requests.roles, reply=array(ref("Layer"))),

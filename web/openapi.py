@@ -14,7 +14,7 @@ ASK = {
         "id": STRING, "text": STRING, "choices": array(STRING), "detail": {},
         "diff": {"type": "string", "description": "what it would change, a unified diff"},
         "what": {"type": "string", "enum": ["permission", "question", "plan"]},
-        "free": {"type": "boolean", "description": "any words are an answer"},
+        "free": {"type": "boolean", "description": "any text is an answer"},
         "questions": {"type": "array", "items": {"type": "object"}, "description": "of a dialog with several: text, choices, multiple"},
     },
     "required": ["id", "text", "choices"],

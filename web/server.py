@@ -41,7 +41,7 @@ def command(addr: str, ns: str | None, name: tuple[str, ...], unsafe_listen: boo
         host, port = split_address(addr)
         if not loopback(host) and not unsafe_listen:
             raise click.UsageError(
-                f"'{host}' can be reached by others, and this page drives agents: use ssh -L, or say --unsafe-listen"
+                f"'{host}' can be reached by others, and this page drives agents: use ssh -L, or give --unsafe-listen"
             )
         listening = listen(host, port)
     except ValueError as error:

@@ -26,7 +26,7 @@ def main(words: Sequence[str]) -> int:
         session = agent.roster().get(words[0])
         text = sys.stdin.buffer.read().decode("utf-8", "replace")
         if not text.strip():
-            raise Invalid(f"nothing to tell {session.label}: select a text first")
+            raise Invalid(f"nothing to send to {session.label}: select a text first")
         where = source()
         said = [" ".join(words[1:]), f"From {where}" if where else "", text.rstrip("\n")]
         agent.prompt(session.id, "\n\n".join(part for part in said if part))

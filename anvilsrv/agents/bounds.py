@@ -56,9 +56,7 @@ class Bounds:
         try:
             return Rights({**wanted, "spec": json.loads((self._directory(session) / "run" / SPEC).read_text())})
         except (OSError, ValueError):
-            raise Denied(
-                "permission denied: the session that spawned it is gone, and with it what it may have"
-            ) from None
+            raise Denied("permission denied: the session that spawned it is gone, so its rights are unknown") from None
 
 
 def refuse_more(wanted: Rights, bound: Rights) -> None:

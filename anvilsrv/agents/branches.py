@@ -150,9 +150,7 @@ class Branches:
 
     def _do(self, session: str, own: Own | None, what: Callable[[Hand, Own], str]) -> str:
         if own is None:
-            raise NotPermitted(
-                f"session '{session}' has no branch of its own: what it commits comes to yours by itself"
-            )
+            raise NotPermitted(f"session '{session}' has no branch of its own: its commits come to yours automatically")
 
         def done(hand: Hand) -> str:
             view = self._registry.get(session)

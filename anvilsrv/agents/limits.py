@@ -99,7 +99,7 @@ class SessionLimits:
             try:
                 groups.put(group, values)
             except OSError as error:
-                raise Unavailable(f"limits: the control group takes none: {error.strerror}") from None
+                raise Unavailable(f"limits: the control group refuses them: {error.strerror}") from None
         found = [
             line
             for line in plan.text.splitlines(keepends=True)

@@ -138,10 +138,10 @@ def _answer(fd: int) -> tuple[dict[str, Any], bytes]:
     while (at := got.find(b"\n")) < 0:
         got += _more(fd, end)
         if len(got) > HEAD + BODY:
-            raise ValueError("it answers too much")
+            raise ValueError("its answer is too large")
     head = loads_object(got[:at])
     if not isinstance(size := head.get("size"), int) or not 0 <= size <= BODY:
-        raise ValueError("it does not answer as it should")
+        raise ValueError("it gave an unexpected answer")
     parts, have = [got[at + 1 :]], len(got) - at - 1
     while have < size:
         parts.append(_more(fd, end))

@@ -278,7 +278,7 @@ class Life:
         """
         file = self._registry.row(tx, session).transcript
         short = f"the file of its conversation is shorter than it was: '{file}', which is kept"
-        told = f"{short}; the agent goes on with what is left of it"
+        told = f"{short}; the agent continues with what is left of it"
         self._registry.error(tx, session, f"{told}; 'restart log' begins a new one with the log")
         remarks.add(tx, session, f"{told}\n")
         self._registry.topics.notify(tx, conversation_of(session))
@@ -366,11 +366,13 @@ class Life:
         if written:
             kept = f"; its file '{row.transcript}' is kept" if row.transcript else ""
             ways = "'restart log' begins a new one with the log of this one, 'restart fresh' an empty one"
-            self.failed(tx, row.id, f"the agent does not go on with its conversation: {words}{kept}; {ways}")
+            self.failed(tx, row.id, f"the agent cannot resume its conversation: {words}{kept}; {ways}")
             return
         self._again(tx, row.id, Wanted.LOG)
         file = f" in its file '{row.transcript}', which is kept" if row.transcript else ""
-        told = f"the agent does not go on with its conversation: nothing is written down{file}: a new one begins, with the log"
+        told = (
+            f"the agent cannot resume its conversation: nothing is written down{file}: a new one begins, with the log"
+        )
         self._registry.error(tx, row.id, f"{told} ({words})")
 
     def _crashed(self, tx: Tx, row: Session, why: str) -> None:

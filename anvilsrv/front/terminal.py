@@ -104,7 +104,7 @@ def _try(lines: list[list[str]], directory: str, command: str) -> str:
             return ""
         name = os.path.basename(line[0])
         troubles.append(f"{name}: {trouble.removeprefix(f'{name}: ')}")
-    return f"no terminal opened: {'; '.join(troubles)}; by hand: {command}"
+    return f"no terminal opened: {'; '.join(troubles)}; run it yourself: {command}"
 
 
 def _run(line: list[str], directory: str) -> str | None:

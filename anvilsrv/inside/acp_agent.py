@@ -87,7 +87,7 @@ class Agent:
         why = f"the agent ended with status {gone.status}" + (f": {words[:300]}" if words else "")
         client = self.client
         if client is not None and not self.ready and client.wanted.session and client.capabilities:
-            self._owner.alarm(f"{why} as it was to go on with the conversation: a new one begins")
+            self._owner.alarm(f"{why} while resuming the conversation: a new one begins")
             self.again("")
         elif gone.status == 0 and self.ready and not in_turn:
             self._owner.over(why, 0)

@@ -162,7 +162,7 @@ class Client:
             self.session = self.wanted.session
             self._settle(answer, True)
             return
-        self._say(f"{self._why('load', answer.error)}: the conversation cannot be gone on with, a new one begins")
+        self._say(f"{self._why('load', answer.error)}: the conversation cannot be resumed, a new one begins")
         self.hung = answer.error is LATE
         if self.hung:
             self._failed("the agent hangs", False)

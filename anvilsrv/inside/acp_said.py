@@ -295,7 +295,7 @@ def _sentences(found: Any, levels: int) -> Iterable[str]:
 
 
 def _compaction(update: Mapping[str, Any]) -> Iterable[News]:
-    status, error = word(update.get("status")) or "goes on", word(update.get("error"))
+    status, error = word(update.get("status")) or "in progress", word(update.get("error"))
     yield Said(f"compaction: {status}" + (f": {error}" if error else ""), "compaction")
 
 

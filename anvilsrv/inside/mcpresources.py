@@ -115,7 +115,7 @@ PROMPTS = (
     ),
     Prompt(
         "research", "Find out, with a session that checks the findings.", ("task", "checker"),
-        f"{{task}}\n\nFind that out; note for each finding where it stands. Then send session {{checker}} a REVIEW_REQUEST with the "
+        f"{{task}}\n\nFind that out; name the source of each finding. Then send session {{checker}} a REVIEW_REQUEST with the "
         f"question and the report {_MAIL}. {_AGAIN} you are done.",
     ),
 )  # fmt: skip

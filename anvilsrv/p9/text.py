@@ -29,9 +29,9 @@ def parse(line: str) -> wire.Message:
         cls = _CLASSES[tokens.pop(0)]
         msg = _record(cls, tokens)
     except (KeyError, IndexError, ValueError) as error:
-        raise WireError(f"no message: {line!r}: {error!r}") from None
+        raise WireError(f"not a message: {line!r}: {error!r}") from None
     if tokens:
-        raise WireError(f"no message: {line!r}: more than a {cls.__name__}")
+        raise WireError(f"not a message: {line!r}: more than a {cls.__name__}")
     return msg  # type: ignore[no-any-return]
 
 
@@ -63,7 +63,7 @@ def _bytes(char: str) -> str:
 
 def _unquote(token: str) -> bytes:
     if not token.startswith('"'):
-        raise ValueError(f"no string: {token}")
+        raise ValueError(f"not a string: {token}")
     plain = {b'"': b'"', b"\\": b"\\", b"n": b"\n", b"t": b"\t"}
     return _ESCAPED.sub(lambda m: plain.get(m[1]) or bytes([int(m[1][1:], 16)]), token[1:-1].encode())
 
@@ -74,7 +74,7 @@ def _tokens(line: str) -> list[str]:
     while pos < len(line):
         found = _TOKEN.match(line, pos)
         if not found:
-            raise WireError(f"no message: {line!r}")
+            raise WireError(f"not a message: {line!r}")
         tokens.append(found[1])
         pos = found.end()
     return tokens

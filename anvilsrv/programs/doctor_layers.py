@@ -168,7 +168,9 @@ def _tried(found: "Backends", name: str, title: str, needed: "dict[Host, list[st
         try:
             made, done = _run(found, name, top)
         except subprocess.TimeoutExpired:
-            yield Line(NOTE, f"backend {name}", f"inside the sandbox it does not tell its version in {PATIENCE:g} s")
+            yield Line(
+                NOTE, f"backend {name}", f"inside the sandbox it does not print its version within {PATIENCE:g} s"
+            )
             return
         except (SandboxError, AnvilError) as error:
             yield Line(NOTE, f"backend {name}", f"cannot run in the sandbox: {error}")

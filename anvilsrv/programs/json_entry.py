@@ -60,7 +60,7 @@ def merged(old: Any, new: Any, where: str) -> Any:
     if isinstance(old, list) and isinstance(new, list):
         return [*old, *(item for item in new if item not in old)]
     if isinstance(old, dict | list) or isinstance(new, dict | list):
-        raise Refused(f"{where}: holds something else than expected")
+        raise Refused(f"{where}: cannot merge an object or an array with another value")
     return new
 
 

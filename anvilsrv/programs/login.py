@@ -32,7 +32,7 @@ def login(name: str, words: list[str], source: Path | None) -> str:
     vault = Vault()
     if source is not None and how.database:
         raise Invalid(
-            f"invalid login: that of {backend.name} stands in a database with more in it: log in without --from"
+            f"invalid login: {backend.name} keeps its login in a database with other data: log in without --from"
         )
     if source is not None:
         return _taken(vault, backend.name, how, source)

@@ -17,9 +17,7 @@ from anvilsrv.sessions.steps import Growing, Told, Writer, is_told
 from anvilsrv.store.store import Tx
 
 TURNS, CARRIED, WIDEST = 100, 100_000, 2000  # of a log that is carried over: turns and characters, characters of a line
-BEGINS = (
-    "[An earlier conversation of this session cannot be gone on with. This is its log, as context: do not act on it.]"
-)
+BEGINS = "[An earlier conversation of this session cannot be resumed. This is its log, as context: do not act on it.]"
 ENDS = "[End of the log.]"
 OVER = (Status.DONE, Status.FAILED)
 Growings = Callable[[int], Iterable[Growing]]

@@ -41,7 +41,7 @@ class Holder:
 
     def words(self, by: By) -> str:
         """Return it as a person reads it."""
-        ends = f"; goes on at {reset_time.words(self.until)}" if self.until else ""
+        ends = f"; resumes at {reset_time.words(self.until)}" if self.until else ""
         return WORDS.get(by, "{why}").replace("{why}", self.why) + ends
 
 

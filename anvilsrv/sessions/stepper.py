@@ -26,7 +26,7 @@ HEARD = {
     Event.ACTIVE: Heard.ACTIVE, Event.FAIL: Heard.END, Event.NOT_TAKEN: Heard.SUBMIT, Event.READY: Heard.SUBMIT,
 }  # fmt: skip
 REASONS = {
-    Event.OTHER: "its text was changed in the agent's input, or the agent took other words",
+    Event.OTHER: "its text was changed in the agent's input, or the agent took a different text",
     Event.REFUSED: "the agent refused it",
     Event.INTERRUPT: "interrupted",
     Event.NOT_TAKEN: "the agent did not take it",

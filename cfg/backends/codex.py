@@ -49,7 +49,7 @@ class Codex(Private):
         again. Elsewhere it asks where to go on, once ready.
         """
         if before != after:
-            raise NotPermitted("Codex goes on with a conversation in its own directory alone: fork it without branch=")
+            raise NotPermitted("Codex can continue a conversation only in its own directory: fork it without branch=")
         return "" if path.startswith("codex/") and ".sqlite" in path else path
 
     def launch(self, place: Place, resume: bool) -> Launch:

@@ -34,7 +34,7 @@ class OpenCode(Private):
         """Return where a file is in a fork: a conversation stays in the directory in which it was begun."""
         if before != after:
             raise NotPermitted(
-                "opencode goes on with a conversation in its own directory alone: fork it without branch="
+                "opencode can continue a conversation only in its own directory: fork it without branch="
             )
         return path
 

@@ -126,7 +126,7 @@ def test_when_no_terminal_opens_it_says_what_each_said_and_what_to_run(person, a
     id = agent.add()
     assist()
     person.execute(MAIN, id)
-    said = f"Assist: no terminal opened: term: no display; win: no acme; by hand: echo attached {id}\n"
+    said = f"Assist: no terminal opened: term: no display; win: no acme; run it yourself: echo attached {id}\n"
     person.sees("/AnviLLM/+Errors", said)
 
 

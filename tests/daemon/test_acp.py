@@ -566,7 +566,7 @@ def test_an_error_of_the_service_fails_the_turn_with_its_words_and_a_limit_holds
     agent = new(acp)
     assert "limit reached" in agent.refused("fail")
     agent.prompt("later")
-    assert (agent.row["queued"], "goes on at" in agent.row["held"]) == (1, True)
+    assert (agent.row["queued"], "resumes at" in agent.row["held"]) == (1, True)
 
 
 # -- what is killed in between ------------------------------------------------------------------------------------------
@@ -721,7 +721,7 @@ def test_an_agent_that_hangs_as_it_loads_gets_a_new_conversation_loudly(acp: Dae
     agent.write("ctl", "restart")
     wait_until(lambda: len(sent(acp.home.work, "session/new")) == 2, "a new one begins")
     agent.wait("idle")
-    assert "load: no answer within 5 s: the conversation cannot be gone on with, a new one begins" in " ".join(
+    assert "load: no answer within 5 s: the conversation cannot be resumed, a new one begins" in " ".join(
         agent.screen.split()
     )
     assert agent.ask("two") == "you said: two"

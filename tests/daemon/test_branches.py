@@ -47,7 +47,7 @@ def test_a_branch_is_made_merged_and_discarded(daemon: Daemon, repository: Path,
     with pytest.raises(AnvilError, match=r"these were never merged or pushed: .*add a"):
         command(agent, "discard")
     (repository / "a").write_text("mine\n")
-    with pytest.raises(AnvilError, match="you have changed or made what it touches: a"):
+    with pytest.raises(AnvilError, match="you have changed or created files that it touches: a"):
         command(agent, "merge")
     (repository / "a").unlink()
     assert command(agent, "merge").startswith("merged fix/one into main: ")

@@ -19,7 +19,7 @@ def test_each_prompt_arrives_once_or_has_failed_for_a_true_reason_while_a_person
 
 
 FIRST, SECOND = "the first, n0n", "n1n is the second"
-CHANGED = "no response: its text was changed in the agent's input, or the agent took other words"
+CHANGED = "no response: its text was changed in the agent's input, or the agent took a different text"
 DOUBTED = "no response: in doubt: it may have been taken, so it is not typed again"
 
 

@@ -40,7 +40,7 @@ def test_an_agent_that_refuses_its_conversation_is_one_error_with_what_helps_and
     agent.write("ctl", "restart")
     assert agent.wait("error")
     told = errors(agent)[-1]
-    assert f"does not go on with its conversation: no conversation found; its file '{file}' is kept" in told
+    assert f"cannot resume its conversation: no conversation found; its file '{file}' is kept" in told
     assert "'restart log'" in told and "'restart fresh'" in told
     assert len(errors(agent)) <= 2
     agent.write("ctl", "restart log")
@@ -76,7 +76,7 @@ def test_a_file_that_has_lost_its_beginning_is_told_and_kept_and_the_agent_goes_
     assert again() == []
     left = "".join(file.read_text().splitlines(keepends=True)[8:])
     file.write_text(left)
-    told = f"the file of its conversation is shorter than it was: '{file}', which is kept; the agent goes on with what is left"
+    told = f"the file of its conversation is shorter than it was: '{file}', which is kept; the agent continues with what is left"
     assert [told in one and "'restart log'" in one for one in again()] == [True]
     assert told in agent.client.open(f"{agent.id}/log").read(1 << 16).decode()
     assert file.read_text().startswith(left)

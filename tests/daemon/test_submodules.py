@@ -47,7 +47,7 @@ def test_a_branch_has_its_submodules_and_a_merge_brings_their_commits(daemon: Da
     wait_until(lambda: git(tree, "log", "-1", "--format=%s") == "up\n", "the commit on the branch")
     new = git(tree / "sub", "rev-parse", "HEAD").strip()
     assert git(tree, "status", "--short") == "" and git(tree, "rev-parse", "HEAD:sub").strip() == new
-    with pytest.raises(AnvilError, match=r"may run something, or leads elsewhere.*: sub$"):
+    with pytest.raises(AnvilError, match=r"may run code, or links out of the tree.*: sub$"):
         command(agent, "merge")
     remote = daemon.home.top / "remote.git"
     git(parent, "init", "-q", "--bare", str(remote))
@@ -66,11 +66,11 @@ def test_what_the_user_does_in_a_submodule_is_in_the_way_of_a_merge(daemon: Daem
     agent = Session.new(daemon, "shell", "branch=b", cwd=parent)
     agent.ask(COMMIT)
     git(parent / "sub", "commit", "-q", "--allow-empty", "-m", "mine")
-    with pytest.raises(AnvilError, match=r"you have changed or made what it touches: sub$"):
+    with pytest.raises(AnvilError, match=r"you have changed or created files that it touches: sub$"):
         command(agent, "merge anyway")
     head = git(parent, "rev-parse", "HEAD")
     git(parent, "add", "sub")
-    with pytest.raises(AnvilError, match=r"you have changed or made what it touches: sub$"):
+    with pytest.raises(AnvilError, match=r"you have changed or created files that it touches: sub$"):
         command(agent, "merge anyway")
     assert git(parent, "rev-parse", "HEAD") == head and not list((parent / ".git").rglob("*.lock"))
 
@@ -104,7 +104,7 @@ def test_a_submodule_that_the_session_alone_has_is_not_merged(daemon: Daemon, pa
         f"{IDENTITY} git commit -qm mine"
     )
     head = git(parent, "rev-parse", "HEAD")
-    with pytest.raises(AnvilError, match=r"commits of submodules that nobody has but the session.*: mine$"):
+    with pytest.raises(AnvilError, match=r"commits of submodules that only the session has.*: mine$"):
         command(agent, "merge anyway")
     assert git(parent, "rev-parse", "HEAD") == head and git(parent, "status", "--short") == ""
 

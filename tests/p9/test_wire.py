@@ -199,5 +199,5 @@ def test_lines_read_as_the_manual_writes_messages():
     "line", ["", "Hello", "Tclunk tag 1", "Tclunk tag 1 fid x", "Tclunk tag 1 fid 2 3", 'Rerror "']
 )
 def test_lines_that_are_no_messages_are_refused(line):
-    with pytest.raises(WireError, match="no message"):
+    with pytest.raises(WireError, match="not a message"):
         text.parse(line)

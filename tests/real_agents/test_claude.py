@@ -202,7 +202,7 @@ def test_a_subscriptions_limit_shows_with_its_end_and_the_queue_waits_for_it(fre
     agent.wait("idle")
     agent.prompt("later")
     held = agent.row["held"]
-    told = time.mktime(time.strptime(held.rpartition(" goes on at ")[2], "%Y-%m-%d %H:%M:%S"))
+    told = time.mktime(time.strptime(held.rpartition(" resumes at ")[2], "%Y-%m-%d %H:%M:%S"))
     assert 0 < told - end < 70, held
     subscribed.daemon.kill()
     subscribed.daemon.start()

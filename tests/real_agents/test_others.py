@@ -152,7 +152,7 @@ def test_a_limit_shows_with_its_end_and_the_queue_waits_for_it(bench: Bench) -> 
     assert ("limit" in why.lower(), agent.row["error"] in why) == (True, True)
     agent.prompt("later")
     held = agent.row["held"]
-    end = time.mktime(time.strptime(held.rpartition(" goes on at ")[2], "%Y-%m-%d %H:%M:%S"))
+    end = time.mktime(time.strptime(held.rpartition(" resumes at ")[2], "%Y-%m-%d %H:%M:%S"))
     assert abs(end - time.time() - 7200) < 200, held
     assert (agent.row["queued"], len(set(bench.model.prompts()))) == (1, 1)
 

@@ -97,7 +97,7 @@ def test_a_repository_in_which_nothing_was_committed_is_not_touched(session: Ses
 KEPT = {
     "your branch has moved in the meantime": "git commit -q --allow-empty -m mine",
     "you have checked out something else": "git checkout -q -b other",
-    "your index is not as it was": "echo mine > file && git add file",
+    "your index has changed": "echo mine > file && git add file",
 }
 
 

@@ -136,7 +136,7 @@ WRONG = {
     "unix: ['/tmp/tmux-0/default']": (1, "unix: /tmp/tmux-0/default is never reachable"),
     "description: [a]": (1, "description: is not a text"),
     "description: x\nbackend: {title: x}": (2, "backend: no such key (known: general, filesystem"),
-    "emacs: [xref, eval]": (1, "emacs: 'eval' is nothing of Emacs's (known: xref, imenu, diagnostics, "),
+    "emacs: [xref, eval]": (1, "emacs: 'eval' is not a tool of Emacs (known: xref, imenu, diagnostics, "),
     "emacs: {xref: true}": (1, "emacs: must be a list"),
     "agents: {spwan: true}": (1, "agents.spwan: no such key (known: spawn, control)"),
     "agents:\n  spawn: true\n  control: 'yes'": (3, "agents.control: must be true or false, not 'yes'"),

@@ -49,7 +49,7 @@ const hear = {
   activity: (found) => session.add(found),
   ended: (data) => session.ended(data.why),
   away(data) {
-    say("away", `The daemon is away (${data.why}). anvilsrv start brings it back; this page goes on by itself.`);
+    say("away", `The daemon is away (${data.why}). anvilsrv start brings it back; this page continues automatically.`);
   },
   lost: () => say("lost", "anvilweb does not answer; trying again."),
   refused: () => say("lost", "This page's link is out of date: open the one that anvilweb printed when it started."),

@@ -91,7 +91,7 @@ export class Talk {
   }
 
   *prompt(made, before) {
-    if (made.origin === "agent") this.note({...made, kind: "note", text: "the agent goes on by itself"}, before);
+    if (made.origin === "agent") this.note({...made, kind: "note", text: "the agent continues on its own"}, before);
     else yield* this.said(made, before, made.origin === "mail" ? "Mail" : "You", "user");
   }
 
