@@ -30,7 +30,7 @@ def state(person, alias):
     return rows[0][1] if rows else ""
 
 
-def test_from_an_empty_screen_to_an_answer(person, assist, project):
+def test_a_session_is_started_prompted_and_answers(person, assist, project):
     assist()
     person.sees(MAIN, "[Shell]")
     person.type_at_end(MAIN, f"Shell {project} alias=sh\n")

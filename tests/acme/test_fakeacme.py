@@ -58,7 +58,7 @@ def test_a_sweep_has_no_expansion(acme, window, event):
     assert event.read(8168, 0) == b"MX5 19 0 14 foo1234 alpha \n"
 
 
-def test_a_right_click_on_a_word_and_on_a_file_with_a_line(acme, window, event, tmp_path):
+def test_a_right_click_takes_a_word_or_a_file_with_its_line(acme, window, event, tmp_path):
     window.body.content += f"{tmp_path}/acme:2\n"
     acme.look(window, window.body, 14, 14, back=False)
     acme.look(window, window.body, 31, 31, back=False)
@@ -75,7 +75,7 @@ def test_chords_bring_the_argument_and_its_origin(acme, window, event):
     )
 
 
-def test_a_sweep_with_a_chord_and_a_long_argument(acme, window, event):
+def test_a_sweep_may_have_a_chord_and_a_long_argument(acme, window, event):
     execute(acme, window, 0, 4, chord=("last", "/a/+Test:#673,#677"))
     execute(acme, window, 0, 4, chord=("x" * 257, "/a:#0"))
     assert event.read(8168, 0) == b"MX0 4 8 4 Stop\nMX0 0 0 4 last\nMX0 0 0 18 /a/+Test:#673,#677\n"
@@ -162,5 +162,5 @@ TEXT = "one\ntwo\n\nfour\nfive"
         ("/two/,$", (4, 18)),
     ],
 )
-def test_addresses(expression, place):
+def test_addresses_are_evaluated_as_acme_does(expression, place):
     assert address(TEXT, (0, 0), expression) == place

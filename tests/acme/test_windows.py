@@ -52,7 +52,7 @@ def test_edits_in_the_log_do_not_confuse_where_it_ends(person, agent, log):
     person.sees(name, "\tyes\n\nUSER t\n\tmore\ndraft")
 
 
-def test_send_stop_and_answer_in_the_log_window(person, agent, log):
+def test_send_stop_and_answer_work_in_the_log_window(person, agent, log):
     id, name = log
     person.execute(name, "Stop", tag=True)
     assert agent.await_written(f"{id}/ctl") == "stop\n"

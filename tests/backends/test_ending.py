@@ -48,6 +48,6 @@ def test_words_that_claude_did_not_report_are_those_in_its_transcript() -> None:
     assert ended(backend, stop, [words, prompt]).kind == "fail"
 
 
-def test_who_promises_no_words_ends_a_turn_without(top: Path) -> None:
+def test_an_agent_that_promises_no_words_ends_a_turn_without(top: Path) -> None:
     backend = load(top, MINIMAL + "    Stop: {report: stop}\n")
     assert ended(backend, Report("stop"), []).fields["text"] == ""

@@ -10,7 +10,7 @@ from anvilsrv.tmux.screen import Screen
 from tests.backends.files import MINIMAL, load, place
 
 
-def test_defaults(top: Path) -> None:
+def test_what_a_file_omits_has_its_default(top: Path) -> None:
     backend = load(top, MINIMAL)
     assert (backend.title, backend.conversation, backend.mail, backend.interrupt) == ("x", "none", "prompt", ())
     assert (backend.input.submit, backend.input.confirm, backend.stop.grace, backend.ready_timeout) == (

@@ -63,7 +63,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("name", "text", "end", "slack"), WORDS)
-def test_the_words_of_the_real_programs_are_understood(name: str, text: str, end: str, slack: float) -> None:
+def test_limits_are_understood_in_the_words_of_the_real_programs(name: str, text: str, end: str, slack: float) -> None:
     assert until(name)(text, at(NOW)) == at(end) + slack
 
 

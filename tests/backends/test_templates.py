@@ -8,7 +8,7 @@ import yaml
 from tests.backends.files import MINIMAL, load, place
 
 
-def test_templates_in_commands_files_and_environment(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_templates_are_expanded_in_commands_files_and_environment(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "secret")
     backend = load(
         top,

@@ -58,7 +58,7 @@ def test_a_branch_begins_with_what_is_not_committed_and_ignored_files_that_are_l
     assert not [path for path in (daemon.home.state / "sessions").iterdir() if path.name != agent.id]
 
 
-def test_without_it_only_what_is_listed_comes_along(daemon: Daemon, dirty: Path) -> None:
+def test_without_from_working_only_listed_files_are_copied(daemon: Daemon, dirty: Path) -> None:
     (dirty / ".worktreeinclude").write_text(".env*\n")
     (dirty / ".env.local").unlink()
     (dirty / ".env.local").symlink_to("/etc/passwd")

@@ -102,7 +102,7 @@ def daemon(home: Home, surrounding: str) -> Iterator[Daemon]:
 
 @pytest.mark.slow(4)
 @pytest.mark.parametrize("surrounding", SURROUNDINGS)
-def test_a_session_works_where(daemon: Daemon, surrounding: str) -> None:
+def test_a_session_works_in_strange_surroundings(daemon: Daemon, surrounding: str) -> None:
     session = Session.new(daemon)
     assert session.ask("echo é") == "é\n"
     session.write("ctl", "restart")

@@ -264,7 +264,7 @@ def test_of_a_hook_program_that_was_killed_together_with_its_daemon_the_next_one
 
 
 @pytest.mark.parametrize("how", ["said", "spooled", "an older program", "the agent went on"])
-def test_of_one_that_gave_it_on_the_next_daemon_knows_too(parts: Parts, how: str) -> None:
+def test_the_next_daemon_knows_of_a_hook_program_that_gave_its_mail_on(parts: Parts, how: str) -> None:
     agent = parts.idle(parts.backend("active", hooks={**BACKEND["hooks"], "Active": {"report": "active"}}))
     asker, number, _ = given(parts, agent)
     match how:
@@ -382,7 +382,7 @@ def test_a_report_that_is_spooled_and_here_counts_once_and_its_hook_removes_it(p
     assert (asker.replies, path.exists(), len(parts.events("response"))) == ([{}], True, 1)
 
 
-def test_nonsense_in_the_spool_is_told_and_gone(parts: Parts) -> None:
+def test_what_cannot_be_read_in_the_spool_is_reported_and_removed(parts: Parts) -> None:
     agent = parts.idle()
     path = parts.spool(agent, {"report": 7})
     parts.report(agent, "Ready")

@@ -86,7 +86,7 @@ def test_every_change_of_the_queue_is_told(parts: Parts) -> None:
         assert len(parts.events("state_change")) == before + 1
 
 
-def test_another_context_is_told(parts: Parts) -> None:
+def test_a_changed_context_is_an_event(parts: Parts) -> None:
     agent = parts.idle()
     before = len(parts.events("session_update"))
     parts.job(lambda tx: parts.send.context(tx, agent, "be kind"))

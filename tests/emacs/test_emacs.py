@@ -94,12 +94,12 @@ def test_sessions_are_in_consult_and_org(home: Home) -> None:
     ert(home, "extras-test")
 
 
-def test_conversations_and_notifications(home: Home) -> None:
+def test_conversations_are_followed_and_notifications_shown(home: Home) -> None:
     ert(home, "log-test")
 
 
 @pytest.mark.slow(25)
-def test_every_command_against_the_real_daemon(home: Home, stopped_daemon: Daemon) -> None:
+def test_every_command_works_with_the_real_daemon(home: Home, stopped_daemon: Daemon) -> None:
     model = {"flag": ["--model", "{VALUE}"]}
     mode = {"flag": ["--mode", "{VALUE}"], "choices": ["default", "plan"]}
     install(home.config, options={"model": model, "mode": mode})

@@ -81,7 +81,7 @@ def test_a_program_under_test_can_be_interrupted() -> None:
     assert child.returncode == -signal.SIGINT
 
 
-def test_that_is_so_when_the_suite_is_started_with_interrupts_ignored() -> None:
+def test_a_program_under_test_can_be_interrupted_though_the_suite_ignores_interrupts() -> None:
     this = f"{__file__}::{test_a_program_under_test_can_be_interrupted.__name__}"
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "1", this]
     script = ["sh", "-c", 'trap "" INT QUIT; exec "$@"', "sh", *argv]

@@ -55,7 +55,7 @@ def test_an_image_is_known_by_its_beginning(tmp_path: Path, data: bytes, kind: s
     assert one.get("mimeType", "") == kind
 
 
-def test_much_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_files_only_some_are_sent_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acp_attached, "TOGETHER", 2 * len(PNG))
     for number in range(30):
         (tmp_path / f"{number}.png").write_bytes(PNG)

@@ -115,7 +115,7 @@ def test_an_answer_without_an_end_has_a_bound() -> None:
         (Answer(1, {"stopReason": "end_turn", "_meta": {"v": {"air": FAILURE}}}), "Fail", "Limit reached"),
     ],
 )  # fmt: skip
-def test_how_a_turn_ended(answer: Answer, kind: str, reason: str) -> None:
+def test_the_end_of_a_turn_is_told_by_its_answer(answer: Answer, kind: str, reason: str) -> None:
     found = acp_ending.ending(answer, Turn("t", ""))
     assert (found.kind, found.fields.get("reason", "")) == (kind, reason)
     turn = Turn("t", "")

@@ -119,7 +119,7 @@ def test_a_file_that_is_no_login_keeps_no_agent_from_its_start(agent: Agent, tex
     agent.start()
 
 
-def test_one_without_a_login_starts_as_it_is(agent: Agent) -> None:
+def test_a_session_without_a_login_starts_as_it_is(agent: Agent) -> None:
     agent.file.unlink()
     agent.start()
     assert not agent.database.exists()

@@ -17,7 +17,9 @@ def listed(place: Place, commit: str) -> str:
     return place.tree.git("ls-tree", "-r", "--name-only", commit).decode()
 
 
-def test_where_nothing_changed_it_is_the_same_and_costs_two_gits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_nothing_new_is_the_same_and_costs_two_gits(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.sh("echo x > a; mkdir d; echo y > d/b")
     first, asked = place.now(), list[str]()
     begun = type(place.tree).begun
@@ -31,7 +33,7 @@ def test_where_nothing_changed_it_is_the_same_and_costs_two_gits(place: Place, m
     assert place.now() != first
 
 
-def test_it_is_another_one_where_the_index_was_changed_in_between(place: Place) -> None:
+def test_a_checkpoint_differs_if_the_index_was_changed_in_between(place: Place) -> None:
     place.sh("echo x > a")
     first = place.now()
     place.sh("echo y > b")
@@ -43,7 +45,7 @@ def test_it_is_another_one_where_the_index_was_changed_in_between(place: Place) 
     assert listed(place, place.now()) == ""
 
 
-def test_a_work_tree_without_a_file_and_one_with_what_lies_beyond_a_link(place: Place) -> None:
+def test_an_empty_work_tree_and_one_with_a_link_in_place_of_a_directory_are_recorded(place: Place) -> None:
     empty = place.now()
     assert listed(place, empty) == "" and place.now() == empty
     place.sh("mkdir d; echo x > d/a; echo x > b")

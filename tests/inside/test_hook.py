@@ -194,7 +194,7 @@ def test_a_question_that_no_daemon_answers_ends_as_its_agent_needs_it(
     assert hook.main([word, "BeforeTool"]) == status
 
 
-def test_no_place_for_the_spool_is_said_on_standard_error_alone(daemon: Daemon) -> None:
+def test_a_spool_without_a_place_is_reported_on_standard_error_alone(daemon: Daemon) -> None:
     done = run(daemon, "Stop", env=NOWHERE)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"report lost" in done.stderr

@@ -23,7 +23,7 @@ def test_the_oldest_message_is_shown_and_done(home: Home, daemon: Daemon, shell:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "no messages\n")
 
 
-def test_all_of_them_as_json_and_kept(home: Home, daemon: Daemon, shell: str) -> None:
+def test_all_messages_are_printed_as_json_and_kept(home: Home, daemon: Daemon, shell: str) -> None:
     for body in ("one", "two"):
         send(daemon, shell, "user", body)
     for _ in range(2):

@@ -288,7 +288,7 @@ def test_the_plumber_s_rules_keep_their_line_ends() -> None:
     assert made == b"# mine\r\ninclude ours\r\n\r\ninclude basic\r\n"
 
 
-def test_without_a_network_the_word_is_said_and_not_a_screen_of_pip(tmp_path: Path) -> None:
+def test_without_a_network_a_sentence_is_printed_and_not_a_screen_of_pip(tmp_path: Path) -> None:
     program = tmp_path / "pip"
     program.write_text(
         "#!/bin/sh\necho Retrying after NewConnectionError: Temporary failure in name resolution >&2\nexit 1\n"

@@ -94,14 +94,14 @@ def test_a_user_is_told_the_one_command_to_type(tmp_path: Path, manager: str, co
     system = System(tmp_path, manager, 1000)
     done = system.quickstart(tmp_path)
     assert (done.returncode, system.installed()) == (1, [])
-    assert done.stderr == f"quickstart: please type as root:  {command}\n"
+    assert done.stderr == f"quickstart: type as root:  {command}\n"
 
 
 def test_sudo_is_used_if_it_asks_for_nothing_and_named_if_it_asks(tmp_path: Path) -> None:
     system = System(tmp_path, "dnf", 1000)
     system.program("sudo", "exit 1")
     done = system.quickstart(tmp_path)
-    assert (done.returncode, done.stderr) == (1, "quickstart: please type:  sudo sh -c 'dnf install -y python3 tmux'\n")
+    assert (done.returncode, done.stderr) == (1, "quickstart: type:  sudo sh -c 'dnf install -y python3 tmux'\n")
     assert system.installed() == []
     shutil.rmtree(tmp_path / "tree")
     system.program("sudo", 'case $1 in -n) exit 0; esac; exec "$@"')
@@ -109,12 +109,12 @@ def test_sudo_is_used_if_it_asks_for_nothing_and_named_if_it_asks(tmp_path: Path
     assert (done.returncode, system.installed()) == (7, ["dnf install -y python3 tmux"]), done.stderr
 
 
-def test_debian_s_python_without_venv_and_nothing_else_missing(tmp_path: Path) -> None:
+def test_a_python_without_venv_is_completed_on_debian(tmp_path: Path) -> None:
     system = System(tmp_path, "apt-get", 1000)
     system.python(system.bin / "python3", NEW, venv=False)
     system.program("tmux", "")
     done = system.quickstart(tmp_path)
-    assert done.stderr == "quickstart: please type as root:  apt-get update && apt-get install -y python3-venv\n"
+    assert done.stderr == "quickstart: type as root:  apt-get update && apt-get install -y python3-venv\n"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_manager_that_fails_is_quoted(tmp_path: Path) -> None:
     done = system.quickstart(tmp_path)
     assert done.returncode == 1
     assert "no such mirror\n" in done.stderr
-    assert "that failed; please type it yourself" in done.stderr
+    assert "that failed; run it yourself" in done.stderr
 
 
 def test_without_a_pseudo_terminal_it_ends_with_what_doctor_says_to_do(tmp_path: Path) -> None:

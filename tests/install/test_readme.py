@@ -39,7 +39,7 @@ def test_everything_that_readme_shows_happens_with_the_installed_program(lived_i
         reader.close()
 
 
-def test_and_for_somebody_who_is_not_root() -> None:
+def test_everything_that_readme_shows_happens_for_an_ordinary_user_too() -> None:
     with home_of_user() as home:
         run_as_user(
             home, f"{__file__}::{test_everything_that_readme_shows_happens_with_the_installed_program.__name__}"

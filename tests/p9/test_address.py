@@ -54,7 +54,7 @@ def test_a_directory_into_which_others_may_write_is_refused(namespace: Path) -> 
     address.connect(str(namespace / "agent")).close()
 
 
-def test_no_directory_and_no_socket_are_told_as_such(tmp_path: Path) -> None:
+def test_a_missing_directory_and_a_missing_socket_are_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     for path in (tmp_path / "none" / "agent", tmp_path / "agent"):
         with pytest.raises(Unavailable, match=f"cannot connect to '{path}': no such file or directory"):

@@ -25,7 +25,7 @@ def test_whole_files_are_read_and_written(served, client):
     assert client.write_read("ctl", b"abc") == b"ABC"
 
 
-def test_stat_ls_and_wstat(served, client):
+def test_stat_ls_and_wstat_do_what_they_say(served, client):
     assert client.stat("hello").length == 12
     assert [stat.name for stat in client.ls("many")] == [f"file-{n:04}" for n in range(500)]
     assert [stat.name for stat in client.ls()] == list(served.sample.nodes)

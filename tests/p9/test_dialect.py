@@ -108,7 +108,7 @@ def test_a_message_that_is_cut_is_refused(kind: int) -> None:
             UNIX.unpack(struct.pack("<I", end) + frame[4:end])
 
 
-def test_the_trace_shows_both(serve: Callable[..., Any]) -> None:
+def test_the_trace_shows_messages_of_both_dialects(serve: Callable[..., Any]) -> None:
     lines: list[str] = []
     raw = Unix(serve(trace=lines.append).path)
     raw.send(wire.Tversion(wire.NOTAG, 8192, "9P2000.u"))

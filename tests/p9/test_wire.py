@@ -133,7 +133,7 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("msg", "hexed"), VECTORS, ids=[type(msg).__name__ for msg, _ in VECTORS])
-def test_known_frames(msg, hexed):
+def test_frames_are_those_of_the_manual_byte_for_byte(msg, hexed):
     frame = bytes.fromhex(hexed)
     assert wire.encode(msg).hex() == frame.hex()
     assert wire.decode(frame) == msg

@@ -20,7 +20,7 @@ def place(home: Home, monkeypatch: pytest.MonkeyPatch) -> process.Place:
     return process.Place()
 
 
-def test_start_status_stop_and_their_exit_statuses(home: Home, place: process.Place) -> None:
+def test_start_status_and_stop_have_their_exit_statuses(home: Home, place: process.Place) -> None:
     assert home.anvilsrv("status").returncode == 3
     assert home.anvilsrv("stop").returncode == 3
     started = home.anvilsrv("start")

@@ -63,7 +63,9 @@ def obeys(home: Home, place: process.Place) -> None:
 
 
 @pytest.mark.parametrize("surrounding", SURROUNDINGS)
-def test_it_starts_and_is_known_and_obeys_when(home: Home, place: process.Place, surrounding: str) -> None:
+def test_the_daemon_starts_and_obeys_in_strange_surroundings(
+    home: Home, place: process.Place, surrounding: str
+) -> None:
     done = subprocess.run(
         [*ANVILSRV, "start"],
         env=home.env,

@@ -321,7 +321,7 @@ print(count)
         thread.join(PATIENCE)
 
 
-def test_who_is_another_user_is_not_served(door: DoorWorld) -> None:
+def test_another_user_is_not_served(door: DoorWorld) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs another user")
     door.start()

@@ -27,7 +27,7 @@ def test_an_address_that_leads_here_or_nearby_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111"])
-def test_a_public_address_is_not(text: str) -> None:
+def test_a_public_address_is_let_in(text: str) -> None:
     assert why_not(ipaddress.ip_address(text), ()) == ""
 
 

@@ -334,7 +334,7 @@ def test_nothing_hostile_comes_to_the_users_repository(session: Session, name: s
     assert (session.user("git for-each-ref refs/anvillm/s1") == "") == (name != LINKED)
 
 
-def test_what_unpacks_to_much_is_unpacked_once(session: Session) -> None:
+def test_what_is_large_when_unpacked_is_unpacked_once(session: Session) -> None:
     """The same commit is refused again for the same reason; another one is looked at."""
     hostile(session, "little that unpacks to much")
     refused = session.land(unpacked=32 << 20)
@@ -345,7 +345,7 @@ def test_what_unpacks_to_much_is_unpacked_once(session: Session) -> None:
 
 
 @pytest.mark.parametrize("name", ["a tree with .git", "a submodule that runs a command"])
-def test_nor_does_it_come_to_a_partial_clone(user_world: World, name: str) -> None:
+def test_nothing_hostile_comes_to_a_partial_clone(user_world: World, name: str) -> None:
     """There, an object may name others that are missing."""
     session = Session(user_world)
     session.user("git config remote.origin.promisor true")
@@ -356,7 +356,7 @@ def test_nor_does_it_come_to_a_partial_clone(user_world: World, name: str) -> No
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_each_of_these_comes_there_where_nothing_is_checked(user_world: World, name: str) -> None:
+def test_each_hostile_commit_arrives_where_nothing_is_checked(user_world: World, name: str) -> None:
     """What git would refuse anyway proves nothing."""
     session = Session(user_world).begin()
     hostile(session, name)

@@ -54,7 +54,7 @@ def test_a_program_is_found_only_where_no_agent_and_not_everybody_can_write(user
     assert outside.environment()["PATH"] == f"{user.top}/bin:/usr/bin:/bin"
 
 
-def test_where_agents_wrote_cannot_be_told_only_the_systems_programs_are_started(user: Home) -> None:
+def test_if_it_is_unknown_where_agents_wrote_only_the_systems_programs_are_started(user: Home) -> None:
     path = Written.of(os.environ).path
     path.unlink()
     path.mkdir()

@@ -76,7 +76,7 @@ def test_what_the_other_does_not_see_or_may_not_write_is_more_whatever_is_grante
     assert exceeds(layered(beneath, tier="full"), less) == [f"{world.home}/data/deep: {letters} is not the parent's"]
 
 
-def test_a_socket_is_had_by_who_was_given_it(world: World, layered: Layered) -> None:
+def test_only_a_session_that_was_granted_a_socket_has_it(world: World, layered: Layered) -> None:
     world.listen(str(world.home / "data/agent.sock"))
     read = {"filesystem": {"ro": ["{HOME}/data"]}}
     connect = read | {"unix": ["{HOME}/data/agent.sock"]}

@@ -89,7 +89,7 @@ def test_it_asks_and_waits_for_the_answer(agent: Player, choice: str) -> None:
     assert agent.said("stop")["text"] == f"answer: {choice}\n"
 
 
-def test_troubles_with_enter_and_paste(agent: Player) -> None:
+def test_an_enter_and_a_paste_can_be_lost(agent: Player) -> None:
     script(agent.work, swallow_enter=1, swallow_paste=1)
     agent.start()
     agent.prompt("lost")
@@ -156,7 +156,7 @@ def test_a_crash_happens_only_so_many_times(agent: Player) -> None:
     assert ["--resume" in one["argv"] for one in seen(agent.work, "start")] == [False, True]
 
 
-def test_a_large_response(agent: Player) -> None:
+def test_a_large_response_is_said_whole(agent: Player) -> None:
     script(agent.work, turns=[{"size": 1_000_000}])
     agent.start()
     agent.prompt("x")

@@ -179,5 +179,7 @@ def test_other_words_have_ours_among_them_also_where_a_person_took_some_away(
     [(True, True, True, 1, True), (False, True, True, 1, False), (True, False, True, 1, False), (True, True, False, 1, False),
      (True, True, True, 2, False)],
 )  # fmt: skip
-def test_the_one_rule_for_typing_again(trusted: bool, free: bool, silent: bool, pastes: int, may: bool) -> None:
+def test_a_prompt_is_typed_again_only_by_the_one_rule(
+    trusted: bool, free: bool, silent: bool, pastes: int, may: bool
+) -> None:
     assert may_again(trusted, free, silent, pastes) == may

@@ -17,7 +17,7 @@ SMALL = 'mount -t tmpfs -o size=32m small "$0" && exec "$@"'
         *(pytest.param(one, marks=pytest.mark.slow(5)) for one in ("start", "started", "started_without")),
     ],
 )
-def test_on_a_full_disk(tmp_path: Path, what: str) -> None:
+def test_a_full_disk_loses_nothing(tmp_path: Path, what: str) -> None:
     if subprocess.run([*NAMESPACE, SMALL, tmp_path, "true"], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     program = [sys.executable, "-m", "tests.store.full_disk", what, tmp_path]

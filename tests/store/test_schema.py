@@ -86,7 +86,7 @@ def test_a_prompt_that_was_being_typed_under_version_0_1_is_the_one_that_the_age
     assert (parts.status(5), parts.status(7)) == (Status.DONE, Status.CHOSEN)
 
 
-def test_one_of_which_nothing_is_heard_is_in_doubt_and_the_next_goes(parts: Parts) -> None:
+def test_a_prompt_of_which_nothing_is_heard_is_in_doubt_and_the_next_goes(parts: Parts) -> None:
     parts.happens("types", lambda tx: parts.turns.delivered.not_taken(tx, "types", 5, Seen(Look.FREE)))
     assert (parts.status(5), parts.status(7)) == (Status.FAILED, Status.CHOSEN)
 

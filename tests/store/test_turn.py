@@ -33,7 +33,7 @@ def test_a_session_that_had_much_of_the_time_rests_and_the_others_do_not() -> No
     assert jobs.batch(64, None) == (["a"], False), "at the end nobody rests"
 
 
-def test_it_is_waited_for_who_rests_no_longer_than_that() -> None:
+def test_a_session_that_rests_is_waited_for_no_longer_than_that() -> None:
     jobs: Jobs[str] = Jobs()
     jobs.spent("a", BURST + 0.05 * RATE)
     jobs.put("a", "a")

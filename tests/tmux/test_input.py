@@ -196,7 +196,7 @@ def test_a_key_that_needs_what_was_seen_is_pressed_only_if_that_is_there_still(t
     assert "\n".join(wait_screen(tmux, pane, shows("entered")).lines).count("entered") == 1
 
 
-def test_many_threads_at_once(tmux: Tmux, top: Path) -> None:
+def test_many_threads_type_at_the_same_time(tmux: Tmux, top: Path) -> None:
     panes = [reader(tmux, top, f"0000000{n}") for n in range(3)]
     errors: list[BaseException] = []
 

@@ -39,6 +39,6 @@ def test_every_name_of_the_table_is_one_that_tmux_knows(tmux: Tmux) -> None:
 @pytest.mark.parametrize(
     "words", [[], ["x"] * (MOST + 1), ["enter"], ["-l"], ["Down\n"], ["C-?"], ["é"], ["Down Up"], [""]]
 )
-def test_anything_else_is_refused(words: list[str]) -> None:
+def test_what_is_not_the_name_of_a_key_is_refused(words: list[str]) -> None:
     with pytest.raises(Invalid, match="invalid key"):
         named(words)

@@ -67,7 +67,7 @@ def test_files_are_made_there_alone(tree: Tree) -> None:
             call(directory.create, USER, "x", OWRITE)
 
 
-def test_a_bound_is_a_sentence(tree: Tree) -> None:
+def test_what_exceeds_a_bound_is_refused_in_a_sentence(tree: Tree) -> None:
     _, handle = call(node(tree, USER, f"{ONE}/attach").create, USER, "a", OWRITE)
     with pytest.raises(Conflict, match=r"^busy: a file of attach has 8 MiB at most$"):
         call(handle.write, 8 << 20, b"x")

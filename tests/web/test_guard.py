@@ -249,7 +249,7 @@ def test_each_run_has_a_token_of_its_own() -> None:
     assert len({one.token, one.cookie, one.key, two.token, two.cookie, two.key}) == 6
 
 
-def test_said_to_listen_anywhere_it_takes_addresses_in_digits_but_no_names() -> None:
+def test_with_unsafe_listen_it_takes_numeric_addresses_but_no_names() -> None:
     names = Names(["box.example"], anywhere=True)
     assert names.ours("192.168.1.5:8080")
     assert names.ours("[fe80::1]:80")

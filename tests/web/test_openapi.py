@@ -80,7 +80,7 @@ def test_the_document_is_well_formed() -> None:
                 Draft202012Validator.check_schema(content["schema"])
 
 
-def test_the_server_gives_it(site: Site) -> None:
+def test_the_server_serves_the_document(site: Site) -> None:
     served = call(site, "openapi")
     assert served["paths"] == json.loads(json.dumps(DOCUMENT["paths"]))
 

@@ -113,7 +113,7 @@ def test_attempts_are_made_on_branches_of_their_own_and_one_can_be_merged(home: 
     assert workflow(home, "DevReview", "-n", "2", "team", str(home.work)).returncode == 2
 
 
-def test_the_same_with_the_9p_of_plan9port(home: Home, daemon: Daemon) -> None:
+def test_a_team_works_with_the_9p_of_plan9port_too(home: Home, daemon: Daemon) -> None:
     """Its directory comes first in PATH, with its own sed, tr and awk."""
     found = shutil.which("9p")
     if found is None:
