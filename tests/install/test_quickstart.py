@@ -129,7 +129,7 @@ def test_beside_an_old_python_a_newer_one_is_installed(tmp_path: Path, manager: 
 
 def test_an_unknown_system_is_told_what_is_missing(tmp_path: Path) -> None:
     done = System(tmp_path, "", 0).quickstart(tmp_path)
-    assert (done.returncode, done.stderr) == (1, "quickstart: please install: python3 tmux\n")
+    assert (done.returncode, done.stderr) == (1, "quickstart: missing, install it first: python3 tmux\n")
 
 
 def test_a_manager_that_fails_is_quoted(tmp_path: Path) -> None:
