@@ -73,7 +73,7 @@ def ask(name: str, text: tuple[str, ...]) -> None:
     words, where = _text(text), "turns/last"
     try:
         with daemon() as client:
-            sent = talk.send(client, talk.find(client, name)["id"], words)
+            sent = talk.send(client, talk.live(client, name), words)
         where = f"turns/{sent.n}"
         said = talk.answer(paths.socket(), sent, _aside)
     except AnvilError as error:

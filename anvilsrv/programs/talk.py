@@ -25,6 +25,7 @@ from anvilsrv.p9 import wire
 from anvilsrv.p9.client import Client, P9Error
 
 PATIENCE = 60.0  # s for a daemon that went away to come back, while an answer is waited for
+ENDED = ("stopped", "error")
 ENDING = 10.0  # s for a session to be ended
 SHORT = ("ask", "error", "held", "mail", "running")  # what `status --short` counts, in its order
 
@@ -45,6 +46,21 @@ def find(client: Client, name: str) -> Row:
         if name in (row["id"], row["alias"]):
             return row
     raise NotFound(f"no such session '{name}'; there are: {', '.join(map(label, rows)) or 'none'}")
+
+
+def _lacks(row: Row, what: str) -> Unavailable:
+    """The error for a session that lacks something: its state, why, and how to restart it if it has ended."""
+    why = f": {row['error']}" if row["error"] else ""
+    how = f"; to restart it: echo restart | anvil9p write agent/{shlex.quote(label(row))}/ctl"
+    return Unavailable(f"'{label(row)}' {what}: it is {row['state']}{why}{how if row['state'] in ENDED else ''}")
+
+
+def live(client: Client, name: str) -> str:
+    """The id of the session that is called so, if it takes prompts. Raises NotFound, and Unavailable for one that does not."""
+    row = find(client, name)
+    if row["state"] in ENDED:
+        raise _lacks(row, "takes no prompt")
+    return str(row["id"])
 
 
 def send(client: Client, session: str, text: bytes) -> Sent:
@@ -196,7 +212,7 @@ def attach(client: Client, name: str, here: bool) -> list[str] | None:
     """
     row = find(client, name)
     if not row["tmux"]:
-        raise Unavailable(f"'{label(row)}' has no terminal: it is {row['state']}")
+        raise _lacks(row, "has no terminal")
     command = row["tmux"].splitlines()[-1]
     if here:
         return shlex.split(command)

@@ -75,6 +75,16 @@ def test_what_cannot_be_asked_is_said_in_a_sentence(home: Home, daemon: Daemon, 
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"anvilsrv: {said}\n")
 
 
+def test_who_asks_a_session_that_does_not_run_is_told_how_to_restart_it(
+    home: Home, daemon: Daemon, agent: Session
+) -> None:
+    agent.write("ctl", "stop")
+    agent.wait("stopped")
+    said = "'bob' takes no prompt: it is stopped; to restart it: echo restart | anvil9p write agent/bob/ctl"
+    done = anvilsrv(home, "ask", "bob", "x")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"anvilsrv: {said}\n")
+
+
 def test_without_a_daemon_the_status_is_3(home: Home) -> None:
     for words in (("ask", "bob", "x"), ("run", "shell", "x"), ("ls",), ("attach", "bob")):
         done = anvilsrv(home, *words)
