@@ -20,7 +20,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, NoReturn
@@ -367,18 +367,29 @@ def stop(place: Place) -> None:
 
 
 def end(pid: int, number: signal.Signals) -> None:
-    """Signal a process and wait (poll(2) on its pidfd) until it is gone."""
+    """Signal a daemon and wait (poll(2) on its pidfd) until it is gone. Raises Unavailable."""
     import select
 
-    fd = os.pidfd_open(pid)
+    with reaching(pid):
+        fd = os.pidfd_open(pid)
     try:
-        signal.pidfd_send_signal(fd, number)
+        with reaching(pid):
+            signal.pidfd_send_signal(fd, number)
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         if not poll.poll(STOP_PATIENCE * 1000):
             raise Unavailable(f"anvilsrv {pid} did not end within {STOP_PATIENCE:g} s")
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def reaching(pid: int) -> Iterator[None]:
+    """For a signal to a daemon that may be gone by now, or whose number is that of another container. Raises Unavailable."""
+    try:
+        yield
+    except ProcessLookupError:
+        raise Unavailable(f"anvilsrv {pid} has just ended, or runs in another container") from None
 
 
 def restart(place: Place) -> int:
@@ -394,12 +405,14 @@ def restart(place: Place) -> int:
         return start(place)
     successor.of_caller().leave(place.state)
     if place.deleted:  # the daemon that recreates it is the new one
-        os.kill(pid, signal.SIGHUP)
+        with reaching(pid):
+            os.kill(pid, signal.SIGHUP)
         wait_for(place, START_PATIENCE + END_PATIENCE)
         return pid
     with Client(str(place.socket)) as client:
         events = client.open("events")
-        os.kill(pid, signal.SIGHUP)
+        with reaching(pid):
+            os.kill(pid, signal.SIGHUP)
         try:
             for _ in events.lines():
                 pass

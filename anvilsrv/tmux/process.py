@@ -69,7 +69,7 @@ def start(socket: Path, timeout: float) -> None:
     argv = ("-f/dev/null", "new-session", "-d", "-s", SESSION, "-n", "home", "-c", "/", *HOLDER)
     status, words = run(socket, *argv, timeout=timeout)
     if status:
-        raise Unavailable(f"cannot start tmux: {words or f'status {status}'}")
+        raise Unavailable(f"cannot start tmux: {words or f'status {status}'} (anvilsrv doctor looks for the cause)")
 
 
 def end(socket: Path) -> None:

@@ -1,5 +1,6 @@
 """Installing into a home, using it, upgrading it, and leaving the home as it was."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -175,6 +176,21 @@ def test_a_command_of_somebody_else_is_never_replaced(lived_in: Home, wheels: Wh
     assert "bin/Claude" in said and "move away" in said
     shutil.rmtree(lived_in.home / ".local/share/anvillm")
     assert listing(lived_in.home) == before
+
+
+def test_two_installations_at_once_leave_each_other_alone(home: Home) -> None:
+    top = home.home / ".local/share/anvillm"
+    working = top / "stage-other/stage"
+    working.mkdir(parents=True)
+    (top / "installed.json").write_text("{}")
+    held = os.open(top, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for words in ((), ("--uninstall",)):
+            assert install(home, *words, status=1) == f"install: another ./install is at work in {top}: wait for it\n"
+    finally:
+        os.close(held)
+    assert working.is_dir()
 
 
 @pytest.mark.slow(12)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from anvilsrv.errors import Unavailable
 from anvilsrv.p9.client import Client, P9Error
 from anvilsrv.programs import daemon as process
 from tests.conftest import ROOT, Daemon, Home, wait_until
@@ -35,6 +36,16 @@ def test_start_status_and_stop_have_their_exit_statuses(home: Home, place: proce
     assert place.holder() is None
     assert not place.pid_file.exists()
     assert "Traceback" not in place.log.read_text()
+
+
+def test_a_daemon_that_has_ended_meanwhile_is_told_in_a_sentence(
+    place: process.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    monkeypatch.setattr(process.Place, "holder", lambda place: gone.pid)
+    with pytest.raises(Unavailable, match="has just ended, or runs in another container"):
+        process.stop(place)
 
 
 def test_wrong_usage_exits_with_2(home: Home) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from anvilsrv.errors import Unavailable
+from anvilsrv.tmux import process
 from anvilsrv.tmux.server import QUIET
 from anvilsrv.tmux.tmux import Tmux
 from tests.conftest import ROOT, wait_until
@@ -300,3 +301,14 @@ def test_a_thread_that_cannot_be_had_is_told_at_once_each_time_and_later_had(
     finally:
         tmux.kill_server()
         tmux.close()
+
+
+def test_a_tmux_that_does_not_start_is_told_with_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "tmux"
+    program.write_text("#!/bin/sh\necho 'create window failed: fork failed: Permission denied'; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(process, "program", lambda: str(program))
+    with pytest.raises(
+        Unavailable, match=r"^cannot start tmux: .*Permission denied \(anvilsrv doctor looks for the cause\)"
+    ):
+        process.start(tmp_path / "s", 30)
