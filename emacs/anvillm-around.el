@@ -47,7 +47,7 @@
     (unless program
       (user-error "There is no program %s; set `anvillm-sandbox-program'" anvillm-sandbox-program))
     (with-current-buffer buffer
-      (let ((inhibit-read-only t)) (erase-buffer))
+      (anvillm-drawing () (erase-buffer))
       (diff-mode)
       (setq buffer-read-only t)
       (setq-local default-directory root revert-buffer-function
@@ -60,7 +60,7 @@
        :filter (lambda (process text)
                  (when (buffer-live-p (process-buffer process))
                    (with-current-buffer (process-buffer process)
-                     (let ((inhibit-read-only t))
+                     (anvillm-drawing ()
                        (save-excursion (goto-char (point-max)) (insert (anvillm-visible text)))))))
        :sentinel (lambda (process _)
                    (when (and (memq (process-status process) '(exit signal))
@@ -85,7 +85,7 @@
     (setq-local revert-buffer-function (lambda (&rest _) (anvillm-show-file id file)))
     (anvillm-read (concat id "/" file)
                   (anvillm-then file (lambda (bytes)
-                                       (let ((inhibit-read-only t) (at (point)))
+                                       (anvillm-drawing ((at (point)))
                                          (erase-buffer)
                                          (insert (anvillm--aligned (anvillm-text bytes)) "\n")
                                          (goto-char (min at (point-max)))))))

@@ -126,10 +126,11 @@ Agents that tell the input of their tool do so as an object."
 
 (defun anvillm-ask--draw ()
   "Draw the questions of this buffer; point stays with its question and line."
-  (let* ((inhibit-read-only t) (id anvillm-buffer-session) (line (line-number-at-pos))
-         (windows (mapcar (lambda (w)
-                            (list w (line-number-at-pos (window-point w)) (window-start w)))
-                          (get-buffer-window-list nil nil t))))
+  (anvillm-drawing ((id anvillm-buffer-session) (line (line-number-at-pos))
+                    (windows (mapcar (lambda (w)
+                                       (list w (line-number-at-pos (window-point w))
+                                             (window-start w)))
+                                     (get-buffer-window-list nil nil t))))
     (erase-buffer)
     (insert (propertize (anvillm-name id) 'face 'anvillm-name)
             (cond ((not anvillm-ask--shown) " has no open question now")

@@ -313,7 +313,7 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   (interactive)
   (anvillm-read (format "beads/%s/json" anvillm-bead--id)
                 (anvillm-then "bead" (lambda (bytes)
-                                       (let ((inhibit-read-only t) (at (point)))
+                                       (anvillm-drawing ((at (point)))
                                          (erase-buffer)
                                          (setq anvillm-bead--bead (anvillm-json bytes))
                                          (anvillm-bead--insert anvillm-bead--bead)

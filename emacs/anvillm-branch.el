@@ -52,7 +52,7 @@
     (when (cdr paths)
       (with-current-buffer (anvillm-buffer-get id "*anvillm refused %s*")
         (special-mode)
-        (let ((inhibit-read-only t))
+        (anvillm-drawing ()
           (erase-buffer)
           (insert (propertize (concat what " is refused; nothing has changed.") 'face
                               'anvillm-heading)

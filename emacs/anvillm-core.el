@@ -192,35 +192,15 @@ The daemon tells; an answer is known before that by its event."
                                             (cons "connection lost" words) ": "))
     (_ (error-message-string condition))))
 
-;;;; Garbage
+;;;; Drawing
 
-(defconst anvillm--feeding-threshold (* 8 1024 1024)
-  "How much garbage may lie about while much comes, in bytes.
-The more there is, the longer it takes to collect it: of so much, a third longer
-than without any.")
-(defvar anvillm--feeding nil "The threshold that the user had, while much comes, or nil.")
-
-(defvar anvillm--feeding-timer nil "The timer that waits for the end of it.")
-
-(defun anvillm-feeding ()
-  "Collect little garbage while much comes; this is called again and again then.
-One collection takes as long as many keys, and there would be dozens.  It is
-done as before when no more comes and the user pauses."
-  (unless anvillm--feeding
-    (setq anvillm--feeding gc-cons-threshold
-          gc-cons-threshold (max gc-cons-threshold anvillm--feeding-threshold)))
-  (when anvillm--feeding-timer (cancel-timer anvillm--feeding-timer))
-  (setq anvillm--feeding-timer
-        (run-with-timer 1 nil (lambda ()
-                                (setq anvillm--feeding-timer
-                                      (run-with-idle-timer 1 nil #'anvillm-fed))))))
-
-(defun anvillm-fed ()
-  "Collect garbage as before, unless other code has set the threshold."
-  (let ((before (cl-shiftf anvillm--feeding nil)))
-    (when anvillm--feeding-timer (cancel-timer (cl-shiftf anvillm--feeding-timer nil)))
-    (when (and before (= gc-cons-threshold (max before anvillm--feeding-threshold)))
-      (setq gc-cons-threshold before))))
+(defmacro anvillm-drawing (bindings &rest body)
+  "Run BODY, which draws in this buffer, with BINDINGS as `let*' has them.
+The user may not write there, and has modified nothing."
+  (declare (indent 1) (debug let*))
+  `(let* ((inhibit-read-only t) ,@bindings)
+     (prog1 (progn ,@body)
+       (restore-buffer-modified-p nil))))
 
 ;;;; Times
 

@@ -114,7 +114,7 @@
   (let ((buffer (get-buffer anvillm-daemon--buffer)))
     (when (and buffer (or (get-buffer-window buffer t) (= 0 (buffer-size buffer))))
       (with-current-buffer buffer
-        (let ((inhibit-read-only t) (at (point)))
+        (anvillm-drawing ((at (point)))
           (erase-buffer)
           (cl-flet ((field (title value)
                            (insert (propertize (format "%-12s" title) 'face 'anvillm-heading) value
@@ -187,9 +187,9 @@
     (if (not buffer)
         (setq anvillm-9p-trace-function nil)
       (with-current-buffer buffer
-        (let ((inhibit-read-only t) (tails (cl-remove-if-not (lambda (w)
-                                                               (= (window-point w) (point-max)))
-                                                             (get-buffer-window-list nil nil t))))
+        (anvillm-drawing ((tails (cl-remove-if-not (lambda (w)
+                                                     (= (window-point w) (point-max)))
+                                                   (get-buffer-window-list nil nil t))))
           (save-excursion
             (goto-char (point-max))
             (insert (propertize (format-time-string "%H:%M:%S.%3N ") 'face 'anvillm-id) direction

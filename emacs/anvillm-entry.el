@@ -232,8 +232,9 @@ If that is one of them, they get their faces."
             "\n")
     (when open
       (let ((start (point)))
-        (anvillm-entry--input tool)
-        (dolist (edit edits) (anvillm-entry--edit edit))
+        (anvillm-entry--input tool (cons (plist-get tool :title)
+                                         (mapcar (lambda (edit) (plist-get edit :path)) edits)))
+        (dolist (edit edits) (anvillm-entry--edit edit (null (cdr edits))))
         (anvillm-entry--output entry output)
         (add-text-properties start (point) '(line-prefix "  " wrap-prefix "  "))))))
 
@@ -254,18 +255,26 @@ If that is one of them, they get their faces."
             (if (member removed '(nil 0)) ""
               (propertize (format " −%d" removed) 'face 'anvillm-error)))))
 
-(defun anvillm-entry--input (tool)
-  "Insert what was given to TOOL."
+(defun anvillm-entry--input (tool named)
+  "Insert what was given to TOOL.
+What an edit shows is left out, and files that are NAMED already."
   (cl-loop for (key value) on (plist-get tool :input) by #'cddr
-           unless (memq key '(:old_string :new_string :content)) ; the edit shows them
+           unless (or (memq key '(:old_string :new_string :content))
+                      (and (memq key '(:file_path :filePath :path :notebook_path))
+                           (cl-some (lambda (path)
+                                      (and path (string-suffix-p (concat "/" path)
+                                                                 (concat "/" value))))
+                                    named)))
            do (let ((value (if (stringp value) value (json-encode value))))
                 (insert (propertize (concat (substring (symbol-name key) 1) ": ") 'face 'anvillm-id)
                         (if (eq key :command) (anvillm-text-fontified value 'sh-mode) value)
                         (if (string-suffix-p "\n" value) "" "\n")))))
 
-(defun anvillm-entry--edit (edit)
-  "Insert EDIT as a diff."
+(defun anvillm-entry--edit (edit named)
+  "Insert EDIT as a diff; its file is NAMED before that if that is non-nil."
   (let ((diff (plist-get edit :diff)))
+    (when (and diff named (string-match "^@@ " diff))
+      (setq diff (substring diff (match-beginning 0))))
     (insert (if (and diff (not (string-blank-p diff)))
                 (anvillm-text-diff (concat (string-trim-right diff "\n+") "\n"))
               (format "%s %s%s\n" (or (plist-get edit :op) "change") (plist-get edit :path)

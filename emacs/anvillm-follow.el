@@ -101,9 +101,7 @@
   (anvillm-draw-writing
     (anvillm-work-while (lambda () anvillm-follow--due)
                         (lambda () (anvillm-follow--take (pop anvillm-follow--due)))))
-  (when (setq anvillm-follow--drawing (and anvillm-follow--due 'again))
-    (anvillm-feeding))
-  anvillm-follow--drawing)
+  (setq anvillm-follow--drawing (and anvillm-follow--due 'again)))
 
 (defun anvillm-follow--take (line)
   "Draw the object in LINE."

@@ -305,10 +305,8 @@ While it is being read, do so once more afterwards."
                                (cancel-timer patience)
                                (setq anvillm--sync-op nil)
                                (when (and bytes (eq conn anvillm-link-conn))
-                                 ;; One collection afterwards instead of many meanwhile.
-                                 (let ((gc-cons-threshold (max gc-cons-threshold 64000000)))
-                                   (anvillm--set-status 'live)
-                                   (anvillm--take bytes)))
+                                 (anvillm--set-status 'live)
+                                 (anvillm--take bytes))
                                (when (eq (car err) 'anvillm-9p-error)
                                  (message "AnviLLM: %s" (anvillm-sentence err)))))))
     (anvillm-9p-read anvillm-link-conn "user/inbox"

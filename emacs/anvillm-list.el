@@ -83,8 +83,8 @@
 
 (defun anvillm-list-update (id)
   "Redraw, remove or insert the row of session ID."
-  (let* ((inhibit-read-only t) (session (anvillm-session id)) (at (anvillm-order-row id))
-         (shown (and session (anvillm-list--shown-p session))))
+  (anvillm-drawing ((session (anvillm-session id)) (at (anvillm-order-row id))
+                    (shown (and session (anvillm-list--shown-p session))))
     (cond ((and at shown (equal (get-text-property at 'anvillm-key) (anvillm-list-key session)))
            (anvillm-rows-replace at (anvillm-list--keyed id)))
           ((not (get-text-property (point-min) 'tabulated-list-id))
@@ -162,7 +162,7 @@ Not if it is not SHOWN.  A point on the row goes with it."
 
 (defun anvillm-list--age (from to)
   "Draw the rows between FROM and TO again where their times are others now."
-  (let ((inhibit-read-only t) (at from) (end (copy-marker to)))
+  (anvillm-drawing ((at from) (end (copy-marker to)))
     (while (and at (< at end))
       (let ((id (get-text-property at 'tabulated-list-id)))
         (when (anvillm-session id) (anvillm-rows-replace at (anvillm-list--keyed id))))

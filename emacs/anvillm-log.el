@@ -96,10 +96,10 @@
 
 (defun anvillm-log--append (text)
   "Put TEXT, whole lines, at the end of this buffer."
-  (let* ((inhibit-read-only t) (inhibit-modification-hooks t) ; once for a line is too often
-         (tails (cl-remove-if-not (lambda (w) (= (window-point w) (point-max)))
-                                  (get-buffer-window-list nil nil t)))
-         (tail (= (point) (point-max))))
+  (anvillm-drawing ((inhibit-modification-hooks t) ; once for a line is too often
+                    (tails (cl-remove-if-not (lambda (w) (= (window-point w) (point-max)))
+                                             (get-buffer-window-list nil nil t)))
+                    (tail (= (point) (point-max))))
     (save-excursion
       (goto-char (point-max))
       (let ((start (point)))
@@ -264,7 +264,7 @@
   (unless (derived-mode-p 'anvillm-log-mode) (user-error "This is not a log"))
   (anvillm-conn)
   (anvillm-log--stop)
-  (let ((inhibit-read-only t))
+  (anvillm-drawing ()
     (mapc #'delete-overlay (overlays-in (point-min) (point-max)))
     (erase-buffer))
   (setq anvillm-log--seen 0 anvillm-log--rest nil anvillm-log--block nil

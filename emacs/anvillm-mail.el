@@ -202,7 +202,7 @@ With a prefix argument, of the user."
   (with-current-buffer (get-buffer-create "*anvillm message*")
     (anvillm-message-mode)
     (setq anvillm-mail--message m anvillm-mail--owner owner anvillm-mail--box box)
-    (let ((inhibit-read-only t))
+    (anvillm-drawing ()
       (erase-buffer)
       (pcase-dolist (`(,title . ,value)
                      `(("From" . ,(anvillm-mail-name (plist-get m :from)))

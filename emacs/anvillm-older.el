@@ -42,7 +42,7 @@ So many are added when older ones are asked for."
 
 (defun anvillm-older-offer ()
   "Say at the beginning that there are older exchanges, or say it no longer."
-  (let ((inhibit-read-only t) (older (length (anvillm-older--numbers))))
+  (anvillm-drawing ((older (length (anvillm-older--numbers))))
     (save-excursion
       (goto-char (point-min))
       (when (get-text-property (point) 'anvillm-older)
@@ -115,9 +115,7 @@ Return `again' if more is left."
             (anvillm-draw-writing
               (anvillm-work-while (lambda () (anvillm-older--past-objects past))
                                   (lambda () (anvillm-older--take past))))))
-    (if (not (anvillm-older--past-objects past)) (anvillm-older--past-drawn past)
-      (anvillm-feeding)
-      'again)))
+    (if (anvillm-older--past-objects past) 'again (anvillm-older--past-drawn past))))
 
 (defun anvillm-older--take (past)
   "Draw the next object of PAST."

@@ -183,7 +183,7 @@
   (with-current-buffer (get-buffer-create "*anvillm prompt*")
     (special-mode)
     (visual-line-mode)
-    (let ((inhibit-read-only t))
+    (anvillm-drawing ()
       (erase-buffer)
       (insert (anvillm-visible (decode-coding-string bytes 'utf-8 t)) "\n")
       (goto-char (point-min)))

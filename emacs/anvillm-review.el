@@ -125,8 +125,10 @@ An empty comment takes the one that is there away."
     (anvillm-write (concat id "/git/review") text
                    (anvillm-then "review" (lambda (_)
                                             (mapc #'delete-overlay comments)
-                                            (message "%d comments sent to %s" (length comments)
-                                                     (anvillm-name id)))))))
+                                            (let ((n (length comments)))
+                                              (message "%d %s sent to %s" n
+                                                       (ngettext "comment" "comments" n)
+                                                       (anvillm-name id))))))))
 
 ;;;; Hunks
 
@@ -282,7 +284,7 @@ Where all changes are shown, ask which turn."
             (if anvillm-review--turn (format "  turn %s" anvillm-review--turn) "  all changes")
             (let ((branch (anvillm-branch-of (anvillm-session anvillm-buffer-session))))
               (if branch (format " on %s (B m merges)" branch) ""))
-            (if (> n 0) (format "  %d comments, C-c C-c sends" n)
+            (if (> n 0) (format "  %d %s, C-c C-c sends" n (ngettext "comment" "comments" n))
               "  c comments, k takes a hunk back, u undoes a turn"))))
 
 (defun anvillm-review-refresh ()
@@ -295,17 +297,19 @@ Where all changes are shown, ask which turn."
 
 (defun anvillm-review--draw (bytes)
   "Show BYTES, a diff."
-  (let ((line (line-number-at-pos)) (inhibit-read-only t)
-        (comments (mapcar (lambda (o)
-                            (list (overlay-get o 'anvillm-place) (overlay-get o 'anvillm-comment)
-                                  (save-excursion (goto-char (overlay-start o))
-                                                  (buffer-substring-no-properties
-                                                   (point) (line-end-position)))))
-                          (anvillm-review--comments))))
+  (anvillm-drawing ((line (line-number-at-pos))
+                    (comments (mapcar (lambda (o)
+                                        (list (overlay-get o 'anvillm-place)
+                                              (overlay-get o 'anvillm-comment)
+                                              (save-excursion (goto-char (overlay-start o))
+                                                              (buffer-substring-no-properties
+                                                               (point) (line-end-position)))))
+                                      (anvillm-review--comments))))
     (mapc #'delete-overlay (anvillm-review--comments))
     (erase-buffer)
     (insert (anvillm-visible (decode-coding-string bytes 'utf-8 t)))
     (when (= (buffer-size) 0) (insert "Nothing has changed.\n"))
+    (anvillm-review--shorten)
     (anvillm-sections-make)
     (pcase-dolist (`(,place ,words ,text) comments)
       (goto-char (point-min))
@@ -321,6 +325,16 @@ Where all changes are shown, ask which turn."
                        (propertize (concat "\n  ▌ " words) 'face 'anvillm-comment)))))
     (goto-char (point-min))
     (forward-line (1- line))))
+
+(defun anvillm-review--shorten ()
+  "Show hashes with ten digits; the rest is needed where a hunk is taken back."
+  (add-to-invisibility-spec 'anvillm-hash)
+  (goto-char (point-min))
+  (while (re-search-forward "^index [0-9a-f]" nil t)
+    (goto-char (match-beginning 0))
+    (while (re-search-forward "\\<[0-9a-f]\\{10\\}\\([0-9a-f]+\\)" (line-end-position) t)
+      (put-text-property (match-beginning 1) (match-end 1) 'invisible 'anvillm-hash))
+    (forward-line)))
 
 ;;;###autoload
 (defun anvillm-review (id &optional turn)

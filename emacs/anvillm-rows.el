@@ -15,6 +15,8 @@
 
 (require 'cl-lib)
 (require 'tabulated-list)
+(require 'anvillm-core)
+(require 'anvillm-garbage)
 
 (defun anvillm-rows-fit (text width)
   "Return TEXT cut or filled to WIDTH columns."
@@ -67,15 +69,14 @@
 (defun anvillm-rows-reading ()
   "Say that the rows are being read, where there are none yet."
   (when (= (point-min) (point-max))
-    (let ((inhibit-read-only t)) (insert "\n  Reading...\n"))
+    (anvillm-drawing () (insert "\n  Reading...\n"))
     (goto-char (point-min))))
 
 (defun anvillm-rows-draw (ids line &optional guide)
   "Redraw the rows of IDS, each by LINE; every window stays where it was.
 GUIDE inserts what is to be said where there are none."
-  (let ((places (anvillm-rows--places)) (inhibit-read-only t)
-        (gc-cons-threshold
-         (max gc-cons-threshold 64000000))) ; a thousand rows are not worth six collections
+  (anvillm-garbage-later) ; a thousand rows are not worth six collections
+  (anvillm-drawing ((places (anvillm-rows--places)))
     (erase-buffer)
     (insert (mapconcat line ids ""))
     (when (and guide (= (point-min) (point-max))) (funcall guide))

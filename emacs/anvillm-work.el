@@ -14,6 +14,7 @@
 ;;; Code:
 
 (require 'cl-lib)
+(require 'anvillm-garbage)
 
 (defconst anvillm-work--slice 0.008 "How long is worked at a time, in seconds.")
 (defconst anvillm-work--pause 0.002 "The pause after that, in seconds.")
@@ -36,18 +37,23 @@ If it returns `again' it is applied once more, after what waits then."
   "Return non-nil if nothing is due."
   (null anvillm-work--first))
 
+(defvar anvillm-work--end nil "When time is up, while something is worked on.")
+
 (defun anvillm-work-while (more one)
   "Call ONE, again and again, as long as there is MORE.
-It is called once at least, and then as long as there is time."
-  (let ((end (+ (float-time) anvillm-work--slice)) (first t))
-    (while (and (funcall more) (or first (< (float-time) end)))
+It is called once at least, and then as long as there is time.
+What ONE works on in this way has the same time."
+  (let ((anvillm-work--end (or anvillm-work--end (+ (float-time) anvillm-work--slice))) (first t))
+    (while (and (funcall more) (or first (< (float-time) anvillm-work--end)))
       (setq first nil)
       (anvillm-work-guard one nil))))
 
 (defun anvillm-work--run ()
   "Do what is due, as long as there is time."
   (setq anvillm-work--timer nil)
-  (anvillm-work-while (lambda () anvillm-work--first) #'anvillm-work--one)
+  (anvillm-garbage-later)
+  (let (anvillm-work--end)
+    (anvillm-work-while (lambda () anvillm-work--first) #'anvillm-work--one))
   (when (and anvillm-work--first (not anvillm-work--timer))
     (setq anvillm-work--timer (run-at-time anvillm-work--pause nil #'anvillm-work--run))))
 

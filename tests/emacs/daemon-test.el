@@ -319,7 +319,7 @@ It is beside $WORK: below it, agents could have written it."
      (search-forward "+three")
      (cl-letf (((symbol-function 'read-string) (lambda (prompt &rest _) (should (string-match-p "a.txt:3:" prompt)) "why not 3?")))
        (call-interactively #'anvillm-review-comment))
-     (should (string-match-p "1 comments" (anvillm-review--header)))
+     (should (string-match-p "1 comment," (anvillm-review--header)))
      (search-forward "+seventeen")
      (should (equal "a.txt:17" (format "%s:%d" (anvillm-review--path) (anvillm-review--line))))
      (cl-letf (((symbol-function 'yes-or-no-p) #'always)) (anvillm-review-take-back))

@@ -357,5 +357,21 @@
         (delete-directory other t)))))
 
 (require 'anvillm-daemon)
+(ert-deftest list-review-shows-short-hashes-and-keeps-long-ones ()
+  (support-with-tree 1
+    (cl-letf (((symbol-function 'anvillm-read) #'ignore)) (anvillm-review "00000001"))
+    (set-buffer (window-buffer))
+    (let* ((old (make-string 40 ?a)) (new (make-string 40 ?b))
+           (diff (format "diff --git a/f b/f\nindex %s..%s 100644\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-%s\n+c\n" old new new))
+           shown)
+      (anvillm-review--draw diff)
+      (dotimes (n (buffer-size)) (unless (invisible-p (1+ n)) (push (char-after (1+ n)) shown)))
+      (setq shown (apply #'string (nreverse shown)))
+      (should (string-search "\nindex aaaaaaaaaa..bbbbbbbbbb 100644\n" shown))
+      (should (string-search (format "\n-%s\n" new) shown))
+      (goto-char (point-max))
+      (should (string-search (format "index %s..%s 100644\n" new old)
+                             (apply #'anvillm-review-reverse (anvillm-review--hunk)))))))
+
 (provide 'list-test)
 ;;; list-test.el ends here

@@ -63,6 +63,7 @@
 
 (ert-deftest talk-collects-no-garbage-while-much-comes-and-as-before-when-the-user-pauses ()
   (talk-test-with
+   (anvillm-garbage-as-before)
    (let* ((threshold gc-cons-threshold) (lines 400) collections
           (all (mapconcat (lambda (n)
                             (json-encode (list :kind "text" :id (format "m%d" n) :seq n :ts 1795957322 :turn 1
@@ -77,14 +78,37 @@
            (support-wait (not anvillm-follow--due))
            (should (= collections gcs-done))
            (should (talk-test-has "some words"))
-           (anvillm-fed)
+           (anvillm-garbage-as-before)
            (should (= threshold gc-cons-threshold))
-           (anvillm-feeding)
+           (anvillm-garbage-later)
            (setq gc-cons-threshold 12345678)
-           (anvillm-fed)
+           (anvillm-garbage-as-before)
            (should (= 12345678 gc-cons-threshold)))
-       (anvillm-fed)
+       (anvillm-garbage-as-before)
        (setq gc-cons-threshold threshold)))))
+
+(ert-deftest talk-has-one-time-for-a-piece-of-work-and-for-what-it-draws ()
+  (talk-test-with
+   (let ((all (mapconcat (lambda (n)
+                           (json-encode (list :kind "tool" :id (format "m%d" n) :seq n :ts 1795957322 :turn 1
+                                              :name "Bash" :title "make")))
+                         (number-sequence 1 400) "\n"))
+         (anvillm-work--slice 100) (anvillm-work--end (float-time)))
+     (anvillm-follow--came (concat all "\n"))
+     (should (= 399 (length anvillm-follow--due))))))
+
+(ert-deftest talk-collects-no-garbage-of-a-few-objects-either-while-the-user-types ()
+  (talk-test-with
+   (anvillm-garbage-as-before)
+   (let ((threshold gc-cons-threshold))
+     (anvillm-work #'ignore)
+     (support-wait (anvillm-work-idle-p))
+     (should (> gc-cons-threshold (* 64 1024 1024)))
+     (cl-letf (((symbol-function 'run-with-timer) (lambda (&rest _) (ert-fail "the pause is put off"))))
+       (anvillm-garbage-later))
+     (support-wait (memq anvillm-garbage--timer timer-idle-list))
+     (apply (timer--function anvillm-garbage--timer) (timer--args anvillm-garbage--timer))
+     (should (= threshold gc-cons-threshold)))))
 
 (ert-deftest talk-folds-and-unfolds-a-tool-where-point-is ()
   (talk-test-with
@@ -102,8 +126,8 @@
 
 (ert-deftest talk-shows-edits-as-diffs-and-steps-of-subagents-below-them ()
   (talk-test-with
-   (talk-test-tell '(:kind "tool" :id "t" :name "Edit" :title "a.c")
-                   '(:kind "edit" :id "t" :path "a.c" :added 1 :removed 1 :diff "@@ -1 +1 @@\n-b\n+B\n")
+   (talk-test-tell '(:kind "tool" :id "t" :name "Edit" :title "a.c" :input (:file_path "/w/a.c" :old_string "b" :new_string "B"))
+                   '(:kind "edit" :id "t" :path "a.c" :added 1 :removed 1 :diff "--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-b\n+B\n")
                    '(:kind "subagent" :id "s" :name "Explore" :state "begun")
                    '(:kind "text" :id "m" :text "meanwhile")
                    '(:kind "tool" :id "t2" :name "Grep" :title "x" :parent "s"))
