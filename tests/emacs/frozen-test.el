@@ -161,7 +161,7 @@
   "Run COMMAND where PLACE leads to; return how long it held Emacs up, in seconds.
 What others had of the processor does not count."
   (funcall place)
-  (when (and anvillm-client buffer-read-only (buffer-modified-p))
+  (when (and buffer-read-only (buffer-modified-p))
     (push (list place "counts as modified") frozen-test--broken))
   (let ((start (float-time)) (kept (support-kept-waiting)))
     (condition-case err
