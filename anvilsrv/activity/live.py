@@ -23,7 +23,14 @@ RING = 512  # objects of a session that are kept in memory
 BYTES = 256 << 10  # the same
 GAP = 10_000  # numbers that a new daemon leaves out
 NAMES = 200  # of a session that are remembered
+EARLY = 8  # texts of a session of which the parts may still come
+ALIKE = 1000  # characters, without blanks, by which a part is known as the beginning of such a text
 RUN = 4096  # pieces without a record after which what has grown is one
+
+
+def squeezed(text: str) -> str:
+    """Return a text without blanks, which agents change."""
+    return "".join(text.split())
 
 
 class Grown:
@@ -38,7 +45,7 @@ class Grown:
 
     def add(self, part: str) -> None:
         """Add more of it."""
-        self.solid += len("".join(part.split()))
+        self.solid += len(squeezed(part))
         room = self._most * 3 // 4 - self._begun
         if room > 0:
             self._head.append(part[:room])
@@ -94,6 +101,10 @@ class Channel:
     ended: dict[str, str] = field(
         default_factory=dict
     )  # texts that were whole because their turn had ended, without blanks
+    early: dict[str, tuple[int, str]] = field(default_factory=dict)  # texts that came whole: their turns and beginnings
+    late: dict[str, str] = field(
+        default_factory=dict
+    )  # of parts that came after the whole: their id -> that of the whole
 
     def number(self) -> int:
         """Return the next number. A job that is lost leaves a gap."""
@@ -105,6 +116,27 @@ class Channel:
         self.names[name] = ident
         while len(self.names) > NAMES:
             del self.names[next(iter(self.names))]
+
+    def came_whole(self, ident: str, turn: int, text: str) -> None:
+        """Remember a text of which no part was told before: another source, which is slower, may have them."""
+        self.early[ident] = (turn, squeezed(text[: 4 * ALIKE])[:ALIKE])
+        while len(self.early) > EARLY:
+            del self.early[next(iter(self.early))]
+
+    def came_late(self, ident: str, turn: int, part: str) -> str:
+        """Return the id of the text whose first lines this part is, if that came whole before; else empty. Each text
+        has one such name.
+        """
+        words, lines = squeezed(part[: 4 * ALIKE])[:ALIKE], part.endswith("\n")
+        alike = (name for name, (n, text) in self.early.items()
+                 if n == turn and words and (words == text or (lines and text.startswith(words))))  # fmt: skip
+        found = next(alike, "")
+        if found:
+            del self.early[found]
+            self.late[ident] = found
+            while len(self.late) > NAMES:
+                del self.late[next(iter(self.late))]
+        return found
 
     def know(self, read: Mapping[str, Mark | None]) -> None:
         """Record how far these files are read; None: it is gone."""

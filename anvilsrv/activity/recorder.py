@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anvilsrv.activity import names, rows
-from anvilsrv.activity.live import RUN, Block, Channel, Live
+from anvilsrv.activity.live import RUN, Block, Channel, Live, squeezed
 from anvilsrv.activity.rows import Begun, Mark, Record
 from anvilsrv.activity.running import NAMELESS, OWN
 from anvilsrv.activity.schema import KINDS, clean, key
@@ -248,8 +248,12 @@ class Recorder:
     @staticmethod
     def _called(tx: Tx, session: str, channel: Channel, told: Told, ident: str) -> str:
         """Return the id of a text. A whole one may be known by a name that another source has for it: by what it says."""
-        if ident in channel.names or ("text", ident) in channel.blocks or "text" not in told.made:
+        if ident in channel.names or ("text", ident) in channel.blocks:
             return channel.names.get(ident, ident)
+        if "part" in told.made:
+            return channel.late.get(ident) or channel.came_late(ident, told.turn, told.made["part"]) or ident
+        if "text" not in told.made:
+            return ident
         words, taken = squeezed(told.made["text"]), {*channel.names.values()}
         growing = [
             (name, one.grown)
@@ -325,6 +329,8 @@ class Recorder:
             return
         if known is None and block is None and ident and rows.told(tx, session, kind, ident):
             return
+        if kind == "text" and known is None and block is None and ident and "text" in made and "parent" not in made:
+            channel.came_whole(ident, turn, made["text"])
         self._add(tx, session, channel, made, turn, saying)
 
     def _add(self, tx: Tx, session: str, channel: Channel, made: dict[str, Any], turn: int, saying: Saying) -> None:
@@ -366,11 +372,6 @@ class Recorder:
 def answer_of(turn: int) -> str:
     """Return the id of a turn's answer, if its agent has none for it."""
     return f"answer {turn}"
-
-
-def squeezed(text: str) -> str:
-    """Return a text without blanks, which agents change."""
-    return "".join(text.split())
 
 
 def says(answer: str, said: Iterable[str]) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.recorder import says, squeezed
+from anvilsrv.activity.live import squeezed
+from anvilsrv.activity.recorder import says
 from anvilsrv.display import one_line, shown
 from anvilsrv.sessions.blocks import block, header
 from anvilsrv.sessions.prompt import Prompt

@@ -81,6 +81,30 @@ def test_a_text_that_two_files_name_differently_is_one_for_the_next_daemon_too(r
     assert [(one["id"], one["turn"]) for one in records.kept("text")] == [("shown", 1)]
 
 
+def test_a_text_whose_file_is_read_before_the_one_with_its_parts_is_told_once(records: Records) -> None:
+    records.tell("text", id="written", text="Hello there\n\nand more")
+    records.tell("text", id="shown", part="Hello there\n\n")
+    records.tell("text", id="shown", part="and more")
+    records.tell("text", id="next", part="Hello")  # that text has its name: this is another, which grows
+    records.tell("text", id="next", part=" again")
+    records.end("Hello again")
+    records.tell("text", id="as written", text="Hello again")
+    assert [(one["id"], one["text"]) for one in records.kept("text")] == [
+        ("written", "Hello there\n\nand more"),
+        ("next", "Hello again"),
+    ]
+
+
+def test_parts_that_only_begin_as_a_whole_text_did_are_lost_in_no_case(records: Records) -> None:
+    records.tell("text", id="one", text="Done\nwith the first")
+    records.tell("text", id="two", part="Done\n")
+    records.tell("text", id="two", text="Done\nwith the second")
+    assert [(one["id"], one["text"]) for one in records.kept("text")] == [
+        ("one", "Done\nwith the first"),
+        ("two", "Done\nwith the second"),
+    ]
+
+
 def test_an_id_of_a_tool_that_is_used_again_in_a_later_turn_means_another_use(records: Records) -> None:
     records.tell("tool", id="1", name="Bash", title="ls")
     records.tell("output", id="1", text="a", end="ok")

@@ -543,7 +543,10 @@ def test_a_conversation_is_begun_anew_where_that_is_asked_and_its_loss_is_told(c
     assert "remember 42" not in json.dumps(claude.model.asks[-1].raw)
     data = claude.daemon.home.state / "sessions" / agent.id / "data"
     projects = data / "claude/projects"
-    wait_until(lambda: len(list(projects.glob("*/*.jsonl"))) == 2, "the old one is kept, and Claude writes the new one when it can")
+    wait_until(
+        lambda: len(list(projects.glob("*/*.jsonl"))) == 2,
+        "the old one is kept, and Claude writes the new one when it can",
+    )
     files = sorted(projects.glob("*/*.jsonl"), key=lambda path: path.stat().st_mtime)
     agent.write("ctl", "stop")
     agent.wait("stopped")
