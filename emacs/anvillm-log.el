@@ -15,6 +15,7 @@
 ;;; Code:
 
 (require 'anvillm-fold)
+(require 'anvillm-garbage)
 (require 'anvillm-places)
 (require 'anvillm-session)
 (require 'anvillm-option)
@@ -172,6 +173,7 @@
 (defun anvillm-log-toggle-fold (&optional all)
   "Show or hide what is folded in this block; in the whole buffer if ALL."
   (interactive "P")
+  (anvillm-garbage-later) ; copies of a huge line would be collected several times
   (unless (and (not all) (funcall anvillm-log-toggle-function))
     (anvillm-log--toggle-folds all)))
 
