@@ -88,7 +88,7 @@ def test_what_may_run_something_is_told_before_a_merge(daemon: Daemon, repositor
         f"mkdir .githooks .vscode; echo evil > .githooks/pre-commit; echo '* filter=x' > .gitattributes; ln -s /etc/passwd p;"
         f"echo t > .vscode/tasks.json; ln -s file ok; git add . && {IDENTITY} git commit -qm evil"
     )
-    with pytest.raises(AnvilError, match="may run something") as caught:
+    with pytest.raises(AnvilError, match="may run code") as caught:
         command(agent, "merge")
     for path in (".githooks/pre-commit", ".gitattributes", ".vscode/tasks.json", "p"):
         assert path in str(caught.value)
