@@ -9,7 +9,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from anvilsrv.errors import AnvilError
 from anvilsrv.sessions.conversation import BEGINS, ENDS
 from tests.chaos import judge, load
 from tests.conftest import Daemon, Home, wait_until
-from tests.fleet.work import TOKEN, Answerer, Person, Prompter, allowed, shapes
+from tests.fleet.work import TOKEN, Answerer, Person, Prompter, allowed, emptied, shapes
 from tests.real_agents import conftest
 from tests.real_agents.model import Ask
 from tests.session import Session
@@ -147,6 +147,7 @@ class Fleet:
             if not settled(one):
                 over = False
                 load.help_on(one.client, one.id)
+                emptied(one, one.row["held"])
                 for line in one.read("ask").splitlines():
                     number = line.split('"id":"')[1].split('"')[0]
                     with_token = TOKEN.search(line)
@@ -157,13 +158,15 @@ class Fleet:
     def _judged(self) -> list[str]:
         wrong, states = [], Counter[str]()
         seen = {kind: saw(service.model.asks, self._starts[kind]) for kind, service in self.services.items()}
+        heard = {kind: answered(service.model.asks) for kind, service in self.services.items()}
         for name, session in self._sessions.items():
             rows = judge.rows(session)
             texts = {row.number: session.read(f"turns/{row.number}/prompt") for row in rows}
             states.update(row.state for row in rows)
             cwd = self._home.work / name
             wrong += outcomes(name, self._ledgers[name], rows, texts, seen[AGENTS[name]])
-            wrong += answers(name, self._ledgers[name], cwd, {row.number: row.state for row in rows})
+            over = {row.number: row.state for row in rows}
+            wrong += answers(name, self._ledgers[name], cwd, over, heard[AGENTS[name]])
             wrong += typed(name, self._typed[name], seen[AGENTS[name]])
         wrong += [f"daemon: {line}" for line in self.daemon.words().splitlines() if "internal error" in line]
         accepted = sum(len(one.accepted) for one in self._ledgers.values())
@@ -206,8 +209,7 @@ def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
     for at, ask in enumerate(asks):
         if ask.side or ask.results:
             continue
-        before, mark, rest = ask.prompt.partition(BEGINS)
-        tokens = set(TOKEN.findall(before + rest.partition(ENDS)[2] if mark else ask.prompt))
+        mark, tokens = BEGINS in ask.prompt, newest(ask)
         mentions = Counter(TOKEN.findall(json.dumps(ask.raw).replace("\\n", " ")))
         for letter in {token[1] for token in tokens}:
             mine = frozenset(token for token in tokens if token[1] == letter)
@@ -220,6 +222,17 @@ def saw(asks: Sequence[Ask], starts: Sequence[int]) -> Counter[str]:
         mentioned.update(mentions if not mark else ())
     found.update(token for token in mentioned if token not in found)
     return found
+
+
+def newest(ask: Ask) -> set[str]:
+    """Return the prompts that are asked last; of a log that was carried over nothing counts."""
+    before, mark, rest = ask.prompt.partition(BEGINS)
+    return set(TOKEN.findall(before + rest.partition(ENDS)[2] if mark else ask.prompt))
+
+
+def answered(asks: Sequence[Ask]) -> set[str]:
+    """Return the prompts that a service answered: of what comes together with a line that a person typed, that line is answered."""
+    return {token for ask in asks if not ask.side and not ask.results for token in newest(ask)}
 
 
 def outcomes(
@@ -256,15 +269,15 @@ def re_ours(text: str) -> bool:
     return token is not None and token[0].startswith("p") and "typed t" not in text
 
 
-def answers(name: str, ledger: load.Ledger, cwd: Path, states: dict[int, str]) -> Iterator[str]:
-    """Yield what was run although it was denied, or twice, or not although it was allowed."""
+def answers(name: str, ledger: load.Ledger, cwd: Path, states: dict[int, str], heard: Container[str]) -> Iterator[str]:
+    """Yield what was run although it was denied, or twice, or not although it was allowed and its service ``heard`` of it."""
     for file in ("ran", "ran2"):
         ran = Counter((cwd / file).read_text().split()) if (cwd / file).exists() else Counter[str]()
         for token, times in ran.items():
             if times > 1 or (name in ASKS and not allowed(token)):
                 yield f"{name}: {token} was {'allowed' if allowed(token) else 'denied'} and run {times} times ({file})"
         for token, text in ledger.sent.items():
-            wants = f">> {file}" in text and f'>> {file}"' in text and allowed(token)
+            wants = f">> {file}" in text and f'>> {file}"' in text and allowed(token) and token in heard
             if wants and states.get(ledger.numbers.get(token, 0)) == "done" and not ran[token]:
                 yield f"{name}: {token} was allowed, is done, and was not run ({file})"
 

@@ -1,6 +1,6 @@
 """How a run is judged: which requests to a service are a prompt that came twice, and which an agent's own repeats."""
 
-from tests.fleet.fleet import saw
+from tests.fleet.fleet import answered, saw
 from tests.real_agents.model import Ask
 
 
@@ -41,3 +41,7 @@ def test_what_other_sessions_ask_and_results_of_tools_and_housekeeping_are_nothi
 def test_a_prompt_that_came_together_with_what_was_typed_after_it_came_once() -> None:
     assert saw([ask(FIRST, OTHER), ask(FIRST, OTHER, "heard", FIRST + " again")], []) == {"pa0": 2, "pa1": 1}
     assert saw([ask(FIRST, OTHER)], []) == {"pa0": 1, "pa1": 1}
+
+
+def test_of_a_prompt_that_came_together_with_what_was_typed_after_it_no_tool_need_have_run() -> None:
+    assert answered([ask(FIRST), ask(FIRST, "heard", OTHER, "typed tb1")]) == {"pa0", "tb1"}

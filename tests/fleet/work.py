@@ -172,7 +172,7 @@ class Person(Writer):
     def once(self, count: int) -> None:
         self.over.wait(self.rng.uniform(10.0, 40.0))
         token = f"t{self._name}{count}"
-        if self._asked():  # her Enter would answer it
+        if self._asked() or self._emptied():  # her Enter would answer it
             return
         self._keys("-l", f"typed {token}")
         self.over.wait(self.rng.uniform(0.3, 2.0))
@@ -195,7 +195,32 @@ class Person(Writer):
             self.lost()
             return True
 
+    def _emptied(self) -> bool:
+        """Return whether she took back what was left of a line of hers: part of a prompt was typed into it."""
+        client = self.connection()
+        try:
+            rows = client.read("sessions") if client is not None else b""
+        except AnvilError:
+            self.lost()
+            return True
+        held = next((row["held"] for row in map(json.loads, rows.splitlines()) if row["id"] == self.id), "")
+        return emptied(self.session, held)
+
     def _keys(self, *names: str) -> None:
-        socket = self.session.daemon.home.namespace / "anvillm.tmux"
-        argv = ["tmux", "-S", str(socket), "send-keys", "-t", self.id, *names]
-        subprocess.run(argv, capture_output=True, check=False, timeout=30)
+        press(self.session, *names)
+
+
+def press(session: Session, *names: str) -> None:
+    """Press keys in the pane of a session, as a person who is attached does."""
+    socket = session.daemon.home.namespace / "anvillm.tmux"
+    argv = ["tmux", "-S", str(socket), "send-keys", "-t", session.id, *names]
+    subprocess.run(argv, capture_output=True, check=False, timeout=30)
+
+
+def emptied(session: Session, held: str) -> bool:
+    """Take back all that stands in the input of a session, if its queue is ``held`` by it; return whether it was."""
+    typing = "typing" in held
+    if typing:
+        press(session, "C-e")
+        press(session, "-N", "400", "BSpace")
+    return typing
