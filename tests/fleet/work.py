@@ -199,11 +199,11 @@ class Person(Writer):
         """Return whether she took back what was left of a line of hers: part of a prompt was typed into it."""
         client = self.connection()
         try:
-            rows = client.read("sessions") if client is not None else b""
+            rows = json.loads(client.read("sessions")) if client is not None else []
         except AnvilError:
             self.lost()
             return True
-        held = next((row["held"] for row in map(json.loads, rows.splitlines()) if row["id"] == self.id), "")
+        held = next((row["held"] for row in rows if row["id"] == self.id), "")
         return emptied(self.session, held)
 
     def _keys(self, *names: str) -> None:
