@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +87,21 @@ class Acme:
             if (listed.name.rstrip("/") or "/") == wanted:
                 return self.window(listed.id)
         return None
+
+    def directory(self, path: str) -> None:
+        """Show the directory, as acme does."""
+        window = self.find(path)
+        with closing(window or self.new()) as shown:
+            if window is None:
+                shown.name(f"{path.rstrip('/')}/")
+                shown.ctl("get")
+            shown.show()
+
+    def beside(self, directory: str) -> Window | None:
+        """Return a window of that directory, by its name, if there is one."""
+        wanted = directory.rstrip("/")
+        listed = next((each for each in self.windows() if os.path.dirname(each.name) == wanted), None)
+        return self.window(listed.id) if listed is not None else None
 
     def log(self) -> Iterator[tuple[int, str, str]]:
         """Yield what happens to windows from now on: number, operation (new zerox get put del focus), name. Blocks."""

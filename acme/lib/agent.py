@@ -275,6 +275,21 @@ def roster(rows: Iterable[Row], backends: tuple[Backend, ...]) -> Roster:
     return Roster(tuple(map(_session, rows)), backends)
 
 
+class Sessions:
+    """The sessions of rows that come again and again: one whose row is the same is not made again."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Row, Session]] = {}  # by their ids
+
+    def of(self, rows: Iterable[Row]) -> tuple[Session, ...]:
+        made: dict[str, tuple[Row, Session]] = {}
+        for row in rows:
+            before = self._made.get(row["id"])
+            made[row["id"]] = before if before is not None and before[0] == row else (row, _session(row))
+        self._made = made
+        return tuple(session for _, session in made.values())
+
+
 def _session(row: Row) -> Session:
     return Session(
         id=row["id"],

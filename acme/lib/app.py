@@ -15,12 +15,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from acme.lib import begin, plumb
 from acme.lib.acme import Acme
-from acme.lib.agent import Agent, Backend, Roster, Session, roster
+from acme.lib.agent import Agent, Backend, Roster, Session, Sessions
 from acme.lib.ask import AskPane
 from acme.lib.daemon import Daemon
 from acme.lib.diff import Diff
@@ -89,6 +89,8 @@ class App:
         self._desk: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._due: set[Callable[[], None]] = set()  # waits for the desk already, and is done once for many calls
         self._rows: list[Row] = []
+        self._sessions = Sessions()
+        self._asked = -_TICK  # when the backends were asked for
         self._stopping = threading.Event()
         self._plumber: Client | None = None
         self._follower = Follower(self, agent.path)
@@ -226,6 +228,10 @@ class App:
         )
         self.agent.new(begin.checked(backend).name, where, options)
         self.sync()
+
+    def directory(self, path: str) -> None:
+        """Show a directory."""
+        self.acme.directory(path)
 
     def attach(self, session: Session) -> None:
         if session.state in ("stopped", "exited"):
@@ -367,12 +373,21 @@ class App:
             self.done.set()  # acme is gone
 
     def _take(self) -> None:
-        self._known(lambda: roster(self._rows, self.agent.backends()))
+        self._known(lambda: Roster(self._sessions.of(self._rows), self._backends()))
+
+    def _backends(self) -> tuple[Backend, ...]:
+        """Return the backends, of which nothing is told when they change: they are asked for now and then."""
+        now = time.monotonic()
+        if now < self._asked + _TICK:
+            return self.roster.backends
+        found, self._asked = self.agent.backends(), now
+        return found
 
     def _fetch(self) -> None:
         self._known(self.agent.roster)
 
     def _lose(self) -> None:
+        self._asked = -_TICK
         self.agent.forget()
         self._known(self.agent.roster)  # away, unless it is back already
 
@@ -399,12 +414,28 @@ class App:
             self.sync()
 
     def _ports(self) -> None:
-        """Open the prompt window of what is plumbed to us."""
+        """Have the desk open the prompt window of what is plumbed to us."""
         plumb.receive(
             str(Path(paths.namespace(), "plumb")),
-            lambda word: self.ask("prompt", self.roster.get(word).id),
+            lambda word, directory: self._desk.put(lambda: self._clicked(word, directory)),
             self._connected,
         )
+
+    def _clicked(self, word: str, directory: str) -> None:
+        """Open what was right-clicked in a window of that directory; where it is no session, say so there."""
+        if self.roster.find(word) is None:
+            self._fetch()
+        session = self.roster.find(word)
+        if session is not None:
+            self.open("prompt", session.id)
+            return
+        said = f"no such session '{word.removeprefix('anvil:')}'"
+        window = self.acme.beside(directory)
+        if window is None:
+            self.say(said)
+        else:
+            with closing(window):
+                window.errors(f"Assist: {said}")
 
     def _connected(self, client: Client) -> None:
         with self._lock:

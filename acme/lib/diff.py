@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from acme.lib import patch
+from acme.lib import patch, table
 from acme.lib.about import About
 from acme.lib.host import Call
 from anvilsrv.errors import Conflict, Invalid
@@ -26,16 +26,13 @@ class Diff(About):
 
     def open(self) -> None:
         self._draw()
-        self.window.select(0, 0)
-        self.window.show()
 
     def _draw(self) -> None:
         session = self.subject(Call("Diff", "", None, None))
         diff = self.app.agent.read(f"{session.id}/git/diff")
         top = patch.top_of(session.cwd)
         self._drawn = patch.draw(diff, lambda path: os.path.relpath(os.path.join(top, path), session.cwd))
-        with self.window.bulk():
-            self.window.replace(0, self.window.address("$")[1], self._drawn.text())
+        table.whole(self.window, self._drawn.text())
 
     def draft(self) -> str:
         return "\n".join(patch.comments(self._drawn, self.window.body()))

@@ -28,6 +28,9 @@ class Edits:
     def notice(self, body: str, shown: Sequence[str]) -> bool:
         """See what the person has changed of the rows `shown`; whether that is anything new. A row is deleted when its id stands
         nowhere any more."""
+        if not self and body.startswith("".join(f"{row}\n" for row in shown)):
+            self.spoilt = set()
+            return False  # as it was drawn
         before = self.removed.copy(), self.renamed.copy()
         there = _lines(body)
         self.spoilt = set()

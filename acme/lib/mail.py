@@ -53,24 +53,26 @@ class Box(Pane):
         self.show_top()
 
     def refresh(self) -> None:
-        messages = self.app.agent.box(self.subject_id, self.name)
-        for message in messages:
-            self.numbers.setdefault(message["id"], len(self.numbers) + 1)
         body = self.window.body()
         marked = _marked(body)
-        wanted = [self._row(one) for one in reversed(messages) if self.numbers[one["id"]] not in marked]
+        wanted = self._rows(marked)
         if wanted != self.shown:
             edits = table.plan(body, self.shown, wanted)
             table.put(self.window, edits, lines=True, clean=not marked)
             self.shown = wanted
 
+    def _rows(self, marked: set[int]) -> list[str]:
+        """A line for each message that is not marked, the latest first."""
+        messages = self.app.agent.box(self.subject_id, self.name)
+        for message in messages:
+            self.numbers.setdefault(message["id"], len(self.numbers) + 1)
+        return [self._row(one) for one in reversed(messages) if self.numbers[one["id"]] not in marked]
+
     def get(self, call: Call) -> None:
         """Draw it from what the daemon has; marks are taken away."""
         self._style = self.style()
-        self.shown = []
-        with self.window.bulk():
-            self.window.replace(0, self.window.address("$")[1], "")
-        self.refresh()
+        self.shown = self._rows(set())
+        table.whole(self.window, "".join(f"{row}\n" for row in self.shown))
 
     def put(self, call: Call) -> None:
         """Archive what is marked by a minus: ``- 3/``."""
@@ -156,10 +158,7 @@ class Message(Pane):
         self.get(Call("Get", "", None, None))
 
     def get(self, call: Call) -> None:
-        with self.window.bulk():
-            self.window.replace(0, self.window.address("$")[1], draw(self.message, self.app.label))
-        self.window.select(0, 0)
-        self.window.show()
+        table.whole(self.window, draw(self.message, self.app.label))
 
     def reply(self, call: Call) -> None:
         self.app.open("compose", self.subject_of(self.id))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from acme.lib import branch, rows, table
+from acme.lib import branch, listing, rows, table
 from acme.lib.agent import Ask, Roster, Session
 from acme.lib.edits import Edits, typed_lines
 from acme.lib.event import Gesture
@@ -64,10 +64,11 @@ class Main(Pane):
         self.shown: list[str] = []
         self._edits = Edits()
         self._by_need = True
+        self._ticked = 0
         self._doomed: set[str] = set()  # the sessions whose Kill was asked for once
         self._last = ""  # the session that Next has shown
         self._step = 2 * _FEWEST
-        self._rows = rows.Rows(self.style())
+        self._rows = listing.Listing(self.style())
         self.shown = self._head(self.app.roster)
         typed = [line for line in self.window.body().splitlines() if line.strip() and not rows.ours(line)]
         typed = typed if self.adopted else []
@@ -104,6 +105,9 @@ class Main(Pane):
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
         if self._edits:
             self._edits.settle({one.id: one.alias or "-" for one in self.app.roster.sessions})
+        if self._ticked != self.app.tick:
+            self._ticked = self.app.tick
+            self._fit()
         wanted = self._wanted()
         if wanted == self.shown:
             return
@@ -117,6 +121,16 @@ class Main(Pane):
             pace = (time.monotonic() - started) / self._step
             self._step = max(_FEWEST, min(_MOST, int(_STEP / pace)))
             self.stale()  # the rest, after what was clicked meanwhile
+
+    def _fit(self) -> None:
+        """Lay the columns out again if the window has become wider or narrower, of which acme tells nothing."""
+        look = self.style()
+        if look != self._rows.look:
+            self._rows = listing.Listing(look)
+            self.stale()
+
+    def attended(self) -> None:
+        self._fit()
 
     def _put(self, wanted: list[str], body: str) -> None:
         """Make these the rows. A row that moves takes dot with it."""
@@ -227,7 +241,13 @@ class Main(Pane):
         found = self._asking(word)
         if found is not None:
             self.app.open("ask", found[0].id)
-        return found is not None
+            return True
+        line = self._line(gesture)[1].rstrip("\n") if gesture.in_body else ""
+        session = self._on(line)
+        if session is None or word not in listing.short(session.cwd).split("/") or session.cwd in line:
+            return False
+        self.app.directory(session.cwd)  # of which only the last name is there
+        return True
 
     # commands
 
@@ -237,16 +257,11 @@ class Main(Pane):
             raise Conflict(f"{NAME} modified; Get again discards the changes")
         self._edits = Edits()
         typed = typed_lines(self.window.body(), self.shown)
-        self._rows = rows.Rows(self.style())
+        self._rows = listing.Listing(self.style())
         self.app.tell("")
         self.app.refetch()
         self.shown = self._wanted()
-        with self.window.alone():
-            with self.window.bulk(clean=not typed):
-                text = "".join(f"{row}\n" for row in [*self.shown, *typed])
-                self.window.replace(0, self.window.address("$")[1], text)
-            self.window.select(0, 0)
-        self.window.show()
+        table.whole(self.window, "".join(f"{row}\n" for row in [*self.shown, *typed]), clean=not typed)
 
     def put(self, call: Call) -> None:
         """Do what was edited, line by line: a row that was deleted, an alias that was changed, a line that was added."""

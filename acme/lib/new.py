@@ -76,8 +76,7 @@ class New(Pane):
         self._style = self.style()
         self.app.refetch()
         self.shown = self._rows()
-        below = min(len(self._said()) + 1, self.window.address("$")[1])
-        self.window.replace(below, self.window.address("$")[1], "".join(f"{row}\n" for row in self.shown))
+        table.whole(self.window, "".join(f"{line}\n" for line in [self._said(), *self.shown]), clean=False)
 
     def session(self) -> None:
         return None

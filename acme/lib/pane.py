@@ -188,7 +188,7 @@ class Pane:
 
     def style(self) -> table.Style:
         """Return how wide things are in this window."""
-        return table.style(self.window.font()[0])
+        return table.style(*self.window.font())
 
     def delete(self, call: Call) -> None:
         """Delete as acme does it: the first Del of a window with a text of the person's only says that it is modified."""

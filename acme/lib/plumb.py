@@ -12,9 +12,9 @@ PORT = "anvil"
 _HEADERS = 6  # lines before the data: src dst wdir type attr ndata
 
 
-def receive(socket: str, plumbed: Callable[[str], None], connected: Callable[[Client], None]) -> None:
-    """Give each message's text to `plumbed`, until the connection ends. Without a plumber, or without the rule that
-    makes the port, there is nothing to receive."""
+def receive(socket: str, plumbed: Callable[[str, str], None], connected: Callable[[Client], None]) -> None:
+    """Give each message's text to `plumbed`, with the directory in which it was clicked, until the connection ends. Without a
+    plumber, or without the rule that makes the port, there is nothing to receive."""
     with suppress(AnvilError):
         client = Client(socket)
         connected(client)
@@ -23,17 +23,17 @@ def receive(socket: str, plumbed: Callable[[str], None], connected: Callable[[Cl
             while more := port.read(timeout=None):
                 data += more
                 while (message := unpack(data)) is not None:
-                    text, data = message
-                    with suppress(AnvilError):
-                        plumbed(text.strip())
+                    text, directory, data = message
+                    plumbed(text.strip(), directory)
 
 
-def unpack(data: bytes) -> tuple[str, bytes] | None:
-    """Return the text of the first message, and what follows it; None if it is not complete."""
+def unpack(data: bytes) -> tuple[str, str, bytes] | None:
+    """Return the text of the first message, its directory, and what follows it; None if it is not complete."""
     parts = data.split(b"\n", _HEADERS)
     if len(parts) <= _HEADERS:
         return None
     size = int(parts[_HEADERS - 1])
     if len(parts[_HEADERS]) < size:
         return None
-    return parts[_HEADERS][:size].decode("utf-8", "replace"), parts[_HEADERS][size:]
+    text, directory = (part.decode("utf-8", "replace") for part in (parts[_HEADERS][:size], parts[2]))
+    return text, directory, parts[_HEADERS][size:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from acme.lib import table
 from acme.lib.about import About
 from acme.lib.host import Call
 from acme.lib.written import Written
@@ -60,8 +61,7 @@ class Context(Written):
 
     def fill(self) -> None:
         self._read = self._stored()
-        with self.window.bulk():
-            self.window.replace(0, self.window.address("$")[1], self._read)
+        table.whole(self.window, self._read)
 
     def get(self, call: Call) -> None:
         text = self.draft()

@@ -125,8 +125,7 @@ class Queue(About):
         typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
         self.shown = self._rows()
         self.window.draws(self.shown)
-        with self.window.bulk(clean=not typed):
-            self.window.replace(0, self.window.address("$")[1], "".join(f"{row}\n" for row in [*self.shown, *typed]))
+        table.whole(self.window, "".join(f"{row}\n" for row in [*self.shown, *typed]), clean=not typed)
         self._keep()
 
     # drawing

@@ -1,12 +1,11 @@
 """The lines of the main window: what needs the user, the backends, a row for each session and one for each of its questions.
 
-A row of a session is alias, state, backend, directory, notes, id; tabs between. The columns are as wide as what stands in them.
+A row of a session (`acme.lib.listing`) is alias, state, backend, directory, notes, id; tabs between.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,16 +20,14 @@ if TYPE_CHECKING:
     from acme.lib.host import Host
 
 NEEDS = ("ask", "error", "held", "mail", "done")  # of `sessions`, the most urgent first
-TITLES = ("alias", "state", "backend", "directory")
 _ID = re.compile(r"\t([0-9a-f]{8})(?=\s|$)")
 _HEAD = re.compile(rf"\d+ (?:{'|'.join(NEEDS)})\b")
 _OURS = re.compile(
     r"\[.*\]$|not here: |daemon is away|trouble: |alias *\tstate *\t|\tq\w+ \["
 )  # lines that are not a session's
 _QUESTION = re.compile(r"\t\S+ \[")
-_EXCERPT = 120  # characters of a note, and of a question
+EXCERPT = 120  # characters of a note, and of a question
 _DOING = 24  # characters of what an agent does
-_MOST = 40  # zeros that a column takes at most
 
 
 @lru_cache(8192)
@@ -75,7 +72,7 @@ def asked(ask: Ask, label: str) -> str:
     """Return a question's line, with choices to middle-click; one without choices is answered in a window of its own."""
     choices = " ".join(f"[{table.one_line(choice)}]" for choice in ask.choices) or "[answer]"
     about = table.one_line(": ".join([ask.text, *_more(ask)]))
-    return f"\t{ask.id or label} {choices} {about[:_EXCERPT]}"
+    return f"\t{ask.id or label} {choices} {about[:EXCERPT]}"
 
 
 def _more(ask: Ask) -> list[str]:
@@ -134,13 +131,14 @@ def _short(count: float) -> str:
     return f"{count:.0f}"
 
 
-def state(session: Session, now: float) -> str:
-    """Return ``asks``, ``idle``, ``running 2:14 make check``."""
+def state(session: Session, now: float) -> tuple[str, str]:
+    """Return ``asks``, ``idle``, ``running 2:14 make check``; and the same without what it does."""
     if session.asks:
-        return "asks"
+        return "asks", "asks"
     if session.state != "running" or not session.since:
-        return session.state
-    return f"running {elapsed(now - session.since)} {done_now(session)[:_DOING]}".rstrip()
+        return session.state, session.state
+    short = f"running {elapsed(now - session.since)}"
+    return f"{short} {done_now(session)[:_DOING]}".rstrip(), short
 
 
 def done_now(session: Session) -> str:
@@ -154,60 +152,3 @@ def elapsed(seconds: float) -> str:
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-_Mark = tuple[Session, str, str, int]  # what a row is made from: the session, its name, what was refused, the tick
-
-
-class Rows:
-    """The rows of sessions as they are drawn; a row is made again when its session changes, or at a tick while it runs."""
-
-    def __init__(self, look: table.Style) -> None:
-        self._look = look
-        self._widths = [self._wide(title) for title in TITLES]
-        self._known: dict[
-            str, tuple[_Mark, tuple[str, ...], str]
-        ] = {}  # of a session: what it is made from, its cells, its row
-
-    def _wide(self, cell: str) -> int:
-        """Return how wide a column with that cell is: up to a tab stop."""
-        tab = self._look.tab
-        return -int(-(min(_MOST, table.width(cell, self._look)) + 1) // tab) * tab
-
-    def title(self) -> str:
-        return table.columns((*TITLES, "id"), self._widths, self._look)
-
-    def of(self, sessions: Sequence[Session], renamed: dict[str, str], refused: dict[str, str], tick: int) -> list[str]:
-        """Return the rows, with their questions beneath; `renamed` is what the person has written in place of an alias."""
-        known: dict[str, tuple[_Mark, tuple[str, ...], str]] = {}
-        wide = self._widths[:]
-        for one in sessions:
-            mark = (
-                one,
-                renamed.get(one.id, one.alias or "-"),
-                refused.get(one.id, ""),
-                tick if one.state == "running" else 0,
-            )
-            before = self._known.get(one.id)
-            known[one.id] = before if before is not None and before[0] == mark else (mark, self._made(*mark[:3]), "")
-        rows: list[str] = []
-        for id, (mark, cells, row) in known.items():
-            if not row or wide != self._widths:
-                row = table.columns(cells, self._widths, self._look)
-                known[id] = (mark, cells, row)
-            rows.append(row)
-            rows += [asked(ask, mark[0].label) for ask in mark[0].asks]
-        self._known = known
-        return rows
-
-    def _made(self, session: Session, name: str, why: str) -> tuple[str, ...]:
-        notes = [note.line for note in session.notes if not note.text.startswith("asks")]
-        said = [table.one_line(note)[:_EXCERPT] for note in notes]
-        first = (name, state(session, time.time()), session.backend, session.cwd)
-        cells = [table.one_line(cell) for cell in first]
-        for column, cell in enumerate(cells):
-            width = self._wide(cell)
-            if width > self._widths[column]:
-                self._widths[column] = width
-        branch = [f"branch {table.one_line(session.branch)}"] if session.branch else []
-        return (*cells, *branch, *said, *([f"! {why}"] if why else []), session.id)

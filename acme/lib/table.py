@@ -63,16 +63,18 @@ def key(row: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How wide things are on a screen: is the font of fixed width, and how many zeros apart are the tab stops."""
+    """How wide things are on a screen: is the font of fixed width, how many zeros apart are the tab stops, how many fit."""
 
     fixed: bool = False
     tab: int = 4
+    room: float = 0  # zeros that a line takes, if that is known
 
 
-def style(font: str) -> Style:
-    """Return what acme says of it: the name of a font; `tabstop` it hands down."""
+def style(font: str, tab: int, width: int) -> Style:
+    """Return what acme says of it: the name of a font, the pixels of a tab and of a line; `tabstop` it hands down."""
     stop = os.environ.get("tabstop", "")  # noqa: SIM112
-    return Style(any(part in font.lower() for part in _FIXED), int(stop) if stop.isdigit() and stop != "0" else 4)
+    zeros = int(stop) if stop.isdigit() and stop != "0" else 4
+    return Style(any(part in font.lower() for part in _FIXED), zeros, width * zeros / tab if tab else 0)
 
 
 def one_line(text: str) -> str:
@@ -154,8 +156,14 @@ def step(shown: Sequence[str], wanted: Sequence[str], most: int, key: Key = key)
     return rows
 
 
-def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool = True) -> bool:
-    """Make the edits in a window, as one change; the person's selection stays on what it was on.
+def put(
+    window: Window,
+    edits: Sequence[Edit],
+    lines: bool = False,
+    clean: bool = True,
+    to: Callable[[tuple[int, int]], tuple[int, int]] | None = None,
+) -> bool:
+    """Make the edits in a window, as one change; the person's selection stays on what it was on, or goes `to` another place.
 
     With `lines`, one whose line goes is on the window's first place afterwards: else it would be on the next line, of which the
     person has not said anything. Returns whether it went.
@@ -168,7 +176,8 @@ def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool 
         with window.bulk(clean):
             for edit in edits:
                 window.replace(edit.q0, edit.q1, edit.text)
-        right = (0, 0) if gone else (moved(dot[0], edits), moved(dot[1], edits))
+        there = (0, 0) if gone else (moved(dot[0], edits), moved(dot[1], edits))
+        right = there if to is None else to(dot)
         left = (_pushed(dot[0], edits), _pushed(dot[1], edits))
         went = [moved(edit.q0, edits) for edit in edits if not edit.text] if lines else []
         now = window.dot() if left != right or went else left
@@ -178,6 +187,57 @@ def put(window: Window, edits: Sequence[Edit], lines: bool = False, clean: bool 
         elif now[0] == now[1] and now[0] in went:
             window.select(0, 0)  # the person has selected meanwhile what then went
     return gone
+
+
+def whole(window: Window, text: str, clean: bool = True) -> None:
+    """Make `text` all of the body. The selection stays on lines that stay, and in view; else it is on the window's first place:
+    the person has not said anything of what is there now.
+    """
+    with window.alone():
+        body = window.body()
+        edits = differences(body, text)
+        if edits:
+            put(window, edits, clean=clean, to=lambda dot: kept(body, dot, edits))
+        elif clean:
+            window.clean()
+        window.show()
+
+
+def differences(old: str, new: str) -> list[Edit]:
+    """Return the changes that make `new` of `old`, last place first: of the first line, which may be a count, and of the rest."""
+    (head, end, rest), (first, also, more) = old.partition("\n"), new.partition("\n")
+    if not (end and also):
+        parts = [_difference(old, new)]
+    else:
+        parts = [_difference(rest, more, len(head) + 1), _difference(head, first)]
+    return [edit for edit in parts if edit is not None]
+
+
+def kept(body: str, dot: tuple[int, int], edits: Sequence[Edit]) -> tuple[int, int]:
+    """Return where the selection is after the edits of `body`, if they leave its lines as they are; else the first place."""
+    if dot == (0, 0):
+        return dot
+    start, end = body.rfind("\n", 0, dot[0]) + 1, body.find("\n", dot[1])
+    end = end if end >= 0 else len(body)
+    by = 0
+    for edit in edits:
+        if edit.q0 > end:
+            continue
+        before = edit.text or body[: edit.q0]
+        if edit.q1 > start or (edit.q1 == start and before and not before.endswith("\n")):
+            return 0, 0
+        by += len(edit.text) - (edit.q1 - edit.q0)
+    return dot[0] + by, dot[1] + by
+
+
+def _difference(old: str, new: str, start: int = 0) -> Edit | None:
+    """Return the smallest change in one place that makes `new` of `old`, which begins at `start`."""
+    if old == new:
+        return None
+    shorter = min(len(old), len(new))
+    front = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    back = next((i for i in range(shorter - front) if old[-1 - i] != new[-1 - i]), shorter - front)
+    return Edit(start + front, start + len(old) - back, new[front : len(new) - back])
 
 
 def moved(place: int, edits: Sequence[Edit]) -> int:
@@ -232,12 +292,8 @@ def _change(line: _Line, old: str, row: str) -> list[Edit]:
     """Return the smallest change of a line; text typed after the row is left where it is."""
     if not line.text.startswith(old):
         old = line.text
-    if old == row:
-        return []
-    shorter = min(len(old), len(row))
-    front = next((i for i in range(shorter) if old[i] != row[i]), shorter)
-    back = next((i for i in range(shorter - front) if old[-1 - i] != row[-1 - i]), shorter - front)
-    return [Edit(line.start + front, line.start + len(old) - back, row[front : len(row) - back])]
+    edit = _difference(old, row, line.start)
+    return [edit] if edit is not None else []
 
 
 def _remove(line: _Line, old: str, body: str) -> Edit:

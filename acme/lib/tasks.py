@@ -155,10 +155,8 @@ class Tasks(Beads):
         self.shown = self._rows()
         self.window.draws(self.shown)
         lines = [refused.get(table.key(row), row) for row in self.shown]
-        with self.window.bulk(clean=not (refused or typed)):
-            self.window.replace(0, self.window.address("$")[1], "".join(f"{line}\n" for line in [*lines, *typed]))
-        self.window.select(0, 0)
-        self.window.show()
+        text = "".join(f"{line}\n" for line in [*lines, *typed])
+        table.whole(self.window, text, clean=not (refused or typed))
 
     def _edits(self) -> list[str]:
         return task_lines.edited(self.window.body(), self.shown[1:])
@@ -250,10 +248,7 @@ class Task(Beads):
 
     def _draw(self) -> None:
         self._drawn = draw(self._read(), self.app.agent.beads("list"))
-        with self.window.bulk():
-            self.window.replace(0, self.window.address("$")[1], self._drawn)
-        self.window.select(0, 0)
-        self.window.show()
+        table.whole(self.window, self._drawn)
 
     def get(self, call: Call) -> None:
         text = self.draft()

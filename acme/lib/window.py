@@ -92,10 +92,11 @@ class Window:
         """Return True when acme holds the body for changed."""
         return self._read_at("ctl", 60)[48:59].strip() == b"1"
 
-    def font(self) -> tuple[str, int]:
-        """Return the body's font file and the width of its tabs in pixels."""
+    def font(self) -> tuple[str, int, int]:
+        """Return the body's font file, and the widths of its tabs and of a line in pixels."""
         fields = self._read_at("ctl", 1024)[60:].decode().rsplit(None, 3)
-        return fields[0].split(None, 1)[1].strip("'"), int(fields[1])
+        width, font = fields[0].split(None, 1)
+        return font.strip("'"), int(fields[1]), int(width)
 
     # text
 

@@ -8,7 +8,9 @@ bytes of data, ``clean`` and ``delete`` in one write, an attach by anybody but t
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 from fakescreen import FILES, Screen, Window
@@ -31,6 +33,7 @@ class FakeAcme(Screen):
     def __init__(self, path: str) -> None:
         super().__init__()
         self.path = path
+        self.wide = 1464  # pixels of a line
         self.died = ""
         self.server: Server | None = Server(trace=self._trace)
         self.server.listen(path, Root(self))
@@ -129,7 +132,9 @@ class Opened(Handle):
                 "addr": lambda: "{:11d} {:11d} ".format(*window.addr),
                 "body": lambda: window.body.content,
                 "tag": lambda: window.tag.content,
-                "ctl": lambda: f"{sizes(window)}{800:11d} /lib/font/bit/lucsans/euro.8.font {36:11d} {0:11d} {0:11d} ",
+                "ctl": lambda: (
+                    f"{sizes(window)}{window.acme.wide:11d} /lib/font/bit/lucsans/euro.8.font {36:11d} {0:11d} {0:11d} "
+                ),
             }[self.name]()
             return content.encode()[offset : offset + count]
 
@@ -225,8 +230,8 @@ class Opened(Handle):
         elif name == "delete":
             window.delete()
         elif name == "get":
-            with open(window.name, encoding="utf-8") as file:
-                window.body.content = file.read()
+            path = Path(window.name)
+            window.body.content = "\n".join(os.listdir(path)) if path.is_dir() else path.read_text("utf-8")
             window.body.q0 = window.body.q1 = 0
             window.dirty = False
         elif name == "del":

@@ -38,6 +38,7 @@ class Agent:
         self.frozen = threading.Event()  # while it is set, a write is not answered, and nothing after it
         self.slow = threading.Event()  # while it is set, a session is being started, and only who asked for that waits
         self.starting = threading.Event()
+        self.quiet = False  # nothing is told of what happens
         self.refuse: dict[str, str] = {}  # path -> the error of the next writes
         self._seq = 0
         self._numbers = itertools.count(0xA0000001)
@@ -98,6 +99,8 @@ class Agent:
         self.emit("session_end", id)
 
     def emit(self, kind: str, id: str) -> None:
+        if self.quiet:
+            return
         self._seq += 1
         line = {"seq": self._seq, "ts": time.time(), "type": kind, "session_id": id, "changes": TYPES[kind]}
         self.events.add((json.dumps(line) + "\n").encode())

@@ -94,3 +94,22 @@ def test_a_diff_is_commented_and_a_hunk_of_it_taken_back(person, agent, assist, 
     taken = agent.await_written(f"{id}/git/apply")
     assert "\n+line 20\n" in taken
     assert "three" not in taken
+
+
+def test_get_leaves_the_selection_where_it_is(person, agent, assist, repository):
+    id = agent.add("claude", str(repository / "src"), alias="rev")
+    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Diff", tag=True)
+    name = f"{repository}/src/+Diff.rev"
+    person.sees(name, "+line three\n")
+    person.select(name, "+line three")
+    (repository / "src" / "lex.py").write_text((repository / "src" / "lex.py").read_text() + "\none more\n")
+    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
+    person.execute(name, "Get", tag=True)
+    person.sees(name, "+one more\n")
+    person.execute(name, "Revert", tag=True)
+    taken = agent.await_written(f"{id}/git/apply")
+    assert "-line three\n" in taken
+    assert "one more" not in taken

@@ -1,14 +1,19 @@
 """The acme library by itself: events, tables, directories, terminals."""
 
+import time
+from dataclasses import replace
+
 import pytest
 
-from acme.lib import ask, begin, rows, table
-from acme.lib.agent import Session, listed
+from acme.lib import ask, begin, table
+from acme.lib.agent import Session, Sessions, listed
 from acme.lib.event import Parser
+from acme.lib.listing import Listing
 from acme.lib.logged import Logged
 from acme.lib.mail import parse
 from acme.lib.times import when
 from anvilsrv.errors import Invalid
+from anvilsrv.front.notes import Note
 
 CHORD = "MX2 2 10 0 \nMX0 4 0 4 Stop\nMX0 0 0 11 ä arg1 arg2\nMX0 0 0 24 /a/+Test:#45,#56\n"
 
@@ -98,6 +103,32 @@ def test_a_selection_moves_with_the_text_it_is_on():
     assert [table.moved(place, edits) for place in (0, 2, 3, 9, 10, 11, 12, 20)] == [0, 2, 5, 11, 12, 13, 16, 24]
 
 
+@pytest.mark.parametrize(
+    ("body", "text", "dot"),
+    [
+        ("2 hunks\na\nb\n", "3 hunks\na\nb\nc\n", "b"),
+        ("1\na\nb\n", "1\nb\n", "b"),
+        ("1\nb\n", "1\na\nb\n", "b"),
+        ("1\na\nb\n", "1\na\nbc\n", ""),
+        ("1\na\nb\n", "1\na\nab\n", ""),
+        ("1\na\nb\nbc\n", "1\na\nbc\n", ""),
+        ("1\na\nb\nc\n", "1\nc\nb\na\n", ""),
+        ("b", "b\nc\n", ""),
+        ("a\nb", "b", "b"),
+        ("", "b", ""),
+    ],
+)
+def test_a_text_that_is_drawn_again_leaves_the_selection_on_its_lines_or_on_none(body, text, dot):
+    edits = table.differences(body, text)
+    drawn = body
+    for edit in edits:
+        drawn = drawn[: edit.q0] + edit.text + drawn[edit.q1 :]
+    assert drawn == text
+    at = max(0, body.find("b"))
+    q0, q1 = table.kept(body, (at, at + 1), edits)
+    assert (drawn[q0:q1], q0) == ((dot, drawn.index("b")) if dot else (drawn[:0], 0))
+
+
 @pytest.mark.parametrize("fixed", [False, True])
 def test_columns_begin_at_tab_stops(fixed):
     rows = [table.columns((name, "end"), (12,), table.Style(fixed)) for name in ("a", "kiro-cli", "claude", "stopped")]
@@ -165,7 +196,7 @@ def test_a_time_that_is_none_is_shown_as_it_is():
 
 
 def test_columns_are_as_wide_as_what_stands_in_them_and_line_up():
-    made = rows.Rows(table.Style(fixed=True, tab=4))
+    made = Listing(table.Style(fixed=True, tab=4))
     names = ("rev", "lexer", "a-long-alias", "abcd")
     found = made.of(
         [Session(f"a000000{n}", name, name, "claude", "idle", "/tmp") for n, name in enumerate(names)], {}, {}, 0
@@ -174,6 +205,75 @@ def test_columns_are_as_wide_as_what_stands_in_them_and_line_up():
     assert {line.index("idle") for line in lines[:-1]} == {lines[-1].index("state")}
     assert {line.index("claude") for line in lines[:-1]} == {lines[-1].index("backend")}
     assert lines[-1].index("state") == 16
+
+
+def narrow(room, *sessions, refused=()):
+    made = Listing(table.Style(fixed=True, tab=4, room=room))
+    now = [replace(one, since=time.time() - 134) if one.since else one for one in sessions]
+    found = made.of(now, {}, dict(refused), 0)
+    return [line.expandtabs(4) for line in [made.title(), *found]]
+
+
+BUSY = Session("a0000001", "rev", "rev", "claude", "running", "/home/me/src/lexer", doing="make check", since=1)
+IDLE = Session("a0000002", "docs", "docs", "kiro-cli", "idle", "/home/me/src/manual")
+
+
+def test_where_the_window_is_narrow_the_columns_give_way_one_after_another_and_no_row_is_wider():
+    titles = {
+        200: "alias state backend directory id",
+        68: "alias state directory id",
+        56: "alias state directory id",
+        44: "alias state directory id",
+        32: "alias state id",
+    }
+    for room, title in titles.items():
+        lines = narrow(room, BUSY, IDLE)
+        assert lines[0].split() == title.split()
+        assert max(map(len, lines)) <= room
+        assert {line.index("a000000") for line in lines[1:]} == {lines[0].index("id")}
+    assert "make check" in narrow(56, BUSY)[1] and "\u2026/lexer" in narrow(56, BUSY)[1]
+    assert "make" not in narrow(44, BUSY)[1] and "running 2:1" in narrow(44, BUSY)[1]
+
+
+def test_a_note_is_cut_where_the_window_ends_and_what_was_refused_is_not():
+    noted = replace(IDLE, notes=(Note("sandbox", "its sandbox does not enforce the network at all"),))
+    for room in (80, 100):
+        line = narrow(room, noted)[1]
+        assert room - 8 < len(line) <= room
+        assert "sandbox: its sandbox" in line and "\u2026" in line
+    assert narrow(60, noted, refused={noted.id: "the alias 'docs' is taken by another session"})[1].endswith(
+        "! the alias 'docs' is taken by another session  a0000002"
+    )
+
+
+def test_a_column_is_narrow_again_a_moment_after_what_was_wide_has_gone():
+    made = Listing(table.Style(fixed=True, tab=4))
+    made.of([BUSY], {}, {}, 1)
+    wide = made.title().expandtabs(4).index("backend")
+    for tick, at in ((1, wide), (2, 16)):
+        made.of([replace(BUSY, state="idle")], {}, {}, tick)
+        assert made.title().expandtabs(4).index("backend") == at
+
+
+def test_a_session_whose_row_is_the_same_is_not_made_again():
+    def row(n, **other):
+        made = {
+            "id": f"a000000{n}",
+            "alias": "",
+            "backend": "claude",
+            "state": "idle",
+            "cwd": "/tmp",
+            "notes": [],
+            "ask": None,
+        }
+        return made | other
+
+    known = Sessions()
+    first, second = known.of([row(1), row(2)])
+    again, changed = known.of([row(1), row(2, state="running")])
+    assert again is first
+    assert (changed.state, second.state) == ("running", "idle")
+    assert known.of([row(2)]) == (second,)
 
 
 def test_two_backends_have_not_one_word():

@@ -212,19 +212,48 @@ def test_load_brings_windows_back(person, agent, assist, project, namespace):
         person.misses(name)
 
 
-def test_what_is_plumbed_opens_a_prompt_window(person, agent, assist, project, namespace):
+def test_what_is_plumbed_opens_a_prompt_window(person, agent, assist, project, port):
     id = agent.add("claude", project, alias="rev")
+    assist()
+    port.say(plumbed(f"anvil:{id}", "/tmp"))
+    person.wait(lambda: person.has(f"{project}/+Prompt.rev"), "the prompt window")
+
+
+def test_a_name_that_is_plumbed_and_of_no_session_is_said_where_it_was_clicked(person, agent, assist, namespace, port):
+    assist()
+    person.new("/tmp/notes", "ask anvil:nobody about it\n")
+    port.say(plumbed("anvil:nobody", "/tmp"))
+    person.sees("/tmp/+Errors", "Assist: no such session 'nobody'\n")
+
+
+def test_a_name_that_is_plumbed_from_no_window_is_said_in_the_main_one(person, agent, assist, namespace, port):
+    assist()
+    port.say(plumbed("anvil:nobody", "/no/such"))
+    person.sees("/AnviLLM/+Errors", "Assist: no such session 'nobody'\n")
+
+
+def test_a_session_that_was_begun_just_now_is_found_when_it_is_plumbed(person, agent, assist, project, port):
+    assist()
+    agent.quiet = True
+    id = agent.add("claude", project, alias="rev")
+    port.say(plumbed(f"anvil:{id}", "/tmp"))
+    person.wait(lambda: person.has(f"{project}/+Prompt.rev"), "the prompt window")
+
+
+def plumbed(text, directory):
+    """A message of the plumber."""
+    return f"acme\nanvil\n{directory}\ntext\n\n{len(text)}\n{text}".encode()
+
+
+@pytest.fixture
+def port(namespace):
+    """The plumber, and its port."""
     port = Port()
     server = Server()
     server.listen(f"{namespace}/plumb", StaticDir("/", [port]))
     server.start()
-    try:
-        assist()
-        text = f"anvil:{id}"
-        port.say(f"acme\nanvil\n/tmp\ntext\n\n{len(text)}\n{text}".encode())
-        person.wait(lambda: person.has(f"{project}/+Prompt.rev"), "the prompt window")
-    finally:
-        server.stop()
+    yield port
+    server.stop()
 
 
 class Port(File):
@@ -258,7 +287,7 @@ class Waiting(Handle):
 def test_plumb_messages_may_come_in_pieces():
     message = b"acme\nanvil\n/tmp\ntext\nclick=3\n10\nanvil:aaaa"
     assert unpack(message[:-3]) is None
-    assert unpack(message + b"next") == ("anvil:aaaa", b"next")
+    assert unpack(message + b"next") == ("anvil:aaaa", "/tmp", b"next")
     assert unpack(b"acme\n\n") is None
 
 

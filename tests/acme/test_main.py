@@ -227,3 +227,20 @@ def test_the_view_does_not_move(person, agent, assist, project):
     person.wait(lambda: person.changed_lines(before) == 1, "a new line at the end, and nothing else")
     agent.change(ids[71], state="running")
     person.wait(lambda: person.changed_lines(before) == 2, "one line to change")
+
+
+def test_in_a_narrow_column_a_row_is_still_a_line_and_its_directory_opens(person, agent, assist, project):
+    if person.real:
+        pytest.skip("its columns are moved by the mouse")
+    id = agent.add("claude", project, alias="rev")
+    assist()
+    person.sees(MAIN, id)
+    assert f"\nrev idle claude {project} {id}\n" in re.sub(r"[ \t]+", " ", person.body(MAIN))
+    person.acme.wide = 400
+    person.execute(MAIN, "Sort", tag=True)
+    narrow = f"\nrev idle \u2026/proj {id}\n"
+    person.wait(lambda: narrow in re.sub(r"[ \t]+", " ", person.body(MAIN)), "a narrow row")
+    person.look(MAIN, "proj")
+    person.wait(lambda: person.has(f"{project}/"), "the directory")
+    person.look(MAIN, id)
+    person.wait(lambda: person.has(f"{project}/+Prompt.rev"), "the prompt")
