@@ -276,17 +276,19 @@
 
 (defun anvillm-log--header ()
   "Return the header line."
-  (let* ((id anvillm-buffer-session) (session (anvillm-session id)) (link (anvillm-link-text)))
+  (let* ((id anvillm-buffer-session) (session (anvillm-session id)) (link (anvillm-link-text))
+         (more (and session (funcall anvillm-log-more-function session))))
     (concat
      " "
      (cond (session
             (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  "
                     (anvillm-state-text session)
-                    (or (funcall anvillm-log-more-function session) "")
+                    (or more "") ; and what it does
                     (if (plist-get session :ask)
                         (substitute-command-keys
                          " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)") "")
-                    (let ((note (anvillm-note session))) ; what matters most is not cut off
+                    (let ((note (if more (string-join (anvillm-remarks session) ", ")
+                                  (anvillm-note session)))) ; what matters most is not cut off
                       (if (string-empty-p note) "" (concat "  " note)))
                     (let ((queued (plist-get session :queued)))
                       (if (and queued (> queued 0)) (format "  %d queued" queued) ""))

@@ -73,8 +73,8 @@
                          (file-name-nondirectory (anvillm-proposal-file (car all)))))
                        (if (cdr all) (format " and %d more" (length (cdr all))) ""))))))
 
-(defun anvillm-note (session)
-  "Return what is to be said about SESSION in one line.
+(defun anvillm-remarks (session)
+  "Return what is to be said about SESSION, a list, without what it does.
 Which notes there are, and in which order, the daemon tells."
   (let* ((notes (plist-get session :notes))
          (said (delq nil (mapcar (lambda (note) (anvillm-note--shown note session)) notes)))
@@ -88,11 +88,17 @@ Which notes there are, and in which order, the daemon tells."
                       (and branch (not (equal branch "")) (list (concat "branch " branch)))
                       (and role (not (member role '("" "default"))) (list (concat "role " role)))
                       (and parent (list (concat "of " (anvillm-name parent))))))))
-    (let ((doing (plist-get session :doing)))
-      (unless (or (member doing (list nil "" (plist-get session :state))) (member "ask" notes))
-        (setq said (append said (list (propertize (anvillm-one-line doing)
-                                                  'face 'anvillm-running))))))
-    (string-join said ", ")))
+    said))
+
+(defun anvillm-note (session)
+  "Return what is to be said about SESSION in one line, and what it does."
+  (let ((doing (plist-get session :doing)))
+    (string-join
+     (append (anvillm-remarks session)
+             (unless (or (member doing (list nil "" (plist-get session :state)))
+                         (member "ask" (plist-get session :notes)))
+               (list (propertize (anvillm-one-line doing) 'face 'anvillm-running))))
+     ", ")))
 
 (provide 'anvillm-state)
 ;;; anvillm-state.el ends here

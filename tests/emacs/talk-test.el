@@ -61,6 +61,13 @@
    (should (talk-test-has "▸ Bash: make check  ✗ failed exit 2 2:14\n— 2:20 error: it broke\n"))
    (should (equal '("fix it") (mapcar #'car (anvillm-log--imenu))))))
 
+(ert-deftest talk-says-once-above-what-the-agent-does ()
+  (talk-test-with
+   (support-publish tree :type "state_change" :session_id "00000001" :state "running")
+   (support-publish tree :type "session_update" :session_id "00000001" :doing "Bash: make" :since (float-time))
+   (support-wait (string-match-p "running  0:[0-9]+ · Bash: make" (anvillm-log--header)))
+   (should-not (string-match-p "Bash.*Bash" (anvillm-log--header)))))
+
 (ert-deftest talk-collects-no-garbage-while-much-comes-and-as-before-when-the-user-pauses ()
   (talk-test-with
    (anvillm-garbage-as-before)
