@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anvilsrv.errors import Invalid
+from anvilsrv.strict_json import loads
 
 Schema = Mapping[str, Any]
 SHOWN = 60  # characters of a value in an error
@@ -66,7 +67,7 @@ def _read(name: str, value: Any, schema: Schema) -> Any:
         found = read(value)
         if not _allowed(found, schema):
             raise ValueError
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, Invalid):
         raise Invalid(f"{name}: must be {_wanted(schema)}, not {_shown(value)}") from None
     if isinstance(found, list):
         return [_read(f"{name}[{n}]", one, schema.get("items", {})) for n, one in enumerate(found)]
@@ -131,7 +132,7 @@ def _boolean(value: Any) -> bool:
 
 def _list(value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = json.loads(value)
+        value = loads(value)
     if not isinstance(value, list):
         raise ValueError
     return value
@@ -139,7 +140,7 @@ def _list(value: Any) -> list[Any]:
 
 def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
-        value = json.loads(value)
+        value = loads(value)
     if not isinstance(value, dict):
         raise ValueError
     return value

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from mcp import Client as McpClient
 from mcp.shared.exceptions import MCPError
+from mcp.types import Request
+from pydantic import TypeAdapter
 
 from anvilsrv.errors import Invalid, Unavailable
 from anvilsrv.inside.mcpemacs import Emacs
@@ -116,6 +118,9 @@ def test_arguments_of_sloppy_clients_reach_the_tool(arguments: object) -> None:
     assert found["content"][0]["text"] == "Error executing tool read_inbox: no AnviLLM here: asked (anvilsrv start)"
 
 
+Raw = Request[dict[str, Any], str]
+
+
 def request(method: str, params: dict[str, Any]) -> Any:
     """Return what the server answers to a request with these params, which no client of the SDK would send; or its
     error.
@@ -124,7 +129,7 @@ def request(method: str, params: dict[str, Any]) -> Any:
     async def run() -> Any:
         async with McpClient(build(alone()), mode="legacy") as client:
             try:
-                return await client.session._dispatcher.send_raw_request(method, params)
+                return await client.session.send_request(Raw(method=method, params=params), TypeAdapter(dict[str, Any]))
             except MCPError as error:
                 return str(error)
 
