@@ -204,6 +204,7 @@ def test_what_is_answered_in_a_question_window_names_the_question_that_stood_the
 def test_a_choice_without_an_id_is_not_given_to_the_next_question(person, agent):
     one, two = ask("", text="Read"), ask("", text="Write")
     id = agent.add(alias="s1", ask=one, asks=[one])
+    person.wait(lambda: person.app.roster.find(id), "the session")
     person.open("ask", id)
     name = "/tmp/+Ask.s1"
     person.sees(name, "[yes]\n")
