@@ -96,7 +96,7 @@ ACTION, a symbol, is looked for in `anvillm-confirm'."
 (defun anvillm-merge (id &optional way)
   "Merge the branch of session ID into the one that you have checked out.
 With a prefix argument ask for the WAY: rebased, as one commit, or although
-something is not committed or may run something."
+something is not committed or may run code."
   (interactive (list (anvillm-branch--current "Merge: ")
                      (and current-prefix-arg
                           (completing-read "Merge in which way: " anvillm-branch--ways nil t))))

@@ -263,18 +263,24 @@ class Delivery:
         dialogs = self._backend().asks("command") if self._words.startswith("/") else []
         eye = Eye(self._tmux, self._pane, dialogs)
         while not self._until.is_set() and (view := self._view()) is not None:
+            confirm = self._backend().input.confirm
             if view.in_turn or not view.gate.without(By.OBSTACLE).open:
                 self._until.wait(LONGEST)
                 self._since = time.monotonic()
             elif view.status == Status.PASTED:
                 self._press()
-            elif resumed or not self._until.last(self._backend().input.confirm):
+            elif not self._until.last(self._left(confirm) if resumed else confirm):
                 resumed = False
                 asked = dialogs and eye.answer("\n".join(self._tmux.screen(self._pane).lines))
                 if not asked:  # else its report comes now
                     self._ask()
             if view.status == Status.PASTED and (now := self._view()) is not None and now.status == Status.SENT:
                 self._since = time.monotonic()
+
+    def _left(self, confirm: float) -> float:
+        """Return how much is left, in s, of the time that its Enter has to be confirmed, whichever daemon pressed it."""
+        sent = self._get().sent_at
+        return confirm if sent is None else min(max(0.0, sent + confirm - time.monotonic()), confirm)
 
     def _unread(self, look: Look | None) -> float | None:
         """Return for how long the agent has not read what was typed; None: it has. Nothing is late before it has read

@@ -385,7 +385,7 @@ def end(pid: int, number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def reaching(pid: int) -> Iterator[None]:
-    """For a signal to a daemon that may be gone by now, or whose number is that of another container. Raises Unavailable."""
+    """Signal a daemon in here: it may be gone by now, or its number be that of another container. Raises Unavailable."""
     try:
         yield
     except ProcessLookupError:

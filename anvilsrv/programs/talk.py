@@ -49,14 +49,14 @@ def find(client: Client, name: str) -> Row:
 
 
 def _lacks(row: Row, what: str) -> Unavailable:
-    """The error for a session that lacks something: its state, why, and how to restart it if it has ended."""
+    """Return the error for a session that lacks something: its state, why, and how to restart it if it has ended."""
     why = f": {row['error']}" if row["error"] else ""
     how = f"; to restart it: echo restart | anvil9p write agent/{shlex.quote(label(row))}/ctl"
     return Unavailable(f"'{label(row)}' {what}: it is {row['state']}{why}{how if row['state'] in ENDED else ''}")
 
 
 def live(client: Client, name: str) -> str:
-    """The id of the session that is called so, if it takes prompts. Raises NotFound, and Unavailable for one that does not."""
+    """Return the id of the session of that name, if it takes prompts. Raises NotFound, and Unavailable for one that takes none."""
     row = find(client, name)
     if row["state"] in ENDED:
         raise _lacks(row, "takes no prompt")

@@ -43,6 +43,19 @@ def test_a_swallowed_enter_is_pressed_again_and_the_prompt_is_given_once(daemon:
     assert turns(daemon) == ["hello"]
 
 
+def test_the_next_daemon_gives_its_enter_the_same_time_before_it_presses_it_again(stopped_daemon: Daemon) -> None:
+    install(stopped_daemon.home.config, input=BACKEND["input"] | {"settle": 30})
+    agent = Session.new(stopped_daemon.start(), "scripted")
+    script(stopped_daemon.home.work, swallow_enter=1)
+    agent.write("in", "hello")
+    wait_until(lambda: "> hello" in agent.screen, "it is pasted")
+    stopped_daemon.kill()
+    stopped_daemon.start()
+    assert agent.again().out() == "hello"
+    (first,), (second,) = seen(stopped_daemon.home.work, "enter swallowed"), seen(stopped_daemon.home.work, "turn")
+    assert second["ts"] - first["ts"] > BACKEND["input"]["confirm"] / 2
+
+
 def test_a_prompt_that_is_never_taken_has_failed_and_is_cleared_away_and_the_next_goes(
     daemon: Daemon, agent: Session
 ) -> None:

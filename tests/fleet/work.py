@@ -24,7 +24,7 @@ AHEAD = 3  # prompts of a session that are not answered yet
 
 
 def allowed(token: str) -> bool:
-    """Whether the user allows what that prompt makes the agent ask for; the same for whoever asks."""
+    """Return whether the user allows what that prompt makes the agent ask for; the same for whoever asks."""
     return random.Random(token).random() < 0.6
 
 
