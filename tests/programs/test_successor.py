@@ -73,7 +73,7 @@ def test_agents_get_what_the_shell_has_that_restarts_and_the_places_of_the_daemo
     shown = home.env | {"TZ": "Mars/Olympus", "LC_ALL": "C.UTF-8", "SECRET": "of nobody"}
     moved = {"HOME": str(home.top), "DISPLAY": ":7"}
     home.env |= {"TZ": shown["TZ"], "SECRET": shown["SECRET"]}
-    assert any("of TZ: anvilsrv restart" in words for _, words in doctor(home))
+    assert any("TZ: not as in this shell; anvilsrv restart" in words for _, words in doctor(home))
     done = home.run(*ANVILSRV, "restart", env=shown | moved)
     assert done.returncode == 0, done.stderr
     assert home.state == state
