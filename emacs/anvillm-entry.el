@@ -260,7 +260,7 @@ If that is one of them, they get their faces."
 What an edit shows is left out, and files that are NAMED already."
   (cl-loop for (key value) on (plist-get tool :input) by #'cddr
            unless (or (memq key '(:old_string :new_string :content))
-                      (and (memq key '(:file_path :filePath :path :notebook_path))
+                      (and (memq key '(:file :file_path :filePath :path :notebook_path))
                            (cl-some (lambda (path)
                                       (and path (string-suffix-p (concat "/" path)
                                                                  (concat "/" value))))
