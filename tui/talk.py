@@ -93,6 +93,10 @@ class Talk(VerticalScroll):
         super().watch_scroll_y(old_value, new_value)
         self._following = new_value >= self.max_scroll_y - 1
 
+    def watch_virtual_size(self) -> None:
+        """Stay at the end when it moves: what was added has its place only now, and a key may have come first."""
+        self._follow()
+
     def on_resize(self) -> None:
         self._follow()
 
@@ -113,8 +117,11 @@ class Talk(VerticalScroll):
         self._follow()
 
     def _follow(self) -> None:
-        if self._following:
-            self.call_after_refresh(self.scroll_end, animate=False)
+        self.call_after_refresh(self._to_end)
+
+    def _to_end(self) -> None:
+        if self._following:  # unless a key came between
+            self.scroll_end(animate=False, immediate=True)
 
     def add(self, objects: Sequence[Object], first: bool = False) -> None:
         """Add objects of the file ``activity``, in their order; ``first``: they come before all that there is."""
@@ -128,8 +135,9 @@ class Talk(VerticalScroll):
         for entry in self._changed:
             entry.draw()
         self._changed = []
-        if not first:
-            self._follow()
+        if first:
+            self._following = False  # a person asked for what was above
+        self._follow()
         over = len(self.children) + len(new) - MOST
         if over > 0 and not first:
             self.remove_children(self.children[:over])

@@ -1,5 +1,6 @@
 """anvillm driven by Textual's own pilot: what its screens do with sessions that no daemon here can be made to show."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +11,7 @@ from textual.widgets import DataTable, Input, Static
 from textual.widgets.data_table import ColumnKey
 
 from anvilsrv.front import requests
-from tests.conftest import Home, run_async
+from tests.conftest import PATIENCE, Home, run_async
 from tui.anvillm import Anvillm
 from tui.daemon import DaemonScreen
 from tui.dialogs import Answer, Field, Filter, Help, Line
@@ -18,6 +19,7 @@ from tui.host import nothing
 from tui.prompt import Prompt, PromptArea
 from tui.saying import Saying
 from tui.start import Start
+from tui.talk import Talk
 
 ROW: dict[str, Any] = {
     "id": "a3f2b9d1", "alias": "dev", "backend": "claude", "cwd": "/p", "state": "idle", "pid": 7, "role": "", "tasks": [],
@@ -49,6 +51,13 @@ def drive(
 async def show(app: Anvillm, pilot: Pilot[None], found: list[dict[str, Any]]) -> None:
     app.post_message(Anvillm.Sessions(found))
     await pilot.pause()
+
+
+async def settled(pilot: Pilot[None], reached: Callable[[], bool]) -> None:
+    """Wait for what takes a layout or two."""
+    async with asyncio.timeout(PATIENCE):
+        while not reached():
+            await pilot.pause(0.01)
 
 
 def words(app: Anvillm, place: str) -> str:
@@ -415,5 +424,37 @@ def test_the_last_answer_is_copied_by_a_key(home: Home) -> None:
         assert (taken[0].func, taken[0].keywords) == (requests.answered, {"session": "00000000", "n": 3})
         assert app.clipboard == "the answer\n"
         assert "on the clipboard (11 characters)" in words(app, "#keys")
+
+    drive(home, play)
+
+
+def test_the_end_is_reached_by_keys_that_come_before_what_is_new_has_its_place(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        talk = Talk()
+        await app.screen.mount(talk)
+        said = "\n".join(str(n) for n in range(100))
+        talk.add([{"kind": "text", "seq": 1, "id": "m1", "text": said}])
+        await settled(pilot, lambda: talk.scroll_y == talk.max_scroll_y > 0)
+        talk.go("page_up")
+        talk.add([{"kind": "text", "seq": 2, "id": "m2", "text": said}])
+        end = talk.max_scroll_y
+        talk.go("page_down")
+        assert talk.scroll_y == talk.max_scroll_y == end
+        await settled(pilot, lambda: talk.scroll_y == talk.max_scroll_y > end)
+
+    drive(home, play)
+
+
+def test_turns_that_were_asked_for_are_before_the_eyes(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        talk = Talk()
+        await app.screen.mount(talk)
+        talk.add([{"kind": "text", "seq": 9, "id": "m9", "text": "last"}])
+        await pilot.pause()
+        assert not talk.go("page_up")
+        talk.add([{"kind": "text", "seq": 1, "id": "m1", "text": "\n".join(["first"] * 100)}], first=True)
+        await settled(pilot, lambda: talk.max_scroll_y > 0)
+        await pilot.pause()
+        assert talk.scroll_y == 0
 
     drive(home, play)
