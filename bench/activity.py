@@ -18,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+import ended  # noqa: F401
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import yaml
 

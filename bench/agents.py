@@ -14,6 +14,8 @@ the same. Exit status: 0 all is well; 1 not, and what.
 import sys
 from pathlib import Path
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import ended  # noqa: F401
+
 from anvilsrv.beads.beads import Beads
 from anvilsrv.p9.client import Client
 from anvilsrv.p9.server import Server

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import ended  # noqa: F401
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from anvilsrv.inside import git_checkpoint

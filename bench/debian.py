@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -70,9 +72,9 @@ def make(suite: str, top: Path, mirror: str) -> None:
 @contextmanager
 def running(top: Path, binds: list[str]) -> Iterator[list[str]]:
     """Run the system as long as it is needed. Yields what begins a command that its user runs. All of it ends with its
-    first process.
+    first process, and that one with us.
     """
-    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", HOLD, "hold", str(top), *binds]
+    words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", HOLD, "hold", str(top), *binds]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as held:
         try:
             assert held.stdout is not None

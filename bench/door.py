@@ -17,6 +17,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import ended  # noqa: F401
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sandbox import launcher, policy

@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = {"first_draw_ms": 300, "row_changed_ms": 5, "event_ms": 50}
 

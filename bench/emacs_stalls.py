@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from fcntl import ioctl
 from pathlib import Path
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import ended  # noqa: F401
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent

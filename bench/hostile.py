@@ -11,6 +11,8 @@ import json
 import sys
 from pathlib import Path
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 

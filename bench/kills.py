@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 

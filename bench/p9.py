@@ -43,6 +43,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import ended  # noqa: F401
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from anvilsrv.p9 import wire

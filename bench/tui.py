@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import ended  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
