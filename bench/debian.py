@@ -74,7 +74,8 @@ def running(top: Path, binds: list[str]) -> Iterator[list[str]]:
     """Run the system as long as it is needed. Yields what begins a command that its user runs. All of it ends with its
     first process, and that one with us.
     """
-    words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", HOLD, "hold", str(top), *binds]
+    with_us = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    words = [*with_us, "sh", "-c", HOLD, "hold", str(top), *binds]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as held:
         try:
             assert held.stdout is not None
