@@ -213,7 +213,8 @@ def _edit(talk: Talk, made: Object) -> None:
     entry = talk.entry("step", made)
     place = f":{made['line']}" if made.get("line") is not None else ""
     entry.words, entry.mark = f"Edit {made.get('path', '')}{place}", "✓"
-    entry.counts = (str(made.get("added", "?")), str(made.get("removed", "?")))
+    known = "added" in made and "removed" in made
+    entry.counts = (str(made["added"]), str(made["removed"])) if known else None
     entry.parts.pop("input", None)
     if made.get("diff"):
         entry.parts[f"diff {made.get('n', 1)}"] = made["diff"]

@@ -87,6 +87,7 @@ class Channel:
     """One session. ``last`` is the last number that was given; the ring has everything after ``floor``."""
 
     last: int = 0
+    cwd: str = ""
     floor: int = 0
     ring: deque[Item] = field(default_factory=deque)
     size: int = 0
@@ -166,11 +167,13 @@ class Live:
         """Return the channel of a session; None: it was not used yet by this daemon. Store's thread."""
         return self._channels.get(session)
 
-    def begin(self, session: str, last: int) -> Channel:
-        """Return a new one, which continues after the ``last`` number that a previous daemon recorded. Store's thread."""
+    def begin(self, session: str, last: int, cwd: str) -> Channel:
+        """Return a new one, which continues after the ``last`` number that a previous daemon recorded; ``cwd`` is the
+        session's directory. Store's thread.
+        """
         start = (last // GAP + 1) * GAP if last else 0
         with self._lock:
-            found = self._channels[session] = Channel(start, start)
+            found = self._channels[session] = Channel(start, cwd, start)
         return found
 
     def publish(self, session: str, items: tuple[Item, ...], whole: tuple[tuple[str, str], ...]) -> None:

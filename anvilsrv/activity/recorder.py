@@ -184,7 +184,7 @@ class Recorder:
     def _channel(self, tx: Tx, session: str) -> Channel:
         found = self.live.channel(session)
         if found is None:
-            found = self.live.begin(session, rows.last(tx, session))
+            found = self.live.begin(session, rows.last(tx, session), rows.directory(tx, session))
             for made in rows.unended(tx, session):
                 found.running.hear(made)
         return found
@@ -203,7 +203,7 @@ class Recorder:
             ident = self._use(tx, session, channel, told)
             if not ident:
                 return
-            told = replace(told, made={**told.made, "id": ident})
+            told = replace(told, made=names.here({**told.made, "id": ident}, channel.cwd))
         if told.made["kind"] == "session" and told.made.get("what") in BEGUN:
             self._interrupt(tx, session, channel, channel.running.lost(), told.turn, saying)
         if "part" in told.made:

@@ -61,6 +61,7 @@ class Tell:
     ``match``: the groups of these patterns are fields of the line too. ``index`` puts parts in order that were written side by side.
     ``later``: it comes after what other files say that was written at the same time. ``of_tool``: the output of a use of that tool, of
     whose id nothing is known; ``id`` is then the name of the file that it stands in. The use of a tool without ``id`` gets one.
+    ``created``: the whole text of a file that an edit made, of which its diff follows.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Tell:
     at: str | None = None
     later: bool = False
     of_tool: str | None = None
+    created: str | None = None
 
     def read(self, line: Mapping[str, Any], tools: Mapping[str, Tool]) -> Iterator["Said"]:
         """Yield the objects in a line."""
@@ -89,7 +91,7 @@ class Tell:
             if self.kind == "tool":
                 given = described(given, tools)
             elif self.kind == "edit":
-                given = counted_edit(given)
+                given = counted_edit(self._new(given, seen))
             for piece in pieces(given):
                 made = clean(self.kind, piece)
                 if made is not None:
@@ -106,6 +108,10 @@ class Tell:
                 return None
             line = {**line, **{name: text for name, text in found.groupdict().items() if text is not None}}
         return line
+
+    def _new(self, given: dict[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
+        text = _text(self.created, line) if self.created and given.get("op") == "add" and "diff" not in given else None
+        return {**given, "diff": diffs.between("", text)} if text else given
 
     def _use(self, line: Mapping[str, Any]) -> str:
         found = _value(self.of_tool, line, Line()) if self.of_tool else None

@@ -68,6 +68,7 @@ def _tell(table: Table) -> Tell:
         at=table.text("at", None),
         later=table.flag("later", False),
         of_tool=table.text("of_tool", None),
+        created=table.text("created", None),
         fields={name: source(table, name, field) for name, field in {**COMMON, **KINDS[kind].fields}.items() if name in table.rest},
     )  # fmt: skip
     table.end()

@@ -352,11 +352,14 @@ def test_an_event_says_what_a_session_needs_when_that_changes(daemon: Daemon) ->
 
 
 def test_the_log_has_a_line_for_each_step_between_a_prompt_and_its_answer(daemon: Daemon) -> None:
+    work = daemon.home.work
     lines = [
         {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "make check"}},
         {"type": "tool", "id": "t", "name": "Bash", "input": {"command": "make check"}},
-        {"type": "tool", "id": "e", "name": "Edit", "input": {"file": "a.py"}},
-        {"type": "edit", "id": "e", "file": "a.py", "diff": "@@ -3,1 +3,2 @@\n-b\n+c\n+d\n"},
+        {"type": "tool", "id": "e", "name": "Edit", "input": {"file": f"{work}/a.py"}},
+        {"type": "edit", "id": "e", "file": f"{work}/a.py", "diff": "@@ -3,1 +3,2 @@\n-b\n+c\n+d\n"},
+        {"type": "edit", "id": "n", "file": f"{work}/src/new.py", "op": "add", "content": "one\ntwo\n"},
+        {"type": "edit", "id": "o", "file": f"{work}2/a.py", "diff": "@@ -1 +1 @@\n-b\n+c\n"},
     ]
     script(daemon, {"tell": [*([0.1, one] for one in lines), [0.3, ""]], "say": "done"})
     agent = Session.new(daemon, "scripted")
@@ -366,7 +369,8 @@ def test_the_log_has_a_line_for_each_step_between_a_prompt_and_its_answer(daemon
         while b"\tdone\n" not in found:
             found += file.read(timeout=PATIENCE)
     told = [line for line in found.decode().splitlines() if not line.startswith(("USER", "ASSISTANT"))]
-    assert told == ["\tgo", "", "\t· Bash make check", "\t· Edit a.py:3 +2 −1", "", "\tdone", ""]
+    edits = ["\t· Edit a.py:3 +2 −1", "\t· Edit src/new.py:1 +2 −0", f"\t· Edit {work}2/a.py:1 +1 −1"]
+    assert told == ["\tgo", "", "\t· Bash make check", *edits, "", "\tdone", ""]
 
 
 def log_until(agent: Session, end: bytes) -> str:

@@ -144,7 +144,8 @@ export class Talk {
   *edit(made, before) {
     const known = this.step(made, before, `Edit ${made.path ?? ""}${made.line ? `:${made.line}` : ""}`);
     known.mark.textContent = "✓";
-    known.counts.replaceChildren(el("b.add", {}, ` +${made.added ?? "?"}`), el("b.del", {}, ` −${made.removed ?? "?"}`));
+    const counted = "added" in made && "removed" in made;
+    known.counts.replaceChildren(...counted ? [el("b.add", {}, ` +${made.added}`), el("b.del", {}, ` −${made.removed}`)] : []);
     known.parts.get("input")?.remove();
     known.parts.delete("input");
     if (made.diff) yield* diff(this.within(known, `diff ${made.n ?? 1}`, "diff"), made.diff);

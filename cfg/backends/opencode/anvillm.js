@@ -168,7 +168,9 @@ export const AnviLLM = async ({ client }) => {
         printed.delete(id)
         const { diff, exists } = state.metadata ?? {}
         const wrote = name === "write" && state.status === "completed"
-        if (diff || wrote) tell({ type: "edit", id, parent, path: state.input?.filePath, diff, op: wrote && !exists ? "add" : "change" })
+        const { filePath: path, content } = state.input ?? {}
+        const news = wrote && !exists ? { op: "add", created: content?.length <= 1 << 20 ? content : undefined } : { op: "change" }
+        if (diff || wrote) tell({ type: "edit", id, parent, path, diff, ...news })
         tell({ type: "output", id, parent, text: state.error ?? output, status: state.status, exit: state.metadata?.exit })
       }
     }
