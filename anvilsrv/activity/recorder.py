@@ -29,6 +29,7 @@ OFTEN = 64  # records after which their size is looked at
 BLOCKS = 64  # objects of a session that grow at a time
 COMPARED = 8  # of them with which a whole text is compared
 Does = Callable[[Tx, str, str], None]
+Where = Callable[[Tx, str], str]
 BEGUN = ("started", "resumed")  # what a new process of the agent says of its session
 FRESH = ("seq", "ts", "turn")  # fields that say nothing of what happened
 
@@ -57,12 +58,17 @@ class Saying:
 class Recorder:
     """The activity of all sessions. ``live`` is what readers get of it at once; ``most`` how many bytes of a session are kept.
 
-    ``does(tx, session, words)`` hears what a session does when that has changed."""
+    ``does(tx, session, words)`` hears what a session does when that has changed; ``where(tx, session)`` is its directory,
+    empty if that is unknown.
+    """
 
-    def __init__(self, does: Does = lambda tx, session, words: None, most: int = MOST) -> None:
+    def __init__(
+        self, does: Does = lambda tx, session, words: None, most: int = MOST, where: Where = lambda tx, session: ""
+    ) -> None:
         self.live = Live()
         self._does_so = does
         self._most = most
+        self._where = where
 
     def record(self, tx: Tx, session: str, turn: int, kind: str, **fields: Any) -> None:
         """Record something that another part of the daemon reports."""
@@ -184,7 +190,7 @@ class Recorder:
     def _channel(self, tx: Tx, session: str) -> Channel:
         found = self.live.channel(session)
         if found is None:
-            found = self.live.begin(session, rows.last(tx, session), rows.directory(tx, session))
+            found = self.live.begin(session, rows.last(tx, session), self._where(tx, session))
             for made in rows.unended(tx, session):
                 found.running.hear(made)
         return found

@@ -162,12 +162,6 @@ def forget(tx: Tx, session: str) -> None:
     tx.run("DELETE FROM followed WHERE session = ?", session)
 
 
-def directory(tx: Tx, session: str) -> str:
-    """Return the directory in which a session works; empty if there is no such session."""
-    found = tx.one("SELECT cwd FROM sessions WHERE id = ?", session)
-    return str(found["cwd"]) if found is not None else ""
-
-
 # -- files that agents write -----------------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ class Registry:
     ) -> None:  # fmt: skip
         self.stream = stream
         self.topics = topics
-        self.activity = Recorder(self._does, activity)
+        self.activity = Recorder(self._does, activity, self._cwd)
         self._told: dict[
             str, float
         ] = {}  # when it was told last what a session does (monotonic, s); the store's thread
@@ -146,6 +146,10 @@ class Registry:
         """Return the same, or None."""
         row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
         return None if row is None else from_row(row)
+
+    def _cwd(self, tx: Tx, session: str) -> str:
+        found = self.maybe(tx, session)
+        return found.cwd if found is not None else ""
 
     def there(self, tx: Tx, session: str) -> bool:
         """Return whether there is such a session."""

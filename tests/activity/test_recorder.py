@@ -15,13 +15,14 @@ from anvilsrv.store.effects import Effect, Said
 from anvilsrv.store.store import Store, Tx
 
 SMALL = 300_000  # bytes
+CWD = "/home/me/project"
 
 
 class Records:
     """Those of the session ``s``."""
 
     def __init__(self, path: Path) -> None:
-        self.recorder = Recorder(most=SMALL)
+        self.recorder = Recorder(most=SMALL, where=lambda tx, session: CWD)
         self.errors: list[BaseException] = []
         self.store = Store(path / "store.db", self._settled, self.errors.append)
         self.store.start()
@@ -41,7 +42,7 @@ class Records:
 
     def next_daemon(self) -> None:
         """All that is kept in memory is gone."""
-        self.recorder = Recorder(most=SMALL)
+        self.recorder = Recorder(most=SMALL, where=lambda tx, session: CWD)
 
     def kept(self, kind: str) -> list[dict[str, Any]]:
         found = self.store.call(lambda tx: rows.page(tx, "s", 0, size=1 << 30))
@@ -120,6 +121,24 @@ def test_an_id_of_a_tool_that_is_used_again_in_a_later_turn_means_another_use(re
         ("1", 1, "a"),
         ("1 (3)", 3, "made it"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("/home/me/project/src/a.py", "src/a.py"),
+        ("/home/me/project2/a.py", "/home/me/project2/a.py"),
+        ("/home/me/project", "/home/me/project"),
+        ("/home/me/project/", "/home/me/project/"),
+        ("a.py", "a.py"),
+    ],
+)
+def test_a_file_below_the_directory_is_named_relative_to_it(records: Records, told: str, shown: str) -> None:
+    records.tell("tool", id="1", name="Edit", title=told, input={"file": told}, places=[{"path": told}])
+    records.tell("edit", id="1", path=told, op="move", to=told)
+    tool, edit = records.kept("tool")[0], records.kept("edit")[0]
+    assert (tool["title"], edit["path"], edit["to"]) == (shown, shown, shown)
+    assert (tool["input"], tool["places"]) == ({"file": told}, [{"path": told}])
 
 
 def test_usage_says_what_compactions_read(records: Records) -> None:
