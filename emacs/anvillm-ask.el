@@ -18,6 +18,7 @@
 (require 'anvillm-link)
 (require 'anvillm-session)
 (require 'anvillm-text)
+(require 'anvillm-window)
 
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
 (declare-function ediff-buffers "ediff" (a b &optional hooks job))
@@ -180,6 +181,7 @@ Agents that tell the input of their tool do so as an object."
   (setq anvillm-client t)
   (setq-local bidi-display-reordering 'left-to-right)
   (setq-local bidi-inhibit-bpa t)
+  (anvillm-window-keeps-text)
   (visual-line-mode)
   (add-hook 'anvillm-session-functions #'anvillm-ask--changed))
 

@@ -124,6 +124,7 @@
               anvillm-client t)
   (add-hook 'anvillm-event-functions #'anvillm-beads--event)
   (add-hook 'anvillm-link-hook #'anvillm-beads--link-changed)
+  (anvillm-window-keeps-text)
   (hl-line-mode)
   (tabulated-list-init-header))
 
@@ -296,6 +297,7 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   :interactive nil
   (setq-local revert-buffer-function (lambda (&rest _) (anvillm-bead-refresh))
         anvillm-client t)
+  (anvillm-window-keeps-text)
   (visual-line-mode))
 
 (defun anvillm-bead (id)

@@ -14,6 +14,7 @@
 
 (require 'anvillm-link)
 (require 'anvillm-session)
+(require 'anvillm-window)
 
 (defconst anvillm-daemon--buffer "*anvillm daemon*" "The name of the daemon's buffer.")
 (defvar anvillm-daemon--output "" "What the program of the daemon said last.")
@@ -80,6 +81,7 @@
 
 \\{anvillm-daemon-mode-map}"
   :interactive nil
+  (anvillm-window-keeps-text)
   (visual-line-mode)
   (setq-local revert-buffer-function (lambda (&rest _) (anvillm-daemon)))
   (add-hook 'anvillm-link-hook #'anvillm-daemon--draw)

@@ -223,7 +223,7 @@ WHAT is \"sessions\", \"mail\" or \"beads\"."
 (defun anvillm--state-changed (id event)
   "Session ID has changed its state by EVENT."
   (let* ((state (plist-get event :state)) (at (plist-get event :ts))
-         (new (list :changed at :since at)))
+         (new (list :changed at :since at :doing ""))) ; of the state before
     (unless (equal state "exited")
       (dolist (key '(:state :alias :backend))
         (when (plist-member event key) (setq new (plist-put new key (plist-get event key)))))

@@ -19,6 +19,7 @@
 (require 'anvillm-places)
 (require 'anvillm-session)
 (require 'anvillm-option)
+(require 'anvillm-window)
 (require 'iso8601)
 
 (defcustom anvillm-log-size 4000000
@@ -250,6 +251,7 @@
   (setq-local scroll-conservatively 101) ; the end stays at the bottom
   (setq-local imenu-create-index-function #'anvillm-log--imenu)
   (buffer-disable-undo)
+  (anvillm-window-keeps-text)
   (visual-line-mode)
   (jit-lock-register #'anvillm-places-buttonize)
   (anvillm-option-watch)

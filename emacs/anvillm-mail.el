@@ -108,6 +108,7 @@
   (add-hook 'anvillm-event-functions #'anvillm-mail--event)
   (add-hook 'anvillm-session-functions #'anvillm-mail--session-changed)
   (add-hook 'anvillm-link-hook #'anvillm-mail--link-changed)
+  (anvillm-window-keeps-text)
   (hl-line-mode)
   (tabulated-list-init-header))
 
@@ -229,6 +230,7 @@ With a prefix argument, of the user."
 \\{anvillm-message-mode-map}"
   :interactive nil
   (setq anvillm-current-function (lambda () (plist-get anvillm-mail--message :from)))
+  (anvillm-window-keeps-text)
   (visual-line-mode))
 
 (defun anvillm-mail-show ()

@@ -80,6 +80,7 @@
   (add-hook 'anvillm-event-functions #'anvillm-queue--event)
   (add-hook 'anvillm-session-functions #'anvillm-queue--session-changed)
   (add-hook 'anvillm-link-hook #'anvillm-queue--link-changed)
+  (anvillm-window-keeps-text)
   (hl-line-mode)
   (tabulated-list-init-header))
 

@@ -16,6 +16,7 @@
 (require 'diff-mode)
 (require 'anvillm-link)
 (require 'anvillm-session)
+(require 'anvillm-window)
 (require 'anvillm-branch)
 (require 'anvillm-sections)
 
@@ -274,6 +275,7 @@ Where all changes are shown, ask which turn."
   (setq-local revert-buffer-function (lambda (&rest _) (anvillm-review-refresh)))
   (setq-local bidi-display-reordering 'left-to-right)
   (setq-local diff-refine nil)
+  (anvillm-window-keeps-text)
   (remove-hook 'write-contents-functions #'diff-write-contents-hooks t)
   (use-local-map anvillm-review-mode-map))
 

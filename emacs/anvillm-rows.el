@@ -17,6 +17,7 @@
 (require 'tabulated-list)
 (require 'anvillm-core)
 (require 'anvillm-garbage)
+(require 'anvillm-window)
 
 (defun anvillm-rows-fit (text width)
   "Return TEXT cut or filled to WIDTH columns."

@@ -149,6 +149,7 @@ It is withdrawn where it was only once the other has accepted it."
               anvillm-current-function
               (lambda () (nth 1 (assoc (tabulated-list-get-id) anvillm-waiting--rows))))
   (add-hook 'anvillm-event-functions #'anvillm-waiting--event)
+  (anvillm-window-keeps-text)
   (hl-line-mode)
   (tabulated-list-init-header))
 

@@ -126,6 +126,7 @@
   (anvillm-option-watch)
   (anvillm-editor-watch)
   (add-hook 'window-buffer-change-functions #'anvillm-list-in-sight nil t)
+  (anvillm-window-keeps-text)
   (hl-line-mode)
   (add-hook 'window-size-change-functions #'anvillm-list-resized)
   (anvillm-list-arrange))

@@ -218,7 +218,10 @@
                      :doing "Bash: make\ncheck" :since (- (float-time) 130))
     (support-wait (support-row-says "agent-1 " "running.* 2m .*Bash: make check"))
     (support-publish tree :type "session_update" :session_id "00000001" :doing "running")
-    (support-wait (not (support-row-says "agent-1 " "Bash\\|running.*running")))))
+    (support-wait (not (support-row-says "agent-1 " "Bash\\|running.*running")))
+    (support-publish tree :type "state_change" :session_id "00000001" :state "idle")
+    (support-wait (support-row-says "agent-1 " "idle"))
+    (should-not (support-row-says "agent-1 " "running"))))
 
 (ert-deftest list-marks-stay-when-rows-change ()
   (support-with-tree 5

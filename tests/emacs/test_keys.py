@@ -126,11 +126,25 @@ def test_a_conversation_goes_on_when_the_daemon_was_killed(screen: Screen, stopp
     screen.key("P").see("Prompt to worker:")
     screen.type("not lost").key("Enter").see("the prompt is in the kill ring", "nobody answers")
     stopped_daemon.start()
-    wait_until(lambda: "nobody answers" not in screen.text().splitlines()[0], "the link up again")
+    wait_until(lambda: "stale" not in screen.text(), "the link up again")
     screen.key("h").see("Session worker (idle)", "Attach terminal")
-    screen.key("P").see("Prompt to worker:")
+    screen.key("P").see("Prompt to worker:", "be1fore")
     screen.type("echo af$((1))ter").key("Enter")
     assert screen.see("af1ter").count("be1fore") == 1
+
+
+def test_a_window_that_was_small_for_a_while_shows_what_it_did(screen: Screen) -> None:
+    whole = ("seq 8", "\n1\n", "\n8\n")
+    start(screen)
+    screen.key("Enter").see("worker  idle")
+    screen.key("P").see("Prompt to worker:")
+    screen.type("seq 8").key("Enter").see(*whole)
+    screen.key("h").see("Session worker (idle)", "Attach terminal")
+    wait_until(lambda: "seq 8" not in screen.text(), "the menu takes its lines")
+    screen.key("C-g").see(*whole)
+    screen.key("C-x", "2", "C-x", "2").key("M-x").see("M-x")
+    assert "seq 8" not in screen.text()
+    screen.key("C-g", "C-x", "1").see(*whole)
 
 
 def test_a_terminal_is_attached_inside_emacs(screen: Screen) -> None:
