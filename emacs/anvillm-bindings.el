@@ -127,7 +127,7 @@ Those with a label are in the menus too, below the title.")
     (dolist (group (anvillm-bindings--groups place))
       (pcase-dolist (`(,key ,command . ,_) (cdr group))
         (define-key map (kbd key) command)))
-    (when (eq place 'session)
+    (when (memq place '(session message bead daemon))
       (easy-menu-define nil map "What can be done with agents." (anvillm-bindings--menu-bar)))
     map))
 

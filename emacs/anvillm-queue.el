@@ -13,6 +13,7 @@
 
 (require 'anvillm-link)
 (require 'anvillm-session)
+(require 'iso8601)
 (require 'anvillm-rows)
 (require 'anvillm-compose)
 
@@ -27,12 +28,16 @@
            when (equal (nth 1 row) "queued") collect
            (list (nth 0 row) (nth 2 row) (nth 3 row) (nth 7 row))))
 
+(defun anvillm-queue-age (when)
+  "Return how long ago WHEN was, a time as the daemon writes it."
+  (anvillm-ago (ignore-errors (float-time (encode-time (iso8601-parse when))))))
+
 (defun anvillm-queue--line (number)
   "Return the row of the prompt NUMBER."
   (pcase-let* ((`(,_ ,origin ,when ,words) (assoc number anvillm-queue--waiting))
                (line (concat "  " (anvillm-rows-fit (propertize number 'face 'anvillm-id) 5)
                              " " (anvillm-rows-fit (if (equal origin "mail") "mail" "prompt") 6)
-                             " " (anvillm-rows-fit (substring when 11 (min 19 (length when))) 8)
+                             " " (anvillm-rows-fit (anvillm-queue-age when) 5)
                              " " words "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id number line)
     line))
@@ -71,7 +76,7 @@
 
 \\{anvillm-queue-mode-map}"
   :interactive nil
-  (setq-local tabulated-list-format [("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
+  (setq-local tabulated-list-format [("Nr" 5 nil) ("Kind" 6 nil) ("When" 5 nil) ("Prompt" 0 nil)]
         tabulated-list-padding 2
         revert-buffer-function (lambda (&rest _) (anvillm-queue-refresh))
         truncate-lines t

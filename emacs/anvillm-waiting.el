@@ -23,8 +23,8 @@
              in (and (file-directory-p directory)
                      (directory-files-and-attributes directory nil "\\`[0-9a-f]\\{8\\}\\'"))
              collect (list (concat "draft " name) name nil "draft"
-                           (format-time-string "%H:%M:%S"
-                                               (file-attribute-modification-time attributes))
+                           (anvillm-ago
+                            (float-time (file-attribute-modification-time attributes)))
                            (with-temp-buffer
                              (insert-file-contents (expand-file-name name directory) nil 0 400)
                              (anvillm-one-line (anvillm-visible (buffer-string))))))))
@@ -37,7 +37,7 @@
                                          (cdr (assoc id anvillm-waiting--found))
                                          collect (list (concat id " " number) id number
                                                        (if (equal origin "mail") "mail" "prompt")
-                                                       (substring when 11 (min 19 (length when)))
+                                                       (anvillm-queue-age when)
                                                        words)))
                 (anvillm-waiting--drafts)))
   (anvillm-rows-draw (mapcar #'car anvillm-waiting--rows) #'anvillm-waiting--line
@@ -50,7 +50,7 @@
                              (anvillm-rows-fit (propertize (anvillm-name id) 'face 'anvillm-name)
                                                16)
                              " " (anvillm-rows-fit (propertize (or number "") 'face 'anvillm-id) 5)
-                             " " (anvillm-rows-fit kind 6) " " (anvillm-rows-fit when 8) " " words
+                             " " (anvillm-rows-fit kind 6) " " (anvillm-rows-fit when 5) " " words
                              "\n")))
     (put-text-property 0 (length line) 'tabulated-list-id key line)
     line))
@@ -141,7 +141,7 @@ It is withdrawn where it was only once the other has accepted it."
 \\{anvillm-waiting-mode-map}"
   :interactive nil
   (setq-local tabulated-list-format
-              [("Session" 16 nil) ("Nr" 5 nil) ("Kind" 6 nil) ("Since" 8 nil) ("Prompt" 0 nil)]
+              [("Session" 16 nil) ("Nr" 5 nil) ("Kind" 6 nil) ("When" 5 nil) ("Prompt" 0 nil)]
               tabulated-list-padding 2
               revert-buffer-function #'anvillm-waiting-refresh
               truncate-lines t

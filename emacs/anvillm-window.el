@@ -13,11 +13,11 @@
 ;;; Code:
 
 (defun anvillm-window-keeps-text ()
-  "Let windows of this buffer show as much as before when they have shrunk and grown."
+  "Let windows of this buffer show what they did once they have shrunk and grown."
   (add-hook 'window-size-change-functions #'anvillm-window--resized nil t))
 
 (defun anvillm-window--resized (window)
-  "The size of WINDOW, or its buffer, has changed; what it shows has not been drawn."
+  "The size of WINDOW, or its buffer, has changed; it has not been drawn yet."
   (let ((height (window-body-height window t)) (old (window-old-body-pixel-height window))
         (kept (window-parameter window 'anvillm-kept)))
     (unless (and (eq (window-buffer window) (plist-get kept :buffer))

@@ -286,6 +286,7 @@
      (daemon-test-there (anvillm-waiting))
      (cl-flet ((shown () (mapcar (lambda (row) (list (nth 1 row) (nth 5 row))) anvillm-waiting--rows)))
        (support-wait (equal (list (list id "echo one") (list other "echo two") (list id "a draft")) (shown)))
+       (should (equal '("now" "now" "now") (mapcar (lambda (row) (nth 4 row)) anvillm-waiting--rows)))
        (goto-char (anvillm-rows-at (concat id " 1")))
        (anvillm-waiting-move other)
        (support-wait (progn (sit-for 0.05) (anvillm-waiting-refresh) (sit-for 0.1)

@@ -148,6 +148,7 @@
     (dolist (map (list anvillm-mode-map anvillm-queue-mode-map anvillm-mail-mode-map anvillm-beads-mode-map
                        anvillm-bead-mode-map anvillm-daemon-mode-map anvillm-ask-mode-map))
       (should (eq 'next-line (lookup-key map "n")))
+      (should (keymapp (lookup-key map [menu-bar AnviLLM])))
       (should-not (eq 'previous-line (lookup-key map "p"))))
     (should-not (lookup-key anvillm-command-map "q"))
     (let ((menu (lookup-key anvillm-mode-map [menu-bar AnviLLM])))
@@ -378,3 +379,11 @@
 
 (provide 'list-test)
 ;;; list-test.el ends here
+
+(ert-deftest list-tells-how-long-a-prompt-has-waited-wherever-the-clock-stands ()
+  (dolist (zone '("UTC0" "XXX-9"))
+    (with-environment-variables (("TZ" zone))
+      (set-time-zone-rule zone)
+      (should (equal "2h" (anvillm-queue-age (format-time-string "%FT%TZ" (- (float-time) 7500) t))))))
+  (set-time-zone-rule nil)
+  (should (equal "" (anvillm-queue-age "no time"))))
