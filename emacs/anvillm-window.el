@@ -26,7 +26,9 @@
     (cond ((and (< height old) (not kept)
                 (eq (window-buffer window) (window-old-buffer window)))
            (setq kept (list :buffer (window-buffer window) :point (window-point window)
-                            :height old :start (copy-marker (window-start window)))))
+                            :height old
+                            :start (with-current-buffer (window-buffer window)
+                                     (copy-marker (window-start window))))))
           ((and kept (>= height (plist-get kept :height)))
            (set-window-start window (plist-get kept :start))
            (setq kept nil)))

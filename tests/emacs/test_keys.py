@@ -145,6 +145,9 @@ def test_a_window_that_was_small_for_a_while_shows_what_it_did(screen: Screen) -
     screen.key("C-x", "2", "C-x", "2").key("M-x").see("M-x")
     assert "seq 8" not in screen.text()
     screen.key("C-g", "C-x", "1").see(*whole)
+    screen.key("p").see("Prompt to worker  C-c C-c")
+    screen.type("draft").key("C-c", "C-k").see("The draft is kept")
+    screen.see("*anvillm worker*   All", *whole)
 
 
 def test_a_terminal_is_attached_inside_emacs(screen: Screen) -> None:
