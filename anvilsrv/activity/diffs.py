@@ -57,8 +57,9 @@ def between(old: str, new: str) -> str:
     first = max(0, head - AROUND)
     above, below = before[first:head], before[len(before) - tail :][:AROUND]
     around = len(above) + len(below)
+    ranges = [f"{first + bool(count)},{count}" for count in (around + len(gone), around + len(come))]
     lines = [*(f" {one}" for one in above), *_changed(gone, come), *(f" {one}" for one in below)]
-    return "\n".join([f"@@ -{first + 1},{around + len(gone)} +{first + 1},{around + len(come)} @@", *lines]) + "\n"
+    return "\n".join([f"@@ -{ranges[0]} +{ranges[1]} @@", *lines]) + "\n"
 
 
 def _same(one: Sequence[str], other: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ REPLACE = {"file_path": "/w/a.py", "old_string": "a\n", "new_string": "b\n"}
             "write_file",
             {"file_path": "n", "content": "x"},
             "write_file: n",
-            "@@ -1,0 +1,1 @@\n+x\n",
+            "@@ -0,0 +1,1 @@\n+x\n",
         ),
         ("gemini", "BeforeTool", "replace", {"new_string": 3}, 'replace: {"new_string": 3}', None),
         ("claude", "PermissionRequest", "Edit", REPLACE, "Edit: /w/a.py", "@@ -1,1 +1,1 @@\n-a\n+b\n"),

@@ -11,7 +11,7 @@ from anvilsrv.activity.diffs import LARGEST, between, counted
     ("old", "new", "diff"),
     [
         ("a\nb\nc\n", "a\nB\nc\n", "@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"),
-        ("", "x\ny\n", "@@ -1,0 +1,2 @@\n+x\n+y\n"),
+        ("", "x\ny\n", "@@ -0,0 +1,2 @@\n+x\n+y\n"),
         ("1\n2\n3\n4\n5\n6\n", "1\n2\n3\n4\n5\n", "@@ -3,4 +3,3 @@\n 3\n 4\n 5\n-6\n"),
         ("same\n", "same\n", ""),
     ],

@@ -21,7 +21,7 @@ RECORD = bool(os.environ.get("ANVILLM_RECORD"))
 @pytest.mark.parametrize(("name", "version", "state"), golden.stored())
 def test_the_patterns_fit_what_was_recorded(name: str, version: str, state: str) -> None:
     shot = Shot.parse(golden.path(name, version, state).read_text())
-    assert golden.wrong(SHIPPED.get(name), state, shot) == {}, shot.text()
+    assert golden.wrong(SHIPPED.get(name), version, state, shot) == {}, shot.text()
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -34,10 +34,10 @@ def test_every_state_of_every_agent_is_recorded(name: str) -> None:
 
 @pytest.mark.parametrize("name", STATES)
 def test_a_changed_word_is_noticed(name: str) -> None:
-    version = max(version for backend, version, _ in golden.stored() if backend == name)
+    version = max((v for backend, v, _ in golden.stored() if backend == name), key=golden.numbers)
     shot = Shot.parse(golden.path(name, version, "empty").read_text())
     other = Shot(shot.title, tuple(re.sub(r"[❯›>┃*]", "»", line) for line in shot.lines))
-    assert golden.wrong(SHIPPED.get(name), "empty", other)
+    assert golden.wrong(SHIPPED.get(name), version, "empty", other)
 
 
 def how(name: str) -> str:
@@ -57,7 +57,7 @@ def compare(name: str, version: str, state: str, shot: Shot) -> list[str]:
         path = golden.path(name, version, state)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(shot.text())
-    faults = golden.wrong(SHIPPED.get(name), state, shot, time.time())
+    faults = golden.wrong(SHIPPED.get(name), version, state, shot, time.time())
     if not faults:
         return []
     known = max((v for n, v, s in golden.stored() if (n, s) == (name, state)), default="none")
