@@ -217,7 +217,7 @@ def test_the_view_does_not_move(person, agent, assist, project):
     ids = [agent.add("shell", project) for _ in range(100)]
     assist()
     person.sees(MAIN, ids[-1])
-    person.scroll_to(MAIN, ids[70])
+    person.scroll_to(MAIN, ids[-1])
     before = person.picture()
     agent.change(ids[3], state="running")
     agent.remove(ids[4])
