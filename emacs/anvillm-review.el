@@ -89,7 +89,9 @@
 (defun anvillm-review-comment (start end)
   "Comment the line at point, or the lines of the region from START to END.
 An empty comment takes the one that is there away."
-  (interactive (if (use-region-p) (list (region-beginning) (region-end)) (list (point) (point))))
+  (interactive (if (use-region-p) (list (region-beginning) (region-end))
+                 (when (and (eobp) (bolp)) (forward-line -1)) ; below the last line is none
+                 (list (point) (point))))
   (anvillm-review--check)
   (let* ((path (anvillm-review--path)) (first (anvillm-review--line start))
          (last (anvillm-review--line (if (and (> end start)

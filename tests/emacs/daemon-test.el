@@ -321,6 +321,11 @@ It is beside $WORK: below it, agents could have written it."
      (cl-letf (((symbol-function 'read-string) (lambda (prompt &rest _) (should (string-match-p "a.txt:3:" prompt)) "why not 3?")))
        (call-interactively #'anvillm-review-comment))
      (should (string-match-p "1 comment," (anvillm-review--header)))
+     ;; Below the last line there is none that could be meant.
+     (goto-char (point-max))
+     (cl-letf (((symbol-function 'read-string) (lambda (prompt &rest _) (should (string-match-p "b.txt:1:" prompt)) "")))
+       (call-interactively #'anvillm-review-comment))
+     (goto-char (point-min))
      (search-forward "+seventeen")
      (should (equal "a.txt:17" (format "%s:%d" (anvillm-review--path) (anvillm-review--line))))
      (cl-letf (((symbol-function 'yes-or-no-p) #'always)) (anvillm-review-take-back))
