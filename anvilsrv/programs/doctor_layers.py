@@ -3,6 +3,7 @@
 Threads: the main thread of the command. Nothing of the user's is changed; what agents are tried in is removed.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -54,8 +55,17 @@ def configuration() -> Iterator[Line]:
     yield from (Line(DO, "configuration", one) for one in sorted(wrong))
     if not wrong:
         yield Line(OK, "configuration", f"{mine if mine.is_dir() else shipped}: {len(trials)} roles and tasks")
-    for new in sorted(mine.rglob("*.new")):
+    for new in sorted({*mine.rglob("*.new"), *_laid_beside()}):
         yield Line(NOTE, "configuration", f"compare {new} with yours, then remove it")
+
+
+def _laid_beside() -> set[Path]:
+    """Return the files that an upgrade has put beside those that the user had edited, in the configuration or elsewhere."""
+    try:
+        record = json.loads((Path(sys.prefix).parent / "installed.json").read_text())
+        return {Path(one) for one in record["beside"] if os.path.exists(one)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()  # not installed by ./install
 
 
 def base_fault() -> str:

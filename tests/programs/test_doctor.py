@@ -2,12 +2,15 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from anvilsrv.programs import doctor
+from anvilsrv.programs.doctor_layers import configuration
+from anvilsrv.programs.finding import NOTE
 from sandbox import tiers
 from tests.conftest import ROOT, Daemon, Home
 
@@ -63,6 +66,19 @@ def test_a_namespace_open_to_others_and_a_role_that_is_no_yaml_are_named(home: H
     assert said[0][0] == "do"
     assert str(role) in said[0][1]
     assert ("note", f"compare {role.parent}/default.yaml.new with yours, then remove it") in said
+
+
+def test_what_an_upgrade_laid_beside_an_edited_file_is_named_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, compared = tmp_path / "agents/anvillm.json.new", tmp_path / "compared.new"
+    beside.parent.mkdir()
+    beside.touch()
+    (tmp_path / "installed.json").write_text(json.dumps({"beside": {str(beside): "sum", str(compared): "sum"}}))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    notes = [line.words for line in configuration() if line.verdict == NOTE]
+    assert notes == [f"compare {beside} with yours, then remove it"]
 
 
 def test_a_namespace_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
