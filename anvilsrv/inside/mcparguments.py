@@ -7,11 +7,9 @@ programmers, or with none. Only ``mcpserver.build`` imports this: the SDK takes 
 from __future__ import annotations
 
 import dataclasses
-import io
-import re
 import sys
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp.server import MCPServer
@@ -21,25 +19,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, Tool
 
 from anvilsrv.errors import Invalid
+from anvilsrv.inside.mcplines import Lines
 from anvilsrv.inside.mcpvalues import SHOWN, heeded, read_object
-
-# In a line of JSON: an escaped backslash, a whole pair, and what is left: half of one.
-_ESCAPE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-
-
-def whole_pairs(line: str) -> str:
-    """Return a line of JSON with the replacement character in place of each lone surrogate."""
-    return _ESCAPE.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], line)
-
-
-class Lines(io.TextIOWrapper):
-    """Standard input, line by line."""
-
-    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
-        return whole_pairs(super().readline(size))
-
-    def __next__(self) -> str:  # type: ignore[override]
-        return whole_pairs(super().__next__())
 
 
 class Server(MCPServer):
@@ -56,9 +37,10 @@ class Server(MCPServer):
         return [one for one in await super().list_tools() if one.name not in hidden]
 
     async def run_stdio_async(self) -> None:
-        """Serve on standard input and output; half of a surrogate pair, for which the SDK drops the request unanswered, is U+FFFD."""
-        wrapped = anyio.wrap_file(Lines(sys.stdin.buffer, encoding="utf-8", errors="replace"))
-        async with stdio_server(stdin=wrapped) as (reads, writes):
+        """Serve on standard input and output."""
+        lines = Lines(sys.stdin.buffer)
+        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (reads, writes):
+            lines.answer = writes.send
             await self._lowlevel_server.run(reads, writes, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:

@@ -14,6 +14,7 @@ from mcp import Client as McpClient
 from mcp import StdioServerParameters
 
 from anvilsrv import __version__
+from anvilsrv.inside.mcplines import refusal
 from anvilsrv.inside.mcpserver import TOOLS
 from tests.conftest import ROOT, run_async
 from tests.inside.conftest import MODES, Desk
@@ -77,6 +78,45 @@ def test_the_program_is_ready_soon_and_ends_with_its_input(desk: Desk) -> None:
         assert answer["result"]["serverInfo"]["name"] == "anvillm"
         process.stdin.close()
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "known", "code", "why"),
+    [
+        ("nonsense", None, -32700, "not JSON"),
+        ('{"jsonrpc": "2.0", "id": 7, "meth', None, -32700, "not JSON"),
+        ('[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]', None, -32600, "batches are not taken"),
+        ('"ping"', None, -32600, "an object is expected"),
+        ('{"id": 7, "method": "ping"}', 7, -32600, 'jsonrpc must be "2.0"'),
+        ('{"jsonrpc": "2.0", "id": "a", "method": 7}', "a", -32600, "method must be a string"),
+        ('{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": [1]}', 7, -32600, "params must be an object"),
+        ('{"jsonrpc": "2.0", "id": [], "method": "ping"}', None, -32600, "id must be a string or a number"),
+        ('{"jsonrpc": "2.0", "id": null, "method": "ping"}', None, -32600, "id must be a string or a number"),
+        ('{"jsonrpc": "2.0", "id": 7}', None, -32600, "a method, a result or an error is expected"),
+        ("[" * 100_000, None, -32700, "not JSON"),
+    ],
+)
+def test_what_is_not_json_rpc_is_answered_with_the_reason(line: str, known: object, code: int, why: str) -> None:
+    found = refusal(line)
+    assert found is not None
+    assert (found.id, found.error.code) == (known, code)
+    assert why in found.error.message
+
+
+def test_a_line_that_is_not_json_rpc_gets_an_answer_and_the_next_one_too(desk: Desk) -> None:
+    ping = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"})
+    with subprocess.Popen(
+        PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=desk.daemon.home.env
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(f"nonsense\n\n{ping}\n")
+        process.stdin.flush()
+        answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.stdin.close()
+        assert process.wait(60) == 0
+    wrong, right = sorted(answers, key=lambda one: "error" not in one)
+    assert (wrong["id"], wrong["error"]["code"], right) == (None, -32700, {"jsonrpc": "2.0", "id": 2, "result": {}})
 
 
 def test_half_of_a_surrogate_pair_gets_an_answer(desk: Desk) -> None:
