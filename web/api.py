@@ -50,7 +50,7 @@ def _sandbox(client: Client, session: str) -> dict[str, str]:
 
 
 def _queue(client: Client, session: str) -> list[dict[str, Any]]:
-    return [one._asdict() for one in requests.queue(client, session)]
+    return [one._asdict() for one in requests.queue(client, session, sending=True)]
 
 
 def _queued(client: Client, session: str, prompt: str) -> dict[str, str]:

@@ -53,6 +53,7 @@ COMPONENTS: dict[str, Schema] = {
         "origin": {"type": "string", "description": "`queue`, or `mail` for a delivered message"},
         "when": {"type": "string", "description": "when it came, ISO 8601"},
         "words": {"type": "string", "description": "how it begins, on one line"},
+        "state": {"type": "string", "description": "`queued`, or `sending` while the agent is being given it"},
     }),
     "Changed": record({
         "n": {"type": "integer", "description": "the number of the turn's prompt"},

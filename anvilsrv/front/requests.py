@@ -47,18 +47,22 @@ def press(client: Client, session: str, keys: str) -> None:
 
 
 class Queued(NamedTuple):
-    """A prompt that waits: its number in the session, ``queue`` or ``mail``, when it came (ISO 8601), how it begins."""
+    """A prompt that waits: its number in the session, ``queue`` or ``mail``, when it came (ISO 8601), how it begins, and
+    ``queued``, or ``sending`` while the agent is being given it.
+    """
 
     n: int
     origin: str
     when: str
     words: str
+    state: str = "queued"
 
 
-def queue(client: Client, session: str) -> list[Queued]:
-    """Return what waits, in the order in which the agent gets it."""
+def queue(client: Client, session: str, *, sending: bool = False) -> list[Queued]:
+    """Return what waits, in the order in which the agent gets it; with ``sending`` also what it is being given."""
+    states = ("sending", "queued") if sending else ("queued",)
     rows = (line.split("\t") for line in client.read(f"{session}/turns/list").decode("utf-8", "replace").splitlines())
-    return [Queued(int(row[0]), row[2], row[3], row[7]) for row in rows if row[1] == "queued"]
+    return [Queued(int(row[0]), row[2], row[3], row[7], row[1]) for row in rows if row[1] in states]
 
 
 def queued_text(client: Client, session: str, n: int) -> str:

@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.conftest import PATIENCE, Daemon
 from tests.session import Session
@@ -64,6 +64,22 @@ def test_what_was_refused_stands_in_the_form_which_knows_the_home_and_offers_rol
     session = page.url.rpartition("/")[2]
     read = {name: client.read(f"{session}/{name}").decode().strip() for name in ("cwd", "role", "tasks")}
     assert read == {"cwd": f"{home}/my project", "role": "reader", "tasks": "git"}
+
+
+def test_the_form_takes_what_is_typed_before_its_choices_come(watched: Watched, shared: Daemon) -> None:
+    page, held = watched.page, list[Route]()
+    for name in ("backends", "roles", "tasks"):
+        page.route(f"**/api/{name}", lambda route: held.append(route))
+    page.get_by_role("button", name="Start…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Alias").fill("typed-before")
+    dialog.get_by_label("Directory").fill(str(shared.home.work))
+    for one in held:
+        one.continue_()
+    dialog.get_by_label("Backend").select_option("shell")
+    expect(dialog.get_by_label("git", exact=True)).to_be_visible()
+    dialog.get_by_role("button", name="Start").click()
+    expect(page.locator("#session h1")).to_have_text("typed-before")
 
 
 def test_a_draft_survives_a_reload_and_goes_with_its_sending(watched: Watched, site: Site, shared: Daemon) -> None:

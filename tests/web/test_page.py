@@ -408,6 +408,21 @@ def test_a_hidden_page_holds_no_connection(watched: Watched) -> None:
     expect(page.locator("#link")).to_have_text("live")
 
 
+def test_a_prompt_is_seen_while_the_agent_is_being_given_it(watched: Watched, shared: Daemon) -> None:
+    page, directory = watched.page, shared.home.work / "slow"
+    directory.mkdir()
+    install(shared.home.config)
+    script(directory, late=3, turns=[{"match": "", "submit": "late", "say": "taken"}])
+    start(page, directory, "scripted")
+    prompt(page, "take it")
+    queue = page.locator("#session .queue")
+    expect(queue.locator("li")).to_contain_text("take itsending")
+    expect(queue.get_by_role("button")).to_have_count(0)
+    expect(page.locator("article.user pre")).to_have_text("take it")
+    expect(queue).to_be_hidden()
+    assert watched.wrong == []
+
+
 def test_what_waits_stands_under_the_conversation_and_is_edited_put_first_and_dropped(
     watched: Watched, shared: Daemon
 ) -> None:

@@ -105,22 +105,23 @@ export async function act(button, action, say = (why) => toast(why, true)) {
   }
 }
 
-// What a field is on the page, and its value: one of `options`, any of `several`, lines, or a line.
+// What a field is on the page, and its value: one of `options` or any of `several`, which may still be coming, lines, or a line.
 function control(field) {
   const common = {name: field.name, value: field.value ?? "", required: !!field.required, autocomplete: "off"};
   const label = (node) => el("label", {}, el("span", {}, field.label), node);
   if (field.several) {
-    const boxes = field.several.map((one) => el("input", {type: "checkbox", value: one.value}));
-    return {
-      node: el("fieldset", {hidden: !boxes.length}, el("legend", {}, field.label),
-        ...field.several.map((one, n) => el("label", {title: shown(one.title)}, boxes[n], shown(one.label)))),
-      value: () => boxes.filter((box) => box.checked).map((box) => box.value).join(","),
-    };
+    const boxes = [], node = el("fieldset", {hidden: true}, el("legend", {}, field.label));
+    Promise.resolve(field.several).then((found) => {
+      boxes.push(...found.map((one) => el("input", {type: "checkbox", value: one.value})));
+      node.append(...found.map((one, n) => el("label", {title: shown(one.title)}, boxes[n], shown(one.label))));
+      node.hidden = !boxes.length;
+    });
+    return {node, value: () => boxes.filter((box) => box.checked).map((box) => box.value).join(",")};
   }
   if (field.options) {
-    const select = el("select", {name: field.name}, ...field.options.map((one) =>
-      el("option", {value: one.value, disabled: !!one.disabled, title: shown(one.title)}, shown(one.label))));
-    select.value = field.value ?? "";
+    const select = el("select", {name: field.name}); // the first that is not disabled is chosen
+    Promise.resolve(field.options).then((found) => select.append(...found.map((one) =>
+      el("option", {value: one.value, disabled: !!one.disabled, title: shown(one.title)}, shown(one.label)))));
     return {node: label(select), value: () => select.value};
   }
   const input = field.rows ? el("textarea", {...common, rows: field.rows}) : el("input", {...common, spellcheck: false});

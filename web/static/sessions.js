@@ -70,20 +70,18 @@ export class Sessions {
     ];
   }
 
-  async start() {
-    let backends = [], roles = [], tasks = [];
-    try {
-      [backends, roles, tasks] = await Promise.all(["backends", "roles", "tasks"].map((name) => call("GET", `/api/${name}`)));
-    } catch { /* the form says it when it is sent */ }
+  // The form is there at once, for what is typed; the choices come into it. What cannot be asked for is said when it is sent.
+  start() {
+    const choices = (name, make) => call("GET", `/api/${name}`).then((found) => found.map(make), () => []);
+    const named = (one) => ({value: one.name, label: one.name, title: one.label});
     const last = [...this.rows.values()].at(-1);
     form("Start a session", [
-      {name: "backend", label: "Backend", value: backends.find((one) => one.status === "ok")?.name, options: backends.map((one) =>
+      {name: "backend", label: "Backend", options: choices("backends", (one) =>
         ({value: one.name, disabled: one.status !== "ok", label: one.status === "ok" ? one.title : `${one.title}: ${one.status}`}))},
       {name: "cwd", label: "Directory", value: last?.cwd ?? "", required: true},
       {name: "alias", label: "Alias"},
-      {name: "role", label: "Role", options: [{value: "", label: ""}, ...roles.map((one) =>
-        ({value: one.name, label: one.name, title: one.label}))]},
-      {name: "tasks", label: "Tasks", several: tasks.map((one) => ({value: one.name, label: one.name, title: one.label}))},
+      {name: "role", label: "Role", options: choices("roles", named).then((found) => [{value: "", label: ""}, ...found])},
+      {name: "tasks", label: "Tasks", several: choices("tasks", named)},
     ], "Start", async (values) => {
       const made = await call("POST", "/api/sessions", values);
       location.hash = `#session/${made.id}`;
