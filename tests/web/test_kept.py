@@ -137,6 +137,28 @@ def test_no_heading_skips_a_level(watched: Watched, site: Site, shared: Daemon) 
     assert levels.count(2) >= 4
 
 
+LATE = """const given = fetch;
+fetch = async (path, ...more) => {
+  if (String(path).startsWith("/api/stream")) await new Promise((done) => setTimeout(done, 3500));
+  return given(path, ...more);
+};"""
+
+
+@pytest.mark.slow(20)
+def test_a_page_that_is_told_late_is_told_all_the_same(browser: Browser, site: Site, shared: Daemon) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE * 1000)
+    context.add_init_script(LATE)
+    try:
+        pages = [context.new_page() for _ in range(5)]
+        for page in pages:
+            page.goto(site.link)
+        for page in pages:
+            expect(page.locator("#link")).to_have_text("live")
+    finally:
+        context.close()
+
+
 @pytest.mark.slow(15)
 def test_many_pages_of_one_browser_all_get_what_happens(browser: Browser, site: Site, shared: Daemon) -> None:
     context = browser.new_context()

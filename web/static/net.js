@@ -61,7 +61,7 @@ export class Stream {
   async run(signal) {
     while (!signal.aborted) {
       try {
-        if (await inTurn(signal, (turn) => this.follow(turn)) === "refused") return this.tell("refused", {});
+        if (await inTurn(signal, (turn, told) => this.follow(turn, told)) === "refused") return this.tell("refused", {});
       } catch (error) {
         if (signal.aborted) return;
         if (error.name === "AbortError") continue; // it is another page's turn
@@ -73,7 +73,7 @@ export class Stream {
   }
 
   // Tell what comes until the stream ends or fails.
-  async follow(signal) {
+  async follow(signal, told) {
     const resumed = this.after !== null;
     const query = this.session ? `?as=turns&session=${encodeURIComponent(this.session)}${resumed ? `&after=${this.after}` : ""}` : "";
     const response = await fetch(`/api/stream${query}`, {headers: {"X-Anvil-Key": key}, signal});
@@ -81,10 +81,10 @@ export class Stream {
     if (!response.ok) throw new Error(`status ${response.status}`);
     this.pause = 250;
     this.tell("open", {resumed});
-    await this.read(response.body.getReader(), signal);
+    await this.read(response.body.getReader(), signal, told);
   }
 
-  async read(reader, signal) {
+  async read(reader, signal, told) {
     const decoder = new TextDecoder();
     for (let rest = []; ;) { // pieces of what has no end yet
       const {value, done} = await reader.read();
@@ -99,6 +99,7 @@ export class Stream {
       for (const part of parts) {
         const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(part) ?? [];
         if (event) this.hear(event, JSON.parse(data));
+        told();
         await breath();
         if (signal.aborted) return;
       }
