@@ -38,7 +38,7 @@ SCREENS = {
     "acme.lib": {"Main", "Prompt", "Log", "AskPane", "Inbox", "Daemon"},
 }
 THIRD_PARTY = {
-    "mcp": {"anvilsrv.inside.mcpserver", "anvilsrv.inside.mcparguments"},
+    "mcp": {"anvilsrv.inside.mcpserver", "anvilsrv.inside.mcparguments", "anvilsrv.inside.mcplines"},
     "prompt_toolkit": {"anvilsrv.inside.acp_pane"},
     "uvicorn": {"web.server", "web.connections"},
     "jsonschema": {"web.schema"},
