@@ -64,7 +64,8 @@ class Acting(Shown, Once[None]):
         def send(text: str | None) -> None:
             if text is not None:
                 self.host.keep(who, text)
-                self.host.request(partial(requests.prompt, session=who, text=text), lambda _: self.host.sent(who))
+                if self.host.find(who) is not None:  # else it has been said where the text is
+                    self.host.request(partial(requests.prompt, session=who, text=text), lambda _: self.host.sent(who))
 
         self.app.push_screen(
             Prompt(f"Prompt for {label(row)}", self.host.draft(who), partial(self.host.keep, who)), send
@@ -108,7 +109,9 @@ class Acting(Shown, Once[None]):
     def action_context(self) -> None:
         def ask(row: Row) -> None:
             def put(text: str | None) -> None:
-                if text is not None:
+                if text is not None and self.host.find(row["id"]) is None:
+                    self.host.keep(row["id"], text)
+                elif text is not None:
                     self.host.request(partial(requests.set_context, session=row["id"], context=text))
 
             title = f"Context before each prompt of {label(row)}"

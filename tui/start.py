@@ -59,7 +59,8 @@ class Start(Dialog):
         if able and not backend.value:
             backend.value = able[0]
             backend.cursor_position = len(able[0])
-        lines = [clip(f"{one['name']} · {one['title']}{_why(one)}", 68) for one in backends]
+        able_first = sorted(backends, key=lambda one: one["status"] != "ok")
+        lines = [clip(f"{one['name']} · {one['title']}{_why(one)}", 68) for one in able_first]
         lines += [clip(f"tasks, commas between: {' '.join(known['tasks'])}", 136)] if known.get("tasks") else []
         self.query_one("#offered", Static).update(Content("\n".join(lines)))
         self._answered("")

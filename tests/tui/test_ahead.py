@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
@@ -38,7 +39,7 @@ def test_the_form_of_a_new_session_takes_what_is_typed_before_its_choices_are_kn
         assert later.asked[1][0].keywords["found"] | {"directory": "/p"} == {
             "backend": "shell", "directory": "/p", "alias": "jK", "role": "", "tasks": "",
         }  # fmt: skip
-        assert words(app, "#offered") == "claude · C: no\nshell · S\ntasks, commas between: git"
+        assert words(app, "#offered") == "shell · S\nclaude · C: no\ntasks, commas between: git"
         await pilot.press("escape", "s", *"mine")
         later.asked[-1][1]((BACKENDS, {}))
         assert app.screen.query_one("#backend", Input).value == "mine"
@@ -104,3 +105,22 @@ class FakeClient:
     def write_read(self, path: str, data: bytes) -> bytes:
         self.written.append((path, data))
         return b"done"
+
+
+@pytest.mark.parametrize("key", ["p", "c"])
+def test_what_is_sent_to_a_session_that_is_gone_is_kept_and_that_is_the_last_word(home: Home, key: str) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        two = rows(2)
+        await show(app, pilot, two)
+        later = Later(app)
+        await pilot.press(key)
+        await pilot.pause()
+        await pilot.press(*"half")
+        await show(app, pilot, two[1:])
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.drafts == {"": "half"}
+        assert "00000000 is gone; what was typed for it is offered" in app.said[0]
+        assert later.asked == []
+
+    drive(home, play)

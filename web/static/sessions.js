@@ -77,7 +77,8 @@ export class Sessions {
     const last = [...this.rows.values()].at(-1);
     form("Start a session", [
       {name: "backend", label: "Backend", options: choices("backends", (one) =>
-        ({value: one.name, disabled: one.status !== "ok", label: one.status === "ok" ? one.title : `${one.title}: ${one.status}`}))},
+        ({value: one.name, disabled: one.status !== "ok", label: one.status === "ok" ? one.title : `${one.title}: ${one.status}`}))
+        .then((found) => found.sort((a, b) => a.disabled - b.disabled))},
       {name: "cwd", label: "Directory", value: last?.cwd ?? "", required: true},
       {name: "alias", label: "Alias"},
       {name: "role", label: "Role", options: choices("roles", named).then((found) => [{value: "", label: ""}, ...found])},
