@@ -39,9 +39,11 @@ class Server(MCPServer):
     async def run_stdio_async(self) -> None:
         """Serve on standard input and output."""
         lines = Lines(sys.stdin.buffer)
-        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (reads, writes):
-            lines.answer = writes.send
+        stdin = cast("anyio.AsyncFile[str]", lines)
+        async with stdio_server(stdin=stdin) as (reads, writes), anyio.create_task_group() as group:
+            group.start_soon(lines.answer, writes.send)
             await self._lowlevel_server.run(reads, writes, self._lowlevel_server.create_initialization_options())
+            group.cancel_scope.cancel()
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Return the tool's result. Raises ToolError."""

@@ -71,11 +71,11 @@ def _error(known: int | str | None, code: int, words: str) -> JSONRPCError:
 
 
 class Lines:
-    """Standard input, line by line; ``answer`` gets what is to be sent back for a line that the SDK does not see."""
+    """Standard input, line by line. What is to be sent back for a line that the SDK does not see, ``answer`` sends."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._file = anyio.wrap_file(io.TextIOWrapper(source, encoding="utf-8", errors="replace"))
-        self.answer: Callable[[SessionMessage], Awaitable[None]] | None = None
+        self._refuse, self._refused = anyio.create_memory_object_stream[SessionMessage](0)
 
     async def __aiter__(self) -> AsyncIterator[str]:
         async for line in self._file:
@@ -83,5 +83,10 @@ class Lines:
             wrong = refusal(meant) if meant.strip() else None
             if wrong is None:
                 yield meant
-            elif self.answer is not None:
-                await self.answer(SessionMessage(wrong))
+            else:
+                await self._refuse.send(SessionMessage(wrong))
+
+    async def answer(self, send: Callable[[SessionMessage], Awaitable[None]]) -> None:
+        """Send what is refused, until cancelled."""
+        async for one in self._refused:
+            await send(one)
