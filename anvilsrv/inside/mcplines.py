@@ -6,7 +6,6 @@ Threads: the loop of ``anvilmcp``, and the thread in which anyio reads a line. O
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, BinaryIO
@@ -21,6 +20,9 @@ from mcp.types import (
     JSONRPCNotification,
     jsonrpc_message_adapter,
 )
+
+from anvilsrv.errors import AnvilError
+from anvilsrv.strict_json import loads
 
 # In a line of JSON: an escaped backslash, a whole pair, and what is left: half of one.
 _ESCAPE = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -37,14 +39,16 @@ def refusal(line: str) -> JSONRPCError | None:
     """
     try:
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        if not (isinstance(message, JSONRPCNotification) and "id" in json.loads(line)):
-            return None  # a request whose id is none passes for a notification, which nobody answers
     except ValueError:
-        pass
+        message = None
+    if message is not None and not isinstance(message, JSONRPCNotification):
+        return None
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return _error(None, PARSE_ERROR, f"not JSON: {error}")
+        found = loads(line, len(line))
+    except AnvilError as error:
+        return None if message is not None else _error(None, PARSE_ERROR, str(error))
+    if message is not None and "id" not in found:
+        return None  # with an id it is a request, whose id is none; nobody answers a notification
     request = found if isinstance(found, dict) and "method" in found else {}
     known = request.get("id")
     if not isinstance(known, (int, str)) or isinstance(known, bool):

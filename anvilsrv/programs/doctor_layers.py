@@ -3,7 +3,6 @@
 Threads: the main thread of the command. Nothing of the user's is changed; what agents are tried in is removed.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from anvilsrv import paths
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError
 from anvilsrv.programs.finding import DO, NOTE, OK, PATIENCE, Line, last
+from anvilsrv.strict_json import loads_object
 from sandbox import outside
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def configuration() -> Iterator[Line]:
 def _laid_beside() -> set[Path]:
     """Return the files that an upgrade has put beside those that the user had edited, in the configuration or elsewhere."""
     try:
-        record = json.loads((Path(sys.prefix).parent / "installed.json").read_text())
+        record = loads_object((Path(sys.prefix).parent / "installed.json").read_bytes())
         return {Path(one) for one in record["beside"] if os.path.exists(one)}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (AnvilError, OSError, KeyError, TypeError):
         return set()  # not installed by ./install
 
 

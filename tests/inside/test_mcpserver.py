@@ -83,8 +83,8 @@ def test_the_program_is_ready_soon_and_ends_with_its_input(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("line", "known", "code", "why"),
     [
-        ("nonsense", None, -32700, "not JSON"),
-        ('{"jsonrpc": "2.0", "id": 7, "meth', None, -32700, "not JSON"),
+        ("nonsense", None, -32700, "invalid JSON"),
+        ('{"jsonrpc": "2.0", "id": 7, "meth', None, -32700, "invalid JSON"),
         ('[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]', None, -32600, "batches are not taken"),
         ('"ping"', None, -32600, "an object is expected"),
         ('{"id": 7, "method": "ping"}', 7, -32600, 'jsonrpc must be "2.0"'),
@@ -93,7 +93,7 @@ def test_the_program_is_ready_soon_and_ends_with_its_input(desk: Desk) -> None:
         ('{"jsonrpc": "2.0", "id": [], "method": "ping"}', None, -32600, "id must be a string or a number"),
         ('{"jsonrpc": "2.0", "id": null, "method": "ping"}', None, -32600, "id must be a string or a number"),
         ('{"jsonrpc": "2.0", "id": 7}', None, -32600, "a method, a result or an error is expected"),
-        ("[" * 100_000, None, -32700, "not JSON"),
+        ("[" * 100_000, None, -32700, "invalid JSON"),
     ],
 )
 def test_what_is_not_json_rpc_is_answered_with_the_reason(line: str, known: object, code: int, why: str) -> None:
