@@ -134,16 +134,16 @@ def test_a_conversation_goes_on_when_the_daemon_was_killed(screen: Screen, stopp
 
 
 def test_a_window_that_was_small_for_a_while_shows_what_it_did(screen: Screen) -> None:
-    whole = ("seq 8", "\n1\n", "\n8\n")
+    whole = ("seq 5", "\n1\n", "\n5\n")  # and how long it took, if that is long
     start(screen)
     screen.key("Enter").see("worker  idle")
     screen.key("P").see("Prompt to worker:")
-    screen.type("seq 8").key("Enter").see(*whole)
+    screen.type("seq 5").key("Enter").see(*whole)
     screen.key("h").see("Session worker (idle)", "Attach terminal")
-    wait_until(lambda: "seq 8" not in screen.text(), "the menu takes its lines")
+    wait_until(lambda: "seq 5" not in screen.text(), "the menu takes its lines")
     screen.key("C-g").see(*whole)
     screen.key("C-x", "2", "C-x", "2").key("M-x").see("M-x")
-    assert "seq 8" not in screen.text()
+    assert "seq 5" not in screen.text()
     screen.key("C-g", "C-x", "1").see(*whole)
     screen.key("p").see("Prompt to worker  C-c C-c")
     screen.type("draft").key("C-c", "C-k").see("The draft is kept")
