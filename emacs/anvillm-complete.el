@@ -100,7 +100,8 @@ Those of an agent that has told none yet are asked for again."
           (split-string (anvillm-text bytes) "\n" t)))
 
 (defun anvillm-complete-file ()
-  "Complete the file name after an @, for `completion-at-point-functions'."
+  "Complete the file name after an @, for `completion-at-point-functions'.
+Any part of its path will do; what is in no path is left to other functions."
   (let* ((id (car anvillm-compose-targets)) (cwd (and id (anvillm-get id :cwd)))
          (start (save-excursion
                   (skip-chars-backward "^ \t\n@")
@@ -109,12 +110,13 @@ Those of an agent that has told none yet are asked for again."
                            (memq (char-before (1- (point))) '(?\s ?\t ?\n ?\( ?\")))
                        (point)))))
     (when (and start cwd (file-accessible-directory-p cwd))
-      (list start (save-excursion (skip-chars-forward "^ \t\n") (point))
-            (lambda (string predicate action)
-              (if (eq action 'metadata) '(metadata (category . file))
-                (complete-with-action action (anvillm-complete--files (file-name-as-directory cwd))
-                                      string predicate)))
-            :exclusive 'no))))
+      (let ((files (anvillm-complete--files (file-name-as-directory cwd)))
+            (typed (buffer-substring-no-properties start (point))))
+        (when (cl-some (lambda (file) (string-search typed file)) files)
+          (list start (save-excursion (skip-chars-forward "^ \t\n") (point))
+                (lambda (string predicate action)
+                  (if (eq action 'metadata) '(metadata (category . project-file))
+                    (complete-with-action action files string predicate)))))))))
 
 (defun anvillm-complete-command ()
   "Complete the command after a / at the beginning of the prompt."
