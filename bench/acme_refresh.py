@@ -10,6 +10,7 @@ The window's events are read meanwhile, as Assist does.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -114,7 +115,9 @@ def refreshed(pane: Table, app: App, sessions: list[Session], window: Counted) -
 
 
 def run() -> None:
-    if "--here" in sys.argv:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--here", action="store_true", help="with the acme of this namespace, in a window of its own")
+    if parser.parse_args().here:
         acme = Acme.dial()
         made = acme.new()
         made.name("/AnviLLM/bench")

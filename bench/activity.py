@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import ended  # noqa: F401
+from arguments import numbers
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import yaml
@@ -141,8 +142,7 @@ def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
 
 
 def main() -> None:
-    given = [float(word) for word in sys.argv[1:4]]
-    streams, rate, seconds = [*given, *(30, 20, 20)[len(given) :]]
+    streams, rate, seconds = numbers(__doc__, streams=30, pieces=20, seconds=20)
     with temporary_home() as home:
         scripted.install(home.home / ".config" / "anvillm")
         daemon = Daemon(home)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import ended  # noqa: F401
+from arguments import numbers
 
 from anvilsrv.beads.beads import Beads
 from anvilsrv.p9.client import Client
@@ -27,7 +27,7 @@ from anvilsrv.tree.table import Tree
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    count = int(numbers(__doc__, count=100_000)[0])
     with tempfile.TemporaryDirectory() as folder:
         beads = Beads(Path(folder) / "beads", lambda change: None, print)
         file = Path(folder) / "issues.jsonl"

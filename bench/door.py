@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ended  # noqa: F401
+from arguments import numbers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -184,4 +185,4 @@ def main(size: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 512)
+    main(int(numbers(__doc__, mib=512)[0]))

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import ended  # noqa: F401
+from arguments import numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -55,7 +56,7 @@ def milliseconds(argv: list[str]) -> float:
 
 
 def main() -> int:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    rounds = int(numbers(__doc__, rounds=60)[0])
     report = tiers.probe()
     if report.tier != "full":
         print(f"this kernel gives tier {report.tier}: {'; '.join(report.reasons)}")

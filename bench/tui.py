@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import ended  # noqa: F401
+from arguments import numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +42,7 @@ def first_paint(namespace: str) -> float:
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    runs = int(numbers(__doc__, runs=10)[0])
     with tempfile.TemporaryDirectory() as namespace:
         times = sorted(first_paint(namespace) for _ in range(runs))
     print(
