@@ -151,7 +151,8 @@ def check() -> None:
     from sandbox import landlock, tiers
     from sandbox.text import TIERS
 
-    report = tiers.probe()
+    with errors_as(Failure):
+        report = tiers.probe()
     print(f"kernel\t{os.uname().release} {os.uname().machine}")
     print(f"landlock\tABI {report.abi} (newest known: {landlock.NEWEST})")
     print(f"tier\t{report.tier}\t{TIERS[report.tier]}")
@@ -187,7 +188,8 @@ def show(**options: Any) -> None:
     with errors_as(Failure):
         found = _policy(options)
         over = cover(found, Trusted(Written.of(os.environ)), remember=False)
-    report = tiers.probe()
+    with errors_as(Failure):
+        report = tiers.probe()
     try:
         tier = tiers.choose(found, report)
     except SandboxError as error:
@@ -294,7 +296,8 @@ def setup(dry_run: bool) -> None:
     """
     from sandbox import apparmor
 
-    sys.exit(apparmor.setup(dry_run=dry_run))
+    with errors_as(Failure):
+        sys.exit(apparmor.setup(dry_run=dry_run))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import kernel, landlock, launcher
-from sandbox.errors import SandboxRefused
+from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.policy import Policy
 from sandbox.seccomp import ARCH
+
+UNKNOWN = "cannot find out what this kernel can enforce"
+PATIENCE = 60.0  # s; a program starts in 0.1
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class Report:
 
 
 def probe() -> Report:
-    """Try the tiers from the top, each by starting a program in it (about 0.1 s)."""
+    """Try the tiers from the top, each by starting a program in it (about 0.1 s).
+
+    Raises SandboxError if that tells nothing of the kernel: the machine is too busy, or a disk is full.
+    """
     abi = landlock.abi()
     reasons: list[str] = []
     advice: list[str] = []
@@ -56,7 +62,10 @@ def probe() -> Report:
 
 
 def attempt(tier: str) -> str | None:
-    """Start /bin/true in a tier with next to nothing granted; the launcher's sentence if it refuses."""
+    """Start /bin/true in a tier with next to nothing granted; return the launcher's sentence if it refuses.
+
+    Raises SandboxError if it could not be started, or did not end: that says nothing of the tier.
+    """
     system = [path for path in ("/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store") if os.path.exists(path)]
     links = [[path, os.readlink(path)] for path in system if os.path.islink(path)]
     real = [path for path in system if not os.path.islink(path)]
@@ -68,16 +77,20 @@ def attempt(tier: str) -> str | None:
         "rules": [["/proc", "r"], ["/dev/null", "rd"], *([path, "rx"] for path in real)], "protected": [],
         "network": "none", "connect": [], "bind": [], "least_abi": 1, "best_effort": False, "status": "",
     }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="anvil-probe-") as directory:
-        path = Path(directory, "spec.json")
-        path.touch(0o600)  # whatever the umask: the launcher takes none that others can write
-        path.write_text(json.dumps(spec))
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="anvil-probe-") as directory:
+            path = Path(directory, "spec.json")
+            path.touch(0o600)  # whatever the umask: the launcher takes none that others can write
+            path.write_text(json.dumps(spec))
             result = subprocess.run(
-                launcher.command(str(path)), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+                launcher.command(str(path)), capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
+    except subprocess.TimeoutExpired:
+        raise SandboxError(
+            f"{UNKNOWN}: a program did not start within {PATIENCE:g} s; is the machine too busy?"
+        ) from None
+    except OSError as error:
+        raise SandboxError(f"{UNKNOWN}: {error.strerror or error}") from None
     if result.returncode == 0:
         return None
     lines = result.stderr.strip().splitlines()

@@ -169,9 +169,12 @@ class Launch:
             raise Unavailable(f"cannot tell where agents may write: {error}") from None
 
     def tier_report(self) -> tiers.Report:
-        """Return what this kernel provides; found out once."""
+        """Return what this kernel provides; found out once. Raises Unavailable."""
         if self._report is None:
-            report = tiers.probe()
+            try:
+                report = tiers.probe()
+            except SandboxError as error:
+                raise Unavailable(str(error)) from None
             with self._lock:
                 self._report = report
         return self._report

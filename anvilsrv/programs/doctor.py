@@ -59,9 +59,14 @@ def program() -> Iterator[Line]:
 def sandbox() -> Iterator[Line]:
     """Check what this kernel provides, by trying."""
     from sandbox import tiers
+    from sandbox.errors import SandboxError
     from sandbox.text import TIERS
 
-    report = tiers.probe()
+    try:
+        report = tiers.probe()
+    except SandboxError as error:
+        yield Line(DO, "sandbox", str(error))
+        return
     kernel = f"Linux {os.uname().release}, Landlock ABI {report.abi}"
     tier = f"{report.tier}: {TIERS[report.tier].removeprefix(f'{report.tier.upper()}: ')}"
     enough = report.tier in ("full", "ll9")

@@ -12,7 +12,7 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.errors import Unavailable
 from sandbox import tiers
-from sandbox.errors import SandboxRefused
+from sandbox.errors import SandboxError, SandboxRefused
 from sandbox.written import Written
 from tests.conftest import Home
 
@@ -37,6 +37,20 @@ def test_another_directory_is_taken_with_its_gaps(launch: Launch, home: Home) ->
     plan = launch.plan("shell", "", [], str(home.work))
     assert plan.tier == "weak"
     assert plan.gaps
+
+
+def test_what_could_not_be_found_out_is_said_and_tried_again_for_the_next_session(
+    launch: Launch, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy() -> tiers.Report:
+        raise SandboxError("too busy")
+
+    able = tiers.probe
+    monkeypatch.setattr(tiers, "probe", busy)
+    with pytest.raises(Unavailable, match="too busy"):
+        launch.plan("shell", "", [], str(home.work))
+    monkeypatch.setattr(tiers, "probe", able)
+    assert launch.plan("shell", "", [], str(home.work)).tier == "weak"
 
 
 def test_a_variable_of_the_users_own_is_named_and_its_value_not_shown(

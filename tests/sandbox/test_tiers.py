@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox import kernel, landlock, plan, policy, tiers
-from sandbox.errors import SandboxRefused
+from sandbox import kernel, landlock, launcher, plan, policy, tiers
+from sandbox.errors import SandboxError, SandboxRefused
 
 NOTHING: dict[str, Any] = {}
 PORTS = {"network": {"enabled": True, "connect_tcp": [443]}}
@@ -72,6 +72,16 @@ def test_the_probe_tries_the_tiers_for_real() -> None:
     assert (tiers.attempt("full") is None) == (report.tier == "full")
     if report.tier != "full":
         assert report.reasons
+
+
+@pytest.mark.parametrize(("command", "why"), [(["sleep", "60"], "too busy"), (["/no/such/program"], "No such file")])
+def test_a_machine_that_starts_no_program_says_nothing_of_its_kernel(
+    monkeypatch: pytest.MonkeyPatch, command: list[str], why: str
+) -> None:
+    monkeypatch.setattr(tiers, "PATIENCE", 0.1)
+    monkeypatch.setattr(launcher, "command", lambda path: command)
+    with pytest.raises(SandboxError, match=f"cannot find out what this kernel can enforce: .*{why}"):
+        tiers.probe()
 
 
 def test_a_kernel_without_user_namespaces_gets_the_next_tier(monkeypatch: pytest.MonkeyPatch) -> None:
