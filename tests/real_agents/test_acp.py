@@ -120,7 +120,7 @@ def test_an_edit_is_done_and_told_with_its_diff(bench: Bench) -> None:
     agent.ask(edit(bench.backend, str(file), "beta", "delta"))
     assert file.read_text() == "alpha\ndelta\ngamma\n"
     made = [one for one in turn(agent) if one["kind"] == "edit"][-1]
-    assert (made["path"], made["op"]) == (str(file), "change")
+    assert (made["path"], made["op"]) == (file.name, "change")
     assert "-beta" in made["diff"] and "+delta" in made["diff"]
     wait_until(lambda: "+delta" in agent.screen, "the pane shows it")
 
