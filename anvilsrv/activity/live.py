@@ -87,8 +87,8 @@ class Channel:
     """One session. ``last`` is the last number that was given; the ring has everything after ``floor``."""
 
     last: int = 0
-    cwd: str = ""
     floor: int = 0
+    cwd: str = ""
     ring: deque[Item] = field(default_factory=deque)
     size: int = 0
     blocks: dict[tuple[str, str], Block] = field(default_factory=dict)
@@ -173,7 +173,7 @@ class Live:
         """
         start = (last // GAP + 1) * GAP if last else 0
         with self._lock:
-            found = self._channels[session] = Channel(start, cwd, start)
+            found = self._channels[session] = Channel(start, start, cwd)
         return found
 
     def publish(self, session: str, items: tuple[Item, ...], whole: tuple[tuple[str, str], ...]) -> None:

@@ -10,16 +10,19 @@ from anvilsrv.activity import rows
 from anvilsrv.store.store import Tx
 
 OF_TOOLS = ("tool", "output", "edit")  # kinds whose id is that of the use of a tool
-NAMED = ("title", "path", "to")  # what may be the name of a file
+NAMED = ("path", "to")  # the names of files
 LONGEST = 200  # characters of an id
 
 
 def here(made: dict[str, Any], cwd: str) -> dict[str, Any]:
     """Return an object with the files that it names by their paths below ``cwd``, if that is where they are; some agents
-    have only absolute names. What was given to a tool, and its places, stay as they were reported.
+    have only absolute names. What was given to a tool, and its places, stay as they were reported; so does a title that
+    is not one of these places, such as a command.
     """
     above = cwd.rstrip("/") + "/"
-    named = {key: made[key] for key in NAMED if str(made.get(key, "")).startswith(above)}
+    titled = made.get("title") in [place.get("path") for place in made.get("places", ())]
+    keys = (*NAMED, "title") if titled else NAMED
+    named = {key: made[key] for key in keys if str(made.get(key, "")).startswith(above)}
     return {**made, **{key: value.removeprefix(above) for key, value in named.items() if value != above}}
 
 

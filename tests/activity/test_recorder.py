@@ -141,6 +141,12 @@ def test_a_file_below_the_directory_is_named_relative_to_it(records: Records, to
     assert (tool["input"], tool["places"]) == ({"file": told}, [{"path": told}])
 
 
+def test_a_command_is_shown_as_it_was_given(records: Records) -> None:
+    command = f"{CWD}/run --all"
+    records.tell("tool", id="1", name="Bash", title=command, input={"command": command})
+    assert records.kept("tool")[0]["title"] == command
+
+
 def test_usage_says_what_compactions_read(records: Records) -> None:
     records.tell("usage", input=3, compacted=7000)
     assert records.kept("usage")[0]["compacted"] == 7000
