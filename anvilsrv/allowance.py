@@ -176,6 +176,10 @@ class Shares:
             budget.left(time.monotonic())
             budget.spend(seconds)
 
+    def stopwatch(self) -> "Stopwatch":
+        """Return a stopwatch of this thread, for work on one session after another."""
+        return Stopwatch(self)
+
     @contextmanager
     def charged(self, session: str) -> Iterator[None]:
         """Charge what this thread does inside."""
@@ -184,6 +188,22 @@ class Shares:
             yield
         finally:
             self.spend(session, time.thread_time() - began)
+
+
+class Stopwatch:
+    """The time of one thread since the last ``charge``. Used on that thread; to ask the kernel for it costs more than a short piece of
+    work."""
+
+    __slots__ = ("_at", "_shares")
+
+    def __init__(self, shares: Shares) -> None:
+        self._shares = shares
+        self._at = time.thread_time()
+
+    def charge(self, session: str) -> None:
+        """Charge what this thread did since then."""
+        before, self._at = self._at, time.thread_time()
+        self._shares.spend(session, self._at - before)
 
 
 class Share:

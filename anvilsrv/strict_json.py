@@ -9,11 +9,15 @@ Pure; ``json`` is imported when it is needed, for the hook program counts millis
 """
 
 from collections.abc import Iterable
+from functools import cache
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import Invalid
+
+if TYPE_CHECKING:
+    from json import JSONDecoder, JSONEncoder
 
 DEEPEST = 64  # levels of arrays and objects
 LARGEST = 64 << 20  # bytes, where nothing smaller is said
@@ -59,12 +63,8 @@ def dumps(value: object, *, indent: int | None = None) -> str:
     """Return ``value`` as JSON: one line, without ``indent``. Raises Invalid for what JSON cannot hold (NaN, another
     type, too deep).
     """
-    import json
-
     try:
-        text = json.dumps(
-            value, ensure_ascii=False, allow_nan=False, indent=indent, separators=None if indent else (",", ":")
-        )
+        text = _encoder(indent).encode(value)
     except (ValueError, TypeError, RecursionError) as error:
         raise Invalid(f"not storable as JSON: {error}") from None
     if text.isascii() and "\x7f" not in text:
@@ -88,20 +88,18 @@ def whole(text: str) -> str:
 
 
 def _parsed(data: bytes | bytearray | str, largest: int) -> tuple[str, Any]:
-    import json
-
     if len(data) > largest:
         raise Invalid(f"invalid JSON: more than {largest >> 20} MiB")
     try:
         text = data if isinstance(data, str) else data.decode()
     except UnicodeDecodeError:
         raise Invalid("invalid UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise Invalid("invalid JSON: unexpected BOM")
     if text.count(",") + text.count("[") + text.count("{") > VALUES and _many(text):
         raise Invalid(f"invalid JSON: {BOUNDS['values'].full.format(BOUNDS['values'].figure)}")
     try:
-        found = json.loads(
-            text, parse_constant=_constant, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
-        )
+        found = _decoder().decode(text)
     except RecursionError:
         raise Invalid(f"invalid JSON: nested more than {DEEPEST} levels") from None
     except ValueError as error:
@@ -109,6 +107,22 @@ def _parsed(data: bytes | bytearray | str, largest: int) -> tuple[str, Any]:
     if text.count("[") + text.count("{") > DEEPEST and _deep(found):
         raise Invalid(f"invalid JSON: nested more than {DEEPEST} levels")
     return text, found
+
+
+@cache
+def _decoder() -> "JSONDecoder":
+    import json
+
+    return json.JSONDecoder(parse_constant=_constant, parse_float=_float, parse_int=_integer, object_pairs_hook=_object)
+
+
+@cache
+def _encoder(indent: int | None) -> "JSONEncoder":
+    import json
+
+    return json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, indent=indent, separators=None if indent else (",", ":")
+    )
 
 
 def _many(text: str) -> bool:

@@ -4,7 +4,8 @@
 
 Sessions of the scripted backend, each in a turn; this program appends to the file that its agent would write, and reads ``activity``
 of each. A piece has the time at which it was written; the delay is from there until a reader has it, in milliseconds. The processor
-time of the daemon is that of all its threads, in percent of one core. To that comes what the hooks cost with which Claude Code tells of
+time of the daemon is that of all its threads, in percent of one core; beside it runs a plain follower of the same files, which shows
+what the machine is worth. To that comes what the hooks cost with which Claude Code tells of
 the same: a process for each line of text, which is one of ten pieces here. How busy the machine is shows how late a thread of this
 program is that does nothing but sleep for 50 ms.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -29,6 +31,7 @@ from tests.conftest import ROOT, Daemon, temporary_home
 from tests.session import Session
 
 PIECES = 10  # of a line
+FOLLOWER = Path(__file__).with_name("plain_follower.py")
 
 
 def cpu(pid: int) -> float:
@@ -126,9 +129,14 @@ def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
     for thread in threads:
         thread.start()
     assert daemon.process is not None
+    told = [daemon.home.state / "sessions" / agent.id / "data" / "told.jsonl" for agent in agents]
+    for path in told:
+        path.touch()
+    peer = subprocess.Popen([sys.executable, FOLLOWER, *told], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     before, began = cpu(daemon.process.pid), time.monotonic()
-    write([daemon.home.state / "sessions" / agent.id / "data" / "told.jsonl" for agent in agents], rate, seconds)
+    write(told, rate, seconds)
     used, took = cpu(daemon.process.pid) - before, time.monotonic() - began
+    lines, least = map(float, peer.communicate("")[0].split())
     time.sleep(0.5)
     over.set()
     (daemon.home.work / "over").touch()
@@ -136,7 +144,10 @@ def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
         f"{streams} streams, {rate:g} pieces a second each, {took:.1f} s: {len(delays)} of {int(rate * seconds) * streams} pieces"
     )
     print(f"delay ms: {of(delays)}; a sleep ends late by {of(late)}; load {os.getloadavg()[0]:.0f}")
-    print(f"daemon: {100 * used / took:.1f} % of a core")
+    print(
+        f"daemon: {100 * used / took:.1f} % of a core, {used / least:.1f} times a plain follower of these files"
+        f" ({100 * least / took:.1f} %, {lines:.0f} lines)"
+    )
     for agent in agents:
         agent.write("ctl", "kill")
 

@@ -23,7 +23,7 @@ from anvilsrv.strict_json import dumps
 
 MOST = 64 << 20  # bytes of the records of one session
 SHOWN = ("text", "tool", "edit", "decision")  # kinds of which the log shows something
-SOON = 0.1  # s between two looks of the log at a text that grows
+SOON = 0.08  # s between two looks of the log at a text that grows; files are looked at less often, so that each look shows at once
 PIECE = 16 << 10  # characters of a text from which its size is looked at with each part
 OFTEN = 64  # records after which their size is looked at
 BLOCKS = 64  # objects of a session that grow at a time
@@ -199,8 +199,10 @@ class Recorder:
 
     def _one(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
         if told.made["kind"] == "text":
-            ident = told.made.get("id") or answer_of(told.turn)
-            told = replace(told, made={**told.made, "id": self._called(tx, session, channel, told, ident)})
+            own = told.made.get("id")
+            ident = self._called(tx, session, channel, told, own or answer_of(told.turn))
+            if ident != own:
+                told = replace(told, made={**told.made, "id": ident})
         elif told.of_tool and "part" in told.made:
             if not again:
                 channel.running.write(told.of_tool, told.made["id"], told.made["part"], told.begun)

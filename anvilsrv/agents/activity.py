@@ -188,12 +188,14 @@ class Activities(Listener):
     def _tell(self, told: Mapping[str, tuple[list[Piece], dict[str, Mark | None]]], flush: Iterable[str] = ()) -> None:
         """Put what was told in order, and have it recorded."""
         ready: dict[str, tuple[list[Piece], dict[str, Mark | None]]] = {}
+        waits = False  # what waits of other sessions has a look coming
         for session in {**told, **dict.fromkeys(flush)}:
             pieces, marks = told.get(session, ([], {}))
             one = self._sessions.setdefault(session, Session())
             now = merged(_ordered(one, pieces, session in flush))
             if now or marks:
                 ready[session] = (now, marks)
+            waits = waits or bool(one.later) or _early(one)
             if not one.later and not one.orders:
                 del self._sessions[session]
         for session, (now, marks) in ready.items():
@@ -203,7 +205,7 @@ class Activities(Listener):
         if self._ready and not self._posting:
             self._posting = True
             self._files.do(self._post)
-        if not self._soon and any(one.later or _early(one) for one in self._sessions.values()):
+        if not self._soon and waits:
             self._soon = True
             self._files.soon(self._flush)
 
@@ -226,6 +228,7 @@ class Activities(Listener):
         again: list[bool] = []
 
         def job(tx: Tx) -> None:
+            watch = self._files.shares.stopwatch()
             for session, pieces, marks in ready:
                 if not self._registry.there(tx, session):
                     continue
@@ -233,8 +236,8 @@ class Activities(Listener):
                     Told(one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun, one.said.of_tool)
                     for one in pieces
                 ]
-                with self._files.shares.charged(session):
-                    self._registry.activity.tell(tx, session, told, marks, again=bool(again))
+                self._registry.activity.tell(tx, session, told, marks, again=bool(again))
+                watch.charge(session)
             again.append(True)
 
         return job

@@ -199,18 +199,18 @@ class Files:
         gone, self._gone = self._gone, []
         for session, one in gone:
             news.setdefault(session, []).append(one)
+        watch = self.shares.stopwatch()
         for number, name in changed:
             session = self._watched[number].session if number in self._watched else ""
             if not self._may(session, first):
                 self._changed[number, name] = None
-                continue
-            with self.shares.charged(session):
-                found = self._read(number, name)
-            if found is not None:
-                news.setdefault(session, []).append(found)
+            elif session:
+                if (found := self._read(number, name)) is not None:
+                    news.setdefault(session, []).append(found)
+                watch.charge(session)
         for session, some in news.items():
-            with self.shares.charged(session):
-                self._on_news(session, some)
+            self._on_news(session, some)
+            watch.charge(session)
         if self._changed or self._new:
             self._rest()
 

@@ -354,7 +354,7 @@ class Backend:
         return found
 
     def declared_told(self, by: Follow, line: Mapping[str, Any]) -> list[Said]:
-        return [said for row in by.tell for said in row.read(line, self.tools)]
+        return [said for row in by.rows(line) for said in row.read(line, self.tools)]
 
     def _understood(self, rule: Rule, payload: Mapping[str, Any]) -> Report:
         fields = rule.read(payload, self.payload)

@@ -8,8 +8,10 @@ What an agent says is hostile: every object goes through ``activity/schema.py``.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from anvilsrv.activity import diffs
@@ -23,6 +25,9 @@ from anvilsrv.backends.typed import bounded
 ITEMS = 200  # objects of one line
 PIECE = PART // 4  # characters of one part
 DIFF = KINDS["edit"].fields["diff"]
+MEMBER = ("each", "number")  # what a member of a list is called beside the fields of its line
+SHORT = 80  # characters of a value by which rows are known
+KNOWN = 200  # such values
 HOW = ("json", "lines", "bytes", "document")
 
 
@@ -100,6 +105,10 @@ class Tell:
                         made, self._index(seen), self._text(self.turn, seen), self._at(seen), self.later, of_tool
                     )
 
+    def may(self, path: str, value: str) -> bool:
+        """Return whether it may be for a line that has this value there."""
+        return bool(self.match) or all(pattern.search(value) for where, pattern in self.when if where == path)
+
     def _matched(self, line: Mapping[str, Any]) -> Mapping[str, Any] | None:
         for path, pattern in self.match:
             value = templates.dig(line, path)
@@ -156,6 +165,30 @@ class Follow:
     fresh: bool = False
     end: bool = False
 
+    def rows(self, line: Mapping[str, Any]) -> Sequence[Tell]:
+        """Return the rows that a line may be for, by what it has where most of them look: a file of small pieces asks
+        for the same few again and again.
+        """
+        value = templates.dig(line, self._looks) if self._looks else None
+        if not isinstance(value, str) or len(value) > SHORT:
+            return self.tell
+        found = self._known.get(value)
+        if found is None:
+            found = tuple(row for row in self.tell if row.may(self._looks, value))
+            if len(self._known) < KNOWN:
+                self._known[value] = found
+        return found
+
+    @cached_property
+    def _looks(self) -> str:
+        """The path for which most rows have a condition; empty: none has."""
+        paths = Counter(path for row in self.tell for path, _ in row.when if path.partition(".")[0] not in MEMBER)
+        return max(paths, key=paths.__getitem__, default="")
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[Tell, ...]]:
+        return {}
+
 
 def _members(line: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
     found = templates.dig(line, path)
@@ -174,8 +207,8 @@ def _field(kind: str, name: str) -> Field:
 
 def _value(source: Source, line: Mapping[str, Any], kind: Field) -> Any:
     """Return what a source gives for a field of that kind; None: nothing."""
-    if isinstance(source, bool | float | int):
-        return source
+    if isinstance(source, str):  # nearly all are
+        return _read(source, line, kind)
     if isinstance(source, Words):
         value = _text(source.of, line)
         return None if value is None else next((word for word, one in source.words if one.search(bounded(value))), None)
@@ -185,6 +218,10 @@ def _value(source: Source, line: Mapping[str, Any], kind: Field) -> Any:
             {name: found for name, one in source.fields.items() if (found := _value(one, member, below[name])) is not None}
             for member in _members(line, source.each)
         ]  # fmt: skip
+    return source
+
+
+def _read(source: str, line: Mapping[str, Any], kind: Field) -> Any:
     if source.startswith("="):
         return source[1:]
     if isinstance(kind, Word) and source in kind.words:
@@ -202,17 +239,21 @@ def _text(path: str, line: Mapping[str, Any]) -> str | None:
 
 def fitting(value: Any, kind: Field) -> Any:
     """Return a value as such a field takes it: a number that was written as text, or a path that stands for a place."""
+    if value is None:
+        return None
+    if isinstance(kind, (Text, Line)):
+        return templates.as_text(value)
     if isinstance(kind, Number) and isinstance(value, str):
         try:
             return float(value) if "." in value else int(value)
         except ValueError:
             return None
-    if isinstance(kind, Flag) and not isinstance(value, bool):
-        return None if value is None else bool(value)
-    if isinstance(kind, Rows) and value is not None:
+    if isinstance(kind, Flag):
+        return bool(value)
+    if isinstance(kind, Rows):
         paths = value if isinstance(value, list) else [value]
         return [{"path": one} if isinstance(one, str) else one for one in paths if one]
-    return templates.as_text(value) if isinstance(kind, Text | Line) and value is not None else value
+    return value
 
 
 def pieces(given: dict[str, Any]) -> list[dict[str, Any]]:

@@ -70,6 +70,8 @@ def dig(payload: Any, path: str) -> Any:
     """Return the value at ``a.b.0.c`` in a payload; ``*`` takes every item of a list that has the rest. None if there
     is none.
     """
+    if type(payload) is dict and "." not in path:
+        return payload.get(path)
     here = payload
     parts = _parts(path)
     for at, part in enumerate(parts):
