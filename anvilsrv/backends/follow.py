@@ -1,13 +1,10 @@
 """Rows of ``follow:``: which files of an agent are followed, and what a line of one, or a hook, means as an object of activity.
 
-A field of an object is a path into the line, a text with such paths in braces, ``=`` and a text that stands for itself, or, where only
-a few words can be meant, one of them; or a table, word → pattern of what ``of`` gives; or, of a list, ``each`` and the fields of a
-member.
+Where the fields of an object are read from: ``sources.py``.
 
 What an agent says is hostile: every object goes through ``activity/schema.py``. Pure.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,39 +12,18 @@ from functools import cached_property
 from typing import Any
 
 from anvilsrv.activity import diffs
-from anvilsrv.activity.fields import Field, Flag, Line, Number, Rows, Text, Word
+from anvilsrv.activity.fields import Line
 from anvilsrv.activity.running import NAMELESS
-from anvilsrv.activity.schema import COMMON, KINDS, PART, clean
+from anvilsrv.activity.schema import KINDS, PART, clean
 from anvilsrv.backends import templates
 from anvilsrv.backends.rules import Conditions, matches_all, matches_any, moment
+from anvilsrv.backends.sources import MEMBER, Source, field_of, fitting, members, text_of, value_of
 from anvilsrv.backends.typed import bounded
 
-ITEMS = 200  # objects of one line
 PIECE = PART // 4  # characters of one part
-DIFF = KINDS["edit"].fields["diff"]
-MEMBER = ("each", "number")  # what a member of a list is called beside the fields of its line
 SHORT = 80  # characters of a value by which rows are known
 KNOWN = 200  # such values
 HOW = ("json", "lines", "bytes", "document")
-
-
-@dataclass(frozen=True)
-class Words:
-    """One of a few words: the first whose pattern what ``of`` gives matches."""
-
-    of: str
-    words: tuple[tuple[str, re.Pattern[str]], ...]
-
-
-@dataclass(frozen=True)
-class Members:
-    """A list: what ``each`` gives, with the fields of a member."""
-
-    each: str
-    fields: Mapping[str, "Source"]
-
-
-Source = str | Words | Members | bool | float
 
 
 @dataclass(frozen=True)
@@ -84,12 +60,11 @@ class Tell:
 
     def read(self, line: Mapping[str, Any], tools: Mapping[str, Tool]) -> Iterator["Said"]:
         """Yield the objects in a line."""
-        members = [line] if self.each is None else _members(line, self.each)
-        for one in members:
+        for one in [line] if self.each is None else members(line, self.each):
             seen = self._matched(one)
             if seen is None or not matches_all(seen, self.when) or matches_any(seen, self.unless):
                 continue
-            found = {name: _value(source, seen, _field(self.kind, name)) for name, source in self.fields.items()}
+            found = {name: value_of(source, seen, field_of(self.kind, name)) for name, source in self.fields.items()}
             given = {name: value for name, value in found.items() if value is not None}
             if "id" not in self.fields and (self.kind == "tool" or self.of_tool):
                 given["id"] = NAMELESS
@@ -119,11 +94,13 @@ class Tell:
         return line
 
     def _new(self, given: dict[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
-        text = _text(self.created, line) if self.created and given.get("op") == "add" and "diff" not in given else None
+        text = (
+            text_of(self.created, line) if self.created and given.get("op") == "add" and "diff" not in given else None
+        )
         return {**given, "diff": diffs.between("", text)} if text else given
 
     def _use(self, line: Mapping[str, Any]) -> str:
-        found = _value(self.of_tool, line, Line()) if self.of_tool else None
+        found = value_of(self.of_tool, line, Line()) if self.of_tool else None
         return found if isinstance(found, str) else ""
 
     def _index(self, line: Mapping[str, Any]) -> int | None:
@@ -185,75 +162,9 @@ class Follow:
         paths = Counter(path for row in self.tell for path, _ in row.when if path.partition(".")[0] not in MEMBER)
         return max(paths, key=paths.__getitem__, default="")
 
-    @cached_property
+    @cached_property  # the thread of the files alone adds to it
     def _known(self) -> dict[str, tuple[Tell, ...]]:
         return {}
-
-
-def _members(line: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
-    found = templates.dig(line, path)
-    if isinstance(found, Mapping):
-        found = [{"key": key, "value": value} for key, value in list(found.items())[:ITEMS]]
-    return (
-        [{**line, "each": one, "number": at} for at, one in enumerate(found[:ITEMS], 1)]
-        if isinstance(found, list)
-        else []
-    )
-
-
-def _field(kind: str, name: str) -> Field:
-    return KINDS[kind].fields.get(name) or COMMON[name]
-
-
-def _value(source: Source, line: Mapping[str, Any], kind: Field) -> Any:
-    """Return what a source gives for a field of that kind; None: nothing."""
-    if isinstance(source, str):  # nearly all are
-        return _read(source, line, kind)
-    if isinstance(source, Words):
-        value = _text(source.of, line)
-        return None if value is None else next((word for word, one in source.words if one.search(bounded(value))), None)
-    if isinstance(source, Members):
-        below = kind.fields if isinstance(kind, Rows) else {}
-        return [
-            {name: found for name, one in source.fields.items() if (found := _value(one, member, below[name])) is not None}
-            for member in _members(line, source.each)
-        ]  # fmt: skip
-    return source
-
-
-def _read(source: str, line: Mapping[str, Any], kind: Field) -> Any:
-    if source.startswith("="):
-        return source[1:]
-    if isinstance(kind, Word) and source in kind.words:
-        return source
-    found = templates.fill(source, line) if "{" in source else templates.dig(line, source)
-    if kind is DIFF and isinstance(found, list):
-        return diffs.of_hunks(found) or None
-    return fitting(found, kind)
-
-
-def _text(path: str, line: Mapping[str, Any]) -> str | None:
-    found = templates.fill(path, line) if "{" in path else templates.dig(line, path)
-    return None if found is None else templates.as_text(found)
-
-
-def fitting(value: Any, kind: Field) -> Any:
-    """Return a value as such a field takes it: a number that was written as text, or a path that stands for a place."""
-    if value is None:
-        return None
-    if isinstance(kind, (Text, Line)):
-        return templates.as_text(value)
-    if isinstance(kind, Number) and isinstance(value, str):
-        try:
-            return float(value) if "." in value else int(value)
-        except ValueError:
-            return None
-    if isinstance(kind, Flag):
-        return bool(value)
-    if isinstance(kind, Rows):
-        paths = value if isinstance(value, list) else [value]
-        return [{"path": one} if isinstance(one, str) else one for one in paths if one]
-    return value
 
 
 def pieces(given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -277,7 +188,7 @@ def described(given: dict[str, Any], tools: Mapping[str, Tool]) -> dict[str, Any
     tool = tools.get(name) or next(alike, None)
     made = {**({"type": tool.type if tool else "other"} if name else {}), **given}
     if isinstance(found, Mapping):
-        title = _text(tool.title, found) if tool is not None and tool.title else None
+        title = text_of(tool.title, found) if tool is not None and tool.title else None
         made.setdefault("title", title or next((one for one in found.values() if isinstance(one, str)), name))
         places = templates.dig(found, tool.places) if tool is not None and tool.places else None
         if places:

@@ -8,7 +8,8 @@ from typing import Any
 
 from anvilsrv.activity.fields import Field, Rows, Word
 from anvilsrv.activity.schema import COMMON, KINDS, TYPES
-from anvilsrv.backends.follow import HOW, Follow, Members, Source, Tell, Tool, Words
+from anvilsrv.backends.follow import HOW, Follow, Tell, Tool
+from anvilsrv.backends.sources import Members, Source, Words
 from anvilsrv.backends.tables import Table
 from anvilsrv.backends.templates import unknown_names
 
