@@ -113,7 +113,8 @@ class ChangesScreen(Shown, Once[None]):
         lines = text.splitlines()
         plus = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
         minus = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
-        self.size_said = f"{sum(line.startswith('diff --git ') for line in lines)} files +{plus} -{minus}"
+        files = sum(line.startswith("diff --git ") for line in lines)
+        self.size_said = f"{files} file{'s'[: files != 1]} +{plus} -{minus}"
         more = f"\n… {len(text) - MOST:,} characters more" if len(text) > MOST else ""
         self.query_one("#message", Static).update(coloured(text[:MOST] + more) if text else "Nothing is changed.")
         self.redraw()

@@ -86,6 +86,7 @@ STREAM = {
         " `pieces`: an array of {role, time, text}; with a role it begins a block of the conversation, without one it goes on"
         " with the last. With `as=turns` instead `first` {turn}, the first turn that is told (0: none), and `activity`, an array of"
         " objects as in the file `activity`; with `after`, those after that number, and no `first`."
+        " `follows` {}: the turns that were over have been told."
         " `ended` {why}: the conversation can go on no more."
     ),
     "parameters": [{"name": "session", "in": "query", "required": False, "schema": SESSION},

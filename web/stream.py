@@ -113,8 +113,10 @@ class Feed:
         self.pieces = Pieces(lambda: loop.call_soon_threadsafe(self.wake.set))
         self.tail: Tail | None = None
         self._first: int | None = None
+        self._follows = False
+        self._loop = loop
         if session and turns:
-            self.tail = Turns(hub.follower, session, self.pieces.put, self.pieces.end, self._begin, after)
+            self.tail = Turns(hub.follower, session, self.pieces.put, self.pieces.end, self._begin, after, self._follow)
         elif session:
             self.tail = Tail(hub.follower, session, in_pieces(self.pieces.put), self.pieces.end)
         if self.tail is not None:
@@ -122,6 +124,11 @@ class Feed:
 
     def _begin(self, first: int) -> None:
         self._first = first
+
+    def _follow(self) -> None:
+        self._follows = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self.wake.set)
 
     def news(self) -> list[bytes]:
         """Return the events that bring the page up to date."""
@@ -141,6 +148,7 @@ class Feed:
         if self.queue:
             found.append(sse("events", list(self.queue)))
             self.queue.clear()
+        follows, self._follows = self._follows, False  # before what it follows is taken
         pieces, ended = self.pieces.take()
         if self._first is not None:
             found.append(sse("first", {"turn": self._first}))
@@ -150,6 +158,8 @@ class Feed:
             found.append(f"event: activity\ndata: [{','.join(lines)}]\n\n".encode())
         elif pieces:
             found.append(sse("pieces", [one._asdict() for one in pieces if isinstance(one, Piece)]))
+        if follows:
+            found.append(sse("follows", {}))
         if ended is not None:
             found.append(sse("ended", {"why": ended}))
         return found

@@ -22,16 +22,18 @@ Object = dict[str, Any]
 class Turns(Tail):
     """Follows the activity of ``session``; ``tell`` gets lines, ``first`` the number of the first turn that is told (0: none was).
 
-    ``after`` is the number of the last object that is known already: nothing before it is told, nor ``first``.
+    ``after`` is the number of the last object that is known already: nothing before it is told, nor ``first``. ``follows`` is called
+    each time when the turns that were over have been told, and only what comes is left.
     """
 
     def __init__(
         self, follower: Follower, session: str, tell: Callable[[list[str]], None], end: Callable[[str], None],
-        first: Callable[[int], None] = lambda n: None, after: int | None = None,
+        first: Callable[[int], None] = lambda n: None, after: int | None = None, follows: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         super().__init__(follower, session, lambda data: None, end)
         self._told = tell
         self._first = first
+        self._follows = follows
         self._seq = after
 
     def _follow(self, client: Client) -> NoReturn:
@@ -39,6 +41,7 @@ class Turns(Tail):
             self._seq = self._begin(client)
         with client.open(f"{self.session}/activity.{self._seq}") as file:
             self._open(file)
+            self._follows()
             rest = b""
             while data := file.read(timeout=None):
                 *lines, rest = (rest + data).split(b"\n")

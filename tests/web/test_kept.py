@@ -96,7 +96,39 @@ def test_a_draft_survives_a_reload_and_goes_with_its_sending(watched: Watched, s
     assert watched.wrong == []
 
 
-@pytest.mark.parametrize("hash_", ["#%", "#session/%E0%A4%A", "#nothing/of/this"])
+def test_a_session_that_is_not_there_takes_no_prompt_and_what_was_typed_for_one_is_kept(
+    watched: Watched, site: Site, shared: Daemon
+) -> None:
+    page, session = watched.page, Session.new(shared, "shell", "alias=soon-gone")
+    page.goto(f"{site.link}#session/nope")
+    expect(page.locator("#session").get_by_role("alert")).to_have_text("There is no session nope (any more).")
+    expect(page.get_by_label("Prompt")).to_be_hidden()
+    page.goto(f"{site.link}#session/soon-gone")
+    expect(page.locator("#session h1")).to_have_text("soon-gone")
+    page.get_by_label("Prompt").fill("half a thought")
+    session.write("ctl", "kill\n")
+    expect(page.locator("#session").get_by_role("alert")).to_contain_text("was not sent; it is kept below")
+    expect(page.get_by_label("Prompt")).to_have_value("half a thought")
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    page.reload()
+    expect(page.get_by_label("Prompt")).to_have_value("half a thought")
+
+
+def test_a_button_keeps_its_focus_and_its_place_on_a_narrow_page(watched: Watched, site: Site, shared: Daemon) -> None:
+    page, session = watched.page, Session.new(shared)
+    page.set_viewport_size({"width": 400, "height": 800})
+    show(page, site, session.id)
+    changes = page.get_by_role("button", name="Changes", exact=True)
+    changes.click()
+    expect(changes).to_be_focused()
+    expect(changes).to_be_in_viewport()
+    session.write("alias", "named\n")
+    expect(page.locator("#session h1")).to_have_text("named")
+    expect(changes).to_be_focused()
+    expect(changes).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("hash_", ["#%", "#session/%E0%A4%A", "#session/", "#nothing/of/this"])
 def test_a_malformed_hash_shows_the_list(watched: Watched, site: Site, hash_: str) -> None:
     watched.page.goto(f"{site.link}{hash_}")
     expect(watched.page.locator("#link")).to_have_text("live")
@@ -137,24 +169,35 @@ def test_no_heading_skips_a_level(watched: Watched, site: Site, shared: Daemon) 
     assert levels.count(2) >= 4
 
 
-LATE = """const given = fetch;
+LATE = """const given = fetch, late = () => new Promise((done) => setTimeout(done, 3500));
 fetch = async (path, ...more) => {
-  if (String(path).startsWith("/api/stream")) await new Promise((done) => setTimeout(done, 3500));
-  return given(path, ...more);
+  if (!String(path).startsWith("/api/stream")) return given(path, ...more);
+  WHOLE await late();
+  const {body, status, headers} = await given(path, ...more);
+  return new Response(body.pipeThrough(new TransformStream({async transform(piece, out) {
+    if (!new TextDecoder().decode(piece).startsWith("event: sessions")) await late();
+    out.enqueue(piece);
+  }})), {status, headers});
 };"""
 
 
 @pytest.mark.slow(20)
-def test_a_page_that_is_told_late_is_told_all_the_same(browser: Browser, site: Site, shared: Daemon) -> None:
+@pytest.mark.parametrize("whole", ["", "//"], ids=["the whole", "the conversation"])
+def test_a_page_that_is_told_late_is_told_all_the_same(
+    browser: Browser, site: Site, shared: Daemon, whole: str
+) -> None:
+    session = Session.new(shared)
+    session.ask("echo told")
     context = browser.new_context()
     context.set_default_timeout(PATIENCE * 1000)
-    context.add_init_script(LATE)
+    context.add_init_script(LATE.replace("WHOLE", whole))
     try:
         pages = [context.new_page() for _ in range(5)]
         for page in pages:
-            page.goto(site.link)
+            page.goto(f"{site.link}#session/{session.id}")
         for page in pages:
             expect(page.locator("#link")).to_have_text("live")
+            expect(page.locator("article.agent pre")).to_have_text("told")
     finally:
         context.close()
 

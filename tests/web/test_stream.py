@@ -1,6 +1,7 @@
 """The stream of what happens: whole, bounded, and over restarts of the daemon."""
 
 import http.client
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from anvilsrv.front.tail import Piece
 from tests.conftest import PATIENCE, Daemon, wait_until
+from tests.session import Session
 from tests.web.conftest import Site
 from web.stream import UNDER_WAY, Pieces
 
@@ -79,6 +81,16 @@ def test_a_conversation_comes_whole_and_goes_on(site: Site, shared: Daemon) -> N
         assert until(events, "pieces")[0]["text"] == "three"
         client.write(f"{session}/ctl", b"kill\n")
         assert session in until(events, "ended")["why"]
+
+
+def test_it_is_said_when_the_turns_that_were_over_have_been_told(site: Site, shared: Daemon) -> None:
+    session = Session.new(shared)
+    session.ask("echo one")
+    with stream(site, f"?session={session.id}&as=turns") as events:
+        names = [name for name, _ in itertools.takewhile(lambda told: told[0] != "follows", events)]
+        assert names[-1] == "activity"
+    with stream(site, f"?session={session.id}&as=turns&after=100000") as events:
+        assert until(events, "follows") == {}
 
 
 def test_a_conversation_of_no_session_ends_with_the_reason(site: Site) -> None:

@@ -12,11 +12,12 @@ const rows = new Map(); // session id -> its row, oldest first
 const label = (id) => rows.get(id)?.alias || id;
 
 let fresh = true; // the next "sessions" tells all
+let known = false; // all were told once
 let current = {view: "", arg: ""};
 
 const stream = new Stream((event, data) => hear[event]?.(data));
 const sessions = new Sessions(rows);
-const session = new Session(byId("session"), rows);
+const session = new Session(byId("session"), rows, () => known);
 const mail = new Mail(byId("mail"), label);
 const beads = new Beads(byId("beads"));
 
@@ -31,6 +32,7 @@ const hear = {
     for (const row of data.rows) rows.set(row.id, row);
     if (fresh) renew();
     fresh = false;
+    known = true;
     say("live");
     draw();
   },
@@ -63,6 +65,8 @@ function say(state, why = "") {
 }
 
 function draw() {
+  const aliased = current.view === "session" && !rows.has(current.arg) && [...rows.values()].find(({alias}) => alias === current.arg);
+  if (aliased) return location.replace(`#session/${aliased.id}`);
   sessions.draw(current.view === "session" ? current.arg : "");
   session.draw();
   const asks = [...rows.values()].filter((row) => row.ask).length;
@@ -88,16 +92,16 @@ function decoded(hash) {
 
 function route() {
   const [view, arg = ""] = decoded(location.hash.slice(1)).split("/");
-  const known = ["sessions", "session", "mail", "beads"].includes(view) ? view : "sessions";
+  const there = ["session", "mail", "beads"].includes(view) && (arg || view !== "session") ? view : "sessions";
   const before = current;
-  current = {view: known, arg};
-  document.body.dataset.view = known;
+  current = {view: there, arg};
+  document.body.dataset.view = there;
   for (const link of document.querySelectorAll("nav a"))
-    link.toggleAttribute("aria-current", link.dataset.view === (known === "session" ? "sessions" : known));
-  session.show(known === "session" ? arg : null);
-  if (known === "mail") mail.show(arg || "user");
-  if (known === "beads") beads.refresh();
-  const watched = known === "session" ? arg : null;
+    link.toggleAttribute("aria-current", link.dataset.view === (there === "session" ? "sessions" : there));
+  session.show(there === "session" ? arg : null);
+  if (there === "mail") mail.show(arg || "user");
+  if (there === "beads") beads.refresh();
+  const watched = there === "session" ? arg : null;
   if (!before.view || watched !== (before.view === "session" ? before.arg : null)) stream.open(watched);
   draw();
 }

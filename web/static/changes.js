@@ -53,7 +53,7 @@ export class Changes {
     if (!text) return this.say("Nothing is changed.");
     const made = files.map((part) => file(part.replace(/\n$/, "").split("\n")));
     const open = made.reduce((sum, one) => sum + one.lines.length, 0) <= MANY;
-    this.size.textContent = `${made.length} files +${sum(made, "plus")} −${sum(made, "minus")}`;
+    this.size.textContent = `${made.length} ${made.length === 1 ? "file" : "files"} +${sum(made, "plus")} −${sum(made, "minus")}`;
     this.files.replaceChildren(first && el("pre.quiet", {}, shown(first)), ...made.map((one) => block(one, open)));
   }
 }

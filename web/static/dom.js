@@ -153,3 +153,12 @@ export function form(title, fields, label, submit) {
   dialog.showModal();
   return dialog;
 }
+
+// Put other elements into a place with buttons; their focus, and how far they are scrolled on a narrow page, stay.
+export function inPlace(place, nodes) {
+  const buttons = () => [...place.querySelectorAll("button")], tools = () => place.querySelector(".tools");
+  const focused = buttons().find((one) => one === document.activeElement)?.textContent, far = tools()?.scrollLeft ?? 0;
+  place.replaceChildren(...nodes);
+  if (focused) buttons().find((one) => one.textContent === focused)?.focus({preventScroll: true});
+  if (far) tools()?.scrollTo(far, 0);
+}

@@ -5,6 +5,7 @@ import {breath} from "./pace.js";
 import {inTurn} from "./turn.js";
 
 const PLACE = "anvil-key";
+const WHOLE = ["follows", "ended", "away"]; // with these a page that shows a conversation has been told what there is
 let key = "";
 
 // Keep the key that came with the link, and take the token out of the address. Why the page cannot be used; empty if it can.
@@ -99,7 +100,7 @@ export class Stream {
       for (const part of parts) {
         const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(part) ?? [];
         if (event) this.hear(event, JSON.parse(data));
-        told();
+        if (!this.session || WHOLE.includes(event)) told();
         await breath();
         if (signal.aborted) return;
       }

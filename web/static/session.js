@@ -1,7 +1,7 @@
 // One session: its conversation as it goes on, a prompt under it, what it asks, and what can be done with it.
 
 import {Changes} from "./changes.js";
-import {act, el, fill, form, shown, toast} from "./dom.js";
+import {act, el, fill, form, inPlace, shown, toast} from "./dom.js";
 import {draft, keepDraft} from "./kept.js";
 import {call} from "./net.js";
 import {Mail} from "./mail.js";
@@ -11,10 +11,9 @@ import {doing, notes, state} from "./sessions.js";
 import {Talk, diff} from "./talk.js";
 
 export class Session {
-  constructor(place, rows) {
-    this.place = place;
-    this.rows = rows;
-    this.id = null;
+  // `known()`: whether `rows` are all there are.
+  constructor(place, rows, known) {
+    Object.assign(this, {place, rows, known, id: null});
   }
 
   get row() {
@@ -41,9 +40,10 @@ export class Session {
     this.input = el("textarea", {rows: 3, placeholder: "Prompt", "aria-label": "Prompt", value: draft(id),
       oninput: () => keepDraft(id, this.input.value), onkeydown: (event) => this.key(event)});
     this.send = el("button.primary", {onclick: () => this.prompt()}, "Send");
+    this.foot = el("div.prompt", {}, this.input, this.send);
     this.panel = el("div.panel", {hidden: true});
     this.queue = new Queue(this.path);
-    this.place.replaceChildren(this.head, this.panel, this.talk.place, this.queue.place, this.question, el("div.prompt", {}, this.input, this.send));
+    this.place.replaceChildren(this.head, this.panel, this.talk.place, this.queue.place, this.question, this.foot);
     if (matchMedia("(pointer: fine)").matches) this.input.focus();
     this.draw();
   }
@@ -73,7 +73,7 @@ export class Session {
   }
 
   ended(why) {
-    if (this.why !== why) toast(why, true);
+    if (this.why !== why && this.row) toast(why, true);
     this.why = why;
   }
 
@@ -101,10 +101,12 @@ export class Session {
   draw() {
     if (this.id === null) return;
     const {row} = this;
-    const was = JSON.stringify(row ?? null);
+    const gone = !row && this.known(), was = JSON.stringify(row ?? gone);
     if (was === this.was) return;
     this.was = was;
-    this.head.replaceChildren(...(row ? this.heading(row) : [this.back(), el("b", {}, shown(this.id)), " is not there (any more)"]));
+    inPlace(this.head, row ? this.heading(row) : [el("div.bar", {}, this.back(), el("h1", {}, shown(this.id))), gone ? this.missing() : ""]);
+    this.foot.hidden = gone && !this.input.value.trim();
+    if (gone !== this.input.readOnly) this.input.readOnly = this.send.disabled = gone;
     this.ask(row?.asks ?? []);
     this.see(row);
     this.queue.draw(row);
@@ -122,6 +124,11 @@ export class Session {
     if (!row || document.hidden || !(row.answered > Math.max(row.seen, this.seen))) return;
     this.seen = row.answered;
     await act(null, () => call("PUT", `${this.path}/seen`, {prompt: String(row.answered)}));
+  }
+
+  missing() {
+    return el("p", {role: "alert"}, `There is no session ${shown(this.id)} (any more).`,
+      this.input.value.trim() ? " What you typed for it was not sent; it is kept below." : "");
   }
 
   back() {

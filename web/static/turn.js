@@ -2,12 +2,12 @@
 // some are open at once. A page that waits tells the one that has its place, which makes room when it has had its time.
 
 const PLACES = [0, 1, 2, 3].map((n) => `anvil-stream-${n}`);
-const TIME = 3000; // ms that a page keeps its place though another waits, once it has been told something
-const LONGEST = 30000; // ms that it keeps it though it has been told nothing
+const TIME = 3000; // ms that a page keeps its place though another waits, once it has been told what there is
+const LONGEST = 30000; // ms that it keeps it though it has not
 let room; // where pages tell which place they wait for
 
 // Call `follow(signal, told)` when there is a place; its signal also ends what it does when another page is to have it. It calls `told`
-// with what it is told: on a busy machine that may take longer than its time, and a turn that ends before it is none.
+// when it has been told what there is: on a busy machine that may take longer than its time, and a turn that ends before it is none.
 export async function inTurn(signal, follow) {
   const now = await navigator.locks?.query().catch(() => null);
   if (!now) return follow(signal, () => {}); // not a secure context, or it keeps nothing: every page for itself
