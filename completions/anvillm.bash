@@ -31,7 +31,7 @@ _anvillm() {
 		if [ "$COMP_CWORD" = 1 ]; then words='start fgstart stop restart status doctor export login ls ask run attach workflows --help --version'
 		elif [ "$first" = fgstart ]; then words='-D --help'
 		elif [ "$first" = status ]; then words='--short --help'
-		elif [ "$COMP_CWORD" = 2 ] && [ "$first" = ask -o "$first" = attach ]; then words="$(_anvillm_sessions) --help"
+		elif [ "$COMP_CWORD" = 2 ] && [ "$first" = ask -o "$first" = attach -o "$first" = ls ]; then words="$(_anvillm_sessions) --help"
 		elif [ "$first" = login ]; then
 			case $before in
 			--from) files=-f ;;

@@ -47,7 +47,7 @@ complete -c anvilsrv -n __fish_use_subcommand -a run -d 'A session for one promp
 complete -c anvilsrv -n __fish_use_subcommand -a attach -d "An agent's own terminal"
 complete -c anvilsrv -n __fish_use_subcommand -a workflows -d 'Scripts that start several agents'
 complete -c anvilsrv -n '__fish_seen_subcommand_from status' -l short -d 'One line for a status bar'
-complete -c anvilsrv -n '__fish_seen_subcommand_from ask attach' -a '(__anvillm_sessions)'
+complete -c anvilsrv -n '__fish_seen_subcommand_from ask attach ls' -a '(__anvillm_sessions)'
 complete -c anvilsrv -n '__fish_seen_subcommand_from run login' -a '(anvil9p read agent/backends 2>/dev/null | cut -f 1,2)'
 complete -c anvilsrv -n '__fish_seen_subcommand_from run' -s r -l role -r -a '(__anvillm_policies roles)' -d 'Its role'
 complete -c anvilsrv -n '__fish_seen_subcommand_from run' -s t -l tasks -r -a '(__anvillm_policies tasks)' -d 'Its tasks'

@@ -68,6 +68,17 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
         return pool.submit(asyncio.run, coroutine).result()
 
 
+@contextmanager
+def terminal() -> Iterator[int]:
+    """Yield a terminal, as the standard input of a program that wants one."""
+    ours, theirs = os.openpty()
+    try:
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 class Home:
     """A short-named directory with HOME, XDG directories and NAMESPACE, and the environment that points to them."""
 

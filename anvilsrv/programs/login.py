@@ -5,7 +5,9 @@ starts in that fresh directory. A session's agent gets the file, and nothing tha
 that is kept in a database, which is as fresh, the file says what is in it (``inside.database_login``).
 """
 
+import os
 import sqlite3
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -36,6 +38,11 @@ def login(name: str, words: list[str], source: Path | None) -> str:
         )
     if source is not None:
         return _taken(vault, backend.name, how, source)
+    if not _can_be_asked(words):
+        raise Unavailable(
+            f"i/o error: standard input is not a terminal, and this login asks: run 'anvilsrv login {backend.name}' in one"
+            + ("" if how.database else f", or copy an existing login: anvilsrv login --from FILE {backend.name}")
+        )
     program = outside.which(backend.program) if backend.program else None
     if backend.program and program is None:
         if (lacks := backend.declared_available()) != "ok":
@@ -58,6 +65,17 @@ def login(name: str, words: list[str], source: Path | None) -> str:
     finally:
         beneath.remove(fresh)
     return f"logged in: sessions of {backend.name} have it from now on"
+
+
+def _can_be_asked(words: list[str]) -> bool:
+    """Return whether a login may read standard input: a terminal, or what the user gives to the words for it, as in
+    ``printenv OPENAI_API_KEY | anvilsrv login codex --with-api-key``.
+    """
+    try:
+        kind = os.fstat(0).st_mode
+        return os.isatty(0) or (bool(words) and not stat.S_ISCHR(kind))
+    except OSError:  # it is closed
+        return False
 
 
 def _written_out(how: Login, fresh: Path) -> None:

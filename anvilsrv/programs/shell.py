@@ -1,6 +1,7 @@
 """The commands of ``anvilsrv`` that use a daemon from a shell, and ``workflows``. What they do is in ``talk``."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -48,14 +49,21 @@ def daemon() -> "Iterator[Client]":
 
 
 @click.command()
-def ls() -> None:
-    """List the sessions: name, state, notes, backend and directory."""
+@click.argument("name", required=False)
+def ls(name: str | None) -> None:
+    """List the sessions: name, state, notes, backend and directory.
+
+    On a terminal with room for it, and always for the session NAME alone, what is behind the notes is shown too.
+    """
     from anvilsrv.front.follow import read_json
     from anvilsrv.programs import talk
 
     with daemon() as client:
-        rows = read_json(client, "sessions")
-    for line in talk.table(rows) if rows else ():
+        rows = [talk.find(client, name)] if name else read_json(client, "sessions")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not name else 0
+    for line in talk.table(rows, width) if rows else ():
+        click.echo(line)
+    for line in talk.reasons(rows[0]) if name else ():
         click.echo(line)
 
 

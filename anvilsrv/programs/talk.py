@@ -27,6 +27,7 @@ from anvilsrv.p9.client import Client, P9Error
 PATIENCE = 60.0  # s for a daemon that went away to come back, while an answer is waited for
 ENDED = ("stopped", "error")
 ENDING = 10.0  # s for a session to be ended
+NOTES = 2  # the column of a table
 SHORT = ("ask", "error", "held", "mail", "running")  # what `status --short` counts, in its order
 
 Say = Callable[[str], None]
@@ -185,15 +186,28 @@ def run(socket: str, backend: str, directory: str, text: bytes, say: Say, *, rol
             requests.control(client, session, "kill")
 
 
-def table(rows: list[Row]) -> list[str]:
-    """Return a line for each session: name, state, notes, backend, directory."""
+def table(rows: list[Row], width: int = 0) -> list[str]:
+    """Return a line for each session: name, state, notes, backend, directory. What is behind the notes is shown as far as there is
+    room in ``width``.
+    """
     cells = [
         [label(row), row["state"], ", ".join(note.text for note in notes(row)) or "-", row["backend"], row["cwd"]]
         for row in rows
     ]
     lines = [[one_line(cell) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
+    room = width - sum(widths) - 2 * (len(widths) - 1) + widths[NOTES]
+    if room > widths[NOTES]:
+        for row, line in zip(rows, lines, strict=True):
+            whole = one_line(", ".join(note.line for note in notes(row))) or "-"
+            line[NOTES] = whole if len(whole) <= room else whole[: room - 1] + "…"
+        widths[NOTES] = max(len(line[NOTES]) for line in lines)
+    return ["  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in lines]
+
+
+def reasons(row: Row) -> list[str]:
+    """Return what is behind the notes of a session, a line for each."""
+    return [f"  {one_line(note.line)}" for note in notes(row) if note.why]
 
 
 def short(rows: list[Row]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Home
+from tests.conftest import ROOT, Home, terminal
 
 TOOL = """#!{python}
 import json, os, pathlib, sys
@@ -35,16 +35,21 @@ def tool(home: Home) -> Path:
     return made
 
 
-def login(home: Home, tool: Path, *words: str, what: str = GOOD) -> subprocess.CompletedProcess[str]:
+def login(
+    home: Home, tool: Path, *words: str, what: str = GOOD, stdin: int | None = None
+) -> subprocess.CompletedProcess[str]:
     (home.home / "what").write_text(what)
     env = {**home.env, "PATH": f"{tool.parent}:{home.env['PATH']}"}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "anvilsrv.cli", "login", *words],
-        env=env,
-        cwd=home.work,
-        capture_output=True,
-        text=True,
-    )
+    argv = [sys.executable, "-P", "-m", "anvilsrv.cli", "login", *words]
+    with terminal() as theirs:
+        return subprocess.run(
+            argv,
+            env=env,
+            cwd=home.work,
+            capture_output=True,
+            text=True,
+            stdin=theirs if stdin is None else stdin,
+        )
 
 
 def kept(home: Home) -> list[str]:
@@ -73,6 +78,26 @@ def test_what_is_no_login_is_refused_and_the_one_before_stays(home: Home, tool: 
     assert done.returncode == 1 and says in done.stderr
     path = home.home / ".local/state/anvillm/logins/claude/.credentials.json"
     assert json.loads(path.read_text()) == json.loads(GOOD)
+
+
+def test_without_a_terminal_a_login_that_asks_says_what_to_do_and_one_that_is_given_its_input_reads_it(
+    home: Home, tool: Path
+) -> None:
+    for words in (("claude",), ("claude", "--console")):
+        done = login(home, tool, *words, stdin=subprocess.DEVNULL)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert (
+            "run 'anvilsrv login claude' in one, or copy an existing login: anvilsrv login --from FILE claude"
+            in done.stderr
+        )
+    assert not (home.home / "seen").exists()
+    reading, writing = os.pipe()
+    try:
+        assert login(home, tool, "claude", stdin=reading).returncode == 1
+        assert login(home, tool, "claude", "--with-api-key", stdin=reading).returncode == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_a_program_that_an_agent_may_have_put_there_is_not_run(home: Home, tool: Path) -> None:

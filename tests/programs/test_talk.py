@@ -196,6 +196,25 @@ def test_ls_and_the_short_status_say_who_is_there_and_what_they_need(
     agent.question()
     assert anvilsrv(home, "status", "--short").stdout == "1 ask\n"
     assert anvilsrv(home, "ls").stdout == f"bob  running  asks  scripted  {home.work}\n"
+    assert anvilsrv(home, "ls", "bob").stdout == f"bob  running  asks  scripted  {home.work}\n  asks: really?\n"
+
+
+def test_a_list_shows_what_is_behind_its_notes_as_far_as_there_is_room() -> None:
+    rows = [
+        {
+            "id": "1",
+            "alias": name,
+            "state": "idle",
+            "backend": "shell",
+            "cwd": "/x",
+            "notes": notes,
+            "held": "the limit is reached",
+        }
+        for name, notes in (("a", ["held"]), ("b", []))
+    ]
+    assert talk.table(rows) == ["a  idle  held  shell  /x", "b  idle  -     shell  /x"]
+    assert talk.table(rows, 30) == ["a  idle  held: the…  shell  /x", "b  idle  -           shell  /x"]
+    assert talk.table(rows, 99)[0] == "a  idle  held: the limit is reached  shell  /x"
 
 
 def test_the_short_status_counts_each_session_once_by_what_is_most_urgent() -> None:

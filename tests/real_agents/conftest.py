@@ -21,7 +21,7 @@ import yaml
 
 from anvilsrv.errors import AnvilError
 from tests import conftest
-from tests.conftest import ROOT, Daemon, Home, temporary_home
+from tests.conftest import ROOT, Daemon, Home, temporary_home, terminal
 from tests.real_agents.gemini_api import GeminiApi
 from tests.real_agents.messages_api import MessagesApi
 from tests.real_agents.responses_api import ResponsesApi
@@ -345,7 +345,9 @@ def with_kiro(home: Home, version: str, hooks: bool = True) -> None:
         shutil.copy(ROOT / "tests/real_agents" / name, program.parent)
     home.env["PATH"] = f"{program.parent}{os.pathsep}{home.env['PATH']}"
     for backend in ("kiro-cli", "kiro-tui"):
-        assert home.run(sys.executable, "-P", "-m", "anvilsrv.cli", "login", backend).returncode == 0
+        with terminal() as stdin:
+            argv = (sys.executable, "-P", "-m", "anvilsrv.cli", "login", backend)
+            assert home.run(*argv, stdin=stdin).returncode == 0
     assert not hooks or home.run("sh", str(ROOT / "kiro-cli/install-hooks.sh")).returncode == 0
 
 
