@@ -24,6 +24,11 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
+def standing(state: str) -> str:
+    """Return the state of a session as the end of a sentence: ``is stopped``, ``has failed``."""
+    return "has failed" if state == "error" else f"is {state}"
+
+
 def printable(text: str) -> str:
     """Return ``text`` with each control character made visible: ESC becomes U+241B, what has no picture U+FFFD.
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding
 
+from anvilsrv.display import standing
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import asks as waiting
@@ -132,7 +133,7 @@ class Acting(Shown, Once[None]):
 
     def _terminal(self, row: Row) -> None:
         if not row["tmux"]:
-            self.host.say(f"{label(row)} has no terminal: it is {row['state']}", error=True)
+            self.host.say(f"{label(row)} has no terminal: it {standing(row['state'])}", error=True)
             return
         with self.app.suspend():
             done = subprocess.run(

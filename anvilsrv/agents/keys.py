@@ -6,6 +6,7 @@ Threads: runs on a 9P worker.
 import time
 
 from anvilsrv.agents.eye import CALM
+from anvilsrv.display import standing
 from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.tmux.key_names import named
@@ -29,7 +30,7 @@ class Keys:
             (one for one in self._tmux.panes() if (one.window, one.pid) == (view.id, view.pid)), None
         )
         if not ours or ours.dead:
-            raise NotPermitted(f"session '{session}' has no agent that takes keys: it is {view.state}")
+            raise NotPermitted(f"session '{session}' has no agent that takes keys: it {standing(view.state)}")
         with self._tmux.watch(ours.id) as output:
             for key in keys:
                 self._tmux.keys(ours.id, key)

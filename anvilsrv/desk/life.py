@@ -15,6 +15,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.answer import Questions
 from anvilsrv.desk.post import Post
+from anvilsrv.display import standing
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
 from anvilsrv.sessions import changes, comments, drafts, offers, remarks, turn_rows, worktrees
@@ -184,7 +185,7 @@ class Life:
         """
         row = self._registry.row(tx, session)
         if not self._turns.queue.busy(tx, session):
-            raise NotPermitted(f"session '{session}' is {row.state}")
+            raise NotPermitted(f"session '{session}' {standing(row.state)}")
         backend = self._backends.last(row.backend)
         if backend is None or not backend.interrupt:
             raise Invalid(f"backend '{row.backend}' has no keys to interrupt a turn")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from anvilsrv.display import one_line, shown
+from anvilsrv.display import one_line, shown, standing
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.appear import Appearing
@@ -53,7 +53,7 @@ def _lacks(row: Row, what: str) -> Unavailable:
     """Return the error for a session that lacks something: its state, why, and how to restart it if it has ended."""
     why = f": {row['error']}" if row["error"] else ""
     how = f"; to restart it: echo restart | anvil9p write agent/{shlex.quote(label(row))}/ctl"
-    return Unavailable(f"'{label(row)}' {what}: it is {row['state']}{why}{how if row['state'] in ENDED else ''}")
+    return Unavailable(f"'{label(row)}' {what}: it {standing(row['state'])}{why}{how if row['state'] in ENDED else ''}")
 
 
 def live(client: Client, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from anvilsrv.display import sanitize
+from anvilsrv.display import sanitize, standing
 from anvilsrv.errors import NoResponse
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.state import Session
@@ -63,7 +63,7 @@ def response(prompt: Prompt | None, session: Session | None) -> bytes | None:
         raise NoResponse(f"no response: {prompt.error or 'withdrawn'}")
     if prompt.status == Status.QUEUED and not session.live:
         why = f": {session.error}" if session.error else ""
-        raise NoResponse(f"no response now: the session is {session.state}{why}")
+        raise NoResponse(f"no response now: the session {standing(session.state)}{why}")
     return bytes(prompt.response or b"") if prompt.status == Status.DONE else None
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from anvilsrv.display import one_line
+from anvilsrv.display import one_line, standing
 from anvilsrv.errors import Invalid, NotPermitted
 from anvilsrv.sessions import gate, questions
 from anvilsrv.sessions.gate import Gate
@@ -167,7 +167,7 @@ class Session:
 
     def refusal(self) -> str:
         """Return why a session that is not live takes nothing, as an error says it."""
-        return f"session '{self.id}' is {self.state}" + (f": {self.error}" if self.error else "")
+        return f"session '{self.id}' {standing(self.state)}" + (f": {self.error}" if self.error else "")
 
 
 COLUMNS = tuple(one.name for one in fields(Session))

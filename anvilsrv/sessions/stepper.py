@@ -9,6 +9,7 @@ Threads: everything runs on the store's thread, in a job. What must be seen outs
 
 from typing import assert_never
 
+from anvilsrv.display import standing
 from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions import facts, prompts, turn_rows
 from anvilsrv.sessions.course import Course
@@ -149,7 +150,7 @@ class Stepper:
             case Act.CLEAR:
                 yield Tidy()
             case Act.REFUSE if event == Event.INTERRUPT:
-                raise NotPermitted(f"session '{session}' is {self._registry.row(tx, session).state}")
+                raise NotPermitted(f"session '{session}' {standing(self._registry.row(tx, session).state)}")
             case Act.REFUSE:
                 assert current is not None
                 raise NotPermitted(f"prompt {current.n} may have been taken: it can be dropped, not edited")

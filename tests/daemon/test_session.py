@@ -149,7 +149,7 @@ def test_a_crash_loop_ends_in_error_and_a_restart_clears_it(daemon: Daemon) -> N
     )
     made = Session.starting(daemon, "broken")
     made.write("in", "hello")
-    with pytest.raises(P9Error, match="no response now: the session is error: crashed 6 times in a row"):
+    with pytest.raises(P9Error, match="no response now: the session has failed: crashed 6 times in a row"):
         made.read("out")
     made.wait("error")
     assert "crashed 6 times in a row" in made.row["error"]

@@ -24,7 +24,7 @@ def test_a_prompt_is_let_in_while_its_agent_starts_and_not_when_there_is_none(pa
     parts.job(lambda tx: parts.send.check(tx, agent))
     parts.life.broken(agent, KeyError("x"))
     parts.quiet()
-    with pytest.raises(Conflict, match=f"session '{agent}' is error: internal error: KeyError: 'x'"):
+    with pytest.raises(Conflict, match=f"session '{agent}' has failed: internal error: KeyError: 'x'"):
         parts.job(lambda tx: parts.send.check(tx, agent))
 
 
@@ -147,7 +147,7 @@ def test_an_answer_may_still_come_is_there_or_cannot_come(parts: Parts) -> None:
     assert answer(parts, first) == b"a\xe9"
     parts.life.broken(agent, KeyError("x"))
     parts.quiet()
-    with pytest.raises(Conflict, match="no response now: the session is error: internal error"):
+    with pytest.raises(Conflict, match="no response now: the session has failed: internal error"):
         answer(parts, second)
     parts.job(lambda tx: parts.life.kill(tx, agent))
     with pytest.raises(Conflict, match="the session was killed"):
