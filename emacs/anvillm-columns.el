@@ -120,7 +120,9 @@ To abbreviate one takes as long as the rest of its row.")
                      (if (anvillm-fresh-p session) (propertize " *" 'face 'anvillm-fresh) ""))))
     ('id (let ((id (anvillm-id session))) ; not twice
            (if (eq (anvillm-name id) id) "" (propertize id 'face 'anvillm-id))))
-    ('state (anvillm-state-text session))
+    ('state (let ((state (anvillm-state-text session)))
+              ;; Shown as itself: the line that point is on would take its background.
+              (if (plist-get session :ask) (propertize state 'display state) state)))
     ('backend (or (plist-get session :backend) ""))
     ('model (anvillm-option-text (anvillm-id session)))
     ('when (anvillm-list--when session))

@@ -6,7 +6,7 @@
 
 ;;; Commentary:
 
-;; Options and faces; where the daemon is; and what is known of its sessions,
+;; Options; where the daemon is; and what is known of its sessions,
 ;; which anvillm-link.el keeps up to date.
 
 ;;; Code:
@@ -15,6 +15,7 @@
 (require 'subr-x)
 (require 'json)
 (require 'anvillm-cookies)
+(require 'anvillm-faces)
 
 ;;;; Options
 
@@ -55,40 +56,6 @@ The word `several' stands for each of the first four done to more than one."
 (defcustom anvillm-data-directory (locate-user-emacs-file "anvillm/")
   "Where drafts and the history of prompts are kept."
   :type 'directory)
-
-(defgroup anvillm-faces nil
-  "Faces of AnviLLM."
-  :group 'anvillm
-  :group 'faces)
-
-(defface anvillm-idle '((t :inherit shadow))
-  "A session that is ready for a prompt.")
-(defface anvillm-asks '((t :inherit (warning bold) :inverse-video t))
-  "The word for a session that waits for an answer.")
-(defface anvillm-good '((t :inherit success))
-  "What went well.")
-(defface anvillm-running '((t :inherit font-lock-function-name-face))
-  "A session in a turn.")
-(defface anvillm-waiting '((t :inherit warning))
-  "A session that waits for an answer.")
-(defface anvillm-error '((t :inherit error))
-  "A session or message with an error.")
-(defface anvillm-off '((t :inherit shadow))
-  "A session that is starting or stopped, and what is stale.")
-(defface anvillm-name '((t :inherit bold))
-  "The name of a session.")
-(defface anvillm-id '((t :inherit shadow))
-  "The id of a session, a message or a bead.")
-(defface anvillm-fresh '((t :inherit (success bold)))
-  "The mark of a session with a response not yet looked at.")
-(defface anvillm-unread '((t :inherit bold))
-  "Mail that waits.")
-(defface anvillm-mark '((t :inherit dired-mark))
-  "The mark of a marked session.")
-(defface anvillm-heading '((t :inherit font-lock-type-face :weight bold))
-  "Headings: the speaker of a turn, the header of a message.")
-(defface anvillm-key '((t :inherit help-key-binding))
-  "A key named in a buffer.")
 
 ;;;; Where the daemon is
 
@@ -283,10 +250,6 @@ What would act on a terminal, or on the text around it, is made visible."
 (defun anvillm-text (bytes)
   "Return BYTES as text, without a last newline."
   (string-remove-suffix "\n" (anvillm-visible (decode-coding-string bytes 'utf-8 t))))
-
-(defun anvillm-literal (text)
-  "Return TEXT quoted for the mode line."
-  (replace-regexp-in-string "%" "%%" text t t))
 
 (defun anvillm-one-line (text)
   "Return TEXT as one line."

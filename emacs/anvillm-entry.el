@@ -294,7 +294,10 @@ What an edit shows is left out, and files that are NAMED already."
     (if (<= (length all) lines) text
       (let ((left (- (length all) lines)) (first (/ lines 4)))
         (concat (string-join (seq-take all first) "\n")
-                (propertize (format "\n… %d lines left out here; w shows all\n" left) 'face 'shadow)
+                "\n"
+                (propertize (format "… %d lines left out here (RET shows all)" left) 'face 'shadow
+                            'mouse-face 'highlight 'anvillm-whole text)
+                "\n"
                 (string-join (last all (- lines first)) "\n"))))))
 
 (defun anvillm-entry--ask (entry)

@@ -44,19 +44,19 @@ HELP tells what it is; a click calls COMMAND."
         ('fresh (cl-incf (nth 2 counts)))))
     (setq old anvillm-mode-line-string
           anvillm-mode-line-string
-          (let ((text (concat (anvillm-live--part (nth 0 counts) "?" 'anvillm-waiting
+          (let ((text (concat (anvillm-live--part (nth 0 counts) "?" 'anvillm-asks
                                                   "Agents that wait for your answer"
                                                   #'anvillm-next-needing)
-                              (anvillm-live--part (nth 1 counts) "!" 'anvillm-error
+                              (anvillm-live--part (nth 1 counts) "!" 'anvillm-alarm
                                                   "Agents with an error" #'anvillm-next-needing)
-                              (anvillm-live--part (nth 2 counts) "*" 'anvillm-fresh
+                              (anvillm-live--part (nth 2 counts) "*" 'bold
                                                   "Agents that have answered"
                                                   #'anvillm-next-needing)
-                              (anvillm-live--part anvillm-user-unread "@" 'anvillm-unread
+                              (anvillm-live--part anvillm-user-unread "@" 'bold
                                                   "Mail for you" #'anvillm-user-inbox))))
             (cond ((anvillm-link-text)
                    (concat " "
-                           (propertize "A-" 'face 'anvillm-off 'help-echo
+                           (propertize "A-" 'help-echo
                                        (concat "AnviLLM: " (anvillm-link-text)))))
                   ((string-empty-p text) "")
                   (t (concat " A" text)))))

@@ -44,8 +44,8 @@
                        " " (anvillm-rows-fit (propertize (anvillm-mail-name (plist-get m :from))
                                                          'face 'anvillm-name) 18)
                        " " (anvillm-rows-fit
-                            (propertize (downcase (string-replace "_" " " (plist-get m :type)))
-                                        'face (anvillm-mail--type-face (plist-get m :type))) 17)
+                            (propertize (plist-get m :type) 'face
+                                        (anvillm-mail--type-face (plist-get m :type))) 17)
                        " " (propertize (anvillm-mail--subject m) 'face
                                        (if unread 'anvillm-unread 'default))
                        "\n")))
@@ -376,7 +376,10 @@ DRAFT is the name of its draft."
   (let* ((m (anvillm-mail--here)) (type (plist-get m :type))
          (choices (or (plist-get (plist-get m :metadata) :choices)
                       (and (equal type "APPROVAL_REQUEST") '("approved" "denied"))
-                      (user-error "This message offers no choices; r replies")))
+                      (user-error "%s" (substitute-command-keys
+                                        (concat "This message offers no choices; "
+                                                "\\<anvillm-mail-mode-map>"
+                                                "\\[anvillm-mail-reply] replies")))))
          (choice (completing-read "Answer: " choices nil t)))
     (anvillm-write (anvillm-mail--path "mail")
                    (encode-coding-string

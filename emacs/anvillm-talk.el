@@ -38,10 +38,38 @@
         t))))
 
 (defun anvillm-talk-visit ()
-  "Act on what is at point: older exchanges, or the choice of a question.
-Return nil if there is neither."
+  "Act on what is at point: older exchanges, lines left out, or a choice.
+Return nil if there is none of these."
   (cond ((get-text-property (point) 'anvillm-older) (anvillm-talk-older) t)
+        ((get-text-property (point) 'anvillm-whole) (anvillm-talk--show-whole) t)
         ((get-text-property (point) 'anvillm-choice) (anvillm-ask-choose-here) t)))
+
+(defvar anvillm-output-mode-map
+  (let ((map (anvillm-bindings-map 'motion special-mode-map)))
+    (define-key map (kbd "RET") #'anvillm-log-visit)
+    (define-key map [mouse-2] #'anvillm-log-visit)
+    map)
+  "Keys where a whole text is shown.")
+
+(define-derived-mode anvillm-output-mode special-mode "AnviLLM-Output"
+  "The whole of a text of which a conversation leaves lines out.
+
+\\{anvillm-output-mode-map}"
+  :interactive nil
+  (setq-local next-error-function #'anvillm-places-next-error
+              bidi-display-reordering 'left-to-right
+              bidi-inhibit-bpa t)
+  (jit-lock-register #'anvillm-places-buttonize))
+
+(defun anvillm-talk--show-whole ()
+  "Show the whole of the text at point, of which lines are left out here."
+  (let ((text (get-text-property (point) 'anvillm-whole)) (directory default-directory))
+    (with-current-buffer (get-buffer-create "*anvillm output*")
+      (anvillm-output-mode)
+      (setq default-directory directory)
+      (anvillm-drawing () (erase-buffer) (insert text))
+      (goto-char (point-min)))
+    (pop-to-buffer "*anvillm output*")))
 
 ;;;; The header
 

@@ -502,7 +502,7 @@ It is beside $WORK: below it, agents could have written it."
    (anvillm-9p-sync 30 #'anvillm-9p-write (anvillm-conn) "user/mail"
                     (format "{\"to\":\"%s\",\"type\":\"PROMPT_REQUEST\",\"subject\":\"sum\",\"body\":\"echo 2\"}" id))
    (daemon-test-there (anvillm-user-inbox))
-   (support-wait (save-excursion (goto-char (point-min)) (search-forward "prompt response" nil t)))
+   (support-wait (save-excursion (goto-char (point-min)) (search-forward "PROMPT_RESPONSE" nil t)))
    (goto-char (point-min))
    (anvillm-mail-reply)
    (set-buffer (window-buffer))

@@ -184,5 +184,20 @@
                            (reverse told))))
         (anvillm-notify-mode -1)))))
 
+;;; What is behind these lines is grey in many themes and in a terminal.
+(ert-deftest log-header-and-mode-line-have-no-colour-that-is-made-for-the-frame ()
+  (log-test-with
+   (support-publish tree :type "ask" :session_id "00000001" :ask '(:id "q" :text "May I?" :choices ("yes" "no")))
+   (support-wait (string-match-p "May I?" (anvillm-log--header)))
+   (let* ((line (cadr header-line-format)) (text (eval line)) (at 0) faces)
+     (while (< at (length text))
+       (push (get-text-property at 'face text) faces)
+       (setq at (next-single-property-change at 'face text (length text))))
+     (should (memq 'anvillm-asks faces))
+     (should-not (cl-set-difference faces '(nil bold anvillm-name anvillm-asks anvillm-key help-key-binding))))
+   (dolist (face '(anvillm-asks anvillm-alarm))
+     (pcase-dolist (`(,_ . ,attributes) (cl-remove-if-not #'listp (face-default-spec face) :key #'car))
+       (should (or (plist-get attributes :foreground) (plist-get attributes :inverse-video)))))))
+
 (provide 'log-test)
 ;;; log-test.el ends here

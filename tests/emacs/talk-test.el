@@ -218,6 +218,22 @@
    (anvillm-log-toggle-fold)
    (should (talk-test-has "\n100\n"))))
 
+(ert-deftest talk-shows-the-lines-that-it-leaves-out-of-what-a-tool-says ()
+  (talk-test-with
+   (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "seq 300")
+                   (list :kind "output" :id "t" :end "ok"
+                         :text (mapconcat #'number-to-string (number-sequence 1 300) "\n")))
+   (goto-char (point-max))
+   (re-search-backward "Bash")
+   (anvillm-log-toggle-fold)
+   (goto-char (point-min))
+   (search-forward "100 lines left out here")
+   (should-not (talk-test-has "\n100\n"))
+   (save-window-excursion
+     (anvillm-log-visit)
+     (should (equal "*anvillm output*" (buffer-name)))
+     (should (save-excursion (search-forward "\n100\n" nil t))))))
+
 (ert-deftest talk-asks-where-one-reads-and-takes-the-answer-there ()
   (talk-test-with
    (let ((ask '(:id "q1" :text "May I?" :choices ("yes" "no"))) written)
