@@ -17,6 +17,7 @@
 (require 'ring)
 (require 'anvillm-complete)
 (require 'anvillm-enclose)
+(require 'anvillm-history)
 
 (defcustom anvillm-compose-mode-function #'text-mode
   "The mode that prompts are written in, such as `markdown-mode'."
@@ -227,7 +228,7 @@ so that it is not offered again."
          (message "Not accepted: %s" failed))
         (t
          (when anvillm-compose-remember
-           (add-to-history 'anvillm-prompt-history (anvillm-compose--text)))
+           (anvillm-history-add (anvillm-compose--text)))
          (message "Accepted: %s" anvillm-compose-title)
          (let ((aside anvillm-compose--aside))
            (anvillm-compose--delete-draft)
@@ -269,6 +270,7 @@ What is being sent stays in the buffer until the daemon has answered."
 (defun anvillm-compose--show-history (step)
   "Show the entry of the history STEP further back.
 The user's own text is put aside; an entry that was edited joins the history."
+  (anvillm-history-load)
   (let* ((next (+ (or anvillm-compose--index -1) step)) (text (anvillm-compose--text)))
     (when (>= next (length anvillm-prompt-history)) (user-error "No older prompt"))
     (when (< next -1) (user-error "No newer prompt"))

@@ -11,6 +11,7 @@
 
 ;;; Code:
 
+(require 'anvillm-history)
 (require 'anvillm-which)
 
 ;;;; Control
@@ -89,8 +90,6 @@ KEYS are names with blanks between, as in \"Down Enter\"."
                                           (if (string-empty-p alias) "nameless" alias))
                                  (anvillm-sync-soon)))))
 
-(defvar anvillm-prompt-history nil "Prompts sent, newest first.")
-
 (defun anvillm-send-prompt (ids text done)
   "Send TEXT to the sessions IDS; DONE gets a list of (ID . CONDITION) that failed."
   (let* ((left (length ids)) failed
@@ -106,6 +105,7 @@ KEYS are names with blanks between, as in \"Down Enter\"."
   "Send the prompt TEXT, read in the minibuffer, to the sessions IDS."
   (interactive
    (let ((ids (anvillm-current-many "Prompt: ")))
+     (anvillm-history-load)
      (list ids (read-string (format "Prompt to %s: " (mapconcat #'anvillm-name ids ", "))
                             nil 'anvillm-prompt-history))))
   (when (string-blank-p text) (user-error "Nothing to send"))
@@ -114,7 +114,8 @@ KEYS are names with blanks between, as in \"Down Enter\"."
      ids text
      (lambda (failed)
        (if (not failed)
-           (message "Accepted by %s" names)
+           (progn (anvillm-history-keep text) ; here it is already
+                  (message "Accepted by %s" names))
          (kill-new text)
          (message "Not accepted, the prompt is in the kill ring: %s"
                   (mapconcat (lambda (f)

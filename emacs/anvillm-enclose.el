@@ -55,6 +55,13 @@
           ((or (not last) (= first last)) (format "%s:%d" name first))
           (t (format "%s:%d-%d" name first last)))))
 
+(defun anvillm-enclose--put (text)
+  "Insert TEXT at point, apart from the words before and after it."
+  (unless (or (bolp) (memq (char-before) '(?\s ?\t)))
+    (insert (if (string-search "\n" text) "\n" " ")))
+  (insert text)
+  (unless (or (eolp) (memq (char-after) '(?\s ?\t))) (save-excursion (insert " "))))
+
 (defun anvillm-compose-attach (&optional content)
   "Attach the region of another window, or else a file.
 A file is named, for the agent to read; with a prefix argument CONTENT, or if it
@@ -67,9 +74,10 @@ could not read them, it is given a copy in its attach/."
                                             (with-current-buffer b (use-region-p))))
                            (mapcar #'window-buffer (window-list)))))
     (if other
-        (insert (with-current-buffer other
-                  (prog1 (anvillm-region-reference (region-beginning) (region-end))
-                    (deactivate-mark))))
+        (anvillm-enclose--put
+         (with-current-buffer other
+           (prog1 (anvillm-region-reference (region-beginning) (region-end))
+             (deactivate-mark))))
       (anvillm-enclose-file (expand-file-name (read-file-name "Attach file: " nil nil t))
                             content))))
 
@@ -79,7 +87,7 @@ Where the agent could not read it, it is given a copy."
   (let* ((cwd (anvillm-get (car anvillm-compose-targets) :cwd))
          (inside (and cwd (file-in-directory-p file cwd))))
     (if-let* ((text (anvillm-enclose--file-text file (and inside cwd) content)))
-        (insert text)
+        (anvillm-enclose--put text)
       (anvillm-enclose--hand-over file))))
 
 (defconst anvillm-enclose--largest 65536
@@ -123,9 +131,12 @@ is wanted all the same."
      (lambda (name)
        (when (marker-buffer place)
          (with-current-buffer (marker-buffer place)
-           (save-excursion (goto-char place) (insert "attach/" name))
-           (when (= (point) place)
-             (goto-char (+ place (length "attach/") (length name)))))
+           (let ((here (= (point) place)) end)
+             (save-excursion
+               (goto-char place)
+               (anvillm-enclose--put (concat "attach/" name))
+               (setq end (point)))
+             (when here (goto-char end))))
          (message "attach/%s" name))))))
 
 (defun anvillm-enclose--attached-name (file)
@@ -172,7 +183,6 @@ TIME goes before the name, so that it is another than that of yesterday's."
   "Put what stands for the file of URL, which was dropped here, at point."
   (let ((file (dnd-get-local-file-name url t)))
     (unless file (user-error "There is no such file here: %s" url))
-    (unless (or (bolp) (memq (char-before) '(?\s ?\t))) (insert " "))
     (anvillm-enclose-file file)
     'private))
 

@@ -90,6 +90,21 @@
   (let ((inhibit-message t)) (anvillm-compose-put-away))
   (buffer-test-compose))
 
+;;; With the next Emacs.
+(ert-deftest draft-finds-the-prompts-that-were-sent-before-emacs-was-ended ()
+  (let ((anvillm-data-directory (make-temp-file "ah" t)) (anvillm-history-length 2)
+        (anvillm-prompt-history nil) (anvillm-history-loaded nil))
+    (mapc #'anvillm-history-add '("1" "2" "3" "4" "üé日\n\tand \"more\""))
+    (write-region "no JSON\n" nil (expand-file-name "history" anvillm-data-directory) t 'silent)
+    (setq anvillm-prompt-history nil anvillm-history-loaded nil)
+    (anvillm-history-load)
+    (should (equal '("üé日\n\tand \"more\"" "4") anvillm-prompt-history))
+    (setq anvillm-prompt-history '("new") anvillm-history-loaded nil)
+    (anvillm-history-load)
+    (should (equal '("new" "üé日\n\tand \"more\"" "4") anvillm-prompt-history))
+    (should (equal #o600 (logand #o777 (file-modes (expand-file-name "history" anvillm-data-directory)))))
+    (delete-directory anvillm-data-directory t)))
+
 (ert-deftest draft-is-kept-when-the-history-was-looked-at ()
   (buffer-test-draft
    (insert "mine")
@@ -156,6 +171,18 @@
         (let ((coding-system-for-write 'no-conversion)) (write-region text nil file nil 'silent))
         (should-not (anvillm-enclose--file-text file nil nil)) ; the agent gets a copy
         (delete-file file)))))
+
+(ert-deftest draft-keeps-what-is-attached-apart-from-the-words-around-it ()
+  (buffer-test-draft
+   (erase-buffer)
+   (cl-letf (((symbol-function 'anvillm-create) (lambda (_path _data then) (funcall then nil nil))))
+     (insert "see")
+     (save-excursion (insert "and that"))
+     (anvillm-enclose--data "a.png" "x")
+     (anvillm-enclose--data "b.png" "x")
+     (anvillm-enclose--put "src/x.el"))
+   (should (string-match-p "\\`see attach/[0-9]+-a.png attach/[0-9]+-b.png src/x.el and that\\'"
+                           (replace-regexp-in-string " +" " " (buffer-string))))))
 
 (ert-deftest draft-completes-files-of-the-session-after-an-at-sign-and-runs-no-git ()
   (buffer-test-draft

@@ -76,7 +76,8 @@
   (when (bound-and-true-p anvillm-mode-line-mode) (anvillm-mode-line-mode -1))
   (when (bound-and-true-p anvillm-notify-mode) (anvillm-notify-mode -1))
   (anvillm-disconnect)
-  (setq anvillm-link-socket nil anvillm-prompt-history nil)
+  (setq anvillm-link-socket nil anvillm-prompt-history nil
+        anvillm-history-loaded t)
   (anvillm--forget-all))
 
 (defun support-row (name)
