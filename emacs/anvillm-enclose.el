@@ -60,7 +60,7 @@
   (unless (or (bolp) (memq (char-before) '(?\s ?\t)))
     (insert (if (string-search "\n" text) "\n" " ")))
   (insert text)
-  (unless (or (eolp) (memq (char-after) '(?\s ?\t))) (save-excursion (insert " "))))
+  (when (looking-at "[[:alnum:]/~.@_]*[[:alnum:]/~]") (save-excursion (insert " "))))
 
 (defun anvillm-compose-attach (&optional content)
   "Attach the region of another window, or else a file.

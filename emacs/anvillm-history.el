@@ -22,11 +22,11 @@
 (defvar anvillm-history-loaded nil "Non-nil once the prompts on disk have been read.")
 
 (defun anvillm-history--file ()
-  "Return the file of the prompts that were sent."
+  "Return the file of what was sent."
   (expand-file-name "history" anvillm-data-directory))
 
 (defun anvillm-history-load ()
-  "Read the prompts that were sent from an earlier Emacs, once."
+  "Read what was sent from an earlier Emacs, once."
   (unless anvillm-history-loaded
     (setq anvillm-history-loaded t)
     (let ((file (anvillm-history--file)) found)

@@ -284,7 +284,9 @@ Where all changes are shown, ask which turn."
 (defun anvillm-review--header ()
   "Return the header line."
   (let ((n (length (anvillm-review--comments))))
-    (concat " " (propertize (anvillm-name anvillm-buffer-session) 'face 'anvillm-name)
+    (concat " " (if (anvillm-session anvillm-buffer-session)
+                    (propertize (anvillm-name anvillm-buffer-session) 'face 'anvillm-name)
+                  (format "%s is gone" (or anvillm-buffer-known-name anvillm-buffer-session)))
             (if anvillm-review--turn (format "  turn %s" anvillm-review--turn) "  all changes")
             (let ((branch (anvillm-branch-of (anvillm-session anvillm-buffer-session))))
               (if branch (format " on %s (B m merges)" branch) ""))
