@@ -26,7 +26,9 @@
 
 (defconst anvillm-evil--modes
   '((anvillm anvillm-mode anvillm-mode-map) (anvillm-log anvillm-log-mode anvillm-log-mode-map)
-    (anvillm-talk anvillm-conversation-mode nil) (anvillm-ask anvillm-ask-mode anvillm-ask-mode-map)
+    (anvillm-talk anvillm-conversation-mode nil)
+    (anvillm-talk anvillm-output-mode anvillm-output-mode-map)
+    (anvillm-ask anvillm-ask-mode anvillm-ask-mode-map)
     (anvillm-queue anvillm-queue-mode anvillm-queue-mode-map)
     (anvillm-review anvillm-review-mode anvillm-review-mode-map)
     (anvillm-waiting anvillm-waiting-mode anvillm-waiting-mode-map)
