@@ -23,9 +23,11 @@
 (defun anvillm-manual ()
   "Read the manual."
   (interactive)
-  (let ((source (anvillm-manual--source))
-        (made (expand-file-name "anvillm.info" anvillm-data-directory)))
+  (let* ((source (anvillm-manual--source))
+         (installed (concat (file-name-sans-extension source) ".info"))
+         (made (expand-file-name "anvillm.info" anvillm-data-directory)))
     (cond ((Info-find-file "anvillm" t) (info "(anvillm)"))
+          ((file-newer-than-file-p installed source) (info installed))
           ((not (file-exists-p source)) (user-error "The manual is not here: no %s" source))
           ((file-newer-than-file-p made source) (info made))
           ((executable-find "makeinfo") (anvillm-manual--make source made))

@@ -261,5 +261,19 @@
         (when (get-buffer "*info*") (kill-buffer "*info*"))
         (delete-directory anvillm-data-directory t)))))
 
+;;; As the installer leaves it, where Info does not look.
+(ert-deftest manual-is-found-beside-the-package ()
+  (require 'anvillm-manual)
+  (let ((top (file-name-as-directory (make-temp-file "am" t))) shown)
+    (write-region "" nil (concat top "anvillm.texi") nil 'silent)
+    (write-region "" nil (concat top "anvillm.info") nil 'silent)
+    (set-file-times (concat top "anvillm.texi") 0)
+    (cl-letf (((symbol-function 'anvillm-manual--source) (lambda () (concat top "anvillm.texi")))
+              ((symbol-function 'Info-find-file) #'ignore)
+              ((symbol-function 'info) (lambda (file) (setq shown file))))
+      (anvillm-manual))
+    (should (equal (concat top "anvillm.info") shown))
+    (delete-directory top t)))
+
 (provide 'buffer-test)
 ;;; buffer-test.el ends here
