@@ -41,7 +41,7 @@
     (propertize (concat (if (cdr asks) (format "(%d) " (length asks)) "")
                         (mapconcat (lambda (ask) (anvillm-one-line (or (plist-get ask :text) "")))
                                    asks "; "))
-                'face 'anvillm-waiting)))
+                'face 'bold))) ; legible on every background; `asks' has the colour
 
 (defun anvillm-asks (session)
   "Return the questions that SESSION has open, oldest first."
