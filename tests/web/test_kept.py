@@ -202,6 +202,29 @@ def test_a_page_that_is_told_late_is_told_all_the_same(
         context.close()
 
 
+GIVEN_LATE = """const locks = navigator.locks, request = locks.request.bind(locks);
+locks.query = async () => ({held: [], pending: []});
+locks.request = (name, options, hold) => request(name, options, async (lock) => {
+  await new Promise((done) => setTimeout(done, 4000));
+  return hold(lock);
+});"""
+
+
+@pytest.mark.slow(20)
+def test_a_page_that_begins_to_wait_while_another_is_given_the_place_is_heard(browser: Browser, site: Site) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE * 1000)
+    context.add_init_script(GIVEN_LATE)
+    try:
+        pages = [context.new_page() for _ in range(2)]
+        for page in pages:
+            page.goto(site.link)
+        for page in pages:
+            expect(page.locator("#link")).to_have_text("live")
+    finally:
+        context.close()
+
+
 @pytest.mark.slow(15)
 def test_many_pages_of_one_browser_all_get_what_happens(browser: Browser, site: Site, shared: Daemon) -> None:
     context = browser.new_context()

@@ -89,7 +89,8 @@ export class Stream {
     const decoder = new TextDecoder();
     for (let rest = []; ;) { // pieces of what has no end yet
       const {value, done} = await reader.read();
-      if (done || signal.aborted) return;
+      signal.throwIfAborted();
+      if (done) return;
       const came = decoder.decode(value, {stream: true});
       if (!came.includes("\n")) {
         rest.push(came);
@@ -102,7 +103,7 @@ export class Stream {
         if (event) this.hear(event, JSON.parse(data));
         if (!this.session || WHOLE.includes(event)) told();
         await breath();
-        if (signal.aborted) return;
+        signal.throwIfAborted();
       }
     }
   }

@@ -14,37 +14,57 @@ export async function inTurn(signal, follow) {
   const busy = (name) => [...now.held, ...now.pending].filter((one) => one.name === name).length;
   const name = PLACES.reduce((a, b) => (busy(a) <= busy(b) ? a : b));
   room ??= new BroadcastChannel("anvil-stream");
-  room.postMessage(name);
-  return navigator.locks.request(name, {signal}, () => hold(name, signal, follow));
+  const wish = new Wish(name);
+  try {
+    const turn = navigator.locks.request(name, {signal}, () => hold(wish, signal, follow));
+    room.postMessage(name); // now, not before: who has the place and has not heard this sees that we wait for it
+    return await turn;
+  } finally {
+    wish.close();
+  }
 }
 
-async function hold(name, signal, follow) {
+// Whether another page waits for a place. It is heard from before the place is ours: what is said while we are given it counts.
+class Wish {
+  constructor(name) {
+    this.name = name;
+    this.heard = false;
+    this.told = () => {};
+    this.hear = ({data}) => data === name && this.is();
+    room.addEventListener("message", this.hear);
+  }
+
+  is() {
+    this.heard = true;
+    this.told();
+  }
+
+  close() {
+    room.removeEventListener("message", this.hear);
+  }
+}
+
+async function hold(wish, signal, follow) {
   const turn = new AbortController();
   const end = () => turn.abort();
-  let timer, wanted = false, until = Date.now() + LONGEST;
-  const limit = () => {
+  let timer, until = Date.now() + LONGEST;
+  const limit = wish.told = () => {
     clearTimeout(timer);
-    if (wanted) timer = setTimeout(end, Math.max(0, until - Date.now()));
-  };
-  const makeRoom = () => {
-    wanted = true;
-    limit();
+    if (wish.heard) timer = setTimeout(end, Math.max(0, until - Date.now()));
   };
   const told = () => {
     if (until - Date.now() <= TIME) return;
     until = Date.now() + TIME;
     limit();
   };
-  const asked = (event) => event.data === name && makeRoom();
   signal.addEventListener("abort", end);
-  room.addEventListener("message", asked);
   try {
     if (signal.aborted) end();
-    if ((await navigator.locks.query()).pending.some((one) => one.name === name)) makeRoom();
+    if ((await navigator.locks.query()).pending.some((one) => one.name === wish.name)) wish.is();
+    limit();
     return await follow(turn.signal, told);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", end);
-    room.removeEventListener("message", asked);
   }
 }
