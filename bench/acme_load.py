@@ -4,14 +4,17 @@
 
 Each tree (by default this one) has its own real acme under Xvfb, a stand-in for the daemon with 200 sessions, and its own Assist.
 Measured: Assist's processor time, in percent of a core, at 20 and 200 events a second and while ten logs stream; how long acme takes
-to answer for `index`, and to take a key from somebody who types in another window. acme, 9pserve, Xvfb and xdotool must be installed.
+to answer for `index`, and to take a key from somebody who types in another window; all of it also while nothing happens, which shows
+what the machine is worth. acme, 9pserve, Xvfb and xdotool must be on PATH.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -82,17 +85,18 @@ def one(tree: str, seconds: float) -> None:
         person = AtReal(f"{top}/ns")
         with open(f"{top}/assist", "wb") as errors:
             assist = subprocess.Popen([sys.executable, f"{tree}/acme/Assist"], cwd=top, stdout=errors, stderr=errors)
-        client = Client(f"{top}/ns/acme", timeout=None)
+        client = f"{top}/ns/acme"
         try:
             person.sees("/AnviLLM/", ids[-1])
             person.new("/typing")
-            typing = f"{person.acme.find('/typing').id}/body"
+            typing = person.acme.find("/typing").id
             states = itertools.cycle((id, state) for state in ("running", "idle") for id in ids)
 
             def change() -> None:
                 id, state = next(states)
                 agent.change(id, state=state)
 
+            measured("nothing happens", assist.pid, seconds / 2, client, typing, paced(1, lambda: None))
             for rate in (20, 200):
                 measured(f"{rate} events a second", assist.pid, seconds, client, typing, paced(rate, change))
             for id in ids[:LOGS]:
@@ -103,24 +107,42 @@ def one(tree: str, seconds: float) -> None:
             grown = paced(10 * LOGS, lambda: agent.logs[next(pieces)].add(b"\tsome words of an answer as it comes\n"))
             measured(f"{LOGS} logs that stream", assist.pid, seconds, client, typing, grown)
         finally:
-            client.close()
             assist.terminate()
             assist.wait(30)
             person.stop()
             agent.stop()
 
 
-def measured(what: str, pid: int, seconds: float, client: object, typing: str, load: object) -> None:
-    """Measure under that load, and print a line."""
+@contextmanager
+def probed(client: object, window: int) -> Iterator[Callable[[], list[list[float]]]]:
+    """Ask for `index` and type, in a process of its own: in this one the stand-in for the daemon would be in the way. What is yielded
+    returns how long each took."""
+    words = [sys.executable, __file__, "--probe", str(client), str(window)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield lambda: json.loads(process.communicate("")[0])
+
+
+def probe(socket: str, window: int) -> None:
+    """Measure until the end of standard input, and print the times."""
+    from anvilsrv.p9.client import Client
+
     with (
-        load as done,  # type: ignore[attr-defined]
-        paced(20, lambda: client.read("index")) as asked,  # type: ignore[attr-defined]
-        paced(20, lambda: client.write(typing, b"x")) as typed,  # type: ignore[attr-defined]
+        Client(socket, timeout=None) as client,
+        paced(20, lambda: client.read("index")) as asked,
+        paced(20, lambda: client.write(f"{window}/body", b"x")) as typed,
     ):
+        sys.stdin.read()
+        print(json.dumps([asked, typed]), flush=True)
+
+
+def measured(what: str, pid: int, seconds: float, client: str, typing: int, load: object) -> None:
+    """Measure under that load, and print a line."""
+    with load as done, probed(client, typing) as times:  # type: ignore[attr-defined]
         time.sleep(1)
         begun, before, count = time.monotonic(), used(pid), len(done)
         time.sleep(seconds)
         cost, took, count = used(pid) - before, time.monotonic() - begun, len(done) - count
+        asked, typed = times()
     share = f"{cost / took * 100:.1f} % of a core, {cost / max(1, count) * 1000:.2f} ms for each of {count / took:.0f} a second"
     print(f"  {what}: {share}; index {said(asked)}; a key {said(typed)}", flush=True)
 
@@ -131,7 +153,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--probe", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.probe:
+        probe(given.probe[0], int(given.probe[1]))
+        return
+    if missing := [name for name in ("acme", "9pserve", "Xvfb", "xdotool") if shutil.which(name) is None]:
+        parser.error(f"not on PATH: {', '.join(missing)}")
     if given.one:
         one(given.trees[0], given.seconds)
         return

@@ -138,12 +138,13 @@ class Main(Pane):
             self._put_alone(wanted, body)
 
     def _put_alone(self, wanted: list[str], body: str) -> None:
-        q0, q1 = self.window.dot()
+        dot = q0, q1 = self.window.dot()
         start = body.rfind("\n", 0, q0) + 1
         line = body[start:].partition("\n")[0]
         on, end = rows.key(line), start + len(line)
         clean = not (self._edits or typed_lines(body, self.shown))
-        gone = table.put(self.window, table.plan(body, self.shown, wanted, rows.key), lines=True, clean=clean)
+        edits = table.plan(body, self.shown, wanted, rows.key)
+        gone = table.put(self.window, edits, lines=True, clean=clean, dot=dot)
         self.shown = wanted
         if gone and on in self.app.roster.ids:
             at = self._place(on)

@@ -162,16 +162,17 @@ def put(
     lines: bool = False,
     clean: bool = True,
     to: Callable[[tuple[int, int]], tuple[int, int]] | None = None,
+    dot: tuple[int, int] | None = None,
 ) -> bool:
     """Make the edits in a window, as one change; the person's selection stays on what it was on, or goes `to` another place.
 
     With `lines`, one whose line goes is on the window's first place afterwards: else it would be on the next line, of which the
-    person has not said anything. Returns whether it went.
+    person has not said anything. Returns whether it went. `dot`: where the selection is, if the caller has just asked.
     """
     if not edits:
         return False
     with window.alone():
-        dot = window.dot()
+        dot = dot or window.dot()
         gone = lines and any(edit.q0 <= dot[0] < edit.q1 and not edit.text for edit in edits)
         with window.bulk(clean):
             for edit in edits:

@@ -21,6 +21,7 @@ from anvilsrv.p9.client import Client, File, P9Error
 from anvilsrv.p9.wire import ORDWR, OWRITE
 
 _CHUNK = 8000  # bytes a message: acme takes 8168 and dies of more
+_RUNE = 4  # bytes of a rune at most: acme sends whole ones
 _TRIES = 5
 _GONE = ("deleted window", "window shut down", "file does not exist")
 
@@ -52,7 +53,7 @@ class Window:
         return self._drawn
 
     def ctl(self, message: str) -> None:
-        """Write one message to `ctl`, in a write of its own (``clean`` and ``delete`` in one write crash acme)."""
+        """Write a message to `ctl`, or several, a line each (``clean`` and ``delete`` in one write crash acme)."""
         self._write("ctl", message.encode() + b"\n")
 
     def name(self, name: str) -> None:
@@ -103,11 +104,24 @@ class Window:
     def body(self) -> str:
         """Return all of the body; read again if the person typed while it was read in pieces."""
         for _ in range(_TRIES):
-            with self._guard():
-                text = self.client.read(f"{self.id}/body").decode("utf-8", "replace")
+            text = self._all("body")
             if len(text) == int(self._read_at("ctl", 36)[24:]):
                 break
         return text
+
+    def _all(self, name: str) -> str:
+        """Return all of a text. A piece that is shorter than one may be is the last: no more is asked for, because acme
+        draws the screen after each request.
+        """
+        pieces, at = [], 0
+        with self._guard():
+            file, most = self._open(name), self.client.iounit
+            while piece := file.read(most, at):
+                pieces.append(piece)
+                at += len(piece)
+                if len(piece) < most - _RUNE:
+                    break
+        return b"".join(pieces).decode("utf-8", "replace")
 
     def tag_text(self) -> str:
         with self._guard():
@@ -145,13 +159,13 @@ class Window:
 
     def text(self, q0: int, q1: int) -> str:
         """Return the body from `q0` to `q1`."""
-        parts = []
+        found = ""
         with self._alone, self._guard():
             self._write("addr", f"#{q0},#{q1}".encode())
             file = self._open("xdata")
-            while part := file.read(_CHUNK, 0):
-                parts.append(part)
-        return b"".join(parts).decode("utf-8", "replace")
+            while len(found) < q1 - q0 and (part := file.read(_CHUNK, 0)):
+                found += part.decode("utf-8", "replace")
+        return found
 
     def replace(self, q0: int, q1: int, text: str) -> int:
         """Put `text` in place of the body from `q0` to `q1`; the place after it.
@@ -162,9 +176,12 @@ class Window:
         text = text.replace("\0", "")
         with self._alone:
             self._write("addr", f"#{q0},#{q1}".encode())
-            for chunk in _chunks(text) or [b""]:
-                self._put(chunk)
+            self._put_all(text)
         return q0 + len(text)
+
+    def _put_all(self, text: str) -> None:
+        for chunk in _chunks(text) or [b""]:
+            self._put(chunk)
 
     def _put(self, chunk: bytes) -> None:
         """Write to `data`. acme tells of it as it does of all changes, but not the text if that is long."""
@@ -181,8 +198,8 @@ class Window:
     def append(self, text: str) -> None:
         """Put `text` at the end of the body."""
         with self._alone:
-            end = self.address("$")[1]
-            self.replace(end, end, text)
+            self._write("addr", b"$")
+            self._put_all(text.replace("\0", ""))
 
     @contextmanager
     def bulk(self, clean: bool = True) -> Iterator[None]:
@@ -193,9 +210,7 @@ class Window:
             try:
                 yield
             finally:
-                self.ctl("mark")
-                if clean:
-                    self.clean()
+                self.ctl("mark\nclean" if clean else "mark")
 
     def errors(self, text: str) -> None:
         """Write a line to the ``+Errors`` window of this window's directory."""
