@@ -51,6 +51,7 @@ def test_a_frozen_daemon_holds_up_no_command_at_all(home: Home) -> None:
     ert(home, "frozen-test")
 
 
+@pytest.mark.slow(8)
 def test_buffers_belong_to_sessions_and_drafts_are_kept(home: Home) -> None:
     ert(home, "buffer-test")
 
