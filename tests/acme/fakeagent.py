@@ -144,7 +144,10 @@ class Agent:
         elif file == "answer":
             if self.sessions[name]["ask"] is None:
                 raise Conflict("no question is open any more")
-            self.change(name, ask=None, asks=[])
+            asks = self.sessions[name].get("asks", [])
+            left = [one for one in asks if one.get("id") != text.split(None, 1)[0]]
+            left = left if len(left) < len(asks) else []  # it named none: it was the only one
+            self.change(name, ask=left[0] if left else None, asks=left)
         elif file == "context":
             self.texts[path] = text
         self.note(path, text)

@@ -104,7 +104,6 @@ def test_of_several_questions_each_choice_names_the_one_that_it_answers(person, 
     person.sees(name, "\n".join(drawn))
     person.execute(name, "q000002 deny")
     assert agent.await_written(f"{id}/answer") == "q000002 deny\n"
-    agent.change(id, ask=first, asks=[first])
     person.wait(lambda: "Remove it?" not in person.body(name), "the one that was answered goes")
     person.sees(name, "Run make?\n\n[allow]\n[deny]\n")
     person.execute(name, "allow")
