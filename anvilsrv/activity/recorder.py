@@ -12,8 +12,8 @@ from typing import Any
 
 from anvilsrv.activity import names, rows
 from anvilsrv.activity.live import RUN, Block, Channel, Live, squeezed
-from anvilsrv.activity.rows import Begun, Mark, Record
-from anvilsrv.activity.running import NAMELESS, OWN
+from anvilsrv.activity.names import Told
+from anvilsrv.activity.rows import Mark, Record
 from anvilsrv.activity.schema import KINDS, clean, key
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.store.effects import Item, Later, Said, Wake
@@ -27,22 +27,10 @@ SOON = 0.08  # s between two looks of the log at a text that grows; files are lo
 PIECE = 16 << 10  # characters of a text from which its size is looked at with each part
 OFTEN = 64  # records after which their size is looked at
 BLOCKS = 64  # objects of a session that grow at a time
-COMPARED = 8  # of them with which a whole text is compared
 Does = Callable[[Tx, str, str], None]
 Where = Callable[[Tx, str], str]
 BEGUN = ("started", "resumed")  # what a new process of the agent says of its session
 FRESH = ("seq", "ts", "turn")  # fields that say nothing of what happened
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something that a source tells: ``made`` as ``schema.clean`` made it, ``turn`` the number of its turn, and where it begins in the
-    file that told it, if it grows. ``of_tool``: output of a use of that tool, the source does not know which."""
-
-    made: dict[str, Any]
-    turn: int
-    begun: Begun | None = None
-    of_tool: str = ""
 
 
 @dataclass
@@ -200,7 +188,7 @@ class Recorder:
     def _one(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
         if told.made["kind"] == "text":
             own = told.made.get("id")
-            ident = self._called(tx, session, channel, told, own or answer_of(told.turn))
+            ident = names.of_text(tx, session, channel, told)
             if ident != own:
                 told = replace(told, made={**told.made, "id": ident})
         elif told.of_tool and "part" in told.made:
@@ -208,7 +196,7 @@ class Recorder:
                 channel.running.write(told.of_tool, told.made["id"], told.made["part"], told.begun)
             return
         elif told.made["kind"] in names.OF_TOOLS:
-            ident = self._use(tx, session, channel, told)
+            ident = names.of_use(tx, session, channel, told)
             if not ident:
                 return
             told = replace(told, made=names.here({**told.made, "id": ident}, channel.cwd))
@@ -237,44 +225,6 @@ class Recorder:
         """End these uses of tools with what they were part of."""
         for ident in idents:
             self._keep(tx, session, channel, {"kind": "output", "id": ident, "end": "interrupted"}, turn, saying)
-
-    @staticmethod
-    def _use(tx: Tx, session: str, channel: Channel, told: Told) -> str:
-        """Return the id of a tool's use; empty if it is unknown which one is meant."""
-        made, ident = told.made, told.made["id"]
-        if told.of_tool:
-            return channel.running.meant(told.of_tool)
-        if ident == NAMELESS and made["kind"] == "tool":
-            return channel.running.early(made) or f"{OWN}{channel.number()}"
-        name = f"{OWN}{ident}"
-        if made["kind"] == "tool" and name not in channel.names and (own := channel.running.named(made)):
-            channel.call(name, own)
-            for kind in names.OF_TOOLS:
-                rows.remember(tx, session, kind, ident, channel.last)
-        return channel.names.get(name) or names.of_tool(tx, session, made, told.turn)
-
-    @staticmethod
-    def _called(tx: Tx, session: str, channel: Channel, told: Told, ident: str) -> str:
-        """Return the id of a text. A whole one may be known by a name that another source has for it: by what it says."""
-        if ident in channel.names or ("text", ident) in channel.blocks:
-            return channel.names.get(ident, ident)
-        if "part" in told.made:
-            return channel.late.get(ident) or channel.came_late(ident, told.turn, told.made["part"]) or ident
-        if "text" not in told.made:
-            return ident
-        words, taken = squeezed(told.made["text"]), {*channel.names.values()}
-        growing = [
-            (name, one.grown)
-            for (kind, name), one in channel.blocks.items()
-            if kind == "text" and one.turn == told.turn and 0 < one.grown.solid <= len(words)
-        ]
-        grown = {name: squeezed(one.text) for name, one in growing[-COMPARED:]}
-        for name, text in {**grown, **channel.ended}.items():
-            if name not in taken and text and words.startswith(text):
-                channel.call(ident, name)
-                rows.remember(tx, session, "text", ident, channel.last)
-                return name
-        return ident
 
     def _part(self, tx: Tx, session: str, channel: Channel, told: Told, saying: Saying, again: bool) -> None:
         made, name = told.made, (told.made["kind"], told.made["id"])
@@ -371,15 +321,10 @@ class Recorder:
             self._keep(tx, session, channel, made, turn, saying)
         if answer:
             said = (one.get("text", "") for one in rows.of_turn(tx, session, turn, "text") if "parent" not in one)
-            whole = clean("text", {"id": answer_of(turn), "text": answer})
+            whole = clean("text", {"id": names.answer_of(turn), "text": answer})
             if whole is not None and not says(whole["text"], said):
-                channel.ended[answer_of(turn)] = squeezed(answer)
+                channel.ended[names.answer_of(turn)] = squeezed(answer)
                 self._keep(tx, session, channel, whole, turn, saying)
-
-
-def answer_of(turn: int) -> str:
-    """Return the id of a turn's answer, if its agent has none for it."""
-    return f"answer {turn}"
 
 
 def says(answer: str, said: Iterable[str]) -> bool:

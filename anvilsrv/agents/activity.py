@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.recorder import Told
+from anvilsrv.activity.names import Told
 from anvilsrv.activity.rows import Begun, Mark
 from anvilsrv.activity.schema import PART
 from anvilsrv.agents.files import Files, News, Wanted

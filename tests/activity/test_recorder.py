@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.recorder import BLOCKS, OFTEN, Recorder, Told, says
+from anvilsrv.activity.names import Told
+from anvilsrv.activity.recorder import BLOCKS, OFTEN, Recorder, says
 from anvilsrv.activity.schema import clean
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.store.effects import Effect, Said

@@ -3,7 +3,7 @@
 import json
 
 from anvilsrv.activity import rows
-from anvilsrv.activity.recorder import Told
+from anvilsrv.activity.names import Told
 from anvilsrv.activity.running import NAMELESS
 from anvilsrv.activity.schema import clean
 from tests.activity.test_recorder import Records, records

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from anvilsrv.activity.recorder import Recorder, Told
+from anvilsrv.activity.names import Told
+from anvilsrv.activity.recorder import Recorder
 from anvilsrv.activity.schema import clean
 from anvilsrv.agents.attachments import Attachments
 from anvilsrv.beads.beads import Beads
