@@ -204,7 +204,7 @@ class Branches:
         found = self._launch.inside(one.session, argv, one.on.path, STATUS).split(b"\0")
         paths = [os.fsdecode(line[3:]) for line in found if line]
         if paths and not anyway:
-            raise Refusal("it is not committed", paths)
+            raise Refusal("the session must commit these first", paths)
 
     def _settled(self, one: Own) -> Record:
         """Bring the session's commits into the user's repository. Raises SandboxRefused where they cannot be brought."""

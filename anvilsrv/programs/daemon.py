@@ -299,7 +299,7 @@ def start(place: Place) -> int:
     """
     running = place.holder()
     if running is not None:
-        raise Conflict(f"anvilsrv is running (pid {running or '?'})")
+        raise Conflict(f"already running (pid {running or '?'})")
     paths.private_dir(place.state)
     settle()
     ready, told = os.pipe()

@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 200, 50  # of a window at which no one has looked yet
 LEAST = (80, 24)
 PID = "#{?pane_pid,#{pane_pid},#{@pid}}"  # from 3.8 tmux forgets the pid of a program that has ended
 # In a terminal of another tmux or of screen, whose prefix may be the same key.
-DETACH = "#{?#{m/r:^(tmux|screen),#{client_termname}},C-b d (C-b C-b d if C-b is your tmux's key),C-b d}"
+DETACH = "#{?#{m/r:^(tmux|screen),#{client_termname}},C-b d (C-b C-b d if your tmux uses C-b),C-b d}"
 
 # What a pane's agent asks, how that is answered, and the file for it. It stands in the status line, though there is little room: so the
 # pane keeps its size. An agent that is told of another one draws its screen again, and some draw it badly.

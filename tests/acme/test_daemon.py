@@ -94,7 +94,7 @@ def test_a_session_on_a_branch_is_merged_and_discarded_and_what_refuses_it_is_sa
     person.sees("/AnviLLM/+Errors", "sh: not all is committed on its branch fix; Kill again removes it for good\n")
     person.type_at_end(MAIN, "Merge sh\n")
     person.execute(MAIN, "Merge sh", sweep=True)
-    person.sees("/AnviLLM/+Errors", "it is not committed: b\n")
+    person.sees("/AnviLLM/+Errors", "the session must commit these first: b\n")
     os.unlink(f"{tree}/b")
     person.sees(MAIN, "Merge sh\n")
     person.execute(MAIN, "Merge sh", sweep=True)

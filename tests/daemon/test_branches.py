@@ -38,10 +38,10 @@ def test_a_branch_is_made_merged_and_discarded(daemon: Daemon, repository: Path,
     agent.ask(commit("a"))
     assert "b/a\n" in agent.read("git/diff") and agent.read("git/base") == head
     agent.ask("echo more >> a; echo new > new")
-    with pytest.raises(AnvilError, match="it is not committed: a, new"):
+    with pytest.raises(AnvilError, match="the session must commit these first: a, new"):
         command(agent, "merge")
     assert git(repository, "rev-parse", "HEAD") == head
-    with pytest.raises(AnvilError, match="it is not committed"):
+    with pytest.raises(AnvilError, match="the session must commit these first"):
         command(agent, "discard")
     agent.ask(f"rm new; {IDENTITY} git commit -qam more")
     with pytest.raises(AnvilError, match=r"these were never merged or pushed: .*add a"):

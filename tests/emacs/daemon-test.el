@@ -416,9 +416,9 @@ It is beside $WORK: below it, agents could have written it."
      (anvillm-prompt (list worker) "sed -i '3s/.*/three/' a.txt; echo new > b.txt; echo c > c.txt")
      (support-wait (equal 1 (anvillm-get worker :answered)))
      (anvillm-merge worker)
-     (support-wait (daemon-test-said "Merge fix/one of brancher is refused: it is not committed"))
+     (support-wait (daemon-test-said "Merge fix/one of brancher is refused: the session must commit"))
      (with-current-buffer "*anvillm refused brancher*"
-       (should (string-match-p "it is not committed:\n\n  a.txt\n  b.txt\n  c.txt\n" (buffer-string))))
+       (should (string-match-p "the session must commit these first:\n\n  a.txt\n  b.txt\n  c.txt\n" (buffer-string))))
      (anvillm-prompt (list worker) (concat "git add .; " commit))
      (support-wait (equal 2 (anvillm-get worker :answered)))
      (anvillm-discard worker)

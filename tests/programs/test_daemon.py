@@ -28,7 +28,7 @@ def test_start_status_and_stop_have_their_exit_statuses(home: Home, place: proce
     try:
         assert started.returncode == 0 and f"serves {home.socket}" in started.stdout
         again = home.anvilsrv("start")
-        assert again.returncode == 1 and "anvilsrv is running (pid" in again.stderr
+        assert again.returncode == 1 and "anvilsrv: already running (pid" in again.stderr
         shown = home.anvilsrv("status")
         assert shown.returncode == 0 and "0 session(s)" in shown.stdout
     finally:

@@ -144,7 +144,10 @@ def test_a_person_copies_to_his_clipboard_and_an_agent_does_not(tmux: Tmux, top:
 
 @pytest.mark.parametrize(
     ("term", "said"),
-    [("xterm-256color", "C-b d leaves"), ("tmux-256color", "C-b d (C-b C-b d if C-b is your tmux's key) leaves")],
+    [
+        ("xterm-256color", "C-b d leaves the agent running"),
+        ("tmux-256color", "C-b d (C-b C-b d if your tmux uses C-b) leaves the agent running"),
+    ],
 )
 def test_a_person_is_told_the_keys_that_leave_also_in_a_tmux_of_his_own(tmux: Tmux, term: str, said: str) -> None:
     tmux.new_window("00000001", ["sleep", "1000"], cwd="/", env={})
