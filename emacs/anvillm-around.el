@@ -37,7 +37,7 @@
             (mapcan (lambda (task) (list "--task" task)) (append (anvillm-get id :tasks) nil)))))
 
 (defun anvillm-project-diff (id)
-  "Show what has changed in the project of ID, by git in such a sandbox."
+  "Show what is not committed in the session ID's project, by sandboxed git."
   (interactive (list (anvillm-current "Diff of: ")))
   (let* ((root (anvillm-project-root (anvillm-cwd id)))
          (program (executable-find anvillm-sandbox-program))
@@ -112,7 +112,7 @@
   (anvillm-show-file id "sandbox"))
 
 (defun anvillm-refresh ()
-  "Ask the daemon again."
+  "Read the sessions from the daemon again."
   (interactive)
   (anvillm-conn)
   (anvillm-sync))

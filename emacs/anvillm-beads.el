@@ -1,4 +1,4 @@
-;;; anvillm-beads.el --- Tasks and what stands in their way  -*- lexical-binding: t; -*-
+;;; anvillm-beads.el --- Tasks and what blocks them  -*- lexical-binding: t; -*-
 
 ;; Copyright (C) 2026 the AnviLLM developers
 ;; SPDX-License-Identifier: MIT
@@ -110,7 +110,7 @@
   "Keys of the list of beads.")
 
 (define-derived-mode anvillm-beads-mode tabulated-list-mode "AnviLLM-Beads"
-  "The beads: tasks, and what stands in their way.
+  "The beads: tasks, and what blocks them.
 
 \\{anvillm-beads-mode-map}"
   :interactive nil
@@ -149,7 +149,7 @@
 
 ;;;###autoload
 (defun anvillm-beads ()
-  "Show the beads: tasks, and what stands in their way."
+  "Show the beads: tasks, and what blocks them."
   (interactive)
   (anvillm-conn)
   (let ((buffer (get-buffer-create "*anvillm beads*")))
@@ -203,7 +203,7 @@
   (anvillm-beads--run "complete" (anvillm-beads--id)))
 
 (defun anvillm-beads-fail (reason)
-  "Mark the bead here as failed for REASON; what waits for it waits on."
+  "Mark the bead here as failed for REASON; its dependents stay blocked."
   (interactive (progn (anvillm-beads--id) (list (read-string "It failed because: "))))
   (anvillm-beads--run "fail" (anvillm-beads--id) reason))
 

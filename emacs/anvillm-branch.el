@@ -111,7 +111,7 @@ something is not committed or may run code."
 
 ;;;###autoload
 (defun anvillm-merge-rebase (id)
-  "Merge the branch of session ID, put on top of yours first."
+  "Rebase the branch of session ID onto yours, then merge it."
   (interactive (list (anvillm-branch--current "Rebase and merge: ")))
   (anvillm-merge id "rebase"))
 
@@ -127,7 +127,7 @@ With a prefix argument ask for the REMOTE."
 
 ;;;###autoload
 (defun anvillm-request (id)
-  "Push the branch of session ID and make a request of it, by gh or glab."
+  "Push the branch of session ID and open a pull request with gh or glab."
   (interactive (list (anvillm-branch--current "Make a request of: ")))
   (anvillm-branch--do id 'push "Push and make a request of" "pr"))
 

@@ -55,7 +55,7 @@
   (anvillm--control 'kill ids))
 
 (defun anvillm-interrupt (ids)
-  "Interrupt what the sessions IDS are at."
+  "Interrupt the current turn of the sessions IDS."
   (interactive (list (anvillm-current-many "Interrupt: ")))
   (anvillm--control 'interrupt ids))
 
@@ -80,7 +80,7 @@ KEYS are names with blanks between, as in \"Down Enter\"."
                  (anvillm-then "keys" (lambda (_) (message "%s: %s" (anvillm-name id) keys)))))
 
 (defun anvillm-alias (id alias)
-  "Give the session ID the name ALIAS; an empty one takes it away."
+  "Give the session ID an ALIAS, or remove it if ALIAS is empty."
   (interactive (let ((id (anvillm-current "Alias of: ")))
                  (list id (read-string (format "Alias of %s: " id) (anvillm-get id :alias)))))
   (anvillm-write (concat id "/alias") (concat alias "\n")

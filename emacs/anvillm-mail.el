@@ -172,14 +172,14 @@
 
 ;;;###autoload
 (defun anvillm-inbox (owner)
-  "Show the waiting mail of OWNER: the session at hand, or one asked for.
+  "Show the inbox of OWNER: the session at point, or one that you name.
 With a prefix argument, of the user."
   (interactive (list (if current-prefix-arg "user" (anvillm-mail--read-owner "inbox"))))
   (anvillm-mail-open owner "inbox"))
 
 ;;;###autoload
 (defun anvillm-archive (owner)
-  "Show the filed mail of OWNER: the session at hand, or one asked for.
+  "Show the archive of OWNER: the session at point, or one that you name.
 With a prefix argument, of the user."
   (interactive (list (if current-prefix-arg "user" (anvillm-mail--read-owner "archive"))))
   (anvillm-mail-open owner "archive"))

@@ -6,7 +6,7 @@
 
 ;;; Commentary:
 
-;; All commands behind one key, for who does not know the others yet.  This is
+;; All commands behind one key, for those who do not know the others yet.  This is
 ;; the only part that needs transient; nothing else loads it.
 
 ;;; Code:
@@ -42,11 +42,11 @@
 (defmacro anvillm-menu--define ()
   "Define the menu."
   `(transient-define-prefix anvillm-menu ()
-     "What can be done with agents."
+     "Show the commands in a menu."
      [:description anvillm-menu--heading ,@(anvillm-bindings-columns 'session)]
      [,@(anvillm-bindings-columns 'anywhere)]))
 
-;;;###autoload (autoload 'anvillm-menu "anvillm-menu" nil t)
+;;;###autoload (autoload 'anvillm-menu "anvillm-menu" "Show the commands in a menu." t)
 (anvillm-menu--define)
 
 (provide 'anvillm-menu)

@@ -114,7 +114,7 @@
 
 ;;;###autoload
 (defun anvillm-option (id name value)
-  "Choose VALUE for the option NAME of the agent of session ID, such as its model.
+  "Set the option NAME of the session ID, such as its model, to VALUE.
 An agent in its own terminal has it from its next start on."
   (interactive
    (let* ((id (anvillm-current "Options of: "))

@@ -116,7 +116,7 @@
 
 ;;;###autoload
 (defun anvillm-queue (id)
-  "Show what waits for the session ID."
+  "Show the queue of the session ID."
   (interactive (list (anvillm-current "Queue of: ")))
   (anvillm-conn) ; no empty buffer if there is none
   (let ((buffer (anvillm-buffer-get id "*anvillm queue %s*")))

@@ -266,7 +266,7 @@ Where all changes are shown, ask which turn."
   "Keys of a review.")
 
 (define-derived-mode anvillm-review-mode diff-mode "AnviLLM-Review"
-  "What a session has changed, to be judged.
+  "What a session has changed, for review.
 
 \\{anvillm-review-mode-map}"
   :interactive nil
@@ -344,7 +344,7 @@ Where all changes are shown, ask which turn."
 
 ;;;###autoload
 (defun anvillm-review (id &optional turn)
-  "Show what the session ID has changed since it began, to be judged.
+  "Show what the session ID has changed since it began, for review.
 With a prefix argument ask for a TURN, and show what that one has changed."
   (interactive (list (anvillm-current "Review: ")
                      (and current-prefix-arg (read-string "Turn (a number, or last): " "last"))))

@@ -163,7 +163,7 @@ It is withdrawn where it was only once the other has accepted it."
 
 ;;;###autoload
 (defun anvillm-waiting ()
-  "Show what waits in the queues of all sessions, and your drafts."
+  "Show the queues of all sessions, and your drafts."
   (interactive)
   (anvillm-conn)
   (let ((buffer (get-buffer-create "*anvillm waiting*")))

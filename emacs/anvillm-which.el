@@ -103,7 +103,7 @@ The one at hand comes at the end."
 
 ;;;###autoload
 (defun anvillm-recent (id)
-  "Show the conversation of the session ID; those shown last are offered."
+  "Show the conversation of the session ID, chosen from those viewed last."
   (interactive (list (anvillm-read-session "Recent session: "
                                            (or (anvillm-recent-sessions)
                                                (user-error "No conversation was shown yet"))

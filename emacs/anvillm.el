@@ -49,7 +49,7 @@
   (anvillm-list--set-mark t))
 
 (defun anvillm-unmark ()
-  "Take the mark of the session here away."
+  "Unmark the session here."
   (interactive)
   (anvillm-list--set-mark nil))
 
