@@ -147,7 +147,7 @@ def _namespace() -> str:
 
 @commands.command()
 def check() -> None:
-    """Show what this kernel can enforce, which tier that is, and why not a stronger one."""
+    """Show the tier that this kernel can enforce, and what it lacks."""
     from sandbox import landlock, tiers
     from sandbox.text import TIERS
 

@@ -90,7 +90,7 @@ def stop() -> None:
 
 @main.command()
 def restart() -> None:
-    """Replace the running daemon with this program; agents keep running.
+    """Restart the daemon as this program; agents keep running.
 
     It takes over those variables of this shell that agents may get (PATH, API keys).
     """

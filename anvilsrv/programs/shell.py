@@ -98,7 +98,7 @@ def ask(name: str, text: tuple[str, ...]) -> None:
 @click.argument("backend")
 @click.argument("words", nargs=-1, metavar="[DIR] [TEXT]...")
 def run(backend: str, words: tuple[str, ...], role: str, tasks: str) -> None:
-    """Start a session of BACKEND for one prompt, print the answer, and end the session.
+    """Start a session for one prompt, print its answer, and end it.
 
     DIR is the directory to work in, by default this one. The first word is DIR if it names a directory and contains a slash, or is
     '.' or '..'. Without TEXT the prompt is read from standard input.
@@ -143,7 +143,7 @@ def attach(name: str) -> None:
 
 @click.command()
 def workflows() -> None:
-    """List the workflows, scripts that start several agents: the path of each, and what it does."""
+    """List the scripts that start several agents, and what each does."""
     for path in sorted((paths.share() / "workflows").iterdir()):
         if not path.suffix:
             about = path.read_text().splitlines()[1].removeprefix("# ").partition(": ")[2]
