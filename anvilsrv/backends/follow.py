@@ -149,11 +149,11 @@ class Follow:
         value = templates.dig(line, self._looks) if self._looks else None
         if not isinstance(value, str) or len(value) > SHORT:
             return self.tell
-        found = self._known.get(value)
+        found = self.known.get(value)
         if found is None:
             found = tuple(row for row in self.tell if row.may(self._looks, value))
-            if len(self._known) < KNOWN:
-                self._known[value] = found
+            if len(self.known) < KNOWN:
+                self.known[value] = found
         return found
 
     @cached_property
@@ -163,7 +163,8 @@ class Follow:
         return max(paths, key=paths.__getitem__, default="")
 
     @cached_property  # the thread of the files alone adds to it
-    def _known(self) -> dict[str, tuple[Tell, ...]]:
+    def known(self) -> dict[str, tuple[Tell, ...]]:
+        """The rows by such a value, as they were found."""
         return {}
 
 

@@ -55,4 +55,4 @@ def test_a_row_whose_patterns_make_fields_of_a_line_is_given_every_line() -> Non
 def test_values_that_an_agent_invents_are_not_all_kept() -> None:
     follow = Follow("x", "json", (), (Tell("note", when=(("type", re.compile("^said$")),)),))
     assert [follow.rows({"type": str(n)}) for n in range(1000)] == [()] * 1000
-    assert len(follow._known) < 1000
+    assert len(follow.known) < 1000
