@@ -30,7 +30,7 @@ from anvilsrv.store.topics import conversation_of
 log = logging.getLogger("anvilsrv")
 
 CRASHES = 5  # in a row after which an agent is started again; then `error`
-STABLE = 60.0  # s of life after which a crash counts as the first again
+STABLE = 60.0  # s of life after which a crash of an agent that was ready counts as the first again
 REFUSED = 126  # exit status of the sandbox launcher when it does not start the agent (anvil-sandbox(1))
 NOT_FOUND = 127  # of a program that is not there, the launcher's as well as a shell's
 LACKS = "; 'anvilsrv doctor' runs it as a session does, and names what is not granted"
@@ -377,10 +377,11 @@ class Life:
         self._registry.error(tx, row.id, f"{told} ({words})")
 
     def _crashed(self, tx: Tx, row: Session, why: str) -> None:
-        lived = tx.now.monotonic - row.began if row.began is not None else -1.0
-        crashes = (
-            row.crashes + 1 if 0 <= lived <= STABLE else 1
-        )  # it began before a reboot: that was no crash of its own
+        lived = tx.now.monotonic - row.began if row.began is not None else -1.0  # it began before a reboot
+        short = (
+            lived <= STABLE or row.state == State.STARTING
+        )  # one that never was ready did not run well, for however long
+        crashes = row.crashes + 1 if lived >= 0 and short else 1
         self._registry.set(tx, row.id, crashes=crashes)
         if crashes > CRASHES:
             self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}")

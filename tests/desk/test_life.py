@@ -136,8 +136,24 @@ def test_a_crash_after_a_stable_life_counts_as_the_first(parts: Parts) -> None:
     for _ in range(2):
         parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
         parts.run(agent)
+        parts.report(agent, "Ready")
         parts.clock.now += STABLE + 1
     assert parts.row(agent).crashes == 1
+
+
+def test_an_agent_that_is_never_ready_is_not_started_for_ever_however_long_it_is_given(parts: Parts) -> None:
+    agent = parts.idle()
+    for _ in range(CRASHES + 1):
+        parts.job(
+            lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 137, "not ready within 120 s")
+        )
+        if parts.row(agent).state == "error":
+            break
+        parts.run(agent)
+        parts.clock.now += STABLE * 2
+    row = parts.row(agent)
+    assert row.state == "error"
+    assert row.error.startswith(f"crashed {CRASHES + 1} times in a row; agent ended: killed by SIGKILL: not ready")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +168,7 @@ def test_how_long_an_agent_lived_does_not_depend_on_the_clock_that_is_shown(
         parts.clock.now += lived
         parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
         parts.run(agent)
+        parts.report(agent, "Ready")
     assert parts.row(agent).crashes == crashes
 
 
