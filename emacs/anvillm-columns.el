@@ -12,7 +12,6 @@
 ;;; Code:
 
 (require 'anvillm-which)
-(require 'anvillm-option)
 (require 'anvillm-rows)
 (require 'tabulated-list)
 
@@ -21,15 +20,15 @@
   "Columns of the list and their least widths; the last one takes what is left.
 Names and directories get more where there is room; what gives way in a narrow
 window is in `anvillm-list-giving-way'.  There is also `id', for sessions that
-have a name besides, and `tokens'."
+have a name besides, `context', what is left of it, and `tokens'."
   :type '(repeat (list (choice (const name) (const id) (const state) (const backend) (const model)
                                (const when)
                                (const mail) (const queue) (const directory) (const note)
-                               (const tokens))
+                               (const context) (const tokens))
                        (integer :tag "Width")))
   :group 'anvillm)
 
-(defcustom anvillm-list-giving-way '(tokens id model queue mail when backend directory)
+(defcustom anvillm-list-giving-way '(tokens context id model queue mail when backend directory)
   "Columns that are left out in a narrow window, the first first."
   :type '(repeat symbol)
   :group 'anvillm)
@@ -37,7 +36,7 @@ have a name besides, and `tokens'."
 (defconst anvillm-list-titles
   '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model")
     (when . "When") (mail . "Mail")
-    (queue . "Que") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
+    (queue . "Que") (context . "Left") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
   "Titles of the columns.")
 
 ;;;; Columns
@@ -124,10 +123,11 @@ To abbreviate one takes as long as the rest of its row.")
               ;; Shown as itself: the line that point is on would take its background.
               (if (plist-get session :ask) (propertize state 'display state) state)))
     ('backend (or (plist-get session :backend) ""))
-    ('model (anvillm-option-text (anvillm-id session)))
+    ('model (anvillm-one-line (anvillm-model session)))
     ('when (anvillm-list--when session))
     ('mail (anvillm-list--count (plist-get session :unread) 'anvillm-unread))
     ('queue (anvillm-list--count (plist-get session :queued) 'default))
+    ('context (anvillm-context-left session))
     ('tokens (anvillm-tokens session))
     ('directory (anvillm-list--directory session))
     ('note (anvillm-note session))))

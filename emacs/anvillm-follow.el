@@ -19,7 +19,6 @@
 (defvar-local anvillm-follow--rest nil "The beginning of a line: pieces of bytes, the last first.")
 (defvar-local anvillm-follow--due nil "Lines that have come and are not drawn yet.")
 (defvar-local anvillm-follow--drawing nil "Non-nil while they are being drawn.")
-(defvar-local anvillm-follow-usage nil "The last object of usage.")
 (defvar-local anvillm-follow-by-log nil "Non-nil where there is only the log.")
 
 ;;;; The stream
@@ -107,8 +106,7 @@
   "Draw the object in LINE."
   (let ((object (anvillm-json line)))
     (when (plist-get object :seq) (setq anvillm-follow-seq (plist-get object :seq)))
-    (cond ((equal (plist-get object :kind) "usage") (setq anvillm-follow-usage object))
-          (object (anvillm-draw object)))))
+    (when (and object (not (equal (plist-get object :kind) "usage"))) (anvillm-draw object))))
 
 (defun anvillm-follow-forget ()
   "Forget what has come."

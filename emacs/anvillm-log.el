@@ -254,7 +254,6 @@
   (anvillm-window-keeps-text)
   (visual-line-mode)
   (jit-lock-register #'anvillm-places-buttonize)
-  (anvillm-option-watch)
   (add-hook 'kill-buffer-hook #'anvillm-log--stop nil t)
   (add-hook 'anvillm-link-hook #'anvillm-log--link-changed))
 
@@ -297,8 +296,8 @@
                     (let ((unread (plist-get session :unread)))
                       (if (and unread (> unread 0)) (format "  %d mail" unread) ""))
                     "  " (plist-get session :backend)
-                    (let ((chosen (anvillm-option-text id)))
-                      (if (string-empty-p chosen) "" (concat " " chosen)))
+                    (let ((model (anvillm-one-line (anvillm-model session))))
+                      (if (string-empty-p model) "" (concat " " model)))
                     (let ((tokens (anvillm-tokens session)))
                       (if (string-empty-p tokens) "" (format "  %s tokens" tokens)))
                     "  " (abbreviate-file-name (or (plist-get session :cwd) ""))))

@@ -26,6 +26,18 @@
                                        ("error" 'anvillm-error)
                                        (_ 'anvillm-off)))))))
 
+(defun anvillm-model (session)
+  "Return the model and the mode of SESSION as far as they are known."
+  (let ((model (plist-get session :model)) (mode (plist-get session :mode)))
+    (string-join (cl-remove-if (lambda (word) (member word '(nil "")))
+                               (list model (unless (equal mode "default") mode)))
+                 " ")))
+
+(defun anvillm-context-left (session)
+  "Return how much of the context of SESSION is left, if its agent tells."
+  (let ((left (plist-get session :context_left)))
+    (if (numberp left) (format "%d%%" left) "")))
+
 (defun anvillm-tokens (session)
   "Return how many tokens SESSION has used, in few characters."
   (let* ((usage (plist-get session :usage))

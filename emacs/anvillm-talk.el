@@ -76,16 +76,13 @@ Return nil if there is none of these."
 (defun anvillm-talk--more (session)
   "Return more for the header line of SESSION: what it does, since when."
   (let* ((running (equal (plist-get session :state) "running")) (since (plist-get session :since))
-         (doing (or (plist-get session :doing) ""))
-         (context (plist-get anvillm-follow-usage :context))
-         (window (plist-get anvillm-follow-usage :window)))
+         (doing (or (plist-get session :doing) "")) (left (anvillm-context-left session)))
     (concat
      (if (and running (numberp since))
          (let ((s (max 0 (floor (- (float-time) since))))) (format "  %d:%02d" (/ s 60) (% s 60)))
        "")
      (if (and running (not (string-empty-p doing))) (concat " · " (anvillm-one-line doing)) "")
-     (if (and (numberp context) (numberp window) (> window 0))
-         (format "  %d%% context left" (max 0 (- 100 (/ (* 100 context) window)))) ""))))
+     (if (string-empty-p left) "" (format "  %s context left" left)))))
 
 (defvar anvillm-talk--clock nil
   "The timer that counts the seconds while an agent works before the user's eyes.")

@@ -123,7 +123,6 @@
   (setq-local anvillm-started-functions (list #'anvillm-goto t))
   (add-hook 'anvillm-session-functions #'anvillm-list-changed)
   (add-hook 'anvillm-link-hook #'anvillm-list-link-changed)
-  (anvillm-option-watch)
   (anvillm-editor-watch)
   (add-hook 'window-buffer-change-functions #'anvillm-list-in-sight nil t)
   (anvillm-window-keeps-text)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from anvilsrv.activity import names, rows
+from anvilsrv.activity import itself, names, rows
 from anvilsrv.activity.live import RUN, Block, Channel, Live, squeezed
 from anvilsrv.activity.names import Told
 from anvilsrv.activity.rows import Mark, Record
@@ -28,6 +28,7 @@ PIECE = 16 << 10  # characters of a text from which its size is looked at with e
 OFTEN = 64  # records after which their size is looked at
 BLOCKS = 64  # objects of a session that grow at a time
 Does = Callable[[Tx, str, str], None]
+Is = Callable[[Tx, str, Mapping[str, Any]], None]
 Where = Callable[[Tx, str], str]
 BEGUN = ("started", "resumed")  # what a new process of the agent says of its session
 FRESH = ("seq", "ts", "turn")  # fields that say nothing of what happened
@@ -47,14 +48,16 @@ class Recorder:
     """The activity of all sessions. ``live`` is what readers get of it at once; ``most`` how many bytes of a session are kept.
 
     ``does(tx, session, words)`` hears what a session does when that has changed; ``where(tx, session)`` is its directory,
-    empty if that is unknown.
+    empty if that is unknown; ``is_so(tx, session, told)`` hears what its agent tells of itself (``itself.TOLD``).
     """
 
     def __init__(
-        self, does: Does = lambda tx, session, words: None, most: int = MOST, where: Where = lambda tx, session: ""
-    ) -> None:
+        self, does: Does = lambda tx, session, words: None, most: int = MOST, where: Where = lambda tx, session: "",
+        is_so: Is = lambda tx, session, told: None,
+    ) -> None:  # fmt: skip
         self.live = Live()
         self._does_so = does
+        self._is_so = is_so
         self._most = most
         self._where = where
 
@@ -161,6 +164,8 @@ class Recorder:
             channel.doing.hear(made)
         if channel.doing.words != before:
             self._does_so(tx, session, channel.doing.words)
+        if found := itself.told(saying.made):
+            self._is_so(tx, session, found)
 
     def silent(self, tx: Tx, session: str, seconds: float, before: str) -> None:
         """Record that its agent has reported nothing for that long; ``before``: what the session did."""

@@ -34,7 +34,7 @@ from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
 from anvilsrv.sessions import offers, questions
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.prompt import Prompt
-from anvilsrv.sessions.registry import Registry
+from anvilsrv.sessions.registry import CHOSEN, Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
@@ -182,6 +182,8 @@ class Reports:
     def _offers(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
         if self._registry.there(tx, session):
             offers.keep(tx, session, payload)
+            of_itself = {one.name: one.value for one in offers.options(tx, session) if one.name in CHOSEN and one.value}
+            self._registry.itself(tx, session, of_itself)
 
     def _silent(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
         self._registry.silent(tx, session, min(stamps.stamp(payload.get("seconds")) or 0.0, MOST_SILENT))

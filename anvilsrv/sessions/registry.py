@@ -55,7 +55,7 @@ class Registry:
     ) -> None:  # fmt: skip
         self.stream = stream
         self.topics = topics
-        self.activity = Recorder(self._does, activity, self._cwd)
+        self.activity = Recorder(self._does, activity, self._cwd, self.itself)
         self._told: dict[
             str, float
         ] = {}  # when it was told last what a session does (monotonic, s); the store's thread
@@ -290,6 +290,19 @@ class Registry:
         began = (row.doing_since if same else None) or tx.now.wall
         self.set(tx, session, doing=words, doing_since=began)
         self.stream.emit(tx, "session_update", session, doing=words, since=round(began, 3))
+
+    def itself(self, tx: Tx, session: str, told: Mapping[str, Any]) -> None:
+        """Keep what an agent tells of itself, and announce what is shown of that."""
+        row = self.row(tx, session)
+        if (now := {**row.itself, **told}) != row.itself:
+            self.set(tx, session, itself=dumps(now))
+            self.stream.emit(tx, "session_update", session, **self.row(tx, session).agent())
+
+    def choose(self, tx: Tx, session: str, name: str, value: str) -> None:
+        """Keep that the user has chosen this of an option."""
+        row = self.row(tx, session)
+        self.set(tx, session, chosen=dumps({**row.chosen, name: value}))
+        self.stream.emit(tx, "session_update", session, **self.row(tx, session).agent())
 
     def silent(self, tx: Tx, session: str, seconds: float) -> None:
         """Record that the agent of a session has reported nothing for that long; 0: it does again."""

@@ -126,6 +126,7 @@ class Session:
     seen: int  # the number of the last prompt whose answer the user has looked at
     command: tuple[str, ...]  # what is run, where the backend takes any
     chosen: dict[str, str]  # options of its agent, by name
+    itself: dict[str, Any]  # what its agent tells of itself (activity/itself.py)
     limits: dict[str, str]  # those that the user set, as they were written
     ran: float | None  # when its run began, on the monotonic clock; None: it will begin with the next start
     branch: str  # its own; empty: it works on the user's
@@ -147,6 +148,16 @@ class Session:
     def controls(self) -> bool:
         """True if its policy lets it prompt and control the sessions that it spawned."""
         return any(line.startswith("agents\tcontrol\t") for line in self.policy.splitlines())
+
+    def agent(self) -> dict[str, Any]:
+        """Return the model and the mode of its agent, those that were chosen for it first, and the part of its context
+        that is left, in percent; what is unknown is empty, or None.
+        """
+        return {
+            "model": self.chosen.get("model") or self.itself.get("model", ""),
+            "mode": self.chosen.get("mode") or self.itself.get("mode", ""),
+            "context_left": self.itself.get("context_left"),
+        }
 
     def shown_of_emacs(self) -> list[str]:
         """Return what of the user's Emacs its sandbox's policy lets it ask for."""
@@ -190,6 +201,7 @@ def from_row(row: sqlite3.Row) -> Session:
     made["gate"] = gate.read(row["gate"])
     made["command"] = _tasks(row["command"])
     made["chosen"] = json.loads(row["chosen"]) if row["chosen"] != "{}" else {}
+    made["itself"] = json.loads(row["itself"]) if row["itself"] != "{}" else {}
     return Session(**made)
 
 
@@ -253,7 +265,7 @@ class View(Session):
             "ask": questions.shown(self.ask[0]) if self.ask else None, "asks": [questions.shown(one) for one in self.ask],
             "unread": unread, "queued": self.queued, "background": self.background, "since": self.doing_since or self.created,
             "doing": self.doing if self.state == State.RUNNING else "", "seen": self.seen, "answered": self.answered,
-            "held": self.gate.why, "usage": self.usage,
+            "held": self.gate.why, "usage": self.usage, **self.agent(),
             "error": self.error, "sandbox_tier": self.tier,
             "sandbox_gaps": self.gaps(), "left": self.left(), "forwards": self.forwards(), "emacs": self.shown_of_emacs(),
             "context": self.context.decode("utf-8", "replace"),

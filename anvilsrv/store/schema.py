@@ -333,6 +333,9 @@ ALTER TABLE turns ADD COLUMN shares INTEGER NOT NULL DEFAULT 0;
 # Whether the program that was to give the prompt to the agent has not said yet that it did.
 GIVING = "ALTER TABLE prompts ADD COLUMN giving INTEGER NOT NULL DEFAULT 0;"
 
+# What an agent tells of itself, as JSON: its model, its mode, how much of its context is left.
+ITSELF = "ALTER TABLE sessions ADD COLUMN itself TEXT NOT NULL DEFAULT '{}';"
+
 # Each entry brings a database from version n to n + 1 (``PRAGMA user_version``); the first makes an empty one.
 MIGRATIONS: tuple[str, ...] = (
     SCHEMA,
@@ -364,4 +367,5 @@ MIGRATIONS: tuple[str, ...] = (
     TOLD,
     WOKEN,
     GIVING,
+    ITSELF,
 )

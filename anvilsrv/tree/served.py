@@ -38,7 +38,7 @@ from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.store.topics import Topics
-from anvilsrv.strict_json import dumps, json_array
+from anvilsrv.strict_json import json_array
 from anvilsrv.tmux.tmux import Tmux
 from anvilsrv.tree.access import Who
 from anvilsrv.tree.editors import Editors
@@ -338,8 +338,7 @@ class Served:
     def choose(self, tx: Tx, session: str, text: str, origin: str) -> None:
         row, (name, value) = self._registry.row(tx, session), offers.meant(text)
         offers.check(self._offered(tx, row), name, value)
-        self._registry.set(tx, session, chosen=dumps({**row.chosen, name: value}))
-        self._registry.stream.emit(tx, "session_update", session)
+        self._registry.choose(tx, session, name, value)
         backend = self._parts.backends.last(row.backend)
         command = "" if backend is None or not row.live else backend.choosing(name, value)
         if command:

@@ -221,7 +221,9 @@ def test_options_and_commands_are_files_and_what_was_chosen_is_kept_over_restart
     assert agent.ask("one") == "ok"
     wait_until(lambda: agent.read("commands") == "compact\tmake it short\n", "the commands are there")
     assert options(agent) == {"mode": ["plan", "auto", "careful", "plan", "free"], "model": ["m1", "m1", "m2"]}
+    assert (agent.row["model"], agent.row["mode"], agent.row["context_left"]) == ("m1", "plan", None)
     agent.write("options", "model m2")
+    assert (agent.row["model"], agent.row["mode"]) == ("m2", "plan")
     wait_until(lambda: options(agent)["model"][0] == "m2", "it is chosen while the agent waits")
     for wrong, why in (
         ("model m3", "expected m1, m2"),
@@ -316,6 +318,7 @@ def test_what_an_agent_does_is_in_activity_and_in_the_log(acp: Daemon) -> None:
     assert "-b\n+c" in edit["diff"]
     assert [(one["text"], one["state"]) for one in plan["items"]] == [("look", "done"), ("mend", "doing")]
     assert [(one["context"], one["window"]) for one in told if one["kind"] == "usage"] == [(5, 100)]
+    assert agent.row["context_left"] == 95
     with agent.client.open(f"{agent.id}/log") as file:
         log = b""
         while b"make check" not in log:

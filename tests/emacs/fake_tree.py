@@ -75,7 +75,7 @@ def session(number: int) -> dict[str, Any]:
         "id": f"{number:08x}", "alias": f"agent-{number}" if number % 3 else "", "backend": ("claude", "shell", "kiro-cli")[number % 3],
         "cwd": f"/home/somebody/src/project-{number % 40}", "state": STATES[number % 4], "pid": 1000 + number, "role": "", "tasks": [],
         "parent": None, "tmux": "", "ask": None, "unread": number % 5, "queued": number % 2, "background": 0,
-        "held": "", "usage": {}, "error": "",
+        "held": "", "usage": {}, "model": "", "mode": "", "context_left": None, "error": "",
         "sandbox_tier": "full", "sandbox_gaps": [], "context": "", "created": time.time() - 5000 + number,
         "changed": time.time() - number,
     }  # fmt: skip

@@ -363,11 +363,14 @@ def test_clear_is_followed_into_the_new_conversation(claude: Bench) -> None:
 def test_another_model_is_chosen_while_it_runs_and_stays_chosen(at: Benches, kind: str) -> None:
     bench = at(kind)
     agent = bench.new()
+    assert agent.ask("before") == heard("before")
+    wait_until(lambda: "claude" in agent.row["model"], f"nothing was chosen, and it tells {agent.row['model']!r}")
     for model in ("sonnet", "haiku"):  # once the conversation has begun it asks whether that is meant
         agent.write("options", f"model {model}")
         assert agent.ask(model) == heard(model)
         assert model in bench.model.asks[-1].raw["model"]
         assert agent.read("options").startswith(f"model\t{model}\n")
+        assert agent.row["model"] == model
     agent.write("ctl", "restart")
     wait_until(lambda: agent.state == "starting", "it does not end")
     agent.wait("idle")

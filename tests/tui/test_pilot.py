@@ -24,6 +24,7 @@ from tui.talk import Talk
 ROW: dict[str, Any] = {
     "id": "a3f2b9d1", "alias": "dev", "backend": "claude", "cwd": "/p", "state": "idle", "pid": 7, "role": "", "tasks": [],
     "parent": None, "tmux": "", "ask": None, "unread": 0, "queued": 0, "background": 0, "held": "", "usage": {}, "error": "",
+    "model": "", "mode": "", "context_left": None,
     "sandbox_tier": "full", "sandbox_gaps": [], "context": "", "created": 1.0, "changed": 1.0, "notes": [],
 }  # fmt: skip
 
