@@ -8,8 +8,12 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # C0 but tab and newline, DEL, C1
 _STYLE = re.compile(r"\x1b\[[\d;:]*m")
-# C0 but tab and newline, DEL, C1; what ends a line in some programs; what reorders the text around it (Unicode report 36)
-_SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# C0 but tab and newline, DEL, C1; what ends a line in some programs; what reorders the text around it (Unicode report 36), and what
+# is not seen at all, but for the two that join and part letters
+_SEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+_JOINERS = "\u200c\u200d"
 _UNSEEN = "(?:[^\\S\\n]|[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])*"  # blanks, and what has no width
 _HEADER = re.compile(rf"\n(?=[^\w\n]*+(?:{_UNSEEN.join('mailfrom')}|{_UNSEEN.join('from:')}))", re.IGNORECASE)
 
@@ -20,8 +24,12 @@ def sanitize(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` on one line, with a blank for each character that is not printable."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    """Return ``text`` on one line: what is not seen is made visible, as in ``printable``; other blanks become spaces."""
+    return "".join(map(_in_line, printable(text))) if not text.isprintable() else text
+
+
+def _in_line(char: str) -> str:
+    return char if char.isprintable() or char in _JOINERS else " " if char.isspace() else "\ufffd"
 
 
 def standing(state: str) -> str:

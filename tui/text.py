@@ -3,12 +3,13 @@
 import os
 import time
 
+from anvilsrv import display
 from anvilsrv.display import printable as printable
 
 
 def one_line(text: str) -> str:
     """Return the same on one line."""
-    return printable(" ".join(text.split()))
+    return " ".join(display.one_line(text).split())
 
 
 def short_path(path: str, width: int) -> str:

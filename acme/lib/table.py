@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from anvilsrv import display
+
 if TYPE_CHECKING:
     from acme.lib.window import Window
 
@@ -79,7 +81,7 @@ def style(font: str, tab: int, width: int) -> Style:
 
 def one_line(text: str) -> str:
     """Return `text` as a cell."""
-    return " ".join(text.split())
+    return " ".join(display.one_line(text).split())
 
 
 def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:

@@ -78,7 +78,7 @@ class Line(Field):
     def take(self, value: Any) -> tuple[Any, int]:
         if not isinstance(value, str) or not value:
             return MISSING, 0
-        text = " ".join(one_line(whole(value[: 4 * self.most])).split())
+        text = " ".join(one_line(shown(whole(value[: 4 * self.most]))).split())
         return (text if len(text) <= self.most else text[: self.most - 1] + "…") or MISSING, 0
 
     def __str__(self) -> str:

@@ -1,7 +1,9 @@
 """Nothing that others say acts on a terminal, or makes two lines of one."""
 
+import re
 import time
 import unicodedata
+from pathlib import Path
 
 from anvilsrv.display import one_line, plain, quoted, sanitize, shown
 
@@ -15,11 +17,23 @@ def test_no_control_character_of_unicode_gets_through() -> None:
     controls = "".join(chr(n) for n in range(0x300) if unicodedata.category(chr(n)) == "Cc")
     assert len(controls) == 65
     assert sanitize(controls) == "\t\n\n"
-    assert one_line(controls) == " " * len(controls)
+    assert one_line(controls).isprintable()
 
 
 def test_one_line_stays_one_line_also_where_only_some_programs_end_it() -> None:
-    assert one_line("a\nb\u2028c\x85d\u202ee ü") == "a b c d e ü"
+    assert one_line("a\nb\u2028c\x85d\te ü\r\n") == "a b\ufffdc\ufffdd e ü "
+
+
+def test_what_is_not_seen_is_seen_in_a_line_and_in_a_text_alike() -> None:
+    text = "rm\u202e -rf\u200b \x1b[2J\xad\u061c\u2066b\ufeff\U000e0041 \x08👩\u200d👧"
+    assert one_line(text) == shown(text) == "rm\ufffd -rf\ufffd ␛[2J\ufffd\ufffd\ufffdb\ufffd\ufffd ␈👩\u200d👧"
+    script = (Path(__file__).parents[2] / "web/static/dom.js").read_text()
+    found = re.search(r'CONTROL = new RegExp\("(.*?)", "gu"\)', script, re.DOTALL)
+    assert found is not None
+    pattern = re.sub(r'" \+\s*"', "", found[1]).replace("\\\\", "\\")
+    pattern = re.sub(r"\\u\{(\w+)\}", lambda code: f"\\U{code[1]:0>8}", pattern)
+    every = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x12000), *range(0xE0000, 0xE1000))]
+    assert [c for c in every if re.match(pattern, c)] == [c for c in every if shown(c) != c]
 
 
 def test_plain_drops_colours_and_nothing_else() -> None:

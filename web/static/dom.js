@@ -14,11 +14,12 @@ export function el(name, props = {}, ...children) {
   return made;
 }
 
-// Control characters made visible, and marks that reorder the text around them replaced.
-const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+// Control characters made visible; marks that reorder the text around them, and what is not seen at all, replaced: as anvilsrv/display.py.
+const CONTROL = new RegExp("[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b\\u200e\\u200f" +
+  "\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\u{e0000}-\\u{e007f}]", "gu");
 export function shown(text) {
   return String(text ?? "").replaceAll("\r\n", "\n").replace(CONTROL, (c) => {
-    const code = c.charCodeAt(0);
+    const code = c.codePointAt(0);
     return code < 32 ? String.fromCharCode(0x2400 + code) : code === 127 ? "\u2421" : "\ufffd";
   });
 }
