@@ -21,7 +21,8 @@
 (require 'anvillm-window)
 
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
-(declare-function ediff-buffers "ediff" (a b &optional hooks job))
+(declare-function anvillm-sides-of "anvillm-sides" (diff))
+(declare-function anvillm-sides-compare "anvillm-sides" (name a b))
 
 (defface anvillm-ask-over '((t :inherit shadow :strike-through t))
   "A question that has gone."
@@ -35,7 +36,7 @@
 ;;;; What is asked
 
 (defun anvillm-ask--subject (ask)
-  "Return what ASK is about as a plist :diff :old :new :path :command :text.
+  "Return what ASK is about as a plist :diff :command :text.
 Agents that tell the input of their tool do so as an object."
   (let* ((detail (or (plist-get ask :detail) ""))
          (given (and (string-prefix-p "{" detail)
@@ -48,8 +49,7 @@ Agents that tell the input of their tool do so as an object."
          (command (plist-get given :command)))
     (cond ((plist-get ask :diff) (list :diff (plist-get ask :diff)))
           ((and (stringp path) (stringp new) (or (null old) (stringp old)))
-           (list :diff (anvillm-text-make-diff path (or old "") new) :old (or old "") :new new
-                 :path path))
+           (list :diff (anvillm-text-make-diff path (or old "") new)))
           ((stringp command)
            (list :command command :text (anvillm-ask--fields given '(:command))))
           (given (list :text (anvillm-ask--fields given nil)))
@@ -159,7 +159,7 @@ Agents that tell the input of their tool do so as an object."
                                                     anvillm-ask--shown)
                                            "\\[anvillm-ask-send] send all parts")
                                       (and (cl-some (lambda (a)
-                                                      (plist-get (anvillm-ask--subject a) :old))
+                                                      (plist-get (anvillm-ask--subject a) :diff))
                                                     anvillm-ask--shown)
                                            "\\[anvillm-ask-ediff] compare")
                                       (and (cdr anvillm-ask--shown)
@@ -319,15 +319,12 @@ Where it has no parts, write an answer."
 (defun anvillm-ask-ediff ()
   "Compare what the question at point would change, side by side."
   (interactive)
-  (let ((subject (anvillm-ask--subject (anvillm-ask--here))))
-    (unless (plist-get subject :old) (user-error "There is nothing to compare"))
-    (cl-flet ((side (name key)
-                    (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" name
-                                                                      (plist-get subject :path)))
-                      (insert (plist-get subject key))
-                      (setq buffer-read-only t)
-                      (current-buffer))))
-      (ediff-buffers (side "now" :old) (side "proposed" :new)))))
+  (require 'anvillm-sides)
+  (let* ((diff (plist-get (anvillm-ask--subject (anvillm-ask--here)) :diff))
+         (sides (and diff (anvillm-sides-of diff))))
+    (unless sides (user-error "There is nothing to compare"))
+    (anvillm-sides-compare (anvillm-name anvillm-buffer-session)
+                           (cons "now" (car sides)) (cons "proposed" (cdr sides)))))
 
 (defun anvillm-ask-next ()
   "Go to the next question or part, or to the first."

@@ -19,16 +19,15 @@
 (require 'anvillm-window)
 (require 'anvillm-branch)
 (require 'anvillm-sections)
+(require 'anvillm-stale)
 
 (declare-function anvillm-places-show "anvillm-log" (place))
 (declare-function anvillm-compose-open "anvillm-compose" (name title draft send &optional initial))
-(declare-function ediff-buffers "ediff" (a b &optional hooks job))
+(declare-function anvillm-sides-compare "anvillm-sides" (name a b))
 
 (defface anvillm-comment '((t :inherit (font-lock-doc-face highlight)))
   "A comment on a line of a diff."
   :group 'anvillm-faces)
-
-(defconst anvillm-review--format "*anvillm review %s*" "The name of a review's buffer.")
 
 (defvar-local anvillm-review--turn nil "The number of the turn whose diff this is; nil for all.")
 (put 'anvillm-review--turn 'permanent-local t)
@@ -253,12 +252,9 @@ Where all changes are shown, ask which turn."
          (now (with-temp-buffer (when (file-regular-p file) (insert-file-contents file))
                                 (buffer-string)))
          (before (anvillm-review--before now)))
-    (cl-flet ((side (name text)
-                    (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" name path))
-                      (insert (anvillm-visible text))
-                      (setq buffer-read-only t)
-                      (current-buffer))))
-      (ediff-buffers (side "before" before) (side "now" now)))))
+    (require 'anvillm-sides)
+    (anvillm-sides-compare path (cons "before" (anvillm-visible before))
+                           (cons "now" (anvillm-visible now)))))
 
 ;;;; The mode
 
@@ -288,6 +284,8 @@ Where all changes are shown, ask which turn."
                     (propertize (anvillm-name anvillm-buffer-session) 'face 'anvillm-name)
                   (format "%s is gone" (or anvillm-buffer-known-name anvillm-buffer-session)))
             (if anvillm-review--turn (format "  turn %s" anvillm-review--turn) "  all changes")
+            ;; What a turn of a number has changed stays so.
+            (if (member anvillm-review--turn '(nil "last")) (anvillm-stale-text) "")
             (let ((branch (anvillm-branch-of (anvillm-session anvillm-buffer-session))))
               (if branch (format " on %s (B m merges)" branch) ""))
             (if (> n 0) (format "  %d %s, C-c C-c sends" n (ngettext "comment" "comments" n))
@@ -312,6 +310,7 @@ Where all changes are shown, ask which turn."
                                                                (point) (line-end-position)))))
                                       (anvillm-review--comments))))
     (mapc #'delete-overlay (anvillm-review--comments))
+    (setq anvillm-stale nil)
     (erase-buffer)
     (insert (anvillm-visible (decode-coding-string bytes 'utf-8 t)))
     (when (= (buffer-size) 0) (insert "Nothing has changed.\n"))
@@ -349,7 +348,7 @@ With a prefix argument ask for a TURN, and show what that one has changed."
   (interactive (list (anvillm-current "Review: ")
                      (and current-prefix-arg (read-string "Turn (a number, or last): " "last"))))
   (anvillm-conn)
-  (let ((buffer (anvillm-buffer-get id anvillm-review--format)))
+  (let ((buffer (anvillm-buffer-get id anvillm-stale-format)))
     (with-current-buffer buffer
       (unless (derived-mode-p 'anvillm-review-mode) (anvillm-review-mode))
       (setq anvillm-review--turn turn default-directory (anvillm-directory id))

@@ -5,6 +5,7 @@
 (require 'support)
 (require 'anvillm-talk)
 (require 'anvillm-ask)
+(require 'anvillm-sides)
 (require 'anvillm-compose)
 
 (defmacro ask-test-with (asks &rest body)
@@ -88,7 +89,22 @@
       (cl-letf (((symbol-function 'ediff-buffers)
                  (lambda (a b &rest _) (setq sides (mapcar (lambda (x) (with-current-buffer x (buffer-string))) (list a b))))))
         (anvillm-ask-ediff))
-      (should (equal '("a\nb\nc" "a\nB\nc") sides)))))
+      (should (equal '("a\nb\nc\n" "a\nB\nc\n") sides)))))
+
+(ert-deftest ask-compares-both-sides-of-the-diff-that-the-daemon-tells ()
+  (let* ((head "--- a/x\n+++ b/x\n") (one "@@ -1,2 +1,3 @@ f\n a\n--- b\n+++ B\n+C\n") (two "@@ -9 +10 @@\n-y\n+z\n"))
+    (should (equal '("a\n-- b\n" . "a\n++ B\nC\n") (anvillm-sides-of (concat head one))))
+    (should (equal (cons "@@ -1,2 +1,3 @@ f\na\n-- b\n@@ -9 +10 @@\ny\n"
+                         "@@ -1,2 +1,3 @@ f\na\n++ B\nC\n@@ -9 +10 @@\nz\n")
+                   (anvillm-sides-of (concat head one two))))
+    (should-not (anvillm-sides-of "Binary files differ\n"))
+    (ask-test-with (list (list :id "q1" :text "Edit?" :choices '("yes" "no") :diff (concat head one)))
+      (should (string-match-p "v compare" (buffer-string)))
+      (save-window-excursion
+        (anvillm-ask-ediff)
+        (should (get-buffer "*anvillm proposed agent-1*"))
+        (with-current-buffer "*Ediff Control Panel*" (ediff-really-quit nil))
+        (should-not (get-buffer "*anvillm proposed agent-1*"))))))
 
 (ert-deftest ask-of-several-parts-sends-a-line-for-each ()
   (ask-test-with (list '(:id "q1" :text "Which and what?" :free t

@@ -27,6 +27,25 @@
       (should (equal '("*anvillm agent-1*" "00000002") (list (buffer-name) anvillm-buffer-session)))
       (should (equal "00000001" (with-current-buffer one (anvillm-at-point)))))))
 
+(ert-deftest buffer-of-a-review-says-that-it-is-old-once-the-agent-has-worked ()
+  (require 'anvillm-review)
+  (support-with-tree 2
+    (cl-letf (((symbol-function 'anvillm-read) #'ignore)) (anvillm-review "00000001"))
+    (set-buffer (window-buffer))
+    (cl-flet ((old () (string-match-p "old, g reads it again" (anvillm-review--header))))
+      (anvillm-review--draw "")
+      (support-publish tree :type "response" :session_id "00000002")
+      (support-publish tree :type "state_change" :session_id "00000001" :state "idle" :alias "worker")
+      (support-wait (equal "worker" (anvillm-get "00000001" :alias)))
+      (should-not (old))
+      (support-publish tree :type "response" :session_id "00000001")
+      (support-wait (old))
+      (setq anvillm-review--turn "1")
+      (should-not (old))
+      (setq anvillm-review--turn nil)
+      (anvillm-review--draw "")
+      (should-not (old)))))
+
 (ert-deftest buffer-says-that-its-session-was-killed-and-leaves-the-name-to-the-next ()
   (support-with-tree 2
     (anvillm-conversation "00000001")
