@@ -284,10 +284,10 @@ Where all changes are shown, ask which turn."
                     (propertize (anvillm-name anvillm-buffer-session) 'face 'anvillm-name)
                   (format "%s is gone" (or anvillm-buffer-known-name anvillm-buffer-session)))
             (if anvillm-review--turn (format "  turn %s" anvillm-review--turn) "  all changes")
-            ;; What a turn of a number has changed stays so.
-            (if (member anvillm-review--turn '(nil "last")) (anvillm-stale-text) "")
             (let ((branch (anvillm-branch-of (anvillm-session anvillm-buffer-session))))
               (if branch (format " on %s (B m merges)" branch) ""))
+            ;; What a turn of a number has changed stays so.
+            (if (member anvillm-review--turn '(nil "last")) (anvillm-stale-text) "")
             (if (> n 0) (format "  %d %s, C-c C-c sends" n (ngettext "comment" "comments" n))
               "  c comments, k takes a hunk back, u undoes a turn"))))
 

@@ -14,7 +14,7 @@
 (require 'ediff)
 
 (defun anvillm-sides-of (diff)
-  "Return what DIFF tells of both sides, (OLD . NEW), or nil if it has no hunk.
+  "Return both sides of DIFF, (OLD . NEW), or nil if it has no hunk.
 The line with its place goes before each of several."
   (let ((minus 0) (plus 0) old new hunks)
     (dolist (line (split-string diff "\n"))
@@ -41,7 +41,7 @@ The line with its place goes before each of several."
   (if words (string-to-number (substring words 1)) 1))
 
 (defun anvillm-sides--buffer (name side)
-  "Return a new buffer for SIDE, (WORD . TEXT), of what NAME tells of."
+  "Return a new buffer for SIDE, (WORD . TEXT), with NAME in its own."
   (with-current-buffer (generate-new-buffer (format "*anvillm %s %s*" (car side) name))
     (insert (cdr side))
     (setq buffer-read-only t)
@@ -49,7 +49,7 @@ The line with its place goes before each of several."
     (current-buffer)))
 
 (defun anvillm-sides-compare (name a b)
-  "Compare A with B in Ediff: each is (WORD . TEXT), and NAME tells of both.
+  "Compare A with B in Ediff, each (WORD . TEXT); NAME is in both their names.
 When it ends their buffers go, and the windows are what they were."
   (let ((windows (current-window-configuration))
         (buffers (list (anvillm-sides--buffer name a) (anvillm-sides--buffer name b))))

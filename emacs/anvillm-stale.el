@@ -30,7 +30,7 @@
           (force-mode-line-update))))))
 
 (defun anvillm-stale-text ()
-  "Return what a header says of it, or nothing."
+  "Return what is to be in a header because of that, or nothing."
   (if anvillm-stale (propertize "  old, g reads it again" 'face 'anvillm-waiting) ""))
 
 (add-hook 'anvillm-event-functions #'anvillm-stale--event)

@@ -34,7 +34,7 @@
                  " ")))
 
 (defun anvillm-context-left (session)
-  "Return how much of the context of SESSION is left, if its agent tells."
+  "Return how much of the context of SESSION is left, as far as that is known."
   (let ((left (plist-get session :context_left)))
     (if (numberp left) (format "%d%%" left) "")))
 
