@@ -35,8 +35,8 @@ have a name besides, `context', what is left of it, and `tokens'."
 
 (defconst anvillm-list-titles
   '((name . "Name") (id . "Id") (state . "State") (backend . "Backend") (model . "Model")
-    (when . "When") (mail . "Mail")
-    (queue . "Que") (context . "Left") (tokens . "Tokens") (directory . "Directory") (note . "Note"))
+    (when . "When") (mail . "Mail") (queue . "Que") (context . "Left")
+    (tokens . "Tokens") (directory . "Directory") (note . "Note"))
   "Titles of the columns.")
 
 ;;;; Columns

@@ -78,17 +78,22 @@ Line and column may be nil."
         (forward-line (1- line))
         (when column (move-to-column (1- column)))))))
 
+(defvar-local anvillm-places--last nil "Where the reference is that was visited last: (START . END).")
+
 (defun anvillm-places-next-error (count reset)
   "Visit the reference that is COUNT further; from the beginning if RESET."
-  (let ((forward (>= count 0)) place)
-    (when reset (goto-char (point-min)))
+  (let ((forward (>= count 0)) (last anvillm-places--last) place)
+    (cond (reset (goto-char (point-min)))
+          ((and last (<= (car last) (point) (cdr last))) ; not the same once more
+           (goto-char (if forward (cdr last) (car last)))))
     (dotimes (_ (max 1 (abs count)))
       (setq place nil)
       (while (not place)
         (unless (if forward (re-search-forward anvillm-places--reference nil t)
                   (re-search-backward anvillm-places--reference nil t))
           (user-error "No more references"))
-        (setq place (anvillm-places--this))))
+        (let ((here (cons (match-beginning 0) (match-end 0))))
+          (when (setq place (anvillm-places--this)) (setq anvillm-places--last here)))))
     (let ((window (get-buffer-window nil t)))
       (when window (set-window-point window (point))))
     (anvillm-places-show place)))
