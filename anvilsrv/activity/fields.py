@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.display import one_line, shown
+from anvilsrv.display import one_line, printable, shown
 from anvilsrv.errors import Invalid
 from anvilsrv.strict_json import dumps, whole
 
@@ -78,7 +78,7 @@ class Line(Field):
     def take(self, value: Any) -> tuple[Any, int]:
         if not isinstance(value, str) or not value:
             return MISSING, 0
-        text = " ".join(one_line(shown(whole(value[: 4 * self.most]))).split())
+        text = " ".join(one_line(whole(value[: 4 * self.most])).split())
         return (text if len(text) <= self.most else text[: self.most - 1] + "…") or MISSING, 0
 
     def __str__(self) -> str:
@@ -208,9 +208,9 @@ def _size(members: list[Any]) -> int:
 
 
 def plain(value: Any, most: int = 1 << 20, depth: int = 0) -> Any:
-    """Return a value of JSON in which every text is plain and has at most ``most`` bytes."""
+    """Return a value of JSON in which every text is printable and has at most ``most`` bytes: nothing is dropped unseen."""
     if isinstance(value, str):
-        return middle(whole(shown(value)), most).text
+        return middle(whole(printable(value)), most).text
     if depth >= DEEP and isinstance(value, Mapping | list):
         return "…"
     if isinstance(value, Mapping):

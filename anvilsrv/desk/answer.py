@@ -11,7 +11,7 @@ from typing import Any
 
 from anvilsrv.activity.fields import middle
 from anvilsrv.allowance import BOUNDS
-from anvilsrv.display import one_line, shown
+from anvilsrv.display import one_line, printable
 from anvilsrv.errors import NotPermitted
 from anvilsrv.sessions import questions, whose
 from anvilsrv.sessions.questions import Question
@@ -184,7 +184,7 @@ def parted(part: Mapping[str, Any]) -> dict[str, Any]:
 
 def long(text: Any, most: int) -> str:
     """Return a text from an agent, cut to that many bytes."""
-    return middle(shown(plain(str(text or "")[: 4 * most])), most).text
+    return middle(printable(plain(str(text or "")[: 4 * most])), most).text
 
 
 def lines(choices: Any) -> list[str]:
