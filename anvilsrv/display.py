@@ -14,7 +14,7 @@ _SEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 _JOINERS = "\u200c\u200d"
-_UNSEEN = "(?:[^\\S\\n]|[\u00ad\u200b-\u200f\u2060-\u2064\ufeff])*"  # blanks, and what has no width
+_UNSEEN = "(?:[^\\S\\n]|[\u200c\u200d\ufffd])*"  # blanks, what has no width, and what was shown in its place
 _HEADER = re.compile(rf"\n(?=[^\w\n]*+(?:{_UNSEEN.join('mailfrom')}|{_UNSEEN.join('from:')}))", re.IGNORECASE)
 
 

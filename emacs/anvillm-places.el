@@ -78,7 +78,7 @@ Line and column may be nil."
         (forward-line (1- line))
         (when column (move-to-column (1- column)))))))
 
-(defvar-local anvillm-places--last nil "Where the reference is that was visited last: (START . END).")
+(defvar-local anvillm-places--last nil "Where what was visited last is named: (START . END).")
 
 (defun anvillm-places-next-error (count reset)
   "Visit the reference that is COUNT further; from the beginning if RESET."
