@@ -70,8 +70,7 @@
            (run-hook-with-args 'anvillm-branch-functions id))
           ((eq (car err) 'anvillm-9p-error)
            (anvillm-branch--refused
-            id what (string-remove-prefix "not permitted: "
-                                          (anvillm-visible (anvillm-sentence err)))))
+            id what (anvillm-visible (anvillm-sentence err))))
           (t (message "%s: %s" what (anvillm-sentence err))))))
 
 (defun anvillm-branch--may-p (action what)

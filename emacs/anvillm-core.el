@@ -151,9 +151,10 @@ The daemon tells; an answer is known before that by its event."
                      (_ "no daemon"))))))
 
 (defun anvillm-sentence (condition)
-  "Return the sentence of CONDITION, an error."
+  "Return the sentence of CONDITION, an error; it begins with the reason."
   (pcase condition
-    (`(anvillm-9p-error ,sentence . ,_) (format "%s" sentence))
+    (`(anvillm-9p-error ,sentence . ,_)
+     (replace-regexp-in-string "\\`\\(?:not permitted\\|i/o error\\): " "" (format "%s" sentence)))
     (`(anvillm-9p-lost ,path ,why) (format "no daemon at %s: %s" path why))
     (`(anvillm-9p-lost . ,words) (mapconcat (lambda (w) (format "%s" w))
                                             (cons "connection lost" words) ": "))

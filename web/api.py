@@ -12,7 +12,7 @@ from anvilsrv.errors import AnvilError, Conflict, Denied, Invalid, NotFound, Una
 from anvilsrv.front import changes, requests
 from anvilsrv.front.follow import read_json
 from anvilsrv.front.turns import objects, turn
-from anvilsrv.p9.client import Client
+from anvilsrv.p9.client import Client, P9Error
 from anvilsrv.words import MAIL_TYPES
 from web.schema import BEAD_ID, MESSAGE_ID, OWNER, PROMPT, SESSION, Schema, array, record, ref, text, word
 
@@ -225,7 +225,7 @@ def status_of(error: AnvilError) -> int:
     for kind, status in ((Unavailable, 503), (NotFound, 404), (Invalid, 400), (Denied, 403), (Conflict, 409)):
         if isinstance(error, kind):
             return status
-    words = str(error)
+    words = error.ename if isinstance(error, P9Error) else str(error)
     if words.startswith("no such directory"):  # that was to be a session's, not one of the tree
         return 400
     found = [(words.find(phrase), status) for phrase, status in STATUSES.items() if phrase in words]

@@ -6,6 +6,7 @@ that may have arrived is never repeated.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Set
@@ -19,12 +20,17 @@ from anvilsrv.errors import AnvilError, NotFound, Unavailable
 from anvilsrv.front import requests
 from anvilsrv.front.follow import Row, read_json
 from anvilsrv.front.notes import Note, asks, label, notes
-from anvilsrv.p9.client import Client, ConnectionLost, File
+from anvilsrv.p9.client import Client, ConnectionLost, File, P9Error
 from anvilsrv.p9.wire import ORDWR, OREAD, OTRUNC, OWRITE
 from anvilsrv.strict_json import dumps
 from anvilsrv.words import USER
 
 T = TypeVar("T")
+
+_MISSING = re.compile(
+    r"file does not exist: '(?:[^/']+/turns/([^/']+)|[^/']+/(?:inbox|archive)/([^/']+)|beads/([^/']+)|([^/']+))'?"
+)
+_THINGS = ("turn", "message", "task", "session")  # those of its groups
 
 _PATIENCE = 5.0  # s for an answer of the daemon
 _LONG = 180.0  # s for one of which git may have to be asked elsewhere
@@ -249,6 +255,13 @@ class Agent:
             return self._client
 
     def _again(self, ask: Callable[[Client], T]) -> T:
+        """Ask; what the daemon does not have is called by its name."""
+        try:
+            return self._asked(ask)
+        except P9Error as error:
+            raise P9Error(_named_in(error.ename)) from None
+
+    def _asked(self, ask: Callable[[Client], T]) -> T:
         """Ask; and once more on a new connection when the old one turns out dead (only for what may be repeated)."""
         try:
             with self._waiting():
@@ -260,6 +273,15 @@ class Agent:
                 return ask(self._connected())
         except ConnectionLost as error:
             raise Unavailable(f"the daemon went away: {error}") from None
+
+
+def _named_in(text: str) -> str:
+    """Return the text of an error with the thing in place of its path in the tree, which a person has not written."""
+    found = _MISSING.match(text)
+    if found is None:
+        return text
+    kind, name = next((kind, name) for kind, name in zip(_THINGS, found.groups(), strict=True) if name)
+    return "no turn yet" if (kind, name) == ("turn", "last") else f"no such {kind} '{name}'"
 
 
 def named(asks: tuple[Ask, ...], choice: str) -> str:

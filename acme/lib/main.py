@@ -16,6 +16,7 @@ from acme.lib.host import Call
 from acme.lib.pane import Pane
 from anvilsrv import words
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
+from anvilsrv.p9.client import P9Error
 from anvilsrv.words import USER
 
 NAME = "/AnviLLM/"
@@ -231,12 +232,18 @@ class Main(Pane):
     def executed(self, text: str, gesture: Gesture) -> bool:
         """Take back what a turn of the session has changed (``Undo <id> [number]``); without an id Undo is acme's own."""
         word, *rest = text.split()
-        session = self.app.roster.find(rest[0]) if word == "Undo" and rest else None
-        if session is not None:
-            with self._taken(gesture):
+        if word != "Undo" or not rest:
+            return False
+        session = self.app.roster.get(rest[0])
+        if len(rest) > 2 or not "".join(rest[1:] or "0").isdecimal():
+            raise Invalid("usage: Undo <id> [number of a turn]")
+        with self._taken(gesture):
+            try:
                 self.app.agent.write(f"{session.id}/turns/{rest[1] if rest[1:] else 'last'}/ctl", "undo\n")
-            self.app.reread(session)
-        return session is not None
+            except P9Error as error:
+                raise Conflict(f"{session.label}: {error}") from None
+        self.app.reread(session)
+        return True
 
     def looked(self, word: str, gesture: Gesture) -> bool:
         found = self._asking(word)

@@ -7,7 +7,10 @@ they stand. While the person has edited them nothing is drawn.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import ClassVar
 
 from acme.lib import table
@@ -15,12 +18,34 @@ from acme.lib.about import About
 from acme.lib.agent import Session
 from acme.lib.event import Gesture
 from acme.lib.host import Call
+from acme.lib.task_lines import said
 from acme.lib.times import when
 from acme.lib.written import Written
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
 from anvilsrv.front.requests import Queued
 
 _WIDTHS = (4, 8, 8)  # of number, kind and time, in zeros
+_SHOWN, _CUT = (
+    59,
+    "\u2026",
+)  # characters from which the daemon may have cut a prompt short, and what stands for the rest
+
+
+@dataclass(frozen=True, slots=True)
+class _Todo:
+    """One change: the prompt, its line, and what is to be done."""
+
+    n: str
+    line: str
+    act: Callable[[], None]
+
+    def refusal(self) -> str:
+        """Do it; why not, if it is refused."""
+        try:
+            self.act()
+        except AnvilError as error:
+            return str(error)
+        return ""
 
 
 class Queue(About):
@@ -65,8 +90,8 @@ class Queue(About):
         """Return the lines of prompts as they are there, if they are not as they were drawn; nothing else is an edit."""
         drawn = [row for row in self.shown if table.key(row).isdecimal()]
         known = {table.key(row) for row in drawn}
-        there = [line for line in body.split("\n") if table.key(line) in known]
-        return [] if there == drawn else there or [""]
+        there = [said(line) for line in body.split("\n") if table.key(line) in known]
+        return [] if there == [row.rstrip() for row in drawn] else there or [""]
 
     def draft(self) -> str:
         return "\n".join(self._edited_rows(self.window.body()))
@@ -78,54 +103,48 @@ class Queue(About):
         self.refresh()
 
     def put(self, call: Call) -> None:
-        """Withdraw, change and order what waits as it stands in the window. What is refused is said, and the rest done."""
+        """Withdraw, change and order what waits as it stands in the window. What is refused stays as it was edited, with the
+        reason behind it, and the rest is done.
+        """
         drawn = {table.key(row): row for row in self.shown if table.key(row).isdecimal()}
         body = self.window.body()
-        edited = self._edited_rows(body)
-        if not edited:
+        there = {table.key(line): line for line in self._edited_rows(body) if line}
+        if not self._edited_rows(body):
             return
-        there = {table.key(line): line for line in edited if line}
-        kept = list(there)
-        refused = [self._refusal(n, lambda n=n: self._move(n, "drop")) for n in drawn if n not in there]  # type: ignore[misc]
-        refused += [
-            self._refusal(n, lambda n=n: self._change(n, drawn[n], there[n]))  # type: ignore[misc]
-            for n in kept
-            if there[n] != drawn[n]
-        ]
-        if kept != [n for n in drawn if n in there]:
-            refused += [self._refusal(n, lambda n=n: self._move(n, "first")) for n in reversed(kept)]  # type: ignore[misc]
+        todo = [_Todo(n, row, partial(self._move, n, "drop")) for n, row in drawn.items() if n not in there]
+        changed = [(n, line) for n, line in there.items() if line != drawn[n].rstrip()]
+        todo += [_Todo(n, line, partial(self._change, n, drawn[n], line)) for n, line in changed]
+        if list(there) != [n for n in drawn if n in there]:
+            todo += [_Todo(n, there[n], partial(self._move, n, "first")) for n in reversed(there)]
+        refused = {one.n: (one.line, why) for one in todo if (why := one.refusal())}
         if self.window.body() == body:  # else the person has gone on writing
-            self._draw()
-        said = list(filter(None, refused))
-        if said:
-            raise Conflict("; ".join(said))
-
-    def _refusal(self, n: str, act: Callable[[], None]) -> str:
-        try:
-            act()
-        except AnvilError as error:
-            return f"{n}: {error}"
-        return ""
+            self._draw(refused)
+            refused = {n: said for n, said in refused.items() if n not in {table.key(row) for row in self.shown}}
+        if refused:
+            raise Conflict("; ".join(f"{n}: {why}" for n, (_, why) in refused.items()))
 
     def _move(self, n: str, move: str) -> None:
         self.app.agent.write(f"{self.subject_id}/turns/{n}/ctl", f"{move}\n")
 
     def _change(self, n: str, before: str, line: str) -> None:
         """Give a prompt other words, if its line shows all of them."""
-        old, new = _words(before), _words(line)
-        if old == new:
+        old, new = _words(before).removesuffix(_CUT), _words(line)
+        if new in (old, old + _CUT):
             return
         if self.app.agent.read(f"{self.subject_id}/turns/{n}/prompt").strip() != old:
             raise Invalid("it is longer than its line: right-click its number to edit it")
         self.app.agent.write(f"{self.subject_id}/turns/{n}/prompt", new)
 
-    def _draw(self) -> None:
-        """Redraw the lines from the daemon's queue; other text that was typed stays below them."""
+    def _draw(self, refused: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> None:
+        """Redraw the lines from the daemon's queue, those that were refused as they were edited; other text that was typed
+        stays below them.
+        """
         known = {table.key(row) for row in self.shown}
         typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
         self.shown = self._rows()
         self.window.draws(self.shown)
-        table.whole(self.window, "".join(f"{row}\n" for row in [*self.shown, *typed]), clean=not typed)
+        shown = ["\t! ".join(refused.get(table.key(row), (row,))) for row in self.shown]
+        table.whole(self.window, "".join(f"{line}\n" for line in [*shown, *typed]), clean=not (refused or typed))
         self._keep()
 
     # drawing
@@ -139,7 +158,9 @@ class Queue(About):
 
     def _row(self, one: Queued) -> str:
         kind = "mail" if one.origin == "mail" else "prompt"
-        return table.columns((str(one.n), kind, when(one.when), table.one_line(one.words)), _WIDTHS, self._style)
+        words = table.one_line(one.words)
+        words += _CUT if len(words) >= _SHOWN else ""
+        return table.columns((str(one.n), kind, when(one.when), words), _WIDTHS, self._style)
 
     # commands
 

@@ -72,7 +72,8 @@ def asked(ask: Ask, label: str) -> str:
     """Return a question's line, with choices to middle-click; one without choices is answered in a window of its own."""
     choices = " ".join(f"[{table.one_line(choice)}]" for choice in ask.choices) or "[answer]"
     about = table.one_line(": ".join([ask.text, *_more(ask)]))
-    return f"\t{ask.id or label} {choices} {about[:EXCERPT]}"
+    about = about if len(about) <= EXCERPT else f"{about[:EXCERPT].rstrip()}\u2026"
+    return f"\t{ask.id or label} {choices} {about}"
 
 
 def _more(ask: Ask) -> list[str]:
@@ -84,6 +85,7 @@ def _more(ask: Ask) -> list[str]:
     except Invalid:
         given = ask.detail
     values = given.values() if isinstance(given, dict) else [given]
+    values = [value for value in values if value is not False and value is not None]  # what it does not do
     said = [table.one_line(value if isinstance(value, str) else dumps(value)) for value in values]
     return [one for one in said if one and one not in table.one_line(ask.text)]
 

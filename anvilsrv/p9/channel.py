@@ -7,6 +7,7 @@ when it has its own it leaves the reading to the next. A connection that breaks 
 import contextlib
 import errno
 import os
+import re
 import select
 import socket
 import threading
@@ -21,8 +22,17 @@ RECEIVE = 32 * 1024
 M = TypeVar("M")
 
 
+_KIND = re.compile("(?:not permitted|i/o error): ")  # which say nothing that the rest of the text does not
+
+
 class P9Error(AnvilError):
-    """The server's answer was an Rerror; this is its text."""
+    """The server's answer was an Rerror with the text ``ename``. The sentence of the error begins with the reason: a phrase
+    that is there only to tell the kind (``p9/dialect.py``) is left out.
+    """
+
+    def __init__(self, ename: str) -> None:
+        super().__init__(ename[found.end() :] if (found := _KIND.match(ename)) else ename)
+        self.ename = ename
 
 
 class ConnectionLost(Unavailable):

@@ -281,14 +281,14 @@ class Turns(Dir):
             return StaticDir(name, [TextFile("activity", lambda _: f"{json.dumps(end)}\n".encode())])
         return (
             StaticDir(name, [Written(self.agent, one, f"{path}/{one}") for one in ("ctl", "prompt")])
-            if name.isdecimal()
+            if name.isdecimal() and int(name) < 90
             else None
         )
 
     def _list(self) -> bytes:
         done = "1\tdone\tqueue\t2026-01-01T09:00:00+0000\t1.5\t-\t-\tlong ago\n"
         rows = (
-            f"{n}\tqueued\t{origin}\t2026-01-01T10:00:0{n}+0000\t-\t-\t-\t{text.splitlines()[0]}\n"
+            f"{n}\tqueued\t{origin}\t2026-01-01T10:00:0{n}+0000\t-\t-\t-\t{' '.join(text.split())[:60]}\n"
             for n, origin, text in self.agent.queues[self.id]
         )
         return (done + "".join(rows)).encode()

@@ -224,6 +224,24 @@ def test_a_branch_is_merged_pushed_and_discarded_by_words(person, agent, assist,
     person.wait(lambda: not agent.sessions, "the session to go")
 
 
+def test_undo_of_a_turn_names_what_is_not_there(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev")
+    agent.wait(id, (3, "queue", "tidy"))
+    assist()
+    for words, said in (
+        ("Undo rev", "rev: no turn yet"),
+        ("Undo rev 99", "rev: no such turn '99'"),
+        ("Undo rev x", "usage: Undo <id> [number of a turn]"),
+        ("Undo ref", "no such session 'ref'"),
+    ):
+        person.type_at_end(MAIN, f"{words}\n")
+        person.execute(MAIN, words, sweep=True)
+        person.sees("/AnviLLM/+Errors", f"Assist: {said}\n")
+    person.type_at_end(MAIN, "Undo rev 3\n")
+    person.execute(MAIN, "Undo rev 3", sweep=True)
+    assert agent.await_written(f"{id}/turns/3/ctl") == "undo\n"
+
+
 def test_merge_in_a_window_is_about_its_session(person, agent, assist, project):
     one = agent.add(alias="one", cwd=project)
     agent.texts |= {f"{one}/git/ctl": "merged b into main: a1b2c3d", f"{one}/git/diff": ""}
@@ -270,3 +288,6 @@ def test_the_line_of_a_question_says_once_what_it_is_about():
     assert rows.asked(tool, "rev") == "\tq1 [allow] [deny] Bash: make check: run the tests: 5"
     assert rows.asked(Ask("Bash", ("allow",), "make  check", "q1"), "rev") == "\tq1 [allow] Bash: make check"
     assert rows.asked(Ask("Which?", (), "", "q1"), "rev") == "\tq1 [answer] Which?"
+    edit = Ask("Edit", ("allow",), '{"file": "a.go", "replace_all": false, "limit": null}', "q1")
+    assert rows.asked(edit, "rev") == "\tq1 [allow] Edit: a.go"
+    assert rows.asked(Ask("x" * 200, ("allow",), "", "q1"), "rev") == f"\tq1 [allow] {'x' * rows.EXCERPT}\u2026"

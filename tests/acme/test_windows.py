@@ -380,6 +380,33 @@ def test_what_waits_is_edited_as_text(person, agent, assist, project):
     person.wait(lambda: [one[0] for one in agent.queues[id]] == [4, 2], "another order")
 
 
+def test_an_edit_of_a_queue_that_is_refused_stays_in_its_line_with_the_reason(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev", state="running")
+    agent.wait(id, (2, "queue", "run " * 20 + "the tests"), (3, "queue", "tidy"), (4, "queue", "commit"))
+    assist("queue", id)
+    name = opened(person, f"{project}/+Queue.rev", "Put Drop First")
+    person.sees(name, "run run\u2026\n")
+    agent.refuse[f"{id}/turns/4/ctl"] = "prompt 4 is running"
+    body = person.body(name)
+    person.select(name, body[body.index("4\t") :].rstrip("\n"))
+    person.cut(name)
+    person.select(name, "tidy")
+    person.type(name, "tidy up")
+    person.select(name, "run run")
+    person.type(name, "walk")
+    person.execute(name, "Put", tag=True)
+    person.sees(name, "\t! it is longer than its line: right-click its number to edit it\n")
+    person.sees(name, "commit\t! busy: prompt 4 is running\n")
+    assert "walk run" in person.body(name)
+    person.wait(lambda: agent.queues[id][1] == (3, "queue", "tidy up"), "the rest to be done")
+    person.execute(name, "Del", tag=True)
+    person.sees("+Errors", "modified")
+    person.execute(name, "Get", tag=True)
+    person.sees(f"{project}/+Errors", "+Queue.rev modified; Get again discards the changes\n")
+    person.execute(name, "Get", tag=True)
+    person.wait(lambda: "!" not in person.body(name) and "walk" not in person.body(name), "the truth")
+
+
 def test_a_prompt_that_waits_is_opened_by_its_number(person, agent, assist, project):
     id = agent.add("claude", project, alias="rev", state="running")
     agent.wait(id, (2, "queue", "run the tests\nand the linter"))

@@ -122,6 +122,15 @@
     (should (equal '(anvillm-9p-lost "it may have been accepted")
                    (should-error (anvillm-9p-sync 30 #'anvillm-9p-write conn "in" "x"))))))
 
+;; The daemon puts the kind of an error first where its text does not tell it.
+(ert-deftest client-shows-an-error-with-its-reason-first ()
+  (should (equal (anvillm-sentence '(anvillm-9p-error "not permitted: prompt 1 is running"))
+                 "prompt 1 is running"))
+  (should (equal (anvillm-sentence '(anvillm-9p-error "i/o error: cannot save"))
+                 "cannot save"))
+  (should (equal (anvillm-sentence '(anvillm-9p-error "busy: not permitted: x"))
+                 "busy: not permitted: x")))
+
 (ert-deftest client-refuses-a-reply-of-impossible-size ()
   (client-test-with '(("f" . "x"))
       (lambda (_ reply)

@@ -54,6 +54,13 @@ def test_the_servers_words_are_the_error(client):
         assert str(caught.value) == words
 
 
+def test_the_words_of_an_error_begin_with_the_reason():
+    error = P9Error("not permitted: prompt 1 is running")
+    assert (str(error), error.ename) == ("prompt 1 is running", "not permitted: prompt 1 is running")
+    assert str(P9Error("i/o error: the role cannot be read")) == "the role cannot be read"
+    assert str(P9Error("busy: i/o error: 2")) == "busy: i/o error: 2"
+
+
 def test_errors_leave_no_fids_behind(served, client):
     for _ in range(50):
         for path in ("nope", "dir/nope", "secret", "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/x"):

@@ -155,7 +155,7 @@ def test_every_message_is_traced_in_a_form_that_parses(serve):
 
 
 def test_an_unexpected_exception_is_reported_and_told_as_an_internal_error(served, client):
-    with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
+    with pytest.raises(P9Error, match=r"^internal error$"):
         client.read("boom")
     assert [repr(error) for error in served.errors] == ["ZeroDivisionError('boom')"]
     served.errors.clear()
@@ -187,10 +187,10 @@ def test_values_that_cannot_be_sent_are_internal_errors(served, client):
     for name in ("odd", "slow"):
         with client.open(name, wire.ORDWR) as file:
             for do in (file.read, lambda: file.write(b"x")):
-                with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
+                with pytest.raises(P9Error, match=r"^internal error$"):
                     do()
     odd.value = odd
-    with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
+    with pytest.raises(P9Error, match=r"^internal error$"):
         client.open("odd")
     assert len(served.errors) == 5
     served.errors.clear()
@@ -199,7 +199,7 @@ def test_values_that_cannot_be_sent_are_internal_errors(served, client):
 def test_a_name_that_cannot_be_sent_is_an_internal_error(served, client):
     served.sample.nodes["void"].nodes["bad"] = TextFile("a\0b", lambda who: b"")
     for do in (client.stat, client.read):
-        with pytest.raises(P9Error, match=r"^i/o error: internal error$"):
+        with pytest.raises(P9Error, match=r"^internal error$"):
             do("void/bad" if do == client.stat else "void")
     assert [str(error) for error in served.errors] == ["string holds a NUL"] * 2
     served.errors.clear()

@@ -249,6 +249,7 @@ def test_without_the_daemon_it_says_so(site: Site, stopped_daemon: Daemon, tmp_p
         ("permission denied: only the user may import", 403),
         ("busy: 'bd-1' waits for 'bd-2'", 409),
         ("not permitted: prompt 1 is running", 409),
+        ("not permitted: there is no such branch to merge into", 409),
         ("alias 'x' already exists: it is taken by a3f2b9d1", 409),
         ("i/o error: cannot save: the disk is full", 503),
     ],
