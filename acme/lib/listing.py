@@ -28,7 +28,6 @@ _LAYOUTS: tuple[tuple[int, ...], ...] = (
     (0, 2, 5),
     (0, 2),
 )  # which of them are shown, by what fits
-_MOST = 40  # zeros that a column takes at most
 _NOTE = 12  # zeros that are left for notes at least
 _ID = 8  # zeros
 _SURE = 0.97  # how much of a window is counted on, where widths are estimates
@@ -62,9 +61,7 @@ class Listing:
         self._tick = 0
 
     def _wide(self, cell: str) -> int:
-        """Return how wide a column with that cell is: up to a tab stop."""
-        tab = self.look.tab
-        return -int(-(min(_MOST, table.width(cell, self.look)) + 1) // tab) * tab
+        return table.up_to_stop(cell, self.look)
 
     def title(self) -> str:
         shown = [_TITLES[at] for at in self._layout]

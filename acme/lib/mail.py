@@ -21,7 +21,6 @@ from anvilsrv.errors import Invalid, NotFound
 from anvilsrv.front.requests import reply_to
 from anvilsrv.words import USER
 
-_WIDTHS = (4, 12, 20, 8)
 NOBODY = "-"  # what a new message is about whose recipient is not named yet
 _HEADERS = ("To", "Type", "Subject")
 
@@ -66,7 +65,8 @@ class Box(Pane):
         messages = self.app.agent.box(self.subject_id, self.name)
         for message in messages:
             self.numbers.setdefault(message["id"], len(self.numbers) + 1)
-        return [self._row(one) for one in reversed(messages) if self.numbers[one["id"]] not in marked]
+        shown = [one for one in reversed(messages) if self.numbers[one["id"]] not in marked]
+        return table.aligned([self._cells(one) for one in shown], self._style)
 
     def get(self, call: Call) -> None:
         """Draw it from what the daemon has; marks are taken away."""
@@ -108,11 +108,11 @@ class Box(Pane):
         self.app.open("message", f"{self.subject_id}/{self.name}/{found[0]}")
         return True
 
-    def _row(self, message: dict[str, Any]) -> str:
+    def _cells(self, message: dict[str, Any]) -> tuple[str, ...]:
         sender = self.app.label(message.get("from") or "-")
         cells = (sender, message.get("type") or "-", when(message.get("timestamp")), message.get("subject") or "-")
         number = f"{self.numbers[message['id']]}/"
-        return table.columns((number, *map(table.one_line, cells)), _WIDTHS, self._style)
+        return (number, *map(table.one_line, cells))
 
 
 def _marked(body: str) -> set[int]:

@@ -35,6 +35,8 @@ class _Widths(dict[str, float]):
 _width_of = _Widths({letter: ninths / 9 for ninths, letters in _WIDTHS.items() for letter in letters}).__getitem__
 
 
+_MOST = 40  # zeros that a column takes at most
+
 Key = Callable[[str], str]  # by what a row is known again
 
 
@@ -98,6 +100,17 @@ def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
             text, size = text + " ", size + _width_of(" ")
         parts.append(text + "\t" * max(1, -int(-width // tab) - int(size // tab)))
     return "".join(parts) + "\t".join(cell for cell in cells[len(widths) :] if cell)
+
+
+def aligned(rows: Sequence[Sequence[str]], look: Style) -> list[str]:
+    """Return lines whose columns are as wide as what is in them, so that a narrow window has room for the last one."""
+    widths = [max(up_to_stop(cell, look) for cell in column) for column in list(zip(*rows, strict=True))[:-1]]
+    return [columns(cells, widths, look) for cells in rows]
+
+
+def up_to_stop(cell: str, look: Style) -> int:
+    """Return how wide a column with that cell is: up to a tab stop, and 40 zeros at most."""
+    return -int(-(min(_MOST, width(cell, look)) + 1) // look.tab) * look.tab
 
 
 def width(text: str, look: Style) -> float:

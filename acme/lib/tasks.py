@@ -16,7 +16,6 @@ from anvilsrv.strict_json import loads
 
 Bead = dict[str, Any]
 VIEWS = ("ready", "open", "mine", "blocked", "all")
-_WIDTHS = (10, 4, 13, 10)  # of id, priority, status, assignee, in zeros
 _DONE = ("closed", "tombstone")
 _ACTS = {"Claim": "claim", "Done": "complete", "Fail": "fail", "Comment": "comment", "Dep": "dep"}
 
@@ -110,12 +109,12 @@ class Tasks(Beads):
         ready = {bead["id"] for bead in self.app.agent.beads("ready")}
         found = [bead for bead in self.app.agent.beads("list") if _seen_in(self._view, bead, ready)]
         views = " ".join(f"[{view}]" if view != self._view else f"[{view}]*" for view in VIEWS)
-        return [views, *(self._row(bead) for bead in found)]
+        return [views, *table.aligned([self._cells(bead) for bead in found], self._style)]
 
-    def _row(self, bead: Bead) -> str:
+    def _cells(self, bead: Bead) -> tuple[str, ...]:
         who = self.app.label(str(bead.get("assignee") or "-"))
         cells = (bead["id"], str(bead.get("priority", "-")), str(bead.get("status")), who, str(bead.get("title")))
-        return table.columns(tuple(map(table.one_line, cells)), _WIDTHS, self._style)
+        return tuple(map(table.one_line, cells))
 
     def get(self, call: Call) -> None:
         """Draw it from what the daemon has; a text that is not sent stays behind the rows."""

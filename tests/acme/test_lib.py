@@ -218,6 +218,15 @@ BUSY = Session("a0000001", "rev", "rev", "claude", "running", "/home/me/src/lexe
 IDLE = Session("a0000002", "docs", "docs", "kiro-cli", "idle", "/home/me/src/manual")
 
 
+def test_a_list_is_no_wider_than_its_cells_and_its_last_column_lines_up():
+    look = table.Style(fixed=True)
+    rows = [("bd-1", "2", "open", "-", "Mend"), ("bd-22", "0", "open", "-", "Write")]
+    assert table.aligned([], look) == []
+    assert {line.expandtabs(4).rindex(" ") for line in table.aligned(rows, look)} == {23}
+    wide = table.aligned([*rows, ("bd-3", "1", "in_progress", "reviewer", "Look")], look)
+    assert {line.expandtabs(4).rindex(" ") for line in wide} == {35}
+
+
 def test_where_the_window_is_narrow_the_columns_give_way_one_after_another_and_no_row_is_wider():
     titles = {
         200: "alias state backend directory id",
