@@ -285,11 +285,15 @@ Where all changes are shown, ask which turn."
                   (format "%s is gone" (or anvillm-buffer-known-name anvillm-buffer-session)))
             (if anvillm-review--turn (format "  turn %s" anvillm-review--turn) "  all changes")
             (let ((branch (anvillm-branch-of (anvillm-session anvillm-buffer-session))))
-              (if branch (format " on %s (B m merges)" branch) ""))
+              (if (not branch) ""
+                (format (substitute-command-keys " on %s (\\[anvillm-merge] merges)") branch)))
             ;; What a turn of a number has changed stays so.
             (if (member anvillm-review--turn '(nil "last")) (anvillm-stale-text) "")
-            (if (> n 0) (format "  %d %s, C-c C-c sends" n (ngettext "comment" "comments" n))
-              "  c comments, k takes a hunk back, u undoes a turn"))))
+            (substitute-command-keys ; as they are now: Evil has others
+             (if (> n 0) (format "  %d %s, \\[anvillm-review-send] sends" n
+                                 (ngettext "comment" "comments" n))
+               (concat "  \\[anvillm-review-comment] comments, \\[anvillm-review-take-back] takes a"
+                       " hunk back, \\[anvillm-review-undo] undoes a turn"))))))
 
 (defun anvillm-review-refresh ()
   "Read the diff again; comments that are not sent yet stay with their lines."

@@ -31,7 +31,10 @@
 
 (defun anvillm-stale-text ()
   "Return what is to be in a header because of that, or nothing."
-  (if anvillm-stale (propertize "  old, g reads it again" 'face 'anvillm-waiting) ""))
+  (if anvillm-stale
+      (propertize (substitute-command-keys "  old, \\[anvillm-review-refresh] reads it again")
+                  'face 'anvillm-waiting)
+    ""))
 
 (add-hook 'anvillm-event-functions #'anvillm-stale--event)
 

@@ -32,7 +32,7 @@
   (support-with-tree 2
     (cl-letf (((symbol-function 'anvillm-read) #'ignore)) (anvillm-review "00000001"))
     (set-buffer (window-buffer))
-    (cl-flet ((old () (string-match-p "old, g reads it again" (anvillm-review--header))))
+    (cl-flet ((old () (string-match-p "old, [gr] reads it again" (anvillm-review--header))))
       (anvillm-review--draw "")
       (support-publish tree :type "response" :session_id "00000002")
       (support-publish tree :type "state_change" :session_id "00000001" :state "idle" :alias "worker")

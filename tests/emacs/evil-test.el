@@ -8,6 +8,15 @@
 (require 'evil)
 (anvillm-evil-setup)
 
+(ert-deftest evil-has-its-own-keys-in-the-header-of-a-review ()
+  (evil-mode 1)
+  (support-with-tree 2
+    (cl-letf (((symbol-function 'anvillm-read) #'ignore)) (anvillm-review "00000001"))
+    (set-buffer (window-buffer))
+    (evil-normalize-keymaps)
+    (setq anvillm-stale t)
+    (should (string-match-p "old, r reads it again  c comments, g k takes a hunk back" (anvillm-review--header)))))
+
 (ert-deftest evil-leaves-the-keys-of-the-list-and-of-conversations-what-they-are ()
   (evil-mode 1)
   (support-with-tree 2
