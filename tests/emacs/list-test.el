@@ -320,7 +320,7 @@
       (should (eq (cdr pair) (key-binding (kbd (car pair))))))
     (anvillm-help)
     (with-current-buffer "*AnviLLM help*"
-      (dolist (line '("^g, r +Ask the daemon" "^M-n +Go to the next session that needs" "^<mouse-2>, RET" "^U +Unmark all"))
+      (dolist (line '("^g, r +Read the sessions" "^M-n +Go to the next session that needs" "^<mouse-2>, RET" "^U +Unmark all"))
         (goto-char (point-min))
         (should (re-search-forward line nil t))))))
 
