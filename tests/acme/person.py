@@ -69,6 +69,10 @@ class Person:
         """Wait until `text` stands in the window."""
         self.wait(lambda: self.has(name) and text in self.body(name), f"{text!r} in {name}")
 
+    def sees_its_top(self, name: str, text: str) -> None:
+        """Wait until a new window shows its beginning, with `text`: who selects before that is quicker than the eye."""
+        self.sees(name, text)
+
     def misses(self, name: str) -> None:
         """Wait until there is no window of that name."""
         self.wait(lambda: not self.has(name), f"no {name}")
@@ -112,6 +116,10 @@ class AtFake(Person):
         with self.acme.lock:
             window = self.acme.find(name)
             return window.body.content if window else ""
+
+    def sees_its_top(self, name: str, text: str) -> None:
+        self.sees(name, text)
+        self.wait(lambda: self._window(name).shown, f"{name} shown")
 
     def tag(self, name: str) -> str:
         return self._window(name).tag.content
