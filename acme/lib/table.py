@@ -205,18 +205,22 @@ def put(
     return gone
 
 
-def whole(window: Window, text: str, clean: bool = True) -> None:
+def whole(window: Window, text: str, clean: bool = True, seen: str | None = None) -> bool:
     """Make `text` all of the body. The selection stays on lines that stay, and in view; else it is on the window's first place:
-    the person has not said anything of what is there now.
+    the person has not said anything of what is there now. Returns False, and changes nothing, if the body is not what was `seen`:
+    the person has gone on writing.
     """
     with window.alone():
         body = window.body()
+        if seen is not None and body != seen:
+            return False
         edits = differences(body, text)
         if edits:
             put(window, edits, clean=clean, to=lambda dot: kept(body, dot, edits))
         elif clean:
             window.clean()
         window.show()
+    return True
 
 
 def differences(old: str, new: str) -> list[Edit]:

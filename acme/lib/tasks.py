@@ -228,8 +228,11 @@ class Task(Beads):
         self._draw()
 
     def refresh(self) -> None:
-        if self.app.online and not self.draft() and draw(self._read(), self.app.agent.beads("list")) != self._drawn:
-            self._draw()
+        body = self.window.body()
+        if not self.app.online or (self._drawn and body != self._drawn):
+            return
+        if draw(self._read(), self.app.agent.beads("list")) != self._drawn:
+            self._draw(body)
 
     def draft(self) -> str:
         text = self.window.body()
@@ -245,9 +248,11 @@ class Task(Beads):
         bead: Bead = loads(self.app.agent.read(f"beads/{self.subject_id}/json"))
         return bead
 
-    def _draw(self) -> None:
-        self._drawn = draw(self._read(), self.app.agent.beads("list"))
-        table.whole(self.window, self._drawn)
+    def _draw(self, seen: str | None = None) -> None:
+        """Draw it as it is now, unless the person has changed what was seen."""
+        drawn = draw(self._read(), self.app.agent.beads("list"))
+        if table.whole(self.window, drawn, seen=seen):
+            self._drawn = drawn
 
     def get(self, call: Call) -> None:
         text = self.draft()
@@ -265,8 +270,7 @@ class Task(Beads):
         changed = [f"{key}={value}" for key, value in new.items() if value != (bead.get(key) or "").strip()]
         if changed:
             self.app.agent.bead("update", self.subject_id, *changed)
-        if self.window.body() == text:  # else the person has gone on writing
-            self._draw()
+        self._draw(text)
         self._keep()
         self.app.changed_tasks()
 

@@ -296,3 +296,22 @@ def test_what_is_typed_while_a_text_is_sent_stays(person, agent, project, kind):
     agent.frozen.clear()
     assert "hello" in agent.await_written(f"{id}/in" if kind == "prompt" else "user/mail")
     person.wait(lambda: person.body(name) == " and more", "the rest to stay")
+
+
+def test_what_is_typed_in_a_task_while_it_is_drawn_again_stays(person, agent, monkeypatch):
+    agent.beads.append({"id": "bd-a1b", "title": "Mend", "status": "open", "priority": 2, "issue_type": "task"})
+    name, listed = "/AnviLLM/+Task.bd-a1b", person.app.agent.beads
+    person.open("task", "bd-a1b")
+    person.sees_its_top(name, "Mend\n")
+
+    def while_typing(which):
+        if "and more" not in person.body(name):
+            person.type_at_end(name, "and more\n")
+        return listed(which)
+
+    monkeypatch.setattr(person.app.agent, "beads", while_typing)
+    agent.beads[0]["title"] = "Mend it"
+    person.app.pane("task", "bd-a1b").stale()
+    person.wait(lambda: "and more" in person.body(name), "the words")
+    with person.held("task", "bd-a1b"):
+        assert person.body(name).endswith("and more\n")
