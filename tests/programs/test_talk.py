@@ -98,7 +98,7 @@ def test_ask_tells_what_the_agent_asks_and_waits_for_the_answer(home: Home, daem
     script(home.work, turns=[{"ask": "really?\x1b[31m", "say": ""}])
     process = begun(home, "ask", "bob", "do it")
     assert process.stderr is not None
-    assert process.stderr.readline() == "anvilsrv: bob asks: really? (yes, no)\n"
+    assert process.stderr.readline() == "anvilsrv: bob asks: really?␛[31m (yes, no)\n"
     line = process.stderr.readline()
     words = line.removeprefix("anvilsrv: answer by: echo '").split()
     agent.write("answer", f"{words[0]} yes")

@@ -188,7 +188,7 @@ def test_attach_needs_no_call_and_takes_a_pane_too(tmux: Tmux) -> None:
 
 
 HOSTILE = "run #[fg=red]this#{pid}#(touch /tmp/x) 100%H ##[x]\x1b[2J\x07,}"
-SEEN = rb"run #\[fg=red\]this#\{pid\}#\(touch /tmp/x\) 100%H ##\[x\] \[2J ,\}"
+SEEN = r"run #\[fg=red\]this#\{pid\}#\(touch /tmp/x\) 100%H ##\[x\]␛\[2J␇,\}".encode()
 
 
 @pytest.mark.parametrize(("columns", "how"), [(160, "echo CHOICE | write it"), (80, "to a/b")])

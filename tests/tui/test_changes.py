@@ -22,7 +22,7 @@ def test_what_was_changed_is_shown_by_a_key_taken_back_merged_and_discarded(daem
     terminal.keys("D")
     terminal.shows("changes of talker · all · branch b · 2 files +2 -0", "\n +[b]one[/b]\n", "\n +two\n")
     terminal.keys("t")
-    terminal.shows("turn 2 · branch b · 1 files +1 -0", "\n +two\n")
+    terminal.shows("turn 2 · branch b · 1 file +1 -0", "\n +two\n")
     terminal.keys("u")
     terminal.shows("Take back what turn 2 of talker changed?")
     terminal.keys("y")
