@@ -183,11 +183,11 @@ class Shares:
     @contextmanager
     def charged(self, session: str) -> Iterator[None]:
         """Charge what this thread does inside."""
-        began = time.thread_time()
+        watch = self.stopwatch()
         try:
             yield
         finally:
-            self.spend(session, time.thread_time() - began)
+            watch.charge(session)
 
 
 class Stopwatch:

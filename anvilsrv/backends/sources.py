@@ -42,6 +42,7 @@ Source = str | Words | Members | bool | float
 
 
 def members(line: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
+    """Return the members of the list or table at a path, each as the line with what it is called there; none: it is neither."""
     found = templates.dig(line, path)
     if isinstance(found, Mapping):
         found = [{"key": key, "value": value} for key, value in list(found.items())[:ITEMS]]
@@ -53,6 +54,7 @@ def members(line: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
 
 
 def field_of(kind: str, name: str) -> Field:
+    """Return what a field of that kind of object takes. Raises KeyError for one that it has not."""
     return KINDS[kind].fields.get(name) or COMMON[name]
 
 
@@ -84,6 +86,7 @@ def _read(source: str, line: Mapping[str, Any], kind: Field) -> Any:
 
 
 def text_of(path: str, line: Mapping[str, Any]) -> str | None:
+    """Return what is at a path, or a text filled with such paths, as text; None: nothing is there."""
     found = templates.fill(path, line) if "{" in path else templates.dig(line, path)
     return None if found is None else templates.as_text(found)
 
