@@ -51,12 +51,13 @@
 
 (defun anvillm-draw (object)
   "Draw OBJECT."
-  (let* ((key (anvillm-draw-key object)) (entry (gethash key anvillm-draw-entries)))
-    (if (not entry) (anvillm-draw--add key object)
-      (anvillm-entry-put entry object)
-      (if (and (plist-get object :part) (not (plist-member object :text)))
-          (anvillm-draw--grow entry (plist-get object :part))
-        (anvillm-draw-again entry)))))
+  (let* ((key (anvillm-draw-key object)) (entry (gethash key anvillm-draw-entries))
+         (part (and (not (plist-member object :text)) (plist-get object :part))))
+    (pcase entry
+      ('nil (anvillm-draw--add key object))
+      ('gone nil) ; with an exchange that has been taken away
+      (_ (anvillm-entry-put entry object)
+         (if part (anvillm-draw--grow entry part) (anvillm-draw-again entry))))))
 
 (defmacro anvillm-draw-before (limit heads &rest body)
   "Run BODY, which draws before the marker LIMIT; return the last heading's turn.
@@ -182,8 +183,18 @@ It ends at point."
     (goto-char (- (point-max) (/ (* 4 anvillm-log-size) 5)))
     (let ((head (anvillm-log-head-after (point))) (last (anvillm-log-head-before (point-max))))
       (when (and head last (<= head last))
-        (delete-region (point-min) (save-excursion (goto-char head) (line-beginning-position)))
+        (goto-char head)
+        (anvillm-draw--forget (point-min) (line-beginning-position))
+        (delete-region (point-min) (line-beginning-position))
         (funcall anvillm-draw-trimmed-function)))))
+
+(defun anvillm-draw--forget (start end)
+  "Forget what is known of the entries between START and END, but not that they were there."
+  (let ((at start))
+    (while (< at end)
+      (let ((entry (get-text-property at 'anvillm-entry)))
+        (when entry (puthash (anvillm-entry-key entry) 'gone anvillm-draw-entries)))
+      (setq at (next-single-property-change at 'anvillm-entry nil end)))))
 
 (provide 'anvillm-draw)
 ;;; anvillm-draw.el ends here

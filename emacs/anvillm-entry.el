@@ -16,6 +16,7 @@
 
 (require 'anvillm-load)
 (require 'anvillm-core)
+(require 'anvillm-said)
 (require 'anvillm-session)
 (require 'anvillm-text)
 (require 'diff-mode)
@@ -36,40 +37,6 @@
   "Edits of up to so many lines are shown unfolded."
   :type 'natnum
   :group 'anvillm)
-
-(cl-defstruct (anvillm-entry (:copier nil))
-  "KIND is that of the first object; SAID has the newest object of each kind."
-  kind key turn time parent said parts open heads drawn)
-
-(defun anvillm-entry-get (entry kind)
-  "Return the newest object of KIND in ENTRY, or nil."
-  (cdr (assoc kind (anvillm-entry-said entry))))
-
-(defun anvillm-entry-edits (entry)
-  "Return the edits of ENTRY, in order."
-  (let (edits)
-    (dolist (one (anvillm-entry-said entry))
-      (when (consp (car one)) (push one edits)))
-    (mapcar #'cdr (sort edits (lambda (a b) (< (cdar a) (cdar b)))))))
-
-(defun anvillm-entry-put (entry object)
-  "Let ENTRY know OBJECT, in place of what it had of that kind or after it."
-  (let* ((kind (plist-get object :kind))
-         (kind (if (equal kind "edit") (cons kind (or (plist-get object :n) 1)) kind))
-         (old (assoc kind (anvillm-entry-said entry))))
-    (when (plist-member object :text) (setf (anvillm-entry-parts entry) nil))
-    (when (plist-get object :part)
-      (push (plist-get object :part) (anvillm-entry-parts entry))
-      (setq object (plist-put (copy-sequence object) :part nil)))
-    (if (not old) (push (cons kind object) (anvillm-entry-said entry))
-      (let ((made (copy-sequence (cdr old))))
-        (cl-loop for (key value) on object by #'cddr do (setq made (plist-put made key value)))
-        (setcdr old made)))))
-
-(defun anvillm-entry-text (entry kind)
-  "Return the text that ENTRY has of KIND, with what has come in parts."
-  (concat (plist-get (anvillm-entry-get entry kind) :text)
-          (apply #'concat (reverse (anvillm-entry-parts entry)))))
 
 ;;;; Drawing
 
@@ -135,17 +102,35 @@ Huge ones get none."
     (add-text-properties start end '(anvillm-raw t fontified nil))))
 
 (defun anvillm-entry-look (start end)
-  "Give the words of agents that are seen between START and END their faces."
+  "Give the words and diffs of agents that are seen between START and END their faces."
   (let ((at start))
-    (while (and (< at end) (setq at (text-property-any at end 'anvillm-raw t)))
+    (while (and (< at end)
+                (or (get-text-property at 'anvillm-raw)
+                    (< (setq at (next-single-property-change at 'anvillm-raw nil end)) end)))
       (let ((from (previous-single-property-change (1+ at) 'anvillm-raw nil (point-min)))
-            (to (next-single-property-change at 'anvillm-raw nil (point-max)))
-            (anvillm-text-lacking nil))
-        (remove-list-of-text-properties from to '(anvillm-raw))
-        (anvillm-text-markdown from to)
-        (dolist (mode anvillm-text-lacking)
-          (anvillm-entry--wait-for mode from to))
+            (to (next-single-property-change at 'anvillm-raw nil (point-max))))
+        (pcase (get-text-property at 'anvillm-raw)
+          ('diff (setq to (anvillm-entry--look-at-diff (max from start) (min to end) to)))
+          (_ (anvillm-entry--look-at-words from to)))
         (setq at to)))))
+
+(defun anvillm-entry--look-at-words (start end)
+  "Give the words from START to END their faces."
+  (let ((anvillm-text-lacking nil))
+    (remove-list-of-text-properties start end '(anvillm-raw))
+    (anvillm-text-markdown start end)
+    (dolist (mode anvillm-text-lacking)
+      (anvillm-entry--wait-for mode start end))))
+
+(defun anvillm-entry--look-at-diff (start end most)
+  "Give the lines of a diff from START to END their faces, not after MOST.
+Return where the last of them ends."
+  (save-excursion
+    (let ((start (progn (goto-char start) (line-beginning-position)))
+          (end (progn (goto-char end) (if (bolp) end (min most (line-beginning-position 2))))))
+      (remove-list-of-text-properties start end '(anvillm-raw))
+      (anvillm-text-diff-lines start end)
+      end)))
 
 (defvar anvillm-entry--waiting nil "Words whose code waits for a mode: (MODE START END).")
 (defvar anvillm-entry--timer nil "The timer that will load something of those modes.")
@@ -276,7 +261,8 @@ What an edit shows is left out, and files that are NAMED already."
     (when (and diff named (string-match "^@@ " diff))
       (setq diff (substring diff (match-beginning 0))))
     (insert (if (and diff (not (string-blank-p diff)))
-                (anvillm-text-diff (concat (string-trim-right diff "\n+") "\n"))
+                (propertize (concat (string-trim-right diff "\n+") "\n") 'anvillm-raw 'diff
+                            'fontified nil)
               (format "%s %s%s\n" (or (plist-get edit :op) "change") (plist-get edit :path)
                       (if (plist-get edit :to) (concat " to " (plist-get edit :to)) ""))))))
 

@@ -12,9 +12,9 @@
 
 ;;; Code:
 
-(defconst anvillm-garbage--most (* 24 1024 1024)
+(defconst anvillm-garbage--most (* 16 1024 1024)
   "How much garbage may lie about until the user pauses, in bytes.
-An agent's megabyte leaves eight.  To collect takes longer the more there is:
+An agent's megabyte leaves six.  To collect takes longer the more there is:
 128 megabytes took 100 ms, 16 took 15.")
 (defconst anvillm-garbage--pause 0.5 "What is a pause, in seconds.")
 

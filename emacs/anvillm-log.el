@@ -16,6 +16,7 @@
 
 (require 'anvillm-fold)
 (require 'anvillm-garbage)
+(require 'anvillm-header)
 (require 'anvillm-places)
 (require 'anvillm-session)
 (require 'anvillm-option)
@@ -50,8 +51,6 @@
 (defvar-local anvillm-log-visit-function #'ignore
   "Function that acts on what is at point, if it can.")
 (defvar-local anvillm-log-forget-function #'ignore "Function that forgets what has been taken in.")
-(defvar-local anvillm-log-more-function #'ignore
-  "Function that returns what else the header line tells.")
 
 (defun anvillm-log-follow ()
   "Follow the file of this buffer, from where it was left."
@@ -278,36 +277,15 @@
 (defun anvillm-log--header ()
   "Return the header line."
   (let* ((id anvillm-buffer-session) (session (anvillm-session id)) (link (anvillm-link-text))
-         (more (and session (funcall anvillm-log-more-function session))))
-    (concat
-     " "
-     (cond (session
-            (concat (propertize (anvillm-name id) 'face 'anvillm-name) "  "
-                    (anvillm-state-text session)
-                    (or more "") ; and what it does
-                    (if (plist-get session :ask)
-                        (substitute-command-keys
-                         " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)") "")
-                    (let ((note (if more (string-join (anvillm-remarks session) ", ")
-                                  (anvillm-note session)))) ; what matters most is not cut off
-                      (if (string-empty-p note) "" (concat "  " note)))
-                    (let ((queued (plist-get session :queued)))
-                      (if (and queued (> queued 0)) (format "  %d queued" queued) ""))
-                    (let ((unread (plist-get session :unread)))
-                      (if (and unread (> unread 0)) (format "  %d mail" unread) ""))
-                    "  " (plist-get session :backend)
-                    (let ((model (anvillm-one-line (anvillm-model session))))
-                      (if (string-empty-p model) "" (concat " " model)))
-                    (let ((tokens (anvillm-tokens session)))
-                      (if (string-empty-p tokens) "" (format "  %s tokens" tokens)))
-                    "  " (abbreviate-file-name (or (plist-get session :cwd) ""))))
-           (id (propertize (format "%s is gone" (or anvillm-buffer-known-name id)) 'face
-                           'anvillm-off))
-           (t "All messages"))
-     (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))
-           ((and anvillm-log-over session) (propertize (concat "  " anvillm-log-over) 'face
-                                                       'anvillm-error))
-           (t "")))))
+         (trouble (cond (link (propertize (concat "  " link) 'face 'anvillm-waiting))
+                        ((and anvillm-log-over session)
+                         (propertize (concat "  " anvillm-log-over) 'face 'anvillm-error))
+                        (t ""))))
+    (if session (anvillm-header-text session trouble (window-width))
+      (concat " " (if id (propertize (format "%s is gone" (or anvillm-buffer-known-name id)) 'face
+                                     'anvillm-off)
+                    "All messages")
+              trouble))))
 
 (defun anvillm-log--imenu ()
   "Return an index of what was asked."

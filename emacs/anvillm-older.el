@@ -124,7 +124,9 @@ Return `again' if more is left."
          (key (anvillm-draw-key object)) (batch (anvillm-older--past-batch past)))
     ;; What began in that turn and went on after it is shown already.
     (when (and object (not (equal (plist-get object :kind) "usage"))
-               (or (gethash key batch) (not (gethash key anvillm-draw-entries))))
+               (or (gethash key batch)
+                   (memq (gethash key anvillm-draw-entries) '(nil gone))))
+      (unless (gethash key batch) (remhash key anvillm-draw-entries))
       (puthash key t batch)
       (anvillm-draw object))))
 

@@ -28,10 +28,13 @@
 
 (defun anvillm-model (session)
   "Return the model and the mode of SESSION as far as they are known."
-  (let ((model (plist-get session :model)) (mode (plist-get session :mode)))
-    (string-join (cl-remove-if (lambda (word) (member word '(nil "")))
-                               (list model (unless (equal mode "default") mode)))
-                 " ")))
+  (string-join (cl-remove-if (lambda (word) (member word '(nil "")))
+                             (list (plist-get session :model) (anvillm-chosen-mode session)))
+               " "))
+
+(defun anvillm-chosen-mode (session)
+  "Return the mode of SESSION, or nil if it is the usual one."
+  (let ((mode (plist-get session :mode))) (unless (equal mode "default") mode)))
 
 (defun anvillm-context-left (session)
   "Return how much of the context of SESSION is left, as far as that is known."

@@ -73,17 +73,6 @@ Return nil if there is none of these."
 
 ;;;; The header
 
-(defun anvillm-talk--more (session)
-  "Return more for the header line of SESSION: what it does, since when."
-  (let* ((running (equal (plist-get session :state) "running")) (since (plist-get session :since))
-         (doing (or (plist-get session :doing) "")) (left (anvillm-context-left session)))
-    (concat
-     (if (and running (numberp since))
-         (let ((s (max 0 (floor (- (float-time) since))))) (format "  %d:%02d" (/ s 60) (% s 60)))
-       "")
-     (if (and running (not (string-empty-p doing))) (concat " · " (anvillm-one-line doing)) "")
-     (if (string-empty-p left) "" (format "  %s context left" left)))))
-
 (defvar anvillm-talk--clock nil
   "The timer that counts the seconds while an agent works before the user's eyes.")
 
@@ -130,7 +119,6 @@ Return nil if there is none of these."
   (setq anvillm-log-follow-function #'anvillm-follow
         anvillm-log-toggle-function #'anvillm-talk-toggle
         anvillm-log-visit-function #'anvillm-talk-visit
-        anvillm-log-more-function #'anvillm-talk--more
         anvillm-log-forget-function #'anvillm-talk--forget)
   (setq-local bookmark-make-record-function #'anvillm-bookmark-conversation)
   (setq-local desktop-save-buffer

@@ -100,27 +100,36 @@ What is fenced in their languages is left plain.")
             made))
       (error text))))
 
+(defun anvillm-text--diff-face (line)
+  "Return the face of LINE of a diff in Diff mode."
+  (cond ((string-prefix-p "@@" line) 'diff-hunk-header)
+        ((string-match-p "\\`\\(---\\|\\+\\+\\+\\) " line) 'diff-file-header)
+        ((string-prefix-p "+" line) 'diff-added)
+        ((string-prefix-p "-" line) 'diff-removed)
+        ((string-match-p "\\`\\(diff\\|index\\) " line) 'diff-header)))
+
 (defun anvillm-text-diff (text)
   "Return TEXT, a diff, in the faces of Diff mode."
   (require 'diff-mode)
-  (anvillm-text--by-line
-   text
-   (lambda (line)
-     (cond ((string-prefix-p "@@" line) 'diff-hunk-header)
-           ((string-match-p "\\`\\(---\\|\\+\\+\\+\\) " line) 'diff-file-header)
-           ((string-prefix-p "+" line) 'diff-added)
-           ((string-prefix-p "-" line) 'diff-removed)
-           ((string-match-p "\\`\\(diff\\|index\\) " line) 'diff-header)))))
-
-(defun anvillm-text--by-line (text function)
-  "Return TEXT with each line in the face from FUNCTION."
   (let ((start 0) (made (substring-no-properties text)) (end (length text)))
     (while (< start end)
       (let* ((next (or (string-search "\n" made start) end))
-             (face (funcall function (substring made start (min next (+ start 200))))))
+             (face (anvillm-text--diff-face (substring made start (min next (+ start 200))))))
         (when face (put-text-property start (min end (1+ next)) 'face face made))
         (setq start (1+ next))))
     made))
+
+(defun anvillm-text-diff-lines (start end)
+  "Give the lines of a diff from START to END of this buffer the faces of Diff mode."
+  (require 'diff-mode)
+  (save-excursion
+    (goto-char start)
+    (while (< (point) end)
+      (let* ((from (point)) (eol (line-end-position))
+             (face (anvillm-text--diff-face (buffer-substring-no-properties
+                                             from (min eol (+ from 200))))))
+        (when face (put-text-property from (min end (1+ eol)) 'face face))
+        (goto-char (min end (1+ eol)))))))
 
 (defun anvillm-text-make-diff (path old new)
   "Return a unified diff from OLD, a part of the file PATH, to NEW.

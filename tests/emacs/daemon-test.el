@@ -364,7 +364,7 @@ It is beside $WORK: below it, agents could have written it."
        (with-current-buffer "*anvillm*" (anvillm-list-draw))
        (should (support-row-says "chosen" "chosen +large plan")))
      (daemon-test-there (anvillm-conversation worker))
-     (should (string-match-p "scripted large plan" (anvillm-log--header)))
+     (should (string-match-p "scripted  large plan" (anvillm-log--header)))
      (daemon-test-there (anvillm-compose (list worker)))
      (support-wait (equal (cons worker '(("clear" . ""))) anvillm-complete--commands))
      (insert "/cl")

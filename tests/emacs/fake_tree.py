@@ -125,7 +125,7 @@ class Root(Dir):
         known = self.sessions.get(event.get("session_id") or "")
         if event["type"] == "state_change" and known:
             known["state"] = event["state"]
-        for key in ("alias", "ask", "asks", "error", "held", "sandbox_tier"):
+        for key in ("alias", "ask", "asks", "error", "held", "sandbox_tier", "model", "mode", "context_left", "queued"):
             if known and key in event:
                 known[key] = event[key]
         if event["type"] == "session_new":

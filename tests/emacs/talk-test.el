@@ -68,6 +68,35 @@
    (support-wait (string-match-p "running  0:[0-9]+ · Bash: make" (anvillm-log--header)))
    (should-not (string-match-p "Bash.*Bash" (anvillm-log--header)))))
 
+(ert-deftest talk-has-a-header-that-gives-way-in-a-set-order ()
+  (talk-test-with
+   (support-publish tree :type "state_change" :session_id "00000001" :state "running")
+   (support-publish tree :type "session_update" :session_id "00000001" :doing "Bash: make check"
+                    :since (- (float-time) 134) :model "opus" :mode "plan" :context_left 63 :queued 2
+                    :usage '(:input 1200 :output 300))
+   (support-wait (equal "plan" (plist-get (anvillm-session "00000001") :mode)))
+   (let* ((session (anvillm-session "00000001"))
+          (shown (lambda (width) (substring-no-properties (anvillm-header-text session "" width)))))
+     (should (string-match-p "\\` agent-1  running  2:14 · Bash: make check  63% context left  2 queued .*  opus plan  1k tokens  /"
+                             (funcall shown 200)))
+     (pcase-dolist (`(,width . ,text)
+                    '((120 . " agent-1  running  2:14 · Bash: make check  63% context left  2 queued  1 mail  shell  opus plan  1k tokens")
+                      (100 . " agent-1  running  2:14 · Bash: make check  63% context left  2 queued  1 mail  opus plan  1k tokens")
+                      (90 . " agent-1  running  2:14 · Bash: make check  63% context left  2 queued  1 mail  1k tokens")
+                      (80 . " agent-1  running  2:14 · Bash: make check  63% context left  2 queued")
+                      (60 . " agent-1  running  2:14 · Bash: make check  63% context left")
+                      (50 . " agent-1  running  2:14 · Bash: make check")
+                      (30 . " agent-1  running  2:14 · Bas…")))
+       (should (equal text (funcall shown width))))
+     ;; What is wrong is never cut off.
+     (should (string-suffix-p "  no daemon" (anvillm-header-text session "  no daemon" 50))))
+   (support-publish tree :type "ask" :session_id "00000001"
+                    :ask '(:id "q" :text "May I remove every file below the directory build?" :choices ("yes" "no")))
+   (support-wait (anvillm-remarks (anvillm-session "00000001")))
+   (let ((text (anvillm-header-text (anvillm-session "00000001") "" 60)))
+     (should (string-match-p "\\` agent-1  asks.*  May I remove every file.*…\\'" text))
+     (should (= 60 (string-width text))))))
+
 (ert-deftest talk-collects-no-garbage-while-much-comes-and-as-before-when-the-user-pauses ()
   (talk-test-with
    (anvillm-garbage-as-before)
@@ -141,6 +170,7 @@
    (should (talk-test-has "▾ Edit: a.c  … +1 −1\n@@ -1 +1 @@\n-b\n+B\n· subagent Explore…\n▸ Grep: x  …\n\nmeanwhile"))
    (goto-char (point-min))
    (search-forward "+B")
+   (talk-test-look)
    (should (eq 'diff-added (get-text-property (1- (point)) 'face)))
    (search-forward "Grep")
    (should (equal "    " (get-text-property (point) 'line-prefix)))
@@ -289,6 +319,69 @@
    (let ((before (length (talk-test-shown))))
      (dotimes (_ 3) (talk-test-tell (list :kind "text" :id "l" :part (make-string 16000 ?x))))
      (should (< (length (talk-test-shown)) (+ before 10000))))))
+
+;; Every value that is kept makes each collection longer, for which every key waits.
+(ert-deftest talk-keeps-few-values-of-what-is-over-and-still-knows-it-all ()
+  (talk-test-with
+   (let* ((count 300) (diff (apply #'concat "@@ -1,20 +1,20 @@\n" (make-list 10 "-an old line\n+a new line\n")))
+          (values (lambda ()
+                    (garbage-collect)
+                    (apply #'+ (mapcar (lambda (kind) (nth 2 (assq kind (garbage-collect)))) '(conses strings intervals)))))
+          (before (funcall values)))
+     (dotimes (n count)
+       (talk-test-tell (list :kind "tool" :id (format "t%d" n) :name "Edit" :title "a.c" :input `(:why ,(format "for %d" n)))
+                       (list :kind "edit" :id (format "t%d" n) :path "a.c" :added 10 :removed 10 :diff diff)
+                       (list :kind "output" :id (format "t%d" n) :text "said\n" :part "in parts\n" :end "ok")))
+     (should (< (/ (- (funcall values) before) count) 120))
+     (goto-char (point-min))
+     (should (search-forward "why: for 0\n"))
+     (should (looking-at "@@ .*\n-an old line\n\\+a new"))
+     (talk-test-look)
+     (should (eq 'diff-removed (get-text-property (line-beginning-position 2) 'face)))
+     (talk-test-tell '(:kind "output" :id "t0" :seconds 3))
+     (goto-char (point-min))
+     (should (looking-at ".*\n.* 3\\.0 s \\+10 −10\n\\(.*\n\\)\\{22\\}said\nin parts\n")))))
+
+(ert-deftest talk-gives-a-long-diff-its-faces-only-where-it-is-seen ()
+  (talk-test-with
+   (let ((anvillm-unfold-lines 5000))
+     (talk-test-tell (list :kind "edit" :id "t" :path "a.c" :added 2000
+                           :diff (apply #'concat "@@ -0,0 +1,2000 @@\n" (make-list 2000 "+a line\n"))))
+     (goto-char (point-min))
+     (forward-line 1000)
+     (let ((from (+ 3 (point))))
+       (with-silent-modifications (anvillm-entry-look from (+ from 1)))
+       (should (eq 'diff-added (get-text-property (line-beginning-position) 'face)))
+       (should (eq 'diff-added (get-text-property (line-end-position) 'face)))
+       (should-not (get-text-property (line-beginning-position 2) 'face))
+       (should-not (get-text-property (line-beginning-position 0) 'face)))
+     (talk-test-look)
+     (should-not (text-property-any (point-min) (point-max) 'anvillm-raw 'diff)))))
+
+(ert-deftest talk-shows-exchanges-again-that-were-taken-away ()
+  (talk-test-with
+   (let* ((anvillm-log-size 4000) (anvillm-turns 3) (seq 0)
+          (line (lambda (turn kind id text)
+                  (json-encode (list :kind kind :id (format "%s%d" id turn) :turn turn :text text :ts 1795957322
+                                     :seq (cl-incf seq)))))
+          (turns (mapcar (lambda (n)
+                           (cons n (concat (funcall line n "prompt" "p" (format "prompt %d" n)) "\n"
+                                           (funcall line n "text" "m" (make-string 800 ?x)) "\n")))
+                         (number-sequence 1 9))))
+     (setq anvillm-older-turns (number-sequence 9 1 -1))
+     (dolist (turn turns) (anvillm-follow--came (cdr turn)))
+     (should-not (talk-test-has "prompt 3"))
+     (should (talk-test-has "older turns"))
+     (anvillm-follow--came (concat (funcall line 1 "text" "m" "late") "\n")) ; of what is not shown any more
+     (should-not (talk-test-has "late"))
+     (cl-letf (((symbol-function 'anvillm-read)
+                (lambda (path done)
+                  (funcall done (alist-get (string-to-number (nth 2 (split-string path "/"))) turns) nil))))
+       (setq anvillm-log-size 100000)
+       (anvillm-talk-older)
+       (support-wait (anvillm-work-idle-p)))
+     (should (talk-test-has "prompt 4"))
+     (should (= 1 (how-many "^prompt 9$" (point-min) (point-max)))))))
 
 (ert-deftest talk-keeps-its-place-when-what-is-read-changes ()
   (talk-test-with
