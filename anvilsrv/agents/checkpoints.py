@@ -20,7 +20,7 @@ from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.worktree import Refusal, Trees, Worker, trees
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, NotFound, NotPermitted, Unavailable
-from anvilsrv.sessions import changes, prompts, turn_rows
+from anvilsrv.sessions import changes, prompts, turn_rows, worktrees
 from anvilsrv.sessions.changes import Change, Commits, Segments
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
@@ -239,12 +239,12 @@ class Checkpoints:
                 minus=change.minus,
             )  # fmt: skip
 
-    def diff(self, found: Trees, hand: Hand, segments: Segments, left: list[str]) -> Changed:
-        """Return what changed in these, one after another."""
+    def diff(self, found: Trees, hand: Hand, segments: Segments, left: list[str], merged: str = "") -> Changed:
+        """Return what changed in these, one after another; what a commit does not have that was merged."""
         text, plus, minus, cut = b"", 0, 0, False
         files: list[tuple[str, int, int]] = []
         for old, new in segments:
-            head, body = hand.worker.ask(found, "diff", old=old, new=new, most=DIFF - len(text))
+            head, body = hand.worker.ask(found, "diff", old=old, new=new, most=DIFF - len(text), merged=merged)
             text, cut = text + body, cut or bool(head.get("cut"))
             plus, minus = plus + _number(head.get("plus")), minus + _number(head.get("minus"))
             files += [(str(path)[:4096], _number(more), _number(less)) for path, more, less in head.get("files", [])]
@@ -270,7 +270,7 @@ class Checkpoints:
         return b"" if found is None else found.text
 
     def diff_since(self, session: str) -> bytes:
-        """Return what changed since the session began, or since the base of its branch. Raises AnvilError."""
+        """Return what changed since the session began, or since it was merged. Raises AnvilError."""
         view = self._registry.get(session)
         self.trees(view.id)
         return self.do(view.id, lambda hand: self._since(view.id, hand, base=True))
@@ -282,7 +282,9 @@ class Checkpoints:
             self.make(session, hand)
             return b""
         now, left = self.look(found, hand)
-        shown = self.diff(found, hand, [[stand.began if base else stand.last, now]], left)
+        own = self._store.call(lambda tx: worktrees.of(tx, session), need=Need.OWN) if base else None
+        segments = [[stand.began if base else stand.last, now]]
+        shown = self.diff(found, hand, segments, left, "" if own is None else own.merged)
         return shown.note.encode() + shown.text
 
     def base(self, session: str) -> str:

@@ -45,6 +45,25 @@ def between(trees: list[Tree], old: dict[str, str], new: dict[str, str], most: i
     )
 
 
+def merged(trees: list[Tree], commit: str) -> dict[str, str]:
+    """Return the commits that somebody has who merged that one: of the work tree itself and, as it names them, of its submodules;
+    of those that are not there, none.
+    """
+    main = next((tree for tree in trees if not tree.prefix), None)
+    if main is None or main.git("cat-file", "-t", commit, fine=(0, 128)).strip() != b"commit":
+        return {}
+    found = {main.name: commit}
+    for tree in trees:
+        if tree.prefix:
+            line = main.git("ls-tree", commit, "--", tree.prefix.rstrip("/")).split()
+            if (
+                line[:1] == [b"160000"]
+                and tree.git("cat-file", "-t", line[2].decode(), fine=(0, 128)).strip() == b"commit"
+            ):
+                found[tree.name] = line[2].decode()
+    return found
+
+
 def _whole(text: bytes) -> bytes:
     """Return it up to the last file that is whole."""
     at = text.rfind(b"\ndiff --git ")

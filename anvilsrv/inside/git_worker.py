@@ -32,8 +32,11 @@ def checkpoint(trees: list[Tree], asked: dict[str, Any]) -> Found:
 
 
 def diff(trees: list[Tree], asked: dict[str, Any]) -> Found:
-    """Return what changed from one checkpoint to another."""
-    found = git_diff.between(trees, asked["old"], asked["new"], asked["most"])
+    """Return what changed from one checkpoint to another; of that, what a commit does not have that was merged."""
+    old = asked["old"]
+    if asked.get("merged"):
+        old |= git_diff.merged(trees, asked["merged"])
+    found = git_diff.between(trees, old, asked["new"], asked["most"])
     return {"plus": found.plus, "minus": found.minus, "files": found.files, "cut": found.cut}, found.text
 
 

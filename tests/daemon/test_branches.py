@@ -53,6 +53,7 @@ def test_a_branch_is_made_merged_and_discarded(daemon: Daemon, repository: Path,
     assert command(agent, "merge").startswith("merged fix/one into main: ")
     assert (repository / "a").read_text() == "x\nmore\n" and git(repository, "status", "--short") == ""
     assert git(repository, "rev-parse", "HEAD") == git(tree, "rev-parse", "HEAD")
+    assert agent.read("git/diff") == ""
     assert command(agent, "discard").startswith("discarded fix/one: refs/anvillm/gone/")
     wait_until(lambda: not tree.exists(), "the work tree is there still")
     wait_until(lambda: agent.id not in json.dumps(daemon.client().read("list").decode()), "the session")
@@ -72,9 +73,12 @@ def test_a_squash_is_one_commit_of_the_user_and_a_killed_session_leaves_its_work
         f"u {git(repository, 'rev-parse', 'HEAD~1').strip()}\ntwo\n\n* add a\n* add b\n"
     )
     agent.ask(commit("c"))
+    assert "b/c\n" in (diff := agent.read("git/diff")) and "b/a\n" not in diff
     git(repository, "commit", "-q", "--allow-empty", "-m", "more")
+    agent.ask("echo open > d")
     command(agent, "merge rebase anyway")
     assert (repository / "c").exists()
+    assert "b/d\n" in (diff := agent.read("git/diff")) and "b/c\n" not in diff
     agent.write("ctl", "kill")
     tree = repository.with_name("repository.two")
     wait_until(lambda: agent.id not in daemon.client().read("list").decode(), "the session")

@@ -53,7 +53,9 @@ def test_a_branch_has_its_submodules_and_a_merge_brings_their_commits(daemon: Da
     git(parent, "init", "-q", "--bare", str(remote))
     git(parent, "remote", "add", "origin", str(remote))
     assert command(agent, "push").endswith("; not pushed are commits of submodules: sub")
+    assert "b/sub/deep\n" in agent.read("git/diff")
     assert "'git submodule update' checks out sub" in command(agent, "merge anyway")
+    assert agent.read("git/diff") == ""
     assert git(parent, "rev-parse", "HEAD:sub").strip() == new
     discard(agent, tree)
     assert git(parent / "sub", "worktree", "list").count("\n") == 1
