@@ -15,17 +15,25 @@
 
 (defun anvillm-sides-of (diff)
   "Return both sides of DIFF, (OLD . NEW), or nil if it has no hunk.
-The line with its place goes before each of several."
-  (let ((minus 0) (plus 0) old new hunks)
-    (dolist (line (split-string diff "\n"))
-      (let ((sign (if (string-empty-p line) ?\s (aref line 0)))
-            (words (if (string-empty-p line) "" (substring line 1))))
-        (cond ((and (or (> minus 0) (> plus 0)) (memq sign '(?\s ?- ?+)))
+The line with its place goes before each of several.  A hunk whose
+place is not known has no numbers, and ends where the next one begins."
+  (let ((lines (split-string (string-remove-suffix "\n" diff) "\n"))
+        (minus 0) (plus 0) open old new hunks)
+    (while lines
+      (let* ((line (pop lines)) (sign (if (string-empty-p line) ?\s (aref line 0)))
+             (words (if (string-empty-p line) "" (substring line 1))))
+        (when (or (string-prefix-p "@@" line)
+                  (and (string-prefix-p "--- " line) (string-prefix-p "+++ " (or (car lines) ""))))
+          (setq open nil))
+        (cond ((and (or open (> minus 0) (> plus 0)) (memq sign '(?\s ?- ?+)))
                (unless (eq sign ?+) (setq minus (1- minus)) (push words old))
                (unless (eq sign ?-) (setq plus (1- plus)) (push words new)))
               ((string-match "\\`@@ -[0-9]+\\(,[0-9]+\\)? \\+[0-9]+\\(,[0-9]+\\)? @@" line)
                (setq minus (anvillm-sides--count (match-string 1 line))
                      plus (anvillm-sides--count (match-string 2 line)))
+               (push line hunks) (push line old) (push line new))
+              ((string-prefix-p "@@" line)
+               (setq open t minus 0 plus 0)
                (push line hunks) (push line old) (push line new))
               ((and hunks (string-prefix-p "--- " line)) (push line old) (push line new)))))
     (when hunks

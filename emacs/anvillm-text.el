@@ -133,7 +133,8 @@ What is fenced in their languages is left plain.")
 
 (defun anvillm-text-make-diff (path old new)
   "Return a unified diff from OLD, a part of the file PATH, to NEW.
-Which lines of the file they are is not known."
+Which lines of the file they are is not known: the hunk has no numbers,
+unless there is no old text."
   (let* ((old (split-string (string-remove-suffix "\n" old) "\n"))
          (new (split-string (string-remove-suffix "\n" new) "\n"))
          before after)
@@ -151,8 +152,10 @@ Which lines of the file they are is not known."
                          (mapcar (lambda (l) (concat "+" l)) (nreverse new))
                          (mapcar (lambda (l) (concat " " l)) after))))
       (cl-flet ((count (sign) (cl-count-if-not (lambda (l) (eq (aref l 0) sign)) lines)))
-        (format "--- a/%s\n+++ b/%s\n@@ -1,%d +1,%d @@\n%s\n" (string-remove-prefix "/" path)
-                (string-remove-prefix "/" path) (count ?+) (count ?-) (string-join lines "\n"))))))
+        (format "--- a/%s\n+++ b/%s\n%s\n%s\n" (string-remove-prefix "/" path)
+                (string-remove-prefix "/" path)
+                (if (zerop (count ?+)) (format "@@ -0,0 +1,%d @@" (count ?-)) "@@")
+                (string-join lines "\n"))))))
 
 ;;;; Markdown
 

@@ -52,6 +52,7 @@ class About(Pane):
         """Run ``Merge``, ``Push`` or ``Discard`` for the window's session, and say what was done."""
         session = self.subject(Call(call.word, "", None, None))
         self.say(f"Assist: {branch.command(self.app.agent, session, call)}")
+        self.app.reread(session)
 
     def other(self, call: Call) -> None:
         self.app.open(call.word.lower(), self.subject(call).id)

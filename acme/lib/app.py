@@ -94,7 +94,7 @@ class App:
         self._stopping = threading.Event()
         self._plumber: Client | None = None
         self._follower = Follower(self, agent.path)
-        self.reload = Reload(acme, lambda: self._renew("log"))
+        self.reload = Reload(acme, lambda: self._renew("log"), self._changed)
         self._working = threading.Thread(target=self._work, name="desk", daemon=True)
         self._plumbed = threading.Thread(target=self._ports, name="ports", daemon=True)
 
@@ -213,6 +213,12 @@ class App:
     def reread(self, session: Session) -> None:
         """Have acme read the session's files again that are others now."""
         self.reload.look(session)
+
+    def _changed(self, id: str) -> None:
+        """Have the window of what a session has changed look again."""
+        pane = self.pane("diff", id)
+        if isinstance(pane, Diff):
+            pane.outdate()
 
     def edited_too(self, id: str) -> tuple[str, ...]:
         """Return the files that a session's last turn has changed, and whose windows the person has changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import ClassVar
 
+from acme.lib import change
 from acme.lib.about import About
 from acme.lib.agent import Ask, named
 from acme.lib.choices import drawn, picked
@@ -40,8 +41,10 @@ class AskPane(About):
 
     def _draw(self) -> None:
         """Show the questions; what the person has typed comes below them."""
-        text = self.draft() if self.drawn else _left(self.window.body(), draw(self.asked))
-        self.drawn = draw(self.asked) if self.asked else "no question is open any more\n\n"
+        current = self.session()
+        questions = draw(self.asked, current.cwd if current is not None else "/")
+        text = self.draft() if self.drawn else _left(self.window.body(), questions)
+        self.drawn = questions if self.asked else "no question is open any more\n\n"
         self.window.draws(self.asked)
         with self.window.bulk(clean=not text):
             self.window.replace(0, self.window.address("$")[1], self.drawn + text)
@@ -116,12 +119,14 @@ def offered(ask: Ask, asks: tuple[Ask, ...]) -> list[str]:
     return [f"{ask.id} {choice}" if len(asks) > 1 else choice for choice in ask.choices]
 
 
-def draw(asks: tuple[Ask, ...]) -> str:
-    """Return all of them; if there are several, each after its id."""
+def draw(asks: tuple[Ask, ...], directory: str) -> str:
+    """Return all of them; if there are several, each after its id. Names of files are those in `directory`."""
     parts: list[str] = []
     for ask in asks:
         text = f"{ask.id}: {ask.text.rstrip()}" if len(asks) > 1 else ask.text.rstrip()
-        parts += [text, textwrap.indent(ask.diff.strip("\n") or detailed(ask.detail), "\t"), drawn(offered(ask, asks))]
+        path = change.path_of(ask.text, ask.detail)
+        about = change.drawn(ask.diff, path, directory) if ask.diff.strip() else detailed(ask.detail)
+        parts += [text, textwrap.indent(about, "\t"), drawn(offered(ask, asks))]
     return "\n\n".join(part.rstrip("\n") for part in parts if part.strip()) + "\n"
 
 

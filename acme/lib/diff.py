@@ -6,12 +6,15 @@ Each hunk stands beneath its address, which a right click opens. What is written
 from __future__ import annotations
 
 import os
+import threading
 from typing import ClassVar
 
 from acme.lib import patch, table
 from acme.lib.about import About
-from acme.lib.host import Call
+from acme.lib.host import Call, Host
 from anvilsrv.errors import Conflict, Invalid
+
+_GONE = "the session is gone; it had changed: "
 
 
 class Diff(About):
@@ -24,15 +27,50 @@ class Diff(About):
     _drawn = patch.Drawn()
     _got = ""  # the comments that Get has warned of
 
+    def __init__(self, app: Host, subject: str = "") -> None:
+        super().__init__(app, subject)
+        self._old = threading.Event()
+
     def open(self) -> None:
         self._draw()
 
-    def _draw(self) -> None:
+    def outdate(self) -> None:
+        """Have it drawn again, from any thread, since a turn is over or a command has changed it."""
+        self._old.set()
+        self.stale()
+
+    def refresh(self) -> None:
+        """Draw it again if it is old, unless the person has written in it: what comments are about stays."""
+        if self.app.online and self.app.roster.find(self.subject_id) is None:
+            self._say_gone()
+        elif self._old.is_set():
+            body = self.window.body()
+            if not set(body.split("\n")) <= {*self._drawn.lines, ""}:
+                return
+            self._old.clear()
+            edits = table.differences(body, self._read().text())
+            table.put(self.window, edits, to=lambda dot: table.kept(body, dot, edits))
+
+    def _say_gone(self) -> None:
+        """Say so in the first line: what it had changed stays to be read."""
+        line = next((line for line in self._drawn.lines if not line.startswith("#")), "")
+        at = self.window.body().find(line)
+        if at >= 0 and not line.startswith(_GONE):
+            with self.window.bulk(clean=not self.draft()):
+                self.window.replace(at, at, _GONE)
+            self._drawn.lines[self._drawn.lines.index(line)] = _GONE + line
+
+    def _read(self) -> patch.Drawn:
+        """Return what is to be shown now."""
         session = self.subject(Call("Diff", "", None, None))
         diff = self.app.agent.read(f"{session.id}/git/diff")
         top = patch.top_of(session.cwd)
         self._drawn = patch.draw(diff, lambda path: os.path.relpath(os.path.join(top, path), session.cwd))
-        table.whole(self.window, self._drawn.text())
+        return self._drawn
+
+    def _draw(self) -> None:
+        self._old.clear()
+        table.whole(self.window, self._read().text())
 
     def draft(self) -> str:
         return "\n".join(patch.comments(self._drawn, self.window.body()))

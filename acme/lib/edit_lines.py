@@ -28,10 +28,13 @@ def edits(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def drawn(edit: dict[str, Any]) -> str:
-    """Return each hunk beneath its address, which a right click opens."""
-    path, lines = one_line(str(edit["path"])), []
-    for hunk in patch.hunks(edit["diff"]):
+    """Return each hunk beneath its address, which a right click opens; if none has a place, the file is the address."""
+    path, lines = one_line(str(edit["path"])), list[str]()
+    found = [hunk for hunk in patch.hunks(edit["diff"]) if hunk.is_text]
+    for hunk in found:
         lines += [f"{path}:{hunk.first}", *hunk.lines[1:]]
+    if not found and "@@" in (told := edit["diff"].rstrip("\n").split("\n")):
+        lines = [path if edit.get("line") is None else f"{path}:{edit['line']}", *(one for one in told if one != "@@")]
     more = len(lines) - _MOST
     if more > 0:
         lines[_MOST:] = [f"... {more} more lines"]

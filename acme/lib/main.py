@@ -411,6 +411,7 @@ class Main(Pane):
         named = branch.subject(call, self.app.roster)
         session = self.app.roster.get(named) if named else self.subject(Call(call.word, "", None, None))
         self.say(f"Assist: {branch.command(self.app.agent, session, call)}")
+        self.app.reread(session)
 
     def window_of(self, call: Call) -> None:
         session = self.subject(call)

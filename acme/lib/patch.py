@@ -14,12 +14,28 @@ _FAR = 200  # lines that a person may have deleted in one place
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
-    """One change of a file: the header of the file, and its lines, `@@` first. `new` is where it begins in the file as it is now."""
+    """One change of a file: the header of the file, and its lines, `@@` first. `new` is where it begins in the file as it is now.
+    The change of a file that is not text, is empty or has another mode only has no such lines.
+    """
 
     path: str
     header: tuple[str, ...]
     lines: tuple[str, ...]
     new: int
+
+    @property
+    def is_text(self) -> bool:
+        return bool(self.lines) and self.lines[0].startswith("@@")
+
+    @property
+    def what(self) -> str:
+        """What is changed, if it is no text."""
+        how = next(
+            (word for word in ("new", "deleted") if any(one.startswith(f"{word} file") for one in self.header)),
+            "changed",
+        )
+        modes = [line.split()[-1] for line in self.header if line.startswith(("old mode", "new mode"))]
+        return f"binary file, {how}" if self.lines else f"mode {' → '.join(modes)}" if modes else f"empty file, {how}"
 
     @property
     def first(self) -> int:
@@ -29,6 +45,10 @@ class Hunk:
 
     def reversed(self) -> list[str]:
         """Return the lines that take it back, without a header."""
+        if not self.is_text:
+            head, *rest = self.lines or [""]
+            parts = "\n".join(rest).strip("\n").split("\n\n")  # what it is now and what it was, each with a line's end
+            return [head, *(line for part in parts[::-1] for line in [*part.split("\n"), ""])] if head else []
         found = _HUNK.match(self.lines[0])
         assert found is not None
         old, new = (f"{found[at]},{found[at + 1]}" if found[at + 1] is not None else found[at] for at in (1, 3))
@@ -61,7 +81,7 @@ class Drawn:
 
 
 def hunks(diff: str) -> list[Hunk]:
-    """Return the hunks of a diff of git."""
+    """Return the changes of a diff of git."""
     found: list[Hunk] = []
     header: list[str] = []
     lines: list[str] = []
@@ -72,11 +92,15 @@ def hunks(diff: str) -> list[Hunk]:
             at = _HUNK.match(lines[0])
             found.append(Hunk(_path(header), tuple(header), tuple(lines), int(at[3]) if at else 0))
             lines.clear()
+        elif header:
+            named = tuple(line for line in header if line)
+            found.append(Hunk(_path(named), named, (), 0))
 
     for line in diff.split("\n"):
         begun = _HUNK.match(line) if old <= 0 and new <= 0 else None
         if begun is not None:
-            end()
+            if lines:
+                end()
             lines.append(line)
             old, new = int(begun[2] or 1), int(begun[4] or 1)
         elif lines and (old > 0 or new > 0 or line.startswith("\\")):
@@ -86,6 +110,8 @@ def hunks(diff: str) -> list[Hunk]:
         elif line.startswith("diff "):
             end()
             header = [line]
+        elif line == "GIT binary patch" or lines[:1] == ["GIT binary patch"]:
+            lines.append(line)
         elif header and not lines:
             header.append(line)
     end()
@@ -106,6 +132,10 @@ def draw(diff: str, shown: Callable[[str], str]) -> Drawn:
     drawn.add(f"{_many(len(found), 'hunk')} in {_many(files, 'file')}" if found else "nothing was changed")
     for hunk in found:
         drawn.add("")
+        if not hunk.is_text:
+            drawn.add(shown(hunk.path), hunk)
+            drawn.add(hunk.what, hunk)
+            continue
         drawn.add(f"{shown(hunk.path)}:{hunk.first}", hunk)
         drawn.add(hunk.lines[0], hunk)
         number = hunk.new
@@ -174,6 +204,9 @@ def _path(header: Sequence[str]) -> str:
     """Return the file as it is now; of one that was deleted its name before."""
     names = {line[:3]: line[4:].split("\t")[0] for line in header if line[:4] in ("--- ", "+++ ")}
     name = next((names[side] for side in ("+++", "---") if names.get(side, "/dev/null") != "/dev/null"), "")
+    if not name and header:
+        both = header[0].removeprefix("diff --git ")  # the same name twice: renames are none here
+        name = both[: len(both) // 2]
     name = name.strip('"')
     return name[2:] if name[:2] in ("a/", "b/") else name
 

@@ -42,9 +42,10 @@ def counted(diff: str) -> dict[str, int]:
     return made | {"line": max(1, int(found[1]) + same)}
 
 
-def between(old: str, new: str) -> str:
+def between(old: str, new: str, whole: bool = True) -> str:
     """Return the unified diff of two texts, one hunk from the first line that differs to the last; empty if a text is
-    too large. If much differs, all of the old comes before all of the new.
+    too large. If much differs, all of the old comes before all of the new. Of texts that are not `whole` files it is not known
+    in which lines they stand: their hunk has no numbers.
     """
     if max(len(old), len(new)) > LARGEST:
         return ""
@@ -59,7 +60,7 @@ def between(old: str, new: str) -> str:
     around = len(above) + len(below)
     ranges = [f"{first + bool(count)},{count}" for count in (around + len(gone), around + len(come))]
     lines = [*(f" {one}" for one in above), *_changed(gone, come), *(f" {one}" for one in below)]
-    return "\n".join([f"@@ -{ranges[0]} +{ranges[1]} @@", *lines]) + "\n"
+    return "\n".join([f"@@ -{ranges[0]} +{ranges[1]} @@" if whole else "@@", *lines]) + "\n"
 
 
 def _same(one: Sequence[str], other: Sequence[str]) -> int:

@@ -1,10 +1,11 @@
-"""What a person sees of an agent's turn, as lines for a terminal. Pure; what the agent says is made printable here."""
+"""What a person sees of an agent's turn, as lines for a terminal. Pure, but for where an edit stands in its file (`acp_place`);
+what the agent says is made printable here."""
 
 import difflib
 from collections.abc import Iterable, Iterator
 
 from anvilsrv.display import one_line, printable
-from anvilsrv.inside import acp_permission
+from anvilsrv.inside import acp_permission, acp_place
 from anvilsrv.inside.acp_permission import Option
 from anvilsrv.inside.acp_said import Diff, Plan, Tool
 
@@ -88,7 +89,8 @@ def changes(one: Diff) -> Iterable[str] | None:
     old, new = (one.old or "").splitlines(), one.new.splitlines()
     if max(len(one.old or ""), len(one.new)) > LARGEST or max(len(old), len(new)) > LINES:
         return None
-    return (line for line in difflib.unified_diff(old, new, lineterm="", n=2) if not line.startswith(("---", "+++")))
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]  # without the names
+    return acp_place.moved(lines, acp_place.first_line(one))
 
 
 def detail(one: Tool, options: Iterable[Option]) -> str:

@@ -376,7 +376,7 @@ def change(payload: Mapping[str, Any]) -> str:
         for one in (edits if isinstance(edits, list) else [])[:EDITS]
         if isinstance(one, Mapping) and ("old_string" in one or "new_string" in one)
     ]
-    return "".join(between(old, new) for old, new in texts)
+    return "".join(between(old, new, whole=False) for old, new in texts)
 
 
 def decision(what: Mapping[str, Any]) -> Reply:

@@ -56,7 +56,7 @@ class Gemini(Private):
         if found is not None and found.kind == "ask" and isinstance(given, Mapping):
             new = given.get("new_string", given.get("content"))
             if payload.get("tool_name") in EDITS and isinstance(new, str):
-                found.fields["diff"] = between(str(given.get("old_string") or ""), new)
+                found.fields["diff"] = between(str(given.get("old_string") or ""), new, whole="content" in given)
                 found.fields["question"] = f"{payload['tool_name']}: {given.get('file_path', '')}"
         return found
 

@@ -62,6 +62,14 @@ class Person:
         """Take the selection away, by a key."""
         raise NotImplementedError
 
+    def rewrite(self, name: str, text: str, new: str) -> None:
+        """Write something in place of a text; of an empty one, cut it."""
+        self.select(name, text)
+        if new:
+            self.type(name, new)
+        else:
+            self.cut(name)
+
     def has(self, name: str) -> bool:
         return name.rstrip("/") in [each.rstrip("/") for each in self.names()]
 

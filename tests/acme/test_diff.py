@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from acme.lib import patch
+from acme.lib import change, edit_lines, patch
 
 MAIN = "/AnviLLM/"
 
@@ -42,6 +42,31 @@ def test_each_hunk_stands_beneath_its_address(repository):
     )
     assert "\n../src/lex.py:20\n@@ -17,7 +17,6 @@" in text
     assert patch.draw("diff --git a/x b/x\n+++ b/x\n@@ -1,2 +1,1 @@\n a\n-b\n", str).lines[0] == "1 hunk in 1 file"
+
+
+def test_a_change_that_is_no_text_is_named_commented_and_taken_back(repository):
+    (repository / "data").write_bytes(bytes(range(256)))
+    (repository / "run").write_text("#!/bin/sh\n")
+    (repository / "gone").write_text("")
+    run(repository, "add", ".")
+    run(repository, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "second")
+    (repository / "data").write_bytes(b"\0" * 99)
+    (repository / "run").chmod(0o755)
+    (repository / "gone").unlink()
+    (repository / "a b").write_text("")
+    (repository / "more").write_bytes(b"\0\1")
+    run(repository, "add", "-A")
+    drawn = patch.draw(run(repository, "diff", "--binary", "--full-index", "--no-renames", "--cached"), str)
+    text = drawn.text()
+    assert text == (
+        "5 hunks in 5 files\n\na b\nempty file, new\n\ndata\nbinary file, changed\n\ngone\nempty file, deleted\n\n"
+        "more\nbinary file, new\n\nrun\nmode 100644 → 100755\n"
+    )
+    assert patch.comments(drawn, text.replace("new\n", "new\nwhy?\n", 1)) == ["a b:1: why?"]
+    for name in ("a b", "data", "gone", "more", "run"):
+        at = text.index(f"\n{name}\n") + 1
+        run(repository, "apply", "--index", given=patch.taken_back(patch.touched(drawn, text, at, at)))
+    assert run(repository, "status", "--short") == ""
 
 
 def test_what_is_written_beneath_a_line_is_about_it(repository):
@@ -82,8 +107,7 @@ def test_a_diff_is_commented_and_a_hunk_of_it_taken_back(person, agent, assist, 
     name = f"{repository}/src/+Diff.rev"
     person.sees(name, "\nlex.py:20\n@@ -17")
     person.sees(name, "../new.txt:1\n")
-    person.select(name, "+line three\n")
-    person.type(name, "+line three\nwhy?\n")
+    person.rewrite(name, "+line three\n", "+line three\nwhy?\n")
     person.execute(name, "Del", tag=True)
     person.sees("+Errors", f"{name} modified\n")
     person.execute(name, "Put", tag=True)
@@ -94,6 +118,34 @@ def test_a_diff_is_commented_and_a_hunk_of_it_taken_back(person, agent, assist, 
     taken = agent.await_written(f"{id}/git/apply")
     assert "\n+line 20\n" in taken
     assert "three" not in taken
+
+
+def test_what_a_command_or_a_turn_has_changed_is_shown_unless_something_is_written_there(
+    person, agent, assist, repository
+):
+    id = agent.add("claude", str(repository / "src"), alias="rev", branch="work", state="running")
+    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
+    assist()
+    person.select(MAIN, id)
+    person.execute(MAIN, "Diff", tag=True)
+    name = f"{repository}/src/+Diff.rev"
+    person.sees(name, "4 hunks in 2 files")
+    agent.texts[f"{id}/git/diff"] = run(repository, "diff", "--", "new.txt")
+    agent.change(id, state="idle", answered=1)
+    person.sees(name, "1 hunk in 1 file")
+    agent.texts[f"{id}/git/diff"] = ""
+    person.type_at_end(MAIN, f"Merge {id}\n")
+    person.execute(MAIN, f"Merge {id}", sweep=True)
+    person.sees(name, "nothing was changed")
+    agent.texts[f"{id}/git/diff"] = run(repository, "diff")
+    person.execute(name, "Merge", tag=True)
+    person.sees(name, "4 hunks in 2 files")
+    person.rewrite(name, "+line three\n", "+line three\nwhy?\n")
+    agent.texts[f"{id}/git/diff"] = ""
+    person.execute(name, "Merge", tag=True)
+    person.execute(name, "Discard", tag=True)
+    person.sees(name, "the session is gone; it had changed: 4 hunks")
+    assert "why?\n" in person.body(name)
 
 
 def test_get_leaves_the_selection_where_it_is(person, agent, assist, repository):
@@ -113,3 +165,42 @@ def test_get_leaves_the_selection_where_it_is(person, agent, assist, repository)
     taken = agent.await_written(f"{id}/git/apply")
     assert "-line three\n" in taken
     assert "one more" not in taken
+
+
+TEXT = "".join(f"line {n}\n" for n in range(1, 31)) + "def f():\n    return line 3\n    return line 31\n"
+
+
+@pytest.mark.parametrize(
+    ("diff", "shown"),
+    [
+        ("@@\n-line 20\n+line twenty\n", "a.py:20\n-line 20\n+line twenty"),
+        ("@@\n line 19\n-line 20\n+20\n", "a.py:20\n line 19\n-line 20\n+20"),
+        ("@@\n-line 3\n+x\n", "a.py:3\n-line 3\n+x"),  # whole lines, where there are some
+        ("@@\n-    return\n+    yield\n", "a.py:32 a.py:33\n-    return\n+    yield"),
+        ("@@\n-no such line\n+x\n", "a.py\n-no such line\n+x"),
+        ("@@ -0,0 +1,1 @@\n+all\n", "a.py:1\n+all"),
+        ("@@\n-line 1\n+a\n@@\n-line 2\n+b\n", "a.py:1\n-line 1\n+a\na.py:2\n-line 2\n+b"),
+        (
+            "--- b.py\n+++ b.py\n@@ -7,2 +7,2 @@\n x\n--- y\n+++ z\n--- a.py\n+++ a.py\n@@ def f\n-line 9\n",
+            "--- b.py\n+++ b.py\nb.py:8\n x\n--- y\n+++ z\n--- a.py\n+++ a.py\na.py:9\n-line 9",
+        ),
+    ],
+)
+def test_what_an_agent_asks_to_change_stands_below_its_place_in_the_file(tmp_path, diff, shown):
+    (tmp_path / "a.py").write_text(TEXT)
+    assert change.drawn(diff, str(tmp_path / "a.py"), str(tmp_path)) == shown
+    assert change.drawn(diff, "a.py", str(tmp_path)) == shown
+
+
+def test_a_question_about_an_edit_says_in_which_file_it_is():
+    assert change.path_of("Edit: /w/a.py", '{"file_path": "/w/b.py"}') == "/w/b.py"
+    assert change.path_of("replace: /w/a.py\n", "") == "/w/a.py"
+    assert change.drawn("@@\n-x\n", change.path_of("Sure?", ""), "/w") == "@@\n-x"
+
+
+def test_an_edit_in_a_log_has_the_address_that_is_known():
+    lines = {"@@ -7,2 +7,2 @@\n x\n-y\n+z\n": "a.py:8\n\t\t x\n\t\t-y\n\t\t+z", "@@\n-y\n+z\n": "a.py\n\t\t-y\n\t\t+z"}
+    for diff, shown in lines.items():
+        assert edit_lines.drawn({"path": "a.py", "diff": diff}) == f"\t\t{shown}\n"
+    assert edit_lines.drawn({"path": "a.py", "diff": "@@\n-y\n", "line": 4}) == "\t\ta.py:4\n\t\t-y\n"
+    assert edit_lines.drawn({"path": "a.py", "diff": ""}) == ""

@@ -28,7 +28,7 @@ REPLACE = {"file_path": "/w/a.py", "old_string": "a\n", "new_string": "b\n"}
         ("codex", "PermissionRequest", "apply_patch", {"command": PATCH}, "apply_patch, a.py, new.py, old.py", UNIFIED),
         ("codex", "PermissionRequest", "Bash", {"command": "make"}, "Bash: make", None),
         ("codex", "PermissionRequest", "apply_patch", {"command": 3}, "apply_patch: 3", None),
-        ("gemini", "BeforeTool", "replace", REPLACE, "replace: /w/a.py", "@@ -1,1 +1,1 @@\n-a\n+b\n"),
+        ("gemini", "BeforeTool", "replace", REPLACE, "replace: /w/a.py", "@@\n-a\n+b\n"),
         (
             "gemini",
             "BeforeTool",
@@ -38,7 +38,7 @@ REPLACE = {"file_path": "/w/a.py", "old_string": "a\n", "new_string": "b\n"}
             "@@ -0,0 +1,1 @@\n+x\n",
         ),
         ("gemini", "BeforeTool", "replace", {"new_string": 3}, 'replace: {"new_string": 3}', None),
-        ("claude", "PermissionRequest", "Edit", REPLACE, "Edit: /w/a.py", "@@ -1,1 +1,1 @@\n-a\n+b\n"),
+        ("claude", "PermissionRequest", "Edit", REPLACE, "Edit: /w/a.py", "@@\n-a\n+b\n"),
     ],
 )
 def test_a_question_about_an_edit_carries_its_diff(

@@ -373,7 +373,7 @@ def test_a_question_about_an_edit_carries_its_diff_and_says_what_the_answers_mea
     agent = new(acp)
     agent.prompt("edit")
     asked = agent.question()
-    assert asked["diff"] == "--- /w/a.py\n+++ /w/a.py\n@@ -1 +1 @@\n-a\n+b\n"
+    assert asked["diff"] == "--- /w/a.py\n+++ /w/a.py\n@@\n-a\n+b\n"
     assert (asked["what"], asked["detail"]) == ("permission", "")
     assert asked["text"].startswith("Edit a.py\n\nallow")
     agent.write("answer", "deny")

@@ -1,5 +1,6 @@
 """What agents tell: of any shape, never an error, and the answer that comes of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,6 +208,23 @@ def test_a_long_diff_shows_both_of_its_ends_and_how_much_is_between_and_all_of_i
     assert (len(short), len(whole)) == (42, 122)
     assert "-old 0" in short[2] and "… 81 lines" in short[21] and "+new 59" in short[-1]
     assert "… 5 lines" in list(acp_shown.prompt("x\n" * 44 + "x"))[-1]
+
+
+def test_an_edit_stands_where_its_text_is_in_the_file_and_has_no_numbers_where_that_is_not_known(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("".join(f"line {at}\n" for at in range(1, 31)) + "same\nsame\n")
+
+    def shown(old: str | None, new: str) -> list[str]:
+        return list(acp_shown.changes(Diff(str(file), old, new)) or ())
+
+    assert shown("line 20\n", "line twenty\n") == ["@@ -20 +20 @@", "-line 20", "+line twenty"]
+    assert shown("twenty\n", "line 20\n")[0] == "@@ -20 +20 @@"  # the edit is done
+    assert shown(file.read_text(), file.read_text().replace("line 9\n", ""))[0] == "@@ -7,5 +7,4 @@"
+    assert shown("same\n", "other\n")[0] == shown("no such line\n", "x\n")[0] == "@@"
+    assert shown(None, "x\n") == ["@@ -0,0 +1 @@", "+x"]
+    assert shown("line 5\n-- a\n", "line 5\n++ b\n")[1:] == [" line 5", "--- a", "+++ b"]
 
 
 @pytest.mark.parametrize(("count", "says"), [(40, None), (41, "… 1 more"), (1500, "… 1460 more")])
