@@ -1,7 +1,8 @@
 """The rows of sessions in columns, which are as wide as what stands in them.
 
 Where the window is too narrow for that, something gives way until a row fits: first the notes are cut, then the backend goes, then the
-directory is its last name, then the state is without what is done, then the directory goes. What Put was refused is not cut.
+directory is its last name, then the state is without what is done, then the directory goes, and the state last. What Put was refused is
+not cut.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _LAYOUTS: tuple[tuple[int, ...], ...] = (
     (0, 1, 5),
     (0, 2, 5),
     (0, 2),
+    (0,),
 )  # which of them are shown, by what fits
 _NOTE = 12  # zeros that are left for notes at least
 _ID = 8  # zeros
@@ -117,7 +119,7 @@ class Listing:
         widths = [row.widths for row in (every if new is None else new)]
         self._widths = tuple(map(max, zip(self._least if new is None else self._widths, *widths, strict=True)))
         noted = any(row.notes for row in every)
-        self._layout = next((each for each in _LAYOUTS if self._left(each) >= _NOTE * noted), _LAYOUTS[-1])
+        self._layout = next((each for each in _LAYOUTS if self._left(each) >= _needed(each, noted)), _LAYOUTS[-1])
         return before != (self._widths, self._layout)
 
     def _left(self, layout: tuple[int, ...]) -> float:
@@ -149,3 +151,8 @@ class Listing:
         while note and self._wide_of(f"{note}\u2026") > left:
             note = note[:-1]
         return f"{note.rstrip()}\u2026" if len(note) > 2 else ""
+
+
+def _needed(layout: tuple[int, ...], noted: bool) -> int:
+    """Return how much is to be left for notes; they go before the state does."""
+    return _NOTE if noted and len(layout) > 2 else 0

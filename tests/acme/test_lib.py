@@ -234,6 +234,7 @@ def test_where_the_window_is_narrow_the_columns_give_way_one_after_another_and_n
         56: "alias state directory id",
         44: "alias state directory id",
         32: "alias state id",
+        21: "alias id",
     }
     for room, title in titles.items():
         lines = narrow(room, BUSY, IDLE)
@@ -250,6 +251,7 @@ def test_a_note_is_cut_where_the_window_ends_and_what_was_refused_is_not():
         line = narrow(room, noted)[1]
         assert room - 8 < len(line) <= room
         assert "sandbox: its sandbox" in line and "\u2026" in line
+    assert narrow(28, noted)[1].split() == ["docs", "idle", "a0000002"]
     assert narrow(60, noted, refused={noted.id: "the alias 'docs' is taken by another session"})[1].endswith(
         "! the alias 'docs' is taken by another session  a0000002"
     )
