@@ -12,6 +12,7 @@ from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.mail.message import reply_type
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import LATER, Dir, File, Handle, Later, Node, Request, SnapshotHandle, StaticDir, TextFile
+from anvilsrv.p9.wire import Qid
 from anvilsrv.sessions.notes import notes
 from anvilsrv.store.events import TYPES
 
@@ -35,6 +36,7 @@ class Agent:
         self.events = Stream("events", fresh=True)
         self.written: list[tuple[str, str]] = []
         self.reads = 0
+        self.attached = 0  # how often somebody has connected
         self.frozen = threading.Event()  # while it is set, a write is not answered, and nothing after it
         self.slow = threading.Event()  # while it is set, a session is being started, and only who asked for that waits
         self.starting = threading.Event()
@@ -206,6 +208,10 @@ class Root(Dir):
     def __init__(self, agent: Agent) -> None:
         super().__init__("/")
         self.agent = agent
+
+    def qid(self, who: Any) -> Qid:
+        self.agent.attached += 1
+        return super().qid(who)
 
     def lookup(self, who: Any, name: str) -> Node | None:
         agent = self.agent

@@ -139,9 +139,13 @@ def test_what_the_daemon_takes_long_to_do_refuses_no_click(person, agent, assist
         person.type_at_end(MAIN, f"Claude {project} alias=neu")
         person.execute(MAIN, f"Claude {project} alias=neu", sweep=True)
         person.wait(agent.starting.is_set, "the daemon to begin")
-        time.sleep(1.2)  # longer than most of what a daemon does
-        person.execute(MAIN, "Daemon", tag=True)
-        person.pause()
+        before = agent.attached
+
+        def doubted():
+            person.execute(MAIN, "Daemon", tag=True)
+            return agent.attached > before
+
+        person.wait(doubted, "Assist to ask whether the daemon still answers")
     finally:
         agent.slow.clear()
     person.wait(lambda: person.has("/AnviLLM/+Daemon"), "the window")

@@ -203,8 +203,7 @@ def test_when_every_row_changes_the_view_selection_and_clicks_do_not_wait(person
 def test_text_typed_behind_a_row_stays(person, agent, assist):
     ids = [agent.add(cwd="/tmp"), agent.add(cwd="/usr")]
     assist()
-    person.select(MAIN, ids[0])
-    person.type(MAIN, f"{ids[0]}  mine")
+    person.rewrite(MAIN, ids[0], f"{ids[0]}  mine")
     agent.change(ids[0], state="running")
     person.wait(lambda: row(person, ids[0])[2] == "running", "the state")
     assert row(person, ids[0])[-1] == "mine"

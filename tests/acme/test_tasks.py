@@ -55,8 +55,7 @@ def test_a_task_is_opened_edited_and_commented(person, agent, tasks):
     name = "/AnviLLM/+Task.bd-c2d"
     drawn = "Then test it\n\n\n\n---\nbd-c2d blocked priority 2 -\nwaits for: bd-a1b open Mend the lexer\n"
     person.sees_its_top(name, drawn)
-    person.select(name, "Then test it")
-    person.type(name, "Test it\nin the evening")
+    person.rewrite(name, "Then test it", "Test it\nin the evening")
     person.execute(name, "Put", tag=True)
     assert agent.await_written("beads/ctl") == "update bd-c2d 'title=Test it' 'description=in the evening'\n"
     person.type_at_end(name, "Comment looks good\n")
@@ -74,11 +73,9 @@ def test_a_chord_of_a_task_onto_a_session_gives_it_the_work(person, agent, tasks
 def test_put_does_what_was_edited_in_the_list(person, agent, tasks):
     person.execute(TASKS, "[all]")
     person.sees(TASKS, "Done long ago\n")
-    person.select(TASKS, "Mend the lexer")
-    person.type(TASKS, "Mend the parser")
+    person.rewrite(TASKS, "Mend the lexer", "Mend the parser")
     row = next(line for line in person.body(TASKS).split("\n") if line.startswith("bd-c2d"))
-    person.select(TASKS, row)
-    person.cut(TASKS)
+    person.rewrite(TASKS, row, "")
     person.type_at_end(TASKS, "New Write it down\n- bd-e3f\na note\n")
     agent.emit("bead", "beads")
     person.execute(TASKS, "Put", tag=True)
@@ -94,8 +91,7 @@ def test_put_does_what_was_edited_in_the_list(person, agent, tasks):
 
 def test_what_put_is_refused_stands_behind_its_line_and_is_tried_again(person, agent, tasks):
     agent.refuse["beads/ctl"] = "bd-a1b is claimed"
-    person.select(TASKS, "Mend the lexer")
-    person.type(TASKS, "Mend all")
+    person.rewrite(TASKS, "Mend the lexer", "Mend all")
     person.type_at_end(TASKS, "New Another\n")
     person.execute(TASKS, "[all]")
     person.sees(ERRORS, "Assist: /AnviLLM/+Tasks modified: Put or Get first\n")

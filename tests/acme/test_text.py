@@ -263,8 +263,7 @@ def test_a_reply_whose_recipient_was_typed_goes_to_that_one(person, agent, assis
     person.execute(box, "Mail", tag=True)
     mail = opened(person, "/AnviLLM/+Mail", "Send")
     person.sees(mail, "To: \n")
-    person.select(mail, "To: ")
-    person.type(mail, "To: rev")
+    person.rewrite(mail, "To: ", "To: rev")
     person.type_at_end(mail, "hello")
     person.execute(mail, "Send", tag=True)
     assert json.loads(agent.await_written("user/mail"))["to"] == rev

@@ -44,8 +44,7 @@ def test_the_log_window_follows_the_conversation_before_what_is_typed(person, ag
 
 def test_edits_in_the_log_do_not_confuse_where_it_ends(person, agent, log):
     id, name = log
-    person.select(name, "hällo")
-    person.type(name, "hi")
+    person.rewrite(name, "hällo", "hi")
     person.type_at_end(name, "draft")
     person.wait(lambda: "\thi\n" in person.body(name), "the edit")
     agent.logs[id].add(b"\nUSER t\n\tmore\n")
@@ -234,8 +233,7 @@ def test_context_is_edited_and_put(person, agent, assist, project):
     person.execute(MAIN, "Context rev", sweep=True)
     name = opened(person, f"{project}/+Context.rev", "Put Get")
     person.sees(name, "You are kind.\n")
-    person.select(name, "kind")
-    person.type(name, "precise")
+    person.rewrite(name, "kind", "precise")
     person.execute(name, "Put", tag=True)
     assert agent.await_written(f"{id}/context") == "You are precise.\n"
 
@@ -361,10 +359,8 @@ def test_what_waits_is_edited_as_text(person, agent, assist, project):
     name = opened(person, f"{project}/+Queue.rev", "Put Drop First")
     person.sees(name, "commit\n")
     body = person.body(name)
-    person.select(name, body[body.index("3\t") : body.index("4\t")].rstrip("\n"))
-    person.cut(name)
-    person.select(name, "tests")
-    person.type(name, "linter")
+    person.rewrite(name, body[body.index("3\t") : body.index("4\t")].rstrip("\n"), "")
+    person.rewrite(name, "tests", "linter")
     agent.change(id, state="idle")
     person.wait(lambda: "linter" in person.body(name), "what was typed")
     person.execute(name, "Get", tag=True)
@@ -373,8 +369,7 @@ def test_what_waits_is_edited_as_text(person, agent, assist, project):
     person.wait(lambda: agent.queues[id] == [(2, "queue", "run the linter"), (4, "queue", "commit")], "the queue")
     person.wait(lambda: "\n\n" not in person.body(name), "the lines to be drawn anew")
     line = next(one for one in person.body(name).split("\n") if "linter" in one)
-    person.select(name, line)
-    person.cut(name)
+    person.rewrite(name, line, "")
     person.type_at_end(name, f"{line}\n")
     person.execute(name, "Put", tag=True)
     person.wait(lambda: [one[0] for one in agent.queues[id]] == [4, 2], "another order")
@@ -388,12 +383,9 @@ def test_an_edit_of_a_queue_that_is_refused_stays_in_its_line_with_the_reason(pe
     person.sees(name, "run run\u2026\n")
     agent.refuse[f"{id}/turns/4/ctl"] = "prompt 4 is running"
     body = person.body(name)
-    person.select(name, body[body.index("4\t") :].rstrip("\n"))
-    person.cut(name)
-    person.select(name, "tidy")
-    person.type(name, "tidy up")
-    person.select(name, "run run")
-    person.type(name, "walk")
+    person.rewrite(name, body[body.index("4\t") :].rstrip("\n"), "")
+    person.rewrite(name, "tidy", "tidy up")
+    person.rewrite(name, "run run", "walk")
     person.execute(name, "Put", tag=True)
     person.sees(name, "\t! it is longer than its line: right-click its number to edit it\n")
     person.sees(name, "commit\t! busy: prompt 4 is running\n")
@@ -464,8 +456,7 @@ def test_a_minus_before_a_number_archives_by_put(person, agent, assist):
     assist("inbox")
     box = opened(person, "/AnviLLM/+Inbox", "Get Put")
     person.sees(box, "one\n")
-    person.select(box, "1/")
-    person.type(box, "- 1/")
+    person.rewrite(box, "1/", "- 1/")
     agent.mail("user", **{"from": id}, subject="three")
     person.sees(box, "three\n")
     assert person.body(box).count("1/") == 1
