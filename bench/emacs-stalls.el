@@ -34,6 +34,17 @@
             (lambda (f timer)
               (apply #'bench-time (format "%S" (aref timer 5)) f (list timer))))
 
+(defun bench-collect ()
+  "Return how long a collection takes now, in ms of the processor, and how many values there are."
+  (let (took values)
+    (dotimes (_ 5)
+      (let ((used (float-time (get-internal-run-time))))
+        (setq values (garbage-collect))
+        (push (* 1000 (- (float-time (get-internal-run-time)) used)) took)))
+    (list (apply #'min took)
+          (apply #'+ (mapcar (lambda (kind) (nth 2 (assq kind values)))
+                             '(conses strings vectors intervals))))))
+
 (defun bench-end ()
   "Write down what was measured, and end."
   (interactive)
@@ -44,11 +55,13 @@
                (longest_is . ,(or (nth 2 bench-longest) ""))
                (next_cpu_ms . ,(mapconcat (lambda (s) (format "%d" (* 1000 s)))
                                           (seq-take (sort bench-slices #'>) 8) " "))
+               ,@(cl-mapcar #'cons '(collection_cpu_ms values) (bench-collect))
                (collections . ,gcs-done) (collecting_ms . ,(* 1000 gc-elapsed))
                (size . ,(apply #'+ (mapcar #'buffer-size (buffer-list))))
                (cpu_s . ,(float-time (get-internal-run-time)))))))
   (kill-emacs 0))
 
+(require 'cl-lib)
 (require 'json)
 (require 'seq)
 (switch-to-buffer "*scratch*")

@@ -75,6 +75,14 @@ def age(seconds: float) -> str:
     return f"{max(0, int(seconds))}s"
 
 
+def itself(row: Row) -> list[str]:
+    """Return what an agent tells of itself: its model and mode, and what is left of its context."""
+    mode = row.get("mode") if row.get("mode") != "default" else ""
+    named = " ".join(word for word in (row.get("model"), mode) if word)
+    left = row.get("context_left")
+    return [*([named] if named else []), *([] if left is None else [f"{left}% context left"])]
+
+
 def tokens(row: Row) -> str:
     """Return what the session has used, as ``12k`` or ``3.4M``; empty if its agent does not report it."""
     usage = row.get("usage") or {}

@@ -16,6 +16,7 @@ from anvilsrv.front.tail import Tail
 from anvilsrv.front.turns import LAST, objects, over, turn
 from anvilsrv.p9.client import Client
 from tui.acting import Acting
+from tui.columns import itself
 from tui.footer import Footer
 from tui.host import Host
 from tui.prompt import PromptArea
@@ -88,7 +89,7 @@ class ConversationScreen(Acting):
         self._see(row)
         state = "DAEMON AWAY" if self.host.why else row["state"]
         state += f" · {row['doing']}" if row.get("doing") and not self.host.why else ""
-        said = [label(row), row["id"], row["backend"], state, *(note.text for note in notes(row))]
+        said = [label(row), row["id"], row["backend"], state, *(note.text for note in notes(row)), *itself(row)]
         self.query_one("#head", Static).update(Content(clip(" · ".join(said), width)))
 
     def _see(self, row: Row) -> None:

@@ -16,7 +16,7 @@ from anvilsrv.front.follow import Row
 from anvilsrv.front.notes import asks as waiting
 from anvilsrv.front.notes import notes
 from tui.acting import Acting
-from tui.columns import age, cells, tokens, widths
+from tui.columns import age, cells, itself, tokens, widths
 from tui.dialogs import Filter
 from tui.footer import Footer
 from tui.host import Host
@@ -169,6 +169,7 @@ class SessionsScreen(Acting):
             about += ["context"] if row["context"] else []
             about += [f"{used} tokens"] if (used := tokens(row)) else []
             about.append(f"{row['state']} for {age(time.time() - (row.get('since') or row['changed']))}")
+            about += itself(row)
             lines.append(" · ".join(about))
         width = max(20, self.app.size.width - 2)
         detail = self.query_one("#detail", Static)

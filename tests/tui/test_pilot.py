@@ -116,6 +116,20 @@ def test_the_list_says_what_an_agent_does(home: Home, changes: dict[str, Any], s
     drive(home, play)
 
 
+def test_model_mode_and_what_is_left_of_the_context_are_told(home: Home) -> None:
+    async def play(app: Anvillm, pilot: Pilot[None]) -> None:
+        told = {"model": "opus", "mode": "plan", "context_left": 0}
+        await show(app, pilot, rows(1, **told, changed=time.time() - 125))
+        assert words(app, "#detail").endswith(" for 2m · opus plan · 0% context left")
+        await pilot.press("enter")
+        await settled(pilot, lambda: words(app, "#head").endswith(" · opus plan · 0% context left"))
+        await show(app, pilot, rows(1, mode="default"))
+        assert "default" not in words(app, "#head")
+        assert "context" not in words(app, "#head")
+
+    drive(home, play)
+
+
 def test_markup_and_control_characters_of_agents_are_text(home: Home) -> None:
     async def play(app: Anvillm, pilot: Pilot[None]) -> None:
         bad = "[red]x[/red] [@click=app.quit]y[/] \x1b[2J"

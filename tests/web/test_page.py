@@ -106,6 +106,21 @@ def test_a_question_is_answered(watched: Watched, shared: Daemon) -> None:
     assert watched.wrong == []
 
 
+def test_a_session_tells_its_model_and_what_is_left_of_its_context(watched: Watched, shared: Daemon) -> None:
+    page, work = watched.page, shared.home.top / "telling"
+    work.mkdir()
+    install(shared.home.config)
+    used = {"type": "usage", "input": 1, "output": 2, "context": 50, "window": 200, "model": "large <b>"}
+    script(work, turns=[{"tell": [[0, used]], "say": "done"}])
+    start(page, work, "scripted", "teller")
+    about = page.locator("#session .head p.quiet")
+    expect(about).to_contain_text("scripted")
+    assert "context left" not in about.inner_text()
+    prompt(page, "do it")
+    expect(about).to_have_text(re.compile(r"telling · large <b> · 75% context left$"))
+    assert watched.wrong == []
+
+
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 

@@ -7,7 +7,7 @@ import {call} from "./net.js";
 import {Mail} from "./mail.js";
 import {pour} from "./pace.js";
 import {Queue} from "./queue.js";
-import {doing, notes, state} from "./sessions.js";
+import {doing, itself, notes, state} from "./sessions.js";
 import {Talk, diff} from "./talk.js";
 
 export class Session {
@@ -154,7 +154,7 @@ export class Session {
         this.panelled("changes", "Changes"),
         this.panelled("mail", "Mail"),
         el("button", {onclick: (event) => this.sandbox(event.target)}, "Sandbox")),
-      el("p.quiet", {}, el("code", {}, row.id), ` ${row.backend} · `, el("code", {}, shown(row.cwd)),
+      el("p.quiet", {}, el("code", {}, row.id), ` ${row.backend} · `, el("code", {}, shown(row.cwd)), itself(row),
         row.branch ? " · branch " : "", row.branch ? el("code", {}, shown(row.branch)) : "",
         row.role ? ` · role ${row.role}` : "", row.parent ? ` · by ${this.rows.get(row.parent)?.alias || row.parent}` : ""),
     ];

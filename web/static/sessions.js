@@ -27,6 +27,13 @@ export function state(row) {
   return el("span.state", {"data-state": row.state}, row.state);
 }
 
+// What an agent tells of itself: its model and mode, and what is left of its context.
+export function itself(row) {
+  const named = [row.model, row.mode === "default" ? "" : row.mode].filter(Boolean).join(" ");
+  const left = typeof row.context_left === "number" ? `${row.context_left}% context left` : "";
+  return shown([named, left].filter(Boolean).map((words) => ` · ${words}`).join(""));
+}
+
 // Since when it does what in its turn, in one line; behind it the whole. That it asks is said beside it.
 export function doing(row) {
   if (!row.doing || row.doing === row.state) return null;
