@@ -150,8 +150,7 @@ Agents that tell the input of their tool do so as an object."
 (defun anvillm-ask--keys ()
   "Return what can be done here, in a few words."
   (substitute-command-keys
-   (concat "\\<anvillm-ask-mode-map>"
-           (mapconcat #'identity
+   (concat (mapconcat #'identity
                       (delq nil (list (concat "  " (propertize "1-9" 'face 'anvillm-key) " choose")
                                       (and (cl-some #'anvillm-ask--free-p anvillm-ask--shown)
                                            "\\[anvillm-ask-write] answer in your own words")

@@ -101,10 +101,9 @@
   "Say what to do where there is nothing to show."
   (insert (substitute-command-keys
            (if (= 0 (hash-table-count anvillm-beads--all))
-               "\n  No beads.  \\<anvillm-beads-mode-map>\\[anvillm-beads-new] makes one.\n"
-             (format (concat "\n  No beads that are %s.  "
-                              "\\<anvillm-beads-mode-map>\\[anvillm-beads-cycle] shows others.\n")
-                      anvillm-beads--show)))))
+               "\n  No beads.  \\[anvillm-beads-new] makes one.\n"
+             (format "\n  No beads that are %s.  \\[anvillm-beads-cycle] shows others.\n"
+                     anvillm-beads--show)))))
 
 (defvar anvillm-beads-mode-map (anvillm-bindings-map 'beads special-mode-map)
   "Keys of the list of beads.")
@@ -326,6 +325,10 @@ In the words of `dep', the bead here is the parent and OTHER its child."
   (unless (member value '(nil ""))
     (insert (propertize (format "%-12s" title) 'face 'anvillm-heading) (format "%s" value) "\n")))
 
+(defun anvillm-bead--date (text)
+  "Return TEXT, a time, as it is shown."
+  (let ((time (anvillm-time text))) (if time (anvillm-clock time) text)))
+
 (defun anvillm-bead--insert (bead)
   "Insert BEAD."
   (insert (propertize (or (plist-get bead :title) "") 'face '(anvillm-name anvillm-heading)) "\n\n")
@@ -337,9 +340,11 @@ In the words of `dep', the bead here is the parent and OTHER its child."
                        (let ((who (plist-get bead :assignee))) (and who (anvillm-beads--who who))))
   (anvillm-bead--field "Labels"
                        (and (plist-get bead :labels) (string-join (plist-get bead :labels) ", ")))
-  (anvillm-bead--field "Created" (plist-get bead :created_at))
-  (anvillm-bead--field "Updated" (plist-get bead :updated_at))
-  (anvillm-bead--field "Closed" (plist-get bead :closed_at))
+  (anvillm-bead--field "Created" (anvillm-bead--date (plist-get bead :created_at)))
+  (anvillm-bead--field "Updated" (anvillm-bead--date (plist-get bead :updated_at)))
+  (anvillm-bead--field "Closed" (anvillm-bead--date (plist-get bead :closed_at)))
+  (anvillm-bead--field "Due" (anvillm-bead--date (plist-get bead :due_at)))
+  (anvillm-bead--field "Deferred" (anvillm-bead--date (plist-get bead :defer_until)))
   (anvillm-bead--field "Reason" (plist-get bead :close_reason))
   (anvillm-bead--field "Blocked" (plist-get (plist-get bead :metadata) :blocked_reason))
   (dolist (dep (plist-get bead :dependencies))
@@ -355,7 +360,8 @@ In the words of `dep', the bead here is the parent and OTHER its child."
     (insert "\n"
             (propertize (anvillm-beads--who (or (plist-get comment :author) "")) 'face
                         'anvillm-heading)
-            (propertize (concat "  " (or (plist-get comment :created_at) "")) 'face 'anvillm-id)
+            (propertize (concat "  " (anvillm-bead--date (plist-get comment :created_at)))
+                        'face 'anvillm-id)
             "\n\n" (or (plist-get comment :text) "") "\n")))
 
 (provide 'anvillm-beads)

@@ -164,7 +164,7 @@ A prompt of the history is not a draft until it is edited; then both are kept."
                                                              anvillm-compose--failed) 'face
                                                              'anvillm-error))
                 (t (substitute-command-keys
-                    "  \\<anvillm-compose-mode-map>\\[anvillm-compose-accept] sends, \
+                    "  \\[anvillm-compose-accept] sends, \
 \\[anvillm-compose-put-away] puts away, \\[anvillm-compose-attach] attaches")))))
 
 (defun anvillm-compose-buffer (draft)

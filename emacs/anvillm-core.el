@@ -14,6 +14,7 @@
 (require 'cl-lib)
 (require 'subr-x)
 (require 'json)
+(require 'iso8601)
 (require 'anvillm-cookies)
 (require 'anvillm-faces)
 
@@ -181,6 +182,10 @@ The user may not write there, and has modified nothing."
             ((< s 86400) (format "%dh" (/ s 3600)))
             ((< s (* 99 86400)) (format "%dd" (/ s 86400)))
             (t (format-time-string "%b %y" time))))))
+
+(defun anvillm-time (text)
+  "Return the time that is in TEXT by ISO 8601, in seconds since the epoch, or nil."
+  (ignore-errors (float-time (encode-time (iso8601-parse text)))))
 
 (defun anvillm-clock (time)
   "Return TIME, seconds since the epoch, as of a clock.

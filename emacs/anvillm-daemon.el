@@ -144,7 +144,7 @@
           (unless (string-empty-p anvillm-daemon--output)
             (insert "\n" (propertize "Program" 'face 'anvillm-heading) "\n"
                     (replace-regexp-in-string "^\\(.\\)" "  \\1" anvillm-daemon--output)))
-          (insert "\n" (substitute-command-keys "\\<anvillm-daemon-mode-map>\
+          (insert "\n" (substitute-command-keys "\
 \\[anvillm-daemon-start] start  \\[anvillm-daemon-stop] stop  \\[anvillm-daemon-restart] restart  \
 \\[anvillm-daemon-status] status  \\[anvillm-daemon-connect] connect  \
 \\[anvillm-daemon-namespace] namespace  \

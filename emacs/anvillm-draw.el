@@ -124,7 +124,7 @@ It is looked for from the end, where what still changes is."
              (anvillm-draw--fold-lines (save-excursion (goto-char start) (line-beginning-position))
                                        (point))
              (when (string-search "\n" part)
-               (anvillm-entry-dress (max (car bounds)
+               (anvillm-look-later (max (car bounds)
                                          (save-excursion (goto-char start)
                                                          (line-beginning-position)))
                                     (point))))))))

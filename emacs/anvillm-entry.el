@@ -14,9 +14,9 @@
 
 ;;; Code:
 
-(require 'anvillm-load)
 (require 'anvillm-core)
 (require 'anvillm-said)
+(require 'anvillm-look)
 (require 'anvillm-session)
 (require 'anvillm-text)
 (require 'diff-mode)
@@ -93,78 +93,7 @@
       (insert "\n"))
     (let ((start (point)) (text (anvillm-entry-text entry "text")))
       (insert (if (anvillm-entry-parts entry) text (string-trim-right text "\n+")) "\n\n")
-      (anvillm-entry-dress start (1- (point))))))
-
-(defun anvillm-entry-dress (start end)
-  "Have the words of an agent from START to END get their faces when they are seen.
-Huge ones get none."
-  (when (< (- end start) 30000)
-    (add-text-properties start end '(anvillm-raw t fontified nil))))
-
-(defun anvillm-entry-look (start end)
-  "Give the words and diffs of agents that are seen between START and END their faces."
-  (let ((at start))
-    (while (and (< at end)
-                (or (get-text-property at 'anvillm-raw)
-                    (< (setq at (next-single-property-change at 'anvillm-raw nil end)) end)))
-      (let ((from (previous-single-property-change (1+ at) 'anvillm-raw nil (point-min)))
-            (to (next-single-property-change at 'anvillm-raw nil (point-max))))
-        (pcase (get-text-property at 'anvillm-raw)
-          ('diff (setq to (anvillm-entry--look-at-diff (max from start) (min to end) to)))
-          (_ (anvillm-entry--look-at-words from to)))
-        (setq at to)))))
-
-(defun anvillm-entry--look-at-words (start end)
-  "Give the words from START to END their faces."
-  (let ((anvillm-text-lacking nil))
-    (remove-list-of-text-properties start end '(anvillm-raw))
-    (anvillm-text-markdown start end)
-    (dolist (mode anvillm-text-lacking)
-      (anvillm-entry--wait-for mode start end))))
-
-(defun anvillm-entry--look-at-diff (start end most)
-  "Give the lines of a diff from START to END their faces, not after MOST.
-Return where the last of them ends."
-  (save-excursion
-    (let ((start (progn (goto-char start) (line-beginning-position)))
-          (end (progn (goto-char end) (if (bolp) end (min most (line-beginning-position 2))))))
-      (remove-list-of-text-properties start end '(anvillm-raw))
-      (anvillm-text-diff-lines start end)
-      end)))
-
-(defvar anvillm-entry--waiting nil "Words whose code waits for a mode: (MODE START END).")
-(defvar anvillm-entry--timer nil "The timer that will load something of those modes.")
-
-(defun anvillm-entry--wait-for (mode start end)
-  "Give the words from START to END their faces again when MODE is loaded.
-That takes a while, and so is done when the user pauses."
-  (push (list mode (copy-marker start) (copy-marker end)) anvillm-entry--waiting)
-  (unless anvillm-entry--timer (anvillm-entry--load-later 0.5)))
-
-(defun anvillm-entry--load-later (seconds)
-  "Load something of what is waited for when the user has paused for SECONDS."
-  (setq anvillm-entry--timer (run-with-idle-timer seconds nil #'anvillm-entry-load-modes)))
-
-(defun anvillm-entry-load-modes ()
-  "Load something of the modes that words wait for.
-If that is one of them, they get their faces."
-  (setq anvillm-entry--timer nil)
-  (let* ((mode (caar anvillm-entry--waiting)) (function (symbol-function mode)))
-    (unless (and (autoloadp function) (anvillm-load-piece (locate-library (nth 1 function))))
-      (ignore-errors (autoload-do-load function mode))
-      (anvillm-entry--loaded mode))
-    (when anvillm-entry--waiting
-      (anvillm-entry--load-later (time-add (or (current-idle-time) 0.5) 0.02)))))
-
-(defun anvillm-entry--loaded (mode)
-  "Have the words that wait for MODE get their faces when they are seen."
-  (pcase-dolist (`(,its ,start ,end) (cl-shiftf anvillm-entry--waiting nil))
-    (if (not (eq its mode)) (push (list its start end) anvillm-entry--waiting)
-      (when (buffer-live-p (marker-buffer start))
-        (with-current-buffer (marker-buffer start)
-          (with-silent-modifications (anvillm-entry-dress start end))))
-      (set-marker start nil)
-      (set-marker end nil))))
+      (anvillm-look-later start (1- (point))))))
 
 (defun anvillm-entry--fold (open)
   "Insert the mark of a line that unfolds; it is OPEN if that is non-nil."
@@ -261,8 +190,7 @@ What an edit shows is left out, and files that are NAMED already."
     (when (and diff named (string-match "^@@ " diff))
       (setq diff (substring diff (match-beginning 0))))
     (insert (if (and diff (not (string-blank-p diff)))
-                (propertize (concat (string-trim-right diff "\n+") "\n") 'anvillm-raw 'diff
-                            'fontified nil)
+                (anvillm-look-as-diff (concat (string-trim-right diff "\n+") "\n"))
               (format "%s %s%s\n" (or (plist-get edit :op) "change") (plist-get edit :path)
                       (if (plist-get edit :to) (concat " to " (plist-get edit :to)) ""))))))
 

@@ -43,7 +43,7 @@ Its name, its state, what the agent does and what is to be said about it stay."
                     (behind " · " (plist-get session :doing))
                   ""))
       (hint . ,(if (plist-get session :ask)
-                   (substitute-command-keys " (\\<anvillm-log-mode-map>\\[anvillm-answer] answers)")
+                   (substitute-command-keys " (\\[anvillm-answer] answers)")
                  ""))
       (note . ,(behind "  " (string-join (anvillm-remarks session) ", ")))
       (context . ,(behind "  " (anvillm-context-left session) " context left"))

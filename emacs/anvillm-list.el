@@ -69,15 +69,15 @@
   "Say what to do where there is nothing to show."
   (insert (substitute-command-keys
            (cond ((and (anvillm-sessions) anvillm-list-filter)
-                  (concat "\n  No session matches.  \\<anvillm-mode-map>"
+                  (concat "\n  No session matches.  "
                            "\\[anvillm-filter] and RET shows all again.\n"))
                  ((eq (anvillm-link-status) 'lost)
-                  (format (concat "\n  No daemon at %s.\n\n  \\<anvillm-mode-map>"
+                  (format (concat "\n  No daemon at %s.\n\n  "
                                    "\\[anvillm-daemon-start] starts it, "
                                    "\\[anvillm-daemon] shows more.\n")
                           (abbreviate-file-name (anvillm-socket))))
                  ((eq (anvillm-link-status) 'live)
-                  (concat "\n  No sessions.\n\n  \\<anvillm-mode-map>"
+                  (concat "\n  No sessions.\n\n  "
                            "\\[anvillm-start] starts one, \\[anvillm-help] shows all keys.\n"))
                  (t "\n  Connecting...\n")))))
 

@@ -21,7 +21,6 @@
 (require 'anvillm-session)
 (require 'anvillm-option)
 (require 'anvillm-window)
-(require 'iso8601)
 
 (defcustom anvillm-log-size 4000000
   "How many characters of a log are kept in its buffer; the oldest go first."
@@ -127,7 +126,7 @@
 (defun anvillm-log--turn-head ()
   "Return what is shown for the turn's header just matched."
   (let* ((who (match-string 1))
-         (time (ignore-errors (encode-time (iso8601-parse (match-string 2))))))
+         (time (anvillm-time (match-string 2))))
     (concat (pcase who ("USER" "You") ("NOTE" "Left in repositories")
                    (_ (anvillm-name anvillm-buffer-session)))
             (propertize (concat "  " (if time (anvillm-clock time) (match-string 2)))

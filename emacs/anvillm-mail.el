@@ -378,7 +378,6 @@ DRAFT is the name of its draft."
                       (and (equal type "APPROVAL_REQUEST") '("approved" "denied"))
                       (user-error "%s" (substitute-command-keys
                                         (concat "This message offers no choices; "
-                                                "\\<anvillm-mail-mode-map>"
                                                 "\\[anvillm-mail-reply] replies")))))
          (choice (completing-read "Answer: " choices nil t)))
     (anvillm-write (anvillm-mail--path "mail")

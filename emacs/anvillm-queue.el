@@ -13,7 +13,6 @@
 
 (require 'anvillm-link)
 (require 'anvillm-session)
-(require 'iso8601)
 (require 'anvillm-rows)
 (require 'anvillm-compose)
 
@@ -30,7 +29,7 @@
 
 (defun anvillm-queue-age (when)
   "Return how long ago WHEN was, a time as the daemon writes it."
-  (anvillm-ago (ignore-errors (float-time (encode-time (iso8601-parse when))))))
+  (anvillm-ago (anvillm-time when)))
 
 (defun anvillm-queue--line (number)
   "Return the row of the prompt NUMBER."

@@ -124,7 +124,7 @@ Return nil if there is none of these."
   (setq-local desktop-save-buffer
               (lambda (_) (list anvillm-buffer-session (anvillm-name anvillm-buffer-session))))
   (setq anvillm-draw-trimmed-function #'anvillm-older-offer)
-  (jit-lock-register #'anvillm-entry-look)
+  (jit-lock-register #'anvillm-look)
   (add-hook 'window-buffer-change-functions #'anvillm-talk--looked-at nil t)
   (anvillm-editor-watch)
   (add-hook 'anvillm-session-functions #'anvillm-talk--session-changed)

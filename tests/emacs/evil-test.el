@@ -5,6 +5,7 @@
 (require 'support)
 (require 'anvillm-talk)
 (require 'anvillm-compose)
+(require 'anvillm-beads)
 (require 'evil)
 (anvillm-evil-setup)
 
@@ -16,6 +17,20 @@
     (evil-normalize-keymaps)
     (setq anvillm-stale t)
     (should (string-match-p "old, r reads it again  c comments, g k takes a hunk back" (anvillm-review--header)))))
+
+(ert-deftest evil-has-its-own-keys-where-a-list-is-empty ()
+  (evil-mode 1)
+  (support-with-tree 2
+    (cl-letf (((symbol-function 'anvillm-read) #'ignore)) (anvillm-beads))
+    (set-buffer (window-buffer))
+    (should (eq 'normal evil-state))
+    (evil-normalize-keymaps)
+    (anvillm-beads--take "[]" "[]")
+    (goto-char (point-min))
+    (should (search-forward "No beads.  g N makes one." nil t))
+    (pcase-dolist (`(,key . ,command) '(("gN" . anvillm-beads-new) ("c" . anvillm-beads-claim) ("RET" . anvillm-bead)
+                                        ("gr" . anvillm-beads-refresh) ("j" . evil-next-line)))
+      (should (eq command (key-binding (kbd key)))))))
 
 (ert-deftest evil-leaves-the-keys-of-the-list-and-of-conversations-what-they-are ()
   (evil-mode 1)

@@ -35,9 +35,9 @@
 (defun talk-test-look ()
   "Have what is to be seen get its faces, as when it is displayed and the user pauses."
   (with-silent-modifications
-    (anvillm-entry-look (point-min) (point-max))
-    (while anvillm-entry--waiting (anvillm-entry-load-modes))
-    (anvillm-entry-look (point-min) (point-max))))
+    (anvillm-look (point-min) (point-max))
+    (while anvillm-look--waiting (anvillm-look-load-modes))
+    (anvillm-look (point-min) (point-max))))
 
 (defun talk-test-has (text)
   "Return non-nil if TEXT is to be seen."
@@ -211,11 +211,11 @@
          (progn
            (fset mode '(autoload "talk-test-nowhere" nil t))
            (talk-test-tell (list :kind "text" :id "m" :text "```talktest\nsome code\n```"))
-           (with-silent-modifications (anvillm-entry-look (point-min) (point-max)))
+           (with-silent-modifications (anvillm-look (point-min) (point-max)))
            (cl-letf (((symbol-function 'autoload-do-load)
                       (lambda (&rest _) (setq loaded t) (fset mode #'emacs-lisp-mode))))
              (should-not loaded)
-             (anvillm-entry-load-modes)
+             (anvillm-look-load-modes)
              (should loaded)
              (should (text-property-any (point-min) (point-max) 'anvillm-raw t))))
        (fmakunbound mode)))))
@@ -350,13 +350,43 @@
      (goto-char (point-min))
      (forward-line 1000)
      (let ((from (+ 3 (point))))
-       (with-silent-modifications (anvillm-entry-look from (+ from 1)))
+       (with-silent-modifications (anvillm-look from (+ from 1)))
        (should (eq 'diff-added (get-text-property (line-beginning-position) 'face)))
        (should (eq 'diff-added (get-text-property (line-end-position) 'face)))
        (should-not (get-text-property (line-beginning-position 2) 'face))
        (should-not (get-text-property (line-beginning-position 0) 'face)))
      (talk-test-look)
      (should-not (text-property-any (point-min) (point-max) 'anvillm-raw 'diff)))))
+
+;; What an agent says runs through the window: all of it was seen once, and kept its hundreds of faces.
+(ert-deftest talk-takes-the-faces-from-what-is-out-of-sight-and-gives-them-again ()
+  (talk-test-with
+   (let ((text "## Head\n\n- **bold** and `code`\n\n| a | long |\n|---|---|\n| xxx | b |\n")
+         (intervals (lambda () (garbage-collect) (nth 2 (assq 'intervals (garbage-collect))))) before)
+     (talk-test-tell '(:kind "prompt" :id "p" :text "explain"))
+     (set-window-buffer nil "*scratch*")
+     (setq before (funcall intervals))
+     (dotimes (n 200)
+       (talk-test-tell (list :kind "text" :id (format "m%d" n) :text text)
+                       (list :kind "edit" :id (format "t%d" n) :path "a.c" :added 1 :removed 1
+                             :diff "@@ -1 +1 @@\n-b\n+B\n"))
+       (talk-test-look))
+     (support-wait (anvillm-work-idle-p))
+     (should (< (length anvillm-look--dressed) 50))
+     (should (< (/ (- (funcall intervals) before) 200) 25))
+     (goto-char (point-min))
+     (should (looking-at "You"))
+     (search-forward "bold")
+     (should-not (get-text-property (1- (point)) 'face))
+     (should (equal (concat text "\n") (buffer-substring-no-properties
+                                        (progn (search-backward "## Head") (point))
+                                        (progn (search-forward "▾ Edit") (match-beginning 0)))))
+     (should (equal "  " (get-text-property (progn (search-forward "+B") (1- (point))) 'line-prefix)))
+     (should (get-text-property (point) 'anvillm-entry))
+     (talk-test-look)
+     (should (eq 'diff-added (get-text-property (1- (point)) 'face)))
+     (search-backward "bold")
+     (should (eq 'anvillm-markdown-bold (get-text-property (point) 'face))))))
 
 (ert-deftest talk-shows-exchanges-again-that-were-taken-away ()
   (talk-test-with
