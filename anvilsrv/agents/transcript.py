@@ -16,7 +16,7 @@ Threads: ``watch``, ``forget`` and ``close`` from any thread; ``on_lines`` is ca
 import fnmatch
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from anvilsrv.allowance import BOUNDS, Shares
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound
 from anvilsrv.linux import beneath
-from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Inotify
+from anvilsrv.linux.inotify import CHANGES, IN_CLOSE_WRITE, IN_MASK_ADD, IN_MODIFY, Inotify
 from anvilsrv.linux.reactor import Deadline, Reactor
 from anvilsrv.sessions.state import View
 from anvilsrv.strict_json import loads_bytes
@@ -39,6 +39,8 @@ OnBeside = Callable[[str, list[Line]], None]
 FILES = 10_000  # beside one transcript
 REST = 0.03  # s between two looks at what has happened
 WRITES = IN_MODIFY | IN_CLOSE_WRITE
+COMES = CHANGES & ~WRITES  # a file is new in a directory, or is another one
+AGAIN = 10  # times that is looked for what to watch: who changes it without end is seen by what is watched then
 OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
 
 
@@ -141,9 +143,9 @@ class Beside:
         self._tails: dict[str, Tail] = {}
         self.unread = False  # as of a Tail
 
-    def meant(self, names: Iterable[str]) -> bool:
-        """Return whether one of these names may be that of such a file."""
-        return any(fnmatch.fnmatch(name, self._names) for name in names)
+    def meant(self, name: str) -> bool:
+        """Return whether that may be the name of such a file."""
+        return fnmatch.fnmatch(name, self._names)
 
     def read(self) -> Iterator[Line]:
         """Yield the objects on the lines completed since in all of them, as much as is read at one look. Raises
@@ -188,7 +190,8 @@ class Watcher:
         self._on_error = on_error
         self._tails: dict[str, Tail] = {}  # this and what follows is the thread's own
         self._beside: dict[str, Beside] = {}
-        self._directories: dict[str, frozenset[int]] = {}  # session -> numbers of its watches
+        self._watches: dict[str, frozenset[int]] = {}  # session -> numbers of its watches
+        self._whose: dict[int, set[str]] = {}  # the other way round
         self._old: set[str] = set()  # sessions of which something is not read that stood there when watching began
         self._later: dict[str, Deadline] = {}  # sessions that are looked at later
         self._inotify = Inotify()
@@ -238,30 +241,34 @@ class Watcher:
     def _changed(self) -> None:
         self._reactor.unwatch(self._inotify.fileno())  # what comes soon is looked at with what comes after it
         self._reactor.at(REST, lambda: self._reactor.watch(self._inotify.fileno(), self._changed))
-        written: dict[int, set[str]] = {}  # files, by the directory; a write to others there is no news
-        changed: set[int] = set()  # directories in which a file may be new, or that may be others
+        meant: set[str] = set()
         for event in self._inotify.events():
-            if event.mask & ~WRITES:
-                changed.add(event.watch)
+            if event.watch == OVERFLOW:
+                meant |= set(self._tails)
+            elif event.name and not event.mask & ~WRITES:  # a write to others in the directory is no news
+                meant |= {one for one in self._whose.get(event.watch, ()) if self._meant(one, event.name)}
             else:
-                written.setdefault(event.watch, set()).add(event.name)
-        for session, its in list(self._directories.items()):
-            names = set().union(*(written.get(number, ()) for number in its))
-            if its & changed or OVERFLOW in changed or (names and self._meant(session, names)):
-                self._serve(session)
+                meant |= self._whose.get(event.watch, set())
+        for session in meant & set(self._tails):
+            self._serve(session)
 
-    def _meant(self, session: str, names: set[str]) -> bool:
-        """Return whether one of these may be a file that is followed."""
+    def _meant(self, session: str, name: str) -> bool:
+        """Return whether this may be a file beside that is followed."""
         beside = self._beside.get(session)
-        return self._tails[session].name.rpartition("/")[2] in names or (beside is not None and beside.meant(names))
+        return beside is not None and beside.meant(name)
 
     def _leave(self, session: str, numbers: frozenset[int] = frozenset()) -> None:
         """Watch these for it, and no others."""
-        before = self._directories.pop(session, frozenset())
+        before = self._watches.pop(session, frozenset())
         if numbers:
-            self._directories[session] = numbers
-        for number in before.difference(*self._directories.values()):
-            self._inotify.remove(number)
+            self._watches[session] = numbers
+        for number in numbers - before:
+            self._whose.setdefault(number, set()).add(session)
+        for number in before - numbers:
+            self._whose[number].discard(session)
+            if not self._whose[number]:
+                del self._whose[number]
+                self._inotify.remove(number)
 
     def _serve(self, session: str) -> None:
         """Look at what is new, now or when it is its turn."""
@@ -308,24 +315,38 @@ class Watcher:
             self._on_error(error)
 
     def _follow(self, session: str, tail: Tail) -> None:
-        """Watch the nearest directories of the files that exist. Retry until nothing changed meanwhile, so that nothing is missed."""
+        """Watch the file and the nearest directories that exist. Done again until nothing changed meanwhile, so that nothing is
+        missed."""
         beside = self._beside.get(session)
-        wanted = [tail.name.split("/")[:-1], *([beside.parts] if beside is not None else [])]
-        while True:
-            numbers = frozenset(one for parts in wanted if (one := self._nearest(tail.top, parts)) is not None)
-            if numbers == self._directories.get(session, frozenset()):
+        for _ in range(AGAIN):
+            numbers = frozenset(self._wanted(tail, beside))
+            if numbers == self._watches.get(session, frozenset()):
                 return
             self._leave(session, numbers)
 
-    def _nearest(self, top: Path, parts: list[str]) -> int | None:
-        for depth in range(len(parts), -1, -1):
-            fd = directory(top, parts[:depth])
-            if fd is not None:
-                try:
-                    return self._inotify.add(f"/proc/self/fd/{fd}")
-                finally:
-                    os.close(fd)
-        return None
+    def _wanted(self, tail: Tail, beside: "Beside | None") -> Iterator[int]:
+        """Yield the watches: of the file alone its writes, since its directory may hold others that are written often."""
+        *parts, name = tail.name.split("/")
+        for way, writes in ((parts, 0), *(((beside.parts, WRITES),) if beside is not None else ())):
+            fd, whole = nearest(tail.top, way)
+            if fd is None:
+                continue
+            try:
+                yield self._inotify.add(f"/proc/self/fd/{fd}", COMES | IN_MASK_ADD | (writes if whole else 0))
+                if whole and way is parts:
+                    yield from self._file(fd, name)
+            finally:
+                os.close(fd)
+
+    def _file(self, directory: int, name: str) -> Iterator[int]:
+        try:
+            fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        except OSError:
+            return  # it comes, and is an event of its directory
+        try:
+            yield self._inotify.add(f"/proc/self/fd/{fd}", WRITES | IN_MASK_ADD)
+        finally:
+            os.close(fd)
 
 
 def batches(found: Iterator[Line], size: int = 1000) -> Iterator[list[Line]]:
@@ -349,6 +370,15 @@ def directory(top: Path, parts: list[str]) -> int | None:
             os.close(fd)
         fd = following
     return fd
+
+
+def nearest(top: Path, parts: list[str]) -> tuple[int | None, bool]:
+    """Return a descriptor of the nearest directory on that way beneath ``top`` that exists, and whether it is the whole way."""
+    for depth in range(len(parts), -1, -1):
+        fd = directory(top, parts[:depth])
+        if fd is not None:
+            return fd, depth == len(parts)
+    return None, False
 
 
 class Transcripts:

@@ -5,8 +5,8 @@ import os
 import struct
 from typing import NamedTuple
 
-IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF, IN_MOVE_SELF = (
-    0x2, 0x4, 0x8, 0x80, 0x100, 0x400, 0x800,
+IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE_SELF, IN_MOVE_SELF, IN_MASK_ADD = (
+    0x2, 0x4, 0x8, 0x80, 0x100, 0x400, 0x800, 0x20000000,
 )  # fmt: skip
 CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MOVE_SELF | IN_DELETE_SELF
 EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the name

@@ -5,6 +5,7 @@ import os
 import queue
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from anvilsrv.agents import transcript
 from anvilsrv.errors import Denied
+from anvilsrv.linux.inotify import IN_MODIFY
 from tests.conftest import PATIENCE
 
 Batch = tuple[str, list[dict[str, Any]], bool]
@@ -260,3 +262,44 @@ def test_who_writes_without_end_is_looked_at_later_and_the_others_are_not(tmp_pa
     append(tmp_path / "b.jsonl", {"n": 4})
     until_b = iter(lambda: follower.batches.get(timeout=PATIENCE)[:2], ("b", [{"n": 4}]))
     assert list(until_b) in ([], [("a", [{"n": 2}])])
+
+
+def masks(path: Path) -> list[int]:
+    """Return what this process watches of a file or directory with inotify(7), as the kernel says it."""
+    found, state = [], path.stat()
+    for info in Path("/proc/self/fdinfo").iterdir():
+        with suppress(OSError):  # the descriptor of the listing itself
+            for line in info.read_text().splitlines():
+                fields = dict(word.split(":", 1) for word in line.split()[1:] if ":" in word)
+                if line.startswith("inotify ") and int(fields["ino"], 16) == state.st_ino:
+                    found.append(int(fields["mask"], 16))
+    return found
+
+
+def test_what_is_written_to_other_files_of_its_directory_wakes_nobody(tmp_path: Path, follower: Follower) -> None:
+    path = tmp_path / "data" / "t.jsonl"
+    follower.watcher.watch("a", tmp_path, str(path))
+    path.parent.mkdir()
+    append(path, {"n": 1})
+    assert follower.lines(1) == [{"n": 1}]
+    append(path, {"n": 2})
+    assert follower.lines(1) == [{"n": 2}]
+    assert [mask & IN_MODIFY for mask in masks(path)] == [IN_MODIFY]
+    assert [mask & IN_MODIFY for mask in masks(path.parent)] == [0]
+
+
+def test_a_file_that_takes_its_place_is_followed_as_it_grows(tmp_path: Path, follower: Follower) -> None:
+    path = tmp_path / "t.jsonl"
+    append(path, {"n": 1})
+    follower.watcher.watch("a", tmp_path, str(path))
+    assert follower.lines(1) == [{"n": 1}]
+    append(tmp_path / "new", {"n": 2})
+    os.replace(tmp_path / "new", path)
+    assert follower.lines(1) == [{"n": 2}]
+    append(path, {"n": 3})
+    assert follower.lines(1) == [{"n": 3}]
+    path.unlink()
+    append(path, {"n": 4})
+    assert follower.lines(1) == [{"n": 4}]
+    append(path, {"n": 5})
+    assert follower.lines(1) == [{"n": 5}]
