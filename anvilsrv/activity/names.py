@@ -5,8 +5,7 @@ Threads: everything runs on the store's thread, in a job.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from anvilsrv.activity import rows
 from anvilsrv.activity.live import Channel, squeezed
@@ -20,8 +19,7 @@ LONGEST = 200  # characters of an id
 COMPARED = 8  # texts that grow with which a whole one is compared
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """Something that a source tells: ``made`` as ``schema.clean`` made it, ``turn`` the number of its turn, and where it begins in the
     file that told it, if it grows. ``of_tool``: output of a use of that tool, the source does not know which."""
 

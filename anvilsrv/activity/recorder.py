@@ -7,7 +7,7 @@ Threads: everything runs on the store's thread; ``record``, ``end`` and ``tell``
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from anvilsrv.activity import itself, names, rows
@@ -195,7 +195,7 @@ class Recorder:
             own = told.made.get("id")
             ident = names.of_text(tx, session, channel, told)
             if ident != own:
-                told = replace(told, made={**told.made, "id": ident})
+                told = told._replace(made={**told.made, "id": ident})
         elif told.of_tool and "part" in told.made:
             if not again:
                 channel.running.write(told.of_tool, told.made["id"], told.made["part"], told.begun)
@@ -204,7 +204,7 @@ class Recorder:
             ident = names.of_use(tx, session, channel, told)
             if not ident:
                 return
-            told = replace(told, made=names.here({**told.made, "id": ident}, channel.cwd))
+            told = told._replace(made=names.here({**told.made, "id": ident}, channel.cwd))
         if told.made["kind"] == "session" and told.made.get("what") in BEGUN:
             self._interrupt(tx, session, channel, channel.running.lost(), told.turn, saying)
         if "part" in told.made:

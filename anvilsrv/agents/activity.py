@@ -10,7 +10,7 @@ kept here. The jobs run on the store's thread.
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,8 +40,7 @@ TEXTS = 50  # of a session that may still grow
 TOGETHER = 100  # objects that are recorded in one job: others get their turn between
 
 
-@dataclass
-class Piece:
+class Piece(NamedTuple):
     """Something that was told, and where it begins in a file."""
 
     said: Said
@@ -266,7 +265,7 @@ def _ordered(one: Session, pieces: list[Piece], flush: bool) -> list[Piece]:
         if piece.said.later or piece.said.made.get("id", "") in held:
             later.append(piece)
             held.add(piece.said.made.get("id"))
-        elif piece.said.index is not None:
+        elif piece.said.nth is not None:
             now += _in_turn(one, piece)
         else:
             now.append(piece)
@@ -283,7 +282,7 @@ def _in_turn(one: Session, piece: Piece) -> list[Piece]:
     order = one.orders.setdefault(name, Order())
     if len(one.orders) > TEXTS:
         del one.orders[next(iter(one.orders))]
-    number = piece.said.index or 0
+    number = piece.said.nth or 0
     if number < order.next:
         return [piece] if number == 0 else []  # the file is read again; what came too late was given up
     order.early[number] = piece
@@ -326,7 +325,7 @@ def merged(pieces: list[Piece]) -> list[Piece]:
         )
         if alike and len(last["part"]) + len(made["part"]) <= PART // 4:
             found[-1] = Piece(
-                replace(found[-1].said, made={**last, "part": last["part"] + made["part"]}), found[-1].begun
+                found[-1].said._replace(made={**last, "part": last["part"] + made["part"]}), found[-1].begun
             )
         else:
             found.append(piece)

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from anvilsrv.activity import diffs
-from anvilsrv.activity.fields import Line
+from anvilsrv.activity.fields import Field, Line
 from anvilsrv.activity.running import NAMELESS
 from anvilsrv.activity.schema import KINDS, PART, clean
 from anvilsrv.backends import templates
@@ -60,12 +60,13 @@ class Tell:
 
     def read(self, line: Mapping[str, Any], tools: Mapping[str, Tool]) -> Iterator["Said"]:
         """Yield the objects in a line."""
-        for one in [line] if self.each is None else members(line, self.each):
-            seen = self._matched(one)
+        for member in [line] if self.each is None else members(line, self.each):
+            seen = self._matched(member)
             if seen is None or not matches_all(seen, self.when) or matches_any(seen, self.unless):
                 continue
-            found = {name: value_of(source, seen, field_of(self.kind, name)) for name, source in self.fields.items()}
-            given = {name: value for name, value in found.items() if value is not None}
+            given = {
+                name: value for name, source, one in self._sources if (value := value_of(source, seen, one)) is not None
+            }
             if "id" not in self.fields and (self.kind == "tool" or self.of_tool):
                 given["id"] = NAMELESS
             if self.kind == "tool":
@@ -79,6 +80,11 @@ class Tell:
                     yield Said(
                         made, self._index(seen), self._text(self.turn, seen), self._at(seen), self.later, of_tool
                     )
+
+    @cached_property
+    def _sources(self) -> tuple[tuple[str, Source, Field], ...]:
+        """Each field that is told: its name, its source, and what it takes."""
+        return tuple((name, source, field_of(self.kind, name)) for name, source in self.fields.items())
 
     def may(self, path: str, value: str) -> bool:
         """Return whether it may be for a line that has this value there."""
@@ -117,12 +123,11 @@ class Tell:
         return found if isinstance(found, float) else None
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """An object that a line told; of which turn (the agent's own name for it), when (monotonic, s), and the output of which tool."""
 
     made: dict[str, Any]
-    index: int | None = None
+    nth: int | None = None
     turn: str = ""
     at: float | None = None
     later: bool = False
