@@ -100,6 +100,7 @@
   (anvillm-draw-writing
     (anvillm-work-while (lambda () anvillm-follow--due)
                         (lambda () (anvillm-follow--take (pop anvillm-follow--due)))))
+  (anvillm-look-wait (and anvillm-follow--due t))
   (setq anvillm-follow--drawing (and anvillm-follow--due 'again)))
 
 (defun anvillm-follow--take (line)

@@ -31,8 +31,31 @@ Huge ones get none."
   "Return TEXT, a diff that gets its faces when it is seen."
   (propertize text 'anvillm-look 'diff 'anvillm-raw 'diff 'fontified nil))
 
+(defvar-local anvillm-look--waits nil "Non-nil while so much comes that nothing stays in sight.")
+(defvar-local anvillm-look--from nil "Where what was in sight meanwhile begins, a marker, or nil.")
+
 (defun anvillm-look (start end)
-  "Give the words and diffs of agents that are seen between START and END their faces."
+  "Give the words and diffs of agents that are seen between START and END their faces.
+While so much comes that nothing stays in sight, that is put off."
+  (cond ((not anvillm-look--waits) (anvillm-look--now start end))
+        ((not anvillm-look--from) (setq anvillm-look--from (copy-marker start)))
+        ((< start anvillm-look--from) (set-marker anvillm-look--from start))))
+
+(defun anvillm-look-wait (wait)
+  "Put off what is to get its faces if WAIT is non-nil, or go on with it."
+  (setq anvillm-look--waits wait)
+  (let ((at (and (not wait) (cl-shiftf anvillm-look--from nil))))
+    (when at
+      (with-silent-modifications
+        (let ((from (marker-position at)))
+          (while (< from (point-max))
+            (let ((to (next-single-property-change from 'anvillm-raw nil (point-max))))
+              (when (get-text-property from 'anvillm-raw) (put-text-property from to 'fontified nil))
+              (setq from to)))))
+      (set-marker at nil))))
+
+(defun anvillm-look--now (start end)
+  "Give the words and diffs of agents between START and END their faces."
   (let ((at start))
     (while (and (< at end)
                 (or (get-text-property at 'anvillm-raw)

@@ -388,6 +388,24 @@
      (search-backward "bold")
      (should (eq 'anvillm-markdown-bold (get-text-property (point) 'face))))))
 
+;; In a window that shows the end it would be gone at once.
+(ert-deftest talk-gives-faces-only-when-what-comes-stays-in-sight ()
+  (talk-test-with
+   (talk-test-tell '(:kind "text" :id "m" :text "**bold** words"))
+   (setq anvillm-follow--due (list (json-encode '(:kind "text" :id "n" :text "more" :seq 9 :turn 1 :ts 1795957322)))
+         anvillm-follow--drawing t)
+   (anvillm-look-wait t)
+   (goto-char (point-min))
+   (search-forward "bold")
+   (with-silent-modifications
+     (anvillm-look (point-min) (point-max))
+     (put-text-property (point-min) (point-max) 'fontified t))
+   (should-not (get-text-property (1- (point)) 'face))
+   (anvillm-follow--draw)
+   (should-not (get-text-property (1- (point)) 'fontified)) ; so it is looked at once more
+   (talk-test-look)
+   (should (eq 'anvillm-markdown-bold (get-text-property (1- (point)) 'face)))))
+
 (ert-deftest talk-shows-exchanges-again-that-were-taken-away ()
   (talk-test-with
    (let* ((anvillm-log-size 4000) (anvillm-turns 3) (seq 0)
