@@ -50,7 +50,8 @@ While so much comes that nothing stays in sight, that is put off."
         (let ((from (marker-position at)))
           (while (< from (point-max))
             (let ((to (next-single-property-change from 'anvillm-raw nil (point-max))))
-              (when (get-text-property from 'anvillm-raw) (put-text-property from to 'fontified nil))
+              (when (get-text-property from 'anvillm-raw)
+                (put-text-property from to 'fontified nil))
               (setq from to)))))
       (set-marker at nil))))
 
@@ -115,13 +116,14 @@ Return where the last of them ends."
          (windows (get-buffer-window-list nil nil t)))
     (with-silent-modifications
       (dolist (marker old)
-        (let ((bounds (anvillm-look--bounds (min marker (1- (point-max))))))
-          (if (cl-some (lambda (w) (and (<= (window-start w) (cdr bounds))
-                                        (<= (car bounds) (window-end w))))
-                       windows)
-              (setq kept (nconc kept (list marker)))
-            (anvillm-look--undress (car bounds) (cdr bounds))
-            (set-marker marker nil)))))
+        (let ((bounds (and (< marker (point-max)) (anvillm-look--bounds marker))))
+          (cond ((and bounds
+                      (cl-some (lambda (w) (and (<= (window-start w) (cdr bounds))
+                                                (<= (car bounds) (window-end w))))
+                               windows))
+                 (setq kept (nconc kept (list marker))))
+                (t (when bounds (anvillm-look--undress (car bounds) (cdr bounds)))
+                   (set-marker marker nil))))))
     (setq anvillm-look--dressed kept anvillm-look--room (/ anvillm-look--most 2))))
 
 (defun anvillm-look--undress (start end)

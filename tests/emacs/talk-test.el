@@ -386,7 +386,10 @@
      (talk-test-look)
      (should (eq 'diff-added (get-text-property (1- (point)) 'face)))
      (search-backward "bold")
-     (should (eq 'anvillm-markdown-bold (get-text-property (point) 'face))))))
+     (should (eq 'anvillm-markdown-bold (get-text-property (point) 'face)))
+     (anvillm-drawing () (erase-buffer)) ; while some are about to lose them
+     (anvillm-look--tidy)
+     (should (<= (length anvillm-look--dressed) 20)))))
 
 ;; In a window that shows the end it would be gone at once.
 (ert-deftest talk-gives-faces-only-when-what-comes-stays-in-sight ()
