@@ -39,6 +39,7 @@ Its name, its state, what the agent does and what is to be said about it stay."
       (state . ,(concat "  " (anvillm-state-text session)))
       (since . ,(anvillm-header--since session))
       (doing . ,(if (and (equal (plist-get session :state) "running")
+                         (not (equal (plist-get session :doing) "running")) ; once is enough
                          (not (plist-get session :ask)))
                     (behind " · " (plist-get session :doing))
                   ""))

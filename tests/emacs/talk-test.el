@@ -66,7 +66,10 @@
    (support-publish tree :type "state_change" :session_id "00000001" :state "running")
    (support-publish tree :type "session_update" :session_id "00000001" :doing "Bash: make" :since (float-time))
    (support-wait (string-match-p "running  0:[0-9]+ · Bash: make" (anvillm-log--header)))
-   (should-not (string-match-p "Bash.*Bash" (anvillm-log--header)))))
+   (should-not (string-match-p "Bash.*Bash" (anvillm-log--header)))
+   (support-publish tree :type "session_update" :session_id "00000001" :doing "running")
+   (support-wait (equal "running" (anvillm-get "00000001" :doing)))
+   (should-not (string-match-p "running.*running" (anvillm-log--header)))))
 
 (ert-deftest talk-has-a-header-that-gives-way-in-a-set-order ()
   (talk-test-with
