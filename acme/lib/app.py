@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from acme.lib import begin, plumb
+from acme.lib import begin, left_over, plumb
 from acme.lib.acme import Acme
 from acme.lib.agent import Agent, Backend, Roster, Session, Sessions
 from acme.lib.ask import AskPane
@@ -27,7 +26,7 @@ from acme.lib.diff import Diff
 from acme.lib.end import End
 from acme.lib.host import Call
 from acme.lib.log import Log
-from acme.lib.mail import Archive, Compose, Inbox, Message
+from acme.lib.mail import NOBODY, Archive, Compose, Inbox, Message
 from acme.lib.main import Main
 from acme.lib.new import New
 from acme.lib.pane import Pane
@@ -65,7 +64,6 @@ PANES: dict[str, type[Pane]] = {
 }
 _TICK = 15.0  # s between two looks at how long something runs
 _ABOUT_SESSION = ("prompt", "log", "ask", "context", "queue", "compose", "diff")
-_LEFT = re.compile(r".*/\+(Prompt|Log|Ask|Context|Queue|Inbox|Archive|Daemon|Diff|Tasks|New)(?:\.([\w-]+))?")
 
 
 class App:
@@ -179,15 +177,10 @@ class App:
     def adopt(self) -> None:
         """Adopt the windows that an earlier Assist left."""
         for listed in self.acme.windows():
-            left = _LEFT.fullmatch(listed.name)
-            if left is None:
-                continue
-            kind = left[1].lower()
-            label = left[2] or ("" if kind in ("daemon", "tasks", "new") else USER)
-            session = self.roster.find(label)
-            subject = session.id if session is not None else label
-            if (session is not None or left[2] is None) and PANES[kind](self, subject).title() == listed.name:
-                self._desk.put(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
+            for kind, subject in left_over.about(listed.name, self.roster, self.agent, NOBODY):
+                if PANES[kind](self, subject).title() == listed.name:
+                    self._desk.put(lambda kind=kind, subject=subject: self.open(kind, subject))  # type: ignore[misc]
+                    break
 
     def gone(self, pane: object, wanted: bool) -> None:
         """Forget a window that is deleted; `wanted` if it was asked for again on its way out."""

@@ -32,7 +32,10 @@ class Diff(About):
         self._old = threading.Event()
 
     def open(self) -> None:
+        kept = self.window.body() if self.adopted and self.window.dirty() else ""
         self._draw()
+        if comments := patch.comments(self._drawn, kept):
+            self.restore("\n".join(comments))
 
     def outdate(self) -> None:
         """Have it drawn again, from any thread, since a turn is over or a command has changed it."""
@@ -76,8 +79,8 @@ class Diff(About):
         return "\n".join(patch.comments(self._drawn, self.window.body()))
 
     def restore(self, text: str) -> None:
-        """Put comments that were kept at the end, with the places that they are about."""
-        self.window.append(f"\n{text}\n")
+        """Put comments that were kept beneath the lines that they are about."""
+        table.whole(self.window, patch.commented(self._drawn, text), clean=False)
 
     def get(self, call: Call) -> None:
         text = self.draft()

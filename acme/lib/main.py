@@ -104,8 +104,7 @@ class Main(Pane):
 
     def refresh(self) -> None:
         """Make the rows right; whatever else stands in the window, and dot, stay where they are."""
-        if self._edits:
-            self._edits.settle({one.id: one.alias or "-" for one in self.app.roster.sessions})
+        self._settle()
         if self._ticked != self.app.tick:
             self._ticked = self.app.tick
             self._fit()
@@ -122,6 +121,10 @@ class Main(Pane):
             pace = (time.monotonic() - started) / self._step
             self._step = max(_FEWEST, min(_MOST, int(_STEP / pace)))
             self.stale()  # the rest, after what was clicked meanwhile
+
+    def _settle(self) -> None:
+        if self._edits:
+            self._edits.settle({one.id: one.alias or "-" for one in self.app.roster.sessions})
 
     def _fit(self) -> None:
         """Lay the columns out again if the window has become wider or narrower, of which acme tells nothing."""
@@ -275,6 +278,7 @@ class Main(Pane):
         """Do what was edited, line by line: a row that was deleted, an alias that was changed, a line that was added."""
         body = self.window.body()
         self._edits.notice(body, self.shown)
+        self._settle()  # an alias that was written back is no edit
         todo, self._edits = self._edits, Edits()
         confirmed, self._doomed = self._doomed, set()  # a session that two lines are about is asked for once
         for id in todo.removed:

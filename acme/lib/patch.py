@@ -175,6 +175,25 @@ def comments(drawn: Drawn, body: str) -> list[str]:
     return found
 
 
+def commented(drawn: Drawn, text: str) -> str:
+    """Return what is shown with `comments` that were kept, each beneath its line; at the end those whose lines are not there."""
+    beneath: dict[int, list[str]] = {}
+    at = len(drawn.lines) - 1
+    for line in text.splitlines():
+        found = re.match(r"(.+?):(\d+): (.*)", line) if line[:1] != " " else None
+        if found is not None:
+            about = (found[1], int(found[2]))
+            there = [
+                n
+                for n, (hunk, number) in enumerate(drawn.places)
+                if hunk and (hunk.path, max(1, number or hunk.new)) == about
+            ]
+            at, line = (there[-1], found[3]) if there else (len(drawn.lines) - 1, line)
+        beneath.setdefault(at, []).append(line.strip())
+    shown = ([line, *beneath.get(n, [])] for n, line in enumerate(drawn.lines))
+    return "".join(f"{line}\n" for lines in shown for line in lines)
+
+
 def touched(drawn: Drawn, body: str, q0: int, q1: int) -> list[Hunk]:
     """Return the hunks on whose lines the selection is."""
     found: list[Hunk] = []

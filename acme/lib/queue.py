@@ -227,9 +227,10 @@ class Waiting(Written):
 
     def open(self) -> None:
         self._read = self.app.agent.read(self._path())
-        self.clear()
-        self.window.replace(0, 0, self._read)
-        self.window.clean()
+        if not (self.adopted and self.window.dirty()):  # else it is the person's
+            self.clear()
+            self.window.replace(0, 0, self._read)
+            self.window.clean()
         self.window.select(0, 0)
         self.window.show()
 

@@ -225,7 +225,10 @@ class Task(Beads):
     def open(self) -> None:
         self._drawn = ""
         self._got = ""
-        self._draw()
+        if self.adopted and self.window.dirty():  # it is the person's
+            self._drawn = draw(self._read(), self.app.agent.beads("list"))
+        else:
+            self._draw()
 
     def refresh(self) -> None:
         body = self.window.body()

@@ -203,14 +203,17 @@ class Window:
 
     @contextmanager
     def bulk(self, clean: bool = True) -> Iterator[None]:
-        """Make changes that are one for Undo. With `clean` the window is clean afterwards, and its history is gone."""
+        """Make changes that Undo takes back together with what the person has typed last: they are no steps of their own, or it would
+        never get behind what is drawn again after each. With `clean` the window is clean afterwards, and its history is gone.
+        """
         self._open("data")
         with self._alone:
             self.ctl("nomark")
             try:
                 yield
             finally:
-                self.ctl("mark\nclean" if clean else "mark")
+                if clean:
+                    self.ctl("clean")
 
     def errors(self, text: str) -> None:
         """Write a line to the ``+Errors`` window of this window's directory."""

@@ -136,7 +136,8 @@ class Questions:
     ) -> None:
         """Close a question, ``by`` whom; without a ``reply`` its asker gets the one for an unanswered question."""
         turn = whose.turn_of(tx, session)
-        self._registry.activity.record(tx, session, turn, "decision", id=question["id"], choice=choice, by=by)
+        said = choice.replace("\n", " / ")  # a line for each question in one
+        self._registry.activity.record(tx, session, turn, "decision", id=question["id"], choice=said, by=by)
         left = tuple(one for one in self._registry.row(tx, session).ask if one["id"] != question["id"])
         self._keep(tx, session, left)
         self._emit(tx, session, questions.shown(left[0]) if left else None, over=question["id"])

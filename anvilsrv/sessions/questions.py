@@ -102,7 +102,8 @@ def chosen(question: Question, text: str) -> str:
 def _of_part(line: str, part: Mapping[str, Any]) -> str:
     if not part.get("multiple") or line in part["choices"]:
         return pick(line, part["choices"], free=True)
-    return ", ".join(pick(one.strip(), part["choices"], free=True) for one in line.split(",") if one.strip())
+    several = line.split() if "," not in line and line.replace(" ", "").isdecimal() else line.split(",")
+    return ", ".join(pick(one.strip(), part["choices"], free=True) for one in several if one.strip())
 
 
 def pick(choice: str, choices: list[str], free: bool = False) -> str:

@@ -82,6 +82,18 @@ def test_what_is_written_beneath_a_line_is_about_it(repository):
     assert patch.comments(drawn, drawn.text()) == []
 
 
+def test_comments_that_were_kept_stand_beneath_their_lines_again(repository):
+    drawn = patch.draw(run(repository, "diff"), str)
+    body = (
+        drawn.text()
+        .replace("+line three\n", "+line three\nwhy?\nit was shorter\n")
+        .replace("++ text\n", "++ text\nwhat?\n")
+    )
+    kept = "\n".join(patch.comments(drawn, body))
+    assert patch.commented(drawn, kept) == body
+    assert patch.commented(drawn, "gone.py:3: why?\n not") == drawn.text() + "gone.py:3: why?\nnot\n"
+
+
 def test_what_is_taken_back_is_as_it_was(repository):
     before = run(repository, "show", "HEAD:src/lex.py")
     drawn = patch.draw(run(repository, "diff"), str)

@@ -1,5 +1,6 @@
 """Assist as a program: one for each acme, deleted windows, Load, the plumber, and the programs Kiro and Claude."""
 
+import json
 import os
 import re
 import shutil
@@ -8,11 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from acme.lib.acme import Acme
 from acme.lib.plumb import unpack
+from anvilsrv import paths
 from anvilsrv.p9.client import Client
 from anvilsrv.p9.server import Server
 from anvilsrv.p9.tree import LATER, File, Handle, StaticDir
@@ -60,6 +63,56 @@ def test_windows_of_an_assist_that_was_killed_are_taken_over(person, agent, assi
     assert lines[-2:] == [["-", "idle", "claude", "/tmp", other], ["a", "note", "of", "mine"]]
     agent.logs[id].add(b"ASSISTANT 2026-01-01T10:00:01\n\tyes\n\n")
     person.sees(log, "\thello\n\nASSISTANT 2026-01-01 10:00\n\tyes\n\na draft")
+
+
+def test_every_kind_of_window_is_taken_over_with_what_was_typed_in_it(person, agent, assist, project):
+    id = agent.add("claude", project, alias="rev", state="running")
+    agent.wait(id, (2, "queue", "run the tests"))
+    agent.texts[f"{id}/git/diff"] = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+    agent.beads.append({"id": "bd-a1b.2", "title": "Mend", "status": "open", "priority": 2})
+    mail = agent.mail("user", **{"from": id}, body="Which?")
+    first = assist()
+    asked = (
+        "task bd-a1b.2",
+        f"queued {id}/2",
+        f"message user/inbox/{mail}",
+        f"compose user/inbox/{mail}",
+        f"compose {id}",
+        f"diff {id}",
+    )
+    for words in asked:
+        assert assist(*words.split(), wait=False).wait(10) == 0
+    names = {
+        "/AnviLLM/+Task.bd-a1b.2": "Fail",
+        f"{project}/+Queued.rev.2": "Put Queue",
+        f"{project}/+Mail.{mail[:8]}": "Reply Archive",
+        f"/AnviLLM/+Reply.{mail[:8]}": "Send",
+        "/AnviLLM/+Mail.to.rev": "Send",
+        f"{project}/+Diff.rev": "Revert",
+    }
+    for name, word in names.items():
+        person.wait(lambda name=name, word=word: person.has(name) and word in person.tag(name), name)
+    person.sees(f"{project}/+Diff.rev", "+c\n")
+    first.terminate()
+    assert first.wait(30) == 0
+    for name in names:
+        if name != f"{project}/+Mail.{mail[:8]}":
+            person.type_at_end(name, "mine too\n")
+    assist()
+    drafts = paths.state_dir() / "assist"
+    for words in (*asked[:2], *asked[3:]):
+        kept = drafts / quote(words, safe=" ")
+        person.wait(lambda kept=kept: kept.exists() and "mine too" in kept.read_text(), words)
+    assert "mine too" in person.body("/AnviLLM/+Task.bd-a1b.2")
+    person.execute(f"{project}/+Queued.rev.2", "Put", tag=True)
+    assert agent.await_written(f"{id}/turns/2/prompt") == "run the testsmine too\n"
+    person.execute(f"{project}/+Diff.rev", "Put", tag=True)
+    assert agent.await_written(f"{id}/git/review") == "x:2: mine too\n"
+    for name in ("/AnviLLM/+Mail.to.rev", f"/AnviLLM/+Reply.{mail[:8]}"):
+        person.execute(name, "Send", tag=True)
+        assert json.loads(agent.await_written("user/mail"))["body"] == "mine too"
+    person.execute(f"{project}/+Mail.{mail[:8]}", "Archive", tag=True)
+    assert agent.await_written("user/ctl") == f"complete {mail}\n"
 
 
 def test_what_was_typed_while_no_assist_ran_is_kept_on_disk_by_the_next_one(person, agent, assist, project):

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from acme.lib import rows
 from acme.lib.agent import Ask
 
@@ -283,3 +285,25 @@ def test_the_line_of_a_question_says_once_what_it_is_about():
     edit = Ask("Edit", ("allow",), '{"file": "a.go", "replace_all": false, "limit": null}', "q1")
     assert rows.asked(edit, "rev") == "\tq1 [allow] Edit: a.go"
     assert rows.asked(Ask("x" * 200, ("allow",), "", "q1"), "rev") == f"\tq1 [allow] {'x' * rows.EXCERPT}\u2026"
+
+
+def test_undo_takes_an_edit_of_a_row_back_also_when_rows_have_changed_since(person, agent, assist, project):
+    if not person.real:
+        pytest.skip("only acme itself can Undo")
+    id, other = (agent.add("claude", project, alias=alias) for alias in ("rev", "docs"))
+    assist()
+    person.sees(MAIN, other)
+    person.rewrite(MAIN, "rev", "lexer")
+    agent.change(other, state="stopped")
+    person.sees(MAIN, "stopped")
+    for _ in "lexer+":  # as many steps as acme makes of it
+        if "rev" not in person.body(MAIN):
+            was = person.body(MAIN)
+            person.execute(MAIN, "Undo", tag=True)
+            person.wait(lambda was=was: person.body(MAIN) != was, "a step back")
+            person.sees(MAIN, "stopped")
+    assert "rev" in person.body(MAIN)
+    person.execute(MAIN, "Put", tag=True)
+    agent.change(other, state="idle")
+    person.wait(lambda: "stopped" not in person.body(MAIN), "the other row to follow")
+    assert not [one for one in agent.written if one[0] == f"{id}/alias"]

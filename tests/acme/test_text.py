@@ -228,6 +228,32 @@ def test_undo_takes_back_what_was_typed_in_a_log_step_by_step(person, agent, ass
     assert person.body(name) == before
 
 
+@pytest.mark.parametrize("by", ["news", "Get"])
+def test_undo_takes_back_what_was_typed_in_a_log_also_when_something_was_drawn_since(
+    person, agent, assist, rev, project, by
+):
+    if not person.real:
+        pytest.skip("only acme itself can Undo")
+    agent.logs[rev].add(b"USER 2026-01-01T10:00:00\n\thello\n\n")
+    assist("log", rev)
+    name = f"{project}/+Log.rev"
+    opened(person, name, "Undo")
+    person.sees(name, "hello")
+    person.type_at_end(name, "one")
+    if by == "Get":
+        person.execute(name, "Get", tag=True)
+    agent.logs[rev].add(b"ASSISTANT 2026-01-01T10:00:01\n\tyes\n\n")
+    person.sees(name, "\tyes\n\none")
+    log = person.body(name).removesuffix("one")
+    for _ in "one":  # as many steps as acme makes of it
+        was = person.body(name)
+        if was != log:
+            person.execute(name, "Undo", tag=True)
+            shorter = [log + "one"[:count] for count in range(len(was) - len(log))]
+            person.wait(lambda shorter=shorter: person.body(name) in shorter, "a step back")
+    assert person.body(name) == log
+
+
 def drafts(state):
     for top, _, names in os.walk(state):
         for name in names:

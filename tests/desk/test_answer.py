@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anvilsrv.errors import AnvilError, Conflict, Invalid
-from anvilsrv.sessions import questions
+from anvilsrv.sessions import conversation, questions
 from anvilsrv.sessions.questions import identify, pick
 from anvilsrv.store.effects import Asked
 from tests.conftest import PATIENCE, wait_until
@@ -269,7 +269,14 @@ def test_an_interrupt_lets_go_who_would_not_hear_a_key(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "chosen"), [("2\n1,3", "blue\na, c"), ("red\n a\n", "red\na"), ("none\n2", "none\nb")]
+    ("given", "chosen"),
+    [
+        ("2\n1,3", "blue\na, c"),
+        ("2\n1 3", "blue\na, c"),
+        ("2\n1 or 3", "blue\n1 or 3"),
+        ("red\n a\n", "red\na"),
+        ("none\n2", "none\nb"),
+    ],
 )
 def test_several_questions_in_one_take_a_line_each(given: str, chosen: str) -> None:
     parts = [{"text": "?", "choices": ["red", "blue"]}, {"text": "?", "choices": ["a", "b", "c"], "multiple": True}]
@@ -277,6 +284,16 @@ def test_several_questions_in_one_take_a_line_each(given: str, chosen: str) -> N
     assert questions.chosen(question, given) == chosen
     with pytest.raises(Invalid, match="1 lines for 2 questions"):
         questions.chosen(question, "2")
+
+
+def test_the_log_tells_the_parts_of_an_answer_apart(parts: Parts) -> None:
+    agent = parts.idle()
+    parts.taken(agent)
+    asked = [{"text": text, "choices": ["red", "blue"]} for text in ("Which?", "And which?")]
+    ask(parts, agent, question="Which?\n\nAnd which?", questions=asked, free=True)
+    parts.questions.answer(agent, "blue\nred")
+    log = parts.job(lambda tx: conversation.conversation_page(tx, agent, 0))[0].decode()
+    assert "Which? → blue / red\n" in log
 
 
 def test_a_number_is_a_choice_also_where_any_words_are_an_answer() -> None:
