@@ -7,7 +7,10 @@ submit the rest of it as keys.
 import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # C0 but tab and newline, DEL, C1
-_STYLE = re.compile(r"\x1b\[[\d;:]*m")
+_STYLE = re.compile(r"\x1b\[([\d;:]*)m")  # SGR, ECMA-48 8.3.117
+_STYLED_END = re.compile(r"\r((?:\x1b\[[\d;:]*m)+)\n")
+_SEQUENCE = 40  # characters of one that are looked for, and of what is kept of several
+CHANGES = 1000  # of colours in one text; what follows them has none
 # C0 but tab and newline, DEL, C1; what ends a line in some programs; what reorders the text around it (Unicode report 36), and what
 # is not seen at all, but for the two that join and part letters
 _SEEN = re.compile(
@@ -57,6 +60,37 @@ def shown(text: str) -> str:
     return printable(_STYLE.sub("", text))
 
 
+def styled(text: str) -> str:
+    """Return ``text`` printable, with the sequences that set its colours as they are: for ``parted``."""
+    if "\x1b" not in text:
+        return printable(text)
+    pieces = _STYLE.split(_STYLED_END.sub(r"\1\n", text))
+    return "".join(f"\x1b[{piece}m" if at % 2 else printable(piece) for at, piece in enumerate(pieces))
+
+
+def parted(text: str) -> tuple[str, list[tuple[int, str]]]:
+    """Return a text that is ``styled``, as ``shown``; and where its colours change: after how many characters of it, and to what (the
+    parameters of SGR: ``1;31``, empty for none). They last until the next change, also that of a text after it."""
+    if "\x1b" not in text:
+        return text, []
+    pieces, at, changes = _STYLE.split(text), 0, list[tuple[int, str]]()
+    plain = [printable(piece) for piece in pieces[::2]]
+    for before, change in zip(plain, pieces[1::2], strict=False):
+        at += len(before)
+        if changes and changes[-1][0] == at:  # both count
+            change = f"{changes.pop()[1] or '0'};{change or '0'}"
+        changes.append((at, change[-_SEQUENCE:].lstrip(";:")))
+    over = changes[CHANGES - 1 :]
+    return "".join(plain), changes if len(changes) <= CHANGES else [*changes[: CHANGES - 1], (over[0][0], "")]
+
+
+def whole_up_to(text: str, most: int) -> int:
+    """Return where to cut a text that is ``styled`` so that at most so many characters are left, and no sequence is in two."""
+    begun = text.rfind("\x1b", max(0, most - _SEQUENCE), most)
+    cuts = begun > 0 and len(text) > most and (found := _STYLE.match(text, begun)) is not None and found.end() > most
+    return begun if cuts else most
+
+
 def quoted(text: str) -> str:
     """Return the text of a message, ``shown``, in which no line looks like the head of another message: such a line
     begins with ``> ``.
@@ -65,5 +99,5 @@ def quoted(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a line of a captured screen without its colours."""
-    return _STYLE.sub("", text)
+    """Return a line of a captured screen, or what is ``styled``, without its colours."""
+    return _STYLE.sub("", text) if "\x1b" in text else text

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.display import one_line, printable, shown
+from anvilsrv.display import one_line, printable, shown, styled
 from anvilsrv.errors import Invalid
 from anvilsrv.strict_json import dumps, whole
 
@@ -55,18 +55,31 @@ class Field:
 
 @dataclass(frozen=True)
 class Text(Field):
-    """A text of at most ``most`` bytes, plain: no colours, control characters made visible."""
+    """A text of at most ``most`` bytes, plain: no colours, control characters made visible. With ``colours`` the sequences that set
+    them are still in it: ``display.parted`` takes them out."""
 
     most: int
+    colours: bool = False
 
     def take(self, value: Any) -> tuple[Any, int]:
         if not isinstance(value, str):
             return MISSING, 0
-        cut = middle(whole(shown(value)), self.most)
+        cut = middle(whole(styled(value) if self.colours else shown(value)), self.most)
         return cut.text, cut.left_out
 
     def __str__(self) -> str:
         return "text"
+
+
+@dataclass(frozen=True)
+class Colours(Field):
+    """Where the colours of a text change. They are found in the text: what an agent says of them is left out."""
+
+    def take(self, value: Any) -> tuple[Any, int]:
+        return MISSING, 0
+
+    def __str__(self) -> str:
+        return "[[number, SGR]]"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from anvilsrv import display
 from anvilsrv.activity.doing import Doing
 from anvilsrv.activity.rows import Begun, Mark
 from anvilsrv.activity.running import Running
@@ -29,8 +30,8 @@ RUN = 4096  # pieces without a record after which what has grown is one
 
 
 def squeezed(text: str) -> str:
-    """Return a text without blanks, which agents change."""
-    return "".join(text.split())
+    """Return a text without blanks, which agents change, and without colours."""
+    return "".join(display.plain(text).split())
 
 
 class Grown:
@@ -47,10 +48,11 @@ class Grown:
         """Add more of it."""
         self.solid += len(squeezed(part))
         room = self._most * 3 // 4 - self._begun
-        if room > 0:
+        room = display.whole_up_to(part, room) if room > 0 else 0
+        if room:
             self._head.append(part[:room])
             self._begun += len(self._head[-1])
-        if rest := part[max(0, room) :]:
+        if rest := part[room:]:
             self._tail.append(rest)
             self._ending += len(rest)
         while self._tail and self._ending - len(self._tail[0]) >= self._most // 4:
@@ -66,8 +68,11 @@ class Grown:
     @property
     def text(self) -> str:
         """What there is of it."""
+        head = "".join(self._head)
         between = f"\n[{self.left_out} bytes left out]\n" if self.left_out else ""
-        return "".join(self._head) + between + "".join(self._tail)
+        if between and "\x1b" in head:
+            between = f"\x1b[m{between}"  # which colours the end had, stood in what is left out
+        return head + between + "".join(self._tail)
 
 
 @dataclass

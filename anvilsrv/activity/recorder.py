@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from anvilsrv import display
 from anvilsrv.activity import itself, names, rows
 from anvilsrv.activity.live import RUN, Block, Channel, Live, squeezed
 from anvilsrv.activity.names import Told
 from anvilsrv.activity.rows import Mark, Record
-from anvilsrv.activity.schema import KINDS, clean, key
+from anvilsrv.activity.schema import KINDS, clean, coloured, key
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.store.effects import Item, Later, Said, Wake
 from anvilsrv.store.store import Tx
@@ -117,7 +118,7 @@ class Recorder:
         channel = self.live.channel(session)
         blocks = sorted(channel.blocks.items(), key=lambda one: one[1].seq) if channel is not None else []
         return [
-            (name, block.grown.text)
+            (name, display.parted(block.grown.text)[0])
             for (kind, name), block in blocks
             if kind == "text" and block.turn == turn and not block.parent
         ]
@@ -241,7 +242,9 @@ class Recorder:
             block.grown.add(made["part"])
             block.pieces += 1
         block.seq = channel.number()
-        shown = _text_of(name, block) if first else made  # a daemon before us may have told some of it
+        shown = (
+            _text_of(name, block) if first else coloured(made, "part")
+        )  # a daemon before us may have told some of it
         saying.items.append(_item(tx, block.seq, block.turn, shown)[0])
         saying.made.append(shown)
         if block.pieces % RUN == 0:
@@ -285,9 +288,11 @@ class Recorder:
         known = rows.newest(tx, session, kind, ident) if ident or KINDS[kind].once else None
         if known is not None and ident:
             turn, before = known[0], known[1]
-            made = {**{name: value for name, value in before.items() if name not in (*FRESH, "grows", "cut")}, **made}
+            of_text = ("grows", "cut", "colours") if "text" in made else ("grows", "cut")
+            made = {**{name: value for name, value in before.items() if name not in (*FRESH, *of_text)}, **made}
             if made.get("void"):
                 made.pop("text", None)
+                made.pop("colours", None)
         if known is not None and _same(known[1], made):
             return
         if known is None and block is None and ident and rows.told(tx, session, kind, ident):
@@ -318,7 +323,7 @@ class Recorder:
         for name, block in blocks:
             made = _text_of(name, block)
             made.pop("grows", None)
-            if answer and texts[-1:] == [name] and _begins(answer, block):
+            if answer and texts[-1:] == [name] and _begins(answer, made["text"]) and not _as_coloured(answer, made):
                 made = clean("text", {"id": name[1], "text": answer}) or made
             saying.whole.append(name)
             if name[0] == "text" and "void" not in made:
@@ -348,8 +353,13 @@ def says(answer: str, said: Iterable[str]) -> bool:
     return False
 
 
-def _begins(answer: str, block: Block) -> bool:
-    return squeezed(answer).startswith(squeezed(block.grown.text)[:1000])
+def _begins(answer: str, grown: str) -> bool:
+    return squeezed(answer).startswith(squeezed(grown)[:1000])
+
+
+def _as_coloured(answer: str, made: Mapping[str, Any]) -> bool:
+    """Return whether an answer is only what has grown, without its colours."""
+    return "colours" in made and squeezed(answer) == squeezed(made["text"])
 
 
 def _text_of(name: tuple[str, str], block: Block) -> dict[str, Any]:
@@ -362,7 +372,7 @@ def _text_of(name: tuple[str, str], block: Block) -> dict[str, Any]:
     }
     if block.grown.left_out:
         made["cut"] = block.grown.left_out
-    return {**made, "grows": True}
+    return {**coloured(made, "text"), "grows": True}
 
 
 def _item(tx: Tx, seq: int, turn: int, made: Mapping[str, Any]) -> tuple[Item, str]:

@@ -2,7 +2,8 @@
 
 Each object also has ``seq`` ``ts`` ``turn`` ``kind``, and perhaps ``id`` (what later objects refer to), ``parent`` (the id of the
 subagent whose step it is) and ``cut`` (bytes left out). An object replaces an earlier one of the same kind and id (of an edit: and n);
-``part`` appends to it, and is not a record: it is not kept.
+``part`` appends to it, and is not a record: it is not kept. Within the daemon a part has the sequences in it that set colours, since
+it may begin and end between them; readers get it ``coloured``.
 
 Pure.
 """
@@ -11,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anvilsrv.activity.fields import Field, Flag, Json, Line, Number, Rows, Text, Texts, Word, taken
+from anvilsrv.activity.fields import Colours, Field, Flag, Json, Line, Number, Rows, Text, Texts, Word, taken
+from anvilsrv.display import parted
 
 LONG = 1 << 20  # bytes of a prompt, an answer or a diff that is kept
 OUTPUT = 256 << 10  # of a tool's output
@@ -40,7 +42,9 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "prompt": Kind({"text": Text(LONG), "origin": Word(ORIGINS)}),
-    "text": Kind({"part": Text(PART), "text": Text(LONG), "void": Flag()}, grows=True),
+    "text": Kind(
+        {"part": Text(PART, colours=True), "text": Text(LONG, colours=True), "colours": Colours(), "void": Flag()}, grows=True
+    ),
     "thinking": Kind({"on": Flag(), "seconds": Number(), "text": Text(OUTPUT), "tokens": Number()}),
     "tool": Kind(
         {
@@ -50,7 +54,8 @@ KINDS: dict[str, Kind] = {
     ),
     "output": Kind(
         {
-            "part": Text(PART), "text": Text(OUTPUT), "end": Word(ENDS), "exit": Number(), "seconds": Number(),
+            "part": Text(PART, colours=True), "text": Text(OUTPUT, colours=True), "colours": Colours(),
+            "end": Word(ENDS), "exit": Number(), "seconds": Number(),
             "file": Line(4096), "images": IMAGES,
         },
         grows=True,
@@ -117,8 +122,17 @@ def clean(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
     common, _ = taken(COMMON, given)
     if not fields or (kind in NEEDS_ID and "id" not in common):
         return None
-    made = {"kind": kind, **common, **fields}
+    made = coloured({"kind": kind, **common, **fields}, "text") if known.grows else {"kind": kind, **common, **fields}
     return {**made, "cut": left} if left and "part" not in made else made
+
+
+def coloured(made: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object whose text, or part, is plain; where its colours change is a field of its own."""
+    text = made.get(name)
+    if not isinstance(text, str) or "\x1b" not in text:
+        return made
+    plain, changes = parted(text)
+    return {**made, name: plain, **({"colours": changes} if changes else {})}
 
 
 def key(made: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from anvilsrv.backends import templates
 from anvilsrv.backends.rules import Conditions, matches_all, matches_any, moment
 from anvilsrv.backends.sources import MEMBER, Source, field_of, fitting, members, text_of, value_of
 from anvilsrv.backends.typed import bounded
+from anvilsrv.display import whole_up_to
 
 PIECE = PART // 4  # characters of one part
 SHORT = 80  # characters of a value by which rows are known
@@ -178,7 +179,12 @@ def pieces(given: dict[str, Any]) -> list[dict[str, Any]]:
     part = given.get("part")
     if not isinstance(part, str) or len(part) <= PIECE:
         return [given]
-    return [{**given, "part": part[at : at + PIECE]} for at in range(0, len(part), PIECE)]
+    found = []
+    while part:
+        end = whole_up_to(part, PIECE)
+        found.append({**given, "part": part[:end]})
+        part = part[end:]
+    return found
 
 
 def counted_edit(given: dict[str, Any]) -> dict[str, Any]:

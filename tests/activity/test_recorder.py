@@ -50,6 +50,9 @@ class Records:
         return [one for record in found if (one := json.loads(record.line))["kind"] == kind]
 
 
+RED, NONE = "\x1b[31m", "\x1b[0m"
+
+
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[Records]:
     made = Records(tmp_path)
@@ -204,3 +207,33 @@ def test_what_is_left_out_of_a_long_list_is_counted(kind: str, field: str, more:
     )
     whole = clean(kind, {field: rows[:200], **more})
     assert whole is not None and "cut" not in whole
+
+
+def test_a_text_that_is_told_again_without_colours_has_those_of_nothing_else(records: Records) -> None:
+    records.tell("output", id="t", text=f"{RED}red{NONE}")
+    records.tell("output", id="t", text="plain")
+    assert [(one["text"], one.get("colours")) for one in records.kept("output")] == [
+        ("red", [[0, "31"], [3, "0"]]),
+        ("plain", None),
+    ]
+
+
+def test_an_answer_that_is_what_has_grown_keeps_its_colours(records: Records) -> None:
+    records.tell("text", id="m", part=f"a {RED}b")
+    records.tell("text", id="m", part=f"c{NONE} d")
+    records.end("a bc d")
+    assert [(one["text"], one["colours"]) for one in records.kept("text")] == [("a bc d", [[2, "31"], [4, "0"]])]
+
+
+def test_what_says_its_colours_itself_is_not_believed(records: Records) -> None:
+    records.tell("text", id="m", text="x", colours=[[0, "31"]])
+    assert "colours" not in records.kept("text")[0]
+
+
+def test_the_end_of_a_long_text_has_not_the_colours_of_its_beginning(records: Records) -> None:
+    records.tell("output", id="t", part=RED)
+    for _ in range(20):
+        records.tell("output", id="t", part="x" * 20_000)
+    records.end("")
+    text, colours = records.kept("output")[-1]["text"], records.kept("output")[-1]["colours"]
+    assert colours == [[0, "31"], [text.index("\n["), ""]]

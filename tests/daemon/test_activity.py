@@ -87,14 +87,15 @@ def test_a_turn_is_told_as_it_happens(daemon: Daemon) -> None:
     assert (prompt["text"], prompt["origin"], prompt["id"]) == ("go", "queue", "1")
     assert (end["how"], end["background"]) == ("answer", 0)
     assert 1.3 < end["seconds"] < 20
+    steps = [one for one in found if one["kind"] != "usage"]
     tool = next(one for one in found if one["kind"] == "tool")
     assert (tool["type"], tool["title"], tool["input"]) == ("execute", "make check", {"command": "make check"})
     assert text(found, "t1", "output") == "one\ntwo\n"
-    assert (found[9]["end"], found[9]["exit"]) == ("failed", 2)
+    assert (steps[9]["end"], steps[9]["exit"]) == ("failed", 2)
     edit = next(one for one in found if one["kind"] == "edit")
     assert (edit["path"], edit["line"], edit["added"], edit["removed"]) == ("/w/a.py", 4, 2, 1)
-    assert found[10]["places"] == [{"path": "/w/a.py"}]
-    assert found[13]["items"] == [{"text": "one", "state": "done"}, {"text": "two", "state": "doing"}]
+    assert steps[10]["places"] == [{"path": "/w/a.py"}]
+    assert steps[13]["items"] == [{"text": "one", "state": "done"}, {"text": "two", "state": "doing"}]
     assert [one.get("text") for one in found if one["kind"] == "text"][-1] == "done"
     assert any((one.get("input"), one.get("output")) == (5, 7) for one in found if one["kind"] == "usage")
     records = [one for one in found if "part" not in one and "grows" not in one]
@@ -323,6 +324,20 @@ def test_of_a_shell_that_runs_a_command_no_model_is_waited_for(daemon: Daemon) -
     assert agent.out() == "begun\nover\n"
     agent.wait("idle")
     assert agent.row["doing"] == ""
+
+
+def test_the_colours_of_what_a_command_prints_stand_beside_the_text(daemon: Daemon) -> None:
+    agent = Session.new(daemon)
+    gate, parts = Path(agent.row["cwd"]) / "gate", list[Object]()
+    agent.prompt(f"printf 'one \\033[1;31mred'; until [ -e {gate} ]; do sleep 0.05; done; printf ' on\\033[0m off'")
+    for one in following(agent, "activity", lambda one: one["kind"] == "end"):
+        parts.append(one)
+        if "grows" in one:
+            gate.touch()
+    texts = [one for one in parts if one["kind"] == "text"]
+    assert (texts[0]["text"], texts[0]["colours"]) == ("one red", [[4, "1;31"]])
+    assert (texts[1]["part"], texts[1]["colours"]) == (" on off", [[3, "0"]])
+    assert (texts[-1]["text"].strip(), texts[-1]["colours"]) == ("one red on off", [[4, "1;31"], [10, "0"]])
 
 
 def test_an_event_says_what_a_session_needs_when_that_changes(daemon: Daemon) -> None:

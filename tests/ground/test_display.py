@@ -5,7 +5,10 @@ import time
 import unicodedata
 from pathlib import Path
 
-from anvilsrv.display import one_line, plain, quoted, sanitize, shown
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anvilsrv.display import CHANGES, one_line, parted, plain, quoted, sanitize, shown, styled, whole_up_to
 
 
 def test_sanitize_leaves_text_tabs_and_newlines_only() -> None:
@@ -44,6 +47,34 @@ def test_shown_text_is_without_colours_and_ends_its_lines_with_newlines_alone() 
     text = shown("\x1b[31mred\x1b[0m\r\n\x1b]52;c;x\x07a\x0bb\x0cc\x85d\u2028e\u202ef\tg\rh")
     assert text == "red\n␛]52;c;x␇a␋b␌c\ufffdd\ufffde\ufffdf\tg␍h"
     assert text.splitlines() == text.split("\n")
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["\x1b[31m", "\x1b[m", "\x1b[1;38:5:7m", "\x1b[3", "\x1b", "\r", "\n", "m", "é", "ab", "\u202e"]
+        )
+    )
+)
+def test_what_is_parted_from_its_colours_is_what_is_shown_wherever_it_was_cut(words: list[str]) -> None:
+    text = styled("".join(words))
+    assert parted(text)[0] == shown("".join(words))
+    for most in range(len("\x1b[1;38:5:7m"), len(text) + 1):
+        cut = whole_up_to(text, most)
+        assert 0 < cut <= most
+        assert parted(text[:cut])[0] + parted(text[cut:])[0] == shown("".join(words))
+
+
+def test_colours_are_told_by_where_they_change_and_changes_in_one_place_count_together() -> None:
+    text = styled("\x1b[1m\x1b[31mred\x1b[0m\r\nplain \x1b[32mgreen")
+    assert parted(text) == ("red\nplain green", [(0, "1;31"), (3, "0"), (10, "32")])
+    assert parted("\x1b[31m\x1b[mx") == ("x", [(0, "31;0")])
+
+
+def test_of_changes_without_end_those_at_the_beginning_count_and_nothing_stays_coloured() -> None:
+    plain, changes = parted("\x1b[31mx\x1b[32my" * CHANGES)
+    assert len(plain) == 2 * CHANGES
+    assert (len(changes), changes[0], changes[-1]) == (CHANGES, (0, "31"), (CHANGES - 1, ""))
 
 
 def test_quoting_costs_linear_time() -> None:
