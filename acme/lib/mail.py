@@ -17,7 +17,7 @@ from acme.lib.event import Gesture
 from acme.lib.host import Call, Host
 from acme.lib.pane import Pane
 from acme.lib.times import when
-from anvilsrv.errors import Invalid, NotFound
+from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.front.requests import reply_to
 from anvilsrv.words import USER
 
@@ -46,6 +46,7 @@ class Box(Pane):
     def open(self) -> None:
         self.shown: list[str] = []
         self.numbers: dict[str, int] = {}
+        self._got = ""  # the marks that Get has warned of
         self._style = self.style()
         self.clear()
         self.refresh()
@@ -57,7 +58,7 @@ class Box(Pane):
         wanted = self._rows(marked)
         if wanted != self.shown:
             edits = table.plan(body, self.shown, wanted)
-            table.put(self.window, edits, lines=True, clean=not marked)
+            table.put(self.window, edits, lines=True, clean=not (marked or self.kept()))
             self.shown = wanted
 
     def _rows(self, marked: set[int]) -> list[str]:
@@ -69,21 +70,46 @@ class Box(Pane):
         return table.aligned([self._cells(one) for one in shown], self._style)
 
     def get(self, call: Call) -> None:
-        """Draw it from what the daemon has; marks are taken away."""
+        """Draw it from what the daemon has; marks are taken away, after a warning, and other text stays below."""
+        marks = self._marks()
+        if marks and marks != self._got:
+            self._got = marks
+            raise Conflict(f"{self.title()} modified; Get again discards the marks")
+        self._draw()
+
+    def _draw(self) -> None:
+        typed = self._typed()
         self._style = self.style()
         self.shown = self._rows(set())
-        table.whole(self.window, "".join(f"{row}\n" for row in self.shown))
+        table.whole(self.window, "".join(f"{line}\n" for line in [*self.shown, *typed]), clean=not typed)
+        self._keep()
 
     def put(self, call: Call) -> None:
         """Archive what is marked by a minus: ``- 3/``."""
         marked = _marked(self.window.body())
         for id in [id for id, number in self.numbers.items() if number in marked]:
             self.app.agent.control(self.subject_id, f"complete {id}")
-        self.get(call)
+        self._draw()
         self.app.sync()
 
-    def draft(self) -> str:
+    def _marks(self) -> str:
         return "\n".join(f"- {number}/" for number in sorted(_marked(self.window.body())))
+
+    def _typed(self) -> list[str]:
+        """Return the lines that are neither messages nor marks."""
+        known = {table.key(row) for row in self.shown}
+        lines = self.window.body().split("\n")
+        return [line for line in lines if line.strip() and table.key(line) not in known and not _marked(line)]
+
+    def draft(self) -> str:
+        return "\n".join(filter(None, [self._marks(), self.kept()]))
+
+    def kept(self) -> str:
+        """Return what was typed but marks: their numbers may mean others by the time the window comes back."""
+        return "\n".join(self._typed())
+
+    def restore(self, text: str) -> None:
+        self.window.append(f"{text}\n")
 
     def mine(self, q0: int, q1: int) -> bool:
         return table.key(self.window.text(*self.window.address(f"#{q0}-+"))) not in {

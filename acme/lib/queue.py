@@ -81,7 +81,7 @@ class Queue(About):
         body = self.window.body()
         if not self._edited_rows(body):
             self.window.draws(rows)
-            table.put(self.window, table.plan(body, self.shown, rows), lines=True)
+            table.put(self.window, table.plan(body, self.shown, rows), lines=True, clean=not self._typed(body))
             self.shown = rows
 
     # what the person writes
@@ -93,11 +93,33 @@ class Queue(About):
         there = [said(line) for line in body.split("\n") if table.key(line) in known]
         return [] if there == [row.rstrip() for row in drawn] else there or [""]
 
-    def draft(self) -> str:
-        return "\n".join(self._edited_rows(self.window.body()))
+    def _typed(self, body: str) -> list[str]:
+        """Return the lines that are none of prompts."""
+        known = {table.key(row) for row in self.shown}
+        return [line for line in body.split("\n") if line.strip() and table.key(line) not in known]
 
-    def _keep(self) -> None:
-        """Keep nothing of it: the numbers may mean others by the time the window comes back."""
+    def draft(self) -> str:
+        body = self.window.body()
+        return "\n".join([*self._edited_rows(body), *self._typed(body)])
+
+    def kept(self) -> str:
+        """Return what was typed, and the lines that were changed; not which were deleted or moved."""
+        body = self.window.body()
+        drawn = [row.rstrip() for row in self.shown]
+        return "\n".join([*(row for row in self._edited_rows(body) if row and row not in drawn), *self._typed(body)])
+
+    def restore(self, text: str) -> None:
+        """Put changed lines in place of those that still wait, and the rest at the end."""
+        for line in text.splitlines():
+            body = self.window.body()
+            row = next(
+                (row for row in self.shown if table.key(row).isdecimal() and table.key(row) == table.key(line)), None
+            )
+            at = body.find(row) if row is not None else -1
+            if row is not None and at >= 0:
+                self.window.replace(at, at + len(row), line)
+            else:
+                self.window.append(f"{line}\n")
 
     def undone(self) -> None:
         self.refresh()
@@ -139,8 +161,7 @@ class Queue(About):
         """Redraw the lines from the daemon's queue, those that were refused as they were edited; other text that was typed
         stays below them.
         """
-        known = {table.key(row) for row in self.shown}
-        typed = [line for line in self.window.body().split("\n") if line.strip() and table.key(line) not in known]
+        typed = self._typed(self.window.body())
         self.shown = self._rows()
         self.window.draws(self.shown)
         shown = ["\t! ".join(refused.get(table.key(row), (row,))) for row in self.shown]
@@ -165,7 +186,7 @@ class Queue(About):
     # commands
 
     def get(self, call: Call) -> None:
-        text = self.draft()
+        text = "\n".join(self._edited_rows(self.window.body()))
         if text and text != self._got:
             self._got = text
             raise Conflict(f"{self.title()} modified; Get again discards the changes")

@@ -209,6 +209,38 @@ def test_what_was_typed_is_there_again_after_acme_and_assist_have_gone(person, a
     assert not list(drafts(state))
 
 
+def test_what_was_typed_in_a_list_is_there_again_after_acme_and_assist_have_gone(person, agent, assist, rev, project):
+    agent.wait(rev, (2, "queue", "run the tests"), (3, "queue", "tidy"))
+    agent.mail(rev, **{"from": "user"}, subject="Look")
+    process = assist("queue", rev)
+    queue, inbox = f"{project}/+Queue.rev", f"{project}/+Inbox.rev"
+    assert assist("inbox", rev, wait=False).wait(10) == 0
+    person.sees_its_top(queue, "tidy\n")
+    person.sees_its_top(inbox, "Look\n")
+    person.rewrite(queue, "tests", "linter")
+    person.type_at_end(queue, "a note\n")
+    person.type_at_end(inbox, "one more\n")
+    state = os.path.join(os.environ["XDG_STATE_HOME"], "anvillm")
+    person.wait(
+        lambda: len([text for text in drafts(state) if text.endswith(("a note", "one more"))]) == 2, "the drafts"
+    )
+    process.terminate()
+    assert process.wait(30) == 0
+    for left in (MAIN, queue, inbox):
+        drop(person, left)
+    assist("queue", rev)
+    assert assist("inbox", rev, wait=False).wait(10) == 0
+    person.sees(queue, "run the linter\n")
+    person.sees(queue, "tidy\na note\n")
+    person.sees(inbox, "Look\none more\n")
+    person.execute(queue, "Put", tag=True)
+    person.wait(lambda: agent.queues[rev][0] == (2, "queue", "run the linter"), "the change")
+    person.sees(queue, "a note\n")
+    for name in (queue, inbox):
+        modified(person, name)
+    assert not list(drafts(state))
+
+
 def test_undo_takes_back_what_was_typed_in_a_log_step_by_step(person, agent, assist, rev, project):
     if not person.real:
         pytest.skip("only acme itself can Undo")
