@@ -60,13 +60,22 @@ class Daemon(Pane):
     def status(self, before: str = "") -> None:
         self.online = self.app.online
         answers = "answers" if self.online else "does not answer"
-        parts = [before, anvilsrv("status")[1], f"{self.app.agent.path} {answers}", self._backends()]
+        parts = [before, self._lined_up(anvilsrv("status")[1]), f"{self.app.agent.path} {answers}", self._backends()]
         self._draw("\n".join(part for part in parts if part) + "\n")
 
+    def _lined_up(self, said: str) -> str:
+        """Return a text with its lines of sessions, whose cells have tabs between, in columns."""
+        lines = said.split("\n")
+        rows = [(at, line.split("\t")) for at, line in enumerate(lines) if "\t" in line]
+        most = max((len(cells) for _, cells in rows), default=0)
+        made = table.aligned([[*cells, *[""] * (most - len(cells))] for _, cells in rows], self.style())
+        for (at, _), line in zip(rows, made, strict=True):
+            lines[at] = line.rstrip()
+        return "\n".join(lines)
+
     def _backends(self) -> str:
-        look = self.style()
-        rows = (table.columns((each.word, each.trouble or "ok"), (12,), look) for each in self.app.roster.backends)
-        return "\n" + "\n".join(rows) if self.app.roster.backends else ""
+        rows = table.aligned([(each.word, each.trouble or "ok") for each in self.app.roster.backends], self.style())
+        return "\n" + "\n".join(rows) if rows else ""
 
     def _draw(self, text: str) -> None:
         with self.window.bulk():

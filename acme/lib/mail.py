@@ -67,7 +67,7 @@ class Box(Pane):
         for message in messages:
             self.numbers.setdefault(message["id"], len(self.numbers) + 1)
         shown = [one for one in reversed(messages) if self.numbers[one["id"]] not in marked]
-        return table.aligned([self._cells(one) for one in shown], self._style)
+        return table.aligned([self._cells(one) for one in shown], self._style, spare=(2, 3))  # the type, then the time
 
     def get(self, call: Call) -> None:
         """Draw it from what the daemon has; marks are taken away, after a warning, and other text stays below."""

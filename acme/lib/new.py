@@ -15,8 +15,6 @@ from acme.lib.host import Call
 from acme.lib.pane import Pane
 from anvilsrv.errors import Invalid
 
-_WIDTHS = (20, 24)  # of a role and its description, in zeros
-
 
 class New(Pane):
     """`Start` begins what the first line says. The subject is the directory that it begins with."""
@@ -65,11 +63,10 @@ class New(Pane):
             else:
                 backends.append(f"[{each.word}]")
         roles = [
-            table.columns((f"[{role['name']}]", *filter(None, said)), _WIDTHS, self._style)
+            (f"[{role['name']}]", "\t".join(filter(None, (table.one_line(role["label"]), role.get("file", "")))))
             for role in self.app.agent.roles()
-            for said in [(table.one_line(role["label"]), role.get("file", ""))]
         ]
-        return [" ".join(backends), *away, *roles]
+        return [" ".join(backends), *away, *table.aligned(roles, self._style)]
 
     def get(self, call: Call) -> None:
         """Draw what is below the line of what is to be started."""

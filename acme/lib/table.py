@@ -36,6 +36,7 @@ _width_of = _Widths({letter: ninths / 9 for ninths, letters in _WIDTHS.items() f
 
 
 _MOST = 40  # zeros that a column takes at most
+_LAST = 12  # zeros that are left for the last one, if that can be had
 
 Key = Callable[[str], str]  # by what a row is known again
 
@@ -102,10 +103,16 @@ def columns(cells: Sequence[str], widths: Sequence[float], look: Style) -> str:
     return "".join(parts) + "\t".join(cell for cell in cells[len(widths) :] if cell)
 
 
-def aligned(rows: Sequence[Sequence[str]], look: Style) -> list[str]:
-    """Return lines whose columns are as wide as what is in them, so that a narrow window has room for the last one."""
+def aligned(rows: Sequence[Sequence[str]], look: Style, spare: Sequence[int] = ()) -> list[str]:
+    """Return lines whose columns are as wide as what is in them, so that a narrow window has room for the last one; `spare` are
+    columns that are left out, in that order, where there is none.
+    """
     widths = [max(up_to_stop(cell, look) for cell in column) for column in list(zip(*rows, strict=True))[:-1]]
-    return [columns(cells, widths, look) for cells in rows]
+    shown, away = list(range(len(widths))), list(spare)
+    while away and look.room and sum(widths[at] for at in shown) + _LAST > look.room:
+        shown = [at for at in shown if at != away[0]]
+        del away[0]
+    return [columns([*(cells[at] for at in shown), cells[-1]], [widths[at] for at in shown], look) for cells in rows]
 
 
 def up_to_stop(cell: str, look: Style) -> int:

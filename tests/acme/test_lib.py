@@ -223,6 +223,9 @@ def test_a_list_is_no_wider_than_its_cells_and_its_last_column_lines_up():
     rows = [("bd-1", "2", "open", "-", "Mend"), ("bd-22", "0", "open", "-", "Write")]
     assert table.aligned([], look) == []
     assert {line.expandtabs(4).rindex(" ") for line in table.aligned(rows, look)} == {23}
+    for room, shown in ((0, 4), (40, 4), (35, 3), (23, 2), (9, 2)):
+        lines = table.aligned(rows, table.Style(fixed=True, room=room), spare=(3, 1))
+        assert {len(line.split()) - 1 for line in lines} == {shown}
     wide = table.aligned([*rows, ("bd-3", "1", "in_progress", "reviewer", "Look")], look)
     assert {line.expandtabs(4).rindex(" ") for line in wide} == {35}
 
