@@ -1,8 +1,8 @@
 """The rows of sessions in columns, which are as wide as what stands in them.
 
 Where the window is too narrow for that, something gives way until a row fits: first the notes are cut, then the backend goes, then the
-directory is its last name, then the state is without what is done, then the directory goes, and the state last. What Put was refused is
-not cut.
+directory is its last name, then the state is without what is done, then the directory goes, then the time, and at last the state. What
+Put was refused is not cut.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _TITLES = (
     "backend",
     "directory",
     "directory",
+    "state",
 )  # of the cells of a session; some are others in short
 _LAYOUTS: tuple[tuple[int, ...], ...] = (
     (0, 1, 3, 4),
@@ -28,6 +29,7 @@ _LAYOUTS: tuple[tuple[int, ...], ...] = (
     (0, 1, 5),
     (0, 2, 5),
     (0, 2),
+    (0, 6),
     (0,),
 )  # which of them are shown, by what fits
 _NOTE = 12  # zeros that are left for notes at least
@@ -103,7 +105,8 @@ class Listing:
     def _made(self, mark: _Mark) -> _Row:
         session = mark[0]
         states = rows.state(session, time.time())
-        made = (mark[1], *states, session.backend, session.cwd, short(session.cwd))
+        word = states[1].split(" ")[0]
+        made = (mark[1], *states, session.backend, session.cwd, short(session.cwd), word)
         cells = tuple(map(table.one_line, made))
         notes = [note.line for note in session.notes if not note.text.startswith("asks")]
         branch = [f"branch {session.branch}"] if session.branch else []

@@ -237,6 +237,7 @@ def test_where_the_window_is_narrow_the_columns_give_way_one_after_another_and_n
         56: "alias state directory id",
         44: "alias state directory id",
         32: "alias state id",
+        28: "alias state id",
         21: "alias id",
     }
     for room, title in titles.items():
@@ -245,6 +246,7 @@ def test_where_the_window_is_narrow_the_columns_give_way_one_after_another_and_n
         assert max(map(len, lines)) <= room
         assert {line.index("a000000") for line in lines[1:]} == {lines[0].index("id")}
     assert "make check" in narrow(56, BUSY)[1] and "\u2026/lexer" in narrow(56, BUSY)[1]
+    assert narrow(28, BUSY)[1].split() == ["rev", "running", "a0000001"]
     assert "make" not in narrow(44, BUSY)[1] and "running 2:1" in narrow(44, BUSY)[1]
 
 
