@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from acme.lib import files, patch
 from anvilsrv.display import one_line
@@ -78,12 +79,14 @@ def _address(head: str, hunk: Sequence[str], path: str, directory: str) -> str:
     same = next((at for at, line in enumerate(hunk) if line[:1] in ("-", "+")), 0)
     old = "\n".join(line[1:] for line in hunk if line[:1] in ("-", " "))
     starts = _found(files.content(where) or "", old)
-    return " ".join(f"{shown}:{line + same}" for line in starts[:_PLACES]) or shown
+    return " ".join(f"{shown}:{line + same}" for line in starts) or shown
 
 
 def _found(text: str, sought: str) -> list[int]:
-    """Return the lines in which a text begins; where it is whole lines somewhere, these."""
+    """Return the first lines in which a text begins; where it is whole lines somewhere, these."""
     if not sought.strip():
         return []
-    found = list(re.finditer(f"(?m)^{re.escape(sought)}$", text)) or re.finditer(re.escape(sought), text)
-    return [text.count("\n", 0, one.start()) + 1 for one in found]
+    for pattern in (f"(?m)^{re.escape(sought)}$", re.escape(sought)):
+        if found := list(islice(re.finditer(pattern, text), _PLACES)):
+            return [text.count("\n", 0, one.start()) + 1 for one in found]
+    return []

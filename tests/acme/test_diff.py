@@ -189,6 +189,7 @@ TEXT = "".join(f"line {n}\n" for n in range(1, 31)) + "def f():\n    return line
         ("@@\n line 19\n-line 20\n+20\n", "a.py:20\n line 19\n-line 20\n+20"),
         ("@@\n-line 3\n+x\n", "a.py:3\n-line 3\n+x"),  # whole lines, where there are some
         ("@@\n-    return\n+    yield\n", "a.py:32 a.py:33\n-    return\n+    yield"),
+        ("@@\n-line\n+x\n", " ".join(f"a.py:{n}" for n in range(1, 9)) + "\n-line\n+x"),  # of many, the first
         ("@@\n-no such line\n+x\n", "a.py\n-no such line\n+x"),
         ("@@ -0,0 +1,1 @@\n+all\n", "a.py:1\n+all"),
         ("@@\n-line 1\n+a\n@@\n-line 2\n+b\n", "a.py:1\n-line 1\n+a\na.py:2\n-line 2\n+b"),
