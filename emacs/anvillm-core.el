@@ -184,7 +184,7 @@ The user may not write there, and has modified nothing."
             (t (format-time-string "%b %y" time))))))
 
 (defun anvillm-time (text)
-  "Return the time that is in TEXT by ISO 8601, in seconds since the epoch, or nil."
+  "Return the time in TEXT, by ISO 8601, in seconds since the epoch, or nil."
   (ignore-errors (float-time (encode-time (iso8601-parse text)))))
 
 (defun anvillm-clock (time)

@@ -189,7 +189,8 @@ It ends at point."
         (funcall anvillm-draw-trimmed-function)))))
 
 (defun anvillm-draw--forget (start end)
-  "Forget what is known of the entries between START and END, but not that they were there."
+  "Forget what is known of the entries between START and END.
+That they were there is not forgotten."
   (let ((at start))
     (while (< at end)
       (let ((entry (get-text-property at 'anvillm-entry)))

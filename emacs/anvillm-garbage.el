@@ -14,8 +14,8 @@
 
 (defconst anvillm-garbage--most (* 8 1024 1024)
   "How much garbage may lie about until the user pauses, in bytes.
-An agent's megabyte leaves six.  To collect takes longer the more there is: where
-eight megabytes took 10 ms more than none, 16 took 20.")
+An agent's megabyte leaves six.  To collect takes longer the more there is:
+where eight megabytes took 10 ms more than none, 16 took 20.")
 (defconst anvillm-garbage--pause 0.5 "What is a pause, in seconds.")
 
 (defvar anvillm-garbage--before nil "The threshold that the user had, while it is raised, or nil.")

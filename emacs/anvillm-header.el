@@ -21,7 +21,8 @@ Its name, its state, what the agent does and what is to be said about it stay."
   :group 'anvillm)
 
 (defconst anvillm-header--least '((name . 24) (doing . 24) (note . 60))
-  "What may be cut, the last first, and what of it stays where something else can give way.")
+  "What may be cut, the last first, and how much of it stays.
+That is so where something else can give way.")
 
 (defun anvillm-header--since (session)
   "Return for how long SESSION has been running, or nothing."
@@ -30,7 +31,8 @@ Its name, its state, what the agent does and what is to be said about it stay."
       (let ((s (max 0 (floor (- (float-time) since))))) (format "  %d:%02d" (/ s 60) (% s 60))))))
 
 (defun anvillm-header--parts (session)
-  "Return what is told of SESSION, from left to right: conses of a symbol and a text."
+  "Return what is told of SESSION, from left to right.
+Each is a cons of a symbol and a text."
   (cl-flet ((behind (mark text &optional after)
                     (if (member text '(nil "")) "" (concat mark (anvillm-one-line text) after)))
             (count (key what) (let ((n (plist-get session key)))
@@ -57,7 +59,7 @@ Its name, its state, what the agent does and what is to be said about it stay."
       (directory . ,(behind "  " (abbreviate-file-name (or (plist-get session :cwd) "")))))))
 
 (defun anvillm-header-text (session trouble width)
-  "Return what is told of SESSION in WIDTH columns, and TROUBLE, a text, behind it."
+  "Return what is told of SESSION, and TROUBLE behind it, in WIDTH columns."
   (let* ((parts (cl-remove "" (anvillm-header--parts session) :key #'cdr :test #'equal))
          (giving anvillm-header-giving-way) (room (- width (string-width trouble))))
     (cl-flet ((need () (cl-loop for part in parts sum (anvillm-header--need part))))

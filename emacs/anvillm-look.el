@@ -35,7 +35,7 @@ Huge ones get none."
 (defvar-local anvillm-look--from nil "Where what was in sight meanwhile begins, a marker, or nil.")
 
 (defun anvillm-look (start end)
-  "Give the words and diffs of agents that are seen between START and END their faces.
+  "Give the words and diffs of agents between START and END their faces.
 While so much comes that nothing stays in sight, that is put off."
   (cond ((not anvillm-look--waits) (anvillm-look--now start end))
         ((not anvillm-look--from) (setq anvillm-look--from (copy-marker start)))
@@ -90,7 +90,7 @@ Return where the last of them ends."
 ;;;; Out of sight
 
 (defconst anvillm-look--most 40
-  "How many texts of a buffer that are out of sight have faces before some lose them.")
+  "How many texts of a buffer have faces before some lose them.")
 
 (defvar-local anvillm-look--dressed nil "Where texts that have faces begin, the last first.")
 (defvar-local anvillm-look--room anvillm-look--most "How many more may get faces before that.")
@@ -110,7 +110,7 @@ Return where the last of them ends."
       (anvillm-work (anvillm-here #'anvillm-look--tidy)))))
 
 (defun anvillm-look--tidy ()
-  "Take the faces from the texts that have had them for longest, unless they are seen."
+  "Take the faces from texts that have had them for long, unless they are seen."
   (let* ((kept (seq-take anvillm-look--dressed (/ anvillm-look--most 2)))
          (old (nthcdr (length kept) anvillm-look--dressed))
          (windows (get-buffer-window-list nil nil t)))

@@ -29,7 +29,8 @@ PACKED is what is in SAID, as a string, or nil."
 (defvar anvillm-said--count 0 "How many there are.")
 
 (defun anvillm-said--loosen (entry)
-  "Remember that ENTRY is not packed, and pack those that have not been needed for longest."
+  "Remember that ENTRY is not packed.
+Those that have not been needed for longest are, if there are many."
   (push entry anvillm-said--loose)
   (when (> (cl-incf anvillm-said--count) anvillm-said--most)
     (let ((kept (/ anvillm-said--most 2)))
@@ -38,7 +39,8 @@ PACKED is what is in SAID, as a string, or nil."
       (setq anvillm-said--count kept))))
 
 (defun anvillm-said--pack (entry)
-  "Keep what is known of ENTRY as a string, and what it has grown by as another."
+  "Keep what is known of ENTRY as a string.
+What it has grown by is another."
   (let (print-length print-level print-circle print-escape-newlines print-escape-nonascii
                      print-escape-multibyte print-escape-control-characters)
     (setf (anvillm-entry-packed entry) (prin1-to-string (anvillm-entry-said entry))

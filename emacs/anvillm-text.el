@@ -120,7 +120,7 @@ What is fenced in their languages is left plain.")
     made))
 
 (defun anvillm-text-diff-lines (start end)
-  "Give the lines of a diff from START to END of this buffer the faces of Diff mode."
+  "Give the lines of a diff from START to END the faces of Diff mode."
   (require 'diff-mode)
   (save-excursion
     (goto-char start)
