@@ -56,8 +56,12 @@
     (pcase entry
       ('nil (anvillm-draw--add key object))
       ('gone nil) ; with an exchange that has been taken away
-      (_ (anvillm-entry-put entry object)
-         (if part (anvillm-draw--grow entry part) (anvillm-draw-again entry))))))
+      (_ (let ((coloured (anvillm-entry-colours entry "text")) (sgr (anvillm-entry-sgr entry))
+               (more (plist-get object :colours)))
+           (anvillm-entry-put entry object)
+           (cond ((or (not part) (and more (not coloured))) (anvillm-draw-again entry))
+                 (coloured (anvillm-draw--grow entry (anvillm-colours-apply part more sgr) t))
+                 (t (anvillm-draw--grow entry part))))))))
 
 (defmacro anvillm-draw-before (limit heads &rest body)
   "Run BODY, which draws before the marker LIMIT; return the last heading's turn.
@@ -109,8 +113,9 @@ It is looked for from the end, where what still changes is."
         (setq at before)))
     found))
 
-(defun anvillm-draw--grow (entry part)
-  "Draw PART, by which ENTRY has grown, without drawing the rest of it again."
+(defun anvillm-draw--grow (entry part &optional coloured)
+  "Draw PART, by which ENTRY has grown, without drawing the rest of it again.
+It is not Markdown if it is COLOURED."
   (let ((bounds (and (or (equal "text" (anvillm-entry-kind entry)) (anvillm-entry-open entry))
                      (anvillm-draw-bounds entry))))
     (cond ((not bounds))
@@ -123,7 +128,7 @@ It is looked for from the end, where what still changes is."
              (put-text-property start (point) 'anvillm-entry entry)
              (anvillm-draw--fold-lines (save-excursion (goto-char start) (line-beginning-position))
                                        (point))
-             (when (string-search "\n" part)
+             (when (and (not coloured) (string-search "\n" part))
                (anvillm-look-later (max (car bounds)
                                          (save-excursion (goto-char start)
                                                          (line-beginning-position)))

@@ -91,9 +91,10 @@
     (unless (or (anvillm-entry-heads entry) (bobp)
                 (and (eq (char-before) ?\n) (eq (char-before (1- (point))) ?\n)))
       (insert "\n"))
-    (let ((start (point)) (text (anvillm-entry-text entry "text")))
+    (let ((start (point)) (text (anvillm-entry-coloured entry "text")))
       (insert (if (anvillm-entry-parts entry) text (string-trim-right text "\n+")) "\n\n")
-      (anvillm-look-later start (1- (point))))))
+      (unless (anvillm-entry-colours entry "text") ; a terminal's, not Markdown
+        (anvillm-look-later start (1- (point)))))))
 
 (defun anvillm-entry--fold (open)
   "Insert the mark of a line that unfolds; it is OPEN if that is non-nil."
@@ -196,7 +197,7 @@ What an edit shows is left out, and files that are NAMED already."
 
 (defun anvillm-entry--output (entry output)
   "Insert the text of OUTPUT in ENTRY; of a long one the middle is left out."
-  (let ((text (string-trim-right (anvillm-entry-text entry "output") "\n+")))
+  (let ((text (string-trim-right (anvillm-entry-coloured entry "output") "\n+")))
     (unless (string-empty-p text)
       (insert (anvillm-entry-shortened text 200) "\n"))
     (when (plist-get output :file)

@@ -15,11 +15,13 @@
 ;;; Code:
 
 (require 'cl-lib)
+(require 'anvillm-colours)
 
 (cl-defstruct (anvillm-entry (:copier nil))
   "KIND is that of the first object; SAID has the newest object of each kind.
-PACKED is what is in SAID, as a string, or nil."
-  kind key turn time parent said packed parts open heads drawn)
+PACKED is what is in SAID, as a string, or nil.  SIZE is that of its text, and SGR
+the parameters of the colours in which that ends."
+  kind key turn time parent said packed parts open heads drawn (size 0) (sgr ""))
 
 ;;;; Packing
 
@@ -75,7 +77,12 @@ What it has grown by is another."
   (let* ((kind (plist-get object :kind)) (part (plist-get object :part))
          (kind (if (equal kind "edit") (cons kind (or (plist-get object :n) 1)) kind))
          (said (anvillm-said entry)) (old (assoc kind said)))
-    (when (plist-member object :text) (setf (anvillm-entry-parts entry) nil))
+    (when (plist-member object :text)
+      (setf (anvillm-entry-parts entry) nil
+            (anvillm-entry-size entry) 0
+            (anvillm-entry-sgr entry) "")
+      (setq object (plist-put object :colours (plist-get object :colours))))
+    (anvillm-entry--grown entry object (plist-get (cdr old) :colours))
     (when part
       (push part (anvillm-entry-parts entry))
       (setq object (plist-put object :part nil)))
@@ -83,6 +90,31 @@ What it has grown by is another."
                         do (setcdr old (plist-put (cdr old) key value))))
           (t (unless said (anvillm-said--loosen entry))
              (push (cons kind object) (anvillm-entry-said entry))))))
+
+(defun anvillm-entry--grown (entry object colours)
+  "Note by how much the text of ENTRY grows with OBJECT, and its colours.
+Those of a part are put behind the COLOURS of what was there before."
+  (let ((size (anvillm-entry-size entry)) (more (plist-get object :colours))
+        (text (or (plist-get object :part) (plist-get object :text))))
+    (when more
+      (dolist (change more)
+        (setf (anvillm-entry-sgr entry)
+              (anvillm-colours-after (anvillm-entry-sgr entry) (cadr change))))
+      (when (plist-get object :part)
+        (plist-put object :colours
+                   (if (nthcdr anvillm-colours-most colours) colours
+                     (nconc colours (cl-loop for (at . change) in more
+                                             collect (cons (+ size at) change)))))))
+    (when text (setf (anvillm-entry-size entry) (+ size (length text))))))
+
+(defun anvillm-entry-colours (entry kind)
+  "Return the colours of the text that ENTRY has of KIND, or nil."
+  (plist-get (anvillm-entry-get entry kind) :colours))
+
+(defun anvillm-entry-coloured (entry kind)
+  "Return the text that ENTRY has of KIND in its colours."
+  (let ((text (anvillm-entry-text entry kind)) (colours (anvillm-entry-colours entry kind)))
+    (if colours (anvillm-colours-apply text colours) text)))
 
 (defun anvillm-entry-text (entry kind)
   "Return the text that ENTRY has of KIND, with what has come in parts."

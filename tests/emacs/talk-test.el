@@ -412,6 +412,46 @@
    (talk-test-look)
    (should (eq 'anvillm-markdown-bold (get-text-property (1- (point)) 'face)))))
 
+(defun talk-test-colour (text)
+  "Return the face in which TEXT is shown, after point, as a string, or nil."
+  (search-forward text)
+  (let ((face (get-text-property (1- (point)) 'face)))
+    (and face (format "%s" face))))
+
+(ert-deftest talk-shows-texts-and-outputs-in-the-colours-of-a-terminal ()
+  (talk-test-with
+   (talk-test-tell '(:kind "text" :id "m" :part "plain\n")
+                   '(:kind "text" :id "m" :part "a red" :colours [[2 "31"]])
+                   '(:kind "text" :id "m" :part "der one\n")
+                   '(:kind "text" :id "m" :part "bold, no more, **stars**\n" :colours [[0 "1"] [4 ""]]))
+   (let ((check (lambda ()
+                  (talk-test-look)
+                  (goto-char (point-min))
+                  (should-not (talk-test-colour "plain\na "))
+                  (dolist (word '("red" "der one"))
+                    (should (string-match-p "red" (talk-test-colour word)))
+                    (should-not (string-match-p "bold" (format "%s" (get-text-property (1- (point)) 'face)))))
+                  (should (string-match-p "red.*bold\\|bold.*red" (talk-test-colour "bold")))
+                  (should-not (talk-test-colour ", no more"))
+                  (should-not (talk-test-colour "**stars"))))) ; it is no Markdown
+     (funcall check)
+     (let ((entry (get-text-property (point) 'anvillm-entry)))
+       (anvillm-said--pack entry)
+       (anvillm-draw-writing (anvillm-draw-again entry))
+       (funcall check)))
+   (talk-test-tell '(:kind "text" :id "m" :text "**said**")) ; the whole, without any
+   (talk-test-look)
+   (goto-char (point-min))
+   (should (equal "anvillm-markdown-bold" (talk-test-colour "said")))
+   (talk-test-tell '(:kind "tool" :id "t" :name "Bash" :title "make")
+                   '(:kind "output" :id "t" :text "ok\nfailed: x\n" :colours [[3 "1;31"] [9 "0"]]))
+   (goto-char (point-max))
+   (re-search-backward "Bash")
+   (anvillm-log-toggle-fold)
+   (should-not (talk-test-colour "ok"))
+   (should (string-match-p "red" (talk-test-colour "failed")))
+   (should-not (talk-test-colour ": x"))))
+
 (ert-deftest talk-shows-exchanges-again-that-were-taken-away ()
   (talk-test-with
    (let* ((anvillm-log-size 4000) (anvillm-turns 3) (seq 0)
