@@ -7,9 +7,10 @@ Send sends it.
 from __future__ import annotations
 
 import codecs
+import collections
 import re
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from acme.lib import edit_lines, rows, table
 from acme.lib.about import About
@@ -24,6 +25,13 @@ from anvilsrv.p9.client import P9Error
 _LOGGED = re.compile(r"\t|(USER|ASSISTANT|NOTE) \d")  # how a line of a log begins that is not empty
 _SEARCHED = 200_000  # runes from the end in which the line of an edit is looked for
 _TAIL = 64  # runes of the log by which its end is known again
+
+
+class _End(NamedTuple):
+    """What was found at the end of the window: whether the log's end is where it was left, and what is typed after it."""
+
+    where_it_was: bool
+    typed: str
 
 
 class Log(About):
@@ -59,10 +67,17 @@ class Log(About):
         self.end, self.tail, self.foot, self._log, self._mark = 0, "", "", "", None
         logged, decoder = Logged(), codecs.getincrementaldecoder("utf-8")("replace")
         self._following = following = object()
+        waiting = collections.deque[str]()  # what came and is not drawn yet: all of it is drawn at once
+
+        def draw() -> None:
+            text = "".join(waiting.popleft() for _ in range(len(waiting)))
+            if text and self._following is following:
+                self.add(text)
 
         def came(data: bytes) -> None:  # on the tail's thread
             if text := logged.add(decoder.decode(data).replace("\0", "")):
-                self.post(lambda: self.add(text) if self._following is following else None)
+                waiting.append(text)
+                self.post(draw)
 
         self._waiting, self._seq = edit_lines.Waiting(), 0
         self._tail = self.app.tail(self.subject_id, came)
@@ -96,12 +111,12 @@ class Log(About):
         """Put beneath the lines of edits what was changed."""
         if not self._waiting:
             return
-        self._locate()
+        typed = self._locate().typed
         begin = max(0, self.end - _SEARCHED)
         places = self._waiting.places(self.window.text(begin, self.end))
         if not places:
             return
-        with self.window.bulk(clean=not self._typed_text()):
+        with self.window.bulk(clean=not typed):
             for at, text in places:
                 self.window.replace(begin + at, begin + at, text)
                 self.end += len(text)
@@ -127,16 +142,17 @@ class Log(About):
         if not text and foot == self.foot:
             return
         self.window.draws(session)
-        sure = self._locate() and len(self.foot) <= _TAIL
+        found = self._locate()
+        sure = found.where_it_was and len(self.foot) <= _TAIL
         start = self.end - len(self.foot)
         if start < 0 or not (sure or self.window.text(start, self.end) == self.foot):
             start = self.end  # the person has edited it: it is the person's now
         there = self.foot if start < self.end else ""
-        with self.window.bulk(clean=not self._typed_text()):
-            if text:
+        with self.window.bulk(clean=not found.typed):
+            if foot == there:
                 self.window.replace(start, start, text)
-            if foot != there:
-                self.window.replace(start + len(text), self.end + len(text), foot)
+            else:
+                self.window.replace(start, self.end, text + foot)
         self.foot = foot
         self.end = start + len(text) + len(foot)
         self.tail = (self._log + foot)[-_TAIL:]
@@ -177,15 +193,16 @@ class Log(About):
         mark = body.drawn if body is not None else self.window.drawn
         return [(mark, ask) for ask in mark.asks] if isinstance(mark, Session) else []
 
-    def _locate(self) -> bool:
-        """Find the end of the log again by its last words: the person may have edited what stands before. Whether it is where it was.
+    def _locate(self) -> _End:
+        """Find the end of the log again by its last words: the person may have edited what stands before.
 
         Where those were edited too, fewer of them have to do.
         """
         tail = self.tail
         try:
-            if self.window.text(max(0, self.end - len(tail)), self.end) == tail:
-                return True
+            found = self.window.from_there(max(0, self.end - len(tail)))
+            if found.startswith(tail):
+                return _End(True, found[len(tail) :])
         except P9Error:  # out of range: more was cut away
             pass
         body = self.window.body()
@@ -193,19 +210,13 @@ class Log(About):
             ends = [found.end() for found in re.finditer(re.escape(tail), body)]
             if ends:
                 self.end = min(ends, key=lambda end: abs(end - self.end))
-                return False
+                return _End(False, body[self.end :])
             tail = tail[(len(tail) + 1) // 2 :]
         self.end = min(self.end, len(body))
-        return False
-
-    def _typed_text(self) -> str:
-        """Return what is typed after the log, whose end is known."""
-        end = self.window.address("$")[1]
-        return self.window.text(self.end, end) if end > self.end else ""
+        return _End(False, body[self.end :])
 
     def draft(self) -> str:
-        self._locate()
-        return self._typed_text().strip("\n")
+        return self._locate().typed.strip("\n")
 
     def restore(self, text: str) -> None:
         self.window.append(text)
@@ -216,7 +227,7 @@ class Log(About):
 
     def undone(self) -> None:
         """Undo takes back what came meanwhile, too: draw that again. What is as it was drawn is left, and another Undo goes on."""
-        if not self._locate():
+        if not self._locate().where_it_was:
             self.get(Call("Get", "", None, None))
 
     def get(self, call: Call) -> None:
@@ -230,8 +241,7 @@ class Log(About):
         if call.argument:
             self.app.agent.prompt(self.subject_id, call.argument)
             return
-        self._locate()
-        text = self._typed_text()
+        text = self._locate().typed
         if not text.strip():
             raise Invalid("nothing to send: type it at the end of the window")
         self.app.agent.prompt(self.subject_id, text.strip("\n"))
@@ -239,19 +249,17 @@ class Log(About):
 
     def _sent(self, text: str) -> None:
         """Note that this much of what was typed is the agent's now."""
-        self._locate()
-        if self._typed_text().startswith(text):
+        if self._locate().typed.startswith(text):
             self.window.replace(self.end, self.end + len(text), "")
             self._keep()
-            if not self._typed_text():
+            if not self._locate().typed:
                 self.window.clean()
 
     def answer(self, call: Call) -> None:
         """Answer with ``Answer <choice>``, or what was typed after the log; without either the question opens."""
         session = self.app.roster.find(self.subject_id)
         asks = tuple(ask for _, ask in self._shown(self._acting)) or (session.asks if session else ())
-        self._locate()
-        text = self._typed_text()
+        text = self._locate().typed
         if call.argument or (asks and text.strip()):
             self.app.agent.write(f"{self.subject_id}/answer", named(asks, call.argument or text.strip()))
             if not call.argument:

@@ -40,6 +40,7 @@ class Window:
         self._drawn: object = None
         self._seen = Seen()
         self._alone = threading.RLock()
+        self._unmarked = False  # what is written is no step of Undo: acme was told so once
 
     # the whole window
 
@@ -167,6 +168,18 @@ class Window:
                 found += part.decode("utf-8", "replace")
         return found
 
+    def from_there(self, q0: int) -> str:
+        """Return the body from `q0` on, which is asked for once more only if it is long. P9Error ``address out of range``."""
+        found = b""
+        with self._alone, self._guard():
+            self._write("addr", f"#{q0},$".encode())
+            file = self._open("xdata")
+            while piece := file.read(_CHUNK, 0):
+                found += piece
+                if len(piece) < _CHUNK - _RUNE:
+                    break
+        return found.decode("utf-8", "replace")
+
     def replace(self, q0: int, q1: int, text: str) -> int:
         """Put `text` in place of the body from `q0` to `q1`; the place after it.
 
@@ -208,7 +221,9 @@ class Window:
         """
         self._open("data")
         with self._alone:
-            self.ctl("nomark")
+            if not self._unmarked:
+                self.ctl("nomark")
+                self._unmarked = True
             try:
                 yield
             finally:
