@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 
 from acme.lib import files, patch
-from acme.lib.acme import Acme
+from acme.lib.acme import Acme, Listed
 from acme.lib.agent import Roster, Session
 from acme.lib.window import Window, WindowGone
 from anvilsrv.errors import AnvilError
@@ -52,21 +52,31 @@ class Reload:
                 self._over.put((session, False))
 
     def _work(self) -> None:
-        while (over := self._over.get()) is not None:
-            session, elsewhere = over
-            self._looked(session.id)
-            try:
-                found = self._look(session, elsewhere)
-            except AnvilError:
-                continue  # acme is gone
-            if found != self.found.get(session.id, ()):
-                self.found = {**self.found, session.id: found}
+        while over := self._those_over():
+            for session, _ in over:
+                self._looked(session.id)
+            before = self.found
+            with suppress(AnvilError):  # acme is gone
+                windows = self._acme.windows()
+                for session, elsewhere in over:
+                    found = self._look(session, elsewhere, windows)
+                    if found != self.found.get(session.id, ()):
+                        self.found = {**self.found, session.id: found}
+            if self.found is not before:
                 self._told()
 
-    def _look(self, session: Session, elsewhere: bool) -> tuple[str, ...]:
+    def _those_over(self) -> list[tuple[Session, bool]]:
+        """Wait for one, and return it with those that wait behind it: acme is asked once for all. None are left at the end."""
+        found = [self._over.get()]
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._over.get_nowait())
+        return [] if None in found else [one for one in found if one is not None]
+
+    def _look(self, session: Session, elsewhere: bool, windows: list[Listed]) -> tuple[str, ...]:
         tops = tuple(f"{top.rstrip('/')}/" for top in _tops(session.cwd)[: 2 if elsewhere else 1])
         changed = []
-        for listed in self._acme.windows():
+        for listed in windows:
             if not listed.name.startswith(tops) or "/+" in listed.name or listed.name.endswith("/"):
                 continue
             content = files.content(listed.name)

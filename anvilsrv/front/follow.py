@@ -11,6 +11,7 @@ for each other. The lock guards the fields and is never held across I/O.
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
@@ -21,6 +22,7 @@ from anvilsrv.p9.client import Client, TimedOut
 
 KNOCKS, PAUSE = 100, 0.02  # tries, s between them: a socket that has just appeared may not listen yet
 TIMEOUT = 30.0  # s that a request may take
+APART = 0.05  # s from one look at the sessions to the next, while events come without end
 
 Row = dict[str, Any]
 
@@ -50,6 +52,7 @@ class Follower:
         self._stopping = False
         self._appearing: Appearing | None = None
         self._seq: int | None = None
+        self._looked = 0.0  # when the sessions were read (monotonic, s); the thread's
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
     def start(self) -> None:
@@ -133,7 +136,7 @@ class Follower:
         """Connect, and hand on what comes. Ends by an AnvilError only."""
         with Client(self.socket, timeout=TIMEOUT) as client:
             events = client.open("events" if self._seq is None else f"events.{self._seq}")
-            rows = read_json(client, "sessions")
+            rows = self._sessions(client)
             with self._changed:
                 if self._stopping:
                     raise Unavailable("stopped")
@@ -152,8 +155,15 @@ class Follower:
             return
         self._seq = found[-1]["seq"]
         if "sessions" in changes(found):
-            self._listener.sessions(read_json(client, "sessions"))
+            with self._changed:  # what is told by then has a look in common
+                self._changed.wait_for(lambda: self._stopping, self._looked + APART - time.monotonic())
+            self._listener.sessions(self._sessions(client))
         self._listener.events(found)
+
+    def _sessions(self, client: Client) -> list[Row]:
+        self._looked = time.monotonic()
+        found: list[Row] = read_json(client, "sessions")
+        return found
 
 
 def changes(found: list[Row]) -> set[str]:

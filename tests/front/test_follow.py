@@ -9,7 +9,7 @@ import pytest
 
 from anvilsrv.errors import Conflict, Unavailable
 from anvilsrv.front import requests
-from anvilsrv.front.follow import Follower, Row
+from anvilsrv.front.follow import APART, Follower, Row
 from anvilsrv.front.tail import Piece, Tail, in_pieces
 from tests.conftest import PATIENCE, Daemon, Home
 from tests.scripted import install, script
@@ -22,10 +22,12 @@ class Heard:
     def __init__(self) -> None:
         self.all: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.seqs: list[int] = []
+        self.looks: list[list[Row]] = []
         self.goes_on = threading.Event()  # while it is not set, who says that the daemon is away waits
         self.goes_on.set()
 
     def sessions(self, rows: list[Row]) -> None:
+        self.looks.append(rows)
         self.all.put(("sessions", rows))
 
     def events(self, found: list[Row]) -> None:
@@ -55,6 +57,22 @@ def test_sessions_come_first_and_again_when_they_change(daemon: Daemon) -> None:
         follower.stop()
     with pytest.raises(Unavailable):
         follower.client()
+
+
+def test_of_changes_without_end_many_are_told_with_one_look_and_the_last_one_is_seen(daemon: Daemon) -> None:
+    heard, agent = Heard(), Session.new(daemon)
+    follower = Follower(heard, str(daemon.home.socket))
+    began = time.monotonic()
+    follower.start()
+    try:
+        for n in range(100):
+            agent.write("alias", f"a{n}")
+        heard.next("events", lambda found: any(one.get("alias") == "a99" for one in found))
+        looks = heard.looks
+        assert looks[-1][0]["alias"] == "a99"
+        assert len(looks) <= (time.monotonic() - began) / APART + 2
+    finally:
+        follower.stop()
 
 
 def test_after_a_kill_it_goes_on_behind_the_last_event(daemon: Daemon) -> None:
