@@ -1,8 +1,13 @@
-"""Acme as a file service: its windows, and the log of what happens to them (acme(4))."""
+"""Acme as a file service: its windows, and the log of what happens to them (acme(4)).
+
+acme does what it is asked for in its order, and draws the screen after each request: what a person types waits for all that was asked
+before. So one window is drawn at a time, however many stream: of ours one request at most waits then.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -43,6 +48,7 @@ class Acme:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._drawing = threading.RLock()
 
     @classmethod
     def dial(cls) -> Acme:
@@ -56,11 +62,11 @@ class Acme:
     def new(self) -> Window:
         """Return a new window, where acme puts it."""
         ctl = self.client.open("new/ctl", 2)
-        return Window(self.client, int(ctl.read(_COLUMN, 0)), ctl)
+        return Window(self.client, int(ctl.read(_COLUMN, 0)), ctl, self._drawing)
 
     def window(self, id: int) -> Window:
         """Return the window of that number; it need not exist yet or any more."""
-        return Window(self.client, id)
+        return Window(self.client, id, drawing=self._drawing)
 
     def windows(self) -> list[Listed]:
         """Return every window, as `index` has them: by column, from the top."""

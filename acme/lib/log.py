@@ -70,9 +70,10 @@ class Log(About):
         waiting = collections.deque[str]()  # what came and is not drawn yet: all of it is drawn at once
 
         def draw() -> None:
-            text = "".join(waiting.popleft() for _ in range(len(waiting)))
-            if text and self._following is following:
-                self.add(text)
+            with self.window.drawing:
+                text = "".join(waiting.popleft() for _ in range(len(waiting)))
+                if text and self._following is following:
+                    self.add(text)
 
         def came(data: bytes) -> None:  # on the tail's thread
             if text := logged.add(decoder.decode(data).replace("\0", "")):
@@ -132,7 +133,8 @@ class Log(About):
         mark = (self.app.roster.find(self.subject_id), self.app.tick, self.app.edited_too(self.subject_id))
         if mark != self._mark and self._log:
             self._mark = mark
-            self.add("")
+            with self.window.drawing:
+                self.add("")
 
     def add(self, text: str) -> None:
         """Add what has come to the log, or what is below it if that is another."""

@@ -4,7 +4,7 @@ Places are in runes, that is, in characters of a Python string. The files stay o
 `addr` would reset the address, closing `data` would end `nomark`, closing `event` would drop `dump`. A Window belongs
 to one thread; only `gestures` and `dotted` are for another one, which reads what is clicked. `_alone` is held for what has more
 than one message, as all that needs the address, of which acme has one for a window; the reader of events waits for it, since what
-is drawn in many changes is of no use to it before its end.
+is drawn in many changes is of no use to it before its end. `drawing` is one lock for all windows, taken before `_alone`: see acme.py.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ class WindowGone(NotFound):
 class Window:
     """The window `id`. Every method raises WindowGone once it is deleted, and ConnectionLost when acme ended."""
 
-    def __init__(self, client: Client, id: int, ctl: File | None = None) -> None:
+    def __init__(
+        self, client: Client, id: int, ctl: File | None = None, drawing: threading.RLock | None = None
+    ) -> None:
         self.client = client
         self.id = id
+        self.drawing = drawing or threading.RLock()
         self._files: dict[str, File] = {"ctl": ctl} if ctl is not None else {}
         self._drawn: object = None
         self._seen = Seen()
@@ -220,7 +223,7 @@ class Window:
         never get behind what is drawn again after each. With `clean` the window is clean afterwards, and its history is gone.
         """
         self._open("data")
-        with self._alone:
+        with self.alone():
             if not self._unmarked:
                 self.ctl("nomark")
                 self._unmarked = True
@@ -236,9 +239,11 @@ class Window:
 
     # gestures
 
-    def alone(self) -> threading.RLock:
-        """Return a lock for what is not to be seen before its end by the reader of what is clicked."""
-        return self._alone
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Do what is not to be seen before its end by the reader of what is clicked, while no other window is drawn."""
+        with self.drawing, self._alone:
+            yield
 
     def listen(self) -> None:
         """Open `event`: from now on nothing that is clicked happens by itself, and what is clicked is known."""
