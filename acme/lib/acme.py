@@ -16,7 +16,7 @@ from pathlib import Path
 from acme.lib.window import Window
 from anvilsrv import paths
 from anvilsrv.errors import Unavailable
-from anvilsrv.p9.client import Client
+from anvilsrv.p9.client import Client, File
 
 _COLUMN = 12
 _TRIES = 20
@@ -49,6 +49,8 @@ class Acme:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._drawing = threading.RLock()
+        self._listing = threading.Lock()  # guards the next
+        self._open_index: File | None = None
 
     @classmethod
     def dial(cls) -> Acme:
@@ -78,12 +80,16 @@ class Acme:
         raise Unavailable("acme's index changes faster than it can be read")
 
     def _index(self) -> str:
-        """Return the text of `index`, in one read if it fits: a second one, for the end, might see another text."""
-        with self.client.open("index") as file:
-            data = piece = file.read()
-            while len(piece) == self.client.iounit:
-                piece = file.read()
-                data += piece
+        """Return the text of `index`, in one read if it fits: a second one, for the end, might see another text. The file stays open,
+        for acme makes the text again for each read.
+        """
+        with self._listing:
+            if self._open_index is None:
+                self._open_index = self.client.open("index")
+        data = piece = self._open_index.read(offset=0)
+        while len(piece) == self.client.iounit:
+            piece = self._open_index.read(offset=len(data))
+            data += piece
         return data.decode("utf-8", "replace")
 
     def find(self, name: str) -> Window | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,27 @@ class Root(Dir):
             window = acme.windows.get(int(name))
             return Folder(window) if window is not None else None
         if name == "index":
-            return TextFile(name, lambda _: index(acme).encode())
+            return Index(name, lambda _: index(acme).encode())
         if name == "log":
             return Log(acme)
         if name == "cons":
             return WindowFile(name, Window(acme, 0))
         return None
+
+
+class Index(TextFile):
+    """Its text is made again for each read."""
+
+    def open(self, who: Any, mode: int, req: Request) -> Handle:
+        return IndexHandle(lambda: self.content(who))
+
+
+class IndexHandle(Handle):
+    def __init__(self, content: Callable[[], bytes]) -> None:
+        self._content = content
+
+    def read(self, offset: int, count: int, req: Request) -> bytes:
+        return self._content()[offset : offset + count]
 
 
 def index(acme: FakeAcme) -> str:
