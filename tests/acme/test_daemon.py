@@ -50,8 +50,12 @@ def test_a_session_is_started_prompted_and_answers(person, assist, project):
     person.execute(MAIN, "Daemon", tag=True)
     daemon = "/AnviLLM/+Daemon"
     person.wait(lambda: person.has(daemon) and "Restart" in person.tag(daemon), "the daemon's window")
+    person.sees(daemon, "serves")
+    socket = Path(os.environ["NAMESPACE"], "agent")
+    first = socket.stat().st_ctime_ns
     person.execute(daemon, "Restart", tag=True)
     person.type_at_end(log, "echo again")
+    person.wait(lambda: socket.exists() and socket.stat().st_ctime_ns != first, "another daemon's socket", 30)
     person.wait(lambda: "serves" in person.body(daemon) and "..." not in person.body(daemon), "the restart", 30)
     person.execute(log, "Send", tag=True)
     person.sees(log, "\tagain\n")
