@@ -36,7 +36,7 @@
     (anvillm-colours--shown (ansi-color-apply (apply #'concat (nreverse parts))))))
 
 (defun anvillm-colours--shown (text)
-  "Return TEXT with the faces that ansi-color.el leaves to Font Lock."
+  "Return TEXT with the property `face' in place of `font-lock-face'."
   (let ((at 0))
     (while (< at (length text))
       (let ((to (next-single-property-change at 'font-lock-face text (length text)))
