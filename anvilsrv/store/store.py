@@ -134,6 +134,7 @@ class Store:
         self._closed = threading.Event()
         self._reserve = Reserve(path.with_name("reserve"))
         self._kept: list[Job] = []  # they wait for space; the thread's, as what follows
+        self._waits = True  # a commit, until it is on disk
         self._full = False  # the room is not there: nothing but reads for who asks
         self._next_try = 0.0  # s, monotonic
 
@@ -304,8 +305,7 @@ class Store:
         outcomes: list[tuple[Outcome, Any, BaseException | None]] = []
         whole, light = self._tx(), not any(job.durable for job in jobs)
         try:
-            if light:
-                self._db.execute("PRAGMA synchronous=NORMAL")
+            self._wait_for_disk(not light)
             self._db.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 began = time.thread_time()
@@ -318,15 +318,18 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             return error
-        finally:
-            if light:
-                self._db.execute("PRAGMA synchronous=FULL")
         self._settle(whole, outcomes)
         each = (time.thread_time() - began) / len(jobs)  # what follows from a change costs more than the change
         for job in jobs:
             if job.by:
                 self._jobs.spent(job.by, each)
         return None
+
+    def _wait_for_disk(self, wait: bool) -> None:
+        """Set whether a commit waits until it is on disk. It is set only if it was otherwise: while texts grow it never is."""
+        if wait != self._waits:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if wait else 'NORMAL'}")
+            self._waits = wait
 
     def _one(self, whole: Tx, job: Job) -> tuple[Outcome, Any, BaseException | None]:
         """Run one job in its savepoint. What it raises belongs to its caller; only what is wrong with the store itself
