@@ -89,6 +89,19 @@ def test_claude_names_the_work_that_is_done_and_clips_the_words_of_what_is_to_co
     assert (task.says(""), cron.says("go on and on"), cron.says("go")) == (False, True, False)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "own"),
+    [
+        ("Your claude.ai usage limit has reset. Continue the task you were working on when the limit was reached; do not", True),
+        ("Your claude.ai usage limit has reset. Tell me when.", False), ("go on <task-notification>", False),
+    ],
+)  # fmt: skip
+def test_what_claude_goes_on_with_by_itself_after_a_limit_is_no_prompt_of_a_person(prompt: str, own: bool) -> None:
+    said = SHIPPED.get("claude").report("UserPromptSubmit", {"prompt": prompt})
+    assert said is not None
+    assert bool(said.fields.get("wake")) is own
+
+
 TICK = "Preamble\n\n---\n\n# Autonomous loop tick (dynamic pacing)\n\nRun the autonomous check"
 
 
