@@ -5,12 +5,14 @@
 Sessions of the scripted backend, each in a turn; this program appends to the file that its agent would write, and reads ``activity``
 of each. A piece has the time at which it was written; the delay is from there until a reader has it, in milliseconds. The processor
 time of the daemon is that of all its threads, in percent of one core; beside it runs a plain follower of the same files, which shows
-what the machine is worth. To that comes what the hooks cost with which Claude Code tells of
-the same: a process for each line of text, which is one of ten pieces here. How busy the machine is shows how late a thread of this
-program is that does nothing but sleep for 50 ms.
+what the machine is worth. So does what it costs to touch a page of memory again after a moment: next to nothing, unless a hypervisor
+takes pages away meanwhile; then that is more than all that the daemon computes. To that comes what the hooks cost with which Claude
+Code tells of the same: a process for each line of text, which is one of ten pieces here. How busy the machine is shows how late a
+thread of this program is that does nothing but sleep for 50 ms.
 """
 
 import json
+import mmap
 import os
 import resource
 import statistics
@@ -26,6 +28,7 @@ from arguments import numbers
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import yaml
 
+from anvilsrv.agents.files import APART
 from tests import scripted
 from tests.conftest import ROOT, Daemon, temporary_home
 from tests.session import Session
@@ -62,6 +65,19 @@ def idle(late: list[float], over: threading.Event) -> None:
         began = time.monotonic()
         time.sleep(0.05)
         late.append(1000 * (time.monotonic() - began) - 50)
+
+
+def again(apart: float, pages: int = 200) -> float:
+    """Return the microseconds that it takes to touch a page again after so many seconds: the median of 15 tries."""
+    with mmap.mmap(-1, pages * mmap.PAGESIZE) as memory:
+        took = []
+        for _ in range(16):
+            began = time.perf_counter()
+            for page in range(pages):
+                memory[page * mmap.PAGESIZE] = 1
+            took.append(1e6 * (time.perf_counter() - began) / pages)
+            time.sleep(apart)
+    return statistics.median(took[1:])
 
 
 def of(values: list[float]) -> str:
@@ -148,6 +164,7 @@ def measure(daemon: Daemon, streams: int, rate: float, seconds: float) -> None:
         f"daemon: {100 * used / took:.1f} % of a core, {used / least:.1f} times a plain follower of these files"
         f" ({100 * least / took:.1f} %, {lines:.0f} lines)"
     )
+    print(f"memory: a page is touched again in {again(0.0):.1f} us, after {APART} s in {again(APART):.1f}")
     for agent in agents:
         agent.write("ctl", "kill")
 
