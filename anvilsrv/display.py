@@ -10,7 +10,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # C0 but tab and newlin
 _STYLE = re.compile(r"\x1b\[([\d;:]*)m")  # SGR, ECMA-48 8.3.117
 _STYLED_END = re.compile(r"\r((?:\x1b\[[\d;:]*m)+)\n")
 _SEQUENCE = 40  # characters of one that are looked for, and of what is kept of several
-CHANGES = 1000  # of colours in one text; what follows them has none
+CHANGES = 1000  # of colours in one text that are looked at; what follows them has none
 # C0 but tab and newline, DEL, C1; what ends a line in some programs; what reorders the text around it (Unicode report 36), and what
 # is not seen at all, but for the two that join and part letters
 _SEEN = re.compile(
@@ -73,15 +73,18 @@ def parted(text: str) -> tuple[str, list[tuple[int, str]]]:
     parameters of SGR: ``1;31``, empty for none). They last until the next change, also that of a text after it."""
     if "\x1b" not in text:
         return text, []
-    pieces, at, changes = _STYLE.split(text), 0, list[tuple[int, str]]()
-    plain = [printable(piece) for piece in pieces[::2]]
-    for before, change in zip(plain, pieces[1::2], strict=False):
-        at += len(before)
+    pieces, changes, at, end = list[str](), list[tuple[int, str]](), 0, 0
+    for number, found in enumerate(_STYLE.finditer(text), 1):
+        pieces.append(printable(text[end : found.start()]))
+        at, end, change = at + len(pieces[-1]), found.end(), found[1]
         if changes and changes[-1][0] == at:  # both count
             change = f"{changes.pop()[1] or '0'};{change or '0'}"
+        if number == CHANGES:
+            changes.append((at, ""))
+            break
         changes.append((at, change[-_SEQUENCE:].lstrip(";:")))
-    over = changes[CHANGES - 1 :]
-    return "".join(plain), changes if len(changes) <= CHANGES else [*changes[: CHANGES - 1], (over[0][0], "")]
+    pieces.append(printable(plain(text[end:])))
+    return "".join(pieces), changes
 
 
 def whole_up_to(text: str, most: int) -> int:
