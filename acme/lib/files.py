@@ -11,7 +11,7 @@ _LARGEST = 8 << 20  # bytes of a file that is read
 
 def content(path: str) -> str | None:
     """Return the file's text; None if it is not a regular file, is too large or is not text. Follows no links, never blocks."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # none that has such a name
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             known = os.fstat(fd)

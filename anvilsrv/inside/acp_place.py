@@ -44,7 +44,7 @@ def _once(content: str, text: str) -> bool:
 
 def _content(path: str) -> str | None:
     """Return the text of a file; None if it is none, or too large. Never blocks."""
-    with suppress(OSError, UnicodeDecodeError):
+    with suppress(OSError, ValueError):  # no text, or no name of a file
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             known = os.fstat(fd)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from acme.lib import ask, begin, table
+from acme.lib import ask, begin, files, table
 from acme.lib.agent import Session, Sessions, listed
 from acme.lib.event import Parser
 from acme.lib.listing import Listing
@@ -319,3 +319,7 @@ def test_a_progress_line_that_comes_in_pieces_ends_as_its_last_state():
         "",
         "\t99%\n\tend",
     ]
+
+
+def test_what_is_no_name_of_a_file_has_no_content() -> None:
+    assert [files.content(name) for name in ("a\0b", "a\ud800", "", "/")] == [None] * 4
