@@ -43,7 +43,6 @@ class Window:
         self._drawn: object = None
         self._seen = Seen()
         self._alone = threading.RLock()
-        self._unmarked = False  # what is written is no step of Undo: acme was told so once
 
     # the whole window
 
@@ -220,13 +219,13 @@ class Window:
     @contextmanager
     def bulk(self, clean: bool = True) -> Iterator[None]:
         """Make changes that Undo takes back together with what the person has typed last: they are no steps of their own, or it would
-        never get behind what is drawn again after each. With `clean` the window is clean afterwards, and its history is gone.
+        never get behind what is drawn again after each. With `clean` the window is clean afterwards, and its history is gone, so that
+        acme need not be told; else it is told each time, since who closes `data` or `xdata` of the window ends that.
         """
         self._open("data")
         with self.alone():
-            if not self._unmarked:
+            if not clean:
                 self.ctl("nomark")
-                self._unmarked = True
             try:
                 yield
             finally:
