@@ -18,6 +18,7 @@ from typing import Any, assert_never
 
 from anvilsrv import paths
 from anvilsrv.agents.activity import Activities
+from anvilsrv.agents.aside import Asides
 from anvilsrv.agents.attachments import Attachments
 from anvilsrv.agents.banners import Banners
 from anvilsrv.agents.branches import Branches
@@ -25,6 +26,7 @@ from anvilsrv.agents.checkpoints import Checkpoints
 from anvilsrv.agents.claims import Claims
 from anvilsrv.agents.commits import Commits
 from anvilsrv.agents.dialogs import Dialogs
+from anvilsrv.agents.directories import Directories
 from anvilsrv.agents.door import Door
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.follower import Follower
@@ -32,10 +34,12 @@ from anvilsrv.agents.forks import Forks
 from anvilsrv.agents.gate import Gate
 from anvilsrv.agents.general import kept_activity
 from anvilsrv.agents.keys import Keys
+from anvilsrv.agents.landing import Landing
 from anvilsrv.agents.launch import Launch
 from anvilsrv.agents.limits import SessionLimits
 from anvilsrv.agents.logins import Logins
 from anvilsrv.agents.obstacles import Obstacles
+from anvilsrv.agents.plans import Plans
 from anvilsrv.agents.processes import Processes
 from anvilsrv.agents.roles import offered
 from anvilsrv.agents.setup import Setups
@@ -104,22 +108,22 @@ class App:
         self.evidence = Evidence(self.store, self.registry, self.tmux, self.backends, self.kept)
         self.messages = Messages(self.store, self.registry, self.turns, self.post, self.life.about)
         self.door = Door(state, self.store, self.registry, self.on_error)
-        self.launch = Launch(self.backends, state, namespace, umask, self.door)
-        self.attachments = Attachments(self.launch.directory)
-        self.activities = Activities(self.store, self.registry, self.backends, self.launch.data, self.on_error)
-        self.checkpoints, self.work, self.claims, self.branches = self._made_git(state)
+        self.directories, self.plans, self.landing = self._made_places(state, namespace)
+        self.launch = Launch(self.backends, self.directories, self.plans, self.landing, umask, self.door)
+        self.attachments = Attachments(self.directories.of)
+        self.activities = Activities(self.store, self.registry, self.backends, self.directories.data, self.on_error)
+        self.checkpoints, self.work, self.claims, self.branches, self.commits = self._made_git(state, umask)
         self.reports = self._made_reports()
-        self.commits = Commits(self.store, self.registry, self.launch, self.on_error)
-        self.sockets = Sockets(
-            self.reactor, self.registry, self.life, self.launch, self._listen, self.server.unlisten, self.commits.forget
-        )
+        self.sockets = self._made_sockets()
         self.processes = self._made_processes()
         self.titles = self._made_titles()
         self.spawn = Spawn(
-            self.store, self.registry, self.life, self.backends, self.launch, self.sockets, self.branches, self.claims
+            self.store, self.registry, self.life, self.backends, self.plans, self.sockets, self.branches, self.claims
         )  # fmt: skip
-        self.forks = Forks(self.registry, self.backends, self.launch, self.spawn, self.branches)
-        self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.launch)
+        self.forks = Forks(
+            self.registry, self.backends, self.directories, self.plans, self.landing, self.spawn, self.branches
+        )
+        self.limits = SessionLimits(self.reactor, self.store, self.registry, self.life, self.directories, self.plans)
         self.keys = Keys(self.registry, self.tmux)
         self.followers = self._made_followers(clock)
         self.following: tuple[Follower, ...] = ()  # those that know all sessions; the store's thread
@@ -127,10 +131,21 @@ class App:
         self.stopped = threading.Event()
         self._allowances: dict[str, Allowance] = {}  # by family
 
+    def _made_places(self, state: Path, namespace: str) -> tuple[Directories, Plans, Landing]:
+        directories = Directories(state)
+        plans = Plans(self.backends, directories, namespace)
+        return directories, plans, Landing(directories, plans.written)
+
+    def _made_sockets(self) -> Sockets:
+        return Sockets(
+            self.reactor, self.registry, self.life, self.directories, self.plans, self._listen, self.server.unlisten,
+            self.commits.forget,
+        )  # fmt: skip
+
     def _made_processes(self) -> Processes:
         return Processes(
-            self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.launch, self.evidence,
-            self.on_error, self.activities,
+            self.reactor, self.store, self.registry, self.life, self.tmux, self.backends, self.directories, self.launch,
+            self.evidence, self.on_error, self.activities,
         )  # fmt: skip
 
     def _made_titles(self) -> Titles:
@@ -138,11 +153,13 @@ class App:
             self.reactor, self.store, self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.evidence
         )  # fmt: skip
 
-    def _made_git(self, state: Path) -> tuple[Checkpoints, Work, Claims, Branches]:
-        made = Checkpoints(self.store, self.registry, self.launch, self.on_error)
+    def _made_git(self, state: Path, umask: int) -> tuple[Checkpoints, Work, Claims, Branches, Commits]:
+        made = Checkpoints(self.store, self.registry, self.directories, self.landing, self.on_error)
         claims = Claims(self.store, self.registry, self.beads, self.on_error)
-        branches = Branches(state, self.store, self.registry, self.life, self.launch, made, claims)
-        return made, Work(self.store, self.registry, made), claims, branches
+        asides = Asides(self.directories, self.plans, umask)
+        branches = Branches(state, self.store, self.registry, self.life, asides, self.landing, made, claims)
+        commits = Commits(self.store, self.registry, self.directories, self.landing, self.on_error)
+        return made, Work(self.store, self.registry, made), claims, branches, commits
 
     def _made_reports(self) -> Reports:
         return Reports(
@@ -159,12 +176,12 @@ class App:
             self.door,
             self.limits,
             Gate(self.reactor, self.registry, self.life, clock),
-            Spools(self.launch.directory, self.reports.spooled, self.on_error),
-            Logins(self.launch.directory, self.backends, self.launch.vault, self.on_error),
+            Spools(self.directories.of, self.reports.spooled, self.on_error),
+            Logins(self.directories.of, self.backends, self.launch.vault, self.on_error),
             Transcripts(
                 Watcher(self.reports.lines.come, self.on_error, self.reports.lines.beside, self.registry.family),
                 self.backends,
-                self.launch.data,
+                self.directories.data,
                 self.on_error,
             ),
             Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
@@ -173,7 +190,7 @@ class App:
             self.commits,
             self.checkpoints,
             self.claims,
-            Setups(self.reactor, self.store, self.registry, self.launch.data, self.on_error),
+            Setups(self.reactor, self.store, self.registry, self.directories.data, self.on_error),
             self.messages,
             self.attachments,
             Obstacles(self.registry, self.life, self.tmux, self.backends, self.evidence, self.on_error),
@@ -300,7 +317,7 @@ class App:
             self.store.call(self.tree.recover, need=Need.HAPPENED)
         for name in {view.backend for view in self.registry.views.values()}:
             self._guard(partial(self.backends.get, name))
-        self._guard(self.launch.remember)
+        self._guard(self.plans.remember)
         self.tmux.on_title(self.titles.changed)
         self.reactor.start()
         self.server.start()

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anvilsrv.agents import grants
-from anvilsrv.agents.bounds import SPEC
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.plans import Plans
 from anvilsrv.linux import beneath
 from anvilsrv.linux.replace import write
 from sandbox import git_inside
@@ -30,8 +30,12 @@ NAME = "aside-"
 class Aside:
     """One that can be run in ``cwd``, under the policy of a kind of session. Raises AnvilError, SandboxError."""
 
-    def __init__(self, launch: Launch, backend: str, role: str, tasks: list[str], cwd: str) -> None:
-        self._launch = launch
+    def __init__(
+        self, directories: Directories, plans: Plans, umask: int, backend: str, role: str, tasks: list[str], cwd: str
+    ) -> None:
+        self._directories = directories
+        self._plans = plans
+        self._umask = umask
         self._kind = (backend, role, tasks, cwd)
         self._cwd = cwd
 
@@ -46,9 +50,9 @@ class Aside:
     @contextmanager
     def _directory(self) -> Iterator[Path]:
         name = f"{NAME}{uuid.uuid4().hex[:16]}"
-        top = self._launch.directory(name)
+        top = self._directories.of(name)
         try:
-            self._launch.make_directories(name)
+            self._directories.make(name)
             yield top
         except OSError as error:
             raise SandboxRefused(f"cannot make {top}: {error.strerror}") from None
@@ -56,23 +60,35 @@ class Aside:
             beneath.remove(top)
 
     def _prepare(self, top: Path) -> Path:
-        plan = self._launch.plan(*self._kind, session=top.name)
+        plan = self._plans.make(*self._kind, session=top.name)
         code, home = top / "run" / "code", str(Path.home())
         grants.copy(code)
-        trusted = Trusted(self._launch.written)
+        trusted = Trusted(self._plans.written)
         whole = plan.tier == "full"
         over = cover(plan.policy, trusted, place=str(top / "git"), home=home, remember=False) if whole else Cover()
         spec = specification(
             plan.policy, ["true"], tier=plan.tier, namespace_source=str(top / "ns"), tmpdir=str(top / "tmp"), env=os.environ,
             shown=grants.shown(code, self._cwd), listed=grants.granted(plan.tier).listed, cover=over,
         )  # fmt: skip
-        path = top / "run" / SPEC
-        write(path, json.dumps(spec | {"umask": self._launch.umask}))
+        path = self._directories.specification(top.name)
+        write(path, json.dumps(spec | {"umask": self._umask}))
         return path
 
 
-def sweep(launch: Launch) -> None:
-    """Remove what a daemon that died left of them. Once, at start."""
-    for name in launch.there():
-        if name.startswith(NAME):
-            beneath.remove(launch.directory(name))
+class Asides:
+    """Makes them. ``umask`` is that of the agents."""
+
+    def __init__(self, directories: Directories, plans: Plans, umask: int) -> None:
+        self._directories = directories
+        self._plans = plans
+        self._umask = umask
+
+    def of(self, backend: str, role: str, tasks: list[str], cwd: str) -> Aside:
+        """Return one for a kind of session."""
+        return Aside(self._directories, self._plans, self._umask, backend, role, tasks, cwd)
+
+    def sweep(self) -> None:
+        """Remove what a daemon that died left of them. Once, at start."""
+        for name in self._directories.there():
+            if name.startswith(NAME):
+                beneath.remove(self._directories.of(name))

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from anvilsrv.agents import aside, begun_with, branch_journal, push
-from anvilsrv.agents.aside import Aside
+from anvilsrv.agents import begun_with, branch_journal, push
+from anvilsrv.agents.aside import Asides
 from anvilsrv.agents.checkpoints import Checkpoints, Hand
 from anvilsrv.agents.claims import Claims
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.landing import Landing
 from anvilsrv.agents.worktree import Refusal
 from anvilsrv.desk.life import Life
 from anvilsrv.display import one_line
@@ -63,22 +63,23 @@ class Branches:
     """Those of all sessions."""
 
     def __init__(
-        self, state: Path, store: Store, registry: Registry, life: Life, launch: Launch, checkpoints: Checkpoints,
-        claims: Claims,
+        self, state: Path, store: Store, registry: Registry, life: Life, asides: Asides, landing: Landing,
+        checkpoints: Checkpoints, claims: Claims,
     ) -> None:  # fmt: skip
         self._claims = claims
         self._state = state
         self._store = store
         self._registry = registry
         self._life = life
-        self._launch = launch
+        self._asides = asides
+        self._landing = landing
         self._checkpoints = checkpoints
 
     # -- made --------------------------------------------------------------------------------------------------------------
 
     def make(self, cwd: str, wanted: Wanted, elsewhere: str, create: Callable[[Branch, str], str]) -> str:
         """Make a work tree on a branch, and what ``create`` makes of it and its directory: a session. Raises AnvilError."""
-        written = self._launch.written
+        written = self._landing.written
         otherwise = f"{os.environ.get('XDG_DATA_HOME') or os.path.expanduser('~/.local/share')}/anvillm-worktrees"
         try:
             one = git_branch.wanted(
@@ -89,7 +90,7 @@ class Branches:
             journal = branch_journal.begin(self._state, one)
             try:
                 there = git_branch.add(one)
-                kind = Aside(self._launch, wanted.backend, wanted.role, wanted.tasks, wanted.tree or one.top)
+                kind = self._asides.of(wanted.backend, wanted.role, wanted.tasks, wanted.tree or one.top)
                 left = begun_with.take(kind, wanted.tree or one.top, one.path, wanted.working)
                 left += [f"{path}: a submodule that is not cloned in {one.top}" for path in there.left]
                 for top in (one.path, *there.submodules):
@@ -111,7 +112,7 @@ class Branches:
     def sweep(self) -> list[Exception]:
         """End what a daemon that died had begun; what could not be done."""
         views = self._registry.views
-        aside.sweep(self._launch)
+        self._asides.sweep()
         found: list[Exception] = list(branch_journal.sweep(self._state, (view.cwd for view in views.values()), views))
         for own in map(_own, self._store.call(worktrees.every)):
             record = self._record(own)
@@ -186,7 +187,7 @@ class Branches:
         return f"merged {one.on.branch} into {name}: {made.commit[:12]}{more}" + (f"; {bead}" if bead else "")
 
     def _inside(self, one: Own) -> Inside:
-        return lambda argv, cwd, data, most: self._launch.inside(one.session, argv, cwd, most, data)
+        return lambda argv, cwd, data, most: self._landing.inside(one.session, argv, cwd, most, data)
 
     def _rebase(self, one: Own, onto: str) -> None:
         """Rebase, in the sandbox."""
@@ -194,33 +195,33 @@ class Branches:
         name, _, rest = who.partition(" <")
         git = ["git", "-c", f"user.name={name}", "-c", f"user.email={rest.partition('>')[0]}"]
         try:
-            self._launch.inside(one.session, [*git, "rebase", "-q", onto], one.on.path, STATUS)
+            self._landing.inside(one.session, [*git, "rebase", "-q", onto], one.on.path, STATUS)
         except SandboxError:
-            self._launch.inside(one.session, [*git, "rebase", "--abort"], one.on.path, STATUS)
+            self._landing.inside(one.session, [*git, "rebase", "--abort"], one.on.path, STATUS)
             raise SandboxRefused("it conflicts with your branch when it is rebased") from None
 
     def _committed(self, one: Own, anyway: bool = False) -> None:
         argv = ["git", "status", "--porcelain", "-z"]
-        found = self._launch.inside(one.session, argv, one.on.path, STATUS).split(b"\0")
+        found = self._landing.inside(one.session, argv, one.on.path, STATUS).split(b"\0")
         paths = [os.fsdecode(line[3:]) for line in found if line]
         if paths and not anyway:
             raise Refusal("the session must commit these first", paths)
 
     def _settled(self, one: Own) -> Record:
         """Bring the session's commits into the user's repository. Raises SandboxRefused where they cannot be brought."""
-        said = self._launch.settle(one.session)
+        said = self._landing.settle(one.session)
         if said:
             self._store.post(lambda tx: self._registry.told(tx, one.session, said), need=Need.HAPPENED)
         record = self._record(one)
         if record is None:
             raise SandboxRefused("its git directory is gone")
-        tip = self._launch.tip(record)
+        tip = self._landing.tip(record)
         if tip not in ("", record.taken, record.base):
             raise SandboxRefused(f"its commits could not be brought: {' '.join(' '.join(said).split())[:300]}")
         return record
 
     def _record(self, one: Own) -> Record | None:
-        return next((record for record in self._launch.records(one.session) if record.tree == one.on.path), None)
+        return next((record for record in self._landing.records(one.session) if record.tree == one.on.path), None)
 
     def _tell(self, session: str, line: str) -> None:
         self._store.post(lambda tx: self._registry.told(tx, session, [line]), need=Need.HAPPENED)

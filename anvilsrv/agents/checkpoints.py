@@ -16,7 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from typing import Any, NamedTuple, TypeVar
 
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.landing import Landing
 from anvilsrv.agents.worktree import Refusal, Trees, Worker, trees
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, NotFound, NotPermitted, Unavailable
@@ -59,11 +60,13 @@ class Checkpoints:
     """Those of all sessions. A follower."""
 
     def __init__(
-        self, store: Store, registry: Registry, launch: Launch, on_error: Callable[[BaseException], None]
-    ) -> None:
+        self, store: Store, registry: Registry, directories: Directories, landing: Landing,
+        on_error: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
         self._store = store
         self._registry = registry
-        self._launch = launch
+        self._directories = directories
+        self._landing = landing
         self._on_error = on_error
         self._lock = threading.Lock()
         self._hands: dict[str, Hand] = {}
@@ -112,7 +115,7 @@ class Checkpoints:
             hand = self._hands.get(session)
             if hand is None:
                 thread = ThreadPoolExecutor(1, thread_name_prefix=f"git {session}")
-                hand = self._hands[session] = Hand(thread, Worker(session, self._launch.directory(session)))
+                hand = self._hands[session] = Hand(thread, Worker(session, self._directories.of(session)))
             found = hand
             return found.thread.submit(lambda: self._guarded(what, found))
 
@@ -158,7 +161,7 @@ class Checkpoints:
     def _has(self, view: View) -> bool:
         """Return whether there are work trees of its own."""
         try:
-            return not view.beside and trees(self._launch.git(view.id), view.cwd) is not None
+            return not view.beside and trees(self._landing.git(view.id), view.cwd) is not None
         except SandboxError:
             return False
 
@@ -168,7 +171,7 @@ class Checkpoints:
         if view.beside:
             raise NotPermitted(f"session '{session}' shares the work tree of '{view.beside}': use that session's files")
         try:
-            found = trees(self._launch.git(view.id), view.cwd)
+            found = trees(self._landing.git(view.id), view.cwd)
         except SandboxError as error:
             raise NotPermitted(f"no checkpoints of session '{session}': {error}") from None
         if found is None:
@@ -296,7 +299,7 @@ class Checkpoints:
     def branch(self, session: str) -> str:
         """Return the branch that the session is on; empty for none. Raises AnvilError."""
         found = self.trees(session).main
-        return "" if found is None else self._launch.branch(found)
+        return "" if found is None else self._landing.branch(found)
 
     def status(self, session: str) -> bytes:
         """Return what its own git says of the work tree, in the short form. Raises AnvilError."""
@@ -304,7 +307,7 @@ class Checkpoints:
         if found.main is None:
             raise NotFound(f"the directory of session '{session}' is not a work tree")
         return self.do(
-            session, lambda hand: self._launch.inside(session, ["git", "status", "--short"], found.top, DIFF)
+            session, lambda hand: self._landing.inside(session, ["git", "status", "--short"], found.top, DIFF)
         )
 
 

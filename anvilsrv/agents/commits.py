@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from anvilsrv.agents.directories import Directories
 from anvilsrv.agents.eye import Until
 from anvilsrv.agents.following import Following
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.landing import Landing
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store
@@ -42,11 +43,13 @@ class Commits:
     """Takes out what was committed, and says what became of it."""
 
     def __init__(
-        self, store: Store, registry: Registry, launch: Launch, on_error: Callable[[BaseException], None]
-    ) -> None:
+        self, store: Store, registry: Registry, directories: Directories, landing: Landing,
+        on_error: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
         self._store = store
         self._registry = registry
-        self._launch = launch
+        self._directories = directories
+        self._landing = landing
         self._on_error = on_error
         self._turn = threading.BoundedSemaphore(AT_ONCE)
         self._following = Following[Ended]("commits", self._run)
@@ -70,8 +73,8 @@ class Commits:
     def sweep(self) -> None:
         """Forget the sessions that were killed before a daemon that died could do it. Once, at start."""
         killed = self._store.call(self._registry.killed)
-        for session in self._launch.there():
-            if session in killed and session not in self._registry.views and not self._launch.living(session):
+        for session in self._directories.there():
+            if session in killed and session not in self._registry.views and not self._directories.living(session):
                 self.forget(session)
 
     def close(self) -> None:
@@ -84,13 +87,13 @@ class Commits:
                 if ended.what != What.FORGET:
                     self._settle(session, ended.what == What.RESUME)
                 elif not until.is_set():
-                    self._launch.forget(session)
+                    self._landing.forget(session)
             except Exception as error:  # the repository may be gone, or git: the next turn tries again
                 self._on_error(error)
         if ended.what == What.FORGET:
             self._following.want(session, None)
 
     def _settle(self, session: str, resume: bool) -> None:
-        said = self._launch.resume(session) if resume else self._launch.settle(session)
+        said = self._landing.resume(session) if resume else self._landing.settle(session)
         if said:  # however this work ended: what was found is not found again
             self._store.post(lambda tx: self._registry.told(tx, session, said), need=Need.HAPPENED)

@@ -10,7 +10,9 @@ import os
 from typing import NamedTuple
 
 from anvilsrv.agents.branches import Branches, Wanted
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.landing import Landing
+from anvilsrv.agents.plans import Plans
 from anvilsrv.agents.spawn import Spawn
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import Conflict, Invalid, NotPermitted
@@ -46,11 +48,14 @@ class Forks:
     """Makes them."""
 
     def __init__(
-        self, registry: Registry, backends: Backends, launch: Launch, spawn: Spawn, branches: Branches
-    ) -> None:
+        self, registry: Registry, backends: Backends, directories: Directories, plans: Plans, landing: Landing, spawn: Spawn,
+        branches: Branches,
+    ) -> None:  # fmt: skip
         self._registry = registry
         self._backends = backends
-        self._launch = launch
+        self._directories = directories
+        self._plans = plans
+        self._landing = landing
         self._spawn = spawn
         self._branches = branches
 
@@ -60,7 +65,7 @@ class Forks:
         backend = self._backends.get(view.backend)
         if backend.fork is None:
             raise NotPermitted(f"backend '{backend.name}' cannot fork a conversation")
-        if not self._launch.can_resume(view):
+        if not self._directories.can_resume(view):
             raise NotPermitted(f"session '{view.id}' has no conversation yet: 'new' makes another")
         if view.in_turn or view.on_its_way:
             raise Conflict(f"busy: session '{view.id}' is in a turn; try again when it is over")
@@ -70,17 +75,17 @@ class Forks:
         on = own.on if own is not None else None
         at = view.cwd if on is None else os.path.normpath(os.path.join(on.top, os.path.relpath(view.cwd, on.path)))
         if on is not None:
-            self._launch.settle(view.id)
+            self._landing.settle(view.id)
         wanted = Wanted(
             view.backend, view.role, list(view.tasks), asked.branch, on.branch if on is not None else "", True,
             on.path if on is not None else "",
         )  # fmt: skip
-        elsewhere = self._launch.plan(view.backend, view.role, view.tasks, view.cwd).policy.worktrees
+        elsewhere = self._plans.make(view.backend, view.role, view.tasks, view.cwd).policy.worktrees
         return self._branches.make(at, wanted, elsewhere, lambda branch, inner: self._made(view, asked, inner, branch))
 
     def _made(self, view: View, asked: Asked, cwd: str, branch: Branch | None) -> str:
         new = os.urandom(4).hex()
-        staged = self._launch.staged(new)
+        staged = self._directories.staged(new)
         backend = self._backends.get(view.backend)
         like = parse_new([view.backend, cwd]) | {
             "role": view.role, "tasks": list(view.tasks), "alias": asked.alias, "chosen": dict(view.chosen),
@@ -93,7 +98,7 @@ class Forks:
 
         try:
             duplicate.copy(
-                self._launch.data(view.id), staged, lambda path: backend.kept(path, view.cwd, cwd), MOST
+                self._directories.data(view.id), staged, lambda path: backend.kept(path, view.cwd, cwd), MOST
             )  # fmt: skip
             return self._spawn.made(view.backend, cwd, like, None, branch, more)
         except BaseException:
@@ -102,6 +107,6 @@ class Forks:
 
     def sweep(self) -> None:
         """Remove what a daemon that died left of them. Once, at start."""
-        for name in self._launch.there():
+        for name in self._directories.there():
             if name.startswith("fork-") and name.removeprefix("fork-") not in self._registry.views:
-                beneath.remove(self._launch.directory(name))
+                beneath.remove(self._directories.of(name))

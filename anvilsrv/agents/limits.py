@@ -5,11 +5,10 @@ Threads: deadlines are on the reactor of the agents; ``shown`` and ``set`` are c
 
 import time
 from functools import partial
-from pathlib import Path
 
 from anvilsrv.agents import limited
-from anvilsrv.agents.bounds import SPEC
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.plans import Plans
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import Invalid, Unavailable
 from anvilsrv.linux.reactor import Deadline, Reactor
@@ -26,12 +25,15 @@ OFTEN = 86_400.0  # s between looks at one that is far away
 class SessionLimits:
     """Of all sessions."""
 
-    def __init__(self, reactor: Reactor, store: Store, registry: Registry, life: Life, launch: Launch) -> None:
+    def __init__(
+        self, reactor: Reactor, store: Store, registry: Registry, life: Life, directories: Directories, plans: Plans
+    ) -> None:
         self._reactor = reactor
         self._store = store
         self._registry = registry
         self._life = life
-        self._launch = launch
+        self._directories = directories
+        self._plans = plans
         self._deadlines: dict[str, Deadline] = {}  # the reactor's
 
     # -- the time of a run -----------------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ class SessionLimits:
     def _used(self, view: View) -> dict[str, str]:
         ran = time.monotonic() - view.ran if view.ran is not None else 0.0
         found = {"time": written("time", max(0, int(ran)))}
-        group = limited.group(self._spec(view.id), view.pid)
+        group = limited.group(self._directories.specification(view.id), view.pid)
         files = {"memory": "memory.current", "cpu": "cpu.stat", "pids": "pids.current"}
         for name, file in files.items() if group else ():
             try:
@@ -90,11 +92,11 @@ class SessionLimits:
         view = self._registry.get(session)
         wanted = _wanted(text)
         asked = {name: said for name, said in {**view.limits, **wanted}.items() if said is not None}
-        plan = self._launch.plan(
+        plan = self._plans.make(
             view.backend, view.role, view.tasks, view.cwd, view.id, parent=view.parent, limits=asked
         )
         values = {name: plan.policy.limits[name].value for name in wanted}
-        group = limited.group(self._spec(view.id), view.pid) if view.pid else ""
+        group = limited.group(self._directories.specification(view.id), view.pid) if view.pid else ""
         if group:
             try:
                 groups.put(group, values)
@@ -110,9 +112,6 @@ class SessionLimits:
             self._registry.limited(tx, session, wanted, "".join(found))
 
         self._store.call(job, need=Need.OWN)
-
-    def _spec(self, session: str) -> Path:
-        return self._launch.directory(session) / "run" / SPEC
 
 
 def _run(view: View) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 
 from anvilsrv.agents.death import Deaths
+from anvilsrv.agents.directories import Directories
 from anvilsrv.agents.evidence import Evidence
 from anvilsrv.agents.launch import Launch, Start
 from anvilsrv.agents.starting import unheard
@@ -56,8 +57,8 @@ class Processes:
     """The processes of all sessions."""
 
     def __init__(
-        self, reactor: Reactor, store: Store, registry: Registry, life: Life, tmux: Tmux, backends: Backends, launch: Launch,
-        evidence: Evidence, on_error: Callable[[BaseException], None], listener: Listener,
+        self, reactor: Reactor, store: Store, registry: Registry, life: Life, tmux: Tmux, backends: Backends,
+        directories: Directories, launch: Launch, evidence: Evidence, on_error: Callable[[BaseException], None], listener: Listener,
     ) -> None:  # fmt: skip
         self._reactor = reactor
         self._listener = listener
@@ -67,8 +68,9 @@ class Processes:
         self._life = life
         self._tmux = tmux
         self._backends = backends
+        self._directories = directories
         self._launch = launch
-        self._deaths = Deaths(tmux, launch.ended)
+        self._deaths = Deaths(tmux, directories.ended)
         self._on_error = on_error
         self._runs: dict[str, Run] = {}
         self._new: list[View] = []  # followed for the first time
@@ -127,7 +129,7 @@ class Processes:
         if pane is not None and alive and view.live:
             if view.pid != pane.pid or view.pane != pane.id:  # a daemon died between the start and its row
                 self._life.about(session, lambda tx: self._life.launched(tx, session, pane.id, pane.pid, None, None))
-            self._launch.started(session, pane.pid)
+            self._directories.started(session, pane.pid)
             self._watch(session, pane.pid)
             self._life.about(session, lambda tx: self._life.adopted(tx, session))
             if view.state == State.RUNNING:
@@ -138,7 +140,7 @@ class Processes:
                 self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pane.pid, backend))
         elif pane is not None and alive:
             self._tmux.kill(pane.id)  # it was to be stopped
-        elif view.pid and self._launch.living(session) == view.pid:
+        elif view.pid and self._directories.living(session) == view.pid:
             self._stray(view)
         elif view.pid:
             self._ended(session, view.pid)
@@ -211,7 +213,7 @@ class Processes:
 
     def _launch_one(self, view: View) -> None:
         session, backend = view.id, self._backends.get(view.backend)
-        if backend.conversation == "uuid" and not self._launch.can_resume(view):
+        if backend.conversation == "uuid" and not self._directories.can_resume(view):
             number = str(uuid.uuid4())
             had = view.conversation and view.transcript and view.turns > view.since
             begin = self._life.lost if had else self._life.conversation
@@ -223,7 +225,7 @@ class Processes:
         self._tmux.ensure()
         began = time.monotonic()
         found = next((one for one in self._panes() if one.window == session), None)
-        left = self._launch.living(session)
+        left = self._directories.living(session)
         if left and (found is None or found.pid != left):
             self._kill_first(session, left)
             return
@@ -233,7 +235,7 @@ class Processes:
             pane, pid = made.id, made.pid
         else:
             pid = self._tmux.respawn(pane, start.argv, cwd=start.cwd, env={})
-        self._launch.started(session, pid)
+        self._directories.started(session, pid)
         self._launched(session, pane, pid, start, began)
         self._watch(session, pid)
         self._reactor.at(backend.ready_timeout, lambda: self._not_ready(session, pid, backend))

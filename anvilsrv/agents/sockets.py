@@ -8,7 +8,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.plans import Plans
 from anvilsrv.desk.life import Life, sentence
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux.reactor import Reactor
@@ -30,7 +31,8 @@ class Sockets:
         reactor: Reactor,
         registry: Registry,
         life: Life,
-        launch: Launch,
+        directories: Directories,
+        plans: Plans,
         listen: Listen,
         unlisten: Callable[[str], None],
         forget: Callable[[str], None],
@@ -38,7 +40,8 @@ class Sockets:
         self._reactor = reactor
         self._registry = registry
         self._life = life
-        self._launch = launch
+        self._directories = directories
+        self._plans = plans
         self._listen = listen
         self._unlisten = unlisten
         self._forget = forget
@@ -66,13 +69,13 @@ class Sockets:
         if view is None or session in self._open:
             return
         try:
-            plan = self._launch.plan(view.backend, view.role, view.tasks, view.cwd, session)
+            plan = self._plans.make(view.backend, view.role, view.tasks, view.cwd, session)
             spawn, control = plan.policy.agents.spawn, plan.policy.agents.control
         except AnvilError as error:  # told when it is started
             log.warning("session %s: %s", session, error)
             spawn = control = False
         try:
-            path = str(self._launch.make_directories(session))
+            path = str(self._directories.make(session))
             self._listen(path, session, spawn, control)
             self._open[session] = path
         except Exception as error:

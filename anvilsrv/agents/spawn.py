@@ -12,7 +12,7 @@ from typing import Any
 
 from anvilsrv.agents.branches import Branches, Wanted
 from anvilsrv.agents.claims import Claims
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.plans import Plans
 from anvilsrv.agents.sockets import Sockets
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.backends.backend import Backend
@@ -37,7 +37,7 @@ class Spawn:
     """Makes sessions."""
 
     def __init__(
-        self, store: Store, registry: Registry, life: Life, backends: Backends, launch: Launch, sockets: Sockets,
+        self, store: Store, registry: Registry, life: Life, backends: Backends, plans: Plans, sockets: Sockets,
         branches: Branches, claims: Claims,
     ) -> None:  # fmt: skip
         self._claims = claims
@@ -46,7 +46,7 @@ class Spawn:
         self._registry = registry
         self._life = life
         self._backends = backends
-        self._launch = launch
+        self._plans = plans
         self._sockets = sockets
 
     def new(self, words: list[str], parent: str | None, first: First) -> str:
@@ -86,7 +86,7 @@ class Spawn:
         words = self._claims.prompt(bead) if bead else ""
         if words and self._backends.get(backend).mail == "comment":
             words = as_comment(words)  # any agent may have written it
-        elsewhere = self._launch.plan(backend, asked["role"], asked["tasks"], cwd).policy.worktrees
+        elsewhere = self._plans.make(backend, asked["role"], asked["tasks"], cwd).policy.worktrees
         wanted = Wanted(backend, asked["role"], asked["tasks"], asked["branch"], asked["base"], bool(asked["from"]))
 
         def claim(tx: Tx, made: str) -> None:
@@ -111,9 +111,9 @@ class Spawn:
         more: Callable[[Tx, str], None] = lambda tx, made: None,
     ) -> str:  # fmt: skip
         """Create a session as asked for; ``more`` is done in the same job. Raises AnvilError."""
-        plan = self._launch.plan(backend, asked["role"], asked["tasks"], cwd, parent=parent)
+        plan = self._plans.make(backend, asked["role"], asked["tasks"], cwd, parent=parent)
         if parent is not None:
-            self._launch.within(plan, self._registry.get(parent))
+            self._plans.within(plan, self._registry.get(parent))
             self._few(parent)
 
         def job(tx: Tx) -> str:
@@ -160,7 +160,7 @@ class Spawn:
         if not os.access(path, os.R_OK | os.X_OK):
             raise Denied(f"permission denied: cannot enter '{path[:200]}'")
         try:
-            real = resolve(path, self._launch.written.known()).path
+            real = resolve(path, self._plans.written.known()).path
         except PermissionError as error:
             raise Denied(
                 f"permission denied: an agent may have made the link '{error.filename}': name the directory that is meant"

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from anvilsrv import paths
 from anvilsrv.agents import grants
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.plans import Plans
 from anvilsrv.backends.registry import Backends, Place
 from anvilsrv.linux.replace import write
 from sandbox import launcher
@@ -34,18 +35,19 @@ def trial(backends: Backends, name: str, args: tuple[str, ...], top: Path, progr
     """Return a trial of the backend's program, or another one, with these arguments; ``top`` is an empty directory,
     kept until it has ended. Raises AnvilError, SandboxError and OSError.
     """
-    backend, launch = backends.get(name), Launch(backends, top / "state", paths.namespace())
-    launch.make_directories(NAME)
-    own, cwd = launch.directory(NAME), top / "work"
+    backend, directories = backends.get(name), Directories(top / "state")
+    plans = Plans(backends, directories, paths.namespace())
+    directories.make(NAME)
+    own, cwd = directories.of(NAME), top / "work"
     cwd.mkdir()
     grants.copy(own / "run/code")
-    plan = launch.plan(name, "", [], str(cwd), NAME)
+    plan = plans.make(name, "", [], str(cwd), NAME)
     place = Place(
         id=NAME, cwd=str(cwd), session_dir=str(own / "run"), data_dir=str(own / "data"), home=str(Path.home()),
         permissions=plan.policy.permissions, code=str(own / "run/code" / grants.HERE.name),
         env=plan.policy.inside(os.environ),
     )  # fmt: skip
-    plan = launch.plan(name, "", [], str(cwd), NAME, backend.launch(place, resume=False).env)
+    plan = plans.make(name, "", [], str(cwd), NAME, backend.launch(place, resume=False).env)
     spec = specification(
         plan.policy, [program or backend.program_path() or "", *args], tier=plan.tier, namespace_source=str(own / "ns"),
         tmpdir=str(own / "tmp"), env=os.environ, shown=grants.shown(own / "run/code", str(cwd)),

@@ -102,13 +102,13 @@ def test_a_killed_session_whose_repository_takes_long_holds_up_no_other(
         return []
 
     with monkeypatch.context() as patch:
-        patch.setattr(app.launch, "settle", slow)
+        patch.setattr(app.landing, "settle", slow)
         app.store.call(lambda tx: app.life.kill(tx, session))
         other = app.spawn.new(["shell", str(home.work)], None, lambda *_: None)
         wait_until(lambda: app.registry.get(other).state == State.IDLE, "the other is not ready")
-        assert app.launch.directory(session).exists()
+        assert app.directories.of(session).exists()
         go.set()
-        wait_until(lambda: not app.launch.directory(session).exists(), "its directory")
+        wait_until(lambda: not app.directories.of(session).exists(), "its directory")
 
 
 def test_what_a_daemon_that_died_did_not_clear_away_the_next_one_does(
@@ -116,16 +116,16 @@ def test_what_a_daemon_that_died_did_not_clear_away_the_next_one_does(
 ) -> None:
     died: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(app.launch, "forget", died.append)  # as if the daemon died before it
+        patch.setattr(app.landing, "forget", died.append)  # as if the daemon died before it
         app.store.call(lambda tx: app.life.kill(tx, session))
         wait_until(lambda: died == [session], "the end of the session")
-    wait_until(lambda: not app.launch.living(session), "its agent")
-    stranger = app.launch.directory("strange")
+    wait_until(lambda: not app.directories.living(session), "its agent")
+    stranger = app.directories.of("strange")
     stranger.mkdir()
 
     def swept() -> bool:
         app.commits.sweep()  # more than once: the one that died may not be done yet
-        return not app.launch.directory(session).exists()
+        return not app.directories.of(session).exists()
 
     wait_until(swept, "its directory")
     assert stranger.exists()

@@ -70,7 +70,7 @@ def test_a_session_whose_time_is_over_stops_says_so_and_stays_stopped(daemon: Da
     session.write("limits", "time 1s")
     session.wait("stopped")
     assert session.row["error"] == "time limit of 1s reached"
-    assert f"{session.id}: time limit of 1s reached" in daemon.words()
+    wait_until(lambda: f"{session.id}: time limit of 1s reached" in daemon.words(), "the line in the log")
     session.write("limits", "time default")
     session.write("ctl", "restart")
     session.wait("idle")

@@ -119,7 +119,7 @@ OWN = {
     "anvilsrv/sessions/usage.py": "rows of the store",
     "anvilsrv/agents/evidence.py": "rows of the store",
     "anvilsrv/agents/limited.py": "files of the daemon's own",
-    "anvilsrv/agents/launch.py": "files of the daemon's own",
+    "anvilsrv/agents/plans.py": "files of the daemon's own",
     "anvilsrv/mail/box.py": "rows of the store",
     "anvilsrv/beads/beads.py": "rows of the store",
     "anvilsrv/beads/graph.py": "rows of the store",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.agents.launch import Launch
+from anvilsrv.agents.directories import Directories
+from anvilsrv.agents.plans import Plans
 from anvilsrv.backends.registry import Backends, default_dirs
 from anvilsrv.errors import Unavailable
 from sandbox import tiers
@@ -18,29 +19,29 @@ from tests.conftest import Home
 
 
 @pytest.fixture
-def launch(home: Home, monkeypatch: pytest.MonkeyPatch) -> Launch:
+def plans(home: Home, monkeypatch: pytest.MonkeyPatch) -> Plans:
     """Of a daemon on a kernel without user namespaces, whose user takes what there is."""
     for name, value in home.env.items():
         monkeypatch.setenv(name, value)
     home.config.mkdir(parents=True)
     (home.config / "global.yaml").write_text("general: {best_effort: true}\n")
     monkeypatch.setattr(tiers, "probe", lambda: tiers.Report("weak", ["no user namespaces"], [], 7))
-    return Launch(Backends(*default_dirs()), home.top / "state", str(home.namespace))
+    return Plans(Backends(*default_dirs()), Directories(home.top / "state"), str(home.namespace))
 
 
-def test_a_directory_that_holds_what_must_not_be_written_is_refused_at_once(launch: Launch) -> None:
+def test_a_directory_that_holds_what_must_not_be_written_is_refused_at_once(plans: Plans) -> None:
     with pytest.raises(Unavailable, match="must not be: tier weak cannot enforce that"):
-        launch.plan("shell", "", [], str(Path(os.environ["HOME"])))
+        plans.make("shell", "", [], str(Path(os.environ["HOME"])))
 
 
-def test_another_directory_is_taken_with_its_gaps(launch: Launch, home: Home) -> None:
-    plan = launch.plan("shell", "", [], str(home.work))
+def test_another_directory_is_taken_with_its_gaps(plans: Plans, home: Home) -> None:
+    plan = plans.make("shell", "", [], str(home.work))
     assert plan.tier == "weak"
     assert plan.gaps
 
 
 def test_what_could_not_be_found_out_is_said_and_tried_again_for_the_next_session(
-    launch: Launch, home: Home, monkeypatch: pytest.MonkeyPatch
+    plans: Plans, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy() -> tiers.Report:
         raise SandboxError("too busy")
@@ -48,16 +49,16 @@ def test_what_could_not_be_found_out_is_said_and_tried_again_for_the_next_sessio
     able = tiers.probe
     monkeypatch.setattr(tiers, "probe", busy)
     with pytest.raises(Unavailable, match="too busy"):
-        launch.plan("shell", "", [], str(home.work))
+        plans.make("shell", "", [], str(home.work))
     monkeypatch.setattr(tiers, "probe", able)
-    assert launch.plan("shell", "", [], str(home.work)).tier == "weak"
+    assert plans.make("shell", "", [], str(home.work)).tier == "weak"
 
 
 def test_a_variable_of_the_users_own_is_named_and_its_value_not_shown(
-    launch: Launch, home: Home, monkeypatch: pytest.MonkeyPatch
+    plans: Plans, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVIDER_KEY", "sk-of-the-user")
-    plan = launch.plan("shell", "", [], str(home.work), env={"PROVIDER_KEY": "sk-of-the-user", "COLOUR": "always"})
+    plan = plans.make("shell", "", [], str(home.work), env={"PROVIDER_KEY": "sk-of-the-user", "COLOUR": "always"})
     assert "env\tPROVIDER_KEY\t" in plan.text and "env\tCOLOUR=always\t" in plan.text
     assert "sk-of-the-user" not in plan.text
 
