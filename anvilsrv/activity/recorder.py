@@ -123,6 +123,15 @@ class Recorder:
             if kind == "text" and block.turn == turn and not block.parent
         ]
 
+    def grows_in(self, session: str, made: Mapping[str, Any]) -> int | None:
+        """Return the turn of the text that grows by this part; None: there is none."""
+        channel = self.live.channel(session)
+        if channel is None or made["kind"] != "text" or "part" not in made:
+            return None
+        ident = made.get("id", "")
+        block = channel.blocks.get(("text", channel.names.get(ident, ident)))
+        return None if block is None else block.turn
+
     def end(self, tx: Tx, session: str, turn: int, answer: str | None, **fields: Any) -> None:
         """End a turn. What still grows in it is whole with that; ``answer`` is what it said last (None: it is not
         known).

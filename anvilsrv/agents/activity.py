@@ -223,6 +223,11 @@ class Activities(Listener):
         self._soon = False
         self._tell({}, flush=tuple(self._sessions))
 
+    def _turn(self, tx: Tx, session: str, said: Said) -> int:
+        """Return its turn, which the store need not be asked for while a text grows."""
+        known = self._registry.activity.grows_in(session, said.made)
+        return turn_of(tx, session, said.turn, said.at) if known is None else known
+
     def _job(self, ready: list[Ready]) -> Callable[[Tx], None]:
         again: list[bool] = []
 
@@ -232,8 +237,7 @@ class Activities(Listener):
                 if not self._registry.there(tx, session):
                     continue
                 told = [
-                    Told(one.said.made, turn_of(tx, session, one.said.turn, one.said.at), one.begun, one.said.of_tool)
-                    for one in pieces
+                    Told(one.said.made, self._turn(tx, session, one.said), one.begun, one.said.of_tool) for one in pieces
                 ]
                 self._registry.activity.tell(tx, session, told, marks, again=bool(again))
                 watch.charge(session)

@@ -12,7 +12,7 @@ Threads: ``follow``, ``forget`` and ``close`` from any thread; ``on_news`` is ca
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -194,25 +194,34 @@ class Files:
                 self._search(session)
             else:
                 self._new.add(session)
-        changed, self._changed = self._changed, {}
-        news: dict[str, list[News]] = {}
-        gone, self._gone = self._gone, []
-        for session, one in gone:
-            news.setdefault(session, []).append(one)
+        grown, self._changed = self._by_session(self._changed), {}
+        gone: dict[str, list[News]] = {}
+        for session, one in self._gone:
+            gone.setdefault(session, []).append(one)
+        self._gone.clear()
         watch = self.shares.stopwatch()
-        for number, name in changed:
-            session = self._watched[number].session if number in self._watched else ""
-            if not self._may(session, first):
-                self._changed[number, name] = None
-            elif session:
-                if (found := self._read(number, name)) is not None:
-                    news.setdefault(session, []).append(found)
-                watch.charge(session)
-        for session, some in news.items():
-            self._on_news(session, some)
+        for session in {**gone, **grown}:
+            news = gone.get(session, [])
+            for at, file in enumerate(grown.get(session, ())):
+                if at:
+                    watch.charge(session)
+                if not self._may(session, first):
+                    self._changed[file] = None
+                elif (found := self._read(*file)) is not None:
+                    news.append(found)
+            if news:
+                self._on_news(session, news)
             watch.charge(session)
         if self._changed or self._new:
             self._rest()
+
+    def _by_session(self, changed: Iterable[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
+        """Return these files by session: what one has is told at once, and charged once."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for number, name in changed:
+            if (watched := self._watched.get(number)) is not None:
+                found.setdefault(watched.session, []).append((number, name))
+        return found
 
     def _may(self, session: str, first: str) -> bool:
         """Return whether it is its turn."""
