@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from anvilsrv.display import one_line, printable, shown, styled
 from anvilsrv.errors import Invalid
@@ -14,8 +14,7 @@ LIST = 200  # members of a list
 DEEP = 8  # levels of a value
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """A text that was too long: what is left of it, and how many bytes are not."""
 
     text: str

@@ -122,8 +122,10 @@ def clean(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
     common, _ = taken(COMMON, given)
     if not fields or (kind in NEEDS_ID and "id" not in common):
         return None
-    made = coloured({"kind": kind, **common, **fields}, "text") if known.grows else {"kind": kind, **common, **fields}
-    return {**made, "cut": left} if left and "part" not in made else made
+    made: dict[str, Any] = {"kind": kind, **common, **fields}
+    if left and "part" not in made:
+        made["cut"] = left
+    return coloured(made, "text") if known.grows else made
 
 
 def coloured(made: dict[str, Any], name: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ APART = 0.14  # s between two looks
 OWING = 2.0  # s that a session may owe which is read because its turn ends
 READS = 16  # of the events of one look; the rest at the next
 FILES = 1000  # of one session and one path that are there at a time
+OPEN = 256  # that stay open between two looks
 LISTED = 2000  # names of one directory that are looked at
 OVERFLOW = -1  # the watch of IN_Q_OVERFLOW
 
@@ -91,6 +92,7 @@ class Files:
         self._changed: dict[tuple[int, str], None] = {}  # files that grew, in order
         self._new: set[str] = set()  # sessions in whose directories something appeared
         self._gone: list[tuple[str, News]] = []  # files that are there no more, of which session
+        self._open: dict[Growing, None] = {}  # those that were read last at the end
         self._waiting = False
         self._looked = 0.0  # when (monotonic, s)
         self._inotify = Inotify()
@@ -121,8 +123,8 @@ class Files:
     def close(self) -> None:
         """End and join the thread."""
         self._reactor.close()
-        for watched in self._watched.values():
-            os.close(watched.fd)
+        for number in list(self._watched):
+            self._unwatch(number)
         self._inotify.close()
 
     # -- the thread -----------------------------------------------------------------------------------------------------
@@ -154,7 +156,13 @@ class Files:
     def _unwatch(self, number: int) -> None:
         watched = self._watched.pop(number)
         self._inotify.remove(number)
+        for _, file in watched.files.values():
+            self._shut(file)
         os.close(watched.fd)
+
+    def _shut(self, file: Growing) -> None:
+        self._open.pop(file, None)
+        file.close()
 
     def _rest(self) -> None:
         """Wait a moment after something has happened, without being woken by each event, and look then."""
@@ -244,11 +252,20 @@ class Files:
             lines = list(file.read(watched.fd))
         except OSError:
             return None  # it is gone again, or no file
+        finally:
+            self._keep_open(file)
         if file.unread:
             self._changed[number, name] = None
         if file.mark is None or (file.mark == before and not lines):
             return None
         return News(wanted.row, joined(watched.path, name), lines, file.mark)
+
+    def _keep_open(self, file: Growing) -> None:
+        """Let it be open until others were read later; to open it costs as much as to read a line."""
+        self._open.pop(file, None)
+        self._open[file] = None
+        if len(self._open) > OPEN:
+            self._shut(next(iter(self._open)))
 
     # -- which files there are --------------------------------------------------------------------------------------------
 
@@ -284,7 +301,9 @@ class Files:
             if not last:
                 self._enter(session, one, wanted, joined(path, name), parts[1:], seen, found)
                 continue
-            if name not in watched.files:
+            if name in watched.files:
+                self._shut(watched.files[name][1])  # another may have its name
+            else:
                 if sum(known is wanted for known, _ in watched.files.values()) >= FILES:
                     continue
                 whole = joined(path, name)
@@ -296,7 +315,7 @@ class Files:
         """Forget files that are there no more."""
         for name in [name for name, (known, _) in watched.files.items() if known is wanted and name not in names]:
             if not _there(watched.fd, name):
-                del watched.files[name]
+                self._shut(watched.files.pop(name)[1])
                 whole = joined(watched.path, name)
                 one.marks.pop(whole, None)
                 self._gone.append((watched.session, News(wanted.row, whole, [], None)))

@@ -4,6 +4,8 @@ again whenever it is another.
 The agent is hostile: the file is opened without links in a directory that was reached without links, and must be a regular one. A line
 has a bounded length; of what was written since the last look only the end is read where it is too much.
 
+It stays open until ``close``: which is to be called when another file may have its name.
+
 Threads: belongs to the thread of the follower.
 """
 
@@ -33,6 +35,7 @@ class Growing:
         self.how = how
         self.mark = mark
         self.unread = False  # there was more than one look takes
+        self._fd: int | None = None
         self._end = end  # what stands in it already is old
         self._partial = b""
         self._skipping = False
@@ -40,21 +43,26 @@ class Growing:
 
     def read(self, directory: int) -> Iterator[tuple[int, Line]]:
         """Yield what came since the last look, each with the offset where it begins. Raises OSError."""
-        fd = os.open(self.name, OPEN, dir_fd=directory)
-        try:
-            state = os.fstat(fd)
-            if not stat.S_ISREG(state.st_mode):
-                return
-            if self.how == "document":
-                yield from self._document(fd, state)
-                return
-            at = self._begin(state)
-            end = min(state.st_size, at + LOOK)
-            self.unread = end < state.st_size
-            while at < end and (data := os.pread(fd, min(CHUNK, end - at), at)):
-                at += len(data)
-                yield from self._take(data, at)
-        finally:
+        if self._fd is None:
+            self._fd = os.open(self.name, OPEN, dir_fd=directory)
+        fd, state = self._fd, os.fstat(self._fd)
+        if not stat.S_ISREG(state.st_mode):
+            self.close()
+            return
+        if self.how == "document":
+            yield from self._document(fd, state)
+            return
+        at = self._begin(state)
+        end = min(state.st_size, at + LOOK)
+        self.unread = end < state.st_size
+        while at < end and (data := os.pread(fd, min(CHUNK, end - at), at)):
+            at += len(data)
+            yield from self._take(data, at)
+
+    def close(self) -> None:
+        """Close it; the next look opens what has its name then."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
             os.close(fd)
 
     def _begin(self, state: os.stat_result) -> int:

@@ -1,6 +1,7 @@
 """Files that agents write, followed by one thread: they come and go, and who writes without end gets a part of its time."""
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from anvilsrv.agents.files import OWING, Files, News, Wanted
+from anvilsrv.agents.files import OPEN, OWING, Files, News, Wanted
 from tests.conftest import PATIENCE
 
 Told = tuple[Files, "queue.Queue[News]"]
@@ -51,6 +52,52 @@ def test_a_file_that_is_gone_is_told_and_a_new_one_of_its_name_is_read_from_its_
         other = tmp_path / f"tasks/{text}.output"
         other.write_text("x")
         until(found, "tasks/a.output", gone=True)
+
+
+def test_a_file_that_takes_the_place_of_another_is_read_from_its_beginning(told: Told, tmp_path: Path) -> None:
+    files, found = told
+    files.follow("s", tmp_path, (Wanted(0, "a.txt", "lines"),), {})
+    file, new = tmp_path / "a.txt", tmp_path / "new"
+    for text in ("first", "second", "third"):
+        new.write_text(f"{text}\n")
+        new.rename(file)
+        assert until(found, "a.txt", gone=False).lines == [(0, {"line": text, "file": "a.txt"})]
+        with file.open("a") as out:
+            out.write("more\n")
+        assert until(found, "a.txt", gone=False).lines == [(len(text) + 1, {"line": "more", "file": "a.txt"})]
+
+
+def test_few_files_stay_open_and_none_of_what_is_followed_no_more(told: Told, tmp_path: Path) -> None:
+    files, found = told
+    files.follow("s", tmp_path, (Wanted(0, "*.txt", "lines"),), {})
+    paths = [tmp_path / f"{n}.txt" for n in range(OPEN + 40)]
+    for path in paths:
+        path.write_text("first\n")
+    await_all(found, paths, "first")
+    for path in paths:
+        with path.open("a") as out:
+            out.write("second\n")
+    await_all(found, paths, "second")
+    assert 0 < len(opened(tmp_path)) <= OPEN
+    files.forget("s")
+    done = threading.Event()
+    files.do(done.set)
+    assert done.wait(PATIENCE)
+    assert opened(tmp_path) == []
+
+
+def await_all(found: "queue.Queue[News]", paths: list[Path], line: str) -> None:
+    """Wait until that line of each file was told."""
+    missing = {path.name for path in paths}
+    while missing:
+        one = found.get(timeout=PATIENCE)
+        missing -= {one.path} if any(made["line"] == line for _, made in one.lines) else set()
+
+
+def opened(top: Path) -> list[str]:
+    """Return the files below it that this process has open."""
+    links = [os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()]
+    return [name for name in links if name.startswith(f"{top}/")]
 
 
 def test_a_document_is_read_whole_and_again_when_it_is_another(told: Told, tmp_path: Path) -> None:
