@@ -237,7 +237,8 @@ class Activities(Listener):
                 if not self._registry.there(tx, session):
                     continue
                 told = [
-                    Told(one.said.made, self._turn(tx, session, one.said), one.begun, one.said.of_tool) for one in pieces
+                    Told(one.said.made, self._turn(tx, session, one.said), one.begun, one.said.of_tool)
+                    for one in pieces
                 ]
                 self._registry.activity.tell(tx, session, told, marks, again=bool(again))
                 watch.charge(session)

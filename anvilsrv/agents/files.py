@@ -26,7 +26,7 @@ from anvilsrv.linux.inotify import IN_CLOSE_WRITE, IN_MODIFY, Event, Inotify
 from anvilsrv.linux.reactor import Reactor
 
 LOOK = 0.04  # s in which news are gathered
-APART = 0.14  # s between two looks
+APART = 0.15  # s between two looks
 OWING = 2.0  # s that a session may owe which is read because its turn ends
 READS = 16  # of the events of one look; the rest at the next
 FILES = 1000  # of one session and one path that are there at a time

@@ -112,18 +112,12 @@ class Report:
 
 def matches_all(payload: Mapping[str, Any], conditions: Conditions) -> bool:
     """Return whether every condition holds."""
-    for path, pattern in conditions:  # no generator: it is asked with every line, and most rows have one condition or none
-        if not _matches(payload, path, pattern):
-            return False
-    return True
+    return all(_matches(payload, *one) for one in conditions)
 
 
 def matches_any(payload: Mapping[str, Any], conditions: Conditions) -> bool:
     """Return whether one of them holds."""
-    for path, pattern in conditions:
-        if _matches(payload, path, pattern):
-            return True
-    return False
+    return any(_matches(payload, *one) for one in conditions)
 
 
 def moment(
