@@ -184,7 +184,7 @@ class App:
                 self.directories.data,
                 self.on_error,
             ),
-            Dialogs(self.registry, self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
+            Dialogs(self.turns, self.post, self.life, self.tmux, self.backends, self.on_error),
             self.titles,
             Banners(self.reactor, self.registry, self.tmux, self.on_error),
             self.commits,
@@ -289,7 +289,7 @@ class App:
                 assert_never(effect)
 
     def _tell_doing(self, session: str) -> None:
-        self.store.post(lambda tx: self.registry.catch_up(tx, session), need=Need.HAPPENED, durable=False)
+        self.store.post(lambda tx: self.registry.doing.catch_up(tx, session), need=Need.HAPPENED, durable=False)
 
     def _guard(self, call: Callable[[], object]) -> None:
         try:

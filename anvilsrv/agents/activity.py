@@ -28,6 +28,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.around import Listener
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux import beneath
+from anvilsrv.sessions import session_rows
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.sessions.whose import turn_of
@@ -234,7 +235,7 @@ class Activities(Listener):
         def job(tx: Tx) -> None:
             watch = self._files.shares.stopwatch()
             for session, pieces, marks in ready:
-                if not self._registry.there(tx, session):
+                if not session_rows.there(tx, session):
                     continue
                 told = [
                     Told(one.said.made, self._turn(tx, session, one.said), one.begun, one.said.of_tool)

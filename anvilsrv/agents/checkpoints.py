@@ -21,7 +21,7 @@ from anvilsrv.agents.landing import Landing
 from anvilsrv.agents.worktree import Refusal, Trees, Worker, trees
 from anvilsrv.display import one_line
 from anvilsrv.errors import AnvilError, NotFound, NotPermitted, Unavailable
-from anvilsrv.sessions import changes, prompts, turn_rows, worktrees
+from anvilsrv.sessions import changes, prompts, session_rows, turn_rows, worktrees
 from anvilsrv.sessions.changes import Change, Commits, Segments
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
@@ -199,7 +199,7 @@ class Checkpoints:
         return now, left
 
     def _stands(self, tx: Tx, session: str, now: Commits, base: str) -> None:
-        if self._registry.there(tx, session):
+        if session_rows.there(tx, session):
             changes.set_stand(tx, session, now, base)
 
     def look(self, found: Trees, hand: Hand) -> tuple[Commits, list[str]]:
@@ -235,7 +235,7 @@ class Checkpoints:
         return True
 
     def _keep(self, tx: Tx, session: str, change: Change) -> None:
-        if self._registry.there(tx, session):
+        if session_rows.there(tx, session):
             changes.add(tx, session, change)
             self._registry.stream.emit(
                 tx, "session_update", session, turn=prompts.first_number(tx, session, change.turn), plus=change.plus,

@@ -15,6 +15,7 @@ from anvilsrv.agents.directories import Directories
 from anvilsrv.agents.eye import Until
 from anvilsrv.agents.following import Following
 from anvilsrv.agents.landing import Landing
+from anvilsrv.sessions import session_rows
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store
@@ -72,7 +73,7 @@ class Commits:
 
     def sweep(self) -> None:
         """Forget the sessions that were killed before a daemon that died could do it. Once, at start."""
-        killed = self._store.call(self._registry.killed)
+        killed = self._store.call(session_rows.killed)
         for session in self._directories.there():
             if session in killed and session not in self._registry.views and not self._directories.living(session):
                 self.forget(session)

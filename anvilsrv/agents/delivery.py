@@ -19,7 +19,7 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions import conversation, prompts, undone
+from anvilsrv.sessions import conversation, prompts, session_rows, undone
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
@@ -106,7 +106,7 @@ class Delivery:
         """Let that happen; the prompt as it is then, while it is on its way."""
 
         def job(tx: Tx) -> Prompt | None:
-            if self._registry.there(tx, self._session):
+            if session_rows.there(tx, self._session):
                 outcomes.settle(tx, self._session, self._post, what(tx))
             now = prompts.on_its_way(tx, self._session)
             return now if now is not None and (now.id, now.tries) == (self._prompt, self._tries) else None

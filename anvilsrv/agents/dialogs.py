@@ -18,9 +18,8 @@ from anvilsrv.desk import outcomes
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import AnvilError
-from anvilsrv.sessions import turn_rows
+from anvilsrv.sessions import session_rows, turn_rows
 from anvilsrv.sessions.happened import Happened
-from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import State, View
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.store import Tx
@@ -42,10 +41,9 @@ class Dialogs:
     """Watches the panes of agents that start or are in a turn."""
 
     def __init__(
-        self, registry: Registry, turns: Turns, post: Post, life: Life, tmux: Tmux, backends: Backends,
+        self, turns: Turns, post: Post, life: Life, tmux: Tmux, backends: Backends,
         on_error: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
-        self._registry = registry
         self._turns = turns
         self._post = post
         self._life = life
@@ -94,7 +92,7 @@ class Dialogs:
             self._life.about(at.session, lambda tx: self._ready(tx, at))
 
     def _ready(self, tx: Tx, at: Stage) -> None:
-        row = self._registry.maybe(tx, at.session)
+        row = session_rows.maybe(tx, at.session)
         if row is not None and row.state == State.STARTING and row.pid == at.pid:
             outcomes.settle(
                 tx, at.session, self._post, self._turns.reported.ready(tx, at.session, Happened(tx.now.monotonic))

@@ -17,7 +17,9 @@ from anvilsrv.agents.spawn import Spawn
 from anvilsrv.backends.registry import Backends
 from anvilsrv.errors import Conflict, Invalid, NotPermitted
 from anvilsrv.linux import beneath, duplicate
-from anvilsrv.sessions.registry import Registry, parse_new
+from anvilsrv.sessions import session_rows
+from anvilsrv.sessions.new import parse_new
+from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Tx
 from sandbox.git_branch import Branch
@@ -94,7 +96,7 @@ class Forks:
 
         def more(tx: Tx, made: str) -> None:
             limits, forked = json.dumps(dict(view.limits)), view.conversation
-            self._registry.set(tx, made, forked=forked, limits=limits, context=view.context)
+            session_rows.put(tx, made, forked=forked, limits=limits, context=view.context)
 
         try:
             duplicate.copy(

@@ -22,6 +22,7 @@ from anvilsrv.desk.around import Listener
 from anvilsrv.desk.life import Life, sentence
 from anvilsrv.errors import AnvilError, Full, NotFound
 from anvilsrv.linux.reactor import Deadline, Process, Reactor
+from anvilsrv.sessions import session_rows
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.registry import Registry
@@ -152,7 +153,7 @@ class Processes:
         """
         strange = [pane for pane in self._panes() if pane.window not in self._registry.views]
         if strange:
-            killed = self._store.call(self._registry.killed)
+            killed = self._store.call(session_rows.killed)
             for pane in strange:
                 if pane.window in killed:
                     self._tmux.kill(pane.id)

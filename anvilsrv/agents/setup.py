@@ -12,7 +12,7 @@ from pathlib import Path
 from anvilsrv.errors import AnvilError
 from anvilsrv.linux import beneath
 from anvilsrv.linux.reactor import Reactor
-from anvilsrv.sessions import remarks
+from anvilsrv.sessions import remarks, session_rows
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
@@ -82,7 +82,7 @@ class Setups:
             return
 
         def job(tx: Tx) -> None:
-            if self._registry.there(tx, session):
+            if session_rows.there(tx, session):
                 remarks.add(tx, session, f"its work tree was set up:\n{text}\n")
                 self._registry.topics.notify(tx, conversation_of(session))
 

@@ -20,8 +20,9 @@ from anvilsrv.backends.registry import Backends
 from anvilsrv.desk.life import Life
 from anvilsrv.errors import AnvilError, Denied, Invalid, NotFound, NotPermitted, Unavailable
 from anvilsrv.mail.message import as_comment
-from anvilsrv.sessions import offers, worktrees
-from anvilsrv.sessions.registry import Registry, parse_new
+from anvilsrv.sessions import offers, session_rows, worktrees
+from anvilsrv.sessions.new import parse_new
+from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.store import Store, Tx
 from sandbox import outside
 from sandbox.errors import SandboxError
@@ -124,12 +125,12 @@ class Spawn:
             )  # fmt: skip
             if branch is not None:
                 worktrees.add(tx, made, asdict(branch))
-                self._registry.set(tx, made, branch=branch.branch)
+                session_rows.put(tx, made, branch=branch.branch)
                 if plan.policy.setup:
                     self._life.to_set_up(tx, made)
             if asked["same"]:
-                agent = self._registry.row(tx, asked["same"])
-                self._registry.set(tx, made, beside=agent.id, branch=agent.branch)
+                agent = session_rows.get(tx, asked["same"])
+                session_rows.put(tx, made, beside=agent.id, branch=agent.branch)
             more(tx, made)
             return made
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from anvilsrv.agents.checkpoints import Checkpoints, Hand, extended
 from anvilsrv.errors import Conflict, Invalid, NotFound, NotPermitted
-from anvilsrv.sessions import changes, comments, prompts, turn_rows, undone
+from anvilsrv.sessions import changes, comments, prompts, session_rows, turn_rows, undone
 from anvilsrv.sessions.changes import Change
 from anvilsrv.sessions.comments import Comment
 from anvilsrv.sessions.registry import Registry
@@ -47,7 +47,7 @@ class Work:
         diff = self._checkpoints.diff(found, hand, extended(None, before, after), left)
 
         def job(tx: Tx) -> None:
-            if self._registry.there(tx, session):
+            if session_rows.there(tx, session):
                 turn = undone.add(self._registry, tx, session, n, paths)
                 segments = extended(None, before, after)
                 packed = changes.packed(diff.text)

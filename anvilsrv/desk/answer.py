@@ -13,7 +13,7 @@ from anvilsrv.activity.fields import middle
 from anvilsrv.allowance import BOUNDS
 from anvilsrv.display import one_line, printable
 from anvilsrv.errors import NotPermitted
-from anvilsrv.sessions import questions, whose
+from anvilsrv.sessions import questions, session_rows, whose
 from anvilsrv.sessions.questions import Question
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.store.effects import Asked, Unasked, Waiting
@@ -42,7 +42,7 @@ class Questions:
         """Record a question of the agent; ``fields`` as its hook reported them. A question that is asked again keeps
         its place.
         """
-        open_now = self._registry.row(tx, asked.session).ask
+        open_now = session_rows.get(tx, asked.session).ask
         old = next((one for one in open_now if one["report"] == asked.number), None)
         number = old["id"] if old is not None else questions.identify(asked.session, asked.number)
         made = {
@@ -61,7 +61,7 @@ class Questions:
             return
         for one in too_many(open_now, made):
             self._end(tx, asked.session, one, None, "timeout")
-        self._keep(tx, asked.session, (*self._registry.row(tx, asked.session).ask, made))
+        self._keep(tx, asked.session, (*session_rows.get(tx, asked.session).ask, made))
         self._emit(tx, asked.session, questions.shown(made))
         self._registry.activity.record(
             tx, asked.session, whose.turn_of(tx, asked.session), "ask", id=number, text=made["text"], choices=made["choices"],
@@ -92,7 +92,7 @@ class Questions:
         self._store.call(lambda tx: self._answered(tx, view.id, question, reply, words))
 
     def _answered(self, tx: Tx, session: str, question: Question, reply: Mapping[str, Any], words: str) -> None:
-        if not any(one["id"] == question["id"] for one in self._registry.row(tx, session).ask):
+        if not any(one["id"] == question["id"] for one in session_rows.get(tx, session).ask):
             raise NotPermitted(f"question '{question['id']}' is gone")
         self._end(tx, session, question, reply, "person", words)
 
@@ -100,7 +100,7 @@ class Questions:
         """Close what that agent asked: it went on (with that tool), or its ``turn`` is over, so the question was
         answered elsewhere.
         """
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         gone = questions.ended(row.ask, agent, questions.use(tool), turn) if row is not None and row.ask else ()
         for one in row.ask if row is not None else ():
             if one["id"] in gone:
@@ -108,13 +108,13 @@ class Questions:
 
     def drop(self, tx: Tx, session: str) -> None:
         """Drop every question: the agent ended, or is interrupted. No-op if there is none."""
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         for one in row.ask if row is not None else ():
             self._end(tx, session, one, None, "agent")
 
     def interrupt(self, tx: Tx, session: str) -> None:
         """Release what waits where keys do not reach the agent: the turn is to be broken off."""
-        for one in self._registry.row(tx, session).ask:
+        for one in session_rows.get(tx, session).ask:
             asker = self._asking.get((session, one["report"]))
             if asker is not None and asker.otherwise:
                 self._end(tx, session, one, None, "agent")
@@ -125,7 +125,7 @@ class Questions:
         self._store.post(lambda tx: self._abandoned(tx, session, by), need=Need.HAPPENED, by=family)
 
     def _abandoned(self, tx: Tx, session: str, by: Waiting) -> None:
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         for one in row.ask if row is not None else ():
             asker = self._asking.get((session, one["report"]))
             if asker is not None and asker.by is by:
@@ -138,16 +138,16 @@ class Questions:
         turn = whose.turn_of(tx, session)
         said = choice.replace("\n", " / ")  # a line for each question in one
         self._registry.activity.record(tx, session, turn, "decision", id=question["id"], choice=said, by=by)
-        left = tuple(one for one in self._registry.row(tx, session).ask if one["id"] != question["id"])
+        left = tuple(one for one in session_rows.get(tx, session).ask if one["id"] != question["id"])
         self._keep(tx, session, left)
         self._emit(tx, session, questions.shown(left[0]) if left else None, over=question["id"])
         tx.after(Unasked(session, question["report"], reply))
 
     def _keep(self, tx: Tx, session: str, left: tuple[Question, ...]) -> None:
-        self._registry.set(tx, session, ask=dumps(list(left)) if left else None)
+        session_rows.put(tx, session, ask=dumps(list(left)) if left else None)
 
     def _emit(self, tx: Tx, session: str, question: Mapping[str, Any] | None, **extra: Any) -> None:
-        now = [questions.shown(one) for one in self._registry.row(tx, session).ask]
+        now = [questions.shown(one) for one in session_rows.get(tx, session).ask]
         self._registry.stream.emit(tx, "ask", session, ask=question, asks=now, **extra)
 
     # -- effects -------------------------------------------------------------------------------------------------------

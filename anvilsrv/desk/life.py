@@ -18,7 +18,7 @@ from anvilsrv.desk.post import Post
 from anvilsrv.display import standing
 from anvilsrv.errors import AnvilError, Invalid, NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import changes, comments, drafts, offers, remarks, turn_rows, worktrees
+from anvilsrv.sessions import changes, comments, drafts, offers, remarks, session_rows, turn_rows, worktrees
 from anvilsrv.sessions.gate import RESTART_KEEPS, By
 from anvilsrv.sessions.happened import NOTHING, Happened, Seen
 from anvilsrv.sessions.registry import Registry
@@ -82,12 +82,12 @@ class Life:
                 self._store.post(lambda tx: self._stuck(tx, session, why), need=Need.HAPPENED)
 
         self._store.post(
-            lambda tx: self.failed(tx, session, why) if self._registry.there(tx, session) else None, done, Need.HAPPENED
+            lambda tx: self.failed(tx, session, why) if session_rows.there(tx, session) else None, done, Need.HAPPENED
         )
 
     def _stuck(self, tx: Tx, session: str, why: str) -> None:
         """Put the session in ``error`` without touching mail and questions, since these may be what goes wrong."""
-        if self._registry.there(tx, session):
+        if session_rows.there(tx, session):
             for _ in self._turns.reported.died(tx, session, Happened(tx.now.monotonic, reason=why)):
                 pass
             self._error(tx, session, why)
@@ -113,12 +113,12 @@ class Life:
 
     def stop(self, tx: Tx, session: str) -> None:
         """Stop the agent (``stop``); the session stays. Raises NotFound."""
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         if not row.live:
             if row.state == State.ERROR:
                 self._registry.change(tx, session, State.STOPPED)
         else:
-            self._registry.set(tx, session, wanted=Wanted.STOP)
+            session_rows.put(tx, session, wanted=Wanted.STOP)
             if not row.pid:
                 self._lost(tx, session, "the agent does not run")
                 self._registry.change(tx, session, State.STOPPED)
@@ -127,17 +127,17 @@ class Life:
         """Stop the agent when the time limit of its run is reached, with that as its error, if that run is still the
         one that began then.
         """
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is None or not row.live or row.ran != ran:
             return
-        self._registry.set(tx, session, wanted=Wanted.OVER)
+        session_rows.put(tx, session, wanted=Wanted.OVER)
         if not row.pid:
             self._lost(tx, session, "the agent does not run")
             self._ended_over(tx, row)
 
     def _ended_over(self, tx: Tx, row: Session) -> None:
         why = f"time limit of {row.limit('time')} reached"
-        self._registry.set(tx, row.id, wanted=Wanted.STOP)
+        session_rows.put(tx, row.id, wanted=Wanted.STOP)
         self._registry.change(tx, row.id, State.STOPPED, why)
         self._registry.error(tx, row.id, why)
 
@@ -146,13 +146,13 @@ class Life:
 
         Raises NotFound, and NotPermitted for the log of what has no conversation.
         """
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         backend = self._backends.last(row.backend)
         if how == Wanted.LOG and backend is not None and backend.conversation == "none":
             raise NotPermitted(f"backend '{row.backend}' cannot begin with a log: write restart or restart fresh")
-        self._registry.set(tx, session, crashes=0, ran=None, gate=row.gate.only(*RESTART_KEEPS).kept())
+        session_rows.put(tx, session, crashes=0, ran=None, gate=row.gate.only(*RESTART_KEEPS).kept())
         if row.pid and row.live:
-            self._registry.set(tx, session, wanted=how)
+            session_rows.put(tx, session, wanted=how)
         else:
             self._lost(tx, session, "the agent does not run")
             self._again(tx, session, how)
@@ -161,8 +161,8 @@ class Life:
         """End the agent and the session for good (``kill``), and with it those that work in its sandbox. Raises
         NotFound.
         """
-        self._registry.row(tx, session)
-        for one in self._registry.beside(tx, session):
+        session_rows.get(tx, session)
+        for one in session_rows.beside(tx, session):
             self.kill(tx, one)
         self._questions.drop(tx, session)
         self._post.notify_senders(tx, session)
@@ -183,7 +183,7 @@ class Life:
         """Break off the turn (``interrupt``). Raises Conflict if there is none, Invalid for an agent that has no keys
         for it.
         """
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         if not self._turns.queue.busy(tx, session):
             raise NotPermitted(f"session '{session}' {standing(row.state)}")
         backend = self._backends.last(row.backend)
@@ -194,12 +194,12 @@ class Life:
 
     def hold(self, tx: Tx, session: str) -> None:
         """Hold the queue (``hold``): the agent gets no more of it. Raises NotFound."""
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
         outcomes.settle(tx, session, self._post, self._turns.by_hand.hold(tx, session))
 
     def go(self, tx: Tx, session: str) -> None:
         """Let the queue go on (``go``), whatever held it. Raises NotFound."""
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
         self._turns.queue.go(tx, session)
 
     def complete(self, tx: Tx, session: str, number: str) -> None:
@@ -208,7 +208,7 @@ class Life:
 
     def release(self, tx: Tx, session: str, until: float) -> None:
         """Release the queue after a limit, if it still waits for that time."""
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is not None and row.gate.until == until:
             self._turns.queue.open(tx, session, By.LIMIT)
 
@@ -218,26 +218,24 @@ class Life:
 
     def in_the_way(self, tx: Tx, session: str, words: str) -> None:
         """Record what is in the way of the next prompt, if something still is."""
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is not None and By.OBSTACLE in row.gate.holders:
             self._turns.queue.hold(tx, session, By.OBSTACLE, words)
 
     def shows(self, tx: Tx, session: str, pid: int, words: str) -> None:
         """Note what keeps that process from being ready, as its screen shows it."""
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is not None and row.state == State.STARTING and row.pid == pid:
             self._turns.queue.hold(tx, session, By.START, words)
 
     # -- what its process did --------------------------------------------------------------------------------------------
 
     def _again(self, tx: Tx, session: str, how: Wanted) -> None:
-        self._registry.set(tx, session, wanted=Wanted.RUN, pid=0)
+        session_rows.put(tx, session, wanted=Wanted.RUN, pid=0)
         if how != Wanted.RESTART:  # the files of the old one stay where they are
             last = self._turn(tx, session)
             carried = last if how == Wanted.LOG else 0
-            self._registry.set(
-                tx, session, conversation=None, transcript=None, since=last, carried=carried, forked=None
-            )
+            session_rows.put(tx, session, conversation=None, transcript=None, since=last, carried=carried, forked=None)
         self._registry.change(tx, session, State.STARTING)
 
     @staticmethod
@@ -254,21 +252,21 @@ class Life:
         outcomes.settle(tx, session, self._post, self._turns.reported.died(tx, session, died, seen))
 
     def _error(self, tx: Tx, session: str, why: str) -> None:
-        if self._registry.row(tx, session).state != State.STOPPED:
+        if session_rows.get(tx, session).state != State.STOPPED:
             self._registry.change(tx, session, State.ERROR, why)
         self._registry.error(tx, session, why)
 
     def conversation(self, tx: Tx, session: str, conversation: str) -> None:
         """Set the number under which the agent will keep its conversation."""
-        self._registry.set(tx, session, conversation=conversation, since=self._turn(tx, session))
+        session_rows.put(tx, session, conversation=conversation, since=self._turn(tx, session))
 
     def lost(self, tx: Tx, session: str, conversation: str) -> None:
         """Note that the file of its conversation is gone: the new one, under that number, gets the log before its first
         prompt.
         """
-        gone = self._registry.row(tx, session).transcript
+        gone = session_rows.get(tx, session).transcript
         self.conversation(tx, session, conversation)
-        self._registry.set(tx, session, carried=self._turn(tx, session))
+        session_rows.put(tx, session, carried=self._turn(tx, session))
         self._registry.error(
             tx, session, f"the conversation is gone, with its file '{gone}': a new one begins, with the log"
         )
@@ -277,7 +275,7 @@ class Life:
         """Note that something is missing in the file of its conversation, with which the agent continues as if it were
         complete.
         """
-        file = self._registry.row(tx, session).transcript
+        file = session_rows.get(tx, session).transcript
         short = f"the file of its conversation is shorter than it was: '{file}', which is kept"
         told = f"{short}; the agent continues with what is left of it"
         self._registry.error(tx, session, f"{told}; 'restart log' begins a new one with the log")
@@ -299,12 +297,12 @@ class Life:
 
         Raises NotFound if it was killed meanwhile.
         """
-        row = self._registry.row(tx, session)
-        self._registry.set(tx, session, pane=pane, pid=pid, started=tx.now.wall, began=began, told=None)
+        row = session_rows.get(tx, session)
+        session_rows.put(tx, session, pane=pane, pid=pid, started=tx.now.wall, began=began, told=None)
         if row.ran is None or row.ran > tx.now.monotonic:  # of before a reboot
-            self._registry.set(tx, session, ran=tx.now.monotonic)
+            session_rows.put(tx, session, ran=tx.now.monotonic)
         if tier is not None and policy is not None:
-            self._registry.set(tx, session, tier=tier, policy=policy)
+            session_rows.put(tx, session, tier=tier, policy=policy)
         self._turns.queue.settle(tx, session)
 
     def adopted(self, tx: Tx, session: str) -> None:
@@ -315,7 +313,7 @@ class Life:
         """Put in doubt a prompt that a hook program was to give to the agent and has not reported: no hook program of
         ``before`` that time (monotonic, s) still lives.
         """
-        if self._registry.there(tx, session):
+        if session_rows.there(tx, session):
             outcomes.settle(tx, session, self._post, self._turns.delivered.kept(tx, session, before=before))
 
     def failed(self, tx: Tx, session: str, why: str) -> None:
@@ -331,21 +329,21 @@ class Life:
         last output; ``seen``: what was found out about the prompt on its way; ``written``: the agent has its
         conversation in a file.
         """
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is None or row.pid != pid:
             return
         why = f"agent ended: {describe(status)}"
-        self._registry.set(tx, session, pid=0, told=tx.now.monotonic)
+        session_rows.put(tx, session, pid=0, told=tx.now.monotonic)
         self._questions.drop(tx, session)
         self._lost(tx, session, why, status, seen)
         if not row.live:
-            self._registry.set(tx, session, wanted=Wanted.STOP)
+            session_rows.put(tx, session, wanted=Wanted.STOP)
         elif row.wanted in (Wanted.RESTART, Wanted.FRESH, Wanted.LOG):
             self._again(tx, session, row.wanted)
         elif row.wanted == Wanted.OVER:
             self._ended_over(tx, row)
         elif row.wanted == Wanted.STOP or status == 0:
-            self._registry.set(tx, session, wanted=Wanted.STOP)
+            session_rows.put(tx, session, wanted=Wanted.STOP)
             self._registry.change(tx, session, State.STOPPED)
         elif status == REFUSED:
             self.failed(tx, session, words or "the sandbox refused to start the agent")
@@ -382,7 +380,7 @@ class Life:
             lived <= STABLE or row.state == State.STARTING
         )  # one that never was ready did not run well, for however long
         crashes = row.crashes + 1 if lived >= 0 and short else 1
-        self._registry.set(tx, row.id, crashes=crashes)
+        session_rows.put(tx, row.id, crashes=crashes)
         if crashes > CRASHES:
             self.failed(tx, row.id, f"crashed {crashes} times in a row; {why}")
             return

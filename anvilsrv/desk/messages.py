@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
-from anvilsrv.sessions import undone
+from anvilsrv.sessions import session_rows, undone
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
@@ -79,10 +79,10 @@ class Messages:
         """Hand the chosen prompt over in the reply, if one is waiting."""
         with self._lock:
             found = self._waiting.get(session)
-        if found is None or not self._registry.there(tx, session):
+        if found is None or not session_rows.there(tx, session):
             return
         by, link, known = found
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         news = {name: value for name, value in row.chosen.items() if known.get(name) != value}
         if news:
             tx.after(Given(session, link, by, {"choose": news}))

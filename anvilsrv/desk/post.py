@@ -14,7 +14,7 @@ from anvilsrv.allowance import BOUNDS
 from anvilsrv.errors import Conflict, Invalid, NotFound
 from anvilsrv.mail import box, message
 from anvilsrv.mail.message import Message
-from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions import prompts, session_rows, turn_rows
 from anvilsrv.sessions.happened import Ended
 from anvilsrv.sessions.prompt import Prompt, clean
 from anvilsrv.sessions.registry import Registry
@@ -49,7 +49,7 @@ class Post:
         """Send a message that ``sender`` wrote to ``mail``. Raises Invalid and NotFound; returns its id."""
         made = message.compose(sender, fields, tx.now.wall)
         if made.to != USER:
-            found = self._registry.named(tx, made.to)
+            found = session_rows.named(tx, made.to)
             if found is None:
                 raise NotFound(f"mail: no such session '{made.to[:80]}'")
             made = made._replace(to=found)
@@ -106,7 +106,7 @@ class Post:
 
     def _as_prompt(self, tx: Tx, made: Message) -> tuple[str, str]:
         """Return a message as it is typed, and why it cannot be; empty if it can."""
-        row = self._registry.row(tx, made.to)
+        row = session_rows.get(tx, made.to)
         form = self._form(row, made.type, made.sender)
         text = clean(made.body if form == Form.BODY else message.as_prompt(made, self.label(tx, made.sender)))
         if form == Form.COMMENT:
@@ -126,7 +126,7 @@ class Post:
 
     def label(self, tx: Tx, who: str) -> str:
         """Return how a correspondent is called: the alias followed by the id, or the id; ``user`` is the user."""
-        row = self._registry.maybe(tx, who)
+        row = session_rows.maybe(tx, who)
         return f"{row.alias} ({who})" if row is not None and row.alias else who
 
     def complete(self, tx: Tx, owner: str, number: str) -> None:
@@ -160,7 +160,7 @@ class Post:
         if asked is None or not message.is_request(asked.type) or not self._reachable(tx, asked.sender):
             return
         kind = message.response_type(asked.type)
-        row = self._registry.row(tx, prompt.session)
+        row = session_rows.get(tx, prompt.session)
         if error is None and self._form(row, asked.type, asked.sender) == Form.COMMENT:
             error = f"a {row.backend} session reads mail and does not answer it; it runs a PROMPT_REQUEST of the user"
         if error is None and box.answered(
@@ -186,4 +186,4 @@ class Post:
                 self._deliver(tx, message.compose(session, fields, tx.now.wall))
 
     def _reachable(self, tx: Tx, who: str) -> bool:
-        return who == USER or self._registry.there(tx, who)
+        return who == USER or session_rows.there(tx, who)

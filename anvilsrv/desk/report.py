@@ -31,10 +31,11 @@ from anvilsrv.desk.messages import Messages
 from anvilsrv.desk.post import Post
 from anvilsrv.desk.transcripts import Lines
 from anvilsrv.errors import AnvilError, Invalid, NotFound, Unavailable
-from anvilsrv.sessions import offers, questions
+from anvilsrv.sessions import offers, questions, session_rows
 from anvilsrv.sessions.happened import NOTHING, Seen
+from anvilsrv.sessions.new import CHOSEN
 from anvilsrv.sessions.prompt import Prompt
-from anvilsrv.sessions.registry import CHOSEN, Registry
+from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
 from anvilsrv.store.effects import Asked, Waiting
 from anvilsrv.store.store import Need, Store, Tx
@@ -180,13 +181,13 @@ class Reports:
             by.answer(as_json(backend.reply("stop", handed.text, meaning)) | {"take": handed.id})
 
     def _offers(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
-        if self._registry.there(tx, session):
+        if session_rows.there(tx, session):
             offers.keep(tx, session, payload)
             of_itself = {one.name: one.value for one in offers.options(tx, session) if one.name in CHOSEN and one.value}
-            self._registry.itself(tx, session, of_itself)
+            self._registry.doing.itself(tx, session, of_itself)
 
     def _silent(self, tx: Tx, session: str, payload: Mapping[str, Any]) -> None:
-        self._registry.silent(tx, session, min(stamps.stamp(payload.get("seconds")) or 0.0, MOST_SILENT))
+        self._registry.doing.silent(tx, session, min(stamps.stamp(payload.get("seconds")) or 0.0, MOST_SILENT))
 
     def _done(self, session: str, told: "Told", by: Waiting | None, backend: Backend, can: bool) -> Prompt | str | None:
         """Do what a report means, once what must be seen for that was seen."""
@@ -226,7 +227,7 @@ class Reports:
     ) -> "Prompt | str | Unseen | None":
         """Do what a report means, unless it came before; the prompt that is to be handed over in the reply. Nothing is done while what
         was to be done depends on something that was not looked at."""
-        row, meaning = self._registry.row(tx, session), told.meaning
+        row, meaning = session_rows.get(tx, session), told.meaning
         at = min(told.at or tx.now.monotonic, tx.now.monotonic)
         if seen is None and not tx.late and meaning is not None and heard.asks(self._turns, tx, session, meaning, at):
             return Unseen()
@@ -235,7 +236,7 @@ class Reports:
             return None
         if meaning.kind == "ask":
             if by is not None and (fresh or any(one["report"] == told.number for one in row.ask)):
-                besides.learn(self._registry, tx, row, meaning)
+                besides.learn(tx, row, meaning)
                 reply = lambda choice: as_json(backend.reply("ask", choice, meaning))  # noqa: E731
                 otherwise = as_json(backend.unanswered(meaning))
                 self._questions.ask(tx, Asked(session, told.number, by, reply, otherwise), meaning.fields)
@@ -243,7 +244,7 @@ class Reports:
             return ""
         if not fresh:
             return None
-        besides.learn(self._registry, tx, row, meaning)
+        besides.learn(tx, row, meaning)
         source = meaning.fields.get("conversation") or row.conversation or meaning.fields.get("transcript")
         besides.count(self._registry, tx, row, [meaning], str(source or ""))
         if row.ask and meaning.kind != "note":

@@ -7,7 +7,7 @@ from anvilsrv.desk import outcomes
 from anvilsrv.desk.post import Post
 from anvilsrv.errors import NotFound, NotPermitted
 from anvilsrv.mail import box
-from anvilsrv.sessions import changes, conversation, prompts
+from anvilsrv.sessions import changes, conversation, prompts, session_rows
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt, clean
@@ -28,13 +28,13 @@ class Send:
 
     def check(self, tx: Tx, session: str) -> None:
         """Refuse a prompt that cannot be taken, on its first write. Raises Conflict when no agent is there."""
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         if not row.live:
             raise NotPermitted(row.refusal())
 
     def number(self, tx: Tx, session: str) -> int:
         """Return the number for a prompt that is about to be written. Raises NotFound."""
-        return self._registry.number(tx, session)
+        return session_rows.number(tx, session)
 
     def accept(self, tx: Tx, session: str, text: str, origin: str, n: int | None = None, exact: bool = False) -> int:
         """Queue a complete prompt; ``n``: the number it was given; ``exact``: it is not typed, so no character of it
@@ -51,13 +51,13 @@ class Send:
 
     def last(self, tx: Tx, session: str) -> int:
         """Return the prompt whose answer ``out`` gives; 0: there was none. Raises NotFound."""
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
         return prompts.last(tx, session)
 
     def response(self, tx: Tx, number: int) -> bytes | None:
         """Return the answer to a prompt; None while it may still come. Raises Conflict if it cannot."""
         prompt = prompts.get(tx, number)
-        return response_of(prompt, self._registry.maybe(tx, prompt.session) if prompt else None)
+        return response_of(prompt, session_rows.maybe(tx, prompt.session) if prompt else None)
 
     def numbered(self, tx: Tx, session: str, n: int) -> Prompt:
         """Return the prompt with that number. Raises NotFound."""
@@ -73,7 +73,7 @@ class Send:
 
     def listing(self, tx: Tx, session: str) -> bytes:
         """Return the content of ``turns/list``. Raises NotFound."""
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
         counts = changes.counts(tx, session)
         return b"".join(
             conversation.line(one, counts.get(one.turn) if one.turn else None) for one in prompts.every(tx, session)
@@ -133,7 +133,7 @@ class Send:
 
     def conversation(self, tx: Tx, session: str, cursor: object) -> tuple[bytes, object]:
         """Return the next blocks of ``<id>/log`` and the cursor after them. Raises NotFound."""
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
         activity = self._registry.activity
         return conversation.conversation_page(
             tx, session, cursor, lambda turn: [Growing(*one) for one in activity.growing(session, turn)]
@@ -141,8 +141,8 @@ class Send:
 
     def context(self, tx: Tx, session: str, text: str) -> None:
         """Handle a write to ``context``. Raises NotFound."""
-        self._registry.row(tx, session)
-        self._registry.set(tx, session, context=text.encode())
+        session_rows.get(tx, session)
+        session_rows.put(tx, session, context=text.encode())
         self._registry.stream.emit(tx, "session_update", session)
 
     def write_state(self, tx: Tx, session: str, word: str, reported: bool) -> None:

@@ -16,6 +16,7 @@ from anvilsrv.desk.heard import OVER
 from anvilsrv.desk.inorder import InOrder
 from anvilsrv.desk.life import Life
 from anvilsrv.desk.post import Post
+from anvilsrv.sessions import session_rows
 from anvilsrv.sessions.happened import NOTHING, Seen
 from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turns import Turns
@@ -93,12 +94,12 @@ class Lines:
         return view is not None and view.on_its_way
 
     def _read(self, tx: Tx, session: str, found: Sequence[Known], seen: Seen, source: str) -> None:
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is None:
             return
         besides.count(self._registry, tx, row, [one.report for one in found], source)
         for report, counts in found:
-            besides.learn(self._registry, tx, row, report)
+            besides.learn(tx, row, report)
             if (
                 not counts
                 or report.kind not in COUNTS

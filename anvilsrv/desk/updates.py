@@ -12,7 +12,8 @@ from typing import Any
 
 from anvilsrv.linux.reactor import Reactor
 from anvilsrv.mail.box import TOPIC, Snapshots
-from anvilsrv.sessions.registry import OFTEN, Registry
+from anvilsrv.sessions.doing import OFTEN
+from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import View
 from anvilsrv.store.store import Need, Store, Tx
 from anvilsrv.words import USER

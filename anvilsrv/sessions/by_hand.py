@@ -4,14 +4,13 @@ Threads: everything runs on the store's thread, in a job. Nothing happens unless
 """
 
 from anvilsrv.errors import NotPermitted
-from anvilsrv.sessions import prompts, remarks, turn_rows, usage
+from anvilsrv.sessions import prompts, remarks, session_rows, turn_rows, usage
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Happened, Outcomes, Seen
 from anvilsrv.sessions.machine import Event, Status
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.queue import Queue
-from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.reported import Reported
 from anvilsrv.sessions.state import State, check_change
 from anvilsrv.sessions.stepper import Stepper
@@ -21,8 +20,7 @@ from anvilsrv.store.store import Tx
 class ByHand:
     """What is asked of all sessions' prompts and turns."""
 
-    def __init__(self, registry: Registry, queue: Queue, course: Course, stepper: Stepper, reported: Reported) -> None:
-        self._registry = registry
+    def __init__(self, queue: Queue, course: Course, stepper: Stepper, reported: Reported) -> None:
         self._queue = queue
         self._course = course
         self._stepper = stepper
@@ -58,7 +56,7 @@ class ByHand:
         """Handle a write to ``state``. If hooks report (``reported``), only they know the state; otherwise idle and
         running may be written.
         """
-        before = self._registry.row(tx, session).state
+        before = session_rows.get(tx, session).state
         state = check_change(before, word)
         if state == before:
             return

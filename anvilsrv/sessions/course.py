@@ -5,7 +5,7 @@ Threads: everything runs on the store's thread, in a job.
 
 from dataclasses import dataclass
 
-from anvilsrv.sessions import prompts, tasks, turn_rows
+from anvilsrv.sessions import prompts, session_rows, tasks, turn_rows
 from anvilsrv.sessions.happened import Began, Ended, Happened, Outcomes
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import AGENT, TYPED, Prompt, exact
@@ -155,7 +155,7 @@ class Course:
         """Return whether it comes from a process that is gone; or, where turns have no names, is older than the last
         reported interrupt.
         """
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         if not row.pid or (row.began is not None and happened.at < row.began <= tx.now.monotonic):
             return True
         return not happened.ident and row.told is not None and happened.at < row.told <= tx.now.monotonic
@@ -180,7 +180,7 @@ class Course:
             case Do.REPLACE:
                 if (opened := turn_rows.opened(tx, session)) is not None:
                     yield from self._close(tx, opened, TurnStatus.CLOSED, happened.at, None, REPLACED)
-                    if self._registry.row(tx, session).state == State.RUNNING:
+                    if session_rows.get(tx, session).state == State.RUNNING:
                         self._registry.change(tx, session, State.IDLE)  # one is over and another begins
             case Do.SHARE:
                 if (opened := turn_rows.opened(tx, session)) is not None:
@@ -224,7 +224,7 @@ class Course:
         if end is not None:
             yield from self._end_kept(tx, turn, end)
         elif over:
-            why = TOO_LATE if self._registry.row(tx, session).pid else GONE
+            why = TOO_LATE if session_rows.get(tx, session).pid else GONE
             yield from self._close(tx, turn, TurnStatus.CLOSED, happened.at, None, why)
 
     @staticmethod
@@ -267,12 +267,12 @@ class Course:
     def _by_hand(self, tx: Tx, session: str, about: About) -> Prompt:
         """Add the prompt that a person typed, or the agent gave itself."""
         origin = AGENT if about.heard == Heard.WAKE else TYPED
-        n = self._registry.number(tx, session)
+        n = session_rows.number(tx, session)
         return prompts.there(tx, prompts.add(tx, session, n, about.happened.text or "", origin, None, Status.TAKEN))
 
     def _begin(self, tx: Tx, prompt: Prompt, turn: Turn) -> Began:
         prompts.begin(tx, prompt, turn.number)
-        self._registry.set(tx, prompt.session, error="")
+        session_rows.put(tx, prompt.session, error="")
         self._registry.topics.notify(tx, conversation_of(prompt.session))
         begun = prompts.there(tx, prompt.id)
         first = prompts.first_number(tx, turn.session, turn.number)
@@ -334,7 +334,7 @@ class Course:
         topics = self._registry.topics
         topics.notify(tx, answer_to(prompt.id))
         topics.notify(tx, conversation_of(prompt.session))
-        parent = self._registry.row(tx, prompt.session).parent or ""
+        parent = session_rows.get(tx, prompt.session).parent or ""
         self._registry.stream.emit(tx, "response", prompt.session, concerns=(parent,), prompt_id=prompt.id, **extra)
 
 

@@ -5,7 +5,7 @@ Threads: everything runs on the store's thread, in a job. Nothing happens unless
 
 from math import inf
 
-from anvilsrv.sessions import facts, prompts, turn_rows
+from anvilsrv.sessions import facts, prompts, session_rows, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Handed, Happened, Outcomes, Seen
@@ -33,7 +33,7 @@ class Delivered:
         """Make a chosen prompt PASTED, since it is about to be pasted, unless the gate has closed or a turn began
         meanwhile.
         """
-        current, row = prompts.on_its_way(tx, session), self._registry.row(tx, session)
+        current, row = prompts.on_its_way(tx, session), session_rows.get(tx, session)
         if current is None or (current.id, current.tries, current.status) != (number, tries, Status.CHOSEN):
             return
         if row.gate.open and row.wanted == Wanted.RUN and turn_rows.opened(tx, session) is None:
@@ -59,11 +59,11 @@ class Delivered:
         """
         if not self._is_on_its_way(tx, session, number):
             return
-        gate = self._registry.row(tx, session).gate
+        gate = session_rows.get(tx, session).gate
         seen_now = facts.of_look(prompts.there(tx, number), Event.NOT_TAKEN, seen)
         if By.OBSTACLE in gate.holders and not seen_now & {Fact.MIXED, Fact.UNREAD}:
             gate = gate.without(By.OBSTACLE)
-            self._registry.set(tx, session, gate=gate.kept())
+            session_rows.put(tx, session, gate=gate.kept())
             self._registry.tell(tx, session)
         if gate.without(By.OBSTACLE).open and turn_rows.opened(tx, session) is None:
             yield from self._stepper.apply(tx, session, Event.NOT_TAKEN, Happened(tx.now.monotonic, reason=why), seen)
@@ -87,7 +87,7 @@ class Delivered:
 
     def offered(self, tx: Tx, session: str, link: str) -> Outcomes:
         """Offer the chosen prompt to a program that waits for it under the number ``link``: it is SENT in that reply."""
-        current, row = prompts.on_its_way(tx, session), self._registry.row(tx, session)
+        current, row = prompts.on_its_way(tx, session), session_rows.get(tx, session)
         if current is None or current.status != Status.CHOSEN:
             return
         if row.gate.open and row.wanted == Wanted.RUN and row.pid and turn_rows.opened(tx, session) is None:

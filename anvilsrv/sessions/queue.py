@@ -3,7 +3,7 @@
 Threads: everything runs on the store's thread, in a job.
 """
 
-from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions import prompts, session_rows, turn_rows
 from anvilsrv.sessions.gate import OPENED_BY_GO, By
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt
@@ -26,27 +26,27 @@ class Queue:
 
         Returns its number. Raises Invalid if it is empty.
         """
-        n = n or self._registry.number(tx, session)
+        n = n or session_rows.number(tx, session)
         prompts.add(tx, session, n, text, origin, message)
         self.open(tx, session, By.FAILED)
         return n
 
     def hold(self, tx: Tx, session: str, by: By, why: str, until: float | None = None) -> None:
         """Choose nothing more while ``by`` holds the queue. Announced if that is new."""
-        before = self._registry.row(tx, session).gate
+        before = session_rows.get(tx, session).gate
         after = before.held(by, why, until)
         if after != before:
-            self._registry.set(tx, session, gate=after.kept())
+            session_rows.put(tx, session, gate=after.kept())
             self._registry.tell(tx, session)
 
     def open(self, tx: Tx, session: str, *those: By) -> None:
         """Remove these holders; the queue goes on if none is left. No-op if the session is gone."""
-        row = self._registry.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is None:
             return
         after = row.gate.without(*those)
         if after != row.gate:
-            self._registry.set(tx, session, gate=after.kept())
+            session_rows.put(tx, session, gate=after.kept())
             self._registry.tell(tx, session)
         self.pump(tx, session)
 
@@ -60,12 +60,12 @@ class Queue:
 
     def pump(self, tx: Tx, session: str) -> None:
         """Choose the next prompt if the session is idle and its queue is not held."""
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         if row.state == State.IDLE and self._may(row) and not self.busy(tx, session):
             following = prompts.head(tx, session)
             if following is not None:
                 prompts.choose(tx, following)
-                self._registry.set(tx, session, handed=0)
+                session_rows.put(tx, session, handed=0)
                 self._registry.change(tx, session, State.RUNNING)
 
     @staticmethod
@@ -74,7 +74,7 @@ class Queue:
 
     def next_mail(self, tx: Tx, session: str) -> Prompt | None:
         """Return the mail that may be given in the reply to the hook that reported the end of a turn."""
-        row, following = self._registry.row(tx, session), prompts.head(tx, session)
+        row, following = session_rows.get(tx, session), prompts.head(tx, session)
         if following is None or not following.message or following.pasted_at is not None:
             return None
         can = row.state == State.RUNNING and row.handed < HANDOVERS and self._may(row) and not self.busy(tx, session)
@@ -82,14 +82,14 @@ class Queue:
 
     def hand(self, tx: Tx, prompt: Prompt, link: str) -> Prompt:
         """Give that mail in the reply ``link``. Returns the prompt."""
-        row = self._registry.row(tx, prompt.session)
-        self._registry.set(tx, prompt.session, handed=row.handed + 1)
+        row = session_rows.get(tx, prompt.session)
+        session_rows.put(tx, prompt.session, handed=row.handed + 1)
         prompts.hand(tx, prompt, link)
         return prompts.there(tx, prompt.id)
 
     def settle(self, tx: Tx, session: str) -> None:
         """Make the state what the rows say, and go on with the queue: idle is who has neither an open turn nor anything on its way."""
-        row, busy = self._registry.row(tx, session), self.busy(tx, session)
+        row, busy = session_rows.get(tx, session), self.busy(tx, session)
         if row.state == State.STARTING and turn_rows.opened(tx, session) is not None and row.pid:
             self.ready(tx, session)  # a turn runs before anybody said so
             self._registry.change(tx, session, State.RUNNING)
@@ -101,8 +101,8 @@ class Queue:
 
     def ready(self, tx: Tx, session: str) -> None:
         """Make the session idle, since the agent has started; what it showed before that holds nothing any more."""
-        row = self._registry.row(tx, session)
-        self._registry.set(tx, session, gate=row.gate.without(By.START, By.SETUP).kept())
+        row = session_rows.get(tx, session)
+        session_rows.put(tx, session, gate=row.gate.without(By.START, By.SETUP).kept())
         self._registry.change(tx, session, State.IDLE)
 
     def withdrawn(self, tx: Tx, prompt: Prompt) -> None:

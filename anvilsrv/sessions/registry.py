@@ -1,4 +1,4 @@
-"""The registry of sessions: the only module that reads and writes the table ``sessions``, and the views that readers see.
+"""The registry of sessions: the changes that are told to everybody, and the views that readers see of the rows (``session_rows.py``).
 
 Threads: methods that take a Tx run on the store's thread. ``views``, ``find`` and ``listing`` are read from any thread:
 ``views`` is a dictionary that is replaced, never changed.
@@ -6,36 +6,26 @@ Threads: methods that take a Tx run on the store's thread. ``views``, ``find`` a
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from anvilsrv.activity.doing import ANSWERING, MODEL, SILENT
-from anvilsrv.activity.recorder import MOST, Recorder
+from anvilsrv.activity.recorder import MOST
 from anvilsrv.display import one_line, shown
 from anvilsrv.errors import Exists, Invalid, NotFound
-from anvilsrv.sessions import prompts, remarks, turn_rows
+from anvilsrv.sessions import prompts, remarks, session_rows, turn_rows
+from anvilsrv.sessions.doing import Doing
 from anvilsrv.sessions.errors import Errors
-from anvilsrv.sessions.state import LIVE, Session, State, View, check_alias, check_change, from_row, same
-from anvilsrv.store.effects import Later, Note
+from anvilsrv.sessions.state import LIVE, State, View, check_alias, check_change, same
+from anvilsrv.store.effects import Note
 from anvilsrv.store.events import Stream
 from anvilsrv.store.store import Tx
 from anvilsrv.store.topics import STATES, Topics, answer_to, conversation_of
 from anvilsrv.strict_json import dumps
 from anvilsrv.words import ROOT, USER
 
-KEEP = 10_000  # killed sessions whose ids are remembered
-OFTEN = 0.3  # s between two events of what a session does
-NAMED = ("role", "alias", "branch", "base", "from", "same", "bead", "command")  # arguments of ``new`` that are one word
-BESIDE = ("alias", "same", "command")  # those that go with ``same=``
 LINES = 2000  # of the file `sandbox`
 LONGEST = 10_000  # characters of an error
-NEW = (
-    "new <backend> <cwd> [role=R] [tasks=a,b] [alias=N] [branch=B [base=C] [from=working]] [bead=B] [model=M] [mode=M] [command=C]"
-    ", new <backend> same=<id> [alias=N]"
-)
-CHOSEN = ("model", "mode")  # options of the agent that ``new`` sets
 TIMED = ("alias", "state", "context", "pid", "ask", "usage")  # files whose time of change is kept
 
 
@@ -55,13 +45,9 @@ class Registry:
     ) -> None:  # fmt: skip
         self.stream = stream
         self.topics = topics
-        self.activity = Recorder(self._does, activity, self._cwd, self.itself)
-        self._told: dict[
-            str, float
-        ] = {}  # when it was told last what a session does (monotonic, s); the store's thread
-        self._late: set[str] = set()  # sessions of which it is to be told; the same
+        self.doing = Doing(stream, activity, doing)
+        self.activity = self.doing.activity
         self._backends = backends  # their names, which no session has; without I/O
-        self._doing = doing  # what a session of that backend does in a turn, where there is no model; without I/O
         self.views: dict[str, View] = {}
         self._aliases: dict[str, str] = {}
         self._list: tuple[object, bytes] = (None, b"")
@@ -72,10 +58,10 @@ class Registry:
 
     def load(self, tx: Tx) -> list[Touched]:
         """Make every view, at start. An alias that is a name of the root by now is changed, and that is told."""
-        for row in tx.all("SELECT id, alias FROM sessions WHERE alias IS NOT NULL"):
-            if row["alias"] in ROOT:
-                self._move(tx, row["id"], row["alias"])
-        return self.refresh(tx, {row["id"] for row in tx.all("SELECT id FROM sessions")})
+        for session, alias in session_rows.aliases(tx):
+            if alias in ROOT:
+                self._move(tx, session, alias)
+        return self.refresh(tx, session_rows.every(tx))
 
     def refresh(self, tx: Tx, ids: set[str]) -> list[Touched]:
         """Rebuild the views of these sessions; return what changed."""
@@ -135,35 +121,6 @@ class Registry:
 
     # -- rows (store's thread) ---------------------------------------------------------------------------------------
 
-    def row(self, tx: Tx, session: str) -> Session:
-        """Return the session as this job sees it. Raises NotFound."""
-        found = self.maybe(tx, session)
-        if found is None:
-            raise NotFound(f"no such session '{session[:80]}'")
-        return found
-
-    def maybe(self, tx: Tx, session: str) -> Session | None:
-        """Return the same, or None."""
-        row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
-        return None if row is None else from_row(row)
-
-    def _cwd(self, tx: Tx, session: str) -> str:
-        found = self.maybe(tx, session)
-        return found.cwd if found is not None else ""
-
-    def there(self, tx: Tx, session: str) -> bool:
-        """Return whether there is such a session."""
-        return tx.one("SELECT 1 FROM sessions WHERE id = ?", session) is not None
-
-    def beside(self, tx: Tx, session: str) -> list[str]:
-        """Return the sessions that work in its sandbox."""
-        return [row["id"] for row in tx.all("SELECT id FROM sessions WHERE beside = ?", session)]
-
-    def named(self, tx: Tx, name: str) -> str | None:
-        """Return the id of the session with that id or alias, or None."""
-        row = tx.one("SELECT id FROM sessions WHERE id = ?1 OR alias = ?1", name)
-        return None if row is None else str(row["id"])
-
     def create(
         self,
         tx: Tx,
@@ -185,19 +142,10 @@ class Registry:
         """
         if alias:
             self._free(tx, check_alias(alias), "")
-        made = id or os.urandom(4).hex()
-        while self.there(tx, made):
-            made = os.urandom(4).hex()
-        last = tx.one("SELECT coalesce(max(seq), 0) AS last FROM sessions")
-        now = tx.now.wall
-        tx.run(
-            "INSERT INTO sessions(id, seq, alias, backend, cwd, role, tasks, parent, state, tier, policy, created, changed,"
-            " chosen, command) VALUES(?,?,?,?,?,?,?,?,'starting',?,?,?,?,?,?)",
-            made, (last["last"] if last else 0) + 1, alias or None, backend, cwd, role, json.dumps(list(tasks)), parent,
-            tier, policy, now, now, dumps(dict(chosen or {})),
-            json.dumps(list(command)),
+        made = session_rows.add(
+            tx, id, alias=alias or None, backend=backend, cwd=cwd, role=role, tasks=json.dumps(list(tasks)), parent=parent,
+            tier=tier, policy=policy, chosen=dumps(dict(chosen or {})), command=json.dumps(list(command)),
         )  # fmt: skip
-        tx.touch(made)
         self.stream.emit(
             tx,
             "session_new",
@@ -216,56 +164,42 @@ class Registry:
         name = same(alias)
         if name == same(USER) or name in map(same, self._backends()):
             raise Invalid(f"invalid alias '{alias}': that is the name of the user or of a backend")
-        for row in tx.all("SELECT id, alias FROM sessions WHERE alias IS NOT NULL AND id != ?", but):
-            if same(row["alias"]) == name:
-                raise Exists(f"alias '{row['alias']}' already exists: it is taken by {row['id']}")
+        for session, taken in session_rows.aliases(tx):
+            if session != but and same(taken) == name:
+                raise Exists(f"alias '{taken}' already exists: it is taken by {session}")
 
     def _move(self, tx: Tx, session: str, alias: str) -> None:
         number = 1
-        while self.named(tx, f"{alias}-{number}") is not None:
+        while session_rows.named(tx, f"{alias}-{number}") is not None:
             number += 1
-        self.set(tx, session, alias=f"{alias}-{number}")
+        session_rows.put(tx, session, alias=f"{alias}-{number}")
         self.error(tx, session, f"alias '{alias}' is now a file of the tree: the session is called '{alias}-{number}'")
 
     def rename(self, tx: Tx, session: str, alias: str) -> None:
         """Give ``session`` an alias; an empty one takes it away."""
-        self.row(tx, session)
+        session_rows.get(tx, session)
         if alias:
             self._free(tx, check_alias(alias), session)
-        self.set(tx, session, alias=alias or None)
+        session_rows.put(tx, session, alias=alias or None)
         self.tell(tx, session)
 
     def see(self, tx: Tx, session: str, number: str) -> None:
         """Note that the user has looked at the answers up to that number of a prompt. Raises Invalid and NotFound."""
-        row = self.row(tx, session)
+        row = session_rows.get(tx, session)
         if not (number.isascii() and number.isdecimal() and len(number) < 20) or int(number) > row.numbers:
             raise Invalid(f"invalid seen: must be the number of a prompt, at most {row.numbers}")
         if int(number) != row.seen:
-            self.set(tx, session, seen=int(number))
+            session_rows.put(tx, session, seen=int(number))
             self.stream.emit(tx, "session_update", session, seen=int(number))
-
-    def set(self, tx: Tx, session: str, **columns: Any) -> None:
-        """Change columns of the session's row."""
-        names = ", ".join(f"{name} = ?" for name in columns)
-        tx.run(f"UPDATE sessions SET {names}, changed = ? WHERE id = ?", *columns.values(), tx.now.wall, session)
-        tx.touch(session)
-
-    def number(self, tx: Tx, session: str) -> int:
-        """Return the next number of a prompt, which is never given again. Raises NotFound."""
-        row = tx.one("UPDATE sessions SET numbers = numbers + 1 WHERE id = ? RETURNING numbers", session)
-        if row is None:
-            raise NotFound(f"no such session '{session[:80]}'")
-        tx.touch(session)
-        return int(row["numbers"])
 
     def change(self, tx: Tx, session: str, state: State, error: str = "") -> None:
         """Set the state and emit ``state_change``. No-op if unchanged. Raises Conflict for a change that is not legal."""
-        before = self.row(tx, session)
+        before = session_rows.get(tx, session)
         check_change(before.state, state)
         if before.state == state:
             return
         kept = before.error if state in (State.STARTING, State.IDLE) else ""
-        self.set(tx, session, state=state, error=error or kept, doing_since=tx.now.wall)
+        session_rows.put(tx, session, state=state, error=error or kept, doing_since=tx.now.wall)
         if state not in LIVE:  # who waits for a response must learn that it does not come now
             for number in prompts.queued(tx, session):
                 self.topics.notify(tx, answer_to(number))
@@ -273,61 +207,16 @@ class Registry:
         if state not in (State.IDLE, State.RUNNING):  # turns are told by ``<id>/log``
             self._log(tx, session, state, alias=before.alias)
 
-    def _does(self, tx: Tx, session: str, words: str) -> None:
-        """Announce, now or soon, that what a session does has changed, with what it does then."""
-        row = self.row(tx, session)
-        if words == ANSWERING and row.doing and row.doing == self._doing(row.backend):
-            return  # it does what it did before
-        words = self._words(row, words)
-        since = tx.now.monotonic - self._told.get(session, -OFTEN)
-        if 0 <= since < OFTEN:
-            if session not in self._late:
-                self._late.add(session)
-                tx.after(Later(session, OFTEN))
-            return
-        self._told[session] = tx.now.monotonic
-        same = words.partition(SILENT)[0] == row.doing.partition(SILENT)[0]
-        began = (row.doing_since if same else None) or tx.now.wall
-        self.set(tx, session, doing=words, doing_since=began)
-        self.stream.emit(tx, "session_update", session, doing=words, since=round(began, 3))
-
-    def itself(self, tx: Tx, session: str, told: Mapping[str, Any]) -> None:
-        """Keep what an agent tells of itself, and announce what is shown of that."""
-        row = self.row(tx, session)
-        if (now := {**row.itself, **told}) != row.itself:
-            self.set(tx, session, itself=dumps(now))
-            self.stream.emit(tx, "session_update", session, **self.row(tx, session).agent())
-
     def choose(self, tx: Tx, session: str, name: str, value: str) -> None:
         """Keep that the user has chosen this of an option."""
-        row = self.row(tx, session)
-        self.set(tx, session, chosen=dumps({**row.chosen, name: value}))
-        self.stream.emit(tx, "session_update", session, **self.row(tx, session).agent())
-
-    def silent(self, tx: Tx, session: str, seconds: float) -> None:
-        """Record that the agent of a session has reported nothing for that long; 0: it does again."""
-        row = self.maybe(tx, session)
-        if row is not None and row.state == State.RUNNING:
-            self.activity.silent(tx, session, seconds, row.doing)
-
-    def catch_up(self, tx: Tx, session: str) -> None:
-        """Tell what a session does by now, if that was put off (effect ``Later``)."""
-        self.activity.catch_up(tx, session)
-        if session not in self._late:
-            return
-        self._late.discard(session)
-        self._told.pop(session, None)
-        row, words = self.maybe(tx, session), self.activity.doing(session)
-        if row is not None and row.doing != self._words(row, words):
-            self._does(tx, session, words)
-
-    def _words(self, row: Session, words: str) -> str:
-        return (self._doing(row.backend) or words) if words in (MODEL, ANSWERING) else words
+        row = session_rows.get(tx, session)
+        session_rows.put(tx, session, chosen=dumps({**row.chosen, name: value}))
+        self.stream.emit(tx, "session_update", session, **session_rows.get(tx, session).agent())
 
     def tell(self, tx: Tx, session: str) -> None:
         """Emit a ``state_change`` event with what a list shows of the session."""
         self.topics.notify(tx, STATES)
-        row = self.row(tx, session)
+        row = session_rows.get(tx, session)
         extra = {"error": row.error} if row.error else {}
         self.stream.emit(
             tx, "state_change", session, concerns=(row.parent or "",), state=row.state, alias=row.alias,
@@ -336,13 +225,13 @@ class Registry:
 
     def error(self, tx: Tx, session: str | None, text: str) -> None:
         """Emit an ``error`` event, shown in ``sessions`` and in the daemon's log too."""
-        row, text = self.maybe(tx, session) if session is not None else None, shown(text[:LONGEST])
+        row, text = session_rows.maybe(tx, session) if session is not None else None, shown(text[:LONGEST])
         if row is not None:
             left_out = self._errors.left_out(row.id, tx.now.monotonic)
             if left_out is None:
                 return
             text += f" ({left_out:,} before it were left out)" if left_out else ""
-            self.set(tx, row.id, error=text)
+            session_rows.put(tx, row.id, error=text)
         self._log(tx, session, text, logging.WARNING, alias=row.alias if row else "")
         self.stream.emit(tx, "error", session, error=text)
 
@@ -350,12 +239,12 @@ class Registry:
         """Report what a turn left behind (``commits``, ``planted``), or the network refused: an event, in ``log``, and
         in ``sandbox`` until the next start.
         """
-        row = self.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is None:
             return
         there = row.policy.splitlines(keepends=True)
         kept = [line for line in there if not (line.startswith("commits\t") and lines[0].startswith("commits\t"))]
-        self.set(tx, session, policy="".join([*kept, *(line for line in lines if line not in kept)][:LINES]))
+        session_rows.put(tx, session, policy="".join([*kept, *(line for line in lines if line not in kept)][:LINES]))
         for line in lines:
             word, _, text = line.rstrip("\n").partition("\t")
             self._log(tx, session, f"{word}: {text}", alias=row.alias)
@@ -370,33 +259,30 @@ class Registry:
         """Record that a port of its sandbox is served outside, or no longer: in the file ``sandbox`` until the next
         start.
         """
-        row = self.maybe(tx, session)
+        row = session_rows.maybe(tx, session)
         if row is None:
             return
         line = f"forward\ttcp {port}\thttp://127.0.0.1:{port}\n"
         kept = [one for one in row.policy.splitlines(keepends=True) if one != line]
-        self.set(tx, session, policy="".join([*kept, *([line] if on else [])]))
+        session_rows.put(tx, session, policy="".join([*kept, *([line] if on else [])]))
 
     def limited(self, tx: Tx, session: str, wanted: Mapping[str, str | None], lines: str) -> None:
         """Record the limits that the user set (None: the layers' again). What they are now is in ``lines`` of the file
         ``sandbox``. Raises NotFound.
         """
-        row = self.row(tx, session)
+        row = session_rows.get(tx, session)
         kept = {name: said for name, said in {**row.limits, **wanted}.items() if said is not None}
         shown = {tuple(line.split("\t")[:2]): line for line in lines.splitlines(keepends=True)}
         policy = [shown.pop(tuple(line.split("\t")[:2]), line) for line in row.policy.splitlines(keepends=True)]
-        self.set(tx, session, limits=json.dumps(kept), policy="".join([*policy, *shown.values()]))
+        session_rows.put(tx, session, limits=json.dumps(kept), policy="".join([*policy, *shown.values()]))
         self.tell(tx, session)
 
     def remove(self, tx: Tx, session: str) -> None:
         """Forget a session: it leaves the tree."""
-        row = self.row(tx, session)
+        row = session_rows.get(tx, session)
         check_change(row.state, State.EXITED)
-        tx.run("DELETE FROM sessions WHERE id = ?", session)
+        session_rows.remove(tx, session)
         self._errors.forget(session)
-        tx.run("INSERT OR REPLACE INTO killed(id) VALUES(?)", session)
-        tx.run("DELETE FROM killed WHERE seq <= (SELECT max(seq) FROM killed) - ?", KEEP)
-        tx.touch(session)
         self.topics.notify(tx, STATES)
         self.topics.notify(tx, conversation_of(session))
         concerns = (row.parent or "",)
@@ -406,10 +292,6 @@ class Registry:
         self.stream.emit(tx, "session_end", session, concerns=concerns, alias=row.alias)
         self._log(tx, session, State.EXITED, alias=row.alias)
 
-    def killed(self, tx: Tx) -> frozenset[str]:
-        """Return the sessions of this store that were killed, the last of them."""
-        return frozenset(row["id"] for row in tx.all("SELECT id FROM killed"))
-
     def _log(self, tx: Tx, session: str | None, text: str, level: int = logging.INFO, *, alias: str) -> None:
         """Write a line to the daemon's log, once the job is on disk. What an agent said cannot make two lines of it."""
         who = " ".join(filter(None, (session or "user", alias)))
@@ -418,10 +300,10 @@ class Registry:
 
 def _view(tx: Tx, session: str, before: View | None) -> View | None:
     """Return the view of ``session`` as the rows are now; None when it is gone."""
-    row = tx.one("SELECT * FROM sessions WHERE id = ?", session)
-    if row is None:
+    made = session_rows.maybe(tx, session)
+    if made is None:
         return None
-    made, known = from_row(row), prompts.known(tx, session)
+    known = prompts.known(tx, session)
     now, last = tx.now.wall, turn_rows.last(tx, session)
     times = {
         name: before.times[name] if before is not None and getattr(before, name) == getattr(made, name) else now
@@ -436,43 +318,3 @@ def _view(tx: Tx, session: str, before: View | None) -> View | None:
         **known._asdict(),
         times=times,
     )
-
-
-def parse_new(words: list[str]) -> dict[str, Any]:
-    """Return the arguments of ``new``. Raises Invalid."""
-    if len(words) < 2:
-        raise Invalid(f"invalid arguments; usage: {NEW}")
-    beside = words[1].startswith("same=")
-    found: dict[str, Any] = {"backend": words[0], "cwd": words[1], "tasks": [], "chosen": {}} | dict.fromkeys(NAMED, "")
-    for word in words:
-        if one_line(word) != word:
-            raise Invalid(f"new: '{one_line(word)[:80]}' contains a control or invisible character")
-    for word in words[1 if beside else 2 :]:
-        key, equals, value = word.partition("=")
-        if equals and value and key in CHOSEN:
-            found["chosen"][key] = value
-            continue
-        if not equals or key not in ("tasks", *NAMED):
-            raise Invalid(
-                f"new: unknown argument '{word[:80]}' (expected role=, tasks=, alias=, branch=, base=, from=, bead=, same=, model=,"
-                " mode= or command=; quote a path that contains spaces)"
-            )
-        found[key] = [t for t in value.split(",") if t] if key == "tasks" else value
-    found["branch"] = found["branch"] or found["bead"]
-    _check_new(found)
-    return found
-
-
-def _check_new(found: Mapping[str, Any]) -> None:
-    """Refuse arguments that do not go together. Raises Invalid."""
-    if found["same"] and (more := [name for name in (*NAMED, "tasks") if found[name] and name not in BESIDE]):
-        raise Invalid(f"new: same= takes everything from another session and cannot be combined with {more[0]}=")
-    if found["same"] and not found["cwd"].startswith("same="):
-        raise Invalid("new: same= is where another session is: name no other place")
-    if found["from"] not in ("", "working"):
-        raise Invalid(f"new: invalid from='{found['from'][:80]}' (expected working)")
-    for name in ("base", "from"):
-        if found[name] and not found["branch"]:
-            raise Invalid(f"new: {name}= needs branch=")
-    if found["from"] and found["base"]:
-        raise Invalid("new: from=working begins with what is checked out and cannot be combined with base=")

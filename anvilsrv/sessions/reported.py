@@ -5,7 +5,7 @@ Threads: everything runs on the store's thread, in a job. Nothing happens unless
 
 from dataclasses import replace
 
-from anvilsrv.sessions import facts, prompts, turn_rows
+from anvilsrv.sessions import facts, prompts, session_rows, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Handed, Happened, Outcomes, Seen
@@ -81,9 +81,9 @@ class Reported:
         """Handle a turn that ended with its answer. Any answer means that the limit is over."""
         yield from self._course.hear(tx, session, Heard.END, happened)
         self._course.left(tx, session, happened)
-        gate = self._registry.row(tx, session).gate
+        gate = session_rows.get(tx, session).gate
         if not gate.open:
-            self._registry.set(tx, session, gate=gate.without(By.LIMIT).kept())
+            session_rows.put(tx, session, gate=gate.without(By.LIMIT).kept())
         following = self._queue.next_mail(tx, session) if happened.handover else None
         if following is not None:
             yield Handed(self._queue.hand(tx, following, happened.handover))
@@ -92,21 +92,21 @@ class Reported:
     def failed(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
         """Handle a turn that ended with an error. The queue goes on with the next prompt, or when the limit ends."""
         yield from self._stepper.act(tx, session, Event.FAIL, happened)
-        gate = self._registry.row(tx, session).gate
+        gate = session_rows.get(tx, session).gate
         if happened.until is not None:
             gate = gate.held(By.LIMIT, happened.reason, happened.until)
         elif any(one.status != Status.TAKEN for one in prompts.waiting(tx, session)):
             gate = gate.held(
                 By.FAILED, happened.reason
             )  # also from what the failure itself has queued, such as mail about it
-        self._registry.set(tx, session, gate=gate.kept())
+        session_rows.put(tx, session, gate=gate.kept())
         self._queue.settle(tx, session)
         self._registry.error(tx, session, happened.reason)
 
     def told(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
         """Handle a turn that was broken off, as the transcript, a hook or the title says."""
         if not happened.ident:
-            self._registry.set(tx, session, told=happened.at)
+            session_rows.put(tx, session, told=happened.at)
         yield from self._course.hear(
             tx, session, Heard.END, Happened(happened.at, happened.ident, reason="interrupted")
         )
@@ -114,7 +114,7 @@ class Reported:
 
     def ready(self, tx: Tx, session: str, happened: Happened) -> Outcomes:
         """Handle the agent's report that it can take prompts; no-op if it comes from one that has ended since."""
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         if any(since is not None and happened.at < since <= tx.now.monotonic for since in (row.began, row.told)):
             return
         if row.state == State.STARTING:
@@ -133,6 +133,6 @@ class Reported:
         """Handle the end of the process."""
         yield from self._stepper.apply(tx, session, Event.DIED, happened, seen)
         yield from self._course.die(tx, session, happened)
-        gate = self._registry.row(tx, session).gate
+        gate = session_rows.get(tx, session).gate
         if not gate.open:
-            self._registry.set(tx, session, gate=gate.without(By.OBSTACLE, By.START).kept())
+            session_rows.put(tx, session, gate=gate.without(By.OBSTACLE, By.START).kept())

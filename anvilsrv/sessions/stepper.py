@@ -11,14 +11,13 @@ from typing import assert_never
 
 from anvilsrv.display import standing
 from anvilsrv.errors import NotPermitted
-from anvilsrv.sessions import facts, prompts, turn_rows
+from anvilsrv.sessions import facts, prompts, session_rows, turn_rows
 from anvilsrv.sessions.course import Course
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import NOTHING, Happened, Look, Outcomes, Press, Seen, Tidy
 from anvilsrv.sessions.machine import Act, Event, Fact, Status, asks, step
 from anvilsrv.sessions.prompt import Prompt
 from anvilsrv.sessions.queue import Queue
-from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.turn_machine import Heard
 from anvilsrv.store.store import Tx
 
@@ -40,15 +39,14 @@ DOUBT = "in doubt: it may have been taken, so it is not typed again"
 class Stepper:
     """The machine of prompts, for all sessions."""
 
-    def __init__(self, registry: Registry, queue: Queue, course: Course) -> None:
-        self._registry = registry
+    def __init__(self, queue: Queue, course: Course) -> None:
         self._queue = queue
         self._course = course
 
     def apply(self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
         """Do what the machine says, and go on with the queue; what came of it, as it happens."""
         yield from self.act(tx, session, event, happened, seen)
-        if event != Event.DIED and self._registry.there(tx, session):
+        if event != Event.DIED and session_rows.there(tx, session):
             self._queue.settle(tx, session)
 
     def act(self, tx: Tx, session: str, event: Event, happened: Happened, seen: Seen = NOTHING) -> Outcomes:
@@ -109,7 +107,7 @@ class Stepper:
         if event != Event.SAME or happened.text is not None:
             return frozenset()
         sent, last = (
-            prompts.doubted(tx, session, self._registry.row(tx, session).began or 0.0),
+            prompts.doubted(tx, session, session_rows.get(tx, session).began or 0.0),
             turn_rows.last(tx, session),
         )
         owed = seen.look == Look.AMONG or (sent is not None and (last is None or last.opened_at < sent))
@@ -150,7 +148,7 @@ class Stepper:
             case Act.CLEAR:
                 yield Tidy()
             case Act.REFUSE if event == Event.INTERRUPT:
-                raise NotPermitted(f"session '{session}' {standing(self._registry.row(tx, session).state)}")
+                raise NotPermitted(f"session '{session}' {standing(session_rows.get(tx, session).state)}")
             case Act.REFUSE:
                 assert current is not None
                 raise NotPermitted(f"prompt {current.n} may have been taken: it can be dropped, not edited")

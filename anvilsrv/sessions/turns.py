@@ -18,7 +18,7 @@ class Turns:
     def __init__(self, registry: Registry) -> None:
         self.queue = Queue(registry)
         self.course = Course(registry)
-        self.stepper = Stepper(registry, self.queue, self.course)
+        self.stepper = Stepper(self.queue, self.course)
         self.reported = Reported(registry, self.queue, self.course, self.stepper)
         self.delivered = Delivered(registry, self.queue, self.course, self.stepper)
-        self.by_hand = ByHand(registry, self.queue, self.course, self.stepper, self.reported)
+        self.by_hand = ByHand(self.queue, self.course, self.stepper, self.reported)

@@ -4,7 +4,7 @@ Threads: everything runs on the store's thread, in a job.
 """
 
 from anvilsrv.display import one_line
-from anvilsrv.sessions import prompts, turn_rows
+from anvilsrv.sessions import prompts, session_rows, turn_rows
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import UNDO
 from anvilsrv.sessions.registry import Registry
@@ -18,7 +18,7 @@ NAMED = 20  # paths that are told
 def add(registry: Registry, tx: Tx, session: str, n: int, paths: list[str]) -> turn_rows.Turn:
     """Add the turn in which that of prompt ``n`` was taken back; it is over."""
     turn = turn_rows.add(tx, session, "", tx.now.monotonic)
-    number = registry.number(tx, session)
+    number = session_rows.number(tx, session)
     text = f"undo {n}"
     prompt = prompts.there(tx, prompts.add(tx, session, number, text, UNDO, None, Status.TAKEN))
     prompts.begin(tx, prompt, turn.number)

@@ -1,6 +1,6 @@
 """The tables, and how a database of an earlier version becomes one of this.
 
-Each table has one module that alone reads and writes it: sessions/registry.py, sessions/prompts.py, sessions/turn_rows.py,
+Each table has one module that alone reads and writes it: sessions/session_rows.py, sessions/prompts.py, sessions/turn_rows.py,
 sessions/drafts.py, mail/box.py, store/events.py, desk/stamps.py (``reports``), sessions/changes.py and others.
 """
 

@@ -29,10 +29,11 @@ from anvilsrv.desk.send import Send
 from anvilsrv.errors import Denied, Invalid
 from anvilsrv.mail import box, message
 from anvilsrv.mail.box import Snapshots
-from anvilsrv.sessions import offers
+from anvilsrv.sessions import offers, session_rows
 from anvilsrv.sessions.happened import NOTHING
 from anvilsrv.sessions.machine import WAITING
-from anvilsrv.sessions.registry import NEW, Registry
+from anvilsrv.sessions.new import NEW
+from anvilsrv.sessions.registry import Registry
 from anvilsrv.sessions.state import Session, View, Wanted
 from anvilsrv.store.effects import Waiting
 from anvilsrv.store.events import Stream
@@ -252,14 +253,14 @@ class Served:
 
     def _exact(self, tx: Tx, session: str) -> bool:
         """Return whether prompts reach its agent byte for byte."""
-        backend = self._parts.backends.last(self._registry.row(tx, session).backend)
+        backend = self._parts.backends.last(session_rows.get(tx, session).backend)
         return backend is not None and backend.by_message
 
     def _typed(self, tx: Tx, session: str, text: str) -> str:
         """Return a prompt as its agent is to get it: with the paths of attached files, without characters that would be
         dropped. Raises Invalid if the agent would not take it as a prompt, or not whole.
         """
-        text, row = self.attachments.spelled(session, text), self._registry.row(tx, session)
+        text, row = self.attachments.spelled(session, text), session_rows.get(tx, session)
         backend = self._parts.backends.last(row.backend)
         if backend is None or not text.strip():
             return text
@@ -284,7 +285,7 @@ class Served:
         return self._parts.send.listing(tx, session)
 
     def check_session(self, tx: Tx, session: str) -> None:
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
 
     def set_context(self, tx: Tx, session: str, text: str) -> None:
         self._parts.send.context(tx, session, text)
@@ -304,7 +305,7 @@ class Served:
         return self._parts.send.conversation(tx, session, cursor)
 
     def activity_page(self, tx: Tx, session: str, after: int, turn: int | None) -> tuple[bytes, int, bool]:
-        self._registry.row(tx, session)
+        session_rows.get(tx, session)
         return self._registry.activity.page(tx, session, after, turn)
 
     def turn_of(self, tx: Tx, session: str, n: int) -> int:
@@ -333,10 +334,10 @@ class Served:
         self._registry.see(tx, session, number)
 
     def options(self, tx: Tx, session: str) -> bytes:
-        return offers.lines(self._offered(tx, self._registry.row(tx, session)))
+        return offers.lines(self._offered(tx, session_rows.get(tx, session)))
 
     def choose(self, tx: Tx, session: str, text: str, origin: str) -> None:
-        row, (name, value) = self._registry.row(tx, session), offers.meant(text)
+        row, (name, value) = session_rows.get(tx, session), offers.meant(text)
         offers.check(self._offered(tx, row), name, value)
         self._registry.choose(tx, session, name, value)
         backend = self._parts.backends.last(row.backend)
@@ -349,12 +350,12 @@ class Served:
         return offers.options(tx, row.id) or ([] if backend is None else backend.declared_options(row.chosen))
 
     def commands(self, tx: Tx, session: str) -> bytes:
-        backend = self._parts.backends.last(self._registry.row(tx, session).backend)
+        backend = self._parts.backends.last(session_rows.get(tx, session).backend)
         slash = [] if backend is None else [(word, "") for word in backend.own_commands()]
         return "".join(f"{name}\t{what}\n" for name, what in offers.commands(tx, session) or slash).encode()
 
     def write_state(self, tx: Tx, session: str, word: str) -> None:
-        row = self._registry.row(tx, session)
+        row = session_rows.get(tx, session)
         backend = self._parts.backends.last(row.backend)
         self._parts.send.write_state(tx, session, word, reported=backend is None or backend.reports("stop"))
 

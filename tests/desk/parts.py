@@ -23,7 +23,7 @@ from anvilsrv.desk.report import Reports
 from anvilsrv.desk.send import Send
 from anvilsrv.mail import box
 from anvilsrv.mail.box import Snapshots
-from anvilsrv.sessions import prompts
+from anvilsrv.sessions import prompts, session_rows
 from anvilsrv.sessions.happened import Look, Outcomes, Seen
 from anvilsrv.sessions.machine import Status
 from anvilsrv.sessions.prompt import Prompt
@@ -229,7 +229,7 @@ class Parts:
         return pid
 
     def row(self, session: str) -> Session:
-        return self.job(lambda tx: self.registry.row(tx, session))
+        return self.job(lambda tx: session_rows.get(tx, session))
 
     def prompt(self, session: str, text: str = "do it", origin: str = "user") -> int:
         """Write a prompt to ``in``. Returns its id."""

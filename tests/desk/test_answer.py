@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anvilsrv.errors import AnvilError, Conflict, Invalid
-from anvilsrv.sessions import conversation, questions
+from anvilsrv.sessions import conversation, questions, session_rows
 from anvilsrv.sessions.questions import identify, pick
 from anvilsrv.store.effects import Asked
 from tests.conftest import PATIENCE, wait_until
@@ -251,7 +251,7 @@ def test_who_asks_again_after_a_restart_keeps_his_question_beside_the_others(par
 def test_a_question_that_an_earlier_version_kept_is_still_asked(parts: Parts) -> None:
     agent = parts.idle()
     old = '{"id":"0b0c-4","text":"sure?","choices":["yes","no"],"detail":"","free":false}'
-    parts.job(lambda tx: parts.registry.set(tx, agent, ask=old))
+    parts.job(lambda tx: session_rows.put(tx, agent, ask=old))
     asker = ask(parts, agent, "0b0c-4")
     assert ids(parts, agent) == ["0b0c-4"]
     parts.questions.answer(agent, "0b0c-4 yes")

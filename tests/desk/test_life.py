@@ -4,6 +4,7 @@ import pytest
 
 from anvilsrv.desk.life import CRASHES, REFUSED, STABLE
 from anvilsrv.errors import AnvilError, Conflict, Invalid, NotFound
+from anvilsrv.sessions import session_rows
 from anvilsrv.sessions.machine import Status
 from anvilsrv.store.store import Tx
 from tests.desk.parts import Asker, Parts
@@ -55,7 +56,7 @@ def test_a_death_that_cannot_be_worked_off_leaves_the_session_in_error_and_not_r
 def test_a_job_about_a_session_that_was_killed_meanwhile_is_no_error(parts: Parts) -> None:
     agent = parts.idle()
     parts.job(lambda tx: parts.life.kill(tx, agent))
-    parts.life.about(agent, lambda tx: parts.registry.row(tx, agent))
+    parts.life.about(agent, lambda tx: session_rows.get(tx, agent))
     parts.quiet()
     assert parts.events("error") == []
 
@@ -107,7 +108,7 @@ def test_an_agent_that_ends_by_itself_is_stopped_and_what_may_have_ended_it_has_
     agent = parts.idle()
     number = parts.prompt(agent)
     parts.deliver(agent, number, to)
-    parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 0, ""))
+    parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 0, ""))
     row = parts.row(agent)
     assert (row.state, row.wanted, row.pid, parts.status(number)) == ("stopped", "stop", 0, then)
 
@@ -121,11 +122,11 @@ def test_a_death_of_another_process_than_the_rows_is_ignored(parts: Parts) -> No
 def test_a_crash_starts_it_again_with_its_last_words_until_it_happens_too_often(parts: Parts) -> None:
     agent = parts.idle()
     for time in range(CRASHES):
-        parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, "out of memory"))
+        parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 3, "out of memory"))
         row = parts.row(agent)
         assert (row.state, row.crashes, row.error) == ("starting", time + 1, "agent ended: status 3: out of memory")
         parts.run(agent)
-    parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, "out of memory"))
+    parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 3, "out of memory"))
     row = parts.row(agent)
     assert row.state == "error"
     assert row.error == f"crashed {CRASHES + 1} times in a row; agent ended: status 3: out of memory"
@@ -134,7 +135,7 @@ def test_a_crash_starts_it_again_with_its_last_words_until_it_happens_too_often(
 def test_a_crash_after_a_stable_life_counts_as_the_first(parts: Parts) -> None:
     agent = parts.idle()
     for _ in range(2):
-        parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
+        parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 3, ""))
         parts.run(agent)
         parts.report(agent, "Ready")
         parts.clock.now += STABLE + 1
@@ -144,9 +145,7 @@ def test_a_crash_after_a_stable_life_counts_as_the_first(parts: Parts) -> None:
 def test_an_agent_that_is_never_ready_is_not_started_for_ever_however_long_it_is_given(parts: Parts) -> None:
     agent = parts.idle()
     for _ in range(CRASHES + 1):
-        parts.job(
-            lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 137, "not ready within 120 s")
-        )
+        parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 137, "not ready within 120 s"))
         if parts.row(agent).state == "error":
             break
         parts.run(agent)
@@ -166,7 +165,7 @@ def test_how_long_an_agent_lived_does_not_depend_on_the_clock_that_is_shown(
     for _ in range(2):
         parts.clock.set += moved
         parts.clock.now += lived
-        parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
+        parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 3, ""))
         parts.run(agent)
         parts.report(agent, "Ready")
     assert parts.row(agent).crashes == crashes
@@ -174,15 +173,15 @@ def test_how_long_an_agent_lived_does_not_depend_on_the_clock_that_is_shown(
 
 def test_an_agent_that_ended_with_the_machine_did_not_crash_in_a_row(parts: Parts) -> None:
     agent = parts.idle()
-    parts.job(lambda tx: parts.registry.set(tx, agent, crashes=3, began=tx.now.monotonic + 1000))
-    parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 3, ""))
+    parts.job(lambda tx: session_rows.put(tx, agent, crashes=3, began=tx.now.monotonic + 1000))
+    parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 3, ""))
     assert parts.row(agent).crashes == 1
 
 
 def test_a_sandbox_that_refuses_is_an_error_and_no_crash(parts: Parts) -> None:
     agent = parts.new()
     parts.run(agent)
-    parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, REFUSED, "no such role"))
+    parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, REFUSED, "no such role"))
     assert (parts.row(agent).state, parts.row(agent).error) == ("error", "no such role")
 
 
@@ -218,7 +217,7 @@ def test_a_prompt_of_a_session_that_is_to_stop_is_not_chosen(parts: Parts) -> No
 
 def test_a_turn_that_is_told_of_after_its_agent_has_died_is_over_at_once(parts: Parts) -> None:
     agent = parts.idle()
-    parts.job(lambda tx: parts.life.died(tx, agent, parts.registry.row(tx, agent).pid, 1, ""))
+    parts.job(lambda tx: parts.life.died(tx, agent, session_rows.get(tx, agent).pid, 1, ""))
     parts.report(agent, "Submit", prompt="by hand")
     assert (parts.row(agent).state, parts.open_turns(agent)) == ("starting", 0)
     assert [one["error"] for one in parts.events("response")] == ["the agent ended"]

@@ -8,7 +8,7 @@ from anvilsrv.errors import AnvilError, Exists, Invalid
 from anvilsrv.inside.read_inbox import as_text
 from anvilsrv.mail import box, message
 from anvilsrv.sessions import conversation, prompts
-from anvilsrv.sessions.registry import parse_new
+from anvilsrv.sessions.new import parse_new
 from tests.desk.parts import Parts
 
 ENDS = [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from anvilsrv.sessions import session_rows
 from anvilsrv.sessions.gate import By
 from anvilsrv.sessions.happened import Look, Seen
 from anvilsrv.sessions.machine import Status
@@ -116,13 +117,13 @@ def test_sessions_that_were_killed_are_forgotten_in_their_order_whatever_the_clo
     with made(tmp_path / "store.db", V_KILLED) as db:
         db.executemany("INSERT INTO killed(id, at) VALUES(?, ?)", [("a", 20.0), ("b", 10.0)])
     db.close()
-    monkeypatch.setattr("anvilsrv.sessions.registry.KEEP", 2)
+    monkeypatch.setattr("anvilsrv.sessions.session_rows.KEEP", 2)
     parts = Parts(tmp_path).start()
     try:
-        assert parts.job(parts.registry.killed) == {"a", "b"}
+        assert parts.job(session_rows.killed) == {"a", "b"}
         parts.clock.set = 100 * 365 * 86400.0
         one = parts.idle()
         parts.job(lambda tx: parts.life.kill(tx, one))
-        assert parts.job(parts.registry.killed) == {"a", one}
+        assert parts.job(session_rows.killed) == {"a", one}
     finally:
         parts.close()
